@@ -1,0 +1,3 @@
+//! `smolchat`, the client.
+
+fn main() {}

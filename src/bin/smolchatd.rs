@@ -1,0 +1,195 @@
+//! `smolchatd`, the server: arguments to a [`Config`], signals to a shutdown, errors to an exit
+//! code.
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use async_signal::{Signal, Signals};
+use futures_lite::{StreamExt, future};
+use lexopt::Arg;
+use log::LevelFilter;
+use rustix::process::{Resource, getrlimit, setrlimit};
+use smol::LocalExecutor;
+use smolchat::listener::{Address, Listener};
+use smolchat::server::{self, Config};
+use smolchat::{complain, logger};
+
+const HELP: &str = "\
+smolchatd: a group-chat room
+
+usage: smolchatd [OPTIONS]
+
+  --listen ADDR       where clients connect: HOST:PORT, [V6]:PORT or unix:PATH;
+                      may be given more than once        [0.0.0.0:8080]
+  --max-clients N     connections at once                [1000]
+  --max-per-ip N      of them from one address; 0 is no limit  [64]
+  --max-line BYTES    longest line from a client         [4096]
+  --outbox SIZE       bytes that may wait for one member [256K]
+  --history N         frames kept for /history           [1000]
+  --rate N[/BURST]    lines a second from one member, and at once;
+                      0 is no limit                      [10/40]
+  --hello-wait MS     how long a silent client is waited for   [250]
+  --log LEVEL         error, warn, info or debug         [info]
+  --help, --version
+
+A SIZE may end in K, M or G. Each address is told as `listening on ADDR` on
+standard output; the log goes to standard error. SIGINT or SIGTERM ends it in
+good order, a second one at once.";
+
+fn main() -> ExitCode {
+    match options() {
+        Ok(Some(options)) => match serve(options) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => complain("smolchatd", &*error, 1),
+        },
+        Ok(None) => ExitCode::SUCCESS,
+        Err(error) => complain("smolchatd", &*format_usage(&error), 2),
+    }
+}
+
+struct Options {
+    addresses: Vec<Address>,
+    config: Config,
+    log: LevelFilter,
+}
+
+/// What the arguments ask for; nothing if they asked for a text that was printed.
+fn options() -> Result<Option<Options>, lexopt::Error> {
+    use lexopt::ValueExt;
+
+    let mut options =
+        Options { addresses: Vec::new(), config: Config::default(), log: LevelFilter::Info };
+    let Options { addresses, config, log } = &mut options;
+    let rules = &mut config.rules;
+    let mut arguments = lexopt::Parser::from_env();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Arg::Long("listen") => addresses.push(arguments.value()?.parse()?),
+            Arg::Long("max-clients") => rules.max_clients = arguments.value()?.parse()?,
+            Arg::Long("max-per-ip") => rules.max_per_ip = arguments.value()?.parse()?,
+            Arg::Long("max-line") => rules.max_line = arguments.value()?.parse_with(max_line)?,
+            Arg::Long("outbox") => config.outbox = arguments.value()?.parse_with(size)?,
+            Arg::Long("history") => rules.history = arguments.value()?.parse()?,
+            Arg::Long("rate") => {
+                (rules.rate, rules.burst) = arguments.value()?.parse_with(rate)?;
+            }
+            Arg::Long("hello-wait") => {
+                rules.hello_wait = Duration::from_millis(arguments.value()?.parse::<u32>()?.into());
+            }
+            Arg::Long("log") => *log = arguments.value()?.parse_with(level)?,
+            Arg::Long("help") | Arg::Short('h') => return print(HELP),
+            Arg::Long("version") | Arg::Short('V') => {
+                return print(concat!("smolchatd ", env!("CARGO_PKG_VERSION")));
+            }
+            other => return Err(other.unexpected()),
+        }
+    }
+    if addresses.is_empty() {
+        addresses.push(Address::Inet("0.0.0.0:8080".into()));
+    }
+    Ok(Some(options))
+}
+
+fn print(text: &str) -> Result<Option<Options>, lexopt::Error> {
+    // A reader that has gone away has read enough.
+    let _ = writeln!(io::stdout(), "{text}");
+    Ok(None)
+}
+
+fn max_line(text: &str) -> Result<u32, &'static str> {
+    match text.parse() {
+        // One read holds that much at once already.
+        Ok(bytes @ 64..=1_048_576) => Ok(bytes),
+        _ => Err("wants bytes, from 64 to 1048576"),
+    }
+}
+
+/// `4096`, `256K`, `1M` or `1G`.
+fn size(text: &str) -> Result<usize, &'static str> {
+    let (digits, unit) = match text.strip_suffix(['K', 'k']) {
+        Some(digits) => (digits, 1 << 10),
+        None => match text.strip_suffix(['M', 'm']) {
+            Some(digits) => (digits, 1 << 20),
+            None => match text.strip_suffix(['G', 'g']) {
+                Some(digits) => (digits, 1 << 30),
+                None => (text, 1),
+            },
+        },
+    };
+    let number: Option<usize> = digits.parse().ok();
+    number.and_then(|number| number.checked_mul(unit)).ok_or("wants a size, like 4096, 256K or 1M")
+}
+
+/// `10`, with a burst of four seconds' worth, or `10/40`.
+fn rate(text: &str) -> Result<(u32, u32), &'static str> {
+    let (rate, burst) = match text.split_once('/') {
+        Some((rate, burst)) => (rate.parse(), Some(burst.parse())),
+        None => (text.parse(), None),
+    };
+    match (rate, burst) {
+        (Ok(rate @ 0..=1_000_000), None) => Ok((rate, rate * 4)),
+        (Ok(rate @ 0..=1_000_000), Some(Ok(burst @ 1..=4_000_000))) => Ok((rate, burst)),
+        _ => Err("wants lines a second, and perhaps how many at once, like 10 or 10/40"),
+    }
+}
+
+fn level(text: &str) -> Result<LevelFilter, &'static str> {
+    match text {
+        "error" => Ok(LevelFilter::Error),
+        "warn" => Ok(LevelFilter::Warn),
+        "info" => Ok(LevelFilter::Info),
+        "debug" => Ok(LevelFilter::Debug),
+        _ => Err("wants error, warn, info or debug"),
+    }
+}
+
+fn format_usage(error: &lexopt::Error) -> Box<dyn Error> {
+    format!("{error} (smolchatd --help lists the options)").into()
+}
+
+fn serve(options: Options) -> Result<(), Box<dyn Error>> {
+    let Options { addresses, config, log } = options;
+    logger::init(log);
+    raise_descriptor_limit();
+    let mut listeners = Vec::new();
+    for address in &addresses {
+        let bound = Listener::bind(address);
+        listeners.push(bound.map_err(|error| format!("cannot listen on {address}: {error}"))?);
+    }
+    let mut stdout = io::stdout();
+    for listener in &listeners {
+        // Nobody has to read this.
+        let _ = writeln!(stdout, "listening on {listener}").and_then(|()| stdout.flush());
+    }
+    let mut signals = Signals::new([Signal::Int, Signal::Term])
+        .map_err(|error| format!("cannot watch for signals: {error}"))?;
+    let (told, shutdown) = async_channel::bounded::<()>(1);
+    let executor = LocalExecutor::new();
+    let impatience = executor.spawn(async move {
+        signals.next().await;
+        drop(told);
+        signals.next().await;
+    });
+    let serve = async {
+        let shutdown = async move {
+            let _ = shutdown.recv().await;
+        };
+        Ok(server::run(listeners, config, shutdown).await?)
+    };
+    let at_once = async {
+        impatience.await;
+        Err("ended at once, by a second signal".into())
+    };
+    smol::block_on(executor.run(future::or(serve, at_once)))
+}
+
+/// As many descriptors as the system lets us have: each client takes one.
+fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        log::warn!("cannot raise the limit of open files: {error}");
+    }
+}

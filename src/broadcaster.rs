@@ -1,0 +1,407 @@
+//! The one task that owns the room: batch, apply, deliver.
+//!
+//! Everything that happens arrives here as a [`Signal`], over one bounded channel. The
+//! broadcaster takes all signals that wait, up to a bound, lets the room answer to them as one
+//! [`Batch`], and writes that to each member. It never waits for a member.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::rc::Weak;
+use std::slice;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use async_channel::{Receiver, Sender};
+use futures_lite::FutureExt;
+use log::log;
+use rustix::rand::GetRandomFlags;
+use smol::{LocalExecutor, Timer};
+
+use crate::outbox::{Delivery, Outbox, Socket};
+use crate::protocol::{ByeCode, Frame};
+use crate::room::{
+    Batch, Departure, Event, MemberId, Now, Peer, Room, Roster, Rules, Slice, SliceKind, Step,
+    Token, What,
+};
+
+/// Bytes of frames after which a batch is closed, however many signals wait. Larger ones save no
+/// system calls worth having, and make the last member wait for the first.
+const BATCH_BYTES: usize = 64 * 1024;
+/// How long a member that was closed may take to read what is on its way.
+const LINGER: Duration = Duration::from_secs(60);
+/// The same, when the server ends.
+const SHUTDOWN_LINGER: Duration = Duration::from_secs(5);
+
+/// What the other tasks tell the broadcaster.
+#[derive(Debug)]
+pub enum Signal {
+    /// From the accept loop: a connection. The broadcaster writes to it from now on.
+    Arrived {
+        /// Its number, larger than any before.
+        id: MemberId,
+        /// Where it comes from.
+        peer: Peer,
+        /// The way to it.
+        socket: Arc<Socket>,
+    },
+    /// From a connection task: something for the room.
+    Event(Event),
+    /// From a task that watched a full socket: it has room again.
+    Writable(MemberId),
+    /// From the server: let everybody go.
+    Shutdown,
+}
+
+/// A connection as the broadcaster sees it.
+#[derive(Debug)]
+struct Seat {
+    outbox: Outbox,
+    standing: Standing,
+    /// A task watches for room in the socket.
+    watched: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// Connected, and shown nothing yet of what the room says.
+    Visitor,
+    /// Gets everything.
+    Member,
+    /// Gets what is on its way, and nothing more.
+    Leaving,
+}
+
+/// The owner of a [`Room`] and of each member's way out.
+pub struct Broadcaster {
+    room: Room,
+    seats: Roster<Seat>,
+    signals: Receiver<Signal>,
+    /// For the tasks that watch full sockets.
+    sender: Sender<Signal>,
+    executor: Weak<LocalExecutor<'static>>,
+    /// Connections that are to end as soon as they have all, and when they end anyway.
+    leaving: VecDeque<(Duration, MemberId)>,
+    /// Those who turned out to be gone, or slow, since the room was last told.
+    departed: Vec<(MemberId, Departure)>,
+    outbox_limit: usize,
+    max_leaving: usize,
+    started: Instant,
+    timer: Option<(Duration, Timer)>,
+    shutting_down: bool,
+}
+
+impl Broadcaster {
+    /// A broadcaster for an empty room, with the channel that feeds it.
+    ///
+    /// `outbox_limit` is how many bytes may wait for one member.
+    pub fn new(
+        rules: Rules,
+        outbox_limit: usize,
+        channel: (Sender<Signal>, Receiver<Signal>),
+        executor: Weak<LocalExecutor<'static>>,
+    ) -> io::Result<Self> {
+        let epoch = format!("{:016x}", u64::from_ne_bytes(random()?)).into();
+        Ok(Broadcaster {
+            max_leaving: rules.max_clients.max(16),
+            room: Room::new(rules, epoch),
+            seats: Roster::default(),
+            sender: channel.0,
+            signals: channel.1,
+            executor,
+            leaving: VecDeque::new(),
+            departed: Vec::new(),
+            outbox_limit,
+            started: Instant::now(),
+            timer: None,
+            shutting_down: false,
+        })
+    }
+
+    /// Serves until it was told to shut down and everybody is gone.
+    pub async fn run(mut self) {
+        loop {
+            let signal = self.next_signal().await;
+            let now = self.now();
+            if let Some(signal) = signal {
+                self.take(signal, now);
+            }
+            while self.room.pending_bytes() < BATCH_BYTES
+                && let Ok(signal) = self.signals.try_recv()
+            {
+                self.take(signal, now);
+            }
+            self.room.tick(now);
+            self.deliver(now);
+            while !self.departed.is_empty() {
+                for (id, departure) in std::mem::take(&mut self.departed) {
+                    self.room.apply(Event::Leave { id, departure }, now);
+                }
+                self.deliver(now);
+            }
+            self.end_overdue(now);
+            if self.shutting_down && self.seats.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// The next signal, or nothing when a deadline has come.
+    async fn next_signal(&mut self) -> Option<Signal> {
+        let deadline = [self.room.deadline(), self.leaving.front().map(|(deadline, _)| *deadline)];
+        let Some(deadline) = deadline.into_iter().flatten().min() else {
+            self.timer = None;
+            return self.signals.recv().await.ok();
+        };
+        // Setting a timer costs a system call, so one that is early enough is left as it is.
+        let (_, timer) = match &mut self.timer {
+            Some(timer) if timer.0 <= deadline => timer,
+            timer => timer.insert((deadline, Timer::at(self.started + deadline))),
+        };
+        let signal = async { self.signals.recv().await.ok() };
+        let alarm = async {
+            timer.await;
+            None
+        };
+        let signal = signal.or(alarm).await;
+        if signal.is_none() {
+            self.timer = None;
+        }
+        signal
+    }
+
+    fn take(&mut self, signal: Signal, now: Now) {
+        match signal {
+            Signal::Arrived { id, peer, socket } => {
+                // Without a random token there is no telling members apart: nobody comes in.
+                match random() {
+                    Ok(secret) => {
+                        let token = Token(secret);
+                        let seat = Seat {
+                            outbox: Outbox::new(socket),
+                            standing: Standing::Visitor,
+                            watched: false,
+                        };
+                        self.seats.insert(id, seat);
+                        self.room.apply(Event::Arrive { id, peer, token }, now);
+                    }
+                    Err(error) => log::error!("{peer} turned away: cannot get a token: {error}"),
+                }
+            }
+            Signal::Event(event) => self.room.apply(event, now),
+            Signal::Writable(id) => self.drain(id, now),
+            Signal::Shutdown => {
+                self.shutting_down = true;
+                for (deadline, _) in &mut self.leaving {
+                    *deadline = (*deadline).min(now.uptime + SHUTDOWN_LINGER);
+                }
+                self.room.apply(Event::Shutdown, now);
+            }
+        }
+    }
+
+    /// Writes what the room has to say to everybody whom it concerns.
+    fn deliver(&mut self, now: Now) {
+        let Batch { chunk, before, mut steps, log } = self.room.seal();
+        let all = Slice::new(chunk, 0, u32::MAX, SliceKind::Live { before });
+        if !all.bytes().is_empty() || !steps.is_empty() {
+            // In the order in which the walk below meets the seats, and for one seat in theirs.
+            steps.sort_by_key(|step| step.to);
+            let mut steps = steps.as_slice();
+            let mut unsettled = Vec::new();
+            for (id, seat) in self.seats.iter_mut() {
+                let own = steps_for(id, &mut steps);
+                let (delivery, closed) = if own.is_empty() {
+                    (seat.deliver(slice::from_ref(&all), before, self.outbox_limit), false)
+                } else {
+                    seat.deliver_in_steps(own, &all, before, self.outbox_limit)
+                };
+                if delivery != Delivery::Sent || closed {
+                    unsettled.push((id, delivery, closed));
+                }
+            }
+            for (id, delivery, closed) in unsettled {
+                self.settle(id, delivery, closed, now);
+            }
+        }
+        for (level, line) in log {
+            log!(level, "{line}");
+        }
+    }
+
+    /// Does what a delivery that was not the usual one calls for.
+    fn settle(&mut self, id: MemberId, delivery: Delivery, closed: bool, now: Now) {
+        let Some(seat) = self.seats.get_mut(id) else { return };
+        match delivery {
+            Delivery::Sent if seat.standing == Standing::Leaving => self.release(id),
+            Delivery::Sent => {}
+            Delivery::Waiting => {
+                seat.watch(id, &self.sender, &self.executor);
+                if closed {
+                    self.linger(id, now);
+                }
+            }
+            Delivery::Slow => {
+                let seq = seat.outbox.cut(self.room.seq());
+                let bye = Slice::own(&Frame::bye(ByeCode::Slow, seq));
+                seat.standing = Standing::Leaving;
+                // It is the last, so it may wait whatever the limit is.
+                seat.outbox.deliver(&[bye], seq, usize::MAX);
+                let delivery = seat.outbox.drain();
+                self.departed.push((id, Departure::Slow));
+                self.settle(id, delivery, true, now);
+            }
+            Delivery::Lost(kind) => {
+                self.departed.push((id, Departure::Lost(kind)));
+                self.release(id);
+            }
+        }
+    }
+
+    /// A socket has room again.
+    fn drain(&mut self, id: MemberId, now: Now) {
+        if let Some(seat) = self.seats.get_mut(id) {
+            seat.watched = false;
+            let delivery = seat.outbox.drain();
+            self.settle(id, delivery, false, now);
+        }
+    }
+
+    /// Gives a connection that is closed some time to read what is on its way.
+    fn linger(&mut self, id: MemberId, now: Now) {
+        let linger = if self.shutting_down { SHUTDOWN_LINGER } else { LINGER };
+        self.leaving.push_back((now.uptime + linger, id));
+        if self.leaving.len() > self.max_leaving {
+            self.leaving.retain(|(_, id)| self.seats.get(*id).is_some());
+            if self.leaving.len() > self.max_leaving
+                && let Some((_, oldest)) = self.leaving.pop_front()
+            {
+                self.release(oldest);
+            }
+        }
+    }
+
+    /// Ends the connections whose time to read is over.
+    fn end_overdue(&mut self, now: Now) {
+        while let Some((deadline, id)) = self.leaving.front().copied()
+            && (deadline <= now.uptime || self.seats.get(id).is_none())
+        {
+            self.leaving.pop_front();
+            self.release(id);
+        }
+    }
+
+    fn release(&mut self, id: MemberId) {
+        if let Some(seat) = self.seats.remove(id) {
+            seat.outbox.end();
+        }
+    }
+
+    fn now(&self) -> Now {
+        let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Now {
+            uptime: self.started.elapsed(),
+            unix_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+impl Seat {
+    fn deliver(&mut self, slices: &[Slice], seq: u64, limit: usize) -> Delivery {
+        match self.standing {
+            Standing::Member => self.outbox.deliver(slices, seq, limit),
+            Standing::Visitor | Standing::Leaving => Delivery::Sent,
+        }
+    }
+
+    /// Delivers `all` with the steps of this seat at their places. Also tells whether the seat
+    /// was closed by one of them.
+    fn deliver_in_steps(
+        &mut self,
+        steps: &[Step],
+        all: &Slice,
+        seq: u64,
+        limit: usize,
+    ) -> (Delivery, bool) {
+        if self.standing == Standing::Leaving {
+            return (Delivery::Sent, false);
+        }
+        let mut slices = Vec::new();
+        // What of `all` this member is to get from, if it gets any yet.
+        let mut open = (self.standing == Standing::Member).then_some((0, seq));
+        let mut closed = false;
+        for step in steps {
+            if let Some((from, before)) = open {
+                let part = all.part(from, step.at, before);
+                open = Some((step.at.max(from), before + part.frames()));
+                slices.push(part);
+            }
+            match &step.what {
+                What::Send(slice) => slices.push(slice.clone()),
+                What::Again(from, to) => slices.push(all.part_again(*from, *to)),
+                What::Open { from, before } => {
+                    self.standing = Standing::Member;
+                    open = Some((*from, *before));
+                }
+                What::Close => {
+                    self.standing = Standing::Leaving;
+                    open = None;
+                    closed = true;
+                    break;
+                }
+                What::Drop => {
+                    self.standing = Standing::Leaving;
+                    return (Delivery::Sent, true);
+                }
+            }
+        }
+        if let Some((from, before)) = open {
+            slices.push(all.part(from, u32::MAX, before));
+        }
+        slices.retain(|slice| !slice.bytes().is_empty());
+        (self.outbox.deliver(&slices, seq, limit), closed)
+    }
+
+    /// Has a task send a signal when the socket has room again.
+    fn watch(
+        &mut self,
+        id: MemberId,
+        sender: &Sender<Signal>,
+        executor: &Weak<LocalExecutor<'static>>,
+    ) {
+        if std::mem::replace(&mut self.watched, true) {
+            return;
+        }
+        let Some(executor) = executor.upgrade() else { return };
+        let socket = Arc::clone(self.outbox.socket());
+        let sender = sender.clone();
+        let watch = async move {
+            // An error shows itself to the write that follows.
+            let _ = poll_fn(|cx| socket.poll_writable(cx)).await;
+            drop(socket);
+            let _ = sender.send(Signal::Writable(id)).await;
+        };
+        executor.spawn(watch).detach();
+    }
+}
+
+/// Takes the steps for the seat `id` off the front of `steps`, which are sorted. Those for seats
+/// that are gone go with them.
+fn steps_for<'a>(id: MemberId, steps: &mut &'a [Step]) -> &'a [Step] {
+    let gone = steps.iter().take_while(|step| step.to < id).count();
+    let own = steps.iter().skip(gone).take_while(|step| step.to == id).count();
+    let (taken, rest) = steps.split_at(gone + own);
+    *steps = rest;
+    taken.get(gone..).unwrap_or_default()
+}
+
+/// `N` random bytes from the operating system.
+///
+/// # Errors
+///
+/// When the system has none to give.
+pub fn random<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    rustix::rand::getrandom(&mut bytes, GetRandomFlags::empty())?;
+    Ok(bytes)
+}

@@ -1,0 +1,303 @@
+//! One client's way in: bytes to lines to events.
+//!
+//! A connection task has its socket, a sender of signals, and a few numbers of its own; nothing
+//! else is shared with anybody. What the lines mean, and whether their sender is still in the
+//! room, is for the room to say. While nothing is half-read it holds no buffer: bytes are read
+//! into the stack, and cut into lines there.
+
+use std::future::poll_fn;
+use std::mem::MaybeUninit;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use async_channel::{Sender, TrySendError};
+use futures_lite::FutureExt;
+use futures_lite::future::yield_now;
+use rustix::io::Errno;
+use smol::Timer;
+
+use crate::broadcaster::Signal;
+use crate::outbox::{Socket, read};
+use crate::protocol::{ClientLine, ErrorCode, Foreign, LineReader, Rejected};
+use crate::room::{Departure, Event, MemberId};
+
+/// Bytes read at once. With the line limit it bounds what a connection holds.
+pub const READ_BYTES: usize = 16 * 1024;
+/// Lines in one event. It bounds what one event can become.
+const LINES_AN_EVENT: usize = 64;
+
+/// What a client may send.
+#[derive(Clone, Copy, Debug)]
+pub struct Intake {
+    /// The longest line, in bytes without its newline.
+    pub max_line: u32,
+    /// Lines a second; 0 is no limit.
+    pub rate: u32,
+    /// Lines at once, before the rate counts.
+    pub burst: u32,
+}
+
+/// Reads from a client until it ends, or the room has let it go. A leave always comes, even if
+/// reading panics.
+pub async fn run(socket: Arc<Socket>, id: MemberId, signals: Sender<Signal>, intake: Intake) {
+    let mut reader = Reader {
+        lines: LineReader::new(intake.max_line),
+        pace: Pace::new(intake.rate, intake.burst),
+        id,
+        is_new: true,
+        told_too_fast: false,
+    };
+    let departure = AssertUnwindSafe(reader.run(&socket, &signals)).catch_unwind().await;
+    let departure = departure.unwrap_or(Departure::Panicked);
+    drop(socket);
+    tell(&signals, Event::Leave { id, departure }).await;
+}
+
+/// Hands an event to the broadcaster, and waits for it if it is busy: a flood ends here, as
+/// back-pressure on the one who floods.
+async fn tell(signals: &Sender<Signal>, event: Event) {
+    if let Err(TrySendError::Full(signal)) = signals.try_send(Signal::Event(event)) {
+        // Waiting takes more room than all else here, so it has a box when it is needed.
+        let _ = Box::pin(signals.send(signal)).await;
+    }
+}
+
+struct Reader {
+    lines: LineReader,
+    pace: Pace,
+    id: MemberId,
+    /// No line has come yet, so it may be something else that knocks.
+    is_new: bool,
+    told_too_fast: bool,
+}
+
+impl Reader {
+    async fn run(&mut self, socket: &Arc<Socket>, signals: &Sender<Signal>) -> Departure {
+        loop {
+            let event = match poll_fn(|cx| self.poll_read(socket, cx)).await {
+                Ok(event) => event,
+                Err(departure) => {
+                    if departure == Departure::Finished && self.lines.is_inside_line() {
+                        let text = "the last line has no end, and was not said";
+                        let line = Err(Rejected::new(ErrorCode::Unfinished, text));
+                        tell(signals, Event::Lines { id: self.id, lines: vec![line] }).await;
+                    }
+                    return departure;
+                }
+            };
+            let is_foreign = matches!(event, Event::Foreign { .. });
+            if !matches!(&event, Event::Lines { lines, .. } if lines.is_empty()) {
+                tell(signals, event).await;
+            }
+            if is_foreign {
+                return Box::pin(discard(socket)).await;
+            }
+            if self.lines.has_more() {
+                self.slow_down(signals).await;
+                // Nobody but this task and those who write to the member hold its socket. When
+                // they have let go of it, the rest of what it said is of no interest.
+                if Arc::strong_count(socket) == 1 {
+                    return Departure::Finished;
+                }
+            }
+        }
+    }
+
+    fn poll_read(
+        &mut self,
+        socket: &Socket,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Event, Departure>> {
+        let mut buffer = [const { MaybeUninit::uninit() }; READ_BYTES];
+        let mut bytes: &[u8] = &[];
+        if !self.lines.has_more() {
+            loop {
+                // Ask first and read then: one call to the kernel less than the other way round.
+                if let Err(error) = ready!(socket.poll_readable(cx)) {
+                    return Poll::Ready(Err(Departure::Lost(error.kind())));
+                }
+                match read(socket, &mut buffer) {
+                    Ok([]) => return Poll::Ready(Err(Departure::Finished)),
+                    Ok(read) => {
+                        bytes = read;
+                        break;
+                    }
+                    Err(Errno::AGAIN | Errno::INTR) => {}
+                    Err(error) => return Poll::Ready(Err(Departure::Lost(error.kind()))),
+                }
+            }
+        }
+        Poll::Ready(Ok(self.cut(bytes)))
+    }
+
+    /// The lines that are whole with `bytes`, as far as the pace allows.
+    fn cut(&mut self, bytes: &[u8]) -> Event {
+        if self.is_new {
+            let first = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
+            let first = [self.lines.held(), first].concat();
+            if let Some(protocol) = Foreign::detect(&first) {
+                return Event::Foreign { id: self.id, protocol };
+            }
+        }
+        let now = Instant::now();
+        let budget = self.pace.lines_free(now).min(LINES_AN_EVENT);
+        let mut lines = Vec::new();
+        self.lines.read(bytes, budget, |line| {
+            lines.push(line.map_or_else(
+                |_| Err(Rejected::new(ErrorCode::TooLong, "the line is too long; it was skipped")),
+                ClientLine::parse,
+            ));
+        });
+        self.pace.take(lines.len(), now);
+        self.is_new &= lines.is_empty();
+        Event::Lines { id: self.id, lines }
+    }
+
+    /// Waits until the pace allows another line, and says so, once, if that takes time.
+    async fn slow_down(&mut self, signals: &Sender<Signal>) {
+        let now = Instant::now();
+        if self.pace.is_full(now) {
+            self.told_too_fast = false;
+        }
+        let wait = self.pace.wait(now);
+        if wait.is_zero() {
+            return yield_now().await;
+        }
+        if !std::mem::replace(&mut self.told_too_fast, true) {
+            let text = "you are too fast; what you say is taken more slowly now";
+            let line = Err(Rejected::new(ErrorCode::TooFast, text));
+            tell(signals, Event::Lines { id: self.id, lines: vec![line] }).await;
+        }
+        Box::pin(Timer::after(wait)).await;
+    }
+}
+
+/// Reads and forgets until the stream ends, so that the answer is not lost to a reset.
+async fn discard(socket: &Socket) -> Departure {
+    let drain = |cx: &mut Context<'_>| {
+        let mut buffer = [const { MaybeUninit::uninit() }; READ_BYTES];
+        loop {
+            if ready!(socket.poll_readable(cx)).is_err() {
+                return Poll::Ready(());
+            }
+            match read(socket, &mut buffer) {
+                Ok([]) => return Poll::Ready(()),
+                Ok(_) | Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(_) => return Poll::Ready(()),
+            }
+        }
+    };
+    poll_fn(drain).await;
+    Departure::Finished
+}
+
+/// How many lines a client may send and when: the generic cell rate algorithm, which needs no
+/// more than one moment of memory (<https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm>).
+#[derive(Debug)]
+struct Pace {
+    /// When all that was taken so far is paid for, at one line an `interval`.
+    paid: Option<Instant>,
+    /// Microseconds a line; 0 is no limit.
+    interval: u32,
+    burst: u32,
+}
+
+impl Pace {
+    fn new(rate: u32, burst: u32) -> Self {
+        Pace {
+            paid: None,
+            interval: 1_000_000u32.checked_div(rate).map_or(0, |interval| interval.max(1)),
+            burst: burst.max(1),
+        }
+    }
+
+    /// Time that is owed for lines already taken.
+    fn debt(&self, now: Instant) -> Duration {
+        self.paid.map_or(Duration::ZERO, |paid| paid.saturating_duration_since(now))
+    }
+
+    fn interval(&self) -> Duration {
+        Duration::from_micros(self.interval.into())
+    }
+
+    fn is_full(&self, now: Instant) -> bool {
+        self.debt(now).is_zero()
+    }
+
+    /// How many lines may be taken now.
+    fn lines_free(&self, now: Instant) -> usize {
+        if self.interval == 0 {
+            return usize::MAX;
+        }
+        let owed = self.debt(now).as_micros().div_ceil(u128::from(self.interval));
+        (self.burst as usize).saturating_sub(usize::try_from(owed).unwrap_or(usize::MAX))
+    }
+
+    fn take(&mut self, lines: usize, now: Instant) {
+        if self.interval > 0 && lines > 0 {
+            let price = self.interval() * u32::try_from(lines).unwrap_or(u32::MAX);
+            self.paid = Some(now + self.debt(now) + price);
+        }
+    }
+
+    /// How long it is until one more line may be taken.
+    fn wait(&self, now: Instant) -> Duration {
+        if self.lines_free(now) > 0 {
+            return Duration::ZERO;
+        }
+        self.debt(now).saturating_sub(self.interval() * (self.burst - 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_is_free_and_then_the_rate_holds() {
+        let mut pace = Pace::new(10, 40);
+        let start = Instant::now();
+        assert_eq!(pace.lines_free(start), 40);
+        pace.take(40, start);
+        assert_eq!(pace.lines_free(start), 0);
+        assert_eq!(pace.wait(start), Duration::from_millis(100));
+        let later = start + Duration::from_millis(250);
+        assert_eq!(pace.lines_free(later), 2);
+        assert_eq!(pace.lines_free(start + Duration::from_secs(4)), 40);
+        assert!(pace.is_full(start + Duration::from_secs(4)));
+        assert_eq!(pace.lines_free(start + Duration::from_secs(400)), 40);
+    }
+
+    #[test]
+    fn a_wait_is_long_enough_for_exactly_one_line() {
+        let mut pace = Pace::new(3, 2);
+        let mut now = Instant::now();
+        for _ in 0..100 {
+            now += pace.wait(now);
+            assert_eq!(pace.lines_free(now).min(1), 1);
+            pace.take(1, now);
+        }
+        assert!(pace.wait(now) > Duration::ZERO);
+    }
+
+    #[test]
+    fn rate_zero_is_no_limit() {
+        let mut pace = Pace::new(0, 0);
+        let now = Instant::now();
+        pace.take(1_000_000, now);
+        assert_eq!((pace.lines_free(now), pace.wait(now)), (usize::MAX, Duration::ZERO));
+    }
+
+    /// What 10,000 members cost is this, ten thousand times.
+    #[test]
+    fn the_future_of_a_connection_is_small() {
+        let channel = async_channel::bounded(1);
+        let intake = Intake { max_line: 1, rate: 1, burst: 1 };
+        let (one, _two) = smol::Async::<std::os::unix::net::UnixStream>::pair().unwrap();
+        let socket = Arc::new(smol::Async::new(one.into_inner().unwrap().into()).unwrap());
+        let future = run(socket, MemberId(1), channel.0, intake);
+        assert!(size_of_val(&future) <= 256, "{} bytes", size_of_val(&future));
+    }
+}

@@ -1,0 +1,27 @@
+//! temporary
+pub mod broadcaster;
+pub mod connection;
+pub mod listener;
+pub mod logger;
+pub mod outbox;
+pub mod protocol;
+pub mod room;
+pub mod server;
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+/// Prints `program: error: its cause: …` as one line on standard error, and gives the exit code.
+pub fn complain(program: &str, error: &dyn Error, code: u8) -> ExitCode {
+    let mut line = format!("{program}: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let _ = write!(line, ": {error}");
+        cause = error.source();
+    }
+    // If nobody listens, the exit code still speaks.
+    let _ = writeln!(std::io::stderr(), "{line}");
+    ExitCode::from(code)
+}

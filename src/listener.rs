@@ -1,0 +1,176 @@
+//! Where clients connect: an address as it is written, and the socket that listens there.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use rustix::net::sockopt;
+use rustix::net::{SocketFlags, acceptfrom_with};
+use smol::Async;
+
+use crate::room::Peer;
+
+/// Connections that may wait to be accepted, so that a crowd that comes at once is not turned
+/// away. The kernel cuts it to its own limit.
+const BACKLOG: i32 = 1024;
+/// A peer that vanished is noticed after a minute of silence and a minute of questions.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+const KEEPALIVE_COUNT: u32 = 4;
+/// The same for a peer that vanished while something was on its way to it, in milliseconds.
+const USER_TIMEOUT: u32 = 120_000;
+
+/// An address to listen at: `HOST:PORT`, `[V6]:PORT` or `unix:PATH`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// A host, by name or number, and a port; 0 is any free one.
+    Inet(String),
+    /// The path of a unix socket.
+    Unix(PathBuf),
+}
+
+impl FromStr for Address {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return match path {
+                "" => Err("unix: wants a path behind it"),
+                path => Ok(Address::Unix(path.into())),
+            };
+        }
+        let (host, port) = text.rsplit_once(':').ok_or("an address is HOST:PORT or unix:PATH")?;
+        if port.parse::<u16>().is_err() {
+            return Err("a port is a number up to 65535");
+        }
+        let in_brackets = host.starts_with('[') && host.ends_with(']');
+        if host.is_empty() || (host.contains(':') && !in_brackets) {
+            return Err("a host is a name, a number, or an IPv6 number in brackets");
+        }
+        Ok(Address::Inet(text.into()))
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Inet(address) => f.write_str(address),
+            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A socket that clients can connect to.
+///
+/// Its `Display` is the address with the real port. The file of a unix socket goes when this is
+/// dropped.
+#[derive(Debug)]
+pub struct Listener {
+    socket: Async<OwnedFd>,
+    address: Address,
+}
+
+impl Listener {
+    /// Listens at `address`. The file that a dead server left in place of a unix socket is
+    /// replaced.
+    ///
+    /// # Errors
+    ///
+    /// What the system says: the address is in use (for a unix socket: by a server that is
+    /// alive, or by a file that is no socket), is not one of this machine, or may not be used.
+    pub fn bind(address: &Address) -> io::Result<Self> {
+        let (socket, address) = match address {
+            Address::Inet(address) => {
+                let socket = bind_inet(address)?;
+                let address = Address::Inet(socket.local_addr()?.to_string());
+                (OwnedFd::from(socket), address)
+            }
+            Address::Unix(path) => (bind_unix(path)?.into(), address.clone()),
+        };
+        // A second call on the same socket changes its backlog; the standard library has no say.
+        rustix::net::listen(&socket, BACKLOG)?;
+        Ok(Listener { socket: Async::new(socket)?, address })
+    }
+
+    /// The socket, to wait for clients.
+    pub fn socket(&self) -> &Async<OwnedFd> {
+        &self.socket
+    }
+
+    /// Takes the next client that waits, without blocking.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when none waits; what the system says when it cannot be taken.
+    pub fn accept(&self) -> io::Result<(OwnedFd, Peer)> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let (socket, peer) = acceptfrom_with(&self.socket, flags)?;
+        let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+        Ok((socket, peer.map_or(Peer::Unix, Peer::from)))
+    }
+}
+
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.address.fmt(f)
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Address::Unix(path) = &self.address {
+            // If it is gone already, so much the better.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+fn bind_inet(address: &str) -> io::Result<TcpListener> {
+    let addresses: Vec<SocketAddr> = address.to_socket_addrs()?.collect();
+    let socket = TcpListener::bind(addresses.as_slice())?;
+    // What is set here, each connection inherits: no call for each of them.
+    sockopt::set_tcp_nodelay(&socket, true)?;
+    sockopt::set_socket_keepalive(&socket, true)?;
+    sockopt::set_tcp_keepidle(&socket, KEEPALIVE_IDLE)?;
+    sockopt::set_tcp_keepintvl(&socket, KEEPALIVE_INTERVAL)?;
+    sockopt::set_tcp_keepcnt(&socket, KEEPALIVE_COUNT)?;
+    sockopt::set_tcp_user_timeout(&socket, USER_TIMEOUT)?;
+    Ok(socket)
+}
+
+fn bind_unix(path: &PathBuf) -> io::Result<UnixListener> {
+    match UnixListener::bind(path) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            let is_socket = std::fs::symlink_metadata(path)?.file_type().is_socket();
+            if !is_socket || UnixStream::connect(path).is_ok() {
+                return Err(error);
+            }
+            std::fs::remove_file(path)?;
+            UnixListener::bind(path)
+        }
+        bound => bound,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_people_write_them() {
+        for text in ["127.0.0.1:8080", "localhost:0", "[::1]:8080", "0.0.0.0:1"] {
+            assert_eq!(text.parse(), Ok(Address::Inet(text.into())));
+        }
+        assert_eq!("unix:/run/chat".parse(), Ok(Address::Unix("/run/chat".into())));
+        for text in ["", "8080", "localhost", "localhost:", "host:99999", "::1:80", ":80", "unix:"]
+        {
+            assert!(text.parse::<Address>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The log of the server: one line an event on standard error, and never a reason to wait.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use log::{LevelFilter, Log, Metadata, Record};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::stdio::stderr;
+
+/// The longest line. A pipe that is ready takes this much in one piece without blocking
+/// (`PIPE_BUF`, pipe(7)).
+const MAX_LINE: usize = 4096;
+
+/// Lines that nobody could be given, since the last one that somebody was.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+struct Stderr;
+
+/// Sends what the library logs to standard error, from `level` up.
+///
+/// A line that standard error does not take at once, be it a full pipe or a terminal that was
+/// stopped, is dropped and counted: the room does not wait for a reader of its log.
+pub fn init(level: LevelFilter) {
+    log::set_max_level(level);
+    // It fails when there is a logger already, which is then the one to use.
+    let _ = log::set_logger(&Stderr);
+}
+
+impl Log for Stderr {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= log::max_level() && metadata.target().starts_with("smolchat")
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        if !is_ready() {
+            DROPPED.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let dropped = DROPPED.swap(0, Ordering::Relaxed);
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let level = record.level().as_str().to_ascii_lowercase();
+        let mut line = format!("{} {level} ", Utc(now));
+        if dropped > 0 {
+            let _ = write!(line, "({dropped} lines before this one were dropped) ");
+        }
+        let text = record.args().to_string();
+        for c in text.chars() {
+            // What clients send must not write lines, or worse, of its own.
+            if c.is_control() {
+                line.extend(c.escape_default());
+            } else {
+                line.push(c);
+            }
+        }
+        line.truncate(line.floor_char_boundary(MAX_LINE - 1));
+        line.push('\n');
+        // Nobody is left to tell if this fails.
+        let _ = rustix::io::write(stderr(), line.as_bytes());
+    }
+
+    fn flush(&self) {}
+}
+
+/// Whether standard error takes a line without blocking. Setting it to non-blocking instead would
+/// do the same to every other program that has it open.
+fn is_ready() -> bool {
+    let stderr = stderr();
+    let mut fds = [PollFd::from_borrowed_fd(stderr, PollFlags::OUT)];
+    matches!(poll(&mut fds, Some(&Timespec::default())), Ok(1))
+}
+
+/// A moment in UTC, as RFC 3339 writes it.
+struct Utc(Duration);
+
+impl std::fmt::Display for Utc {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let seconds = self.0.as_secs();
+        let (year, month, day) = civil(seconds / 86_400);
+        let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
+}
+
+/// Year, month and day of a count of days since 1970, by Howard Hinnant's `civil_from_days`
+/// (<https://howardhinnant.github.io/date_algorithms.html>), for days that are not before it.
+fn civil(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let era = days / 146_097;
+    let day_of_era = days % 146_097;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    // Months are counted from March, so that the day that leap years add is the last.
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_what_the_calendar_says() {
+        for (days, date) in [
+            (0, (1970, 1, 1)),
+            (59, (1970, 3, 1)),
+            (11_016, (2000, 2, 29)),
+            (20_779, (2026, 11, 22)),
+            (47_540, (2100, 2, 28)),
+            (47_541, (2100, 3, 1)),
+        ] {
+            assert_eq!(civil(days), date);
+        }
+        let moment = Duration::from_secs(1_790_000_000);
+        assert_eq!(Utc(moment).to_string(), "2026-09-21T14:13:20Z");
+    }
+}

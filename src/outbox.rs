@@ -1,0 +1,206 @@
+//! A member's way out: write at once, fall behind, catch up, or be closed.
+//!
+//! A socket nearly always has room, so what is to be sent is handed to the kernel at once and
+//! without waiting: no task switch, no queue, no copy. What the socket does not take waits here,
+//! as shared [`Slice`]s, and everything later queues up behind it, so that order holds. The
+//! broadcaster owns each outbox and is told when the socket has room again; so an outbox needs
+//! no lock and no channel of its own, and how far a member got is known to the byte.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use rustix::io::Errno;
+use rustix::net::{
+    RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, send, sendmsg, shutdown,
+};
+use smol::Async;
+
+use crate::room::{Slice, SliceKind};
+
+/// A connected stream socket, TCP or unix.
+pub type Socket = Async<OwnedFd>;
+
+/// Slices handed to the kernel in one call. Linux takes 1,024; more than a few dozen gain nothing.
+const SLICES_A_CALL: usize = 32;
+
+/// How a delivery went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// The kernel has all of it.
+    Sent,
+    /// Some of it waits until the socket has room.
+    Waiting,
+    /// More would wait than may.
+    Slow,
+    /// The connection is broken.
+    Lost(io::ErrorKind),
+}
+
+/// What is on its way to one member.
+#[derive(Debug)]
+pub struct Outbox {
+    socket: Arc<Socket>,
+    backlog: Option<Box<Backlog>>,
+}
+
+/// What a socket did not take.
+#[derive(Debug, Default)]
+struct Backlog {
+    queue: VecDeque<Slice>,
+    /// Bytes that count against the limit: all but what the history holds anyway.
+    waiting: usize,
+    /// The last number of the room's sequence that was sent whole.
+    seq: u64,
+}
+
+impl Outbox {
+    /// The way out through `socket`.
+    pub fn new(socket: Arc<Socket>) -> Self {
+        Outbox { socket, backlog: None }
+    }
+
+    /// The socket it writes to.
+    pub fn socket(&self) -> &Arc<Socket> {
+        &self.socket
+    }
+
+    /// Sends whole frames, now or when the socket has room.
+    ///
+    /// `limit` is how many bytes may wait; `seq` the number of the sequence before this delivery.
+    pub fn deliver(&mut self, slices: &[Slice], seq: u64, limit: usize) -> Delivery {
+        if let Some(backlog) = &mut self.backlog {
+            backlog.extend(slices, 0);
+            return if backlog.waiting > limit { Delivery::Slow } else { Delivery::Waiting };
+        }
+        let sent = match slices {
+            [] => return Delivery::Sent,
+            [slice] => write(&self.socket, slice.bytes()),
+            slices => write_vectored(&self.socket, slices),
+        };
+        let sent = match sent {
+            Ok(sent) => sent,
+            Err(Errno::AGAIN) => 0,
+            Err(error) => return Delivery::Lost(error.kind()),
+        };
+        if sent == slices.iter().map(|slice| slice.bytes().len()).sum::<usize>() {
+            return Delivery::Sent;
+        }
+        let first_live = slices.iter().find_map(|slice| match slice.kind() {
+            SliceKind::Live { before } => Some(before),
+            _ => None,
+        });
+        let mut backlog = Backlog { seq: first_live.unwrap_or(seq), ..Backlog::default() };
+        backlog.extend(slices, sent);
+        let waiting = backlog.waiting;
+        self.backlog = Some(Box::new(backlog));
+        if waiting > limit { Delivery::Slow } else { Delivery::Waiting }
+    }
+
+    /// Sends what waits, as far as the socket takes it.
+    pub fn drain(&mut self) -> Delivery {
+        let Some(backlog) = &mut self.backlog else { return Delivery::Sent };
+        while !backlog.queue.is_empty() {
+            match write_vectored(&self.socket, backlog.queue.make_contiguous()) {
+                Ok(sent) => backlog.advance(sent),
+                Err(Errno::AGAIN) => return Delivery::Waiting,
+                Err(error) => return Delivery::Lost(error.kind()),
+            }
+        }
+        self.backlog = None;
+        Delivery::Sent
+    }
+
+    /// Gives up what waits, but for the rest of a frame that was begun: whatever is sent next
+    /// is a line of its own. Returns the last number of the sequence that gets through, or
+    /// `seq` if nothing waits.
+    pub fn cut(&mut self, seq: u64) -> u64 {
+        let Some(backlog) = &mut self.backlog else { return seq };
+        let mut queue = std::mem::take(&mut backlog.queue);
+        backlog.waiting = 0;
+        if let Some(first) = queue.front_mut().filter(|slice| slice.is_inside_frame()) {
+            let rest = first.rest_of_frame();
+            if let SliceKind::Live { before } = first.kind() {
+                backlog.seq = before + 1;
+            }
+            backlog.extend(&[rest], 0);
+        }
+        backlog.seq
+    }
+
+    /// Ends the connection, both ways. What the kernel holds is still delivered; the task that
+    /// reads from the socket wakes up, and closes it.
+    pub fn end(&self) {
+        // A socket that is not connected any more has nothing left to end.
+        let _ = shutdown(&self.socket, Shutdown::Both);
+    }
+}
+
+impl Backlog {
+    fn extend(&mut self, slices: &[Slice], mut sent: usize) {
+        for slice in slices {
+            let mut slice = slice.clone();
+            let length = slice.bytes().len();
+            self.take_off(&mut slice, sent.min(length));
+            sent = sent.saturating_sub(length);
+            if !slice.bytes().is_empty() {
+                if slice.kind() != SliceKind::Past {
+                    self.waiting += slice.bytes().len();
+                }
+                self.queue.push_back(slice);
+            }
+        }
+    }
+
+    fn advance(&mut self, mut sent: usize) {
+        while let Some(mut slice) = self.queue.pop_front() {
+            let length = slice.bytes().len();
+            let part = sent.min(length);
+            self.take_off(&mut slice, part);
+            if slice.kind() != SliceKind::Past {
+                self.waiting -= part;
+            }
+            sent -= part;
+            if part < length {
+                self.queue.push_front(slice);
+                return;
+            }
+        }
+    }
+
+    fn take_off(&mut self, slice: &mut Slice, sent: usize) {
+        slice.advance(sent);
+        if let SliceKind::Live { before } = slice.kind()
+            && sent > 0
+        {
+            self.seq = before;
+        }
+    }
+}
+
+fn write(socket: &Socket, bytes: &[u8]) -> rustix::io::Result<usize> {
+    send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
+}
+
+fn write_vectored(socket: &Socket, slices: &[Slice]) -> rustix::io::Result<usize> {
+    let mut parts = [IoSlice::new(&[]); SLICES_A_CALL];
+    let mut count = 0;
+    for (part, slice) in parts.iter_mut().zip(slices) {
+        *part = IoSlice::new(slice.bytes());
+        count += 1;
+    }
+    let parts = parts.get(..count).unwrap_or_default();
+    let mut no_control = SendAncillaryBuffer::default();
+    sendmsg(socket, parts, &mut no_control, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
+}
+
+/// Reads what is there into `buffer`. No bytes mean the end of the stream.
+pub fn read<'a>(
+    socket: &Socket,
+    buffer: &'a mut [MaybeUninit<u8>],
+) -> rustix::io::Result<&'a mut [u8]> {
+    let ((bytes, _), _) = recv(socket, buffer, RecvFlags::DONTWAIT)?;
+    Ok(bytes)
+}

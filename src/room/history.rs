@@ -1,0 +1,148 @@
+//! The last frames of the room's sequence, as the bytes that went out.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::batch::{Chunk, Slice, SliceKind};
+
+/// The last frames, bounded in count and bytes, the oldest going first.
+///
+/// Frames are kept as places in the chunks that were sent, which members who are behind share.
+/// A chunk goes with its last frame, so what is held can pass the bound by most of one chunk.
+#[derive(Debug)]
+pub struct History {
+    frames: VecDeque<Kept>,
+    /// The number of the newest frame.
+    newest: u64,
+    bytes: usize,
+    max_frames: usize,
+    max_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Kept {
+    chunk: Chunk,
+    start: u32,
+    end: u32,
+}
+
+impl History {
+    /// An empty history, for a sequence of which `newest` is the last number given out.
+    pub fn new(max_frames: usize, max_bytes: usize, newest: u64) -> Self {
+        History { frames: VecDeque::new(), newest, bytes: 0, max_frames, max_bytes }
+    }
+
+    /// Takes the next frames of the sequence; `ends` are the places in `chunk` where each ends.
+    pub fn extend(&mut self, chunk: &Chunk, ends: &[u32]) {
+        let mut start = 0;
+        for &end in ends {
+            self.newest += 1;
+            self.bytes += (end - start) as usize;
+            self.frames.push_back(Kept { chunk: Arc::clone(chunk), start, end });
+            start = end;
+            while self.frames.len() > self.max_frames || self.bytes > self.max_bytes {
+                let Some(oldest) = self.frames.pop_front() else { break };
+                self.bytes -= (oldest.end - oldest.start) as usize;
+            }
+        }
+    }
+
+    /// How many frames are kept at most.
+    pub fn max_frames(&self) -> usize {
+        self.max_frames
+    }
+
+    /// The number of the oldest frame that is kept; one past the newest if none is.
+    pub fn oldest(&self) -> u64 {
+        self.newest + 1 - self.frames.len() as u64
+    }
+
+    /// The frames from number `from` on, or as many of them as are kept, in few slices.
+    pub fn since(&self, from: u64) -> Vec<Slice> {
+        let skip = from.saturating_sub(self.oldest());
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX).min(self.frames.len());
+        let mut slices = Vec::new();
+        let mut frames = self.frames.range(skip..).peekable();
+        while let Some(first) = frames.next() {
+            let mut end = first.end;
+            while let Some(next) = frames.next_if(|next| Arc::ptr_eq(&next.chunk, &first.chunk)) {
+                end = next.end;
+            }
+            let chunk = Arc::clone(&first.chunk);
+            slices.push(Slice::new(chunk, first.start, end, SliceKind::Past));
+        }
+        slices
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn text(slices: &[Slice]) -> String {
+        slices.iter().map(|slice| std::str::from_utf8(slice.bytes()).unwrap()).collect()
+    }
+
+    fn chunk(frames: &[&str]) -> (Chunk, Vec<u32>) {
+        let mut end = 0;
+        let ends = frames.iter().map(|frame| {
+            end += frame.len() as u32;
+            end
+        });
+        let ends = ends.collect();
+        (frames.concat().into_bytes().into(), ends)
+    }
+
+    #[test]
+    fn the_oldest_go_first_by_count_and_by_bytes() {
+        let (first, ends) = chunk(&["1\n", "2\n", "3\n"]);
+        let mut history = History::new(4, 8, 0);
+        history.extend(&first, &ends);
+        let (second, ends) = chunk(&["4\n", "5\n"]);
+        history.extend(&second, &ends);
+        assert_eq!((history.oldest(), text(&history.since(0))), (2, "2\n3\n4\n5\n".into()));
+        let (third, ends) = chunk(&["six..\n"]);
+        history.extend(&third, &ends);
+        assert_eq!((history.oldest(), text(&history.since(0))), (5, "5\nsix..\n".into()));
+        assert_eq!(text(&history.since(6)), "six..\n");
+        assert_eq!(text(&history.since(7)), "");
+        assert_eq!(text(&history.since(u64::MAX)), "");
+    }
+
+    #[test]
+    fn neighbours_in_one_chunk_are_one_slice() {
+        let (first, ends) = chunk(&["1\n", "2\n", "3\n"]);
+        let mut history = History::new(10, 1000, 0);
+        history.extend(&first, &ends);
+        let (second, ends) = chunk(&["4\n"]);
+        history.extend(&second, &ends);
+        assert_eq!(history.since(2).len(), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn it_holds_the_newest_that_fit(
+            batches in proptest::collection::vec(proptest::collection::vec(1usize..9, 0..5), 0..20),
+            max_frames in 0usize..8,
+            max_bytes in 0usize..30,
+        ) {
+            let mut history = History::new(max_frames, max_bytes, 0);
+            let mut all: Vec<String> = Vec::new();
+            for batch in batches {
+                let frames: Vec<String> = batch.iter().map(|&n| "x".repeat(n) + "\n").collect();
+                let (chunk, ends) = chunk(&frames.iter().map(String::as_str).collect::<Vec<_>>());
+                history.extend(&chunk, &ends);
+                all.extend(frames);
+                let mut bytes = 0;
+                let fits = all.iter().rev().take(max_frames).take_while(|frame| {
+                    bytes += frame.len();
+                    bytes <= max_bytes
+                });
+                let kept = fits.count();
+                prop_assert_eq!(history.oldest() as usize, all.len() - kept + 1);
+                prop_assert_eq!(text(&history.since(0)), all[all.len() - kept..].concat());
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The server: accept, hand over, and end in good order.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use async_channel::Sender;
+use log::{info, warn};
+use smol::{Async, LocalExecutor, Timer};
+
+use crate::broadcaster::{Broadcaster, Signal};
+use crate::connection::{self, Intake};
+use crate::listener::Listener;
+use crate::room::{MemberId, Peer, Rules};
+
+/// Signals that may wait for the broadcaster, before those who send them do.
+const SIGNALS: usize = 256;
+/// Clients accepted in one go, before the others get a turn.
+const ACCEPTS: usize = 64;
+/// The first and the longest pause after a client could not be accepted.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+
+/// What a server allows.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The rules of the room.
+    pub rules: Rules,
+    /// Bytes that may wait for one member.
+    pub outbox: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config { rules: Rules::default(), outbox: 256 * 1024 }
+    }
+}
+
+/// The server could not go on.
+#[derive(Debug)]
+pub struct Error {
+    step: &'static str,
+    source: io::Error,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.step)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// Serves one room to all who connect to `listeners`, until `shutdown` completes.
+///
+/// Then nobody is let in any more, everybody is told, and what is on its way gets up to five
+/// seconds to be read. All of it runs on the thread that polls this future.
+///
+/// # Errors
+///
+/// When the operating system has no random bytes to give, without which no room can begin.
+///
+/// ```
+/// use smolchat::listener::{Address, Listener};
+/// use smolchat::server::{Config, run};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let listener = Listener::bind(&Address::Inet("127.0.0.1:0".into()))?;
+/// println!("listening on {listener}");
+/// let shutdown = std::future::ready(());
+/// smol::block_on(run(vec![listener], Config::default(), shutdown))?;
+/// # Ok(())
+/// # }
+/// ```
+pub async fn run(
+    listeners: Vec<Listener>,
+    config: Config,
+    shutdown: impl Future<Output = ()> + 'static,
+) -> Result<(), Error> {
+    // Only this function owns the executor. Tasks that spawn others know it weakly, so that all
+    // of them, and their sockets, are gone when this ends, however it ends.
+    let executor = Rc::new(LocalExecutor::new());
+    let (signals, received) = async_channel::bounded(SIGNALS);
+    let intake = Intake {
+        max_line: config.rules.max_line,
+        rate: config.rules.rate,
+        burst: config.rules.burst,
+    };
+    let channel = (signals.clone(), received);
+    let broadcaster =
+        Broadcaster::new(config.rules, config.outbox, channel, Rc::downgrade(&executor))
+            .map_err(|source| Error { step: "cannot begin a room", source })?;
+    let accept = AcceptLoop {
+        listeners,
+        signals: signals.clone(),
+        intake,
+        executor: Rc::downgrade(&executor),
+        last_id: 0,
+    };
+    // All are tasks of their own, because the future given to `run` is polled at each wake-up.
+    let broadcaster = executor.spawn(broadcaster.run());
+    let accept = executor.spawn(accept.run());
+    let shutdown = executor.spawn(shutdown);
+    let serve = async {
+        shutdown.await;
+        info!("shutting down");
+        // Waiting for it closes the listeners, and removes their files, before anybody is told.
+        accept.cancel().await;
+        let _ = signals.send(Signal::Shutdown).await;
+        broadcaster.await;
+    };
+    executor.run(serve).await;
+    Ok(())
+}
+
+struct AcceptLoop {
+    listeners: Vec<Listener>,
+    signals: Sender<Signal>,
+    intake: Intake,
+    executor: Weak<LocalExecutor<'static>>,
+    last_id: u64,
+}
+
+impl AcceptLoop {
+    async fn run(mut self) {
+        let mut pause = PAUSES.0;
+        loop {
+            poll_fn(|cx| {
+                let is_ready = |listener: &Listener| listener.socket().poll_readable(cx).is_ready();
+                // All of them are polled, so that each wakes this task.
+                let ready = self.listeners.iter().map(is_ready).fold(false, |any, one| any | one);
+                if ready { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+            match self.accept_waiting().await {
+                Ok(()) => pause = PAUSES.0,
+                Err(error) => {
+                    warn!("cannot accept a client, next try in {pause:?}: {error}");
+                    Timer::after(pause).await;
+                    pause = (pause * 2).min(PAUSES.1);
+                }
+            }
+        }
+    }
+
+    /// Takes in those who wait, up to a bound for each listener.
+    async fn accept_waiting(&mut self) -> io::Result<()> {
+        for listener in 0..self.listeners.len() {
+            for _ in 0..ACCEPTS {
+                let Some(listener) = self.listeners.get(listener) else { break };
+                match listener.accept() {
+                    Ok((socket, peer)) => self.welcome(socket, peer).await?,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn welcome(&mut self, socket: OwnedFd, peer: Peer) -> io::Result<()> {
+        let socket = Arc::new(Async::new_nonblocking(socket)?);
+        self.last_id += 1;
+        let id = MemberId(self.last_id);
+        // The broadcaster learns of the client before the client can say anything.
+        let arrived = Signal::Arrived { id, peer, socket: Arc::clone(&socket) };
+        let _ = self.signals.send(arrived).await;
+        if let Some(executor) = self.executor.upgrade() {
+            let task = connection::run(socket, id, self.signals.clone(), self.intake);
+            executor.spawn(task).detach();
+        }
+        Ok(())
+    }
+}
