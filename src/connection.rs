@@ -8,6 +8,7 @@
 use std::future::poll_fn;
 use std::mem::MaybeUninit;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -41,104 +42,121 @@ pub struct Intake {
 
 /// Reads from a client until it ends, or the room has let it go. A leave always comes, even if
 /// reading panics.
-pub async fn run(socket: Arc<Socket>, id: MemberId, signals: Sender<Signal>, intake: Intake) {
+pub fn run(
+    socket: Arc<Socket>,
+    id: MemberId,
+    signals: Sender<Signal>,
+    intake: Intake,
+) -> impl Future<Output = ()> {
     let mut reader = Reader {
+        socket,
+        signals,
         lines: LineReader::new(intake.max_line),
         pace: Pace::new(intake.rate, intake.burst),
         id,
         is_new: true,
+        is_foreign: false,
         told_too_fast: false,
     };
-    let departure = AssertUnwindSafe(reader.run(&socket, &signals)).catch_unwind().await;
-    let departure = departure.unwrap_or(Departure::Panicked);
-    drop(socket);
-    tell(&signals, Event::Leave { id, departure }).await;
-}
-
-/// Hands an event to the broadcaster, and waits for it if it is busy: a flood ends here, as
-/// back-pressure on the one who floods.
-async fn tell(signals: &Sender<Signal>, event: Event) {
-    if let Err(TrySendError::Full(signal)) = signals.try_send(Signal::Event(event)) {
-        // Waiting takes more room than all else here, so it has a box when it is needed.
-        let _ = Box::pin(signals.send(signal)).await;
+    async move {
+        let departure = AssertUnwindSafe(reader.run()).catch_unwind().await;
+        let departure = departure.unwrap_or(Departure::Panicked);
+        if let Some(busy) = reader.tell(Event::Leave { id, departure }) {
+            busy.await;
+        }
     }
 }
 
+/// Something that has to be waited for, which is rare. It takes more room than all else that a
+/// connection holds, so it has a box when it is needed.
+type Wait = Pin<Box<dyn Future<Output = ()>>>;
+
 struct Reader {
+    socket: Arc<Socket>,
+    signals: Sender<Signal>,
     lines: LineReader,
     pace: Pace,
     id: MemberId,
     /// No line has come yet, so it may be something else that knocks.
     is_new: bool,
+    /// It was, and nothing that it says is for us.
+    is_foreign: bool,
     told_too_fast: bool,
 }
 
 impl Reader {
-    async fn run(&mut self, socket: &Arc<Socket>, signals: &Sender<Signal>) -> Departure {
+    async fn run(&mut self) -> Departure {
         loop {
-            let event = match poll_fn(|cx| self.poll_read(socket, cx)).await {
-                Ok(event) => event,
-                Err(departure) => {
-                    if departure == Departure::Finished && self.lines.is_inside_line() {
-                        let text = "the last line has no end, and was not said";
-                        let line = Err(Rejected::new(ErrorCode::Unfinished, text));
-                        tell(signals, Event::Lines { id: self.id, lines: vec![line] }).await;
-                    }
-                    return departure;
-                }
+            let busy = match poll_fn(|cx| self.poll_event(cx)).await {
+                Ok(event) => self.tell(event),
+                Err(departure) => return departure,
             };
-            let is_foreign = matches!(event, Event::Foreign { .. });
-            if !matches!(&event, Event::Lines { lines, .. } if lines.is_empty()) {
-                tell(signals, event).await;
-            }
-            if is_foreign {
-                return Box::pin(discard(socket)).await;
+            if let Some(busy) = busy {
+                busy.await;
             }
             if self.lines.has_more() {
-                self.slow_down(signals).await;
+                self.slow_down().await;
                 // Nobody but this task and those who write to the member hold its socket. When
                 // they have let go of it, the rest of what it said is of no interest.
-                if Arc::strong_count(socket) == 1 {
+                if Arc::strong_count(&self.socket) == 1 {
                     return Departure::Finished;
                 }
             }
         }
     }
 
-    fn poll_read(
-        &mut self,
-        socket: &Socket,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Event, Departure>> {
-        let mut buffer = [const { MaybeUninit::uninit() }; READ_BYTES];
-        let mut bytes: &[u8] = &[];
-        if !self.lines.has_more() {
-            loop {
-                // Ask first and read then: one call to the kernel less than the other way round.
-                if let Err(error) = ready!(socket.poll_readable(cx)) {
-                    return Poll::Ready(Err(Departure::Lost(error.kind())));
-                }
-                match read(socket, &mut buffer) {
-                    Ok([]) => return Poll::Ready(Err(Departure::Finished)),
-                    Ok(read) => {
-                        bytes = read;
-                        break;
-                    }
-                    Err(Errno::AGAIN | Errno::INTR) => {}
-                    Err(error) => return Poll::Ready(Err(Departure::Lost(error.kind()))),
-                }
+    /// Hands an event to the broadcaster. If that is busy, it has to be waited for: a flood ends
+    /// here, as back-pressure on the one who floods.
+    fn tell(&self, event: Event) -> Option<Wait> {
+        match self.signals.try_send(Signal::Event(event)) {
+            Err(TrySendError::Full(signal)) => {
+                let signals = self.signals.clone();
+                Some(Box::pin(async move { drop(signals.send(signal).await) }))
             }
+            _ => None,
         }
-        Poll::Ready(Ok(self.cut(bytes)))
     }
 
-    /// The lines that are whole with `bytes`, as far as the pace allows.
-    fn cut(&mut self, bytes: &[u8]) -> Event {
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Departure>> {
+        if self.lines.has_more()
+            && let Some(event) = self.cut(&[])
+        {
+            return Poll::Ready(Ok(event));
+        }
+        loop {
+            // Ask first and read then: one call to the kernel less than the other way round.
+            if let Err(error) = ready!(self.socket.poll_readable(cx)) {
+                return Poll::Ready(Err(Departure::Lost(error.kind())));
+            }
+            let mut buffer = [const { MaybeUninit::uninit() }; READ_BYTES];
+            match read(&self.socket, &mut buffer) {
+                Ok([]) if self.lines.is_inside_line() => {
+                    self.lines.clear();
+                    let text = "the last line has no end, and was not said";
+                    return Poll::Ready(Ok(self.rejected(ErrorCode::Unfinished, text)));
+                }
+                Ok([]) => return Poll::Ready(Err(Departure::Finished)),
+                // What else it says is read, so that our answer is not lost to a reset.
+                Ok(_) if self.is_foreign => {}
+                Ok(bytes) => {
+                    if let Some(event) = self.cut(bytes) {
+                        return Poll::Ready(Ok(event));
+                    }
+                }
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(error) => return Poll::Ready(Err(Departure::Lost(error.kind()))),
+            }
+        }
+    }
+
+    /// The lines that are whole with `bytes`, as far as the pace allows; nothing if none is.
+    fn cut(&mut self, bytes: &[u8]) -> Option<Event> {
         if self.is_new {
             let first = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
-            let first = [self.lines.held(), first].concat();
-            if let Some(protocol) = Foreign::detect(&first) {
-                return Event::Foreign { id: self.id, protocol };
+            if let Some(protocol) = Foreign::detect(&[self.lines.held(), first].concat()) {
+                self.lines.clear();
+                self.is_foreign = true;
+                return Some(Event::Foreign { id: self.id, protocol });
             }
         }
         let now = Instant::now();
@@ -150,47 +168,38 @@ impl Reader {
                 ClientLine::parse,
             ));
         });
+        // Who was silent for long enough to have the whole burst again is told anew.
+        self.told_too_fast &= !self.pace.is_full(now);
         self.pace.take(lines.len(), now);
         self.is_new &= lines.is_empty();
-        Event::Lines { id: self.id, lines }
+        (!lines.is_empty()).then_some(Event::Lines { id: self.id, lines })
     }
 
     /// Waits until the pace allows another line, and says so, once, if that takes time.
-    async fn slow_down(&mut self, signals: &Sender<Signal>) {
+    fn slow_down(&mut self) -> Wait {
         let now = Instant::now();
-        if self.pace.is_full(now) {
-            self.told_too_fast = false;
-        }
         let wait = self.pace.wait(now);
         if wait.is_zero() {
-            return yield_now().await;
+            return Box::pin(yield_now());
         }
-        if !std::mem::replace(&mut self.told_too_fast, true) {
+        let busy = if std::mem::replace(&mut self.told_too_fast, true) {
+            None
+        } else {
             let text = "you are too fast; what you say is taken more slowly now";
-            let line = Err(Rejected::new(ErrorCode::TooFast, text));
-            tell(signals, Event::Lines { id: self.id, lines: vec![line] }).await;
-        }
-        Box::pin(Timer::after(wait)).await;
+            self.tell(self.rejected(ErrorCode::TooFast, text))
+        };
+        Box::pin(async move {
+            if let Some(busy) = busy {
+                busy.await;
+            }
+            Timer::after(wait).await;
+        })
     }
-}
 
-/// Reads and forgets until the stream ends, so that the answer is not lost to a reset.
-async fn discard(socket: &Socket) -> Departure {
-    let drain = |cx: &mut Context<'_>| {
-        let mut buffer = [const { MaybeUninit::uninit() }; READ_BYTES];
-        loop {
-            if ready!(socket.poll_readable(cx)).is_err() {
-                return Poll::Ready(());
-            }
-            match read(socket, &mut buffer) {
-                Ok([]) => return Poll::Ready(()),
-                Ok(_) | Err(Errno::AGAIN | Errno::INTR) => {}
-                Err(_) => return Poll::Ready(()),
-            }
-        }
-    };
-    poll_fn(drain).await;
-    Departure::Finished
+    /// An error as the event that makes the room tell it, in its place among the lines.
+    fn rejected(&self, code: ErrorCode, text: &str) -> Event {
+        Event::Lines { id: self.id, lines: vec![Err(Rejected::new(code, text))] }
+    }
 }
 
 /// How many lines a client may send and when: the generic cell rate algorithm, which needs no
@@ -298,6 +307,6 @@ mod tests {
         let (one, _two) = smol::Async::<std::os::unix::net::UnixStream>::pair().unwrap();
         let socket = Arc::new(smol::Async::new(one.into_inner().unwrap().into()).unwrap());
         let future = run(socket, MemberId(1), channel.0, intake);
-        assert!(size_of_val(&future) <= 256, "{} bytes", size_of_val(&future));
+        assert!(size_of_val(&future) <= 176, "{} bytes", size_of_val(&future));
     }
 }

@@ -1,5 +1,6 @@
 //! temporary
 pub mod broadcaster;
+pub mod client;
 pub mod connection;
 pub mod listener;
 pub mod logger;

@@ -11,6 +11,8 @@ use rustix::stdio::stderr;
 /// The longest line. A pipe that is ready takes this much in one piece without blocking
 /// (`PIPE_BUF`, pipe(7)).
 const MAX_LINE: usize = 4096;
+/// The longest form in which a control character is written, `\u{9f}`.
+const LONGEST_ESCAPE: usize = 8;
 
 /// Lines that nobody could be given, since the last one that somebody was.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
@@ -49,6 +51,9 @@ impl Log for Stderr {
         }
         let text = record.args().to_string();
         for c in text.chars() {
+            if line.len() > MAX_LINE - LONGEST_ESCAPE - 1 {
+                break;
+            }
             // What clients send must not write lines, or worse, of its own.
             if c.is_control() {
                 line.extend(c.escape_default());
@@ -56,7 +61,6 @@ impl Log for Stderr {
                 line.push(c);
             }
         }
-        line.truncate(line.floor_char_boundary(MAX_LINE - 1));
         line.push('\n');
         // Nobody is left to tell if this fails.
         let _ = rustix::io::write(stderr(), line.as_bytes());

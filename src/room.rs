@@ -132,6 +132,17 @@ pub enum Departure {
     Panicked,
 }
 
+impl fmt::Display for Departure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Departure::Finished => f.write_str("closed its side"),
+            Departure::Lost(kind) => kind.fmt(f),
+            Departure::Slow => f.write_str("read too slowly"),
+            Departure::Panicked => f.write_str("its task panicked"),
+        }
+    }
+}
+
 /// What a room holds its members to.
 #[derive(Clone, Debug)]
 pub struct Rules {
@@ -252,9 +263,16 @@ impl Room {
                     self.line(id, line);
                 }
             }
-            Event::Foreign { id, protocol: Foreign::Tls } => self.dismiss(id, ByeCode::Tls),
-            Event::Foreign { id, protocol: Foreign::Http } => self.dismiss(id, ByeCode::Http),
-            Event::Leave { id, departure: Departure::Finished } => self.dismiss(id, ByeCode::Quit),
+            Event::Foreign { id, protocol } => {
+                let code = match protocol {
+                    Foreign::Tls => ByeCode::Tls,
+                    Foreign::Http => ByeCode::Http,
+                };
+                self.dismiss(id, code, format_args!("it speaks {protocol:?}"));
+            }
+            Event::Leave { id, departure: departure @ Departure::Finished } => {
+                self.dismiss(id, ByeCode::Quit, departure);
+            }
             Event::Leave { id, departure } => {
                 if self.remove(id, departure) {
                     self.step(id, What::Drop);
@@ -361,9 +379,11 @@ impl Room {
         }
         // The line before this one may have been its last.
         let Some(name) = self.member_name(id).map(Box::from) else { return };
+        let is_heartbeat = matches!(&line, Ok(line) if line.request == Request::Heartbeat);
         match line.and_then(|line| self.request(id, name, line)) {
             Ok(()) => {
-                if let Some(client) = self.clients.get_mut(id) {
+                // A heartbeat shows that somebody is there, not that it speaks the protocol.
+                if !is_heartbeat && let Some(client) = self.clients.get_mut(id) {
                     client.errors = 0;
                 }
             }
@@ -429,7 +449,7 @@ impl Room {
                 self.step(id, What::Again(open.0, self.frames.len() as u32));
             }
             Request::Help => self.tell(id, HELP, word),
-            Request::Quit => self.dismiss(id, ByeCode::Quit),
+            Request::Quit => self.dismiss(id, ByeCode::Quit, "quit"),
         }
         Ok(())
     }
@@ -556,11 +576,11 @@ impl Room {
     }
 
     /// Says bye to a client, and lets it go once it has all that is on its way.
-    fn dismiss(&mut self, id: MemberId, code: ByeCode) {
+    fn dismiss(&mut self, id: MemberId, code: ByeCode, why: impl fmt::Display) {
         if self.clients.get(id).is_some() {
             self.flush_joined();
             self.say_bye(id, code);
-            self.remove(id, code);
+            self.remove(id, why);
         }
     }
 
@@ -571,7 +591,7 @@ impl Room {
     }
 
     /// Takes a client out of the table; if it was a member, the others are told.
-    fn remove(&mut self, id: MemberId, why: impl fmt::Debug) -> bool {
+    fn remove(&mut self, id: MemberId, why: impl fmt::Display) -> bool {
         let who = self.describe(id);
         let Some(client) = self.clients.remove(id) else { return false };
         if let Peer::Inet(ip, _) = client.peer
@@ -583,10 +603,10 @@ impl Room {
             }
         }
         let State::Member(name) = client.state else {
-            self.log.push((Level::Debug, format!("{who} went without a word: {why:?}")));
+            self.log.push((Level::Debug, format!("{who} went, never a member: {why}")));
             return true;
         };
-        self.log.push((Level::Info, format!("{who} left: {why:?}")));
+        self.log.push((Level::Info, format!("{who} left: {why}")));
         self.names.remove(fold(&name).as_str());
         self.flush_joined();
         match &mut self.notice {
@@ -607,7 +627,7 @@ impl Room {
         if code != ErrorCode::TooFast {
             client.errors += 1;
             if client.errors >= MAX_ERRORS {
-                self.dismiss(id, ByeCode::Errors);
+                self.dismiss(id, ByeCode::Errors, "nothing but errors");
             }
         }
     }
@@ -756,3 +776,6 @@ impl fmt::Display for Peer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -78,6 +78,11 @@ impl LineReader {
         self.skipping || !self.held.is_empty()
     }
 
+    /// Forgets what is held.
+    pub fn clear(&mut self) {
+        *self = LineReader::new(self.max_line);
+    }
+
     /// Returns how many of `bytes` are done with.
     fn cut(
         &mut self,

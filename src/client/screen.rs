@@ -1,0 +1,93 @@
+//! What a person sees of a frame.
+
+use std::fmt::Write;
+
+use super::Clock;
+use crate::protocol::{Body, Frame};
+
+/// One frame as one line of text, harmless to a terminal.
+///
+/// ```
+/// use smolchat::client::{Clock, render};
+/// use smolchat::protocol::{Body, Frame};
+///
+/// let body = Body::Chat { seq: 1, time: 50_580_000, id: None };
+/// let frame = Frame { data_source: "alice".into(), data: "hi\u{1b}[2J".into(), body };
+/// assert_eq!(render(&frame, &Clock::default()), "14:03 alice  hi^[[2J");
+/// ```
+pub fn render(frame: &Frame<'_>, clock: &Clock) -> String {
+    let time = match frame.body.time() {
+        Some(time) => clock.time_of_day(time),
+        None => "     ".into(),
+    };
+    let name = harmless(&frame.data_source);
+    let text = harmless(&frame.data);
+    match &frame.body {
+        Body::Action { .. } => format!("{time} * {name} {text}"),
+        Body::Join { .. } => format!("{time} --> {text}"),
+        Body::Leave { .. } => format!("{time} <-- {text}"),
+        Body::Name { .. } => format!("{time} --- {text}"),
+        Body::Private { to, .. } => format!("{time} [{name} > {}]  {text}", harmless(to)),
+        Body::Error { .. } => format!("{time} !!! {text}"),
+        Body::Gap { .. } | Body::Welcome { .. } | Body::Who { .. } | Body::Info { .. } => {
+            format!("{time} -!- {text}")
+        }
+        Body::Bye { .. } => format!("{time} <<< {text}"),
+        Body::Chat { .. } | Body::Unknown => format!("{time} {name}  {text}"),
+    }
+}
+
+/// A text in which nothing can move the cursor, change a colour, ring, or turn the direction of
+/// what is around it: such characters are shown instead of obeyed.
+pub fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\0'..='\x1f' => shown.extend(['^', char::from(c as u8 + 0x40)]),
+            '\x7f' => shown.push_str("^?"),
+            c if c.is_control() || is_unseen(c) => {
+                // Writing to a String cannot fail.
+                let _ = write!(shown, "<U+{:04X}>", u32::from(c));
+            }
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
+/// Characters that show nothing of themselves but change what is around them: controls of
+/// direction and of line breaking, invisible operators, annotations and tags. Those that join
+/// and vary what is next to them (U+200C, U+200D, U+FE0F) are left, because emoji and several
+/// scripts are made of them.
+fn is_unseen(c: char) -> bool {
+    matches!(c,
+        '\u{AD}'
+        | '\u{61C}'
+        | '\u{180E}'
+        | '\u{200B}' | '\u{200E}' | '\u{200F}'
+        | '\u{2028}'..='\u{202E}'
+        | '\u{2060}'..='\u{206F}'
+        | '\u{FEFF}'
+        | '\u{FFF9}'..='\u{FFFB}'
+        | '\u{E0000}'..='\u{E0FFF}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn controls_are_shown_not_obeyed() {
+        assert_eq!(harmless("a\x1b[31mb\x07\r\n\x7f\u{9b}1m"), "a^[[31mb^G^M^J^?<U+009B>1m");
+        assert_eq!(harmless("\u{202E}evil\u{200B}"), "<U+202E>evil<U+200B>");
+        assert_eq!(harmless("你好 é 👩\u{200D}💻"), "你好 é 👩\u{200D}💻");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_leaves_its_line(text in any::<String>()) {
+            prop_assert!(harmless(&text).chars().all(|c| !c.is_control() && !is_unseen(c)));
+        }
+    }
+}
