@@ -204,25 +204,34 @@ impl Broadcaster {
     fn deliver(&mut self, now: Now) {
         let Batch { chunk, before, mut steps, log } = self.room.seal();
         let all = Slice::new(chunk, 0, u32::MAX, SliceKind::Live { before });
-        if !all.bytes().is_empty() || !steps.is_empty() {
-            // In the order in which the walk below meets the seats, and for one seat in theirs.
-            steps.sort_by_key(|step| step.to);
+        // In the order in which the walk below meets the seats, and for one seat in theirs.
+        steps.sort_by_key(|step| step.to);
+        let limit = self.outbox_limit;
+        let mut unsettled = Vec::new();
+        if all.bytes().is_empty() {
+            // Nothing for everybody, so only those are visited who have something of their own.
+            for own in steps.chunk_by(|one, next| one.to == next.to) {
+                let Some(id) = own.first().map(|step| step.to) else { continue };
+                let Some(seat) = self.seats.get_mut(id) else { continue };
+                let (delivery, closed) = seat.deliver_in_steps(own, &all, before, limit);
+                unsettled.push((id, delivery, closed));
+            }
+        } else {
             let mut steps = steps.as_slice();
-            let mut unsettled = Vec::new();
             for (id, seat) in self.seats.iter_mut() {
                 let own = steps_for(id, &mut steps);
                 let (delivery, closed) = if own.is_empty() {
-                    (seat.deliver(slice::from_ref(&all), before, self.outbox_limit), false)
+                    (seat.deliver(slice::from_ref(&all), before, limit), false)
                 } else {
-                    seat.deliver_in_steps(own, &all, before, self.outbox_limit)
+                    seat.deliver_in_steps(own, &all, before, limit)
                 };
                 if delivery != Delivery::Sent || closed {
                     unsettled.push((id, delivery, closed));
                 }
             }
-            for (id, delivery, closed) in unsettled {
-                self.settle(id, delivery, closed, now);
-            }
+        }
+        for (id, delivery, closed) in unsettled {
+            self.settle(id, delivery, closed, now);
         }
         for (level, line) in log {
             log!(level, "{line}");

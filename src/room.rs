@@ -51,6 +51,13 @@ const HISTORY_SHOWN: usize = 50;
 /// Names that the text of an answer to `/who` spells out; its `names` has all.
 const NAMES_SPELLED: usize = 20;
 
+/// With so many members, a notice of who came or went, which costs a delivery to each of them,
+/// waits for others to join it, unless something is said before. How long is a multiple of what
+/// it costs, so that a crowd of thousands that comes at once is told of in a few notices.
+const CROWD: usize = 64;
+const NOTICE_PAUSE_A_MEMBER: Duration = Duration::from_micros(200);
+const NOTICE_PAUSE_MAX: Duration = Duration::from_secs(1);
+
 const HELP: &str = "/nick NAME changes your name, /me TEXT says what you do, \
     /msg NAME TEXT tells one member, /who lists the members, /history [N] shows what was said, \
     /quit leaves, // says a literal /, anything else is said to all";
@@ -204,6 +211,8 @@ pub struct Room {
     log: Vec<(Level, String)>,
     /// Names that came, or went, since the last frame: one notice tells of all.
     notice: Notice,
+    /// When the next notice may go out on its own.
+    notice_due: Duration,
 }
 
 #[derive(Debug)]
@@ -248,6 +257,7 @@ impl Room {
             steps: Vec::new(),
             log: Vec::new(),
             notice: Notice::None,
+            notice_due: Duration::ZERO,
         }
     }
 
@@ -307,7 +317,9 @@ impl Room {
 
     /// When [`tick`](Self::tick) has something to do next.
     pub fn deadline(&self) -> Option<Duration> {
-        self.silent.front().map(|(deadline, _)| *deadline)
+        let silent = self.silent.front().map(|(deadline, _)| *deadline);
+        let notice = (!matches!(self.notice, Notice::None)).then_some(self.notice_due);
+        [silent, notice].into_iter().flatten().min()
     }
 
     /// Bytes of frames that the open batch has so far.
@@ -332,7 +344,9 @@ impl Room {
 
     /// Closes the open batch and hands it out.
     pub fn seal(&mut self) -> Batch {
-        self.flush_notice();
+        if !self.ends.is_empty() || self.notice_due <= self.now.uptime {
+            self.flush_notice();
+        }
         let chunk = Chunk::from(std::mem::take(&mut self.frames));
         let before = self.seq - self.ends.len() as u64;
         self.history.extend(&chunk, &self.ends);
@@ -663,8 +677,11 @@ impl Room {
     }
 
     fn flush_notice(&mut self) {
+        let members = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+        let pause = NOTICE_PAUSE_A_MEMBER.saturating_mul(members).min(NOTICE_PAUSE_MAX);
+        let is_crowd = self.names.len() >= CROWD;
         match std::mem::take(&mut self.notice) {
-            Notice::None => {}
+            Notice::None => return,
             Notice::Joined(names) => {
                 let data = format!("{} joined", list(&names, 3));
                 self.publish(crate::protocol::SERVER, &data, |seq, time| Body::Join {
@@ -681,6 +698,9 @@ impl Room {
                     names,
                 });
             }
+        }
+        if is_crowd {
+            self.notice_due = self.now.uptime + pause;
         }
     }
 
