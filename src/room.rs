@@ -24,6 +24,7 @@
 
 mod batch;
 mod history;
+mod names;
 mod roster;
 
 use std::borrow::Cow;
@@ -39,6 +40,8 @@ pub use batch::{Batch, Chunk, Slice, SliceKind, Step, What};
 pub use history::History;
 pub use roster::Roster;
 
+use names::Names;
+
 use crate::protocol::{
     Body, ByeCode, ClientLine, ErrorCode, Foreign, Frame, Hello, Limits, MAX_NAME, Rejected,
     Request, fold, is_valid,
@@ -52,7 +55,7 @@ const HISTORY_SHOWN: usize = 50;
 const NAMES_SPELLED: usize = 20;
 
 /// With so many members, a notice of who came or went, which costs a delivery to each of them,
-/// waits for others to join it, unless something is said before. How long is a multiple of what
+/// waits for others to join it, unless one of them says something. How long is a multiple of what
 /// it costs, so that a crowd of thousands that comes at once is told of in a few notices.
 const CROWD: usize = 64;
 const NOTICE_PAUSE_A_MEMBER: Duration = Duration::from_micros(200);
@@ -192,8 +195,7 @@ pub struct Room {
     rules: Rules,
     epoch: Box<str>,
     clients: Roster<Client>,
-    /// Members by their folded name.
-    names: HashMap<Box<str>, MemberId>,
+    names: Names,
     addresses: HashMap<IpAddr, u32>,
     /// Clients that have said nothing, and when they become members all the same.
     silent: VecDeque<(Duration, MemberId)>,
@@ -238,6 +240,13 @@ enum Notice {
     Left(Vec<Cow<'static, str>>),
 }
 
+impl Notice {
+    /// Whether it is yet to be told that this member came.
+    fn tells_of(&self, name: &str) -> bool {
+        matches!(self, Notice::Joined(names) if names.iter().any(|joined| joined == name))
+    }
+}
+
 impl Room {
     /// An empty room. `epoch` tells its sequence from that of any other.
     pub fn new(rules: Rules, epoch: Box<str>) -> Self {
@@ -246,7 +255,7 @@ impl Room {
             rules,
             epoch,
             clients: Roster::default(),
-            names: HashMap::new(),
+            names: Names::default(),
             addresses: HashMap::new(),
             silent: VecDeque::new(),
             seq: 0,
@@ -344,7 +353,7 @@ impl Room {
 
     /// Closes the open batch and hands it out.
     pub fn seal(&mut self) -> Batch {
-        if !self.ends.is_empty() || self.notice_due <= self.now.uptime {
+        if self.notice_due <= self.now.uptime {
             self.flush_notice();
         }
         let chunk = Chunk::from(std::mem::take(&mut self.frames));
@@ -408,8 +417,9 @@ impl Room {
     fn request(&mut self, id: MemberId, name: Box<str>, line: ClientLine) -> Result<(), Rejected> {
         let ClientLine { id: word, request } = line;
         let rejected = |code, text| Err(Rejected { code, text, id: word.clone() });
-        if request != Request::Heartbeat {
-            // Who is answered, or heard, has been seen to come.
+        // Who does anything that others see has been seen to come.
+        let is_seen = request != Request::Heartbeat;
+        if is_seen && (self.names.len() < CROWD || self.notice.tells_of(&name)) {
             self.flush_notice();
         }
         match request {
@@ -429,10 +439,12 @@ impl Room {
                 id: word.as_deref().map(Cow::from),
             }),
             Request::Private { to, text } => {
-                let Some(&recipient) = self.names.get(fold(&to).as_str()) else {
+                let recipient = self.names.get(&to);
+                let found = recipient.and_then(|id| Some((id, self.member_name(id)?)));
+                let Some((recipient, to)) = found.filter(|(_, name)| fold(name) == fold(&to))
+                else {
                     return rejected(ErrorCode::NoSuchUser, format!("nobody is called {to}"));
                 };
-                let to = self.member_name(recipient).unwrap_or_default();
                 let time = self.now.unix_ms;
                 let body =
                     Body::Private { time, to: to.into(), id: word.as_deref().map(Cow::from) };
@@ -482,13 +494,14 @@ impl Room {
         if !is_valid(wanted) {
             return Err(Rejected { code: ErrorCode::BadName, text: bad_name(wanted), id: word });
         }
-        let folded = fold(wanted).into_boxed_str();
-        if self.names.get(&folded).is_some_and(|&holder| holder != id) {
+        if self.names.get(wanted).is_some_and(|holder| holder != id) {
             let text = format!("another member is called {wanted}");
             return Err(Rejected { code: ErrorCode::NameTaken, text, id: word });
         }
-        self.names.remove(fold(name).as_str());
-        self.names.insert(folded, id);
+        // The name may be that of somebody of whom it is yet to be told that they went.
+        self.flush_notice();
+        self.names.remove(name);
+        self.names.insert(wanted, id);
         self.log.push((Level::Info, format!("{} is now {wanted}", self.describe(id))));
         if let Some(client) = self.clients.get_mut(id) {
             client.state = State::Member(wanted.into());
@@ -514,7 +527,7 @@ impl Room {
         let Some(client) = self.clients.get_mut(id) else { return };
         let state = State::Member(name.as_str().into());
         let State::Silent(token) = std::mem::replace(&mut client.state, state) else { return };
-        self.names.insert(fold(&name).into(), id);
+        self.names.insert(&name, id);
         self.log.push((Level::Info, format!("{} joined", self.describe(id))));
 
         let members = self.names.len();
@@ -574,7 +587,7 @@ impl Room {
 
     /// `name` itself, or with the first number behind it that makes it free.
     fn free_name(&self, name: String) -> String {
-        if !self.names.contains_key(fold(&name).as_str()) {
+        if self.names.get(&name).is_none() {
             return name;
         }
         let numbered = (2u64..).map(|number| {
@@ -583,10 +596,7 @@ impl Room {
             stem + &number
         });
         // The numbers do not run out before the members do.
-        numbered
-            .into_iter()
-            .find(|name| !self.names.contains_key(fold(name).as_str()))
-            .unwrap_or(name)
+        numbered.into_iter().find(|name| self.names.get(name).is_none()).unwrap_or(name)
     }
 
     /// Says bye to a client, and lets it go once it has all that is on its way.
@@ -621,7 +631,7 @@ impl Room {
             return true;
         };
         self.log.push((Level::Info, format!("{who} left: {why}")));
-        self.names.remove(fold(&name).as_str());
+        self.names.remove(&name);
         self.flush_joined();
         match &mut self.notice {
             Notice::Left(names) => names.push(String::from(name).into()),
@@ -679,7 +689,6 @@ impl Room {
     fn flush_notice(&mut self) {
         let members = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
         let pause = NOTICE_PAUSE_A_MEMBER.saturating_mul(members).min(NOTICE_PAUSE_MAX);
-        let is_crowd = self.names.len() >= CROWD;
         match std::mem::take(&mut self.notice) {
             Notice::None => return,
             Notice::Joined(names) => {
@@ -699,7 +708,7 @@ impl Room {
                 });
             }
         }
-        if is_crowd {
+        if self.names.len() >= CROWD {
             self.notice_due = self.now.uptime + pause;
         }
     }

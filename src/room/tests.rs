@@ -470,3 +470,33 @@ proptest! {
         prop_assert_eq!(names.len(), hall.room.names.len());
     }
 }
+
+#[test]
+fn a_crowd_that_comes_at_once_is_told_of_in_few_notices_and_before_it_speaks() {
+    let rules = Rules { max_clients: 1000, max_per_ip: 0, ..Rules::default() };
+    let mut hall = Hall::new(rules);
+    for id in 0..CROWD as u64 {
+        hall.join(id, &format!("member-{id}"));
+    }
+    hall.seal();
+    for id in 100..300 {
+        hall.join(id, &format!("member-{id}"));
+        hall.seal();
+    }
+    assert_eq!(hall.transcript(0), ["join: member-0, member-1 and 62 more joined"]);
+    hall.say(0, "meanwhile");
+    hall.seal();
+    hall.say(150, "hello");
+    hall.seal();
+    assert_eq!(
+        hall.transcript(0)[1..],
+        ["chat: meanwhile", "join: member-100, member-101 and 198 more joined", "chat: hello"]
+    );
+    hall.leave(150, Departure::Finished);
+    hall.seal();
+    assert_eq!(hall.transcript(0).len(), 4);
+    hall.pass(hall.room.deadline().expect("a notice waits") - hall.now.uptime);
+    hall.seal();
+    assert_eq!(hall.transcript(0)[4..], ["leave: member-150 left"]);
+    assert_eq!(hall.room.deadline(), None);
+}
