@@ -6,7 +6,9 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::hint::black_box;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::rc::Weak;
 use std::slice;
 use std::sync::Arc;
@@ -18,7 +20,7 @@ use log::log;
 use rustix::rand::GetRandomFlags;
 use smol::{LocalExecutor, Timer};
 
-use crate::outbox::{Delivery, Outbox, Socket};
+use crate::outbox::{Delivery, Outbox, Socket, Wait};
 use crate::protocol::{ByeCode, Frame};
 use crate::room::{
     Batch, Departure, Event, MemberId, Now, Peer, Room, Roster, Rules, Slice, SliceKind, Step,
@@ -28,6 +30,9 @@ use crate::room::{
 /// Bytes of frames after which a batch is closed, however many signals wait. Larger ones save no
 /// system calls worth having, and make the last member wait for the first.
 const BATCH_BYTES: usize = 64 * 1024;
+/// Sockets whose descriptors are fetched before the first of them is written to. In a large room
+/// each is a cache miss; together they are waited for once.
+const LOOK_AHEAD: usize = 16;
 /// How long a member that was closed may take to read what is on its way.
 const LINGER: Duration = Duration::from_secs(60);
 /// The same, when the server ends.
@@ -218,15 +223,20 @@ impl Broadcaster {
             }
         } else {
             let mut steps = steps.as_slice();
-            for (id, seat) in self.seats.iter_mut() {
-                let own = steps_for(id, &mut steps);
-                let (delivery, closed) = if own.is_empty() {
-                    (seat.deliver(slice::from_ref(&all), before, limit), false)
-                } else {
-                    seat.deliver_in_steps(own, &all, before, limit)
-                };
-                if delivery != Delivery::Sent || closed {
-                    unsettled.push((id, delivery, closed));
+            for seats in self.seats.chunks_mut(LOOK_AHEAD) {
+                for (_, seat) in &*seats {
+                    black_box(seat.outbox.socket().as_raw_fd());
+                }
+                for (id, seat) in seats {
+                    let own = steps_for(*id, &mut steps);
+                    let (delivery, closed) = if own.is_empty() {
+                        (seat.deliver(slice::from_ref(&all), before, limit), false)
+                    } else {
+                        seat.deliver_in_steps(own, &all, before, limit)
+                    };
+                    if delivery != Delivery::Sent || closed {
+                        unsettled.push((*id, delivery, closed));
+                    }
                 }
             }
         }
@@ -385,8 +395,9 @@ impl Seat {
         let socket = Arc::clone(self.outbox.socket());
         let sender = sender.clone();
         let watch = async move {
+            let mut wait = Wait::default();
             // An error shows itself to the write that follows.
-            let _ = poll_fn(|cx| socket.poll_writable(cx)).await;
+            let _ = poll_fn(|cx| wait.poll(socket.poll_writable(cx))).await;
             drop(socket);
             let _ = sender.send(Signal::Writable(id)).await;
         };

@@ -20,7 +20,7 @@ use rustix::io::Errno;
 use smol::Timer;
 
 use crate::broadcaster::Signal;
-use crate::outbox::{Socket, read};
+use crate::outbox::{Socket, Wait, read};
 use crate::protocol::{ClientLine, ErrorCode, Foreign, LineReader, Rejected};
 use crate::room::{Departure, Event, MemberId};
 
@@ -53,6 +53,7 @@ pub fn run(
         signals,
         lines: LineReader::new(intake.max_line),
         pace: Pace::new(intake.rate, intake.burst),
+        wait: Wait::default(),
         id,
         is_new: true,
         is_foreign: false,
@@ -69,13 +70,14 @@ pub fn run(
 
 /// Something that has to be waited for, which is rare. It takes more room than all else that a
 /// connection holds, so it has a box when it is needed.
-type Wait = Pin<Box<dyn Future<Output = ()>>>;
+type Busy = Pin<Box<dyn Future<Output = ()>>>;
 
 struct Reader {
     socket: Arc<Socket>,
     signals: Sender<Signal>,
     lines: LineReader,
     pace: Pace,
+    wait: Wait,
     id: MemberId,
     /// No line has come yet, so it may be something else that knocks.
     is_new: bool,
@@ -107,7 +109,7 @@ impl Reader {
 
     /// Hands an event to the broadcaster. If that is busy, it has to be waited for: a flood ends
     /// here, as back-pressure on the one who floods.
-    fn tell(&self, event: Event) -> Option<Wait> {
+    fn tell(&self, event: Event) -> Option<Busy> {
         match self.signals.try_send(Signal::Event(event)) {
             Err(TrySendError::Full(signal)) => {
                 let signals = self.signals.clone();
@@ -125,7 +127,7 @@ impl Reader {
         }
         loop {
             // Ask first and read then: one call to the kernel less than the other way round.
-            if let Err(error) = ready!(self.socket.poll_readable(cx)) {
+            if let Err(error) = ready!(self.wait.poll(self.socket.poll_readable(cx))) {
                 return Poll::Ready(Err(Departure::Lost(error.kind())));
             }
             let mut buffer = [const { MaybeUninit::uninit() }; READ_BYTES];
@@ -176,7 +178,7 @@ impl Reader {
     }
 
     /// Waits until the pace allows another line, and says so, once, if that takes time.
-    fn slow_down(&mut self) -> Wait {
+    fn slow_down(&mut self) -> Busy {
         let now = Instant::now();
         let wait = self.pace.wait(now);
         if wait.is_zero() {

@@ -11,6 +11,7 @@ use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::task::Poll;
 
 use rustix::io::Errno;
 use rustix::net::{
@@ -25,6 +26,37 @@ pub type Socket = Async<OwnedFd>;
 
 /// Slices handed to the kernel in one call. Linux takes 1,024; more than a few dozen gain nothing.
 const SLICES_A_CALL: usize = 32;
+
+/// A wait for a socket to be ready that takes a wake-up for an answer.
+///
+/// The reactor of async-io does not count an event that its other thread was already collecting
+/// when this one asked: then a task is woken and told to wait on, for data that is there. Under
+/// load that can happen over and over, to the same unlucky task. Trying the socket after each
+/// wake-up costs nothing, and ends a delay that was measured at over a second.
+#[derive(Debug, Default)]
+pub struct Wait {
+    has_waited: bool,
+}
+
+impl Wait {
+    /// Whether to try the socket now, given what the reactor says of it.
+    pub fn poll(&mut self, readiness: Poll<io::Result<()>>) -> Poll<io::Result<()>> {
+        match readiness {
+            Poll::Pending if !self.has_waited => {
+                self.has_waited = true;
+                Poll::Pending
+            }
+            Poll::Pending => {
+                self.has_waited = false;
+                Poll::Ready(Ok(()))
+            }
+            ready => {
+                self.has_waited = false;
+                ready
+            }
+        }
+    }
+}
 
 /// How a delivery went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

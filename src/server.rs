@@ -16,6 +16,7 @@ use smol::{Async, LocalExecutor, Timer};
 use crate::broadcaster::{Broadcaster, Signal};
 use crate::connection::{self, Intake};
 use crate::listener::Listener;
+use crate::outbox::Wait;
 use crate::room::{MemberId, Peer, Rules};
 
 /// Signals that may wait for the broadcaster, before those who send them do.
@@ -132,15 +133,19 @@ struct AcceptLoop {
 impl AcceptLoop {
     async fn run(mut self) {
         let mut pause = PAUSES.0;
+        let mut wait = Wait::default();
         loop {
-            poll_fn(|cx| {
+            let readable = poll_fn(|cx| {
                 let is_ready = |listener: &Listener| listener.socket().poll_readable(cx).is_ready();
                 // All of them are polled, so that each wakes this task.
                 let ready = self.listeners.iter().map(is_ready).fold(false, |any, one| any | one);
-                if ready { Poll::Ready(()) } else { Poll::Pending }
-            })
-            .await;
-            match self.accept_waiting().await {
+                wait.poll(if ready { Poll::Ready(Ok(())) } else { Poll::Pending })
+            });
+            let accepted = match readable.await {
+                Ok(()) => self.accept_waiting().await,
+                Err(error) => Err(error),
+            };
+            match accepted {
                 Ok(()) => pause = PAUSES.0,
                 Err(error) => {
                     warn!("cannot accept a client, next try in {pause:?}: {error}");

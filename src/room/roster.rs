@@ -67,9 +67,9 @@ impl<T> Roster<T> {
         self.rows.iter().map(|(id, row)| (*id, row))
     }
 
-    /// All rows, to change.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (MemberId, &mut T)> {
-        self.rows.iter_mut().map(|(id, row)| (*id, row))
+    /// All rows, to change, so many at a time.
+    pub fn chunks_mut(&mut self, count: usize) -> impl Iterator<Item = &mut [(MemberId, T)]> {
+        self.rows.chunks_mut(count)
     }
 
     fn place(&self, id: MemberId) -> Result<usize, usize> {

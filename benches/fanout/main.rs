@@ -1,0 +1,189 @@
+//! The bench: does the same work on smolchatd, on two yardsticks and on its peers, in turn within
+//! one run, and compares what it costs them.
+//!
+//! # Layout
+//!
+//! - [`options`] reads the command line, [`work`] is the table of what can be done;
+//! - [`system`] describes each server: its start, its hello, its frames. [`peers`] has their
+//!   configurations, [`floor`] and [`naive`] are the two yardsticks, servers of our own, which run
+//!   as processes of their own by starting this program again with another first argument;
+//! - [`run`] does one work on one system: [`launch`] starts the server, [`crowd`] is the load
+//!   generator with all the members, [`payload`] what they say, [`tally`] what they got, and
+//!   [`procfs`] what the kernel says about the server;
+//! - [`report`] prints it.
+//!
+//! The figure to trust on a noisy machine is CPU time of the server a delivery, and of that the
+//! ratio to the floor within one run.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a bench that is wrong about its own tables is to stop at once, not to go on"
+)]
+
+mod crowd;
+mod floor;
+mod launch;
+mod naive;
+mod options;
+mod payload;
+mod peers;
+mod procfs;
+mod report;
+mod run;
+mod system;
+mod tally;
+mod work;
+
+use std::env;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+use std::thread;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde_json::{Value, json};
+
+use crate::options::{HELP, Options};
+use crate::report::{Entry, Section};
+use crate::run::{Figures, run};
+use crate::system::System;
+use crate::work::Work;
+
+/// Descriptors that a process needs beside those of the members.
+const OTHER_DESCRIPTORS: u64 = 100;
+
+fn main() -> ExitCode {
+    if let Some(argument) = env::args().nth(1)
+        && let Err(error) = system::serve_yardstick(&argument)
+    {
+        eprintln!("fanout: {argument}: {error}");
+        return ExitCode::FAILURE;
+    }
+    let options = match Options::parse() {
+        Ok(options) => options,
+        Err(error) => {
+            eprintln!("fanout: {error}\n\n{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    if options.help {
+        print!("{HELP}");
+        return ExitCode::SUCCESS;
+    }
+    if !options.bench {
+        println!("fanout: nothing to test; `cargo bench` runs it");
+        return ExitCode::SUCCESS;
+    }
+    match bench(&options) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
+            eprintln!(
+                "fanout: smolchat failed, or did not deliver each line once and in one order"
+            );
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("fanout: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Does everything, and says whether smolchat kept its promises.
+fn bench(options: &Options) -> io::Result<bool> {
+    let descriptors = raise_descriptor_limit()?;
+    let room =
+        usize::try_from(descriptors.saturating_sub(OTHER_DESCRIPTORS)).map_err(io::Error::other)?;
+    let cpu_clock =
+        if procfs::has_schedstat() { "/proc/PID/task/*/schedstat" } else { "/proc/PID/stat" };
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let kernel = kernel.trim();
+    let cpus = thread::available_parallelism()?;
+    println!("Linux {kernel}, {cpus} CPUs; CPU time of the servers from {cpu_clock}\n");
+
+    let mut sections = Vec::new();
+    let mut kept = true;
+    for work in &options.work {
+        let scaled = work.scaled_to(room);
+        if scaled.members < work.members {
+            println!("{}: scaled down to {descriptors} descriptors", work.name);
+        }
+        let section = Section { entries: compare(options, &scaled), work: scaled };
+        println!("{}", section.table());
+        kept &= section.entries.iter().all(smolchat_kept);
+        sections.push(section.json());
+    }
+    let report = json!({
+        "kernel": kernel,
+        "cpus": cpus.get(),
+        "cpu_clock": cpu_clock,
+        "rounds": options.rounds,
+        "work": sections,
+    });
+    write_json(&options.json, &report)
+        .map_err(|error| io::Error::other(format!("{}: {error}", options.json.display())))?;
+    Ok(kept)
+}
+
+/// Writes the report, into a directory that need not be there yet.
+fn write_json(path: &Path, report: &Value) -> io::Result<()> {
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir)?;
+    }
+    fs::write(path, format!("{report:#}\n"))
+}
+
+/// One work on all systems in turn, as many rounds as asked for.
+fn compare(options: &Options, work: &Work) -> Vec<Entry> {
+    let mut rounds: Vec<Vec<Figures>> = vec![Vec::new(); options.systems.len()];
+    let mut failures: Vec<Option<String>> = vec![None; options.systems.len()];
+    let mut frame = None;
+    for _ in 0..options.rounds {
+        for (number, &system) in options.systems.iter().enumerate() {
+            if failures[number].is_some() {
+                continue;
+            }
+            let Some(program) = system.program(options.smolchatd.as_deref()) else {
+                failures[number] = Some("not found on this machine".to_owned());
+                continue;
+            };
+            eprintln!("{}: {} ...", work.name, system.name());
+            match run(system, &program, work, frame) {
+                Ok(figures) => {
+                    if system == System::Smolchat {
+                        let talk = figures.talk.as_ref();
+                        frame = talk.map(|talk| talk.frame_bytes.round() as usize);
+                    }
+                    rounds[number].push(figures);
+                }
+                Err(error) => failures[number] = Some(error.to_string()),
+            }
+        }
+    }
+    let entries = options.systems.iter().zip(rounds).zip(failures);
+    entries
+        .map(|((&system, rounds), failure)| Entry {
+            system,
+            outcome: match failure {
+                Some(failure) => Err(failure),
+                None => Figures::median(rounds).ok_or_else(|| "nothing was measured".to_owned()),
+            },
+        })
+        .collect()
+}
+
+/// Whether this is not about smolchat, or it did what it promises.
+fn smolchat_kept(entry: &Entry) -> bool {
+    entry.system != System::Smolchat
+        || entry.outcome.as_ref().is_ok_and(|it| it.verdict.is_complete() && it.verdict.one_order)
+}
+
+/// Raises the soft limit of open files to the hard one, for this process and the servers that it
+/// starts, and returns it.
+fn raise_descriptor_limit() -> io::Result<u64> {
+    let hard = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: hard, maximum: hard })?;
+    Ok(hard.unwrap_or(u64::MAX))
+}

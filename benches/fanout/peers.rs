@@ -1,0 +1,107 @@
+//! How the peers are started: with what they need to serve a room on loopback, and with the
+//! limits lifted that would slow a talker down or turn a member away. Their own ways of doing the
+//! work stay as they come.
+
+use std::env;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::launch::{ScratchDir, Server, free_port};
+
+/// Where distributions put servers, beside what `PATH` names.
+const SYSTEM_DIRS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/usr/local/bin"];
+
+/// Finds a program by its name.
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(SYSTEM_DIRS.map(PathBuf::from))
+        .map(|dir| dir.join(program))
+        .find(|path| path.is_file())
+}
+
+/// Redis: no file is written, and a subscriber may be behind by any number of bytes.
+pub fn redis(program: &Path) -> io::Result<Server> {
+    let dir = ScratchDir::new("redis")?;
+    let port = free_port()?;
+    let mut command = Command::new(program);
+    command
+        .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
+        .args(["--save", "", "--appendonly", "no"])
+        .args(["--maxclients", "19000", "--tcp-backlog", "1024"])
+        .args(["--client-output-buffer-limit", "pubsub", "0", "0", "0"])
+        .arg("--dir")
+        .arg(dir.path());
+    Server::on_port(command, port, dir)
+}
+
+/// ngIRCd: no look-ups about the client, no limit on connections, no penalty for talking fast.
+pub fn ngircd(program: &Path) -> io::Result<Server> {
+    let dir = ScratchDir::new("ngircd")?;
+    let port = free_port()?;
+    let config = dir.write(
+        "ngircd.conf",
+        &format!(
+            "[Global]\n\
+             Name = irc.example.net\n\
+             Info = fanout\n\
+             Listen = 127.0.0.1\n\
+             Ports = {port}\n\
+             MotdPhrase = fanout\n\
+             [Limits]\n\
+             MaxConnections = 0\n\
+             MaxConnectionsIP = 0\n\
+             MaxPenaltyTime = 0\n\
+             PingTimeout = 3600\n\
+             [Options]\n\
+             DNS = no\n\
+             Ident = no\n\
+             PAM = no\n"
+        ),
+    )?;
+    let mut command = Command::new(program);
+    command.arg("--nodaemon").arg("--config").arg(config);
+    Server::on_port(command, port, dir)
+}
+
+/// Mosquitto: anybody may connect, any number of messages may wait.
+pub fn mosquitto(program: &Path) -> io::Result<Server> {
+    let dir = ScratchDir::new("mosquitto")?;
+    let port = free_port()?;
+    let config = dir.write(
+        "mosquitto.conf",
+        &format!(
+            "listener {port} 127.0.0.1\n\
+             allow_anonymous true\n\
+             persistence false\n\
+             log_dest none\n\
+             max_connections -1\n\
+             max_inflight_messages 0\n\
+             max_queued_messages 0\n\
+             max_queued_bytes 0\n\
+             set_tcp_nodelay true\n"
+        ),
+    )?;
+    let mut command = Command::new(program);
+    command.arg("-c").arg(config);
+    Server::on_port(command, port, dir)
+}
+
+/// NATS: members are not asked whether they are still there.
+pub fn nats(program: &Path) -> io::Result<Server> {
+    let dir = ScratchDir::new("nats")?;
+    let port = free_port()?;
+    let config = dir.write(
+        "nats.conf",
+        &format!(
+            "listen: 127.0.0.1:{port}\n\
+             max_connections: 20000\n\
+             ping_interval: \"1h\"\n\
+             logfile: \"/dev/null\"\n"
+        ),
+    )?;
+    let mut command = Command::new(program);
+    command.arg("--config").arg(config);
+    Server::on_port(command, port, dir)
+}

@@ -1,0 +1,262 @@
+//! Members who read slowly, or not at all: the others never feel it, and it costs the server
+//! little.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests state what they expect"
+)]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{Scratch, TestClient, TestServer, assert_consecutive, eventually, names, seqs};
+use serde_json::{Value, json};
+
+/// A member who reads no more once it has joined, with its welcome and its own coming behind it.
+fn stalled(server: &TestServer, listener: usize, name: &str) -> TestClient {
+    server.join_at(listener, name)
+}
+
+/// What a member who was let go reads when it looks again: whole lines in order, and a bye with
+/// the number of the last.
+#[track_caller]
+fn assert_ended_slow(mut member: TestClient) {
+    let frames = member.rest();
+    let (bye, before) = frames.split_last().unwrap();
+    assert_eq!((&bye["kind"], &bye["code"]), (&json!("bye"), &json!("slow")), "{bye}");
+    let seqs = seqs(before);
+    assert_consecutive(&seqs);
+    assert_eq!(bye["seq"].as_u64(), seqs.last().copied(), "{bye}");
+}
+
+#[test]
+fn stalled_members_slow_nobody_cost_little_and_end_with_bye() {
+    let scratch = Scratch::new();
+    let options = ["--rate", "0", "--max-per-ip", "0", "--listen", &scratch.address("socket")];
+    let server = TestServer::start(&options);
+    let (mut alice, mut bob) = (server.join("alice"), server.join("bob"));
+    // The kernel holds some megabytes for a TCP connection, and far less for a unix one.
+    let mut members: Vec<TestClient> =
+        (0..40).map(|n| stalled(&server, 1, &format!("unix-{n}"))).collect();
+    members.extend((0..3).map(|n| stalled(&server, 0, &format!("tcp-{n}"))));
+    let mut waiting: BTreeSet<String> = alice.who().into_iter().collect();
+    waiting.remove("alice");
+    waiting.remove("bob");
+    assert_eq!(waiting.len(), 43);
+
+    let before = server.rss();
+    let text = "x".repeat(3900);
+    let mut trips = Vec::new();
+    while !waiting.is_empty() {
+        assert!(trips.len() < 10_000, "these are never let go: {waiting:?}");
+        let start = Instant::now();
+        alice.say(&text);
+        bob.recv_kind("chat");
+        alice.until(|frame| {
+            for name in names(frame, "leave") {
+                assert!(waiting.remove(name), "{name} is not one of the stalled");
+            }
+            frame["kind"] == "chat"
+        });
+        trips.push(start.elapsed());
+        // Whoever has left has been seen to leave after the last line that made it too much.
+        if trips.len() % 100 == 0 {
+            for frame in alice.waiting() {
+                for name in names(&frame, "leave") {
+                    waiting.remove(name);
+                }
+            }
+        }
+    }
+    let growth = server.peak_rss().saturating_sub(before);
+    // 40 outboxes of 256 KiB each are 10 MiB; what waits in them is held once. The history is
+    // a mebibyte of its own.
+    assert!(growth < 5 * 1024, "the server grew by {growth} KiB");
+
+    trips.sort();
+    let median = trips[trips.len() / 2];
+    assert!(median < Duration::from_millis(20), "half of the round trips took {median:?} or more");
+    let worst = trips[trips.len() - 1];
+    assert!(worst < Duration::from_secs(2), "a round trip took {worst:?}");
+
+    for member in members {
+        assert_ended_slow(member);
+    }
+    assert_eq!(alice.who(), ["alice", "bob"]);
+}
+
+#[test]
+fn who_falls_behind_and_catches_up_has_missed_nothing() {
+    let scratch = Scratch::new();
+    let address = scratch.address("socket");
+    let server = TestServer::start(&["--rate", "0", "--outbox", "16M", "--listen", &address]);
+    let mut alice = server.join("alice");
+    let mut carol = stalled(&server, 1, "carol");
+    let mut bob = server.join("bob");
+    let text = "x".repeat(4000);
+    let mut last = 0;
+    for _ in 0..500 {
+        alice.say(&text);
+        last = alice.recv_kind("chat")["seq"].as_u64().unwrap();
+    }
+    bob.say("/msg carol in the middle of it");
+    bob.recv_kind("private");
+    alice.say("and one more");
+    let mut frames = Vec::new();
+    carol.until(|frame| {
+        frames.push(frame.clone());
+        frame["data"] == "and one more"
+    });
+    assert_consecutive(&seqs(&frames));
+    assert_eq!(seqs(&frames).last(), Some(&(last + 1)));
+    // The private one is where it was said, between the lines before and after it.
+    assert_eq!(frames[frames.len() - 2]["kind"], "private");
+    // She is a member as before.
+    carol.say("I am back");
+    assert_eq!(carol.recv()["data"], "I am back");
+}
+
+#[test]
+fn one_who_leaves_is_gone_while_another_does_not_read() {
+    let scratch = Scratch::new();
+    let address = scratch.address("socket");
+    let server = TestServer::start(&["--rate", "0", "--outbox", "16M", "--listen", &address]);
+    let mut alice = server.join("alice");
+    let mut carol = stalled(&server, 1, "carol");
+    let mut bob = server.join("bob");
+    let text = "x".repeat(4000);
+    for _ in 0..200 {
+        alice.say(&text);
+        alice.recv_kind("chat");
+    }
+    bob.say("/quit");
+    bob.recv_kind("bye");
+    assert_eq!(alice.recv_kind("leave")["names"], json!(["bob"]));
+    assert_eq!(alice.who(), ["alice", "carol"]);
+    // The one who did not read is told of it in its place.
+    let mut before = 0;
+    carol.until(|frame| {
+        before += usize::from(frame["kind"] == "chat");
+        frame["kind"] == "leave"
+    });
+    assert_eq!(before, 200);
+}
+
+#[test]
+fn a_stalled_member_who_vanishes_leaves_nothing_behind() {
+    let scratch = Scratch::new();
+    let address = scratch.address("socket");
+    let server = TestServer::start(&["--rate", "0", "--outbox", "16M", "--listen", &address]);
+    let mut alice = server.join("alice");
+    let descriptors = server.descriptors();
+    let members = [stalled(&server, 0, "bob"), stalled(&server, 1, "carol")];
+    let text = "x".repeat(4000);
+    for _ in 0..1500 {
+        alice.say(&text);
+        alice.recv_kind("chat");
+    }
+    assert_eq!(alice.who(), ["alice", "bob", "carol"]);
+    drop(members);
+    let mut gone = 0;
+    while gone < 2 {
+        gone += names(&alice.recv_kind("leave"), "leave").count();
+    }
+    eventually("their sockets are closed", || server.descriptors() == descriptors);
+}
+
+#[test]
+fn who_was_let_go_as_slow_and_vanishes_leaves_nothing_behind() {
+    let scratch = Scratch::new();
+    let address = scratch.address("socket");
+    let server = TestServer::start(&["--rate", "0", "--outbox", "16K", "--listen", &address]);
+    let mut alice = server.join("alice");
+    let descriptors = server.descriptors();
+    let carol = stalled(&server, 1, "carol");
+    let text = "x".repeat(4000);
+    let mut is_gone = false;
+    while !is_gone {
+        alice.say(&text);
+        alice.say("/help");
+        alice.until(|frame| {
+            is_gone |= names(frame, "leave").any(|name| name == "carol");
+            frame["kind"] == "info"
+        });
+    }
+    drop(carol);
+    eventually("its socket is closed", || server.descriptors() == descriptors);
+    assert_eq!(alice.who(), ["alice"]);
+}
+
+#[test]
+fn who_talks_without_ever_reading_is_let_go_too() {
+    let scratch = Scratch::new();
+    let server = TestServer::start(&["--rate", "0", "--listen", &scratch.address("socket")]);
+    let mut alice = server.join("alice");
+    let bob = stalled(&server, 1, "bob");
+    let mut writer = bob.writer();
+    let flood = thread::spawn(move || {
+        let line = "x".repeat(4000) + "\n";
+        // It stops where the server has closed the connection.
+        (0..2000).try_for_each(|_| writer.write_all(line.as_bytes())).ok()
+    });
+    alice.until(|frame| names(frame, "leave").any(|name| name == "bob"));
+    assert_ended_slow(bob);
+    flood.join().unwrap();
+    assert_eq!(alice.who(), ["alice"]);
+}
+
+#[test]
+fn who_has_closed_its_way_out_still_gets_its_own_last_line_and_bye() {
+    let scratch = Scratch::new();
+    let server = TestServer::start(&["--listen", &scratch.address("socket")]);
+    let mut alice = server.join("alice");
+    for listener in 0..2 {
+        // As `printf 'hello\n' | nc -N` does it: all is said and closed before a word came back.
+        let mut once = TestClient::connect(server.address(listener));
+        once.send_raw(b"hello\n");
+        once.half_close();
+        let frames = once.rest();
+        let kinds: Vec<_> = frames.iter().map(|frame| frame["kind"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["welcome", "join", "chat", "bye"]);
+        let name = &frames[0]["name"];
+        assert_eq!((&frames[2]["data_source"], &frames[2]["data"]), (name, &json!("hello")));
+        assert_eq!((&frames[3]["code"], &frames[3]["seq"]), (&json!("quit"), &frames[2]["seq"]));
+
+        assert_eq!(alice.recv()["names"], json!([name]));
+        assert_eq!(alice.recv(), frames[2]);
+        let leave = alice.recv();
+        assert_eq!((&leave["kind"], &leave["names"]), (&json!("leave"), &json!([name])));
+    }
+}
+
+#[test]
+fn who_has_closed_its_way_out_while_behind_still_gets_all_that_was_said_before() {
+    let scratch = Scratch::new();
+    let address = scratch.address("socket");
+    let server = TestServer::start(&["--rate", "0", "--outbox", "16M", "--listen", &address]);
+    let mut alice = server.join("alice");
+    let mut carol = stalled(&server, 1, "carol");
+    let text = "x".repeat(4000);
+    for _ in 0..300 {
+        alice.say(&text);
+        alice.recv_kind("chat");
+    }
+    carol.say("my last words");
+    carol.half_close();
+    alice.recv_kind("leave");
+    alice.say("not for her any more");
+    alice.recv_kind("chat");
+    let frames = carol.rest();
+    let said: Vec<&Value> = frames.iter().filter(|frame| frame["kind"] == "chat").collect();
+    assert_eq!(said.len(), 301);
+    assert_eq!(said[300]["data"], "my last words");
+    let bye = frames.last().unwrap();
+    assert_eq!((&bye["code"], &bye["seq"]), (&json!("quit"), &said[300]["seq"]));
+}
