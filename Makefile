@@ -5,8 +5,11 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 ARGS    ?=
 
+# What `make bench-peers` compares with.
+PEERS = redis-server ngircd mosquitto nats-server
+
 .DEFAULT_GOAL := help
-.PHONY: help build run-server run-client test check install uninstall clean
+.PHONY: help build run-server run-client test check bench bench-peers install uninstall clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +30,17 @@ check: ## formatting, lints and documentation, warnings denied
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
+
+bench: ## measure the cost of a delivery, beside two yardsticks; ARGS='--work flood'
+	$(CARGO) bench --locked --bench fanout -- $(ARGS)
+
+bench-peers: ## the same beside other servers; installs them where it may (Debian, as root)
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(PEERS) \
+	    || { apt-get update && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(PEERS); }; \
+	fi
+	$(CARGO) bench --locked --bench fanout -- --peers $(ARGS)
 
 install: build ## install both programs below $(DESTDIR)$(PREFIX)
 	install -d '$(DESTDIR)$(PREFIX)/bin'
