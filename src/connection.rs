@@ -90,7 +90,7 @@ impl Reader {
     async fn run(&mut self) -> Departure {
         loop {
             let busy = match poll_fn(|cx| self.poll_event(cx)).await {
-                Ok(event) => self.tell(event),
+                Ok(event) => event.and_then(|event| self.tell(event)),
                 Err(departure) => return departure,
             };
             if let Some(busy) = busy {
@@ -119,11 +119,10 @@ impl Reader {
         }
     }
 
-    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Departure>> {
-        if self.lines.has_more()
-            && let Some(event) = self.cut(&[])
-        {
-            return Poll::Ready(Ok(event));
+    /// The next event, or nothing when there is one that the pace does not allow yet.
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Event>, Departure>> {
+        if self.lines.has_more() {
+            return Poll::Ready(Ok(self.cut(&[])));
         }
         loop {
             // Ask first and read then: one call to the kernel less than the other way round.
@@ -135,13 +134,14 @@ impl Reader {
                 Ok([]) if self.lines.is_inside_line() => {
                     self.lines.clear();
                     let text = "the last line has no end, and was not said";
-                    return Poll::Ready(Ok(self.rejected(ErrorCode::Unfinished, text)));
+                    return Poll::Ready(Ok(Some(self.rejected(ErrorCode::Unfinished, text))));
                 }
                 Ok([]) => return Poll::Ready(Err(Departure::Finished)),
                 // What else it says is read, so that our answer is not lost to a reset.
                 Ok(_) if self.is_foreign => {}
                 Ok(bytes) => {
-                    if let Some(event) = self.cut(bytes) {
+                    let event = self.cut(bytes);
+                    if event.is_some() || self.lines.has_more() {
                         return Poll::Ready(Ok(event));
                     }
                 }
