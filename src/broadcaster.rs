@@ -75,6 +75,8 @@ enum Standing {
     Member,
     /// Gets what is on its way, and nothing more.
     Leaving,
+    /// Nothing reaches it any more.
+    Broken,
 }
 
 /// The owner of a [`Room`] and of each member's way out.
@@ -87,8 +89,8 @@ pub struct Broadcaster {
     executor: Weak<LocalExecutor<'static>>,
     /// Connections that are to end as soon as they have all, and when they end anyway.
     leaving: VecDeque<(Duration, MemberId)>,
-    /// Those who turned out to be gone, or slow, since the room was last told.
-    departed: Vec<(MemberId, Departure)>,
+    /// Those who turned out to be too slow since the room was last told.
+    slow: Vec<MemberId>,
     outbox_limit: usize,
     max_leaving: usize,
     started: Instant,
@@ -115,7 +117,7 @@ impl Broadcaster {
             signals: channel.1,
             executor,
             leaving: VecDeque::new(),
-            departed: Vec::new(),
+            slow: Vec::new(),
             outbox_limit,
             started: Instant::now(),
             timer: None,
@@ -138,9 +140,9 @@ impl Broadcaster {
             }
             self.room.tick(now);
             self.deliver(now);
-            while !self.departed.is_empty() {
-                for (id, departure) in std::mem::take(&mut self.departed) {
-                    self.room.apply(Event::Leave { id, departure }, now);
+            while !self.slow.is_empty() {
+                for id in std::mem::take(&mut self.slow) {
+                    self.room.apply(Event::Leave { id, departure: Departure::Slow }, now);
                 }
                 self.deliver(now);
             }
@@ -267,13 +269,13 @@ impl Broadcaster {
                 // It is the last, so it may wait whatever the limit is.
                 seat.outbox.deliver(&[bye], seq, usize::MAX);
                 let delivery = seat.outbox.drain();
-                self.departed.push((id, Departure::Slow));
+                self.slow.push(id);
                 self.settle(id, delivery, true, now);
             }
-            Delivery::Lost(kind) => {
-                self.departed.push((id, Departure::Lost(kind)));
-                self.release(id);
-            }
+            Delivery::Lost if seat.standing == Standing::Leaving => self.release(id),
+            // What it said before its connection broke may still be on its way in, and counts.
+            // The task that reads it comes to the end soon, and says so.
+            Delivery::Lost => seat.standing = Standing::Broken,
         }
     }
 
@@ -329,7 +331,7 @@ impl Seat {
     fn deliver(&mut self, slices: &[Slice], seq: u64, limit: usize) -> Delivery {
         match self.standing {
             Standing::Member => self.outbox.deliver(slices, seq, limit),
-            Standing::Visitor | Standing::Leaving => Delivery::Sent,
+            Standing::Visitor | Standing::Leaving | Standing::Broken => Delivery::Sent,
         }
     }
 
@@ -344,6 +346,13 @@ impl Seat {
     ) -> (Delivery, bool) {
         if self.standing == Standing::Leaving {
             return (Delivery::Sent, false);
+        }
+        if self.standing == Standing::Broken {
+            let closed = steps.iter().any(|step| matches!(step.what, What::Close | What::Drop));
+            if closed {
+                self.standing = Standing::Leaving;
+            }
+            return (Delivery::Sent, closed);
         }
         let mut slices = Vec::new();
         // What of `all` this member is to get from, if it gets any yet.

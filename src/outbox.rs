@@ -67,8 +67,8 @@ pub enum Delivery {
     Waiting,
     /// More would wait than may.
     Slow,
-    /// The connection is broken.
-    Lost(io::ErrorKind),
+    /// The connection is broken: nothing more can be sent.
+    Lost,
 }
 
 /// What is on its way to one member.
@@ -115,7 +115,7 @@ impl Outbox {
         let sent = match sent {
             Ok(sent) => sent,
             Err(Errno::AGAIN) => 0,
-            Err(error) => return Delivery::Lost(error.kind()),
+            Err(_) => return Delivery::Lost,
         };
         if sent == slices.iter().map(|slice| slice.bytes().len()).sum::<usize>() {
             return Delivery::Sent;
@@ -138,7 +138,10 @@ impl Outbox {
             match write_vectored(&self.socket, backlog.queue.make_contiguous()) {
                 Ok(sent) => backlog.advance(sent),
                 Err(Errno::AGAIN) => return Delivery::Waiting,
-                Err(error) => return Delivery::Lost(error.kind()),
+                Err(_) => {
+                    self.backlog = None;
+                    return Delivery::Lost;
+                }
             }
         }
         self.backlog = None;

@@ -15,7 +15,7 @@ use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{TestClient, TestServer, names};
+use common::{TestClient, TestServer};
 use rustix::net::sockopt;
 use serde_json::{Value, json};
 
@@ -425,8 +425,4 @@ fn who_is_too_fast_slows_nobody_else() {
     let start = Instant::now();
     bob.until(|frame| frame["data"] == "me too");
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
-    alice.break_off();
-    // What she has sent is still being taken, at her pace: she is not gone before that. But
-    // her name comes free as soon as the server finds nobody there to write to.
-    bob.until(|frame| names(frame, "leave").any(|name| name == "alice"));
 }

@@ -153,6 +153,9 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     let Options { addresses, config, log } = options;
     logger::init(log);
     raise_descriptor_limit();
+    // Before anybody is told that we are here, and may want us to go.
+    let mut signals = Signals::new([Signal::Int, Signal::Term])
+        .map_err(|error| format!("cannot watch for signals: {error}"))?;
     let mut listeners = Vec::new();
     for address in &addresses {
         let bound = Listener::bind(address);
@@ -163,8 +166,6 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
         // Nobody has to read this.
         let _ = writeln!(stdout, "listening on {listener}").and_then(|()| stdout.flush());
     }
-    let mut signals = Signals::new([Signal::Int, Signal::Term])
-        .map_err(|error| format!("cannot watch for signals: {error}"))?;
     let (told, shutdown) = async_channel::bounded::<()>(1);
     let executor = LocalExecutor::new();
     let impatience = executor.spawn(async move {

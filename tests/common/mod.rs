@@ -362,11 +362,13 @@ impl TestClient {
     /// The first frame for which it is so; those before it are passed over.
     #[track_caller]
     pub fn until(&mut self, mut is_so: impl FnMut(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let frame = self.recv();
             if is_so(&frame) {
                 return frame;
             }
+            assert!(Instant::now() < deadline, "all that came in {PATIENCE:?} was something else");
         }
     }
 
