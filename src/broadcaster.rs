@@ -4,7 +4,7 @@
 //! broadcaster takes all signals that wait, up to a bound, lets the room answer to them as one
 //! [`Batch`], and writes that to each member. It never waits for a member.
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::hint::black_box;
 use std::io;
@@ -37,6 +37,8 @@ const LOOK_AHEAD: usize = 16;
 const LINGER: Duration = Duration::from_secs(60);
 /// The same, when the server ends.
 const SHUTDOWN_LINGER: Duration = Duration::from_secs(5);
+/// How long a member whose connection broke may take to be heard out.
+const AFTERLIFE: Duration = Duration::from_secs(5);
 
 /// What the other tasks tell the broadcaster.
 #[derive(Debug)]
@@ -87,12 +89,12 @@ pub struct Broadcaster {
     /// For the tasks that watch full sockets.
     sender: Sender<Signal>,
     executor: Weak<LocalExecutor<'static>>,
-    /// Connections that are to end as soon as they have all, and when they end anyway.
-    leaving: VecDeque<(Duration, MemberId)>,
-    /// Those who turned out to be too slow since the room was last told.
-    slow: Vec<MemberId>,
+    /// Connections that are to end by themselves, and when they end anyway.
+    ending: BTreeSet<(Duration, MemberId)>,
+    /// Those who turned out to be gone, or too slow, since the room was last told.
+    departed: Vec<(MemberId, Departure)>,
     outbox_limit: usize,
-    max_leaving: usize,
+    max_ending: usize,
     started: Instant,
     timer: Option<(Duration, Timer)>,
     shutting_down: bool,
@@ -110,14 +112,14 @@ impl Broadcaster {
     ) -> io::Result<Self> {
         let epoch = format!("{:016x}", u64::from_ne_bytes(random()?)).into();
         Ok(Broadcaster {
-            max_leaving: rules.max_clients.max(16),
+            max_ending: rules.max_clients.max(16),
             room: Room::new(rules, epoch),
             seats: Roster::default(),
             sender: channel.0,
             signals: channel.1,
             executor,
-            leaving: VecDeque::new(),
-            slow: Vec::new(),
+            ending: BTreeSet::new(),
+            departed: Vec::new(),
             outbox_limit,
             started: Instant::now(),
             timer: None,
@@ -140,13 +142,13 @@ impl Broadcaster {
             }
             self.room.tick(now);
             self.deliver(now);
-            while !self.slow.is_empty() {
-                for id in std::mem::take(&mut self.slow) {
-                    self.room.apply(Event::Leave { id, departure: Departure::Slow }, now);
+            self.end_overdue(now);
+            while !self.departed.is_empty() {
+                for (id, departure) in std::mem::take(&mut self.departed) {
+                    self.room.apply(Event::Leave { id, departure }, now);
                 }
                 self.deliver(now);
             }
-            self.end_overdue(now);
             if self.shutting_down && self.seats.is_empty() {
                 return;
             }
@@ -155,7 +157,7 @@ impl Broadcaster {
 
     /// The next signal, or nothing when a deadline has come.
     async fn next_signal(&mut self) -> Option<Signal> {
-        let deadline = [self.room.deadline(), self.leaving.front().map(|(deadline, _)| *deadline)];
+        let deadline = [self.room.deadline(), self.ending.first().map(|(deadline, _)| *deadline)];
         let Some(deadline) = deadline.into_iter().flatten().min() else {
             self.timer = None;
             return self.signals.recv().await.ok();
@@ -199,9 +201,9 @@ impl Broadcaster {
             Signal::Writable(id) => self.drain(id, now),
             Signal::Shutdown => {
                 self.shutting_down = true;
-                for (deadline, _) in &mut self.leaving {
-                    *deadline = (*deadline).min(now.uptime + SHUTDOWN_LINGER);
-                }
+                let latest = now.uptime + SHUTDOWN_LINGER;
+                let ending = std::mem::take(&mut self.ending);
+                self.ending = ending.into_iter().map(|(end, id)| (end.min(latest), id)).collect();
                 self.room.apply(Event::Shutdown, now);
             }
         }
@@ -269,13 +271,17 @@ impl Broadcaster {
                 // It is the last, so it may wait whatever the limit is.
                 seat.outbox.deliver(&[bye], seq, usize::MAX);
                 let delivery = seat.outbox.drain();
-                self.slow.push(id);
+                self.departed.push((id, Departure::Slow));
                 self.settle(id, delivery, true, now);
             }
             Delivery::Lost if seat.standing == Standing::Leaving => self.release(id),
             // What it said before its connection broke may still be on its way in, and counts.
-            // The task that reads it comes to the end soon, and says so.
-            Delivery::Lost => seat.standing = Standing::Broken,
+            // The task that reads it comes to the end soon, and says so; unless its pace holds it
+            // up, and then it has had its chance.
+            Delivery::Lost => {
+                seat.standing = Standing::Broken;
+                self.ending.insert((now.uptime + AFTERLIFE, id));
+            }
         }
     }
 
@@ -291,25 +297,34 @@ impl Broadcaster {
     /// Gives a connection that is closed some time to read what is on its way.
     fn linger(&mut self, id: MemberId, now: Now) {
         let linger = if self.shutting_down { SHUTDOWN_LINGER } else { LINGER };
-        self.leaving.push_back((now.uptime + linger, id));
-        if self.leaving.len() > self.max_leaving {
-            self.leaving.retain(|(_, id)| self.seats.get(*id).is_some());
-            if self.leaving.len() > self.max_leaving
-                && let Some((_, oldest)) = self.leaving.pop_front()
+        self.ending.insert((now.uptime + linger, id));
+        if self.ending.len() > self.max_ending {
+            let seats = &self.seats;
+            self.ending.retain(|(_, id)| seats.get(*id).is_some());
+            if self.ending.len() > self.max_ending
+                && let Some((_, next)) = self.ending.pop_first()
             {
-                self.release(oldest);
+                self.end(next);
             }
         }
     }
 
-    /// Ends the connections whose time to read is over.
+    /// Ends the connections whose time is over.
     fn end_overdue(&mut self, now: Now) {
-        while let Some((deadline, id)) = self.leaving.front().copied()
+        while let Some((deadline, id)) = self.ending.first().copied()
             && (deadline <= now.uptime || self.seats.get(id).is_none())
         {
-            self.leaving.pop_front();
-            self.release(id);
+            self.ending.pop_first();
+            self.end(id);
         }
+    }
+
+    fn end(&mut self, id: MemberId) {
+        if self.seats.get(id).is_some_and(|seat| seat.standing == Standing::Broken) {
+            let kind = io::ErrorKind::BrokenPipe;
+            self.departed.push((id, Departure::Lost(kind)));
+        }
+        self.release(id);
     }
 
     fn release(&mut self, id: MemberId) {

@@ -252,3 +252,16 @@ fn who_has_closed_its_way_out_while_behind_still_gets_all_that_was_said_before()
     let bye = frames.last().unwrap();
     assert_eq!((&bye["code"], &bye["seq"]), (&json!("quit"), &said[300]["seq"]));
 }
+
+#[test]
+fn who_breaks_off_with_much_left_to_say_does_not_go_on_talking_for_long() {
+    let server = TestServer::start(&["--rate", "10/10"]);
+    let mut bob = server.join("bob");
+    let mut alice = server.join("alice");
+    // At her pace that is more than an hour.
+    alice.send_raw("I could go on for ever\n".repeat(50_000).as_bytes());
+    bob.recv_kind("chat");
+    alice.break_off();
+    bob.recv_kind("leave");
+    eventually("her name is free", || bob.who() == ["bob"]);
+}
