@@ -265,12 +265,7 @@ impl Broadcaster {
                 }
             }
             Delivery::Slow => {
-                let seq = seat.outbox.cut(self.room.seq());
-                let bye = Slice::own(&Frame::bye(ByeCode::Slow, seq));
-                seat.standing = Standing::Leaving;
-                // It is the last, so it may wait whatever the limit is.
-                seat.outbox.deliver(&[bye], seq, usize::MAX);
-                let delivery = seat.outbox.drain();
+                let delivery = seat.evict(ByeCode::Slow, self.room.seq());
                 self.departed.push((id, Departure::Slow));
                 self.settle(id, delivery, true, now);
             }
@@ -363,7 +358,9 @@ impl Seat {
             return (Delivery::Sent, false);
         }
         if self.standing == Standing::Broken {
-            let closed = steps.iter().any(|step| matches!(step.what, What::Close | What::Drop));
+            let closes =
+                |step: &Step| matches!(step.what, What::Close | What::Drop | What::Evict(_));
+            let closed = steps.iter().any(closes);
             if closed {
                 self.standing = Standing::Leaving;
             }
@@ -392,6 +389,7 @@ impl Seat {
                     closed = true;
                     break;
                 }
+                What::Evict(code) => return (self.evict(*code, seq), true),
                 What::Drop => {
                     self.standing = Standing::Leaving;
                     return (Delivery::Sent, true);
@@ -403,6 +401,17 @@ impl Seat {
         }
         slices.retain(|slice| !slice.bytes().is_empty());
         (self.outbox.deliver(&slices, seq, limit), closed)
+    }
+
+    /// Gives up all that waits, and says bye. `seq` is the number of the sequence that it has if
+    /// nothing waits.
+    fn evict(&mut self, code: ByeCode, seq: u64) -> Delivery {
+        self.standing = Standing::Leaving;
+        let seq = self.outbox.cut(seq);
+        let bye = Slice::own(&Frame::bye(code, seq));
+        // It is the last, so it may wait whatever the limit is.
+        self.outbox.deliver(&[bye], seq, usize::MAX);
+        self.outbox.drain()
     }
 
     /// Has a task send a signal when the socket has room again.

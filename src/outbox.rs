@@ -19,7 +19,7 @@ use rustix::net::{
 };
 use smol::Async;
 
-use crate::room::{Slice, SliceKind};
+use crate::room::Slice;
 
 /// A connected stream socket, TCP or unix.
 pub type Socket = Async<OwnedFd>;
@@ -120,11 +120,8 @@ impl Outbox {
         if sent == slices.iter().map(|slice| slice.bytes().len()).sum::<usize>() {
             return Delivery::Sent;
         }
-        let first_live = slices.iter().find_map(|slice| match slice.kind() {
-            SliceKind::Live { before } => Some(before),
-            _ => None,
-        });
-        let mut backlog = Backlog { seq: first_live.unwrap_or(seq), ..Backlog::default() };
+        let seq = slices.iter().find_map(Slice::before).unwrap_or(seq);
+        let mut backlog = Backlog { seq, ..Backlog::default() };
         backlog.extend(slices, sent);
         let waiting = backlog.waiting;
         self.backlog = Some(Box::new(backlog));
@@ -157,7 +154,7 @@ impl Outbox {
         backlog.waiting = 0;
         if let Some(first) = queue.front_mut().filter(|slice| slice.is_inside_frame()) {
             let rest = first.rest_of_frame();
-            if let SliceKind::Live { before } = first.kind() {
+            if let Some(before) = first.before() {
                 backlog.seq = before + 1;
             }
             backlog.extend(&[rest], 0);
@@ -181,7 +178,7 @@ impl Backlog {
             self.take_off(&mut slice, sent.min(length));
             sent = sent.saturating_sub(length);
             if !slice.bytes().is_empty() {
-                if slice.kind() != SliceKind::Past {
+                if slice.counts() {
                     self.waiting += slice.bytes().len();
                 }
                 self.queue.push_back(slice);
@@ -194,7 +191,7 @@ impl Backlog {
             let length = slice.bytes().len();
             let part = sent.min(length);
             self.take_off(&mut slice, part);
-            if slice.kind() != SliceKind::Past {
+            if slice.counts() {
                 self.waiting -= part;
             }
             sent -= part;
@@ -207,7 +204,7 @@ impl Backlog {
 
     fn take_off(&mut self, slice: &mut Slice, sent: usize) {
         slice.advance(sent);
-        if let SliceKind::Live { before } = slice.kind()
+        if let Some(before) = slice.before()
             && sent > 0
         {
             self.seq = before;

@@ -124,8 +124,8 @@ fn json_without_a_known_key_is_refused() {
 }
 
 #[test]
-fn a_message_without_a_text_is_refused() {
-    assert_refused(&[], "empty", &[br#"{"data":""}"#, br#"{"data":"","to":"bob"}"#]);
+fn a_private_message_without_a_text_is_refused() {
+    assert_refused(&[], "empty", &[br#"{"data":"","to":"bob"}"#]);
 }
 
 #[test]

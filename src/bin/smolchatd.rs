@@ -27,7 +27,11 @@ usage: smolchatd [OPTIONS]
   --max-per-ip N      of them from one address; 0 is no limit  [64]
   --max-line BYTES    longest line from a client         [4096]
   --outbox SIZE       bytes that may wait for one member [256K]
-  --history N         frames kept for /history           [1000]
+  --history N         frames kept, for /history and for those who
+                      come back                          [1000]
+  --history-bytes SIZE  bytes of them kept               [1M]
+  --grace SECS        how long a dropped member's name is kept for it,
+                      if it asked for that; 0 is not     [60]
   --rate N[/BURST]    lines a second from one member, and at once;
                       0 is no limit                      [10/40]
   --hello-wait MS     how long a silent client is waited for   [250]
@@ -72,6 +76,12 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
             Arg::Long("max-line") => rules.max_line = arguments.value()?.parse_with(max_line)?,
             Arg::Long("outbox") => config.outbox = arguments.value()?.parse_with(size)?,
             Arg::Long("history") => rules.history = arguments.value()?.parse()?,
+            Arg::Long("history-bytes") => {
+                rules.history_bytes = arguments.value()?.parse_with(size)?;
+            }
+            Arg::Long("grace") => {
+                rules.grace = Duration::from_secs(arguments.value()?.parse::<u32>()?.into());
+            }
             Arg::Long("rate") => {
                 (rules.rate, rules.burst) = arguments.value()?.parse_with(rate)?;
             }

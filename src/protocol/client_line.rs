@@ -30,7 +30,7 @@ pub struct ClientLine {
 /// What a line from a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// An empty line: I am still here.
+    /// An empty line, or empty `data`: I am still here. With an `id` it is answered.
     Heartbeat,
     /// The first line of a client that knows the protocol.
     Hello(Box<Hello>),
@@ -63,8 +63,16 @@ pub enum Request {
 pub struct Hello {
     /// The name it wants.
     pub name: Option<String>,
-    /// How many past frames it wants to be shown.
+    /// How many past frames it wants to be shown, if it does not resume.
     pub history: Option<usize>,
+    /// The epoch that it was in, to resume there.
+    pub epoch: Option<String>,
+    /// The last number of the sequence that it saw in that epoch.
+    pub after: Option<u64>,
+    /// The token of its last welcome, to be who it was.
+    pub token: Option<String>,
+    /// Keep my name for me if I drop.
+    pub keep: bool,
 }
 
 /// A line that was not understood, and the error that answers it.
@@ -146,7 +154,8 @@ impl ClientLine {
         }
         let request = match (object.hello, object.data, object.to) {
             (Some(hello), _, _) => Ok(Request::Hello(Box::new(hello))),
-            (_, Some(text), _) if text.is_empty() => {
+            (_, Some(text), None) if text.is_empty() => Ok(Request::Heartbeat),
+            (_, Some(text), Some(_)) if text.is_empty() => {
                 Err(Rejected::new(ErrorCode::Empty, "there is nothing to say"))
             }
             (_, Some(text), Some(to)) => Ok(Request::Private { to: to.into(), text: text.into() }),
@@ -226,6 +235,7 @@ mod tests {
         assert_eq!(request(" {not json"), Request::Say(" {not json".into()));
         assert_eq!(request("//etc is a path"), Request::Say("/etc is a path".into()));
         assert_eq!(request(""), Request::Heartbeat);
+        assert_eq!(request(r#"{"data":"","id":"1"}"#), Request::Heartbeat);
     }
 
     #[test]
@@ -254,7 +264,7 @@ mod tests {
         assert_eq!(code(b"{\"data\":5}"), ErrorCode::BadJson);
         assert_eq!(code(b"{\"text\":\"hi\"}"), ErrorCode::NoKnownKey);
         assert_eq!(code(b"{\"to\":\"bob\"}"), ErrorCode::NoKnownKey);
-        assert_eq!(code(b"{\"data\":\"\"}"), ErrorCode::Empty);
+        assert_eq!(code(b"{\"data\":\"\",\"to\":\"bob\"}"), ErrorCode::Empty);
         assert_eq!(code(b"/dance"), ErrorCode::UnknownCommand);
         assert_eq!(code(b"/"), ErrorCode::UnknownCommand);
         for usage in ["/nick", "/me", "/msg", "/msg bob", "/history x", "/history -1"] {

@@ -159,7 +159,7 @@ pub enum ErrorCode {
     NoKnownKey,
     /// The `id` was over its limit.
     BadId,
-    /// A message without a text.
+    /// A private message without a text.
     Empty,
     /// The connection ended inside a line, which was not said.
     Unfinished,
@@ -171,6 +171,8 @@ pub enum ErrorCode {
     BadName,
     /// Another member has this name.
     NameTaken,
+    /// The name is kept for a member who dropped and may come back.
+    NameKept,
     /// No member has this name.
     NoSuchUser,
     /// A hello that was not the first line.
@@ -190,6 +192,8 @@ pub enum ByeCode {
     Quit,
     /// The client read more slowly than its outbox could bear.
     Slow,
+    /// The member has come back on another connection.
+    Replaced,
     /// The server ends.
     Shutdown,
     /// No place is left, or none for this address.
@@ -287,6 +291,7 @@ impl ByeCode {
             ByeCode::Slow => {
                 "you read too slowly, and the room could not wait; come back and resume"
             }
+            ByeCode::Replaced => "you have come back on another connection",
             ByeCode::Shutdown => "the server is shutting down",
             ByeCode::Full => "the room is full, or has too many from your address; try again later",
             ByeCode::Errors => "nothing that you sent could be understood",

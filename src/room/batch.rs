@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::MemberId;
-use crate::protocol::Frame;
+use crate::protocol::{ByeCode, Frame};
 
 /// Frames, encoded, back to back: what all members of one batch share.
 pub type Chunk = Arc<[u8]>;
@@ -25,8 +25,13 @@ pub enum SliceKind {
         /// The sequence number before the first frame.
         before: u64,
     },
-    /// What the room said before, shown again. It is held by the history anyway, so it does
-    /// not count as waiting for this member.
+    /// What the room said while this member was away. It is held by the history anyway, so it
+    /// does not count as waiting for this member.
+    Replay {
+        /// The sequence number before the first frame.
+        before: u64,
+    },
+    /// What the room said before, shown again on request; as a replay, it does not count.
     Past,
     /// For this member alone.
     Own,
@@ -44,6 +49,24 @@ impl Slice {
         let mut bytes = Vec::new();
         frame.encode(&mut bytes);
         Slice::new(bytes.into(), 0, u32::MAX, SliceKind::Own)
+    }
+
+    /// The same frames as something else to the member.
+    pub fn with_kind(self, kind: SliceKind) -> Self {
+        Slice { kind, ..self }
+    }
+
+    /// The sequence number before its first frame, for what is of the member's own sequence.
+    pub fn before(&self) -> Option<u64> {
+        match self.kind {
+            SliceKind::Live { before } | SliceKind::Replay { before } => Some(before),
+            SliceKind::Past | SliceKind::Own => None,
+        }
+    }
+
+    /// Whether its bytes count as waiting for the member who gets it.
+    pub fn counts(&self) -> bool {
+        matches!(self.kind, SliceKind::Live { .. } | SliceKind::Own)
     }
 
     /// The part of a whole chunk from byte `start` to byte `end`, with the sequence number before
@@ -67,16 +90,11 @@ impl Slice {
         self.chunk.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 
-    /// What they are to the member.
-    pub fn kind(&self) -> SliceKind {
-        self.kind
-    }
-
     /// Takes `count` bytes off the front, which have been sent.
     pub fn advance(&mut self, count: usize) {
         let count = count.min(self.bytes().len());
         let frames = frames_in(self.bytes().get(..count).unwrap_or_default());
-        if let SliceKind::Live { before } = &mut self.kind {
+        if let SliceKind::Live { before } | SliceKind::Replay { before } = &mut self.kind {
             *before += frames;
         }
         self.start += count as u32;
@@ -139,6 +157,9 @@ pub enum What {
     },
     /// Nothing follows for this member, and its connection ends once all is sent that came before.
     Close,
-    /// The connection is gone, or given up: nothing more is sent.
+    /// The connection is gone: nothing more is sent.
     Drop,
+    /// The connection is given up, with all that waits for it: a bye with this code is its last
+    /// line, and says how far it got.
+    Evict(ByeCode),
 }

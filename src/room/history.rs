@@ -57,19 +57,23 @@ impl History {
         self.newest + 1 - self.frames.len() as u64
     }
 
-    /// The frames from number `from` on, or as many of them as are kept, in few slices.
-    pub fn since(&self, from: u64) -> Vec<Slice> {
+    /// The frames from number `from` on, or as many of them as are kept, in few slices: as a
+    /// [replay](SliceKind::Replay), or as something [past](SliceKind::Past).
+    pub fn since(&self, from: u64, is_replay: bool) -> Vec<Slice> {
         let skip = from.saturating_sub(self.oldest());
         let skip = usize::try_from(skip).unwrap_or(usize::MAX).min(self.frames.len());
+        let mut before = self.oldest() - 1 + skip as u64;
         let mut slices = Vec::new();
         let mut frames = self.frames.range(skip..).peekable();
         while let Some(first) = frames.next() {
+            let kind = if is_replay { SliceKind::Replay { before } } else { SliceKind::Past };
             let mut end = first.end;
+            before += 1;
             while let Some(next) = frames.next_if(|next| Arc::ptr_eq(&next.chunk, &first.chunk)) {
                 end = next.end;
+                before += 1;
             }
-            let chunk = Arc::clone(&first.chunk);
-            slices.push(Slice::new(chunk, first.start, end, SliceKind::Past));
+            slices.push(Slice::new(Arc::clone(&first.chunk), first.start, end, kind));
         }
         slices
     }
@@ -101,13 +105,13 @@ mod tests {
         history.extend(&first, &ends);
         let (second, ends) = chunk(&["4\n", "5\n"]);
         history.extend(&second, &ends);
-        assert_eq!((history.oldest(), text(&history.since(0))), (2, "2\n3\n4\n5\n".into()));
+        assert_eq!((history.oldest(), text(&history.since(0, false))), (2, "2\n3\n4\n5\n".into()));
         let (third, ends) = chunk(&["six..\n"]);
         history.extend(&third, &ends);
-        assert_eq!((history.oldest(), text(&history.since(0))), (5, "5\nsix..\n".into()));
-        assert_eq!(text(&history.since(6)), "six..\n");
-        assert_eq!(text(&history.since(7)), "");
-        assert_eq!(text(&history.since(u64::MAX)), "");
+        assert_eq!((history.oldest(), text(&history.since(0, false))), (5, "5\nsix..\n".into()));
+        assert_eq!(text(&history.since(6, false)), "six..\n");
+        assert_eq!(text(&history.since(7, false)), "");
+        assert_eq!(text(&history.since(u64::MAX, false)), "");
     }
 
     #[test]
@@ -117,7 +121,7 @@ mod tests {
         history.extend(&first, &ends);
         let (second, ends) = chunk(&["4\n"]);
         history.extend(&second, &ends);
-        assert_eq!(history.since(2).len(), 2);
+        assert_eq!(history.since(2, false).len(), 2);
     }
 
     proptest! {
@@ -141,7 +145,7 @@ mod tests {
                 });
                 let kept = fits.count();
                 prop_assert_eq!(history.oldest() as usize, all.len() - kept + 1);
-                prop_assert_eq!(text(&history.since(0)), all[all.len() - kept..].concat());
+                prop_assert_eq!(text(&history.since(0, false)), all[all.len() - kept..].concat());
             }
         }
     }

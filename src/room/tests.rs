@@ -1,7 +1,11 @@
+use std::io;
+
 use proptest::prelude::*;
 use serde_json::Value;
 
+use super::requests::MAX_ERRORS;
 use super::*;
+use crate::protocol::{ClientLine, MAX_NAME, fold, is_valid};
 
 /// A room, and what each client was sent, put together as the broadcaster does.
 struct Hall {
@@ -76,7 +80,7 @@ impl Hall {
                     seat.is_open = true;
                     cursors.insert(step.to.0, from as usize);
                 }
-                What::Close | What::Drop => {
+                What::Close | What::Drop | What::Evict(_) => {
                     seat.is_open = false;
                     seat.is_closed = true;
                     cursors.remove(&step.to.0);
@@ -499,4 +503,176 @@ fn a_crowd_that_comes_at_once_is_told_of_in_few_notices_and_before_it_speaks() {
     hall.seal();
     assert_eq!(hall.transcript(0)[4..], ["leave: member-150 left"]);
     assert_eq!(hall.room.deadline(), None);
+}
+
+/// What a client says that comes back: it saw `after`, and was the client `old`.
+fn back(name: &str, after: u64, old: u64) -> String {
+    let token = Token([old as u8; 16]);
+    format!(
+        r#"{{"hello":{{"name":"{name}","epoch":"epoch","after":{after},"token":"{token}","keep":true}}}}"#
+    )
+}
+
+impl Hall {
+    fn seqs(&self, id: u64) -> Vec<u64> {
+        let numbered = self.frames(id).into_iter().skip(1).filter(|frame| frame["kind"] != "bye");
+        numbered.filter_map(|frame| frame["seq"].as_u64()).collect()
+    }
+
+    /// What follows the welcome, byte for byte.
+    fn raw(&self, id: u64) -> &[u8] {
+        let received = &self.seats[&id].received;
+        let end = received.iter().position(|&b| b == b'\n').map_or(0, |end| end + 1);
+        &received[end..]
+    }
+}
+
+#[test]
+fn who_comes_back_gets_what_it_missed_byte_for_byte_and_then_what_is_live() {
+    let mut hall = Hall::new(Rules::default());
+    hall.join(1, "alice");
+    hall.join(2, "bob");
+    hall.seal();
+    hall.leave(2, Departure::Lost(io::ErrorKind::ConnectionReset));
+    for text in ["one", "two"] {
+        hall.say(1, text);
+        hall.seal();
+    }
+    hall.say(1, "three, in the batch in which bob comes back");
+    hall.arrive(3);
+    hall.say(3, &back("bob", 1, 2));
+    hall.say(1, "four");
+    hall.seal();
+    hall.say(1, "five");
+    hall.seal();
+    assert_eq!(hall.frames(3)[0]["resumed"], true);
+    assert_eq!(hall.frames(3)[0]["name"], "bob");
+    assert_eq!(hall.seqs(3), [2, 3, 4, 5, 6, 7, 8]);
+    assert_eq!(hall.raw(1)[hall.raw(1).len() - hall.raw(3).len()..], *hall.raw(3));
+}
+
+#[test]
+fn a_token_moves_a_member_and_nobody_sees_it_leave_or_join() {
+    let mut hall = Hall::new(Rules::default());
+    hall.join(1, "alice");
+    hall.join(2, "bob");
+    hall.say(2, "/nick robert");
+    hall.seal();
+    hall.say(1, "hello");
+    hall.arrive(3);
+    hall.say(3, &back("bob", 2, 2));
+    hall.say(2, "a ghost's last words");
+    hall.leave(2, Departure::Finished);
+    hall.say(3, "here again");
+    hall.seal();
+    assert!(hall.seats[&2].is_closed);
+    assert_eq!(hall.transcript(3), ["chat: hello", "chat: here again"]);
+    assert_eq!(hall.frames(3)[0]["name"], "robert");
+    assert_eq!(hall.transcript(1)[2..], ["chat: hello", "chat: here again"]);
+    assert_eq!(hall.room.names.len(), 2);
+    assert_eq!(hall.room.addresses.values().copied().collect::<Vec<_>>(), [2]);
+}
+
+#[test]
+fn each_welcome_has_a_token_of_its_own_and_an_old_one_fits_nobody() {
+    let mut hall = Hall::new(Rules::default());
+    hall.join(1, "alice");
+    hall.arrive(2);
+    hall.say(2, &back("alice", 0, 1));
+    hall.arrive(3);
+    hall.say(3, &back("alice", 0, 1));
+    hall.seal();
+    assert_eq!(hall.frames(2)[0]["token"], Token([2; 16]).to_string());
+    assert!(!hall.seats[&2].is_closed);
+    assert_eq!(hall.frames(3)[0]["name"], "alice-2");
+}
+
+#[test]
+fn what_is_gone_is_named_and_the_rest_follows() {
+    let mut hall = Hall::new(Rules { history: 2, ..Rules::default() });
+    hall.join(1, "alice");
+    for text in ["one", "two", "three", "four"] {
+        hall.say(1, text);
+        hall.seal();
+    }
+    hall.arrive(2);
+    hall.say(2, &back("bob", 1, 9));
+    hall.seal();
+    let gap = &hall.frames(2)[1];
+    assert_eq!((gap["from"].as_u64(), gap["to"].as_u64()), (Some(2), Some(3)));
+    assert_eq!(hall.seqs(2), [4, 5, 6]);
+}
+
+#[test]
+fn without_a_history_everything_missed_is_a_gap() {
+    let mut hall = Hall::new(Rules { history: 0, ..Rules::default() });
+    hall.join(1, "alice");
+    hall.say(1, "one");
+    hall.seal();
+    hall.arrive(2);
+    hall.say(2, &back("bob", 0, 9));
+    hall.seal();
+    assert_eq!(hall.frames(2)[1]["to"], 2);
+    assert_eq!(hall.seqs(2), [3]);
+}
+
+#[test]
+fn a_room_in_which_nothing_happened_resumes_and_a_past_that_never_was_does_not() {
+    let mut hall = Hall::new(Rules::default());
+    hall.join(1, "alice");
+    hall.seal();
+    hall.arrive(2);
+    hall.say(2, &back("alice", 1, 1));
+    hall.seal();
+    assert_eq!(hall.frames(2)[0]["resumed"], true);
+    assert_eq!(hall.transcript(2), [] as [String; 0]);
+    hall.arrive(3);
+    hall.say(3, &back("bob", 2, 9));
+    hall.arrive(4);
+    hall.say(4, &back("carol", 0, 9).replace(r#""epoch":"epoch""#, r#""epoch":"another""#));
+    hall.seal();
+    for id in [3, 4] {
+        assert_eq!(hall.frames(id)[0]["resumed"], false);
+        assert_eq!(hall.transcript(id), ["join: bob and carol joined"]);
+    }
+}
+
+#[test]
+fn a_name_is_kept_for_who_asked_and_dropped_and_for_nobody_else() {
+    let mut hall = Hall::new(Rules::default());
+    hall.arrive(1);
+    hall.say(1, r#"{"hello":{"name":"alice","keep":true}}"#);
+    hall.join(2, "bob");
+    hall.leave(1, Departure::Slow);
+    hall.leave(2, Departure::Slow);
+    hall.join(3, "bob");
+    hall.join(4, "Alice");
+    hall.say(4, "/nick ALICE");
+    hall.arrive(5);
+    hall.say(5, &back("whatever", 0, 1));
+    hall.seal();
+    assert_eq!(hall.frames(3)[0]["name"], "bob");
+    assert_eq!(hall.frames(4)[0]["name"], "Alice-2");
+    let errors = hall.frames(4).into_iter().filter(|frame| frame["code"] == "name-kept");
+    assert_eq!(errors.count(), 2);
+    assert_eq!(hall.frames(5)[0]["name"], "alice");
+}
+
+#[test]
+fn a_name_is_free_after_the_grace_and_after_a_quit() {
+    let mut hall = Hall::new(Rules::default());
+    for id in [1, 2] {
+        hall.arrive(id);
+        hall.say(id, &format!(r#"{{"hello":{{"name":"name-{id}","keep":true}}}}"#));
+    }
+    hall.say(1, "/quit");
+    hall.leave(2, Departure::Finished);
+    hall.join(3, "name-1");
+    hall.pass(Duration::from_secs(59));
+    hall.join(4, "name-2");
+    hall.pass(Duration::from_secs(1));
+    hall.say(4, "/nick name-2");
+    hall.seal();
+    let names: Vec<&str> = hall.room.members().collect();
+    assert_eq!(names, ["name-1", "name-2"]);
 }

@@ -1,0 +1,82 @@
+//! Names that wait for their members to come back.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::Token;
+use crate::protocol::fold;
+
+/// Names kept at once; the oldest goes first.
+pub const MAX_KEPT: usize = 1000;
+
+/// The names of members who dropped and had asked to keep them, each with the token that gives
+/// it back and the time until which it is kept.
+#[derive(Debug, Default)]
+pub struct KeptNames {
+    names: VecDeque<Kept>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    name: Box<str>,
+    token: Token,
+    until: Duration,
+}
+
+impl KeptNames {
+    /// Keeps a name. `until` is never before that of the names that are kept already.
+    pub fn keep(&mut self, name: Box<str>, token: Token, until: Duration) {
+        if self.names.len() == MAX_KEPT {
+            self.names.pop_front();
+        }
+        self.names.push_back(Kept { name, token, until });
+    }
+
+    /// Whether somebody may still come back for a name.
+    pub fn holds(&self, name: &str, now: Duration) -> bool {
+        let folded = fold(name);
+        self.names.iter().any(|kept| kept.until > now && fold(&kept.name) == folded)
+    }
+
+    /// Gives the name that a token was kept with back to the one who has the token.
+    pub fn take(&mut self, token: &Token, now: Duration) -> Option<Box<str>> {
+        while self.names.front().is_some_and(|kept| kept.until <= now) {
+            self.names.pop_front();
+        }
+        // All are looked at, so that the time tells nothing of where one fits.
+        let fits = |(place, kept): (usize, &Kept)| kept.token.matches(token).then_some(place);
+        let place = self.names.iter().enumerate().fold(None, |found, kept| fits(kept).or(found))?;
+        self.names.remove(place).map(|kept| kept.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(100);
+    const LATER: Duration = Duration::from_secs(160);
+
+    #[test]
+    fn a_name_is_kept_for_its_token_and_for_its_time() {
+        let mut names = KeptNames::default();
+        names.keep("alice".into(), Token([1; 16]), LATER);
+        assert!(names.holds("ALICE", NOW));
+        assert_eq!(names.take(&Token([2; 16]), NOW), None);
+        assert_eq!(names.take(&Token([1; 16]), NOW).as_deref(), Some("alice"));
+        assert!(!names.holds("alice", NOW));
+        names.keep("bob".into(), Token([3; 16]), LATER);
+        assert!(!names.holds("bob", LATER));
+        assert_eq!(names.take(&Token([3; 16]), LATER), None);
+    }
+
+    #[test]
+    fn the_number_of_kept_names_is_bounded() {
+        let mut names = KeptNames::default();
+        for number in 0..MAX_KEPT + 5 {
+            names.keep(format!("name-{number}").into(), Token([0; 16]), LATER);
+        }
+        assert_eq!(names.names.len(), MAX_KEPT);
+        assert!(!names.holds("name-4", NOW) && names.holds("name-5", NOW));
+    }
+}
