@@ -223,7 +223,9 @@ impl Broadcaster {
                 let Some(id) = own.first().map(|step| step.to) else { continue };
                 let Some(seat) = self.seats.get_mut(id) else { continue };
                 let (delivery, closed) = seat.deliver_in_steps(own, &all, before, limit);
-                unsettled.push((id, delivery, closed));
+                if delivery != Delivery::Sent || closed {
+                    unsettled.push((id, delivery, closed));
+                }
             }
         } else {
             let mut steps = steps.as_slice();
@@ -256,7 +258,9 @@ impl Broadcaster {
     fn settle(&mut self, id: MemberId, delivery: Delivery, closed: bool, now: Now) {
         let Some(seat) = self.seats.get_mut(id) else { return };
         match delivery {
-            Delivery::Sent if seat.standing == Standing::Leaving => self.release(id),
+            Delivery::Sent if seat.standing == Standing::Leaving && seat.outbox.is_clear() => {
+                self.release(id);
+            }
             Delivery::Sent => {}
             Delivery::Waiting => {
                 seat.watch(id, &self.sender, &self.executor);
@@ -360,11 +364,11 @@ impl Seat {
         if self.standing == Standing::Broken {
             let closes =
                 |step: &Step| matches!(step.what, What::Close | What::Drop | What::Evict(_));
-            let closed = steps.iter().any(closes);
-            if closed {
-                self.standing = Standing::Leaving;
+            if !steps.iter().any(closes) {
+                return (Delivery::Sent, false);
             }
-            return (Delivery::Sent, closed);
+            self.standing = Standing::Leaving;
+            return (Delivery::Lost, true);
         }
         let mut slices = Vec::new();
         // What of `all` this member is to get from, if it gets any yet.
@@ -392,7 +396,7 @@ impl Seat {
                 What::Evict(code) => return (self.evict(*code, seq), true),
                 What::Drop => {
                     self.standing = Standing::Leaving;
-                    return (Delivery::Sent, true);
+                    return (Delivery::Lost, true);
                 }
             }
         }

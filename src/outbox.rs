@@ -145,6 +145,11 @@ impl Outbox {
         Delivery::Sent
     }
 
+    /// Whether everything was sent.
+    pub fn is_clear(&self) -> bool {
+        self.backlog.is_none()
+    }
+
     /// Gives up what waits, but for the rest of a frame that was begun: whatever is sent next
     /// is a line of its own. Returns the last number of the sequence that gets through, or
     /// `seq` if nothing waits.

@@ -44,12 +44,12 @@ fn stalled_members_slow_nobody_cost_little_and_end_with_bye() {
     let (mut alice, mut bob) = (server.join("alice"), server.join("bob"));
     // The kernel holds some megabytes for a TCP connection, and far less for a unix one.
     let mut members: Vec<TestClient> =
-        (0..40).map(|n| stalled(&server, 1, &format!("unix-{n}"))).collect();
+        (0..80).map(|n| stalled(&server, 1, &format!("unix-{n}"))).collect();
     members.extend((0..3).map(|n| stalled(&server, 0, &format!("tcp-{n}"))));
     let mut waiting: BTreeSet<String> = alice.who().into_iter().collect();
     waiting.remove("alice");
     waiting.remove("bob");
-    assert_eq!(waiting.len(), 43);
+    assert_eq!(waiting.len(), 83);
 
     let before = server.rss();
     let text = "x".repeat(3900);
@@ -68,7 +68,7 @@ fn stalled_members_slow_nobody_cost_little_and_end_with_bye() {
         trips.push(start.elapsed());
     }
     let growth = server.peak_rss().saturating_sub(before);
-    // 40 outboxes of 256 KiB each are 10 MiB; what waits in them is held once. The history is
+    // 80 outboxes of 256 KiB each are 20 MiB; what waits in them is held once. The history is
     // a mebibyte of its own.
     assert!(growth < 5 * 1024, "the server grew by {growth} KiB");
 
