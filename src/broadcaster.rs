@@ -20,8 +20,10 @@ use log::log;
 use rustix::rand::GetRandomFlags;
 use smol::{LocalExecutor, Timer};
 
+use crate::history_file::{HistoryFile, Restored};
 use crate::outbox::{Delivery, Outbox, Socket, Wait};
 use crate::protocol::{ByeCode, Frame};
+use crate::recorder::Recorder;
 use crate::room::{
     Batch, Departure, Event, MemberId, Now, Peer, Room, Roster, Rules, Slice, SliceKind, Step,
     Token, What,
@@ -84,6 +86,7 @@ enum Standing {
 /// The owner of a [`Room`] and of each member's way out.
 pub struct Broadcaster {
     room: Room,
+    recorder: Option<Recorder>,
     seats: Roster<Seat>,
     signals: Receiver<Signal>,
     /// For the tasks that watch full sockets.
@@ -103,17 +106,26 @@ pub struct Broadcaster {
 impl Broadcaster {
     /// A broadcaster for an empty room, with the channel that feeds it.
     ///
-    /// `outbox_limit` is how many bytes may wait for one member.
+    /// `outbox_limit` is how many bytes may wait for one member. With a `past`, the room goes on
+    /// after it, and each batch is recorded before anybody is shown it.
     pub fn new(
         rules: Rules,
         outbox_limit: usize,
+        past: Option<(HistoryFile, Restored)>,
         channel: (Sender<Signal>, Receiver<Signal>),
         executor: Weak<LocalExecutor<'static>>,
     ) -> io::Result<Self> {
-        let epoch = format!("{:016x}", u64::from_ne_bytes(random()?)).into();
+        let max_ending = rules.max_clients.max(16);
+        let (room, recorder) = match past {
+            Some((file, past)) => {
+                (Room::with_past(rules, past), Some(Recorder::new(file, fresh_epoch)))
+            }
+            None => (Room::new(rules, fresh_epoch()?), None),
+        };
         Ok(Broadcaster {
-            max_ending: rules.max_clients.max(16),
-            room: Room::new(rules, epoch),
+            max_ending,
+            room,
+            recorder,
             seats: Roster::default(),
             sender: channel.0,
             signals: channel.1,
@@ -141,15 +153,21 @@ impl Broadcaster {
                 self.take(signal, now);
             }
             self.room.tick(now);
-            self.deliver(now);
+            self.deliver(now).await;
             self.end_overdue(now);
-            while !self.departed.is_empty() {
+            while !self.departed.is_empty() || self.room.has_steps() {
                 for (id, departure) in std::mem::take(&mut self.departed) {
                     self.room.apply(Event::Leave { id, departure }, now);
                 }
-                self.deliver(now);
+                self.deliver(now).await;
+            }
+            if let Some(recorder) = &mut self.recorder {
+                recorder.sync_if_due();
             }
             if self.shutting_down && self.seats.is_empty() {
+                if let Some(recorder) = self.recorder {
+                    recorder.close().await;
+                }
                 return;
             }
         }
@@ -157,7 +175,12 @@ impl Broadcaster {
 
     /// The next signal, or nothing when a deadline has come.
     async fn next_signal(&mut self) -> Option<Signal> {
-        let deadline = [self.room.deadline(), self.ending.first().map(|(deadline, _)| *deadline)];
+        let sync = self.recorder.as_ref().and_then(Recorder::sync_due);
+        let deadline = [
+            self.room.deadline(),
+            self.ending.first().map(|(deadline, _)| *deadline),
+            sync.map(|due| due.saturating_duration_since(self.started)),
+        ];
         let Some(deadline) = deadline.into_iter().flatten().min() else {
             self.timer = None;
             return self.signals.recv().await.ok();
@@ -210,8 +233,14 @@ impl Broadcaster {
     }
 
     /// Writes what the room has to say to everybody whom it concerns.
-    fn deliver(&mut self, now: Now) {
+    async fn deliver(&mut self, now: Now) {
         let Batch { chunk, before, mut steps, log } = self.room.seal();
+        if let Some(recorder) = &mut self.recorder
+            && let Some(news) = recorder.record(&chunk, before).await
+        {
+            // It goes out behind this batch.
+            self.room.announce(news.text());
+        }
         let all = Slice::new(chunk, 0, u32::MAX, SliceKind::Live { before });
         // In the order in which the walk below meets the seats, and for one seat in theirs.
         steps.sort_by_key(|step| step.to);
@@ -450,6 +479,11 @@ fn steps_for<'a>(id: MemberId, steps: &mut &'a [Step]) -> &'a [Step] {
     let (taken, rest) = steps.split_at(gone + own);
     *steps = rest;
     taken.get(gone..).unwrap_or_default()
+}
+
+/// A word that tells the sequence of one room from that of any other.
+pub fn fresh_epoch() -> io::Result<Box<str>> {
+    Ok(format!("{:016x}", u64::from_ne_bytes(random()?)).into())
 }
 
 /// `N` random bytes from the operating system.

@@ -39,10 +39,12 @@ use std::process::ExitCode;
 pub mod broadcaster;
 pub mod client;
 pub mod connection;
+pub mod history_file;
 pub mod listener;
 pub mod logger;
 pub mod outbox;
 pub mod protocol;
+pub mod recorder;
 pub mod room;
 pub mod server;
 

@@ -47,6 +47,7 @@ pub use roster::Roster;
 use kept::KeptNames;
 use names::Names;
 
+use crate::history_file::Restored;
 use crate::protocol::{Body, ByeCode, Foreign, Frame, Hello, SERVER};
 
 /// With so many members, a notice of who came or went, which costs a delivery to each of them,
@@ -144,6 +145,23 @@ impl Room {
         }
     }
 
+    /// Goes on after `past`, which was read from a file.
+    pub fn with_past(rules: Rules, past: Restored) -> Self {
+        let Restored { epoch, seq, frames, resumable } = past;
+        let (count, bytes) = (rules.history, rules.history_bytes);
+        let history = History::with_past(count, bytes, seq, frames, resumable);
+        Room { history, seq, ..Room::new(rules, epoch) }
+    }
+
+    /// Tells every member something for the server. It is no part of the sequence.
+    pub fn announce(&mut self, text: &'static str) {
+        let info = Slice::own(&Frame::server(text, Body::Info { id: None }));
+        let members: Vec<MemberId> = self.members().map(|(id, _)| id).collect();
+        for id in members {
+            self.step(id, What::Send(info.clone()));
+        }
+    }
+
     /// Lets one event happen. What comes of it waits for [`seal`](Self::seal).
     ///
     /// Events of a client that is not, or no longer, here are ignored.
@@ -196,6 +214,11 @@ impl Room {
         let silent = self.silent.front().map(|(deadline, _)| *deadline);
         let notice = (!matches!(self.notice, Notice::None)).then_some(self.notice_due);
         [silent, notice].into_iter().flatten().min()
+    }
+
+    /// Whether the open batch has something for some members already.
+    pub fn has_steps(&self) -> bool {
+        !self.steps.is_empty()
     }
 
     /// Bytes of frames that the open batch has so far.
@@ -351,9 +374,9 @@ impl Room {
         }
     }
 
-    fn members(&self) -> impl Iterator<Item = &str> {
-        self.clients.iter().filter_map(|(_, client)| match &client.state {
-            State::Member { name, .. } => Some(&**name),
+    fn members(&self) -> impl Iterator<Item = (MemberId, &str)> {
+        self.clients.iter().filter_map(|(id, client)| match &client.state {
+            State::Member { name, .. } => Some((id, &**name)),
             State::Silent(_) => None,
         })
     }

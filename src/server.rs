@@ -15,6 +15,7 @@ use smol::{Async, LocalExecutor, Timer};
 
 use crate::broadcaster::{Broadcaster, Signal};
 use crate::connection::{self, Intake};
+use crate::history_file::{HistoryFile, Restored};
 use crate::listener::Listener;
 use crate::outbox::Wait;
 use crate::room::{MemberId, Peer, Rules};
@@ -27,17 +28,19 @@ const ACCEPTS: usize = 64;
 const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
 /// What a server allows.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Config {
     /// The rules of the room.
     pub rules: Rules,
     /// Bytes that may wait for one member.
     pub outbox: usize,
+    /// Where the room is kept across restarts, and what was there.
+    pub past: Option<(HistoryFile, Restored)>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Config { rules: Rules::default(), outbox: 256 * 1024 }
+        Config { rules: Rules::default(), outbox: 256 * 1024, past: None }
     }
 }
 
@@ -96,9 +99,14 @@ pub async fn run(
         burst: config.rules.burst,
     };
     let channel = (signals.clone(), received);
-    let broadcaster =
-        Broadcaster::new(config.rules, config.outbox, channel, Rc::downgrade(&executor))
-            .map_err(|source| Error { step: "cannot begin a room", source })?;
+    let broadcaster = Broadcaster::new(
+        config.rules,
+        config.outbox,
+        config.past,
+        channel,
+        Rc::downgrade(&executor),
+    )
+    .map_err(|source| Error { step: "cannot begin a room", source })?;
     let accept = AcceptLoop {
         listeners,
         signals: signals.clone(),

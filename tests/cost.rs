@@ -34,7 +34,7 @@ impl Hall {
         let rules = Rules { history: 10, ..Rules::default() };
         let channel = (signals.clone(), received);
         let broadcaster =
-            Broadcaster::new(rules, 1 << 20, channel, Rc::downgrade(&executor)).unwrap();
+            Broadcaster::new(rules, 1 << 20, None, channel, Rc::downgrade(&executor)).unwrap();
         executor.spawn(broadcaster.run()).detach();
         let mut hall = Hall { executor, signals, members: Vec::new() };
         for id in 1..=members {

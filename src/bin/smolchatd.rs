@@ -3,6 +3,7 @@
 
 use std::error::Error;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ use lexopt::Arg;
 use log::LevelFilter;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use smol::LocalExecutor;
+use smolchat::broadcaster::fresh_epoch;
+use smolchat::history_file::{self, HistoryFile};
 use smolchat::listener::{Address, Listener};
 use smolchat::server::{self, Config};
 use smolchat::{complain, logger};
@@ -32,6 +35,10 @@ usage: smolchatd [OPTIONS]
   --history-bytes SIZE  bytes of them kept               [1M]
   --grace SECS        how long a dropped member's name is kept for it,
                       if it asked for that; 0 is not     [60]
+  --history-file PATH   keep the room in this file across restarts
+  --history-file-max SIZE  at which the file becomes PATH.1  [8M]
+  --sync SECS         how long what was said may wait to be on the disk;
+                      0 is not at all                    [1]
   --rate N[/BURST]    lines a second from one member, and at once;
                       0 is no limit                      [10/40]
   --hello-wait MS     how long a silent client is waited for   [250]
@@ -57,15 +64,22 @@ struct Options {
     addresses: Vec<Address>,
     config: Config,
     log: LevelFilter,
+    history_file: Option<PathBuf>,
+    file: history_file::Options,
 }
 
 /// What the arguments ask for; nothing if they asked for a text that was printed.
 fn options() -> Result<Option<Options>, lexopt::Error> {
     use lexopt::ValueExt;
 
-    let mut options =
-        Options { addresses: Vec::new(), config: Config::default(), log: LevelFilter::Info };
-    let Options { addresses, config, log } = &mut options;
+    let mut options = Options {
+        addresses: Vec::new(),
+        config: Config::default(),
+        log: LevelFilter::Info,
+        history_file: None,
+        file: history_file::Options::default(),
+    };
+    let Options { addresses, config, log, history_file, file } = &mut options;
     let rules = &mut config.rules;
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
@@ -81,6 +95,14 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
             }
             Arg::Long("grace") => {
                 rules.grace = Duration::from_secs(arguments.value()?.parse::<u32>()?.into());
+            }
+            Arg::Long("history-file") => *history_file = Some(arguments.value()?.into()),
+            Arg::Long("history-file-max") => {
+                let size = arguments.value()?.parse_with(size)?;
+                file.max_bytes = u64::try_from(size).unwrap_or(u64::MAX);
+            }
+            Arg::Long("sync") => {
+                file.sync = Duration::from_secs(arguments.value()?.parse::<u32>()?.into());
             }
             Arg::Long("rate") => {
                 (rules.rate, rules.burst) = arguments.value()?.parse_with(rate)?;
@@ -160,9 +182,15 @@ fn format_usage(error: &lexopt::Error) -> Box<dyn Error> {
 }
 
 fn serve(options: Options) -> Result<(), Box<dyn Error>> {
-    let Options { addresses, config, log } = options;
+    let Options { addresses, mut config, log, history_file, mut file } = options;
     logger::init(log);
     raise_descriptor_limit();
+    if let Some(path) = history_file {
+        file.keep_frames = config.rules.history;
+        file.keep_bytes = config.rules.history_bytes;
+        config.rules.stored = true;
+        config.past = Some(HistoryFile::open(&path, file, fresh_epoch)?);
+    }
     // Before anybody is told that we are here, and may want us to go.
     let mut signals = Signals::new([Signal::Int, Signal::Term])
         .map_err(|error| format!("cannot watch for signals: {error}"))?;

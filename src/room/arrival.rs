@@ -197,7 +197,7 @@ impl Room {
     /// Shows all that followed number `after`, or says what of it is gone. Returns the same as
     /// [`show_since`](Self::show_since).
     fn replay(&mut self, id: MemberId, after: u64) -> (u32, u64) {
-        let first = self.history.oldest().max(after + 1);
+        let first = self.history.oldest_resumable().max(after + 1);
         if first > after + 1 {
             let (from, to) = (after + 1, first - 1);
             let data = match to - after {

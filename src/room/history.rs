@@ -17,6 +17,8 @@ pub struct History {
     bytes: usize,
     max_frames: usize,
     max_bytes: usize,
+    /// The oldest number with which a client can resume, however many frames are kept.
+    floor: u64,
 }
 
 #[derive(Debug)]
@@ -29,7 +31,31 @@ struct Kept {
 impl History {
     /// An empty history, for a sequence of which `newest` is the last number given out.
     pub fn new(max_frames: usize, max_bytes: usize, newest: u64) -> Self {
-        History { frames: VecDeque::new(), newest, bytes: 0, max_frames, max_bytes }
+        History { frames: VecDeque::new(), newest, bytes: 0, max_frames, max_bytes, floor: 0 }
+    }
+
+    /// A history that begins with frames of former times, encoded, back to back; `newest` is the
+    /// number of the last of them. Only the last `resumable` can be resumed with.
+    pub fn with_past(
+        max_frames: usize,
+        max_bytes: usize,
+        newest: u64,
+        frames: Vec<u8>,
+        resumable: usize,
+    ) -> Self {
+        let mut end = 0;
+        let ends = frames.split_inclusive(|&b| b == b'\n').map(|frame| {
+            end += frame.len() as u32;
+            end
+        });
+        let ends: Vec<u32> = ends.collect();
+        // Those of another epoch may have had other numbers: they are counted, not numbered.
+        let before = newest.saturating_sub(ends.len() as u64);
+        let mut history = History::new(max_frames, max_bytes, before);
+        history.extend(&frames.into(), &ends);
+        history.newest = newest;
+        history.floor = (newest + 1).saturating_sub(resumable as u64);
+        history
     }
 
     /// Takes the next frames of the sequence; `ends` are the places in `chunk` where each ends.
@@ -54,7 +80,12 @@ impl History {
 
     /// The number of the oldest frame that is kept; one past the newest if none is.
     pub fn oldest(&self) -> u64 {
-        self.newest + 1 - self.frames.len() as u64
+        (self.newest + 1).saturating_sub(self.frames.len() as u64)
+    }
+
+    /// The number of the oldest frame with which a client can resume.
+    pub fn oldest_resumable(&self) -> u64 {
+        self.oldest().max(self.floor)
     }
 
     /// The frames from number `from` on, or as many of them as are kept, in few slices: as a
@@ -62,7 +93,7 @@ impl History {
     pub fn since(&self, from: u64, is_replay: bool) -> Vec<Slice> {
         let skip = from.saturating_sub(self.oldest());
         let skip = usize::try_from(skip).unwrap_or(usize::MAX).min(self.frames.len());
-        let mut before = self.oldest() - 1 + skip as u64;
+        let mut before = self.oldest().saturating_sub(1) + skip as u64;
         let mut slices = Vec::new();
         let mut frames = self.frames.range(skip..).peekable();
         while let Some(first) = frames.next() {

@@ -89,7 +89,7 @@ impl Room {
             }
             Request::Nick(wanted) => return self.rename(id, &name, &wanted, word),
             Request::Who => {
-                let names: Vec<_> = self.members().map(Cow::from).collect();
+                let names: Vec<_> = self.members().map(|(_, name)| name.into()).collect();
                 let data = format!("{} here: {}", names.len(), list(&names, NAMES_SPELLED));
                 let body = Body::Who { names, id: word.as_deref().map(Cow::from) };
                 let slice = Slice::own(&Frame::server(data, body));

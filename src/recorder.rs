@@ -1,0 +1,174 @@
+//! Writes the history file beside the room, and never lets the disk stop it.
+//!
+//! The blocking calls of a [`HistoryFile`] run on a thread of their own, one at a time. A batch
+//! is recorded before anybody is shown it, so the broadcaster waits for the write while the next
+//! batch gathers; but for [`PATIENCE`] at most. A disk that takes longer, or fails, is left alone:
+//! the room goes on without it, and the file begins a new epoch when it works again.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_lite::FutureExt;
+use log::{info, warn};
+use smol::{Task, Timer, unblock};
+
+use crate::history_file::{Error, HistoryFile};
+use crate::room::Chunk;
+
+/// How long a write may take before the room goes on without it.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a disk that failed is left alone.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// What the members should be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// What is said now is not kept.
+    Stopped,
+    /// It is kept again.
+    Works,
+}
+
+impl News {
+    /// What a member reads.
+    pub fn text(self) -> &'static str {
+        match self {
+            News::Stopped => "the history cannot be written; what is said now is not kept",
+            News::Works => "the history is written again",
+        }
+    }
+}
+
+type Flight = Task<(HistoryFile, Result<(), Error>)>;
+
+/// The way from the room to its history file.
+#[derive(Debug)]
+pub struct Recorder {
+    /// Here while nothing is done with it.
+    file: Option<HistoryFile>,
+    /// What is being done with it.
+    flight: Option<Flight>,
+    /// Frames were shown that are not in the file, and when to try it again.
+    behind: Option<Instant>,
+    fresh_epoch: fn() -> io::Result<Box<str>>,
+}
+
+impl Recorder {
+    /// Records into `file`, with epochs from `fresh_epoch` if some have to begin.
+    pub fn new(file: HistoryFile, fresh_epoch: fn() -> io::Result<Box<str>>) -> Self {
+        Recorder { file: Some(file), flight: None, behind: None, fresh_epoch }
+    }
+
+    /// Records the frames of a batch, the first of which follows number `before`. When this
+    /// returns nothing, they outlive this process.
+    pub async fn record(&mut self, chunk: &Chunk, before: u64) -> Option<News> {
+        if chunk.is_empty() {
+            return None;
+        }
+        let chunk = Arc::clone(chunk);
+        let Some(retry) = self.behind else {
+            let written = self.perform(move |file| file.append(&chunk, before)).await;
+            return match written {
+                Ok(()) => None,
+                Err(why) => {
+                    warn!("the room goes on without its history file: {why}");
+                    self.behind = Some(Instant::now() + PAUSE);
+                    Some(News::Stopped)
+                }
+            };
+        };
+        // The room does not wait for a disk that has failed until it has shown that it works.
+        match self.flight.take() {
+            Some(flight) if !flight.is_finished() => self.flight = Some(flight),
+            Some(flight) => {
+                let (file, tried) = flight.await;
+                self.file = Some(file);
+                if tried.is_ok() && self.begin_anew(chunk, before).await {
+                    info!("the history file works again");
+                    self.behind = None;
+                    return Some(News::Works);
+                }
+                self.behind = Some(Instant::now() + PAUSE);
+            }
+            None if retry <= Instant::now() => {
+                let epoch = (self.fresh_epoch)();
+                self.launch(move |file| file.recover(&epoch.unwrap_or_default(), before));
+            }
+            None => {}
+        }
+        None
+    }
+
+    async fn begin_anew(&mut self, chunk: Chunk, before: u64) -> bool {
+        let Ok(epoch) = (self.fresh_epoch)() else { return false };
+        let begun = self.perform(move |file| {
+            file.recover(&epoch, before)?;
+            file.append(&chunk, before)
+        });
+        begun.await.is_ok()
+    }
+
+    /// When [`sync_if_due`](Self::sync_if_due) has something to do next.
+    pub fn sync_due(&self) -> Option<Instant> {
+        self.file.as_ref().and_then(HistoryFile::sync_due)
+    }
+
+    /// Has what was written put on the disk, if it has waited for long enough. Nobody waits for
+    /// it but the next write.
+    pub fn sync_if_due(&mut self) {
+        if self.flight.is_none() && self.sync_due().is_some_and(|due| due <= Instant::now()) {
+            self.launch(HistoryFile::sync_if_due);
+        }
+    }
+
+    /// Ends the file cleanly.
+    pub async fn close(mut self) {
+        if let Err(why) = self.perform(|_| Ok(())).await {
+            warn!("the history file was not closed: {why}");
+        } else if let Some(file) = self.file.take() {
+            let closed =
+                async { unblock(move || file.close()).await.map_err(|why| why.to_string()) };
+            if let Err(why) = closed.or(impatience()).await {
+                warn!("the history file was not closed: {why}");
+            }
+        }
+    }
+
+    /// Does something with the file, once what is under way is done.
+    async fn perform(
+        &mut self,
+        job: impl FnOnce(&mut HistoryFile) -> Result<(), Error> + Send + 'static,
+    ) -> Result<(), String> {
+        self.land().await?;
+        self.launch(job);
+        self.land().await
+    }
+
+    fn launch(&mut self, job: impl FnOnce(&mut HistoryFile) -> Result<(), Error> + Send + 'static) {
+        if let Some(mut file) = self.file.take() {
+            self.flight = Some(unblock(move || {
+                let done = job(&mut file);
+                (file, done)
+            }));
+        }
+    }
+
+    /// Waits for what is under way, but not for long. What is not done then goes on.
+    async fn land(&mut self) -> Result<(), String> {
+        let Some(flight) = &mut self.flight else { return Ok(()) };
+        let landed = async { Ok(flight.await) };
+        let (file, done) = landed.or(impatience()).await?;
+        self.flight = None;
+        self.file = Some(file);
+        done.map_err(|error| match std::error::Error::source(&error) {
+            Some(cause) => format!("{error}: {cause}"),
+            None => error.to_string(),
+        })
+    }
+}
+
+async fn impatience<T>() -> Result<T, String> {
+    Timer::after(PATIENCE).await;
+    Err(format!("the disk does not answer within {PATIENCE:?}"))
+}
