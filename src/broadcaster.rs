@@ -4,8 +4,9 @@
 //! broadcaster takes all signals that wait, up to a bound, lets the room answer to them as one
 //! [`Batch`], and writes that to each member. It never waits for a member.
 
+mod seat;
+
 use std::collections::BTreeSet;
-use std::future::poll_fn;
 use std::hint::black_box;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -21,13 +22,14 @@ use rustix::rand::GetRandomFlags;
 use smol::{LocalExecutor, Timer};
 
 use crate::history_file::{HistoryFile, Restored};
-use crate::outbox::{Delivery, Outbox, Socket, Wait};
-use crate::protocol::{ByeCode, Frame};
+use crate::outbox::{Delivery, Socket};
+use crate::protocol::ByeCode;
 use crate::recorder::Recorder;
 use crate::room::{
-    Batch, Departure, Event, MemberId, Now, Peer, Room, Roster, Rules, Slice, SliceKind, Step,
-    Token, What,
+    Batch, Departure, Event, MemberId, Now, Peer, Room, Roster, Rules, Slice, SliceKind, Token,
 };
+
+use seat::{Seat, Standing, steps_for};
 
 /// Bytes of frames after which a batch is closed, however many signals wait. Larger ones save no
 /// system calls worth having, and make the last member wait for the first.
@@ -60,27 +62,6 @@ pub enum Signal {
     Writable(MemberId),
     /// From the server: let everybody go.
     Shutdown,
-}
-
-/// A connection as the broadcaster sees it.
-#[derive(Debug)]
-struct Seat {
-    outbox: Outbox,
-    standing: Standing,
-    /// A task watches for room in the socket.
-    watched: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
-    /// Connected, and shown nothing yet of what the room says.
-    Visitor,
-    /// Gets everything.
-    Member,
-    /// Gets what is on its way, and nothing more.
-    Leaving,
-    /// Nothing reaches it any more.
-    Broken,
 }
 
 /// The owner of a [`Room`] and of each member's way out.
@@ -209,12 +190,7 @@ impl Broadcaster {
                 match random() {
                     Ok(secret) => {
                         let token = Token(secret);
-                        let seat = Seat {
-                            outbox: Outbox::new(socket),
-                            standing: Standing::Visitor,
-                            watched: false,
-                        };
-                        self.seats.insert(id, seat);
+                        self.seats.insert(id, Seat::new(socket));
                         self.room.apply(Event::Arrive { id, peer, token }, now);
                     }
                     Err(error) => log::error!("{peer} turned away: cannot get a token: {error}"),
@@ -287,9 +263,7 @@ impl Broadcaster {
     fn settle(&mut self, id: MemberId, delivery: Delivery, closed: bool, now: Now) {
         let Some(seat) = self.seats.get_mut(id) else { return };
         match delivery {
-            Delivery::Sent if seat.standing == Standing::Leaving && seat.outbox.is_clear() => {
-                self.release(id);
-            }
+            Delivery::Sent if seat.is_done() => self.release(id),
             Delivery::Sent => {}
             Delivery::Waiting => {
                 seat.watch(id, &self.sender, &self.executor);
@@ -316,8 +290,7 @@ impl Broadcaster {
     /// A socket has room again.
     fn drain(&mut self, id: MemberId, now: Now) {
         if let Some(seat) = self.seats.get_mut(id) {
-            seat.watched = false;
-            let delivery = seat.outbox.drain();
+            let delivery = seat.drain();
             self.settle(id, delivery, false, now);
         }
     }
@@ -368,117 +341,6 @@ impl Broadcaster {
             unix_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX),
         }
     }
-}
-
-impl Seat {
-    fn deliver(&mut self, slices: &[Slice], seq: u64, limit: usize) -> Delivery {
-        match self.standing {
-            Standing::Member => self.outbox.deliver(slices, seq, limit),
-            Standing::Visitor | Standing::Leaving | Standing::Broken => Delivery::Sent,
-        }
-    }
-
-    /// Delivers `all` with the steps of this seat at their places. Also tells whether the seat
-    /// was closed by one of them.
-    fn deliver_in_steps(
-        &mut self,
-        steps: &[Step],
-        all: &Slice,
-        seq: u64,
-        limit: usize,
-    ) -> (Delivery, bool) {
-        if self.standing == Standing::Leaving {
-            return (Delivery::Sent, false);
-        }
-        if self.standing == Standing::Broken {
-            let closes =
-                |step: &Step| matches!(step.what, What::Close | What::Drop | What::Evict(_));
-            if !steps.iter().any(closes) {
-                return (Delivery::Sent, false);
-            }
-            self.standing = Standing::Leaving;
-            return (Delivery::Lost, true);
-        }
-        let mut slices = Vec::new();
-        // What of `all` this member is to get from, if it gets any yet.
-        let mut open = (self.standing == Standing::Member).then_some((0, seq));
-        let mut closed = false;
-        for step in steps {
-            if let Some((from, before)) = open {
-                let part = all.part(from, step.at, before);
-                open = Some((step.at.max(from), before + part.frames()));
-                slices.push(part);
-            }
-            match &step.what {
-                What::Send(slice) => slices.push(slice.clone()),
-                What::Again(from, to) => slices.push(all.part_again(*from, *to)),
-                What::Open { from, before } => {
-                    self.standing = Standing::Member;
-                    open = Some((*from, *before));
-                }
-                What::Close => {
-                    self.standing = Standing::Leaving;
-                    open = None;
-                    closed = true;
-                    break;
-                }
-                What::Evict(code) => return (self.evict(*code, seq), true),
-                What::Drop => {
-                    self.standing = Standing::Leaving;
-                    return (Delivery::Lost, true);
-                }
-            }
-        }
-        if let Some((from, before)) = open {
-            slices.push(all.part(from, u32::MAX, before));
-        }
-        slices.retain(|slice| !slice.bytes().is_empty());
-        (self.outbox.deliver(&slices, seq, limit), closed)
-    }
-
-    /// Gives up all that waits, and says bye. `seq` is the number of the sequence that it has if
-    /// nothing waits.
-    fn evict(&mut self, code: ByeCode, seq: u64) -> Delivery {
-        self.standing = Standing::Leaving;
-        let seq = self.outbox.cut(seq);
-        let bye = Slice::own(&Frame::bye(code, seq));
-        // It is the last, so it may wait whatever the limit is.
-        self.outbox.deliver(&[bye], seq, usize::MAX);
-        self.outbox.drain()
-    }
-
-    /// Has a task send a signal when the socket has room again.
-    fn watch(
-        &mut self,
-        id: MemberId,
-        sender: &Sender<Signal>,
-        executor: &Weak<LocalExecutor<'static>>,
-    ) {
-        if std::mem::replace(&mut self.watched, true) {
-            return;
-        }
-        let Some(executor) = executor.upgrade() else { return };
-        let socket = Arc::clone(self.outbox.socket());
-        let sender = sender.clone();
-        let watch = async move {
-            let mut wait = Wait::default();
-            // An error shows itself to the write that follows.
-            let _ = poll_fn(|cx| wait.poll(socket.poll_writable(cx))).await;
-            drop(socket);
-            let _ = sender.send(Signal::Writable(id)).await;
-        };
-        executor.spawn(watch).detach();
-    }
-}
-
-/// Takes the steps for the seat `id` off the front of `steps`, which are sorted. Those for seats
-/// that are gone go with them.
-fn steps_for<'a>(id: MemberId, steps: &mut &'a [Step]) -> &'a [Step] {
-    let gone = steps.iter().take_while(|step| step.to < id).count();
-    let own = steps.iter().skip(gone).take_while(|step| step.to == id).count();
-    let (taken, rest) = steps.split_at(gone + own);
-    *steps = rest;
-    taken.get(gone..).unwrap_or_default()
 }
 
 /// A word that tells the sequence of one room from that of any other.

@@ -79,6 +79,7 @@ pub struct Room {
     frames: Vec<u8>,
     ends: Vec<u32>,
     steps: Vec<Step>,
+    own_bytes: usize,
     log: Vec<(Level, String)>,
     /// Names that came, or went, since the last frame: one notice tells of all.
     notice: Notice,
@@ -139,6 +140,7 @@ impl Room {
             frames: Vec::new(),
             ends: Vec::new(),
             steps: Vec::new(),
+            own_bytes: 0,
             log: Vec::new(),
             notice: Notice::None,
             notice_due: Duration::ZERO,
@@ -221,9 +223,9 @@ impl Room {
         !self.steps.is_empty()
     }
 
-    /// Bytes of frames that the open batch has so far.
+    /// Bytes of frames that the open batch has so far, those for single members included.
     pub fn pending_bytes(&self) -> usize {
-        self.frames.len()
+        self.frames.len() + self.own_bytes
     }
 
     /// The number of connections that the room knows, members or not.
@@ -250,6 +252,7 @@ impl Room {
         let before = self.seq - self.ends.len() as u64;
         self.history.extend(&chunk, &self.ends);
         self.ends.clear();
+        self.own_bytes = 0;
         Batch {
             chunk,
             before,
@@ -360,6 +363,11 @@ impl Room {
     }
 
     fn step(&mut self, to: MemberId, what: What) {
+        if let What::Send(slice) = &what
+            && slice.counts()
+        {
+            self.own_bytes += slice.bytes().len();
+        }
         self.steps.push(Step { to, at: self.frames.len() as u32, what });
     }
 
