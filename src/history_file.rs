@@ -39,26 +39,23 @@
 //! frames never see a number go back. Where the boot cannot be told, only a clean end counts.
 
 mod replay;
+mod taken;
 
 use std::borrow::Cow;
 use std::error;
-use std::ffi::OsString;
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use log::{info, warn};
-use rustix::fs::{Access, FlockOperation, access, flock};
-
-use replay::{Record, Replay};
+use replay::{Extent, Record, Replay};
+use taken::{Taken, beside, create, lock};
 
 /// Where Linux tells one boot of the machine from the others.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
-/// How often a file is opened again that was renamed while it was being opened.
-const ATTEMPTS: usize = 3;
 
 /// What a [`HistoryFile`] is held to.
 #[derive(Clone, Debug)]
@@ -136,6 +133,8 @@ pub struct HistoryFile {
     /// Bytes of whole lines. What is behind them is the rest of a write that failed.
     len: u64,
     holds_frames: bool,
+    /// The last thing written says that it is broken.
+    is_marked: bool,
     /// Since when something waits to be on the disk.
     unsynced: Option<Instant>,
 }
@@ -184,7 +183,7 @@ impl HistoryFile {
         let (seq, ended) = (replay.seq, replay.ended);
         let restored =
             Restored { epoch: epoch.clone(), seq, frames: replay.into_frames(), resumable };
-        file.set_len(extent.whole).map_err(failed("cut", &path))?;
+        cut(&file, &extent, &path)?;
         let mut history = HistoryFile {
             path,
             options,
@@ -194,6 +193,7 @@ impl HistoryFile {
             file: Some(file),
             len: extent.whole,
             holds_frames: extent.has_frames,
+            is_marked: false,
             unsynced: None,
         };
         if history.len == 0 || ended || !goes_on {
@@ -214,8 +214,8 @@ impl HistoryFile {
     ///
     /// # Errors
     ///
-    /// When the system does not take them, or they do not follow what is there. Then none of them
-    /// may be in the file, or some.
+    /// When the system does not take them, or they do not follow what is there. They are then not
+    /// in the file, as far as the system lets us take them out again.
     pub fn append(&mut self, frames: &[u8], before: u64) -> Result<(), Error> {
         if frames.is_empty() {
             return Ok(());
@@ -253,8 +253,9 @@ impl HistoryFile {
         }
     }
 
-    /// Goes on after frames could not be kept: from here on those of a new `epoch` follow, the
-    /// first of them behind number `before`. After a failure, the file is opened again.
+    /// Goes on after frames could not be kept: from here on those of a new `epoch` follow, one that
+    /// the file has never had, the first of them behind number `before`. After a failure, the file
+    /// is opened again.
     ///
     /// # Errors
     ///
@@ -263,7 +264,7 @@ impl HistoryFile {
         if self.file.is_none() {
             let Taken { file, .. } = Taken::take(&self.path)?;
             let extent = read(&mut Replay::new(0, 0), &file, &self.path)?;
-            file.set_len(extent.whole).map_err(failed("cut", &self.path))?;
+            cut(&file, &extent, &self.path)?;
             self.file = Some(file);
             self.len = extent.whole;
             self.holds_frames = extent.has_frames;
@@ -308,6 +309,7 @@ impl HistoryFile {
         let written = self.working().and_then(|file| file.write_all_at(lines, self.len));
         written.map_err(|error| self.fail("write", error))?;
         self.len += lines.len() as u64;
+        self.is_marked = false;
         self.unsynced.get_or_insert_with(Instant::now);
         Ok(())
     }
@@ -324,7 +326,8 @@ impl HistoryFile {
         let file = self.working()?;
         file.sync_data()?;
         fs::rename(&self.path, beside(&self.path))?;
-        // The old file stays locked until the new one is: whoever opens both finds one of them so.
+        // The old file is locked until the new one has taken its place, so that another server
+        // that comes meanwhile finds one or the other in use.
         let new = create(&self.path)?;
         lock(&new)?;
         if new.metadata()?.len() > 0 {
@@ -359,114 +362,39 @@ impl HistoryFile {
     fn fail(&mut self, step: &'static str, source: io::Error) -> Error {
         if let Some(file) = self.file.take() {
             self.unsynced = None;
+            let is_cut = file.set_len(self.len).is_ok();
             // The room goes on without us. If the server is killed before we recover, this line
             // is what keeps the epoch from going on without the frames that were shown. It is
-            // short, so even a full disk has mostly room for it behind what is cut off.
-            let _ = file.set_len(self.len).and_then(|()| {
-                let line = Record::Broken.line()?;
-                file.write_all_at(&line, self.len)
-            });
+            // short, so even a full disk has mostly room for it behind what is cut off. Once is
+            // enough, however often we try to recover; and no file can begin with it.
+            if is_cut
+                && self.len > 0
+                && !self.is_marked
+                && let Ok(line) = Record::Broken.line()
+            {
+                self.is_marked = file.write_all_at(&line, self.len).is_ok();
+            }
         }
         Error { step, path: self.path.clone(), source }
     }
 }
 
-/// A file that is locked, together with `PATH.1`, which stays locked as long as this lives.
-struct Taken {
-    /// Where the file really is, so that a link to it does not become `PATH.1`.
-    path: PathBuf,
-    file: File,
-    older: Option<File>,
-}
-
-impl Taken {
-    fn take(path: &Path) -> Result<Self, Error> {
-        for _ in 0..ATTEMPTS {
-            expect_regular(path).map_err(failed("open", path))?;
-            let file = create(path).map_err(failed("open", path))?;
-            lock(&file).map_err(failed("lock", path))?;
-            let real = fs::canonicalize(path).map_err(failed("open", path))?;
-            expect_renamable(&real).map_err(failed("rename", path))?;
-            let older = take_older(&beside(&real))?;
-            // A server that renamed the file meanwhile had it locked until just now.
-            if is_at(&file, &real).map_err(failed("open", path))? {
-                return Ok(Taken { path: real, file, older });
-            }
-        }
-        Err(failed("lock", path)(in_use()))
-    }
-}
-
-fn take_older(path: &Path) -> Result<Option<File>, Error> {
-    expect_regular(path).map_err(failed("open", path))?;
-    match File::open(path) {
-        Ok(file) => {
-            lock(&file).map_err(failed("lock", path))?;
-            Ok(Some(file))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(failed("open", path)(error)),
-    }
-}
-
 /// Reads a whole file, and tells the log what was not as it should be.
-fn read(replay: &mut Replay, file: &File, path: &Path) -> Result<replay::Extent, Error> {
+fn read(replay: &mut Replay, file: &File, path: &Path) -> Result<Extent, Error> {
     let extent = replay.read(file).map_err(failed("read", path))?;
     if extent.unreadable > 0 {
         warn!("{}: lines that cannot be read: {}", path.display(), extent.unreadable);
     }
-    if extent.rest > 0 {
-        warn!("{}: the last {} bytes are no whole line", path.display(), extent.rest);
-    }
     Ok(extent)
 }
 
-/// `PATH.1`
-fn beside(path: &Path) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(".1");
-    name.into()
-}
-
-/// Opens a file, or creates one that only its owner can read: people spoke to the room alone.
-fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
-}
-
-/// Pipes and devices would block, or worse, when they are opened.
-fn expect_regular(path: &Path) -> io::Result<()> {
-    match fs::metadata(path) {
-        Ok(metadata) if metadata.is_file() => Ok(()),
-        Ok(metadata) if metadata.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
-        Ok(_) => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
+/// Removes what follows the last whole line.
+fn cut(file: &File, extent: &Extent, path: &Path) -> Result<(), Error> {
+    if extent.rest == 0 {
+        return Ok(());
     }
-}
-
-/// Better to know now than when the limit is reached.
-fn expect_renamable(path: &Path) -> io::Result<()> {
-    let Some(parent) = path.parent() else { return Ok(()) };
-    access(parent, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| {
-        let kind = io::Error::from(error).kind();
-        io::Error::new(kind, format!("its directory cannot be written: {error}"))
-    })
-}
-
-fn lock(file: &File) -> io::Result<()> {
-    match flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(in_use()),
-        locked => Ok(locked?),
-    }
-}
-
-fn in_use() -> io::Error {
-    io::Error::new(io::ErrorKind::ResourceBusy, "another server uses it")
-}
-
-fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    let (file, path) = (file.metadata()?, fs::metadata(path)?);
-    Ok((file.dev(), file.ino()) == (path.dev(), path.ino()))
+    warn!("{}: the last {} bytes are no whole line, and are cut off", path.display(), extent.rest);
+    file.set_len(extent.whole).map_err(failed("cut", path))
 }
 
 fn failed(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {

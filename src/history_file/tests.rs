@@ -4,13 +4,14 @@ use std::error::Error as _;
 use std::io::{BufRead, BufReader, Write};
 use std::mem::ManuallyDrop;
 use std::ops::{Range, RangeInclusive};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
 use std::process::{self, Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use proptest::prelude::*;
-use rustix::process::{Resource, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::protocol::{Body, Frame};
 
@@ -644,6 +645,7 @@ fn a_full_disk_leaves_whole_lines() {
         let mut child = child("child_on_a_full_disk", &place, "trap '' XFSZ; ulimit -S -f 8;");
         let mut child = start(child.env("RUN", run));
         assert!(child.wait().unwrap().success(), "{run}");
+        assert!(place.text().contains("second"));
     }
 }
 
@@ -660,13 +662,18 @@ fn child_on_a_full_disk() {
     let fourth = frame_of(4, &"x".repeat(room as usize - frame_of(4, "").len()));
     file.append(fourth.as_bytes(), 3).unwrap();
     let whole = place.text();
+    assert_eq!(whole.len() as u64 + if marker_fits { 30 } else { 0 }, limit);
     let error = file.append(frames(5..=9).as_bytes(), 4).unwrap_err();
     assert!(chain(&error).contains(": File too large"), "{}", chain(&error));
     // Not even the first bytes of it, which there was room for.
     let marker = if marker_fits { "{\"smolchat\":\"broken\"}\n" } else { "" };
-    assert!(place.text().starts_with(&(whole.clone() + marker)));
-    assert!(place.text().len() <= limit as usize);
-    file.recover("second", 9).unwrap_err();
+    assert_eq!(place.text(), whole + marker);
+    // Trying in vain does not fill it further.
+    let text = place.text();
+    for _ in 0..9 {
+        file.recover("second", 9).unwrap_err();
+    }
+    assert_eq!(place.text(), text);
     if marker_fits {
         let mut replay = Replay::new(0, 0);
         replay.read(&File::open(place.file()).unwrap()).unwrap();
@@ -681,6 +688,29 @@ fn child_on_a_full_disk() {
     drop(file);
     let all = frames(1..=3) + &fourth + &frames(10..=11);
     assert_eq!(place.restored("monday"), restored("second", 11, all, 2));
+}
+
+#[test]
+fn a_disk_that_is_full_from_the_start_is_one_clear_error() {
+    let place = Place::for_processes();
+    let mut child = child("child_without_room", &place, "trap '' XFSZ;");
+    assert!(start(&mut child).wait().unwrap().success());
+    assert_eq!(place.text(), header_of("since monday", 0, "monday"));
+}
+
+#[test]
+#[ignore = "a process of a_disk_that_is_full_from_the_start_is_one_clear_error"]
+fn child_without_room() {
+    let Some(place) = place_of_parent() else { return };
+    let limit = getrlimit(Resource::Fsize);
+    let header = header_of("since monday", 0, "monday").len() as u64;
+    setrlimit(Resource::Fsize, Rlimit { current: Some(header - 1), ..limit }).unwrap();
+    let error = place.try_open("monday").unwrap_err();
+    assert!(chain(&error).starts_with("cannot write the history file"), "{}", chain(&error));
+    // And it is not in the way when there is room again.
+    assert_eq!(place.text(), "");
+    setrlimit(Resource::Fsize, limit).unwrap();
+    place.open("monday");
 }
 
 #[test]
