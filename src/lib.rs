@@ -9,9 +9,10 @@
 //! In reading order; each module imports only from those above it.
 //!
 //! - [`protocol`]: the wire. What clients and servers send, as text in and text out.
+//! - [`history_file`]: what a room keeps across restarts, if it is asked to.
 //! - [`room`]: who is here, what is said and in which order. Pure: no sockets, no clock.
 //! - [`outbox`]: a member's way out. Written to at once; queues only while a member is behind.
-//! - [`history_file`] and [`recorder`]: the room kept in a file, and the way there, beside the room.
+//! - [`recorder`]: the way to the history file, beside the room, so that no disk stops it.
 //! - [`broadcaster`]: the one task that owns the room and all outboxes.
 //! - [`connection`]: one client's way in. Bytes to lines to events.
 //! - [`listener`] and [`server`]: where clients connect, and the life of the whole.
