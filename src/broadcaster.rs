@@ -37,8 +37,9 @@ const BATCH_BYTES: usize = 64 * 1024;
 /// Sockets whose descriptors are fetched before the first of them is written to. In a large room
 /// each is a cache miss; together they are waited for once.
 const LOOK_AHEAD: usize = 16;
-/// How long a member that was closed may take to read what is on its way.
-const LINGER: Duration = Duration::from_secs(60);
+/// How long a member that was closed may take to read what is on its way: as long as the kernel
+/// gives any other to take what it was sent.
+const LINGER: Duration = Duration::from_secs(120);
 /// The same, when the server ends.
 const SHUTDOWN_LINGER: Duration = Duration::from_secs(5);
 /// How long a member whose connection broke may take to be heard out.

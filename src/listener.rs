@@ -19,6 +19,11 @@ use crate::room::Peer;
 /// Connections that may wait to be accepted, so that a crowd that comes at once is not turned
 /// away. The kernel cuts it to its own limit.
 const BACKLOG: i32 = 1024;
+/// Bytes that the kernel may hold for one member; it counts its own overhead, and doubles the
+/// figure for that. Left to itself it takes megabytes for each who does not read, which a small
+/// machine does not have: a hundred of them then cost the others three times the CPU time, until
+/// they are found to be slow.
+const SEND_BUFFER: usize = 128 * 1024;
 /// A peer that vanished is noticed after a minute of silence and a minute of questions.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
@@ -136,6 +141,7 @@ fn bind_inet(address: &str) -> io::Result<TcpListener> {
     let socket = TcpListener::bind(addresses.as_slice())?;
     // What is set here, each connection inherits: no call for each of them.
     sockopt::set_tcp_nodelay(&socket, true)?;
+    sockopt::set_socket_send_buffer_size(&socket, SEND_BUFFER)?;
     sockopt::set_socket_keepalive(&socket, true)?;
     sockopt::set_tcp_keepidle(&socket, KEEPALIVE_IDLE)?;
     sockopt::set_tcp_keepintvl(&socket, KEEPALIVE_INTERVAL)?;

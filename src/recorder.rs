@@ -2,7 +2,7 @@
 //!
 //! The blocking calls of a [`HistoryFile`] run on a thread of their own, one at a time. A batch
 //! is recorded before anybody is shown it, so the broadcaster waits for the write while the next
-//! batch gathers; but for [`PATIENCE`] at most. A disk that takes longer, or fails, is left alone:
+//! batch gathers; but for a second at most. A disk that takes longer, or fails, is left alone:
 //! the room goes on without it, and the file begins a new epoch when it works again.
 
 use std::io;

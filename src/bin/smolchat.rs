@@ -3,9 +3,10 @@
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use lexopt::{Arg, ValueExt};
-use smolchat::client::{Address, Greeting, Options, converse};
+use smolchat::client::{Address, Comeback, Greeting, Options, converse};
 use smolchat::complain;
 
 const HELP: &str = "\
@@ -17,15 +18,24 @@ usage: smolchat [OPTIONS] [ADDR]
   --name NAME     who to be         [$SMOLCHAT_NAME, else $USER]
   --history N     lines of what was said to show on arrival
                   [20 on a terminal, else 0]
+  --no-keep       do not ask to keep the name while the link is lost
+  --no-reconnect  end when the link is lost
   --json          print the server's lines as they are, for scripts
   --help, --version
 
 What is typed is said to all; /help lists the commands, /quit or Ctrl-D leaves.
+When the link is lost, smolchat comes back by itself, shows what was missed and
+says what was typed in the meantime.
+
 Where the input is no terminal, each of its lines is said, and smolchat ends
-when the last one was answered: 0 if all were accepted, 1 otherwise.
+when the last one was answered: with 0 if all were confirmed, and with 1
+otherwise. It gives up when there was no link for 60 s at a stretch.
 
   smolchat router --name alice
   echo 'backup done' | smolchat router --name cron";
+
+/// How long a script is kept waiting for a link.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
     match options() {
@@ -47,8 +57,11 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     let name = variable("SMOLCHAT_NAME").or_else(|| variable("USER"));
     let mut address = None;
-    let history = if io::stdin().is_terminal() { 20 } else { 0 };
-    let mut greeting = Greeting { name, history };
+    let (history, mut comeback) = match io::stdin().is_terminal() {
+        true => (20, Comeback::Always),
+        false => (0, Comeback::Within(PATIENCE)),
+    };
+    let mut greeting = Greeting { name, history, keep: true };
     let mut json = false;
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
@@ -56,6 +69,8 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
             Arg::Value(value) if address.is_none() => address = Some(value.parse()?),
             Arg::Long("name") => greeting.name = Some(arguments.value()?.string()?),
             Arg::Long("history") => greeting.history = arguments.value()?.parse()?,
+            Arg::Long("no-keep") => greeting.keep = false,
+            Arg::Long("no-reconnect") => comeback = Comeback::Never,
             Arg::Long("json") => json = true,
             Arg::Long("help") | Arg::Short('h') => return print(HELP),
             Arg::Long("version") | Arg::Short('V') => {
@@ -65,7 +80,7 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
         }
     }
     let address = address.unwrap_or(Address::Inet("127.0.0.1:8080".into()));
-    Ok(Some(Options { address, greeting, json }))
+    Ok(Some(Options { address, greeting, comeback, json }))
 }
 
 fn print(text: &str) -> Result<Option<Options>, lexopt::Error> {

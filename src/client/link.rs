@@ -1,60 +1,82 @@
-//! One connection to a server: lines out, lines in.
+//! One connection to a server: lines out, lines in, and a sign of life now and then.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use smol::Async;
 
+use super::Error;
+use super::pulse::{Beat, Pulse};
 use crate::protocol::LineReader;
 
 /// The longest line that is taken from a server: a list of all names in a room of 100,000.
 const MAX_LINE: u32 = 16 << 20;
 
+/// The line that asks the server for a sign of life.
+pub const HEARTBEAT: &str = r#"{"data":"","id":"heartbeat"}"#;
+/// The `id` of the answer, which comes to us alone.
+pub const HEARTBEAT_ID: &str = "heartbeat";
+
 /// A connected socket, what waits to be written to it, and what was read and not handed out.
-/// Dropping a future of [`receive`](Self::receive) loses nothing: all of it is kept here.
 #[derive(Debug)]
 pub struct Link {
     socket: Async<OwnedFd>,
     lines: LineReader,
     received: VecDeque<Vec<u8>>,
     outgoing: Vec<u8>,
-    /// Nothing more will be written once `outgoing` is.
-    finishing: bool,
+    /// When anything came last.
+    heard: Instant,
+    pulse: Pulse,
 }
 
 impl Link {
+    /// A link over a socket that is connected. A first [`HEARTBEAT`] is yet to be sent.
     pub fn new(socket: OwnedFd) -> io::Result<Self> {
         Ok(Link {
             socket: Async::new(socket)?,
             lines: LineReader::new(MAX_LINE),
             received: VecDeque::new(),
             outgoing: Vec::new(),
-            finishing: false,
+            heard: Instant::now(),
+            pulse: Pulse::new(),
         })
     }
 
-    /// Puts a line, with its newline, on the way. It goes out while something is received.
-    pub fn send(&mut self, line: &[u8]) {
-        self.outgoing.extend_from_slice(line);
+    /// Puts a line, given without its newline, on the way. It goes out while something is
+    /// received.
+    pub fn send(&mut self, line: &str) {
+        self.outgoing.extend_from_slice(line.as_bytes());
+        self.outgoing.push(b'\n');
     }
 
-    /// Closes our side once everything is out.
-    pub fn finish(&mut self) {
-        self.finishing = true;
+    /// The next line from the server, or the reason why there is none.
+    pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Vec<u8>, Error>> {
+        loop {
+            if let Poll::Ready(line) = self.poll_read(cx) {
+                return Poll::Ready(match line {
+                    Ok(line) => line.ok_or(Error::Closed(None)),
+                    Err(error) => Err(Error::Lost(error)),
+                });
+            }
+            // Only behind all that is there to read, lest a long sleep looks like a long silence.
+            match ready!(self.pulse.poll(self.heard, cx)) {
+                Beat::Ask => self.send(HEARTBEAT),
+                Beat::Dead => {
+                    let silence = io::Error::new(io::ErrorKind::TimedOut, "the server is silent");
+                    return Poll::Ready(Err(Error::Lost(silence)));
+                }
+            }
+        }
     }
 
-    /// The next line from the server, or nothing when it has closed its side.
-    pub async fn receive(&mut self) -> io::Result<Option<Vec<u8>>> {
-        poll_fn(|cx| self.poll_receive(cx)).await
-    }
-
-    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Vec<u8>>>> {
+    /// The next line, or nothing when the server has closed its side.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Vec<u8>>>> {
         self.poll_write(cx);
         loop {
             if let Some(line) = self.received.pop_front() {
@@ -63,9 +85,12 @@ impl Link {
             let mut buffer = [const { MaybeUninit::uninit() }; 16 * 1024];
             match recv(&self.socket, &mut buffer, RecvFlags::DONTWAIT) {
                 Ok((([], _), _)) => return Poll::Ready(Ok(None)),
-                Ok(((bytes, _), _)) => self.lines.read(bytes, usize::MAX, |line| {
-                    self.received.extend(line.ok().map(<[u8]>::to_vec));
-                }),
+                Ok(((bytes, _), _)) => {
+                    self.heard = Instant::now();
+                    self.lines.read(bytes, usize::MAX, |line| {
+                        self.received.extend(line.ok().map(<[u8]>::to_vec));
+                    });
+                }
                 Err(Errno::AGAIN) => ready!(self.socket.poll_readable(cx))?,
                 Err(Errno::INTR) => {}
                 Err(error) => return Poll::Ready(Err(error.into())),
@@ -87,9 +112,6 @@ impl Link {
                 Err(Errno::INTR) => {}
                 Err(_) => self.outgoing.clear(),
             }
-        }
-        if std::mem::take(&mut self.finishing) {
-            let _ = shutdown(&self.socket, Shutdown::Write);
         }
     }
 }

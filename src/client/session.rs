@@ -1,207 +1,390 @@
-//! A client's place in a room: connect, say hello, send, receive.
+//! A place in a room that outlives its connections.
+//!
+//! # What was said is said once
+//!
+//! A [`Session`] keeps each line until it is *answered*: until a frame comes back with the `id`
+//! that it gave the line, be it the line itself as all see it or an error. When the link is lost,
+//! nobody can know which of the kept lines arrived. After a resume it is known, and only those
+//! that did not arrive are sent again, because:
+//!
+//! 1. Lines go out only over a connection whose replay is complete, and in order.
+//! 2. With the token in its hello, the new connection takes over from the old one. From that
+//!    moment the server ignores whatever was still unread of the old one. If the token fits nobody
+//!    any more, then the old one was gone before, or was taken over by an earlier attempt of ours
+//!    of which we never heard; and over that one nothing was said. So when the welcome is made,
+//!    each line that was sent either is in the room's sequence, with a number up to the `seq` of
+//!    the welcome, or never will be.
+//! 3. The replay is every frame from the last one that this session took in up to that number,
+//!    ids included. So when it is complete, the kept lines are exactly those that never arrived.
+//!
+//! They are sent, in order, before anything that was said later; then 1 holds again.
+//!
+//! Frames of the room's sequence come to the application once each and in order for a like
+//! reason: the hello names the last number that was handed out, and a number that is not above it
+//! is dropped unless it is history.
+//!
+//! A server that let us in as a guest, because our hello was late, would seem not to resume. So
+//! each hello is followed by a question; only when it is answered, and no error told of a late
+//! hello before, is the connection one to talk over. Otherwise it is dropped and another is made.
+//!
+//! ## What is not promised
+//!
+//! - If the frame that answers a line is in a [gap](Event::Gap), or the server begins another
+//!   epoch ([`Back`](Event::Back) with `resumed: false`), the line is sent again though it may
+//!   have been heard: once too often is mended more easily than never.
+//! - Private lines and the answers to commands are not in the replay. If the link is lost before
+//!   they are answered, they are sent again and may be heard twice; what others told this member
+//!   privately in the meantime is lost.
+//! - Kept lines live in memory, and go with the process.
 
-use std::convert::Infallible;
+use std::collections::VecDeque;
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
-use std::net::TcpStream;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
-use std::str::FromStr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
-use serde_json::json;
-use smol::Async;
+use smol::Timer;
 
-use super::link::Link;
-use crate::protocol::Frame;
+use super::backoff::Backoff;
+use super::ledger::Ledger;
+use super::link::{HEARTBEAT, HEARTBEAT_ID, Link};
+use super::place::Place;
+use super::{Address, Comeback, Error, Event, Greeting, Received, Unsaid};
+use crate::protocol::{Body, ByeCode, ClientLine, ErrorCode, Frame, Limits, Request};
 
-/// The port of a server that is named without one.
-const PORT: &str = "8080";
+const QUIT: &str = "/quit";
 
-/// Where a server is: `HOST`, `HOST:PORT`, `[V6]:PORT` or `unix:PATH`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
-    /// A host and a port.
-    Inet(String),
-    /// The path of a unix socket.
-    Unix(PathBuf),
-}
-
-impl FromStr for Address {
-    type Err = Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        let has_port = text.rsplit_once(':').is_some_and(|(host, port)| {
-            port.parse::<u16>().is_ok() && (!host.contains(':') || host.ends_with(']'))
-        });
-        Ok(match text.strip_prefix("unix:") {
-            Some(path) => Address::Unix(path.into()),
-            None if has_port => Address::Inet(text.into()),
-            None if text.contains(':') && !text.starts_with('[') => {
-                Address::Inet(format!("[{text}]:{PORT}"))
-            }
-            None => Address::Inet(format!("{text}:{PORT}")),
-        })
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Address::Inet(address) => f.write_str(address),
-            Address::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
-/// Who to be, and what to be shown on arrival.
-#[derive(Clone, Debug, Default)]
-pub struct Greeting {
-    /// The name to ask for; the server gives one otherwise.
-    pub name: Option<String>,
-    /// How many past frames to be shown.
-    pub history: usize,
-}
-
-/// A conversation could not begin, or go on.
-#[derive(Debug)]
-pub enum Error {
-    /// The server could not be reached.
-    Connect(Address, io::Error),
-    /// The connection broke.
-    Lost(io::Error),
-    /// The server closed the connection, and said why, if it did.
-    Closed(Option<String>),
-    /// The server sent something that is not of the protocol.
-    Garbled(serde_json::Error),
-    /// So many lines were answered with an error.
-    Refused(usize),
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Connect(address, _) => write!(f, "cannot connect to {address}"),
-            Error::Lost(_) => f.write_str("lost the connection to the server"),
-            Error::Closed(Some(why)) => write!(f, "the server closed the connection: {why}"),
-            Error::Closed(None) => f.write_str("the server went away"),
-            Error::Garbled(_) => f.write_str("what answers there is no smolchat server"),
-            Error::Refused(1) => f.write_str("one line was not accepted"),
-            Error::Refused(count) => write!(f, "{count} lines were not accepted"),
-        }
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Error::Connect(_, error) | Error::Lost(error) => Some(error),
-            Error::Garbled(error) => Some(error),
-            Error::Closed(_) | Error::Refused(_) => None,
-        }
-    }
-}
-
-/// A frame, and the line that it came as.
-#[derive(Clone, Debug)]
-pub struct Received {
-    /// What the server said.
-    pub frame: Frame<'static>,
-    /// The same, byte for byte, without its newline.
-    pub line: Vec<u8>,
-}
-
-/// A place in a room.
-#[derive(Debug)]
+/// A place in a room, which [comes back](Comeback) by itself when its link is lost.
+///
+/// All that it does it does inside of [`receive`](Self::receive): call that again and again.
+/// Dropping the future of `receive` loses nothing.
+///
+/// ```no_run
+/// use smolchat::client::{Comeback, Event, Greeting, Session};
+///
+/// # async fn bot() -> Result<(), Box<dyn std::error::Error>> {
+/// let greeting = Greeting { name: Some("alice".into()), keep: true, ..Greeting::default() };
+/// let mut session = Session::connect("router".parse()?, greeting, Comeback::Always).await?;
+/// session.say("hello everybody")?;
+/// while let Some(event) = session.receive().await? {
+///     if let Event::Received(received) = event {
+///         println!("{}: {}", received.frame.data_source, received.frame.data);
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct Session {
-    link: Link,
-    /// Tells our ids from those of other sessions, whose frames carry theirs.
-    prefix: String,
-    said: u64,
+    address: Address,
+    comeback: Comeback,
+    place: Place,
+    ledger: Ledger,
+    state: State,
+    /// What one line from the server became, or one loss: never more than a few.
+    events: VecDeque<Event>,
+    backoff: Backoff,
+    /// Since when nothing could be said, if so.
+    down_since: Option<Instant>,
+    /// When everything is answered, leave.
+    is_finishing: bool,
+    said_quit: bool,
+}
+
+enum State {
+    Connecting(Pin<Box<dyn Future<Output = io::Result<OwnedFd>> + Send>>),
+    Up(Box<Link>),
+    Waiting(Timer),
+    Over(Option<Error>),
 }
 
 impl Session {
-    /// Connects and says hello.
+    /// Connects, says hello and waits for the welcome, which is then the first thing to be
+    /// [received](Self::receive).
     ///
     /// # Errors
     ///
-    /// [`Error::Connect`] when the server cannot be reached.
-    pub async fn connect(address: &Address, greeting: &Greeting) -> Result<Self, Error> {
-        let unreachable = |error| Error::Connect(address.clone(), error);
-        let socket = connect(address).await.map_err(unreachable)?;
-        let mut link = Link::new(socket).map_err(unreachable)?;
-        let hello = json!({ "hello": { "name": greeting.name, "history": greeting.history } });
-        link.send(format!("{hello}\n").as_bytes());
-        let mut random = [0; 4];
-        rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
-            .map_err(|error| unreachable(error.into()))?;
-        Ok(Session { link, prefix: format!("{:08x}", u32::from_ne_bytes(random)), said: 0 })
-    }
-
-    /// Says `text`, commands included, and returns the id that comes back with the answer. It
-    /// goes out while something is received.
-    pub fn say(&mut self, text: &str) -> String {
-        self.said += 1;
-        let id = format!("{}-{}", self.prefix, self.said);
-        self.link.send(format!("{}\n", json!({ "data": text, "id": id })).as_bytes());
-        id
-    }
-
-    /// Tells the server that nothing more will be said. It answers everything, says bye and
-    /// closes.
-    pub fn finish(&mut self) {
-        self.link.finish();
-    }
-
-    /// The next frame. Dropping the future that waits for it loses nothing.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Lost`] or [`Error::Closed`] when no more will come, [`Error::Garbled`] when
-    /// what came is no frame.
-    pub async fn receive(&mut self) -> Result<Received, Error> {
-        let line = self.link.receive().await.map_err(Error::Lost)?.ok_or(Error::Closed(None))?;
-        let frame = Frame::decode(&line).map_err(Error::Garbled)?;
-        Ok(Received { frame, line })
-    }
-}
-
-async fn connect(address: &Address) -> io::Result<OwnedFd> {
-    let host = match address {
-        Address::Inet(host) => host,
-        Address::Unix(path) => {
-            return Ok(Async::<UnixStream>::connect(path).await?.into_inner()?.into());
-        }
-    };
-    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    for address in smol::net::resolve(host).await? {
-        match Async::<TcpStream>::connect(address).await {
-            Ok(stream) => {
-                stream.get_ref().set_nodelay(true)?;
-                return Ok(stream.into_inner()?.into());
+    /// When the server cannot be reached or does not let us in. Coming back is for those who
+    /// have been there: this tries once.
+    pub async fn connect(
+        address: Address,
+        greeting: Greeting,
+        comeback: Comeback,
+    ) -> Result<Self, Error> {
+        let mut session = Session {
+            state: State::Connecting(Box::pin(address.clone().connect())),
+            address,
+            comeback,
+            place: Place::new(greeting),
+            ledger: Ledger::default(),
+            events: VecDeque::new(),
+            backoff: Backoff::default(),
+            down_since: None,
+            is_finishing: false,
+            said_quit: false,
+        };
+        poll_fn(|cx| {
+            while !session.place.is_known() {
+                if let State::Over(error) = &mut session.state {
+                    return Poll::Ready(Err(error.take().unwrap_or(Error::Closed(None))));
+                }
+                ready!(session.poll_step(cx));
             }
-            Err(error) => failed = error,
+            Poll::Ready(Ok(()))
+        })
+        .await?;
+        Ok(session)
+    }
+
+    /// The name that the room knows this member by.
+    pub fn name(&self) -> &str {
+        self.place.name()
+    }
+
+    /// What the server asked us to keep to.
+    pub fn limits(&self) -> Option<Limits> {
+        self.place.limits()
+    }
+
+    /// Whether what is said now goes out now.
+    pub fn is_up(&self) -> bool {
+        self.place.is_inside()
+    }
+
+    /// How many of the lines that were said are not answered yet.
+    pub fn unanswered(&self) -> usize {
+        self.ledger.len()
+    }
+
+    /// Whether another line can be [said](Self::say) before one that waits is answered.
+    pub fn has_room(&self) -> bool {
+        self.ledger.has_room()
+    }
+
+    /// Whether nothing more can be said, because of [`finish`](Self::finish) or `/quit`.
+    pub fn is_finishing(&self) -> bool {
+        self.is_finishing
+    }
+
+    /// Says `text`, commands included, and returns the id of the line, which is in
+    /// [`Received::answers`] when its answer comes. It goes out while something is received, or
+    /// when the link is back.
+    ///
+    /// `/quit` is the same as [`finish`](Self::finish), and is not answered.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsaid`] when it was not taken.
+    pub fn say(&mut self, text: &str) -> Result<String, Unsaid> {
+        self.push(text, None)
+    }
+
+    /// Says `text` to one member alone.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsaid`] when it was not taken.
+    pub fn tell(&mut self, name: &str, text: &str) -> Result<String, Unsaid> {
+        self.push(text, Some(name))
+    }
+
+    fn push(&mut self, text: &str, to: Option<&str>) -> Result<String, Unsaid> {
+        if self.is_finishing {
+            return Err(Unsaid::Finished);
+        }
+        if !self.ledger.has_room() {
+            return Err(Unsaid::Full);
+        }
+        if to.is_none() && is_quit(text) {
+            self.finish();
+            return Ok(self.ledger.next_id());
+        }
+        Ok(self.ledger.push(text, to))
+    }
+
+    /// Says nothing more, and leaves when all that was said is answered. Then
+    /// [`receive`](Self::receive) returns nothing.
+    pub fn finish(&mut self) {
+        self.is_finishing = true;
+        if self.ledger.is_empty() && !matches!(self.state, State::Up(_) | State::Over(_)) {
+            self.state = State::Over(None);
         }
     }
-    Err(failed)
+
+    /// The next event, or nothing when the session has [finished](Self::finish). Dropping the
+    /// future that waits for it loses nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the session is at its end: the link is lost and not to be restored, or the server
+    /// does not want us. Nothing comes after that.
+    pub async fn receive(&mut self) -> Result<Option<Event>, Error> {
+        poll_fn(|cx| {
+            loop {
+                if let Some(event) = self.events.pop_front() {
+                    return Poll::Ready(Ok(Some(event)));
+                }
+                if let State::Over(error) = &mut self.state {
+                    return Poll::Ready(error.take().map_or(Ok(None), Err));
+                }
+                ready!(self.poll_step(cx));
+            }
+        })
+        .await
+    }
+
+    /// Waits for the next thing to happen, and lets it.
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.state {
+            State::Connecting(attempt) => {
+                match ready!(attempt.as_mut().poll(cx)).and_then(Link::new) {
+                    Ok(mut link) => {
+                        link.send(&self.place.hello());
+                        link.send(HEARTBEAT);
+                        self.state = State::Up(Box::new(link));
+                    }
+                    Err(error) => self.lose(Error::Connect(self.address.clone(), error), false),
+                }
+            }
+            State::Up(link) => {
+                if self.place.is_inside() {
+                    self.ledger.send().for_each(|line| link.send(line));
+                    if self.is_finishing && self.ledger.is_empty() && !self.said_quit {
+                        self.said_quit = true;
+                        link.send(QUIT);
+                    }
+                }
+                match ready!(link.poll_receive(cx)) {
+                    Ok(line) => self.take(line),
+                    Err(cause) => self.lose(cause, false),
+                }
+            }
+            State::Waiting(timer) => {
+                ready!(Pin::new(timer).poll(cx));
+                self.state = State::Connecting(Box::pin(self.address.clone().connect()));
+            }
+            State::Over(_) => {}
+        }
+        Poll::Ready(())
+    }
+
+    /// Takes in a line from the server.
+    fn take(&mut self, line: Vec<u8>) {
+        let frame = match Frame::decode(&line) {
+            Ok(frame) => frame,
+            Err(error) => return self.lose(Error::Garbled(error), false),
+        };
+        let mut received = Received { frame, line, is_past: false, answers: None };
+        match &received.frame.body {
+            Body::Bye { code, .. } => return self.part(*code, received),
+            Body::Info { id: Some(id) } | Body::Error { id: Some(id), .. }
+                if id == HEARTBEAT_ID =>
+            {
+                self.place.greeted(&mut self.events);
+            }
+            Body::Error { code: ErrorCode::LateHello, id: None } if !self.place.is_inside() => {
+                self.place.disown();
+                return self.lose(Error::TooLate, false);
+            }
+            body => {
+                if !self.place.is_doubted() {
+                    received.answers = self.answered(body);
+                }
+                let before = self.place.seq();
+                self.place.take(received, &mut self.events);
+                // A link that brings some of what was missed each time is worth coming back to.
+                if self.place.is_replaying() && self.place.seq() > before {
+                    self.backoff.reset();
+                }
+            }
+        }
+        if self.place.settle() {
+            self.backoff.reset();
+            if self.down_since.take().is_some() {
+                self.events.push_back(Event::Whole { kept: self.ledger.len() });
+            }
+        }
+    }
+
+    /// Which of our lines this answers.
+    fn answered(&mut self, body: &Body<'_>) -> Option<String> {
+        match (body, body.id()) {
+            (_, Some(id)) => self.ledger.answer(id).then(|| id.to_owned()),
+            (Body::Error { code: ErrorCode::TooLong, .. }, None) => {
+                let limits = self.place.limits()?;
+                self.ledger.refuse_too_long(limits.max_line)
+            }
+            _ => None,
+        }
+    }
+
+    /// The server says bye.
+    fn part(&mut self, code: ByeCode, received: Received) {
+        let why = Error::Closed(Some(received.frame.data.to_string()));
+        self.events.push_back(Event::Received(received));
+        match code {
+            ByeCode::Quit if self.said_quit => self.state = State::Over(None),
+            // We did not ask to leave: something on the way has closed our side for us.
+            ByeCode::Quit | ByeCode::Shutdown | ByeCode::Full => self.lose(why, false),
+            ByeCode::Slow => self.lose(why, true),
+            // To take it back would be the beginning of a fight.
+            ByeCode::Replaced => self.state = State::Over(Some(Error::Replaced)),
+            // We are not understood; or it is a reason that we do not know, after which it is
+            // better not to come back.
+            ByeCode::Errors | ByeCode::Tls | ByeCode::Http | ByeCode::Unknown => {
+                self.state = State::Over(Some(why));
+            }
+        }
+    }
+
+    /// The link is lost: comes back, at once or after a pause, or gives up.
+    fn lose(&mut self, cause: Error, at_once: bool) {
+        let was_inside = self.place.is_inside();
+        self.place.lose_link();
+        self.ledger.lose_link();
+        if self.is_finishing && self.ledger.is_empty() {
+            self.state = State::Over(None);
+            return;
+        }
+        let now = Instant::now();
+        let down = now.duration_since(*self.down_since.get_or_insert(now));
+        let patience = match self.comeback {
+            _ if !self.place.is_known() => Duration::ZERO,
+            Comeback::Never => Duration::ZERO,
+            Comeback::Within(patience) => patience,
+            Comeback::Always => Duration::MAX,
+        };
+        let left = patience.saturating_sub(down);
+        if left.is_zero() {
+            let error = match down.is_zero() {
+                true => cause,
+                false => Error::GaveUp(down, Box::new(cause)),
+            };
+            self.state = State::Over(Some(error));
+            return;
+        }
+        // Who was there and is closed at once each time would come back without end.
+        let pause = if at_once && was_inside { Duration::ZERO } else { self.backoff.pause() };
+        let retry_in = pause.min(left);
+        self.state = State::Waiting(Timer::after(retry_in));
+        self.events.push_back(Event::Lost { cause, retry_in });
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn is_quit(text: &str) -> bool {
+    let line = ClientLine::parse(text.as_bytes());
+    // Text that is JSON is said as it is, whatever it would mean as a line of its own.
+    text.starts_with('/') && line.is_ok_and(|line| line.request == Request::Quit)
+}
 
-    #[test]
-    fn an_address_may_lack_its_port() {
-        for (text, address) in [
-            ("router", "router:8080"),
-            ("router:9", "router:9"),
-            ("127.0.0.1", "127.0.0.1:8080"),
-            ("[::1]:9", "[::1]:9"),
-            ("[::1]", "[::1]:8080"),
-            ("fe80::1", "[fe80::1]:8080"),
-        ] {
-            assert_eq!(text.parse(), Ok(Address::Inet(address.into())));
-        }
-        assert_eq!("unix:/run/chat".parse(), Ok(Address::Unix("/run/chat".into())));
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("address", &self.address)
+            .field("place", &self.place)
+            .field("unanswered", &self.ledger.len())
+            .finish_non_exhaustive()
     }
 }

@@ -1,0 +1,118 @@
+//! Where a server is, and the way there.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use futures_lite::FutureExt;
+use rustix::net::sockopt;
+use smol::{Async, Timer};
+
+/// The port of a server that is named without one.
+const PORT: &str = "8080";
+/// How long one address may take to answer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the kernel waits for what it has sent to be acknowledged, in milliseconds.
+const USER_TIMEOUT: u32 = 25_000;
+
+/// Where a server is: `HOST`, `HOST:PORT`, `[V6]:PORT` or `unix:PATH`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// A host and a port.
+    Inet(String),
+    /// The path of a unix socket.
+    Unix(PathBuf),
+}
+
+impl FromStr for Address {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        let has_port = text.rsplit_once(':').is_some_and(|(host, port)| {
+            port.parse::<u16>().is_ok() && (!host.contains(':') || host.ends_with(']'))
+        });
+        Ok(match text.strip_prefix("unix:") {
+            Some(path) => Address::Unix(path.into()),
+            None if has_port => Address::Inet(text.into()),
+            None if text.contains(':') && !text.starts_with('[') => {
+                Address::Inet(format!("[{text}]:{PORT}"))
+            }
+            None => Address::Inet(format!("{text}:{PORT}")),
+        })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Inet(address) => f.write_str(address),
+            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Address {
+    /// Connects to the first of the host's addresses that answers.
+    ///
+    /// # Errors
+    ///
+    /// What the system says of the last address that was tried.
+    pub(super) async fn connect(self) -> io::Result<OwnedFd> {
+        let host = match self {
+            Address::Inet(host) => host,
+            Address::Unix(path) => {
+                return Ok(Async::<UnixStream>::connect(path).await?.into_inner()?.into());
+            }
+        };
+        let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+        for address in in_time(smol::net::resolve(host)).await? {
+            match in_time(connect_inet(address)).await {
+                Ok(socket) => return Ok(socket),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+}
+
+async fn connect_inet(address: SocketAddr) -> io::Result<OwnedFd> {
+    let stream = Async::<TcpStream>::connect(address).await?;
+    stream.get_ref().set_nodelay(true)?;
+    sockopt::set_tcp_user_timeout(&stream, USER_TIMEOUT)?;
+    Ok(stream.into_inner()?.into())
+}
+
+async fn in_time<T>(step: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let too_late = async {
+        Timer::after(CONNECT_TIMEOUT).await;
+        Err(io::ErrorKind::TimedOut.into())
+    };
+    step.or(too_late).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_may_lack_its_port() {
+        for (text, address) in [
+            ("router", "router:8080"),
+            ("router:9", "router:9"),
+            ("127.0.0.1", "127.0.0.1:8080"),
+            ("[::1]:9", "[::1]:9"),
+            ("[::1]", "[::1]:8080"),
+            ("fe80::1", "[fe80::1]:8080"),
+        ] {
+            assert_eq!(text.parse(), Ok(Address::Inet(address.into())));
+        }
+        assert_eq!("unix:/run/chat".parse(), Ok(Address::Unix("/run/chat".into())));
+    }
+}

@@ -1,0 +1,62 @@
+//! What ends a conversation before its time, or interrupts it.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use super::Address;
+
+/// A conversation could not begin, or go on.
+#[derive(Debug)]
+pub enum Error {
+    /// The server could not be reached.
+    Connect(Address, io::Error),
+    /// The connection broke, or nothing came over it any more.
+    Lost(io::Error),
+    /// The server closed the connection, and said why, if it did.
+    Closed(Option<String>),
+    /// Somebody else took this place in the room over, with its token.
+    Replaced,
+    /// The server had let us in as a guest before our hello came.
+    TooLate,
+    /// The server sent something that is not of the protocol.
+    Garbled(serde_json::Error),
+    /// The server could not be reached again for so long; the last attempt ended like this.
+    GaveUp(Duration, Box<Error>),
+    /// So many lines were answered with an error.
+    Refused(usize),
+    /// So many lines were refused, or not seen to arrive before the end, which came like this.
+    Unconfirmed(usize, Box<Error>),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Connect(address, _) => write!(f, "cannot connect to {address}"),
+            Error::Lost(_) => f.write_str("lost the connection to the server"),
+            Error::Closed(Some(why)) => write!(f, "the server closed the connection: {why}"),
+            Error::Closed(None) => f.write_str("the server went away"),
+            Error::Replaced => f.write_str("somebody else took this place in the room over"),
+            Error::TooLate => f.write_str("the hello came too late"),
+            Error::Garbled(_) => f.write_str("what answers there is no smolchat server"),
+            Error::GaveUp(after, _) => {
+                write!(f, "gave up after {} s without a connection", after.as_secs())
+            }
+            Error::Refused(1) => f.write_str("one line was not accepted"),
+            Error::Refused(count) => write!(f, "{count} lines were not accepted"),
+            Error::Unconfirmed(1, _) => f.write_str("one line was not confirmed"),
+            Error::Unconfirmed(count, _) => write!(f, "{count} lines were not confirmed"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Connect(_, error) | Error::Lost(error) => Some(error),
+            Error::Garbled(error) => Some(error),
+            Error::GaveUp(_, error) | Error::Unconfirmed(_, error) => Some(error),
+            Error::Closed(_) | Error::Replaced | Error::TooLate | Error::Refused(_) => None,
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What goes in and out of a session.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::Error;
+use crate::protocol::Frame;
+
+/// Who to be, and what to be shown on arrival.
+#[derive(Clone, Debug, Default)]
+pub struct Greeting {
+    /// The name to ask for; the server gives one otherwise.
+    pub name: Option<String>,
+    /// How many past frames to be shown.
+    pub history: usize,
+    /// Ask the server to keep the name for a while when the link is lost.
+    pub keep: bool,
+}
+
+/// What to do when the link is lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Comeback {
+    /// End with an error.
+    Never,
+    /// Come back, but give up when there was no link for so long at a stretch.
+    Within(Duration),
+    /// Come back.
+    #[default]
+    Always,
+}
+
+/// What happens to a session.
+#[derive(Debug)]
+pub enum Event {
+    /// The server sent a line.
+    Received(Received),
+    /// The link is lost, and the session tries to come back after a while. Lines may still be
+    /// said; they wait.
+    Lost {
+        /// Why.
+        cause: Error,
+        /// When it tries next.
+        retry_in: Duration,
+    },
+    /// The server let us in again.
+    Back {
+        /// Whether what was missed is known. It follows then; otherwise the numbers begin anew.
+        resumed: bool,
+        /// How many numbers of the sequence went by, as far as that is known.
+        missed: u64,
+    },
+    /// All that was missed is here, and the lines that were kept go out.
+    Whole {
+        /// How many lines go out.
+        kept: usize,
+    },
+    /// The frames with these numbers, both included, will not come.
+    Gap {
+        /// The first.
+        from: u64,
+        /// The last.
+        to: u64,
+    },
+}
+
+/// A frame, and the line that it came as.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// What the server said.
+    pub frame: Frame<'static>,
+    /// The same, byte for byte, without its newline.
+    pub line: Vec<u8>,
+    /// It is from before, and shown because that was asked for, by the hello or by `/history`.
+    pub is_past: bool,
+    /// The line that this is the answer to, of those that were said: it was refused if this is
+    /// an error, and is confirmed otherwise.
+    pub answers: Option<String>,
+}
+
+/// A line could not be said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsaid {
+    /// Too much waits to be answered already. [Receive](super::Session::receive) until it is less.
+    Full,
+    /// The session is to [end](super::Session::finish).
+    Finished,
+}
+
+impl fmt::Display for Unsaid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Unsaid::Full => "too many lines wait to be answered",
+            Unsaid::Finished => "nothing can be said any more",
+        })
+    }
+}
+
+impl std::error::Error for Unsaid {}

@@ -1,0 +1,269 @@
+//! Where a client stands in the room's sequence, from one connection to the next. No sockets.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use serde::Serialize;
+
+use super::{Event, Greeting, Received};
+use crate::protocol::{Body, Limits};
+
+/// Who we are to the room and how much of its sequence we have, and what each line from the
+/// server changes about that.
+#[derive(Debug)]
+pub struct Place {
+    /// The name to ask for: the one that was wished for at first, or was taken by `/nick`.
+    wish: Option<String>,
+    history: usize,
+    keep: bool,
+    /// The name that the room knows us by.
+    name: String,
+    epoch: Option<String>,
+    /// The last number of the sequence that was handed out.
+    seq: u64,
+    token: Option<Token>,
+    limits: Option<Limits>,
+    /// The number that the last welcome told: what is above came after us.
+    welcomed_at: u64,
+    /// The server has answered what was sent behind the hello of this connection.
+    is_greeted: bool,
+    stage: Stage,
+}
+
+/// How far this connection has come.
+#[derive(Debug)]
+enum Stage {
+    /// No welcome came yet.
+    Outside,
+    /// The welcome is one for a newcomer, in the epoch that we named: either our hello came after
+    /// the server had let us in as a guest, or it cannot resume.
+    Doubted { welcome: Box<Received>, newest: u64 },
+    /// Welcomed; what was missed is on its way.
+    Entering { resumed: bool },
+    /// All that was missed is here, and what is said now will be heard.
+    Inside,
+}
+
+/// A secret, which has no business in a log.
+struct Token(String);
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+impl Place {
+    /// Of somebody who has never been in the room.
+    pub fn new(greeting: Greeting) -> Self {
+        Place {
+            wish: greeting.name,
+            history: greeting.history,
+            keep: greeting.keep,
+            name: String::new(),
+            epoch: None,
+            seq: 0,
+            token: None,
+            limits: None,
+            welcomed_at: 0,
+            is_greeted: false,
+            stage: Stage::Outside,
+        }
+    }
+
+    /// The name that the room knows us by; empty before the first welcome.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What the last welcome asked us to keep to.
+    pub fn limits(&self) -> Option<Limits> {
+        self.limits
+    }
+
+    /// Whether there ever was a welcome.
+    pub fn is_known(&self) -> bool {
+        self.limits.is_some()
+    }
+
+    /// Whether all that was missed is here, and what is said now will be heard.
+    pub fn is_inside(&self) -> bool {
+        matches!(self.stage, Stage::Inside)
+    }
+
+    /// Whether what was missed is on its way.
+    pub fn is_replaying(&self) -> bool {
+        matches!(self.stage, Stage::Entering { resumed: true })
+    }
+
+    /// The last number of the sequence that was handed out.
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// Whether it is yet to be seen what this connection is worth. What comes over it until then
+    /// is neither handed out nor believed.
+    pub fn is_doubted(&self) -> bool {
+        matches!(self.stage, Stage::Doubted { .. })
+    }
+
+    /// Begins another connection: the line to say first.
+    pub fn hello(&mut self) -> String {
+        #[derive(Serialize)]
+        struct First<'a> {
+            hello: Hello<'a>,
+        }
+        #[derive(Serialize)]
+        struct Hello<'a> {
+            #[serde(skip_serializing_if = "Option::is_none")]
+            name: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            epoch: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            after: Option<u64>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            token: Option<&'a str>,
+            keep: bool,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            history: Option<usize>,
+        }
+        self.stage = Stage::Outside;
+        self.is_greeted = false;
+        let hello = Hello {
+            name: self.wish.as_deref(),
+            epoch: self.epoch.as_deref(),
+            after: self.epoch.as_ref().map(|_| self.seq),
+            token: self.token.as_ref().map(|token| token.0.as_str()),
+            keep: self.keep,
+            history: Some(self.history).filter(|count| *count > 0 && !self.is_known()),
+        };
+        // All of it is strings and numbers, which cannot fail.
+        serde_json::to_string(&First { hello }).unwrap_or_default()
+    }
+
+    /// The connection is gone.
+    pub fn lose_link(&mut self) {
+        self.stage = Stage::Outside;
+    }
+
+    /// The server told that our hello came too late: whose token this is, nobody wants to be.
+    /// Not so while that welcome was in doubt, and so was never taken over.
+    pub fn disown(&mut self) {
+        if !self.is_doubted() {
+            self.token = None;
+        }
+    }
+
+    /// The server has answered what was sent behind the hello.
+    pub fn greeted(&mut self, events: &mut VecDeque<Event>) {
+        self.is_greeted = true;
+        match std::mem::replace(&mut self.stage, Stage::Outside) {
+            // The hello was heard and nothing resumed; what came in the meantime was not shown.
+            Stage::Doubted { welcome, newest } => {
+                self.enter(*welcome, events);
+                self.miss(newest, events);
+            }
+            stage => self.stage = stage,
+        }
+    }
+
+    /// Whether the last line that was taken in makes us [inside](Self::is_inside). That is so
+    /// when the replay has come to the number of the welcome, and the hello was surely heard.
+    pub fn settle(&mut self) -> bool {
+        let settles = matches!(self.stage, Stage::Entering { .. })
+            && self.is_greeted
+            && self.seq >= self.welcomed_at;
+        if settles {
+            self.stage = Stage::Inside;
+        }
+        settles
+    }
+
+    /// Takes in a line, and hands out what is to be made of it.
+    pub fn take(&mut self, mut received: Received, events: &mut VecDeque<Event>) {
+        if let Body::Welcome { epoch, seq, resumed, .. } = &received.frame.body {
+            if !resumed && self.epoch.as_deref() == Some(epoch) {
+                self.stage = Stage::Doubted { newest: *seq, welcome: Box::new(received) };
+            } else {
+                self.enter(received, events);
+            }
+            return;
+        }
+        let seq = received.frame.body.seq();
+        if let Stage::Doubted { newest, .. } = &mut self.stage {
+            *newest = seq.unwrap_or(0).max(*newest);
+            return;
+        }
+        match seq {
+            Some(seq) if seq <= self.seq => {
+                // Nothing was asked for before the replay is complete, so this is none of it.
+                if self.is_replaying() {
+                    return;
+                }
+                received.is_past = true;
+            }
+            Some(seq) => {
+                self.miss(seq - 1, events);
+                self.seq = seq;
+                self.notice_name(&received);
+            }
+            None => {}
+        }
+        let gap = match received.frame.body {
+            Body::Gap { to, .. } => Some(to),
+            _ => None,
+        };
+        events.push_back(Event::Received(received));
+        if let Some(to) = gap {
+            self.miss(to, events);
+        }
+    }
+
+    /// Goes on behind number `to`. What was between is not going to come.
+    fn miss(&mut self, to: u64, events: &mut VecDeque<Event>) {
+        if to > self.seq {
+            events.push_back(Event::Gap { from: self.seq + 1, to });
+            self.seq = to;
+        }
+    }
+
+    /// Takes what a welcome says for the truth.
+    fn enter(&mut self, received: Received, events: &mut VecDeque<Event>) {
+        let Body::Welcome { name, epoch, seq, token, resumed, limits, .. } = &received.frame.body
+        else {
+            return;
+        };
+        let (seq, resumed) = (*seq, *resumed);
+        let is_same = self.epoch.as_deref() == Some(&**epoch);
+        let was_known = self.is_known();
+        self.name = name.to_string();
+        self.token = Some(Token(token.to_string()));
+        self.limits = Some(*limits);
+        self.welcomed_at = seq;
+        self.stage = Stage::Entering { resumed };
+        if !is_same {
+            self.epoch = Some(epoch.to_string());
+            self.seq = seq;
+        }
+        if was_known {
+            let missed = seq.saturating_sub(self.seq);
+            events.push_back(Event::Back { resumed, missed });
+        }
+        events.push_back(Event::Received(received));
+    }
+
+    /// Learns a new name of our own from the frame that tells of it.
+    fn notice_name(&mut self, received: &Received) {
+        let Body::Name { from, to, .. } = &received.frame.body else { return };
+        // In a replay, the name was somebody else's perhaps; the welcome knows it already.
+        if self.seq > self.welcomed_at && *from == self.name {
+            self.name = to.to_string();
+            self.wish = Some(to.to_string());
+        } else if received.answers.is_some() {
+            self.wish = Some(to.to_string());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
