@@ -56,6 +56,8 @@ use crate::protocol::{Body, ByeCode, Foreign, Frame, Hello, SERVER};
 const CROWD: usize = 64;
 const NOTICE_PAUSE_A_MEMBER: Duration = Duration::from_micros(200);
 const NOTICE_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Names in one notice, so that it does not fill an outbox by itself.
+const NOTICE_NAMES: usize = 500;
 
 /// The user table, the names, the sequence and the history of one room.
 #[derive(Debug)]
@@ -97,6 +99,12 @@ struct Client {
     state: State,
 }
 
+impl Client {
+    fn is_silent(&self) -> bool {
+        matches!(self.state, State::Silent(_))
+    }
+}
+
 #[derive(Debug)]
 enum State {
     /// Connected, and not a member yet; keeps the token for its welcome.
@@ -116,6 +124,10 @@ enum Notice {
 }
 
 impl Notice {
+    fn is_full(&self) -> bool {
+        matches!(self, Notice::Joined(names) | Notice::Left(names) if names.len() >= NOTICE_NAMES)
+    }
+
     /// Whether it is yet to be told that this member came.
     fn tells_of(&self, name: &str) -> bool {
         matches!(self, Notice::Joined(names) if names.iter().any(|joined| joined == name))
@@ -307,6 +319,9 @@ impl Room {
             Notice::Left(names) => names.push(String::from(name).into()),
             notice => *notice = Notice::Left(vec![String::from(name).into()]),
         }
+        if self.notice.is_full() {
+            self.flush_notice();
+        }
         true
     }
 
@@ -372,7 +387,7 @@ impl Room {
     }
 
     fn is_silent(&self, id: MemberId) -> bool {
-        self.clients.get(id).is_some_and(|client| matches!(client.state, State::Silent(_)))
+        self.clients.get(id).is_some_and(Client::is_silent)
     }
 
     fn member_name(&self, id: MemberId) -> Option<&str> {

@@ -133,8 +133,8 @@ fn print(text: &str) -> Result<Option<Options>, lexopt::Error> {
 fn max_line(text: &str) -> Result<u32, &'static str> {
     match text.parse() {
         // One read holds that much at once already.
-        Ok(bytes @ 64..=1_048_576) => Ok(bytes),
-        _ => Err("wants bytes, from 64 to 1048576"),
+        Ok(bytes @ 1..=1_048_576) => Ok(bytes),
+        _ => Err("wants bytes, from 1 to 1048576"),
     }
 }
 

@@ -47,6 +47,11 @@ impl Room {
         let state = State::Silent(token);
         self.clients.insert(id, Client { peer, errors: 0, keeps_name: false, state });
         self.silent.push_back((self.now.uptime + self.rules.hello_wait, id));
+        // Those who have spoken, or gone, wait for nothing; with a long wait they must not pile up.
+        if self.silent.len() > 2 * self.clients.len() + 16 {
+            let clients = &self.clients;
+            self.silent.retain(|(_, id)| clients.get(*id).is_some_and(Client::is_silent));
+        }
     }
 
     /// Makes a member of a client that was silent so far.
@@ -87,6 +92,9 @@ impl Room {
             match &mut self.notice {
                 Notice::Joined(names) => names.push(name.into()),
                 notice => *notice = Notice::Joined(vec![name.into()]),
+            }
+            if self.notice.is_full() {
+                self.flush_notice();
             }
         }
     }

@@ -676,3 +676,32 @@ fn a_name_is_free_after_the_grace_and_after_a_quit() {
     let names: Vec<&str> = hall.room.members().map(|(_, name)| name).collect();
     assert_eq!(names, ["name-1", "name-2"]);
 }
+
+#[test]
+fn those_who_come_and_go_do_not_pile_up_however_long_the_silent_are_waited_for() {
+    let rules = Rules { hello_wait: Duration::from_secs(3600), ..Rules::default() };
+    let mut hall = Hall::new(rules);
+    for id in 0..1000 {
+        hall.arrive(id);
+        hall.leave(id, Departure::Finished);
+        hall.seal();
+    }
+    assert!(hall.room.silent.len() < 32, "{} wait", hall.room.silent.len());
+}
+
+#[test]
+fn a_notice_has_a_bounded_number_of_names() {
+    let rules = Rules { max_clients: 2000, max_per_ip: 0, ..Rules::default() };
+    let mut hall = Hall::new(rules);
+    for id in 0..2 * NOTICE_NAMES as u64 + 1 {
+        hall.join(id, &format!("member-{id}"));
+    }
+    hall.pass(Duration::from_secs(2));
+    hall.seal();
+    let counts = hall
+        .frames(0)
+        .into_iter()
+        .skip(1)
+        .map(|frame| frame["names"].as_array().expect("names").len());
+    assert_eq!(counts.collect::<Vec<_>>(), [NOTICE_NAMES, NOTICE_NAMES, 1]);
+}
