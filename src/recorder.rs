@@ -172,3 +172,61 @@ async fn impatience<T>() -> Result<T, String> {
     Timer::after(PATIENCE).await;
     Err(format!("the disk does not answer within {PATIENCE:?}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::thread;
+
+    use super::*;
+    use crate::history_file::Options;
+
+    fn epoch() -> io::Result<Box<str>> {
+        Ok("another".into())
+    }
+
+    fn frame(seq: u64) -> Chunk {
+        let line = format!(
+            "{{\"data_source\":\"alice\",\"data\":\"hi\",\"kind\":\"chat\",\"seq\":{seq}}}\n"
+        );
+        line.into_bytes().into()
+    }
+
+    #[test]
+    fn a_disk_that_does_not_answer_is_waited_for_once_and_then_left_alone_until_it_does() {
+        let path = std::env::temp_dir().join(format!("smolchat-recorder-{}", std::process::id()));
+        let opened = HistoryFile::open(&path, Options::default(), || Ok("first".into()));
+        let mut recorder = Recorder::new(opened.unwrap().0, epoch);
+        let (wake, asleep) = std::sync::mpsc::channel();
+        smol::block_on(async {
+            assert_eq!(recorder.record(&frame(1), 0).await, None);
+            // The disk hangs, as far as the thread that writes can tell.
+            recorder.launch(move |_| {
+                let _ = asleep.recv();
+                Ok(())
+            });
+            let start = Instant::now();
+            assert_eq!(recorder.record(&frame(2), 1).await, Some(News::Stopped));
+            assert!(start.elapsed() >= PATIENCE);
+            let start = Instant::now();
+            for seq in 3..10 {
+                assert_eq!(recorder.record(&frame(seq), seq - 1).await, None);
+            }
+            assert!(start.elapsed() < PATIENCE / 2);
+
+            wake.send(()).unwrap();
+            let mut seq = 10;
+            while recorder.record(&frame(seq), seq - 1).await.is_none() {
+                seq += 1;
+                thread::yield_now();
+            }
+            assert_eq!(recorder.record(&frame(seq + 1), seq).await, None);
+            recorder.close().await;
+            let (_, past) = HistoryFile::open(&path, Options::default(), epoch).unwrap();
+            assert_eq!((&*past.epoch, past.seq, past.resumable), ("another", seq + 1, 2));
+            let frames = [frame(1), frame(seq), frame(seq + 1)].concat();
+            assert_eq!(past.frames, frames);
+        });
+        fs::remove_file(&path).unwrap();
+    }
+}
