@@ -79,6 +79,7 @@ pub struct Broadcaster {
     /// Those who turned out to be gone, or too slow, since the room was last told.
     departed: Vec<(MemberId, Departure)>,
     outbox_limit: usize,
+    batch_bytes: usize,
     max_ending: usize,
     started: Instant,
     timer: Option<(Duration, Timer)>,
@@ -115,6 +116,8 @@ impl Broadcaster {
             ending: BTreeSet::new(),
             departed: Vec::new(),
             outbox_limit,
+            // One batch must not fill the outbox of somebody who is hardly behind.
+            batch_bytes: BATCH_BYTES.min(outbox_limit / 2),
             started: Instant::now(),
             timer: None,
             shutting_down: false,
@@ -129,7 +132,7 @@ impl Broadcaster {
             if let Some(signal) = signal {
                 self.take(signal, now);
             }
-            while self.room.pending_bytes() < BATCH_BYTES
+            while self.room.pending_bytes() < self.batch_bytes
                 && let Ok(signal) = self.signals.try_recv()
             {
                 self.take(signal, now);

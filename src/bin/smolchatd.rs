@@ -91,7 +91,7 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
             Arg::Long("outbox") => config.outbox = arguments.value()?.parse_with(size)?,
             Arg::Long("history") => rules.history = arguments.value()?.parse()?,
             Arg::Long("history-bytes") => {
-                rules.history_bytes = arguments.value()?.parse_with(size)?;
+                rules.history_bytes = arguments.value()?.parse_with(history_bytes)?;
             }
             Arg::Long("grace") => {
                 rules.grace = Duration::from_secs(arguments.value()?.parse::<u32>()?.into());
@@ -152,6 +152,14 @@ fn size(text: &str) -> Result<usize, &'static str> {
     };
     let number: Option<usize> = digits.parse().ok();
     number.and_then(|number| number.checked_mul(unit)).ok_or("wants a size, like 4096, 256K or 1M")
+}
+
+/// A size that places in one buffer can be counted in 32 bits for.
+fn history_bytes(text: &str) -> Result<usize, &'static str> {
+    match size(text)? {
+        bytes if bytes <= 1 << 30 => Ok(bytes),
+        _ => Err("wants at most 1G"),
+    }
 }
 
 /// `10`, with a burst of four seconds' worth, or `10/40`.
