@@ -68,7 +68,10 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
         match argument {
             Arg::Value(value) if address.is_none() => address = Some(value.parse()?),
             Arg::Long("name") => greeting.name = Some(arguments.value()?.string()?),
-            Arg::Long("history") => greeting.history = arguments.value()?.parse()?,
+            Arg::Long("history") => {
+                let count = arguments.value()?.parse();
+                greeting.history = count.map_err(|error| format!("--history: {error}"))?;
+            }
             Arg::Long("no-keep") => greeting.keep = false,
             Arg::Long("no-reconnect") => comeback = Comeback::Never,
             Arg::Long("json") => json = true,

@@ -2,6 +2,7 @@
 //! code.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use async_signal::{Signal, Signals};
 use futures_lite::{StreamExt, future};
-use lexopt::Arg;
+use lexopt::{Arg, ValueExt};
 use log::LevelFilter;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use smol::LocalExecutor;
@@ -70,8 +71,6 @@ struct Options {
 
 /// What the arguments ask for; nothing if they asked for a text that was printed.
 fn options() -> Result<Option<Options>, lexopt::Error> {
-    use lexopt::ValueExt;
-
     let mut options = Options {
         addresses: Vec::new(),
         config: Config::default(),
@@ -79,49 +78,59 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
         history_file: None,
         file: history_file::Options::default(),
     };
-    let Options { addresses, config, log, history_file, file } = &mut options;
-    let rules = &mut config.rules;
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
-        match argument {
-            Arg::Long("listen") => addresses.push(arguments.value()?.parse()?),
-            Arg::Long("max-clients") => rules.max_clients = arguments.value()?.parse()?,
-            Arg::Long("max-per-ip") => rules.max_per_ip = arguments.value()?.parse()?,
-            Arg::Long("max-line") => rules.max_line = arguments.value()?.parse_with(max_line)?,
-            Arg::Long("outbox") => config.outbox = arguments.value()?.parse_with(size)?,
-            Arg::Long("history") => rules.history = arguments.value()?.parse()?,
-            Arg::Long("history-bytes") => {
-                rules.history_bytes = arguments.value()?.parse_with(history_bytes)?;
-            }
-            Arg::Long("grace") => {
-                rules.grace = Duration::from_secs(arguments.value()?.parse::<u32>()?.into());
-            }
-            Arg::Long("history-file") => *history_file = Some(arguments.value()?.into()),
-            Arg::Long("history-file-max") => {
-                let size = arguments.value()?.parse_with(size)?;
-                file.max_bytes = u64::try_from(size).unwrap_or(u64::MAX);
-            }
-            Arg::Long("sync") => {
-                file.sync = Duration::from_secs(arguments.value()?.parse::<u32>()?.into());
-            }
-            Arg::Long("rate") => {
-                (rules.rate, rules.burst) = arguments.value()?.parse_with(rate)?;
-            }
-            Arg::Long("hello-wait") => {
-                rules.hello_wait = Duration::from_millis(arguments.value()?.parse::<u32>()?.into());
-            }
-            Arg::Long("log") => *log = arguments.value()?.parse_with(level)?,
+        let option = match argument {
             Arg::Long("help") | Arg::Short('h') => return print(HELP),
             Arg::Long("version") | Arg::Short('V') => {
                 return print(concat!("smolchatd ", env!("CARGO_PKG_VERSION")));
             }
+            Arg::Long(option) => option.to_owned(),
             other => return Err(other.unexpected()),
-        }
+        };
+        options.set(&option, &mut arguments).map_err(|error| match error {
+            // Of all errors, this one does not say which option it is about.
+            lexopt::Error::ParsingFailed { .. } => format!("--{option}: {error}").into(),
+            error => error,
+        })?;
     }
-    if addresses.is_empty() {
-        addresses.push(Address::Inet("0.0.0.0:8080".into()));
+    if options.addresses.is_empty() {
+        options.addresses.push(Address::Inet("0.0.0.0:8080".into()));
     }
     Ok(Some(options))
+}
+
+impl Options {
+    /// Takes the value of an option from the arguments.
+    fn set(&mut self, option: &str, arguments: &mut lexopt::Parser) -> Result<(), lexopt::Error> {
+        let seconds = |value: OsString| value.parse::<u32>().map(|n| Duration::from_secs(n.into()));
+        let rules = &mut self.config.rules;
+        match option {
+            "listen" => self.addresses.push(arguments.value()?.parse()?),
+            "max-clients" => rules.max_clients = arguments.value()?.parse()?,
+            "max-per-ip" => rules.max_per_ip = arguments.value()?.parse()?,
+            "max-line" => rules.max_line = arguments.value()?.parse_with(max_line)?,
+            "outbox" => self.config.outbox = arguments.value()?.parse_with(size)?,
+            "history" => rules.history = arguments.value()?.parse()?,
+            "history-bytes" => {
+                rules.history_bytes = arguments.value()?.parse_with(history_bytes)?;
+            }
+            "history-file" => self.history_file = Some(arguments.value()?.into()),
+            "history-file-max" => {
+                let size = arguments.value()?.parse_with(size)?;
+                self.file.max_bytes = u64::try_from(size).unwrap_or(u64::MAX);
+            }
+            "sync" => self.file.sync = seconds(arguments.value()?)?,
+            "grace" => rules.grace = seconds(arguments.value()?)?,
+            "rate" => (rules.rate, rules.burst) = arguments.value()?.parse_with(rate)?,
+            "hello-wait" => {
+                rules.hello_wait = Duration::from_millis(arguments.value()?.parse::<u32>()?.into());
+            }
+            "log" => self.log = arguments.value()?.parse_with(level)?,
+            _ => return Err(lexopt::Error::UnexpectedOption(format!("--{option}"))),
+        }
+        Ok(())
+    }
 }
 
 fn print(text: &str) -> Result<Option<Options>, lexopt::Error> {
