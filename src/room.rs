@@ -22,6 +22,7 @@
 //! assert!(batch.chunk.starts_with(br#"{"data_source":"server","data":"alice joined","#));
 //! ```
 
+mod addresses;
 mod arrival;
 mod batch;
 mod event;
@@ -32,9 +33,8 @@ mod requests;
 mod roster;
 
 use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use log::Level;
@@ -44,6 +44,7 @@ pub use event::{Departure, Event, MemberId, Now, Peer, Rules, Token};
 pub use history::History;
 pub use roster::Roster;
 
+use addresses::Addresses;
 use kept::KeptNames;
 use names::Names;
 
@@ -67,7 +68,7 @@ pub struct Room {
     clients: Roster<Client>,
     names: Names,
     kept: KeptNames,
-    addresses: HashMap<IpAddr, u32>,
+    addresses: Addresses,
     /// Clients that have said nothing, and when they become members all the same.
     silent: VecDeque<(Duration, MemberId)>,
     /// The last number of the sequence that was given out.
@@ -139,12 +140,12 @@ impl Room {
     pub fn new(rules: Rules, epoch: Box<str>) -> Self {
         Room {
             history: History::new(rules.history, rules.history_bytes, 0),
+            addresses: rules.addresses(),
             rules,
             epoch,
             clients: Roster::default(),
             names: Names::default(),
             kept: KeptNames::default(),
-            addresses: HashMap::new(),
             silent: VecDeque::new(),
             seq: 0,
             closed: false,
@@ -204,7 +205,7 @@ impl Room {
                 }
                 self.clients = Roster::default();
                 self.names.clear();
-                self.addresses.clear();
+                self.addresses = self.rules.addresses();
                 self.closed = true;
             }
         }
@@ -328,13 +329,8 @@ impl Room {
     /// Takes a client out of the table and off the count of its address. Its name stays.
     fn take_out(&mut self, id: MemberId) -> Option<Client> {
         let client = self.clients.remove(id)?;
-        if let Peer::Inet(ip, _) = client.peer
-            && let Some(count) = self.addresses.get_mut(&ip)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.addresses.remove(&ip);
-            }
+        if let Peer::Inet(ip, _) = client.peer {
+            self.addresses.leave(ip, self.now.uptime);
         }
         Some(client)
     }

@@ -93,6 +93,8 @@ fn a_bad_flag_is_one_line_and_exit_code_2() {
         (&["--max-clients", "many"], "--max-clients"),
         (&["--max-clients", "-1"], "--max-clients"),
         (&["--max-per-ip", ""], "--max-per-ip"),
+        (&["--connect-rate", "often"], "--connect-rate"),
+        (&["--connect-rate", "20/0"], "--connect-rate"),
         (&["--max-line", "0"], "--max-line"),
         (&["--outbox", "1X"], "--outbox"),
         (&["--outbox", "99999999999999G"], "--outbox"),
@@ -317,6 +319,22 @@ fn no_limit_for_an_address_is_none() {
     let server = TestServer::start(&[]);
     let _members: Vec<TestClient> = (0..64).map(|n| server.join(&format!("m-{n}"))).collect();
     server.connect().expect_bye("full");
+}
+
+#[test]
+fn an_address_that_connects_too_fast_is_told_so_and_another_is_not() {
+    let server = TestServer::start(&["--connect-rate", "1/3"]);
+    let _members = ["alice", "bob", "carol"].map(|name| server.join(name));
+    let mut refused = server.connect();
+    assert_eq!(refused.recv_kind("error")["code"], "too-fast");
+    refused.expect_bye("too-fast");
+    let mut other = TestClient::connect_from("127.0.0.2", 0, server.address(0)).unwrap();
+    other.hello("dave");
+    assert_eq!(other.who().len(), 4);
+    eventually("the rate allows another", || {
+        let mut client = server.connect();
+        client.recv()["kind"] != "error"
+    });
 }
 
 #[test]

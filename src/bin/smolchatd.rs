@@ -29,6 +29,8 @@ usage: smolchatd [OPTIONS]
                       may be given more than once        [0.0.0.0:8080]
   --max-clients N     connections at once                [1000]
   --max-per-ip N      of them from one address; 0 is no limit  [64]
+  --connect-rate N[/BURST]  new connections a second from one address, and at
+                      once; 0 is no limit                [20/100]
   --max-line BYTES    longest line from a client         [4096]
   --outbox SIZE       bytes that may wait for one member [256K]
   --history N         frames kept, for /history and for those who
@@ -109,6 +111,10 @@ impl Options {
             "listen" => self.addresses.push(arguments.value()?.parse()?),
             "max-clients" => rules.max_clients = arguments.value()?.parse()?,
             "max-per-ip" => rules.max_per_ip = arguments.value()?.parse()?,
+            "connect-rate" => {
+                (rules.connect_rate, rules.connect_burst) =
+                    arguments.value()?.parse_with(connect_rate)?;
+            }
             "max-line" => rules.max_line = arguments.value()?.parse_with(max_line)?,
             "outbox" => self.config.outbox = arguments.value()?.parse_with(size)?,
             "history" => rules.history = arguments.value()?.parse()?,
@@ -173,14 +179,24 @@ fn history_bytes(text: &str) -> Result<usize, &'static str> {
 
 /// `10`, with a burst of four seconds' worth, or `10/40`.
 fn rate(text: &str) -> Result<(u32, u32), &'static str> {
+    rate_and_burst(text, 4).ok_or("wants lines a second, and perhaps how many at once, like 10/40")
+}
+
+/// `20`, with a burst of five seconds' worth, or `20/100`.
+fn connect_rate(text: &str) -> Result<(u32, u32), &'static str> {
+    rate_and_burst(text, 5)
+        .ok_or("wants connections a second, and perhaps how many at once, like 20/100")
+}
+
+fn rate_and_burst(text: &str, seconds: u32) -> Option<(u32, u32)> {
     let (rate, burst) = match text.split_once('/') {
         Some((rate, burst)) => (rate.parse(), Some(burst.parse())),
         None => (text.parse(), None),
     };
     match (rate, burst) {
-        (Ok(rate @ 0..=1_000_000), None) => Ok((rate, rate * 4)),
-        (Ok(rate @ 0..=1_000_000), Some(Ok(burst @ 1..=4_000_000))) => Ok((rate, burst)),
-        _ => Err("wants lines a second, and perhaps how many at once, like 10 or 10/40"),
+        (Ok(rate @ 0..=1_000_000), None) => Some((rate, rate * seconds)),
+        (Ok(rate @ 0..=1_000_000), Some(Ok(burst @ 1..=4_000_000))) => Some((rate, burst)),
+        _ => None,
     }
 }
 

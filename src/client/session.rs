@@ -327,7 +327,9 @@ impl Session {
         match code {
             ByeCode::Quit if self.said_quit => self.state = State::Over(None),
             // We did not ask to leave: something on the way has closed our side for us.
-            ByeCode::Quit | ByeCode::Shutdown | ByeCode::Full => self.lose(why, false),
+            ByeCode::Quit | ByeCode::Shutdown | ByeCode::Full | ByeCode::TooFast => {
+                self.lose(why, false);
+            }
             ByeCode::Slow => self.lose(why, true),
             // To take it back would be the beginning of a fight.
             ByeCode::Replaced => self.state = State::Over(Some(Error::Replaced)),

@@ -177,7 +177,8 @@ pub enum ErrorCode {
     NoSuchUser,
     /// A hello that was not the first line.
     LateHello,
-    /// More lines than the rate allows: they are read more slowly now, and none is lost.
+    /// More lines than the rate allows: they are read more slowly now, and none is lost. Or more
+    /// connections than it allows: this one is closed.
     TooFast,
     /// A code that this version does not know.
     #[serde(other)]
@@ -198,6 +199,8 @@ pub enum ByeCode {
     Shutdown,
     /// No place is left, or none for this address.
     Full,
+    /// Connections from this address come faster than they may.
+    TooFast,
     /// The client sent nothing but errors.
     Errors,
     /// The client began with a TLS handshake, which this port does not speak.
@@ -294,6 +297,7 @@ impl ByeCode {
             ByeCode::Replaced => "you have come back on another connection",
             ByeCode::Shutdown => "the server is shutting down",
             ByeCode::Full => "the room is full, or has too many from your address; try again later",
+            ByeCode::TooFast => "try again in a moment",
             ByeCode::Errors => "nothing that you sent could be understood",
             ByeCode::Tls => "this port speaks plain text, not TLS",
             ByeCode::Http => "this port speaks the smolchat protocol, not HTTP",

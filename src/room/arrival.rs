@@ -19,6 +19,7 @@
 
 use log::Level;
 
+use super::addresses::Refusal;
 use super::{Client, MemberId, Notice, Peer, Room, Slice, SliceKind, State, Token, What};
 use crate::protocol::{
     Body, ByeCode, ErrorCode, Frame, Hello, Limits, MAX_NAME, Rejected, is_valid,
@@ -29,19 +30,23 @@ impl Room {
         if self.closed {
             return self.say_bye(id, ByeCode::Shutdown);
         }
-        let from_there = match peer {
-            Peer::Inet(ip, _) => self.addresses.get(&ip).copied().unwrap_or(0),
-            Peer::Unix => 0,
+        let entered = match peer {
+            _ if self.clients.len() >= self.rules.max_clients => Err(Refusal::TooMany),
+            Peer::Inet(ip, _) => self.addresses.enter(ip, self.now.uptime),
+            Peer::Unix => Ok(()),
         };
-        let per_ip = self.rules.max_per_ip;
-        if self.clients.len() >= self.rules.max_clients
-            || (per_ip > 0 && from_there as usize >= per_ip)
-        {
-            self.log.push((Level::Warn, format!("{peer} turned away: full")));
-            return self.say_bye(id, ByeCode::Full);
-        }
-        if let Peer::Inet(ip, _) = peer {
-            self.addresses.insert(ip, from_there + 1);
+        match entered {
+            Ok(()) => {}
+            Err(Refusal::TooMany) => {
+                self.log.push((Level::Warn, format!("{peer} turned away: full")));
+                return self.say_bye(id, ByeCode::Full);
+            }
+            Err(Refusal::TooFast) => {
+                self.log.push((Level::Warn, format!("{peer} turned away: too fast")));
+                let text = "too many connections come from your address";
+                self.reject(id, Rejected::new(ErrorCode::TooFast, text));
+                return self.say_bye(id, ByeCode::TooFast);
+            }
         }
         self.log.push((Level::Debug, format!("{peer} connected")));
         let state = State::Silent(token);

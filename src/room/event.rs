@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::addresses::Addresses;
 use crate::protocol::{ClientLine, Foreign, Rejected};
 
 /// A connection's number, in the order in which they came; never used twice.
@@ -104,6 +105,10 @@ pub struct Rules {
     pub max_clients: usize,
     /// Connections at once from one address; 0 is no limit.
     pub max_per_ip: usize,
+    /// New connections a second from one address, after `connect_burst` at once; 0 is no limit.
+    pub connect_rate: u32,
+    /// New connections at once from one address, before the rate counts.
+    pub connect_burst: u32,
     /// How long a client may be silent before it is a member under a name that it did not choose.
     pub hello_wait: Duration,
     /// Frames kept.
@@ -128,6 +133,8 @@ impl Default for Rules {
         Rules {
             max_clients: 1000,
             max_per_ip: 64,
+            connect_rate: 20,
+            connect_burst: 100,
             hello_wait: Duration::from_millis(250),
             history: 1000,
             history_bytes: 1 << 20,
@@ -137,6 +144,13 @@ impl Default for Rules {
             rate: 10,
             burst: 40,
         }
+    }
+}
+
+impl Rules {
+    /// A table of addresses that holds to them.
+    pub(super) fn addresses(&self) -> Addresses {
+        Addresses::new(self.max_per_ip, self.connect_rate, self.connect_burst, self.max_clients)
     }
 }
 

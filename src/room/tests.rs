@@ -1,4 +1,6 @@
+use std::collections::HashMap;
 use std::io;
+use std::net::IpAddr;
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -220,7 +222,7 @@ fn a_silent_client_that_goes_was_never_there() {
     hall.pass(Duration::from_secs(1));
     hall.seal();
     assert_eq!(hall.transcript(1), ["join: alice joined"]);
-    assert_eq!(hall.room.addresses.values().copied().collect::<Vec<_>>(), [1]);
+    assert_eq!(hall.room.addresses.clients(), [1]);
 }
 
 #[test]
@@ -337,6 +339,23 @@ fn one_more_than_the_limit_is_turned_away_and_takes_no_place() {
     hall.arrive(6);
     hall.seal();
     assert!(!hall.seats[&6].is_closed);
+}
+
+#[test]
+fn an_address_that_connects_too_fast_is_told_so_and_closed() {
+    let mut hall = Hall::new(Rules { connect_rate: 20, connect_burst: 2, ..Rules::default() });
+    for id in 1..=3 {
+        hall.join(id, "alice");
+    }
+    hall.seal();
+    let told: Vec<_> = hall.frames(3).iter().map(|frame| frame["kind"].clone()).collect();
+    assert_eq!(told, ["error", "bye"]);
+    assert!(hall.frames(3).iter().all(|frame| frame["code"] == "too-fast"));
+    assert!(hall.seats[&3].is_closed);
+    hall.pass(Duration::from_millis(50));
+    hall.join(4, "bob");
+    hall.seal();
+    assert_eq!(hall.frames(4)[0]["kind"], "welcome");
 }
 
 #[test]
@@ -477,7 +496,7 @@ proptest! {
 
 #[test]
 fn a_crowd_that_comes_at_once_is_told_of_in_few_notices_and_before_it_speaks() {
-    let rules = Rules { max_clients: 1000, max_per_ip: 0, ..Rules::default() };
+    let rules = Rules { max_clients: 1000, max_per_ip: 0, connect_rate: 0, ..Rules::default() };
     let mut hall = Hall::new(rules);
     for id in 0..CROWD as u64 {
         hall.join(id, &format!("member-{id}"));
@@ -570,7 +589,7 @@ fn a_token_moves_a_member_and_nobody_sees_it_leave_or_join() {
     assert_eq!(hall.frames(3)[0]["name"], "robert");
     assert_eq!(hall.transcript(1)[2..], ["chat: hello", "chat: here again"]);
     assert_eq!(hall.room.names.len(), 2);
-    assert_eq!(hall.room.addresses.values().copied().collect::<Vec<_>>(), [2]);
+    assert_eq!(hall.room.addresses.clients(), [2]);
 }
 
 #[test]
@@ -691,7 +710,7 @@ fn those_who_come_and_go_do_not_pile_up_however_long_the_silent_are_waited_for()
 
 #[test]
 fn a_notice_has_a_bounded_number_of_names() {
-    let rules = Rules { max_clients: 2000, max_per_ip: 0, ..Rules::default() };
+    let rules = Rules { max_clients: 2000, max_per_ip: 0, connect_rate: 0, ..Rules::default() };
     let mut hall = Hall::new(rules);
     for id in 0..2 * NOTICE_NAMES as u64 + 1 {
         hall.join(id, &format!("member-{id}"));

@@ -107,6 +107,10 @@ impl TestServer {
     #[track_caller]
     fn start_by(mut command: Command, stderr: Stdio, options: &[&str]) -> Self {
         command.args(["--listen", "127.0.0.1:0"]).args(options);
+        // All tests come from one address, and most of them in a hurry.
+        if !options.contains(&"--connect-rate") {
+            command.args(["--connect-rate", "0"]);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
         let mut process = Reaped(command.spawn().unwrap());
         // The command has an end of the pipe open that belongs to the server alone.
