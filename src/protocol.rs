@@ -7,6 +7,7 @@
 mod client_line;
 mod frame;
 mod line_reader;
+mod lookalike;
 mod name;
 
 pub use client_line::{ClientLine, Foreign, Hello, Rejected, Request};

@@ -1,10 +1,14 @@
 //! What a member may be called.
 
+use super::SERVER;
+use super::lookalike::looks_like;
+
 /// The longest name, in characters.
 pub const MAX_NAME: usize = 32;
 
 /// Whether `name` may be a member's name: 1 to [`MAX_NAME`] letters, digits, `-`, `_` or `.`
-/// of any script, at least one of them a letter or a digit, and not the server's own.
+/// of any script, at least one of them a letter or a digit, and neither the server's own nor one
+/// that looks like it.
 ///
 /// Spaces, controls, format characters (bidirectional controls and zero-width ones among
 /// them) and letters that show nothing are out.
@@ -26,7 +30,7 @@ pub fn is_valid(name: &str) -> bool {
         }
         has_base |= c.is_alphanumeric() && !mark;
     }
-    length <= MAX_NAME && has_base && fold(name) != super::SERVER
+    length <= MAX_NAME && has_base && !looks_like(&fold(name), SERVER)
 }
 
 /// The form under which names are compared: two names that differ only in case are one.
@@ -43,7 +47,7 @@ fn is_blank_letter(c: char) -> bool {
 /// Marks that belong to a letter before them: the general diacritics, and those without which
 /// names in Hebrew, Arabic, the Indic scripts, Thai, Lao, Burmese, Khmer and Japanese kana
 /// cannot be written. The standard library counts many vowel signs as letters already.
-fn is_mark(c: char) -> bool {
+pub fn is_mark(c: char) -> bool {
     matches!(c,
         '\u{300}'..='\u{36F}'
         | '\u{483}'..='\u{487}'

@@ -1,0 +1,79 @@
+//! Letters that look like others.
+
+use super::name::is_mark;
+
+/// Whether a reader may take `name`, folded, for `word`, which is plain ASCII: letters of other
+/// scripts or forms that look like those of the word, marks above or below them, and punctuation
+/// around them make no difference.
+///
+/// The letters are those of `server`, after the confusables of Unicode Technical Standard 39 and
+/// what decomposes to them; others are taken as they are.
+pub fn looks_like(name: &str, word: &str) -> bool {
+    let letters = name.trim_matches(['-', '_', '.']).chars();
+    letters.filter(|c| !is_mark(*c)).map(plain).eq(word.chars())
+}
+
+/// The letter of ASCII that `c` looks like, or `c` itself.
+fn plain(c: char) -> char {
+    let ascii = |place: u32| char::from(b'a' + (place % 26) as u8);
+    match c {
+        // Fullwidth, circled and squared forms, and the alphabets of mathematics, which are sets of
+        // 26 capital and 26 small letters each.
+        '\u{FF41}'..='\u{FF5A}' => ascii(c as u32 - 0xFF41),
+        '\u{24D0}'..='\u{24E9}' => ascii(c as u32 - 0x24D0),
+        '\u{1F130}'..='\u{1F149}' => ascii(c as u32 - 0x1F130),
+        '\u{1F150}'..='\u{1F169}' => ascii(c as u32 - 0x1F150),
+        '\u{1F170}'..='\u{1F189}' => ascii(c as u32 - 0x1F170),
+        '\u{1D400}'..='\u{1D6A3}' => ascii(c as u32 - 0x1D400),
+        _ if "śŝşšșſṡṣṥṧṩꜱʂȿꞩᶊƽѕꮪꓢʃˢₛ𐑈".contains(c) => 's',
+        _ if "èéêëēĕėęěȅȇȩɇḕḗḙḛḝẹẻẽếềểễệⱸꬲᴇеѐёєҽҿεɛꭼꓰℯᵉₑ".contains(c) => {
+            'e'
+        }
+        _ if "ŕŗřȑȓɍṙṛṝṟʀɼɽɾꞧꭇꭈᴦⲅᵲᶉгґꮢꓣʳᵣ".contains(c) => {
+            'r'
+        }
+        _ if "ṽṿʋⱱᴠᶌνυѵѷⅴꮩꓦᵛᵥט".contains(c) => 'v',
+        c => c,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::fold;
+
+    #[test]
+    fn other_letters_marks_and_punctuation_do_not_hide_a_word() {
+        for name in [
+            "server",
+            "SERVER",
+            "ѕеrvеr",
+            "sеrver",
+            "ＳＥＲＶＥＲ",
+            "ｓｅｒｖｅｒ",
+            "𝐬𝐞𝐫𝐯𝐞𝐫",
+            "𝙎𝙀𝙍𝙑𝙀𝙍",
+            "ⓢⓔⓡⓥⓔⓡ",
+            "🅂🄴🅁🅅🄴🅁",
+            "sérver",
+            "se\u{301}rver",
+            "ṣerṿer",
+            "serνer",
+            "ꓢꓰꓣꓦꓰꓣ",
+            "ᏚᎬᏒᏙᎬᏒ",
+            "ſerⅤer",
+            "server.",
+            "_server_",
+        ] {
+            assert!(looks_like(&fold(name), "server"), "{name}");
+        }
+    }
+
+    #[test]
+    fn other_words_are_left_alone() {
+        for name in ["alice", "сергей", "servers", "serve", "observer", "s-erver2", "σ", "", "小明"]
+        {
+            assert!(!looks_like(&fold(name), "server"), "{name}");
+        }
+    }
+}
