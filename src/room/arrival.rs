@@ -167,13 +167,13 @@ impl Room {
             Some(Peer::Inet(_, port)) => format!("guest-{port}"),
             _ => format!("guest-{}", id.0),
         };
-        let Some(wanted) = wanted else { return (self.free_name(guest()), None) };
+        let Some(wanted) = wanted else { return (self.free_name(id, guest()), None) };
         if !is_valid(wanted) {
-            let name = self.free_name(guest());
+            let name = self.free_name(id, guest());
             let text = format!("{}; you are {name}", bad_name(wanted));
             return (name, Some(Rejected::new(ErrorCode::BadName, text)));
         }
-        let name = self.free_name(wanted.into());
+        let name = self.free_name(id, wanted.into());
         let complaint = self.why_not(wanted).map(|(code, why)| {
             let text = format!("{why}; you are {name}");
             Rejected::new(code, text)
@@ -193,12 +193,15 @@ impl Room {
         }
     }
 
-    /// `name` itself, or with the first number behind it that makes it free.
-    fn free_name(&self, name: String) -> String {
+    /// `name` itself, or with a number behind it that makes it free.
+    fn free_name(&self, id: MemberId, name: String) -> String {
         if self.why_not(&name).is_none() {
             return name;
         }
-        let numbered = (2u64..).map(|number| {
+        // Where hundreds want one name, each would look further than the one before it. Its own
+        // number, which no other connection has, is free at once, unless somebody is up to mischief.
+        let numbers = (2..100).chain(id.0.max(100)..);
+        let numbered = numbers.map(|number: u64| {
             let number = format!("-{number}");
             let stem: String = name.chars().take(MAX_NAME - number.len()).collect();
             stem + &number
@@ -247,6 +250,6 @@ impl Room {
 pub(super) fn bad_name(wanted: &str) -> String {
     format!(
         "{wanted:?} cannot be a name: it takes 1 to {MAX_NAME} letters, digits, - _ or . \
-         and cannot be server"
+         and cannot be server, nor look like it"
     )
 }

@@ -19,6 +19,8 @@ pub struct KeptNames {
 #[derive(Debug)]
 struct Kept {
     name: Box<str>,
+    /// The name as it is compared.
+    folded: String,
     token: Token,
     until: Duration,
 }
@@ -29,13 +31,13 @@ impl KeptNames {
         if self.names.len() == MAX_KEPT {
             self.names.pop_front();
         }
-        self.names.push_back(Kept { name, token, until });
+        self.names.push_back(Kept { folded: fold(&name), name, token, until });
     }
 
     /// Whether somebody may still come back for a name.
     pub fn holds(&self, name: &str, now: Duration) -> bool {
         let folded = fold(name);
-        self.names.iter().any(|kept| kept.until > now && fold(&kept.name) == folded)
+        self.names.iter().any(|kept| kept.until > now && kept.folded == folded)
     }
 
     /// Gives the name that a token was kept with back to the one who has the token.

@@ -359,6 +359,25 @@ fn an_address_that_connects_too_fast_is_told_so_and_closed() {
 }
 
 #[test]
+fn hundreds_who_want_one_name_each_get_one() {
+    let rules = Rules { max_clients: 1000, max_per_ip: 0, connect_rate: 0, ..Rules::default() };
+    let mut hall = Hall::new(rules);
+    for id in 1..=500 {
+        hall.join(id, "alice");
+    }
+    hall.seal();
+    let names: Vec<_> = (1..=500).map(|id| hall.frames(id)[0]["name"].clone()).collect();
+    assert_eq!(
+        (&names[0], &names[1], &names[98]),
+        (&"alice".into(), &"alice-2".into(), &"alice-99".into())
+    );
+    let distinct: std::collections::HashSet<_> =
+        names.iter().map(|name| fold(text(name))).collect();
+    assert_eq!(distinct.len(), 500);
+    assert!(distinct.iter().all(|name| is_valid(name)));
+}
+
+#[test]
 fn nothing_but_errors_ends_a_visit_and_a_good_line_begins_anew() {
     let mut hall = Hall::new(Rules::default());
     hall.join(1, "alice");
