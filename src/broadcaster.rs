@@ -23,7 +23,7 @@ use smol::{LocalExecutor, Timer};
 
 use crate::history_file::{HistoryFile, Restored};
 use crate::outbox::{Delivery, Socket};
-use crate::protocol::ByeCode;
+use crate::protocol::{ByeCode, Stats};
 use crate::recorder::Recorder;
 use crate::room::{
     Batch, Departure, Event, MemberId, Now, Peer, Room, Roster, Rules, Slice, SliceKind, Token,
@@ -37,6 +37,9 @@ const BATCH_BYTES: usize = 64 * 1024;
 /// Sockets whose descriptors are fetched before the first of them is written to. In a large room
 /// each is a cache miss; together they are waited for once.
 const LOOK_AHEAD: usize = 16;
+/// The log target of lines that somebody asked for: they are written as they are, and at every
+/// level.
+pub const REPORT: &str = "smolchat::report";
 /// How long a member that was closed may take to read what is on its way: as long as the kernel
 /// gives any other to take what it was sent.
 const LINGER: Duration = Duration::from_secs(120);
@@ -58,7 +61,14 @@ pub enum Signal {
         socket: Arc<Socket>,
     },
     /// From a connection task: something for the room.
-    Event(Event),
+    Event {
+        /// What happened.
+        event: Event,
+        /// Bytes that were read from that client since the event before it.
+        bytes: u32,
+    },
+    /// From the server: somebody wants the figures on the log.
+    Report,
     /// From a task that watched a full socket: it has room again.
     Writable(MemberId),
     /// From the server: let everybody go.
@@ -83,6 +93,8 @@ pub struct Broadcaster {
     max_ending: usize,
     started: Instant,
     timer: Option<(Duration, Timer)>,
+    /// What was counted here, of all that [`Stats`] has.
+    seen: Stats,
     shutting_down: bool,
 }
 
@@ -120,6 +132,7 @@ impl Broadcaster {
             batch_bytes: BATCH_BYTES.min(outbox_limit / 2),
             started: Instant::now(),
             timer: None,
+            seen: Stats::default(),
             shutting_down: false,
         })
     }
@@ -200,7 +213,14 @@ impl Broadcaster {
                     Err(error) => log::error!("{peer} turned away: cannot get a token: {error}"),
                 }
             }
-            Signal::Event(event) => self.room.apply(event, now),
+            Signal::Event { event, bytes } => {
+                self.room.apply(event, now);
+                self.seen.bytes_in += u64::from(bytes);
+                if self.room.wants_stats() {
+                    self.room.tell_stats(self.seen());
+                }
+            }
+            Signal::Report => self.report(),
             Signal::Writable(id) => self.drain(id, now),
             Signal::Shutdown => {
                 self.shutting_down = true;
@@ -231,13 +251,15 @@ impl Broadcaster {
             for own in steps.chunk_by(|one, next| one.to == next.to) {
                 let Some(id) = own.first().map(|step| step.to) else { continue };
                 let Some(seat) = self.seats.get_mut(id) else { continue };
-                let (delivery, closed) = seat.deliver_in_steps(own, &all, before, limit);
+                let (delivery, closed) =
+                    seat.deliver_in_steps(own, &all, before, limit, &mut self.seen);
                 if delivery != Delivery::Sent || closed {
                     unsettled.push((id, delivery, closed));
                 }
             }
         } else {
             let mut steps = steps.as_slice();
+            let mut recipients = 0;
             for seats in self.seats.chunks_mut(LOOK_AHEAD) {
                 for (_, seat) in &*seats {
                     black_box(seat.outbox.socket().as_raw_fd());
@@ -245,15 +267,18 @@ impl Broadcaster {
                 for (id, seat) in seats {
                     let own = steps_for(*id, &mut steps);
                     let (delivery, closed) = if own.is_empty() {
+                        recipients += u64::from(seat.standing == Standing::Member);
                         (seat.deliver(slice::from_ref(&all), before, limit), false)
                     } else {
-                        seat.deliver_in_steps(own, &all, before, limit)
+                        seat.deliver_in_steps(own, &all, before, limit, &mut self.seen)
                     };
                     if delivery != Delivery::Sent || closed {
                         unsettled.push((*id, delivery, closed));
                     }
                 }
             }
+            self.seen.lines_out += recipients * all.frames();
+            self.seen.bytes_out += recipients * all.bytes().len() as u64;
         }
         for (id, delivery, closed) in unsettled {
             self.settle(id, delivery, closed, now);
@@ -338,6 +363,20 @@ impl Broadcaster {
         }
     }
 
+    /// What there is to say of the server that its room does not know.
+    fn seen(&self) -> Stats {
+        let events_waiting = self.signals.len();
+        Stats { events_waiting, memory: resident_memory(), ..self.seen.clone() }
+    }
+
+    /// Writes the figures to the log, as one line of JSON.
+    fn report(&self) {
+        let stats = self.room.stats(self.seen());
+        if let Ok(line) = serde_json::to_string(&stats) {
+            log::error!(target: REPORT, "{line}");
+        }
+    }
+
     fn now(&self) -> Now {
         let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Now {
@@ -345,6 +384,13 @@ impl Broadcaster {
             unix_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX),
         }
     }
+}
+
+/// Memory of this process that is in RAM, in bytes, where the system tells it (proc_pid_statm(5)).
+fn resident_memory() -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
 }
 
 /// A word that tells the sequence of one room from that of any other.

@@ -58,6 +58,7 @@ pub fn run(
         is_new: true,
         is_foreign: false,
         told_too_fast: false,
+        unreported: 0,
     };
     async move {
         let departure = AssertUnwindSafe(reader.run()).catch_unwind().await;
@@ -84,6 +85,8 @@ struct Reader {
     /// It was, and nothing that it says is for us.
     is_foreign: bool,
     told_too_fast: bool,
+    /// Bytes that no event has told of yet.
+    unreported: u32,
 }
 
 impl Reader {
@@ -109,8 +112,9 @@ impl Reader {
 
     /// Hands an event to the broadcaster. If that is busy, it has to be waited for: a flood ends
     /// here, as back-pressure on the one who floods.
-    fn tell(&self, event: Event) -> Option<Busy> {
-        match self.signals.try_send(Signal::Event(event)) {
+    fn tell(&mut self, event: Event) -> Option<Busy> {
+        let bytes = std::mem::take(&mut self.unreported);
+        match self.signals.try_send(Signal::Event { event, bytes }) {
             Err(TrySendError::Full(signal)) => {
                 let signals = self.signals.clone();
                 Some(Box::pin(async move { drop(signals.send(signal).await) }))
@@ -153,6 +157,8 @@ impl Reader {
 
     /// The lines that are whole with `bytes`, as far as the pace allows; nothing if none is.
     fn cut(&mut self, bytes: &[u8]) -> Option<Event> {
+        // It is of interest to nobody how many thousands of millions one line had.
+        self.unreported = self.unreported.saturating_add(bytes.len() as u32);
         if self.is_new {
             let first = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
             if let Some(protocol) = Foreign::detect(&[self.lines.held(), first].concat()) {

@@ -8,6 +8,8 @@ use log::{LevelFilter, Log, Metadata, Record};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::stdio::stderr;
 
+use crate::broadcaster::REPORT;
+
 /// The longest line. A pipe that is ready takes this much in one piece without blocking
 /// (`PIPE_BUF`, pipe(7)).
 const MAX_LINE: usize = 4096;
@@ -42,12 +44,15 @@ impl Log for Stderr {
             DROPPED.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let dropped = DROPPED.swap(0, Ordering::Relaxed);
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let level = record.level().as_str().to_ascii_lowercase();
-        let mut line = format!("{} {level} ", Utc(now));
-        if dropped > 0 {
-            let _ = write!(line, "({dropped} lines before this one were dropped) ");
+        let mut line = String::new();
+        // A report is for programs, and nothing but itself.
+        if record.target() != REPORT {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            let _ = write!(line, "{} {} ", Utc(now), record.level().as_str().to_ascii_lowercase());
+            let dropped = DROPPED.swap(0, Ordering::Relaxed);
+            if dropped > 0 {
+                let _ = write!(line, "({dropped} lines before this one were dropped) ");
+            }
         }
         let text = record.args().to_string();
         for c in text.chars() {

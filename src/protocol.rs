@@ -9,8 +9,10 @@ mod frame;
 mod line_reader;
 mod lookalike;
 mod name;
+mod stats;
 
 pub use client_line::{ClientLine, Foreign, Hello, Rejected, Request};
 pub use frame::{Body, ByeCode, ErrorCode, Frame, Limits, SERVER};
 pub use line_reader::{LineReader, TooLong};
 pub use name::{MAX_NAME, fold, is_valid};
+pub use stats::Stats;

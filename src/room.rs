@@ -49,7 +49,7 @@ use kept::KeptNames;
 use names::Names;
 
 use crate::history_file::Restored;
-use crate::protocol::{Body, ByeCode, Foreign, Frame, Hello, SERVER};
+use crate::protocol::{Body, ByeCode, Foreign, Frame, Hello, SERVER, Stats};
 
 /// With so many members, a notice of who came or went, which costs a delivery to each of them,
 /// waits for others to join it, unless one of them says something. How long is a multiple of what
@@ -76,6 +76,8 @@ pub struct Room {
     history: History,
     /// The server ends: nobody comes in any more.
     closed: bool,
+    /// What was counted, of all that [`Stats`] has.
+    counts: Stats,
     now: Now,
 
     /// The frames of the open batch, and where each ends.
@@ -83,6 +85,8 @@ pub struct Room {
     ends: Vec<u32>,
     steps: Vec<Step>,
     own_bytes: usize,
+    /// Who has asked for the figures, and with which `id`.
+    curious: Vec<(MemberId, Option<Box<str>>)>,
     log: Vec<(Level, String)>,
     /// Names that came, or went, since the last frame: one notice tells of all.
     notice: Notice,
@@ -149,11 +153,13 @@ impl Room {
             silent: VecDeque::new(),
             seq: 0,
             closed: false,
+            counts: Stats::default(),
             now: Now { uptime: Duration::ZERO, unix_ms: 0 },
             frames: Vec::new(),
             ends: Vec::new(),
             steps: Vec::new(),
             own_bytes: 0,
+            curious: Vec::new(),
             log: Vec::new(),
             notice: Notice::None,
             notice_due: Duration::ZERO,
@@ -170,7 +176,7 @@ impl Room {
 
     /// Tells every member something for the server. It is no part of the sequence.
     pub fn announce(&mut self, text: &'static str) {
-        let info = Slice::own(&Frame::server(text, Body::Info { id: None }));
+        let info = Slice::own(&Frame::server(text, Body::Info { id: None, stats: None }));
         let members: Vec<MemberId> = self.members().map(|(id, _)| id).collect();
         for id in members {
             self.step(id, What::Send(info.clone()));
@@ -185,6 +191,7 @@ impl Room {
         match event {
             Event::Arrive { id, peer, token } => self.arrive(id, peer, token),
             Event::Lines { id, lines } => {
+                self.counts.lines_in += lines.len() as u64;
                 for line in lines {
                     self.line(id, line);
                 }
@@ -284,9 +291,16 @@ impl Room {
     }
 
     fn say_bye(&mut self, id: MemberId, code: ByeCode) {
+        if !matches!(code, ByeCode::Quit | ByeCode::Shutdown) {
+            self.count_eviction(code);
+        }
         let bye = Slice::own(&Frame::bye(code, self.seq));
         self.step(id, What::Send(bye));
         self.step(id, What::Close);
+    }
+
+    fn count_eviction(&mut self, code: ByeCode) {
+        *self.counts.evictions.entry(code).or_default() += 1;
     }
 
     /// Lets go of a client whose connection ended without a word of its own; its name is kept
@@ -301,6 +315,9 @@ impl Room {
         if departure == Departure::Finished {
             self.dismiss(id, ByeCode::Quit, departure);
         } else if self.remove(id, departure) {
+            if departure == Departure::Slow {
+                self.count_eviction(ByeCode::Slow);
+            }
             self.step(id, What::Drop);
         }
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use async_channel::Sender;
+use async_channel::{Receiver, Sender};
 use log::{info, warn};
 use smol::{Async, LocalExecutor, Timer};
 
@@ -36,11 +36,14 @@ pub struct Config {
     pub outbox: usize,
     /// Where the room is kept across restarts, and what was there.
     pub past: Option<(HistoryFile, Restored)>,
+    /// Each message through it is a request to write the [`Stats`](crate::protocol::Stats) to the
+    /// log.
+    pub reports: Option<Receiver<()>>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Config { rules: Rules::default(), outbox: 256 * 1024, past: None }
+        Config { rules: Rules::default(), outbox: 256 * 1024, past: None, reports: None }
     }
 }
 
@@ -118,6 +121,13 @@ pub async fn run(
     let broadcaster = executor.spawn(broadcaster.run());
     let accept = executor.spawn(accept.run());
     let shutdown = executor.spawn(shutdown);
+    if let Some(reports) = config.reports {
+        let signals = signals.clone();
+        let forward = async move {
+            while reports.recv().await.is_ok() && signals.send(Signal::Report).await.is_ok() {}
+        };
+        executor.spawn(forward).detach();
+    }
     let serve = async {
         shutdown.await;
         info!("shutting down");

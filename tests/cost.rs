@@ -55,7 +55,9 @@ impl Hall {
 
     fn say(&self, id: MemberId, lines: usize, text: &str) {
         let lines = vec![ClientLine::parse(text.as_bytes()); lines];
-        self.signals.try_send(Signal::Event(Event::Lines { id, lines })).unwrap();
+        self.signals
+            .try_send(Signal::Event { event: Event::Lines { id, lines }, bytes: 0 })
+            .unwrap();
     }
 
     /// Lets the broadcaster do all that there is to do.

@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the server; each may import from those before it.
-const ORDER: [&str; 9] = [
+const ORDER: [&str; 10] = [
     "protocol",
     "history_file",
     "room",
@@ -22,6 +22,7 @@ const ORDER: [&str; 9] = [
     "listener",
     "connection",
     "server",
+    "logger",
 ];
 
 const DEPENDENCIES: [&str; 9] = [

@@ -50,7 +50,8 @@ usage: smolchatd [OPTIONS]
 
 A SIZE may end in K, M or G. Each address is told as `listening on ADDR` on
 standard output; the log goes to standard error. SIGINT or SIGTERM ends it in
-good order, a second one at once.";
+good order, a second one at once; SIGUSR1 writes the figures of /stats to the
+log, as JSON.";
 
 fn main() -> ExitCode {
     match options() {
@@ -225,7 +226,7 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
         config.past = Some(HistoryFile::open(&path, file, fresh_epoch)?);
     }
     // Before anybody is told that we are here, and may want us to go.
-    let mut signals = Signals::new([Signal::Int, Signal::Term])
+    let mut signals = Signals::new([Signal::Int, Signal::Term, Signal::Usr1])
         .map_err(|error| format!("cannot watch for signals: {error}"))?;
     let mut listeners = Vec::new();
     for address in &addresses {
@@ -239,10 +240,18 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     }
     let (told, shutdown) = async_channel::bounded::<()>(1);
     let executor = LocalExecutor::new();
+    let (report, reports) = async_channel::bounded(1);
+    config.reports = Some(reports);
     let impatience = executor.spawn(async move {
-        signals.next().await;
-        drop(told);
-        signals.next().await;
+        let mut told = Some(told);
+        while let Some(signal) = signals.next().await {
+            match signal {
+                // If one waits already, it has the same to say.
+                Ok(Signal::Usr1) => drop(report.try_send(())),
+                _ if told.take().is_some() => {}
+                _ => return,
+            }
+        }
     });
     let serve = async {
         let shutdown = async move {

@@ -9,7 +9,7 @@ use smol::LocalExecutor;
 
 use super::Signal;
 use crate::outbox::{Delivery, Outbox, Socket, Wait};
-use crate::protocol::{ByeCode, Frame};
+use crate::protocol::{ByeCode, Frame, Stats};
 use crate::room::{MemberId, Slice, Step, What};
 
 /// A connection as the broadcaster sees it.
@@ -47,14 +47,15 @@ impl Seat {
         }
     }
 
-    /// Delivers `all` with the steps of this seat at their places. Also tells whether the seat
-    /// was closed by one of them.
+    /// Delivers `all` with the steps of this seat at their places, and counts that. Also tells
+    /// whether the seat was closed by one of them.
     pub fn deliver_in_steps(
         &mut self,
         steps: &[Step],
         all: &Slice,
         seq: u64,
         limit: usize,
+        seen: &mut Stats,
     ) -> (Delivery, bool) {
         if self.standing == Standing::Leaving {
             return (Delivery::Sent, false);
@@ -102,6 +103,8 @@ impl Seat {
             slices.push(all.part(from, u32::MAX, before));
         }
         slices.retain(|slice| !slice.bytes().is_empty());
+        seen.lines_out += slices.iter().map(Slice::frames).sum::<u64>();
+        seen.bytes_out += slices.iter().map(|slice| slice.bytes().len() as u64).sum::<u64>();
         (self.outbox.deliver(&slices, seq, limit), closed)
     }
 

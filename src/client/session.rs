@@ -279,7 +279,7 @@ impl Session {
         let mut received = Received { frame, line, is_past: false, answers: None };
         match &received.frame.body {
             Body::Bye { code, .. } => return self.part(*code, received),
-            Body::Info { id: Some(id) } | Body::Error { id: Some(id), .. }
+            Body::Info { id: Some(id), .. } | Body::Error { id: Some(id), .. }
                 if id == HEARTBEAT_ID =>
             {
                 self.place.greeted(&mut self.events);

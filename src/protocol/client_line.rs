@@ -51,6 +51,8 @@ pub enum Request {
     Who,
     /// `/history [N]`
     History(Option<usize>),
+    /// `/stats`
+    Stats,
     /// `/help`
     Help,
     /// `/quit`
@@ -197,6 +199,7 @@ impl Request {
                 Ok(count) => Ok(Request::History(Some(count))),
                 Err(_) => usage("/history [N]"),
             },
+            "stats" => Ok(Request::Stats),
             "help" => Ok(Request::Help),
             "quit" => Ok(Request::Quit),
             word => Err(Rejected::new(
@@ -248,6 +251,7 @@ mod tests {
             ("/who", Request::Who),
             ("/history", Request::History(None)),
             ("/history 5", Request::History(Some(5))),
+            ("/stats", Request::Stats),
             ("/help", Request::Help),
             ("/quit", Request::Quit),
         ] {

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use super::Stats;
+
 /// The `data_source` of everything that the server says for itself. No member has this name.
 pub const SERVER: &str = "server";
 
@@ -112,6 +114,9 @@ pub enum Body<'a> {
     Info {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<Cow<'a, str>>,
+        /// With the answer to `/stats`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stats: Option<Box<Stats>>,
     },
     /// To the one whose input was not accepted.
     Error {
@@ -146,7 +151,7 @@ pub struct Limits {
 }
 
 /// Why something that a client sent was not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorCode {
     /// The line was over the limit; its rest is skipped.
@@ -186,7 +191,7 @@ pub enum ErrorCode {
 }
 
 /// Why the server closes a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ByeCode {
     /// The client said `/quit`, or closed its side.
@@ -279,7 +284,7 @@ impl Body<'_> {
             | Body::Name { id, .. }
             | Body::Private { id, .. }
             | Body::Who { id, .. }
-            | Body::Info { id }
+            | Body::Info { id, .. }
             | Body::Error { id, .. } => id.as_deref(),
             _ => None,
         }
@@ -325,7 +330,7 @@ mod tests {
         Frame {
             data_source: "a".into(),
             data: "\"}\n{\"data_source\":\"server\"\u{1b}[2J\u{0}".into(),
-            body: Body::Info { id: None },
+            body: Body::Info { id: None, stats: None },
         }
         .encode(&mut line);
         assert_eq!(line.iter().filter(|&&b| b < 0x20).count(), 1);

@@ -7,7 +7,8 @@ use log::Level;
 use super::arrival::bad_name;
 use super::{CROWD, MemberId, Room, Slice, State, What, list};
 use crate::protocol::{
-    Body, ByeCode, ClientLine, ErrorCode, Frame, Hello, Rejected, Request, SERVER, fold, is_valid,
+    Body, ByeCode, ClientLine, ErrorCode, Frame, Hello, Rejected, Request, SERVER, Stats, fold,
+    is_valid,
 };
 
 /// Errors in a row after which a client is closed: it is not speaking this protocol.
@@ -19,6 +20,7 @@ const NAMES_SPELLED: usize = 20;
 
 const HELP: &str = "/nick NAME changes your name, /me TEXT says what you do, \
     /msg NAME TEXT tells one member, /who lists the members, /history [N] shows what was said, \
+    /stats shows how the server is doing, \
     /quit leaves, // says a literal /, anything else is said to all";
 
 impl Room {
@@ -106,6 +108,7 @@ impl Room {
                 let open = self.show_since(id, from, false);
                 self.step(id, What::Again(open.0, self.frames.len() as u32));
             }
+            Request::Stats => self.curious.push((id, word)),
             Request::Help => self.tell(id, HELP, word),
             Request::Quit => self.dismiss(id, ByeCode::Quit, "quit"),
         }
@@ -154,6 +157,7 @@ impl Room {
 
     pub(super) fn reject(&mut self, id: MemberId, rejected: Rejected) {
         let Rejected { code, text, id: word } = rejected;
+        *self.counts.errors.entry(code).or_default() += 1;
         self.log.push((Level::Debug, format!("{}: {text}", self.describe(id))));
         let body = Body::Error { code, id: word.map(|word| String::from(word).into()) };
         let error = Slice::own(&Frame::server(text, body));
@@ -168,8 +172,39 @@ impl Room {
         }
     }
 
+    /// Whether a member waits for an answer to `/stats`, to which only the room's owner knows all.
+    pub fn wants_stats(&self) -> bool {
+        !self.curious.is_empty()
+    }
+
+    /// Tells the figures to all who have asked. `seen` has what the room does not see itself; the
+    /// room adds what it does.
+    pub fn tell_stats(&mut self, seen: Stats) {
+        let stats = self.stats(seen);
+        let text = stats.to_string();
+        for (id, word) in std::mem::take(&mut self.curious) {
+            let id_word = word.as_deref().map(Cow::from);
+            let body = Body::Info { id: id_word, stats: Some(Box::new(stats.clone())) };
+            let slice = Slice::own(&Frame::server(text.as_str(), body));
+            self.step(id, What::Send(slice));
+        }
+    }
+
+    /// The figures: what was `seen` outside of the room, and what the room knows.
+    pub fn stats(&self, seen: Stats) -> Stats {
+        Stats {
+            uptime: self.now.uptime.as_secs(),
+            members: self.names.len(),
+            connections: self.clients.len(),
+            lines_in: self.counts.lines_in,
+            evictions: self.counts.evictions.clone(),
+            errors: self.counts.errors.clone(),
+            ..seen
+        }
+    }
+
     fn tell(&mut self, id: MemberId, text: impl Into<Cow<'static, str>>, word: Option<Box<str>>) {
-        let body = Body::Info { id: word.map(|word| String::from(word).into()) };
+        let body = Body::Info { id: word.map(|word| String::from(word).into()), stats: None };
         let info = Slice::own(&Frame::server(text, body));
         self.step(id, What::Send(info));
     }

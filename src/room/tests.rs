@@ -378,6 +378,31 @@ fn hundreds_who_want_one_name_each_get_one() {
 }
 
 #[test]
+fn the_figures_count_lines_errors_and_evictions_and_answer_with_the_id() {
+    let mut hall = Hall::new(Rules { max_clients: 2, ..Rules::default() });
+    hall.join(1, "alice");
+    hall.join(2, "bob");
+    hall.arrive(3);
+    hall.say(1, "/dance");
+    hall.leave(2, Departure::Slow);
+    assert!(!hall.room.wants_stats());
+    hall.say(1, r#"{"data":"/stats","id":"s"}"#);
+    assert!(hall.room.wants_stats());
+    hall.room.tell_stats(Stats { events_waiting: 5, ..Stats::default() });
+    assert!(!hall.room.wants_stats());
+    hall.seal();
+    let answer = hall.frames(1).pop().unwrap();
+    assert_eq!((text(&answer["kind"]), text(&answer["id"])), ("info", "s"));
+    let stats = &answer["stats"];
+    for (key, value) in [("members", 1), ("connections", 1), ("lines_in", 4), ("events_waiting", 5)]
+    {
+        assert_eq!(stats[key], value, "{key} in {stats}");
+    }
+    assert_eq!(stats["evictions"], serde_json::json!({"full": 1, "slow": 1}));
+    assert_eq!(stats["errors"], serde_json::json!({"unknown-command": 1}));
+}
+
+#[test]
 fn nothing_but_errors_ends_a_visit_and_a_good_line_begins_anew() {
     let mut hall = Hall::new(Rules::default());
     hall.join(1, "alice");
