@@ -43,8 +43,8 @@ impl fmt::Display for Stats {
             (self.uptime / 3600, self.uptime / 60 % 60, self.uptime % 60);
         write!(
             f,
-            "up {hours}:{minutes:02}:{seconds:02}, {} members on {} connections; \
-             {} lines in ({} bytes), {} out ({} bytes), {} events waiting; evictions: ",
+            "up {hours}:{minutes:02}:{seconds:02}; members: {}, connections: {}; \
+             lines in: {} ({} bytes), out: {} ({} bytes); events waiting: {}; evictions: ",
             self.members,
             self.connections,
             self.lines_in,
@@ -55,7 +55,7 @@ impl fmt::Display for Stats {
         )?;
         write!(f, "{}; errors: {}", Total(&self.evictions), Total(&self.errors))?;
         match self.memory {
-            Some(bytes) => write!(f, "; {} KiB of memory", bytes / 1024),
+            Some(bytes) => write!(f, "; memory: {} KiB", bytes / 1024),
             None => Ok(()),
         }
     }
@@ -97,9 +97,9 @@ mod tests {
             events_waiting: 0,
             memory: Some(2048),
         };
-        let text = "up 1:02:03, 2 members on 3 connections; 4 lines in (50 bytes), \
-                    8 out (900 bytes), 0 events waiting; evictions: 3 (slow 2, full 1); \
-                    errors: 7 (too-long 7); 2 KiB of memory";
+        let text = "up 1:02:03; members: 2, connections: 3; lines in: 4 (50 bytes), \
+                    out: 8 (900 bytes); events waiting: 0; evictions: 3 (slow 2, full 1); \
+                    errors: 7 (too-long 7); memory: 2 KiB";
         assert_eq!(stats.to_string(), text);
         let body = Body::Info { id: None, stats: Some(Box::new(stats)) };
         let mut line = Vec::new();
