@@ -1,10 +1,11 @@
 //! The log of the server: one line an event on standard error, and never a reason to wait.
 
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 
-use log::{LevelFilter, Log, Metadata, Record};
+use log::{Level, LevelFilter, Log, Metadata, Record};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::stdio::stderr;
 
@@ -16,15 +17,43 @@ const MAX_LINE: usize = 4096;
 /// The longest form in which a control character is written, `\u{9f}`.
 const LONGEST_ESCAPE: usize = 8;
 
-/// Lines that nobody could be given, since the last one that somebody was.
-static DROPPED: AtomicU64 = AtomicU64::new(0);
+/// Lines of one level that may come at once, and how often one more: whatever clients do, the log
+/// is not what fills the memory of a small machine.
+const BURST: u32 = 40;
+const INTERVAL_MS: u32 = 250;
+
+/// Lines that were left out since the last one that was not.
+static LEFT_OUT: AtomicU32 = AtomicU32::new(0);
+static WARNINGS: Pace = Pace(AtomicU32::new(0));
+static NOTES: Pace = Pace(AtomicU32::new(0));
 
 struct Stderr;
+
+/// How many lines may be written and when, by the generic cell rate algorithm: the time, in
+/// milliseconds since the start, when all lines so far are paid for. It wraps after 49 days.
+struct Pace(AtomicU32);
+
+impl Pace {
+    /// Whether a line may be written at `now`; then it counts.
+    fn allows(&self, now: u32) -> bool {
+        let most = BURST * INTERVAL_MS;
+        let paid = self.0.load(Ordering::Relaxed);
+        // More than it can ever owe is time that has gone by, seen across the wrap.
+        let debt = Some(paid.wrapping_sub(now)).filter(|&debt| debt <= most).unwrap_or(0);
+        let allowed = debt + INTERVAL_MS <= most;
+        if allowed {
+            self.0.store(now.wrapping_add(debt + INTERVAL_MS), Ordering::Relaxed);
+        }
+        allowed
+    }
+}
 
 /// Sends what the library logs to standard error, from `level` up.
 ///
 /// A line that standard error does not take at once, be it a full pipe or a terminal that was
-/// stopped, is dropped and counted: the room does not wait for a reader of its log.
+/// stopped, is left out and counted: the room does not wait for a reader of its log. So is what is
+/// more than a few lines a second, unless it is an error or `level` is debug. The next line that
+/// is written says how many were left out.
 pub fn init(level: LevelFilter) {
     log::set_max_level(level);
     // It fails when there is a logger already, which is then the one to use.
@@ -40,8 +69,8 @@ impl Log for Stderr {
         if !self.enabled(record.metadata()) {
             return;
         }
-        if !is_ready() {
-            DROPPED.fetch_add(1, Ordering::Relaxed);
+        if !is_due(record) || !is_ready() {
+            LEFT_OUT.fetch_add(1, Ordering::Relaxed);
             return;
         }
         let mut line = String::new();
@@ -49,9 +78,9 @@ impl Log for Stderr {
         if record.target() != REPORT {
             let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
             let _ = write!(line, "{} {} ", Utc(now), record.level().as_str().to_ascii_lowercase());
-            let dropped = DROPPED.swap(0, Ordering::Relaxed);
-            if dropped > 0 {
-                let _ = write!(line, "({dropped} lines before this one were dropped) ");
+            let left_out = LEFT_OUT.swap(0, Ordering::Relaxed);
+            if left_out > 0 {
+                let _ = write!(line, "({left_out} lines before this one were left out) ");
             }
         }
         let text = record.args().to_string();
@@ -72,6 +101,18 @@ impl Log for Stderr {
     }
 
     fn flush(&self) {}
+}
+
+/// Whether there have not been too many lines of its kind.
+fn is_due(record: &Record<'_>) -> bool {
+    static STARTED: OnceLock<Instant> = OnceLock::new();
+    let pace = match record.level() {
+        Level::Error => return true,
+        _ if log::max_level() >= LevelFilter::Debug => return true,
+        Level::Warn => &WARNINGS,
+        _ => &NOTES,
+    };
+    pace.allows(STARTED.get_or_init(Instant::now).elapsed().as_millis() as u32)
 }
 
 /// Whether standard error takes a line without blocking. Setting it to non-blocking instead would
@@ -113,6 +154,24 @@ fn civil(days: u64) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_burst_is_written_and_then_a_few_lines_a_second() {
+        // The clock wraps while this goes on.
+        let start = u32::MAX - 5_000;
+        let pace = Pace(AtomicU32::new(start));
+        let written = |from: u32, to: u32| {
+            let times = (from..to).map(|ms| start.wrapping_add(ms));
+            times.filter(|&now| pace.allows(now)).count() as u32
+        };
+        assert_eq!(written(0, 1), 1);
+        assert_eq!(written(1, 200), BURST - 1);
+        assert_eq!(written(200, 20_200), 20_000 / INTERVAL_MS);
+        // After a long silence the burst is there again, after a very long one, too.
+        for silence in [60_000, u32::MAX / 2] {
+            assert_eq!(written(silence, silence + 200), BURST);
+        }
+    }
 
     #[test]
     fn days_are_what_the_calendar_says() {
