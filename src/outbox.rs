@@ -19,7 +19,7 @@ use rustix::net::{
 };
 use smol::Async;
 
-use crate::room::Slice;
+use crate::room::{Slice, SliceKind};
 
 /// A connected stream socket, TCP or unix.
 pub type Socket = Async<OwnedFd>;
@@ -104,7 +104,12 @@ impl Outbox {
     /// `limit` is how many bytes may wait; `seq` the number of the sequence before this delivery.
     pub fn deliver(&mut self, slices: &[Slice], seq: u64, limit: usize) -> Delivery {
         if let Some(backlog) = &mut self.backlog {
-            backlog.extend(slices, 0);
+            for slice in slices {
+                // Who is behind, and asks for what was said over and over, pays for it.
+                let is_past = slice.kind() == SliceKind::Past;
+                let kind = if is_past { SliceKind::Own } else { slice.kind() };
+                backlog.extend(&[slice.clone().with_kind(kind)], 0);
+            }
             return if backlog.waiting > limit { Delivery::Slow } else { Delivery::Waiting };
         }
         let sent = match slices {

@@ -205,6 +205,28 @@ fn who_talks_without_ever_reading_is_let_go_too() {
 }
 
 #[test]
+fn who_asks_for_the_history_over_and_over_without_reading_is_let_go() {
+    let scratch = Scratch::new();
+    let server = TestServer::start(&["--rate", "0", "--listen", &scratch.address("socket")]);
+    let mut alice = server.join("alice");
+    for _ in 0..1000 {
+        alice.say("a line of its own");
+        alice.recv_kind("chat");
+    }
+    let before = server.rss();
+    let mut bob = stalled(&server, 1, "bob");
+    let mut writer = bob.writer();
+    let flood = thread::spawn(move || {
+        (0..20_000).try_for_each(|_| writer.write_all(b"/history 1000\n")).ok()
+    });
+    alice.until(|frame| names(frame, "leave").any(|name| name == "bob"));
+    let grown = server.rss().saturating_sub(before);
+    assert!(grown < 16 * 1024, "{grown} KiB more");
+    assert_eq!(bob.rest().last().unwrap()["code"], "slow");
+    flood.join().unwrap();
+}
+
+#[test]
 fn who_has_closed_its_way_out_still_gets_its_own_last_line_and_bye() {
     let scratch = Scratch::new();
     let server = TestServer::start(&["--listen", &scratch.address("socket")]);

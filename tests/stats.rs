@@ -1,6 +1,12 @@
 //! How a server is doing: `/stats` for members, SIGUSR1 for the log.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests state what they expect")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests state what they expect"
+)]
 
 mod common;
 

@@ -31,7 +31,8 @@ pub enum SliceKind {
         /// The sequence number before the first frame.
         before: u64,
     },
-    /// What the room said before, shown again on request; as a replay, it does not count.
+    /// What the room said before, shown again on request; as a replay, it does not count, unless
+    /// the member is behind already when it asks.
     Past,
     /// For this member alone.
     Own,
@@ -49,6 +50,11 @@ impl Slice {
         let mut bytes = Vec::new();
         frame.encode(&mut bytes);
         Slice::new(bytes.into(), 0, u32::MAX, SliceKind::Own)
+    }
+
+    /// What its frames are to the member.
+    pub fn kind(&self) -> SliceKind {
+        self.kind
     }
 
     /// The same frames as something else to the member.
