@@ -35,8 +35,9 @@ pub fn is_valid(name: &str) -> bool {
 
 /// The form under which names are compared: two names that differ only in case are one.
 pub fn fold(name: &str) -> String {
-    // Upper case first: it is what makes `ß` and `ss`, or `ς` and `σ`, the same.
-    name.to_uppercase().to_lowercase()
+    // Upper case is what makes `ß` and `ss`, or `ς` and `σ`, the same. `ẞ` is upper case already,
+    // and so has to become `ß` first.
+    name.to_lowercase().to_uppercase().to_lowercase()
 }
 
 /// Letters to Unicode that a reader sees as nothing at all.
@@ -118,6 +119,9 @@ mod tests {
     fn case_does_not_tell_names_apart() {
         assert_eq!(fold("ALICE"), fold("alice"));
         assert_eq!(fold("ΣΊΣΥΦΟΣ"), fold("σίσυφος"));
+        for name in ["groß", "GROSS", "gross"] {
+            assert_eq!(fold("GROẞ"), fold(name));
+        }
         assert_ne!(fold("alice"), fold("bob"));
     }
 }
