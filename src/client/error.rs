@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use super::Address;
+use super::{Address, harmless};
 
 /// A conversation could not begin, or go on.
 #[derive(Debug)]
@@ -34,7 +34,10 @@ impl fmt::Display for Error {
         match self {
             Error::Connect(address, _) => write!(f, "cannot connect to {address}"),
             Error::Lost(_) => f.write_str("lost the connection to the server"),
-            Error::Closed(Some(why)) => write!(f, "the server closed the connection: {why}"),
+            // These are the server's own words, and errors end on a terminal.
+            Error::Closed(Some(why)) => {
+                write!(f, "the server closed the connection: {}", harmless(why))
+            }
             Error::Closed(None) => f.write_str("the server went away"),
             Error::Replaced => f.write_str("somebody else took this place in the room over"),
             Error::TooLate => f.write_str("the hello came too late"),
@@ -58,5 +61,17 @@ impl std::error::Error for Error {
             Error::GaveUp(_, error) | Error::Unconfirmed(_, error) => Some(error),
             Error::Closed(_) | Error::Replaced | Error::TooLate | Error::Refused(_) => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_words_of_a_server_are_shown_not_obeyed() {
+        let error = Error::Closed(Some("go\u{1b}[2J\nsmolchat: all is well".into()));
+        let shown = "the server closed the connection: go^[[2J^Jsmolchat: all is well";
+        assert_eq!(error.to_string(), shown);
     }
 }
