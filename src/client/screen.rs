@@ -56,7 +56,8 @@ pub fn harmless(text: &str) -> String {
 }
 
 /// Characters that show nothing of themselves but change what is around them: controls of
-/// direction and of line breaking, invisible operators, annotations and tags. Those that join
+/// direction and of line breaking, invisible operators, annotations, controls of music and of
+/// shorthand, and tags. Those that join
 /// and vary what is next to them (U+200C, U+200D, U+FE0F) are left, because emoji and several
 /// scripts are made of them.
 fn is_unseen(c: char) -> bool {
@@ -68,7 +69,9 @@ fn is_unseen(c: char) -> bool {
         | '\u{2028}'..='\u{202E}'
         | '\u{2060}'..='\u{206F}'
         | '\u{FEFF}'
-        | '\u{FFF9}'..='\u{FFFB}'
+        | '\u{FFF0}'..='\u{FFFB}'
+        | '\u{1BCA0}'..='\u{1BCA3}'
+        | '\u{1D173}'..='\u{1D17A}'
         | '\u{E0000}'..='\u{E0FFF}')
 }
 
@@ -81,6 +84,7 @@ mod tests {
     fn controls_are_shown_not_obeyed() {
         assert_eq!(harmless("a\x1b[31mb\x07\r\n\x7f\u{9b}1m"), "a^[[31mb^G^M^J^?<U+009B>1m");
         assert_eq!(harmless("\u{202E}evil\u{200B}"), "<U+202E>evil<U+200B>");
+        assert_eq!(harmless("\u{1D173}\u{1BCA0}\u{FFF8}"), "<U+1D173><U+1BCA0><U+FFF8>");
         assert_eq!(harmless("你好 é 👩\u{200D}💻"), "你好 é 👩\u{200D}💻");
     }
 
