@@ -187,7 +187,8 @@ mod tests {
 
     fn frame(seq: u64) -> Chunk {
         let line = format!(
-            "{{\"data_source\":\"alice\",\"data\":\"hi\",\"kind\":\"chat\",\"seq\":{seq}}}\n"
+            r#"{{"data_source":"alice","data":"hi","kind":"chat","seq":{seq},"time":0}}{}"#,
+            "\n"
         );
         line.into_bytes().into()
     }

@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+
+use crate::protocol::Frame;
 
 /// The longest line that is read. A client's line has at most 1 MiB, which JSON can make six
 /// times as long in a frame.
@@ -43,14 +44,6 @@ impl Record<'_> {
         line.push(b'\n');
         Ok(line)
     }
-}
-
-/// All that has to be known of a frame.
-#[derive(Deserialize)]
-struct Numbered {
-    #[serde(rename = "data_source")]
-    _source: IgnoredAny,
-    seq: u64,
 }
 
 /// What one file consists of.
@@ -160,9 +153,9 @@ impl Replay {
     }
 
     fn line(&mut self, line: &[u8]) -> Option<Kind> {
-        let text = str::from_utf8(line).ok()?;
         if !line.starts_with(OWN) {
-            let Numbered { seq, .. } = serde_json::from_str(text).ok()?;
+            // What no client would understand must not be shown to any.
+            let seq = Frame::decode(line).ok()?.body.seq()?;
             if !(1..=MAX_SEQ).contains(&seq) {
                 return None;
             }
@@ -173,7 +166,7 @@ impl Replay {
             self.kept.push(line);
             return Some(Kind::Frame);
         }
-        match serde_json::from_str(text).ok()? {
+        match serde_json::from_slice(line).ok()? {
             Record::History { version: 1, epoch, before: before @ ..=MAX_SEQ, boot } => {
                 if self.epoch.as_deref() == Some(&*epoch) {
                     self.pass_to(before);

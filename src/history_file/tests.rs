@@ -315,6 +315,21 @@ fn numbers_that_come_again_end_the_epoch() {
 }
 
 #[test]
+fn a_line_that_no_client_would_understand_is_damage() {
+    let place = Place::new();
+    for line in [
+        frame_of(2, "x").replace("chat", "chau"),
+        frame_of(2, "x").replace(",\"time\":1790000000000", ""),
+        frame_of(2, "x").replace("\"alice\"", "5"),
+        "{\"data_source\":\"a\",\"seq\":2}\n".into(),
+    ] {
+        place.write(header_of("e", 0, "monday") + &frames(1..=1) + &line + &frames(3..=3));
+        let left = frames(1..=1) + &frames(3..=3);
+        assert_eq!(place.restored("monday"), restored("since monday", 3, left, 0));
+    }
+}
+
+#[test]
 fn numbers_beyond_belief_are_damage() {
     let place = Place::new();
     for line in [
