@@ -9,7 +9,7 @@ ARGS    ?=
 PEERS = redis-server ngircd mosquitto nats-server
 
 .DEFAULT_GOAL := help
-.PHONY: help build run-server run-client test check bench bench-peers install uninstall clean
+.PHONY: help build run-server run-client test check audit bench bench-peers install uninstall clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ check: ## formatting, lints and documentation, warnings denied
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
+
+audit: ## compare all crates and their licences with what was agreed to
+	@CARGO='$(CARGO)' tests/audit.sh
 
 bench: ## measure the cost of a delivery, beside two yardsticks; ARGS='--work flood'
 	$(CARGO) bench --locked --bench fanout -- $(ARGS)
