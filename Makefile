@@ -1,15 +1,22 @@
 # smolchat: `make` lists what can be made.
 
 CARGO   ?= cargo
+NIGHTLY ?= $(CARGO) +nightly
 PREFIX  ?= /usr/local
 DESTDIR ?=
 ARGS    ?=
+
+# How long `make fuzz` runs each target, and which. No sanitizer: there is no unsafe code of ours
+# for one to watch, and without it twice as much is tried.
+SECS    ?= 60
+TARGET  ?= $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
+FUZZ     = PATH="$(CURDIR)/target/tools/bin:$$PATH" $(NIGHTLY) fuzz
 
 # What `make bench-peers` compares with.
 PEERS = redis-server ngircd mosquitto nats-server
 
 .DEFAULT_GOAL := help
-.PHONY: help build run-server run-client test check audit bench bench-peers install uninstall clean
+.PHONY: help build run-server run-client test check audit fuzz bench bench-peers install uninstall clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,9 +37,23 @@ check: ## formatting, lints and documentation, warnings denied
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
+	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 
 audit: ## compare all crates and their licences with what was agreed to
 	@CARGO='$(CARGO)' tests/audit.sh
+
+fuzz: ## give each parser whatever may break it; SECS=60 each, TARGET=line_reader for one
+	@$(NIGHTLY) --version >/dev/null 2>&1 || { echo 'fuzzing needs a nightly compiler:' \
+	    'rustup toolchain install nightly' >&2; exit 1; }
+	@test -x target/tools/bin/cargo-fuzz || \
+	    $(CARGO) install cargo-fuzz --version 0.13.2 --locked --root target/tools
+	@for target in $(TARGET); do \
+	    echo "fuzzing $$target for $(SECS) s" && mkdir -p fuzz/corpus/$$target && \
+	    $(FUZZ) run --sanitizer none --target-dir target/fuzz $$target fuzz/corpus/$$target \
+	        $$(ls -d fuzz/seeds/$$target fuzz/regressions/$$target 2>/dev/null) -- \
+	        -max_total_time=$(SECS) -dict=fuzz/protocol.dict -rss_limit_mb=256 \
+	        -print_final_stats=1 || exit; \
+	done
 
 bench: ## measure the cost of a delivery, beside two yardsticks; ARGS='--work flood'
 	$(CARGO) bench --locked --bench fanout -- $(ARGS)

@@ -1,0 +1,124 @@
+//! Any line from a client is understood or refused, and what the room makes of it is one line.
+
+use serde_json::{Value, json};
+use smolchat::client::harmless;
+use smolchat::protocol::{
+    Body, ClientLine, ErrorCode, Foreign, Frame, MAX_NAME, Rejected, Request, fold, is_valid,
+};
+
+const MAX_ID: usize = 64;
+
+pub fn run(data: &[u8]) {
+    // What reads lines never hands out a newline.
+    let line = data.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let _ = Foreign::detect(line);
+    let parsed = ClientLine::parse(line);
+    match &parsed {
+        Ok(parsed) => check_accepted(parsed, line),
+        Err(rejected) => check_rejected(rejected, line),
+    }
+    let Ok(text) = str::from_utf8(line) else {
+        assert!(matches!(parsed, Err(Rejected { code: ErrorCode::NotUtf8, .. })));
+        return;
+    };
+    let in_json = json!({"data_source": "mallory", "data": text, "id": "7"}).to_string();
+    let in_json = ClientLine::parse(in_json.as_bytes());
+    if text.starts_with('{') {
+        // In JSON it is a text like any other.
+        assert_eq!(in_json.map(|line| line.request), Ok(Request::Say(text.into())));
+    } else {
+        let id = Some("7".into());
+        let expected = match parsed {
+            Ok(line) => Ok(ClientLine { id, ..line }),
+            Err(rejected) => Err(Rejected { id, ..rejected }),
+        };
+        assert_eq!(in_json, expected);
+    }
+}
+
+fn check_accepted(parsed: &ClientLine, line: &[u8]) {
+    let id = parsed.id.as_deref();
+    let is_json = line.starts_with(b"{");
+    assert!(id.is_none_or(|id| is_json && id.len() <= MAX_ID));
+    let body_id = || id.map(Into::into);
+    let (seq, time) = (1, 1_790_000_000_000);
+    match &parsed.request {
+        Request::Say(text) => {
+            check_words("", &[text], line);
+            // One slash at the start is what keeps the next one from being a command.
+            assert!(is_json || text.as_bytes() == line.strip_prefix(b"/").unwrap_or(line));
+            check_frame(text, Body::Chat { seq, time, id: body_id() });
+        }
+        Request::Act(text) => {
+            check_words("/me", &[text], line);
+            check_frame(text, Body::Action { seq, time, id: body_id() });
+        }
+        Request::Private { to, text } => {
+            let words = [&**to, &**text];
+            // In JSON the name may be missing, which the room says.
+            check_words("/msg", if is_json { &words[1..] } else { &words }, line);
+            check_name(to);
+            check_frame(text, Body::Private { time, to: (&**to).into(), id: body_id() });
+        }
+        Request::Nick(name) => {
+            check_words("/nick", &[name], line);
+            check_name(name);
+            let (from, to) = ("alice".into(), (&**name).into());
+            check_frame(name, Body::Name { seq, time, from, to, id: body_id() });
+        }
+        Request::Hello(hello) => {
+            assert!(is_json);
+            check_name(hello.name.as_deref().unwrap_or_default());
+        }
+        Request::Heartbeat => assert!(is_json || line.is_empty()),
+        Request::Who | Request::History(_) | Request::Stats | Request::Help | Request::Quit => {
+            assert!(is_json || line.starts_with(b"/"));
+        }
+    }
+}
+
+/// They are in the line, behind the command and something between each.
+fn check_words(command: &str, words: &[&str], line: &[u8]) {
+    assert!(words.iter().all(|word| !word.is_empty()));
+    if !line.starts_with(b"{") {
+        assert!(words.iter().all(|word| !word.contains('\n')));
+        let spaces = if command.is_empty() { 0 } else { words.len() };
+        let length = command.len() + spaces + words.concat().len();
+        assert!(length <= line.len());
+    }
+}
+
+/// Whoever may be called so is shown so, and is one member in whatever case.
+fn check_name(name: &str) {
+    if is_valid(name) {
+        assert!((1..=MAX_NAME).contains(&name.chars().count()));
+        assert!(!name.contains(char::is_whitespace));
+        assert_eq!(harmless(name), name);
+        for same in [name.to_lowercase(), name.to_uppercase(), fold(name)] {
+            assert_eq!(fold(&same), fold(name), "{name:?} and {same:?}");
+        }
+    }
+}
+
+fn check_rejected(rejected: &Rejected, line: &[u8]) {
+    let Rejected { code, text, id } = rejected;
+    assert_ne!(*code, ErrorCode::Unknown);
+    assert!(!text.is_empty());
+    // What is quoted of the line may be longer than it is there, as `\u{202e}` is.
+    assert!(text.len() <= 200 + 5 * line.len());
+    assert!(id.as_ref().is_none_or(|id| id.len() <= MAX_ID));
+    check_frame(text, Body::Error { code: *code, id: id.as_deref().map(Into::into) });
+}
+
+/// The frame is one line of JSON from which comes the same frame.
+fn check_frame(data: &str, body: Body<'_>) {
+    let frame = Frame { data_source: "alice".into(), data: data.into(), body };
+    let mut line = Vec::new();
+    frame.encode(&mut line);
+    assert_eq!(line.iter().position(|&byte| byte == b'\n'), Some(line.len() - 1));
+    assert!(line.starts_with(br#"{"data_source":"alice","data":""#));
+    assert_eq!(Frame::decode(&line).unwrap(), frame);
+    let value: Value = serde_json::from_slice(&line).unwrap();
+    assert_eq!(value["data"], data);
+    assert_eq!(value["id"].as_str(), frame.body.id());
+}
