@@ -36,7 +36,8 @@ struct Witness {
 
 impl Witness {
     fn visit(&mut self, address: &str) {
-        let mut stream = TcpStream::connect(address).unwrap();
+        // The server may be gone already.
+        let Ok(mut stream) = TcpStream::connect(address) else { return };
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let hello = if self.epoch.is_null() {
             json!({ "name": self.name, "keep": true })
