@@ -214,7 +214,7 @@ fn who_asks_for_the_history_over_and_over_without_reading_is_let_go() {
         alice.recv_kind("chat");
     }
     let before = server.rss();
-    let mut bob = stalled(&server, 1, "bob");
+    let bob = stalled(&server, 1, "bob");
     let mut writer = bob.writer();
     let flood = thread::spawn(move || {
         (0..20_000).try_for_each(|_| writer.write_all(b"/history 1000\n")).ok()
@@ -222,7 +222,9 @@ fn who_asks_for_the_history_over_and_over_without_reading_is_let_go() {
     alice.until(|frame| names(frame, "leave").any(|name| name == "bob"));
     let grown = server.rss().saturating_sub(before);
     assert!(grown < 16 * 1024, "{grown} KiB more");
-    assert_eq!(bob.rest().last().unwrap()["code"], "slow");
+    // What it still had to say when it was let go may cost it its bye: the system answers that
+    // with a reset.
+    server.logged(&["bob", "read too slowly"]);
     flood.join().unwrap();
 }
 
