@@ -29,6 +29,9 @@ pub const READ_BYTES: usize = 16 * 1024;
 /// Lines in one event. It bounds what one event can become.
 const LINES_AN_EVENT: usize = 64;
 
+/// Bytes of a first line that are looked at, again with each piece of it, for another protocol.
+const REQUEST_BYTES: usize = 4096;
+
 /// What a client may send.
 #[derive(Clone, Copy, Debug)]
 pub struct Intake {
@@ -159,7 +162,7 @@ impl Reader {
     fn cut(&mut self, bytes: &[u8]) -> Option<Event> {
         // It is of interest to nobody how many thousands of millions one line had.
         self.unreported = self.unreported.saturating_add(bytes.len() as u32);
-        if self.is_new {
+        if self.is_new && self.lines.held().len() < REQUEST_BYTES {
             let first = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
             if let Some(protocol) = Foreign::detect(&[self.lines.held(), first].concat()) {
                 self.lines.clear();

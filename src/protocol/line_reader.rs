@@ -50,12 +50,15 @@ impl LineReader {
         on_line: impl FnMut(Result<&[u8], TooLong>),
     ) {
         if self.held.is_empty() {
-            let used = self.cut(bytes, budget, on_line);
+            let used = self.cut(bytes, 0, budget, on_line);
             self.held = bytes.get(used..).unwrap_or_default().to_vec();
         } else {
             let mut held = std::mem::take(&mut self.held);
+            // The start of a line has been searched for its end already; who sends a long line
+            // in small pieces must not have all of it searched again for each of them.
+            let searched = if self.more { 0 } else { held.len() };
             held.extend_from_slice(bytes);
-            let used = self.cut(&held, budget, on_line);
+            let used = self.cut(&held, searched, budget, on_line);
             held.drain(..used);
             if !held.is_empty() {
                 self.held = held;
@@ -83,20 +86,23 @@ impl LineReader {
         *self = LineReader::new(self.max_line);
     }
 
-    /// Returns how many of `bytes` are done with.
+    /// Returns how many of `bytes` are done with. There is no newline in the first `searched`.
     fn cut(
         &mut self,
         bytes: &[u8],
+        mut searched: usize,
         mut budget: usize,
         mut on_line: impl FnMut(Result<&[u8], TooLong>),
     ) -> usize {
         let max_line = self.max_line as usize;
         let mut rest = bytes;
         loop {
-            let (line, after) = match rest.iter().position(|&b| b == b'\n') {
+            let new = rest.get(searched..).unwrap_or_default();
+            let (line, after) = match new.iter().position(|&b| b == b'\n').map(|at| searched + at) {
                 Some(end) => (rest.get(..end).unwrap_or_default(), rest.get(end + 1..)),
                 None => (rest, None),
             };
+            searched = 0;
             // A carriage return at the very end may belong to the line end, not to the line.
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             let too_long = line.len() > max_line;
@@ -133,6 +139,22 @@ mod tests {
     use proptest::prelude::*;
 
     type Line = Result<Vec<u8>, TooLong>;
+
+    #[test]
+    fn a_line_in_the_smallest_pieces_is_searched_once_and_not_once_a_piece() {
+        // Searched anew for each byte, this would take an hour.
+        let length = 4 << 20;
+        let mut reader = LineReader::new(length);
+        for _ in 0..length {
+            reader.read(b"x", 1, |line| panic!("{line:?}"));
+        }
+        let mut lines = 0;
+        reader.read(b"\n", 1, |line| {
+            assert_eq!(line.unwrap().len(), length as usize);
+            lines += 1;
+        });
+        assert_eq!((lines, reader.is_inside_line()), (1, false));
+    }
 
     fn read_all<'a>(max_line: u32, reads: impl IntoIterator<Item = &'a [u8]>) -> Vec<Line> {
         let mut reader = LineReader::new(max_line);
