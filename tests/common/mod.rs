@@ -19,8 +19,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, Shutdown, SocketType, sockopt};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
 use serde_json::{Value, json};
+
+pub mod witnesses;
 
 /// How long a test waits for what should come at once, before it says that it did not.
 pub const PATIENCE: Duration = Duration::from_secs(15);
@@ -35,6 +37,13 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "waited in vain until {what}");
         thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Lets this process have as many descriptors as it may, for a crowd of clients.
+pub fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).unwrap();
 }
 
 /// Runs the server with options with which it should end by itself, until it has.
@@ -102,6 +111,21 @@ impl TestServer {
     #[track_caller]
     pub fn start_logging_to(stderr: Stdio, options: &[&str]) -> Self {
         Self::start_by(Command::new(PROGRAM), stderr, options)
+    }
+
+    /// The same at `address` alone and after `prelude`, for a server whose standard output is
+    /// not read. What it may have logged to the test is lost.
+    #[track_caller]
+    pub fn start_unheard(prelude: &str, stdout: Stdio, address: &str, options: &[&str]) -> Self {
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!(r#"{prelude}; exec "$0" "$@""#)).arg(PROGRAM);
+        shell.args(["--listen", address]).args(options);
+        shell.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::null());
+        let process = Reaped(shell.spawn().unwrap());
+        let path = address.strip_prefix("unix:").expect("an address that needs no port");
+        eventually("it listens", || UnixStream::connect(path).is_ok());
+        let (stdout, log) = (Mutex::new(channel().1), Arc::default());
+        TestServer { process, addresses: vec![address.to_owned()], stdout, log }
     }
 
     #[track_caller]
@@ -238,6 +262,27 @@ impl TestServer {
         let (_, fields) = stat.rsplit_once(") ").unwrap();
         let ticks = fields.split(' ').skip(11).take(2).map(|field| field.parse::<u64>().unwrap());
         Duration::from_millis(ticks.sum::<u64>() * 10)
+    }
+
+    /// It uses next to no processor time while nothing happens.
+    #[track_caller]
+    pub fn assert_idle(&self) {
+        const QUIET: Duration = Duration::from_millis(400);
+        // What it still has to do is done when a tenth of a second in a row costs nothing.
+        let mut used = self.cpu_time();
+        eventually("it has nothing to do", || {
+            thread::sleep(Duration::from_millis(100));
+            let before = std::mem::replace(&mut used, self.cpu_time());
+            used == before
+        });
+        thread::sleep(QUIET);
+        let used = self.cpu_time() - used;
+        assert!(used <= Duration::from_millis(20), "{used:?} of processor time for nothing");
+    }
+
+    /// What one of its descriptors is; nothing if it is not open.
+    pub fn descriptor(&self, number: u32) -> Option<PathBuf> {
+        fs::read_link(self.proc_path("fd").join(number.to_string())).ok()
     }
 
     fn proc(&self, file: &str) -> String {
