@@ -16,7 +16,12 @@ use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Scratch, TestClient, TestServer, assert_consecutive, eventually, names, seqs};
+use common::witnesses::Witnesses;
+use common::{
+    PATIENCE, Scratch, TestClient, TestServer, assert_consecutive, eventually, names, parse,
+    raise_descriptor_limit, seqs,
+};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 /// A member who reads nothing more, unless the test has it look again.
@@ -288,4 +293,155 @@ fn who_breaks_off_with_much_left_to_say_does_not_go_on_talking_for_long() {
     alice.break_off();
     bob.recv_kind("leave");
     eventually("her name is free", || bob.who() == ["bob"]);
+}
+
+#[test]
+fn who_is_let_go_while_hundreds_read_costs_those_no_line() {
+    const READERS: usize = 300;
+    const STALLED: usize = 20;
+    raise_descriptor_limit();
+    let scratch = Scratch::new();
+    let address = scratch.address("socket");
+    let server = TestServer::start(&["--rate", "0", "--outbox", "16K", "--listen", &address]);
+    let witnesses = Witnesses::call(&server);
+    let mut talker = server.join_at(1, "carol");
+    // Between those who read there is always one who does not, sooner or later.
+    let mut readers = Vec::new();
+    let mut slow = Vec::new();
+    for n in 0..READERS + STALLED {
+        let mut member = TestClient::connect(server.address(1));
+        let is_slow = n % (READERS / STALLED + 1) == 0;
+        member.hello(&format!("{}-{n}", if is_slow { "slow" } else { "reader" }));
+        if is_slow { &mut slow } else { &mut readers }.push(member);
+    }
+    assert_eq!(slow.len(), STALLED);
+    talker.say("all are here");
+    for member in readers.iter_mut().chain([&mut talker]) {
+        member.until(|frame| frame["data"] == "all are here");
+    }
+
+    let text = "x".repeat(4000);
+    let (mut said, mut gone) = (0, 0);
+    while gone < STALLED {
+        assert!(said < 1000, "{gone} of those who do not read were let go");
+        said += 1;
+        talker.say(&text);
+        loop {
+            let line = talker.line().unwrap();
+            // Byte for byte the same, for each of them, and nothing else.
+            for reader in &mut readers {
+                assert_eq!(reader.line().as_deref(), Some(&*line));
+            }
+            let frame = parse(&line);
+            for name in names(&frame, "leave") {
+                assert!(name.starts_with("slow-"), "{name} was let go");
+                gone += 1;
+            }
+            if frame["data_source"] == "carol" {
+                break;
+            }
+        }
+    }
+    slow.into_iter().for_each(assert_ended_slow);
+    drop((readers, talker));
+    witnesses.stop_when_alone(&server);
+}
+
+#[test]
+fn who_does_not_read_what_it_asked_for_on_arrival_is_let_go_and_told_where_it_stands() {
+    let scratch = Scratch::new();
+    let address = scratch.address("socket");
+    let options = ["--rate", "0", "--outbox", "16K", "--history-bytes", "2M", "--listen", &address];
+    let server = TestServer::start(&options);
+    let witnesses = Witnesses::call(&server);
+    let mut talker = server.join("carol");
+    // When alice and bob had come.
+    let first = 2;
+    let text = "x".repeat(4000);
+    for _ in 0..240 {
+        talker.say(&text);
+        talker.recv_kind("chat");
+    }
+    let epoch = server.connect().hello("epoch")["epoch"].clone();
+    let hellos = [
+        json!({ "hello": { "name": "dave", "history": 1000 } }),
+        json!({ "hello": { "name": "erin", "epoch": epoch, "after": first } }),
+    ];
+    for (hello, is_resumed) in hellos.iter().zip([false, true]) {
+        for listener in 0..2 {
+            let mut late = TestClient::connect(server.address(listener));
+            late.send(hello);
+            let name = hello["hello"]["name"].as_str().unwrap();
+            talker.until(|frame| names(frame, "join").any(|joined| joined == name));
+            let mut is_gone = false;
+            while !is_gone {
+                talker.say(&text);
+                talker.until(|frame| {
+                    is_gone |= names(frame, "leave").any(|gone| gone == name);
+                    frame["data"] == text.as_str()
+                });
+            }
+            let mut frames = late.rest();
+            let bye = frames.pop().unwrap();
+            assert_eq!((&bye["kind"], &bye["code"]), (&json!("bye"), &json!("slow")), "{bye}");
+            let welcome = frames.remove(0);
+            assert_eq!(welcome["resumed"], is_resumed);
+            let seqs = seqs(&frames);
+            assert_consecutive(&seqs);
+            // Who resumes behind the number in its bye gets nothing that it has, and misses nothing
+            // that was said since it came; what it asked to be shown of the past may be missed.
+            let came = if is_resumed { first } else { welcome["seq"].as_u64().unwrap() };
+            let last = seqs.last().copied().unwrap_or(0);
+            let told = bye["seq"].as_u64().unwrap();
+            assert!((last..=last.max(came)).contains(&told), "{bye} after {last}, {welcome}");
+            if is_resumed {
+                assert_eq!(seqs[0], first + 1);
+            }
+        }
+    }
+    drop(talker);
+    witnesses.stop_when_alone(&server);
+}
+
+/// A room in which some were told bye as slow, and have not read it.
+fn room_that_let_some_go(scratch: &Scratch) -> (TestServer, TestClient, Vec<TestClient>) {
+    let address = scratch.address("socket");
+    let server = TestServer::start(&["--rate", "0", "--outbox", "16K", "--listen", &address]);
+    let mut alice = server.join("alice");
+    let slow: Vec<_> = (0..20).map(|n| stalled(&server, n % 2, &format!("m-{n}"))).collect();
+    let text = "x".repeat(4000);
+    let mut gone = 0;
+    while gone < slow.len() {
+        alice.say(&text);
+        alice.until(|frame| {
+            gone += names(frame, "leave").count();
+            frame["data"] == text.as_str()
+        });
+    }
+    (server, alice, slow)
+}
+
+#[test]
+fn a_server_that_ends_still_hands_out_the_bye_of_those_it_let_go() {
+    let scratch = Scratch::new();
+    let (mut server, mut alice, slow) = room_that_let_some_go(&scratch);
+    let start = Instant::now();
+    server.signal(Signal::TERM);
+    alice.expect_bye("shutdown");
+    slow.into_iter().for_each(assert_ended_slow);
+    assert_eq!(server.wait(PATIENCE).code(), Some(0));
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+}
+
+#[test]
+#[ignore = "takes longer than some seconds: make test-slow"]
+fn those_who_were_let_go_and_never_read_it_delay_the_end_by_five_seconds() {
+    let scratch = Scratch::new();
+    let (mut server, mut alice, _slow) = room_that_let_some_go(&scratch);
+    let start = Instant::now();
+    server.signal(Signal::TERM);
+    alice.expect_bye("shutdown");
+    assert_eq!(server.wait(PATIENCE).code(), Some(0));
+    let took = start.elapsed();
+    assert!((4..9).contains(&took.as_secs()), "{took:?}");
 }
