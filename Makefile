@@ -16,7 +16,7 @@ FUZZ     = PATH="$(CURDIR)/target/tools/bin:$$PATH" $(NIGHTLY) fuzz
 PEERS = redis-server ngircd mosquitto nats-server
 
 .DEFAULT_GOAL := help
-.PHONY: help build run-server run-client test check audit fuzz bench bench-peers install uninstall clean
+.PHONY: help build run-server run-client test test-slow check audit fuzz bench bench-peers install uninstall clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,8 +30,11 @@ run-server: build ## run the server; ARGS='--listen 127.0.0.1:0' passes options 
 run-client: build ## run the client; ARGS='--name alice' passes options on
 	./target/release/smolchat $(ARGS)
 
-test: ## run all tests
+test: ## run all tests but the slow ones
 	$(CARGO) test --locked
+
+test-slow: ## run the tests that take longer
+	$(CARGO) test --locked -- --ignored
 
 check: ## formatting, lints and documentation, warnings denied
 	$(CARGO) fmt --check
