@@ -226,7 +226,7 @@ impl Room {
         {
             self.silent.pop_front();
             if self.is_silent(id) {
-                self.join(id, Hello::default());
+                self.join(id, Hello::default(), None);
             }
         }
     }

@@ -59,8 +59,8 @@ impl Room {
         }
     }
 
-    /// Makes a member of a client that was silent so far.
-    pub(super) fn join(&mut self, id: MemberId, hello: Hello) {
+    /// Makes a member of a client that was silent so far; `word` is the `id` of its hello.
+    pub(super) fn join(&mut self, id: MemberId, hello: Hello, word: Option<Box<str>>) {
         // Who leaves before the welcome is none of the new member's business.
         if matches!(self.notice, Notice::Left(_)) {
             self.flush_notice();
@@ -83,7 +83,7 @@ impl Room {
         let after = hello.after.filter(|after| same_epoch && *after <= self.seq);
         self.welcome(id, &name, token, after.is_some());
         if let Some(rejected) = complaint {
-            self.reject(id, rejected);
+            self.reject(id, Rejected { id: word, ..rejected });
         }
         let (from, before) = match after {
             Some(after) => self.replay(id, after),

@@ -27,10 +27,10 @@ impl Room {
     pub(super) fn line(&mut self, id: MemberId, line: Result<ClientLine, Rejected>) {
         if self.is_silent(id) {
             match line {
-                Ok(ClientLine { request: Request::Hello(hello), .. }) => {
-                    return self.join(id, *hello);
+                Ok(ClientLine { request: Request::Hello(hello), id: word }) => {
+                    return self.join(id, *hello, word);
                 }
-                _ => self.join(id, Hello::default()),
+                _ => self.join(id, Hello::default(), None),
             }
         }
         // The line before this one may have been its last.

@@ -246,6 +246,17 @@ fn a_name_is_one_members_at_a_time_whatever_its_case() {
 }
 
 #[test]
+fn the_error_of_a_hello_has_the_id_of_the_hello() {
+    let mut hall = Hall::new(Rules::default());
+    hall.join(1, "alice");
+    hall.arrive(2);
+    hall.say(2, r#"{"hello":{"name":"alice"},"id":"h"}"#);
+    hall.seal();
+    let error = &hall.frames(2)[1];
+    assert_eq!((&error["code"], &error["id"]), (&"name-taken".into(), &"h".into()));
+}
+
+#[test]
 fn a_name_with_a_number_stays_within_the_limit() {
     let mut hall = Hall::new(Rules::default());
     let name = "x".repeat(MAX_NAME);
