@@ -19,15 +19,18 @@ mod display;
 mod history_file;
 #[path = "../fuzz/targets/line_reader.rs"]
 mod line_reader;
+#[path = "model/mod.rs"]
+mod model;
 
 /// A name, and what is done with an input.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 4] = [
+const TARGETS: [Target; 5] = [
     ("client_line", client_line::run),
     ("display", display::run),
     ("history_file", history_file::run),
     ("line_reader", line_reader::run),
+    ("room", model::run_bytes),
 ];
 
 fn fuzz(path: &str) -> PathBuf {
