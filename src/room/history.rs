@@ -5,11 +5,15 @@ use std::sync::Arc;
 
 use super::batch::{Chunk, Slice, SliceKind};
 
+/// Frames that came in chunks of their own are copied into one when there are so many of them: a
+/// replay is then a few slices, and takes little room in the outbox of whoever reads it slowly.
+const LOOSE: usize = 16;
+
 /// The last frames, bounded in count and bytes, the oldest going first.
 ///
 /// Frames are kept as places in the chunks that were sent, which members who are behind share.
 /// A chunk goes with its last frame, so what is held can pass the bound by most of one chunk.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct History {
     frames: VecDeque<Kept>,
     /// The number of the newest frame.
@@ -17,6 +21,8 @@ pub struct History {
     bytes: usize,
     max_frames: usize,
     max_bytes: usize,
+    /// How many of the newest frames are in chunks that have few.
+    loose: usize,
     /// The oldest number with which a client can resume, however many frames are kept.
     floor: u64,
 }
@@ -31,7 +37,7 @@ struct Kept {
 impl History {
     /// An empty history, for a sequence of which `newest` is the last number given out.
     pub fn new(max_frames: usize, max_bytes: usize, newest: u64) -> Self {
-        History { frames: VecDeque::new(), newest, bytes: 0, max_frames, max_bytes, floor: 0 }
+        History { newest, max_frames, max_bytes, ..History::default() }
     }
 
     /// A history that begins with frames of former times, encoded, back to back; `newest` is the
@@ -60,6 +66,12 @@ impl History {
 
     /// Takes the next frames of the sequence; `ends` are the places in `chunk` where each ends.
     pub fn extend(&mut self, chunk: &Chunk, ends: &[u32]) {
+        if self.loose > 0 && self.loose + ends.len() > LOOSE {
+            self.gather();
+        }
+        if ends.len() < LOOSE {
+            self.loose += ends.len();
+        }
         let mut start = 0;
         for &end in ends {
             self.newest += 1;
@@ -70,6 +82,22 @@ impl History {
                 let Some(oldest) = self.frames.pop_front() else { break };
                 self.bytes -= (oldest.end - oldest.start) as usize;
             }
+        }
+    }
+
+    /// Copies the newest frames, which came one by one, into one chunk.
+    fn gather(&mut self) {
+        let first = self.frames.len().saturating_sub(std::mem::take(&mut self.loose));
+        let mut bytes = Vec::new();
+        let mut loose: Vec<&mut Kept> = self.frames.range_mut(first..).collect();
+        for kept in &mut loose {
+            let frame = kept.chunk.get(kept.start as usize..kept.end as usize).unwrap_or_default();
+            (kept.start, kept.end) = (bytes.len() as u32, (bytes.len() + frame.len()) as u32);
+            bytes.extend_from_slice(frame);
+        }
+        let chunk = Chunk::from(bytes);
+        for kept in loose {
+            kept.chunk = Arc::clone(&chunk);
         }
     }
 
@@ -155,12 +183,25 @@ mod tests {
         assert_eq!(history.since(2, false).len(), 2);
     }
 
+    #[test]
+    fn frames_that_came_one_by_one_are_replayed_in_few_slices() {
+        let mut history = History::new(1000, 1 << 20, 0);
+        for number in 1..=2000 {
+            let (chunk, ends) = chunk(&[&format!("{number}\n")]);
+            history.extend(&chunk, &ends);
+        }
+        let slices = history.since(0, true);
+        assert!(slices.len() <= 1000 / LOOSE + LOOSE + 1, "{}", slices.len());
+        assert_eq!(slices.first().unwrap().kind(), SliceKind::Replay { before: 1000 });
+        assert!(text(&slices).starts_with("1001\n1002\n") && text(&slices).ends_with("\n2000\n"));
+    }
+
     proptest! {
         #[test]
         fn it_holds_the_newest_that_fit(
-            batches in proptest::collection::vec(proptest::collection::vec(1usize..9, 0..5), 0..20),
-            max_frames in 0usize..8,
-            max_bytes in 0usize..30,
+            batches in proptest::collection::vec(proptest::collection::vec(1usize..9, 0..20), 0..60),
+            max_frames in 0usize..80,
+            max_bytes in 0usize..400,
         ) {
             let mut history = History::new(max_frames, max_bytes, 0);
             let mut all: Vec<String> = Vec::new();
