@@ -27,6 +27,11 @@ pub type Socket = Async<OwnedFd>;
 /// Slices handed to the kernel in one call. Linux takes 1,024; more than a few dozen gain nothing.
 const SLICES_A_CALL: usize = 32;
 
+/// What it takes to keep one slice waiting, beside its bytes: a place in a queue that grows by
+/// doubling, and the head of an allocation. It counts, or many short frames would take several
+/// times what an outbox may hold.
+const PLACE: usize = 128;
+
 /// A wait for a socket to be ready that takes a wake-up for an answer.
 ///
 /// The reactor of async-io does not count an event that its other thread was already collecting
@@ -82,7 +87,8 @@ pub struct Outbox {
 #[derive(Debug, Default)]
 struct Backlog {
     queue: VecDeque<Slice>,
-    /// Bytes that count against the limit: all but what the history holds anyway.
+    /// Bytes that count against the limit, their places included: all but what the history holds
+    /// anyway.
     waiting: usize,
     /// The last number of the room's sequence that was sent whole.
     seq: u64,
@@ -189,7 +195,7 @@ impl Backlog {
             sent = sent.saturating_sub(length);
             if !slice.bytes().is_empty() {
                 if slice.counts() {
-                    self.waiting += slice.bytes().len();
+                    self.waiting += PLACE + slice.bytes().len();
                 }
                 self.queue.push_back(slice);
             }
@@ -202,7 +208,7 @@ impl Backlog {
             let part = sent.min(length);
             self.take_off(&mut slice, part);
             if slice.counts() {
-                self.waiting -= part;
+                self.waiting -= if part < length { part } else { part + PLACE };
             }
             sent -= part;
             if part < length {
