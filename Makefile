@@ -5,6 +5,9 @@ NIGHTLY ?= $(CARGO) +nightly
 PREFIX  ?= /usr/local
 DESTDIR ?=
 ARGS    ?=
+MINUTES ?= 10
+SEED    ?=
+MEMBERS ?=
 
 # How long `make fuzz` runs each target, and which. No sanitizer: there is no unsafe code of ours
 # for one to watch, and without it twice as much is tried.
@@ -16,7 +19,7 @@ FUZZ     = PATH="$(CURDIR)/target/tools/bin:$$PATH" $(NIGHTLY) fuzz
 PEERS = redis-server ngircd mosquitto nats-server
 
 .DEFAULT_GOAL := help
-.PHONY: help build run-server run-client test test-slow check audit fuzz bench bench-peers install uninstall clean
+.PHONY: help build run-server run-client test test-slow check audit fuzz bench bench-peers soak install uninstall clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +71,10 @@ bench-peers: ## the same beside other servers; installs them where it may (Debia
 	    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(PEERS); }; \
 	fi
 	$(CARGO) bench --locked --bench fanout -- --peers $(ARGS)
+
+soak: ## hundreds of members for MINUTES=10, every promise checked; SEED=N repeats a script, MEMBERS=300
+	$(CARGO) bench --locked --bench soak -- --minutes $(MINUTES) \
+	    $(if $(SEED),--seed $(SEED)) $(if $(MEMBERS),--members $(MEMBERS))
 
 install: build ## install both programs below $(DESTDIR)$(PREFIX)
 	install -d '$(DESTDIR)$(PREFIX)/bin'

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::procfs::Process;
 
@@ -18,7 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A server process. It is killed, and its directory removed, when this goes out of scope, by a
 /// panic as by anything else.
 pub struct Server {
-    child: Child,
+    /// The process itself.
+    pub child: Child,
     /// Where it listens.
     pub addr: SocketAddr,
     /// Kept until the server is gone.
@@ -98,7 +100,7 @@ pub struct ScratchDir(PathBuf);
 impl ScratchDir {
     /// Makes one that nobody else has.
     pub fn new(name: &str) -> io::Result<Self> {
-        let dir = std::env::temp_dir().join(format!("fanout-{}-{name}", std::process::id()));
+        let dir = std::env::temp_dir().join(format!("smolchat-{}-{name}", std::process::id()));
         fs::create_dir_all(&dir)?;
         Ok(Self(dir))
     }
@@ -126,4 +128,12 @@ impl Drop for ScratchDir {
 /// A port of the loopback address that is free now.
 pub fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+/// Raises the soft limit of open files to the hard one, for this process and the servers that it
+/// starts, and returns it.
+pub fn raise_descriptor_limit() -> io::Result<u64> {
+    let hard = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: hard, maximum: hard })?;
+    Ok(hard.unwrap_or(u64::MAX))
 }

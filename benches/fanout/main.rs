@@ -28,6 +28,7 @@ mod naive;
 mod options;
 mod payload;
 mod peers;
+#[allow(dead_code, reason = "the soak has its part of it")]
 mod procfs;
 mod report;
 mod run;
@@ -42,9 +43,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
 
+use crate::launch::raise_descriptor_limit;
 use crate::options::{HELP, Options};
 use crate::report::{Entry, Section};
 use crate::run::{Figures, run};
@@ -178,12 +179,4 @@ fn compare(options: &Options, work: &Work) -> Vec<Entry> {
 fn smolchat_kept(entry: &Entry) -> bool {
     entry.system != System::Smolchat
         || entry.outcome.as_ref().is_ok_and(|it| it.verdict.is_complete() && it.verdict.one_order)
-}
-
-/// Raises the soft limit of open files to the hard one, for this process and the servers that it
-/// starts, and returns it.
-fn raise_descriptor_limit() -> io::Result<u64> {
-    let hard = getrlimit(Resource::Nofile).maximum;
-    setrlimit(Resource::Nofile, Rlimit { current: hard, maximum: hard })?;
-    Ok(hard.unwrap_or(u64::MAX))
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 /// A running process, read through `/proc`.
@@ -58,6 +59,17 @@ impl Process {
     /// How many threads it has.
     pub fn threads(self) -> io::Result<u64> {
         self.status("Threads:")
+    }
+
+    /// How many descriptors it has, but for those of files below `dir`.
+    pub fn descriptors(self, dir: &Path) -> io::Result<u64> {
+        let mut count = 0;
+        for entry in fs::read_dir(format!("/proc/{}/fd", self.pid))? {
+            // One that was closed since then is none.
+            let target = fs::read_link(entry?.path());
+            count += u64::from(target.is_ok_and(|target| !target.starts_with(dir)));
+        }
+        Ok(count)
     }
 
     /// How often its threads went to sleep of their own will, which is how often they were woken.
