@@ -2,26 +2,27 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{PATIENCE, TestClient, TestServer, assert_consecutive, names};
+use super::{PATIENCE, TestClient, TestServer, assert_consecutive, eventually, names};
 
 /// Between two lines: they are there to notice a delay, not to make one.
 const PAUSE: Duration = Duration::from_millis(5);
 /// What half of the round trips take at most, where there are enough of them to speak of halves,
 /// and what each of them does. A machine that runs other tests beside this one is slow now and
 /// then, and never for long.
-const USUAL_TRIP: Duration = Duration::from_millis(50);
+const USUAL_TRIP: Duration = Duration::from_millis(250);
 const WORST_TRIP: Duration = Duration::from_secs(2);
 const ENOUGH_TRIPS: usize = 20;
 
 /// alice and bob, who answer each other on a thread of their own.
 pub struct Witnesses {
     stop: Arc<AtomicBool>,
+    trips: Arc<AtomicUsize>,
     talk: JoinHandle<Testimony>,
 }
 
@@ -34,6 +35,15 @@ impl Witnesses {
         alice.hear(|frame| frame["kind"] == "join");
         let descriptors = server.descriptors();
         Testimony { alice, bob, trips: Vec::new(), descriptors }.go_on()
+    }
+
+    /// Waits until both have read what there is by now. Who says much has to, now and then: the
+    /// two are clients like others, and let go if they do not keep up.
+    #[track_caller]
+    pub fn catch_up(&self) {
+        // The one that goes on may have begun before.
+        let next = self.trips.load(Ordering::Relaxed) + 2;
+        eventually("the witnesses have caught up", || self.trips.load(Ordering::Relaxed) >= next);
     }
 
     /// Ends the talk. The two have heard each line once, in order and promptly.
@@ -111,18 +121,19 @@ impl Witness {
 impl Testimony {
     /// Lets the two talk again.
     pub fn go_on(mut self) -> Witnesses {
-        let stop = Arc::new(AtomicBool::new(false));
-        let told_to_stop = Arc::clone(&stop);
+        let (stop, trips) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (told_to_stop, count) = (Arc::clone(&stop), Arc::clone(&trips));
         let talk = thread::spawn(move || {
             loop {
                 self.talk();
+                count.fetch_add(1, Ordering::Relaxed);
                 if told_to_stop.load(Ordering::Relaxed) {
                     return self;
                 }
                 thread::sleep(PAUSE);
             }
         });
-        Witnesses { stop, talk }
+        Witnesses { stop, trips, talk }
     }
 
     /// These others, in the order of their names, are in the room, and nobody else; alice has
