@@ -189,7 +189,8 @@ impl Bytes<'_> {
             0..=7 => {
                 Action::Arrive(self.pick(&[Some(0), Some(0), Some(1), Some(2), Some(3), None]))
             }
-            8 => Action::Crowd,
+            // It takes long, so it is rare.
+            8 if self.next() < 64 => Action::Crowd,
             9..=18 => Action::Lines(self.who(), Line::Hello(self.greeting()), 1),
             19..=37 => {
                 let (who, times) = (self.who(), self.pick(&[1, 1, 1, 1, 1, 1, 2, 3, 24, 49, 50]));
