@@ -78,12 +78,14 @@ pub struct Received {
 }
 
 /// A line could not be said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unsaid {
     /// Too much waits to be answered already. [Receive](super::Session::receive) until it is less.
     Full,
     /// The session is to [end](super::Session::finish).
     Finished,
+    /// It is an object that the server could not answer, for this reason.
+    Misfit(String),
 }
 
 impl fmt::Display for Unsaid {
@@ -91,6 +93,7 @@ impl fmt::Display for Unsaid {
         f.write_str(match self {
             Unsaid::Full => "too many lines wait to be answered",
             Unsaid::Finished => "nothing can be said any more",
+            Unsaid::Misfit(why) => why,
         })
     }
 }

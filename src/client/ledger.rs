@@ -3,7 +3,10 @@
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
+
+use super::link::HEARTBEAT_ID;
+use crate::protocol::ClientLine;
 
 /// Lines that are kept at most.
 const MAX_LINES: usize = 1024;
@@ -21,6 +24,8 @@ pub struct Ledger {
     said: u64,
     /// Makes ids that nobody can guess: whoever could, might answer a line that was lost.
     random: RandomState,
+    /// What we were called since the oldest of the lines was said.
+    names: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -30,6 +35,8 @@ struct Line {
     text: String,
     /// It went out over the present link.
     is_sent: bool,
+    /// The id is the application's own, and somebody else may use the same.
+    is_given: bool,
 }
 
 impl Ledger {
@@ -55,10 +62,43 @@ impl Ledger {
             Some(to) => json!({ "data": data, "to": to, "id": id }),
             None => json!({ "data": data, "id": id }),
         };
-        let line = Line { id: id.clone(), text: text.to_string(), is_sent: false };
-        self.bytes += line.text.len();
-        self.lines.push_back(line);
+        self.keep(&id, text.to_string(), false);
         id
+    }
+
+    /// Takes an object as a line, with its own id or else with one that it is given.
+    ///
+    /// Fails with the reason if the server could not answer it, because it would not understand
+    /// so much as the id.
+    pub fn push_object(&mut self, mut object: Map<String, Value>) -> Result<String, String> {
+        let is_given = object.get("id").is_some_and(|id| !id.is_null());
+        if !is_given {
+            object.insert("id".into(), self.next_id().into());
+        }
+        let id = object.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text = Value::Object(object).to_string();
+        match ClientLine::parse(text.as_bytes()) {
+            Err(rejected) if rejected.id.is_none() => return Err(rejected.text),
+            _ if id == HEARTBEAT_ID => return Err(format!("the id {id} is taken")),
+            _ => self.keep(&id, text, is_given),
+        }
+        Ok(id)
+    }
+
+    fn keep(&mut self, id: &str, text: String, is_given: bool) {
+        self.bytes += text.len();
+        self.lines.push_back(Line { id: id.into(), text, is_sent: false, is_given });
+    }
+
+    /// Takes note of what we are called now.
+    pub fn go_by(&mut self, name: &str) {
+        if self.names.last().is_none_or(|last| last != name) {
+            if self.lines.is_empty() {
+                self.names.clear();
+            }
+            self.names.retain(|other| other != name);
+            self.names.push(name.into());
+        }
     }
 
     /// An id that was not given to any line.
@@ -67,9 +107,11 @@ impl Ledger {
         format!("{:x}-{:016x}", self.said, self.random.hash_one(self.said))
     }
 
-    /// A frame with this id came: whether it answers one of these lines, which is then done with.
-    pub fn answer(&mut self, id: &str) -> bool {
-        match self.lines.iter().position(|line| line.id == id) {
+    /// A frame with this id came, from the one of that name if it is what somebody said: whether
+    /// it answers one of these lines, which is then done with.
+    pub fn answer(&mut self, id: &str, author: Option<&str>) -> bool {
+        let is_ours = author.is_none_or(|author| self.names.iter().any(|name| name == author));
+        match self.lines.iter().position(|line| line.id == id && (is_ours || !line.is_given)) {
             Some(place) => self.remove(place).is_some(),
             None => false,
         }
@@ -123,8 +165,8 @@ mod tests {
         ledger.push("two", Some("bob"));
         assert_eq!(sent(&mut ledger), ["one", "two"]);
         assert_eq!(sent(&mut ledger), [""; 0]);
-        assert!(ledger.answer(&one));
-        assert!(!ledger.answer(&one));
+        assert!(ledger.answer(&one, None));
+        assert!(!ledger.answer(&one, None));
         ledger.push("three", None);
         assert_eq!(sent(&mut ledger), ["three"]);
         ledger.lose_link();
@@ -140,7 +182,7 @@ mod tests {
             ledger.push("", None);
         }
         assert_eq!(ledger.len(), MAX_LINES);
-        assert!(ledger.answer(&first));
+        assert!(ledger.answer(&first, None));
         assert!(ledger.has_room());
         ledger.push(&"x".repeat(MAX_BYTES), None);
         assert!(!ledger.has_room());
@@ -156,5 +198,49 @@ mod tests {
         assert_eq!(ledger.refuse_too_long(200), Some(long));
         assert_eq!(ledger.refuse_too_long(200), None);
         assert_eq!(ledger.len(), 1);
+    }
+    fn push_json(ledger: &mut Ledger, object: Value) -> Result<String, String> {
+        ledger.push_object(object.as_object().unwrap().clone())
+    }
+
+    #[test]
+    fn an_id_of_the_application_s_own_is_answered_only_by_what_we_said() {
+        let mut ledger = Ledger::default();
+        ledger.go_by("alice");
+        assert_eq!(push_json(&mut ledger, json!({"data": "hi", "id": "1"})), Ok("1".into()));
+        ledger.go_by("carol");
+        assert!(!ledger.answer("1", Some("bob")));
+        assert!(ledger.answer("1", Some("alice")), "said before the change of name");
+        ledger.go_by("alice");
+        assert_eq!(push_json(&mut ledger, json!({"data": "hi", "id": "1"})), Ok("1".into()));
+        assert!(!ledger.answer("1", Some("carol")));
+        assert!(ledger.answer("1", None), "what comes to us alone");
+    }
+
+    #[test]
+    fn an_object_without_an_id_is_given_one() {
+        let mut ledger = Ledger::default();
+        for object in [json!({"data": "hi", "to": "bob"}), json!({"data": "hi", "id": null})] {
+            let id = push_json(&mut ledger, object).unwrap();
+            let line = serde_json::from_str::<Value>(ledger.send().next().unwrap()).unwrap();
+            assert_eq!((&line["data"], &line["id"]), (&json!("hi"), &json!(id)));
+            assert!(ledger.answer(&id, Some("bob")));
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_answered_is_not_taken() {
+        let mut ledger = Ledger::default();
+        let id = "x".repeat(65);
+        for object in [
+            json!({"data": 5}),
+            json!({"data": "hi", "id": 5}),
+            json!({"data": "hi", "id": id}),
+            json!({"data": "hi", "id": HEARTBEAT_ID}),
+        ] {
+            assert!(push_json(&mut ledger, object.clone()).is_err(), "{object}");
+        }
+        assert!(ledger.is_empty());
+        assert!(push_json(&mut ledger, json!({"text": "hi"})).is_ok(), "the server answers it");
     }
 }

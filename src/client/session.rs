@@ -35,6 +35,9 @@
 //! - Private lines and the answers to commands are not in the replay. If the link is lost before
 //!   they are answered, they are sent again and may be heard twice; what others told this member
 //!   privately in the meantime is lost.
+//! - A line that was [sent](Session::send) with an id of the application's own is answered by what
+//!   comes from a name that we had since; if we are let in under another name after a loss, and
+//!   are not known by the old one, it is sent again.
 //! - Kept lines live in memory, and go with the process.
 
 use std::collections::VecDeque;
@@ -46,6 +49,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use serde_json::{Map, Value};
 use smol::Timer;
 
 use super::backoff::Backoff;
@@ -204,6 +208,22 @@ impl Session {
         Ok(self.ledger.push(text, to))
     }
 
+    /// Sends an object of the [protocol](crate::protocol::ClientLine) as it is. The id of the line
+    /// is its own, or else one that it is given.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsaid`] when it was not taken.
+    pub fn send(&mut self, object: Map<String, Value>) -> Result<String, Unsaid> {
+        let is_text = !["hello", "to"].iter().any(|key| object.contains_key(*key));
+        match object.get("data").and_then(Value::as_str) {
+            Some(text) if is_text && is_quit(text) => self.push(QUIT, None),
+            _ if self.is_finishing => Err(Unsaid::Finished),
+            _ if !self.ledger.has_room() => Err(Unsaid::Full),
+            _ => self.ledger.push_object(object).map_err(Unsaid::Misfit),
+        }
+    }
+
     /// Says nothing more, and leaves when all that was said is answered. Then
     /// [`receive`](Self::receive) returns nothing.
     pub fn finish(&mut self) {
@@ -288,9 +308,9 @@ impl Session {
                 self.place.disown();
                 return self.lose(Error::TooLate, false);
             }
-            body => {
+            _ => {
                 if !self.place.is_doubted() {
-                    received.answers = self.answered(body);
+                    received.answers = self.answered(&received.frame);
                 }
                 let before = self.place.seq();
                 self.place.take(received, &mut self.events);
@@ -300,6 +320,7 @@ impl Session {
                 }
             }
         }
+        self.ledger.go_by(self.place.name());
         if self.place.settle() {
             self.backoff.reset();
             if self.down_since.take().is_some() {
@@ -309,9 +330,20 @@ impl Session {
     }
 
     /// Which of our lines this answers.
-    fn answered(&mut self, body: &Body<'_>) -> Option<String> {
-        match (body, body.id()) {
-            (_, Some(id)) => self.ledger.answer(id).then(|| id.to_owned()),
+    fn answered(&mut self, frame: &Frame<'_>) -> Option<String> {
+        // What is from before answers nothing, though it may have the same id.
+        if frame.body.seq().is_some_and(|seq| seq <= self.place.seq()) {
+            return None;
+        }
+        let author = match &frame.body {
+            Body::Chat { .. } | Body::Action { .. } | Body::Private { .. } => {
+                Some(&*frame.data_source)
+            }
+            Body::Name { from, .. } => Some(&**from),
+            _ => None,
+        };
+        match (&frame.body, frame.body.id()) {
+            (_, Some(id)) => self.ledger.answer(id, author).then(|| id.to_owned()),
             (Body::Error { code: ErrorCode::TooLong, .. }, None) => {
                 let limits = self.place.limits()?;
                 self.ledger.refuse_too_long(limits.max_line)
