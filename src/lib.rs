@@ -18,6 +18,8 @@
 //! - [`listener`] and [`server`]: where clients connect, and the life of the whole.
 //! - [`logger`]: the log of the server, which nobody has to read.
 //! - [`client`]: the other end. It knows [`protocol`] and nothing else of the above.
+//! - [`options`]: what the options of the two programs are called and do. It knows none of the
+//!   above.
 //!
 //! # One message's way through
 //!
@@ -44,6 +46,7 @@ pub mod connection;
 pub mod history_file;
 pub mod listener;
 pub mod logger;
+pub mod options;
 pub mod outbox;
 pub mod protocol;
 pub mod recorder;

@@ -10,60 +10,40 @@ use std::time::Duration;
 
 use async_signal::{Signal, Signals};
 use futures_lite::{StreamExt, future};
-use lexopt::{Arg, ValueExt};
+use lexopt::{Parser, ValueExt};
 use log::LevelFilter;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use smol::LocalExecutor;
 use smolchat::broadcaster::fresh_epoch;
 use smolchat::history_file::{self, HistoryFile};
 use smolchat::listener::{Address, Listener};
+use smolchat::options::SMOLCHATD;
 use smolchat::server::{self, Config};
 use smolchat::{complain, logger};
 
-const HELP: &str = "\
-smolchatd: a group-chat room
-
-usage: smolchatd [OPTIONS]
-
-  --listen ADDR       where clients connect: HOST:PORT, [V6]:PORT or unix:PATH;
-                      may be given more than once        [0.0.0.0:8080]
-  --max-clients N     connections at once                [1000]
-  --max-per-ip N      of them from one address; 0 is no limit  [64]
-  --connect-rate N[/BURST]  new connections a second from one address, and at
-                      once; 0 is no limit                [20/100]
-  --max-line BYTES    longest line from a client         [4096]
-  --outbox SIZE       bytes that may wait for one member [256K]
-  --history N         frames kept, for /history and for those who
-                      come back                          [1000]
-  --history-bytes SIZE  bytes of them kept               [1M]
-  --grace SECS        how long a dropped member's name is kept for it,
-                      if it asked for that; 0 is not     [60]
-  --history-file PATH   keep the room in this file across restarts
-  --history-file-max SIZE  at which the file becomes PATH.1  [8M]
-  --sync SECS         how long what was said may wait to be on the disk;
-                      0 is not at all                    [1]
-  --rate N[/BURST]    lines a second from one member, and at once;
-                      0 is no limit                      [10/40]
-  --hello-wait MS     how long a silent client is waited for   [250]
-  --log LEVEL         error, warn, info or debug         [info]
-  --help, --version
-
-A SIZE may end in K, M or G. Each address is told as `listening on ADDR` on
-standard output; the log goes to standard error. SIGINT or SIGTERM ends it in
-good order, a second one at once; SIGUSR1 writes the figures of /stats to the
-log, as JSON.";
-
 fn main() -> ExitCode {
-    match options() {
-        Ok(Some(options)) => match serve(options) {
+    match asked(Parser::from_env()) {
+        Ok(Asked::Service(options)) => match serve(*options) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => complain("smolchatd", &*error, 1),
         },
-        Ok(None) => ExitCode::SUCCESS,
+        Ok(Asked::Text(text)) => {
+            // A reader that has gone away has read enough.
+            let _ = io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
         Err(error) => complain("smolchatd", &*format_usage(&error), 2),
     }
 }
 
+enum Asked {
+    /// To print this, and that is all.
+    Text(String),
+    /// To be a server.
+    Service(Box<Options>),
+}
+
+#[derive(Debug)]
 struct Options {
     addresses: Vec<Address>,
     config: Config,
@@ -72,8 +52,8 @@ struct Options {
     file: history_file::Options,
 }
 
-/// What the arguments ask for; nothing if they asked for a text that was printed.
-fn options() -> Result<Option<Options>, lexopt::Error> {
+/// What the arguments ask for.
+fn asked(arguments: Parser) -> Result<Asked, lexopt::Error> {
     let mut options = Options {
         addresses: Vec::new(),
         config: Config::default(),
@@ -81,69 +61,44 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
         history_file: None,
         file: history_file::Options::default(),
     };
-    let mut arguments = lexopt::Parser::from_env();
-    while let Some(argument) = arguments.next()? {
-        let option = match argument {
-            Arg::Long("help") | Arg::Short('h') => return print(HELP),
-            Arg::Long("version") | Arg::Short('V') => {
-                return print(concat!("smolchatd ", env!("CARGO_PKG_VERSION")));
-            }
-            Arg::Long(option) => option.to_owned(),
-            other => return Err(other.unexpected()),
-        };
-        options.set(&option, &mut arguments).map_err(|error| match error {
-            // Of all errors, this one does not say which option it is about.
-            lexopt::Error::ParsingFailed { .. } => format!("--{option}: {error}").into(),
-            error => error,
-        })?;
+    if let Some(text) = SMOLCHATD.take(arguments, |name, value| options.set(name, value))? {
+        return Ok(Asked::Text(text));
     }
     if options.addresses.is_empty() {
         options.addresses.push(Address::Inet("0.0.0.0:8080".into()));
     }
-    Ok(Some(options))
+    Ok(Asked::Service(Box::new(options)))
 }
 
 impl Options {
-    /// Takes the value of an option from the arguments.
-    fn set(&mut self, option: &str, arguments: &mut lexopt::Parser) -> Result<(), lexopt::Error> {
+    /// Takes an option and its value.
+    fn set(&mut self, option: &str, value: OsString) -> Result<(), lexopt::Error> {
         let seconds = |value: OsString| value.parse::<u32>().map(|n| Duration::from_secs(n.into()));
         let rules = &mut self.config.rules;
         match option {
-            "listen" => self.addresses.push(arguments.value()?.parse()?),
-            "max-clients" => rules.max_clients = arguments.value()?.parse()?,
-            "max-per-ip" => rules.max_per_ip = arguments.value()?.parse()?,
+            "listen" => self.addresses.push(value.parse()?),
+            "max-clients" => rules.max_clients = value.parse()?,
+            "max-per-ip" => rules.max_per_ip = value.parse()?,
             "connect-rate" => {
-                (rules.connect_rate, rules.connect_burst) =
-                    arguments.value()?.parse_with(connect_rate)?;
+                (rules.connect_rate, rules.connect_burst) = value.parse_with(connect_rate)?;
             }
-            "max-line" => rules.max_line = arguments.value()?.parse_with(max_line)?,
-            "outbox" => self.config.outbox = arguments.value()?.parse_with(size)?,
-            "history" => rules.history = arguments.value()?.parse()?,
-            "history-bytes" => {
-                rules.history_bytes = arguments.value()?.parse_with(history_bytes)?;
-            }
-            "history-file" => self.history_file = Some(arguments.value()?.into()),
+            "max-line" => rules.max_line = value.parse_with(max_line)?,
+            "outbox" => self.config.outbox = value.parse_with(size)?,
+            "history" => rules.history = value.parse()?,
+            "history-bytes" => rules.history_bytes = value.parse_with(history_bytes)?,
+            "history-file" => self.history_file = Some(value.into()),
             "history-file-max" => {
-                let size = arguments.value()?.parse_with(size)?;
-                self.file.max_bytes = u64::try_from(size).unwrap_or(u64::MAX);
+                self.file.max_bytes = u64::try_from(value.parse_with(size)?).unwrap_or(u64::MAX);
             }
-            "sync" => self.file.sync = seconds(arguments.value()?)?,
-            "grace" => rules.grace = seconds(arguments.value()?)?,
-            "rate" => (rules.rate, rules.burst) = arguments.value()?.parse_with(rate)?,
-            "hello-wait" => {
-                rules.hello_wait = Duration::from_millis(arguments.value()?.parse::<u32>()?.into());
-            }
-            "log" => self.log = arguments.value()?.parse_with(level)?,
+            "sync" => self.file.sync = seconds(value)?,
+            "grace" => rules.grace = seconds(value)?,
+            "rate" => (rules.rate, rules.burst) = value.parse_with(rate)?,
+            "hello-wait" => rules.hello_wait = Duration::from_millis(value.parse::<u32>()?.into()),
+            "log" => self.log = value.parse_with(level)?,
             _ => return Err(lexopt::Error::UnexpectedOption(format!("--{option}"))),
         }
         Ok(())
     }
-}
-
-fn print(text: &str) -> Result<Option<Options>, lexopt::Error> {
-    // A reader that has gone away has read enough.
-    let _ = writeln!(io::stdout(), "{text}");
-    Ok(None)
 }
 
 fn max_line(text: &str) -> Result<u32, &'static str> {
@@ -272,5 +227,51 @@ fn raise_descriptor_limit() {
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
         log::warn!("cannot raise the limit of open files: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests state what they expect")]
+
+    use super::*;
+    use smolchat::options::Value;
+
+    fn understood(arguments: &[&str]) -> Result<Asked, lexopt::Error> {
+        asked(Parser::from_args(arguments))
+    }
+
+    #[test]
+    fn each_option_of_the_table_is_understood_and_has_the_default_that_it_says() {
+        let Ok(Asked::Service(plain)) = understood(&[]) else { panic!("no service") };
+        for row in SMOLCHATD.rows {
+            let flag = row.flag();
+            if row.value == Value::Switch {
+                understood(&[&flag]).unwrap();
+                continue;
+            }
+            assert!(understood(&[&flag]).is_err(), "{flag}");
+            if row.default.is_empty() {
+                understood(&[&flag, "7"]).unwrap();
+                continue;
+            }
+            let Ok(Asked::Service(set)) = understood(&[&flag, row.default]) else {
+                panic!("{flag} {} is not understood", row.default)
+            };
+            assert_eq!(format!("{set:?}"), format!("{plain:?}"), "{flag}");
+        }
+        assert!(understood(&["--nonsense"]).is_err());
+    }
+
+    #[test]
+    fn the_readme_lists_each_option_with_its_default() {
+        let readme = include_str!("../../README.md");
+        let chapter = readme.split("\n## ").find(|text| text.starts_with("The server")).unwrap();
+        for row in SMOLCHATD.rows {
+            let label = format!("`{}`", row.label());
+            let line = chapter.lines().find(|line| line.contains(&label));
+            let line = line.unwrap_or_else(|| panic!("no {label}"));
+            assert!(line.contains(row.default), "{label} {}", row.default);
+        }
     }
 }

@@ -1,0 +1,247 @@
+//! What the options of a program are called and what they do, written once.
+//!
+//! Each program has one table, a [`Program`]. `--help`, the manual page and the completions are
+//! made of it, and no argument is accepted that is not in it. What an option then does is a match
+//! on its name, in the program: to add one takes one row and one arm.
+
+mod completions;
+mod help;
+mod manual;
+mod smolchat;
+mod smolchatd;
+
+use std::ffi::OsString;
+
+use lexopt::{Arg, Error, Parser};
+
+pub use completions::Shell;
+pub use smolchat::SMOLCHAT;
+pub use smolchatd::SMOLCHATD;
+
+/// A program, as its help and its manual page describe it.
+///
+/// In its texts, what stands in `` ` `` is what has to be typed, or is printed, as it is.
+#[derive(Debug)]
+pub struct Program {
+    /// What it is called.
+    pub name: &'static str,
+    /// What it is, in a few words.
+    pub summary: &'static str,
+    /// What follows the name in a command.
+    pub usage: &'static str,
+    /// What it can be told.
+    pub rows: &'static [Row],
+    /// What else there is to know: paragraphs for the help and the manual.
+    pub notes: &'static [&'static str],
+    /// What there is to know beyond that, for the manual.
+    pub sections: &'static [Section],
+    /// Commands to begin with.
+    pub examples: &'static [Example],
+    /// What its exit codes mean.
+    pub exits: &'static [Exit],
+    /// Another page to read.
+    pub see_also: &'static str,
+    /// When its texts were changed last, as year, month and day.
+    pub dated: &'static str,
+}
+
+/// An option, or an argument.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// What it is called, without dashes. It is the key in a file of settings, too.
+    pub name: &'static str,
+    /// What follows it.
+    pub value: Value,
+    /// What holds without it, if that can be said.
+    pub default: &'static str,
+    /// What it does, on a line or two. Where this is empty, the help only names the option.
+    pub help: &'static str,
+    /// What else it does, in whole sentences, for the manual.
+    pub more: &'static str,
+    /// Whether it may stand in a file of settings.
+    pub in_file: bool,
+}
+
+/// What follows an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// Nothing, so it is a switch; but `=on` or `=off` may.
+    Switch,
+    /// It is no option, but an argument.
+    Argument(&'static str),
+    /// A text.
+    Text(&'static str),
+    /// One of these.
+    Choice(&'static str, &'static [&'static str]),
+    /// A path.
+    Path(&'static str),
+    /// A command.
+    Command(&'static str),
+}
+
+/// A chapter of a manual.
+#[derive(Debug)]
+pub struct Section {
+    /// What it is called.
+    pub title: &'static str,
+    /// What is in it.
+    pub blocks: &'static [Block],
+}
+
+/// A part of a [`Section`].
+#[derive(Debug)]
+pub enum Block {
+    /// A paragraph.
+    Text(&'static str),
+    /// A word, and what there is to say about it.
+    Item(&'static str, &'static str),
+    /// Lines to be shown as they are.
+    Code(&'static str),
+}
+
+/// A command, and what it does.
+#[derive(Debug)]
+pub struct Example {
+    /// What it does.
+    pub does: &'static str,
+    /// As it is typed.
+    pub command: &'static str,
+}
+
+/// What an exit code means.
+#[derive(Debug)]
+pub struct Exit {
+    /// The code.
+    pub code: u8,
+    /// What it means, in a few words.
+    pub brief: &'static str,
+    /// What it means.
+    pub meaning: &'static str,
+}
+
+impl Row {
+    /// A switch without name and words: what a row is made from.
+    pub const NEW: Row =
+        Row { name: "", value: Value::Switch, default: "", help: "", more: "", in_file: false };
+    /// `--manual`
+    pub const MANUAL: Row = Row {
+        name: "manual",
+        more: "Prints this manual page as it is installed, for `man -l -` to show.",
+        ..Row::NEW
+    };
+    /// `--help`
+    pub const HELP: Row =
+        Row { name: "help", more: "Prints a short help. So does `-h`.", ..Row::NEW };
+    /// `--version`
+    pub const VERSION: Row =
+        Row { name: "version", more: "Prints the version. So does `-V`.", ..Row::NEW };
+
+    /// As it is typed: `--name`, or `ADDR` for what is no option.
+    pub fn flag(&self) -> String {
+        match self.value {
+            Value::Argument(place) => place.into(),
+            _ => format!("--{}", self.name),
+        }
+    }
+
+    /// The same, with the name of what follows: `--name NAME`.
+    pub fn label(&self) -> String {
+        match self.operand() {
+            "" => self.flag(),
+            operand => format!("{} {operand}", self.flag()),
+        }
+    }
+
+    /// The name of what follows it, if anything does.
+    fn operand(&self) -> &'static str {
+        match self.value {
+            Value::Switch | Value::Argument(_) => "",
+            Value::Text(name)
+            | Value::Choice(name, _)
+            | Value::Path(name)
+            | Value::Command(name) => name,
+        }
+    }
+
+    fn is_argument(&self) -> bool {
+        matches!(self.value, Value::Argument(_))
+    }
+}
+
+impl Program {
+    /// Takes arguments one by one: each has to be in the table, and is then handed to `set`, by
+    /// its name and with what followed it (`on` if that is nothing).
+    ///
+    /// Ends early, with the text to print, where help, manual or version are asked for.
+    ///
+    /// # Errors
+    ///
+    /// An option that is not in the table, or lacks its value, and what `set` says.
+    pub fn take(
+        &self,
+        mut arguments: Parser,
+        mut set: impl FnMut(&str, OsString) -> Result<(), Error>,
+    ) -> Result<Option<String>, Error> {
+        let mut places = self.rows.iter().filter(|row| row.is_argument());
+        while let Some(argument) = arguments.next()? {
+            let (row, value) = match argument {
+                Arg::Value(value) => match places.next() {
+                    Some(row) => (row, Some(value)),
+                    None => return Err(Arg::Value(value).unexpected()),
+                },
+                Arg::Short('h') => (&Row::HELP, None),
+                Arg::Short('V') => (&Row::VERSION, None),
+                Arg::Long(name) => match self.option(name) {
+                    Some(row) => (row, None),
+                    None => return Err(argument.unexpected()),
+                },
+                argument => return Err(argument.unexpected()),
+            };
+            if let Some(text) = self.text(row.name) {
+                return Ok(Some(text));
+            }
+            let value = match (value, row.value) {
+                (Some(value), _) => value,
+                (None, Value::Switch) => arguments.optional_value().unwrap_or("on".into()),
+                (None, _) => arguments.value()?,
+            };
+            set(row.name, value).map_err(|error| match error {
+                // Of all errors, this one does not say which option it is about.
+                Error::ParsingFailed { .. } => format!("{}: {error}", row.flag()).into(),
+                error => error,
+            })?;
+        }
+        Ok(None)
+    }
+
+    /// The row of what may stand in a file of settings under this name.
+    pub fn setting(&self, name: &str) -> Option<&'static Row> {
+        self.rows.iter().find(|row| row.in_file && row.name == name)
+    }
+
+    fn option(&self, name: &str) -> Option<&'static Row> {
+        self.rows.iter().find(|row| !row.is_argument() && row.name == name)
+    }
+
+    fn text(&self, option: &str) -> Option<String> {
+        match option {
+            "help" => Some(self.help()),
+            "manual" => Some(self.manual()),
+            "version" => Some(format!("{} {}\n", self.name, env!("CARGO_PKG_VERSION"))),
+            _ => None,
+        }
+    }
+}
+
+/// Understands what may follow a switch.
+///
+/// # Errors
+///
+/// When it is neither `on` nor `off`.
+pub fn is_on(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("wants on or off"),
+    }
+}
