@@ -8,6 +8,15 @@ ARGS    ?=
 MINUTES ?= 10
 SEED    ?=
 MEMBERS ?=
+# Where the programs are that `make install` installs.
+BIN     ?= target/release
+
+# Where things are below the prefix.
+ROOT = $(DESTDIR)$(PREFIX)
+MAN  = share/man/man1
+BASH = share/bash-completion/completions
+ZSH  = share/zsh/site-functions
+FISH = share/fish/vendor_completions.d
 
 # How long `make fuzz` runs each target, and which. No sanitizer: there is no unsafe code of ours
 # for one to watch, and without it twice as much is tried.
@@ -76,12 +85,25 @@ soak: ## hundreds of members for MINUTES=10, every promise checked; SEED=N repea
 	$(CARGO) bench --locked --bench soak -- --minutes $(MINUTES) \
 	    $(if $(SEED),--seed $(SEED)) $(if $(MEMBERS),--members $(MEMBERS))
 
-install: build ## install both programs below $(DESTDIR)$(PREFIX)
-	install -d '$(DESTDIR)$(PREFIX)/bin'
-	install -m 755 target/release/smolchatd target/release/smolchat '$(DESTDIR)$(PREFIX)/bin'
+# The programs print their manual pages and completions themselves: those that were built for this
+# machine, also where BIN names a folder with programs for another.
+install: build ## install programs, manual pages and completions below $(DESTDIR)$(PREFIX)
+	./target/release/smolchat --manual > target/release/smolchat.1
+	./target/release/smolchatd --manual > target/release/smolchatd.1
+	for shell in bash zsh fish; do \
+	    ./target/release/smolchat --completions $$shell > target/release/smolchat.$$shell || exit; \
+	done
+	install -d '$(ROOT)/bin' '$(ROOT)/$(MAN)' '$(ROOT)/$(BASH)' '$(ROOT)/$(ZSH)' '$(ROOT)/$(FISH)'
+	install -m 755 '$(BIN)/smolchatd' '$(BIN)/smolchat' '$(ROOT)/bin'
+	install -m 644 target/release/smolchatd.1 target/release/smolchat.1 '$(ROOT)/$(MAN)'
+	install -m 644 target/release/smolchat.bash '$(ROOT)/$(BASH)/smolchat'
+	install -m 644 target/release/smolchat.zsh '$(ROOT)/$(ZSH)/_smolchat'
+	install -m 644 target/release/smolchat.fish '$(ROOT)/$(FISH)/smolchat.fish'
 
 uninstall: ## remove them again
-	rm -f '$(DESTDIR)$(PREFIX)/bin/smolchatd' '$(DESTDIR)$(PREFIX)/bin/smolchat'
+	rm -f '$(ROOT)/bin/smolchatd' '$(ROOT)/bin/smolchat'
+	rm -f '$(ROOT)/$(MAN)/smolchatd.1' '$(ROOT)/$(MAN)/smolchat.1'
+	rm -f '$(ROOT)/$(BASH)/smolchat' '$(ROOT)/$(ZSH)/_smolchat' '$(ROOT)/$(FISH)/smolchat.fish'
 
 clean: ## remove what was built
 	$(CARGO) clean

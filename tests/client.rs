@@ -9,85 +9,18 @@
 )]
 
 mod common;
+#[path = "common/smolchat.rs"]
+mod smolchat;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::os::fd::AsFd;
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{PATIENCE, Scratch, TestServer, assert_consecutive, parse, seqs};
-use rustix::process::{Pid, Signal, kill_process};
+use common::{Scratch, TestServer, assert_consecutive, parse, seqs};
+use rustix::process::Signal;
 use serde_json::{Value, json};
-
-/// A `smolchat` whose input is a pipe. It is killed and reaped when this is dropped.
-struct Smolchat {
-    process: Child,
-    stdin: Option<ChildStdin>,
-    stdout: Receiver<String>,
-}
-
-impl Smolchat {
-    fn start(address: &str, name: &str, options: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_smolchat"));
-        command.arg(address).args(["--name", name]).args(options);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut process = command.spawn().unwrap();
-        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let (sender, stdout) = channel();
-        thread::spawn(move || {
-            lines.map_while(Result::ok).try_for_each(|line| sender.send(line)).ok()
-        });
-        Smolchat { stdin: process.stdin.take(), process, stdout }
-    }
-
-    fn type_in(&mut self, text: &str) {
-        self.stdin.as_ref().unwrap().write_all(text.as_bytes()).unwrap();
-    }
-
-    /// The next line of its output that has this in it; those before it are passed over.
-    #[track_caller]
-    fn until(&mut self, part: &str) -> String {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match self.stdout.recv_timeout(left) {
-                Ok(line) if line.contains(part) => return line,
-                Ok(_) => {}
-                Err(_) => panic!("waited in vain for a line with {part:?}"),
-            }
-        }
-    }
-
-    /// How it ends, its input being at its end: the exit code, and what it had yet to say.
-    #[track_caller]
-    fn end(mut self) -> (i32, Vec<String>, String) {
-        drop(self.stdin.take());
-        let deadline = Instant::now() + PATIENCE;
-        let status = loop {
-            if let Some(status) = self.process.try_wait().unwrap() {
-                break status;
-            }
-            assert!(Instant::now() < deadline, "it has not ended in {PATIENCE:?}");
-            thread::sleep(Duration::from_millis(2));
-        };
-        let mut stderr = String::new();
-        self.process.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
-        (status.code().unwrap(), self.stdout.iter().collect(), stderr)
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.process), signal).unwrap();
-    }
-}
-
-impl Drop for Smolchat {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
+use smolchat::Smolchat;
 
 #[test]
 fn what_is_piped_in_is_said_and_comes_back() {

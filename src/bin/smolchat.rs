@@ -1,49 +1,34 @@
-//! `smolchat`, the client: arguments to [`Options`], errors to an exit code.
+//! `smolchat`, the client: settings and arguments to [`Options`], errors to an exit code.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use lexopt::{Arg, ValueExt};
-use smolchat::client::{Address, Comeback, Greeting, Options, converse};
+use lexopt::{Parser, ValueExt};
+use smolchat::client::script::{self, Script};
+use smolchat::client::{Address, Bell, Color, Comeback, Greeting, Options, converse, settings};
 use smolchat::complain;
-
-const HELP: &str = "\
-smolchat: a terminal client for smolchatd
-
-usage: smolchat [OPTIONS] [ADDR]
-
-  ADDR            HOST, HOST:PORT, [V6]:PORT or unix:PATH   [127.0.0.1:8080]
-  --name NAME     who to be         [$SMOLCHAT_NAME, else $USER]
-  --history N     lines of what was said to show on arrival
-                  [20 on a terminal, else 0]
-  --no-keep       do not ask to keep the name while the link is lost
-  --no-reconnect  end when the link is lost
-  --json          print the server's lines as they are, for scripts
-  --help, --version
-
-What is typed is said to all; /help lists the commands, /quit or Ctrl-D leaves.
-When the link is lost, smolchat comes back by itself, shows what was missed and
-says what was typed in the meantime.
-
-Where the input is no terminal, each of its lines is said, and smolchat ends
-when the last one was answered: with 0 if all were confirmed, and with 1
-otherwise. It gives up when there was no link for 60 s at a stretch.
-
-  smolchat router --name alice
-  echo 'backup done' | smolchat router --name cron";
+use smolchat::options::{SMOLCHAT, Shell, is_on};
 
 /// How long a script is kept waiting for a link.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
-    match options() {
-        Ok(Some(options)) => match converse(options) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => complain("smolchat", &error, 1),
-        },
-        Ok(None) => ExitCode::SUCCESS,
+    match asked() {
+        Ok(Asked::Text(text)) => {
+            // A reader that has gone away has read enough.
+            let _ = io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Ok(Asked::Talk(options, script)) => {
+            let done = match script {
+                Some(script) => script::run(options, script),
+                None => converse(options),
+            };
+            done.map_or_else(|error| complain("smolchat", &error, 1), |()| ExitCode::SUCCESS)
+        }
         Err(error) => {
             let error: Box<dyn Error> =
                 format!("{error} (smolchat --help lists the options)").into();
@@ -52,42 +37,185 @@ fn main() -> ExitCode {
     }
 }
 
-/// What the arguments ask for; nothing if they asked for a text that was printed.
-fn options() -> Result<Option<Options>, lexopt::Error> {
-    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let name = variable("SMOLCHAT_NAME").or_else(|| variable("USER"));
-    let mut address = None;
-    let (history, mut comeback) = match io::stdin().is_terminal() {
-        true => (20, Comeback::Always),
-        false => (0, Comeback::Within(PATIENCE)),
-    };
-    let mut greeting = Greeting { name, history, keep: true };
-    let mut json = false;
-    let mut arguments = lexopt::Parser::from_env();
-    while let Some(argument) = arguments.next()? {
-        match argument {
-            Arg::Value(value) if address.is_none() => address = Some(value.parse()?),
-            Arg::Long("name") => greeting.name = Some(arguments.value()?.string()?),
-            Arg::Long("history") => {
-                let count = arguments.value()?.parse();
-                greeting.history = count.map_err(|error| format!("--history: {error}"))?;
-            }
-            Arg::Long("no-keep") => greeting.keep = false,
-            Arg::Long("no-reconnect") => comeback = Comeback::Never,
-            Arg::Long("json") => json = true,
-            Arg::Long("help") | Arg::Short('h') => return print(HELP),
-            Arg::Long("version") | Arg::Short('V') => {
-                return print(concat!("smolchat ", env!("CARGO_PKG_VERSION")));
-            }
-            other => return Err(other.unexpected()),
-        }
-    }
-    let address = address.unwrap_or(Address::Inet("127.0.0.1:8080".into()));
-    Ok(Some(Options { address, greeting, comeback, json }))
+enum Asked {
+    /// To print this, and that is all.
+    Text(String),
+    /// To take part in a conversation: as a person, if there is no script.
+    Talk(Options, Option<Script>),
 }
 
-fn print(text: &str) -> Result<Option<Options>, lexopt::Error> {
-    // A reader that has gone away has read enough.
-    let _ = writeln!(io::stdout(), "{text}");
-    Ok(None)
+/// What the file of settings, the environment and the arguments ask for; each has more say than
+/// the one before.
+fn asked() -> Result<Asked, lexopt::Error> {
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let mut wanted = Wanted { time: true, name: variable("USER"), ..Wanted::default() };
+    let path = settings::path();
+    let warnings =
+        path.map(|path| settings::load(&path, |key, value| wanted.set_from_file(key, value)));
+    wanted.name = variable("SMOLCHAT_NAME").or(wanted.name);
+    if let Some(text) = SMOLCHAT.take(Parser::from_env(), |name, value| wanted.set(name, value))? {
+        return Ok(Asked::Text(text));
+    }
+    if let Some(shell) = wanted.completions {
+        return Ok(Asked::Text(SMOLCHAT.completions(shell)));
+    }
+    let (options, script) = wanted.understood(io::stdin().is_terminal())?;
+    for warning in warnings.into_iter().flatten() {
+        let _ = writeln!(io::stderr(), "smolchat: {warning}");
+    }
+    Ok(Asked::Talk(options, script))
+}
+
+/// What was asked for, by the names in the [table](SMOLCHAT).
+#[derive(Default)]
+struct Wanted {
+    address: Option<Address>,
+    name: Option<String>,
+    history: Option<usize>,
+    color: Color,
+    bell: Bell,
+    time: bool,
+    no_keep: bool,
+    no_reconnect: bool,
+    json: bool,
+    send: Vec<String>,
+    exec: Option<String>,
+    completions: Option<Shell>,
+}
+
+impl Wanted {
+    fn set(&mut self, name: &str, value: OsString) -> Result<(), lexopt::Error> {
+        match name {
+            "address" => self.address = Some(value.parse()?),
+            "name" => self.name = Some(value.string()?),
+            "history" => self.history = Some(value.parse()?),
+            "color" => self.color = value.parse()?,
+            "bell" => self.bell = value.parse()?,
+            "time" => self.time = value.parse_with(is_on)?,
+            "no-keep" => self.no_keep = value.parse_with(is_on)?,
+            "no-reconnect" => self.no_reconnect = value.parse_with(is_on)?,
+            "json" => self.json = value.parse_with(is_on)?,
+            "send" => self.send.extend(value.parse_with(lines)?),
+            "exec" => self.exec = Some(value.string()?),
+            "completions" => self.completions = Some(value.parse()?),
+            _ => return Err(lexopt::Error::UnexpectedOption(format!("--{name}"))),
+        }
+        Ok(())
+    }
+
+    fn set_from_file(&mut self, key: &str, value: &str) -> Result<(), lexopt::Error> {
+        if SMOLCHAT.setting(key).is_none() {
+            return Err(format!("there is no setting {key:?}").into());
+        }
+        self.set(key, value.into()).map_err(|error| format!("{key}: {error}").into())
+    }
+
+    fn understood(self, is_terminal: bool) -> Result<(Options, Option<Script>), lexopt::Error> {
+        let script = match (self.exec, self.send) {
+            (Some(_), send) if !send.is_empty() => {
+                return Err("--exec and --send do not go together".into());
+            }
+            (Some(command), _) => Some(Script::Exec(command)),
+            (None, send) if !send.is_empty() => Some(Script::Send(send)),
+            _ => Some(Script::Input).filter(|_| self.json),
+        };
+        let is_patient = match script {
+            Some(Script::Exec(_)) => true,
+            Some(Script::Send(_)) => false,
+            Some(Script::Input) | None => is_terminal,
+        };
+        let comeback = match is_patient {
+            _ if self.no_reconnect => Comeback::Never,
+            true => Comeback::Always,
+            false => Comeback::Within(PATIENCE),
+        };
+        let shown = match script {
+            Some(Script::Exec(_) | Script::Send(_)) => 0,
+            Some(Script::Input) | None if is_terminal => 20,
+            _ => 0,
+        };
+        let history = self.history.unwrap_or(shown);
+        let options = Options {
+            address: self.address.unwrap_or(Address::Inet("127.0.0.1:8080".into())),
+            greeting: Greeting { name: self.name, history, keep: !self.no_keep },
+            comeback,
+            json: self.json,
+            color: self.color,
+            bell: self.bell,
+            time: self.time,
+        };
+        Ok((options, script))
+    }
+}
+
+/// The lines of a text that have something in them.
+fn lines(text: &str) -> Result<Vec<String>, &'static str> {
+    let lines: Vec<String> =
+        text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    if lines.is_empty() { Err("wants something to say") } else { Ok(lines) }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests state what they expect")]
+
+    use super::*;
+    use smolchat::options::Value;
+
+    fn wanted(arguments: &[&str]) -> Result<Wanted, lexopt::Error> {
+        let mut wanted = Wanted::default();
+        SMOLCHAT.take(Parser::from_args(arguments), |name, value| wanted.set(name, value))?;
+        Ok(wanted)
+    }
+
+    #[test]
+    fn each_option_of_the_table_is_understood() {
+        for row in SMOLCHAT.rows {
+            let flag = row.flag();
+            match row.value {
+                Value::Switch => drop(wanted(&[&flag]).unwrap()),
+                Value::Argument(_) => drop(wanted(&[row.default]).unwrap()),
+                Value::Choice(_, words) => {
+                    for word in words {
+                        wanted(&[&flag, word]).unwrap();
+                    }
+                    assert!(row.default.is_empty() || words.contains(&row.default), "{flag}");
+                    assert!(wanted(&[&flag, "perhaps"]).is_err(), "{flag}");
+                }
+                Value::Text(_) | Value::Path(_) | Value::Command(_) => {
+                    wanted(&[&flag, "7"]).unwrap();
+                    assert!(wanted(&[&flag]).is_err(), "{flag}");
+                }
+            }
+        }
+        assert!(wanted(&["--nonsense"]).is_err());
+        assert!(wanted(&["router", "and another"]).is_err());
+    }
+
+    #[test]
+    fn the_readme_lists_each_option() {
+        let readme = include_str!("../../README.md");
+        let chapter = readme.split("\n## ").find(|text| text.starts_with("The client")).unwrap();
+        for row in SMOLCHAT.rows {
+            let label = row.label().replace('|', "\\|");
+            assert!(chapter.contains(&format!("`{label}`")), "{label}");
+        }
+    }
+
+    #[test]
+    fn the_manual_lists_each_key_of_the_file() {
+        let manual = SMOLCHAT.manual().replace("\\-", "-").replace('\n', " ");
+        let keys = manual.split("The keys are ").nth(1).unwrap().split(';').next().unwrap();
+        for row in SMOLCHAT.rows {
+            let key = format!("\\fB{}\\fR", row.name);
+            assert_eq!(keys.contains(&key), row.in_file, "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn a_switch_may_be_turned_off_again() {
+        assert!(wanted(&["--no-keep"]).unwrap().no_keep);
+        assert!(!wanted(&["--no-keep", "--no-keep=off"]).unwrap().no_keep);
+        assert!(wanted(&["--no-keep=perhaps"]).is_err());
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use super::{Address, harmless};
@@ -27,6 +28,10 @@ pub enum Error {
     Refused(usize),
     /// So many lines were refused, or not seen to arrive before the end, which came like this.
     Unconfirmed(usize, Box<Error>),
+    /// The command that was to take part could not be run.
+    Command(io::Error),
+    /// The command that took part failed.
+    Failed(ExitStatus),
 }
 
 impl fmt::Display for Error {
@@ -49,6 +54,8 @@ impl fmt::Display for Error {
             Error::Refused(count) => write!(f, "{count} lines were not accepted"),
             Error::Unconfirmed(1, _) => f.write_str("one line was not confirmed"),
             Error::Unconfirmed(count, _) => write!(f, "{count} lines were not confirmed"),
+            Error::Command(_) => f.write_str("cannot run the command"),
+            Error::Failed(status) => write!(f, "the command failed, with {status}"),
         }
     }
 }
@@ -56,10 +63,14 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Error::Connect(_, error) | Error::Lost(error) => Some(error),
+            Error::Connect(_, error) | Error::Lost(error) | Error::Command(error) => Some(error),
             Error::Garbled(error) => Some(error),
             Error::GaveUp(_, error) | Error::Unconfirmed(_, error) => Some(error),
-            Error::Closed(_) | Error::Replaced | Error::TooLate | Error::Refused(_) => None,
+            Error::Closed(_)
+            | Error::Replaced
+            | Error::TooLate
+            | Error::Refused(_)
+            | Error::Failed(_) => None,
         }
     }
 }

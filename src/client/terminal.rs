@@ -6,7 +6,7 @@ use std::thread;
 use async_channel::Receiver;
 use futures_lite::future;
 
-use super::{Address, Clock, Comeback, Error, Event, Greeting, Received, Session};
+use super::{Address, Bell, Clock, Color, Comeback, Error, Event, Greeting, Received, Session};
 use super::{harmless, render};
 use crate::protocol::Body;
 
@@ -24,6 +24,12 @@ pub struct Options {
     pub comeback: Comeback,
     /// Print the server's lines as they are.
     pub json: bool,
+    /// When to use colours.
+    pub color: Color,
+    /// When to ring.
+    pub bell: Bell,
+    /// Whether to show when a line was said.
+    pub time: bool,
 }
 
 /// Takes part in a conversation: says what standard input has to say, prints what comes.
@@ -39,7 +45,7 @@ pub fn converse(options: Options) -> Result<(), Error> {
     let replaces_typed = is_terminal && io::stdout().is_terminal() && !options.json;
     let (typed, lines) = async_channel::bounded(TYPED_AHEAD);
     smol::block_on(async {
-        let Options { address, greeting, comeback, json } = options;
+        let Options { address, greeting, comeback, json, .. } = options;
         let session = Session::connect(address, greeting, comeback).await?;
         // Standard input blocks, and a terminal must not be made not to: it is shared with the
         // shell. So a thread reads it, which ends with the process.
@@ -202,7 +208,7 @@ impl Printer {
 }
 
 /// What there is to say about the link.
-fn status(event: &Event) -> Option<String> {
+pub(super) fn status(event: &Event) -> Option<String> {
     Some(match event {
         Event::Lost { cause, retry_in } if retry_in.is_zero() => {
             format!("{}; coming back", chain(cause))
@@ -226,7 +232,7 @@ fn status(event: &Event) -> Option<String> {
 }
 
 /// An error with its causes, on one line. The server has a say in its words.
-fn chain(error: &Error) -> String {
+pub(super) fn chain(error: &Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {

@@ -116,8 +116,8 @@ pub static SMOLCHAT: Program = Program {
                 ),
                 Block::Text(
                     "Where standard input is no terminal, each of its lines is said, and \
-                     `smolchat` ends when the last one was answered. It gives up when there was \
-                     no link for 60 seconds at a stretch.",
+                     `smolchat` ends when the last one was answered. There, and with `--send`, it \
+                     gives up when there was no link for 60 seconds at a stretch.",
                 ),
             ],
         },
@@ -197,8 +197,8 @@ pub static SMOLCHAT: Program = Program {
             code: 1,
             brief: "something failed or was refused",
             meaning: "The server could not be reached or went away for good; or a line was not \
-                      accepted or not confirmed (but where a person types at a terminal, they \
-                      see it and it is no failure); or the command of `--exec` failed.",
+                      accepted or not confirmed (but where a person types at a terminal, and not with \
+                      `--json`, they see it and it is no failure); or the command of `--exec` failed.",
         },
         Exit { code: 2, brief: "wrong options", meaning: "The options are wrong." },
     ],
