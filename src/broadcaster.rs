@@ -45,7 +45,9 @@ pub const REPORT: &str = "smolchat::report";
 const LINGER: Duration = Duration::from_secs(120);
 /// The same, when the server ends.
 const SHUTDOWN_LINGER: Duration = Duration::from_secs(5);
-/// How long a member whose connection broke may take to be heard out.
+/// How long a member may take to be heard out, when its connection broke, and when it was said bye:
+/// to close the socket while there is something to read from it would be a reset, to which it may
+/// lose the bye and more.
 const AFTERLIFE: Duration = Duration::from_secs(5);
 
 /// What the other tasks tell the broadcaster.
@@ -214,6 +216,9 @@ impl Broadcaster {
                 }
             }
             Signal::Event { event, bytes } => {
+                if let Event::Leave { id, .. } = event {
+                    self.hear_out(id);
+                }
                 self.room.apply(event, now);
                 self.seen.bytes_in += u64::from(bytes);
                 if self.room.wants_stats() {
@@ -292,7 +297,14 @@ impl Broadcaster {
     fn settle(&mut self, id: MemberId, delivery: Delivery, closed: bool, now: Now) {
         let Some(seat) = self.seats.get_mut(id) else { return };
         match delivery {
-            Delivery::Sent if seat.is_done() => self.release(id),
+            Delivery::Sent if seat.is_done() => {
+                if seat.is_heard_out || self.shutting_down {
+                    self.release(id);
+                } else {
+                    seat.outbox.finish();
+                    self.end_by(now.uptime + AFTERLIFE, id);
+                }
+            }
             Delivery::Sent => {}
             Delivery::Waiting => {
                 seat.watch(id, &self.sender, &self.executor);
@@ -316,6 +328,15 @@ impl Broadcaster {
         }
     }
 
+    /// Nothing more comes from a connection.
+    fn hear_out(&mut self, id: MemberId) {
+        let Some(seat) = self.seats.get_mut(id) else { return };
+        seat.is_heard_out = true;
+        if seat.is_done() {
+            self.release(id);
+        }
+    }
+
     /// A socket has room again.
     fn drain(&mut self, id: MemberId, now: Now) {
         if let Some(seat) = self.seats.get_mut(id) {
@@ -327,7 +348,13 @@ impl Broadcaster {
     /// Gives a connection that is closed some time to read what is on its way.
     fn linger(&mut self, id: MemberId, now: Now) {
         let linger = if self.shutting_down { SHUTDOWN_LINGER } else { LINGER };
-        self.ending.insert((now.uptime + linger, id));
+        self.end_by(now.uptime + linger, id);
+    }
+
+    /// Ends a connection at some time, if it has not ended by itself. If too many wait for that,
+    /// the next one's time has come.
+    fn end_by(&mut self, deadline: Duration, id: MemberId) {
+        self.ending.insert((deadline, id));
         if self.ending.len() > self.max_ending {
             let seats = &self.seats;
             self.ending.retain(|(_, id)| seats.get(*id).is_some());

@@ -178,6 +178,11 @@ impl Outbox {
         backlog.seq
     }
 
+    /// Tells the other side that nothing follows. What it has to say can still be read.
+    pub fn finish(&self) {
+        let _ = shutdown(&self.socket, Shutdown::Write);
+    }
+
     /// Ends the connection, both ways. What the kernel holds is still delivered; the task that
     /// reads from the socket wakes up, and closes it.
     pub fn end(&self) {

@@ -33,7 +33,11 @@ fn stalled(server: &TestServer, listener: usize, name: &str) -> TestClient {
 /// the number of the last.
 #[track_caller]
 fn assert_ended_slow(mut member: TestClient) {
-    let frames = member.rest();
+    assert_end_as_slow(&member.rest());
+}
+
+#[track_caller]
+fn assert_end_as_slow(frames: &[Value]) {
     let (bye, before) = frames.split_last().unwrap();
     assert_eq!((&bye["kind"], &bye["code"]), (&json!("bye"), &json!("slow")), "{bye}");
     let seqs = seqs(before);
@@ -206,6 +210,31 @@ fn who_talks_without_ever_reading_is_let_go_too() {
     alice.until(|frame| names(frame, "leave").any(|name| name == "bob"));
     assert_ended_slow(bob);
     flood.join().unwrap();
+    assert_eq!(alice.who(), ["alice"]);
+}
+
+#[test]
+fn who_talks_on_after_it_was_let_go_still_gets_all_that_was_on_its_way_and_bye() {
+    let server = TestServer::start(&["--rate", "0"]);
+    let mut alice = server.join("alice");
+    let mut carol = server.join("carol");
+    let text = "x".repeat(4000);
+    let mut is_gone = false;
+    while !is_gone {
+        alice.say(&text);
+        alice.say("/help");
+        alice.until(|frame| {
+            is_gone |= names(frame, "leave").any(|name| name == "carol");
+            frame["kind"] == "info"
+        });
+    }
+    // She does not know yet. To be read into is what the server must not answer with a reset.
+    let mut frames = Vec::new();
+    while frames.last().is_none_or(|frame: &Value| frame["kind"] != "bye") {
+        carol.say("is anybody here?");
+        frames.push(carol.recv());
+    }
+    assert_end_as_slow(&frames);
     assert_eq!(alice.who(), ["alice"]);
 }
 

@@ -17,6 +17,8 @@ use crate::room::{MemberId, Slice, Step, What};
 pub struct Seat {
     pub outbox: Outbox,
     pub standing: Standing,
+    /// The task that reads from it has come to its end.
+    pub is_heard_out: bool,
     /// A task watches for room in the socket.
     watched: bool,
 }
@@ -36,7 +38,12 @@ pub enum Standing {
 impl Seat {
     /// A place for one who is not shown anything yet.
     pub fn new(socket: Arc<Socket>) -> Self {
-        Seat { outbox: Outbox::new(socket), standing: Standing::Visitor, watched: false }
+        Seat {
+            outbox: Outbox::new(socket),
+            standing: Standing::Visitor,
+            is_heard_out: false,
+            watched: false,
+        }
     }
 
     /// Delivers what everybody gets, to those who do.
