@@ -10,7 +10,7 @@ use crate::check::Ask;
 use crate::member::{Member, Outcome};
 use crate::script::{Cut, Question, Step};
 use crate::sequence::NEVER;
-use crate::world::{GRACE, Halt, PATIENCE, micros};
+use crate::world::{GRACE, Halt, LOOK, PATIENCE, micros};
 
 /// The first two members are the witnesses: one speaks, the other answers.
 pub const WITNESS: usize = 0;
@@ -268,9 +268,11 @@ impl Member {
         loop {
             self.be_quiet().await?;
             let (heard, start) = (self.heard, Instant::now());
+            self.world.is_witness_waiting.set(true);
             self.say("ping", "ping").await;
             let link = self.link.as_ref().map(|link| link.number);
             self.expect("the other answers", |member| member.heard > heard).await?;
+            self.world.is_witness_waiting.set(false);
             if link.is_some() && link == self.link.as_ref().map(|link| link.number) {
                 let time = micros(start.elapsed());
                 self.world.round_trips.borrow_mut().saturating_record(time);
@@ -286,13 +288,16 @@ impl Member {
         let mut answered = 0;
         loop {
             let world = self.world.clone();
-            let soon = Instant::now() + PATIENCE;
-            self.stay(soon, |member| member.heard > answered || !world.is_busy()).await?;
+            let may_rest = || !world.is_busy() && !world.is_witness_waiting.get();
+            self.stay(Instant::now() + 5 * LOOK, |member| member.heard > answered || may_rest())
+                .await?;
             while answered < self.heard {
                 answered += 1;
                 self.say("pong", "pong").await;
             }
-            self.be_quiet().await?;
+            if may_rest() {
+                self.be_quiet().await?;
+            }
         }
     }
 }

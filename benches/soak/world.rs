@@ -139,6 +139,8 @@ pub struct World {
     pub standings: RefCell<Vec<Standing>>,
     pub privates: RefCell<HashMap<String, Private>>,
     pub totals: RefCell<Totals>,
+    /// One witness waits for the other, which therefore must not rest yet.
+    pub is_witness_waiting: Cell<bool>,
     /// Between the witnesses, in microseconds.
     pub round_trips: RefCell<Histogram<u64>>,
     /// By how much the soak itself is late, with all its members on one thread.
@@ -161,6 +163,7 @@ impl World {
             standings: RefCell::new(vec![Standing::default(); members]),
             privates: RefCell::default(),
             totals: RefCell::default(),
+            is_witness_waiting: Cell::new(false),
             round_trips: RefCell::new(histogram()),
             lateness: RefCell::new(histogram()),
             open: Cell::new(0),
