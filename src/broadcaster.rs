@@ -112,7 +112,7 @@ impl Broadcaster {
         channel: (Sender<Signal>, Receiver<Signal>),
         executor: Weak<LocalExecutor<'static>>,
     ) -> io::Result<Self> {
-        let max_ending = rules.max_clients.max(16);
+        let max_ending = max_ending(rules.max_clients);
         let (room, recorder) = match past {
             Some((file, past)) => {
                 (Room::with_past(rules, past), Some(Recorder::new(file, fresh_epoch)))
@@ -130,8 +130,7 @@ impl Broadcaster {
             ending: BTreeSet::new(),
             departed: Vec::new(),
             outbox_limit,
-            // One batch must not fill the outbox of somebody who is hardly behind.
-            batch_bytes: BATCH_BYTES.min(outbox_limit / 2),
+            batch_bytes: batch_bytes(outbox_limit),
             started: Instant::now(),
             timer: None,
             seen: Stats::default(),
@@ -411,6 +410,17 @@ impl Broadcaster {
             unix_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX),
         }
     }
+}
+
+/// Connections that were said bye and may take their time to read it, besides those who are here.
+pub fn max_ending(max_clients: usize) -> usize {
+    (max_clients / 4).max(16)
+}
+
+/// Bytes of frames after which a batch is closed: it must not fill the outbox of somebody who is
+/// hardly behind.
+pub fn batch_bytes(outbox: usize) -> usize {
+    BATCH_BYTES.min(outbox / 2)
 }
 
 /// Memory of this process that is in RAM, in bytes, where the system tells it (proc_pid_statm(5)).

@@ -24,10 +24,12 @@ use crate::outbox::{Socket, Wait, read};
 use crate::protocol::{ClientLine, ErrorCode, Foreign, LineReader, Rejected};
 use crate::room::{Departure, Event, MemberId};
 
-/// Bytes read at once. With the line limit it bounds what a connection holds.
+/// The most bytes that are read at once. With the line limit it bounds what a connection holds.
 pub const READ_BYTES: usize = 16 * 1024;
 /// Lines in one event. It bounds what one event can become.
-const LINES_AN_EVENT: usize = 64;
+pub const LINES_AN_EVENT: usize = 64;
+/// What one of them takes, in bytes, beside its text.
+pub const LINE: usize = size_of::<Result<ClientLine, Rejected>>();
 
 /// Bytes of a first line that are looked at, again with each piece of it, for another protocol.
 const REQUEST_BYTES: usize = 4096;
@@ -37,6 +39,8 @@ const REQUEST_BYTES: usize = 4096;
 pub struct Intake {
     /// The longest line, in bytes without its newline.
     pub max_line: u32,
+    /// Bytes read at once, up to [`READ_BYTES`].
+    pub read_bytes: usize,
     /// Lines a second; 0 is no limit.
     pub rate: u32,
     /// Lines at once, before the rate counts.
@@ -55,6 +59,7 @@ pub fn run(
         socket,
         signals,
         lines: LineReader::new(intake.max_line),
+        read_bytes: intake.read_bytes.clamp(1, READ_BYTES) as u32,
         pace: Pace::new(intake.rate, intake.burst),
         wait: Wait::default(),
         id,
@@ -80,6 +85,7 @@ struct Reader {
     socket: Arc<Socket>,
     signals: Sender<Signal>,
     lines: LineReader,
+    read_bytes: u32,
     pace: Pace,
     wait: Wait,
     id: MemberId,
@@ -137,7 +143,8 @@ impl Reader {
                 return Poll::Ready(Err(Departure::Lost(error.kind())));
             }
             let mut buffer = [const { MaybeUninit::uninit() }; READ_BYTES];
-            match read(&self.socket, &mut buffer) {
+            let buffer = buffer.get_mut(..self.read_bytes as usize).unwrap_or_default();
+            match read(&self.socket, buffer) {
                 Ok([]) if self.lines.is_inside_line() => {
                     self.lines.clear();
                     let text = "the last line has no end, and was not said";
@@ -314,7 +321,7 @@ mod tests {
     #[test]
     fn the_future_of_a_connection_is_small() {
         let channel = async_channel::bounded(1);
-        let intake = Intake { max_line: 1, rate: 1, burst: 1 };
+        let intake = Intake { max_line: 1, read_bytes: 1, rate: 1, burst: 1 };
         let (one, _two) = smol::Async::<std::os::unix::net::UnixStream>::pair().unwrap();
         let socket = Arc::new(smol::Async::new(one.into_inner().unwrap().into()).unwrap());
         let future = run(socket, MemberId(1), channel.0, intake);

@@ -17,6 +17,7 @@
 //! - [`connection`]: one client's way in. Bytes to lines to events.
 //! - [`listener`] and [`server`]: where clients connect, and the life of the whole.
 //! - [`logger`]: the log of the server, which nobody has to read.
+//! - [`memory`]: what a server may take at worst, and what fits into a budget.
 //! - [`client`]: the other end. It knows [`protocol`] and nothing else of the above.
 //! - [`options`]: what the options of the two programs are called and do. It knows none of the
 //!   above.
@@ -46,6 +47,7 @@ pub mod connection;
 pub mod history_file;
 pub mod listener;
 pub mod logger;
+pub mod memory;
 pub mod options;
 pub mod outbox;
 pub mod protocol;

@@ -19,17 +19,39 @@ use crate::room::Peer;
 /// Connections that may wait to be accepted, so that a crowd that comes at once is not turned
 /// away. The kernel cuts it to its own limit.
 const BACKLOG: i32 = 1024;
-/// Bytes that the kernel may hold for one member; it counts its own overhead, and doubles the
-/// figure for that. Left to itself it takes megabytes for each who does not read, which a small
-/// machine does not have: a hundred of them then cost the others three times the CPU time, until
-/// they are found to be slow.
-const SEND_BUFFER: usize = 128 * 1024;
 /// A peer that vanished is noticed after a minute of silence and a minute of questions.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEPALIVE_COUNT: u32 = 4;
 /// The same for a peer that vanished while something was on its way to it, in milliseconds.
 const USER_TIMEOUT: u32 = 120_000;
+
+/// Bytes that the kernel may hold for one connection. It counts its own overhead, and doubles the
+/// figures for that (socket(7)).
+///
+/// Left to itself it takes megabytes for each who does not read, which a small machine does not
+/// have: a hundred of them then cost the others three times the CPU time, until they are found to
+/// be slow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Buffers {
+    /// On the way to a client.
+    pub send: usize,
+    /// On the way from it.
+    pub receive: usize,
+}
+
+impl Buffers {
+    /// What they come to in the kernel.
+    pub fn in_kernel(self) -> usize {
+        self.send.saturating_add(self.receive).saturating_mul(2)
+    }
+}
+
+impl Default for Buffers {
+    fn default() -> Self {
+        Buffers { send: 128 * 1024, receive: 64 * 1024 }
+    }
+}
 
 /// An address to listen at: `HOST:PORT`, `[V6]:PORT` or `unix:PATH`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +111,7 @@ impl Listener {
     ///
     /// What the system says: the address is in use (for a unix socket: by a server that is
     /// alive, or by a file that is no socket), is not one of this machine, or may not be used.
-    pub fn bind(address: &Address) -> io::Result<Self> {
+    pub fn bind(address: &Address, buffers: Buffers) -> io::Result<Self> {
         let (socket, address) = match address {
             Address::Inet(address) => {
                 let socket = bind_inet(address)?;
@@ -100,6 +122,9 @@ impl Listener {
         };
         // A second call on the same socket changes its backlog; the standard library has no say.
         rustix::net::listen(&socket, BACKLOG)?;
+        // What is set here, each connection inherits: no call for each of them.
+        sockopt::set_socket_send_buffer_size(&socket, buffers.send)?;
+        sockopt::set_socket_recv_buffer_size(&socket, buffers.receive)?;
         Ok(Listener { socket: Async::new(socket)?, address })
     }
 
@@ -139,9 +164,7 @@ impl Drop for Listener {
 fn bind_inet(address: &str) -> io::Result<TcpListener> {
     let addresses: Vec<SocketAddr> = address.to_socket_addrs()?.collect();
     let socket = TcpListener::bind(addresses.as_slice())?;
-    // What is set here, each connection inherits: no call for each of them.
     sockopt::set_tcp_nodelay(&socket, true)?;
-    sockopt::set_socket_send_buffer_size(&socket, SEND_BUFFER)?;
     sockopt::set_socket_keepalive(&socket, true)?;
     sockopt::set_tcp_keepidle(&socket, KEEPALIVE_IDLE)?;
     sockopt::set_tcp_keepintvl(&socket, KEEPALIVE_INTERVAL)?;

@@ -45,7 +45,7 @@ pub use history::History;
 pub use roster::Roster;
 
 use addresses::Addresses;
-use kept::KeptNames;
+use kept::{KeptNames, max_kept};
 use names::Names;
 
 use crate::history_file::Restored;
@@ -145,11 +145,11 @@ impl Room {
         Room {
             history: History::new(rules.history, rules.history_bytes, 0),
             addresses: rules.addresses(),
+            kept: KeptNames::new(max_kept(rules.max_clients)),
             rules,
             epoch,
             clients: Roster::default(),
             names: Names::default(),
-            kept: KeptNames::default(),
             silent: VecDeque::new(),
             seq: 0,
             closed: false,

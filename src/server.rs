@@ -16,12 +16,10 @@ use smol::{Async, LocalExecutor, Timer};
 use crate::broadcaster::{Broadcaster, Signal};
 use crate::connection::{self, Intake};
 use crate::history_file::{HistoryFile, Restored};
-use crate::listener::Listener;
+use crate::listener::{Buffers, Listener};
 use crate::outbox::Wait;
 use crate::room::{MemberId, Peer, Rules};
 
-/// Signals that may wait for the broadcaster, before those who send them do.
-const SIGNALS: usize = 256;
 /// Clients accepted in one go, before the others get a turn.
 const ACCEPTS: usize = 64;
 /// The first and the longest pause after a client could not be accepted.
@@ -34,6 +32,12 @@ pub struct Config {
     pub rules: Rules,
     /// Bytes that may wait for one member.
     pub outbox: usize,
+    /// Bytes read from a client at once; at most [`READ_BYTES`](connection::READ_BYTES).
+    pub read_bytes: usize,
+    /// Events that may wait for the room, before those who send them do.
+    pub events: usize,
+    /// What the kernel may hold for each connection.
+    pub buffers: Buffers,
     /// Where the room is kept across restarts, and what was there.
     pub past: Option<(HistoryFile, Restored)>,
     /// Each message through it is a request to write the [`Stats`](crate::protocol::Stats) to the
@@ -43,7 +47,15 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Config { rules: Rules::default(), outbox: 256 * 1024, past: None, reports: None }
+        Config {
+            rules: Rules::default(),
+            outbox: 256 * 1024,
+            read_bytes: connection::READ_BYTES,
+            events: 256,
+            buffers: Buffers::default(),
+            past: None,
+            reports: None,
+        }
     }
 }
 
@@ -76,11 +88,11 @@ impl std::error::Error for Error {
 /// When the operating system has no random bytes to give, without which no room can begin.
 ///
 /// ```
-/// use smolchat::listener::{Address, Listener};
+/// use smolchat::listener::{Address, Buffers, Listener};
 /// use smolchat::server::{Config, run};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let listener = Listener::bind(&Address::Inet("127.0.0.1:0".into()))?;
+/// let listener = Listener::bind(&Address::Inet("127.0.0.1:0".into()), Buffers::default())?;
 /// println!("listening on {listener}");
 /// let shutdown = std::future::ready(());
 /// smol::block_on(run(vec![listener], Config::default(), shutdown))?;
@@ -95,9 +107,10 @@ pub async fn run(
     // Only this function owns the executor. Tasks that spawn others know it weakly, so that all
     // of them, and their sockets, are gone when this ends, however it ends.
     let executor = Rc::new(LocalExecutor::new());
-    let (signals, received) = async_channel::bounded(SIGNALS);
+    let (signals, received) = async_channel::bounded(config.events);
     let intake = Intake {
         max_line: config.rules.max_line,
+        read_bytes: config.read_bytes,
         rate: config.rules.rate,
         burst: config.rules.burst,
     };

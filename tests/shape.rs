@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the server; each may import from those before it.
-const ORDER: [&str; 10] = [
+const ORDER: [&str; 11] = [
     "protocol",
     "history_file",
     "room",
@@ -23,6 +23,7 @@ const ORDER: [&str; 10] = [
     "connection",
     "server",
     "logger",
+    "memory",
 ];
 
 const DEPENDENCIES: [&str; 9] = [

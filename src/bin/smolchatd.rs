@@ -17,12 +17,13 @@ use smol::LocalExecutor;
 use smolchat::broadcaster::fresh_epoch;
 use smolchat::history_file::{self, HistoryFile};
 use smolchat::listener::{Address, Listener};
-use smolchat::options::SMOLCHATD;
+use smolchat::memory::{self, Ceiling, Given, fit};
+use smolchat::options::{SMOLCHATD, is_on};
 use smolchat::server::{self, Config};
 use smolchat::{complain, logger};
 
 fn main() -> ExitCode {
-    match asked(Parser::from_env()) {
+    match asked(Parser::from_env()).and_then(Asked::settle) {
         Ok(Asked::Service(options)) => match serve(*options) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => complain("smolchatd", &*error, 1),
@@ -43,6 +44,26 @@ enum Asked {
     Service(Box<Options>),
 }
 
+impl Asked {
+    /// Fits what was asked for into the memory that there is, and sees that it is not at odds with
+    /// itself, where that was asked for.
+    fn settle(self) -> Result<Self, lexopt::Error> {
+        let Asked::Service(mut options) = self else { return Ok(self) };
+        if let Some(budget) = options.memory {
+            options.config = fit(budget, options.config, options.given).map_err(|least| {
+                format!("--memory: {budget} bytes are not enough, it takes {least}")
+            })?;
+        }
+        if !options.check {
+            return Ok(Asked::Service(options));
+        }
+        match options.contradiction() {
+            Some(contradiction) => Err(contradiction.into()),
+            None => Ok(Asked::Text(format!("{}\n", Ceiling::of(&options.config)))),
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Options {
     addresses: Vec<Address>,
@@ -50,6 +71,14 @@ struct Options {
     log: LevelFilter,
     history_file: Option<PathBuf>,
     file: history_file::Options,
+    /// Some of it was said about a history file.
+    tunes_file: bool,
+    /// The memory to make do with.
+    memory: Option<usize>,
+    /// What that must leave as it is.
+    given: Given,
+    /// Tell what it takes at worst, and end.
+    check: bool,
 }
 
 /// What the arguments ask for.
@@ -60,6 +89,10 @@ fn asked(arguments: Parser) -> Result<Asked, lexopt::Error> {
         log: LevelFilter::Info,
         history_file: None,
         file: history_file::Options::default(),
+        tunes_file: false,
+        memory: None,
+        given: Given::default(),
+        check: false,
     };
     if let Some(text) = SMOLCHATD.take(arguments, |name, value| options.set(name, value))? {
         return Ok(Asked::Text(text));
@@ -75,6 +108,14 @@ impl Options {
     fn set(&mut self, option: &str, value: OsString) -> Result<(), lexopt::Error> {
         let seconds = |value: OsString| value.parse::<u32>().map(|n| Duration::from_secs(n.into()));
         let rules = &mut self.config.rules;
+        match option {
+            "max-clients" => self.given.clients = true,
+            "outbox" => self.given.outbox = true,
+            "history" => self.given.history = true,
+            "history-bytes" => self.given.history_bytes = true,
+            "history-file-max" | "sync" => self.tunes_file = true,
+            _ => {}
+        }
         match option {
             "listen" => self.addresses.push(value.parse()?),
             "max-clients" => rules.max_clients = value.parse()?,
@@ -94,10 +135,22 @@ impl Options {
             "grace" => rules.grace = seconds(value)?,
             "rate" => (rules.rate, rules.burst) = value.parse_with(rate)?,
             "hello-wait" => rules.hello_wait = Duration::from_millis(value.parse::<u32>()?.into()),
+            "memory" => self.memory = Some(value.parse_with(size)?),
+            "check" => self.check = value.parse_with(is_on)?,
             "log" => self.log = value.parse_with(level)?,
             _ => return Err(lexopt::Error::UnexpectedOption(format!("--{option}"))),
         }
         Ok(())
+    }
+}
+
+impl Options {
+    /// Which options contradict each other, if any do.
+    fn contradiction(&self) -> Option<String> {
+        if self.tunes_file && self.history_file.is_none() {
+            return Some("--history-file-max and --sync say nothing without --history-file".into());
+        }
+        memory::contradiction(&self.config)
     }
 }
 
@@ -171,8 +224,12 @@ fn format_usage(error: &lexopt::Error) -> Box<dyn Error> {
 }
 
 fn serve(options: Options) -> Result<(), Box<dyn Error>> {
-    let Options { addresses, mut config, log, history_file, mut file } = options;
+    let contradiction = options.contradiction();
+    let Options { addresses, mut config, log, history_file, mut file, .. } = options;
     logger::init(log);
+    if let Some(contradiction) = contradiction {
+        log::warn!("{contradiction}");
+    }
     raise_descriptor_limit();
     if let Some(path) = history_file {
         file.keep_frames = config.rules.history;
@@ -185,7 +242,7 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
         .map_err(|error| format!("cannot watch for signals: {error}"))?;
     let mut listeners = Vec::new();
     for address in &addresses {
-        let bound = Listener::bind(address);
+        let bound = Listener::bind(address, config.buffers);
         listeners.push(bound.map_err(|error| format!("cannot listen on {address}: {error}"))?);
     }
     let mut stdout = io::stdout();
@@ -255,9 +312,11 @@ mod tests {
                 understood(&[&flag, "7"]).unwrap();
                 continue;
             }
-            let Ok(Asked::Service(set)) = understood(&[&flag, row.default]) else {
+            let Ok(Asked::Service(mut set)) = understood(&[&flag, row.default]) else {
                 panic!("{flag} {} is not understood", row.default)
             };
+            // That it was said at all may count.
+            (set.given, set.tunes_file) = (plain.given, plain.tunes_file);
             assert_eq!(format!("{set:?}"), format!("{plain:?}"), "{flag}");
         }
         assert!(understood(&["--nonsense"]).is_err());

@@ -100,6 +100,20 @@ pub static SMOLCHATD: Program = Program {
             ..Row::NEW
         },
         Row {
+            name: "memory",
+            value: Value::Text("SIZE"),
+            help: "make do with so much: clients, outbox and history are made to fit",
+            more: "What is given for them stays as it is. The sum is that of `--check`, socket buffers \
+                   in the kernel included.",
+            ..Row::NEW
+        },
+        Row {
+            name: "check",
+            help: "tell what each part may take at worst, and end",
+            more: "Options that contradict each other are an error then.",
+            ..Row::NEW
+        },
+        Row {
             name: "rate",
             value: Value::Text("N[/BURST]"),
             default: "10/40",

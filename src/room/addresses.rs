@@ -6,6 +6,13 @@ use std::time::Duration;
 
 /// Addresses remembered beyond twice the number of clients allowed.
 const SPARE: usize = 256;
+/// The most that one address takes, in bytes, in a table that grows by doubling.
+pub const KNOWN_ADDRESS: usize = 3 * size_of::<(IpAddr, Address)>();
+
+/// Addresses remembered by a room for so many clients.
+pub fn max_known(max_clients: usize) -> usize {
+    max_clients.saturating_mul(2).saturating_add(SPARE)
+}
 
 /// The clients of each address. Who has a network of IPv6 has all the addresses in it, so a
 /// network (the first 64 bits, RFC 4291, section 2.5.4) counts as one address.
@@ -41,7 +48,7 @@ impl Addresses {
     pub fn new(max_clients: usize, rate: u32, burst: u32, room_for: usize) -> Self {
         Addresses {
             known: HashMap::new(),
-            max_known: room_for.saturating_mul(2).saturating_add(SPARE),
+            max_known: max_known(room_for),
             max_clients: u32::try_from(max_clients).unwrap_or(u32::MAX),
             interval: Duration::from_secs(1).checked_div(rate).unwrap_or_default(),
             burst: burst.max(1),

@@ -7,7 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::addresses::Addresses;
+use super::addresses::{Addresses, KNOWN_ADDRESS, max_known};
+use super::kept::{KEPT_NAME, max_kept};
 use crate::protocol::{ClientLine, Foreign, Rejected};
 
 /// A connection's number, in the order in which they came; never used twice.
@@ -148,6 +149,13 @@ impl Default for Rules {
 }
 
 impl Rules {
+    /// The most memory, in bytes, that names kept for those who dropped and addresses that
+    /// somebody came from may take.
+    pub fn memory_of_the_absent(&self) -> usize {
+        let kept = max_kept(self.max_clients).saturating_mul(KEPT_NAME);
+        kept.saturating_add(max_known(self.max_clients).saturating_mul(KNOWN_ADDRESS))
+    }
+
     /// A table of addresses that holds to them.
     pub(super) fn addresses(&self) -> Addresses {
         Addresses::new(self.max_per_ip, self.connect_rate, self.connect_burst, self.max_clients)

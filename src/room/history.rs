@@ -64,6 +64,14 @@ impl History {
         history
     }
 
+    /// The most memory, in bytes, that the places of a replay take in an outbox, if so many frames
+    /// are kept: each chunk is a slice, in a queue that grows by doubling.
+    pub fn replay_places(max_frames: usize) -> usize {
+        // At worst each chunk of many frames has one of few before it.
+        let slices = 2 * (max_frames / LOOSE + 1) + LOOSE;
+        slices.next_power_of_two().saturating_mul(size_of::<Slice>())
+    }
+
     /// Takes the next frames of the sequence; `ends` are the places in `chunk` where each ends.
     pub fn extend(&mut self, chunk: &Chunk, ends: &[u32]) {
         if self.loose > 0 && self.loose + ends.len() > LOOSE {

@@ -4,16 +4,25 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::Token;
-use crate::protocol::fold;
+use crate::protocol::{MAX_NAME, fold};
 
-/// Names kept at once; the oldest goes first.
-pub const MAX_KEPT: usize = 1000;
+/// Names kept at once in the largest rooms; the oldest goes first.
+const MAX_KEPT: usize = 1000;
+
+/// The most that one of them takes, in bytes: its letters, twice, in a queue that grows by doubling.
+pub const KEPT_NAME: usize = 2 * (4 * MAX_NAME + size_of::<Kept>());
+
+/// Names kept at once in a room for so many clients.
+pub fn max_kept(max_clients: usize) -> usize {
+    max_clients.min(MAX_KEPT)
+}
 
 /// The names of members who dropped and had asked to keep them, each with the token that gives
 /// it back and the time until which it is kept.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct KeptNames {
     names: VecDeque<Kept>,
+    max: usize,
 }
 
 #[derive(Debug)]
@@ -26,9 +35,14 @@ struct Kept {
 }
 
 impl KeptNames {
+    /// None are kept yet, and never more than `max`.
+    pub fn new(max: usize) -> Self {
+        KeptNames { names: VecDeque::new(), max }
+    }
+
     /// Keeps a name. `until` is never before that of the names that are kept already.
     pub fn keep(&mut self, name: Box<str>, token: Token, until: Duration) {
-        if self.names.len() == MAX_KEPT {
+        if self.names.len() >= self.max {
             self.names.pop_front();
         }
         self.names.push_back(Kept { folded: fold(&name), name, token, until });
@@ -61,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_name_is_kept_for_its_token_and_for_its_time() {
-        let mut names = KeptNames::default();
+        let mut names = KeptNames::new(MAX_KEPT);
         names.keep("alice".into(), Token([1; 16]), LATER);
         assert!(names.holds("ALICE", NOW));
         assert_eq!(names.take(&Token([2; 16]), NOW), None);
@@ -74,7 +88,7 @@ mod tests {
 
     #[test]
     fn the_number_of_kept_names_is_bounded() {
-        let mut names = KeptNames::default();
+        let mut names = KeptNames::new(MAX_KEPT);
         for number in 0..MAX_KEPT + 5 {
             names.keep(format!("name-{number}").into(), Token([0; 16]), LATER);
         }
