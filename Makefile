@@ -23,6 +23,8 @@ FISH = share/fish/vendor_completions.d
 SECS    ?= 60
 TARGET  ?= $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
 FUZZ     = PATH="$(CURDIR)/target/tools/bin:$$PATH" $(NIGHTLY) fuzz
+# What is built in beside the core: the client's line editor, which asks for Rust 1.95.
+FEATURES ?= editor
 
 # What `make bench-peers` compares with.
 PEERS = redis-server ngircd mosquitto nats-server
@@ -34,7 +36,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build both programs for use, in target/release
-	$(CARGO) build --release --locked
+	$(CARGO) build --release --locked --features '$(FEATURES)'
 
 run-server: build ## run the server; ARGS='--listen 127.0.0.1:0' passes options on
 	./target/release/smolchatd $(ARGS)
@@ -44,6 +46,7 @@ run-client: build ## run the client; ARGS='--name alice' passes options on
 
 test: ## run all tests but the slow ones
 	$(CARGO) test --locked
+	$(CARGO) test --locked --features editor --lib --test terminal
 
 test-slow: ## run the tests that take longer
 	$(CARGO) test --locked -- --ignored
@@ -51,6 +54,7 @@ test-slow: ## run the tests that take longer
 check: ## formatting, lints and documentation, warnings denied
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --all-targets --features editor -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 
@@ -69,6 +73,7 @@ fuzz: ## give each parser whatever may break it; SECS=60 each, TARGET=line_reade
 	        -max_total_time=$(SECS) -dict=fuzz/protocol.dict -rss_limit_mb=256 \
 	        -print_final_stats=1 || exit; \
 	done
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --features editor
 
 bench: ## measure the cost of a delivery, beside two yardsticks; ARGS='--work flood'
 	$(CARGO) bench --locked --bench fanout -- $(ARGS)

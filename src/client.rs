@@ -3,7 +3,8 @@
 //! It knows the [protocol](crate::protocol) and nothing else of the server. From the outside in:
 //!
 //! - [`converse`] is the program `smolchat`: a session between standard input and output, with
-//!   [`render`] for what a person sees of a frame. [`script::run`] is the same for programs: lines of
+//!   [`render`] for what a person sees of a frame. At a terminal, with the feature `editor`, it is
+//!   `chat`, which keeps what is typed apart from what arrives. [`script::run`] is the same for programs: lines of
 //!   JSON, a few lines from the command line, or a command that takes part. What a person always
 //!   wants is in the file of [`settings`].
 //! - [`Session`] is for programs: connect, say, receive, finish. It comes back by itself when the
@@ -14,6 +15,8 @@
 
 mod address;
 mod backoff;
+#[cfg(feature = "editor")]
+mod chat;
 mod clock;
 mod error;
 mod event;

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use lexopt::{Parser, ValueExt};
 use smolchat::client::script::{self, Script};
-use smolchat::client::{Address, Bell, Color, Comeback, Greeting, Options, converse, settings};
+use smolchat::client::{
+    Address, Bell, Color, Comeback, Error as Ended, Greeting, Options, converse, settings,
+};
 use smolchat::complain;
 use smolchat::options::{SMOLCHAT, Shell, is_on};
 
@@ -27,7 +29,12 @@ fn main() -> ExitCode {
                 Some(script) => script::run(options, script),
                 None => converse(options),
             };
-            done.map_or_else(|error| complain("smolchat", &error, 1), |()| ExitCode::SUCCESS)
+            match done {
+                Ok(()) => ExitCode::SUCCESS,
+                // As a shell says it of a program that did not catch the signal.
+                Err(Ended::Signal(number)) => ExitCode::from(128 + number as u8),
+                Err(error) => complain("smolchat", &error, 1),
+            }
         }
         Err(error) => {
             let error: Box<dyn Error> =

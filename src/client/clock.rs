@@ -23,9 +23,17 @@ impl Clock {
 
     /// `14:03`, for milliseconds since 1970.
     pub fn time_of_day(&self, unix_ms: u64) -> String {
-        let seconds = i64::try_from(unix_ms / 1000).unwrap_or(0).saturating_add(self.ahead);
-        let minutes = seconds.div_euclid(60).rem_euclid(24 * 60);
+        let minutes = self.seconds(unix_ms).div_euclid(60).rem_euclid(24 * 60);
         format!("{:02}:{:02}", minutes / 60, minutes % 60)
+    }
+
+    /// Which day that is here, counted from the first of 1970.
+    pub fn day(&self, unix_ms: u64) -> i64 {
+        self.seconds(unix_ms).div_euclid(24 * 3600)
+    }
+
+    fn seconds(&self, unix_ms: u64) -> i64 {
+        i64::try_from(unix_ms / 1000).unwrap_or(0).saturating_add(self.ahead)
     }
 }
 
@@ -52,6 +60,14 @@ mod tests {
         assert_eq!(parse("-0330"), Some(-12_600));
         assert_eq!(parse(""), None);
         assert_eq!(parse("CET"), None);
+    }
+
+    #[test]
+    fn midnight_is_that_of_the_place() {
+        let noon = 12 * 3_600_000;
+        assert_eq!(Clock::default().day(noon), 0);
+        assert_eq!(Clock { ahead: 12 * 3600 }.day(noon), 1);
+        assert_eq!(Clock { ahead: -12 * 3600 - 1 }.day(noon), -1);
     }
 
     #[test]

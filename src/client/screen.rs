@@ -37,15 +37,21 @@ pub fn render(frame: &Frame<'_>, clock: &Clock) -> String {
     }
 }
 
+/// Marks on one letter beyond which they are shown on their own: no script needs as many, and a
+/// tower of them reaches into the lines above.
+const MAX_JOINED: usize = 6;
+
 /// A text in which nothing can move the cursor, change a colour, ring, or turn the direction of
 /// what is around it: such characters are shown instead of obeyed.
 pub fn harmless(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
+    let mut joined = 0;
     for c in text.chars() {
+        joined = if is_joined(c) { joined + 1 } else { 0 };
         match c {
             '\0'..='\x1f' => shown.extend(['^', char::from(c as u8 + 0x40)]),
             '\x7f' => shown.push_str("^?"),
-            c if c.is_control() || is_unseen(c) => {
+            c if c.is_control() || is_unseen(c) || joined > MAX_JOINED => {
                 // Writing to a String cannot fail.
                 let _ = write!(shown, "<U+{:04X}>", u32::from(c));
             }
@@ -60,7 +66,7 @@ pub fn harmless(text: &str) -> String {
 /// shorthand, and tags. Those that join
 /// and vary what is next to them (U+200C, U+200D, U+FE0F) are left, because emoji and several
 /// scripts are made of them.
-fn is_unseen(c: char) -> bool {
+pub fn is_unseen(c: char) -> bool {
     matches!(c,
         '\u{AD}'
         | '\u{61C}'
@@ -75,6 +81,19 @@ fn is_unseen(c: char) -> bool {
         | '\u{E0000}'..='\u{E0FFF}')
 }
 
+/// Characters that take no room of their own: general marks, joiners and what varies a character.
+fn is_joined(c: char) -> bool {
+    matches!(c,
+        '\u{300}'..='\u{36F}'
+        | '\u{483}'..='\u{489}'
+        | '\u{1AB0}'..='\u{1AFF}'
+        | '\u{1DC0}'..='\u{1DFF}'
+        | '\u{200C}' | '\u{200D}'
+        | '\u{20D0}'..='\u{20FF}'
+        | '\u{FE00}'..='\u{FE0F}'
+        | '\u{FE20}'..='\u{FE2F}')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,6 +105,13 @@ mod tests {
         assert_eq!(harmless("\u{202E}evil\u{200B}"), "<U+202E>evil<U+200B>");
         assert_eq!(harmless("\u{1D173}\u{1BCA0}\u{FFF8}"), "<U+1D173><U+1BCA0><U+FFF8>");
         assert_eq!(harmless("你好 é 👩\u{200D}💻"), "你好 é 👩\u{200D}💻");
+    }
+
+    #[test]
+    fn marks_do_not_pile_up() {
+        let tower = |height| format!("e{}", "\u{301}".repeat(height));
+        assert_eq!(harmless(&tower(MAX_JOINED)), tower(MAX_JOINED));
+        assert_eq!(harmless(&tower(MAX_JOINED + 1)), tower(MAX_JOINED) + "<U+0301>");
     }
 
     proptest! {

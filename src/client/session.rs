@@ -233,6 +233,19 @@ impl Session {
         }
     }
 
+    /// Drops the link, if there is one, and comes back at once.
+    pub fn reconnect(&mut self) {
+        if !matches!(self.state, State::Over(_)) {
+            let asked = io::Error::new(io::ErrorKind::ConnectionAborted, "it was asked for");
+            self.backoff.reset();
+            self.lose(Error::Lost(asked), true);
+            // What was lost before waits for its next try, which is now.
+            if matches!(self.state, State::Waiting(_)) {
+                self.state = State::Waiting(Timer::after(Duration::ZERO));
+            }
+        }
+    }
+
     /// The next event, or nothing when the session has [finished](Self::finish). Dropping the
     /// future that waits for it loses nothing.
     ///

@@ -24,11 +24,11 @@ pub struct Options {
     pub comeback: Comeback,
     /// Print the server's lines as they are.
     pub json: bool,
-    /// When to use colours.
+    /// When to use colours, at a terminal with the editor.
     pub color: Color,
-    /// When to ring.
+    /// When to ring the bell, at a terminal with the editor.
     pub bell: Bell,
-    /// Whether to show when a line was said.
+    /// Show the time of day, at a terminal with the editor.
     pub time: bool,
 }
 
@@ -43,6 +43,10 @@ pub struct Options {
 pub fn converse(options: Options) -> Result<(), Error> {
     let is_terminal = io::stdin().is_terminal();
     let replaces_typed = is_terminal && io::stdout().is_terminal() && !options.json;
+    #[cfg(feature = "editor")]
+    if replaces_typed && std::env::var_os("TERM").is_some_and(|term| term != "dumb") {
+        return super::chat::converse(options);
+    }
     let (typed, lines) = async_channel::bounded(TYPED_AHEAD);
     smol::block_on(async {
         let Options { address, greeting, comeback, json, .. } = options;

@@ -1,0 +1,101 @@
+//! What single keys do that the editor does not do by itself.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_channel::Sender;
+use rustyline::{
+    Cmd, ConditionalEventHandler, Event, EventContext, KeyCode, KeyEvent, Modifiers, Movement,
+    RepeatCount,
+};
+
+use super::editor::Typed;
+
+/// What is to be done with the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Complete the word before the cursor.
+    Complete,
+    /// Say it; ask first, if it has several lines.
+    Accept,
+    /// Say each of its lines.
+    AcceptAll,
+    /// Put what was typed before in its place.
+    Older,
+    /// Put what was typed after in its place.
+    Newer,
+    /// Nothing, but show it anew.
+    Show,
+}
+
+/// Is asked about each key. The answer [`Cmd::Complete`] makes the editor call the completer, which
+/// may do with the line whatever it likes; so all acts go that way.
+pub struct Keys {
+    pub acts: Sender<Act>,
+    pub typed: Sender<Typed>,
+    /// Whether the user was asked to say several lines, and a key is the answer.
+    pub is_asking: Arc<AtomicBool>,
+    /// Whether the editor searches, which it does not tell.
+    pub is_searching: AtomicBool,
+}
+
+impl Keys {
+    fn act(&self, act: Act) -> Option<Cmd> {
+        // In a search, the first key that is none of it only ends it.
+        if self.is_searching.swap(false, Ordering::Relaxed) {
+            return Some(Cmd::Move(Movement::EndOfLine));
+        }
+        let _ = self.acts.force_send(act);
+        Some(Cmd::Complete)
+    }
+
+    fn tell(&self, typed: Typed) -> Option<Cmd> {
+        let _ = self.typed.send_blocking(typed);
+        Some(Cmd::Noop)
+    }
+}
+
+impl ConditionalEventHandler for Keys {
+    fn handle(
+        &self,
+        event: &Event,
+        _: RepeatCount,
+        _: bool,
+        context: &EventContext<'_>,
+    ) -> Option<Cmd> {
+        const CTRL: Modifiers = Modifiers::CTRL;
+        const NONE: Modifiers = Modifiers::NONE;
+        let KeyEvent(code, modifiers) = *event.get(0)?;
+        if self.is_asking.swap(false, Ordering::Relaxed) {
+            let is_yes = matches!(code, KeyCode::Char('y' | 'Y')) && modifiers == NONE;
+            return self.act(if is_yes { Act::AcceptAll } else { Act::Show });
+        }
+        let line = context.line();
+        let has_lines = line.contains('\n');
+        match (code, modifiers) {
+            (KeyCode::Char('R'), CTRL) => {
+                self.is_searching.store(true, Ordering::Relaxed);
+                None
+            }
+            (KeyCode::Enter, NONE) | (KeyCode::Char('J' | 'M'), CTRL) => self.act(Act::Accept),
+            (KeyCode::Tab, NONE) | (KeyCode::Char('I'), CTRL) => self.act(Act::Complete),
+            (KeyCode::Up, NONE) if !has_lines => self.act(Act::Older),
+            (KeyCode::Down, NONE) if !has_lines => self.act(Act::Newer),
+            (KeyCode::Char('P'), CTRL) => self.act(Act::Older),
+            (KeyCode::Char('N'), CTRL) => self.act(Act::Newer),
+            (KeyCode::Char('C'), CTRL) if line.is_empty() => self.tell(Typed::Leave),
+            (KeyCode::Char('C'), CTRL) => {
+                self.is_searching.store(false, Ordering::Relaxed);
+                Some(Cmd::Kill(Movement::WholeBuffer))
+            }
+            (KeyCode::Char('D'), CTRL) if line.is_empty() => self.tell(Typed::Leave),
+            (KeyCode::Char('Z'), CTRL) => self.tell(Typed::Stop),
+            (KeyCode::Char('L'), CTRL) => self.tell(Typed::Repaint),
+            (KeyCode::Char(_) | KeyCode::Backspace, NONE) | (KeyCode::Char('S'), CTRL) => None,
+            _ => {
+                self.is_searching.store(false, Ordering::Relaxed);
+                None
+            }
+        }
+    }
+}

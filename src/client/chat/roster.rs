@@ -1,0 +1,89 @@
+//! Who is here, as far as it was seen, for the names that Tab completes.
+
+use crate::protocol::{Body, Frame, fold};
+
+/// The members, whoever spoke last first.
+#[derive(Debug, Default)]
+pub struct Roster {
+    names: Vec<String>,
+    has_changed: bool,
+}
+
+impl Roster {
+    /// Learns from a frame that came to the member called `me`.
+    pub fn learn(&mut self, frame: &Frame<'_>, me: &str) {
+        match &frame.body {
+            Body::Who { names, .. } => {
+                // Those who spoke keep their places.
+                self.names.retain(|known| names.iter().any(|name| name == known));
+                for name in names {
+                    self.add(name, me);
+                }
+            }
+            Body::Join { names, .. } => names.iter().for_each(|name| self.add(name, me)),
+            Body::Leave { names, .. } => names.iter().for_each(|name| self.remove(name)),
+            Body::Name { from, to, .. } => {
+                self.remove(from);
+                self.add(to, me);
+            }
+            Body::Chat { .. } | Body::Action { .. } | Body::Private { .. } => {
+                let name = &frame.data_source;
+                if self.names.first().is_some_and(|first| first == name) || name == me {
+                    return;
+                }
+                self.remove(name);
+                self.names.insert(0, name.to_string());
+                self.has_changed = true;
+            }
+            Body::Welcome { .. } => {
+                self.names.clear();
+                self.has_changed = true;
+            }
+            _ => {}
+        }
+    }
+
+    /// The names, if they are not what they were when this was asked last.
+    pub fn news(&mut self) -> Option<Vec<String>> {
+        std::mem::take(&mut self.has_changed).then(|| self.names.clone())
+    }
+
+    fn add(&mut self, name: &str, me: &str) {
+        if name != me && !self.names.iter().any(|known| known == name) {
+            self.names.push(name.to_owned());
+            self.has_changed = true;
+        }
+    }
+
+    fn remove(&mut self, name: &str) {
+        let before = self.names.len();
+        self.names.retain(|known| fold(known) != fold(name));
+        self.has_changed |= self.names.len() != before;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn learn(roster: &mut Roster, source: &str, body: Body<'_>) {
+        roster.learn(&Frame { data_source: source.into(), data: "".into(), body }, "me");
+    }
+
+    #[test]
+    fn whoever_spoke_last_is_first_and_who_left_is_gone() {
+        let mut roster = Roster::default();
+        let names = ["alice", "bob", "carol", "me"].map(Into::into).to_vec();
+        learn(&mut roster, "server", Body::Who { names, id: None });
+        assert_eq!(roster.news().unwrap(), ["alice", "bob", "carol"]);
+        assert_eq!(roster.news(), None);
+        learn(&mut roster, "carol", Body::Chat { seq: 1, time: 0, id: None });
+        learn(&mut roster, "carol", Body::Chat { seq: 2, time: 0, id: None });
+        learn(&mut roster, "me", Body::Chat { seq: 3, time: 0, id: None });
+        let (from, to) = ("bob".into(), "dave".into());
+        learn(&mut roster, "server", Body::Name { seq: 4, time: 0, from, to, id: None });
+        let names = vec!["alice".into()];
+        learn(&mut roster, "server", Body::Leave { seq: 5, time: 0, names });
+        assert_eq!(roster.news().unwrap(), ["carol", "dave"]);
+    }
+}
