@@ -15,6 +15,13 @@ use super::Error;
 use super::pulse::{Beat, Pulse};
 use crate::protocol::LineReader;
 
+/// Lines that are handed out between two looks at the socket. What is made of a line takes longer
+/// than it takes the server to send another; so a burst is taken in first, lest the server finds
+/// that we read too slowly.
+const TURN: usize = 64;
+/// Bytes that are taken in and not handed out, beyond which the rest of a burst waits.
+const AHEAD: usize = 8 << 20;
+
 /// The longest line that is taken from a server: a list of all names in a room of 100,000.
 const MAX_LINE: u32 = 16 << 20;
 
@@ -29,6 +36,12 @@ pub struct Link {
     socket: Async<OwnedFd>,
     lines: LineReader,
     received: VecDeque<Vec<u8>>,
+    /// Bytes of them.
+    ahead: usize,
+    /// Lines that are yet to be handed out before the next look at the socket.
+    turn: usize,
+    /// How the connection came to its end, behind what was received.
+    end: Option<io::Result<()>>,
     outgoing: Vec<u8>,
     /// When anything came last.
     heard: Instant,
@@ -42,6 +55,9 @@ impl Link {
             socket: Async::new(socket)?,
             lines: LineReader::new(MAX_LINE),
             received: VecDeque::new(),
+            ahead: 0,
+            turn: 0,
+            end: None,
             outgoing: Vec::new(),
             heard: Instant::now(),
             pulse: Pulse::new(),
@@ -79,21 +95,40 @@ impl Link {
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Vec<u8>>>> {
         self.poll_write(cx);
         loop {
+            if self.turn == 0 {
+                self.take_in();
+                self.turn = TURN;
+            }
             if let Some(line) = self.received.pop_front() {
+                self.turn -= 1;
+                self.ahead -= line.len();
                 return Poll::Ready(Ok(Some(line)));
             }
+            self.turn = 0;
+            match self.end.take() {
+                Some(end) => return Poll::Ready(end.map(|()| None)),
+                None => ready!(self.socket.poll_readable(cx))?,
+            }
+        }
+    }
+
+    /// Takes in what is there to be read.
+    fn take_in(&mut self) {
+        while self.ahead < AHEAD && self.end.is_none() {
             let mut buffer = [const { MaybeUninit::uninit() }; 16 * 1024];
             match recv(&self.socket, &mut buffer, RecvFlags::DONTWAIT) {
-                Ok((([], _), _)) => return Poll::Ready(Ok(None)),
+                Ok((([], _), _)) => self.end = Some(Ok(())),
                 Ok(((bytes, _), _)) => {
                     self.heard = Instant::now();
                     self.lines.read(bytes, usize::MAX, |line| {
-                        self.received.extend(line.ok().map(<[u8]>::to_vec));
+                        let Ok(line) = line else { return };
+                        self.ahead += line.len();
+                        self.received.push_back(line.to_vec());
                     });
                 }
-                Err(Errno::AGAIN) => ready!(self.socket.poll_readable(cx))?,
+                Err(Errno::AGAIN) => return,
                 Err(Errno::INTR) => {}
-                Err(error) => return Poll::Ready(Err(error.into())),
+                Err(error) => self.end = Some(Err(error.into())),
             }
         }
     }

@@ -17,7 +17,7 @@ use super::view::View;
 const BATCH: usize = 32 << 10;
 /// Bytes that may wait for the terminal. Then nothing more is taken from the server, which waits
 /// in turn.
-const WAITING: usize = 4 << 20;
+const WAITING: usize = 8 << 20;
 /// How long the terminal must keep its size before it is painted anew: the editor has to know it
 /// by then, and a window that is dragged changes it many times.
 const RESIZED: Duration = Duration::from_millis(100);

@@ -73,3 +73,41 @@ pub fn write_out(text: &str) -> io::Result<()> {
     stdout.write_all(text.as_bytes())?;
     stdout.flush()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use rustix::termios::LocalModes;
+    use std::fs::File;
+    use std::process::Command;
+
+    #[test]
+    #[ignore = "it is run by the test below, in a terminal of its own"]
+    fn panic_in_raw_mode() {
+        // So that it is not dropped: a panic in another thread would not do that.
+        std::mem::forget(Modes::save().unwrap());
+        let mut raw = tcgetattr(io::stdin()).unwrap();
+        raw.make_raw();
+        tcsetattr(io::stdin(), OptionalActions::Now, &raw).unwrap();
+        panic!("in raw mode");
+    }
+
+    #[test]
+    fn a_panic_leaves_the_terminal_as_it_was() {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let path = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
+        let terminal = || File::options().read(true).write(true).open(&path).unwrap();
+        let kept = terminal();
+        let local = || tcgetattr(&kept).unwrap().local_modes;
+        let before = local();
+        assert!(before.contains(LocalModes::ECHO | LocalModes::ICANON));
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["client::chat::modes::tests::panic_in_raw_mode", "--exact", "--ignored"]);
+        command.stdin(terminal()).stdout(terminal()).stderr(terminal());
+        assert_eq!(command.status().unwrap().code(), Some(101), "the test above has failed");
+        assert_eq!(local(), before);
+    }
+}
