@@ -334,14 +334,14 @@ fn colours_are_as_they_were_asked_for() {
 fn the_client_s_own_commands() {
     let server = TestServer::start(QUICK);
     let mut bob = server.join("bob");
-    let mut dave = server.join("dave");
+    let mut dan = server.join("dan");
     let mut alice = Terminal::start(server.address(0), "alice", &[]);
     alice.keys("/ignore bob\r");
     alice.shows("what bob says is not shown");
     bob.say("unheard");
     bob.until(|frame| frame["data"] == "unheard");
-    dave.say("I hear you, bob");
-    alice.shows("dave  I hear you, bob");
+    dan.say("I hear you, bob");
+    alice.shows("dan  I hear you, bob");
     alice.keys("/unignore bob\r");
     alice.shows("what bob says is shown again");
     bob.say("heard");
@@ -360,6 +360,7 @@ fn the_client_s_own_commands() {
     alice.keys(&format!("/connect {}\r", other.address(0)));
     carol.until(|frame| frame["data"] == "alice joined");
     bob.until(|frame| frame["data"] == "alice left");
+    alice.shows("welcome, alice; one other is here");
     alice.keys("hello there\r");
     carol.until(|frame| frame["data"] == "hello there");
 }
