@@ -218,11 +218,11 @@ impl Broadcaster {
                 if let Event::Leave { id, .. } = event {
                     self.hear_out(id);
                 }
-                self.room.apply(event, now);
                 self.seen.bytes_in += u64::from(bytes);
-                if self.room.wants_stats() {
-                    self.room.tell_stats(self.seen());
+                if event.asks_for_stats() {
+                    self.room.note(self.seen());
                 }
+                self.room.apply(event, now);
             }
             Signal::Report => self.report(),
             Signal::Writable(id) => self.drain(id, now),

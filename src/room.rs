@@ -78,6 +78,8 @@ pub struct Room {
     closed: bool,
     /// What was counted, of all that [`Stats`] has.
     counts: Stats,
+    /// What others counted.
+    seen: Stats,
     now: Now,
 
     /// The frames of the open batch, and where each ends.
@@ -85,8 +87,6 @@ pub struct Room {
     ends: Vec<u32>,
     steps: Vec<Step>,
     own_bytes: usize,
-    /// Who has asked for the figures, and with which `id`.
-    curious: Vec<(MemberId, Option<Box<str>>)>,
     log: Vec<(Level, String)>,
     /// Names that came, or went, since the last frame: one notice tells of all.
     notice: Notice,
@@ -154,12 +154,12 @@ impl Room {
             seq: 0,
             closed: false,
             counts: Stats::default(),
+            seen: Stats::default(),
             now: Now { uptime: Duration::ZERO, unix_ms: 0 },
             frames: Vec::new(),
             ends: Vec::new(),
             steps: Vec::new(),
             own_bytes: 0,
-            curious: Vec::new(),
             log: Vec::new(),
             notice: Notice::None,
             notice_due: Duration::ZERO,

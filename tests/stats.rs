@@ -52,6 +52,17 @@ fn a_member_is_told_what_the_server_did_and_how_it_stands() {
 }
 
 #[test]
+fn the_figures_are_told_in_their_turn() {
+    let server = TestServer::start(&[]);
+    let mut once = server.connect();
+    once.send_raw(b"/stats\n/help\n/stats\n/quit\n");
+    let frames = once.rest();
+    let told = frames.iter().filter(|frame| frame["kind"] == "info");
+    let has_stats: Vec<bool> = told.map(|frame| frame["stats"].is_object()).collect();
+    assert_eq!(has_stats, [true, false, true]);
+}
+
+#[test]
 fn a_signal_puts_the_figures_on_the_log_as_one_line_of_json_at_every_level() {
     let server = TestServer::start(&["--log", "error"]);
     let mut alice = server.join("alice");

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::addresses::{Addresses, KNOWN_ADDRESS, max_known};
 use super::kept::{KEPT_NAME, max_kept};
-use crate::protocol::{ClientLine, Foreign, Rejected};
+use crate::protocol::{ClientLine, Foreign, Rejected, Request};
 
 /// A connection's number, in the order in which they came; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,6 +73,16 @@ pub enum Event {
     },
     /// The server ends: everybody is told.
     Shutdown,
+}
+
+impl Event {
+    /// Whether somebody asks for figures that [the room has to be told](super::Room::note).
+    pub fn asks_for_stats(&self) -> bool {
+        let asks = |line: &Result<ClientLine, Rejected>| {
+            line.as_ref().is_ok_and(|line| line.request == Request::Stats)
+        };
+        matches!(self, Event::Lines { lines, .. } if lines.iter().any(asks))
+    }
 }
 
 /// How a connection came to its end.

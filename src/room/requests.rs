@@ -108,7 +108,7 @@ impl Room {
                 let open = self.show_since(id, from, false);
                 self.step(id, What::Again(open.0, self.frames.len() as u32));
             }
-            Request::Stats => self.curious.push((id, word)),
+            Request::Stats => self.tell_stats(id, word),
             Request::Help => self.tell(id, HELP, word),
             Request::Quit => self.dismiss(id, ByeCode::Quit, "quit"),
         }
@@ -172,22 +172,17 @@ impl Room {
         }
     }
 
-    /// Whether a member waits for an answer to `/stats`, to which only the room's owner knows all.
-    pub fn wants_stats(&self) -> bool {
-        !self.curious.is_empty()
+    /// Takes note of the figures that the room does not see itself, for the answer to `/stats`.
+    pub fn note(&mut self, seen: Stats) {
+        self.seen = seen;
     }
 
-    /// Tells the figures to all who have asked. `seen` has what the room does not see itself; the
-    /// room adds what it does.
-    pub fn tell_stats(&mut self, seen: Stats) {
-        let stats = self.stats(seen);
+    fn tell_stats(&mut self, id: MemberId, word: Option<Box<str>>) {
+        let stats = self.stats(self.seen.clone());
+        let word = word.as_deref().map(Cow::from);
         let text = stats.to_string();
-        for (id, word) in std::mem::take(&mut self.curious) {
-            let id_word = word.as_deref().map(Cow::from);
-            let body = Body::Info { id: id_word, stats: Some(Box::new(stats.clone())) };
-            let slice = Slice::own(&Frame::server(text.as_str(), body));
-            self.step(id, What::Send(slice));
-        }
+        let body = Body::Info { id: word, stats: Some(Box::new(stats)) };
+        self.step(id, What::Send(Slice::own(&Frame::server(text, body))));
     }
 
     /// The figures: what was `seen` outside of the room, and what the room knows.

@@ -158,7 +158,11 @@ impl TestServer {
         let listeners = 1 + options.iter().filter(|option| **option == "--listen").count();
         let addresses = (0..listeners).map(|_| match stdout.recv_timeout(PATIENCE) {
             Ok(line) => line.strip_prefix("listening on ").expect("where it listens").to_owned(),
-            Err(_) => panic!("the server does not listen: {}", log.lock().unwrap()),
+            Err(error) => {
+                // If it has ended, what it had to say comes at once.
+                thread::sleep(Duration::from_millis(200));
+                panic!("the server does not listen ({error}): {}", log.lock().unwrap());
+            }
         });
         let addresses = addresses.collect();
         TestServer { process, addresses, stdout: Mutex::new(stdout), log }

@@ -31,7 +31,6 @@ pub struct Model {
     /// When those came who were let in from each address.
     came: BTreeMap<IpAddr, Vec<Duration>>,
     /// Who is to be told the figures, and those of them that the room counts.
-    curious: Vec<(u64, Option<Box<str>>)>,
     counts: Stats,
     /// The oldest number that the history holds.
     pub held: u64,
@@ -59,7 +58,6 @@ impl Model {
             news: News::default(),
             own: Vec::new(),
             came: BTreeMap::new(),
-            curious: Vec::new(),
             counts: Stats::default(),
             held: 1,
             sealed: 0,
@@ -284,7 +282,7 @@ impl Model {
                 let count = count.unwrap_or(HISTORY_SHOWN);
                 self.tell(id, Own::Past { count, held: self.held });
             }
-            Request::Stats => self.curious.push((id, word)),
+            Request::Stats => self.tell_stats(id, word),
             Request::Quit => self.dismiss(id, ByeCode::Quit),
         }
         // To be there is not yet to speak the protocol.
@@ -350,23 +348,14 @@ impl Model {
         }
     }
 
-    /// Those who asked are told the figures, if they are still here.
-    pub fn tell_stats(&mut self) {
+    fn tell_stats(&mut self, id: u64, word: Option<Box<str>>) {
         let stats = Stats {
             uptime: self.now.uptime.as_secs(),
             members: self.names().count(),
             connections: self.clients.len(),
             ..self.counts.clone()
         };
-        for (id, word) in std::mem::take(&mut self.curious) {
-            if self.clients.contains_key(&id) {
-                self.tell(id, Own::Stats(word, stats.clone()));
-            }
-        }
-    }
-
-    pub fn is_curious(&self) -> bool {
-        !self.curious.is_empty()
+        self.tell(id, Own::Stats(word, stats));
     }
 
     /// When the first of the silent becomes a member.

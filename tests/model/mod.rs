@@ -22,7 +22,7 @@ use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use smolchat::protocol::{ByeCode, ClientLine, Frame, Hello, Rejected, Request, Stats};
+use smolchat::protocol::{ByeCode, ClientLine, Frame, Hello, Rejected, Request};
 use smolchat::room::{
     Departure, Event, MemberId, Now, Peer, Room, Rules, Slice, SliceKind, Step, Token,
 };
@@ -238,11 +238,6 @@ impl World {
 
     /// Closes a batch, and delivers it.
     fn seal(&mut self) {
-        assert_eq!(self.room.wants_stats(), self.model.is_curious());
-        if self.room.wants_stats() {
-            self.room.tell_stats(Stats::default());
-            self.model.tell_stats();
-        }
         self.hand_out();
         let batch = self.room.seal();
         assert_eq!(batch.before, self.record.last());
