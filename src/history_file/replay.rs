@@ -7,8 +7,6 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::Frame;
-
 /// The longest line that is read. A client's line has at most 1 MiB, which JSON can make six
 /// times as long in a frame.
 const MAX_LINE: usize = 8 << 20;
@@ -43,6 +41,51 @@ impl Record<'_> {
         let mut line = serde_json::to_vec(self)?;
         line.push(b'\n');
         Ok(line)
+    }
+}
+
+/// A frame of the sequence, with all that a client wants to find in it: what
+/// [`Frame::decode`](crate::protocol::Frame::decode) reads, without a copy of each key.
+#[derive(Deserialize)]
+struct Said<'a> {
+    #[serde(borrow, rename = "data_source")]
+    _source: Cow<'a, str>,
+    #[serde(borrow, rename = "data")]
+    _data: Cow<'a, str>,
+    kind: Spoken,
+    seq: u64,
+    #[serde(rename = "time")]
+    _time: u64,
+    #[serde(default, borrow, rename = "id")]
+    _id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    names: Option<Vec<Cow<'a, str>>>,
+    #[serde(borrow)]
+    from: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    to: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Spoken {
+    Chat,
+    Action,
+    Join,
+    Leave,
+    Name,
+}
+
+impl Said<'_> {
+    /// The number of a frame, if it is one.
+    fn number(line: &[u8]) -> Option<u64> {
+        let said: Said<'_> = serde_json::from_slice(line).ok()?;
+        let is_whole = match said.kind {
+            Spoken::Chat | Spoken::Action => true,
+            Spoken::Join | Spoken::Leave => said.names.is_some(),
+            Spoken::Name => said.from.is_some() && said.to.is_some(),
+        };
+        is_whole.then_some(said.seq)
     }
 }
 
@@ -155,7 +198,7 @@ impl Replay {
     fn line(&mut self, line: &[u8]) -> Option<Kind> {
         if !line.starts_with(OWN) {
             // What no client would understand must not be shown to any.
-            let seq = Frame::decode(line).ok()?.body.seq()?;
+            let seq = Said::number(line)?;
             if !(1..=MAX_SEQ).contains(&seq) {
                 return None;
             }
