@@ -5,6 +5,7 @@
 //! [`Batch`], and writes that to each member. It never waits for a member.
 
 mod seat;
+mod watch;
 
 use std::collections::BTreeSet;
 use std::hint::black_box;
@@ -30,6 +31,7 @@ use crate::room::{
 };
 
 use seat::{Seat, Standing, steps_for};
+pub use watch::{Sign, Watch};
 
 /// Bytes of frames after which a batch is closed, however many signals wait. Larger ones save no
 /// system calls worth having, and make the last member wait for the first.
@@ -81,6 +83,7 @@ pub enum Signal {
 pub struct Broadcaster {
     room: Room,
     recorder: Option<Recorder>,
+    watch: Option<Watch>,
     seats: Roster<Seat>,
     signals: Receiver<Signal>,
     /// For the tasks that watch full sockets.
@@ -104,11 +107,13 @@ impl Broadcaster {
     /// A broadcaster for an empty room, with the channel that feeds it.
     ///
     /// `outbox_limit` is how many bytes may wait for one member. With a `past`, the room goes on
-    /// after it, and each batch is recorded before anybody is shown it.
+    /// after it, and each batch is recorded before anybody is shown it. A `watch` is told how the
+    /// room is.
     pub fn new(
         rules: Rules,
         outbox_limit: usize,
         past: Option<(HistoryFile, Restored)>,
+        watch: Option<Watch>,
         channel: (Sender<Signal>, Receiver<Signal>),
         executor: Weak<LocalExecutor<'static>>,
     ) -> io::Result<Self> {
@@ -123,6 +128,7 @@ impl Broadcaster {
             max_ending,
             room,
             recorder,
+            watch,
             seats: Roster::default(),
             sender: channel.0,
             signals: channel.1,
@@ -163,6 +169,9 @@ impl Broadcaster {
             if let Some(recorder) = &mut self.recorder {
                 recorder.sync_if_due();
             }
+            if let Some(watch) = &mut self.watch {
+                watch.look(self.room.member_count(), now.uptime);
+            }
             if self.shutting_down && self.seats.is_empty() {
                 if let Some(recorder) = self.recorder {
                     recorder.close().await;
@@ -175,10 +184,12 @@ impl Broadcaster {
     /// The next signal, or nothing when a deadline has come.
     async fn next_signal(&mut self) -> Option<Signal> {
         let sync = self.recorder.as_ref().and_then(Recorder::sync_due);
+        let watch = self.watch.as_ref();
         let deadline = [
             self.room.deadline(),
             self.ending.first().map(|(deadline, _)| *deadline),
             sync.map(|due| due.saturating_duration_since(self.started)),
+            watch.and_then(|watch| watch.deadline(self.room.member_count())),
         ];
         let Some(deadline) = deadline.into_iter().flatten().min() else {
             self.timer = None;

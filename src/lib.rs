@@ -18,6 +18,7 @@
 //! - [`listener`] and [`server`]: where clients connect, and the life of the whole.
 //! - [`logger`]: the log of the server, which nobody has to read.
 //! - [`memory`]: what a server may take at worst, and what fits into a budget.
+//! - [`activation`] and [`notify`]: what a service manager hands over, and what it is told.
 //! - [`client`]: the other end. It knows [`protocol`] and nothing else of the above.
 //! - [`options`]: what the options of the two programs are called and do. It knows none of the
 //!   above.
@@ -41,6 +42,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+pub mod activation;
 pub mod broadcaster;
 pub mod client;
 pub mod connection;
@@ -48,6 +50,7 @@ pub mod history_file;
 pub mod listener;
 pub mod logger;
 pub mod memory;
+pub mod notify;
 pub mod options;
 pub mod outbox;
 pub mod protocol;

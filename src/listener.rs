@@ -1,9 +1,11 @@
 //! Where clients connect: an address as it is written, and the socket that listens there.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
@@ -11,7 +13,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use rustix::net::sockopt;
-use rustix::net::{SocketFlags, acceptfrom_with};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, acceptfrom_with};
 use smol::Async;
 
 use crate::room::Peer;
@@ -96,11 +98,13 @@ impl fmt::Display for Address {
 /// A socket that clients can connect to.
 ///
 /// Its `Display` is the address with the real port. The file of a unix socket goes when this is
-/// dropped.
+/// dropped, unless the socket is somebody else's.
 #[derive(Debug)]
 pub struct Listener {
     socket: Async<OwnedFd>,
     address: Address,
+    /// It listened before we had it, and does so after us. What its connections are held to.
+    handed_over: Option<Buffers>,
 }
 
 impl Listener {
@@ -122,10 +126,35 @@ impl Listener {
         };
         // A second call on the same socket changes its backlog; the standard library has no say.
         rustix::net::listen(&socket, BACKLOG)?;
-        // What is set here, each connection inherits: no call for each of them.
-        sockopt::set_socket_send_buffer_size(&socket, buffers.send)?;
-        sockopt::set_socket_recv_buffer_size(&socket, buffers.receive)?;
-        Ok(Listener { socket: Async::new(socket)?, address })
+        limit_buffers(&socket, buffers)?;
+        Ok(Listener { socket: Async::new(socket)?, address, handed_over: None })
+    }
+
+    /// Takes a socket that listens already. Its backlog, and the file of a unix socket, are the
+    /// affair of whoever made it.
+    ///
+    /// # Errors
+    ///
+    /// When it is not a stream socket, TCP or unix, that listens.
+    pub fn adopt(socket: OwnedFd, buffers: Buffers) -> io::Result<Self> {
+        if sockopt::socket_type(&socket)? != SocketType::STREAM
+            || !sockopt::socket_acceptconn(&socket)?
+        {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "it is not a stream socket that listens",
+            ));
+        }
+        limit_buffers(&socket, buffers)?;
+        let address = rustix::net::getsockname(&socket)?;
+        let address = match sockopt::socket_domain(&socket)? {
+            AddressFamily::UNIX => Address::Unix(path_of(&address.try_into()?)),
+            _ => {
+                tune(&socket)?;
+                Address::Inet(SocketAddr::try_from(address)?.to_string())
+            }
+        };
+        Ok(Listener { socket: Async::new(socket)?, address, handed_over: Some(buffers) })
     }
 
     /// The socket, to wait for clients.
@@ -142,6 +171,12 @@ impl Listener {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let (socket, peer) = acceptfrom_with(&self.socket, flags)?;
         let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+        if let Some(buffers) = self.handed_over
+            && peer.is_some()
+        {
+            // It may have connected before we were there. If this fails, its end is near.
+            let _ = limit_buffers(&socket, buffers).and_then(|()| tune(&socket));
+        }
         Ok((socket, peer.map_or(Peer::Unix, Peer::from)))
     }
 }
@@ -154,7 +189,9 @@ impl fmt::Display for Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Address::Unix(path) = &self.address {
+        if let Address::Unix(path) = &self.address
+            && self.handed_over.is_none()
+        {
             // If it is gone already, so much the better.
             let _ = std::fs::remove_file(path);
         }
@@ -164,13 +201,35 @@ impl Drop for Listener {
 fn bind_inet(address: &str) -> io::Result<TcpListener> {
     let addresses: Vec<SocketAddr> = address.to_socket_addrs()?.collect();
     let socket = TcpListener::bind(addresses.as_slice())?;
-    sockopt::set_tcp_nodelay(&socket, true)?;
-    sockopt::set_socket_keepalive(&socket, true)?;
-    sockopt::set_tcp_keepidle(&socket, KEEPALIVE_IDLE)?;
-    sockopt::set_tcp_keepintvl(&socket, KEEPALIVE_INTERVAL)?;
-    sockopt::set_tcp_keepcnt(&socket, KEEPALIVE_COUNT)?;
-    sockopt::set_tcp_user_timeout(&socket, USER_TIMEOUT)?;
+    tune(&socket)?;
     Ok(socket)
+}
+
+// What these two set, each connection inherits that is made from then on: no call for each of them.
+
+fn limit_buffers(socket: impl AsFd, buffers: Buffers) -> rustix::io::Result<()> {
+    let socket = socket.as_fd();
+    sockopt::set_socket_send_buffer_size(socket, buffers.send)?;
+    sockopt::set_socket_recv_buffer_size(socket, buffers.receive)
+}
+
+fn tune(socket: impl AsFd) -> rustix::io::Result<()> {
+    let socket = socket.as_fd();
+    sockopt::set_tcp_nodelay(socket, true)?;
+    sockopt::set_socket_keepalive(socket, true)?;
+    sockopt::set_tcp_keepidle(socket, KEEPALIVE_IDLE)?;
+    sockopt::set_tcp_keepintvl(socket, KEEPALIVE_INTERVAL)?;
+    sockopt::set_tcp_keepcnt(socket, KEEPALIVE_COUNT)?;
+    sockopt::set_tcp_user_timeout(socket, USER_TIMEOUT)
+}
+
+/// The path of a unix socket; of one without, what the system shows for it.
+fn path_of(address: &SocketAddrUnix) -> PathBuf {
+    match (address.path(), address.abstract_name()) {
+        (Some(path), _) => OsStr::from_bytes(path.to_bytes()).into(),
+        (None, Some(name)) => OsStr::from_bytes(&[b"@", name].concat()).into(),
+        (None, None) => "?".into(),
+    }
 }
 
 fn bind_unix(path: &PathBuf) -> io::Result<UnixListener> {

@@ -26,6 +26,7 @@ const INTERVAL_MS: u32 = 250;
 static LEFT_OUT: AtomicU32 = AtomicU32::new(0);
 static WARNINGS: Pace = Pace(AtomicU32::new(0));
 static NOTES: Pace = Pace(AtomicU32::new(0));
+static TO_JOURNAL: OnceLock<bool> = OnceLock::new();
 
 struct Stderr;
 
@@ -75,9 +76,15 @@ impl Log for Stderr {
         }
         let mut line = String::new();
         // A report is for programs, and nothing but itself.
-        if record.target() != REPORT {
+        let is_report = record.target() == REPORT;
+        let level = if is_report { Level::Info } else { record.level() };
+        if goes_to_journal() {
+            let _ = write!(line, "<{}>", priority(level));
+        } else if !is_report {
             let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            let _ = write!(line, "{} {} ", Utc(now), record.level().as_str().to_ascii_lowercase());
+            let _ = write!(line, "{} {} ", Utc(now), level.as_str().to_ascii_lowercase());
+        }
+        if !is_report {
             let left_out = LEFT_OUT.swap(0, Ordering::Relaxed);
             if left_out > 0 {
                 let _ = write!(line, "({left_out} lines before this one were left out) ");
@@ -101,6 +108,27 @@ impl Log for Stderr {
     }
 
     fn flush(&self) {}
+}
+
+/// Whether standard error is the journal's (systemd.exec(5), `JOURNAL_STREAM`). It has the time of a
+/// line without us, and wants its level as a priority in front of it (sd-daemon(3)).
+pub fn goes_to_journal() -> bool {
+    *TO_JOURNAL.get_or_init(|| {
+        let stream = std::env::var("JOURNAL_STREAM");
+        let file = rustix::fs::fstat(stderr());
+        matches!((stream, file), (Ok(stream), Ok(file))
+            if stream == format!("{}:{}", file.st_dev, file.st_ino))
+    })
+}
+
+/// A level as syslog(3) counts them.
+fn priority(level: Level) -> u8 {
+    match level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
+    }
 }
 
 /// Whether there have not been too many lines of its kind.

@@ -248,6 +248,11 @@ impl Room {
         self.frames.len() + self.own_bytes
     }
 
+    /// The number of members.
+    pub fn member_count(&self) -> usize {
+        self.names.len()
+    }
+
     /// The number of connections that the room knows, members or not.
     pub fn len(&self) -> usize {
         self.clients.len()

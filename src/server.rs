@@ -10,10 +10,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
+use futures_lite::FutureExt;
 use log::{info, warn};
 use smol::{Async, LocalExecutor, Timer};
 
-use crate::broadcaster::{Broadcaster, Signal};
+use crate::broadcaster::{Broadcaster, Signal, Watch};
 use crate::connection::{self, Intake};
 use crate::history_file::{HistoryFile, Restored};
 use crate::listener::{Buffers, Listener};
@@ -43,6 +44,8 @@ pub struct Config {
     /// Each message through it is a request to write the [`Stats`](crate::protocol::Stats) to the
     /// log.
     pub reports: Option<Receiver<()>>,
+    /// Who is told how the room is.
+    pub watch: Option<Watch>,
 }
 
 impl Default for Config {
@@ -55,6 +58,7 @@ impl Default for Config {
             buffers: Buffers::default(),
             past: None,
             reports: None,
+            watch: None,
         }
     }
 }
@@ -119,6 +123,7 @@ pub async fn run(
         config.rules,
         config.outbox,
         config.past,
+        config.watch,
         channel,
         Rc::downgrade(&executor),
     )
@@ -132,7 +137,8 @@ pub async fn run(
     };
     // All are tasks of their own, because the future given to `run` is polled at each wake-up.
     let broadcaster = executor.spawn(broadcaster.run());
-    let accept = executor.spawn(accept.run());
+    let (stop, stopped) = async_channel::bounded(1);
+    let accept = executor.spawn(accept.run(stopped));
     let shutdown = executor.spawn(shutdown);
     if let Some(reports) = config.reports {
         let signals = signals.clone();
@@ -145,7 +151,8 @@ pub async fn run(
         shutdown.await;
         info!("shutting down");
         // Waiting for it closes the listeners, and removes their files, before anybody is told.
-        accept.cancel().await;
+        drop(stop);
+        accept.await;
         let _ = signals.send(Signal::Shutdown).await;
         broadcaster.await;
     };
@@ -162,7 +169,9 @@ struct AcceptLoop {
 }
 
 impl AcceptLoop {
-    async fn run(mut self) {
+    /// Lets clients in until the other end of `stopped` is gone. It is not cancelled, because that
+    /// would drop a client that was taken, and leave it without a word.
+    async fn run(mut self, stopped: Receiver<()>) {
         let mut pause = PAUSES.0;
         let mut wait = Wait::default();
         loop {
@@ -172,15 +181,18 @@ impl AcceptLoop {
                 let ready = self.listeners.iter().map(is_ready).fold(false, |any, one| any | one);
                 wait.poll(if ready { Poll::Ready(Ok(())) } else { Poll::Pending })
             });
-            let accepted = match readable.await {
-                Ok(()) => self.accept_waiting().await,
-                Err(error) => Err(error),
+            let accepted = match unless(&stopped, readable).await {
+                Some(Ok(())) => self.accept_waiting().await,
+                Some(Err(error)) => Err(error),
+                None => return,
             };
             match accepted {
                 Ok(()) => pause = PAUSES.0,
                 Err(error) => {
                     warn!("cannot accept a client, next try in {pause:?}: {error}");
-                    Timer::after(pause).await;
+                    if unless(&stopped, Timer::after(pause)).await.is_none() {
+                        return;
+                    }
                     pause = (pause * 2).min(PAUSES.1);
                 }
             }
@@ -216,4 +228,13 @@ impl AcceptLoop {
         }
         Ok(())
     }
+}
+
+/// What a future comes to, unless it is stopped before.
+async fn unless<T>(stopped: &Receiver<()>, future: impl Future<Output = T>) -> Option<T> {
+    let stopped = async {
+        let _ = stopped.recv().await;
+        None
+    };
+    stopped.or(async { Some(future.await) }).await
 }

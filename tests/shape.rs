@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the server; each may import from those before it.
-const ORDER: [&str; 11] = [
+const ORDER: [&str; 13] = [
     "protocol",
     "history_file",
     "room",
@@ -24,6 +24,8 @@ const ORDER: [&str; 11] = [
     "server",
     "logger",
     "memory",
+    "activation",
+    "notify",
 ];
 
 const DEPENDENCIES: [&str; 9] = [

@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_signal::{Signal, Signals};
@@ -18,23 +19,29 @@ use smolchat::broadcaster::fresh_epoch;
 use smolchat::history_file::{self, HistoryFile};
 use smolchat::listener::{Address, Listener};
 use smolchat::memory::{self, Ceiling, Given, fit};
+use smolchat::notify::Notifier;
 use smolchat::options::{SMOLCHATD, is_on};
 use smolchat::server::{self, Config};
-use smolchat::{complain, logger};
+use smolchat::{activation, complain, logger};
 
 fn main() -> ExitCode {
     match asked(Parser::from_env()).and_then(Asked::settle) {
         Ok(Asked::Service(options)) => match serve(*options) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) => complain("smolchatd", &*error, 1),
+            Err(error) => complain(sender(), &*error, 1),
         },
         Ok(Asked::Text(text)) => {
             // A reader that has gone away has read enough.
             let _ = io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }
-        Err(error) => complain("smolchatd", &*format_usage(&error), 2),
+        Err(error) => complain(sender(), &*format_usage(&error), 2),
     }
+}
+
+/// Who complains; for the journal, with the priority of an error in front.
+fn sender() -> &'static str {
+    if logger::goes_to_journal() { "<3>smolchatd" } else { "smolchatd" }
 }
 
 enum Asked {
@@ -97,7 +104,7 @@ fn asked(arguments: Parser) -> Result<Asked, lexopt::Error> {
     if let Some(text) = SMOLCHATD.take(arguments, |name, value| options.set(name, value))? {
         return Ok(Asked::Text(text));
     }
-    if options.addresses.is_empty() {
+    if options.addresses.is_empty() && !activation::is_used() {
         options.addresses.push(Address::Inet("0.0.0.0:8080".into()));
     }
     Ok(Asked::Service(Box::new(options)))
@@ -241,6 +248,11 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     let mut signals = Signals::new([Signal::Int, Signal::Term, Signal::Usr1])
         .map_err(|error| format!("cannot watch for signals: {error}"))?;
     let mut listeners = Vec::new();
+    for (number, socket) in (activation::FIRST..).zip(activation::sockets()?) {
+        let adopted = Listener::adopt(socket, config.buffers);
+        listeners
+            .push(adopted.map_err(|why| format!("cannot listen on descriptor {number}: {why}"))?);
+    }
     for address in &addresses {
         let bound = Listener::bind(address, config.buffers);
         listeners.push(bound.map_err(|error| format!("cannot listen on {address}: {error}"))?);
@@ -250,6 +262,8 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
         // Nobody has to read this.
         let _ = writeln!(stdout, "listening on {listener}").and_then(|()| stdout.flush());
     }
+    let manager = manager();
+    config.watch = manager.clone().map(Notifier::watch);
     let (told, shutdown) = async_channel::bounded::<()>(1);
     let executor = LocalExecutor::new();
     let (report, reports) = async_channel::bounded(1);
@@ -268,6 +282,9 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     let serve = async {
         let shutdown = async move {
             let _ = shutdown.recv().await;
+            if let Some(manager) = manager {
+                let _ = manager.tell("STOPPING=1");
+            }
         };
         Ok(server::run(listeners, config, shutdown).await?)
     };
@@ -276,6 +293,19 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
         Err("ended at once, by a second signal".into())
     };
     smol::block_on(executor.run(future::or(serve, at_once)))
+}
+
+/// The service manager, if there is one, told that clients can connect.
+fn manager() -> Option<Arc<Notifier>> {
+    let told = Notifier::from_environment().and_then(|manager| {
+        if let Some(manager) = &manager {
+            manager.tell("READY=1\nSTATUS=0 members")?;
+        }
+        Ok(manager)
+    });
+    // Whoever waits for it has to know why it does not come.
+    let manager = told.inspect_err(|why| log::warn!("cannot tell the service manager: {why}"));
+    manager.ok().flatten().map(Arc::new)
 }
 
 /// As many descriptors as the system lets us have: each client takes one.
