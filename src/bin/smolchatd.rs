@@ -237,6 +237,8 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     if let Some(contradiction) = contradiction {
         log::warn!("{contradiction}");
     }
+    // Before anything else is opened that could be taken for one of them.
+    let handed_over = activation::sockets()?;
     raise_descriptor_limit();
     if let Some(path) = history_file {
         file.keep_frames = config.rules.history;
@@ -248,7 +250,7 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     let mut signals = Signals::new([Signal::Int, Signal::Term, Signal::Usr1])
         .map_err(|error| format!("cannot watch for signals: {error}"))?;
     let mut listeners = Vec::new();
-    for (number, socket) in (activation::FIRST..).zip(activation::sockets()?) {
+    for (number, socket) in (activation::FIRST..).zip(handed_over) {
         let adopted = Listener::adopt(socket, config.buffers);
         listeners
             .push(adopted.map_err(|why| format!("cannot listen on descriptor {number}: {why}"))?);

@@ -50,7 +50,28 @@ pub fn raise_descriptor_limit() {
 #[track_caller]
 pub fn run_to_end(options: &[&str]) -> Output {
     let mut command = Command::new(PROGRAM);
-    command.args(options).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.args(options).stdin(Stdio::null());
+    to_end(command)
+}
+
+/// The same after `prelude` was run by the shell that turns into the server.
+#[track_caller]
+pub fn run_to_end_after(prelude: &str, stdin: Stdio, options: &[&str]) -> Output {
+    let mut command = shell(prelude);
+    command.args(options).stdin(stdin);
+    to_end(command)
+}
+
+/// A shell that runs `prelude` and turns into the server.
+fn shell(prelude: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(format!(r#"{prelude}; exec "$0" "$@""#)).arg(PROGRAM);
+    shell
+}
+
+#[track_caller]
+fn to_end(mut command: Command) -> Output {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = Reaped(command.spawn().unwrap());
     let status = child.wait(PATIENCE);
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
@@ -102,9 +123,7 @@ impl TestServer {
     /// The same, after `prelude` was run by the shell that turns into the server.
     #[track_caller]
     pub fn start_after(prelude: &str, options: &[&str]) -> Self {
-        let mut shell = Command::new("sh");
-        shell.arg("-c").arg(format!(r#"{prelude}; exec "$0" "$@""#)).arg(PROGRAM);
-        Self::start_by(shell, Stdio::piped(), options)
+        Self::start_by(shell(prelude), Stdio::piped(), options)
     }
 
     /// The same, with a log that goes to `stderr` and is the test's own affair.
@@ -117,8 +136,7 @@ impl TestServer {
     /// not read. What it may have logged to the test is lost.
     #[track_caller]
     pub fn start_unheard(prelude: &str, stdout: Stdio, address: &str, options: &[&str]) -> Self {
-        let mut shell = Command::new("sh");
-        shell.arg("-c").arg(format!(r#"{prelude}; exec "$0" "$@""#)).arg(PROGRAM);
+        let mut shell = shell(prelude);
         shell.args(["--listen", address]).args(options);
         shell.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::null());
         let process = Reaped(shell.spawn().unwrap());
@@ -128,6 +146,23 @@ impl TestServer {
         TestServer { process, addresses: vec![address.to_owned()], stdout, log }
     }
 
+    /// Starts one with sockets that were opened for it: descriptor 3, and 4 if there is another.
+    /// It listens at addresses of its own only if `options` has any. Its log is lost.
+    #[track_caller]
+    pub fn start_activated(sockets: Vec<OwnedFd>, options: &[&str]) -> Self {
+        let count = sockets.len();
+        let mut sockets = sockets.into_iter().map(Stdio::from);
+        let rest = if count == 1 { "exec 4<&-" } else { ":" };
+        let mut shell = shell(&format!(
+            "exec 3<&0 4<&2 </dev/null 2>/dev/null; {rest}; export LISTEN_PID=$$ LISTEN_FDS={count}"
+        ));
+        shell.args(["--connect-rate", "0"]).args(options);
+        shell.stdin(sockets.next().expect("one at least"));
+        let stderr = sockets.next().unwrap_or(Stdio::null());
+        let own = options.iter().filter(|option| **option == "--listen").count();
+        Self::launch(shell, stderr, count + own)
+    }
+
     #[track_caller]
     fn start_by(mut command: Command, stderr: Stdio, options: &[&str]) -> Self {
         command.args(["--listen", "127.0.0.1:0"]).args(options);
@@ -135,7 +170,14 @@ impl TestServer {
         if !options.contains(&"--connect-rate") {
             command.args(["--connect-rate", "0"]);
         }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
+        command.stdin(Stdio::null());
+        let listeners = 1 + options.iter().filter(|option| **option == "--listen").count();
+        Self::launch(command, stderr, listeners)
+    }
+
+    #[track_caller]
+    fn launch(mut command: Command, stderr: Stdio, listeners: usize) -> Self {
+        command.stdout(Stdio::piped()).stderr(stderr);
         let mut process = Reaped(command.spawn().unwrap());
         // The command has an end of the pipe open that belongs to the server alone.
         drop(command);
@@ -155,7 +197,6 @@ impl TestServer {
             lines.map_while(Result::ok).try_for_each(|line| sender.send(line)).ok()
         });
 
-        let listeners = 1 + options.iter().filter(|option| **option == "--listen").count();
         let addresses = (0..listeners).map(|_| match stdout.recv_timeout(PATIENCE) {
             Ok(line) => line.strip_prefix("listening on ").expect("where it listens").to_owned(),
             Err(error) => {
@@ -256,6 +297,18 @@ impl TestServer {
         let tasks = fs::read_dir(self.proc_path("task")).unwrap();
         let name = |task: PathBuf| fs::read_to_string(task.join("comm")).unwrap();
         tasks.map(|task| name(task.unwrap().path()).trim().to_owned()).collect()
+    }
+
+    /// How often its threads have gone to sleep, and so how often they were woken.
+    pub fn sleeps(&self) -> u64 {
+        let tasks = fs::read_dir(self.proc_path("task")).unwrap();
+        let sleeps = |task: PathBuf| {
+            let status = fs::read_to_string(task.join("status")).unwrap();
+            let key = "\nvoluntary_ctxt_switches:";
+            let (_, rest) = status.split_once(key).unwrap();
+            rest.lines().next().unwrap().trim().parse::<u64>().unwrap()
+        };
+        tasks.map(|task| sleeps(task.unwrap().path())).sum()
     }
 
     /// Processor time that it has used.
