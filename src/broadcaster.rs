@@ -107,13 +107,11 @@ impl Broadcaster {
     /// A broadcaster for an empty room, with the channel that feeds it.
     ///
     /// `outbox_limit` is how many bytes may wait for one member. With a `past`, the room goes on
-    /// after it, and each batch is recorded before anybody is shown it. A `watch` is told how the
-    /// room is.
+    /// after it, and each batch is recorded before anybody is shown it.
     pub fn new(
         rules: Rules,
         outbox_limit: usize,
         past: Option<(HistoryFile, Restored)>,
-        watch: Option<Watch>,
         channel: (Sender<Signal>, Receiver<Signal>),
         executor: Weak<LocalExecutor<'static>>,
     ) -> io::Result<Self> {
@@ -128,7 +126,7 @@ impl Broadcaster {
             max_ending,
             room,
             recorder,
-            watch,
+            watch: None,
             seats: Roster::default(),
             sender: channel.0,
             signals: channel.1,
@@ -142,6 +140,11 @@ impl Broadcaster {
             seen: Stats::default(),
             shutting_down: false,
         })
+    }
+
+    /// Has a `watch` told how the room is.
+    pub fn watched_by(self, watch: Option<Watch>) -> Self {
+        Broadcaster { watch, ..self }
     }
 
     /// Serves until it was told to shut down and everybody is gone.

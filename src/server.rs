@@ -123,7 +123,6 @@ pub async fn run(
         config.rules,
         config.outbox,
         config.past,
-        config.watch,
         channel,
         Rc::downgrade(&executor),
     )
@@ -136,7 +135,7 @@ pub async fn run(
         last_id: 0,
     };
     // All are tasks of their own, because the future given to `run` is polled at each wake-up.
-    let broadcaster = executor.spawn(broadcaster.run());
+    let broadcaster = executor.spawn(broadcaster.watched_by(config.watch).run());
     let (stop, stopped) = async_channel::bounded(1);
     let accept = executor.spawn(accept.run(stopped));
     let shutdown = executor.spawn(shutdown);

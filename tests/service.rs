@@ -19,14 +19,15 @@ use std::net::{TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use ::smolchat::options::{SMOLCHATD, Value as Takes};
 use common::{
     PATIENCE, Scratch, TestClient, TestServer, assert_consecutive, eventually, parse,
     run_to_end_after, seqs,
 };
-use rustix::net::sockopt;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use smolchat::Smolchat;
@@ -425,4 +426,91 @@ fn it_runs_as_nobody_in_a_place_where_there_is_nothing_and_nothing_can_be_writte
     server.signal(Signal::TERM);
     alice.expect_bye("shutdown");
     assert_eq!(server.wait(PATIENCE).code(), Some(0));
+}
+
+/// What the shell needs to know of OpenWrt to run an init script: a file of UCI as commands, and
+/// procd as a list of what it is told.
+const OPENWRT: &str = r#"
+    config() { :; }
+    option() { eval "OPTION_$1=\$2"; }
+    list() { LIST="$LIST $2"; }
+    config_load() { . "./$1.config"; OPTION_enabled=$ENABLED; }
+    config_foreach() { "$1" main; }
+    config_get() { eval "$1=\${OPTION_$3-}"; }
+    config_get_bool() { config_get "$@"; }
+    config_list_foreach() { for item in $LIST; do "$3" "$item"; done; }
+    procd_open_instance() { :; }
+    procd_close_instance() { :; }
+    procd_add_reload_trigger() { :; }
+    procd_set_param() { echo "$@"; }
+    procd_append_param() { echo "$@"; }
+    . ./smolchatd.init
+    start_service
+"#;
+
+#[test]
+fn the_unit_is_as_confined_as_the_readme_says() {
+    let mut analyze = Command::new("systemd-analyze");
+    // In tenths: at most 2.0.
+    analyze.args(["security", "--no-pager", "--offline=true", "--threshold=20"]);
+    analyze.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/smolchatd.service"));
+    match analyze.output() {
+        Err(error) => eprintln!("skipped: systemd-analyze: {error}"),
+        // systemd knows how to do that without looking at the machine since version 250.
+        Ok(output) if String::from_utf8_lossy(&output.stderr).contains("option") => {
+            eprintln!("skipped: {}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(output) => {
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        }
+    }
+}
+
+/// What procd is told of a file of settings like the one that comes with the script.
+#[track_caller]
+fn procd_is_told(enabled: bool, settings: &str) -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/openwrt");
+    let scratch = Scratch::new();
+    let script = fs::read_to_string(folder.join("smolchatd.init")).unwrap();
+    fs::write(scratch.path("smolchatd.init"), script).unwrap();
+    let config = fs::read_to_string(folder.join("smolchatd.config")).unwrap();
+    fs::write(scratch.path("smolchatd.config"), config + settings).unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-euc", OPENWRT]).current_dir(scratch.path(""));
+    let output = shell.env("ENABLED", if enabled { "1" } else { "0" }).env("LIST", "").output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_script_for_procd_passes_on_each_setting_and_the_server_takes_them() {
+    assert_eq!(procd_is_told(false, ""), [] as [String; 0]);
+    // All that takes a value and has one without being told, as its own default.
+    let rows = SMOLCHATD.rows.iter().filter(|row| row.name != "listen" && !row.default.is_empty());
+    let rows = rows.filter(|row| matches!(row.value, Takes::Text(_) | Takes::Choice(..)));
+    let script = include_str!("../deploy/openwrt/smolchatd.init");
+    for row in SMOLCHATD.rows.iter().filter(|row| matches!(row.value, Takes::Path(_))) {
+        assert!(script.contains(&row.name.replace('-', "_")), "{} is not passed on", row.name);
+    }
+    let options: Vec<(&str, &str)> = rows.map(|row| (row.name, row.default)).collect();
+    let setting =
+        |(name, value): &(&str, &str)| format!("option {} '{value}'\n", name.replace('-', "_"));
+    let settings = options.iter().map(setting).collect::<String>();
+    let told = procd_is_told(true, &(settings + "list listen '127.0.0.1:0'\n"));
+    assert_eq!(told[0], "command /usr/bin/smolchatd");
+    let arguments = told.iter().filter_map(|line| line.strip_prefix("command --"));
+    let arguments: Vec<(&str, &str)> =
+        arguments.map(|line| line.split_once(' ').unwrap()).collect();
+    assert_eq!(arguments[..2], [("listen", "192.168.1.1:8080"), ("listen", "127.0.0.1:0")]);
+    let passed_on: HashSet<_> = arguments[2..].iter().collect();
+    assert_eq!(passed_on, options.iter().collect::<HashSet<_>>());
+    for line in ["user nobody", "no_new_privs 1", "stderr 1", "respawn"] {
+        assert!(told.iter().any(|told| told == line), "{line}: {told:?}");
+    }
+    let arguments =
+        arguments[1..].iter().flat_map(|(name, value)| [format!("--{name}"), (*value).to_owned()]);
+    let arguments: Vec<String> = arguments.collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    TestServer::start(&arguments).join("alice");
 }

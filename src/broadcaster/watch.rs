@@ -67,6 +67,8 @@ impl fmt::Debug for Watch {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests state what they expect")]
+
     use std::sync::mpsc::channel;
 
     use super::*;
@@ -74,7 +76,7 @@ mod tests {
     /// What is told of these numbers of members at these times, in milliseconds.
     fn told(beat: Option<Duration>, looks: &[(u64, usize)]) -> Vec<(u64, Sign)> {
         let (sender, signs) = channel();
-        let mut watch = Watch::new(beat, move |sign| drop(sender.send(sign)));
+        let mut watch = Watch::new(beat, move |sign| sender.send(sign).unwrap());
         let mut told = Vec::new();
         for &(ms, members) in looks {
             let now = Duration::from_millis(ms);
