@@ -56,6 +56,7 @@ check: ## formatting, lints and documentation, warnings denied
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --all-targets --features editor -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --features editor
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 
 audit: ## compare all crates and their licences with what was agreed to
@@ -73,7 +74,6 @@ fuzz: ## give each parser whatever may break it; SECS=60 each, TARGET=line_reade
 	        -max_total_time=$(SECS) -dict=fuzz/protocol.dict -rss_limit_mb=256 \
 	        -print_final_stats=1 || exit; \
 	done
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --features editor
 
 bench: ## measure the cost of a delivery, beside two yardsticks; ARGS='--work flood'
 	$(CARGO) bench --locked --bench fanout -- $(ARGS)
