@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::future::pending;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender};
 use async_signal::{Signal, Signals};
@@ -17,7 +17,6 @@ use super::editor::Typed;
 use super::entry::Kind;
 use super::roster::Roster;
 use super::travel::Travel;
-use super::unix_ms;
 use super::view::View;
 use crate::client::terminal::{chain, status};
 use crate::client::{Clock, Error, Event, Received, Session};
@@ -25,8 +24,8 @@ use crate::protocol::Body;
 
 /// How often what goes on in time is looked after: who came and went, how long we are away.
 const TICK: Duration = Duration::from_secs(1);
-/// How long the local time is believed to be as far ahead of UTC as it was, in milliseconds.
-const CLOCK_HOLDS: u64 = 3_600_000;
+/// How long the local time is believed to be as far ahead of UTC as it was.
+const CLOCK_HOLDS: Duration = Duration::from_secs(3600);
 
 /// All that takes part in it.
 pub struct Talk {
@@ -48,7 +47,7 @@ pub struct Talk {
     /// The signal that ends us.
     ended_by: Option<i32>,
     tick: Option<Timer>,
-    clock_set: u64,
+    clock_set: Instant,
 }
 
 struct Said {
@@ -93,7 +92,7 @@ impl Talk {
             away: None,
             ended_by: None,
             tick: None,
-            clock_set: unix_ms(),
+            clock_set: Instant::now(),
         }
     }
 
@@ -389,10 +388,9 @@ impl Talk {
         if is_timed && self.tick.is_none() {
             self.tick = Some(Timer::after(TICK));
         }
-        let now = unix_ms();
-        if now.abs_diff(self.clock_set) > CLOCK_HOLDS {
+        if self.clock_set.elapsed() > CLOCK_HOLDS {
             // Summer may have come.
-            self.clock_set = now;
+            self.clock_set = Instant::now();
             self.view.clock = Clock::local();
         }
     }
