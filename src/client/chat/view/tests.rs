@@ -1,6 +1,10 @@
-use super::*;
-use crate::protocol::Frame;
 use std::borrow::Cow;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::client::screen::is_unseen;
+use crate::protocol::Frame;
 
 const MINUTE: u64 = 60_000;
 const DAY: u64 = 24 * 60 * MINUTE;
@@ -151,6 +155,51 @@ fn what_others_say_changes_nothing_but_its_own_line() {
     let zalgo: String = std::iter::once('e').chain(std::iter::repeat_n('\u{301}', 100)).collect();
     let shown = harmless(&zalgo);
     assert!(shown.chars().filter(|c| *c == '\u{301}').count() < 10, "{shown}");
+}
+
+/// A frame of any kind, with any texts in it.
+fn any_received() -> impl Strategy<Value = Received> {
+    let texts = (any::<String>(), any::<String>(), any::<String>());
+    let times = prop_oneof![Just(NOW), any::<u64>()];
+    (texts, times, 0..8, any::<bool>()).prop_map(|((source, data, other), time, kind, is_past)| {
+        let (seq, id) = (1, None);
+        let (names, other) = (vec![other.clone().into(), "bob".into()], Cow::from(other));
+        let body = match kind {
+            0 => Body::Chat { seq, time, id },
+            1 => Body::Action { seq, time, id },
+            2 => Body::Join { seq, time, names },
+            3 => Body::Leave { seq, time, names },
+            4 => Body::Name { seq, time, from: other.clone(), to: other, id },
+            5 => Body::Private { time, to: other, id },
+            6 => Body::Who { names, id },
+            _ => Body::Unknown,
+        };
+        let frame = Frame { data_source: source.into(), data: data.into(), body };
+        Received { frame, line: Vec::new(), is_past, answers: None }
+    })
+}
+
+proptest! {
+    /// With what the view itself colours taken out, there is nothing but text and line ends.
+    #[test]
+    fn no_frame_does_more_than_to_be_seen(
+        frames in proptest::collection::vec(any_received(), 1..6),
+        columns in 1usize..100,
+    ) {
+        let settings = Settings { colors: true, bell: Bell::Always, time: true };
+        let mut view = View::new(settings, Clock::default(), columns, NOW);
+        for text in [seen(&mut view, frames), view.repaint(50)] {
+            let mut pieces = text.split("\x1b[");
+            let mut plain = pieces.next().unwrap_or_default().to_owned();
+            for piece in pieces {
+                let (color, rest) = piece.split_once('m').expect("a colour");
+                prop_assert!(color.chars().all(|c| c.is_ascii_digit() || c == ';'), "{:?}", color);
+                plain.push_str(rest);
+            }
+            let moves = |c: char| c != '\n' && (c.is_control() || is_unseen(c));
+            prop_assert!(!plain.contains(moves), "{:?}", plain);
+        }
+    }
 }
 
 #[test]
