@@ -30,7 +30,7 @@ FEATURES ?= editor
 PEERS = redis-server ngircd mosquitto nats-server
 
 .DEFAULT_GOAL := help
-.PHONY: help build run-server run-client test test-slow check audit fuzz bench bench-peers soak install uninstall clean
+.PHONY: help build run-server run-client test test-slow check audit fuzz picture bench bench-peers soak install uninstall clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ fuzz: ## give each parser whatever may break it; SECS=60 each, TARGET=line_reade
 	        -max_total_time=$(SECS) -dict=fuzz/protocol.dict -rss_limit_mb=256 \
 	        -print_final_stats=1 || exit; \
 	done
+
+picture: ## draw docs/conversation.svg anew, from a real client
+	$(CARGO) test --locked --features editor --test picture -- --ignored
 
 bench: ## measure the cost of a delivery, beside two yardsticks; ARGS='--work flood'
 	$(CARGO) bench --locked --bench fanout -- $(ARGS)

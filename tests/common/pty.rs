@@ -125,6 +125,11 @@ impl Terminal {
         self.locked().parser.screen().contents()
     }
 
+    /// Looks at the screen as it is now.
+    pub fn with_screen<T>(&self, look: impl FnOnce(&vt100::Screen) -> T) -> T {
+        look(self.locked().parser.screen())
+    }
+
     /// All bytes that came so far.
     pub fn raw(&self) -> String {
         String::from_utf8_lossy(&self.locked().raw).into_owned()
