@@ -21,7 +21,8 @@ FISH = share/fish/vendor_completions.d
 # How long `make fuzz` runs each target, and which. No sanitizer: there is no unsafe code of ours
 # for one to watch, and without it twice as much is tried.
 SECS    ?= 60
-TARGET  ?= $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
+TARGET  ?=
+FUZZERS  = $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
 FUZZ     = PATH="$(CURDIR)/target/tools/bin:$$PATH" $(NIGHTLY) fuzz
 # What is built in beside the core: the client's line editor, which asks for Rust 1.95.
 FEATURES ?= editor
@@ -30,7 +31,7 @@ FEATURES ?= editor
 PEERS = redis-server ngircd mosquitto nats-server
 
 .DEFAULT_GOAL := help
-.PHONY: help build run-server run-client test test-slow check audit fuzz picture bench bench-peers soak install uninstall clean
+.PHONY: help build run-server run-client test test-slow check audit fuzz picture bench bench-peers soak dist dist-all dist-deps test-cross install uninstall clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,7 +68,7 @@ fuzz: ## give each parser whatever may break it; SECS=60 each, TARGET=line_reade
 	    'rustup toolchain install nightly' >&2; exit 1; }
 	@test -x target/tools/bin/cargo-fuzz || \
 	    $(CARGO) install cargo-fuzz --version 0.13.2 --locked --root target/tools
-	@for target in $(TARGET); do \
+	@for target in $(or $(TARGET),$(FUZZERS)); do \
 	    echo "fuzzing $$target for $(SECS) s" && mkdir -p fuzz/corpus/$$target && \
 	    $(FUZZ) run --sanitizer none --target-dir target/fuzz $$target fuzz/corpus/$$target \
 	        $$(ls -d fuzz/seeds/$$target fuzz/regressions/$$target 2>/dev/null) -- \
@@ -92,6 +93,21 @@ bench-peers: ## the same beside other servers; installs them where it may (Debia
 soak: ## hundreds of members for MINUTES=10, every promise checked; SEED=N repeats a script, MEMBERS=300
 	$(CARGO) bench --locked --bench soak -- --minutes $(MINUTES) \
 	    $(if $(SEED),--seed $(SEED)) $(if $(MEMBERS),--members $(MEMBERS))
+
+dist: ## build for TARGET=x86_64, aarch64, armv7, arm, riscv64gc or mipsel, static, and pack it
+	@CARGO='$(CARGO)' FEATURES='$(FEATURES)' deploy/dist.sh build '$(TARGET)'
+	@deploy/dist.sh pack '$(TARGET)'
+
+dist-all: ## the same for all of them
+	@for target in $$(deploy/dist.sh targets); do \
+	    $(MAKE) --no-print-directory dist TARGET=$$target || exit; \
+	done
+
+dist-deps: ## install what `make dist` and `make test-cross` take (Debian 12, as root)
+	@deploy/dist.sh deps
+
+test-cross: ## run the tests against the programs for other machines, under qemu-user
+	@CARGO='$(CARGO)' tests/cross.sh $(TARGET)
 
 # The programs print their manual pages and completions themselves: those that were built for this
 # machine, also where BIN names a folder with programs for another.

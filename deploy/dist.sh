@@ -1,0 +1,149 @@
+#!/bin/sh
+# Builds the two programs static against musl, and packs them.
+#
+#   dist.sh targets      lists the targets
+#   dist.sh deps         installs what it takes (Debian 12, as root)
+#   dist.sh build T      makes target/dist/T/smolchatd and smolchat
+#   dist.sh pack T       makes dist/smolchat-VERSION-T.tar.gz out of them
+#
+# What comes out depends on the source and the tools alone: not on the folder, the time or the user.
+set -eu
+export LC_ALL=C
+umask 022
+cd "$(dirname "$0")/.."
+
+targets='x86_64 aarch64 armv7 arm riscv64gc mipsel'
+# The linker, with a musl for each of the targets. Not a newer one: from 0.16 on it brings an
+# allocator of its own, which keeps what members held when they leave.
+zig=0.15.2
+zigbuild=0.24.0
+tools=target/tools/dist
+
+fail() {
+    printf 'dist: %s\n' "$@" >&2
+    exit 1
+}
+
+triple_of() {
+    case $1 in
+    x86_64 | aarch64 | riscv64gc | mipsel) echo "$1-unknown-linux-musl" ;;
+    armv7 | arm) echo "$1-unknown-linux-musleabihf" ;;
+    *) fail "no target '$1'; there are: $targets" ;;
+    esac
+}
+
+deps() {
+    command -v apt-get >/dev/null || fail 'this installs packages of Debian'
+    [ "$(id -u)" = 0 ] || fail 'this installs packages: run it as root'
+    set -- rustc-web cargo-web rust-web-src gcc libc6-dev binutils python3-venv \
+        qemu-user-static netcat-openbsd
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get install -y --no-install-recommends "$@" ||
+        { apt-get update && apt-get install -y --no-install-recommends "$@"; }
+    /usr/bin/python3 -m venv "$tools"
+    "$tools/bin/pip" install --quiet "ziglang==$zig" "cargo-zigbuild==$zigbuild"
+}
+
+# Whether the compiler on the PATH has a standard library for a target.
+has_std() {
+    libdir=$(rustc --print target-libdir --target "$1" 2>/dev/null) &&
+        ls "$libdir"/libstd-*.rlib >/dev/null 2>&1
+}
+
+has_source() {
+    [ -x /usr/bin/cargo ] && sysroot=$(/usr/bin/rustc --print sysroot 2>/dev/null) &&
+        [ -f "$sysroot/lib/rustlib/src/rust/library/std/Cargo.toml" ]
+}
+
+# How to build for a target: `plain`, `zig` or `gcc`.
+way() {
+    if has_std "$1"; then
+        echo plain
+    elif has_source && [ -x "$tools/bin/cargo-zigbuild" ]; then
+        echo zig
+    elif has_source && [ "$1" = x86_64-unknown-linux-musl ] && command -v musl-gcc >/dev/null; then
+        echo gcc
+    else
+        fail "cannot build for $1: neither" \
+            "- a compiler on the PATH with a standard library for it (rustup target add $1), nor" \
+            "- /usr/bin/cargo with the library's source, and cargo-zigbuild (make dist-deps)" \
+            '  (or, for x86_64, musl-gcc in place of cargo-zigbuild)' 'is here'
+    fi
+}
+
+build() {
+    triple=$(triple_of "$target")
+    way=$(way "$triple")
+    # A folder of its own for each way: the compilers differ.
+    out=target/dist-build/$way
+    # No path of this machine gets into what is built.
+    flags="-Ctarget-feature=+crt-static --remap-path-prefix=$PWD=."
+    flags="$flags --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=registry"
+    set -- --locked --profile dist --bins --features "${FEATURES:-}" --target "$triple" --target-dir "$out"
+    std='-Zbuild-std=std,panic_abort -Zbuild-std-features=optimize_for_size'
+    case $way in
+    plain)
+        echo "dist: $triple with $(rustc --version) and its own standard library, by rust-lld"
+        RUSTFLAGS="$flags -Clinker=rust-lld" ${CARGO:-cargo} build "$@"
+        ;;
+    zig)
+        echo "dist: $triple with $(/usr/bin/rustc --version) and a standard library from source," \
+            "by cargo-zigbuild $zigbuild and zig $zig"
+        # shellcheck disable=SC2086 # They are several options.
+        PATH="/usr/bin:$PWD/$tools/bin:$PATH" RUSTC_BOOTSTRAP=1 \
+            CARGO_ZIGBUILD_PYTHON_PATH="$PWD/$tools/bin/python3" \
+            RUSTFLAGS="$flags -Cforce-unwind-tables=no -Clink-self-contained=no" \
+            cargo zigbuild "$@" $std
+        ;;
+    gcc)
+        echo "dist: $triple with $(/usr/bin/rustc --version) and a standard library from source," \
+            "by musl-gcc"
+        # Position-independent, musl-gcc would make a dynamic file without a word.
+        # shellcheck disable=SC2086 # They are several options.
+        PATH="/usr/bin:$PATH" RUSTC_BOOTSTRAP=1 \
+            RUSTFLAGS="$flags -Cforce-unwind-tables=no -Clink-self-contained=no \
+-Clinker=musl-gcc -Crelocation-model=static" \
+            cargo build "$@" $std
+        ;;
+    esac
+    mkdir -p "target/dist/$target"
+    for program in smolchatd smolchat; do
+        built=$out/$triple/dist/$program
+        ! readelf --program-headers "$built" | grep -q INTERP || fail "$built is not static"
+        install -m 755 "$built" "target/dist/$target"
+    done
+}
+
+pack() {
+    version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+    name=smolchat-$version-$target
+    time=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
+    stage=$(mktemp -d)
+    trap 'rm -rf "$stage"' EXIT
+    mkdir "$stage/$name"
+    install -m 755 target/dist/"$target"/* "$stage/$name"
+    install -m 644 LICENSE-* README.md "$stage/$name"
+    # The files that run it as a service, and nothing that makes this file.
+    find deploy -type f ! -name dist.sh | while read -r file; do
+        mode=644
+        [ ! -x "$file" ] || mode=755
+        install -D -m "$mode" "$file" "$stage/$name/$file"
+    done
+    sums=$(cd "$stage/$name" && find . -type f | sort | xargs sha256sum)
+    printf '%s\n' "$sums" >"$stage/$name/SHA256SUMS"
+    mkdir -p dist
+    tar -C "$stage" --format=ustar --sort=name --mtime="@$time" --owner=0 --group=0 \
+        --numeric-owner -cf - "$name" | gzip -9 -n >"dist/$name.tar.gz"
+    (cd dist && sha256sum "$name.tar.gz" | tee "$name.tar.gz.sha256")
+}
+
+target=${2:-}
+case ${1:-} in
+targets) echo "$targets" ;;
+deps) deps ;;
+build | pack)
+    triple_of "$target" >/dev/null
+    "$1"
+    ;;
+*) fail 'usage: dist.sh targets | deps | build TARGET | pack TARGET' ;;
+esac
