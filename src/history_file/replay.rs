@@ -17,7 +17,7 @@ const OWN: &[u8] = br#"{"smolchat":"#;
 const FIRST: &[u8] = br#"{"smolchat":"history","#;
 
 /// A line of the file's own, as opposed to a frame.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Serialize)]
 #[serde(tag = "smolchat", rename_all = "lowercase")]
 pub enum Record<'a> {
     /// What follows belongs to this epoch.
@@ -26,7 +26,7 @@ pub enum Record<'a> {
         epoch: Cow<'a, str>,
         /// The number before the first frame.
         before: u64,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         boot: Option<Cow<'a, str>>,
     },
     /// All that came before is on the disk, up to this number.
@@ -44,48 +44,52 @@ impl Record<'_> {
     }
 }
 
-/// A frame of the sequence, with all that a client wants to find in it: what
-/// [`Frame::decode`](crate::protocol::Frame::decode) reads, without a copy of each key.
+/// A line as it is read: a [`Record`], or a frame of the sequence, by whatever keys it has. That
+/// is flat, where both are enums with a tag, since reading those takes ten times the code.
 #[derive(Deserialize)]
-struct Said<'a> {
-    #[serde(borrow, rename = "data_source")]
-    _source: Cow<'a, str>,
-    #[serde(borrow, rename = "data")]
-    _data: Cow<'a, str>,
-    kind: Spoken,
-    seq: u64,
-    #[serde(rename = "time")]
-    _time: u64,
-    #[serde(default, borrow, rename = "id")]
-    _id: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    names: Option<Vec<Cow<'a, str>>>,
-    #[serde(borrow)]
-    from: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    to: Option<Cow<'a, str>>,
+struct AnyLine {
+    smolchat: Option<String>,
+    version: Option<u32>,
+    epoch: Option<String>,
+    before: Option<u64>,
+    boot: Option<String>,
+    data_source: Option<String>,
+    data: Option<String>,
+    kind: Option<String>,
+    seq: Option<u64>,
+    time: Option<u64>,
+    names: Option<Vec<String>>,
+    from: Option<String>,
+    to: Option<String>,
+    #[serde(rename = "id")]
+    _id: Option<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Spoken {
-    Chat,
-    Action,
-    Join,
-    Leave,
-    Name,
-}
-
-impl Said<'_> {
-    /// The number of a frame, if it is one.
-    fn number(line: &[u8]) -> Option<u64> {
-        let said: Said<'_> = serde_json::from_slice(line).ok()?;
-        let is_whole = match said.kind {
-            Spoken::Chat | Spoken::Action => true,
-            Spoken::Join | Spoken::Leave => said.names.is_some(),
-            Spoken::Name => said.from.is_some() && said.to.is_some(),
+impl AnyLine {
+    /// The number of a frame that has all that its kind asks for.
+    fn number(&self) -> Option<u64> {
+        let keys = match self.kind.as_deref()? {
+            "chat" | "action" => Some(()),
+            "join" | "leave" => self.names.as_ref().map(drop),
+            "name" => self.from.as_ref().and(self.to.as_ref()).map(drop),
+            _ => None,
         };
-        is_whole.then_some(said.seq)
+        let all = self.data_source.as_ref().and(self.data.as_ref()).and(self.time).and(keys);
+        self.seq.filter(|seq| all.is_some() && (1..=MAX_SEQ).contains(seq))
+    }
+
+    fn record(self) -> Option<Record<'static>> {
+        match self.smolchat?.as_str() {
+            "history" => Some(Record::History {
+                version: self.version?,
+                epoch: self.epoch?.into(),
+                before: self.before?,
+                boot: self.boot.map(Cow::Owned),
+            }),
+            "end" => Some(Record::End { seq: self.seq? }),
+            "broken" => Some(Record::Broken),
+            _ => None,
+        }
     }
 }
 
@@ -196,12 +200,10 @@ impl Replay {
     }
 
     fn line(&mut self, line: &[u8]) -> Option<Kind> {
+        let parsed: AnyLine = serde_json::from_slice(line).ok()?;
         if !line.starts_with(OWN) {
             // What no client would understand must not be shown to any.
-            let seq = Said::number(line)?;
-            if !(1..=MAX_SEQ).contains(&seq) {
-                return None;
-            }
+            let seq = parsed.number()?;
             self.pass_to(seq - 1);
             self.seq = seq;
             self.run += 1;
@@ -209,7 +211,7 @@ impl Replay {
             self.kept.push(line);
             return Some(Kind::Frame);
         }
-        match serde_json::from_slice(line).ok()? {
+        match parsed.record()? {
             Record::History { version: 1, epoch, before: before @ ..=MAX_SEQ, boot } => {
                 if self.epoch.as_deref() == Some(&*epoch) {
                     self.pass_to(before);
