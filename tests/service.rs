@@ -23,7 +23,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use ::smolchat::options::{SMOLCHATD, Value as Takes};
+use ::smolchat::options::{Row, SMOLCHATD, Value as Takes};
 use common::{
     PATIENCE, Scratch, TestClient, TestServer, assert_consecutive, eventually, parse,
     run_to_end_after, seqs,
@@ -287,9 +287,9 @@ fn who_connects_while_there_is_no_server_is_served_by_the_next() {
             assert_eq!(client.recv_kind("welcome")["name"], format!("m-{n}"));
             client.until(|frame| frame["kind"] == "chat" && frame["data"] == format!("line {n}"));
         }
-        let mut stalled = server.connect();
+        let mut last = server.join("carol");
         server.signal(Signal::TERM);
-        stalled.expect_bye("shutdown");
+        while last.recv()["kind"] != "bye" {}
         // Some connect while it still ends, and others when it has.
         waiting = (0..20)
             .map(|n| {
@@ -302,6 +302,32 @@ fn who_connects_while_there_is_no_server_is_served_by_the_next() {
                 client
             })
             .collect();
+    }
+}
+
+#[test]
+fn a_crowd_that_connects_during_a_restart_is_answered_to_the_last() {
+    const CROWD: usize = 600;
+    let (tcp, _unix, _scratch, copies) = sockets();
+    // As many may wait as a manager lets wait.
+    rustix::net::listen(&tcp, 1024).unwrap();
+    let address = tcp.local_addr().unwrap().to_string();
+    let options = ["--max-per-ip", "0"];
+    let mut server = TestServer::start_activated(copies(), &options);
+    let mut crowd = Vec::new();
+    for n in 0..CROWD {
+        crowd.push(TestClient::connect(&address));
+        if n == CROWD / 2 {
+            server.signal(Signal::TERM);
+        }
+    }
+    assert_eq!(server.wait(PATIENCE).code(), Some(0));
+    let _next = TestServer::start_activated(copies(), &options);
+    // The first server lets in who came early, and says bye to who was taken and is no member yet;
+    // all others are the next one's.
+    for (n, client) in crowd.iter_mut().enumerate() {
+        let kind = client.recv()["kind"].clone();
+        assert!(kind == "welcome" || kind == "bye", "{kind} for client {n}");
     }
 }
 
@@ -490,8 +516,11 @@ fn the_script_for_procd_passes_on_each_setting_and_the_server_takes_them() {
     let rows = SMOLCHATD.rows.iter().filter(|row| row.name != "listen" && !row.default.is_empty());
     let rows = rows.filter(|row| matches!(row.value, Takes::Text(_) | Takes::Choice(..)));
     let script = include_str!("../deploy/openwrt/smolchatd.init");
-    for row in SMOLCHATD.rows.iter().filter(|row| matches!(row.value, Takes::Path(_))) {
-        assert!(script.contains(&row.name.replace('-', "_")), "{} is not passed on", row.name);
+    let words = script.split("WORDS=\"").nth(1).unwrap().split('"').next().unwrap();
+    let words: HashSet<&str> = words.split_whitespace().collect();
+    let has_value = |row: &&Row| !matches!(row.value, Takes::Switch | Takes::Argument(_));
+    for row in SMOLCHATD.rows.iter().filter(has_value).filter(|row| row.name != "listen") {
+        assert!(words.contains(&*row.name.replace('-', "_")), "{} is not passed on", row.name);
     }
     let options: Vec<(&str, &str)> = rows.map(|row| (row.name, row.default)).collect();
     let setting =
@@ -502,10 +531,10 @@ fn the_script_for_procd_passes_on_each_setting_and_the_server_takes_them() {
     let arguments = told.iter().filter_map(|line| line.strip_prefix("command --"));
     let arguments: Vec<(&str, &str)> =
         arguments.map(|line| line.split_once(' ').unwrap()).collect();
-    assert_eq!(arguments[..2], [("listen", "192.168.1.1:8080"), ("listen", "127.0.0.1:0")]);
+    assert_eq!(arguments[..2], [("listen", "0.0.0.0:8080"), ("listen", "127.0.0.1:0")]);
     let passed_on: HashSet<_> = arguments[2..].iter().collect();
     assert_eq!(passed_on, options.iter().collect::<HashSet<_>>());
-    for line in ["user nobody", "no_new_privs 1", "stderr 1", "respawn"] {
+    for line in ["user nobody", "no_new_privs 1", "stderr 1", "respawn 3600 5 0"] {
         assert!(told.iter().any(|told| told == line), "{line}: {told:?}");
     }
     let arguments =

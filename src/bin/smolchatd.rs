@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use smol::LocalExecutor;
 use smolchat::broadcaster::fresh_epoch;
 use smolchat::history_file::{self, HistoryFile};
-use smolchat::listener::{Address, Listener};
+use smolchat::listener::{Address, Buffers, Listener};
 use smolchat::memory::{self, Ceiling, Given, fit};
 use smolchat::notify::Notifier;
 use smolchat::options::{SMOLCHATD, is_on};
@@ -249,16 +250,7 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     // Before anybody is told that we are here, and may want us to go.
     let mut signals = Signals::new([Signal::Int, Signal::Term, Signal::Usr1])
         .map_err(|error| format!("cannot watch for signals: {error}"))?;
-    let mut listeners = Vec::new();
-    for (number, socket) in (activation::FIRST..).zip(handed_over) {
-        let adopted = Listener::adopt(socket, config.buffers);
-        listeners
-            .push(adopted.map_err(|why| format!("cannot listen on descriptor {number}: {why}"))?);
-    }
-    for address in &addresses {
-        let bound = Listener::bind(address, config.buffers);
-        listeners.push(bound.map_err(|error| format!("cannot listen on {address}: {error}"))?);
-    }
+    let listeners = listen(&addresses, handed_over, config.buffers)?;
     let mut stdout = io::stdout();
     for listener in &listeners {
         // Nobody has to read this.
@@ -295,6 +287,23 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
         Err("ended at once, by a second signal".into())
     };
     smol::block_on(executor.run(future::or(serve, at_once)))
+}
+
+/// The sockets that were handed over, and those at our own addresses.
+fn listen(
+    addresses: &[Address],
+    handed_over: Vec<OwnedFd>,
+    buffers: Buffers,
+) -> Result<Vec<Listener>, String> {
+    let handed_over = (activation::FIRST..).zip(handed_over).map(|(number, socket)| {
+        let adopted = Listener::adopt(socket, buffers);
+        adopted.map_err(|error| format!("cannot listen on descriptor {number}: {error}"))
+    });
+    let own = addresses.iter().map(|address| {
+        let bound = Listener::bind(address, buffers);
+        bound.map_err(|error| format!("cannot listen on {address}: {error}"))
+    });
+    handed_over.chain(own).collect()
 }
 
 /// The service manager, if there is one, told that clients can connect.
