@@ -103,8 +103,10 @@ impl fmt::Display for Address {
 pub struct Listener {
     socket: Async<OwnedFd>,
     address: Address,
-    /// It listened before we had it, and does so after us. What its connections are held to.
-    handed_over: Option<Buffers>,
+    /// What its connections are held to.
+    buffers: Buffers,
+    /// It listened before we had it, and does so after us.
+    was_handed_over: bool,
 }
 
 impl Listener {
@@ -127,7 +129,7 @@ impl Listener {
         // A second call on the same socket changes its backlog; the standard library has no say.
         rustix::net::listen(&socket, BACKLOG)?;
         limit_buffers(&socket, buffers)?;
-        Ok(Listener { socket: Async::new(socket)?, address, handed_over: None })
+        Ok(Listener { socket: Async::new(socket)?, address, buffers, was_handed_over: false })
     }
 
     /// Takes a socket that listens already. Its backlog, and the file of a unix socket, are the
@@ -154,7 +156,7 @@ impl Listener {
                 Address::Inet(SocketAddr::try_from(address)?.to_string())
             }
         };
-        Ok(Listener { socket: Async::new(socket)?, address, handed_over: Some(buffers) })
+        Ok(Listener { socket: Async::new(socket)?, address, buffers, was_handed_over: true })
     }
 
     /// The socket, to wait for clients.
@@ -171,12 +173,16 @@ impl Listener {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let (socket, peer) = acceptfrom_with(&self.socket, flags)?;
         let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
-        if let Some(buffers) = self.handed_over
-            && peer.is_some()
-        {
-            // It may have connected before we were there. If this fails, its end is near.
-            let _ = limit_buffers(&socket, buffers).and_then(|()| tune(&socket));
-        }
+        // If one of these fails, its end is near.
+        let _ = match peer {
+            // A unix socket inherits nothing.
+            None => limit_buffers(&socket, self.buffers),
+            // It may have connected before we were there.
+            Some(_) if self.was_handed_over => {
+                limit_buffers(&socket, self.buffers).and_then(|()| tune(&socket))
+            }
+            Some(_) => Ok(()),
+        };
         Ok((socket, peer.map_or(Peer::Unix, Peer::from)))
     }
 }
@@ -190,7 +196,7 @@ impl fmt::Display for Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         if let Address::Unix(path) = &self.address
-            && self.handed_over.is_none()
+            && !self.was_handed_over
         {
             // If it is gone already, so much the better.
             let _ = std::fs::remove_file(path);
@@ -205,7 +211,7 @@ fn bind_inet(address: &str) -> io::Result<TcpListener> {
     Ok(socket)
 }
 
-// What these two set, each connection inherits that is made from then on: no call for each of them.
+// What these two set, each TCP connection inherits that is made from then on: no call for each.
 
 fn limit_buffers(socket: impl AsFd, buffers: Buffers) -> rustix::io::Result<()> {
     let socket = socket.as_fd();
