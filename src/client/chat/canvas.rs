@@ -21,8 +21,9 @@ const WAITING: usize = 8 << 20;
 /// How long the terminal must keep its size before it is painted anew: the editor has to know it
 /// by then, and a window that is dragged changes it many times.
 const RESIZED: Duration = Duration::from_millis(100);
-/// How long the terminal may take for what it is told last.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How long the terminal may take for what it is told last. That is a moment, but on a machine that
+/// is busy with other things; what is not printed by then is lost.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 /// To the line above, and wipes it.
 const WIPE_ABOVE: &str = "\x1b[A\r\x1b[K";
 /// To the upper left corner, and wipes all.
