@@ -46,8 +46,9 @@ struct Part {
 }
 
 impl Part {
-    fn total(&self) -> usize {
-        self.count.saturating_mul(self.bytes)
+    /// What a small machine could not even count is still told.
+    fn total(&self) -> u64 {
+        (self.count as u64).saturating_mul(self.bytes as u64)
     }
 }
 
@@ -79,22 +80,22 @@ impl Ceiling {
     }
 
     /// All of it, in bytes.
-    pub fn total(&self) -> usize {
-        self.parts.iter().fold(0, |sum, part| sum.saturating_add(part.total()))
+    pub fn total(&self) -> u64 {
+        self.parts.iter().fold(0, |sum: u64, part| sum.saturating_add(part.total()))
     }
 }
 
 impl fmt::Display for Ceiling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Part { what, count, bytes } in self.parts {
-            let total = kib(count.saturating_mul(bytes));
+        for part @ Part { what, count, bytes } in self.parts {
+            let total = kib(part.total());
             writeln!(f, "{what:<32} {count:>7} x {bytes:>10} B = {total:>10} KiB")?;
         }
         write!(f, "{:<32} {:>36} KiB", "all together, at worst", kib(self.total()))
     }
 }
 
-fn kib(bytes: usize) -> usize {
+fn kib(bytes: u64) -> u64 {
     bytes.div_ceil(1024)
 }
 
@@ -117,7 +118,7 @@ pub struct Given {
 /// # Errors
 ///
 /// The bytes that it would take at the least, when what is [given](Given) does not fit.
-pub fn fit(budget: usize, mut config: Config, given: Given) -> Result<Config, usize> {
+pub fn fit(budget: usize, mut config: Config, given: Given) -> Result<Config, u64> {
     let line = config.rules.max_line as usize + FRAME_HEAD;
     let share = |part: usize, least: usize, most: usize| (budget / part).clamp(least, most);
     config.read_bytes = share(2048, 1024, READ_BYTES);
@@ -139,20 +140,21 @@ pub fn fit(budget: usize, mut config: Config, given: Given) -> Result<Config, us
         config.outbox = share(900, line, most_outbox.max(line));
     }
     let total = |config: &Config| Ceiling::of(config).total();
+    let most = budget as u64;
     if !given.clients {
         config.rules.max_clients = largest(1, most_clients, |clients| {
             config.rules.max_clients = clients;
-            total(&config) <= budget
+            total(&config) <= most
         });
     }
     if !given.outbox {
         config.outbox = largest(line, most_outbox, |outbox| {
             config.outbox = outbox;
-            total(&config) <= budget
+            total(&config) <= most
         });
     }
     match total(&config) {
-        total if total <= budget => Ok(config),
+        total if total <= most => Ok(config),
         total => Err(total),
     }
 }
@@ -206,11 +208,11 @@ mod tests {
         while budget < 1 << 32 {
             match fit(budget, Config::default(), Given::default()) {
                 Ok(config) => {
-                    assert!(Ceiling::of(&config).total() <= budget);
+                    assert!(Ceiling::of(&config).total() <= budget as u64);
                     assert_eq!(contradiction(&config), None);
                 }
                 Err(least) => {
-                    assert!(least > budget);
+                    assert!(least > budget as u64);
                     assert!(budget < 1 << 20, "{budget}");
                 }
             }
