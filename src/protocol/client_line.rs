@@ -50,7 +50,7 @@ pub enum Request {
     /// `/who`
     Who,
     /// `/history [N]`
-    History(Option<usize>),
+    History(Option<u64>),
     /// `/stats`
     Stats,
     /// `/help`
@@ -66,7 +66,7 @@ pub struct Hello {
     /// The name it wants.
     pub name: Option<String>,
     /// How many past frames it wants to be shown, if it does not resume.
-    pub history: Option<usize>,
+    pub history: Option<u64>,
     /// The epoch that it was in, to resume there.
     pub epoch: Option<String>,
     /// The last number of the sequence that it saw in that epoch.

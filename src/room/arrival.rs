@@ -242,8 +242,8 @@ impl Room {
     }
 
     /// The number of the oldest of the last `count` frames, or as many as are kept.
-    pub(super) fn oldest_of(&self, count: usize) -> u64 {
-        let count = count.min(self.history.max_frames()) as u64;
+    pub(super) fn oldest_of(&self, count: u64) -> u64 {
+        let count = count.min(self.history.max_frames() as u64);
         (self.seq + 1).saturating_sub(count).max(self.history.oldest())
     }
 }

@@ -14,7 +14,7 @@ use crate::protocol::{
 /// Errors in a row after which a client is closed: it is not speaking this protocol.
 pub const MAX_ERRORS: u8 = 50;
 /// Frames that `/history` shows when it is not told how many.
-const HISTORY_SHOWN: usize = 50;
+const HISTORY_SHOWN: u64 = 50;
 /// Names that the text of an answer to `/who` spells out; its `names` has all.
 const NAMES_SPELLED: usize = 20;
 

@@ -16,7 +16,7 @@ use super::news::{Due, News, Own};
 use super::script::EPOCH;
 
 const MAX_ERRORS: usize = 50;
-const HISTORY_SHOWN: usize = 50;
+const HISTORY_SHOWN: u64 = 50;
 
 pub struct Model {
     pub rules: Rules,

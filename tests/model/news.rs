@@ -51,7 +51,7 @@ pub enum Own {
         token: String,
         members: usize,
         after: Option<u64>,
-        history: usize,
+        history: u64,
         held: u64,
         sealed: u64,
     },
@@ -61,7 +61,7 @@ pub enum Own {
     },
     /// The last frames again, as many as are held.
     Past {
-        count: usize,
+        count: u64,
         held: u64,
     },
     Who(Vec<String>, Option<Box<str>>),

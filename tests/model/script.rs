@@ -65,7 +65,7 @@ pub enum Line {
 #[derive(Clone, Debug, Default)]
 pub struct Greeting {
     pub name: Option<&'static str>,
-    pub history: Option<usize>,
+    pub history: Option<u64>,
     pub epoch: Option<&'static str>,
     pub after: Option<After>,
     pub proof: Option<Proof>,
@@ -262,7 +262,7 @@ impl Bytes<'_> {
             keep: self.pick(&[true, false]),
             name: (self.next() % 8 < 7).then(|| self.name()),
             epoch: self.pick(&[Some(EPOCH), Some(EPOCH), Some(EPOCH), None, Some("another")]),
-            history: self.pick(&[None, None, Some(0), Some(1), Some(4), Some(usize::MAX)]),
+            history: self.pick(&[None, None, Some(0), Some(1), Some(4), Some(u64::MAX)]),
             id: self.id(),
         }
     }
@@ -294,7 +294,7 @@ impl Bytes<'_> {
                 Some(1),
                 Some(3),
                 Some(20),
-                Some(usize::MAX),
+                Some(u64::MAX),
             ])),
             16 => Request::Help,
             17 => Request::Quit,

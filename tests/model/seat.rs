@@ -230,7 +230,7 @@ impl Seat {
             && let Some(seen) = self.seen
             && self.past.is_none()
         {
-            let count = (*count).min(record.rules.history) as u64;
+            let count = (*count).min(record.rules.history as u64);
             let past = (seen + 1).saturating_sub(count).max(*held)..=seen;
             self.past = Some(past).filter(|past| !past.is_empty());
             self.due.pop_front();
