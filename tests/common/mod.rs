@@ -5,6 +5,8 @@
 
 #![allow(dead_code, reason = "each test crate has the whole module and uses its part of it")]
 
+use std::env;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -27,7 +29,10 @@ pub mod witnesses;
 /// How long a test waits for what should come at once, before it says that it did not.
 pub const PATIENCE: Duration = Duration::from_secs(15);
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_smolchatd");
+/// The server: that of this build, or another that stands in the environment.
+pub fn program() -> OsString {
+    env::var_os("SMOLCHATD").unwrap_or_else(|| env!("CARGO_BIN_EXE_smolchatd").into())
+}
 
 /// Waits until something is so that no frame and no line tells of.
 #[track_caller]
@@ -49,7 +54,7 @@ pub fn raise_descriptor_limit() {
 /// Runs the server with options with which it should end by itself, until it has.
 #[track_caller]
 pub fn run_to_end(options: &[&str]) -> Output {
-    let mut command = Command::new(PROGRAM);
+    let mut command = Command::new(program());
     command.args(options).stdin(Stdio::null());
     to_end(command)
 }
@@ -65,7 +70,7 @@ pub fn run_to_end_after(prelude: &str, stdin: Stdio, options: &[&str]) -> Output
 /// A shell that runs `prelude` and turns into the server.
 fn shell(prelude: &str) -> Command {
     let mut shell = Command::new("sh");
-    shell.arg("-c").arg(format!(r#"{prelude}; exec "$0" "$@""#)).arg(PROGRAM);
+    shell.arg("-c").arg(format!(r#"{prelude}; exec "$0" "$@""#)).arg(program());
     shell
 }
 
@@ -117,7 +122,7 @@ impl TestServer {
     /// other `--listen` among `options`. Its log is kept for [`log`](Self::log).
     #[track_caller]
     pub fn start(options: &[&str]) -> Self {
-        Self::start_by(Command::new(PROGRAM), Stdio::piped(), options)
+        Self::start_by(Command::new(program()), Stdio::piped(), options)
     }
 
     /// The same, after `prelude` was run by the shell that turns into the server.
@@ -129,7 +134,7 @@ impl TestServer {
     /// The same, with a log that goes to `stderr` and is the test's own affair.
     #[track_caller]
     pub fn start_logging_to(stderr: Stdio, options: &[&str]) -> Self {
-        Self::start_by(Command::new(PROGRAM), stderr, options)
+        Self::start_by(Command::new(program()), stderr, options)
     }
 
     /// The same at `address` alone and after `prelude`, for a server whose standard output is
@@ -584,7 +589,7 @@ impl Scratch {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("smolchat-{}-{count}", std::process::id());
-        let path = std::env::temp_dir().join(name);
+        let path = env::temp_dir().join(name);
         fs::create_dir(&path).unwrap();
         Scratch(path)
     }

@@ -1,0 +1,87 @@
+#!/bin/sh
+# Runs the end-to-end tests against servers for other machines, under qemu-user: those that
+# `make dist` built, and built by it where they are not there. The clients are this machine's.
+#
+#   cross.sh [TARGET]...    aarch64, armv7 and riscv64gc where not said otherwise
+set -eu
+cd "$(dirname "$0")/.."
+
+# Left out are the tests of processor time, threads, descriptors and memory, which would measure
+# qemu, and those that start the server other than by its name.
+suites='client cross history lab_faults order protocol resets resume resume_client stats'
+
+fail() {
+    echo "cross: $*" >&2
+    exit 1
+}
+
+# The conversation of the README, between two clients and nc.
+converse() {
+    scratch=$(mktemp -d)
+    server=
+    trap 'kill $server 2>/dev/null; rm -rf "$scratch"' EXIT
+    mkfifo "$scratch/alice" "$scratch/bob" "$scratch/listening"
+    "$SMOLCHATD" --listen 127.0.0.1:0 >"$scratch/listening" &
+    server=$!
+    read -r _ _ address <"$scratch/listening"
+    for name in alice bob; do
+        XDG_CONFIG_HOME=/nonexistent "$1" "$address" --name "$name" \
+            <"$scratch/$name" >"$scratch/$name.out" &
+    done
+    exec 3>"$scratch/alice" 4>"$scratch/bob"
+    heard alice 'bob joined'
+    heard bob 'bob joined'
+    echo 'hello everybody' >&3
+    heard bob 'alice  hello everybody'
+    printf '%s\n' 'hi alice' '/me waves' '/msg alice psst' >&4
+    heard alice 'bob  hi alice'
+    heard alice '\* bob waves'
+    heard alice '\[bob > alice\]  psst'
+    echo '/who' >&3
+    heard alice '2 here: alice and bob'
+    exec 4>&-
+    heard alice 'bob left'
+    printf 'hello\n' | nc -N "${address%:*}" "${address##*:}" >"$scratch/nc.out"
+    for kind in welcome join chat bye; do
+        grep -q "\"kind\":\"$kind\"" "$scratch/nc.out" || fail "nc was sent no $kind"
+    done
+    heard alice 'guest-[0-9]*  hello'
+    exec 3>&-
+    kill "$server"
+    wait "$server" || fail 'the server did not end in good order'
+    rm -rf "$scratch"
+    trap - EXIT
+}
+
+# Waits for a line in the output of a client.
+heard() {
+    for _ in $(seq 150); do
+        ! grep -q -- "$2" "$scratch/$1.out" || return 0
+        sleep 0.1
+    done
+    fail "$1 has not heard '$2' but: $(cat "$scratch/$1.out")"
+}
+
+[ $# -gt 0 ] || set -- aarch64 armv7 riscv64gc
+for target in "$@"; do
+    case $target in
+    arm*) machine=arm ;;
+    riscv64gc) machine=riscv64 ;;
+    *) machine=$target ;;
+    esac
+    command -v "qemu-$machine-static" >/dev/null ||
+        fail "qemu-$machine-static is missing (make dist-deps)"
+    [ -x "target/dist/$target/smolchatd" ] || deploy/dist.sh build "$target"
+    # To the tests it is one program.
+    SMOLCHATD=$PWD/target/dist/$target/smolchatd.qemu
+    printf '#!/bin/sh\nexec qemu-%s-static %s "$@"\n' "$machine" "${SMOLCHATD%.qemu}" >"$SMOLCHATD"
+    chmod +x "$SMOLCHATD"
+    export SMOLCHATD
+    echo "cross: $target, $("$SMOLCHATD" --version)"
+    tests=
+    for suite in $suites; do tests="$tests --test $suite"; done
+    # shellcheck disable=SC2086 # They are several options.
+    ${CARGO:-cargo} test --locked $tests
+    converse "${CARGO_TARGET_DIR:-target}/debug/smolchat"
+    echo "cross: $target is well"
+done
