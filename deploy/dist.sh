@@ -6,6 +6,9 @@
 #   dist.sh build T      makes target/dist/T/smolchatd and smolchat
 #   dist.sh pack T       makes dist/smolchat-VERSION-T.tar.gz out of them
 #
+# Where there is more than one way to build, the simplest is taken, and WAY=zig takes the one that
+# makes the smallest files.
+#
 # What comes out depends on the source and the tools alone: not on the folder, the time or the user.
 set -eu
 export LC_ALL=C
@@ -55,20 +58,31 @@ has_source() {
         [ -f "$sysroot/lib/rustlib/src/rust/library/std/Cargo.toml" ]
 }
 
-# How to build for a target: `plain`, `zig` or `gcc`.
+has_zig() {
+    has_source && [ -x "$tools/bin/cargo-zigbuild" ]
+}
+
+has_gcc() {
+    has_source && [ "$1" = x86_64-unknown-linux-musl ] && command -v musl-gcc >/dev/null
+}
+
+# How to build for a target: `plain`, `zig` or `gcc`, or else what is missing.
 way() {
-    if has_std "$1"; then
-        echo plain
-    elif has_source && [ -x "$tools/bin/cargo-zigbuild" ]; then
-        echo zig
-    elif has_source && [ "$1" = x86_64-unknown-linux-musl ] && command -v musl-gcc >/dev/null; then
-        echo gcc
-    else
-        fail "cannot build for $1: neither" \
-            "- a compiler on the PATH with a standard library for it (rustup target add $1), nor" \
-            "- /usr/bin/cargo with the library's source, and cargo-zigbuild (make dist-deps)" \
-            '  (or, for x86_64, musl-gcc in place of cargo-zigbuild)' 'is here'
-    fi
+    for way in ${WAY:-plain zig gcc}; do
+        case $way in
+        plain) has_std "$1" || continue ;;
+        zig) has_zig || continue ;;
+        gcc) has_gcc "$1" || continue ;;
+        *) fail "no way '$way'; there are: plain, zig, gcc" ;;
+        esac
+        echo "$way"
+        return
+    done
+    [ -z "${WAY:-}" ] || fail "the way '$WAY' is not open for $1 here"
+    fail "cannot build for $1, for want of either" \
+        "- a compiler on the PATH with a standard library for it (rustup target add $1)," \
+        "- or /usr/bin/cargo with the library's source, and cargo-zigbuild (make dist-deps;" \
+        '  for x86_64, musl-gcc will do in place of cargo-zigbuild)'
 }
 
 build() {
