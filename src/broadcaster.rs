@@ -295,7 +295,7 @@ impl Broadcaster {
                     }
                 }
             }
-            self.seen.lines_out += recipients * all.frames();
+            self.seen.lines_out += recipients * (self.room.seq() - before);
             self.seen.bytes_out += recipients * all.bytes().len() as u64;
         }
         for (id, delivery, closed) in unsettled {
