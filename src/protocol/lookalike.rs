@@ -1,6 +1,4 @@
-//! Letters that look like others.
-
-use super::name::is_mark;
+//! Letters that look like others, and marks that make no other letter.
 
 /// Whether a reader may take `name`, folded, for `word`, which is plain ASCII: letters of other
 /// scripts or forms that look like those of the word, marks above or below them, and punctuation
@@ -35,6 +33,33 @@ fn plain(c: char) -> char {
         _ if "ṽṿʋⱱᴠᶌνυѵѷⅴꮩꓦᵛᵥט".contains(c) => 'v',
         c => c,
     }
+}
+
+/// Marks that belong to a letter before them: the general diacritics, and those without which
+/// names in Hebrew, Arabic, the Indic scripts, Thai, Lao, Burmese, Khmer and Japanese kana
+/// cannot be written. The standard library counts many vowel signs as letters already.
+pub fn is_mark(c: char) -> bool {
+    matches!(c,
+        '\u{300}'..='\u{36F}'
+        | '\u{483}'..='\u{487}'
+        | '\u{591}'..='\u{5BD}'
+        | '\u{610}'..='\u{61A}'
+        | '\u{64B}'..='\u{65F}'
+        | '\u{900}'..='\u{903}' | '\u{93A}'..='\u{93C}' | '\u{93E}'..='\u{94F}'
+        | '\u{9BC}' | '\u{9BE}'..='\u{9CD}'
+        | '\u{A3C}' | '\u{A3E}'..='\u{A4D}'
+        | '\u{ABC}' | '\u{ABE}'..='\u{ACD}'
+        | '\u{B3C}' | '\u{B3E}'..='\u{B4D}'
+        | '\u{BBE}'..='\u{BCD}'
+        | '\u{C3E}'..='\u{C4D}'
+        | '\u{CBC}' | '\u{CBE}'..='\u{CCD}'
+        | '\u{D3E}'..='\u{D4D}'
+        | '\u{DCA}'..='\u{DDF}'
+        | '\u{E31}' | '\u{E34}'..='\u{E3A}' | '\u{E47}'..='\u{E4E}'
+        | '\u{EB1}' | '\u{EB4}'..='\u{EBC}' | '\u{EC8}'..='\u{ECE}'
+        | '\u{102B}'..='\u{103E}'
+        | '\u{17B6}'..='\u{17D3}'
+        | '\u{3099}' | '\u{309A}')
 }
 
 #[cfg(test)]
