@@ -36,6 +36,9 @@ pub use watch::{Sign, Watch};
 /// Bytes of frames after which a batch is closed, however many signals wait. Larger ones save no
 /// system calls worth having, and make the last member wait for the first.
 const BATCH_BYTES: usize = 64 * 1024;
+/// Bytes of an outbox for each notice a second of who came and went. One takes from a sixth to half
+/// of that, so a crowd that comes at once does not make slow members of those who are there.
+const OUTBOX_A_NOTICE: usize = 1024;
 /// Sockets whose descriptors are fetched before the first of them is written to. In a large room
 /// each is a cache miss; together they are waited for once.
 const LOOK_AHEAD: usize = 16;
@@ -109,13 +112,15 @@ impl Broadcaster {
     /// `outbox_limit` is how many bytes may wait for one member. With a `past`, the room goes on
     /// after it, and each batch is recorded before anybody is shown it.
     pub fn new(
-        rules: Rules,
+        mut rules: Rules,
         outbox_limit: usize,
         past: Option<(HistoryFile, Restored)>,
         channel: (Sender<Signal>, Receiver<Signal>),
         executor: Weak<LocalExecutor<'static>>,
     ) -> io::Result<Self> {
         let max_ending = max_ending(rules.max_clients);
+        rules.crowd = rules.crowd.min(outbox_limit / OUTBOX_A_NOTICE);
+        rules.answer_bytes = rules.answer_bytes.min(outbox_limit / 2);
         let (room, recorder) = match past {
             Some((file, past)) => {
                 (Room::with_past(rules, past), Some(Recorder::new(file, fresh_epoch)))

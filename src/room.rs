@@ -51,14 +51,13 @@ use names::Names;
 use crate::history_file::Restored;
 use crate::protocol::{Body, ByeCode, Foreign, Frame, Hello, SERVER, Stats};
 
-/// With so many members, a notice of who came or went, which costs a delivery to each of them,
+/// In a [crowd](Rules::crowd), a notice of who came or went, which costs a delivery to each member,
 /// waits for others to join it, unless one of them says something. How long is a multiple of what
 /// it costs, so that a crowd of thousands that comes at once is told of in a few notices.
-const CROWD: usize = 64;
 const NOTICE_PAUSE_A_MEMBER: Duration = Duration::from_micros(200);
 const NOTICE_PAUSE_MAX: Duration = Duration::from_secs(1);
-/// Names in one notice, so that it does not fill an outbox by itself.
-const NOTICE_NAMES: usize = 500;
+/// Names in one notice, as a multiple of a crowd, so that it does not fill an outbox by itself.
+const NOTICE_NAMES: usize = 4;
 
 /// The user table, the names, the sequence and the history of one room.
 #[derive(Debug)]
@@ -129,8 +128,11 @@ enum Notice {
 }
 
 impl Notice {
-    fn is_full(&self) -> bool {
-        matches!(self, Notice::Joined(names) | Notice::Left(names) if names.len() >= NOTICE_NAMES)
+    fn len(&self) -> usize {
+        match self {
+            Notice::None => 0,
+            Notice::Joined(names) | Notice::Left(names) => names.len(),
+        }
     }
 
     /// Whether it is yet to be told that this member came.
@@ -342,9 +344,7 @@ impl Room {
             Notice::Left(names) => names.push(String::from(name).into()),
             notice => *notice = Notice::Left(vec![String::from(name).into()]),
         }
-        if self.notice.is_full() {
-            self.flush_notice();
-        }
+        self.flush_full_notice();
         true
     }
 
@@ -363,9 +363,13 @@ impl Room {
         }
     }
 
+    fn flush_full_notice(&mut self) {
+        if self.notice.len() >= NOTICE_NAMES * self.rules.crowd {
+            self.flush_notice();
+        }
+    }
+
     fn flush_notice(&mut self) {
-        let members = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
-        let pause = NOTICE_PAUSE_A_MEMBER.saturating_mul(members).min(NOTICE_PAUSE_MAX);
         match std::mem::take(&mut self.notice) {
             Notice::None => return,
             Notice::Joined(names) => {
@@ -377,9 +381,16 @@ impl Room {
                 self.publish(SERVER, &data, |seq, time| Body::Leave { seq, time, names });
             }
         }
-        if self.names.len() >= CROWD {
-            self.notice_due = self.now.uptime + pause;
+        if self.is_crowded() {
+            let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+            let cost = NOTICE_PAUSE_A_MEMBER.saturating_mul(count(self.names.len()));
+            let least = NOTICE_PAUSE_MAX / count(self.rules.crowd).max(1);
+            self.notice_due = self.now.uptime + cost.clamp(least, NOTICE_PAUSE_MAX);
         }
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.names.len() >= self.rules.crowd
     }
 
     /// Gives the next number of the sequence to a frame. This alone does.

@@ -107,6 +107,9 @@ pub enum Body<'a> {
     /// To the one who asked: who is here.
     Who {
         names: Vec<Cow<'a, str>>,
+        /// How many others are here, whose names would make the answer too long.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        more: Option<usize>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<Cow<'a, str>>,
     },

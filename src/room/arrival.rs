@@ -98,9 +98,7 @@ impl Room {
                 Notice::Joined(names) => names.push(name.into()),
                 notice => *notice = Notice::Joined(vec![name.into()]),
             }
-            if self.notice.is_full() {
-                self.flush_notice();
-            }
+            self.flush_full_notice();
         }
     }
 

@@ -122,6 +122,11 @@ pub struct Rules {
     pub connect_burst: u32,
     /// How long a client may be silent before it is a member under a name that it did not choose.
     pub hello_wait: Duration,
+    /// With so many members, those who come and go are told of together: in at most so many
+    /// notices a second.
+    pub crowd: usize,
+    /// Bytes of an answer that lists members; those who do not fit are counted.
+    pub answer_bytes: usize,
     /// Frames kept.
     pub history: usize,
     /// Bytes of frames kept.
@@ -147,6 +152,8 @@ impl Default for Rules {
             connect_rate: 20,
             connect_burst: 100,
             hello_wait: Duration::from_millis(250),
+            crowd: 64,
+            answer_bytes: 128 << 10,
             history: 1000,
             history_bytes: 1 << 20,
             grace: Duration::from_secs(60),

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use log::Level;
 
 use super::arrival::bad_name;
-use super::{CROWD, MemberId, Room, Slice, State, What, list};
+use super::{MemberId, Room, Slice, State, What, list};
 use crate::protocol::{
     Body, ByeCode, ClientLine, ErrorCode, Frame, Hello, Rejected, Request, SERVER, Stats, fold,
     is_valid,
@@ -52,7 +52,7 @@ impl Room {
         let rejected = |code, text| Err(Rejected { code, text, id: word.clone() });
         // Who does anything that others see has been seen to come.
         let is_seen = request != Request::Heartbeat;
-        if is_seen && (self.names.len() < CROWD || self.notice.tells_of(&name)) {
+        if is_seen && (!self.is_crowded() || self.notice.tells_of(&name)) {
             self.flush_notice();
         }
         match request {
@@ -91,9 +91,18 @@ impl Room {
             }
             Request::Nick(wanted) => return self.rename(id, &name, &wanted, word),
             Request::Who => {
-                let names: Vec<_> = self.members().map(|(_, name)| name.into()).collect();
-                let data = format!("{} here: {}", names.len(), list(&names, NAMES_SPELLED));
-                let body = Body::Who { names, id: word.as_deref().map(Cow::from) };
+                let mut names: Vec<_> = self.members().map(|(_, name)| name.into()).collect();
+                let here = names.len();
+                let data = format!("{here} here: {}", list(&names, NAMES_SPELLED));
+                let mut left = self.rules.answer_bytes.saturating_sub(data.len());
+                let fitting = names.iter().map_while(|name: &Cow<'_, str>| {
+                    left = left.checked_sub(name.len() + r#""","#.len())?;
+                    Some(())
+                });
+                let fitting = fitting.count();
+                names.truncate(fitting);
+                let more = (fitting < here).then(|| here - fitting);
+                let body = Body::Who { names, more, id: word.as_deref().map(Cow::from) };
                 let slice = Slice::own(&Frame::server(data, body));
                 self.step(id, What::Send(slice));
             }

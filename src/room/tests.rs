@@ -550,7 +550,7 @@ proptest! {
 fn a_crowd_that_comes_at_once_is_told_of_in_few_notices_and_before_it_speaks() {
     let rules = Rules { max_clients: 1000, max_per_ip: 0, connect_rate: 0, ..Rules::default() };
     let mut hall = Hall::new(rules);
-    for id in 0..CROWD as u64 {
+    for id in 0..Rules::default().crowd as u64 {
         hall.join(id, &format!("member-{id}"));
     }
     hall.seal();
@@ -763,8 +763,9 @@ fn those_who_come_and_go_do_not_pile_up_however_long_the_silent_are_waited_for()
 #[test]
 fn a_notice_has_a_bounded_number_of_names() {
     let rules = Rules { max_clients: 2000, max_per_ip: 0, connect_rate: 0, ..Rules::default() };
+    let most = NOTICE_NAMES * rules.crowd;
     let mut hall = Hall::new(rules);
-    for id in 0..2 * NOTICE_NAMES as u64 + 1 {
+    for id in 0..2 * most as u64 + 1 {
         hall.join(id, &format!("member-{id}"));
     }
     hall.pass(Duration::from_secs(2));
@@ -774,5 +775,37 @@ fn a_notice_has_a_bounded_number_of_names() {
         .into_iter()
         .skip(1)
         .map(|frame| frame["names"].as_array().expect("names").len());
-    assert_eq!(counts.collect::<Vec<_>>(), [NOTICE_NAMES, NOTICE_NAMES, 1]);
+    assert_eq!(counts.collect::<Vec<_>>(), [most, most, 1]);
+}
+
+#[test]
+fn where_a_crowd_is_few_a_hundred_who_come_within_a_second_are_told_of_in_few_notices() {
+    const CROWD: usize = 5;
+    let rules = Rules { crowd: CROWD, max_per_ip: 0, connect_rate: 0, ..Rules::default() };
+    let mut hall = Hall::new(rules);
+    for id in 0..100 {
+        hall.join(id, &format!("member-{id}"));
+        hall.seal();
+        hall.pass(Duration::from_millis(10));
+    }
+    hall.pass(Duration::from_secs(1));
+    hall.seal();
+    let notices = hall.transcript(0);
+    assert!(notices.len() <= 2 * CROWD + 1, "{notices:?}");
+}
+
+#[test]
+fn an_answer_that_would_be_too_long_counts_those_whom_it_does_not_name() {
+    let rules = Rules { answer_bytes: 300, max_per_ip: 0, connect_rate: 0, ..Rules::default() };
+    let mut hall = Hall::new(rules);
+    for id in 0..50 {
+        hall.join(id, &format!("member-{id}"));
+    }
+    hall.say(0, "/who");
+    hall.seal();
+    let who = hall.frames(0).pop().expect("an answer");
+    let named = who["names"].as_array().expect("names").len() as u64;
+    assert!(who["data"].as_str().expect("text").starts_with("50 here: member-0, "));
+    assert!((1..50).contains(&named), "{named}");
+    assert_eq!(who["more"], 50 - named);
 }

@@ -50,12 +50,12 @@ pub struct Client {
 impl Model {
     pub fn new(rules: Rules, now: Now) -> Self {
         Model {
+            news: News::new(rules.crowd),
             rules,
             now,
             clients: BTreeMap::new(),
             closed: false,
             kept: Vec::new(),
-            news: News::default(),
             own: Vec::new(),
             came: BTreeMap::new(),
             counts: Stats::default(),
@@ -195,7 +195,7 @@ impl Model {
             self.tell(id, Own::Complaint(code, word));
         }
         if ghost.is_none() {
-            self.news.came(name);
+            self.news.came(name, self.names().count(), self.now);
         }
     }
 
@@ -274,8 +274,9 @@ impl Model {
                 self.say(SERVER, data.into(), body);
             }
             Request::Who => {
-                let names = self.names().cloned().collect();
-                self.tell(id, Own::Who(names, word));
+                let here = self.names().cloned().collect();
+                let answer_bytes = self.rules.answer_bytes;
+                self.tell(id, Own::Who { here, answer_bytes, word });
             }
             Request::History(count) => {
                 self.tell(id, Own::Info(word));

@@ -12,13 +12,14 @@ use smolchat::room::Now;
 
 use super::script::NO_NAMES;
 
-/// With so many members, a notice of who came or went may wait, for so long.
-const CROWD: usize = 64;
+/// How long a notice of who came or went may wait in a crowd.
 const GATHERED_FOR: Duration = Duration::from_secs(1);
 
 /// What is due to all, and was not told yet.
 #[derive(Default)]
 pub struct News {
+    /// With so many members, a notice of who came or went may wait.
+    crowd: usize,
     due: VecDeque<Item>,
     /// Where the room stands, with all that is due.
     pub place: Place,
@@ -64,7 +65,11 @@ pub enum Own {
         count: u64,
         held: u64,
     },
-    Who(Vec<String>, Option<Box<str>>),
+    Who {
+        here: Vec<String>,
+        answer_bytes: usize,
+        word: Option<Box<str>>,
+    },
     Info(Option<Box<str>>),
     Stats(Option<Box<str>>, Stats),
     Error(ErrorCode, Option<Box<str>>),
@@ -99,14 +104,23 @@ impl Place {
 }
 
 impl News {
+    pub fn new(crowd: usize) -> Self {
+        News { crowd, ..News::default() }
+    }
+
     pub fn set_time(&mut self, now: Now, members: usize) {
         self.times.insert(now.unix_ms);
-        if members >= CROWD {
+        self.count(members, now);
+    }
+
+    fn count(&mut self, members: usize, now: Now) {
+        if members >= self.crowd {
             self.crowded = Some(now.uptime);
         }
     }
 
-    pub fn came(&mut self, name: String) {
+    pub fn came(&mut self, name: String, members: usize, now: Now) {
+        self.count(members, now);
         self.due.push_back(Item::Came(name));
         self.place.came += 1;
     }
@@ -117,7 +131,7 @@ impl News {
     }
 
     pub fn said(&mut self, frame: Frame<'static>, members: usize) {
-        let overtakes = members >= CROWD && frame.data_source != SERVER;
+        let overtakes = members >= self.crowd && frame.data_source != SERVER;
         self.due.push_back(Item::Said { frame, overtakes });
         self.place.said += 1;
     }
@@ -141,7 +155,7 @@ impl News {
     /// Those who came and went are told of in order, and each once.
     fn notice(&mut self, frame: &Frame<'_>, time: u64, names: impl ExactSizeIterator<Item = Item>) {
         assert_eq!(frame.data_source, SERVER);
-        assert!((1..=500).contains(&names.len()), "a notice has some names, and not too many");
+        assert!((1..=256).contains(&names.len()), "a notice has some names, and not too many");
         assert!(self.times.contains(&time), "the time of a notice is that of some event");
         for told in names {
             let place = self.due.iter().position(|item| !matches!(item, Item::Said { .. }));

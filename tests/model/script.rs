@@ -174,6 +174,8 @@ impl Bytes<'_> {
             connect_rate: self.pick(&[0, 0, 20, 1]),
             connect_burst: self.pick(&[100, 3, 1, 0]),
             hello_wait: Duration::from_millis(self.pick(&[250, 250, 0])),
+            crowd: self.pick(&[64, 64, 3, 0]),
+            answer_bytes: self.pick(&[1 << 17, 1 << 17, 300, 0]),
             history: self.pick(&[1000, 1000, 10, 3, 1, 0]),
             history_bytes: self.pick(&[1 << 20, 1 << 20, 1000, 300, 100, 0]),
             grace: Duration::from_secs(self.pick(&[60, 60, 1, 0])),

@@ -1,6 +1,6 @@
 //! A client's end of its connection: what reaches it, and whether that is what it should.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::RangeInclusive;
 
 use smolchat::protocol::{Body, ByeCode, Frame, SERVER};
@@ -276,14 +276,17 @@ impl Seat {
                 assert_eq!(frame.body, Body::Gap { from, to });
                 (self.seen, self.least) = (Some(to), Some(from));
             }
-            (Own::Who(mut due, word), Body::Who { names, id }) => {
-                let mut names: Vec<&str> = names.iter().map(|name| &**name).collect();
-                names.sort_unstable();
-                due.sort_unstable();
-                assert_eq!(
-                    (names, id.as_deref()),
-                    (due.iter().map(|n| &**n).collect(), word.as_deref())
-                );
+            (Own::Who { here, answer_bytes, word }, Body::Who { names, more, id }) => {
+                assert_eq!(id.as_deref(), word.as_deref());
+                assert_eq!(names.len() + more.unwrap_or(0), here.len());
+                let here: BTreeSet<&str> = here.iter().map(|name| &**name).collect();
+                let named: BTreeSet<&str> = names.iter().map(|name| &**name).collect();
+                assert!(named.len() == names.len() && named.is_subset(&here));
+                let length = |names: &BTreeSet<&str>| {
+                    frame.data.len() + names.iter().map(|name| name.len() + 3).sum::<usize>()
+                };
+                assert_eq!(more.is_some(), length(&here) > answer_bytes);
+                assert!(named.is_empty() || length(&named) <= answer_bytes);
             }
             (Own::Info(word), Body::Info { id, stats: None }) => {
                 assert_eq!(id.as_deref(), word.as_deref());

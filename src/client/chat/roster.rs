@@ -13,9 +13,9 @@ impl Roster {
     /// Learns from a frame that came to the member called `me`.
     pub fn learn(&mut self, frame: &Frame<'_>, me: &str) {
         match &frame.body {
-            Body::Who { names, .. } => {
+            Body::Who { names, more, .. } => {
                 // Those who spoke keep their places.
-                self.names.retain(|known| names.iter().any(|name| name == known));
+                self.names.retain(|known| more.is_some() || names.iter().any(|name| name == known));
                 for name in names {
                     self.add(name, me);
                 }
@@ -74,7 +74,7 @@ mod tests {
     fn whoever_spoke_last_is_first_and_who_left_is_gone() {
         let mut roster = Roster::default();
         let names = ["alice", "bob", "carol", "me"].map(Into::into).to_vec();
-        learn(&mut roster, "server", Body::Who { names, id: None });
+        learn(&mut roster, "server", Body::Who { names, more: None, id: None });
         assert_eq!(roster.news().unwrap(), ["alice", "bob", "carol"]);
         assert_eq!(roster.news(), None);
         learn(&mut roster, "carol", Body::Chat { seq: 1, time: 0, id: None });

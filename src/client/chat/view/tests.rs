@@ -171,7 +171,7 @@ fn any_received() -> impl Strategy<Value = Received> {
             3 => Body::Leave { seq, time, names },
             4 => Body::Name { seq, time, from: other.clone(), to: other, id },
             5 => Body::Private { time, to: other, id },
-            6 => Body::Who { names, id },
+            6 => Body::Who { names, more: None, id },
             _ => Body::Unknown,
         };
         let frame = Frame { data_source: source.into(), data: data.into(), body };
