@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
@@ -55,11 +55,14 @@ impl Default for Buffers {
     }
 }
 
-/// An address to listen at: `HOST:PORT`, `[V6]:PORT` or `unix:PATH`.
+/// An address to listen at: `IP:PORT`, `[V6]:PORT`, `localhost:PORT` or `unix:PATH`.
+///
+/// A host is a number, so that a server that is started before the network has names still comes
+/// up, and always in the same place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
-    /// A host, by name or number, and a port; 0 is any free one.
-    Inet(String),
+    /// An address of this machine, or all of them, and a port; 0 is any free one.
+    Inet(SocketAddr),
     /// The path of a unix socket.
     Unix(PathBuf),
 }
@@ -74,22 +77,23 @@ impl FromStr for Address {
                 path => Ok(Address::Unix(path.into())),
             };
         }
-        let (host, port) = text.rsplit_once(':').ok_or("an address is HOST:PORT or unix:PATH")?;
-        if port.parse::<u16>().is_err() {
-            return Err("a port is a number up to 65535");
-        }
-        let in_brackets = host.starts_with('[') && host.ends_with(']');
-        if host.is_empty() || (host.contains(':') && !in_brackets) {
-            return Err("a host is a name, a number, or an IPv6 number in brackets");
-        }
-        Ok(Address::Inet(text.into()))
+        let (host, port) = text.rsplit_once(':').ok_or("an address is IP:PORT or unix:PATH")?;
+        let port = port.parse().map_err(|_| "a port is a number up to 65535")?;
+        let in_brackets = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let ip = match in_brackets {
+            Some(ip) => ip.parse().ok().map(IpAddr::V6),
+            None if host == "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
+            None => host.parse().ok().map(IpAddr::V4),
+        };
+        let ip = ip.ok_or("a host is a number, one of IPv6 in brackets, or localhost")?;
+        Ok(Address::Inet(SocketAddr::new(ip, port)))
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Address::Inet(address) => f.write_str(address),
+            Address::Inet(address) => address.fmt(f),
             Address::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -120,8 +124,9 @@ impl Listener {
     pub fn bind(address: &Address, buffers: Buffers) -> io::Result<Self> {
         let (socket, address) = match address {
             Address::Inet(address) => {
-                let socket = bind_inet(address)?;
-                let address = Address::Inet(socket.local_addr()?.to_string());
+                let socket = TcpListener::bind(address)?;
+                tune(&socket)?;
+                let address = Address::Inet(socket.local_addr()?);
                 (OwnedFd::from(socket), address)
             }
             Address::Unix(path) => (bind_unix(path)?.into(), address.clone()),
@@ -153,7 +158,7 @@ impl Listener {
             AddressFamily::UNIX => Address::Unix(path_of(&address.try_into()?)),
             _ => {
                 tune(&socket)?;
-                Address::Inet(SocketAddr::try_from(address)?.to_string())
+                Address::Inet(address.try_into()?)
             }
         };
         Ok(Listener { socket: Async::new(socket)?, address, buffers, was_handed_over: true })
@@ -204,13 +209,6 @@ impl Drop for Listener {
     }
 }
 
-fn bind_inet(address: &str) -> io::Result<TcpListener> {
-    let addresses: Vec<SocketAddr> = address.to_socket_addrs()?.collect();
-    let socket = TcpListener::bind(addresses.as_slice())?;
-    tune(&socket)?;
-    Ok(socket)
-}
-
 // What these two set, each TCP connection inherits that is made from then on: no call for each.
 
 fn limit_buffers(socket: impl AsFd, buffers: Buffers) -> rustix::io::Result<()> {
@@ -258,12 +256,23 @@ mod tests {
 
     #[test]
     fn addresses_are_read_as_people_write_them() {
-        for text in ["127.0.0.1:8080", "localhost:0", "[::1]:8080", "0.0.0.0:1"] {
-            assert_eq!(text.parse(), Ok(Address::Inet(text.into())));
+        for text in ["127.0.0.1:8080", "0.0.0.0:1", "[::1]:8080", "[::]:0"] {
+            let address: Address = text.parse().unwrap();
+            assert_eq!(address.to_string(), text);
         }
+        assert_eq!("localhost:7".parse(), "127.0.0.1:7".parse::<Address>());
         assert_eq!("unix:/run/chat".parse(), Ok(Address::Unix("/run/chat".into())));
-        for text in ["", "8080", "localhost", "localhost:", "host:99999", "::1:80", ":80", "unix:"]
-        {
+        for text in [
+            "",
+            "8080",
+            "localhost",
+            "a.host:80",
+            "0.0.0.0:99999",
+            "localhost:",
+            "::1:80",
+            ":80",
+            "unix:",
+        ] {
             assert!(text.parse::<Address>().is_err(), "{text}");
         }
     }

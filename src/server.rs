@@ -92,11 +92,11 @@ impl std::error::Error for Error {
 /// When the operating system has no random bytes to give, without which no room can begin.
 ///
 /// ```
-/// use smolchat::listener::{Address, Buffers, Listener};
+/// use smolchat::listener::{Buffers, Listener};
 /// use smolchat::server::{Config, run};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let listener = Listener::bind(&Address::Inet("127.0.0.1:0".into()), Buffers::default())?;
+/// let listener = Listener::bind(&"127.0.0.1:0".parse()?, Buffers::default())?;
 /// println!("listening on {listener}");
 /// let shutdown = std::future::ready(());
 /// smol::block_on(run(vec![listener], Config::default(), shutdown))?;

@@ -106,7 +106,7 @@ fn asked(arguments: Parser) -> Result<Asked, lexopt::Error> {
         return Ok(Asked::Text(text));
     }
     if options.addresses.is_empty() && !activation::is_used() {
-        options.addresses.push(Address::Inet("0.0.0.0:8080".into()));
+        options.addresses.push(Address::Inet(([0, 0, 0, 0], 8080).into()));
     }
     Ok(Asked::Service(Box::new(options)))
 }

@@ -12,7 +12,7 @@ pub static SMOLCHATD: Program = Program {
             name: "listen",
             value: Value::Text("ADDR"),
             default: "0.0.0.0:8080",
-            help: "where clients connect: HOST:PORT, [V6]:PORT or unix:PATH; may be given more \
+            help: "where clients connect: IP:PORT, [V6]:PORT or unix:PATH; may be given more \
                    than once",
             more: "A unix socket that a dead server left behind is replaced; one of a living \
                    server is an error.",
