@@ -5,6 +5,7 @@
 //! a [`ClientLine`]; [`LineReader`] cuts bytes into lines, however they arrive.
 
 mod client_line;
+mod fields;
 mod frame;
 mod line_reader;
 mod lookalike;
@@ -12,6 +13,7 @@ mod name;
 mod stats;
 
 pub use client_line::{ClientLine, Foreign, Hello, Rejected, Request};
+pub use fields::Fields;
 pub use frame::{Body, ByeCode, ErrorCode, Frame, Limits, SERVER};
 pub use line_reader::{LineReader, TooLong};
 pub use name::{MAX_NAME, fold, is_valid};

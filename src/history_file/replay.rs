@@ -5,7 +5,9 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+
+use crate::protocol::Fields;
 
 /// The longest line that is read. A client's line has at most 1 MiB, which JSON can make six
 /// times as long in a frame.
@@ -22,7 +24,7 @@ const FIRST: &[u8] = br#"{"smolchat":"history","#;
 pub enum Record<'a> {
     /// What follows belongs to this epoch.
     History {
-        version: u32,
+        version: u64,
         epoch: Cow<'a, str>,
         /// The number before the first frame.
         before: u64,
@@ -35,7 +37,22 @@ pub enum Record<'a> {
     Broken,
 }
 
-impl Record<'_> {
+impl<'a> Record<'a> {
+    /// The record that an object is, if it is one.
+    fn from_fields(mut fields: Fields<'a>) -> Option<Self> {
+        match &*fields.text("smolchat").ok()?? {
+            "history" => Some(Record::History {
+                version: fields.number("version").ok()??,
+                epoch: fields.text("epoch").ok()??,
+                before: fields.number("before").ok()??,
+                boot: fields.text("boot").ok()?,
+            }),
+            "end" => Some(Record::End { seq: fields.number("seq").ok()?? }),
+            "broken" => Some(Record::Broken),
+            _ => None,
+        }
+    }
+
     /// This as a line, its newline included.
     pub fn line(&self) -> io::Result<Vec<u8>> {
         let mut line = serde_json::to_vec(self)?;
@@ -44,53 +61,22 @@ impl Record<'_> {
     }
 }
 
-/// A line as it is read: a [`Record`], or a frame of the sequence, by whatever keys it has. That
-/// is flat, where both are enums with a tag, since reading those takes ten times the code.
-#[derive(Deserialize)]
-struct AnyLine {
-    smolchat: Option<String>,
-    version: Option<u32>,
-    epoch: Option<String>,
-    before: Option<u64>,
-    boot: Option<String>,
-    data_source: Option<String>,
-    data: Option<String>,
-    kind: Option<String>,
-    seq: Option<u64>,
-    time: Option<u64>,
-    names: Option<Vec<String>>,
-    from: Option<String>,
-    to: Option<String>,
-    #[serde(rename = "id")]
-    _id: Option<String>,
-}
-
-impl AnyLine {
-    /// The number of a frame that has all that its kind asks for.
-    fn number(&self) -> Option<u64> {
-        let keys = match self.kind.as_deref()? {
-            "chat" | "action" => Some(()),
-            "join" | "leave" => self.names.as_ref().map(drop),
-            "name" => self.from.as_ref().and(self.to.as_ref()).map(drop),
-            _ => None,
-        };
-        let all = self.data_source.as_ref().and(self.data.as_ref()).and(self.time).and(keys);
-        self.seq.filter(|seq| all.is_some() && (1..=MAX_SEQ).contains(seq))
-    }
-
-    fn record(self) -> Option<Record<'static>> {
-        match self.smolchat?.as_str() {
-            "history" => Some(Record::History {
-                version: self.version?,
-                epoch: self.epoch?.into(),
-                before: self.before?,
-                boot: self.boot.map(Cow::Owned),
-            }),
-            "end" => Some(Record::End { seq: self.seq? }),
-            "broken" => Some(Record::Broken),
-            _ => None,
-        }
-    }
+/// The number of a frame that has all that its kind asks for.
+fn number_of_frame(mut frame: Fields<'_>) -> Option<u64> {
+    let kind = frame.text("kind").ok()??;
+    let mut has_text = |key| matches!(frame.text(key), Ok(Some(_)));
+    let is_said = has_text("data_source") && has_text("data");
+    let is_whole = match &*kind {
+        "chat" | "action" => true,
+        "join" | "leave" => frame.has_texts("names"),
+        "name" => has_text("from") && has_text("to"),
+        _ => false,
+    };
+    let is_answerable = frame.text("id").is_ok();
+    let is_timed = matches!(frame.number("time"), Ok(Some(_)));
+    let seq = frame.number("seq").ok()??;
+    let is_frame = is_said && is_whole && is_answerable && is_timed;
+    (is_frame && (1..=MAX_SEQ).contains(&seq)).then_some(seq)
 }
 
 /// What one file consists of.
@@ -200,10 +186,10 @@ impl Replay {
     }
 
     fn line(&mut self, line: &[u8]) -> Option<Kind> {
-        let parsed: AnyLine = serde_json::from_slice(line).ok()?;
+        let fields = Fields::parse(str::from_utf8(line).ok()?).ok()?;
         if !line.starts_with(OWN) {
             // What no client would understand must not be shown to any.
-            let seq = parsed.number()?;
+            let seq = number_of_frame(fields)?;
             self.pass_to(seq - 1);
             self.seq = seq;
             self.run += 1;
@@ -211,7 +197,7 @@ impl Replay {
             self.kept.push(line);
             return Some(Kind::Frame);
         }
-        match parsed.record()? {
+        match Record::from_fields(fields)? {
             Record::History { version: 1, epoch, before: before @ ..=MAX_SEQ, boot } => {
                 if self.epoch.as_deref() == Some(&*epoch) {
                     self.pass_to(before);

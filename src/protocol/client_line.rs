@@ -1,7 +1,9 @@
 //! What a client sends.
 
-use serde::Deserialize;
+use std::borrow::Cow;
+use std::fmt;
 
+use super::fields::Fields;
 use super::frame::ErrorCode;
 
 /// The longest `id` that a client may give a line, in bytes.
@@ -60,8 +62,7 @@ pub enum Request {
 }
 
 /// `{"hello": {…}}`: who a client wants to be. Every key may be missing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hello {
     /// The name it wants.
     pub name: Option<String>,
@@ -139,41 +140,59 @@ impl ClientLine {
     }
 
     fn from_json(line: &str) -> Result<Self, Rejected> {
-        #[derive(Deserialize)]
-        struct Object {
-            hello: Option<Hello>,
-            data: Option<String>,
-            to: Option<String>,
-            id: Option<String>,
-        }
-        let object: Object = serde_json::from_str(line).map_err(|error| {
-            Rejected::new(ErrorCode::BadJson, format!("the JSON is not understood: {error}"))
-        })?;
-        let id = object.id.map(String::into_boxed_str);
+        let bad_json = |why: &dyn fmt::Display| {
+            Rejected::new(ErrorCode::BadJson, format!("the JSON is not understood: {why}"))
+        };
+        let mut fields = Fields::parse(line).map_err(|error| bad_json(&error))?;
+        let id = fields.text("id").map_err(|why| bad_json(&why))?;
+        let id = id.map(|id| id.into_owned().into_boxed_str());
         if id.as_ref().is_some_and(|id| id.len() > MAX_ID) {
             let text = format!("an id has at most {MAX_ID} bytes");
             return Err(Rejected::new(ErrorCode::BadId, text));
         }
-        let request = match (object.hello, object.data, object.to) {
-            (Some(hello), _, _) => Ok(Request::Hello(Box::new(hello))),
-            (_, Some(text), None) if text.is_empty() => Ok(Request::Heartbeat),
-            (_, Some(text), Some(_)) if text.is_empty() => {
-                Err(Rejected::new(ErrorCode::Empty, "there is nothing to say"))
-            }
-            (_, Some(text), Some(to)) => Ok(Request::Private { to: to.into(), text: text.into() }),
-            (_, Some(text), None) => Request::from_text(&text),
-            (None, None, _) => {
-                Err(Rejected::new(ErrorCode::NoKnownKey, "the JSON has neither data nor hello"))
-            }
-        };
-        match request {
+        match Request::from_fields(fields).unwrap_or_else(|why| Err(bad_json(&why))) {
             Ok(request) => Ok(ClientLine { id, request }),
             Err(rejected) => Err(Rejected { id, ..rejected }),
         }
     }
 }
 
+impl Hello {
+    fn from_fields(mut fields: Fields<'_>) -> Result<Self, String> {
+        let mut text = |key| Ok::<_, String>(fields.text(key)?.map(Cow::into_owned));
+        let (name, epoch, token) = (text("name")?, text("epoch")?, text("token")?);
+        Ok(Hello {
+            name,
+            epoch,
+            token,
+            history: fields.number("history")?,
+            after: fields.number("after")?,
+            keep: fields.flag("keep")?,
+        })
+    }
+}
+
 impl Request {
+    /// What an object asks for; or else what is wrong with its values.
+    fn from_fields(mut fields: Fields<'_>) -> Result<Result<Self, Rejected>, String> {
+        let hello = fields.object("hello")?.map(|hello| Hello::from_fields(*hello)).transpose()?;
+        let (data, to) = (fields.text("data")?, fields.text("to")?);
+        Ok(match (hello, data, to) {
+            (Some(hello), _, _) => Ok(Request::Hello(Box::new(hello))),
+            (_, Some(text), None) if text.is_empty() => Ok(Request::Heartbeat),
+            (_, Some(text), Some(_)) if text.is_empty() => {
+                Err(Rejected::new(ErrorCode::Empty, "there is nothing to say"))
+            }
+            (_, Some(text), Some(to)) => {
+                Ok(Request::Private { to: (*to).into(), text: (*text).into() })
+            }
+            (_, Some(text), None) => Request::from_text(&text),
+            (None, None, _) => {
+                Err(Rejected::new(ErrorCode::NoKnownKey, "the JSON has neither data nor hello"))
+            }
+        })
+    }
+
     /// A text as a person types it, commands included.
     fn from_text(text: &str) -> Result<Self, Rejected> {
         let Some(command) = text.strip_prefix('/') else {
@@ -280,6 +299,8 @@ mod tests {
     fn an_id_comes_back_with_the_error_too_and_has_a_limit() {
         let rejected = ClientLine::parse(br#"{"data":"/dance","id":"a1"}"#).unwrap_err();
         assert_eq!(rejected.id.as_deref(), Some("a1"));
+        let rejected = ClientLine::parse(br#"{"data":5,"id":"a2"}"#).unwrap_err();
+        assert_eq!((rejected.code, rejected.id.as_deref()), (ErrorCode::BadJson, Some("a2")));
         let id = "x".repeat(MAX_ID);
         assert!(ClientLine::parse(format!(r#"{{"data":"a","id":"{id}"}}"#).as_bytes()).is_ok());
         assert_eq!(code(format!(r#"{{"data":"a","id":"{id}x"}}"#).as_bytes()), ErrorCode::BadId);
