@@ -4,10 +4,10 @@
 //! broadcaster takes all signals that wait, up to a bound, lets the room answer to them as one
 //! [`Batch`], and writes that to each member. It never waits for a member.
 
+mod deadlines;
 mod seat;
 mod watch;
 
-use std::collections::BTreeSet;
 use std::hint::black_box;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -30,6 +30,7 @@ use crate::room::{
     Batch, Departure, Event, MemberId, Now, Peer, Room, Roster, Rules, Slice, SliceKind, Token,
 };
 
+use deadlines::Deadlines;
 use seat::{Seat, Standing, steps_for};
 pub use watch::{Sign, Watch};
 
@@ -93,7 +94,7 @@ pub struct Broadcaster {
     sender: Sender<Signal>,
     executor: Weak<LocalExecutor<'static>>,
     /// Connections that are to end by themselves, and when they end anyway.
-    ending: BTreeSet<(Duration, MemberId)>,
+    ending: Deadlines,
     /// Those who turned out to be gone, or too slow, since the room was last told.
     departed: Vec<(MemberId, Departure)>,
     outbox_limit: usize,
@@ -136,7 +137,7 @@ impl Broadcaster {
             sender: channel.0,
             signals: channel.1,
             executor,
-            ending: BTreeSet::new(),
+            ending: Deadlines::default(),
             departed: Vec::new(),
             outbox_limit,
             batch_bytes: batch_bytes(outbox_limit),
@@ -195,7 +196,7 @@ impl Broadcaster {
         let watch = self.watch.as_ref();
         let deadline = [
             self.room.deadline(),
-            self.ending.first().map(|(deadline, _)| *deadline),
+            self.ending.first().map(|(deadline, _)| deadline),
             sync.map(|due| due.saturating_duration_since(self.started)),
             watch.and_then(|watch| watch.deadline(self.room.member_count())),
         ];
@@ -248,8 +249,7 @@ impl Broadcaster {
             Signal::Shutdown => {
                 self.shutting_down = true;
                 let latest = now.uptime + SHUTDOWN_LINGER;
-                let ending = std::mem::take(&mut self.ending);
-                self.ending = ending.into_iter().map(|(end, id)| (end.min(latest), id)).collect();
+                self.ending.bring_forward(latest);
                 self.room.apply(Event::Shutdown, now);
             }
         }
@@ -341,7 +341,7 @@ impl Broadcaster {
             // up, and then it has had its chance.
             Delivery::Lost => {
                 seat.standing = Standing::Broken;
-                self.ending.insert((now.uptime + AFTERLIFE, id));
+                self.ending.insert(now.uptime + AFTERLIFE, id);
             }
         }
     }
@@ -372,10 +372,10 @@ impl Broadcaster {
     /// Ends a connection at some time, if it has not ended by itself. If too many wait for that,
     /// the next one's time has come.
     fn end_by(&mut self, deadline: Duration, id: MemberId) {
-        self.ending.insert((deadline, id));
+        self.ending.insert(deadline, id);
         if self.ending.len() > self.max_ending {
             let seats = &self.seats;
-            self.ending.retain(|(_, id)| seats.get(*id).is_some());
+            self.ending.retain(|id| seats.get(id).is_some());
             if self.ending.len() > self.max_ending
                 && let Some((_, next)) = self.ending.pop_first()
             {
@@ -386,7 +386,7 @@ impl Broadcaster {
 
     /// Ends the connections whose time is over.
     fn end_overdue(&mut self, now: Now) {
-        while let Some((deadline, id)) = self.ending.first().copied()
+        while let Some((deadline, id)) = self.ending.first()
             && (deadline <= now.uptime || self.seats.get(id).is_none())
         {
             self.ending.pop_first();

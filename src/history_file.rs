@@ -280,17 +280,19 @@ impl HistoryFile {
         Ok(())
     }
 
-    /// Ends the file cleanly, with all that was written on the disk.
+    /// Ends the file cleanly, with all that was written on the disk, and closes it.
     ///
     /// # Errors
     ///
     /// When the system cannot, or after a failure from which it has not recovered: the file then
     /// looks as if the server had been killed.
-    pub fn close(mut self) -> Result<(), Error> {
+    pub fn close(&mut self) -> Result<(), Error> {
         // First what came before the end: once that is there, nothing may be missing.
         self.sync()?;
         self.write_record(Record::End { seq: self.seq }.line())?;
-        self.sync()
+        self.sync()?;
+        self.file = None;
+        Ok(())
     }
 
     fn header(&self) -> io::Result<Vec<u8>> {

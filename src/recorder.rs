@@ -40,6 +40,8 @@ impl News {
     }
 }
 
+/// What is to be done with the file.
+type Job = Box<dyn FnOnce(&mut HistoryFile) -> Result<(), Error> + Send>;
 type Flight = Task<(HistoryFile, Result<(), Error>)>;
 
 /// The way from the room to its history file.
@@ -68,7 +70,7 @@ impl Recorder {
         }
         let chunk = Arc::clone(chunk);
         let Some(retry) = self.behind else {
-            let written = self.perform(move |file| file.append(&chunk, before)).await;
+            let written = self.perform(Box::new(move |file| file.append(&chunk, before))).await;
             return match written {
                 Ok(()) => None,
                 Err(why) => {
@@ -93,7 +95,9 @@ impl Recorder {
             }
             None if retry <= Instant::now() => {
                 let epoch = (self.fresh_epoch)();
-                self.launch(move |file| file.recover(&epoch.unwrap_or_default(), before));
+                let recover =
+                    move |file: &mut HistoryFile| file.recover(&epoch.unwrap_or_default(), before);
+                self.launch(Box::new(recover));
             }
             None => {}
         }
@@ -102,11 +106,11 @@ impl Recorder {
 
     async fn begin_anew(&mut self, chunk: Chunk, before: u64) -> bool {
         let Ok(epoch) = (self.fresh_epoch)() else { return false };
-        let begun = self.perform(move |file| {
+        let begin = move |file: &mut HistoryFile| {
             file.recover(&epoch, before)?;
             file.append(&chunk, before)
-        });
-        begun.await.is_ok()
+        };
+        self.perform(Box::new(begin)).await.is_ok()
     }
 
     /// When [`sync_if_due`](Self::sync_if_due) has something to do next.
@@ -118,34 +122,25 @@ impl Recorder {
     /// it but the next write.
     pub fn sync_if_due(&mut self) {
         if self.flight.is_none() && self.sync_due().is_some_and(|due| due <= Instant::now()) {
-            self.launch(HistoryFile::sync_if_due);
+            self.launch(Box::new(HistoryFile::sync_if_due));
         }
     }
 
     /// Ends the file cleanly.
     pub async fn close(mut self) {
-        if let Err(why) = self.perform(|_| Ok(())).await {
+        if let Err(why) = self.perform(Box::new(HistoryFile::close)).await {
             warn!("the history file was not closed: {why}");
-        } else if let Some(file) = self.file.take() {
-            let closed =
-                async { unblock(move || file.close()).await.map_err(|why| why.to_string()) };
-            if let Err(why) = closed.or(impatience()).await {
-                warn!("the history file was not closed: {why}");
-            }
         }
     }
 
     /// Does something with the file, once what is under way is done.
-    async fn perform(
-        &mut self,
-        job: impl FnOnce(&mut HistoryFile) -> Result<(), Error> + Send + 'static,
-    ) -> Result<(), String> {
+    async fn perform(&mut self, job: Job) -> Result<(), String> {
         self.land().await?;
         self.launch(job);
         self.land().await
     }
 
-    fn launch(&mut self, job: impl FnOnce(&mut HistoryFile) -> Result<(), Error> + Send + 'static) {
+    fn launch(&mut self, job: Job) {
         if let Some(mut file) = self.file.take() {
             self.flight = Some(unblock(move || {
                 let done = job(&mut file);
@@ -170,7 +165,7 @@ impl Recorder {
 
 async fn impatience<T>() -> Result<T, String> {
     Timer::after(PATIENCE).await;
-    Err(format!("the disk does not answer within {PATIENCE:?}"))
+    Err(format!("the disk does not answer within {} s", PATIENCE.as_secs()))
 }
 
 #[cfg(test)]
@@ -202,10 +197,10 @@ mod tests {
         smol::block_on(async {
             assert_eq!(recorder.record(&frame(1), 0).await, None);
             // The disk hangs, as far as the thread that writes can tell.
-            recorder.launch(move |_| {
+            recorder.launch(Box::new(move |_| {
                 let _ = asleep.recv();
                 Ok(())
-            });
+            }));
             let start = Instant::now();
             assert_eq!(recorder.record(&frame(2), 1).await, Some(News::Stopped));
             assert!(start.elapsed() >= PATIENCE);

@@ -188,7 +188,8 @@ impl AcceptLoop {
             match accepted {
                 Ok(()) => pause = PAUSES.0,
                 Err(error) => {
-                    warn!("cannot accept a client, next try in {pause:?}: {error}");
+                    let pause_ms = pause.as_millis();
+                    warn!("cannot accept a client, next try in {pause_ms} ms: {error}");
                     if unless(&stopped, Timer::after(pause)).await.is_none() {
                         return;
                     }

@@ -81,7 +81,7 @@ fn check_appended(place: &Place, mut file: HistoryFile, found: &Restored, option
     file.append(&new[0], found.seq).unwrap();
     file.append(&new[1..].concat(), found.seq + 1).unwrap();
     drop(file);
-    let (file, again) = place.open(options).unwrap();
+    let (mut file, again) = place.open(options).unwrap();
     let all: Vec<&[u8]> = whole_lines(&found.frames).chain(new.iter().map(Vec::as_slice)).collect();
     let all = newest(&all, options);
     let expected = all.concat();

@@ -192,7 +192,7 @@ fn where_the_boot_is_unknown_only_a_clean_end_counts() {
     file.append(frames(1..=1).as_bytes(), 0).unwrap();
     drop(file);
     assert!(!place.text().contains("boot"));
-    let (file, again) = open("second");
+    let (mut file, again) = open("second");
     assert_eq!(again, restored("second", 1, frames(1..=1), 0));
     file.close().unwrap();
     assert_eq!(open("third").1.epoch, "second".into());
