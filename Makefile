@@ -112,8 +112,9 @@ test-cross: ## run the tests against the programs for other machines, under qemu
 # The programs print their manual pages and completions themselves: those that were built for this
 # machine, also where BIN names a folder with programs for another.
 install: build ## install programs, manual pages and completions below $(DESTDIR)$(PREFIX)
-	./target/release/smolchat --manual > target/release/smolchat.1
-	./target/release/smolchatd --manual > target/release/smolchatd.1
+	for program in smolchat smolchatd; do \
+	    ./target/release/smolchat --manual $$program > target/release/$$program.1 || exit; \
+	done
 	for shell in bash zsh fish; do \
 	    ./target/release/smolchat --completions $$shell > target/release/smolchat.$$shell || exit; \
 	done

@@ -123,12 +123,6 @@ impl Row {
     /// A switch without name and words: what a row is made from.
     pub const NEW: Row =
         Row { name: "", value: Value::Switch, default: "", help: "", more: "", in_file: false };
-    /// `--manual`
-    pub const MANUAL: Row = Row {
-        name: "manual",
-        more: "Prints this manual page as it is installed, for `man -l -` to show.",
-        ..Row::NEW
-    };
     /// `--help`
     pub const HELP: Row =
         Row { name: "help", more: "Prints a short help. So does `-h`.", ..Row::NEW };
@@ -172,7 +166,7 @@ impl Program {
     /// Takes arguments one by one: each has to be in the table, and is then handed to `set`, by
     /// its name and with what followed it (`on` if that is nothing).
     ///
-    /// Ends early, with the text to print, where help, manual or version are asked for.
+    /// Ends early, with the text to print, where help or version are asked for.
     ///
     /// # Errors
     ///
@@ -226,7 +220,6 @@ impl Program {
     fn text(&self, option: &str) -> Option<String> {
         match option {
             "help" => Some(self.help()),
-            "manual" => Some(self.manual()),
             "version" => Some(format!("{} {}\n", self.name, env!("CARGO_PKG_VERSION"))),
             _ => None,
         }

@@ -148,7 +148,8 @@ fn the_help_of_the_client_fits_on_a_screen_and_has_examples() {
 #[test]
 fn each_option_is_in_the_help_and_the_manual_of_its_program() {
     for program in [&SMOLCHAT, &SMOLCHATD] {
-        let (help, manual) = (asked(program, &["--help"]), asked(program, &["--manual"]));
+        let (help, manual) =
+            (asked(program, &["--help"]), asked(&SMOLCHAT, &["--manual", program.name]));
         assert!(help.lines().all(|line| line.chars().count() < 80), "{help}");
         assert!(manual.starts_with(&format!(".TH {} 1 ", program.name.to_uppercase())));
         let manual = manual.replace("\\-", "-").replace("\\fB", "").replace("\\fI", "");

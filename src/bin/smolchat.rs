@@ -12,7 +12,7 @@ use smolchat::client::{
     Address, Bell, Color, Comeback, Error as Ended, Greeting, Options, converse, settings,
 };
 use smolchat::complain;
-use smolchat::options::{SMOLCHAT, Shell, is_on};
+use smolchat::options::{Program, SMOLCHAT, SMOLCHATD, Shell, is_on};
 
 /// How long a script is kept waiting for a link.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -63,6 +63,9 @@ fn asked() -> Result<Asked, lexopt::Error> {
     if let Some(text) = SMOLCHAT.take(Parser::from_env(), |name, value| wanted.set(name, value))? {
         return Ok(Asked::Text(text));
     }
+    if let Some(program) = wanted.manual {
+        return Ok(Asked::Text(program.manual()));
+    }
     if let Some(shell) = wanted.completions {
         return Ok(Asked::Text(SMOLCHAT.completions(shell)));
     }
@@ -88,6 +91,7 @@ struct Wanted {
     send: Vec<String>,
     exec: Option<String>,
     completions: Option<Shell>,
+    manual: Option<&'static Program>,
 }
 
 impl Wanted {
@@ -105,6 +109,7 @@ impl Wanted {
             "send" => self.send.extend(value.parse_with(lines)?),
             "exec" => self.exec = Some(value.string()?),
             "completions" => self.completions = Some(value.parse()?),
+            "manual" => self.manual = Some(value.parse_with(program)?),
             _ => return Err(lexopt::Error::UnexpectedOption(format!("--{name}"))),
         }
         Ok(())
@@ -153,6 +158,11 @@ impl Wanted {
         };
         Ok((options, script))
     }
+}
+
+fn program(name: &str) -> Result<&'static Program, &'static str> {
+    let known = [&SMOLCHAT, &SMOLCHATD].into_iter().find(|program| program.name == name);
+    known.ok_or("wants smolchat or smolchatd")
 }
 
 /// The lines of a text that have something in them.

@@ -100,7 +100,13 @@ pub static SMOLCHAT: Program = Program {
                    `smolchat`.",
             ..Row::NEW
         },
-        Row::MANUAL,
+        Row {
+            name: "manual",
+            value: Value::Choice("PROGRAM", &["smolchat", "smolchatd"]),
+            more: "Prints the manual page of this program as it is installed, for `man -l -` to \
+                   show. (The server leaves that to the client, to be small.)",
+            ..Row::NEW
+        },
         Row::HELP,
         Row::VERSION,
     ],

@@ -135,7 +135,6 @@ pub static SMOLCHATD: Program = Program {
             help: "error, warn, info or debug",
             ..Row::NEW
         },
-        Row::MANUAL,
         Row::HELP,
         Row::VERSION,
     ],
