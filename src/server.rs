@@ -1,7 +1,7 @@
 //! The server: accept, hand over, and end in good order.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
@@ -10,7 +10,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
-use futures_lite::FutureExt;
+use futures_lite::{FutureExt, Stream, StreamExt};
 use log::{info, warn};
 use smol::{Async, LocalExecutor, Timer};
 
@@ -41,9 +41,6 @@ pub struct Config {
     pub buffers: Buffers,
     /// Where the room is kept across restarts, and what was there.
     pub past: Option<(HistoryFile, Restored)>,
-    /// Each message through it is a request to write the [`Stats`](crate::protocol::Stats) to the
-    /// log.
-    pub reports: Option<Receiver<()>>,
     /// Who is told how the room is.
     pub watch: Option<Watch>,
 }
@@ -57,56 +54,73 @@ impl Default for Config {
             events: 256,
             buffers: Buffers::default(),
             past: None,
-            reports: None,
             watch: None,
         }
     }
 }
 
-/// The server could not go on.
+/// What a server can be told while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Write the [`Stats`](crate::protocol::Stats) to the log.
+    Report,
+    /// End in good order; if that is under way, at once.
+    Shutdown,
+}
+
+/// A server did not end in good order.
 #[derive(Debug)]
-pub struct Error {
-    step: &'static str,
-    source: io::Error,
+pub enum Error {
+    /// No room can begin, since the operating system has no random bytes to give.
+    NoRoom(io::Error),
+    /// It was told to shut down a second time.
+    AtOnce,
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.step)
+        f.write_str(match self {
+            Error::NoRoom(_) => "cannot begin a room",
+            Error::AtOnce => "ended at once, by a second signal",
+        })
     }
 }
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.source)
+        match self {
+            Error::NoRoom(source) => Some(source),
+            Error::AtOnce => None,
+        }
     }
 }
 
-/// Serves one room to all who connect to `listeners`, until `shutdown` completes.
+/// Serves one room to all who connect to `listeners`, until it is told to shut down, or nobody can
+/// tell it anything any more.
 ///
 /// Then nobody is let in any more, everybody is told, and what is on its way gets up to five
 /// seconds to be read. All of it runs on the thread that polls this future.
 ///
 /// # Errors
 ///
-/// When the operating system has no random bytes to give, without which no room can begin.
+/// When no room can begin, and when it is told to shut down a second time.
 ///
 /// ```
 /// use smolchat::listener::{Buffers, Listener};
-/// use smolchat::server::{Config, run};
+/// use smolchat::server::{Config, Order, run};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let listener = Listener::bind(&"127.0.0.1:0".parse()?, Buffers::default())?;
 /// println!("listening on {listener}");
-/// let shutdown = std::future::ready(());
-/// smol::block_on(run(vec![listener], Config::default(), shutdown))?;
+/// let orders = futures_lite::stream::once(Order::Shutdown);
+/// smol::block_on(run(vec![listener], Config::default(), orders))?;
 /// # Ok(())
 /// # }
 /// ```
 pub async fn run(
     listeners: Vec<Listener>,
     config: Config,
-    shutdown: impl Future<Output = ()> + 'static,
+    mut orders: impl Stream<Item = Order> + Unpin + 'static,
 ) -> Result<(), Error> {
     // Only this function owns the executor. Tasks that spawn others know it weakly, so that all
     // of them, and their sockets, are gone when this ends, however it ends.
@@ -126,7 +140,7 @@ pub async fn run(
         channel,
         Rc::downgrade(&executor),
     )
-    .map_err(|source| Error { step: "cannot begin a room", source })?;
+    .map_err(Error::NoRoom)?;
     let accept = AcceptLoop {
         listeners,
         signals: signals.clone(),
@@ -138,25 +152,37 @@ pub async fn run(
     let broadcaster = executor.spawn(broadcaster.watched_by(config.watch).run());
     let (stop, stopped) = async_channel::bounded(1);
     let accept = executor.spawn(accept.run(stopped));
-    let shutdown = executor.spawn(shutdown);
-    if let Some(reports) = config.reports {
+    let shutdown = executor.spawn({
         let signals = signals.clone();
-        let forward = async move {
-            while reports.recv().await.is_ok() && signals.send(Signal::Report).await.is_ok() {}
-        };
-        executor.spawn(forward).detach();
-    }
+        async move {
+            while let Some(Order::Report) = orders.next().await {
+                let _ = signals.send(Signal::Report).await;
+            }
+            orders
+        }
+    });
     let serve = async {
-        shutdown.await;
+        let mut orders = shutdown.await;
         info!("shutting down");
-        // Waiting for it closes the listeners, and removes their files, before anybody is told.
-        drop(stop);
-        accept.await;
-        let _ = signals.send(Signal::Shutdown).await;
-        broadcaster.await;
+        let drain = async {
+            // Waiting for it closes the listeners, and removes their files, before anybody is told.
+            drop(stop);
+            accept.await;
+            let _ = signals.send(Signal::Shutdown).await;
+            broadcaster.await;
+            Ok(())
+        };
+        let hurry = async {
+            while let Some(order) = orders.next().await {
+                if order == Order::Shutdown {
+                    return Err(Error::AtOnce);
+                }
+            }
+            pending().await
+        };
+        drain.or(hurry).await
     };
-    executor.run(serve).await;
-    Ok(())
+    executor.run(serve).await
 }
 
 struct AcceptLoop {

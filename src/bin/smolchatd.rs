@@ -11,18 +11,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_signal::{Signal, Signals};
-use futures_lite::{StreamExt, future};
+use futures_lite::StreamExt;
 use lexopt::{Parser, ValueExt};
 use log::LevelFilter;
 use rustix::process::{Resource, getrlimit, setrlimit};
-use smol::LocalExecutor;
 use smolchat::broadcaster::fresh_epoch;
 use smolchat::history_file::{self, HistoryFile};
 use smolchat::listener::{Address, Buffers, Listener};
 use smolchat::memory::{self, Ceiling, Given, fit};
 use smolchat::notify::Notifier;
 use smolchat::options::{SMOLCHATD, is_on};
-use smolchat::server::{self, Config};
+use smolchat::server::{self, Config, Order};
 use smolchat::{activation, complain, logger};
 
 fn main() -> ExitCode {
@@ -248,7 +247,7 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
         config.past = Some(HistoryFile::open(&path, file, fresh_epoch)?);
     }
     // Before anybody is told that we are here, and may want us to go.
-    let mut signals = Signals::new([Signal::Int, Signal::Term, Signal::Usr1])
+    let signals = Signals::new([Signal::Int, Signal::Term, Signal::Usr1])
         .map_err(|error| format!("cannot watch for signals: {error}"))?;
     let listeners = listen(&addresses, handed_over, config.buffers)?;
     let mut stdout = io::stdout();
@@ -258,35 +257,16 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     }
     let manager = manager();
     config.watch = manager.clone().map(Notifier::watch);
-    let (told, shutdown) = async_channel::bounded::<()>(1);
-    let executor = LocalExecutor::new();
-    let (report, reports) = async_channel::bounded(1);
-    config.reports = Some(reports);
-    let impatience = executor.spawn(async move {
-        let mut told = Some(told);
-        while let Some(signal) = signals.next().await {
-            match signal {
-                // If one waits already, it has the same to say.
-                Ok(Signal::Usr1) => drop(report.try_send(())),
-                _ if told.take().is_some() => {}
-                _ => return,
-            }
-        }
-    });
-    let serve = async {
-        let shutdown = async move {
-            let _ = shutdown.recv().await;
-            if let Some(manager) = manager {
+    let orders = signals.map(move |signal| match signal {
+        Ok(Signal::Usr1) => Order::Report,
+        _ => {
+            if let Some(manager) = &manager {
                 let _ = manager.tell("STOPPING=1");
             }
-        };
-        Ok(server::run(listeners, config, shutdown).await?)
-    };
-    let at_once = async {
-        impatience.await;
-        Err("ended at once, by a second signal".into())
-    };
-    smol::block_on(executor.run(future::or(serve, at_once)))
+            Order::Shutdown
+        }
+    });
+    Ok(smol::block_on(server::run(listeners, config, orders))?)
 }
 
 /// The sockets that were handed over, and those at our own addresses.
