@@ -17,4 +17,4 @@ pub use fields::Fields;
 pub use frame::{Body, ByeCode, ErrorCode, Frame, Limits, SERVER};
 pub use line_reader::{LineReader, TooLong};
 pub use name::{MAX_NAME, fold, is_valid};
-pub use stats::Stats;
+pub use stats::{Stats, Tally};

@@ -299,15 +299,11 @@ impl Room {
 
     fn say_bye(&mut self, id: MemberId, code: ByeCode) {
         if !matches!(code, ByeCode::Quit | ByeCode::Shutdown) {
-            self.count_eviction(code);
+            self.counts.evictions.add(code);
         }
         let bye = Slice::own(&Frame::bye(code, self.seq));
         self.step(id, What::Send(bye));
         self.step(id, What::Close);
-    }
-
-    fn count_eviction(&mut self, code: ByeCode) {
-        *self.counts.evictions.entry(code).or_default() += 1;
     }
 
     /// Lets go of a client whose connection ended without a word of its own; its name is kept
@@ -323,7 +319,7 @@ impl Room {
             self.dismiss(id, ByeCode::Quit, departure);
         } else if self.remove(id, departure) {
             if departure == Departure::Slow {
-                self.count_eviction(ByeCode::Slow);
+                self.counts.evictions.add(ByeCode::Slow);
             }
             self.step(id, What::Drop);
         }

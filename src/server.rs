@@ -214,7 +214,7 @@ impl AcceptLoop {
             match accepted {
                 Ok(()) => pause = PAUSES.0,
                 Err(error) => {
-                    let pause_ms = pause.as_millis();
+                    let pause_ms = pause.as_millis() as u64;
                     warn!("cannot accept a client, next try in {pause_ms} ms: {error}");
                     if unless(&stopped, Timer::after(pause)).await.is_none() {
                         return;

@@ -1,7 +1,6 @@
 //! What a client sends.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use super::fields::Fields;
 use super::frame::ErrorCode;
@@ -140,17 +139,17 @@ impl ClientLine {
     }
 
     fn from_json(line: &str) -> Result<Self, Rejected> {
-        let bad_json = |why: &dyn fmt::Display| {
+        let bad_json = |why: String| {
             Rejected::new(ErrorCode::BadJson, format!("the JSON is not understood: {why}"))
         };
-        let mut fields = Fields::parse(line).map_err(|error| bad_json(&error))?;
-        let id = fields.text("id").map_err(|why| bad_json(&why))?;
+        let mut fields = Fields::parse(line).map_err(bad_json)?;
+        let id = fields.text("id").map_err(bad_json)?;
         let id = id.map(|id| id.into_owned().into_boxed_str());
         if id.as_ref().is_some_and(|id| id.len() > MAX_ID) {
             let text = format!("an id has at most {MAX_ID} bytes");
             return Err(Rejected::new(ErrorCode::BadId, text));
         }
-        match Request::from_fields(fields).unwrap_or_else(|why| Err(bad_json(&why))) {
+        match Request::from_fields(fields).unwrap_or_else(|why| Err(bad_json(why))) {
             Ok(request) => Ok(ClientLine { id, request }),
             Err(rejected) => Err(Rejected { id, ..rejected }),
         }

@@ -61,9 +61,13 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     ///
-    /// When the text is not JSON, or not an object.
-    pub fn parse(text: &'a str) -> serde_json::Result<Self> {
-        serde_json::from_str(text)
+    /// Why not, when the text is not JSON, or not an object.
+    pub fn parse(text: &'a str) -> Result<Self, String> {
+        match serde_json::from_str(text) {
+            Ok(Value::Object(fields)) => Ok(*fields),
+            Ok(_) => Err("it is not an object".into()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     fn take(&mut self, key: &str) -> Value<'a> {
@@ -128,30 +132,14 @@ impl Value<'_> {
     }
 }
 
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(FieldsVisitor { is_inner: false })
-    }
-}
-
-struct FieldsVisitor {
-    /// This is an object inside the one that is read.
-    is_inner: bool,
-}
-
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+impl<'de> Fields<'de> {
+    /// Reads the entries of an object that stands inside so many others.
+    fn read<A: MapAccess<'de>>(mut map: A, depth: u8) -> Result<Self, A::Error> {
         let mut fields = Fields { values: [const { Value::Missing }; KEYS.len()] };
         while let Some(Place(place)) = map.next_key()? {
             match place.and_then(|place| fields.values.get_mut(place)) {
                 Some(value @ Value::Missing) => {
-                    *value = map.next_value_seed(ValueVisitor { is_inner: self.is_inner })?;
+                    *value = map.next_value_seed(ValueVisitor { depth: depth + 1 })?;
                 }
                 Some(value) => {
                     map.next_value::<IgnoredAny>()?;
@@ -187,10 +175,20 @@ impl Visitor<'_> for PlaceVisitor {
     }
 }
 
+/// Takes a value of whatever kind: one visitor that minds nothing needs no code to complain.
 struct ValueVisitor {
-    /// This is a value inside another. What is inside that is not looked at, so that no depth of
-    /// them takes any memory.
-    is_inner: bool,
+    /// How many lists and objects it is inside of. What is [`DEEP`] is not looked into, so that no
+    /// depth takes any memory.
+    depth: u8,
+}
+
+/// An object, one in that, and what is in there.
+const DEEP: u8 = 2;
+
+impl<'de> Deserialize<'de> for Value<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        ValueVisitor { depth: 0 }.deserialize(deserializer)
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for ValueVisitor {
@@ -237,24 +235,23 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        if self.is_inner {
+        if self.depth >= DEEP {
             while list.next_element::<IgnoredAny>()?.is_some() {}
             return Ok(Value::Other);
         }
         let mut all_texts = true;
-        while let Some(value) = list.next_element_seed(ValueVisitor { is_inner: true })? {
+        while let Some(value) = list.next_element_seed(ValueVisitor { depth: DEEP })? {
             all_texts &= matches!(value, Value::Text(_));
         }
         Ok(Value::List(all_texts))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        if self.is_inner {
+        if self.depth >= DEEP {
             while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
             return Ok(Value::Other);
         }
-        let fields = FieldsVisitor { is_inner: true }.visit_map(map)?;
-        Ok(Value::Object(Box::new(fields)))
+        Ok(Value::Object(Box::new(Fields::read(map, self.depth)?)))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{ByeCode, ErrorCode};
 
@@ -28,9 +28,9 @@ pub struct Stats {
     /// Bytes of the lines that were handed on.
     pub bytes_out: u64,
     /// Connections that the server ended, or refused, by reason.
-    pub evictions: BTreeMap<ByeCode, u64>,
+    pub evictions: Tally<ByeCode>,
     /// Errors that clients were told, by code.
-    pub errors: BTreeMap<ErrorCode, u64>,
+    pub errors: Tally<ErrorCode>,
     /// Events that waited for the room when this was asked.
     pub events_waiting: usize,
     /// Resident memory in bytes, where the system tells it.
@@ -53,7 +53,7 @@ impl fmt::Display for Stats {
             self.bytes_out,
             self.events_waiting,
         )?;
-        write!(f, "{}; errors: {}", Total(&self.evictions), Total(&self.errors))?;
+        write!(f, "{}; errors: {}", self.evictions, self.errors)?;
         match self.memory {
             Some(bytes) => write!(f, "; memory: {} KiB", bytes / 1024),
             None => Ok(()),
@@ -61,12 +61,48 @@ impl fmt::Display for Stats {
     }
 }
 
-/// `3 (full 1, slow 2)`
-struct Total<'a, K>(&'a BTreeMap<K, u64>);
+/// How often each of a few things happened. To a reader it is `3 (slow 2, full 1)`, in JSON an
+/// object.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "BTreeMap<K, u64>")]
+#[serde(bound(deserialize = "K: Deserialize<'de> + Ord"))]
+pub struct Tally<K>(Vec<(K, u64)>);
 
-impl<K: Serialize> fmt::Display for Total<'_, K> {
+impl<K: Copy + Ord> Tally<K> {
+    /// It happened once more.
+    pub fn add(&mut self, what: K) {
+        match self.0.binary_search_by_key(&what, |(what, _)| *what) {
+            Ok(place) => {
+                if let Some((_, count)) = self.0.get_mut(place) {
+                    *count += 1;
+                }
+            }
+            Err(place) => self.0.insert(place, (what, 1)),
+        }
+    }
+}
+
+impl<K> Default for Tally<K> {
+    fn default() -> Self {
+        Tally(Vec::new())
+    }
+}
+
+impl<K> From<BTreeMap<K, u64>> for Tally<K> {
+    fn from(counts: BTreeMap<K, u64>) -> Self {
+        Tally(counts.into_iter().collect())
+    }
+}
+
+impl<K: Serialize> Serialize for Tally<K> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(what, count)| (what, count)))
+    }
+}
+
+impl<K: Serialize> fmt::Display for Tally<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0.values().sum::<u64>())?;
+        write!(f, "{}", self.0.iter().map(|(_, count)| count).sum::<u64>())?;
         for (place, (code, count)) in self.0.iter().enumerate() {
             // A code is a word in JSON, too.
             let code = serde_json::to_string(code).map_err(|_| fmt::Error)?;
@@ -92,8 +128,8 @@ mod tests {
             lines_out: 8,
             bytes_in: 50,
             bytes_out: 900,
-            evictions: [(ByeCode::Slow, 2), (ByeCode::Full, 1)].into(),
-            errors: [(ErrorCode::TooLong, 7)].into(),
+            evictions: BTreeMap::from([(ByeCode::Slow, 2), (ByeCode::Full, 1)]).into(),
+            errors: BTreeMap::from([(ErrorCode::TooLong, 7)]).into(),
             events_waiting: 0,
             memory: Some(2048),
         };

@@ -144,7 +144,7 @@ impl Room {
     /// told: it has not left.
     fn let_go_of_ghost(&mut self, ghost: MemberId) -> Option<String> {
         let client = self.take_out(ghost)?;
-        self.count_eviction(ByeCode::Replaced);
+        self.counts.evictions.add(ByeCode::Replaced);
         self.step(ghost, What::Evict(ByeCode::Replaced));
         match client.state {
             State::Member { name, .. } => Some(name.into()),

@@ -166,7 +166,7 @@ impl Room {
 
     pub(super) fn reject(&mut self, id: MemberId, rejected: Rejected) {
         let Rejected { code, text, id: word } = rejected;
-        *self.counts.errors.entry(code).or_default() += 1;
+        self.counts.errors.add(code);
         self.log.push((Level::Debug, format!("{}: {text}", self.describe(id))));
         let body = Body::Error { code, id: word.map(|word| String::from(word).into()) };
         let error = Slice::own(&Frame::server(text, body));

@@ -102,11 +102,11 @@ impl Model {
     fn tell(&mut self, id: u64, own: Own) {
         match own {
             Own::Error(code, _) | Own::Complaint(code, _) => {
-                *self.counts.errors.entry(code).or_default() += 1;
+                self.counts.errors.add(code);
             }
             Own::Bye(ByeCode::Quit | ByeCode::Shutdown) => {}
             Own::Bye(code) | Own::Evicted(code) => {
-                *self.counts.evictions.entry(code).or_default() += 1;
+                self.counts.evictions.add(code);
             }
             _ => {}
         }
@@ -321,7 +321,7 @@ impl Model {
         }
         match departure {
             Departure::Slow => {
-                *self.counts.evictions.entry(ByeCode::Slow).or_default() += 1;
+                self.counts.evictions.add(ByeCode::Slow);
                 self.remove(id);
             }
             Departure::Finished => self.dismiss(id, ByeCode::Quit),
