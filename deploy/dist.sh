@@ -95,6 +95,10 @@ build() {
     flags="$flags --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=registry"
     set -- --locked --profile dist --bins --features "${FEATURES:-}" --target "$triple" --target-dir "$out"
     std='-Zbuild-std=std,panic_abort -Zbuild-std-features=optimize_for_size'
+    # No file of these is position-independent, and code that need not be is smaller: a tenth on
+    # mipsel. Thumb instructions, which each armv7 has, take a quarter less than those of ARM.
+    small="$flags -Cforce-unwind-tables=no -Crelocation-model=static"
+    [ "$target" != armv7 ] || small="$small -Ctarget-feature=+thumb-mode"
     case $way in
     plain)
         echo "dist: $triple with $(rustc --version) and its own standard library, by rust-lld"
@@ -106,17 +110,16 @@ build() {
         # shellcheck disable=SC2086 # They are several options.
         PATH="/usr/bin:$PWD/$tools/bin:$PATH" RUSTC_BOOTSTRAP=1 \
             CARGO_ZIGBUILD_PYTHON_PATH="$PWD/$tools/bin/python3" \
-            RUSTFLAGS="$flags -Cforce-unwind-tables=no -Clink-self-contained=no" \
+            RUSTFLAGS="$small -Clink-self-contained=no" \
             cargo zigbuild "$@" $std
         ;;
     gcc)
         echo "dist: $triple with $(/usr/bin/rustc --version) and a standard library from source," \
             "by musl-gcc"
-        # Position-independent, musl-gcc would make a dynamic file without a word.
+        # Without relocation-model=static, musl-gcc would make a dynamic file without a word.
         # shellcheck disable=SC2086 # They are several options.
         PATH="/usr/bin:$PATH" RUSTC_BOOTSTRAP=1 \
-            RUSTFLAGS="$flags -Cforce-unwind-tables=no -Clink-self-contained=no \
--Clinker=musl-gcc -Crelocation-model=static" \
+            RUSTFLAGS="$small -Clink-self-contained=no -Clinker=musl-gcc" \
             cargo build "$@" $std
         ;;
     esac
