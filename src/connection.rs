@@ -258,7 +258,8 @@ impl Pace {
         if self.interval == 0 {
             return usize::MAX;
         }
-        let owed = self.debt(now).as_micros().div_ceil(u128::from(self.interval));
+        let debt = u64::try_from(self.debt(now).as_micros()).unwrap_or(u64::MAX);
+        let owed = debt.div_ceil(u64::from(self.interval));
         (self.burst as usize).saturating_sub(usize::try_from(owed).unwrap_or(usize::MAX))
     }
 

@@ -150,7 +150,8 @@ pub async fn run(
     };
     // All are tasks of their own, because the future given to `run` is polled at each wake-up.
     let broadcaster = executor.spawn(broadcaster.watched_by(config.watch).run());
-    let (stop, stopped) = async_channel::bounded(1);
+    // Nothing is ever sent through it. As a channel of signals it takes no code of its own.
+    let (stop, stopped) = async_channel::bounded::<Signal>(1);
     let accept = executor.spawn(accept.run(stopped));
     let shutdown = executor.spawn({
         let signals = signals.clone();
@@ -196,7 +197,7 @@ struct AcceptLoop {
 impl AcceptLoop {
     /// Lets clients in until the other end of `stopped` is gone. It is not cancelled, because that
     /// would drop a client that was taken, and leave it without a word.
-    async fn run(mut self, stopped: Receiver<()>) {
+    async fn run(mut self, stopped: Receiver<Signal>) {
         let mut pause = PAUSES.0;
         let mut wait = Wait::default();
         loop {
@@ -257,7 +258,7 @@ impl AcceptLoop {
 }
 
 /// What a future comes to, unless it is stopped before.
-async fn unless<T>(stopped: &Receiver<()>, future: impl Future<Output = T>) -> Option<T> {
+async fn unless<T>(stopped: &Receiver<Signal>, future: impl Future<Output = T>) -> Option<T> {
     let stopped = async {
         let _ = stopped.recv().await;
         None

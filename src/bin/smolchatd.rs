@@ -275,15 +275,18 @@ fn listen(
     handed_over: Vec<OwnedFd>,
     buffers: Buffers,
 ) -> Result<Vec<Listener>, String> {
-    let handed_over = (activation::FIRST..).zip(handed_over).map(|(number, socket)| {
+    let mut listeners = Vec::new();
+    for (number, socket) in (activation::FIRST..).zip(handed_over) {
         let adopted = Listener::adopt(socket, buffers);
-        adopted.map_err(|error| format!("cannot listen on descriptor {number}: {error}"))
-    });
-    let own = addresses.iter().map(|address| {
+        listeners.push(
+            adopted.map_err(|error| format!("cannot listen on descriptor {number}: {error}"))?,
+        );
+    }
+    for address in addresses {
         let bound = Listener::bind(address, buffers);
-        bound.map_err(|error| format!("cannot listen on {address}: {error}"))
-    });
-    handed_over.chain(own).collect()
+        listeners.push(bound.map_err(|error| format!("cannot listen on {address}: {error}"))?);
+    }
+    Ok(listeners)
 }
 
 /// The service manager, if there is one, told that clients can connect.

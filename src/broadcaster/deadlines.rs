@@ -1,30 +1,27 @@
 //! Who is to be gone, and by when.
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use crate::room::MemberId;
 
 /// Connections that are to end by themselves, and when they end anyway, the earliest first.
-///
-/// A queue that is kept sorted: there are few kinds of deadlines, so nearly all go in at the end of
-/// their kind.
 #[derive(Debug, Default)]
-pub struct Deadlines(VecDeque<(Duration, MemberId)>);
+pub struct Deadlines(BinaryHeap<Reverse<(Duration, MemberId)>>);
 
 impl Deadlines {
     pub fn insert(&mut self, deadline: Duration, id: MemberId) {
-        let place = self.0.partition_point(|(other, _)| *other <= deadline);
-        self.0.insert(place, (deadline, id));
+        self.0.push(Reverse((deadline, id)));
     }
 
     /// The earliest.
     pub fn first(&self) -> Option<(Duration, MemberId)> {
-        self.0.front().copied()
+        self.0.peek().map(|Reverse(first)| *first)
     }
 
     pub fn pop_first(&mut self) -> Option<(Duration, MemberId)> {
-        self.0.pop_front()
+        self.0.pop().map(|Reverse(first)| first)
     }
 
     pub fn len(&self) -> usize {
@@ -33,14 +30,13 @@ impl Deadlines {
 
     /// Forgets those who need no deadline any more.
     pub fn retain(&mut self, mut is_due: impl FnMut(MemberId) -> bool) {
-        self.0.retain(|(_, id)| is_due(*id));
+        self.0.retain(|Reverse((_, id))| is_due(*id));
     }
 
     /// Sees to it that all are gone by `latest`.
     pub fn bring_forward(&mut self, latest: Duration) {
-        for (deadline, _) in &mut self.0 {
-            *deadline = latest.min(*deadline);
-        }
+        let all = std::mem::take(&mut self.0).into_iter();
+        self.0 = all.map(|Reverse((deadline, id))| Reverse((deadline.min(latest), id))).collect();
     }
 }
 

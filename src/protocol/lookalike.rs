@@ -23,16 +23,20 @@ fn plain(c: char) -> char {
         '\u{1F150}'..='\u{1F169}' => ascii(c as u32 - 0x1F150),
         '\u{1F170}'..='\u{1F189}' => ascii(c as u32 - 0x1F170),
         '\u{1D400}'..='\u{1D6A3}' => ascii(c as u32 - 0x1D400),
-        _ if "śŝşšșſṡṣṥṧṩꜱʂȿꞩᶊƽѕꮪꓢʃˢₛ𐑈".contains(c) => 's',
-        _ if "èéêëēĕėęěȅȇȩɇḕḗḙḛḝẹẻẽếềểễệⱸꬲᴇеѐёєҽҿεɛꭼꓰℯᵉₑ".contains(c) => {
+        _ if is_one_of("śŝşšșſṡṣṥṧṩꜱʂȿꞩᶊƽѕꮪꓢʃˢₛ𐑈", c) => 's',
+        _ if is_one_of("èéêëēĕėęěȅȇȩɇḕḗḙḛḝẹẻẽếềểễệⱸꬲᴇеѐёєҽҿεɛꭼꓰℯᵉₑ", c) => {
             'e'
         }
-        _ if "ŕŗřȑȓɍṙṛṝṟʀɼɽɾꞧꭇꭈᴦⲅᵲᶉгґꮢꓣʳᵣ".contains(c) => {
+        _ if is_one_of("ŕŗřȑȓɍṙṛṝṟʀɼɽɾꞧꭇꭈᴦⲅᵲᶉгґꮢꓣʳᵣ", c) => {
             'r'
         }
-        _ if "ṽṿʋⱱᴠᶌνυѵѷⅴꮩꓦᵛᵥט".contains(c) => 'v',
+        _ if is_one_of("ṽṿʋⱱᴠᶌνυѵѷⅴꮩꓦᵛᵥט", c) => 'v',
         c => c,
     }
+}
+
+fn is_one_of(letters: &str, c: char) -> bool {
+    letters.chars().any(|letter| letter == c)
 }
 
 /// Marks that belong to a letter before them: the general diacritics, and those without which

@@ -79,7 +79,7 @@ impl Event {
     /// Whether somebody asks for figures that [the room has to be told](super::Room::note).
     pub fn asks_for_stats(&self) -> bool {
         let asks = |line: &Result<ClientLine, Rejected>| {
-            line.as_ref().is_ok_and(|line| line.request == Request::Stats)
+            line.as_ref().is_ok_and(|line| matches!(line.request, Request::Stats))
         };
         matches!(self, Event::Lines { lines, .. } if lines.iter().any(asks))
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 
 use super::MemberId;
 use crate::protocol::fold;
@@ -15,8 +15,27 @@ use crate::protocol::fold;
 /// second gets another. Who looks a member up to send it something compares the name itself.
 #[derive(Debug, Default)]
 pub struct Names {
-    members: HashMap<u64, MemberId>,
+    members: HashMap<u64, MemberId, BuildHasherDefault<Hashed>>,
     keys: RandomState,
+}
+
+/// A hash of what is a keyed hash already.
+#[derive(Debug, Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Nothing but hashes comes here, each by the way above.
+        debug_assert!(bytes.is_empty());
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl Names {

@@ -35,7 +35,7 @@ impl Room {
         }
         // The line before this one may have been its last.
         let Some(name) = self.member_name(id).map(Box::from) else { return };
-        let is_heartbeat = matches!(&line, Ok(line) if line.request == Request::Heartbeat);
+        let is_heartbeat = matches!(&line, Ok(ClientLine { request: Request::Heartbeat, .. }));
         match line.and_then(|line| self.request(id, name, line)) {
             Ok(()) => {
                 // A heartbeat shows that somebody is there, not that it speaks the protocol.
@@ -51,7 +51,7 @@ impl Room {
         let ClientLine { id: word, request } = line;
         let rejected = |code, text| Err(Rejected { code, text, id: word.clone() });
         // Who does anything that others see has been seen to come.
-        let is_seen = request != Request::Heartbeat;
+        let is_seen = !matches!(request, Request::Heartbeat);
         if is_seen && (!self.is_crowded() || self.notice.tells_of(&name)) {
             self.flush_notice();
         }
