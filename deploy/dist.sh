@@ -85,6 +85,23 @@ way() {
         '  for x86_64, musl-gcc will do in place of cargo-zigbuild)'
 }
 
+# The C part, by a compiler.
+compile() {
+    "$@" -Os -fno-unwind-tables -fno-asynchronous-unwind-tables \
+        -c deploy/static.c -o "$out/$triple-static.o"
+}
+
+# What zig calls a target.
+zig_target() {
+    case $1 in
+    armv7) echo arm-linux-musleabihf -mcpu=generic+v7a ;;
+    arm) echo arm-linux-musleabihf -mcpu=arm1136jf_s ;;
+    riscv64gc) echo riscv64-linux-musl ;;
+    mipsel) echo mipsel-linux-musleabi ;;
+    *) echo "$1-linux-musl" ;;
+    esac
+}
+
 build() {
     triple=$(triple_of "$target")
     way=$(way "$triple")
@@ -101,7 +118,10 @@ build() {
     # Thumb instructions, which each armv7 has, take a quarter less than those of ARM.
     small="$flags -Cforce-unwind-tables=no -Crelocation-model=static"
     small="$small -Zunstable-options -Cpanic=immediate-abort"
-    small="$small -Cllvm-args=-enable-machine-outliner=always"
+    small="$small -Cllvm-args=-enable-machine-outliner=always -Cllvm-args=-machine-outliner-reruns=2"
+    # Before the libraries, so that they are not asked for what is in it.
+    small="$small -Zpre-link-arg=$PWD/$out/$triple-static.o"
+    mkdir -p "$out"
     [ "$target" != armv7 ] || small="$small -Ctarget-feature=+thumb-mode"
     case $way in
     plain)
@@ -111,6 +131,8 @@ build() {
     zig)
         echo "dist: $triple with $(/usr/bin/rustc --version) and a standard library from source," \
             "by cargo-zigbuild $zigbuild and zig $zig"
+        # shellcheck disable=SC2046 # It may be several options.
+        compile "$tools/bin/python3" -m ziglang cc -target $(zig_target "$target")
         # shellcheck disable=SC2086 # They are several options.
         PATH="/usr/bin:$PWD/$tools/bin:$PATH" RUSTC_BOOTSTRAP=1 \
             CARGO_ZIGBUILD_PYTHON_PATH="$PWD/$tools/bin/python3" \
@@ -120,6 +142,7 @@ build() {
     gcc)
         echo "dist: $triple with $(/usr/bin/rustc --version) and a standard library from source," \
             "by musl-gcc"
+        compile musl-gcc
         # Without relocation-model=static, musl-gcc would make a dynamic file without a word.
         # shellcheck disable=SC2086 # They are several options.
         PATH="/usr/bin:$PATH" RUSTC_BOOTSTRAP=1 \
@@ -145,7 +168,7 @@ pack() {
     install -m 755 target/dist/"$target"/* "$stage/$name"
     install -m 644 LICENSE-* README.md "$stage/$name"
     # The files that run it as a service, and nothing that makes this file.
-    find deploy -type f ! -name dist.sh | while read -r file; do
+    find deploy -type f ! -name dist.sh ! -name static.c | while read -r file; do
         mode=644
         [ ! -x "$file" ] || mode=755
         install -D -m "$mode" "$file" "$stage/$name/$file"
