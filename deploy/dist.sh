@@ -85,12 +85,6 @@ way() {
         '  for x86_64, musl-gcc will do in place of cargo-zigbuild)'
 }
 
-# The C part, by a compiler.
-compile() {
-    "$@" -Os -fno-unwind-tables -fno-asynchronous-unwind-tables \
-        -c deploy/static.c -o "$out/$triple-static.o"
-}
-
 # What zig calls a target.
 zig_target() {
     case $1 in
@@ -107,55 +101,71 @@ build() {
     way=$(way "$triple")
     # A folder of its own for each way: the compilers differ.
     out=target/dist-build/$way
+    mkdir -p "$out" "target/dist/$target"
     # No path of this machine gets into what is built.
     flags="-Ctarget-feature=+crt-static --remap-path-prefix=$PWD=."
     flags="$flags --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=registry"
-    set -- --locked --profile dist --bins --features "${FEATURES:-}" --target "$triple" --target-dir "$out"
     std='-Zbuild-std=std,panic_abort -Zbuild-std-features=optimize_for_size'
     # What makes a file small, measured on smolchatd for x86_64: a panic that ends the program by an
     # illegal instruction, without the code that would say why (a sixth less), the same few
     # instructions kept once (a hundredth), and code at a fixed address (little; on mipsel a tenth).
     # Thumb instructions, which each armv7 has, take a quarter less than those of ARM.
-    small="$flags -Cforce-unwind-tables=no -Crelocation-model=static"
+    small="$flags -Cforce-unwind-tables=no -Clink-self-contained=no -Crelocation-model=static"
     small="$small -Zunstable-options -Cpanic=immediate-abort"
     small="$small -Cllvm-args=-enable-machine-outliner=always -Cllvm-args=-machine-outliner-reruns=2"
     # Before the libraries, so that they are not asked for what is in it.
-    small="$small -Zpre-link-arg=$PWD/$out/$triple-static.o"
-    mkdir -p "$out"
+    small="$small -Zpre-link-arg=$out/$triple-static.o"
     [ "$target" != armv7 ] || small="$small -Ctarget-feature=+thumb-mode"
     case $way in
     plain)
         echo "dist: $triple with $(rustc --version) and its own standard library, by rust-lld"
-        RUSTFLAGS="$flags -Clinker=rust-lld" ${CARGO:-cargo} build "$@"
         ;;
     zig)
         echo "dist: $triple with $(/usr/bin/rustc --version) and a standard library from source," \
             "by cargo-zigbuild $zigbuild and zig $zig"
         # shellcheck disable=SC2046 # It may be several options.
         compile "$tools/bin/python3" -m ziglang cc -target $(zig_target "$target")
-        # shellcheck disable=SC2086 # They are several options.
-        PATH="/usr/bin:$PWD/$tools/bin:$PATH" RUSTC_BOOTSTRAP=1 \
-            CARGO_ZIGBUILD_PYTHON_PATH="$PWD/$tools/bin/python3" \
-            RUSTFLAGS="$small -Clink-self-contained=no" \
-            cargo zigbuild "$@" $std
         ;;
     gcc)
         echo "dist: $triple with $(/usr/bin/rustc --version) and a standard library from source," \
             "by musl-gcc"
         compile musl-gcc
+        ;;
+    esac
+    # The server goes without the client's features, which would change what libraries are like.
+    link smolchatd ''
+    link smolchat "${FEATURES:-}"
+}
+
+# The C part, by a compiler.
+compile() {
+    "$@" -Os -fno-unwind-tables -fno-asynchronous-unwind-tables \
+        -c deploy/static.c -o "$out/$triple-static.o"
+}
+
+# A program with some features.
+link() {
+    program=$1
+    set -- --locked --profile dist --bin "$program" --features "$2" --target "$triple" \
+        --target-dir "$out"
+    # shellcheck disable=SC2086 # They are several options.
+    case $way in
+    plain)
+        RUSTFLAGS="$flags -Clinker=rust-lld" ${CARGO:-cargo} build "$@"
+        ;;
+    zig)
+        PATH="/usr/bin:$PWD/$tools/bin:$PATH" RUSTC_BOOTSTRAP=1 RUSTFLAGS="$small" \
+            CARGO_ZIGBUILD_PYTHON_PATH="$PWD/$tools/bin/python3" cargo zigbuild "$@" $std
+        ;;
+    gcc)
         # Without relocation-model=static, musl-gcc would make a dynamic file without a word.
-        # shellcheck disable=SC2086 # They are several options.
-        PATH="/usr/bin:$PATH" RUSTC_BOOTSTRAP=1 \
-            RUSTFLAGS="$small -Clink-self-contained=no -Clinker=musl-gcc" \
+        PATH="/usr/bin:$PATH" RUSTC_BOOTSTRAP=1 RUSTFLAGS="$small -Clinker=musl-gcc" \
             cargo build "$@" $std
         ;;
     esac
-    mkdir -p "target/dist/$target"
-    for program in smolchatd smolchat; do
-        built=$out/$triple/dist/$program
-        ! readelf --program-headers "$built" | grep -q INTERP || fail "$built is not static"
-        install -m 755 "$built" "target/dist/$target"
-    done
+    built=$out/$triple/dist/$program
+    ! readelf --program-headers "$built" | grep -q INTERP || fail "$built is not static"
+    install -m 755 "$built" "target/dist/$target"
 }
 
 pack() {

@@ -1,5 +1,7 @@
 //! The text for `--help`.
 
+use std::fmt::{self, Write};
+
 use super::{Program, Row};
 
 /// How wide a text may be.
@@ -8,34 +10,52 @@ pub const WIDTH: usize = 79;
 impl Program {
     /// The text for `--help`.
     pub fn help(&self) -> String {
+        let mut text = String::new();
+        // A string takes all that is written to it.
+        let _ = self.write_help(&mut text);
+        text
+    }
+
+    fn write_help(&self, text: &mut String) -> fmt::Result {
         let Program { name, summary, usage, .. } = self;
-        let mut text = format!("{name}: {summary}\nusage: {name} {usage}\n\n");
-        let (told, named): (Vec<&Row>, Vec<&Row>) =
-            self.rows.iter().partition(|row| !row.help.is_empty());
-        let column = told.iter().map(|row| row.label().len() + 4).max().unwrap_or(0);
-        for row in told {
-            let default = match row.default {
-                "" => String::new(),
-                default => format!(" [{default}]"),
-            };
-            let mut label = format!("  {}", row.label());
-            for line in wrap(&format!("{}{default}", row.help), WIDTH - column) {
-                text += &format!("{label:column$}{line}\n");
+        writeln!(text, "{name}: {summary}\nusage: {name} {usage}\n")?;
+        let is_told = |row: &&Row| !row.help.is_empty();
+        let widths = self.rows.iter().filter(is_told).map(|row| row.label().len() + 4);
+        let column = widths.max().unwrap_or(0);
+        for row in self.rows.iter().filter(is_told) {
+            let mut help = row.help.to_owned();
+            if !row.default.is_empty() {
+                write!(help, " [{}]", row.default)?;
+            }
+            let mut label = row.label();
+            for line in wrap(&help, WIDTH - column) {
+                writeln!(text, "  {label:width$}{line}", width = column - 2)?;
                 label.clear();
             }
         }
-        let named: Vec<String> = named.iter().map(|row| row.label()).collect();
-        text += &format!("  {}\n", named.join(", "));
+        let mut before = "  ";
+        for row in self.rows.iter().filter(|row| row.help.is_empty()) {
+            write!(text, "{before}{}", row.label())?;
+            before = ", ";
+        }
+        text.push('\n');
         for note in self.notes {
-            text += &format!("\n{}\n", wrap(note, WIDTH).join("\n"));
+            write_paragraph(text, note)?;
         }
         for example in self.examples {
-            text += &format!("  {}\n", example.command);
+            writeln!(text, "  {}", example.command)?;
         }
-        let exits = self.exits.iter().map(|exit| format!("{} {}", exit.code, exit.brief));
-        let exits = format!("exit code: {}", exits.collect::<Vec<_>>().join(", "));
-        text + &format!("\n{}\n", wrap(&exits, WIDTH).join("\n"))
+        let mut exits = String::from("exit code:");
+        for exit in self.exits {
+            write!(exits, " {} {},", exit.code, exit.brief)?;
+        }
+        write_paragraph(text, exits.trim_end_matches(','))
     }
+}
+
+fn write_paragraph(text: &mut String, paragraph: &str) -> fmt::Result {
+    text.push('\n');
+    wrap(paragraph, WIDTH).iter().try_for_each(|line| writeln!(text, "{line}"))
 }
 
 /// Breaks a text into lines of at most so many characters.
