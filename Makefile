@@ -27,11 +27,15 @@ FUZZ     = PATH="$(CURDIR)/target/tools/bin:$$PATH" $(NIGHTLY) fuzz
 # What is built in beside the core: the client's line editor, which asks for Rust 1.95.
 FEATURES ?= editor
 
+# What `make footprint` builds for, and where its servers run.
+TARGETS ?= $(shell deploy/dist.sh targets)
+MACHINE  = $(shell uname -m)
+
 # What `make bench-peers` compares with.
 PEERS = redis-server ngircd mosquitto nats-server
 
 .DEFAULT_GOAL := help
-.PHONY: help build run-server run-client test test-slow check audit fuzz picture bench bench-peers soak dist dist-all dist-deps test-cross install uninstall clean
+.PHONY: help build run-server run-client test test-slow check audit fuzz picture bench bench-peers soak footprint footprint-check dist dist-all dist-deps test-cross install uninstall clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,6 +97,24 @@ bench-peers: ## the same beside other servers; installs them where it may (Debia
 soak: ## hundreds of members for MINUTES=10, every promise checked; SEED=N repeats a script, MEMBERS=300
 	$(CARGO) bench --locked --bench soak -- --minutes $(MINUTES) \
 	    $(if $(SEED),--seed $(SEED)) $(if $(MEMBERS),--members $(MEMBERS))
+
+footprint: ## build for all TARGETS, measure size, memory and wake-ups, and write the README's tables
+	@for target in $(TARGETS); do \
+	    CARGO='$(CARGO)' FEATURES='$(FEATURES)' WAY=zig deploy/dist.sh build $$target || exit; \
+	done
+	$(CARGO) build --release --locked --bin smolchatd
+	$(CARGO) bench --locked --bench footprint -- --dist target/dist --readme README.md \
+	    --run static=target/dist/$(MACHINE)/smolchatd --run glibc=target/release/smolchatd
+
+footprint-check: ## hold the README's figures to their limits, and those of a server built here
+	@! command -v rustup >/dev/null || rustup target add $(MACHINE)-unknown-linux-musl || true
+	@if CARGO='$(CARGO)' WAY=plain deploy/dist.sh build $(MACHINE) smolchatd; then \
+	    server=plain=target/dist/$(MACHINE)/smolchatd; \
+	else \
+	    echo 'footprint: there is nothing here to link a static server with, so this is another' && \
+	    $(CARGO) build --release --locked --bin smolchatd && \
+	    server=glibc=target/release/smolchatd; \
+	fi && $(CARGO) bench --locked --bench footprint -- --run $$server
 
 dist: ## build for TARGET=x86_64, aarch64, armv7, arm, riscv64gc or mipsel, static, and pack it
 	@CARGO='$(CARGO)' FEATURES='$(FEATURES)' deploy/dist.sh build '$(TARGET)'

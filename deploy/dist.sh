@@ -3,7 +3,8 @@
 #
 #   dist.sh targets      lists the targets
 #   dist.sh deps         installs what it takes (Debian 12, as root)
-#   dist.sh build T      makes target/dist/T/smolchatd and smolchat
+#   dist.sh build T [P]  makes target/dist/T/smolchatd and smolchat, or one of them; and
+#                        target/dist/T/way, which says how
 #   dist.sh pack T       makes dist/smolchat-VERSION-T.tar.gz out of them
 #
 # Where there is more than one way to build, the simplest is taken, and WAY=zig takes the one that
@@ -133,8 +134,9 @@ build() {
         ;;
     esac
     # The server goes without the client's features, which would change what libraries are like.
-    link smolchatd ''
-    link smolchat "${FEATURES:-}"
+    [ "$program" = smolchat ] || link smolchatd ''
+    [ "$program" = smolchatd ] || link smolchat "${FEATURES:-}"
+    echo "$way" >"target/dist/$target/way"
 }
 
 # The C part, by a compiler.
@@ -145,8 +147,8 @@ compile() {
 
 # A program with some features.
 link() {
-    program=$1
-    set -- --locked --profile dist --bin "$program" --features "$2" --target "$triple" \
+    linked=$1
+    set -- --locked --profile dist --bin "$linked" --features "$2" --target "$triple" \
         --target-dir "$out"
     # shellcheck disable=SC2086 # They are several options.
     case $way in
@@ -163,7 +165,7 @@ link() {
             cargo build "$@" $std
         ;;
     esac
-    built=$out/$triple/dist/$program
+    built=$out/$triple/dist/$linked
     ! readelf --program-headers "$built" | grep -q INTERP || fail "$built is not static"
     install -m 755 "$built" "target/dist/$target"
 }
@@ -175,7 +177,7 @@ pack() {
     stage=$(mktemp -d)
     trap 'rm -rf "$stage"' EXIT
     mkdir "$stage/$name"
-    install -m 755 target/dist/"$target"/* "$stage/$name"
+    install -m 755 "target/dist/$target/smolchatd" "target/dist/$target/smolchat" "$stage/$name"
     install -m 644 LICENSE-* README.md "$stage/$name"
     # The files that run it as a service, and nothing that makes this file.
     find deploy -type f ! -name dist.sh ! -name static.c | while read -r file; do
@@ -192,6 +194,7 @@ pack() {
 }
 
 target=${2:-}
+program=${3:-}
 case ${1:-} in
 targets) echo "$targets" ;;
 deps) deps ;;
@@ -199,5 +202,5 @@ build | pack)
     triple_of "$target" >/dev/null
     "$1"
     ;;
-*) fail 'usage: dist.sh targets | deps | build TARGET | pack TARGET' ;;
+*) fail 'usage: dist.sh targets | deps | build TARGET [PROGRAM] | pack TARGET' ;;
 esac

@@ -21,7 +21,11 @@ impl Deadlines {
     }
 
     pub fn pop_first(&mut self) -> Option<(Duration, MemberId)> {
-        self.0.pop().map(|Reverse(first)| first)
+        let Reverse(first) = self.0.pop()?;
+        if self.0.len() < self.0.capacity() / 4 {
+            self.0.shrink_to(self.0.len() * 2);
+        }
+        Some(first)
     }
 
     pub fn len(&self) -> usize {

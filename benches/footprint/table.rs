@@ -1,0 +1,95 @@
+//! The tables in the README: how they are written, and read back.
+
+/// Where they begin and end.
+const MARKS: (&str, &str) = ("<!-- footprint -->\n", "<!-- /footprint -->\n");
+
+/// What the two files of a target take, in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// The target.
+    pub target: String,
+    /// How it was built.
+    pub way: String,
+    /// `smolchatd`
+    pub server: u64,
+    /// `smolchat`
+    pub client: u64,
+}
+
+/// Figures of a running server, by name, in the order in which they are shown.
+pub type Figures = Vec<(&'static str, u64)>;
+
+/// The part of a README between the marks.
+pub fn part_of(readme: &str) -> Option<&str> {
+    let (_, rest) = readme.split_once(MARKS.0)?;
+    Some(rest.split_once(MARKS.1)?.0)
+}
+
+/// A README with another part between the marks.
+pub fn with_part(readme: &str, part: &str) -> Option<String> {
+    let (before, rest) = readme.split_once(MARKS.0)?;
+    let (_, after) = rest.split_once(MARKS.1)?;
+    Some([before, MARKS.0, part, MARKS.1, after].concat())
+}
+
+/// Both tables. `runs` are the figures of each build that was run.
+pub fn write(sizes: &[Sizes], runs: &[(String, Figures)], machine: &str) -> String {
+    let mut text =
+        String::from("\n| target | `smolchatd`, bytes | `smolchat`, bytes |\n|---|--:|--:|\n");
+    for Sizes { target, server, client, .. } in sizes {
+        text += &format!("| {target} | {} | {} |\n", grouped(*server), grouped(*client));
+    }
+    text += "\n| the server at run time |";
+    for (build, _) in runs {
+        text += &format!(" {build} |");
+    }
+    text += &format!("\n|---|{}\n", "--:|".repeat(runs.len()));
+    let names = runs.first().map(|(_, figures)| figures.iter().map(|(name, _)| *name));
+    for (place, name) in names.into_iter().flatten().enumerate() {
+        text += &format!("| {name} |");
+        for (_, figures) in runs {
+            text += &format!(" {} |", figures.get(place).map_or(String::new(), |f| grouped(f.1)));
+        }
+        text.push('\n');
+    }
+    text + &format!("\n{machine}\n\n")
+}
+
+/// The figures that a part of a README tells: the column, the row, the number.
+pub fn read(part: &str) -> Vec<(String, String, u64)> {
+    let mut figures = Vec::new();
+    let mut head: Vec<&str> = Vec::new();
+    for line in part.lines() {
+        let Some(row) = line.strip_prefix('|') else {
+            head.clear();
+            continue;
+        };
+        let cells: Vec<&str> = row.trim_end_matches('|').split('|').map(str::trim).collect();
+        if head.is_empty() {
+            head = cells;
+            continue;
+        }
+        for (column, cell) in head.iter().zip(&cells).skip(1) {
+            if let Ok(figure) = cell.replace(',', "").parse() {
+                figures.push((
+                    (*column).into(),
+                    cells.first().copied().unwrap_or_default().into(),
+                    figure,
+                ));
+            }
+        }
+    }
+    figures
+}
+
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
