@@ -26,7 +26,7 @@ mod table;
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use lexopt::prelude::*;
@@ -185,12 +185,6 @@ fn machine() -> String {
     let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let cpu = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let rustc = Command::new("rustc").arg("--version").output();
-    let rustc = rustc.map(|it| String::from_utf8_lossy(&it.stdout).trim().to_owned());
-    format!(
-        "({}, Linux {}, {}; all from one run of `make footprint`)",
-        cpu.map_or("unknown processor", |(_, name)| name),
-        kernel.trim(),
-        rustc.unwrap_or_default()
-    )
+    let cpu = cpu.map_or("unknown processor", |(_, name)| name);
+    format!("({cpu}, Linux {}; all from one run of `make footprint`)", kernel.trim())
 }
