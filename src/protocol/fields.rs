@@ -34,7 +34,7 @@ const KEYS: [&str; 20] = [
     "version",
 ];
 
-/// The values of an object's [`KEYS`].
+/// The values that an object has for the keys that anybody asks for.
 #[derive(Debug)]
 pub struct Fields<'a> {
     values: [Value<'a>; KEYS.len()],
