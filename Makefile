@@ -128,7 +128,7 @@ dist-all: ## the same for all of them
 dist-deps: ## install what `make dist` and `make test-cross` take (Debian 12, as root)
 	@deploy/dist.sh deps
 
-test-cross: ## run the tests against the programs for other machines, under qemu-user
+test-cross: ## run the tests against what `make dist` built, under qemu-user; TARGET=armv7 for one
 	@CARGO='$(CARGO)' tests/cross.sh $(TARGET)
 
 # The programs print their manual pages and completions themselves: those that were built for this

@@ -108,15 +108,19 @@ build() {
     flags="$flags --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=registry"
     std='-Zbuild-std=std,panic_abort -Zbuild-std-features=optimize_for_size'
     # What makes a file small, measured on smolchatd for x86_64: a panic that ends the program by an
-    # illegal instruction, without the code that would say why (a sixth less), the same few
-    # instructions kept once (a hundredth), and code at a fixed address (little; on mipsel a tenth).
-    # Thumb instructions, which each armv7 has, take a quarter less than those of ARM.
+    # illegal instruction, without the code that would say why (a sixth less), and code at a fixed
+    # address (little; on mipsel a tenth).
     small="$flags -Cforce-unwind-tables=no -Clink-self-contained=no -Crelocation-model=static"
     small="$small -Zunstable-options -Cpanic=immediate-abort"
-    small="$small -Cllvm-args=-enable-machine-outliner=always -Cllvm-args=-machine-outliner-reruns=2"
     # Before the libraries, so that they are not asked for what is in it.
     small="$small -Zpre-link-arg=$out/$triple-static.o"
-    [ "$target" != armv7 ] || small="$small -Ctarget-feature=+thumb-mode"
+    case $target in
+    # Thumb instructions, which each armv7 has, take a quarter less than those of ARM.
+    armv7) small="$small -Ctarget-feature=+thumb-mode" ;;
+    # The same few instructions kept once, a fortieth less. In one pass: after a second one, Thumb
+    # code was seen to lose where it was called from.
+    arm) small="$small -Cllvm-args=-enable-machine-outliner=always" ;;
+    esac
     case $way in
     plain)
         echo "dist: $triple with $(rustc --version) and its own standard library, by rust-lld"

@@ -19,6 +19,17 @@ int pthread_setname_np(pthread_t thread, const char *name)
 }
 
 /*
+ * There is nothing to look up in a static program. The C library's own, which says so at length, is
+ * written in assembly for MIPS, and there takes only calls of code that may be anywhere.
+ */
+void *dlsym(void *restrict handle, const char *restrict name)
+{
+	(void)handle;
+	(void)name;
+	return NULL;
+}
+
+/*
  * On ARM each object names the function that would unwind its stack, which takes all of libunwind:
  * 14 KB. Nothing unwinds in a program whose panics end it where it stands.
  */

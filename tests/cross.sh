@@ -1,8 +1,8 @@
 #!/bin/sh
-# Runs the end-to-end tests against servers for other machines, under qemu-user: those that
-# `make dist` built, and built by it where they are not there. The clients are this machine's.
+# Runs the end-to-end tests against the servers that `make dist` built, and builds those that are
+# not there: under qemu-user where they are for another machine. The clients are this machine's.
 #
-#   cross.sh [TARGET]...    aarch64, armv7 and riscv64gc where not said otherwise
+#   cross.sh [TARGET]...    all targets where not said otherwise
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -11,7 +11,6 @@ cd "$(dirname "$0")/.."
 suites='client cross history lab_faults order protocol resets resume resume_client stats'
 skips='an_accept_that_failed_is_not_taken_for_a_client
     what_anybody_was_shown_survives_a_hundred_kills within_hello'
-
 
 fail() {
     echo "cross: $*" >&2
@@ -65,20 +64,23 @@ heard() {
     fail "$1 has not heard '$2' but: $(cat "$scratch/$1.out")"
 }
 
-[ $# -gt 0 ] || set -- aarch64 armv7 riscv64gc
+# shellcheck disable=SC2046 # They are several words.
+[ $# -gt 0 ] || set -- $(deploy/dist.sh targets)
 for target in "$@"; do
-    case $target in
-    arm*) machine=arm ;;
-    riscv64gc) machine=riscv64 ;;
-    *) machine=$target ;;
-    esac
-    command -v "qemu-$machine-static" >/dev/null ||
-        fail "qemu-$machine-static is missing (make dist-deps)"
     [ -x "target/dist/$target/smolchatd" ] || deploy/dist.sh build "$target"
-    # To the tests it is one program.
-    SMOLCHATD=$PWD/target/dist/$target/smolchatd.qemu
-    printf '#!/bin/sh\nexec qemu-%s-static %s "$@"\n' "$machine" "${SMOLCHATD%.qemu}" >"$SMOLCHATD"
-    chmod +x "$SMOLCHATD"
+    SMOLCHATD=$PWD/target/dist/$target/smolchatd
+    if [ "$target" != "$(uname -m)" ]; then
+        case $target in
+        arm*) qemu="qemu-arm-static" ;;
+        riscv64gc) qemu="qemu-riscv64-static" ;;
+        *) qemu="qemu-$target-static" ;;
+        esac
+        command -v "$qemu" >/dev/null || fail "$qemu is missing (make dist-deps)"
+        # To the tests it is one program.
+        printf '#!/bin/sh\nexec %s %s "$@"\n' "$qemu" "$SMOLCHATD" >"$SMOLCHATD.qemu"
+        SMOLCHATD=$SMOLCHATD.qemu
+        chmod +x "$SMOLCHATD"
+    fi
     export SMOLCHATD
     echo "cross: $target, $("$SMOLCHATD" --version)"
     # shellcheck disable=SC2086 # They are several words.

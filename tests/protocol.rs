@@ -210,6 +210,40 @@ fn only_the_server_says_who_spoke() {
 }
 
 #[test]
+fn what_a_line_says_beside_is_ignored_whatever_it_is() {
+    let server = TestServer::start(&[]);
+    let mut alice = server.join("alice");
+    for beside in [
+        r#""""#,
+        r#""blue""#,
+        r#""a \" and \\ and \/ and \b\f\n\r\t""#,
+        r#""\u00e9 and \ud83d\ude00 and \u0000""#,
+        r#""é and 😀""#,
+        "0",
+        "-1",
+        "18446744073709551616",
+        "-1.5e-300",
+        "1E30",
+        "true",
+        "false",
+        "null",
+        "[]",
+        r#"[1, "two", [3.0, [null]], {"four": "4"}]"#,
+        "{}",
+        r#"{"colour": {"data": ["blue"], "hello": "{}"}}"#,
+    ] {
+        alice.say(&format!(r#"{{"colour":{beside},"data":"hi","seq" : {beside}}}"#));
+        assert_has(&alice.recv(), json!({ "kind": "chat", "data": "hi" }));
+    }
+    for broken in
+        [r#""blue"#, r#""\x""#, r#""\u12""#, "01", "1.", "-", "tru", "[1,]", "{1:2}", "[}"]
+    {
+        alice.say(&format!(r#"{{"colour":{broken},"data":"hi"}}"#));
+        assert_has(&alice.recv(), json!({ "kind": "error", "code": "bad-json" }));
+    }
+}
+
+#[test]
 fn a_program_that_knows_only_the_labs_two_keys_can_talk_and_listen() {
     let server = TestServer::start(&["--hello-wait", "60000"]);
     let mut old = server.connect();
