@@ -19,7 +19,6 @@ use std::time::{Duration, Instant, SystemTime};
 use async_channel::{Receiver, Sender};
 use futures_lite::FutureExt;
 use log::log;
-use rustix::rand::GetRandomFlags;
 use smol::{LocalExecutor, Timer};
 
 use crate::history_file::{HistoryFile, Restored};
@@ -29,6 +28,7 @@ use crate::recorder::Recorder;
 use crate::room::{
     Batch, Departure, Event, MemberId, Now, Peer, Room, Roster, Rules, Slice, SliceKind, Token,
 };
+use crate::system::{random, resident_memory};
 
 use deadlines::Deadlines;
 use seat::{Seat, Standing, steps_for};
@@ -442,25 +442,7 @@ pub fn batch_bytes(outbox: usize) -> usize {
     BATCH_BYTES.min(outbox / 2)
 }
 
-/// Memory of this process that is in RAM, in bytes, where the system tells it (proc_pid_statm(5)).
-fn resident_memory() -> Option<u64> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
-    Some(pages * rustix::param::page_size() as u64)
-}
-
 /// A word that tells the sequence of one room from that of any other.
 pub fn fresh_epoch() -> io::Result<Box<str>> {
     Ok(format!("{:016x}", u64::from_ne_bytes(random()?)).into())
-}
-
-/// `N` random bytes from the operating system.
-///
-/// # Errors
-///
-/// When the system has none to give.
-pub fn random<const N: usize>() -> io::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    rustix::rand::getrandom(&mut bytes, GetRandomFlags::empty())?;
-    Ok(bytes)
 }

@@ -54,8 +54,7 @@ use log::{info, warn};
 use replay::{Extent, Record, Replay};
 use taken::{Taken, beside, create, lock};
 
-/// Where Linux tells one boot of the machine from the others.
-const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+use crate::system::boot_id;
 
 /// What a [`HistoryFile`] is held to.
 #[derive(Clone, Debug)]
@@ -154,8 +153,7 @@ impl HistoryFile {
         options: Options,
         fresh_epoch: impl FnOnce() -> io::Result<Box<str>>,
     ) -> Result<(Self, Restored), Error> {
-        let boot = fs::read_to_string(BOOT_ID).ok().map(|id| id.trim().into());
-        Self::open_under(boot, path, options, fresh_epoch)
+        Self::open_under(boot_id(), path, options, fresh_epoch)
     }
 
     fn open_under(

@@ -8,6 +8,7 @@
 //!
 //! In reading order; each module imports only from those above it.
 //!
+//! - [`system`]: what is asked of the operating system.
 //! - [`protocol`]: the wire. What clients and servers send, as text in and text out.
 //! - [`history_file`]: what a room keeps across restarts, if it is asked to.
 //! - [`room`]: who is here, what is said and in which order. Pure: no sockets, no clock.
@@ -57,6 +58,7 @@ pub mod protocol;
 pub mod recorder;
 pub mod room;
 pub mod server;
+pub mod system;
 
 /// Prints `program: error: its cause: …` as one line on standard error, and gives the exit code.
 pub fn complain(program: &str, error: &dyn Error, code: u8) -> ExitCode {
