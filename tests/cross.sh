@@ -26,11 +26,11 @@ converse() {
     "$SMOLCHATD" --listen 127.0.0.1:0 >"$scratch/listening" &
     server=$!
     read -r _ _ address <"$scratch/listening"
-    for name in alice bob; do
-        XDG_CONFIG_HOME=/nonexistent "$1" "$address" --name "$name" \
-            <"$scratch/$name" >"$scratch/$name.out" &
-    done
-    exec 3>"$scratch/alice" 4>"$scratch/bob"
+    enter "$1" alice
+    exec 3>"$scratch/alice"
+    heard alice 'welcome, alice'
+    enter "$1" bob
+    exec 4>"$scratch/bob"
     heard alice 'bob joined'
     heard bob 'bob joined'
     echo 'hello everybody' >&3
@@ -53,6 +53,11 @@ converse() {
     wait "$server" || fail 'the server did not end in good order'
     rm -rf "$scratch"
     trap - EXIT
+}
+
+# Starts a client, which says what is written to its pipe.
+enter() {
+    XDG_CONFIG_HOME=/nonexistent "$1" "$address" --name "$2" <"$scratch/$2" >"$scratch/$2.out" &
 }
 
 # Waits for a line in the output of a client.
