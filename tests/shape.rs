@@ -12,7 +12,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the server; each may import from those before it.
-const ORDER: [&str; 13] = [
+const ORDER: [&str; 14] = [
+    "system",
     "protocol",
     "history_file",
     "room",
