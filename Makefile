@@ -106,9 +106,14 @@ footprint: ## build for all TARGETS, measure size, memory and wake-ups, and writ
 	$(CARGO) bench --locked --bench footprint -- --dist target/dist --readme README.md \
 	    --run static=target/dist/$(MACHINE)/smolchatd --run glibc=target/release/smolchatd
 
+# The target that it adds is removed again: `make dist` would go the plain way from then on.
 footprint-check: ## hold the README's figures to their limits, and those of a server built here
-	@! command -v rustup >/dev/null || rustup target add $(MACHINE)-unknown-linux-musl || true
-	@if CARGO='$(CARGO)' WAY=plain deploy/dist.sh build $(MACHINE) smolchatd; then \
+	@musl=$(MACHINE)-unknown-linux-musl; \
+	if command -v rustup >/dev/null && ! rustup target list --installed | grep -qx $$musl; then \
+	    trap "rustup target remove $$musl" EXIT; \
+	    rustup target add $$musl; \
+	fi; \
+	if CARGO='$(CARGO)' WAY=plain deploy/dist.sh build $(MACHINE) smolchatd; then \
 	    server=plain=target/dist/$(MACHINE)/smolchatd; \
 	else \
 	    echo 'footprint: there is nothing here to link a static server with, so this is another' && \
