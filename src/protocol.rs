@@ -16,5 +16,5 @@ pub use client_line::{ClientLine, Foreign, Hello, Rejected, Request};
 pub use fields::Fields;
 pub use frame::{Body, ByeCode, ErrorCode, Frame, Limits, SERVER};
 pub use line_reader::{LineReader, TooLong};
-pub use name::{MAX_NAME, fold, is_valid};
+pub use name::{MAX_MARKS, MAX_NAME, fold, is_valid};
 pub use stats::{Stats, Tally};

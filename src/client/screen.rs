@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::Clock;
-use crate::protocol::{Body, Frame};
+use crate::protocol::{Body, Frame, MAX_MARKS};
 
 /// One frame as one line of text, harmless to a terminal.
 ///
@@ -37,10 +37,6 @@ pub fn render(frame: &Frame<'_>, clock: &Clock) -> String {
     }
 }
 
-/// Marks on one letter beyond which they are shown on their own: no script needs as many, and a
-/// tower of them reaches into the lines above.
-const MAX_JOINED: usize = 6;
-
 /// A text in which nothing can move the cursor, change a colour, ring, or turn the direction of
 /// what is around it: such characters are shown instead of obeyed.
 pub fn harmless(text: &str) -> String {
@@ -51,7 +47,7 @@ pub fn harmless(text: &str) -> String {
         match c {
             '\0'..='\x1f' => shown.extend(['^', char::from(c as u8 + 0x40)]),
             '\x7f' => shown.push_str("^?"),
-            c if c.is_control() || is_unseen(c) || joined > MAX_JOINED => {
+            c if c.is_control() || is_unseen(c) || joined > MAX_MARKS => {
                 // Writing to a String cannot fail.
                 let _ = write!(shown, "<U+{:04X}>", u32::from(c));
             }
@@ -110,8 +106,8 @@ mod tests {
     #[test]
     fn marks_do_not_pile_up() {
         let tower = |height| format!("e{}", "\u{301}".repeat(height));
-        assert_eq!(harmless(&tower(MAX_JOINED)), tower(MAX_JOINED));
-        assert_eq!(harmless(&tower(MAX_JOINED + 1)), tower(MAX_JOINED) + "<U+0301>");
+        assert_eq!(harmless(&tower(MAX_MARKS)), tower(MAX_MARKS));
+        assert_eq!(harmless(&tower(MAX_MARKS + 1)), tower(MAX_MARKS) + "<U+0301>");
     }
 
     proptest! {

@@ -6,9 +6,13 @@ use super::lookalike::{is_mark, looks_like};
 /// The longest name, in characters.
 pub const MAX_NAME: usize = 32;
 
+/// Marks in a row beyond which they are no part of any script, but a tower that reaches into the
+/// lines above.
+pub const MAX_MARKS: usize = 6;
+
 /// Whether `name` may be a member's name: 1 to [`MAX_NAME`] letters, digits, `-`, `_` or `.`
-/// of any script, at least one of them a letter or a digit, and neither the server's own nor one
-/// that looks like it.
+/// of any script, at least one of them a letter or a digit, with no more than [`MAX_MARKS`] marks in
+/// a row, and neither the server's own nor one that looks like it.
 ///
 /// Spaces, controls, format characters (bidirectional controls and zero-width ones among
 /// them) and letters that show nothing are out.
@@ -22,9 +26,14 @@ pub const MAX_NAME: usize = 32;
 pub fn is_valid(name: &str) -> bool {
     let mut length = 0;
     let mut has_base = false;
+    let mut marks = 0;
     for c in name.chars() {
         length += 1;
         let mark = is_mark(c);
+        marks = if mark { marks + 1 } else { 0 };
+        if marks > MAX_MARKS {
+            return false;
+        }
         if is_blank_letter(c) || !(c.is_alphanumeric() || mark || matches!(c, '-' | '_' | '.')) {
             return false;
         }
@@ -73,6 +82,7 @@ mod tests {
             "a\u{200D}b",
             "\u{3164}",
             "a\u{FEFF}",
+            "a\u{342}\u{352}\u{342}\u{342}\u{352}\u{352}\u{342}",
             "-",
             "...",
             "server",
