@@ -13,9 +13,9 @@ use async_channel::Sender;
 use futures_lite::future::yield_now;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socketpair};
 use smol::{Async, LocalExecutor};
-use smolchat::broadcaster::{Broadcaster, Signal};
 use smolchat::protocol::ClientLine;
 use smolchat::room::{Event, MemberId, Peer, Rules};
+use smolchat::server::broadcaster::{Broadcaster, Signal};
 
 /// Events that may wait, as in the server.
 const SIGNALS: usize = 256;

@@ -23,7 +23,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use ::smolchat::options::{Row, SMOLCHATD, Value as Takes};
+use ::smolchat::cli::{Row, SMOLCHATD, Value as Takes};
 use common::{
     PATIENCE, Scratch, TestClient, TestServer, assert_consecutive, eventually, parse,
     run_to_end_after, seqs,

@@ -16,7 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use ::smolchat::options::{Program, SMOLCHAT, SMOLCHATD, Shell};
+use ::smolchat::cli::{Program, SMOLCHAT, SMOLCHATD, Shell};
 use common::{Scratch, TestServer, run_to_end};
 use smolchat::Smolchat;
 

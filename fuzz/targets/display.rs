@@ -2,7 +2,8 @@
 
 use std::error::Error as _;
 
-use smolchat::client::{Clock, Error, harmless, render};
+use smolchat::app::{Clock, render};
+use smolchat::client::{Error, harmless};
 use smolchat::protocol::{Body, ByeCode, ErrorCode, Frame};
 
 pub fn run(data: &[u8]) {

@@ -12,8 +12,8 @@ use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
-use smolchat::history_file::{HistoryFile, Options, Restored};
 use smolchat::protocol::{Body, Frame};
+use smolchat::store::{HistoryFile, Options, Restored};
 
 /// How a line of the file's own begins.
 const OWN: &[u8] = br#"{"smolchat":"#;

@@ -7,12 +7,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use lexopt::{Parser, ValueExt};
-use smolchat::client::script::{self, Script};
-use smolchat::client::{
-    Address, Bell, Color, Comeback, Error as Ended, Greeting, Options, converse, settings,
-};
+use smolchat::app::script::{self, Script};
+use smolchat::app::{Bell, Color, Options, config_file, converse};
+use smolchat::cli::{Program, SMOLCHAT, SMOLCHATD, Shell, is_on};
+use smolchat::client::{Address, Comeback, Error as Ended, Greeting};
 use smolchat::complain;
-use smolchat::options::{Program, SMOLCHAT, SMOLCHATD, Shell, is_on};
 
 /// How long a script is kept waiting for a link.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -56,9 +55,9 @@ enum Asked {
 fn asked() -> Result<Asked, lexopt::Error> {
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     let mut wanted = Wanted { time: true, name: variable("USER"), ..Wanted::default() };
-    let path = settings::path();
+    let path = config_file::path();
     let warnings =
-        path.map(|path| settings::load(&path, |key, value| wanted.set_from_file(key, value)));
+        path.map(|path| config_file::load(&path, |key, value| wanted.set_from_file(key, value)));
     wanted.name = variable("SMOLCHAT_NAME").or(wanted.name);
     if let Some(text) = SMOLCHAT.take(Parser::from_env(), |name, value| wanted.set(name, value))? {
         return Ok(Asked::Text(text));
@@ -177,7 +176,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests state what they expect")]
 
     use super::*;
-    use smolchat::options::Value;
+    use smolchat::cli::Value;
 
     fn wanted(arguments: &[&str]) -> Result<Wanted, lexopt::Error> {
         let mut wanted = Wanted::default();

@@ -15,14 +15,15 @@ use futures_lite::StreamExt;
 use lexopt::{Parser, ValueExt};
 use log::LevelFilter;
 use rustix::process::{Resource, getrlimit, setrlimit};
-use smolchat::broadcaster::fresh_epoch;
-use smolchat::history_file::{self, HistoryFile};
-use smolchat::listener::{Address, Buffers, Listener};
-use smolchat::memory::{self, Ceiling, Given, fit};
-use smolchat::notify::Notifier;
-use smolchat::options::{SMOLCHATD, is_on};
+use smolchat::cli::{SMOLCHATD, is_on};
+use smolchat::complain;
+use smolchat::daemon::notify::Notifier;
+use smolchat::daemon::{activation, logger};
+use smolchat::server::broadcaster::fresh_epoch;
+use smolchat::server::listener::{Address, Buffers, Listener};
+use smolchat::server::memory::{self, Ceiling, Given, fit};
 use smolchat::server::{self, Config, Order};
-use smolchat::{activation, complain, logger};
+use smolchat::store::{self, HistoryFile};
 
 fn main() -> ExitCode {
     match asked(Parser::from_env()).and_then(Asked::settle) {
@@ -77,7 +78,7 @@ struct Options {
     config: Config,
     log: LevelFilter,
     history_file: Option<PathBuf>,
-    file: history_file::Options,
+    file: store::Options,
     /// Some of it was said about a history file.
     tunes_file: bool,
     /// The memory to make do with.
@@ -95,7 +96,7 @@ fn asked(arguments: Parser) -> Result<Asked, lexopt::Error> {
         config: Config::default(),
         log: LevelFilter::Info,
         history_file: None,
-        file: history_file::Options::default(),
+        file: store::Options::default(),
         tunes_file: false,
         memory: None,
         given: Given::default(),
@@ -316,7 +317,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, reason = "tests state what they expect")]
 
     use super::*;
-    use smolchat::options::Value;
+    use smolchat::cli::Value;
 
     fn understood(arguments: &[&str]) -> Result<Asked, lexopt::Error> {
         asked(Parser::from_args(arguments))

@@ -12,7 +12,7 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 use smol::Async;
 
 use super::Error;
-use super::pulse::{Beat, Pulse};
+use super::keepalive::{Beat, Pulse};
 use crate::protocol::LineReader;
 
 /// Lines that are handed out between two looks at the socket. What is made of a line takes longer

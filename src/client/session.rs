@@ -53,9 +53,9 @@ use serde_json::{Map, Value};
 use smol::Timer;
 
 use super::backoff::Backoff;
-use super::ledger::Ledger;
 use super::link::{HEARTBEAT, HEARTBEAT_ID, Link};
-use super::place::Place;
+use super::pending_lines::Ledger;
+use super::resume_state::Place;
 use super::{Address, Comeback, Error, Event, Greeting, Received, Unsaid};
 use crate::protocol::{Body, ByeCode, ClientLine, ErrorCode, Frame, Limits, Request};
 

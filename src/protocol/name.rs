@@ -1,7 +1,7 @@
 //! What a member may be called.
 
 use super::SERVER;
-use super::lookalike::{is_mark, looks_like};
+use super::confusables::{is_mark, looks_like};
 
 /// The longest name, in characters.
 pub const MAX_NAME: usize = 32;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::requests::MAX_ERRORS;
+use super::commands::MAX_ERRORS;
 use super::*;
 use crate::protocol::{ClientLine, MAX_NAME, fold, is_valid};
 

@@ -1,0 +1,37 @@
+//! What a person sees of a frame.
+
+use super::Clock;
+use crate::client::harmless;
+use crate::protocol::{Body, Frame};
+
+/// One frame as one line of text, harmless to a terminal.
+///
+/// ```
+/// use smolchat::app::{Clock, render};
+/// use smolchat::protocol::{Body, Frame};
+///
+/// let body = Body::Chat { seq: 1, time: 50_580_000, id: None };
+/// let frame = Frame { data_source: "alice".into(), data: "hi\u{1b}[2J".into(), body };
+/// assert_eq!(render(&frame, &Clock::default()), "14:03 alice  hi^[[2J");
+/// ```
+pub fn render(frame: &Frame<'_>, clock: &Clock) -> String {
+    let time = match frame.body.time() {
+        Some(time) => clock.time_of_day(time),
+        None => "     ".into(),
+    };
+    let name = harmless(&frame.data_source);
+    let text = harmless(&frame.data);
+    match &frame.body {
+        Body::Action { .. } => format!("{time} * {name} {text}"),
+        Body::Join { .. } => format!("{time} --> {text}"),
+        Body::Leave { .. } => format!("{time} <-- {text}"),
+        Body::Name { .. } => format!("{time} --- {text}"),
+        Body::Private { to, .. } => format!("{time} [{name} > {}]  {text}", harmless(to)),
+        Body::Error { .. } => format!("{time} !!! {text}"),
+        Body::Gap { .. } | Body::Welcome { .. } | Body::Who { .. } | Body::Info { .. } => {
+            format!("{time} -!- {text}")
+        }
+        Body::Bye { .. } => format!("{time} <<< {text}"),
+        Body::Chat { .. } | Body::Unknown => format!("{time} {name}  {text}"),
+    }
+}

@@ -1,0 +1,234 @@
+use std::borrow::Cow;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::client::is_unseen;
+use crate::protocol::Frame;
+
+const MINUTE: u64 = 60_000;
+const DAY: u64 = 24 * 60 * MINUTE;
+/// 14:03 on some day.
+const NOW: u64 = 20_779 * DAY + (14 * 60 + 3) * MINUTE;
+
+fn view(bell: Bell) -> View {
+    let settings = Settings { colors: false, bell, time: true };
+    View::new(settings, Clock::default(), 60, NOW)
+}
+
+fn received(source: &'static str, data: &'static str, body: Body<'static>) -> Received {
+    let frame = Frame { data_source: source.into(), data: data.into(), body };
+    Received { frame, line: Vec::new(), is_past: false, answers: None }
+}
+
+fn chat(source: &'static str, text: &'static str) -> Received {
+    received(source, text, Body::Chat { seq: 1, time: NOW, id: None })
+}
+
+fn join(names: &[&'static str]) -> Received {
+    let names = names.iter().map(|name| Cow::from(*name)).collect();
+    received("server", "", Body::Join { seq: 1, time: NOW, names })
+}
+
+fn at(time: u64, mut chat: Received) -> Received {
+    chat.frame.body = Body::Chat { seq: 1, time, id: None };
+    chat
+}
+
+fn past(received: Received) -> Received {
+    Received { is_past: true, ..received }
+}
+
+/// What alice sees of these.
+fn seen(view: &mut View, all: impl IntoIterator<Item = Received>) -> String {
+    all.into_iter().for_each(|received| view.receive(&received, "alice"));
+    view.rest();
+    view.take().0
+}
+
+#[test]
+fn names_are_aligned_and_own_lines_set_apart() {
+    let lines = [chat("bob", "hi"), chat("alice", "hello"), chat("小明", "你好"), chat("bob", "!")];
+    let text = "14:03 bob  hi\n14:03 alice> hello\n14:03 小明   你好\n14:03 bob    !\n";
+    assert_eq!(seen(&mut view(Bell::Never), lines), text);
+}
+
+#[test]
+fn each_kind_of_frame_has_its_form() {
+    let private = |source, to: &'static str| {
+        received(source, "psst", Body::Private { time: NOW, to: to.into(), id: None })
+    };
+    let name = Body::Name { seq: 1, time: NOW, from: "bob".into(), to: "rob".into(), id: None };
+    let code = crate::protocol::ErrorCode::NoSuchUser;
+    let frames = [
+        received("bob", "waves", Body::Action { seq: 1, time: NOW, id: None }),
+        private("bob", "alice"),
+        private("alice", "bob"),
+        received("server", "bob is now rob", name),
+        received("server", "no", Body::Error { code, id: None }),
+        received("server", "yes", Body::Info { id: None, stats: None }),
+        received("server", "gone", Body::Gap { from: 1, to: 2 }),
+    ];
+    let text = "14:03 * bob waves\n14:03>[bob > alice]  psst\n14:03 [alice > bob]  psst\n\
+        14:03 --- bob is now rob\n      !!! no\n      -!- yes\n";
+    assert_eq!(seen(&mut view(Bell::Never), frames), text);
+}
+
+#[test]
+fn those_who_come_are_put_together_until_something_else_happens() {
+    let mut view = view(Bell::Never);
+    for names in [["alice", "bob"], ["carol", "dave"], ["erin", "frank"]] {
+        view.receive(&join(&names), "alice");
+    }
+    assert_eq!(view.take().0, "");
+    assert!(view.is_holding());
+    view.receive(&chat("bob", "hi"), "alice");
+    assert!(!view.is_holding());
+    assert_eq!(view.take().0, "14:03 --> bob, carol and 3 more joined\n14:03 bob  hi\n");
+    assert_eq!(seen(&mut view, [join(&["alice"])]), "", "the welcome told of it");
+}
+
+#[test]
+fn what_is_from_before_is_marked_off() {
+    let text = seen(
+        &mut view(Bell::Always),
+        [past(chat("bob", "alice?")), past(chat("bob", "hm")), chat("bob", "there")],
+    );
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "-- earlier --");
+    assert_eq!(lines[3..], ["-- now --", "14:03 bob  there"]);
+    let mut quiet = view(Bell::Always);
+    seen(&mut quiet, [past(chat("bob", "alice?"))]);
+    quiet.receive(&past(chat("bob", "alice?")), "alice");
+    assert!(!quiet.take().1, "what is from before does not ring");
+    assert!(quiet.is_holding(), "that it ends is to be shown though nothing follows");
+}
+
+#[test]
+fn a_new_day_is_a_line() {
+    let midnight = NOW + 10 * 60 * MINUTE;
+    let text = seen(
+        &mut view(Bell::Never),
+        [chat("bob", "late"), at(midnight, chat("bob", "early")), at(midnight, chat("bob", "up"))],
+    );
+    let day = "-- Monday, 23 November 2026 --";
+    let lines = ["14:03 bob  late", day, "00:03 bob  early", "00:03 bob  up", ""];
+    assert_eq!(text, lines.join("\n"));
+    let text = seen(&mut view(Bell::Never), [past(at(NOW - DAY, chat("bob", "old")))]);
+    assert!(text.contains("-- Saturday, 21 November 2026 --\n14:03 bob  old"), "{text}");
+}
+
+#[test]
+fn the_bell_rings_as_it_was_asked_to() {
+    for (text, bell, rings) in [
+        ("hello alice!", Bell::Mention, true),
+        ("hello ALICE", Bell::Mention, true),
+        ("malice", Bell::Mention, false),
+        ("hello", Bell::Mention, false),
+        ("hello", Bell::Always, true),
+        ("alice", Bell::Never, false),
+    ] {
+        let mut view = view(bell);
+        view.receive(&chat("bob", text), "alice");
+        assert_eq!(view.take().1, rings, "{text} {bell:?}");
+        view.receive(&chat("alice", text), "alice");
+        assert!(!view.take().1, "one's own lines do not ring");
+    }
+    assert!(mentions("早上好小明你在吗", "小明"));
+}
+
+#[test]
+fn who_is_ignored_is_not_seen_and_does_not_ring() {
+    let mut view = view(Bell::Always);
+    assert!(view.ignore("Mallory") && !view.ignore("mallory"));
+    view.receive(&chat("mallory", "alice!"), "alice");
+    assert_eq!(view.take(), (String::new(), false));
+    assert!(view.unignore("MALLORY") && !view.unignore("mallory"));
+    assert_eq!(seen(&mut view, [chat("mallory", "hi")]), "14:03 mallory  hi\n");
+}
+
+#[test]
+fn what_others_say_changes_nothing_but_its_own_line() {
+    let text = "\x1b[2J\x07\r\n\u{202e}evil\u{200b}\u{9b}1m";
+    let seen = seen(&mut view(Bell::Never), [chat("mal\x1blory", text)]);
+    assert_eq!(seen, "14:03 mal^[lory  ^[[2J^G^M^J<U+202E>evil<U+200B><U+009B>1m\n");
+    let zalgo: String = std::iter::once('e').chain(std::iter::repeat_n('\u{301}', 100)).collect();
+    let shown = harmless(&zalgo);
+    assert!(shown.chars().filter(|c| *c == '\u{301}').count() < 10, "{shown}");
+}
+
+/// A frame of any kind, with any texts in it.
+fn any_received() -> impl Strategy<Value = Received> {
+    let texts = (any::<String>(), any::<String>(), any::<String>());
+    let times = prop_oneof![Just(NOW), any::<u64>()];
+    (texts, times, 0..8, any::<bool>()).prop_map(|((source, data, other), time, kind, is_past)| {
+        let (seq, id) = (1, None);
+        let (names, other) = (vec![other.clone().into(), "bob".into()], Cow::from(other));
+        let body = match kind {
+            0 => Body::Chat { seq, time, id },
+            1 => Body::Action { seq, time, id },
+            2 => Body::Join { seq, time, names },
+            3 => Body::Leave { seq, time, names },
+            4 => Body::Name { seq, time, from: other.clone(), to: other, id },
+            5 => Body::Private { time, to: other, id },
+            6 => Body::Who { names, more: None, id },
+            _ => Body::Unknown,
+        };
+        let frame = Frame { data_source: source.into(), data: data.into(), body };
+        Received { frame, line: Vec::new(), is_past, answers: None }
+    })
+}
+
+proptest! {
+    /// With what the view itself colours taken out, there is nothing but text and line ends.
+    #[test]
+    fn no_frame_does_more_than_to_be_seen(
+        frames in proptest::collection::vec(any_received(), 1..6),
+        columns in 1usize..100,
+    ) {
+        let settings = Settings { colors: true, bell: Bell::Always, time: true };
+        let mut view = View::new(settings, Clock::default(), columns, NOW);
+        for text in [seen(&mut view, frames), view.repaint(50)] {
+            let mut pieces = text.split("\x1b[");
+            let mut plain = pieces.next().unwrap_or_default().to_owned();
+            for piece in pieces {
+                let (color, rest) = piece.split_once('m').expect("a colour");
+                prop_assert!(color.chars().all(|c| c.is_ascii_digit() || c == ';'), "{:?}", color);
+                plain.push_str(rest);
+            }
+            let moves = |c: char| c != '\n' && (c.is_control() || is_unseen(c));
+            prop_assert!(!plain.contains(moves), "{:?}", plain);
+        }
+    }
+}
+
+#[test]
+fn the_screen_can_be_laid_out_anew() {
+    let mut view = view(Bell::Never);
+    for number in 0..500 {
+        let body = Body::Chat { seq: 1, time: NOW, id: None };
+        let data = format!("line {number} of many words").into();
+        let frame = Frame { data_source: "bob".into(), data, body };
+        let received = Received { frame, line: Vec::new(), is_past: false, answers: None };
+        view.receive(&received, "alice");
+    }
+    view.columns = 25;
+    let screen = view.repaint(4);
+    let lines = [
+        "14:03 bob  line 498 of",
+        "           many words",
+        "14:03 bob  line 499 of",
+        "           many words",
+        "",
+    ];
+    assert_eq!(screen, lines.join("\n"));
+    view.clear();
+    assert_eq!(view.repaint(4), "");
+}
+
+#[test]
+fn a_status_is_one_row() {
+    let view = view(Bell::Never);
+    assert_eq!(view.status("away for 3 s"), "      -!- away for 3 s\n");
+    assert_eq!(view.status(&"长".repeat(60)).trim_end().chars().count(), 10 + 24);
+}

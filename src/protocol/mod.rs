@@ -1,0 +1,20 @@
+//! The wire: text in, text out. No sockets, no clock, no state of the room.
+//!
+//! UTF-8, one JSON object a line from the server, plain text or JSON from a client, `\n` at
+//! the end (`\r\n` is accepted). What the server sends is a [`Frame`]; what a client sends is
+//! a [`ClientLine`]; [`LineReader`] cuts bytes into lines, however they arrive.
+
+mod confusables;
+mod frame;
+mod json;
+mod line_reader;
+mod name;
+mod request;
+mod stats;
+
+pub use frame::{Body, ByeCode, ErrorCode, Frame, Limits, SERVER};
+pub use json::Fields;
+pub use line_reader::{LineReader, TooLong};
+pub use name::{MAX_MARKS, MAX_NAME, fold, is_valid};
+pub use request::{ClientLine, Foreign, Hello, Rejected, Request};
+pub use stats::{Stats, Tally};

@@ -1,0 +1,331 @@
+//! One client's way in: bytes to lines to events.
+//!
+//! A connection task has its socket, a sender of signals, and a few numbers of its own; nothing
+//! else is shared with anybody. What the lines mean, and whether their sender is still in the
+//! room, is for the room to say. While nothing is half-read it holds no buffer: bytes are read
+//! into the stack, and cut into lines there.
+
+use std::future::poll_fn;
+use std::mem::MaybeUninit;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use async_channel::{Sender, TrySendError};
+use futures_lite::FutureExt;
+use futures_lite::future::yield_now;
+use rustix::io::Errno;
+use smol::Timer;
+
+use crate::protocol::{ClientLine, ErrorCode, Foreign, LineReader, Rejected};
+use crate::room::{Departure, Event, MemberId};
+use crate::server::broadcaster::Signal;
+use crate::server::outbox::{Socket, Wait, read};
+
+/// The most bytes that are read at once. With the line limit it bounds what a connection holds.
+pub const READ_BYTES: usize = 16 * 1024;
+/// Lines in one event. It bounds what one event can become.
+pub const LINES_AN_EVENT: usize = 64;
+/// What one of them takes, in bytes, beside its text.
+pub const LINE: usize = size_of::<Result<ClientLine, Rejected>>();
+
+/// Bytes of a first line that are looked at, again with each piece of it, for another protocol.
+const REQUEST_BYTES: usize = 4096;
+
+/// What a client may send.
+#[derive(Clone, Copy, Debug)]
+pub struct Intake {
+    /// The longest line, in bytes without its newline.
+    pub max_line: u32,
+    /// Bytes read at once, up to [`READ_BYTES`].
+    pub read_bytes: usize,
+    /// Lines a second; 0 is no limit.
+    pub rate: u32,
+    /// Lines at once, before the rate counts.
+    pub burst: u32,
+}
+
+/// Reads from a client until it ends, or the room has let it go. A leave always comes, even if
+/// reading panics.
+pub fn run(
+    socket: Arc<Socket>,
+    id: MemberId,
+    signals: Sender<Signal>,
+    intake: Intake,
+) -> impl Future<Output = ()> {
+    let mut reader = Reader {
+        socket,
+        signals,
+        lines: LineReader::new(intake.max_line),
+        read_bytes: intake.read_bytes.clamp(1, READ_BYTES) as u32,
+        pace: Pace::new(intake.rate, intake.burst),
+        wait: Wait::default(),
+        id,
+        is_new: true,
+        is_foreign: false,
+        told_too_fast: false,
+        unreported: 0,
+    };
+    async move {
+        let departure = AssertUnwindSafe(reader.run()).catch_unwind().await;
+        let departure = departure.unwrap_or(Departure::Panicked);
+        if let Some(busy) = reader.tell(Event::Leave { id, departure }) {
+            busy.await;
+        }
+    }
+}
+
+/// Something that has to be waited for, which is rare. It takes more room than all else that a
+/// connection holds, so it has a box when it is needed.
+type Busy = Pin<Box<dyn Future<Output = ()>>>;
+
+struct Reader {
+    socket: Arc<Socket>,
+    signals: Sender<Signal>,
+    lines: LineReader,
+    read_bytes: u32,
+    pace: Pace,
+    wait: Wait,
+    id: MemberId,
+    /// No line has come yet, so it may be something else that knocks.
+    is_new: bool,
+    /// It was, and nothing that it says is for us.
+    is_foreign: bool,
+    told_too_fast: bool,
+    /// Bytes that no event has told of yet.
+    unreported: u32,
+}
+
+impl Reader {
+    async fn run(&mut self) -> Departure {
+        loop {
+            let busy = match poll_fn(|cx| self.poll_event(cx)).await {
+                Ok(event) => event.and_then(|event| self.tell(event)),
+                Err(departure) => return departure,
+            };
+            if let Some(busy) = busy {
+                busy.await;
+            }
+            if self.lines.has_more() {
+                self.slow_down().await;
+                // Nobody but this task and those who write to the member hold its socket. When
+                // they have let go of it, the rest of what it said is of no interest.
+                if Arc::strong_count(&self.socket) == 1 {
+                    return Departure::Finished;
+                }
+            }
+        }
+    }
+
+    /// Hands an event to the broadcaster. If that is busy, it has to be waited for: a flood ends
+    /// here, as back-pressure on the one who floods.
+    fn tell(&mut self, event: Event) -> Option<Busy> {
+        let bytes = std::mem::take(&mut self.unreported);
+        match self.signals.try_send(Signal::Event { event, bytes }) {
+            Err(TrySendError::Full(signal)) => {
+                let signals = self.signals.clone();
+                Some(Box::pin(async move { drop(signals.send(signal).await) }))
+            }
+            _ => None,
+        }
+    }
+
+    /// The next event, or nothing when there is one that the pace does not allow yet.
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Event>, Departure>> {
+        if self.lines.has_more() {
+            return Poll::Ready(Ok(self.cut(&[])));
+        }
+        loop {
+            // Ask first and read then: one call to the kernel less than the other way round.
+            if let Err(error) = ready!(self.wait.poll(self.socket.poll_readable(cx))) {
+                return Poll::Ready(Err(Departure::Lost(error.kind())));
+            }
+            let mut buffer = [const { MaybeUninit::uninit() }; READ_BYTES];
+            let buffer = buffer.get_mut(..self.read_bytes as usize).unwrap_or_default();
+            match read(&self.socket, buffer) {
+                Ok([]) if self.lines.is_inside_line() => {
+                    self.lines.clear();
+                    let text = "the last line has no end, and was not said";
+                    return Poll::Ready(Ok(Some(self.rejected(ErrorCode::Unfinished, text))));
+                }
+                Ok([]) => return Poll::Ready(Err(Departure::Finished)),
+                // What else it says is read, so that our answer is not lost to a reset.
+                Ok(_) if self.is_foreign => {}
+                Ok(bytes) => {
+                    let event = self.cut(bytes);
+                    if event.is_some() || self.lines.has_more() {
+                        return Poll::Ready(Ok(event));
+                    }
+                }
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(error) => return Poll::Ready(Err(Departure::Lost(error.kind()))),
+            }
+        }
+    }
+
+    /// The lines that are whole with `bytes`, as far as the pace allows; nothing if none is.
+    fn cut(&mut self, bytes: &[u8]) -> Option<Event> {
+        // It is of interest to nobody how many thousands of millions one line had.
+        self.unreported = self.unreported.saturating_add(bytes.len() as u32);
+        if self.is_new && self.lines.held().len() < REQUEST_BYTES {
+            let first = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
+            if let Some(protocol) = Foreign::detect(&[self.lines.held(), first].concat()) {
+                self.lines.clear();
+                self.is_foreign = true;
+                return Some(Event::Foreign { id: self.id, protocol });
+            }
+        }
+        let now = Instant::now();
+        let budget = self.pace.lines_free(now).min(LINES_AN_EVENT);
+        let mut lines = Vec::new();
+        self.lines.read(bytes, budget, |line| {
+            lines.push(line.map_or_else(
+                |_| Err(Rejected::new(ErrorCode::TooLong, "the line is too long; it was skipped")),
+                ClientLine::parse,
+            ));
+        });
+        // Who was silent for long enough to have the whole burst again is told anew.
+        self.told_too_fast &= !self.pace.is_full(now);
+        self.pace.take(lines.len(), now);
+        self.is_new &= lines.is_empty();
+        (!lines.is_empty()).then_some(Event::Lines { id: self.id, lines })
+    }
+
+    /// Waits until the pace allows another line, and says so, once, if that takes time.
+    fn slow_down(&mut self) -> Busy {
+        let now = Instant::now();
+        let wait = self.pace.wait(now);
+        if wait.is_zero() {
+            return Box::pin(yield_now());
+        }
+        let busy = if std::mem::replace(&mut self.told_too_fast, true) {
+            None
+        } else {
+            let text = "you are too fast; what you say is taken more slowly now";
+            self.tell(self.rejected(ErrorCode::TooFast, text))
+        };
+        Box::pin(async move {
+            if let Some(busy) = busy {
+                busy.await;
+            }
+            Timer::after(wait).await;
+        })
+    }
+
+    /// An error as the event that makes the room tell it, in its place among the lines.
+    fn rejected(&self, code: ErrorCode, text: &str) -> Event {
+        Event::Lines { id: self.id, lines: vec![Err(Rejected::new(code, text))] }
+    }
+}
+
+/// How many lines a client may send and when: the generic cell rate algorithm, which needs no
+/// more than one moment of memory (<https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm>).
+#[derive(Debug)]
+struct Pace {
+    /// When all that was taken so far is paid for, at one line an `interval`.
+    paid: Option<Instant>,
+    /// Microseconds a line; 0 is no limit.
+    interval: u32,
+    burst: u32,
+}
+
+impl Pace {
+    fn new(rate: u32, burst: u32) -> Self {
+        Pace {
+            paid: None,
+            interval: 1_000_000u32.checked_div(rate).map_or(0, |interval| interval.max(1)),
+            burst: burst.max(1),
+        }
+    }
+
+    /// Time that is owed for lines already taken.
+    fn debt(&self, now: Instant) -> Duration {
+        self.paid.map_or(Duration::ZERO, |paid| paid.saturating_duration_since(now))
+    }
+
+    fn interval(&self) -> Duration {
+        Duration::from_micros(self.interval.into())
+    }
+
+    fn is_full(&self, now: Instant) -> bool {
+        self.debt(now).is_zero()
+    }
+
+    /// How many lines may be taken now.
+    fn lines_free(&self, now: Instant) -> usize {
+        if self.interval == 0 {
+            return usize::MAX;
+        }
+        let debt = u64::try_from(self.debt(now).as_micros()).unwrap_or(u64::MAX);
+        let owed = debt.div_ceil(u64::from(self.interval));
+        (self.burst as usize).saturating_sub(usize::try_from(owed).unwrap_or(usize::MAX))
+    }
+
+    fn take(&mut self, lines: usize, now: Instant) {
+        if self.interval > 0 && lines > 0 {
+            let price = self.interval() * u32::try_from(lines).unwrap_or(u32::MAX);
+            self.paid = Some(now + self.debt(now) + price);
+        }
+    }
+
+    /// How long it is until one more line may be taken.
+    fn wait(&self, now: Instant) -> Duration {
+        if self.lines_free(now) > 0 {
+            return Duration::ZERO;
+        }
+        self.debt(now).saturating_sub(self.interval() * (self.burst - 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_is_free_and_then_the_rate_holds() {
+        let mut pace = Pace::new(10, 40);
+        let start = Instant::now();
+        assert_eq!(pace.lines_free(start), 40);
+        pace.take(40, start);
+        assert_eq!(pace.lines_free(start), 0);
+        assert_eq!(pace.wait(start), Duration::from_millis(100));
+        let later = start + Duration::from_millis(250);
+        assert_eq!(pace.lines_free(later), 2);
+        assert_eq!(pace.lines_free(start + Duration::from_secs(4)), 40);
+        assert!(pace.is_full(start + Duration::from_secs(4)));
+        assert_eq!(pace.lines_free(start + Duration::from_secs(400)), 40);
+    }
+
+    #[test]
+    fn a_wait_is_long_enough_for_exactly_one_line() {
+        let mut pace = Pace::new(3, 2);
+        let mut now = Instant::now();
+        for _ in 0..100 {
+            now += pace.wait(now);
+            assert_eq!(pace.lines_free(now).min(1), 1);
+            pace.take(1, now);
+        }
+        assert!(pace.wait(now) > Duration::ZERO);
+    }
+
+    #[test]
+    fn rate_zero_is_no_limit() {
+        let mut pace = Pace::new(0, 0);
+        let now = Instant::now();
+        pace.take(1_000_000, now);
+        assert_eq!((pace.lines_free(now), pace.wait(now)), (usize::MAX, Duration::ZERO));
+    }
+
+    /// What 10,000 members cost is this, ten thousand times.
+    #[test]
+    fn the_future_of_a_connection_is_small() {
+        let channel = async_channel::bounded(1);
+        let intake = Intake { max_line: 1, read_bytes: 1, rate: 1, burst: 1 };
+        let (one, _two) = smol::Async::<std::os::unix::net::UnixStream>::pair().unwrap();
+        let socket = Arc::new(smol::Async::new(one.into_inner().unwrap().into()).unwrap());
+        let future = run(socket, MemberId(1), channel.0, intake);
+        assert!(size_of_val(&future) <= 176, "{} bytes", size_of_val(&future));
+    }
+}

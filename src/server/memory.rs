@@ -1,0 +1,247 @@
+//! The memory ceiling: what a server may take at worst, and what fits into a budget.
+//!
+//! Whatever clients do, each part of the server is bounded. [`Ceiling::of`] multiplies the bounds
+//! out for a [`Config`], and [`fit`] goes the other way.
+//!
+//! ```
+//! use smolchat::server::memory::{Ceiling, Given, fit};
+//! use smolchat::server::Config;
+//!
+//! let config = fit(4 << 20, Config::default(), Given::default()).unwrap();
+//! assert!(config.rules.max_clients >= 100);
+//! assert!(Ceiling::of(&config).total() <= 4 << 20);
+//! ```
+
+use std::fmt;
+
+use crate::room::History;
+use crate::server::Config;
+use crate::server::broadcaster::{batch_bytes, max_ending};
+use crate::server::connection::{LINE, LINES_AN_EVENT, READ_BYTES};
+use crate::server::listener::Buffers;
+
+/// The program at rest: its stacks, and the heap of an empty room. What is read from its file is
+/// not in it: the kernel drops that when memory is short, and reads it again.
+const PROGRAM: usize = 384 << 10;
+/// A connection: its task, its place in the reactor, its rows in the tables. A member takes some
+/// 750 bytes, measured by the project's bench.
+const CONNECTION: usize = 1 << 10;
+/// A frame in the history, beside its bytes: a place in a queue that grows by doubling.
+const FRAME: usize = 48;
+/// What a frame may have beside the line that it was made from.
+const FRAME_HEAD: usize = 512;
+
+/// What a server may take at worst, part by part.
+#[derive(Clone, Debug)]
+pub struct Ceiling {
+    parts: [Part; 9],
+}
+
+/// So many things of so many bytes.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    what: &'static str,
+    count: usize,
+    bytes: usize,
+}
+
+impl Part {
+    /// What a small machine could not even count is still told.
+    fn total(&self) -> u64 {
+        (self.count as u64).saturating_mul(self.bytes as u64)
+    }
+}
+
+impl Ceiling {
+    /// The worst case of a configuration.
+    pub fn of(config: &Config) -> Self {
+        let rules = &config.rules;
+        let connections = rules.max_clients.saturating_add(max_ending(rules.max_clients));
+        let held = config.read_bytes + rules.max_line as usize + 1;
+        let event = held + LINES_AN_EVENT * LINE;
+        let batch = batch_bytes(config.outbox).saturating_add(event);
+        let frames = rules.history.saturating_mul(FRAME);
+        let history = rules.history_bytes.saturating_add(frames).saturating_add(batch);
+        let outbox = config.outbox.saturating_add(History::replay_places(rules.history));
+        let part = |what, count, bytes| Part { what, count, bytes };
+        Ceiling {
+            parts: [
+                part("the program at rest", 1, PROGRAM),
+                part("table and tasks", connections.saturating_add(config.events), CONNECTION),
+                part("half-read lines", connections, held),
+                part("events on their way to the room", config.events, event),
+                part("the batch that is written", 2, batch),
+                part("outboxes", connections, outbox),
+                part("history", 1, history),
+                part("kept names, known addresses", 1, rules.memory_of_the_absent()),
+                part("socket buffers in the kernel", connections, config.buffers.in_kernel()),
+            ],
+        }
+    }
+
+    /// All of it, in bytes.
+    pub fn total(&self) -> u64 {
+        self.parts.iter().fold(0, |sum: u64, part| sum.saturating_add(part.total()))
+    }
+}
+
+impl fmt::Display for Ceiling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part @ Part { what, count, bytes } in self.parts {
+            let total = kib(part.total());
+            writeln!(f, "{what:<32} {count:>7} x {bytes:>10} B = {total:>10} KiB")?;
+        }
+        write!(f, "{:<32} {:>36} KiB", "all together, at worst", kib(self.total()))
+    }
+}
+
+fn kib(bytes: u64) -> u64 {
+    bytes.div_ceil(1024)
+}
+
+/// What an operator has decided, and a budget must leave as it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Given {
+    /// The number of clients.
+    pub clients: bool,
+    /// The size of an outbox.
+    pub outbox: bool,
+    /// How many frames the history has.
+    pub history: bool,
+    /// How many bytes the history has.
+    pub history_bytes: bool,
+}
+
+/// Makes `config` fit into so many bytes: as many clients as the defaults have, if there is room
+/// for them, and otherwise as many as there is.
+///
+/// # Errors
+///
+/// The bytes that it would take at the least, when what is [given](Given) does not fit.
+pub fn fit(budget: usize, mut config: Config, given: Given) -> Result<Config, u64> {
+    let line = config.rules.max_line as usize + FRAME_HEAD;
+    let share = |part: usize, least: usize, most: usize| (budget / part).clamp(least, most);
+    config.read_bytes = share(2048, 1024, READ_BYTES);
+    config.events = share(256 << 10, 8, config.events);
+    let Buffers { send, receive } = config.buffers;
+    config.buffers = Buffers {
+        send: share(1024, 2304, send.max(2304)),
+        receive: share(4096, 1152, receive.max(1152)),
+    };
+    if !given.history_bytes {
+        config.rules.history_bytes = share(32, line, config.rules.history_bytes.max(line));
+    }
+    if !given.history {
+        config.rules.history = config.rules.history.min(config.rules.history_bytes / 512);
+    }
+    let most_clients = config.rules.max_clients;
+    let most_outbox = config.outbox;
+    if !given.outbox {
+        config.outbox = share(900, line, most_outbox.max(line));
+    }
+    let total = |config: &Config| Ceiling::of(config).total();
+    let most = budget as u64;
+    if !given.clients {
+        config.rules.max_clients = largest(1, most_clients, |clients| {
+            config.rules.max_clients = clients;
+            total(&config) <= most
+        });
+    }
+    if !given.outbox {
+        config.outbox = largest(line, most_outbox, |outbox| {
+            config.outbox = outbox;
+            total(&config) <= most
+        });
+    }
+    match total(&config) {
+        total if total <= most => Ok(config),
+        total => Err(total),
+    }
+}
+
+/// The largest number from `least` to `most` that fits, or `least` if none does.
+fn largest(least: usize, most: usize, mut fits: impl FnMut(usize) -> bool) -> usize {
+    let (mut least, mut most) = (least, most.max(least));
+    while least < most {
+        let middle = least + (most - least).div_ceil(2);
+        if fits(middle) { least = middle } else { most = middle - 1 }
+    }
+    least
+}
+
+/// Why the parts of a configuration contradict each other, if they do.
+pub fn contradiction(config: &Config) -> Option<String> {
+    let rules = &config.rules;
+    let frame = rules.max_line as usize + FRAME_HEAD;
+    if rules.max_clients == 0 {
+        Some("with --max-clients 0 nobody can come in".into())
+    } else if config.outbox < frame {
+        Some(format!("an outbox of {} bytes has no room for a line of {frame}", config.outbox))
+    } else if rules.history > 0 && rules.history_bytes < frame {
+        Some(format!(
+            "a history of {} bytes has no room for a line of {frame}",
+            rules.history_bytes
+        ))
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_budget_has_room_for_a_hundred_and_a_large_one_for_the_defaults() {
+        let small = fit(4 << 20, Config::default(), Given::default()).unwrap();
+
+        assert!(small.rules.max_clients >= 100, "{}", Ceiling::of(&small));
+        assert_eq!(contradiction(&small), None);
+        let large = fit(8 << 30, Config::default(), Given::default()).unwrap();
+        assert_eq!(large.rules.max_clients, Config::default().rules.max_clients);
+        assert_eq!(large.outbox, Config::default().outbox);
+    }
+
+    #[test]
+    fn every_budget_holds_or_says_what_it_would_take() {
+        let mut budget = 64 << 10;
+        while budget < 1 << 32 {
+            match fit(budget, Config::default(), Given::default()) {
+                Ok(config) => {
+                    assert!(Ceiling::of(&config).total() <= budget as u64);
+                    assert_eq!(contradiction(&config), None);
+                }
+                Err(least) => {
+                    assert!(least > budget as u64);
+                    assert!(budget < 1 << 20, "{budget}");
+                }
+            }
+            budget += budget / 7;
+        }
+    }
+
+    #[test]
+    fn what_is_given_stays() {
+        let mut config = Config::default();
+        config.rules.max_clients = 30;
+        config.outbox = 64 << 10;
+        let given = Given { clients: true, outbox: true, ..Given::default() };
+        let fitted = fit(8 << 20, config, given).unwrap();
+        assert_eq!((fitted.rules.max_clients, fitted.outbox), (30, 64 << 10));
+        let mut config = Config::default();
+        config.rules.max_clients = 1000;
+        let given = Given { clients: true, ..Given::default() };
+        assert!(fit(4 << 20, config, given).unwrap_err() > 4 << 20);
+    }
+
+    #[test]
+    fn a_ceiling_is_the_sum_of_what_it_lists() {
+        let table = Ceiling::of(&Config::default()).to_string();
+        let figures =
+            table.lines().filter_map(|line| line.rsplit_once(" KiB")?.0.rsplit(' ').next());
+        let figures: Vec<usize> = figures.map(|figure| figure.parse().unwrap()).collect();
+        let (sum, parts) = figures.split_last().unwrap();
+        // Each was rounded up for itself.
+        assert!(parts.iter().sum::<usize>().abs_diff(*sum) <= parts.len());
+    }
+}
