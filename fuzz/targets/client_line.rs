@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use smolchat::client::harmless;
 use smolchat::protocol::{
-    Body, ClientLine, ErrorCode, Foreign, Frame, MAX_NAME, Rejected, Request, fold, is_valid,
+    Body, ClientLine, ErrorCode, Frame, MAX_NAME, OtherProtocol, Request, RequestError, case_fold,
+    is_valid_name,
 };
 
 const MAX_ID: usize = 64;
@@ -11,14 +12,14 @@ const MAX_ID: usize = 64;
 pub fn run(data: &[u8]) {
     // What reads lines never hands out a newline.
     let line = data.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    let _ = Foreign::detect(line);
+    let _ = OtherProtocol::detect(line);
     let parsed = ClientLine::parse(line);
     match &parsed {
         Ok(parsed) => check_accepted(parsed, line),
         Err(rejected) => check_rejected(rejected, line),
     }
     let Ok(text) = str::from_utf8(line) else {
-        assert!(matches!(parsed, Err(Rejected { code: ErrorCode::NotUtf8, .. })));
+        assert!(matches!(parsed, Err(RequestError { code: ErrorCode::NotUtf8, .. })));
         return;
     };
     let in_json = json!({"data_source": "mallory", "data": text, "id": "7"}).to_string();
@@ -30,7 +31,7 @@ pub fn run(data: &[u8]) {
         let id = Some("7".into());
         let expected = match parsed {
             Ok(line) => Ok(ClientLine { id, ..line }),
-            Err(rejected) => Err(Rejected { id, ..rejected }),
+            Err(rejected) => Err(RequestError { id, ..rejected }),
         };
         assert_eq!(in_json, expected);
     }
@@ -90,18 +91,18 @@ fn check_words(command: &str, words: &[&str], line: &[u8]) {
 
 /// Whoever may be called so is shown so, and is one member in whatever case.
 fn check_name(name: &str) {
-    if is_valid(name) {
+    if is_valid_name(name) {
         assert!((1..=MAX_NAME).contains(&name.chars().count()));
         assert!(!name.contains(char::is_whitespace));
         assert_eq!(harmless(name), name);
-        for same in [name.to_lowercase(), name.to_uppercase(), fold(name)] {
-            assert_eq!(fold(&same), fold(name), "{name:?} and {same:?}");
+        for same in [name.to_lowercase(), name.to_uppercase(), case_fold(name)] {
+            assert_eq!(case_fold(&same), case_fold(name), "{name:?} and {same:?}");
         }
     }
 }
 
-fn check_rejected(rejected: &Rejected, line: &[u8]) {
-    let Rejected { code, text, id } = rejected;
+fn check_rejected(rejected: &RequestError, line: &[u8]) {
+    let RequestError { code, text, id } = rejected;
     assert_ne!(*code, ErrorCode::Unknown);
     assert!(!text.is_empty());
     // What is quoted of the line may be longer than it is there, as `\u{202e}` is.

@@ -69,7 +69,7 @@ pub fn is_mark(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::fold;
+    use crate::protocol::case_fold;
 
     #[test]
     fn other_letters_marks_and_punctuation_do_not_hide_a_word() {
@@ -94,7 +94,7 @@ mod tests {
             "server.",
             "_server_",
         ] {
-            assert!(looks_like(&fold(name), "server"), "{name}");
+            assert!(looks_like(&case_fold(name), "server"), "{name}");
         }
     }
 
@@ -102,7 +102,7 @@ mod tests {
     fn other_words_are_left_alone() {
         for name in ["alice", "сергей", "servers", "serve", "observer", "s-erver2", "σ", "", "小明"]
         {
-            assert!(!looks_like(&fold(name), "server"), "{name}");
+            assert!(!looks_like(&case_fold(name), "server"), "{name}");
         }
     }
 }

@@ -36,7 +36,7 @@ const KEYS: [&str; 20] = [
 
 /// The values that an object has for the keys that anybody asks for.
 #[derive(Debug)]
-pub struct Fields<'a> {
+pub struct JsonObject<'a> {
     values: [Value<'a>; KEYS.len()],
 }
 
@@ -49,14 +49,14 @@ enum Value<'a> {
     Flag(bool),
     /// A list; are all of it texts?
     List(bool),
-    Object(Box<Fields<'a>>),
+    Object(Box<JsonObject<'a>>),
     /// Nothing that anybody asks for.
     Other,
     /// The key is there more than once.
     Repeated,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> JsonObject<'a> {
     /// Reads an object, and nothing behind it.
     ///
     /// # Errors
@@ -114,7 +114,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The object inside this one.
-    pub fn object(&mut self, key: &str) -> Result<Option<Box<Fields<'a>>>, String> {
+    pub fn object(&mut self, key: &str) -> Result<Option<Box<JsonObject<'a>>>, String> {
         match self.take(key) {
             Value::Missing => Ok(None),
             Value::Object(object) => Ok(Some(object)),
@@ -132,10 +132,10 @@ impl Value<'_> {
     }
 }
 
-impl<'de> Fields<'de> {
+impl<'de> JsonObject<'de> {
     /// Reads the entries of an object that stands inside so many others.
     fn read<A: MapAccess<'de>>(mut map: A, depth: u8) -> Result<Self, A::Error> {
-        let mut fields = Fields { values: [const { Value::Missing }; KEYS.len()] };
+        let mut fields = JsonObject { values: [const { Value::Missing }; KEYS.len()] };
         while let Some(Place(place)) = map.next_key()? {
             match place.and_then(|place| fields.values.get_mut(place)) {
                 Some(value @ Value::Missing) => {
@@ -251,7 +251,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
             while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
             return Ok(Value::Other);
         }
-        Ok(Value::Object(Box::new(Fields::read(map, self.depth)?)))
+        Ok(Value::Object(Box::new(JsonObject::read(map, self.depth)?)))
     }
 }
 
@@ -263,7 +263,7 @@ mod tests {
     fn what_nobody_asks_for_may_be_anything_and_what_is_asked_for_may_not() {
         let text = r#"{"seq":1.5,"x":[{}],"data":"a\nb","time":7,"keep":true,"id":null,"to":["a"],
             "names":["a",1],"hello":{"name":"alice","hello":{}},"from":"x","x":1,"from":"y"}"#;
-        let mut fields = Fields::parse(text).unwrap();
+        let mut fields = JsonObject::parse(text).unwrap();
         assert_eq!(fields.text("data"), Ok(Some("a\nb".into())));
         assert_eq!(fields.number("time"), Ok(Some(7)));
         assert_eq!(fields.flag("keep"), Ok(true));
@@ -276,7 +276,7 @@ mod tests {
         assert_eq!(hello.text("hello"), Err("hello is not a text".into()));
         for text in ["", "[]", "7", "{", r#"{"data":"a"} x"#, r#"{"data" "a"}"#, r#"{"data":"\u"}"#]
         {
-            assert!(Fields::parse(text).is_err(), "{text}");
+            assert!(JsonObject::parse(text).is_err(), "{text}");
         }
     }
 
@@ -284,7 +284,7 @@ mod tests {
     fn each_key_has_a_place() {
         for key in KEYS {
             let text = format!(r#"{{"{key}":"{key}"}}"#);
-            assert_eq!(Fields::parse(&text).unwrap().text(key), Ok(Some(key.into())));
+            assert_eq!(JsonObject::parse(&text).unwrap().text(key), Ok(Some(key.into())));
         }
     }
 }

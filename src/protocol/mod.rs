@@ -13,8 +13,8 @@ mod request;
 mod stats;
 
 pub use frame::{Body, ByeCode, ErrorCode, Frame, Limits, SERVER};
-pub use json::Fields;
+pub use json::JsonObject;
 pub use line_reader::{LineReader, TooLong};
-pub use name::{MAX_MARKS, MAX_NAME, fold, is_valid};
-pub use request::{ClientLine, Foreign, Hello, Rejected, Request};
-pub use stats::{Stats, Tally};
+pub use name::{MAX_MARKS, MAX_NAME, case_fold, is_valid_name};
+pub use request::{ClientLine, Hello, OtherProtocol, Request, RequestError};
+pub use stats::{Counters, Stats};

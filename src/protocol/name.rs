@@ -18,12 +18,12 @@ pub const MAX_MARKS: usize = 6;
 /// them) and letters that show nothing are out.
 ///
 /// ```
-/// use smolchat::protocol::is_valid;
+/// use smolchat::protocol::is_valid_name;
 ///
-/// assert!(is_valid("alice") && is_valid("Żółw-2") && is_valid("小明"));
-/// assert!(!is_valid("") && !is_valid("two words") && !is_valid("Server"));
+/// assert!(is_valid_name("alice") && is_valid_name("Żółw-2") && is_valid_name("小明"));
+/// assert!(!is_valid_name("") && !is_valid_name("two words") && !is_valid_name("Server"));
 /// ```
-pub fn is_valid(name: &str) -> bool {
+pub fn is_valid_name(name: &str) -> bool {
     let mut length = 0;
     let mut has_base = false;
     let mut marks = 0;
@@ -39,11 +39,11 @@ pub fn is_valid(name: &str) -> bool {
         }
         has_base |= c.is_alphanumeric() && !mark;
     }
-    length <= MAX_NAME && has_base && !looks_like(&fold(name), SERVER)
+    length <= MAX_NAME && has_base && !looks_like(&case_fold(name), SERVER)
 }
 
 /// The form under which names are compared: two names that differ only in case are one.
-pub fn fold(name: &str) -> String {
+pub fn case_fold(name: &str) -> String {
     // Upper case is what makes `ß` and `ss`, or `ς` and `σ`, the same. `ẞ` is upper case already,
     // and so has to become `ß` first.
     name.to_lowercase().to_uppercase().to_lowercase()
@@ -63,7 +63,7 @@ mod tests {
         for name in
             ["a", "alice", "bob_2", "c.d-e", "Ωmega", "अनिरुद्ध", "ผู้ใช้", "小明", "e\u{301}va", "42"]
         {
-            assert!(is_valid(name), "{name:?}");
+            assert!(is_valid_name(name), "{name:?}");
         }
     }
 
@@ -92,19 +92,19 @@ mod tests {
             "a\u{1b}[31m",
             "🦀",
         ] {
-            assert!(!is_valid(name), "{name:?}");
+            assert!(!is_valid_name(name), "{name:?}");
         }
-        assert!(is_valid(&"x".repeat(MAX_NAME)));
-        assert!(!is_valid(&"x".repeat(MAX_NAME + 1)));
+        assert!(is_valid_name(&"x".repeat(MAX_NAME)));
+        assert!(!is_valid_name(&"x".repeat(MAX_NAME + 1)));
     }
 
     #[test]
     fn case_does_not_tell_names_apart() {
-        assert_eq!(fold("ALICE"), fold("alice"));
-        assert_eq!(fold("ΣΊΣΥΦΟΣ"), fold("σίσυφος"));
+        assert_eq!(case_fold("ALICE"), case_fold("alice"));
+        assert_eq!(case_fold("ΣΊΣΥΦΟΣ"), case_fold("σίσυφος"));
         for name in ["groß", "GROSS", "gross"] {
-            assert_eq!(fold("GROẞ"), fold(name));
+            assert_eq!(case_fold("GROẞ"), case_fold(name));
         }
-        assert_ne!(fold("alice"), fold("bob"));
+        assert_ne!(case_fold("alice"), case_fold("bob"));
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::frame::ErrorCode;
-use super::json::Fields;
+use super::json::JsonObject;
 
 /// The longest `id` that a client may give a line, in bytes.
 const MAX_ID: usize = 64;
@@ -79,7 +79,7 @@ pub struct Hello {
 
 /// A line that was not understood, and the error that answers it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rejected {
+pub struct RequestError {
     /// What was wrong, for a program.
     pub code: ErrorCode,
     /// What was wrong, for a person.
@@ -88,28 +88,28 @@ pub struct Rejected {
     pub id: Option<Box<str>>,
 }
 
-impl Rejected {
+impl RequestError {
     /// An error that answers no line with an `id`.
     pub fn new(code: ErrorCode, text: impl Into<String>) -> Self {
-        Rejected { code, text: text.into(), id: None }
+        RequestError { code, text: text.into(), id: None }
     }
 }
 
 /// What speaks another protocol altogether, told by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Foreign {
+pub enum OtherProtocol {
     /// A TLS handshake.
     Tls,
     /// An HTTP request.
     Http,
 }
 
-impl Foreign {
+impl OtherProtocol {
     /// Recognises a TLS record that holds a handshake, or the request line of HTTP, in the
     /// first line of a connection or as much of it as is there.
-    pub fn detect(first: &[u8]) -> Option<Foreign> {
+    pub fn detect(first: &[u8]) -> Option<OtherProtocol> {
         if first.starts_with(&[0x16, 0x03]) {
-            return Some(Foreign::Tls);
+            return Some(OtherProtocol::Tls);
         }
         let mut words = first.split(|&b| b == b' ');
         let method = words.next()?;
@@ -117,7 +117,7 @@ impl Foreign {
         let is_request = !method.is_empty()
             && method.iter().all(u8::is_ascii_uppercase)
             && version.starts_with(b"HTTP/");
-        is_request.then_some(Foreign::Http)
+        is_request.then_some(OtherProtocol::Http)
     }
 }
 
@@ -127,9 +127,9 @@ impl ClientLine {
     /// # Errors
     ///
     /// What is wrong with the line, as the `error` that the client is to be told.
-    pub fn parse(line: &[u8]) -> Result<Self, Rejected> {
+    pub fn parse(line: &[u8]) -> Result<Self, RequestError> {
         let Ok(line) = std::str::from_utf8(line) else {
-            return Err(Rejected::new(ErrorCode::NotUtf8, "the line is not UTF-8"));
+            return Err(RequestError::new(ErrorCode::NotUtf8, "the line is not UTF-8"));
         };
         if line.starts_with('{') {
             return Self::from_json(line);
@@ -138,26 +138,26 @@ impl ClientLine {
         Ok(ClientLine { id: None, request })
     }
 
-    fn from_json(line: &str) -> Result<Self, Rejected> {
+    fn from_json(line: &str) -> Result<Self, RequestError> {
         let bad_json = |why: String| {
-            Rejected::new(ErrorCode::BadJson, format!("the JSON is not understood: {why}"))
+            RequestError::new(ErrorCode::BadJson, format!("the JSON is not understood: {why}"))
         };
-        let mut fields = Fields::parse(line).map_err(bad_json)?;
+        let mut fields = JsonObject::parse(line).map_err(bad_json)?;
         let id = fields.text("id").map_err(bad_json)?;
         let id = id.map(|id| id.into_owned().into_boxed_str());
         if id.as_ref().is_some_and(|id| id.len() > MAX_ID) {
             let text = format!("an id has at most {MAX_ID} bytes");
-            return Err(Rejected::new(ErrorCode::BadId, text));
+            return Err(RequestError::new(ErrorCode::BadId, text));
         }
-        match Request::from_fields(fields).unwrap_or_else(|why| Err(bad_json(why))) {
+        match Request::from_object(fields).unwrap_or_else(|why| Err(bad_json(why))) {
             Ok(request) => Ok(ClientLine { id, request }),
-            Err(rejected) => Err(Rejected { id, ..rejected }),
+            Err(rejected) => Err(RequestError { id, ..rejected }),
         }
     }
 }
 
 impl Hello {
-    fn from_fields(mut fields: Fields<'_>) -> Result<Self, String> {
+    fn from_object(mut fields: JsonObject<'_>) -> Result<Self, String> {
         let mut text = |key| Ok::<_, String>(fields.text(key)?.map(Cow::into_owned));
         let (name, epoch, token) = (text("name")?, text("epoch")?, text("token")?);
         Ok(Hello {
@@ -173,27 +173,27 @@ impl Hello {
 
 impl Request {
     /// What an object asks for; or else what is wrong with its values.
-    fn from_fields(mut fields: Fields<'_>) -> Result<Result<Self, Rejected>, String> {
-        let hello = fields.object("hello")?.map(|hello| Hello::from_fields(*hello)).transpose()?;
+    fn from_object(mut fields: JsonObject<'_>) -> Result<Result<Self, RequestError>, String> {
+        let hello = fields.object("hello")?.map(|hello| Hello::from_object(*hello)).transpose()?;
         let (data, to) = (fields.text("data")?, fields.text("to")?);
         Ok(match (hello, data, to) {
             (Some(hello), _, _) => Ok(Request::Hello(Box::new(hello))),
             (_, Some(text), None) if text.is_empty() => Ok(Request::Heartbeat),
             (_, Some(text), Some(_)) if text.is_empty() => {
-                Err(Rejected::new(ErrorCode::Empty, "there is nothing to say"))
+                Err(RequestError::new(ErrorCode::Empty, "there is nothing to say"))
             }
             (_, Some(text), Some(to)) => {
                 Ok(Request::Private { to: (*to).into(), text: (*text).into() })
             }
             (_, Some(text), None) => Request::from_text(&text),
             (None, None, _) => {
-                Err(Rejected::new(ErrorCode::NoKnownKey, "the JSON has neither data nor hello"))
+                Err(RequestError::new(ErrorCode::NoKnownKey, "the JSON has neither data nor hello"))
             }
         })
     }
 
     /// A text as a person types it, commands included.
-    fn from_text(text: &str) -> Result<Self, Rejected> {
+    fn from_text(text: &str) -> Result<Self, RequestError> {
         let Some(command) = text.strip_prefix('/') else {
             return Ok(Request::Say(text.into()));
         };
@@ -201,7 +201,8 @@ impl Request {
             return Ok(Request::Say(command.into()));
         }
         let (word, rest) = split_word(command);
-        let usage = |usage: &str| Err(Rejected::new(ErrorCode::Usage, format!("usage: {usage}")));
+        let usage =
+            |usage: &str| Err(RequestError::new(ErrorCode::Usage, format!("usage: {usage}")));
         match word.to_ascii_lowercase().as_str() {
             "nick" if rest.is_empty() => usage("/nick NAME"),
             "nick" => Ok(Request::Nick(rest.into())),
@@ -220,7 +221,7 @@ impl Request {
             "stats" => Ok(Request::Stats),
             "help" => Ok(Request::Help),
             "quit" => Ok(Request::Quit),
-            word => Err(Rejected::new(
+            word => Err(RequestError::new(
                 ErrorCode::UnknownCommand,
                 format!("there is no command /{word}; /help lists them, // says a literal /"),
             )),
@@ -307,11 +308,11 @@ mod tests {
 
     #[test]
     fn other_protocols_are_told_by_their_first_bytes() {
-        assert_eq!(Foreign::detect(b"\x16\x03\x01\x02\x00\x01"), Some(Foreign::Tls));
-        assert_eq!(Foreign::detect(b"GET / HTTP/1.1"), Some(Foreign::Http));
-        assert_eq!(Foreign::detect(b"PRI * HTTP/2.0"), Some(Foreign::Http));
+        assert_eq!(OtherProtocol::detect(b"\x16\x03\x01\x02\x00\x01"), Some(OtherProtocol::Tls));
+        assert_eq!(OtherProtocol::detect(b"GET / HTTP/1.1"), Some(OtherProtocol::Http));
+        assert_eq!(OtherProtocol::detect(b"PRI * HTTP/2.0"), Some(OtherProtocol::Http));
         for line in ["GET", "GET /", "get / HTTP/1.1", "hello HTTP/1.1", ""] {
-            assert_eq!(Foreign::detect(line.as_bytes()), None, "{line}");
+            assert_eq!(OtherProtocol::detect(line.as_bytes()), None, "{line}");
         }
     }
 

@@ -28,9 +28,9 @@ pub struct Stats {
     /// Bytes of the lines that were handed on.
     pub bytes_out: u64,
     /// Connections that the server ended, or refused, by reason.
-    pub evictions: Tally<ByeCode>,
+    pub evictions: Counters<ByeCode>,
     /// Errors that clients were told, by code.
-    pub errors: Tally<ErrorCode>,
+    pub errors: Counters<ErrorCode>,
     /// Events that waited for the room when this was asked.
     pub events_waiting: usize,
     /// Resident memory in bytes, where the system tells it.
@@ -66,9 +66,9 @@ impl fmt::Display for Stats {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(from = "BTreeMap<K, u64>")]
 #[serde(bound(deserialize = "K: Deserialize<'de> + Ord"))]
-pub struct Tally<K>(Vec<(K, u64)>);
+pub struct Counters<K>(Vec<(K, u64)>);
 
-impl<K: Copy + Ord> Tally<K> {
+impl<K: Copy + Ord> Counters<K> {
     /// It happened once more.
     pub fn add(&mut self, what: K) {
         match self.0.binary_search_by_key(&what, |(what, _)| *what) {
@@ -82,25 +82,25 @@ impl<K: Copy + Ord> Tally<K> {
     }
 }
 
-impl<K> Default for Tally<K> {
+impl<K> Default for Counters<K> {
     fn default() -> Self {
-        Tally(Vec::new())
+        Counters(Vec::new())
     }
 }
 
-impl<K> From<BTreeMap<K, u64>> for Tally<K> {
+impl<K> From<BTreeMap<K, u64>> for Counters<K> {
     fn from(counts: BTreeMap<K, u64>) -> Self {
-        Tally(counts.into_iter().collect())
+        Counters(counts.into_iter().collect())
     }
 }
 
-impl<K: Serialize> Serialize for Tally<K> {
+impl<K: Serialize> Serialize for Counters<K> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(what, count)| (what, count)))
     }
 }
 
-impl<K: Serialize> fmt::Display for Tally<K> {
+impl<K: Serialize> fmt::Display for Counters<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0.iter().map(|(_, count)| count).sum::<u64>())?;
         for (place, (code, count)) in self.0.iter().enumerate() {

@@ -7,8 +7,8 @@ use log::Level;
 use super::join::bad_name;
 use super::{MemberId, Room, Slice, State, What, list};
 use crate::protocol::{
-    Body, ByeCode, ClientLine, ErrorCode, Frame, Hello, Rejected, Request, SERVER, Stats, fold,
-    is_valid,
+    Body, ByeCode, ClientLine, ErrorCode, Frame, Hello, Request, RequestError, SERVER, Stats,
+    case_fold, is_valid_name,
 };
 
 /// Errors in a row after which a client is closed: it is not speaking this protocol.
@@ -24,7 +24,7 @@ const HELP: &str = "/nick NAME changes your name, /me TEXT says what you do, \
     /quit leaves, // says a literal /, anything else is said to all";
 
 impl Room {
-    pub(super) fn line(&mut self, id: MemberId, line: Result<ClientLine, Rejected>) {
+    pub(super) fn line(&mut self, id: MemberId, line: Result<ClientLine, RequestError>) {
         if self.is_silent(id) {
             match line {
                 Ok(ClientLine { request: Request::Hello(hello), id: word }) => {
@@ -47,9 +47,14 @@ impl Room {
         }
     }
 
-    fn request(&mut self, id: MemberId, name: Box<str>, line: ClientLine) -> Result<(), Rejected> {
+    fn request(
+        &mut self,
+        id: MemberId,
+        name: Box<str>,
+        line: ClientLine,
+    ) -> Result<(), RequestError> {
         let ClientLine { id: word, request } = line;
-        let rejected = |code, text| Err(Rejected { code, text, id: word.clone() });
+        let rejected = |code, text| Err(RequestError { code, text, id: word.clone() });
         // Who does anything that others see has been seen to come.
         let is_seen = !matches!(request, Request::Heartbeat);
         if is_seen && (!self.is_crowded() || self.notice.tells_of(&name)) {
@@ -75,7 +80,8 @@ impl Room {
             Request::Private { to, text } => {
                 let recipient = self.names.get(&to);
                 let found = recipient.and_then(|id| Some((id, self.member_name(id)?)));
-                let Some((recipient, to)) = found.filter(|(_, name)| fold(name) == fold(&to))
+                let Some((recipient, to)) =
+                    found.filter(|(_, name)| case_fold(name) == case_fold(&to))
                 else {
                     return rejected(ErrorCode::NoSuchUser, format!("nobody is called {to}"));
                 };
@@ -130,18 +136,22 @@ impl Room {
         name: &str,
         wanted: &str,
         word: Option<Box<str>>,
-    ) -> Result<(), Rejected> {
+    ) -> Result<(), RequestError> {
         if name == wanted {
             self.tell(id, format!("you are {name} already"), word);
             return Ok(());
         }
-        if !is_valid(wanted) {
-            return Err(Rejected { code: ErrorCode::BadName, text: bad_name(wanted), id: word });
+        if !is_valid_name(wanted) {
+            return Err(RequestError {
+                code: ErrorCode::BadName,
+                text: bad_name(wanted),
+                id: word,
+            });
         }
         if self.names.get(wanted) != Some(id)
             && let Some((code, text)) = self.why_not(wanted)
         {
-            return Err(Rejected { code, text, id: word });
+            return Err(RequestError { code, text, id: word });
         }
         // The name may be that of somebody of whom it is yet to be told that they went.
         self.flush_notice();
@@ -164,8 +174,8 @@ impl Room {
         Ok(())
     }
 
-    pub(super) fn reject(&mut self, id: MemberId, rejected: Rejected) {
-        let Rejected { code, text, id: word } = rejected;
+    pub(super) fn reject(&mut self, id: MemberId, rejected: RequestError) {
+        let RequestError { code, text, id: word } = rejected;
         self.counts.errors.add(code);
         self.log.push((Level::Debug, format!("{}: {text}", self.describe(id))));
         let body = Body::Error { code, id: word.map(|word| String::from(word).into()) };

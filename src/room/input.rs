@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::admission::{Addresses, KNOWN_ADDRESS, max_known};
 use super::reserved_names::{KEPT_NAME, max_kept};
-use crate::protocol::{ClientLine, Foreign, Rejected, Request};
+use crate::protocol::{ClientLine, OtherProtocol, Request, RequestError};
 
 /// A connection's number, in the order in which they came; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,14 +55,14 @@ pub enum Event {
         /// Who.
         id: MemberId,
         /// What, in order.
-        lines: Vec<Result<ClientLine, Rejected>>,
+        lines: Vec<Result<ClientLine, RequestError>>,
     },
     /// It speaks something else.
-    Foreign {
+    OtherProtocol {
         /// Who.
         id: MemberId,
         /// What it speaks.
-        protocol: Foreign,
+        protocol: OtherProtocol,
     },
     /// It will send no more.
     Leave {
@@ -78,7 +78,7 @@ pub enum Event {
 impl Event {
     /// Whether somebody asks for figures that [the room has to be told](super::Room::note).
     pub fn asks_for_stats(&self) -> bool {
-        let asks = |line: &Result<ClientLine, Rejected>| {
+        let asks = |line: &Result<ClientLine, RequestError>| {
             line.as_ref().is_ok_and(|line| matches!(line.request, Request::Stats))
         };
         matches!(self, Event::Lines { lines, .. } if lines.iter().any(asks))

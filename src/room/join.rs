@@ -22,7 +22,7 @@ use log::Level;
 use super::admission::Refusal;
 use super::{Client, MemberId, Notice, Peer, Room, Slice, SliceKind, State, Token, What};
 use crate::protocol::{
-    Body, ByeCode, ErrorCode, Frame, Hello, Limits, MAX_NAME, Rejected, is_valid,
+    Body, ByeCode, ErrorCode, Frame, Hello, Limits, MAX_NAME, RequestError, is_valid_name,
 };
 
 impl Room {
@@ -44,7 +44,7 @@ impl Room {
             Err(Refusal::TooFast) => {
                 self.log.push((Level::Warn, format!("{peer} turned away: too fast")));
                 let text = "too many connections come from your address";
-                self.reject(id, Rejected::new(ErrorCode::TooFast, text));
+                self.reject(id, RequestError::new(ErrorCode::TooFast, text));
                 return self.say_bye(id, ByeCode::TooFast);
             }
         }
@@ -83,7 +83,7 @@ impl Room {
         let after = hello.after.filter(|after| same_epoch && *after <= self.seq);
         self.welcome(id, &name, token, after.is_some());
         if let Some(rejected) = complaint {
-            self.reject(id, Rejected { id: word, ..rejected });
+            self.reject(id, RequestError { id: word, ..rejected });
         }
         let (from, before) = match after {
             Some(after) => self.replay(id, after),
@@ -158,7 +158,7 @@ impl Room {
         id: MemberId,
         wanted: Option<&str>,
         proof: Option<Token>,
-    ) -> (String, Option<Rejected>) {
+    ) -> (String, Option<RequestError>) {
         if let Some(kept) = proof.and_then(|proof| self.kept.take(&proof, self.now.uptime)) {
             return (kept.into(), None);
         }
@@ -167,15 +167,15 @@ impl Room {
             _ => format!("guest-{}", id.0),
         };
         let Some(wanted) = wanted else { return (self.free_name(id, guest()), None) };
-        if !is_valid(wanted) {
+        if !is_valid_name(wanted) {
             let name = self.free_name(id, guest());
             let text = format!("{}; you are {name}", bad_name(wanted));
-            return (name, Some(Rejected::new(ErrorCode::BadName, text)));
+            return (name, Some(RequestError::new(ErrorCode::BadName, text)));
         }
         let name = self.free_name(id, wanted.into());
         let complaint = self.why_not(wanted).map(|(code, why)| {
             let text = format!("{why}; you are {name}");
-            Rejected::new(code, text)
+            RequestError::new(code, text)
         });
         (name, complaint)
     }

@@ -48,7 +48,7 @@ use admission::Addresses;
 use names::Names;
 use reserved_names::{KeptNames, max_kept};
 
-use crate::protocol::{Body, ByeCode, Foreign, Frame, Hello, SERVER, Stats};
+use crate::protocol::{Body, ByeCode, Frame, Hello, OtherProtocol, SERVER, Stats};
 use crate::store::Restored;
 
 /// In a [crowd](Rules::crowd), a notice of who came or went, which costs a delivery to each member,
@@ -198,10 +198,10 @@ impl Room {
                     self.line(id, line);
                 }
             }
-            Event::Foreign { id, protocol } => {
+            Event::OtherProtocol { id, protocol } => {
                 let code = match protocol {
-                    Foreign::Tls => ByeCode::Tls,
-                    Foreign::Http => ByeCode::Http,
+                    OtherProtocol::Tls => ByeCode::Tls,
+                    OtherProtocol::Http => ByeCode::Http,
                 };
                 self.dismiss(id, code, format_args!("it speaks {protocol:?}"));
             }

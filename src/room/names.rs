@@ -5,7 +5,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 
 use super::MemberId;
-use crate::protocol::fold;
+use crate::protocol::case_fold;
 
 /// Members by name, without regard to case.
 ///
@@ -68,6 +68,6 @@ impl Names {
     }
 
     fn hash(&self, name: &str) -> u64 {
-        self.keys.hash_one(fold(name))
+        self.keys.hash_one(case_fold(name))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::Token;
-use crate::protocol::{MAX_NAME, fold};
+use crate::protocol::{MAX_NAME, case_fold};
 
 /// Names kept at once in the largest rooms; the oldest goes first.
 const MAX_KEPT: usize = 1000;
@@ -45,12 +45,12 @@ impl KeptNames {
         if self.names.len() >= self.max {
             self.names.pop_front();
         }
-        self.names.push_back(Kept { folded: fold(&name), name, token, until });
+        self.names.push_back(Kept { folded: case_fold(&name), name, token, until });
     }
 
     /// Whether somebody may still come back for a name.
     pub fn holds(&self, name: &str, now: Duration) -> bool {
-        let folded = fold(name);
+        let folded = case_fold(name);
         self.names.iter().any(|kept| kept.until > now && kept.folded == folded)
     }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::commands::MAX_ERRORS;
 use super::*;
-use crate::protocol::{ClientLine, MAX_NAME, fold, is_valid};
+use crate::protocol::{ClientLine, MAX_NAME, case_fold, is_valid_name};
 
 /// A room, and what each client was sent, put together as the broadcaster does.
 struct Hall {
@@ -263,7 +263,7 @@ fn a_name_with_a_number_stays_within_the_limit() {
     hall.join(1, &name);
     hall.join(2, &name);
     hall.seal();
-    assert!(hall.room.members().all(|(_, name)| is_valid(name)));
+    assert!(hall.room.members().all(|(_, name)| is_valid_name(name)));
 }
 
 #[test]
@@ -383,9 +383,9 @@ fn hundreds_who_want_one_name_each_get_one() {
         (&"alice".into(), &"alice-2".into(), &"alice-99".into())
     );
     let distinct: std::collections::HashSet<_> =
-        names.iter().map(|name| fold(text(name))).collect();
+        names.iter().map(|name| case_fold(text(name))).collect();
     assert_eq!(distinct.len(), 500);
-    assert!(distinct.iter().all(|name| is_valid(name)));
+    assert!(distinct.iter().all(|name| is_valid_name(name)));
 }
 
 #[test]
@@ -537,7 +537,7 @@ proptest! {
                 prop_assert_eq!(next, hall.room.seq() + 1);
             }
         }
-        let names: Vec<String> = hall.room.members().map(|(_, name)| fold(name)).collect();
+        let names: Vec<String> = hall.room.members().map(|(_, name)| case_fold(name)).collect();
         let mut unique = names.clone();
         unique.sort();
         unique.dedup();

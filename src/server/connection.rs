@@ -19,7 +19,7 @@ use futures_lite::future::yield_now;
 use rustix::io::Errno;
 use smol::Timer;
 
-use crate::protocol::{ClientLine, ErrorCode, Foreign, LineReader, Rejected};
+use crate::protocol::{ClientLine, ErrorCode, LineReader, OtherProtocol, RequestError};
 use crate::room::{Departure, Event, MemberId};
 use crate::server::broadcaster::Signal;
 use crate::server::outbox::{Socket, Wait, read};
@@ -29,7 +29,7 @@ pub const READ_BYTES: usize = 16 * 1024;
 /// Lines in one event. It bounds what one event can become.
 pub const LINES_AN_EVENT: usize = 64;
 /// What one of them takes, in bytes, beside its text.
-pub const LINE: usize = size_of::<Result<ClientLine, Rejected>>();
+pub const LINE: usize = size_of::<Result<ClientLine, RequestError>>();
 
 /// Bytes of a first line that are looked at, again with each piece of it, for another protocol.
 const REQUEST_BYTES: usize = 4096;
@@ -171,10 +171,10 @@ impl Reader {
         self.unreported = self.unreported.saturating_add(bytes.len() as u32);
         if self.is_new && self.lines.held().len() < REQUEST_BYTES {
             let first = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
-            if let Some(protocol) = Foreign::detect(&[self.lines.held(), first].concat()) {
+            if let Some(protocol) = OtherProtocol::detect(&[self.lines.held(), first].concat()) {
                 self.lines.clear();
                 self.is_foreign = true;
-                return Some(Event::Foreign { id: self.id, protocol });
+                return Some(Event::OtherProtocol { id: self.id, protocol });
             }
         }
         let now = Instant::now();
@@ -182,7 +182,12 @@ impl Reader {
         let mut lines = Vec::new();
         self.lines.read(bytes, budget, |line| {
             lines.push(line.map_or_else(
-                |_| Err(Rejected::new(ErrorCode::TooLong, "the line is too long; it was skipped")),
+                |_| {
+                    Err(RequestError::new(
+                        ErrorCode::TooLong,
+                        "the line is too long; it was skipped",
+                    ))
+                },
                 ClientLine::parse,
             ));
         });
@@ -216,7 +221,7 @@ impl Reader {
 
     /// An error as the event that makes the room tell it, in its place among the lines.
     fn rejected(&self, code: ErrorCode, text: &str) -> Event {
-        Event::Lines { id: self.id, lines: vec![Err(Rejected::new(code, text))] }
+        Event::Lines { id: self.id, lines: vec![Err(RequestError::new(code, text))] }
     }
 }
 

@@ -7,7 +7,7 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use serde::Serialize;
 
-use crate::protocol::Fields;
+use crate::protocol::JsonObject;
 
 /// The longest line that is read. A client's line has at most 1 MiB, which JSON can make six
 /// times as long in a frame.
@@ -39,7 +39,7 @@ pub enum Record<'a> {
 
 impl<'a> Record<'a> {
     /// The record that an object is, if it is one.
-    fn from_fields(mut fields: Fields<'a>) -> Option<Self> {
+    fn from_object(mut fields: JsonObject<'a>) -> Option<Self> {
         match &*fields.text("smolchat").ok()?? {
             "history" => Some(Record::History {
                 version: fields.number("version").ok()??,
@@ -62,7 +62,7 @@ impl<'a> Record<'a> {
 }
 
 /// The number of a frame that has all that its kind asks for.
-fn number_of_frame(mut frame: Fields<'_>) -> Option<u64> {
+fn number_of_frame(mut frame: JsonObject<'_>) -> Option<u64> {
     let kind = frame.text("kind").ok()??;
     let mut has_text = |key| matches!(frame.text(key), Ok(Some(_)));
     let is_said = has_text("data_source") && has_text("data");
@@ -186,7 +186,7 @@ impl Replay {
     }
 
     fn line(&mut self, line: &[u8]) -> Option<Kind> {
-        let fields = Fields::parse(str::from_utf8(line).ok()?).ok()?;
+        let fields = JsonObject::parse(str::from_utf8(line).ok()?).ok()?;
         if !line.starts_with(OWN) {
             // What no client would understand must not be shown to any.
             let seq = number_of_frame(fields)?;
@@ -197,7 +197,7 @@ impl Replay {
             self.kept.push(line);
             return Some(Kind::Frame);
         }
-        match Record::from_fields(fields)? {
+        match Record::from_object(fields)? {
             Record::History { version: 1, epoch, before: before @ ..=MAX_SEQ, boot } => {
                 if self.epoch.as_deref() == Some(&*epoch) {
                     self.pass_to(before);

@@ -7,8 +7,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use smolchat::protocol::{
-    Body, ByeCode, ClientLine, ErrorCode, Foreign, Frame, Hello, MAX_NAME, Rejected, Request,
-    SERVER, Stats, fold, is_valid,
+    Body, ByeCode, ClientLine, ErrorCode, Frame, Hello, MAX_NAME, OtherProtocol, Request,
+    RequestError, SERVER, Stats, case_fold, is_valid_name,
 };
 use smolchat::room::{Departure, Now, Peer, Rules, Token};
 
@@ -74,14 +74,16 @@ impl Model {
     }
 
     fn named(&self, name: &str) -> Option<u64> {
-        let name = fold(name);
-        let has = |client: &Client| client.name.as_ref().is_some_and(|other| fold(other) == name);
+        let name = case_fold(name);
+        let has =
+            |client: &Client| client.name.as_ref().is_some_and(|other| case_fold(other) == name);
         self.clients.iter().find_map(|(id, client)| has(client).then_some(*id))
     }
 
     fn why_not(&self, name: &str) -> Option<ErrorCode> {
-        let is_kept =
-            |(n, _, until): &(String, _, _)| fold(n) == fold(name) && *until > self.now.uptime;
+        let is_kept = |(n, _, until): &(String, _, _)| {
+            case_fold(n) == case_fold(name) && *until > self.now.uptime
+        };
         if self.named(name).is_some() {
             Some(ErrorCode::NameTaken)
         } else {
@@ -172,7 +174,7 @@ impl Model {
             }
             (_, Some(kept), _) => (self.kept.remove(kept).0, None),
             (_, _, None) => (self.free_name(id, &guest), None),
-            (_, _, Some(bad)) if !is_valid(bad) => {
+            (_, _, Some(bad)) if !is_valid_name(bad) => {
                 (self.free_name(id, &guest), Some(ErrorCode::BadName))
             }
             (_, _, Some(wanted)) => (self.free_name(id, wanted), self.why_not(wanted)),
@@ -199,14 +201,14 @@ impl Model {
         }
     }
 
-    pub fn lines(&mut self, id: u64, lines: Vec<Result<ClientLine, Rejected>>) {
+    pub fn lines(&mut self, id: u64, lines: Vec<Result<ClientLine, RequestError>>) {
         self.counts.lines_in += lines.len() as u64;
         for line in lines {
             self.line(id, line);
         }
     }
 
-    fn line(&mut self, id: u64, line: Result<ClientLine, Rejected>) {
+    fn line(&mut self, id: u64, line: Result<ClientLine, RequestError>) {
         match (self.clients.get(&id).map(|client| client.name.is_none()), &line) {
             (Some(true), Ok(ClientLine { request: Request::Hello(hello), id: word })) => {
                 return self.join(id, hello, word.clone());
@@ -260,7 +262,7 @@ impl Model {
                 }
             }
             Request::Nick(wanted) if *wanted == *name => self.tell(id, Own::Info(word)),
-            Request::Nick(wanted) if !is_valid(&wanted) => return Err(ErrorCode::BadName),
+            Request::Nick(wanted) if !is_valid_name(&wanted) => return Err(ErrorCode::BadName),
             Request::Nick(wanted) => {
                 if let Some(code) = self.why_not(&wanted)
                     && self.named(&wanted) != Some(id)
@@ -299,10 +301,10 @@ impl Model {
         self.news.said(frame, self.names().count());
     }
 
-    pub fn foreign(&mut self, id: u64, protocol: Foreign) {
+    pub fn foreign(&mut self, id: u64, protocol: OtherProtocol) {
         let code = match protocol {
-            Foreign::Tls => ByeCode::Tls,
-            Foreign::Http => ByeCode::Http,
+            OtherProtocol::Tls => ByeCode::Tls,
+            OtherProtocol::Http => ByeCode::Http,
         };
         self.dismiss(id, code);
     }

@@ -22,7 +22,7 @@ use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use smolchat::protocol::{ByeCode, ClientLine, Frame, Hello, Rejected, Request};
+use smolchat::protocol::{ByeCode, ClientLine, Frame, Hello, Request, RequestError};
 use smolchat::room::{
     Departure, Event, MemberId, Now, Peer, Room, Rules, Slice, SliceKind, Step, Token,
 };
@@ -80,9 +80,9 @@ impl World {
             }
             Action::Crowd => {}
             Action::Lines(who, line, times) => self.lines(self.id(who), line, times),
-            Action::Foreign(who, protocol) => {
+            Action::OtherProtocol(who, protocol) => {
                 let id = self.id(who);
-                self.apply(Event::Foreign { id: MemberId(id), protocol });
+                self.apply(Event::OtherProtocol { id: MemberId(id), protocol });
                 self.model.foreign(id, protocol);
             }
             Action::Leave(who, departure) => self.leave(self.id(who), departure),
@@ -155,7 +155,9 @@ impl World {
     fn lines(&mut self, id: u64, line: Line, times: usize) {
         let line = match line {
             Line::Raw(bytes) => ClientLine::parse(&bytes),
-            Line::Rejected(code, id) => Err(Rejected { id, ..Rejected::new(code, "no") }),
+            Line::RequestError(code, id) => {
+                Err(RequestError { id, ..RequestError::new(code, "no") })
+            }
             Line::Request(request, id) => Ok(ClientLine { id, request }),
             Line::Hello(hello) => {
                 let id = hello.id.clone();
@@ -165,7 +167,7 @@ impl World {
         self.line(id, line, times);
     }
 
-    fn line(&mut self, id: u64, line: Result<ClientLine, Rejected>, times: usize) {
+    fn line(&mut self, id: u64, line: Result<ClientLine, RequestError>, times: usize) {
         let lines = vec![line; times];
         self.apply(Event::Lines { id: MemberId(id), lines: lines.clone() });
         self.model.lines(id, lines);

@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use smolchat::protocol::{Body, ByeCode, ErrorCode, Frame, SERVER, Stats, is_valid};
+use smolchat::protocol::{Body, ByeCode, ErrorCode, Frame, SERVER, Stats, is_valid_name};
 use smolchat::room::Now;
 
 use super::script::NO_NAMES;
@@ -162,7 +162,10 @@ impl News {
             match (place.and_then(|place| self.due.remove(place)), told) {
                 (Some(Item::Came(due)), Item::Came(name)) => {
                     assert_eq!(due, name);
-                    assert!(is_valid(&name) && !NO_NAMES.contains(&&*name), "{name} is a name");
+                    assert!(
+                        is_valid_name(&name) && !NO_NAMES.contains(&&*name),
+                        "{name} is a name"
+                    );
                 }
                 (Some(Item::Went(due)), Item::Went(name)) => assert_eq!(due, name),
                 _ => panic!("nobody came or went of whom {frame:?} could tell"),

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use smolchat::protocol::{ErrorCode, Foreign, Request};
+use smolchat::protocol::{ErrorCode, OtherProtocol, Request};
 use smolchat::room::{Departure, Rules};
 
 /// Each action is made from so many bytes: one that is cut out or put in leaves the others alone.
@@ -23,7 +23,7 @@ pub enum Action {
     /// So many that notices are gathered.
     Crowd,
     Lines(Who, Line, usize),
-    Foreign(Who, Foreign),
+    OtherProtocol(Who, OtherProtocol),
     Leave(Who, Departure),
     /// It dropped perhaps, some time passed, and it comes back with what it had.
     ComeBack {
@@ -57,7 +57,7 @@ pub struct Who(pub u8);
 pub enum Line {
     Hello(Greeting),
     Request(Request, Option<Box<str>>),
-    Rejected(ErrorCode, Option<Box<str>>),
+    RequestError(ErrorCode, Option<Box<str>>),
     Raw(Vec<u8>),
 }
 
@@ -198,7 +198,10 @@ impl Bytes<'_> {
                 let (who, times) = (self.who(), self.pick(&[1, 1, 1, 1, 1, 1, 2, 3, 24, 49, 50]));
                 Action::Lines(who, self.line(), times)
             }
-            38 => Action::Foreign(self.who(), self.pick(&[Foreign::Tls, Foreign::Http])),
+            38 => Action::OtherProtocol(
+                self.who(),
+                self.pick(&[OtherProtocol::Tls, OtherProtocol::Http]),
+            ),
             39..=42 => Action::Leave(self.who(), self.departure()),
             43 => Action::Overflow(self.who(), self.size()),
             44 => Action::Stall(self.who()),
@@ -304,7 +307,7 @@ impl Bytes<'_> {
             19 => Request::Stats,
             20 => {
                 let codes = [ErrorCode::Usage, ErrorCode::TooLong, ErrorCode::TooFast];
-                return Line::Rejected(self.pick(&codes), self.id());
+                return Line::RequestError(self.pick(&codes), self.id());
             }
             _ => return Line::Raw(self.raw()),
         };

@@ -1,7 +1,7 @@
 //! What Tab makes of what was typed.
 
 use super::commands::{Argument, COMMANDS};
-use crate::protocol::fold;
+use crate::protocol::case_fold;
 
 /// What the text before the cursor may become.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -45,8 +45,8 @@ pub fn complete(head: &str, names: &[String]) -> Completions {
 }
 
 fn fitting(word: &str, all: impl Iterator<Item = String>) -> Vec<String> {
-    let word = fold(word);
-    all.filter(|candidate| fold(candidate).starts_with(&word)).collect()
+    let word = case_fold(word);
+    all.filter(|candidate| case_fold(candidate).starts_with(&word)).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Who came and went, put together.
 
-use crate::protocol::fold;
+use crate::protocol::case_fold;
 
 /// Names that a notice of more spells out.
 const SPELLED: usize = 2;
@@ -20,7 +20,7 @@ impl Notices {
         let list = if came { &mut self.joined } else { &mut self.left };
         for name in names {
             // Who comes and goes again and again is told of once.
-            if !list.iter().any(|listed| fold(listed) == fold(name)) {
+            if !list.iter().any(|listed| case_fold(listed) == case_fold(name)) {
                 list.push(name.to_owned());
             }
         }

@@ -1,6 +1,6 @@
 //! Who is here, as far as it was seen, for the names that Tab completes.
 
-use crate::protocol::{Body, Frame, fold};
+use crate::protocol::{Body, Frame, case_fold};
 
 /// The members, whoever spoke last first.
 #[derive(Debug, Default)]
@@ -57,7 +57,7 @@ impl Roster {
 
     fn remove(&mut self, name: &str) {
         let before = self.names.len();
-        self.names.retain(|known| fold(known) != fold(name));
+        self.names.retain(|known| case_fold(known) != case_fold(name));
         self.has_changed |= self.names.len() != before;
     }
 }

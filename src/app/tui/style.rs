@@ -1,6 +1,6 @@
 //! Colours that can be read on dark ground and on light.
 
-use crate::protocol::fold;
+use crate::protocol::case_fold;
 
 /// What a piece of text looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl Style {
     /// The style of a name: the same for ever, in all clients.
     pub fn of_name(name: &str) -> Style {
         // FNV-1a: the standard library's hash may differ from one release to the next.
-        let hash = fold(name).bytes().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
+        let hash = case_fold(name).bytes().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
         });
         let place = (hash ^ (hash >> 32)) as usize % NAMES.len();

@@ -9,7 +9,7 @@ use super::style::Style;
 use super::wrap::width;
 use crate::app::{Bell, Clock};
 use crate::client::{Received, harmless};
-use crate::protocol::{Body, fold};
+use crate::protocol::{Body, case_fold};
 
 /// Entries that are kept, to be laid out anew when the terminal changes its size.
 const KEPT: usize = 200;
@@ -184,7 +184,7 @@ impl View {
     pub fn ignore(&mut self, name: &str) -> bool {
         let is_new = !self.ignores(name);
         if is_new {
-            self.ignored.push(fold(name));
+            self.ignored.push(case_fold(name));
         }
         is_new
     }
@@ -192,7 +192,7 @@ impl View {
     /// Shows it again; false if it was shown.
     pub fn unignore(&mut self, name: &str) -> bool {
         let before = self.ignored.len();
-        self.ignored.retain(|ignored| *ignored != fold(name));
+        self.ignored.retain(|ignored| *ignored != case_fold(name));
         self.ignored.len() < before
     }
 
@@ -202,7 +202,7 @@ impl View {
     }
 
     fn ignores(&self, name: &str) -> bool {
-        !self.ignored.is_empty() && self.ignored.contains(&fold(name))
+        !self.ignored.is_empty() && self.ignored.contains(&case_fold(name))
     }
 
     fn show(&mut self, entry: Entry) {
@@ -253,7 +253,7 @@ fn mentions(text: &str, name: &str) -> bool {
     if name.is_empty() {
         return false;
     }
-    let (text, name) = (fold(text), fold(name));
+    let (text, name) = (case_fold(text), case_fold(name));
     let is_letter =
         |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '-');
     text.match_indices(&name).any(|(place, found)| {
