@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 /// Prints `program: error: its cause: …` as one line on standard error, and gives the exit code.
-pub fn complain(program: &str, error: &dyn Error, code: u8) -> ExitCode {
+pub fn report_error(program: &str, error: &dyn Error, code: u8) -> ExitCode {
     let mut line = format!("{program}: {error}");
     let mut cause = error.source();
     while let Some(error) = cause {

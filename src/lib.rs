@@ -49,4 +49,4 @@ pub mod room;
 pub mod server;
 pub mod store;
 
-pub use error::complain;
+pub use error::report_error;

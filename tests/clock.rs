@@ -14,7 +14,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::Value;
 use smolchat::protocol::ClientLine;
-use smolchat::room::{Departure, Event, MemberId, Now, Peer, Room, Rules, Slice, Token, What};
+use smolchat::room::{
+    Config, DisconnectReason, Input, MemberId, Now, Op, Peer, Room, Slice, Token,
+};
 
 const START: u64 = 1_790_000_000_000;
 const DAY: u64 = 24 * 3600 * 1000;
@@ -69,19 +71,19 @@ struct Life {
 impl Life {
     /// One that is a crowd already, whose notices have to wait, and that lets nobody hurry in.
     fn new() -> Self {
-        let rules = Rules {
+        let rules = Config {
             history: 20,
             max_clients: CROWD as usize + 6,
             connect_rate: 1,
             connect_burst: 3,
-            ..Rules::default()
+            ..Config::default()
         };
         let now = Now { uptime: Duration::ZERO, unix_ms: START };
         let room = Room::new(rules, "epoch".into());
         let mut life = Life { room, clients: 0, now };
         for _ in 0..CROWD {
             life.arrive(Peer::Unix);
-            life.step(&Act::Say(0, LINES[6]), START);
+            life.unicast(&Act::Say(0, LINES[6]), START);
         }
         life
     }
@@ -89,21 +91,21 @@ impl Life {
     fn arrive(&mut self, peer: Peer) {
         self.clients += 1;
         let token = Token([self.clients as u8; 16]);
-        let event = Event::Arrive { id: MemberId(self.clients), peer, token };
+        let event = Input::Arrive { id: MemberId(self.clients), peer, token };
         self.room.apply(event, self.now);
     }
 
     /// Lets something happen at a time that the wall clock makes that of `unix_ms`, and returns
     /// all that came of it: the frames for all and those for some, with the `time` that each
     /// tells taken out of it, and those times.
-    fn step(&mut self, act: &Act, unix_ms: u64) -> (Vec<String>, Vec<u64>) {
+    fn unicast(&mut self, act: &Act, unix_ms: u64) -> (Vec<String>, Vec<u64>) {
         self.now.unix_ms = unix_ms;
         // The newest eight are of interest; the others are the crowd, or gone.
         let newest = self.clients;
         let id = |who: u64| MemberId(newest.saturating_sub(who));
         let say = |who, line: &str| {
             let lines = vec![ClientLine::parse(line.as_bytes())];
-            Event::Lines { id: id(who), lines }
+            Input::Lines { id: id(who), lines }
         };
         let event = match act {
             Act::Arrive => {
@@ -119,9 +121,9 @@ impl Life {
                 Some(say(*who, &hello))
             }
             Act::Leave(who, lost) => {
-                let lost_link = Departure::Lost(std::io::ErrorKind::ConnectionReset);
-                let departure = if *lost { lost_link } else { Departure::Finished };
-                Some(Event::Leave { id: id(*who), departure })
+                let lost_link = DisconnectReason::Lost(std::io::ErrorKind::ConnectionReset);
+                let reason = if *lost { lost_link } else { DisconnectReason::Finished };
+                Some(Input::Leave { id: id(*who), reason })
             }
             Act::Pass(ms) => {
                 self.now.uptime += Duration::from_millis(*ms);
@@ -143,20 +145,20 @@ impl Life {
             }
         };
         take(&batch.chunk);
-        for step in &batch.steps {
-            if let What::Send(slice) = &step.what {
+        for unicast in &batch.unicasts {
+            if let Op::Send(slice) = &unicast.op {
                 take(slice.bytes());
             }
         }
-        for step in batch.steps {
-            let what = match step.what {
-                What::Send(slice) => format!("{} frames", Slice::frames(&slice)),
+        for unicast in batch.unicasts {
+            let what = match unicast.op {
+                Op::Send(slice) => format!("{} frames", Slice::frames(&slice)),
                 // Places in the chunk differ where a time has more digits; their order does not.
-                What::Again(..) => "again".into(),
-                What::Open { before, .. } => format!("open after {before}"),
+                Op::Repeat(..) => "again".into(),
+                Op::StartLive { before, .. } => format!("open after {before}"),
                 other => format!("{other:?}"),
             };
-            told.push(format!("to {:?}: {what}", step.to));
+            told.push(format!("to {:?}: {what}", unicast.to));
         }
         told.extend(batch.log.into_iter().map(|(level, text)| format!("{level} {text}")));
         let state = (self.room.seq(), self.room.len(), batch.before, self.room.deadline());
@@ -183,8 +185,8 @@ proptest! {
         let mut jumps = vec![START];
         for (act, time) in acts {
             jumps.push(time);
-            let (expected, _) = steady.step(&act, START);
-            let (told, times) = jumping.step(&act, time);
+            let (expected, _) = steady.unicast(&act, START);
+            let (told, times) = jumping.unicast(&act, time);
             prop_assert_eq!(told, expected);
             // What is shown again tells the time it told before.
             for time in times {
@@ -197,9 +199,9 @@ proptest! {
 #[test]
 fn the_time_of_a_frame_is_the_wall_clocks_even_where_that_went_back() {
     let mut life = Life::new();
-    life.step(&Act::Arrive, START);
+    life.unicast(&Act::Arrive, START);
     for time in [START, START + DAY, START - DAY, 0, u64::MAX, START] {
-        let (told, times) = life.step(&Act::Say(0, LINES[2]), time);
+        let (told, times) = life.unicast(&Act::Say(0, LINES[2]), time);
         assert_eq!(times.last(), Some(&time), "{told:?}");
     }
 }

@@ -14,8 +14,8 @@ use futures_lite::future::yield_now;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socketpair};
 use smol::{Async, LocalExecutor};
 use smolchat::protocol::ClientLine;
-use smolchat::room::{Event, MemberId, Peer, Rules};
-use smolchat::server::broadcaster::{Broadcaster, Signal};
+use smolchat::room::{Config, Input, MemberId, Peer};
+use smolchat::server::broadcaster::{Broadcaster, Event};
 
 /// Events that may wait, as in the server.
 const SIGNALS: usize = 256;
@@ -23,28 +23,28 @@ const SIGNALS: usize = 256;
 /// A broadcaster and the far ends of its members' sockets.
 struct Hall {
     executor: Rc<LocalExecutor<'static>>,
-    signals: Sender<Signal>,
+    events: Sender<Event>,
     members: Vec<OwnedFd>,
 }
 
 impl Hall {
     fn with(members: u64) -> Self {
         let executor = Rc::new(LocalExecutor::new());
-        let (signals, received) = async_channel::bounded(SIGNALS);
-        let rules = Rules { history: 10, ..Rules::default() };
-        let channel = (signals.clone(), received);
+        let (events, received) = async_channel::bounded(SIGNALS);
+        let rules = Config { history: 10, ..Config::default() };
+        let channel = (events.clone(), received);
         let broadcaster =
             Broadcaster::new(rules, 1 << 20, None, channel, Rc::downgrade(&executor)).unwrap();
         executor.spawn(broadcaster.run()).detach();
-        let mut hall = Hall { executor, signals, members: Vec::new() };
+        let mut hall = Hall { executor, events, members: Vec::new() };
         for id in 1..=members {
             let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
             let (near, far) =
                 socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
             let id = MemberId(id);
             let socket = Arc::new(Async::new(near).unwrap());
-            let arrived = Signal::Arrived { id, peer: Peer::Unix, socket };
-            hall.signals.try_send(arrived).unwrap();
+            let arrived = Event::Arrived { id, peer: Peer::Unix, socket };
+            hall.events.try_send(arrived).unwrap();
             hall.members.push(far);
             hall.say(id, 1, "");
             hall.settle();
@@ -55,15 +55,13 @@ impl Hall {
 
     fn say(&self, id: MemberId, lines: usize, text: &str) {
         let lines = vec![ClientLine::parse(text.as_bytes()); lines];
-        self.signals
-            .try_send(Signal::Event { event: Event::Lines { id, lines }, bytes: 0 })
-            .unwrap();
+        self.events.try_send(Event::Input { input: Input::Lines { id, lines }, bytes: 0 }).unwrap();
     }
 
     /// Lets the broadcaster do all that there is to do.
     fn settle(&self) {
         smol::block_on(self.executor.run(async {
-            while !self.signals.is_empty() {
+            while !self.events.is_empty() {
                 yield_now().await;
             }
         }));

@@ -17,13 +17,13 @@ fn check(options: &[&str]) -> Vec<(String, u64)> {
     let output = run_to_end(&[options, &["--check"]].concat());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let table = String::from_utf8(output.stdout).unwrap();
-    let row = |line: &str| {
+    let option = |line: &str| {
         let (what, _) = line.split_once("  ").unwrap();
         let mut words = line.rsplit(' ');
         assert_eq!(words.next(), Some("KiB"), "{line}");
         (what.to_owned(), words.next().unwrap().parse().unwrap())
     };
-    table.lines().map(row).collect()
+    table.lines().map(option).collect()
 }
 
 /// What a table says of one part.

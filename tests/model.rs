@@ -8,7 +8,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use smolchat::protocol::Request;
-use smolchat::room::Departure;
+use smolchat::room::DisconnectReason;
 
 use model::script::{Action, BLOCK, Greeting, Line, Script, Who};
 use model::{run, run_bytes};
@@ -48,7 +48,7 @@ fn hello(name: &'static str, id: Option<&str>) -> Action {
 fn come_back(seconds: u64) -> Action {
     Action::ComeBack {
         who: Who(193),
-        departure: Some(Departure::Slow),
+        reason: Some(DisconnectReason::Slow),
         uptime: Duration::from_secs(seconds),
         from: Some(0),
         hello: Greeting { name: Some("bob"), keep: true, ..Greeting::default() },
@@ -82,7 +82,7 @@ fn a_name_is_kept_up_to_the_end_of_its_grace_and_given_once() {
         let again = [come_back(seconds), come_back(0), Action::Seal];
         play(first.into_iter().chain(again));
         // Somebody else wants it.
-        let drops = Action::Leave(Who(0), Departure::Slow);
+        let drops = Action::Leave(Who(0), DisconnectReason::Slow);
         let pass = Action::Pass { uptime: Duration::from_secs(seconds), unix_ms: 0, ticks: true };
         let rest = [drops, pass, Action::Arrive(None), hello("ALICE", None), Action::Seal];
         play([Action::Arrive(None), hello("alice", None)].into_iter().chain(rest));

@@ -213,7 +213,7 @@ fn only_the_server_says_who_spoke() {
 fn what_a_line_says_beside_is_ignored_whatever_it_is() {
     let server = TestServer::start(&[]);
     let mut alice = server.join("alice");
-    for beside in [
+    for rotated_path in [
         r#""""#,
         r#""blue""#,
         r#""a \" and \\ and \/ and \b\f\n\r\t""#,
@@ -232,7 +232,7 @@ fn what_a_line_says_beside_is_ignored_whatever_it_is() {
         "{}",
         r#"{"colour": {"data": ["blue"], "hello": "{}"}}"#,
     ] {
-        alice.say(&format!(r#"{{"colour":{beside},"data":"hi","seq" : {beside}}}"#));
+        alice.say(&format!(r#"{{"colour":{rotated_path},"data":"hi","seq" : {rotated_path}}}"#));
         assert_has(&alice.recv(), json!({ "kind": "chat", "data": "hi" }));
     }
     for broken in

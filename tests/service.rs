@@ -23,7 +23,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use ::smolchat::cli::{Row, SMOLCHATD, Value as Takes};
+use ::smolchat::cli::{OptionSpec, SMOLCHATD, Value as Takes};
 use common::{
     PATIENCE, Scratch, TestClient, TestServer, assert_consecutive, eventually, parse,
     run_to_end_after, seqs,
@@ -513,16 +513,26 @@ fn procd_is_told(enabled: bool, settings: &str) -> Vec<String> {
 fn the_script_for_procd_passes_on_each_setting_and_the_server_takes_them() {
     assert_eq!(procd_is_told(false, ""), [] as [String; 0]);
     // All that takes a value and has one without being told, as its own default.
-    let rows = SMOLCHATD.rows.iter().filter(|row| row.name != "listen" && !row.default.is_empty());
-    let rows = rows.filter(|row| matches!(row.value, Takes::Text(_) | Takes::Choice(..)));
+    let rows = SMOLCHATD
+        .options
+        .iter()
+        .filter(|option| option.name != "listen" && !option.default.is_empty());
+    let rows = rows.filter(|option| matches!(option.value, Takes::Text(_) | Takes::Choice(..)));
     let script = include_str!("../deploy/openwrt/smolchatd.init");
     let words = script.split("WORDS=\"").nth(1).unwrap().split('"').next().unwrap();
     let words: HashSet<&str> = words.split_whitespace().collect();
-    let has_value = |row: &&Row| !matches!(row.value, Takes::Switch | Takes::Argument(_));
-    for row in SMOLCHATD.rows.iter().filter(has_value).filter(|row| row.name != "listen") {
-        assert!(words.contains(&*row.name.replace('-', "_")), "{} is not passed on", row.name);
+    let has_value =
+        |option: &&OptionSpec| !matches!(option.value, Takes::Switch | Takes::Argument(_));
+    for option in
+        SMOLCHATD.options.iter().filter(has_value).filter(|option| option.name != "listen")
+    {
+        assert!(
+            words.contains(&*option.name.replace('-', "_")),
+            "{} is not passed on",
+            option.name
+        );
     }
-    let options: Vec<(&str, &str)> = rows.map(|row| (row.name, row.default)).collect();
+    let options: Vec<(&str, &str)> = rows.map(|option| (option.name, option.default)).collect();
     let setting =
         |(name, value): &(&str, &str)| format!("option {} '{value}'\n", name.replace('-', "_"));
     let settings = options.iter().map(setting).collect::<String>();

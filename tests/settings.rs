@@ -154,9 +154,9 @@ fn each_option_is_in_the_help_and_the_manual_of_its_program() {
         assert!(manual.starts_with(&format!(".TH {} 1 ", program.name.to_uppercase())));
         let manual = manual.replace("\\-", "-").replace("\\fB", "").replace("\\fI", "");
         let manual = manual.replace("\\fR", "");
-        for row in program.rows {
-            assert!(help.contains(&row.label()) && help.contains(row.default), "{help}");
-            assert!(manual.contains(&format!(".TP\n{}\n", row.label())), "{}", row.label());
+        for option in program.options {
+            assert!(help.contains(&option.label()) && help.contains(option.default), "{help}");
+            assert!(manual.contains(&format!(".TP\n{}\n", option.label())), "{}", option.label());
         }
         for exit in program.exits {
             assert!(help.contains(&format!("{} {}", exit.code, exit.brief)), "{help}");
@@ -193,10 +193,10 @@ fn bash_completes_options_and_their_values() {
 fn each_shell_is_offered_each_option() {
     for shell in Shell::NAMES {
         let script = asked(&SMOLCHAT, &["--completions", shell]);
-        for row in SMOLCHAT.rows.iter().filter(|row| row.flag().starts_with("--")) {
+        for option in SMOLCHAT.options.iter().filter(|option| option.flag().starts_with("--")) {
             let offer = match *shell {
-                "fish" => format!("-l {} ", row.name),
-                _ => row.flag(),
+                "fish" => format!("-l {} ", option.name),
+                _ => option.flag(),
             };
             assert!(script.contains(&offer), "{shell}: {offer}");
         }

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 use smolchat::protocol::{Body, Frame};
-use smolchat::store::{HistoryFile, Options, Restored};
+use smolchat::store::{HistoryFile, Options, Snapshot};
 
 /// How a line of the file's own begins.
 const OWN: &[u8] = br#"{"smolchat":"#;
@@ -49,7 +49,7 @@ pub fn run(data: &[u8]) {
 }
 
 /// What was in the files, and how they are kept, make what is found.
-fn check_found(found: &Restored, older: &[u8], newer: &[u8], options: &Options, fresh: &str) {
+fn check_found(found: &Snapshot, older: &[u8], newer: &[u8], options: &Options, fresh: &str) {
     let lines: Vec<&[u8]> = [older, newer].into_iter().flat_map(whole_lines).collect();
     let frames: Vec<&[u8]> = lines.iter().copied().filter(|line| seq(line).is_some()).collect();
     let kept = newest(&frames, options);
@@ -76,7 +76,7 @@ fn check_found(found: &Restored, older: &[u8], newer: &[u8], options: &Options, 
 }
 
 /// A server goes on with what it found, is killed, and another one finds that and what followed.
-fn check_appended(place: &Place, mut file: HistoryFile, found: &Restored, options: &Options) {
+fn check_appended(place: &Place, mut file: HistoryFile, found: &Snapshot, options: &Options) {
     let new: Vec<Vec<u8>> = (1..=3).map(|n| frame(found.seq + n, b"new")).collect();
     file.append(&new[0], found.seq).unwrap();
     file.append(&new[1..].concat(), found.seq + 1).unwrap();
@@ -233,7 +233,7 @@ impl Place {
     }
 
     /// Opens the file. There is no other reason to refuse it than what it holds.
-    fn open(&self, options: &Options) -> Option<(HistoryFile, Restored)> {
+    fn open(&self, options: &Options) -> Option<(HistoryFile, Snapshot)> {
         match HistoryFile::open(&self.file(), options.clone(), || Ok(self.fresh())) {
             Ok(opened) => Some(opened),
             Err(error) => {

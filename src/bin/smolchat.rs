@@ -11,19 +11,19 @@ use smolchat::app::script::{self, Script};
 use smolchat::app::{Bell, Color, Options, config_file, converse};
 use smolchat::cli::{Program, SMOLCHAT, SMOLCHATD, Shell, is_on};
 use smolchat::client::{Address, Comeback, Error as Ended, Greeting};
-use smolchat::complain;
+use smolchat::report_error;
 
 /// How long a script is kept waiting for a link.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
-    match asked() {
-        Ok(Asked::Text(text)) => {
+    match parse() {
+        Ok(Invocation::Text(text)) => {
             // A reader that has gone away has read enough.
             let _ = io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }
-        Ok(Asked::Talk(options, script)) => {
+        Ok(Invocation::Talk(options, script)) => {
             let done = match script {
                 Some(script) => script::run(options, script),
                 None => converse(options),
@@ -32,18 +32,18 @@ fn main() -> ExitCode {
                 Ok(()) => ExitCode::SUCCESS,
                 // As a shell says it of a program that did not catch the signal.
                 Err(Ended::Signal(number)) => ExitCode::from(128 + number as u8),
-                Err(error) => complain("smolchat", &error, 1),
+                Err(error) => report_error("smolchat", &error, 1),
             }
         }
         Err(error) => {
             let error: Box<dyn Error> =
                 format!("{error} (smolchat --help lists the options)").into();
-            complain("smolchat", &*error, 2)
+            report_error("smolchat", &*error, 2)
         }
     }
 }
 
-enum Asked {
+enum Invocation {
     /// To print this, and that is all.
     Text(String),
     /// To take part in a conversation: as a person, if there is no script.
@@ -52,7 +52,7 @@ enum Asked {
 
 /// What the file of settings, the environment and the arguments ask for; each has more say than
 /// the one before.
-fn asked() -> Result<Asked, lexopt::Error> {
+fn parse() -> Result<Invocation, lexopt::Error> {
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     let mut wanted = Wanted { time: true, name: variable("USER"), ..Wanted::default() };
     let path = config_file::path();
@@ -60,19 +60,19 @@ fn asked() -> Result<Asked, lexopt::Error> {
         path.map(|path| config_file::load(&path, |key, value| wanted.set_from_file(key, value)));
     wanted.name = variable("SMOLCHAT_NAME").or(wanted.name);
     if let Some(text) = SMOLCHAT.take(Parser::from_env(), |name, value| wanted.set(name, value))? {
-        return Ok(Asked::Text(text));
+        return Ok(Invocation::Text(text));
     }
     if let Some(program) = wanted.manual {
-        return Ok(Asked::Text(program.manual()));
+        return Ok(Invocation::Text(program.manual()));
     }
     if let Some(shell) = wanted.completions {
-        return Ok(Asked::Text(SMOLCHAT.completions(shell)));
+        return Ok(Invocation::Text(SMOLCHAT.completions(shell)));
     }
     let (options, script) = wanted.understood(io::stdin().is_terminal())?;
     for warning in warnings.into_iter().flatten() {
         let _ = writeln!(io::stderr(), "smolchat: {warning}");
     }
-    Ok(Asked::Talk(options, script))
+    Ok(Invocation::Talk(options, script))
 }
 
 /// What was asked for, by the names in the [table](SMOLCHAT).
@@ -186,16 +186,16 @@ mod tests {
 
     #[test]
     fn each_option_of_the_table_is_understood() {
-        for row in SMOLCHAT.rows {
-            let flag = row.flag();
-            match row.value {
+        for option in SMOLCHAT.options {
+            let flag = option.flag();
+            match option.value {
                 Value::Switch => drop(wanted(&[&flag]).unwrap()),
-                Value::Argument(_) => drop(wanted(&[row.default]).unwrap()),
+                Value::Argument(_) => drop(wanted(&[option.default]).unwrap()),
                 Value::Choice(_, words) => {
                     for word in words {
                         wanted(&[&flag, word]).unwrap();
                     }
-                    assert!(row.default.is_empty() || words.contains(&row.default), "{flag}");
+                    assert!(option.default.is_empty() || words.contains(&option.default), "{flag}");
                     assert!(wanted(&[&flag, "perhaps"]).is_err(), "{flag}");
                 }
                 Value::Text(_) | Value::Path(_) | Value::Command(_) => {
@@ -212,8 +212,8 @@ mod tests {
     fn the_readme_lists_each_option() {
         let readme = include_str!("../../README.md");
         let chapter = readme.split("\n## ").find(|text| text.starts_with("The client")).unwrap();
-        for row in SMOLCHAT.rows {
-            let label = row.label().replace('|', "\\|");
+        for option in SMOLCHAT.options {
+            let label = option.label().replace('|', "\\|");
             assert!(chapter.contains(&format!("`{label}`")), "{label}");
         }
     }
@@ -222,9 +222,9 @@ mod tests {
     fn the_manual_lists_each_key_of_the_file() {
         let manual = SMOLCHAT.manual().replace("\\-", "-").replace('\n', " ");
         let keys = manual.split("The keys are ").nth(1).unwrap().split(';').next().unwrap();
-        for row in SMOLCHAT.rows {
-            let key = format!("\\fB{}\\fR", row.name);
-            assert_eq!(keys.contains(&key), row.in_file, "{}", row.name);
+        for option in SMOLCHAT.options {
+            let key = format!("\\fB{}\\fR", option.name);
+            assert_eq!(keys.contains(&key), option.in_file, "{}", option.name);
         }
     }
 

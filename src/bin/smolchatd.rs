@@ -16,27 +16,27 @@ use lexopt::{Parser, ValueExt};
 use log::LevelFilter;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use smolchat::cli::{SMOLCHATD, is_on};
-use smolchat::complain;
 use smolchat::daemon::notify::Notifier;
 use smolchat::daemon::{activation, logger};
+use smolchat::report_error;
 use smolchat::server::broadcaster::fresh_epoch;
-use smolchat::server::listener::{Address, Buffers, Listener};
-use smolchat::server::memory::{self, Ceiling, Given, fit};
-use smolchat::server::{self, Config, Order};
+use smolchat::server::listener::{Buffers, ListenAddress, Listener};
+use smolchat::server::memory::{self, Ceiling, Pinned, fit};
+use smolchat::server::{self, Config, Control};
 use smolchat::store::{self, HistoryFile};
 
 fn main() -> ExitCode {
-    match asked(Parser::from_env()).and_then(Asked::settle) {
-        Ok(Asked::Service(options)) => match serve(*options) {
+    match parse(Parser::from_env()).and_then(Invocation::settle) {
+        Ok(Invocation::Service(options)) => match serve(*options) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) => complain(sender(), &*error, 1),
+            Err(error) => report_error(sender(), &*error, 1),
         },
-        Ok(Asked::Text(text)) => {
+        Ok(Invocation::Text(text)) => {
             // A reader that has gone away has read enough.
             let _ = io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }
-        Err(error) => complain(sender(), &*format_usage(&error), 2),
+        Err(error) => report_error(sender(), &*format_usage(&error), 2),
     }
 }
 
@@ -45,36 +45,36 @@ fn sender() -> &'static str {
     if logger::goes_to_journal() { "<3>smolchatd" } else { "smolchatd" }
 }
 
-enum Asked {
+enum Invocation {
     /// To print this, and that is all.
     Text(String),
     /// To be a server.
     Service(Box<Options>),
 }
 
-impl Asked {
+impl Invocation {
     /// Fits what was asked for into the memory that there is, and sees that it is not at odds with
     /// itself, where that was asked for.
     fn settle(self) -> Result<Self, lexopt::Error> {
-        let Asked::Service(mut options) = self else { return Ok(self) };
+        let Invocation::Service(mut options) = self else { return Ok(self) };
         if let Some(budget) = options.memory {
-            options.config = fit(budget, options.config, options.given).map_err(|least| {
+            options.config = fit(budget, options.config, options.pinned).map_err(|least| {
                 format!("--memory: {budget} bytes are not enough, it takes {least}")
             })?;
         }
         if !options.check {
-            return Ok(Asked::Service(options));
+            return Ok(Invocation::Service(options));
         }
         match options.contradiction() {
             Some(contradiction) => Err(contradiction.into()),
-            None => Ok(Asked::Text(format!("{}\n", Ceiling::of(&options.config)))),
+            None => Ok(Invocation::Text(format!("{}\n", Ceiling::of(&options.config)))),
         }
     }
 }
 
 #[derive(Debug)]
 struct Options {
-    addresses: Vec<Address>,
+    addresses: Vec<ListenAddress>,
     config: Config,
     log: LevelFilter,
     history_file: Option<PathBuf>,
@@ -84,13 +84,13 @@ struct Options {
     /// The memory to make do with.
     memory: Option<usize>,
     /// What that must leave as it is.
-    given: Given,
+    pinned: Pinned,
     /// Tell what it takes at worst, and end.
     check: bool,
 }
 
 /// What the arguments ask for.
-fn asked(arguments: Parser) -> Result<Asked, lexopt::Error> {
+fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
     let mut options = Options {
         addresses: Vec::new(),
         config: Config::default(),
@@ -99,50 +99,50 @@ fn asked(arguments: Parser) -> Result<Asked, lexopt::Error> {
         file: store::Options::default(),
         tunes_file: false,
         memory: None,
-        given: Given::default(),
+        pinned: Pinned::default(),
         check: false,
     };
     if let Some(text) = SMOLCHATD.take(arguments, |name, value| options.set(name, value))? {
-        return Ok(Asked::Text(text));
+        return Ok(Invocation::Text(text));
     }
     if options.addresses.is_empty() && !activation::is_used() {
-        options.addresses.push(Address::Inet(([0, 0, 0, 0], 8080).into()));
+        options.addresses.push(ListenAddress::Inet(([0, 0, 0, 0], 8080).into()));
     }
-    Ok(Asked::Service(Box::new(options)))
+    Ok(Invocation::Service(Box::new(options)))
 }
 
 impl Options {
     /// Takes an option and its value.
     fn set(&mut self, option: &str, value: OsString) -> Result<(), lexopt::Error> {
         let seconds = |value: OsString| value.parse::<u32>().map(|n| Duration::from_secs(n.into()));
-        let rules = &mut self.config.rules;
+        let room = &mut self.config.room;
         match option {
-            "max-clients" => self.given.clients = true,
-            "outbox" => self.given.outbox = true,
-            "history" => self.given.history = true,
-            "history-bytes" => self.given.history_bytes = true,
+            "max-clients" => self.pinned.clients = true,
+            "outbox" => self.pinned.outbox = true,
+            "history" => self.pinned.history = true,
+            "history-bytes" => self.pinned.history_bytes = true,
             "history-file-max" | "sync" => self.tunes_file = true,
             _ => {}
         }
         match option {
             "listen" => self.addresses.push(value.parse()?),
-            "max-clients" => rules.max_clients = value.parse()?,
-            "max-per-ip" => rules.max_per_ip = value.parse()?,
+            "max-clients" => room.max_clients = value.parse()?,
+            "max-per-ip" => room.max_per_ip = value.parse()?,
             "connect-rate" => {
-                (rules.connect_rate, rules.connect_burst) = value.parse_with(connect_rate)?;
+                (room.connect_rate, room.connect_burst) = value.parse_with(connect_rate)?;
             }
-            "max-line" => rules.max_line = value.parse_with(max_line)?,
+            "max-line" => room.max_line = value.parse_with(max_line)?,
             "outbox" => self.config.outbox = value.parse_with(size)?,
-            "history" => rules.history = value.parse()?,
-            "history-bytes" => rules.history_bytes = value.parse_with(history_bytes)?,
+            "history" => room.history = value.parse()?,
+            "history-bytes" => room.history_bytes = value.parse_with(history_bytes)?,
             "history-file" => self.history_file = Some(value.into()),
             "history-file-max" => {
                 self.file.max_bytes = u64::try_from(value.parse_with(size)?).unwrap_or(u64::MAX);
             }
             "sync" => self.file.sync = seconds(value)?,
-            "grace" => rules.grace = seconds(value)?,
-            "rate" => (rules.rate, rules.burst) = value.parse_with(rate)?,
-            "hello-wait" => rules.hello_wait = Duration::from_millis(value.parse::<u32>()?.into()),
+            "grace" => room.grace = seconds(value)?,
+            "rate" => (room.rate, room.burst) = value.parse_with(rate)?,
+            "hello-wait" => room.hello_wait = Duration::from_millis(value.parse::<u32>()?.into()),
             "memory" => self.memory = Some(value.parse_with(size)?),
             "check" => self.check = value.parse_with(is_on)?,
             "log" => self.log = value.parse_with(level)?,
@@ -242,14 +242,14 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     let handed_over = activation::sockets()?;
     raise_descriptor_limit();
     if let Some(path) = history_file {
-        file.keep_frames = config.rules.history;
-        file.keep_bytes = config.rules.history_bytes;
-        config.rules.stored = true;
+        file.keep_frames = config.room.history;
+        file.keep_bytes = config.room.history_bytes;
+        config.room.stored = true;
         config.past = Some(HistoryFile::open(&path, file, fresh_epoch)?);
     }
     // Before anybody is told that we are here, and may want us to go.
     let signals = Signals::new([Signal::Int, Signal::Term, Signal::Usr1])
-        .map_err(|error| format!("cannot watch for signals: {error}"))?;
+        .map_err(|error| format!("cannot observer for signals: {error}"))?;
     let listeners = listen(&addresses, handed_over, config.buffers)?;
     let mut stdout = io::stdout();
     for listener in &listeners {
@@ -257,22 +257,22 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
         let _ = writeln!(stdout, "listening on {listener}").and_then(|()| stdout.flush());
     }
     let manager = manager();
-    config.watch = manager.clone().map(Notifier::watch);
-    let orders = signals.map(move |signal| match signal {
-        Ok(Signal::Usr1) => Order::Report,
+    config.observer = manager.clone().map(Notifier::observer);
+    let controls = signals.map(move |signal| match signal {
+        Ok(Signal::Usr1) => Control::Report,
         _ => {
             if let Some(manager) = &manager {
                 let _ = manager.tell("STOPPING=1");
             }
-            Order::Shutdown
+            Control::Shutdown
         }
     });
-    Ok(smol::block_on(server::run(listeners, config, orders))?)
+    Ok(smol::block_on(server::run(listeners, config, controls))?)
 }
 
 /// The sockets that were handed over, and those at our own addresses.
 fn listen(
-    addresses: &[Address],
+    addresses: &[ListenAddress],
     handed_over: Vec<OwnedFd>,
     buffers: Buffers,
 ) -> Result<Vec<Listener>, String> {
@@ -319,29 +319,29 @@ mod tests {
     use super::*;
     use smolchat::cli::Value;
 
-    fn understood(arguments: &[&str]) -> Result<Asked, lexopt::Error> {
-        asked(Parser::from_args(arguments))
+    fn understood(arguments: &[&str]) -> Result<Invocation, lexopt::Error> {
+        parse(Parser::from_args(arguments))
     }
 
     #[test]
     fn each_option_of_the_table_is_understood_and_has_the_default_that_it_says() {
-        let Ok(Asked::Service(plain)) = understood(&[]) else { panic!("no service") };
-        for row in SMOLCHATD.rows {
-            let flag = row.flag();
-            if row.value == Value::Switch {
+        let Ok(Invocation::Service(plain)) = understood(&[]) else { panic!("no service") };
+        for option in SMOLCHATD.options {
+            let flag = option.flag();
+            if option.value == Value::Switch {
                 understood(&[&flag]).unwrap();
                 continue;
             }
             assert!(understood(&[&flag]).is_err(), "{flag}");
-            if row.default.is_empty() {
+            if option.default.is_empty() {
                 understood(&[&flag, "7"]).unwrap();
                 continue;
             }
-            let Ok(Asked::Service(mut set)) = understood(&[&flag, row.default]) else {
-                panic!("{flag} {} is not understood", row.default)
+            let Ok(Invocation::Service(mut set)) = understood(&[&flag, option.default]) else {
+                panic!("{flag} {} is not understood", option.default)
             };
             // That it was said at all may count.
-            (set.given, set.tunes_file) = (plain.given, plain.tunes_file);
+            (set.pinned, set.tunes_file) = (plain.pinned, plain.tunes_file);
             assert_eq!(format!("{set:?}"), format!("{plain:?}"), "{flag}");
         }
         assert!(understood(&["--nonsense"]).is_err());
@@ -351,11 +351,11 @@ mod tests {
     fn the_readme_lists_each_option_with_its_default() {
         let readme = include_str!("../../README.md");
         let chapter = readme.split("\n## ").find(|text| text.starts_with("The server")).unwrap();
-        for row in SMOLCHATD.rows {
-            let label = format!("`{}`", row.label());
+        for option in SMOLCHATD.options {
+            let label = format!("`{}`", option.label());
             let line = chapter.lines().find(|line| line.contains(&label));
             let line = line.unwrap_or_else(|| panic!("no {label}"));
-            assert!(line.contains(row.default), "{label} {}", row.default);
+            assert!(line.contains(option.default), "{label} {}", option.default);
         }
     }
 }

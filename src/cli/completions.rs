@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::{Program, Row, Value};
+use super::{OptionSpec, Program, Value};
 
 /// A shell that completes what is typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,24 +43,24 @@ impl Program {
         }
     }
 
-    fn options(&self) -> impl Iterator<Item = &'static Row> {
-        self.rows.iter().filter(|row| !row.is_argument())
+    fn options(&self) -> impl Iterator<Item = &'static OptionSpec> {
+        self.options.iter().filter(|option| !option.is_argument())
     }
 
     fn bash(&self) -> String {
         let name = self.name;
         let mut cases = String::new();
-        for row in self.options() {
-            let offer = match row.value {
+        for option in self.options() {
+            let offer = match option.value {
                 Value::Switch | Value::Argument(_) => continue,
                 Value::Text(_) => String::new(),
                 Value::Choice(_, words) => offer(&format!("-W '{}'", words.join(" "))),
                 Value::Path(_) => offer("-f"),
                 Value::Command(_) => offer("-c"),
             };
-            cases += &format!("        {}) COMPREPLY=({offer}) ;;\n", row.flag());
+            cases += &format!("        {}) COMPREPLY=({offer}) ;;\n", option.flag());
         }
-        let flags = self.options().map(Row::flag).collect::<Vec<_>>().join(" ");
+        let flags = self.options().map(OptionSpec::flag).collect::<Vec<_>>().join(" ");
         cases += "        *) case $word in\n";
         cases += &format!("            -*) COMPREPLY=({}) ;;\n", offer(&format!("-W '{flags}'")));
         cases += &format!("            *) COMPREPLY=({}) ;;\n", offer("-A hostname"));
@@ -84,10 +84,10 @@ impl Program {
     fn zsh(&self) -> String {
         let name = self.name;
         let mut specs = String::new();
-        for row in self.rows {
-            let told = if row.help.is_empty() { row.more } else { row.help };
+        for option in self.options {
+            let told = if option.help.is_empty() { option.more } else { option.help };
             let told = zsh_text(told);
-            let action = match row.value {
+            let action = match option.value {
                 Value::Switch => String::new(),
                 Value::Argument(place) => format!("::{}:_hosts", zsh_text(place)),
                 Value::Text(value) => format!(":{}: ", zsh_text(value)),
@@ -97,10 +97,10 @@ impl Program {
                 Value::Path(value) => format!(":{}:_files", zsh_text(value)),
                 Value::Command(value) => format!(":{}:_cmdstring", zsh_text(value)),
             };
-            let spec = match row.value {
+            let spec = match option.value {
                 Value::Argument(_) => format!("1{}", action),
-                Value::Switch => format!("{}[{told}]", row.flag()),
-                _ => format!("*{}=[{told}]{action}", row.flag()),
+                Value::Switch => format!("{}[{told}]", option.flag()),
+                _ => format!("*{}=[{told}]{action}", option.flag()),
             };
             specs += &format!(" \\\n    '{spec}'");
         }
@@ -117,17 +117,17 @@ impl Program {
             "# What fish offers behind `{name}`. Made by `{name} --completions fish`.\n\
              complete -c {name} -f -a '(__fish_print_hostnames)'\n"
         );
-        for row in self.options() {
-            let told = if row.help.is_empty() { row.more } else { row.help };
+        for option in self.options() {
+            let told = if option.help.is_empty() { option.more } else { option.help };
             let told = told.replace('\\', "\\\\").replace('\'', "\\'");
-            let value = match row.value {
+            let value = match option.value {
                 Value::Switch | Value::Argument(_) => String::new(),
                 Value::Text(_) => " -x".into(),
                 Value::Choice(_, words) => format!(" -x -a '{}'", words.join(" ")),
                 Value::Path(_) => " -r -F".into(),
                 Value::Command(_) => " -x -a '(__fish_complete_command)'".into(),
             };
-            script += &format!("complete -c {name} -l {}{value} -d '{told}'\n", row.name);
+            script += &format!("complete -c {name} -l {}{value} -d '{told}'\n", option.name);
         }
         script
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::{Program, Row};
+use super::{OptionSpec, Program};
 
 /// How wide a text may be.
 pub const WIDTH: usize = 79;
@@ -19,23 +19,23 @@ impl Program {
     fn write_help(&self, text: &mut String) -> fmt::Result {
         let Program { name, summary, usage, .. } = self;
         writeln!(text, "{name}: {summary}\nusage: {name} {usage}\n")?;
-        let is_told = |row: &&Row| !row.help.is_empty();
-        let widths = self.rows.iter().filter(is_told).map(|row| row.label().len() + 4);
+        let is_told = |option: &&OptionSpec| !option.help.is_empty();
+        let widths = self.options.iter().filter(is_told).map(|option| option.label().len() + 4);
         let column = widths.max().unwrap_or(0);
-        for row in self.rows.iter().filter(is_told) {
-            let mut help = row.help.to_owned();
-            if !row.default.is_empty() {
-                write!(help, " [{}]", row.default)?;
+        for option in self.options.iter().filter(is_told) {
+            let mut help = option.help.to_owned();
+            if !option.default.is_empty() {
+                write!(help, " [{}]", option.default)?;
             }
-            let mut label = row.label();
+            let mut label = option.label();
             for line in wrap(&help, WIDTH - column) {
                 writeln!(text, "  {label:width$}{line}", width = column - 2)?;
                 label.clear();
             }
         }
         let mut before = "  ";
-        for row in self.rows.iter().filter(|row| row.help.is_empty()) {
-            write!(text, "{before}{}", row.label())?;
+        for option in self.options.iter().filter(|option| option.help.is_empty()) {
+            write!(text, "{before}{}", option.label())?;
             before = ", ";
         }
         text.push('\n');

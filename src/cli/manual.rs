@@ -1,7 +1,7 @@
 //! The manual page, in the macros of man(7), which every `man` understands.
 
 use super::help::{WIDTH, wrap};
-use super::{Block, Example, Exit, Program, Row, Section};
+use super::{Block, Example, Exit, OptionSpec, Program, Section};
 
 impl Program {
     /// The manual page.
@@ -14,7 +14,10 @@ impl Program {
         page += &format!(".SH SYNOPSIS\n\\fB{name}\\fR {}\n", roff(usage));
         let notes = self.notes.iter().map(|note| block(&Block::Text(note)));
         page += &section("DESCRIPTION", notes);
-        page += &section("OPTIONS", self.rows.iter().map(|row| item(&label(row), &words(row))));
+        page += &section(
+            "OPTIONS",
+            self.options.iter().map(|option| item(&label(option), &words(option))),
+        );
         for Section { title, blocks } in self.sections {
             page += &section(title, blocks.iter().map(block));
         }
@@ -54,29 +57,29 @@ fn item(term: &str, text: &str) -> String {
     format!(".TP\n{term}\n{}\n", roff(text))
 }
 
-fn label(row: &Row) -> String {
-    if row.is_argument() {
-        return format!("\\fI{}\\fR", literal(&row.flag()));
+fn label(option: &OptionSpec) -> String {
+    if option.is_argument() {
+        return format!("\\fI{}\\fR", literal(&option.flag()));
     }
-    let flag = format!("\\fB{}\\fR", literal(&row.flag()));
-    match row.operand() {
+    let flag = format!("\\fB{}\\fR", literal(&option.flag()));
+    match option.operand() {
         "" => flag,
         operand => format!("{flag} \\fI{}\\fR", literal(operand)),
     }
 }
 
 /// All that is to be said of an option, as sentences.
-fn words(row: &Row) -> String {
+fn words(option: &OptionSpec) -> String {
     let mut sentences = Vec::new();
-    let mut help = row.help.chars();
+    let mut help = option.help.chars();
     if let Some(first) = help.next() {
         sentences.push(format!("{}{}.", first.to_uppercase(), help.as_str()));
     }
-    if !row.default.is_empty() {
-        sentences.push(format!("The default is {}.", row.default));
+    if !option.default.is_empty() {
+        sentences.push(format!("The default is {}.", option.default));
     }
-    if !row.more.is_empty() {
-        sentences.push(row.more.into());
+    if !option.more.is_empty() {
+        sentences.push(option.more.into());
     }
     sentences.join(" ")
 }

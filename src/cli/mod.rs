@@ -30,7 +30,7 @@ pub struct Program {
     /// What follows the name in a command.
     pub usage: &'static str,
     /// What it can be told.
-    pub rows: &'static [Row],
+    pub options: &'static [OptionSpec],
     /// What else there is to know: paragraphs for the help and the manual.
     pub notes: &'static [&'static str],
     /// What there is to know beyond that, for the manual.
@@ -47,7 +47,7 @@ pub struct Program {
 
 /// An option, or an argument.
 #[derive(Clone, Copy, Debug)]
-pub struct Row {
+pub struct OptionSpec {
     /// What it is called, without dashes. It is the key in a file of settings, too.
     pub name: &'static str,
     /// What follows it.
@@ -119,16 +119,25 @@ pub struct Exit {
     pub meaning: &'static str,
 }
 
-impl Row {
+impl OptionSpec {
     /// A switch without name and words: what a row is made from.
-    pub const NEW: Row =
-        Row { name: "", value: Value::Switch, default: "", help: "", more: "", in_file: false };
+    pub const NEW: OptionSpec = OptionSpec {
+        name: "",
+        value: Value::Switch,
+        default: "",
+        help: "",
+        more: "",
+        in_file: false,
+    };
     /// `--help`
-    pub const HELP: Row =
-        Row { name: "help", more: "Prints a short help. So does `-h`.", ..Row::NEW };
+    pub const HELP: OptionSpec =
+        OptionSpec { name: "help", more: "Prints a short help. So does `-h`.", ..OptionSpec::NEW };
     /// `--version`
-    pub const VERSION: Row =
-        Row { name: "version", more: "Prints the version. So does `-V`.", ..Row::NEW };
+    pub const VERSION: OptionSpec = OptionSpec {
+        name: "version",
+        more: "Prints the version. So does `-V`.",
+        ..OptionSpec::NEW
+    };
 
     /// As it is typed: `--name`, or `ADDR` for what is no option.
     pub fn flag(&self) -> String {
@@ -176,32 +185,32 @@ impl Program {
         mut arguments: Parser,
         mut set: impl FnMut(&str, OsString) -> Result<(), Error>,
     ) -> Result<Option<String>, Error> {
-        let mut places = self.rows.iter().filter(|row| row.is_argument());
+        let mut places = self.options.iter().filter(|option| option.is_argument());
         while let Some(argument) = arguments.next()? {
-            let (row, value) = match argument {
+            let (option, value) = match argument {
                 Arg::Value(value) => match places.next() {
-                    Some(row) => (row, Some(value)),
+                    Some(option) => (option, Some(value)),
                     None => return Err(Arg::Value(value).unexpected()),
                 },
-                Arg::Short('h') => (&Row::HELP, None),
-                Arg::Short('V') => (&Row::VERSION, None),
+                Arg::Short('h') => (&OptionSpec::HELP, None),
+                Arg::Short('V') => (&OptionSpec::VERSION, None),
                 Arg::Long(name) => match self.option(name) {
-                    Some(row) => (row, None),
+                    Some(option) => (option, None),
                     None => return Err(argument.unexpected()),
                 },
                 argument => return Err(argument.unexpected()),
             };
-            if let Some(text) = self.text(row.name) {
+            if let Some(text) = self.text(option.name) {
                 return Ok(Some(text));
             }
-            let value = match (value, row.value) {
+            let value = match (value, option.value) {
                 (Some(value), _) => value,
                 (None, Value::Switch) => arguments.optional_value().unwrap_or("on".into()),
                 (None, _) => arguments.value()?,
             };
-            set(row.name, value).map_err(|error| match error {
+            set(option.name, value).map_err(|error| match error {
                 // Of all errors, this one does not say which option it is about.
-                Error::ParsingFailed { .. } => format!("{}: {error}", row.flag()).into(),
+                Error::ParsingFailed { .. } => format!("{}: {error}", option.flag()).into(),
                 error => error,
             })?;
         }
@@ -209,12 +218,12 @@ impl Program {
     }
 
     /// The row of what may stand in a file of settings under this name.
-    pub fn setting(&self, name: &str) -> Option<&'static Row> {
-        self.rows.iter().find(|row| row.in_file && row.name == name)
+    pub fn setting(&self, name: &str) -> Option<&'static OptionSpec> {
+        self.options.iter().find(|option| option.in_file && option.name == name)
     }
 
-    fn option(&self, name: &str) -> Option<&'static Row> {
-        self.rows.iter().find(|row| !row.is_argument() && row.name == name)
+    fn option(&self, name: &str) -> Option<&'static OptionSpec> {
+        self.options.iter().find(|option| !option.is_argument() && option.name == name)
     }
 
     fn text(&self, option: &str) -> Option<String> {

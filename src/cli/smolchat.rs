@@ -1,14 +1,14 @@
 //! The words of the client.
 
-use super::{Block, Example, Exit, Program, Row, Section, Shell, Value};
+use super::{Block, Example, Exit, OptionSpec, Program, Section, Shell, Value};
 
 /// What `smolchat` can be told, and what there is to know about it.
 pub static SMOLCHAT: Program = Program {
     name: "smolchat",
     summary: "a terminal client for smolchatd",
     usage: "[OPTIONS] [ADDR]",
-    rows: &[
-        Row {
+    options: &[
+        OptionSpec {
             name: "address",
             value: Value::Argument("ADDR"),
             default: "127.0.0.1:8080",
@@ -16,7 +16,7 @@ pub static SMOLCHAT: Program = Program {
             more: "In the file of settings this is `address`.",
             in_file: true,
         },
-        Row {
+        OptionSpec {
             name: "name",
             value: Value::Text("NAME"),
             default: "$SMOLCHAT_NAME, else $USER",
@@ -25,15 +25,15 @@ pub static SMOLCHAT: Program = Program {
                    `$USER`.",
             in_file: true,
         },
-        Row {
+        OptionSpec {
             name: "history",
             value: Value::Text("N"),
             default: "20 on a terminal, else 0",
             help: "past lines to show on arrival",
             in_file: true,
-            ..Row::NEW
+            ..OptionSpec::NEW
         },
-        Row {
+        OptionSpec {
             name: "color",
             value: Value::Choice("WHEN", &["never", "auto", "always"]),
             default: "auto",
@@ -41,7 +41,7 @@ pub static SMOLCHAT: Program = Program {
             more: "With `auto` it does so on a terminal.",
             in_file: true,
         },
-        Row {
+        OptionSpec {
             name: "bell",
             value: Value::Choice("WHEN", &["never", "mention", "always"]),
             default: "mention",
@@ -50,65 +50,65 @@ pub static SMOLCHAT: Program = Program {
                    alone, with `always` whenever somebody else speaks.",
             in_file: true,
         },
-        Row {
+        OptionSpec {
             name: "time",
             value: Value::Choice("on|off", &["on", "off"]),
             default: "on",
             help: "show when things were said",
             in_file: true,
-            ..Row::NEW
+            ..OptionSpec::NEW
         },
-        Row {
+        OptionSpec {
             name: "no-keep",
             help: "leave the name free for others while the link is lost",
             in_file: true,
-            ..Row::NEW
+            ..OptionSpec::NEW
         },
-        Row {
+        OptionSpec {
             name: "no-reconnect",
             help: "end when the link is lost, instead of coming back",
             in_file: true,
-            ..Row::NEW
+            ..OptionSpec::NEW
         },
-        Row {
+        OptionSpec {
             name: "send",
             value: Value::Text("TEXT"),
             help: "say this, wait until it is confirmed, and end",
             more: "May be given more than once; each line of each text is said, in this order. An \
                    answer to a command is printed, such as `/who`. Standard input is not read.",
-            ..Row::NEW
+            ..OptionSpec::NEW
         },
-        Row {
+        OptionSpec {
             name: "exec",
             value: Value::Command("COMMAND"),
             help: "feed what others say to a command, say what it prints",
             more: "See SCRIPTS AND BOTS. Standard input is not read.",
-            ..Row::NEW
+            ..OptionSpec::NEW
         },
-        Row {
+        OptionSpec {
             name: "json",
             help: "JSON both ways: print the server's lines, send objects",
             more: "The server's lines are printed as they are, and what is read as a JSON object \
                    is sent as it is; anything else is sent as text. With `--send` the answers are \
                    printed so, and with `--exec` the command is fed so.",
-            ..Row::NEW
+            ..OptionSpec::NEW
         },
-        Row {
+        OptionSpec {
             name: "completions",
             value: Value::Choice("SHELL", Shell::NAMES),
             more: "Prints what this shell, bash, zsh or fish, needs to complete the options of \
                    `smolchat`.",
-            ..Row::NEW
+            ..OptionSpec::NEW
         },
-        Row {
+        OptionSpec {
             name: "manual",
             value: Value::Choice("PROGRAM", &["smolchat", "smolchatd"]),
             more: "Prints the manual page of this program as it is installed, for `man -l -` to \
                    show. (The server leaves that to the client, to be small.)",
-            ..Row::NEW
+            ..OptionSpec::NEW
         },
-        Row::HELP,
-        Row::VERSION,
+        OptionSpec::HELP,
+        OptionSpec::VERSION,
     ],
     notes: &["What you type is said to all; `/help` lists the commands, `/quit` leaves."],
     sections: &[

@@ -1,14 +1,14 @@
 //! The words of the server.
 
-use super::{Block, Exit, Program, Row, Section, Value};
+use super::{Block, Exit, OptionSpec, Program, Section, Value};
 
 /// What `smolchatd` can be told, and what there is to know about it.
 pub static SMOLCHATD: Program = Program {
     name: "smolchatd",
     summary: "a group-chat room",
     usage: "[OPTIONS]",
-    rows: &[
-        Row {
+    options: &[
+        OptionSpec {
             name: "listen",
             value: Value::Text("ADDR"),
             default: "0.0.0.0:8080",
@@ -16,127 +16,127 @@ pub static SMOLCHATD: Program = Program {
                    than once",
             more: "A unix socket that a dead server left behind is replaced; one of a living \
                    server is an error.",
-            ..Row::NEW
+            ..OptionSpec::NEW
         },
-        Row {
+        OptionSpec {
             name: "max-clients",
             value: Value::Text("N"),
             default: "1000",
             help: "connections at once",
             more: "One more is told `full` and closed.",
-            ..Row::NEW
+            ..OptionSpec::NEW
         },
-        Row {
+        OptionSpec {
             name: "max-per-ip",
             value: Value::Text("N"),
             default: "64",
             help: "of them from one address; 0 is no limit",
             more: "Of IPv6, one /64 is one address.",
-            ..Row::NEW
+            ..OptionSpec::NEW
         },
-        Row {
+        OptionSpec {
             name: "connect-rate",
             value: Value::Text("N[/BURST]"),
             default: "20/100",
             help: "new connections a second from one address, and at once; 0 is no limit",
-            ..Row::NEW
+            ..OptionSpec::NEW
         },
-        Row {
+        OptionSpec {
             name: "max-line",
             value: Value::Text("BYTES"),
             default: "4096",
             help: "longest line from a client",
             more: "Its newline is not counted.",
-            ..Row::NEW
+            ..OptionSpec::NEW
         },
-        Row {
+        OptionSpec {
             name: "outbox",
             value: Value::Text("SIZE"),
             default: "256K",
             help: "bytes that may wait for one member",
             more: "When there are more, the member is closed with `bye` `slow`.",
-            ..Row::NEW
+            ..OptionSpec::NEW
         },
-        Row {
+        OptionSpec {
             name: "history",
             value: Value::Text("N"),
             default: "1000",
             help: "frames kept, for /history and for those who come back",
-            ..Row::NEW
+            ..OptionSpec::NEW
         },
-        Row {
+        OptionSpec {
             name: "history-bytes",
             value: Value::Text("SIZE"),
             default: "1M",
             help: "bytes of them kept",
-            ..Row::NEW
+            ..OptionSpec::NEW
         },
-        Row {
+        OptionSpec {
             name: "grace",
             value: Value::Text("SECS"),
             default: "60",
             help: "how long a dropped member's name is kept for it, if it asked for that; 0 is not",
-            ..Row::NEW
+            ..OptionSpec::NEW
         },
-        Row {
+        OptionSpec {
             name: "history-file",
             value: Value::Path("PATH"),
             help: "keep the room in this file across restarts",
-            ..Row::NEW
+            ..OptionSpec::NEW
         },
-        Row {
+        OptionSpec {
             name: "history-file-max",
             value: Value::Text("SIZE"),
             default: "8M",
             help: "at which the file becomes PATH.1",
             more: "A new one begins then.",
-            ..Row::NEW
+            ..OptionSpec::NEW
         },
-        Row {
+        OptionSpec {
             name: "sync",
             value: Value::Text("SECS"),
             default: "1",
             help: "how long what was said may wait to be on the disk; 0 is not at all",
-            ..Row::NEW
+            ..OptionSpec::NEW
         },
-        Row {
+        OptionSpec {
             name: "memory",
             value: Value::Text("SIZE"),
             help: "make do with so much: clients, outbox and history are made to fit",
             more: "What is given for them stays as it is. The sum is that of `--check`, socket buffers \
                    in the kernel included.",
-            ..Row::NEW
+            ..OptionSpec::NEW
         },
-        Row {
+        OptionSpec {
             name: "check",
             help: "tell what each part may take at worst, and end",
             more: "Options that contradict each other are an error then.",
-            ..Row::NEW
+            ..OptionSpec::NEW
         },
-        Row {
+        OptionSpec {
             name: "rate",
             value: Value::Text("N[/BURST]"),
             default: "10/40",
             help: "lines a second from one member, and at once; 0 is no limit",
             more: "Above it they are read more slowly.",
-            ..Row::NEW
+            ..OptionSpec::NEW
         },
-        Row {
+        OptionSpec {
             name: "hello-wait",
             value: Value::Text("MS"),
             default: "250",
             help: "how long a silent client is waited for",
-            ..Row::NEW
+            ..OptionSpec::NEW
         },
-        Row {
+        OptionSpec {
             name: "log",
             value: Value::Choice("LEVEL", &["error", "warn", "info", "debug"]),
             default: "info",
             help: "error, warn, info or debug",
-            ..Row::NEW
+            ..OptionSpec::NEW
         },
-        Row::HELP,
-        Row::VERSION,
+        OptionSpec::HELP,
+        OptionSpec::VERSION,
     ],
     notes: &[
         "A SIZE may end in K, M or G. Each address is told as `listening on ADDR` on standard \

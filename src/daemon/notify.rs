@@ -10,7 +10,7 @@ use std::process;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::server::broadcaster::{Sign, Watch};
+use crate::server::broadcaster::{Status, StatusObserver};
 
 /// The way to the service manager that started this process.
 #[derive(Debug)]
@@ -47,16 +47,16 @@ impl Notifier {
     }
 
     /// For the room to tell the manager how it is.
-    pub fn watch(self: Arc<Self>) -> Watch {
+    pub fn observer(self: Arc<Self>) -> StatusObserver {
         let tell = move |sign| {
             // A manager that does not hear it has its own way to deal with that.
             let _ = match sign {
-                Sign::Alive => self.tell("WATCHDOG=1"),
-                Sign::Members(1) => self.tell("STATUS=1 member"),
-                Sign::Members(count) => self.tell(&format!("STATUS={count} members")),
+                Status::Alive => self.tell("WATCHDOG=1"),
+                Status::Members(1) => self.tell("STATUS=1 member"),
+                Status::Members(count) => self.tell(&format!("STATUS={count} members")),
             };
         };
-        Watch::new(watchdog(), tell)
+        StatusObserver::new(watchdog(), tell)
     }
 }
 

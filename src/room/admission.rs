@@ -7,7 +7,7 @@ use std::time::Duration;
 /// Addresses remembered beyond twice the number of clients allowed.
 const SPARE: usize = 256;
 /// The most that one address takes, in bytes, in a table that grows by doubling.
-pub const KNOWN_ADDRESS: usize = 3 * size_of::<(IpAddr, Address)>();
+pub const ADDRESS_RECORD_BYTES: usize = 3 * size_of::<(IpAddr, AddressRecord)>();
 
 /// Addresses remembered by a room for so many clients.
 pub fn max_known(max_clients: usize) -> usize {
@@ -17,8 +17,8 @@ pub fn max_known(max_clients: usize) -> usize {
 /// The clients of each address. Who has a network of IPv6 has all the addresses in it, so a
 /// network (the first 64 bits, RFC 4291, section 2.5.4) counts as one address.
 #[derive(Debug)]
-pub struct Addresses {
-    known: HashMap<IpAddr, Address>,
+pub struct Admission {
+    known: HashMap<IpAddr, AddressRecord>,
     max_known: usize,
     max_clients: u32,
     /// The time that one connection costs its address; zero is no limit.
@@ -27,7 +27,7 @@ pub struct Addresses {
 }
 
 #[derive(Debug, Default)]
-struct Address {
+struct AddressRecord {
     clients: u32,
     /// When all connections so far are paid for, at one an interval.
     paid: Duration,
@@ -42,11 +42,11 @@ pub enum Refusal {
     TooFast,
 }
 
-impl Addresses {
+impl Admission {
     /// Nobody is here. `max_clients` from one address, and `rate` of them a second after `burst`
     /// at once, are let in; 0 is no limit for either. `room_for` is how many may be here in all.
     pub fn new(max_clients: usize, rate: u32, burst: u32, room_for: usize) -> Self {
-        Addresses {
+        Admission {
             known: HashMap::new(),
             max_known: max_known(room_for),
             max_clients: u32::try_from(max_clients).unwrap_or(u32::MAX),
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_burst_comes_in_and_then_the_rate_holds_for_that_address_alone() {
-        let mut addresses = Addresses::new(0, 20, 3, 10);
+        let mut addresses = Admission::new(0, 20, 3, 10);
         let alice = ip("192.0.2.1");
         for _ in 0..3 {
             addresses.enter(alice, NOW).unwrap();
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn rate_zero_is_no_limit_and_neither_is_a_number_of_zero() {
-        let mut addresses = Addresses::new(0, 0, 0, 10);
+        let mut addresses = Admission::new(0, 0, 0, 10);
         for _ in 0..1000 {
             addresses.enter(ip("192.0.2.1"), NOW).unwrap();
         }
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn who_is_turned_away_pays_nothing_and_takes_no_place() {
-        let mut addresses = Addresses::new(1, 20, 100, 10);
+        let mut addresses = Admission::new(1, 20, 100, 10);
         let alice = ip("192.0.2.1");
         addresses.enter(alice, NOW).unwrap();
         for _ in 0..1000 {
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_network_of_ipv6_is_one_address_but_neighbours_on_a_link_are_many() {
-        let mut addresses = Addresses::new(1, 0, 0, 10);
+        let mut addresses = Admission::new(1, 0, 0, 10);
         addresses.enter(ip("2001:db8::1"), NOW).unwrap();
         assert_eq!(addresses.enter(ip("2001:db8::2:1"), NOW), Err(Refusal::TooMany));
         addresses.enter(ip("2001:db8:0:1::1"), NOW).unwrap();
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn the_table_is_bounded_and_keeps_those_who_are_here() {
-        let mut addresses = Addresses::new(1, 1, 1, 10);
+        let mut addresses = Admission::new(1, 1, 1, 10);
         let alice = ip("192.0.2.1");
         addresses.enter(alice, NOW).unwrap();
         for number in 0..100_000u32 {

@@ -130,32 +130,32 @@ pub struct Batch {
     /// The sequence number before the first of them.
     pub before: u64,
     /// What differs from "all of `chunk`" for some members, in the order in which it came about.
-    pub steps: Vec<Step>,
+    pub unicasts: Vec<Unicast>,
     /// What the log should say.
     pub log: Vec<(log::Level, String)>,
 }
 
 /// Something for one member, at its place between the frames for all.
 #[derive(Debug)]
-pub struct Step {
+pub struct Unicast {
     /// The member it is for.
     pub to: MemberId,
     /// The place in the batch's chunk: what is before comes before.
     pub at: u32,
     /// What happens there.
-    pub what: What,
+    pub op: Op,
 }
 
 /// What happens to a member at some place in a batch.
 #[derive(Debug)]
-pub enum What {
+pub enum Op {
     /// A frame for this member alone, or frames of former batches.
     Send(Slice),
     /// Frames of this batch's chunk, from byte to byte, shown again.
-    Again(u32, u32),
+    Repeat(u32, u32),
     /// From byte `from` of this batch's chunk on, the member gets what all get. `before` is the
     /// sequence number before the first frame there.
-    Open {
+    StartLive {
         /// Where in the chunk.
         from: u32,
         /// The sequence number before that place.
@@ -164,7 +164,7 @@ pub enum What {
     /// Nothing follows for this member, and its connection ends once all is sent that came before.
     Close,
     /// The connection is gone: nothing more is sent.
-    Drop,
+    Abort,
     /// The connection is given up, with all that waits for it: a bye with this code is its last
     /// line, and says how far it got.
     Evict(ByeCode),

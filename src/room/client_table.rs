@@ -6,18 +6,18 @@ use super::MemberId;
 /// goes to the end, a search is binary, and a walk over all of them (which is what a fan-out
 /// does) is a walk through plain memory.
 #[derive(Debug)]
-pub struct Roster<T> {
+pub struct ClientTable<T> {
     rows: Vec<(MemberId, T)>,
 }
 
-impl<T> Default for Roster<T> {
+impl<T> Default for ClientTable<T> {
     /// An empty table. It takes memory with its first row.
     fn default() -> Self {
-        Roster { rows: Vec::new() }
+        ClientTable { rows: Vec::new() }
     }
 }
 
-impl<T> Roster<T> {
+impl<T> ClientTable<T> {
     /// How many rows there are.
     pub fn len(&self) -> usize {
         self.rows.len()

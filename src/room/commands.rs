@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use log::Level;
 
 use super::join::bad_name;
-use super::{MemberId, Room, Slice, State, What, list};
+use super::{MemberId, Membership, Op, Room, Slice, list};
 use crate::protocol::{
     Body, ByeCode, ClientLine, ErrorCode, Frame, Hello, Request, RequestError, SERVER, Stats,
     case_fold, is_valid_name,
@@ -91,16 +91,16 @@ impl Room {
                 let frame = Frame { data_source: (&*name).into(), data: (&*text).into(), body };
                 let slice = Slice::own(&frame);
                 if recipient != id {
-                    self.step(recipient, What::Send(slice.clone()));
+                    self.unicast(recipient, Op::Send(slice.clone()));
                 }
-                self.step(id, What::Send(slice));
+                self.unicast(id, Op::Send(slice));
             }
             Request::Nick(wanted) => return self.rename(id, &name, &wanted, word),
             Request::Who => {
                 let mut names: Vec<_> = self.members().map(|(_, name)| name.into()).collect();
                 let here = names.len();
                 let data = format!("{here} here: {}", list(&names, NAMES_SPELLED));
-                let mut left = self.rules.answer_bytes.saturating_sub(data.len());
+                let mut left = self.config.answer_bytes.saturating_sub(data.len());
                 let fitting = names.iter().map_while(|name: &Cow<'_, str>| {
                     left = left.checked_sub(name.len() + r#""","#.len())?;
                     Some(())
@@ -110,7 +110,7 @@ impl Room {
                 let more = (fitting < here).then(|| here - fitting);
                 let body = Body::Who { names, more, id: word.as_deref().map(Cow::from) };
                 let slice = Slice::own(&Frame::server(data, body));
-                self.step(id, What::Send(slice));
+                self.unicast(id, Op::Send(slice));
             }
             Request::History(count) => {
                 let from = self.oldest_of(count.unwrap_or(HISTORY_SHOWN));
@@ -121,7 +121,7 @@ impl Room {
                 };
                 self.tell(id, data, word);
                 let open = self.show_since(id, from, false);
-                self.step(id, What::Again(open.0, self.frames.len() as u32));
+                self.unicast(id, Op::Repeat(open.0, self.frames.len() as u32));
             }
             Request::Stats => self.tell_stats(id, word),
             Request::Help => self.tell(id, HELP, word),
@@ -158,7 +158,7 @@ impl Room {
         self.names.remove(name);
         self.names.insert(wanted, id);
         self.log.push((Level::Info, format!("{} is now {wanted}", self.describe(id))));
-        if let Some(State::Member { name, .. }) =
+        if let Some(Membership::Member { name, .. }) =
             self.clients.get_mut(id).map(|client| &mut client.state)
         {
             *name = wanted.into();
@@ -180,7 +180,7 @@ impl Room {
         self.log.push((Level::Debug, format!("{}: {text}", self.describe(id))));
         let body = Body::Error { code, id: word.map(|word| String::from(word).into()) };
         let error = Slice::own(&Frame::server(text, body));
-        self.step(id, What::Send(error));
+        self.unicast(id, Op::Send(error));
         let Some(client) = self.clients.get_mut(id) else { return };
         // Being too fast is no sign of being wrong.
         if code != ErrorCode::TooFast {
@@ -192,7 +192,7 @@ impl Room {
     }
 
     /// Takes note of the figures that the room does not see itself, for the answer to `/stats`.
-    pub fn note(&mut self, seen: Stats) {
+    pub fn set_server_stats(&mut self, seen: Stats) {
         self.seen = seen;
     }
 
@@ -201,7 +201,7 @@ impl Room {
         let word = word.as_deref().map(Cow::from);
         let text = stats.to_string();
         let body = Body::Info { id: word, stats: Some(Box::new(stats)) };
-        self.step(id, What::Send(Slice::own(&Frame::server(text, body))));
+        self.unicast(id, Op::Send(Slice::own(&Frame::server(text, body))));
     }
 
     /// The figures: what was `seen` outside of the room, and what the room knows.
@@ -220,6 +220,6 @@ impl Room {
     fn tell(&mut self, id: MemberId, text: impl Into<Cow<'static, str>>, word: Option<Box<str>>) {
         let body = Body::Info { id: word.map(|word| String::from(word).into()), stats: None };
         let info = Slice::own(&Frame::server(text, body));
-        self.step(id, What::Send(info));
+        self.unicast(id, Op::Send(info));
     }
 }

@@ -15,7 +15,7 @@ const LOOSE: usize = 16;
 /// A chunk goes with its last frame, so what is held can pass the bound by most of one chunk.
 #[derive(Debug, Default)]
 pub struct History {
-    frames: VecDeque<Kept>,
+    frames: VecDeque<HistoryFrame>,
     /// The number of the newest frame.
     newest: u64,
     bytes: usize,
@@ -28,7 +28,7 @@ pub struct History {
 }
 
 #[derive(Debug)]
-struct Kept {
+struct HistoryFrame {
     chunk: Chunk,
     start: u32,
     end: u32,
@@ -42,7 +42,7 @@ impl History {
 
     /// A history that begins with frames of former times, encoded, back to back; `newest` is the
     /// number of the last of them. Only the last `resumable` can be resumed with.
-    pub fn with_past(
+    pub fn with_snapshot(
         max_frames: usize,
         max_bytes: usize,
         newest: u64,
@@ -84,7 +84,7 @@ impl History {
         for &end in ends {
             self.newest += 1;
             self.bytes += (end - start) as usize;
-            self.frames.push_back(Kept { chunk: Arc::clone(chunk), start, end });
+            self.frames.push_back(HistoryFrame { chunk: Arc::clone(chunk), start, end });
             start = end;
             while self.frames.len() > self.max_frames || self.bytes > self.max_bytes {
                 let Some(oldest) = self.frames.pop_front() else { break };
@@ -97,7 +97,7 @@ impl History {
     fn gather(&mut self) {
         let first = self.frames.len().saturating_sub(std::mem::take(&mut self.loose));
         let mut bytes = Vec::new();
-        let mut loose: Vec<&mut Kept> = self.frames.range_mut(first..).collect();
+        let mut loose: Vec<&mut HistoryFrame> = self.frames.range_mut(first..).collect();
         for kept in &mut loose {
             let frame = kept.chunk.get(kept.start as usize..kept.end as usize).unwrap_or_default();
             (kept.start, kept.end) = (bytes.len() as u32, (bytes.len() + frame.len()) as u32);

@@ -7,8 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::admission::{Addresses, KNOWN_ADDRESS, max_known};
-use super::reserved_names::{KEPT_NAME, max_kept};
+use super::admission::{ADDRESS_RECORD_BYTES, Admission, max_known};
+use super::reserved_names::{RESERVED_NAME_BYTES, max_reserved};
 use crate::protocol::{ClientLine, OtherProtocol, Request, RequestError};
 
 /// A connection's number, in the order in which they came; never used twice.
@@ -39,9 +39,9 @@ pub struct Now {
 
 /// What can happen to a room.
 #[derive(Debug)]
-pub enum Event {
+pub enum Input {
     /// A client has connected. It becomes a member with its first line, or when it has been
-    /// silent for [`Rules::hello_wait`].
+    /// silent for [`Config::hello_wait`].
     Arrive {
         /// Its number, larger than any before.
         id: MemberId,
@@ -69,25 +69,25 @@ pub enum Event {
         /// Who.
         id: MemberId,
         /// Why.
-        departure: Departure,
+        reason: DisconnectReason,
     },
     /// The server ends: everybody is told.
     Shutdown,
 }
 
-impl Event {
+impl Input {
     /// Whether somebody asks for figures that [the room has to be told](super::Room::note).
     pub fn asks_for_stats(&self) -> bool {
         let asks = |line: &Result<ClientLine, RequestError>| {
             line.as_ref().is_ok_and(|line| matches!(line.request, Request::Stats))
         };
-        matches!(self, Event::Lines { lines, .. } if lines.iter().any(asks))
+        matches!(self, Input::Lines { lines, .. } if lines.iter().any(asks))
     }
 }
 
 /// How a connection came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Departure {
+pub enum DisconnectReason {
     /// The client closed its side. It still gets what is on its way to it.
     Finished,
     /// The connection broke.
@@ -98,20 +98,20 @@ pub enum Departure {
     Panicked,
 }
 
-impl fmt::Display for Departure {
+impl fmt::Display for DisconnectReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Departure::Finished => f.write_str("closed its side"),
-            Departure::Lost(kind) => kind.fmt(f),
-            Departure::Slow => f.write_str("read too slowly"),
-            Departure::Panicked => f.write_str("its task panicked"),
+            DisconnectReason::Finished => f.write_str("closed its side"),
+            DisconnectReason::Lost(kind) => kind.fmt(f),
+            DisconnectReason::Slow => f.write_str("read too slowly"),
+            DisconnectReason::Panicked => f.write_str("its task panicked"),
         }
     }
 }
 
 /// What a room holds its members to.
 #[derive(Clone, Debug)]
-pub struct Rules {
+pub struct Config {
     /// Connections at once.
     pub max_clients: usize,
     /// Connections at once from one address; 0 is no limit.
@@ -144,9 +144,9 @@ pub struct Rules {
     pub burst: u32,
 }
 
-impl Default for Rules {
+impl Default for Config {
     fn default() -> Self {
-        Rules {
+        Config {
             max_clients: 1000,
             max_per_ip: 64,
             connect_rate: 20,
@@ -165,17 +165,17 @@ impl Default for Rules {
     }
 }
 
-impl Rules {
+impl Config {
     /// The most memory, in bytes, that names kept for those who dropped and addresses that
     /// somebody came from may take.
     pub fn memory_of_the_absent(&self) -> usize {
-        let kept = max_kept(self.max_clients).saturating_mul(KEPT_NAME);
-        kept.saturating_add(max_known(self.max_clients).saturating_mul(KNOWN_ADDRESS))
+        let kept = max_reserved(self.max_clients).saturating_mul(RESERVED_NAME_BYTES);
+        kept.saturating_add(max_known(self.max_clients).saturating_mul(ADDRESS_RECORD_BYTES))
     }
 
     /// A table of addresses that holds to them.
-    pub(super) fn addresses(&self) -> Addresses {
-        Addresses::new(self.max_per_ip, self.connect_rate, self.connect_burst, self.max_clients)
+    pub(super) fn addresses(&self) -> Admission {
+        Admission::new(self.max_per_ip, self.connect_rate, self.connect_burst, self.max_clients)
     }
 }
 

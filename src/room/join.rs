@@ -20,7 +20,7 @@
 use log::Level;
 
 use super::admission::Refusal;
-use super::{Client, MemberId, Notice, Peer, Room, Slice, SliceKind, State, Token, What};
+use super::{Client, MemberId, Membership, Notice, Op, Peer, Room, Slice, SliceKind, Token};
 use crate::protocol::{
     Body, ByeCode, ErrorCode, Frame, Hello, Limits, MAX_NAME, RequestError, is_valid_name,
 };
@@ -31,7 +31,7 @@ impl Room {
             return self.say_bye(id, ByeCode::Shutdown);
         }
         let entered = match peer {
-            _ if self.clients.len() >= self.rules.max_clients => Err(Refusal::TooMany),
+            _ if self.clients.len() >= self.config.max_clients => Err(Refusal::TooMany),
             Peer::Inet(ip, _) => self.addresses.enter(ip, self.now.uptime),
             Peer::Unix => Ok(()),
         };
@@ -49,9 +49,9 @@ impl Room {
             }
         }
         self.log.push((Level::Debug, format!("{peer} connected")));
-        let state = State::Silent(token);
+        let state = Membership::Silent(token);
         self.clients.insert(id, Client { peer, errors: 0, keeps_name: false, state });
-        self.silent.push_back((self.now.uptime + self.rules.hello_wait, id));
+        self.silent.push_back((self.now.uptime + self.config.hello_wait, id));
         // Those who have spoken, or gone, wait for nothing; with a long wait they must not pile up.
         if self.silent.len() > 2 * self.clients.len() + 16 {
             let clients = &self.clients;
@@ -67,13 +67,13 @@ impl Room {
         }
         let proof = hello.token.as_deref().and_then(|token| token.parse().ok());
         let ghost = proof.and_then(|proof| self.holder_of(&proof));
-        let (name, complaint) = match ghost.and_then(|ghost| self.let_go_of_ghost(ghost)) {
+        let (name, complaint) = match ghost.and_then(|ghost| self.take_over(ghost)) {
             Some(name) => (name, None),
             None => self.choose_name(id, hello.name.as_deref(), proof),
         };
         let Some(client) = self.clients.get_mut(id) else { return };
-        let State::Silent(token) = client.state else { return };
-        client.state = State::Member { name: name.as_str().into(), token };
+        let Membership::Silent(token) = client.state else { return };
+        client.state = Membership::Member { name: name.as_str().into(), token };
         client.keeps_name = hello.keep;
         self.names.insert(&name, id);
         let how = if ghost.is_some() { "came back" } else { "joined" };
@@ -92,7 +92,7 @@ impl Room {
                 self.show_since(id, from, false)
             }
         };
-        self.step(id, What::Open { from, before });
+        self.unicast(id, Op::StartLive { from, before });
         if ghost.is_none() {
             match &mut self.notice {
                 Notice::Joined(names) => names.push(name.into()),
@@ -109,7 +109,7 @@ impl Room {
             2 => format!("welcome, {name}; one other is here"),
             _ => format!("welcome, {name}; {} others are here", members - 1),
         };
-        if self.rules.stored {
+        if self.config.stored {
             data.push_str("; what is said here is kept in a file");
         }
         let welcome = Body::Welcome {
@@ -120,35 +120,35 @@ impl Room {
             resumed,
             members,
             limits: Limits {
-                max_line: self.rules.max_line,
-                rate: self.rules.rate,
-                burst: self.rules.burst,
-                history: self.rules.history,
-                stored: self.rules.stored,
+                max_line: self.config.max_line,
+                rate: self.config.rate,
+                burst: self.config.burst,
+                history: self.config.history,
+                stored: self.config.stored,
             },
         };
         let welcome = Slice::own(&Frame::server(data, welcome));
-        self.step(id, What::Send(welcome));
+        self.unicast(id, Op::Send(welcome));
     }
 
     /// The member who has a token, if any. Every member is looked at, so that the time it takes
     /// tells nothing of a token that almost fits.
     fn holder_of(&self, token: &Token) -> Option<MemberId> {
         self.clients.iter().fold(None, |found, (id, client)| match &client.state {
-            State::Member { token: held, .. } if held.matches(token) => Some(id),
+            Membership::Member { token: held, .. } if held.matches(token) => Some(id),
             _ => found,
         })
     }
 
     /// Ends the old connection of a member who has come back, and returns its name. Nobody is
     /// told: it has not left.
-    fn let_go_of_ghost(&mut self, ghost: MemberId) -> Option<String> {
+    fn take_over(&mut self, ghost: MemberId) -> Option<String> {
         let client = self.take_out(ghost)?;
         self.counts.evictions.add(ByeCode::Replaced);
-        self.step(ghost, What::Evict(ByeCode::Replaced));
+        self.unicast(ghost, Op::Evict(ByeCode::Replaced));
         match client.state {
-            State::Member { name, .. } => Some(name.into()),
-            State::Silent(_) => None,
+            Membership::Member { name, .. } => Some(name.into()),
+            Membership::Silent(_) => None,
         }
     }
 
@@ -159,7 +159,7 @@ impl Room {
         wanted: Option<&str>,
         proof: Option<Token>,
     ) -> (String, Option<RequestError>) {
-        if let Some(kept) = proof.and_then(|proof| self.kept.take(&proof, self.now.uptime)) {
+        if let Some(kept) = proof.and_then(|proof| self.reserved.take(&proof, self.now.uptime)) {
             return (kept.into(), None);
         }
         let guest = || match self.clients.get(id).map(|client| client.peer) {
@@ -184,7 +184,7 @@ impl Room {
     pub(super) fn why_not(&self, name: &str) -> Option<(ErrorCode, String)> {
         if self.names.get(name).is_some() {
             Some((ErrorCode::NameTaken, format!("another member is called {name}")))
-        } else if self.kept.holds(name, self.now.uptime) {
+        } else if self.reserved.holds(name, self.now.uptime) {
             let why = format!("{name} is kept for a member who dropped and may come back");
             Some((ErrorCode::NameKept, why))
         } else {
@@ -221,7 +221,7 @@ impl Room {
             };
             let gap = Slice::own(&Frame::server(data, Body::Gap { from, to }));
             // Who is cut off before the gap is told must be told again.
-            self.step(id, What::Send(gap.with_kind(SliceKind::Replay { before: after })));
+            self.unicast(id, Op::Send(gap.with_kind(SliceKind::Replay { before: after })));
         }
         self.show_since(id, first, true)
     }
@@ -231,7 +231,7 @@ impl Room {
     /// the returned place, after the returned number.
     pub(super) fn show_since(&mut self, id: MemberId, from: u64, is_replay: bool) -> (u32, u64) {
         for slice in self.history.since(from, is_replay) {
-            self.step(id, What::Send(slice));
+            self.unicast(id, Op::Send(slice));
         }
         let sealed = self.seq - self.ends.len() as u64;
         let skip = from.saturating_sub(sealed + 1).min(self.ends.len() as u64);

@@ -1,22 +1,22 @@
 //! The room: who is in it, what they are called, what is said and in which order. It knows no
 //! transport.
 //!
-//! A [`Room`] is pure. It takes an [`Event`] and the time and answers with frames to deliver; it
+//! A [`Room`] is pure. It takes an [`Input`] and the time and answers with frames to deliver; it
 //! does no I/O, awaits nothing and never reads a clock. Its owner applies the events that wait,
 //! [seals](Room::seal) what came of them into a [`Batch`], and delivers that.
 //!
 //! ```
 //! use smolchat::protocol::ClientLine;
-//! use smolchat::room::{Event, MemberId, Now, Peer, Room, Rules, Token};
+//! use smolchat::room::{Input, MemberId, Now, Peer, Room, Config, Token};
 //! use std::time::Duration;
 //!
-//! let mut room = Room::new(Rules::default(), "epoch".into());
+//! let mut room = Room::new(Config::default(), "epoch".into());
 //! let now = Now { uptime: Duration::ZERO, unix_ms: 1_790_000_000_000 };
 //! let alice = MemberId(1);
 //! let token = Token(*b"sixteen secrets!");
-//! room.apply(Event::Arrive { id: alice, peer: Peer::Unix, token }, now);
+//! room.apply(Input::Arrive { id: alice, peer: Peer::Unix, token }, now);
 //! let line = ClientLine::parse(br#"{"hello":{"name":"alice"}}"#);
-//! room.apply(Event::Lines { id: alice, lines: vec![line] }, now);
+//! room.apply(Input::Lines { id: alice, lines: vec![line] }, now);
 //!
 //! let batch = room.seal();
 //! assert!(batch.chunk.starts_with(br#"{"data_source":"server","data":"alice joined","#));
@@ -39,19 +39,19 @@ use std::time::Duration;
 
 use log::Level;
 
-pub use batch::{Batch, Chunk, Slice, SliceKind, Step, What};
-pub use client_table::Roster;
+pub use batch::{Batch, Chunk, Op, Slice, SliceKind, Unicast};
+pub use client_table::ClientTable;
 pub use history::History;
-pub use input::{Departure, Event, MemberId, Now, Peer, Rules, Token};
+pub use input::{Config, DisconnectReason, Input, MemberId, Now, Peer, Token};
 
-use admission::Addresses;
+use admission::Admission;
 use names::Names;
-use reserved_names::{KeptNames, max_kept};
+use reserved_names::{ReservedNames, max_reserved};
 
 use crate::protocol::{Body, ByeCode, Frame, Hello, OtherProtocol, SERVER, Stats};
-use crate::store::Restored;
+use crate::store::Snapshot;
 
-/// In a [crowd](Rules::crowd), a notice of who came or went, which costs a delivery to each member,
+/// In a [crowd](Config::crowd), a notice of who came or went, which costs a delivery to each member,
 /// waits for others to join it, unless one of them says something. How long is a multiple of what
 /// it costs, so that a crowd of thousands that comes at once is told of in a few notices.
 const NOTICE_PAUSE_A_MEMBER: Duration = Duration::from_micros(200);
@@ -62,12 +62,12 @@ const NOTICE_NAMES: usize = 4;
 /// The user table, the names, the sequence and the history of one room.
 #[derive(Debug)]
 pub struct Room {
-    rules: Rules,
+    config: Config,
     epoch: Box<str>,
-    clients: Roster<Client>,
+    clients: ClientTable<Client>,
     names: Names,
-    kept: KeptNames,
-    addresses: Addresses,
+    reserved: ReservedNames,
+    addresses: Admission,
     /// Clients that have said nothing, and when they become members all the same.
     silent: VecDeque<(Duration, MemberId)>,
     /// The last number of the sequence that was given out.
@@ -84,7 +84,7 @@ pub struct Room {
     /// The frames of the open batch, and where each ends.
     frames: Vec<u8>,
     ends: Vec<u32>,
-    steps: Vec<Step>,
+    unicasts: Vec<Unicast>,
     own_bytes: usize,
     log: Vec<(Level, String)>,
     /// Names that came, or went, since the last frame: one notice tells of all.
@@ -100,17 +100,17 @@ struct Client {
     errors: u8,
     /// Its name is to be kept if it drops.
     keeps_name: bool,
-    state: State,
+    state: Membership,
 }
 
 impl Client {
     fn is_silent(&self) -> bool {
-        matches!(self.state, State::Silent(_))
+        matches!(self.state, Membership::Silent(_))
     }
 }
 
 #[derive(Debug)]
-enum State {
+enum Membership {
     /// Connected, and not a member yet; keeps the token for its welcome.
     Silent(Token),
     Member {
@@ -143,14 +143,14 @@ impl Notice {
 
 impl Room {
     /// An empty room. `epoch` tells its sequence from that of any other.
-    pub fn new(rules: Rules, epoch: Box<str>) -> Self {
+    pub fn new(config: Config, epoch: Box<str>) -> Self {
         Room {
-            history: History::new(rules.history, rules.history_bytes, 0),
-            addresses: rules.addresses(),
-            kept: KeptNames::new(max_kept(rules.max_clients)),
-            rules,
+            history: History::new(config.history, config.history_bytes, 0),
+            addresses: config.addresses(),
+            reserved: ReservedNames::new(max_reserved(config.max_clients)),
+            config,
             epoch,
-            clients: Roster::default(),
+            clients: ClientTable::default(),
             names: Names::default(),
             silent: VecDeque::new(),
             seq: 0,
@@ -160,7 +160,7 @@ impl Room {
             now: Now { uptime: Duration::ZERO, unix_ms: 0 },
             frames: Vec::new(),
             ends: Vec::new(),
-            steps: Vec::new(),
+            unicasts: Vec::new(),
             own_bytes: 0,
             log: Vec::new(),
             notice: Notice::None,
@@ -169,11 +169,11 @@ impl Room {
     }
 
     /// Goes on after `past`, which was read from a file.
-    pub fn with_past(rules: Rules, past: Restored) -> Self {
-        let Restored { epoch, seq, frames, resumable } = past;
-        let (count, bytes) = (rules.history, rules.history_bytes);
-        let history = History::with_past(count, bytes, seq, frames, resumable);
-        Room { history, seq, ..Room::new(rules, epoch) }
+    pub fn with_snapshot(config: Config, past: Snapshot) -> Self {
+        let Snapshot { epoch, seq, frames, resumable } = past;
+        let (count, bytes) = (config.history, config.history_bytes);
+        let history = History::with_snapshot(count, bytes, seq, frames, resumable);
+        Room { history, seq, ..Room::new(config, epoch) }
     }
 
     /// Tells every member something for the server. It is no part of the sequence.
@@ -181,40 +181,40 @@ impl Room {
         let info = Slice::own(&Frame::server(text, Body::Info { id: None, stats: None }));
         let members: Vec<MemberId> = self.members().map(|(id, _)| id).collect();
         for id in members {
-            self.step(id, What::Send(info.clone()));
+            self.unicast(id, Op::Send(info.clone()));
         }
     }
 
     /// Lets one event happen. What comes of it waits for [`seal`](Self::seal).
     ///
     /// Events of a client that is not, or no longer, here are ignored.
-    pub fn apply(&mut self, event: Event, now: Now) {
+    pub fn apply(&mut self, input: Input, now: Now) {
         self.now = now;
-        match event {
-            Event::Arrive { id, peer, token } => self.arrive(id, peer, token),
-            Event::Lines { id, lines } => {
+        match input {
+            Input::Arrive { id, peer, token } => self.arrive(id, peer, token),
+            Input::Lines { id, lines } => {
                 self.counts.lines_in += lines.len() as u64;
                 for line in lines {
                     self.line(id, line);
                 }
             }
-            Event::OtherProtocol { id, protocol } => {
+            Input::OtherProtocol { id, protocol } => {
                 let code = match protocol {
                     OtherProtocol::Tls => ByeCode::Tls,
                     OtherProtocol::Http => ByeCode::Http,
                 };
                 self.dismiss(id, code, format_args!("it speaks {protocol:?}"));
             }
-            Event::Leave { id, departure } => self.drop_out(id, departure),
-            Event::Shutdown => {
+            Input::Leave { id, reason } => self.disconnect(id, reason),
+            Input::Shutdown => {
                 self.flush_notice();
                 let everybody: Vec<MemberId> = self.clients.iter().map(|(id, _)| id).collect();
                 for id in everybody {
                     self.say_bye(id, ByeCode::Shutdown);
                 }
-                self.clients = Roster::default();
+                self.clients = ClientTable::default();
                 self.names.clear();
-                self.addresses = self.rules.addresses();
+                self.addresses = self.config.addresses();
                 self.closed = true;
             }
         }
@@ -241,8 +241,8 @@ impl Room {
     }
 
     /// Whether the open batch has something for some members already.
-    pub fn has_steps(&self) -> bool {
-        !self.steps.is_empty()
+    pub fn has_unicasts(&self) -> bool {
+        !self.unicasts.is_empty()
     }
 
     /// Bytes of frames that the open batch has so far, those for single members included.
@@ -283,7 +283,7 @@ impl Room {
         Batch {
             chunk,
             before,
-            steps: std::mem::take(&mut self.steps),
+            unicasts: std::mem::take(&mut self.unicasts),
             log: std::mem::take(&mut self.log),
         }
     }
@@ -302,26 +302,26 @@ impl Room {
             self.counts.evictions.add(code);
         }
         let bye = Slice::own(&Frame::bye(code, self.seq));
-        self.step(id, What::Send(bye));
-        self.step(id, What::Close);
+        self.unicast(id, Op::Send(bye));
+        self.unicast(id, Op::Close);
     }
 
     /// Lets go of a client whose connection ended without a word of its own; its name is kept
     /// for it, if it wants that.
-    fn drop_out(&mut self, id: MemberId, departure: Departure) {
-        if let Some(Client { keeps_name: true, state: State::Member { name, token }, .. }) =
+    fn disconnect(&mut self, id: MemberId, reason: DisconnectReason) {
+        if let Some(Client { keeps_name: true, state: Membership::Member { name, token }, .. }) =
             self.clients.get(id)
-            && !self.rules.grace.is_zero()
+            && !self.config.grace.is_zero()
         {
-            self.kept.keep(name.clone(), *token, self.now.uptime + self.rules.grace);
+            self.reserved.reserve(name.clone(), *token, self.now.uptime + self.config.grace);
         }
-        if departure == Departure::Finished {
-            self.dismiss(id, ByeCode::Quit, departure);
-        } else if self.remove(id, departure) {
-            if departure == Departure::Slow {
+        if reason == DisconnectReason::Finished {
+            self.dismiss(id, ByeCode::Quit, reason);
+        } else if self.remove(id, reason) {
+            if reason == DisconnectReason::Slow {
                 self.counts.evictions.add(ByeCode::Slow);
             }
-            self.step(id, What::Drop);
+            self.unicast(id, Op::Abort);
         }
     }
 
@@ -329,7 +329,7 @@ impl Room {
     fn remove(&mut self, id: MemberId, why: impl fmt::Display) -> bool {
         let who = self.describe(id);
         let Some(client) = self.take_out(id) else { return false };
-        let State::Member { name, .. } = client.state else {
+        let Membership::Member { name, .. } = client.state else {
             self.log.push((Level::Debug, format!("{who} went, never a member: {why}")));
             return true;
         };
@@ -360,7 +360,7 @@ impl Room {
     }
 
     fn flush_full_notice(&mut self) {
-        if self.notice.len() >= NOTICE_NAMES * self.rules.crowd {
+        if self.notice.len() >= NOTICE_NAMES * self.config.crowd {
             self.flush_notice();
         }
     }
@@ -380,13 +380,13 @@ impl Room {
         if self.is_crowded() {
             let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
             let cost = NOTICE_PAUSE_A_MEMBER.saturating_mul(count(self.names.len()));
-            let least = NOTICE_PAUSE_MAX / count(self.rules.crowd).max(1);
+            let least = NOTICE_PAUSE_MAX / count(self.config.crowd).max(1);
             self.notice_due = self.now.uptime + cost.clamp(least, NOTICE_PAUSE_MAX);
         }
     }
 
     fn is_crowded(&self) -> bool {
-        self.names.len() >= self.rules.crowd
+        self.names.len() >= self.config.crowd
     }
 
     /// Gives the next number of the sequence to a frame. This alone does.
@@ -402,13 +402,13 @@ impl Room {
         self.ends.push(self.frames.len() as u32);
     }
 
-    fn step(&mut self, to: MemberId, what: What) {
-        if let What::Send(slice) = &what
+    fn unicast(&mut self, to: MemberId, op: Op) {
+        if let Op::Send(slice) = &op
             && slice.counts()
         {
             self.own_bytes += slice.bytes().len();
         }
-        self.steps.push(Step { to, at: self.frames.len() as u32, what });
+        self.unicasts.push(Unicast { to, at: self.frames.len() as u32, op });
     }
 
     fn is_silent(&self, id: MemberId) -> bool {
@@ -417,21 +417,21 @@ impl Room {
 
     fn member_name(&self, id: MemberId) -> Option<&str> {
         match &self.clients.get(id)?.state {
-            State::Member { name, .. } => Some(name),
-            State::Silent(_) => None,
+            Membership::Member { name, .. } => Some(name),
+            Membership::Silent(_) => None,
         }
     }
 
     fn members(&self) -> impl Iterator<Item = (MemberId, &str)> {
         self.clients.iter().filter_map(|(id, client)| match &client.state {
-            State::Member { name, .. } => Some((id, &**name)),
-            State::Silent(_) => None,
+            Membership::Member { name, .. } => Some((id, &**name)),
+            Membership::Silent(_) => None,
         })
     }
 
     fn describe(&self, id: MemberId) -> String {
         match self.clients.get(id) {
-            Some(Client { state: State::Member { name, .. }, peer, .. }) => {
+            Some(Client { state: Membership::Member { name, .. }, peer, .. }) => {
                 format!("{name} {peer}")
             }
             Some(Client { peer, .. }) => peer.to_string(),

@@ -7,26 +7,26 @@ use super::Token;
 use crate::protocol::{MAX_NAME, case_fold};
 
 /// Names kept at once in the largest rooms; the oldest goes first.
-const MAX_KEPT: usize = 1000;
+const MAX_RESERVED: usize = 1000;
 
 /// The most that one of them takes, in bytes: its letters, twice, in a queue that grows by doubling.
-pub const KEPT_NAME: usize = 2 * (4 * MAX_NAME + size_of::<Kept>());
+pub const RESERVED_NAME_BYTES: usize = 2 * (4 * MAX_NAME + size_of::<ReservedName>());
 
 /// Names kept at once in a room for so many clients.
-pub fn max_kept(max_clients: usize) -> usize {
-    max_clients.min(MAX_KEPT)
+pub fn max_reserved(max_clients: usize) -> usize {
+    max_clients.min(MAX_RESERVED)
 }
 
 /// The names of members who dropped and had asked to keep them, each with the token that gives
 /// it back and the time until which it is kept.
 #[derive(Debug)]
-pub struct KeptNames {
-    names: VecDeque<Kept>,
+pub struct ReservedNames {
+    names: VecDeque<ReservedName>,
     max: usize,
 }
 
 #[derive(Debug)]
-struct Kept {
+struct ReservedName {
     name: Box<str>,
     /// The name as it is compared.
     folded: String,
@@ -34,18 +34,18 @@ struct Kept {
     until: Duration,
 }
 
-impl KeptNames {
+impl ReservedNames {
     /// None are kept yet, and never more than `max`.
     pub fn new(max: usize) -> Self {
-        KeptNames { names: VecDeque::new(), max }
+        ReservedNames { names: VecDeque::new(), max }
     }
 
     /// Keeps a name. `until` is never before that of the names that are kept already.
-    pub fn keep(&mut self, name: Box<str>, token: Token, until: Duration) {
+    pub fn reserve(&mut self, name: Box<str>, token: Token, until: Duration) {
         if self.names.len() >= self.max {
             self.names.pop_front();
         }
-        self.names.push_back(Kept { folded: case_fold(&name), name, token, until });
+        self.names.push_back(ReservedName { folded: case_fold(&name), name, token, until });
     }
 
     /// Whether somebody may still come back for a name.
@@ -60,7 +60,8 @@ impl KeptNames {
             self.names.pop_front();
         }
         // All are looked at, so that the time tells nothing of where one fits.
-        let fits = |(place, kept): (usize, &Kept)| kept.token.matches(token).then_some(place);
+        let fits =
+            |(place, kept): (usize, &ReservedName)| kept.token.matches(token).then_some(place);
         let place = self.names.iter().enumerate().fold(None, |found, kept| fits(kept).or(found))?;
         self.names.remove(place).map(|kept| kept.name)
     }
@@ -75,24 +76,24 @@ mod tests {
 
     #[test]
     fn a_name_is_kept_for_its_token_and_for_its_time() {
-        let mut names = KeptNames::new(MAX_KEPT);
-        names.keep("alice".into(), Token([1; 16]), LATER);
+        let mut names = ReservedNames::new(MAX_RESERVED);
+        names.reserve("alice".into(), Token([1; 16]), LATER);
         assert!(names.holds("ALICE", NOW));
         assert_eq!(names.take(&Token([2; 16]), NOW), None);
         assert_eq!(names.take(&Token([1; 16]), NOW).as_deref(), Some("alice"));
         assert!(!names.holds("alice", NOW));
-        names.keep("bob".into(), Token([3; 16]), LATER);
+        names.reserve("bob".into(), Token([3; 16]), LATER);
         assert!(!names.holds("bob", LATER));
         assert_eq!(names.take(&Token([3; 16]), LATER), None);
     }
 
     #[test]
     fn the_number_of_kept_names_is_bounded() {
-        let mut names = KeptNames::new(MAX_KEPT);
-        for number in 0..MAX_KEPT + 5 {
-            names.keep(format!("name-{number}").into(), Token([0; 16]), LATER);
+        let mut names = ReservedNames::new(MAX_RESERVED);
+        for number in 0..MAX_RESERVED + 5 {
+            names.reserve(format!("name-{number}").into(), Token([0; 16]), LATER);
         }
-        assert_eq!(names.names.len(), MAX_KEPT);
+        assert_eq!(names.names.len(), MAX_RESERVED);
         assert!(!names.holds("name-4", NOW) && names.holds("name-5", NOW));
     }
 }

@@ -1,6 +1,6 @@
 //! The one task that owns the room: batch, apply, deliver.
 //!
-//! Everything that happens arrives here as a [`Signal`], over one bounded channel. The
+//! Everything that happens arrives here as a [`Event`], over one bounded channel. The
 //! broadcaster takes all signals that wait, up to a bound, lets the room answer to them as one
 //! [`Batch`], and writes that to each member. It never waits for a member.
 
@@ -20,15 +20,16 @@ use smol::{LocalExecutor, Timer};
 use crate::os::{random, resident_memory};
 use crate::protocol::{ByeCode, Stats};
 use crate::room::{
-    Batch, Departure, Event, MemberId, Now, Peer, Room, Roster, Rules, Slice, SliceKind, Token,
+    self, Batch, ClientTable, DisconnectReason, Input, MemberId, Now, Peer, Room, Slice, SliceKind,
+    Token,
 };
 use crate::server::outbox::{Delivery, Socket};
-use crate::store::Recorder;
-use crate::store::{HistoryFile, Restored};
+use crate::store::HistoryWriter;
+use crate::store::{HistoryFile, Snapshot};
 
-use super::client_handle::{Seat, Standing, steps_for};
+use super::client_handle::{ClientHandle, ClientState, take_unicasts};
 use super::deadlines::Deadlines;
-pub use super::status::{Sign, Watch};
+pub use super::status::{Status, StatusObserver};
 
 /// Bytes of frames after which a batch is closed, however many signals wait. Larger ones save no
 /// system calls worth having, and make the last member wait for the first.
@@ -44,17 +45,17 @@ const LOOK_AHEAD: usize = 16;
 pub const REPORT: &str = "smolchat::report";
 /// How long a member that was closed may take to read what is on its way: as long as the kernel
 /// gives any other to take what it was sent.
-const LINGER: Duration = Duration::from_secs(120);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(120);
 /// The same, when the server ends.
-const SHUTDOWN_LINGER: Duration = Duration::from_secs(5);
+const SHUTDOWN_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a member may take to be heard out, when its connection broke, and when it was said bye:
 /// to close the socket while there is something to read from it would be a reset, to which it may
 /// lose the bye and more.
-const AFTERLIFE: Duration = Duration::from_secs(5);
+const READ_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the other tasks tell the broadcaster.
 #[derive(Debug)]
-pub enum Signal {
+pub enum Event {
     /// From the accept loop: a connection. The broadcaster writes to it from now on.
     Arrived {
         /// Its number, larger than any before.
@@ -65,9 +66,9 @@ pub enum Signal {
         socket: Arc<Socket>,
     },
     /// From a connection task: something for the room.
-    Event {
+    Input {
         /// What happened.
-        event: Event,
+        input: Input,
         /// Bytes that were read from that client since the event before it.
         bytes: u32,
     },
@@ -82,24 +83,24 @@ pub enum Signal {
 /// The owner of a [`Room`] and of each member's way out.
 pub struct Broadcaster {
     room: Room,
-    recorder: Option<Recorder>,
-    watch: Option<Watch>,
-    seats: Roster<Seat>,
-    signals: Receiver<Signal>,
+    writer: Option<HistoryWriter>,
+    observer: Option<StatusObserver>,
+    clients: ClientTable<ClientHandle>,
+    events: Receiver<Event>,
     /// For the tasks that watch full sockets.
-    sender: Sender<Signal>,
+    sender: Sender<Event>,
     executor: Weak<LocalExecutor<'static>>,
     /// Connections that are to end by themselves, and when they end anyway.
     ending: Deadlines,
     /// Those who turned out to be gone, or too slow, since the room was last told.
-    departed: Vec<(MemberId, Departure)>,
+    disconnected: Vec<(MemberId, DisconnectReason)>,
     outbox_limit: usize,
     batch_bytes: usize,
     max_ending: usize,
     started: Instant,
     timer: Option<(Duration, Timer)>,
     /// What was counted here, of all that [`Stats`] has.
-    seen: Stats,
+    stats: Stats,
     shutting_down: bool,
 }
 
@@ -109,77 +110,77 @@ impl Broadcaster {
     /// `outbox_limit` is how many bytes may wait for one member. With a `past`, the room goes on
     /// after it, and each batch is recorded before anybody is shown it.
     pub fn new(
-        mut rules: Rules,
+        mut config: room::Config,
         outbox_limit: usize,
-        past: Option<(HistoryFile, Restored)>,
-        channel: (Sender<Signal>, Receiver<Signal>),
+        past: Option<(HistoryFile, Snapshot)>,
+        channel: (Sender<Event>, Receiver<Event>),
         executor: Weak<LocalExecutor<'static>>,
     ) -> io::Result<Self> {
-        let max_ending = max_ending(rules.max_clients);
-        rules.crowd = rules.crowd.min(outbox_limit / OUTBOX_A_NOTICE);
-        rules.answer_bytes = rules.answer_bytes.min(outbox_limit / 2);
-        let (room, recorder) = match past {
+        let max_ending = max_ending(config.max_clients);
+        config.crowd = config.crowd.min(outbox_limit / OUTBOX_A_NOTICE);
+        config.answer_bytes = config.answer_bytes.min(outbox_limit / 2);
+        let (room, writer) = match past {
             Some((file, past)) => {
-                (Room::with_past(rules, past), Some(Recorder::new(file, fresh_epoch)))
+                (Room::with_snapshot(config, past), Some(HistoryWriter::new(file, fresh_epoch)))
             }
-            None => (Room::new(rules, fresh_epoch()?), None),
+            None => (Room::new(config, fresh_epoch()?), None),
         };
         Ok(Broadcaster {
             max_ending,
             room,
-            recorder,
-            watch: None,
-            seats: Roster::default(),
+            writer,
+            observer: None,
+            clients: ClientTable::default(),
             sender: channel.0,
-            signals: channel.1,
+            events: channel.1,
             executor,
             ending: Deadlines::default(),
-            departed: Vec::new(),
+            disconnected: Vec::new(),
             outbox_limit,
             batch_bytes: batch_bytes(outbox_limit),
             started: Instant::now(),
             timer: None,
-            seen: Stats::default(),
+            stats: Stats::default(),
             shutting_down: false,
         })
     }
 
-    /// Has a `watch` told how the room is.
-    pub fn watched_by(self, watch: Option<Watch>) -> Self {
-        Broadcaster { watch, ..self }
+    /// Has a `observer` told how the room is.
+    pub fn observed_by(self, observer: Option<StatusObserver>) -> Self {
+        Broadcaster { observer, ..self }
     }
 
     /// Serves until it was told to shut down and everybody is gone.
     pub async fn run(mut self) {
         loop {
-            let signal = self.next_signal().await;
+            let event = self.next_event().await;
             let now = self.now();
-            if let Some(signal) = signal {
-                self.take(signal, now);
+            if let Some(event) = event {
+                self.take(event, now);
             }
             while self.room.pending_bytes() < self.batch_bytes
-                && let Ok(signal) = self.signals.try_recv()
+                && let Ok(event) = self.events.try_recv()
             {
-                self.take(signal, now);
+                self.take(event, now);
             }
             self.room.tick(now);
             self.deliver(now).await;
             self.end_overdue(now);
-            while !self.departed.is_empty() || self.room.has_steps() {
-                for (id, departure) in std::mem::take(&mut self.departed) {
-                    self.room.apply(Event::Leave { id, departure }, now);
+            while !self.disconnected.is_empty() || self.room.has_unicasts() {
+                for (id, reason) in std::mem::take(&mut self.disconnected) {
+                    self.room.apply(Input::Leave { id, reason }, now);
                 }
                 self.deliver(now).await;
             }
-            if let Some(recorder) = &mut self.recorder {
-                recorder.sync_if_due();
+            if let Some(writer) = &mut self.writer {
+                writer.sync_if_due();
             }
-            if let Some(watch) = &mut self.watch {
-                watch.look(self.room.member_count(), now.uptime);
+            if let Some(observer) = &mut self.observer {
+                observer.update(self.room.member_count(), now.uptime);
             }
-            if self.shutting_down && self.seats.is_empty() {
-                if let Some(recorder) = self.recorder {
-                    recorder.close().await;
+            if self.shutting_down && self.clients.is_empty() {
+                if let Some(writer) = self.writer {
+                    writer.close().await;
                 }
                 return;
             }
@@ -187,120 +188,120 @@ impl Broadcaster {
     }
 
     /// The next signal, or nothing when a deadline has come.
-    async fn next_signal(&mut self) -> Option<Signal> {
-        let sync = self.recorder.as_ref().and_then(Recorder::sync_due);
-        let watch = self.watch.as_ref();
+    async fn next_event(&mut self) -> Option<Event> {
+        let sync = self.writer.as_ref().and_then(HistoryWriter::sync_due);
+        let observer = self.observer.as_ref();
         let deadline = [
             self.room.deadline(),
             self.ending.first().map(|(deadline, _)| deadline),
             sync.map(|due| due.saturating_duration_since(self.started)),
-            watch.and_then(|watch| watch.deadline(self.room.member_count())),
+            observer.and_then(|observer| observer.deadline(self.room.member_count())),
         ];
         let Some(deadline) = deadline.into_iter().flatten().min() else {
             self.timer = None;
-            return self.signals.recv().await.ok();
+            return self.events.recv().await.ok();
         };
         // Setting a timer costs a system call, so one that is early enough is left as it is.
         let (_, timer) = match &mut self.timer {
             Some(timer) if timer.0 <= deadline => timer,
             timer => timer.insert((deadline, Timer::at(self.started + deadline))),
         };
-        let signal = async { self.signals.recv().await.ok() };
+        let event = async { self.events.recv().await.ok() };
         let alarm = async {
             timer.await;
             None
         };
-        let signal = signal.or(alarm).await;
-        if signal.is_none() {
+        let event = event.or(alarm).await;
+        if event.is_none() {
             self.timer = None;
         }
-        signal
+        event
     }
 
-    fn take(&mut self, signal: Signal, now: Now) {
-        match signal {
-            Signal::Arrived { id, peer, socket } => {
+    fn take(&mut self, event: Event, now: Now) {
+        match event {
+            Event::Arrived { id, peer, socket } => {
                 // Without a random token there is no telling members apart: nobody comes in.
                 match random() {
                     Ok(secret) => {
                         let token = Token(secret);
-                        self.seats.insert(id, Seat::new(socket));
-                        self.room.apply(Event::Arrive { id, peer, token }, now);
+                        self.clients.insert(id, ClientHandle::new(socket));
+                        self.room.apply(Input::Arrive { id, peer, token }, now);
                     }
                     Err(error) => log::error!("{peer} turned away: cannot get a token: {error}"),
                 }
             }
-            Signal::Event { event, bytes } => {
-                if let Event::Leave { id, .. } = event {
-                    self.hear_out(id);
+            Event::Input { input, bytes } => {
+                if let Input::Leave { id, .. } = input {
+                    self.on_read_closed(id);
                 }
-                self.seen.bytes_in += u64::from(bytes);
-                if event.asks_for_stats() {
-                    self.room.note(self.seen());
+                self.stats.bytes_in += u64::from(bytes);
+                if input.asks_for_stats() {
+                    self.room.set_server_stats(self.stats());
                 }
-                self.room.apply(event, now);
+                self.room.apply(input, now);
             }
-            Signal::Report => self.report(),
-            Signal::Writable(id) => self.drain(id, now),
-            Signal::Shutdown => {
+            Event::Report => self.report(),
+            Event::Writable(id) => self.drain(id, now),
+            Event::Shutdown => {
                 self.shutting_down = true;
-                let latest = now.uptime + SHUTDOWN_LINGER;
+                let latest = now.uptime + SHUTDOWN_DRAIN_TIMEOUT;
                 self.ending.bring_forward(latest);
-                self.room.apply(Event::Shutdown, now);
+                self.room.apply(Input::Shutdown, now);
             }
         }
     }
 
     /// Writes what the room has to say to everybody whom it concerns.
     async fn deliver(&mut self, now: Now) {
-        let Batch { chunk, before, mut steps, log } = self.room.seal();
-        if let Some(recorder) = &mut self.recorder
-            && let Some(news) = recorder.record(&chunk, before).await
+        let Batch { chunk, before, mut unicasts, log } = self.room.seal();
+        if let Some(writer) = &mut self.writer
+            && let Some(news) = writer.record(&chunk, before).await
         {
             // It goes out behind this batch.
             self.room.announce(news.text());
         }
         let all = Slice::new(chunk, 0, u32::MAX, SliceKind::Live { before });
         // In the order in which the walk below meets the seats, and for one seat in theirs.
-        steps.sort_by_key(|step| step.to);
+        unicasts.sort_by_key(|unicast| unicast.to);
         let limit = self.outbox_limit;
-        let mut unsettled = Vec::new();
+        let mut unfinished = Vec::new();
         if all.bytes().is_empty() {
             // Nothing for everybody, so only those are visited who have something of their own.
-            for own in steps.chunk_by(|one, next| one.to == next.to) {
-                let Some(id) = own.first().map(|step| step.to) else { continue };
-                let Some(seat) = self.seats.get_mut(id) else { continue };
+            for own in unicasts.chunk_by(|one, next| one.to == next.to) {
+                let Some(id) = own.first().map(|unicast| unicast.to) else { continue };
+                let Some(client) = self.clients.get_mut(id) else { continue };
                 let (delivery, closed) =
-                    seat.deliver_in_steps(own, &all, before, limit, &mut self.seen);
+                    client.deliver_unicasts(own, &all, before, limit, &mut self.stats);
                 if delivery != Delivery::Sent || closed {
-                    unsettled.push((id, delivery, closed));
+                    unfinished.push((id, delivery, closed));
                 }
             }
         } else {
-            let mut steps = steps.as_slice();
+            let mut unicasts = unicasts.as_slice();
             let mut recipients = 0;
-            for seats in self.seats.chunks_mut(LOOK_AHEAD) {
-                for (_, seat) in &*seats {
-                    black_box(seat.outbox.socket().as_raw_fd());
+            for clients in self.clients.chunks_mut(LOOK_AHEAD) {
+                for (_, client) in &*clients {
+                    black_box(client.outbox.socket().as_raw_fd());
                 }
-                for (id, seat) in seats {
-                    let own = steps_for(*id, &mut steps);
+                for (id, client) in clients {
+                    let own = take_unicasts(*id, &mut unicasts);
                     let (delivery, closed) = if own.is_empty() {
-                        recipients += u64::from(seat.standing == Standing::Member);
-                        (seat.deliver(slice::from_ref(&all), before, limit), false)
+                        recipients += u64::from(client.state == ClientState::Member);
+                        (client.deliver(slice::from_ref(&all), before, limit), false)
                     } else {
-                        seat.deliver_in_steps(own, &all, before, limit, &mut self.seen)
+                        client.deliver_unicasts(own, &all, before, limit, &mut self.stats)
                     };
                     if delivery != Delivery::Sent || closed {
-                        unsettled.push((*id, delivery, closed));
+                        unfinished.push((*id, delivery, closed));
                     }
                 }
             }
-            self.seen.lines_out += recipients * (self.room.seq() - before);
-            self.seen.bytes_out += recipients * all.bytes().len() as u64;
+            self.stats.lines_out += recipients * (self.room.seq() - before);
+            self.stats.bytes_out += recipients * all.bytes().len() as u64;
         }
-        for (id, delivery, closed) in unsettled {
-            self.settle(id, delivery, closed, now);
+        for (id, delivery, closed) in unfinished {
+            self.handle_delivery(id, delivery, closed, now);
         }
         for (level, line) in log {
             log!(level, "{line}");
@@ -308,60 +309,60 @@ impl Broadcaster {
     }
 
     /// Does what a delivery that was not the usual one calls for.
-    fn settle(&mut self, id: MemberId, delivery: Delivery, closed: bool, now: Now) {
-        let Some(seat) = self.seats.get_mut(id) else { return };
+    fn handle_delivery(&mut self, id: MemberId, delivery: Delivery, closed: bool, now: Now) {
+        let Some(client) = self.clients.get_mut(id) else { return };
         match delivery {
-            Delivery::Sent if seat.is_done() => {
-                if seat.is_heard_out || self.shutting_down {
+            Delivery::Sent if client.is_done() => {
+                if client.is_read_closed || self.shutting_down {
                     self.release(id);
                 } else {
-                    seat.outbox.finish();
-                    self.end_by(now.uptime + AFTERLIFE, id);
+                    client.outbox.finish();
+                    self.end_by(now.uptime + READ_DRAIN_TIMEOUT, id);
                 }
             }
             Delivery::Sent => {}
             Delivery::Waiting => {
-                seat.watch(id, &self.sender, &self.executor);
+                client.watch(id, &self.sender, &self.executor);
                 if closed {
                     self.linger(id, now);
                 }
             }
             Delivery::Slow => {
-                let delivery = seat.evict(ByeCode::Slow, self.room.seq());
-                self.departed.push((id, Departure::Slow));
-                self.settle(id, delivery, true, now);
+                let delivery = client.evict(ByeCode::Slow, self.room.seq());
+                self.disconnected.push((id, DisconnectReason::Slow));
+                self.handle_delivery(id, delivery, true, now);
             }
-            Delivery::Lost if seat.standing == Standing::Leaving => self.release(id),
+            Delivery::Lost if client.state == ClientState::Leaving => self.release(id),
             // What it said before its connection broke may still be on its way in, and counts.
             // The task that reads it comes to the end soon, and says so; unless its pace holds it
             // up, and then it has had its chance.
             Delivery::Lost => {
-                seat.standing = Standing::Broken;
-                self.ending.insert(now.uptime + AFTERLIFE, id);
+                client.state = ClientState::Broken;
+                self.ending.insert(now.uptime + READ_DRAIN_TIMEOUT, id);
             }
         }
     }
 
     /// Nothing more comes from a connection.
-    fn hear_out(&mut self, id: MemberId) {
-        let Some(seat) = self.seats.get_mut(id) else { return };
-        seat.is_heard_out = true;
-        if seat.is_done() {
+    fn on_read_closed(&mut self, id: MemberId) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        client.is_read_closed = true;
+        if client.is_done() {
             self.release(id);
         }
     }
 
     /// A socket has room again.
     fn drain(&mut self, id: MemberId, now: Now) {
-        if let Some(seat) = self.seats.get_mut(id) {
-            let delivery = seat.drain();
-            self.settle(id, delivery, false, now);
+        if let Some(client) = self.clients.get_mut(id) {
+            let delivery = client.drain();
+            self.handle_delivery(id, delivery, false, now);
         }
     }
 
     /// Gives a connection that is closed some time to read what is on its way.
     fn linger(&mut self, id: MemberId, now: Now) {
-        let linger = if self.shutting_down { SHUTDOWN_LINGER } else { LINGER };
+        let linger = if self.shutting_down { SHUTDOWN_DRAIN_TIMEOUT } else { DRAIN_TIMEOUT };
         self.end_by(now.uptime + linger, id);
     }
 
@@ -370,8 +371,8 @@ impl Broadcaster {
     fn end_by(&mut self, deadline: Duration, id: MemberId) {
         self.ending.insert(deadline, id);
         if self.ending.len() > self.max_ending {
-            let seats = &self.seats;
-            self.ending.retain(|id| seats.get(id).is_some());
+            let clients = &self.clients;
+            self.ending.retain(|id| clients.get(id).is_some());
             if self.ending.len() > self.max_ending
                 && let Some((_, next)) = self.ending.pop_first()
             {
@@ -383,7 +384,7 @@ impl Broadcaster {
     /// Ends the connections whose time is over.
     fn end_overdue(&mut self, now: Now) {
         while let Some((deadline, id)) = self.ending.first()
-            && (deadline <= now.uptime || self.seats.get(id).is_none())
+            && (deadline <= now.uptime || self.clients.get(id).is_none())
         {
             self.ending.pop_first();
             self.end(id);
@@ -391,28 +392,28 @@ impl Broadcaster {
     }
 
     fn end(&mut self, id: MemberId) {
-        if self.seats.get(id).is_some_and(|seat| seat.standing == Standing::Broken) {
+        if self.clients.get(id).is_some_and(|client| client.state == ClientState::Broken) {
             let kind = io::ErrorKind::BrokenPipe;
-            self.departed.push((id, Departure::Lost(kind)));
+            self.disconnected.push((id, DisconnectReason::Lost(kind)));
         }
         self.release(id);
     }
 
     fn release(&mut self, id: MemberId) {
-        if let Some(seat) = self.seats.remove(id) {
-            seat.outbox.end();
+        if let Some(client) = self.clients.remove(id) {
+            client.outbox.end();
         }
     }
 
     /// What there is to say of the server that its room does not know.
-    fn seen(&self) -> Stats {
-        let events_waiting = self.signals.len();
-        Stats { events_waiting, memory: resident_memory(), ..self.seen.clone() }
+    fn stats(&self) -> Stats {
+        let events_waiting = self.events.len();
+        Stats { events_waiting, memory: resident_memory(), ..self.stats.clone() }
     }
 
     /// Writes the figures to the log, as one line of JSON.
     fn report(&self) {
-        let stats = self.room.stats(self.seen());
+        let stats = self.room.stats(self.stats());
         if let Ok(line) = serde_json::to_string(&stats) {
             log::error!(target: REPORT, "{line}");
         }

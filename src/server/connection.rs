@@ -20,8 +20,8 @@ use rustix::io::Errno;
 use smol::Timer;
 
 use crate::protocol::{ClientLine, ErrorCode, LineReader, OtherProtocol, RequestError};
-use crate::room::{Departure, Event, MemberId};
-use crate::server::broadcaster::Signal;
+use crate::room::{DisconnectReason, Input, MemberId};
+use crate::server::broadcaster::Event;
 use crate::server::outbox::{Socket, Wait, read};
 
 /// The most bytes that are read at once. With the line limit it bounds what a connection holds.
@@ -36,7 +36,7 @@ const REQUEST_BYTES: usize = 4096;
 
 /// What a client may send.
 #[derive(Clone, Copy, Debug)]
-pub struct Intake {
+pub struct ReadLimits {
     /// The longest line, in bytes without its newline.
     pub max_line: u32,
     /// Bytes read at once, up to [`READ_BYTES`].
@@ -52,68 +52,68 @@ pub struct Intake {
 pub fn run(
     socket: Arc<Socket>,
     id: MemberId,
-    signals: Sender<Signal>,
-    intake: Intake,
+    events: Sender<Event>,
+    limits: ReadLimits,
 ) -> impl Future<Output = ()> {
-    let mut reader = Reader {
+    let mut connection = Connection {
         socket,
-        signals,
-        lines: LineReader::new(intake.max_line),
-        read_bytes: intake.read_bytes.clamp(1, READ_BYTES) as u32,
-        pace: Pace::new(intake.rate, intake.burst),
+        events,
+        lines: LineReader::new(limits.max_line),
+        read_bytes: limits.read_bytes.clamp(1, READ_BYTES) as u32,
+        rate_limiter: RateLimiter::new(limits.rate, limits.burst),
         wait: Wait::default(),
         id,
         is_new: true,
-        is_foreign: false,
+        is_other_protocol: false,
         told_too_fast: false,
         unreported: 0,
     };
     async move {
-        let departure = AssertUnwindSafe(reader.run()).catch_unwind().await;
-        let departure = departure.unwrap_or(Departure::Panicked);
-        if let Some(busy) = reader.tell(Event::Leave { id, departure }) {
-            busy.await;
+        let reason = AssertUnwindSafe(connection.run()).catch_unwind().await;
+        let reason = reason.unwrap_or(DisconnectReason::Panicked);
+        if let Some(pending) = connection.send(Input::Leave { id, reason }) {
+            pending.await;
         }
     }
 }
 
 /// Something that has to be waited for, which is rare. It takes more room than all else that a
 /// connection holds, so it has a box when it is needed.
-type Busy = Pin<Box<dyn Future<Output = ()>>>;
+type PendingSend = Pin<Box<dyn Future<Output = ()>>>;
 
-struct Reader {
+struct Connection {
     socket: Arc<Socket>,
-    signals: Sender<Signal>,
+    events: Sender<Event>,
     lines: LineReader,
     read_bytes: u32,
-    pace: Pace,
+    rate_limiter: RateLimiter,
     wait: Wait,
     id: MemberId,
     /// No line has come yet, so it may be something else that knocks.
     is_new: bool,
     /// It was, and nothing that it says is for us.
-    is_foreign: bool,
+    is_other_protocol: bool,
     told_too_fast: bool,
     /// Bytes that no event has told of yet.
     unreported: u32,
 }
 
-impl Reader {
-    async fn run(&mut self) -> Departure {
+impl Connection {
+    async fn run(&mut self) -> DisconnectReason {
         loop {
-            let busy = match poll_fn(|cx| self.poll_event(cx)).await {
-                Ok(event) => event.and_then(|event| self.tell(event)),
-                Err(departure) => return departure,
+            let pending = match poll_fn(|cx| self.poll_input(cx)).await {
+                Ok(input) => input.and_then(|input| self.send(input)),
+                Err(reason) => return reason,
             };
-            if let Some(busy) = busy {
-                busy.await;
+            if let Some(pending) = pending {
+                pending.await;
             }
             if self.lines.has_more() {
                 self.slow_down().await;
                 // Nobody but this task and those who write to the member hold its socket. When
                 // they have let go of it, the rest of what it said is of no interest.
                 if Arc::strong_count(&self.socket) == 1 {
-                    return Departure::Finished;
+                    return DisconnectReason::Finished;
                 }
             }
         }
@@ -121,26 +121,29 @@ impl Reader {
 
     /// Hands an event to the broadcaster. If that is busy, it has to be waited for: a flood ends
     /// here, as back-pressure on the one who floods.
-    fn tell(&mut self, event: Event) -> Option<Busy> {
+    fn send(&mut self, input: Input) -> Option<PendingSend> {
         let bytes = std::mem::take(&mut self.unreported);
-        match self.signals.try_send(Signal::Event { event, bytes }) {
-            Err(TrySendError::Full(signal)) => {
-                let signals = self.signals.clone();
-                Some(Box::pin(async move { drop(signals.send(signal).await) }))
+        match self.events.try_send(Event::Input { input, bytes }) {
+            Err(TrySendError::Full(event)) => {
+                let events = self.events.clone();
+                Some(Box::pin(async move { drop(events.send(event).await) }))
             }
             _ => None,
         }
     }
 
     /// The next event, or nothing when there is one that the pace does not allow yet.
-    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Event>, Departure>> {
+    fn poll_input(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Input>, DisconnectReason>> {
         if self.lines.has_more() {
-            return Poll::Ready(Ok(self.cut(&[])));
+            return Poll::Ready(Ok(self.parse_lines(&[])));
         }
         loop {
             // Ask first and read then: one call to the kernel less than the other way round.
             if let Err(error) = ready!(self.wait.poll(self.socket.poll_readable(cx))) {
-                return Poll::Ready(Err(Departure::Lost(error.kind())));
+                return Poll::Ready(Err(DisconnectReason::Lost(error.kind())));
             }
             let mut buffer = [const { MaybeUninit::uninit() }; READ_BYTES];
             let buffer = buffer.get_mut(..self.read_bytes as usize).unwrap_or_default();
@@ -150,35 +153,35 @@ impl Reader {
                     let text = "the last line has no end, and was not said";
                     return Poll::Ready(Ok(Some(self.rejected(ErrorCode::Unfinished, text))));
                 }
-                Ok([]) => return Poll::Ready(Err(Departure::Finished)),
+                Ok([]) => return Poll::Ready(Err(DisconnectReason::Finished)),
                 // What else it says is read, so that our answer is not lost to a reset.
-                Ok(_) if self.is_foreign => {}
+                Ok(_) if self.is_other_protocol => {}
                 Ok(bytes) => {
-                    let event = self.cut(bytes);
-                    if event.is_some() || self.lines.has_more() {
-                        return Poll::Ready(Ok(event));
+                    let input = self.parse_lines(bytes);
+                    if input.is_some() || self.lines.has_more() {
+                        return Poll::Ready(Ok(input));
                     }
                 }
                 Err(Errno::AGAIN | Errno::INTR) => {}
-                Err(error) => return Poll::Ready(Err(Departure::Lost(error.kind()))),
+                Err(error) => return Poll::Ready(Err(DisconnectReason::Lost(error.kind()))),
             }
         }
     }
 
     /// The lines that are whole with `bytes`, as far as the pace allows; nothing if none is.
-    fn cut(&mut self, bytes: &[u8]) -> Option<Event> {
+    fn parse_lines(&mut self, bytes: &[u8]) -> Option<Input> {
         // It is of interest to nobody how many thousands of millions one line had.
         self.unreported = self.unreported.saturating_add(bytes.len() as u32);
         if self.is_new && self.lines.held().len() < REQUEST_BYTES {
             let first = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
             if let Some(protocol) = OtherProtocol::detect(&[self.lines.held(), first].concat()) {
                 self.lines.clear();
-                self.is_foreign = true;
-                return Some(Event::OtherProtocol { id: self.id, protocol });
+                self.is_other_protocol = true;
+                return Some(Input::OtherProtocol { id: self.id, protocol });
             }
         }
         let now = Instant::now();
-        let budget = self.pace.lines_free(now).min(LINES_AN_EVENT);
+        let budget = self.rate_limiter.lines_free(now).min(LINES_AN_EVENT);
         let mut lines = Vec::new();
         self.lines.read(bytes, budget, |line| {
             lines.push(line.map_or_else(
@@ -192,43 +195,43 @@ impl Reader {
             ));
         });
         // Who was silent for long enough to have the whole burst again is told anew.
-        self.told_too_fast &= !self.pace.is_full(now);
-        self.pace.take(lines.len(), now);
+        self.told_too_fast &= !self.rate_limiter.is_full(now);
+        self.rate_limiter.take(lines.len(), now);
         self.is_new &= lines.is_empty();
-        (!lines.is_empty()).then_some(Event::Lines { id: self.id, lines })
+        (!lines.is_empty()).then_some(Input::Lines { id: self.id, lines })
     }
 
     /// Waits until the pace allows another line, and says so, once, if that takes time.
-    fn slow_down(&mut self) -> Busy {
+    fn slow_down(&mut self) -> PendingSend {
         let now = Instant::now();
-        let wait = self.pace.wait(now);
+        let wait = self.rate_limiter.wait(now);
         if wait.is_zero() {
             return Box::pin(yield_now());
         }
-        let busy = if std::mem::replace(&mut self.told_too_fast, true) {
+        let pending = if std::mem::replace(&mut self.told_too_fast, true) {
             None
         } else {
             let text = "you are too fast; what you say is taken more slowly now";
-            self.tell(self.rejected(ErrorCode::TooFast, text))
+            self.send(self.rejected(ErrorCode::TooFast, text))
         };
         Box::pin(async move {
-            if let Some(busy) = busy {
-                busy.await;
+            if let Some(pending) = pending {
+                pending.await;
             }
             Timer::after(wait).await;
         })
     }
 
     /// An error as the event that makes the room tell it, in its place among the lines.
-    fn rejected(&self, code: ErrorCode, text: &str) -> Event {
-        Event::Lines { id: self.id, lines: vec![Err(RequestError::new(code, text))] }
+    fn rejected(&self, code: ErrorCode, text: &str) -> Input {
+        Input::Lines { id: self.id, lines: vec![Err(RequestError::new(code, text))] }
     }
 }
 
 /// How many lines a client may send and when: the generic cell rate algorithm, which needs no
 /// more than one moment of memory (<https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm>).
 #[derive(Debug)]
-struct Pace {
+struct RateLimiter {
     /// When all that was taken so far is paid for, at one line an `interval`.
     paid: Option<Instant>,
     /// Microseconds a line; 0 is no limit.
@@ -236,9 +239,9 @@ struct Pace {
     burst: u32,
 }
 
-impl Pace {
+impl RateLimiter {
     fn new(rate: u32, burst: u32) -> Self {
-        Pace {
+        RateLimiter {
             paid: None,
             interval: 1_000_000u32.checked_div(rate).map_or(0, |interval| interval.max(1)),
             burst: burst.max(1),
@@ -290,47 +293,50 @@ mod tests {
 
     #[test]
     fn a_burst_is_free_and_then_the_rate_holds() {
-        let mut pace = Pace::new(10, 40);
+        let mut rate_limiter = RateLimiter::new(10, 40);
         let start = Instant::now();
-        assert_eq!(pace.lines_free(start), 40);
-        pace.take(40, start);
-        assert_eq!(pace.lines_free(start), 0);
-        assert_eq!(pace.wait(start), Duration::from_millis(100));
+        assert_eq!(rate_limiter.lines_free(start), 40);
+        rate_limiter.take(40, start);
+        assert_eq!(rate_limiter.lines_free(start), 0);
+        assert_eq!(rate_limiter.wait(start), Duration::from_millis(100));
         let later = start + Duration::from_millis(250);
-        assert_eq!(pace.lines_free(later), 2);
-        assert_eq!(pace.lines_free(start + Duration::from_secs(4)), 40);
-        assert!(pace.is_full(start + Duration::from_secs(4)));
-        assert_eq!(pace.lines_free(start + Duration::from_secs(400)), 40);
+        assert_eq!(rate_limiter.lines_free(later), 2);
+        assert_eq!(rate_limiter.lines_free(start + Duration::from_secs(4)), 40);
+        assert!(rate_limiter.is_full(start + Duration::from_secs(4)));
+        assert_eq!(rate_limiter.lines_free(start + Duration::from_secs(400)), 40);
     }
 
     #[test]
     fn a_wait_is_long_enough_for_exactly_one_line() {
-        let mut pace = Pace::new(3, 2);
+        let mut rate_limiter = RateLimiter::new(3, 2);
         let mut now = Instant::now();
         for _ in 0..100 {
-            now += pace.wait(now);
-            assert_eq!(pace.lines_free(now).min(1), 1);
-            pace.take(1, now);
+            now += rate_limiter.wait(now);
+            assert_eq!(rate_limiter.lines_free(now).min(1), 1);
+            rate_limiter.take(1, now);
         }
-        assert!(pace.wait(now) > Duration::ZERO);
+        assert!(rate_limiter.wait(now) > Duration::ZERO);
     }
 
     #[test]
     fn rate_zero_is_no_limit() {
-        let mut pace = Pace::new(0, 0);
+        let mut rate_limiter = RateLimiter::new(0, 0);
         let now = Instant::now();
-        pace.take(1_000_000, now);
-        assert_eq!((pace.lines_free(now), pace.wait(now)), (usize::MAX, Duration::ZERO));
+        rate_limiter.take(1_000_000, now);
+        assert_eq!(
+            (rate_limiter.lines_free(now), rate_limiter.wait(now)),
+            (usize::MAX, Duration::ZERO)
+        );
     }
 
     /// What 10,000 members cost is this, ten thousand times.
     #[test]
     fn the_future_of_a_connection_is_small() {
         let channel = async_channel::bounded(1);
-        let intake = Intake { max_line: 1, read_bytes: 1, rate: 1, burst: 1 };
+        let limits = ReadLimits { max_line: 1, read_bytes: 1, rate: 1, burst: 1 };
         let (one, _two) = smol::Async::<std::os::unix::net::UnixStream>::pair().unwrap();
         let socket = Arc::new(smol::Async::new(one.into_inner().unwrap().into()).unwrap());
-        let future = run(socket, MemberId(1), channel.0, intake);
+        let future = run(socket, MemberId(1), channel.0, limits);
         assert!(size_of_val(&future) <= 176, "{} bytes", size_of_val(&future));
     }
 }

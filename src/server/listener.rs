@@ -60,21 +60,21 @@ impl Default for Buffers {
 /// A host is a number, so that a server that is started before the network has names still comes
 /// up, and always in the same place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
+pub enum ListenAddress {
     /// An address of this machine, or all of them, and a port; 0 is any free one.
     Inet(SocketAddr),
     /// The path of a unix socket.
     Unix(PathBuf),
 }
 
-impl FromStr for Address {
+impl FromStr for ListenAddress {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if let Some(path) = text.strip_prefix("unix:") {
             return match path {
                 "" => Err("unix: wants a path behind it"),
-                path => Ok(Address::Unix(path.into())),
+                path => Ok(ListenAddress::Unix(path.into())),
             };
         }
         let (host, port) = text.rsplit_once(':').ok_or("an address is IP:PORT or unix:PATH")?;
@@ -86,15 +86,15 @@ impl FromStr for Address {
             None => host.parse().ok().map(IpAddr::V4),
         };
         let ip = ip.ok_or("a host is a number, one of IPv6 in brackets, or localhost")?;
-        Ok(Address::Inet(SocketAddr::new(ip, port)))
+        Ok(ListenAddress::Inet(SocketAddr::new(ip, port)))
     }
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Address::Inet(address) => address.fmt(f),
-            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+            ListenAddress::Inet(address) => address.fmt(f),
+            ListenAddress::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }
@@ -106,7 +106,7 @@ impl fmt::Display for Address {
 #[derive(Debug)]
 pub struct Listener {
     socket: Async<OwnedFd>,
-    address: Address,
+    address: ListenAddress,
     /// What its connections are held to.
     buffers: Buffers,
     /// It listened before we had it, and does so after us.
@@ -121,15 +121,15 @@ impl Listener {
     ///
     /// What the system says: the address is in use (for a unix socket: by a server that is
     /// alive, or by a file that is no socket), is not one of this machine, or may not be used.
-    pub fn bind(address: &Address, buffers: Buffers) -> io::Result<Self> {
+    pub fn bind(address: &ListenAddress, buffers: Buffers) -> io::Result<Self> {
         let (socket, address) = match address {
-            Address::Inet(address) => {
+            ListenAddress::Inet(address) => {
                 let socket = TcpListener::bind(address)?;
                 tune(&socket)?;
-                let address = Address::Inet(socket.local_addr()?);
+                let address = ListenAddress::Inet(socket.local_addr()?);
                 (OwnedFd::from(socket), address)
             }
-            Address::Unix(path) => (bind_unix(path)?.into(), address.clone()),
+            ListenAddress::Unix(path) => (bind_unix(path)?.into(), address.clone()),
         };
         // A second call on the same socket changes its backlog; the standard library has no say.
         rustix::net::listen(&socket, BACKLOG)?;
@@ -155,10 +155,10 @@ impl Listener {
         limit_buffers(&socket, buffers)?;
         let address = rustix::net::getsockname(&socket)?;
         let address = match sockopt::socket_domain(&socket)? {
-            AddressFamily::UNIX => Address::Unix(path_of(&address.try_into()?)),
+            AddressFamily::UNIX => ListenAddress::Unix(path_of(&address.try_into()?)),
             _ => {
                 tune(&socket)?;
-                Address::Inet(address.try_into()?)
+                ListenAddress::Inet(address.try_into()?)
             }
         };
         Ok(Listener { socket: Async::new(socket)?, address, buffers, was_handed_over: true })
@@ -200,7 +200,7 @@ impl fmt::Display for Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Address::Unix(path) = &self.address
+        if let ListenAddress::Unix(path) = &self.address
             && !self.was_handed_over
         {
             // If it is gone already, so much the better.
@@ -257,11 +257,11 @@ mod tests {
     #[test]
     fn addresses_are_read_as_people_write_them() {
         for text in ["127.0.0.1:8080", "0.0.0.0:1", "[::1]:8080", "[::]:0"] {
-            let address: Address = text.parse().unwrap();
+            let address: ListenAddress = text.parse().unwrap();
             assert_eq!(address.to_string(), text);
         }
-        assert_eq!("localhost:7".parse(), "127.0.0.1:7".parse::<Address>());
-        assert_eq!("unix:/run/chat".parse(), Ok(Address::Unix("/run/chat".into())));
+        assert_eq!("localhost:7".parse(), "127.0.0.1:7".parse::<ListenAddress>());
+        assert_eq!("unix:/run/chat".parse(), Ok(ListenAddress::Unix("/run/chat".into())));
         for text in [
             "",
             "8080",
@@ -273,7 +273,7 @@ mod tests {
             ":80",
             "unix:",
         ] {
-            assert!(text.parse::<Address>().is_err(), "{text}");
+            assert!(text.parse::<ListenAddress>().is_err(), "{text}");
         }
     }
 }

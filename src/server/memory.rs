@@ -4,11 +4,11 @@
 //! out for a [`Config`], and [`fit`] goes the other way.
 //!
 //! ```
-//! use smolchat::server::memory::{Ceiling, Given, fit};
+//! use smolchat::server::memory::{Ceiling, Pinned, fit};
 //! use smolchat::server::Config;
 //!
-//! let config = fit(4 << 20, Config::default(), Given::default()).unwrap();
-//! assert!(config.rules.max_clients >= 100);
+//! let config = fit(4 << 20, Config::default(), Pinned::default()).unwrap();
+//! assert!(config.room.max_clients >= 100);
 //! assert!(Ceiling::of(&config).total() <= 4 << 20);
 //! ```
 
@@ -55,14 +55,14 @@ impl Part {
 impl Ceiling {
     /// The worst case of a configuration.
     pub fn of(config: &Config) -> Self {
-        let rules = &config.rules;
-        let connections = rules.max_clients.saturating_add(max_ending(rules.max_clients));
-        let held = config.read_bytes + rules.max_line as usize + 1;
+        let room = &config.room;
+        let connections = room.max_clients.saturating_add(max_ending(room.max_clients));
+        let held = config.read_bytes + room.max_line as usize + 1;
         let event = held + LINES_AN_EVENT * LINE;
         let batch = batch_bytes(config.outbox).saturating_add(event);
-        let frames = rules.history.saturating_mul(FRAME);
-        let history = rules.history_bytes.saturating_add(frames).saturating_add(batch);
-        let outbox = config.outbox.saturating_add(History::replay_places(rules.history));
+        let frames = room.history.saturating_mul(FRAME);
+        let history = room.history_bytes.saturating_add(frames).saturating_add(batch);
+        let outbox = config.outbox.saturating_add(History::replay_places(room.history));
         let part = |what, count, bytes| Part { what, count, bytes };
         Ceiling {
             parts: [
@@ -73,7 +73,7 @@ impl Ceiling {
                 part("the batch that is written", 2, batch),
                 part("outboxes", connections, outbox),
                 part("history", 1, history),
-                part("kept names, known addresses", 1, rules.memory_of_the_absent()),
+                part("kept names, known addresses", 1, room.memory_of_the_absent()),
                 part("socket buffers in the kernel", connections, config.buffers.in_kernel()),
             ],
         }
@@ -101,7 +101,7 @@ fn kib(bytes: u64) -> u64 {
 
 /// What an operator has decided, and a budget must leave as it is.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Given {
+pub struct Pinned {
     /// The number of clients.
     pub clients: bool,
     /// The size of an outbox.
@@ -117,9 +117,9 @@ pub struct Given {
 ///
 /// # Errors
 ///
-/// The bytes that it would take at the least, when what is [given](Given) does not fit.
-pub fn fit(budget: usize, mut config: Config, given: Given) -> Result<Config, u64> {
-    let line = config.rules.max_line as usize + FRAME_HEAD;
+/// The bytes that it would take at the least, when what is [given](Pinned) does not fit.
+pub fn fit(budget: usize, mut config: Config, pinned: Pinned) -> Result<Config, u64> {
+    let line = config.room.max_line as usize + FRAME_HEAD;
     let share = |part: usize, least: usize, most: usize| (budget / part).clamp(least, most);
     config.read_bytes = share(2048, 1024, READ_BYTES);
     config.events = share(256 << 10, 8, config.events);
@@ -128,26 +128,26 @@ pub fn fit(budget: usize, mut config: Config, given: Given) -> Result<Config, u6
         send: share(1024, 2304, send.max(2304)),
         receive: share(4096, 1152, receive.max(1152)),
     };
-    if !given.history_bytes {
-        config.rules.history_bytes = share(32, line, config.rules.history_bytes.max(line));
+    if !pinned.history_bytes {
+        config.room.history_bytes = share(32, line, config.room.history_bytes.max(line));
     }
-    if !given.history {
-        config.rules.history = config.rules.history.min(config.rules.history_bytes / 512);
+    if !pinned.history {
+        config.room.history = config.room.history.min(config.room.history_bytes / 512);
     }
-    let most_clients = config.rules.max_clients;
+    let most_clients = config.room.max_clients;
     let most_outbox = config.outbox;
-    if !given.outbox {
+    if !pinned.outbox {
         config.outbox = share(900, line, most_outbox.max(line));
     }
     let total = |config: &Config| Ceiling::of(config).total();
     let most = budget as u64;
-    if !given.clients {
-        config.rules.max_clients = largest(1, most_clients, |clients| {
-            config.rules.max_clients = clients;
+    if !pinned.clients {
+        config.room.max_clients = largest(1, most_clients, |clients| {
+            config.room.max_clients = clients;
             total(&config) <= most
         });
     }
-    if !given.outbox {
+    if !pinned.outbox {
         config.outbox = largest(line, most_outbox, |outbox| {
             config.outbox = outbox;
             total(&config) <= most
@@ -171,17 +171,14 @@ fn largest(least: usize, most: usize, mut fits: impl FnMut(usize) -> bool) -> us
 
 /// Why the parts of a configuration contradict each other, if they do.
 pub fn contradiction(config: &Config) -> Option<String> {
-    let rules = &config.rules;
-    let frame = rules.max_line as usize + FRAME_HEAD;
-    if rules.max_clients == 0 {
+    let room = &config.room;
+    let frame = room.max_line as usize + FRAME_HEAD;
+    if room.max_clients == 0 {
         Some("with --max-clients 0 nobody can come in".into())
     } else if config.outbox < frame {
         Some(format!("an outbox of {} bytes has no room for a line of {frame}", config.outbox))
-    } else if rules.history > 0 && rules.history_bytes < frame {
-        Some(format!(
-            "a history of {} bytes has no room for a line of {frame}",
-            rules.history_bytes
-        ))
+    } else if room.history > 0 && room.history_bytes < frame {
+        Some(format!("a history of {} bytes has no room for a line of {frame}", room.history_bytes))
     } else {
         None
     }
@@ -193,12 +190,12 @@ mod tests {
 
     #[test]
     fn a_small_budget_has_room_for_a_hundred_and_a_large_one_for_the_defaults() {
-        let small = fit(4 << 20, Config::default(), Given::default()).unwrap();
+        let small = fit(4 << 20, Config::default(), Pinned::default()).unwrap();
 
-        assert!(small.rules.max_clients >= 100, "{}", Ceiling::of(&small));
+        assert!(small.room.max_clients >= 100, "{}", Ceiling::of(&small));
         assert_eq!(contradiction(&small), None);
-        let large = fit(8 << 30, Config::default(), Given::default()).unwrap();
-        assert_eq!(large.rules.max_clients, Config::default().rules.max_clients);
+        let large = fit(8 << 30, Config::default(), Pinned::default()).unwrap();
+        assert_eq!(large.room.max_clients, Config::default().room.max_clients);
         assert_eq!(large.outbox, Config::default().outbox);
     }
 
@@ -206,7 +203,7 @@ mod tests {
     fn every_budget_holds_or_says_what_it_would_take() {
         let mut budget = 64 << 10;
         while budget < 1 << 32 {
-            match fit(budget, Config::default(), Given::default()) {
+            match fit(budget, Config::default(), Pinned::default()) {
                 Ok(config) => {
                     assert!(Ceiling::of(&config).total() <= budget as u64);
                     assert_eq!(contradiction(&config), None);
@@ -223,15 +220,15 @@ mod tests {
     #[test]
     fn what_is_given_stays() {
         let mut config = Config::default();
-        config.rules.max_clients = 30;
+        config.room.max_clients = 30;
         config.outbox = 64 << 10;
-        let given = Given { clients: true, outbox: true, ..Given::default() };
-        let fitted = fit(8 << 20, config, given).unwrap();
-        assert_eq!((fitted.rules.max_clients, fitted.outbox), (30, 64 << 10));
+        let pinned = Pinned { clients: true, outbox: true, ..Pinned::default() };
+        let fitted = fit(8 << 20, config, pinned).unwrap();
+        assert_eq!((fitted.room.max_clients, fitted.outbox), (30, 64 << 10));
         let mut config = Config::default();
-        config.rules.max_clients = 1000;
-        let given = Given { clients: true, ..Given::default() };
-        assert!(fit(4 << 20, config, given).unwrap_err() > 4 << 20);
+        config.room.max_clients = 1000;
+        let pinned = Pinned { clients: true, ..Pinned::default() };
+        assert!(fit(4 << 20, config, pinned).unwrap_err() > 4 << 20);
     }
 
     #[test]

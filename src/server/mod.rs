@@ -23,12 +23,12 @@ use futures_lite::{FutureExt, Stream, StreamExt};
 use log::{info, warn};
 use smol::{Async, LocalExecutor, Timer};
 
-use crate::room::{MemberId, Peer, Rules};
-use crate::server::broadcaster::{Broadcaster, Signal, Watch};
-use crate::server::connection::Intake;
+use crate::room::{self, MemberId, Peer};
+use crate::server::broadcaster::{Broadcaster, Event, StatusObserver};
+use crate::server::connection::ReadLimits;
 use crate::server::listener::{Buffers, Listener};
 use crate::server::outbox::Wait;
-use crate::store::{HistoryFile, Restored};
+use crate::store::{HistoryFile, Snapshot};
 
 /// Clients accepted in one go, before the others get a turn.
 const ACCEPTS: usize = 64;
@@ -39,7 +39,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_
 #[derive(Debug)]
 pub struct Config {
     /// The rules of the room.
-    pub rules: Rules,
+    pub room: room::Config,
     /// Bytes that may wait for one member.
     pub outbox: usize,
     /// Bytes read from a client at once; at most [`READ_BYTES`](connection::READ_BYTES).
@@ -49,28 +49,28 @@ pub struct Config {
     /// What the kernel may hold for each connection.
     pub buffers: Buffers,
     /// Where the room is kept across restarts, and what was there.
-    pub past: Option<(HistoryFile, Restored)>,
+    pub past: Option<(HistoryFile, Snapshot)>,
     /// Who is told how the room is.
-    pub watch: Option<Watch>,
+    pub observer: Option<StatusObserver>,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Config {
-            rules: Rules::default(),
+            room: room::Config::default(),
             outbox: 256 * 1024,
             read_bytes: connection::READ_BYTES,
             events: 256,
             buffers: Buffers::default(),
             past: None,
-            watch: None,
+            observer: None,
         }
     }
 }
 
 /// What a server can be told while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub enum Control {
     /// Write the [`Stats`](crate::protocol::Stats) to the log.
     Report,
     /// End in good order; if that is under way, at once.
@@ -90,7 +90,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Error::NoRoom(_) => "cannot begin a room",
-            Error::AtOnce => "ended at once, by a second signal",
+            Error::AtOnce => "ended at once, by a second event",
         })
     }
 }
@@ -116,34 +116,34 @@ impl std::error::Error for Error {
 ///
 /// ```
 /// use smolchat::server::listener::{Buffers, Listener};
-/// use smolchat::server::{Config, Order, run};
+/// use smolchat::server::{Config, Control, run};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let listener = Listener::bind(&"127.0.0.1:0".parse()?, Buffers::default())?;
 /// println!("listening on {listener}");
-/// let orders = futures_lite::stream::once(Order::Shutdown);
-/// smol::block_on(run(vec![listener], Config::default(), orders))?;
+/// let controls = futures_lite::stream::once(Control::Shutdown);
+/// smol::block_on(run(vec![listener], Config::default(), controls))?;
 /// # Ok(())
 /// # }
 /// ```
 pub async fn run(
     listeners: Vec<Listener>,
     config: Config,
-    mut orders: impl Stream<Item = Order> + Unpin + 'static,
+    mut controls: impl Stream<Item = Control> + Unpin + 'static,
 ) -> Result<(), Error> {
     // Only this function owns the executor. Tasks that spawn others know it weakly, so that all
     // of them, and their sockets, are gone when this ends, however it ends.
     let executor = Rc::new(LocalExecutor::new());
-    let (signals, received) = async_channel::bounded(config.events);
-    let intake = Intake {
-        max_line: config.rules.max_line,
+    let (events, received) = async_channel::bounded(config.events);
+    let limits = ReadLimits {
+        max_line: config.room.max_line,
         read_bytes: config.read_bytes,
-        rate: config.rules.rate,
-        burst: config.rules.burst,
+        rate: config.room.rate,
+        burst: config.room.burst,
     };
-    let channel = (signals.clone(), received);
+    let channel = (events.clone(), received);
     let broadcaster = Broadcaster::new(
-        config.rules,
+        config.room,
         config.outbox,
         config.past,
         channel,
@@ -152,39 +152,39 @@ pub async fn run(
     .map_err(Error::NoRoom)?;
     let accept = AcceptLoop {
         listeners,
-        signals: signals.clone(),
-        intake,
+        events: events.clone(),
+        limits,
         executor: Rc::downgrade(&executor),
         last_id: 0,
     };
     // All are tasks of their own, because the future given to `run` is polled at each wake-up.
-    let broadcaster = executor.spawn(broadcaster.watched_by(config.watch).run());
+    let broadcaster = executor.spawn(broadcaster.observed_by(config.observer).run());
     // Nothing is ever sent through it. As a channel of signals it takes no code of its own.
-    let (stop, stopped) = async_channel::bounded::<Signal>(1);
+    let (stop, stopped) = async_channel::bounded::<Event>(1);
     let accept = executor.spawn(accept.run(stopped));
     let shutdown = executor.spawn({
-        let signals = signals.clone();
+        let events = events.clone();
         async move {
-            while let Some(Order::Report) = orders.next().await {
-                let _ = signals.send(Signal::Report).await;
+            while let Some(Control::Report) = controls.next().await {
+                let _ = events.send(Event::Report).await;
             }
-            orders
+            controls
         }
     });
     let serve = async {
-        let mut orders = shutdown.await;
+        let mut controls = shutdown.await;
         info!("shutting down");
         let drain = async {
             // Waiting for it closes the listeners, and removes their files, before anybody is told.
             drop(stop);
             accept.await;
-            let _ = signals.send(Signal::Shutdown).await;
+            let _ = events.send(Event::Shutdown).await;
             broadcaster.await;
             Ok(())
         };
         let hurry = async {
-            while let Some(order) = orders.next().await {
-                if order == Order::Shutdown {
+            while let Some(control) = controls.next().await {
+                if control == Control::Shutdown {
                     return Err(Error::AtOnce);
                 }
             }
@@ -197,8 +197,8 @@ pub async fn run(
 
 struct AcceptLoop {
     listeners: Vec<Listener>,
-    signals: Sender<Signal>,
-    intake: Intake,
+    events: Sender<Event>,
+    limits: ReadLimits,
     executor: Weak<LocalExecutor<'static>>,
     last_id: u64,
 }
@@ -206,7 +206,7 @@ struct AcceptLoop {
 impl AcceptLoop {
     /// Lets clients in until the other end of `stopped` is gone. It is not cancelled, because that
     /// would drop a client that was taken, and leave it without a word.
-    async fn run(mut self, stopped: Receiver<Signal>) {
+    async fn run(mut self, stopped: Receiver<Event>) {
         let mut pause = PAUSES.0;
         let mut wait = Wait::default();
         loop {
@@ -216,7 +216,7 @@ impl AcceptLoop {
                 let ready = self.listeners.iter().map(is_ready).fold(false, |any, one| any | one);
                 wait.poll(if ready { Poll::Ready(Ok(())) } else { Poll::Pending })
             });
-            let accepted = match unless(&stopped, readable).await {
+            let accepted = match until_stopped(&stopped, readable).await {
                 Some(Ok(())) => self.accept_waiting().await,
                 Some(Err(error)) => Err(error),
                 None => return,
@@ -226,7 +226,7 @@ impl AcceptLoop {
                 Err(error) => {
                     let pause_ms = pause.as_millis() as u64;
                     warn!("cannot accept a client, next try in {pause_ms} ms: {error}");
-                    if unless(&stopped, Timer::after(pause)).await.is_none() {
+                    if until_stopped(&stopped, Timer::after(pause)).await.is_none() {
                         return;
                     }
                     pause = (pause * 2).min(PAUSES.1);
@@ -256,10 +256,10 @@ impl AcceptLoop {
         self.last_id += 1;
         let id = MemberId(self.last_id);
         // The broadcaster learns of the client before the client can say anything.
-        let arrived = Signal::Arrived { id, peer, socket: Arc::clone(&socket) };
-        let _ = self.signals.send(arrived).await;
+        let arrived = Event::Arrived { id, peer, socket: Arc::clone(&socket) };
+        let _ = self.events.send(arrived).await;
         if let Some(executor) = self.executor.upgrade() {
-            let task = connection::run(socket, id, self.signals.clone(), self.intake);
+            let task = connection::run(socket, id, self.events.clone(), self.limits);
             executor.spawn(task).detach();
         }
         Ok(())
@@ -267,7 +267,7 @@ impl AcceptLoop {
 }
 
 /// What a future comes to, unless it is stopped before.
-async fn unless<T>(stopped: &Receiver<Signal>, future: impl Future<Output = T>) -> Option<T> {
+async fn until_stopped<T>(stopped: &Receiver<Event>, future: impl Future<Output = T>) -> Option<T> {
     let stopped = async {
         let _ = stopped.recv().await;
         None

@@ -47,8 +47,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::lock::{Taken, beside, create, lock};
-use super::recovery::{Extent, Record, Replay};
+use super::lock::{LockedFile, create, lock, rotated_path};
+use super::recovery::{FileLayout, Record, Recovery};
 use log::{info, warn};
 
 use crate::os::boot_id;
@@ -79,7 +79,7 @@ impl Default for Options {
 
 /// What a history file held when it was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Restored {
+pub struct Snapshot {
     /// The epoch of what is said from now on: that of the file, or a new one.
     pub epoch: Box<str>,
     /// The number before the next frame.
@@ -149,7 +149,7 @@ impl HistoryFile {
         path: &Path,
         options: Options,
         fresh_epoch: impl FnOnce() -> io::Result<Box<str>>,
-    ) -> Result<(Self, Restored), Error> {
+    ) -> Result<(Self, Snapshot), Error> {
         Self::open_under(boot_id(), path, options, fresh_epoch)
     }
 
@@ -158,13 +158,13 @@ impl HistoryFile {
         path: &Path,
         options: Options,
         fresh_epoch: impl FnOnce() -> io::Result<Box<str>>,
-    ) -> Result<(Self, Restored), Error> {
-        let Taken { path, file, older } = Taken::take(path)?;
-        let mut replay = Replay::new(options.keep_frames, options.keep_bytes);
+    ) -> Result<(Self, Snapshot), Error> {
+        let LockedFile { path, file, older } = LockedFile::take(path)?;
+        let mut replay = Recovery::new(options.keep_frames, options.keep_bytes);
         if let Some(older) = &older {
-            read(&mut replay, older, &beside(&path))?;
+            read(&mut replay, older, &rotated_path(&path))?;
         }
-        let extent = read(&mut replay, &file, &path)?;
+        let layout = read(&mut replay, &file, &path)?;
         let goes_on = replay.goes_on(boot.as_deref());
         let (epoch, resumable) = match replay.epoch.take().filter(|_| goes_on) {
             Some(epoch) => (epoch, replay.resumable()),
@@ -176,9 +176,9 @@ impl HistoryFile {
             }
         };
         let (seq, ended) = (replay.seq, replay.ended);
-        let restored =
-            Restored { epoch: epoch.clone(), seq, frames: replay.into_frames(), resumable };
-        cut(&file, &extent, &path)?;
+        let snapshot =
+            Snapshot { epoch: epoch.clone(), seq, frames: replay.into_frames(), resumable };
+        cut(&file, &layout, &path)?;
         let mut history = HistoryFile {
             path,
             options,
@@ -186,8 +186,8 @@ impl HistoryFile {
             epoch,
             seq,
             file: Some(file),
-            len: extent.whole,
-            holds_frames: extent.has_frames,
+            len: layout.whole,
+            holds_frames: layout.has_frames,
             is_marked: false,
             unsynced: None,
         };
@@ -196,10 +196,10 @@ impl HistoryFile {
         }
         // The header there may be from a server that was killed before it was on the disk.
         history.sync()?;
-        if extent.whole == 0 {
+        if layout.whole == 0 {
             history.sync_directory();
         }
-        Ok((history, restored))
+        Ok((history, snapshot))
     }
 
     /// Appends the frames of one batch, whole lines that follow the number `before`, in one write.
@@ -257,12 +257,12 @@ impl HistoryFile {
     /// As for [`open`](Self::open). It may be tried again.
     pub fn recover(&mut self, epoch: &str, before: u64) -> Result<(), Error> {
         if self.file.is_none() {
-            let Taken { file, .. } = Taken::take(&self.path)?;
-            let extent = read(&mut Replay::new(0, 0), &file, &self.path)?;
-            cut(&file, &extent, &self.path)?;
+            let LockedFile { file, .. } = LockedFile::take(&self.path)?;
+            let layout = read(&mut Recovery::new(0, 0), &file, &self.path)?;
+            cut(&file, &layout, &self.path)?;
             self.file = Some(file);
-            self.len = extent.whole;
-            self.holds_frames = extent.has_frames;
+            self.len = layout.whole;
+            self.holds_frames = layout.has_frames;
         }
         let is_new = self.len == 0;
         self.epoch = epoch.into();
@@ -322,7 +322,7 @@ impl HistoryFile {
     fn rotate(&mut self) -> io::Result<()> {
         let file = self.working()?;
         file.sync_data()?;
-        fs::rename(&self.path, beside(&self.path))?;
+        fs::rename(&self.path, rotated_path(&self.path))?;
         // The old file is locked until the new one has taken its place, so that another server
         // that comes meanwhile finds one or the other in use.
         let new = create(&self.path)?;
@@ -377,21 +377,21 @@ impl HistoryFile {
 }
 
 /// Reads a whole file, and tells the log what was not as it should be.
-fn read(replay: &mut Replay, file: &File, path: &Path) -> Result<Extent, Error> {
-    let extent = replay.read(file).map_err(failed("read", path))?;
-    if extent.unreadable > 0 {
-        warn!("{}: lines that cannot be read: {}", path.display(), extent.unreadable);
+fn read(replay: &mut Recovery, file: &File, path: &Path) -> Result<FileLayout, Error> {
+    let layout = replay.read(file).map_err(failed("read", path))?;
+    if layout.unreadable > 0 {
+        warn!("{}: lines that cannot be read: {}", path.display(), layout.unreadable);
     }
-    Ok(extent)
+    Ok(layout)
 }
 
 /// Removes what follows the last whole line.
-fn cut(file: &File, extent: &Extent, path: &Path) -> Result<(), Error> {
-    if extent.rest == 0 {
+fn cut(file: &File, layout: &FileLayout, path: &Path) -> Result<(), Error> {
+    if layout.rest == 0 {
         return Ok(());
     }
-    warn!("{}: the last {} bytes are no whole line, and are cut off", path.display(), extent.rest);
-    file.set_len(extent.whole).map_err(failed("cut", path))
+    warn!("{}: the last {} bytes are no whole line, and are cut off", path.display(), layout.rest);
+    file.set_len(layout.whole).map_err(failed("cut", path))
 }
 
 pub(super) fn failed(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {

@@ -14,14 +14,14 @@ use super::file::{Error, failed};
 const ATTEMPTS: usize = 3;
 
 /// A file that is locked, together with `PATH.1`, which stays locked as long as this lives.
-pub struct Taken {
+pub struct LockedFile {
     /// Where the file really is, so that a link to it does not become `PATH.1`.
     pub path: PathBuf,
     pub file: File,
     pub older: Option<File>,
 }
 
-impl Taken {
+impl LockedFile {
     /// Opens the file at `path`, or creates it, unless another server has it.
     ///
     /// # Errors
@@ -35,10 +35,10 @@ impl Taken {
             lock(&file).map_err(failed("lock", path))?;
             let real = fs::canonicalize(path).map_err(failed("open", path))?;
             expect_renamable(&real).map_err(failed("rename", path))?;
-            let older = take_older(&beside(&real))?;
+            let older = take_older(&rotated_path(&real))?;
             // A server that renamed the file meanwhile had it locked until just now.
             if is_at(&file, &real).map_err(failed("open", path))? {
-                return Ok(Taken { path: real, file, older });
+                return Ok(LockedFile { path: real, file, older });
             }
         }
         Err(failed("lock", path)(in_use()))
@@ -58,7 +58,7 @@ fn take_older(path: &Path) -> Result<Option<File>, Error> {
 }
 
 /// `PATH.1`
-pub fn beside(path: &Path) -> PathBuf {
+pub fn rotated_path(path: &Path) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(".1");
     name.into()

@@ -5,5 +5,5 @@ mod lock;
 mod recovery;
 mod writer;
 
-pub use file::{Error, HistoryFile, Options, Restored};
-pub use writer::{News, Recorder};
+pub use file::{Error, HistoryFile, Options, Snapshot};
+pub use writer::{HistoryWriter, StoreStatus};

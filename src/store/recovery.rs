@@ -81,7 +81,7 @@ fn number_of_frame(mut frame: JsonObject<'_>) -> Option<u64> {
 
 /// What one file consists of.
 #[derive(Debug, Default, PartialEq)]
-pub struct Extent {
+pub struct FileLayout {
     /// Bytes up to the end of the last line that could be read.
     pub whole: u64,
     /// Bytes behind that.
@@ -94,7 +94,7 @@ pub struct Extent {
 
 /// What the lines read so far add up to.
 #[derive(Debug)]
-pub struct Replay {
+pub struct Recovery {
     /// The epoch of the last frame.
     pub epoch: Option<Box<str>>,
     /// Its number.
@@ -117,10 +117,10 @@ enum Kind {
     Frame,
 }
 
-impl Replay {
+impl Recovery {
     /// Nothing read so far; the newest frames are kept up to these bounds.
     pub fn new(keep_frames: usize, keep_bytes: usize) -> Self {
-        Replay {
+        Recovery {
             epoch: None,
             seq: 0,
             ended: false,
@@ -158,31 +158,31 @@ impl Replay {
     ///
     /// `InvalidData` when it does not begin as a history does; what the system says when it cannot
     /// be read.
-    pub fn read(&mut self, file: &File) -> io::Result<Extent> {
+    pub fn read(&mut self, file: &File) -> io::Result<FileLayout> {
         let mut lines = Lines { reader: BufReader::new(file), line: Vec::new(), offset: 0 };
-        let mut extent = Extent::default();
+        let mut layout = FileLayout::default();
         loop {
             let kind = match lines.next()? {
                 Line::None => break,
                 // Nobody can have been shown it: it was never written in full.
-                Line::Torn if extent.whole > 0 || is_torn_header(&lines.line) => break,
+                Line::Torn if layout.whole > 0 || is_torn_header(&lines.line) => break,
                 Line::Torn | Line::TooLong => None,
                 Line::Whole => self.line(&lines.line),
             };
-            if extent.whole == 0 && kind != Some(Kind::Header) {
+            if layout.whole == 0 && kind != Some(Kind::Header) {
                 let why = "its first line is not that of a history which this version knows";
                 return Err(io::Error::new(io::ErrorKind::InvalidData, why));
             }
             if kind.is_some() {
-                extent.whole = lines.offset;
-                extent.has_frames |= kind == Some(Kind::Frame);
+                layout.whole = lines.offset;
+                layout.has_frames |= kind == Some(Kind::Frame);
             } else {
-                extent.unreadable += 1;
+                layout.unreadable += 1;
                 self.distrust();
             }
         }
-        extent.rest = lines.offset - extent.whole;
-        Ok(extent)
+        layout.rest = lines.offset - layout.whole;
+        Ok(layout)
     }
 
     fn line(&mut self, line: &[u8]) -> Option<Kind> {

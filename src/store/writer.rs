@@ -17,54 +17,54 @@ use super::file::{Error, HistoryFile};
 use crate::room::Chunk;
 
 /// How long a write may take before the room goes on without it.
-const PATIENCE: Duration = Duration::from_secs(1);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a disk that failed is left alone.
-const PAUSE: Duration = Duration::from_secs(5);
+const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
 /// What the members should be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum News {
+pub enum StoreStatus {
     /// What is said now is not kept.
     Stopped,
     /// It is kept again.
     Works,
 }
 
-impl News {
+impl StoreStatus {
     /// What a member reads.
     pub fn text(self) -> &'static str {
         match self {
-            News::Stopped => "the history cannot be written; what is said now is not kept",
-            News::Works => "the history is written again",
+            StoreStatus::Stopped => "the history cannot be written; what is said now is not kept",
+            StoreStatus::Works => "the history is written again",
         }
     }
 }
 
 /// What is to be done with the file.
 type Job = Box<dyn FnOnce(&mut HistoryFile) -> Result<(), Error> + Send>;
-type Flight = Task<(HistoryFile, Result<(), Error>)>;
+type InFlight = Task<(HistoryFile, Result<(), Error>)>;
 
 /// The way from the room to its history file.
 #[derive(Debug)]
-pub struct Recorder {
+pub struct HistoryWriter {
     /// Here while nothing is done with it.
     file: Option<HistoryFile>,
     /// What is being done with it.
-    flight: Option<Flight>,
+    in_flight: Option<InFlight>,
     /// Frames were shown that are not in the file, and when to try it again.
     behind: Option<Instant>,
     fresh_epoch: fn() -> io::Result<Box<str>>,
 }
 
-impl Recorder {
+impl HistoryWriter {
     /// Records into `file`, with epochs from `fresh_epoch` if some have to begin.
     pub fn new(file: HistoryFile, fresh_epoch: fn() -> io::Result<Box<str>>) -> Self {
-        Recorder { file: Some(file), flight: None, behind: None, fresh_epoch }
+        HistoryWriter { file: Some(file), in_flight: None, behind: None, fresh_epoch }
     }
 
     /// Records the frames of a batch, the first of which follows number `before`. When this
     /// returns nothing, they outlive this process.
-    pub async fn record(&mut self, chunk: &Chunk, before: u64) -> Option<News> {
+    pub async fn record(&mut self, chunk: &Chunk, before: u64) -> Option<StoreStatus> {
         if chunk.is_empty() {
             return None;
         }
@@ -75,29 +75,29 @@ impl Recorder {
                 Ok(()) => None,
                 Err(why) => {
                     warn!("the room goes on without its history file: {why}");
-                    self.behind = Some(Instant::now() + PAUSE);
-                    Some(News::Stopped)
+                    self.behind = Some(Instant::now() + RETRY_PAUSE);
+                    Some(StoreStatus::Stopped)
                 }
             };
         };
         // The room does not wait for a disk that has failed until it has shown that it works.
-        match self.flight.take() {
-            Some(flight) if !flight.is_finished() => self.flight = Some(flight),
-            Some(flight) => {
-                let (file, tried) = flight.await;
+        match self.in_flight.take() {
+            Some(in_flight) if !in_flight.is_finished() => self.in_flight = Some(in_flight),
+            Some(in_flight) => {
+                let (file, tried) = in_flight.await;
                 self.file = Some(file);
                 if tried.is_ok() && self.begin_anew(chunk, before).await {
                     info!("the history file works again");
                     self.behind = None;
-                    return Some(News::Works);
+                    return Some(StoreStatus::Works);
                 }
-                self.behind = Some(Instant::now() + PAUSE);
+                self.behind = Some(Instant::now() + RETRY_PAUSE);
             }
             None if retry <= Instant::now() => {
                 let epoch = (self.fresh_epoch)();
                 let recover =
                     move |file: &mut HistoryFile| file.recover(&epoch.unwrap_or_default(), before);
-                self.launch(Box::new(recover));
+                self.start(Box::new(recover));
             }
             None => {}
         }
@@ -121,8 +121,8 @@ impl Recorder {
     /// Has what was written put on the disk, if it has waited for long enough. Nobody waits for
     /// it but the next write.
     pub fn sync_if_due(&mut self) {
-        if self.flight.is_none() && self.sync_due().is_some_and(|due| due <= Instant::now()) {
-            self.launch(Box::new(HistoryFile::sync_if_due));
+        if self.in_flight.is_none() && self.sync_due().is_some_and(|due| due <= Instant::now()) {
+            self.start(Box::new(HistoryFile::sync_if_due));
         }
     }
 
@@ -136,13 +136,13 @@ impl Recorder {
     /// Does something with the file, once what is under way is done.
     async fn perform(&mut self, job: Job) -> Result<(), String> {
         self.land().await?;
-        self.launch(job);
+        self.start(job);
         self.land().await
     }
 
-    fn launch(&mut self, job: Job) {
+    fn start(&mut self, job: Job) {
         if let Some(mut file) = self.file.take() {
-            self.flight = Some(unblock(move || {
+            self.in_flight = Some(unblock(move || {
                 let done = job(&mut file);
                 (file, done)
             }));
@@ -151,10 +151,10 @@ impl Recorder {
 
     /// Waits for what is under way, but not for long. What is not done then goes on.
     async fn land(&mut self) -> Result<(), String> {
-        let Some(flight) = &mut self.flight else { return Ok(()) };
-        let landed = async { Ok(flight.await) };
-        let (file, done) = landed.or(impatience()).await?;
-        self.flight = None;
+        let Some(in_flight) = &mut self.in_flight else { return Ok(()) };
+        let landed = async { Ok(in_flight.await) };
+        let (file, done) = landed.or(timeout()).await?;
+        self.in_flight = None;
         self.file = Some(file);
         done.map_err(|error| match std::error::Error::source(&error) {
             Some(cause) => format!("{error}: {cause}"),
@@ -163,9 +163,9 @@ impl Recorder {
     }
 }
 
-async fn impatience<T>() -> Result<T, String> {
-    Timer::after(PATIENCE).await;
-    Err(format!("the disk does not answer within {} s", PATIENCE.as_secs()))
+async fn timeout<T>() -> Result<T, String> {
+    Timer::after(WRITE_TIMEOUT).await;
+    Err(format!("the disk does not answer within {} s", WRITE_TIMEOUT.as_secs()))
 }
 
 #[cfg(test)]
@@ -192,23 +192,23 @@ mod tests {
     fn a_disk_that_does_not_answer_is_waited_for_once_and_then_left_alone_until_it_does() {
         let path = std::env::temp_dir().join(format!("smolchat-recorder-{}", std::process::id()));
         let opened = HistoryFile::open(&path, Options::default(), || Ok("first".into()));
-        let mut recorder = Recorder::new(opened.unwrap().0, epoch);
+        let mut recorder = HistoryWriter::new(opened.unwrap().0, epoch);
         let (wake, asleep) = std::sync::mpsc::channel();
         smol::block_on(async {
             assert_eq!(recorder.record(&frame(1), 0).await, None);
             // The disk hangs, as far as the thread that writes can tell.
-            recorder.launch(Box::new(move |_| {
+            recorder.start(Box::new(move |_| {
                 let _ = asleep.recv();
                 Ok(())
             }));
             let start = Instant::now();
-            assert_eq!(recorder.record(&frame(2), 1).await, Some(News::Stopped));
-            assert!(start.elapsed() >= PATIENCE);
+            assert_eq!(recorder.record(&frame(2), 1).await, Some(StoreStatus::Stopped));
+            assert!(start.elapsed() >= WRITE_TIMEOUT);
             let start = Instant::now();
             for seq in 3..10 {
                 assert_eq!(recorder.record(&frame(seq), seq - 1).await, None);
             }
-            assert!(start.elapsed() < PATIENCE / 2);
+            assert!(start.elapsed() < WRITE_TIMEOUT / 2);
 
             wake.send(()).unwrap();
             let mut seq = 10;

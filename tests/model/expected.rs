@@ -10,22 +10,22 @@ use smolchat::protocol::{
     Body, ByeCode, ClientLine, ErrorCode, Frame, Hello, MAX_NAME, OtherProtocol, Request,
     RequestError, SERVER, Stats, case_fold, is_valid_name,
 };
-use smolchat::room::{Departure, Now, Peer, Rules, Token};
+use smolchat::room::{Config, DisconnectReason, Now, Peer, Token};
 
-use super::news::{Due, News, Own};
+use super::news::{Due, ExpectedFrame, Own};
 use super::script::EPOCH;
 
 const MAX_ERRORS: usize = 50;
 const HISTORY_SHOWN: u64 = 50;
 
 pub struct Model {
-    pub rules: Rules,
+    pub rules: Config,
     pub clients: BTreeMap<u64, Client>,
     pub closed: bool,
     pub now: Now,
     kept: Vec<(String, Token, Duration)>,
     /// What all are to be told.
-    pub news: News,
+    pub news: ExpectedFrame,
     /// What some are to be told, for the caller to take.
     pub own: Vec<(u64, Due)>,
     /// When those came who were let in from each address.
@@ -48,9 +48,9 @@ pub struct Client {
 }
 
 impl Model {
-    pub fn new(rules: Rules, now: Now) -> Self {
+    pub fn new(rules: Config, now: Now) -> Self {
         Model {
-            news: News::new(rules.crowd),
+            news: ExpectedFrame::new(rules.crowd),
             rules,
             now,
             clients: BTreeMap::new(),
@@ -316,17 +316,17 @@ impl Model {
         }
     }
 
-    pub fn leave(&mut self, id: u64, departure: Departure) {
+    pub fn leave(&mut self, id: u64, reason: DisconnectReason) {
         let Some(client) = self.clients.get(&id) else { return };
         if let Some(name) = client.name.clone().filter(|_| client.keeps) {
             self.kept.push((name, client.token, self.now.uptime + self.rules.grace));
         }
-        match departure {
-            Departure::Slow => {
+        match reason {
+            DisconnectReason::Slow => {
                 self.counts.evictions.add(ByeCode::Slow);
                 self.remove(id);
             }
-            Departure::Finished => self.dismiss(id, ByeCode::Quit),
+            DisconnectReason::Finished => self.dismiss(id, ByeCode::Quit),
             _ => self.remove(id),
         }
     }

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use smolchat::protocol::{ByeCode, ClientLine, Frame, Hello, Request, RequestError};
 use smolchat::room::{
-    Departure, Event, MemberId, Now, Peer, Room, Rules, Slice, SliceKind, Step, Token,
+    Config, DisconnectReason, Input, MemberId, Now, Peer, Room, Slice, SliceKind, Token, Unicast,
 };
 
 use expected::Model;
@@ -57,7 +57,7 @@ struct World {
 }
 
 impl World {
-    fn new(rules: Rules) -> Self {
+    fn new(rules: Config) -> Self {
         let now = Now { uptime: Duration::from_secs(1), unix_ms: 1_790_000_000_000 };
         World {
             room: Room::new(rules.clone(), EPOCH.into()),
@@ -82,17 +82,17 @@ impl World {
             Action::Lines(who, line, times) => self.lines(self.id(who), line, times),
             Action::OtherProtocol(who, protocol) => {
                 let id = self.id(who);
-                self.apply(Event::OtherProtocol { id: MemberId(id), protocol });
+                self.apply(Input::OtherProtocol { id: MemberId(id), protocol });
                 self.model.foreign(id, protocol);
             }
-            Action::Leave(who, departure) => self.leave(self.id(who), departure),
+            Action::Leave(who, reason) => self.leave(self.id(who), reason),
             Action::Overflow(who, count) => {
                 let id = self.id(who);
                 self.seats.entry(id).and_modify(|seat| seat.is_stalled = true);
                 self.overflow(id, count);
             }
-            Action::ComeBack { who, departure, uptime, from, hello } => {
-                self.come_back(self.id(who), departure, uptime, from, hello);
+            Action::ComeBack { who, reason, uptime, from, hello } => {
+                self.come_back(self.id(who), reason, uptime, from, hello);
             }
             Action::Stall(who) => {
                 if let Some(seat) = self.seats.get_mut(&self.id(who)) {
@@ -116,7 +116,7 @@ impl World {
                 self.model.announce();
             }
             Action::Shutdown => {
-                self.apply(Event::Shutdown);
+                self.apply(Input::Shutdown);
                 self.model.shutdown();
             }
             Action::Seal => self.seal(),
@@ -131,9 +131,9 @@ impl World {
         }
     }
 
-    fn apply(&mut self, event: Event) {
+    fn apply(&mut self, input: Input) {
         self.model.set_time(self.now);
-        self.room.apply(event, self.now);
+        self.room.apply(input, self.now);
     }
 
     fn arrive(&mut self, from: Option<u8>) {
@@ -148,7 +148,7 @@ impl World {
             Peer::Inet(ip, 1000 + (id % 4) as u16)
         });
         self.seats.insert(id, Seat::default());
-        self.apply(Event::Arrive { id: MemberId(id), peer, token: token(id) });
+        self.apply(Input::Arrive { id: MemberId(id), peer, token: token(id) });
         self.model.arrive(id, peer, token(id));
     }
 
@@ -169,20 +169,20 @@ impl World {
 
     fn line(&mut self, id: u64, line: Result<ClientLine, RequestError>, times: usize) {
         let lines = vec![line; times];
-        self.apply(Event::Lines { id: MemberId(id), lines: lines.clone() });
+        self.apply(Input::Lines { id: MemberId(id), lines: lines.clone() });
         self.model.lines(id, lines);
     }
 
     fn come_back(
         &mut self,
         id: u64,
-        departure: Option<Departure>,
+        reason: Option<DisconnectReason>,
         uptime: Duration,
         from: Option<u8>,
         greeting: Greeting,
     ) {
-        if let Some(departure) = departure {
-            self.leave(id, departure);
+        if let Some(reason) = reason {
+            self.leave(id, reason);
         }
         self.now.uptime += uptime;
         let mut hello = self.hello(greeting);
@@ -216,9 +216,9 @@ impl World {
         }
     }
 
-    fn leave(&mut self, id: u64, departure: Departure) {
-        self.apply(Event::Leave { id: MemberId(id), departure });
-        self.model.leave(id, departure);
+    fn leave(&mut self, id: u64, reason: DisconnectReason) {
+        self.apply(Input::Leave { id: MemberId(id), reason });
+        self.model.leave(id, reason);
     }
 
     /// The outbox of a client turns out to be full, when a batch was delivered to it.
@@ -229,7 +229,7 @@ impl World {
         let own = Own::Evicted(ByeCode::Slow);
         seat.is_due(Due { own, place: self.record.place() });
         seat.evict(ByeCode::Slow, self.room.seq(), &self.record);
-        self.leave(id, Departure::Slow);
+        self.leave(id, DisconnectReason::Slow);
     }
 
     fn tick(&mut self) {
@@ -250,20 +250,20 @@ impl World {
             self.model.news.all_are_told(self.record.last(), &frame);
         }
         let all = Slice::new(batch.chunk, 0, u32::MAX, SliceKind::Live { before: batch.before });
-        let mut steps: HashMap<u64, Vec<Step>> = HashMap::new();
-        for step in batch.steps {
-            assert!(self.seats.contains_key(&step.to.0), "a step is for somebody");
-            steps.entry(step.to.0).or_default().push(step);
+        let mut unicasts: HashMap<u64, Vec<Unicast>> = HashMap::new();
+        for unicast in batch.unicasts {
+            assert!(self.seats.contains_key(&unicast.to.0), "a unicast is for somebody");
+            unicasts.entry(unicast.to.0).or_default().push(unicast);
         }
         for (id, seat) in &mut self.seats {
-            let own = steps.remove(id).unwrap_or_default();
+            let own = unicasts.remove(id).unwrap_or_default();
             seat.deliver(&own, &all, batch.before, &self.record);
             seat.is_settled(&self.record);
             assert_eq!(!seat.is_closed, self.model.clients.contains_key(id), "who is here stays");
         }
         self.model.held = self.record.held();
         self.model.sealed = self.record.last();
-        assert!(!self.room.has_steps() && self.room.pending_bytes() == 0);
+        assert!(!self.room.has_unicasts() && self.room.pending_bytes() == 0);
         assert_eq!(self.room.seq(), self.record.last());
         let notice_due = self.model.news.is_sealed(self.model.now);
         for due in [notice_due, self.model.silent_until()].into_iter().flatten() {
@@ -286,7 +286,7 @@ impl World {
     fn end(&mut self) {
         self.seal();
         for id in self.model.clients.keys().copied().collect::<Vec<_>>() {
-            self.leave(id, Departure::Lost(ErrorKind::BrokenPipe));
+            self.leave(id, DisconnectReason::Lost(ErrorKind::BrokenPipe));
         }
         self.wait();
         assert_eq!((self.room.len(), self.room.deadline()), (0, None));
@@ -294,7 +294,7 @@ impl World {
             self.arrive(None);
             let name = Some(name);
             self.lines(self.last, Line::Hello(Greeting { name, ..Greeting::default() }), 1);
-            self.leave(self.last, Departure::Lost(ErrorKind::BrokenPipe));
+            self.leave(self.last, DisconnectReason::Lost(ErrorKind::BrokenPipe));
         }
         for from in [Some(0), Some(1), Some(2), None] {
             for _ in 0..4 {

@@ -17,7 +17,7 @@ const GATHERED_FOR: Duration = Duration::from_secs(1);
 
 /// What is due to all, and was not told yet.
 #[derive(Default)]
-pub struct News {
+pub struct ExpectedFrame {
     /// With so many members, a notice of who came or went may wait.
     crowd: usize,
     due: VecDeque<Item>,
@@ -103,9 +103,9 @@ impl Place {
     }
 }
 
-impl News {
+impl ExpectedFrame {
     pub fn new(crowd: usize) -> Self {
-        News { crowd, ..News::default() }
+        ExpectedFrame { crowd, ..ExpectedFrame::default() }
     }
 
     pub fn set_time(&mut self, now: Now, members: usize) {

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use smolchat::protocol::{ErrorCode, OtherProtocol, Request};
-use smolchat::room::{Departure, Rules};
+use smolchat::room::{Config, DisconnectReason};
 
 /// Each action is made from so many bytes: one that is cut out or put in leaves the others alone.
 pub const BLOCK: usize = 16;
@@ -12,7 +12,7 @@ pub const BLOCK: usize = 16;
 /// The rules of a room, and what happens in it.
 #[derive(Debug)]
 pub struct Script {
-    pub rules: Rules,
+    pub rules: Config,
     pub actions: Vec<Action>,
 }
 
@@ -24,11 +24,11 @@ pub enum Action {
     Crowd,
     Lines(Who, Line, usize),
     OtherProtocol(Who, OtherProtocol),
-    Leave(Who, Departure),
+    Leave(Who, DisconnectReason),
     /// It dropped perhaps, some time passed, and it comes back with what it had.
     ComeBack {
         who: Who,
-        departure: Option<Departure>,
+        reason: Option<DisconnectReason>,
         uptime: Duration,
         from: Option<u8>,
         hello: Greeting,
@@ -167,8 +167,8 @@ impl Bytes<'_> {
         from[usize::from(self.next()) % from.len()].clone()
     }
 
-    fn rules(mut self) -> Rules {
-        Rules {
+    fn rules(mut self) -> Config {
+        Config {
             max_clients: self.pick(&[200, 200, 200, 8, 4, 2, 1, 0]),
             max_per_ip: self.pick(&[0, 0, 64, 3, 2, 1]),
             connect_rate: self.pick(&[0, 0, 20, 1]),
@@ -202,7 +202,7 @@ impl Bytes<'_> {
                 self.who(),
                 self.pick(&[OtherProtocol::Tls, OtherProtocol::Http]),
             ),
-            39..=42 => Action::Leave(self.who(), self.departure()),
+            39..=42 => Action::Leave(self.who(), self.reason()),
             43 => Action::Overflow(self.who(), self.size()),
             44 => Action::Stall(self.who()),
             45..=46 => Action::Read(self.who(), self.size()),
@@ -215,7 +215,7 @@ impl Bytes<'_> {
             52 if self.next() < 16 => Action::Shutdown,
             53..=55 => Action::ComeBack {
                 who: self.who(),
-                departure: (self.next() % 4 < 3).then(|| self.departure()),
+                reason: (self.next() % 4 < 3).then(|| self.reason()),
                 uptime: Duration::from_millis(self.pick(&[0, 0, 999, 1000, 59_999, 60_000])),
                 from: self.host(),
                 hello: self.greeting(),
@@ -240,12 +240,12 @@ impl Bytes<'_> {
         self.pick(&[None, Some("1".into()), Some("\"\n\u{0}".into()), Some("é".repeat(32).into())])
     }
 
-    fn departure(&mut self) -> Departure {
+    fn reason(&mut self) -> DisconnectReason {
         self.pick(&[
-            Departure::Lost(ErrorKind::ConnectionReset),
-            Departure::Finished,
-            Departure::Slow,
-            Departure::Panicked,
+            DisconnectReason::Lost(ErrorKind::ConnectionReset),
+            DisconnectReason::Finished,
+            DisconnectReason::Slow,
+            DisconnectReason::Panicked,
         ])
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::ops::RangeInclusive;
 
 use smolchat::protocol::{Body, ByeCode, Frame, SERVER};
-use smolchat::room::{Rules, Slice, Step, What};
+use smolchat::room::{Config, Op, Slice, Unicast};
 
 use super::news::{Due, Own, Place};
 use super::script::EPOCH;
@@ -18,7 +18,7 @@ pub struct Sent {
 
 /// All that the room ever said to all. Number 0 is the state before the first frame.
 pub struct Record {
-    pub rules: Rules,
+    pub rules: Config,
     pub sent: Vec<Sent>,
 }
 
@@ -80,33 +80,33 @@ impl Seat {
     }
 
     /// Delivers its part of a batch, as the broadcaster does.
-    pub fn deliver(&mut self, steps: &[Step], all: &Slice, before: u64, record: &Record) {
+    pub fn deliver(&mut self, unicasts: &[Unicast], all: &Slice, before: u64, record: &Record) {
         if self.is_closed {
-            assert!(steps.iter().all(|step| matches!(step.what, What::Drop)), "it is closed");
+            assert!(unicasts.iter().all(|unicast| matches!(unicast.op, Op::Abort)), "it is closed");
             return;
         }
         let mut slices = Vec::new();
         let mut open = self.is_open.then_some((0, before));
-        for step in steps {
+        for unicast in unicasts {
             if let Some((from, before)) = open {
-                let part = all.part(from, step.at, before);
-                open = Some((step.at.max(from), before + part.frames()));
+                let part = all.part(from, unicast.at, before);
+                open = Some((unicast.at.max(from), before + part.frames()));
                 slices.push(part);
             }
-            match &step.what {
-                What::Send(slice) => slices.push(slice.clone()),
-                What::Again(from, to) => slices.push(all.part_again(*from, *to)),
-                What::Open { from, before } => {
+            match &unicast.op {
+                Op::Send(slice) => slices.push(slice.clone()),
+                Op::Repeat(from, to) => slices.push(all.part_again(*from, *to)),
+                Op::StartLive { from, before } => {
                     self.is_open = true;
                     open = Some((*from, *before));
                 }
-                What::Close => {
+                Op::Close => {
                     self.is_closed = true;
                     open = None;
                     break;
                 }
-                What::Evict(code) => return self.evict(*code, before, record),
-                What::Drop => {
+                Op::Evict(code) => return self.evict(*code, before, record),
+                Op::Abort => {
                     self.queue.clear();
                     return self.cut();
                 }

@@ -66,21 +66,21 @@ impl Place {
     }
 
     /// Opens the file on a machine that runs since this boot; a new epoch has its name from it.
-    fn try_open(&self, boot: &str) -> Result<(HistoryFile, Restored), Error> {
+    fn try_open(&self, boot: &str) -> Result<(HistoryFile, Snapshot), Error> {
         self.open_with(boot, Options::default())
     }
 
-    fn open(&self, boot: &str) -> (HistoryFile, Restored) {
+    fn open(&self, boot: &str) -> (HistoryFile, Snapshot) {
         self.try_open(boot).unwrap()
     }
 
-    fn open_with(&self, boot: &str, options: Options) -> Result<(HistoryFile, Restored), Error> {
+    fn open_with(&self, boot: &str, options: Options) -> Result<(HistoryFile, Snapshot), Error> {
         let epoch = format!("since {boot}").into();
         HistoryFile::open_under(Some(boot.into()), &self.file(), options, || Ok(epoch))
     }
 
     /// What the file holds, as a server would find it that starts on the same boot.
-    fn restored(&self, boot: &str) -> Restored {
+    fn snapshot(&self, boot: &str) -> Snapshot {
         self.open(boot).1
     }
 }
@@ -108,8 +108,8 @@ fn header_of(epoch: &str, before: u64, boot: &str) -> String {
     String::from_utf8(line).unwrap()
 }
 
-fn restored(epoch: &str, seq: u64, frames: String, resumable: usize) -> Restored {
-    Restored { epoch: epoch.into(), seq, frames: frames.into(), resumable }
+fn snapshot(epoch: &str, seq: u64, frames: String, resumable: usize) -> Snapshot {
+    Snapshot { epoch: epoch.into(), seq, frames: frames.into(), resumable }
 }
 
 fn chain(error: &Error) -> String {
@@ -120,7 +120,7 @@ fn chain(error: &Error) -> String {
 fn a_server_that_was_killed_goes_on_where_it_was() {
     let place = Place::new();
     let (mut file, new) = place.open("monday");
-    assert_eq!(new, restored("since monday", 0, String::new(), 0));
+    assert_eq!(new, snapshot("since monday", 0, String::new(), 0));
     file.append(frames(1..=2).as_bytes(), 0).unwrap();
     file.append(b"", 2).unwrap();
     file.append(frames(3..=3).as_bytes(), 2).unwrap();
@@ -128,10 +128,10 @@ fn a_server_that_was_killed_goes_on_where_it_was() {
     assert_eq!(place.text(), header_of("since monday", 0, "monday") + &frames(1..=3));
 
     let (mut file, again) = place.open("monday");
-    assert_eq!(again, restored("since monday", 3, frames(1..=3), 3));
+    assert_eq!(again, snapshot("since monday", 3, frames(1..=3), 3));
     file.append(frames(4..=4).as_bytes(), 3).unwrap();
     drop(file);
-    assert_eq!(place.restored("monday"), restored("since monday", 4, frames(1..=4), 4));
+    assert_eq!(place.snapshot("monday"), snapshot("since monday", 4, frames(1..=4), 4));
 }
 
 #[test]
@@ -151,10 +151,10 @@ fn after_a_clean_end_the_epoch_outlives_the_boot() {
     file.close().unwrap();
     assert!(place.text().ends_with("{\"smolchat\":\"end\",\"seq\":2}\n"));
     let (mut file, again) = place.open("tuesday");
-    assert_eq!(again, restored("since monday", 2, frames(1..=2), 2));
+    assert_eq!(again, snapshot("since monday", 2, frames(1..=2), 2));
     file.append(frames(3..=3).as_bytes(), 2).unwrap();
     drop(file);
-    assert_eq!(place.restored("tuesday"), restored("since monday", 3, frames(1..=3), 3));
+    assert_eq!(place.snapshot("tuesday"), snapshot("since monday", 3, frames(1..=3), 3));
 }
 
 #[test]
@@ -164,10 +164,10 @@ fn after_a_power_cut_the_old_lines_are_for_reading_alone() {
     file.append(frames(1..=2).as_bytes(), 0).unwrap();
     drop(file);
     let (mut file, again) = place.open("tuesday");
-    assert_eq!(again, restored("since tuesday", 2, frames(1..=2), 0));
+    assert_eq!(again, snapshot("since tuesday", 2, frames(1..=2), 0));
     file.append(frames(3..=3).as_bytes(), 2).unwrap();
     drop(file);
-    assert_eq!(place.restored("tuesday"), restored("since tuesday", 3, frames(1..=3), 1));
+    assert_eq!(place.snapshot("tuesday"), snapshot("since tuesday", 3, frames(1..=3), 1));
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn a_server_that_has_only_been_started_undoes_a_clean_end() {
     file.close().unwrap();
     // What it showed is not in the file after a power cut, so it may well have shown something.
     drop(place.open("tuesday"));
-    assert_eq!(place.restored("wednesday"), restored("since wednesday", 2, frames(1..=2), 0));
+    assert_eq!(place.snapshot("wednesday"), snapshot("since wednesday", 2, frames(1..=2), 0));
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn where_the_boot_is_unknown_only_a_clean_end_counts() {
     drop(file);
     assert!(!place.text().contains("boot"));
     let (mut file, again) = open("second");
-    assert_eq!(again, restored("second", 1, frames(1..=1), 0));
+    assert_eq!(again, snapshot("second", 1, frames(1..=1), 0));
     file.close().unwrap();
     assert_eq!(open("third").1.epoch, "second".into());
 }
@@ -208,7 +208,7 @@ fn the_boot_of_this_machine_is_found() {
     file.append(frames(1..=1).as_bytes(), 0).unwrap();
     drop(file);
     if boot_id().is_some() {
-        assert_eq!(open("second").1, restored("first", 1, frames(1..=1), 1));
+        assert_eq!(open("second").1, snapshot("first", 1, frames(1..=1), 1));
     }
 }
 
@@ -223,10 +223,10 @@ fn the_newest_frames_within_the_bounds_are_kept() {
         place.open_with("monday", options).unwrap().1
     };
     let one = frames(9..=9).len();
-    assert_eq!(kept(4, 9 * one), restored("since monday", 9, frames(6..=9), 4));
-    assert_eq!(kept(9, 3 * one), restored("since monday", 9, frames(7..=9), 3));
-    assert_eq!(kept(9, one - 1), restored("since monday", 9, String::new(), 0));
-    assert_eq!(kept(0, 9 * one), restored("since monday", 9, String::new(), 0));
+    assert_eq!(kept(4, 9 * one), snapshot("since monday", 9, frames(6..=9), 4));
+    assert_eq!(kept(9, 3 * one), snapshot("since monday", 9, frames(7..=9), 3));
+    assert_eq!(kept(9, one - 1), snapshot("since monday", 9, String::new(), 0));
+    assert_eq!(kept(0, 9 * one), snapshot("since monday", 9, String::new(), 0));
 }
 
 /// Checks that the file at each of these lengths opens with all whole lines.
@@ -246,8 +246,8 @@ fn cut_at_each(place: &Place, whole: &[u8], lengths: Range<usize>) {
         let next = frames(cut.seq + 1..=cut.seq + 1);
         file.append(next.as_bytes(), cut.seq).unwrap();
         drop(file);
-        let again = place.restored("tuesday");
-        assert_eq!(again, restored(&cut.epoch, cut.seq + 1, left + &next, cut.resumable + 1));
+        let again = place.snapshot("tuesday");
+        assert_eq!(again, snapshot(&cut.epoch, cut.seq + 1, left + &next, cut.resumable + 1));
     }
 }
 
@@ -272,7 +272,7 @@ fn a_line_that_was_never_written_in_full_was_never_shown() {
     let place = Place::new();
     let text = header_of("e", 0, "monday") + &frames(1..=3);
     place.write(text.clone() + &frames(4..=4)[..20]);
-    assert_eq!(place.restored("monday"), restored("e", 3, frames(1..=3), 3));
+    assert_eq!(place.snapshot("monday"), snapshot("e", 3, frames(1..=3), 3));
     assert_eq!(place.text(), text);
 }
 
@@ -283,7 +283,7 @@ fn a_last_line_that_is_no_json_is_cut_off_and_ends_the_epoch() {
     for damage in ["\n", "x\n", "[]\n", "{}\n", "\0\0\0\n\0\0", "{\"data_source\":\"a\",\"seq\":\n"]
     {
         place.write(text.clone() + damage);
-        assert_eq!(place.restored("monday"), restored("since monday", 3, frames(1..=3), 0));
+        assert_eq!(place.snapshot("monday"), snapshot("since monday", 3, frames(1..=3), 0));
         assert_eq!(place.text(), text.clone() + &header_of("since monday", 3, "monday"));
     }
 }
@@ -293,7 +293,7 @@ fn what_the_power_cut_left_of_a_new_file_is_no_obstacle() {
     let place = Place::new();
     for left in [&b"\0\0\0\0"[..], br#"{"smol"#, br#"{"smolchat":"history","version":1,"#] {
         place.write(left);
-        assert_eq!(place.restored("monday"), restored("since monday", 0, String::new(), 0));
+        assert_eq!(place.snapshot("monday"), snapshot("since monday", 0, String::new(), 0));
         assert_eq!(place.text(), header_of("since monday", 0, "monday"));
     }
 }
@@ -303,7 +303,7 @@ fn numbers_that_are_missing_end_what_can_be_resumed_from() {
     let place = Place::new();
     place.write(header_of("e", 0, "monday") + &frames(1..=3) + &frames(6..=7));
     let all = frames(1..=3) + &frames(6..=7);
-    assert_eq!(place.restored("monday"), restored("e", 7, all, 2));
+    assert_eq!(place.snapshot("monday"), snapshot("e", 7, all, 2));
 }
 
 #[test]
@@ -311,7 +311,7 @@ fn numbers_that_come_again_end_the_epoch() {
     let place = Place::new();
     place.write(header_of("e", 0, "monday") + &frames(1..=3) + &frames(2..=4));
     let all = frames(1..=3) + &frames(2..=4);
-    assert_eq!(place.restored("monday"), restored("since monday", 4, all, 0));
+    assert_eq!(place.snapshot("monday"), snapshot("since monday", 4, all, 0));
 }
 
 #[test]
@@ -325,7 +325,7 @@ fn a_line_that_no_client_would_understand_is_damage() {
     ] {
         place.write(header_of("e", 0, "monday") + &frames(1..=1) + &line + &frames(3..=3));
         let left = frames(1..=1) + &frames(3..=3);
-        assert_eq!(place.restored("monday"), restored("since monday", 3, left, 0));
+        assert_eq!(place.snapshot("monday"), snapshot("since monday", 3, left, 0));
     }
 }
 
@@ -339,7 +339,7 @@ fn numbers_beyond_belief_are_damage() {
         "{\"smolchat\":\"end\",\"seq\":18446744073709551615}\n".into(),
     ] {
         place.write(header_of("e", 0, "monday") + &frames(1..=1) + &line);
-        assert_eq!(place.restored("monday"), restored("since monday", 1, frames(1..=1), 0));
+        assert_eq!(place.snapshot("monday"), snapshot("since monday", 1, frames(1..=1), 0));
     }
 }
 
@@ -351,12 +351,12 @@ fn a_damaged_line_in_the_middle_costs_itself_and_the_epoch() {
         place.write(header_of("e", 0, "monday") + &frames(1..=2) + damage + &frames(4..=5));
         let all = frames(1..=2) + &frames(4..=5);
         let (mut file, found) = place.open("monday");
-        assert_eq!(found, restored("since monday", 5, all.clone(), 0));
+        assert_eq!(found, snapshot("since monday", 5, all.clone(), 0));
         // With the new epoch, the damage is history.
         file.append(frames(6..=6).as_bytes(), 5).unwrap();
         drop(file);
         let all = all + &frames(6..=6);
-        assert_eq!(place.restored("monday"), restored("since monday", 6, all, 1));
+        assert_eq!(place.snapshot("monday"), snapshot("since monday", 6, all, 1));
     }
 }
 
@@ -387,7 +387,7 @@ fn at_its_limit_the_file_steps_aside() {
     assert_eq!(place.text(), header_of("since monday", 6, "monday") + &frames(7..=8));
     let older = fs::read_to_string(place.older()).unwrap();
     assert_eq!(older, header_of("since monday", 3, "monday") + &frames(4..=6));
-    assert_eq!(place.restored("monday"), restored("since monday", 8, frames(4..=8), 5));
+    assert_eq!(place.snapshot("monday"), snapshot("since monday", 8, frames(4..=8), 5));
     assert_eq!(fs::read_dir(&place.path).unwrap().count(), 2);
 }
 
@@ -400,7 +400,7 @@ fn a_batch_larger_than_the_limit_is_one_file() {
     assert!(!place.older().exists());
     file.append(frames(6..=9).as_bytes(), 5).unwrap();
     drop(file);
-    assert_eq!(place.restored("monday"), restored("since monday", 9, frames(1..=9), 9));
+    assert_eq!(place.snapshot("monday"), snapshot("since monday", 9, frames(1..=9), 9));
 }
 
 #[test]
@@ -415,7 +415,7 @@ fn a_server_that_was_killed_between_two_files_goes_on() {
             Some(left) => place.write(left),
             None => assert!(!place.file().exists()),
         }
-        assert_eq!(place.restored("monday"), restored("since monday", 3, frames(1..=3), 3));
+        assert_eq!(place.snapshot("monday"), snapshot("since monday", 3, frames(1..=3), 3));
         assert_eq!(place.text(), header_of("since monday", 3, "monday"));
     }
 }
@@ -426,14 +426,14 @@ fn an_older_file_may_be_torn_or_missing() {
     let older = header_of("e", 0, "monday") + &frames(1..=3);
     place.write(header_of("e", 3, "monday") + &frames(4..=5));
     let fresh = place.text();
-    assert_eq!(place.restored("monday"), restored("e", 5, frames(4..=5), 2));
+    assert_eq!(place.snapshot("monday"), snapshot("e", 5, frames(4..=5), 2));
     fs::write(place.older(), &older).unwrap();
-    assert_eq!(place.restored("monday"), restored("e", 5, frames(1..=5), 5));
+    assert_eq!(place.snapshot("monday"), snapshot("e", 5, frames(1..=5), 5));
     fs::write(place.older(), &older[..older.len() - 2]).unwrap();
     let torn = frames(1..=2) + &frames(4..=5);
-    assert_eq!(place.restored("monday"), restored("e", 5, torn, 2));
+    assert_eq!(place.snapshot("monday"), snapshot("e", 5, torn, 2));
     fs::write(place.older(), "").unwrap();
-    assert_eq!(place.restored("monday"), restored("e", 5, frames(4..=5), 2));
+    assert_eq!(place.snapshot("monday"), snapshot("e", 5, frames(4..=5), 2));
     assert_eq!(place.text(), fresh);
 }
 
@@ -509,7 +509,7 @@ fn two_servers_cannot_have_one_file() {
     assert!(refused().contains("history.1: another server uses it"));
     fs::rename(place.older(), place.file()).unwrap();
     drop(file);
-    assert_eq!(place.restored("monday").seq, 2);
+    assert_eq!(place.snapshot("monday").seq, 2);
 }
 
 #[test]
@@ -576,7 +576,7 @@ fn a_room_that_went_on_without_its_file_comes_back_with_a_new_epoch() {
     file.append(frames(8..=9).as_bytes(), 7).unwrap();
     drop(file);
     let all = frames(1..=2) + &frames(8..=9);
-    assert_eq!(place.restored("monday"), restored("second", 9, all, 2));
+    assert_eq!(place.snapshot("monday"), snapshot("second", 9, all, 2));
 }
 
 #[test]
@@ -598,7 +598,7 @@ fn frames_that_do_not_follow_are_refused() {
         file.recover("second", 2).unwrap();
         file.append(frames(3..=3).as_bytes(), 2).unwrap();
         drop(file);
-        assert_eq!(place.restored("monday"), restored("second", 3, frames(1..=3), 1));
+        assert_eq!(place.snapshot("monday"), snapshot("second", 3, frames(1..=3), 1));
     }
 }
 
@@ -612,7 +612,7 @@ fn a_server_that_dies_before_it_recovers_begins_a_new_epoch() {
     let open = HistoryFile::open_under;
     let fresh = || Ok("other".into());
     let (_, found) = open(Some("monday".into()), &place.file(), Options::default(), fresh).unwrap();
-    assert_eq!(found, restored("other", 2, frames(1..=2), 0));
+    assert_eq!(found, snapshot("other", 2, frames(1..=2), 0));
 }
 
 #[test]
@@ -628,7 +628,7 @@ fn while_it_has_failed_the_file_may_even_go_away() {
     file.recover("second", 9).unwrap();
     file.append(frames(10..=10).as_bytes(), 9).unwrap();
     drop(file);
-    assert_eq!(place.restored("monday"), restored("second", 10, frames(10..=10), 1));
+    assert_eq!(place.snapshot("monday"), snapshot("second", 10, frames(10..=10), 1));
 }
 
 /// A process that runs the test `name` of this module, which is to find [`CHILD`] set.
@@ -690,7 +690,7 @@ fn child_on_a_full_disk() {
     }
     assert_eq!(place.text(), text);
     if marker_fits {
-        let mut replay = Replay::new(0, 0);
+        let mut replay = Recovery::new(0, 0);
         replay.read(&File::open(place.file()).unwrap()).unwrap();
         assert!(!replay.goes_on(Some("monday")));
     }
@@ -702,7 +702,7 @@ fn child_on_a_full_disk() {
     file.append(frames(10..=11).as_bytes(), 9).unwrap();
     drop(file);
     let all = frames(1..=3) + &fourth + &frames(10..=11);
-    assert_eq!(place.restored("monday"), restored("second", 11, all, 2));
+    assert_eq!(place.snapshot("monday"), snapshot("second", 11, all, 2));
 }
 
 #[test]
@@ -746,7 +746,7 @@ fn what_append_returned_for_survives_a_kill() {
         }
         let found = {
             let _calm = nothing_is_started();
-            place.restored("monday")
+            place.snapshot("monday")
         };
         assert!(found.seq >= shown, "{} is less than {shown}", found.seq);
         assert_eq!(found.epoch, "since monday".into());
@@ -894,7 +894,7 @@ proptest! {
                 let next = frame_of(found.seq + 1, "next");
                 file.append(next.as_bytes(), found.seq).unwrap();
                 drop(file);
-                let again = place.restored("tuesday");
+                let again = place.snapshot("tuesday");
                 prop_assert_eq!(again.epoch, found.epoch);
                 prop_assert_eq!(again.seq, found.seq + 1);
                 prop_assert_eq!(again.resumable, found.resumable + 1);
