@@ -4,6 +4,8 @@
 //! the end (`\r\n` is accepted). What the server sends is a [`Frame`]; what a client sends is
 //! a [`ClientLine`]; [`LineReader`] cuts bytes into lines, however they arrive.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 mod confusables;
 mod frame;
 mod json;

@@ -22,6 +22,8 @@
 //! assert!(batch.chunk.starts_with(br#"{"data_source":"server","data":"alice joined","#));
 //! ```
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 mod admission;
 mod batch;
 mod client_table;

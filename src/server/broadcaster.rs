@@ -109,6 +109,7 @@ impl Broadcaster {
     ///
     /// `outbox_limit` is how many bytes may wait for one member. With a `past`, the room goes on
     /// after it, and each batch is recorded before anybody is shown it.
+    #[expect(clippy::disallowed_methods, reason = "the start of the uptime")]
     pub fn new(
         mut config: room::Config,
         outbox_limit: usize,
@@ -419,6 +420,7 @@ impl Broadcaster {
         }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the one clock of the room")]
     fn now(&self) -> Now {
         let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Now {

@@ -168,6 +168,7 @@ impl Connection {
         }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the clock of the rate limiter")]
     /// The lines that are whole with `bytes`, as far as the pace allows; nothing if none is.
     fn parse_lines(&mut self, bytes: &[u8]) -> Option<Input> {
         // It is of interest to nobody how many thousands of millions one line had.
@@ -201,6 +202,7 @@ impl Connection {
         (!lines.is_empty()).then_some(Input::Lines { id: self.id, lines })
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the clock of the rate limiter")]
     /// Waits until the pace allows another line, and says so, once, if that takes time.
     fn slow_down(&mut self) -> PendingSend {
         let now = Instant::now();
@@ -288,6 +290,7 @@ impl RateLimiter {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests read the clock")]
 mod tests {
     use super::*;
 

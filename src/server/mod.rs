@@ -1,5 +1,7 @@
 //! The server: accept, hand over, and end in good order.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 pub mod broadcaster;
 mod client_handle;
 pub mod connection;
