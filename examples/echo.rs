@@ -8,16 +8,17 @@
 
 use std::error::Error;
 
-use smolchat::client::{Comeback, Event, Greeting, Session};
+use smolchat::client::{ReconnectPolicy, Session, SessionConfig, SessionEvent};
 use smolchat::protocol::Body;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8080".into()).parse()?;
-    let greeting = Greeting { name: Some("echo".into()), keep: true, ..Greeting::default() };
+    let config =
+        SessionConfig { name: Some("echo".into()), keep: true, ..SessionConfig::default() };
     smol::block_on(async {
-        let mut session = Session::connect(address, greeting, Comeback::Always).await?;
+        let mut session = Session::connect(address, config, ReconnectPolicy::Always).await?;
         while let Some(event) = session.receive().await? {
-            let Event::Received(received) = event else { continue };
+            let SessionEvent::Received(received) = event else { continue };
             let frame = received.frame;
             let is_for_us = matches!(frame.body, Body::Private { .. });
             // What it tells others comes back to it, too.

@@ -22,7 +22,7 @@ use futures_lite::FutureExt;
 use proxy::Proxy;
 use rustix::process::Signal;
 use smol::Timer;
-use smolchat::client::{Comeback, Error, Event, Greeting, Received, Session};
+use smolchat::client::{Error, Received, ReconnectPolicy, Session, SessionConfig, SessionEvent};
 use smolchat::protocol::Body;
 
 /// A server that forgets nothing and holds nobody back.
@@ -39,13 +39,13 @@ const ROOMY: &[&str] = &[
     "60",
 ];
 
-async fn join(address: &str, name: &str, comeback: Comeback) -> Session {
-    let greeting = Greeting { name: Some(name.into()), keep: true, ..Greeting::default() };
-    Session::connect(address.parse().unwrap(), greeting, comeback).await.unwrap()
+async fn join(address: &str, name: &str, reconnect: ReconnectPolicy) -> Session {
+    let config = SessionConfig { name: Some(name.into()), keep: true, ..SessionConfig::default() };
+    Session::connect(address.parse().unwrap(), config, reconnect).await.unwrap()
 }
 
 /// The next event, which comes within a while.
-async fn next(session: &mut Session) -> Result<Option<Event>, Error> {
+async fn next(session: &mut Session) -> Result<Option<SessionEvent>, Error> {
     let in_vain = async {
         Timer::after(PATIENCE).await;
         panic!("nothing came in {PATIENCE:?}");
@@ -54,7 +54,10 @@ async fn next(session: &mut Session) -> Result<Option<Event>, Error> {
 }
 
 /// The first event for which it is so.
-async fn until(session: &mut Session, mut is_so: impl FnMut(&Event) -> bool) -> Event {
+async fn until(
+    session: &mut Session,
+    mut is_so: impl FnMut(&SessionEvent) -> bool,
+) -> SessionEvent {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let event = next(session).await.unwrap().expect("the session has ended");
@@ -65,9 +68,9 @@ async fn until(session: &mut Session, mut is_so: impl FnMut(&Event) -> bool) -> 
     }
 }
 
-fn chat(event: &Event) -> Option<&str> {
+fn chat(event: &SessionEvent) -> Option<&str> {
     match event {
-        Event::Received(Received { frame, is_past: false, .. }) => {
+        SessionEvent::Received(Received { frame, is_past: false, .. }) => {
             matches!(frame.body, Body::Chat { .. }).then_some(&*frame.data)
         }
         _ => None,
@@ -103,7 +106,7 @@ impl Crowd {
                 thread::spawn(move || {
                     smol::block_on(async {
                         let name = format!("alice-{number}");
-                        let mut session = join(&address, &name, Comeback::Always).await;
+                        let mut session = join(&address, &name, ReconnectPolicy::Always).await;
                         barrier.wait();
                         let mut member = Member { number, said: 0, chats: vec![], seqs: vec![] };
                         member.talk(&mut session, lines, ahead, pace, total, &heard).await;
@@ -160,8 +163,8 @@ impl Member {
             };
             let event = if has_more { event.or(pause).await } else { event.await };
             match event {
-                Some(Event::Gap { from, to }) => panic!("{from} to {to} were lost"),
-                Some(Event::Back { resumed, .. }) => assert!(resumed),
+                Some(SessionEvent::Gap { from, to }) => panic!("{from} to {to} were lost"),
+                Some(SessionEvent::Reconnected { resumed, .. }) => assert!(resumed),
                 Some(event) => self.note(&event, heard),
                 None => {}
             }
@@ -171,12 +174,12 @@ impl Member {
         while next(session).await.unwrap().is_some() {}
     }
 
-    fn note(&mut self, event: &Event, heard: &AtomicUsize) {
+    fn note(&mut self, event: &SessionEvent, heard: &AtomicUsize) {
         if let Some(chat) = chat(event) {
             self.chats.push(chat.to_owned());
             heard.fetch_add(1, Ordering::Relaxed);
         }
-        if let Event::Received(received) = event {
+        if let SessionEvent::Received(received) = event {
             self.seqs.extend(received.frame.body.seq());
         }
     }
@@ -237,19 +240,20 @@ fn what_is_said_while_the_link_is_down_is_heard_once_when_it_is_back() {
     let mut bob = server.join("bob");
     let proxy = Proxy::start(server.address(0), 0);
     smol::block_on(async {
-        let mut alice = join(proxy.address(), "alice", Comeback::Always).await;
+        let mut alice = join(proxy.address(), "alice", ReconnectPolicy::Always).await;
         alice.say("before").unwrap();
         until(&mut alice, |event| chat(event) == Some("before")).await;
         proxy.cut_all();
-        until(&mut alice, |event| matches!(event, Event::Lost { .. })).await;
+        until(&mut alice, |event| matches!(event, SessionEvent::Lost { .. })).await;
         alice.say("meanwhile").unwrap();
         assert!(!alice.is_up());
         bob.say("are you there?");
-        let back = until(&mut alice, |event| matches!(event, Event::Back { .. })).await;
-        assert!(matches!(back, Event::Back { resumed: true, .. }), "{back:?}");
+        let back =
+            until(&mut alice, |event| matches!(event, SessionEvent::Reconnected { .. })).await;
+        assert!(matches!(back, SessionEvent::Reconnected { resumed: true, .. }), "{back:?}");
         until(&mut alice, |event| chat(event) == Some("are you there?")).await;
-        let whole = until(&mut alice, |event| matches!(event, Event::Whole { .. })).await;
-        assert!(matches!(whole, Event::Whole { kept: 1 }), "{whole:?}");
+        let whole = until(&mut alice, |event| matches!(event, SessionEvent::Synced { .. })).await;
+        assert!(matches!(whole, SessionEvent::Synced { kept: 1 }), "{whole:?}");
         assert_eq!((alice.name(), alice.unanswered()), ("alice", 1));
         until(&mut alice, |event| chat(event) == Some("meanwhile")).await;
         assert_eq!(alice.unanswered(), 0);
@@ -263,22 +267,25 @@ fn a_hello_that_comes_too_late_is_said_again_on_another_connection() {
     let server = TestServer::start(&["--hello-wait", "50"]);
     let proxy = Proxy::start(server.address(0), 0);
     smol::block_on(async {
-        let is_late = |event: &Event| matches!(event, Event::Lost { cause: Error::TooLate, .. });
+        let is_late = |event: &SessionEvent| {
+            matches!(event, SessionEvent::Lost { cause: Error::TooLate, .. })
+        };
         proxy.hold_up_next();
-        let mut alice = join(proxy.address(), "alice", Comeback::Always).await;
+        let mut alice = join(proxy.address(), "alice", ReconnectPolicy::Always).await;
         assert!(alice.name().starts_with("guest-"), "{}", alice.name());
         alice.say("it is me").unwrap();
         until(&mut alice, is_late).await;
         let chat = until(&mut alice, |event| chat(event) == Some("it is me")).await;
-        let Event::Received(received) = chat else { panic!("{chat:?}") };
+        let SessionEvent::Received(received) = chat else { panic!("{chat:?}") };
         assert_eq!((&*received.frame.data_source, alice.name()), ("alice", "alice"));
 
         // The same when there is something to resume: the guest's welcome is not believed.
         proxy.hold_up_next();
         proxy.cut_all();
         until(&mut alice, is_late).await;
-        let back = until(&mut alice, |event| matches!(event, Event::Back { .. })).await;
-        assert!(matches!(back, Event::Back { resumed: true, .. }), "{back:?}");
+        let back =
+            until(&mut alice, |event| matches!(event, SessionEvent::Reconnected { .. })).await;
+        assert!(matches!(back, SessionEvent::Reconnected { resumed: true, .. }), "{back:?}");
         assert_eq!(alice.name(), "alice");
     });
 }
@@ -289,19 +296,19 @@ fn a_gap_is_told_of_and_the_rest_follows() {
     let mut bob = server.join("bob");
     let proxy = Proxy::start(server.address(0), 0);
     smol::block_on(async {
-        let mut alice = join(proxy.address(), "alice", Comeback::Always).await;
-        until(&mut alice, |event| matches!(event, Event::Received(received) if received.frame.body.seq() == Some(2))).await;
+        let mut alice = join(proxy.address(), "alice", ReconnectPolicy::Always).await;
+        until(&mut alice, |event| matches!(event, SessionEvent::Received(received) if received.frame.body.seq() == Some(2))).await;
         proxy.cut_all();
         for line in ["one", "two", "three", "four"] {
             bob.say(line);
         }
         bob.until(|frame| frame["data"] == "four");
-        let gap = until(&mut alice, |event| matches!(event, Event::Gap { .. })).await;
-        let Event::Gap { from: 3, to } = gap else { panic!("{gap:?}") };
-        let next = until(&mut alice, |event| matches!(event, Event::Received(_))).await;
-        let Event::Received(received) = next else { panic!("{next:?}") };
+        let gap = until(&mut alice, |event| matches!(event, SessionEvent::Gap { .. })).await;
+        let SessionEvent::Gap { from: 3, to } = gap else { panic!("{gap:?}") };
+        let next = until(&mut alice, |event| matches!(event, SessionEvent::Received(_))).await;
+        let SessionEvent::Received(received) = next else { panic!("{next:?}") };
         assert_eq!(received.frame.body.seq(), Some(to + 1));
-        until(&mut alice, |event| matches!(event, Event::Whole { .. })).await;
+        until(&mut alice, |event| matches!(event, SessionEvent::Synced { .. })).await;
     });
 }
 
@@ -309,9 +316,9 @@ fn a_gap_is_told_of_and_the_rest_follows() {
 fn a_session_gives_up_when_it_was_told_to() {
     let server = TestServer::start(&[]);
     smol::block_on(async {
-        let patience = Comeback::Within(Duration::from_millis(600));
+        let patience = ReconnectPolicy::Within(Duration::from_millis(600));
         let mut alice = join(server.address(0), "alice", patience).await;
-        let mut bob = join(server.address(0), "bob", Comeback::Never).await;
+        let mut bob = join(server.address(0), "bob", ReconnectPolicy::Never).await;
         drop(server);
         let error = loop {
             match next(&mut alice).await {
@@ -322,7 +329,7 @@ fn a_session_gives_up_when_it_was_told_to() {
         assert!(matches!(error, Error::GaveUp(..)), "{error:?}");
         let error = loop {
             match next(&mut bob).await {
-                Ok(event) => assert!(!matches!(event, Some(Event::Lost { .. }) | None)),
+                Ok(event) => assert!(!matches!(event, Some(SessionEvent::Lost { .. }) | None)),
                 Err(error) => break error,
             }
         };

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 
 use smolchat::app::{Clock, render};
-use smolchat::client::{Error, harmless};
+use smolchat::client::{Error, sanitize};
 use smolchat::protocol::{Body, ByeCode, ErrorCode, Frame};
 
 pub fn run(data: &[u8]) {
@@ -16,7 +16,7 @@ pub fn run(data: &[u8]) {
             frame.encode(&mut again);
             assert_eq!(Frame::decode(&again).unwrap(), frame);
         }
-        Err(error) => check_error(&Error::Garbled(error)),
+        Err(error) => check_error(&Error::Protocol(error)),
     }
     // The same as the words in each kind of frame.
     let text = &*String::from_utf8_lossy(line);
@@ -56,9 +56,9 @@ fn check_error(error: &Error) {
 }
 
 fn check_text(text: &str) {
-    let shown = harmless(text);
+    let shown = sanitize(text);
     assert_plain(&shown);
-    assert_eq!(harmless(&shown), shown);
+    assert_eq!(sanitize(&shown), shown);
     assert!(shown.len() <= 4 * text.len());
     // All else comes through, in the same order.
     let mut rest = shown.chars();

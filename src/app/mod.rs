@@ -2,7 +2,7 @@
 //!
 //! From the outside in:
 //!
-//! - [`converse`] is a session between standard input and output, with
+//! - [`run`] is a session between standard input and output, with
 //!   [`render`] for what a person sees of a frame. At a terminal, with the feature `editor`, it is
 //!   `tui`, which keeps what is typed apart from what arrives. [`script::run`] is the same for programs: lines of
 //!   JSON, a few lines from the command line, or a command that takes part. What a person always
@@ -19,5 +19,5 @@ mod tui;
 
 pub use appearance::{Bell, Color};
 pub use clock::Clock;
-pub use pipe::{Options, converse};
+pub use pipe::{Options, run};
 pub use render::render;

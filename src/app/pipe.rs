@@ -7,7 +7,9 @@ use async_channel::Receiver;
 use futures_lite::future;
 
 use super::{Bell, Clock, Color, render};
-use crate::client::{Address, Comeback, Error, Event, Greeting, Received, Session, harmless};
+use crate::client::{
+    Error, Received, ReconnectPolicy, ServerAddress, Session, SessionConfig, SessionEvent, sanitize,
+};
 use crate::protocol::Body;
 
 /// Lines that may wait between the task that reads them and the session.
@@ -17,11 +19,11 @@ const TYPED_AHEAD: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Where the server is.
-    pub address: Address,
+    pub address: ServerAddress,
     /// Who to be there.
-    pub greeting: Greeting,
+    pub config: SessionConfig,
     /// What to do when the link is lost.
-    pub comeback: Comeback,
+    pub reconnect: ReconnectPolicy,
     /// Print the server's lines as they are.
     pub json: bool,
     /// When to use colours, at a terminal with the editor.
@@ -40,17 +42,17 @@ pub struct Options {
 ///
 /// When the server cannot be reached or goes away for good, or, unless somebody types at a
 /// terminal, when a line was not accepted.
-pub fn converse(options: Options) -> Result<(), Error> {
+pub fn run(options: Options) -> Result<(), Error> {
     let is_terminal = io::stdin().is_terminal();
     let replaces_typed = is_terminal && io::stdout().is_terminal() && !options.json;
     #[cfg(feature = "editor")]
     if replaces_typed && std::env::var_os("TERM").is_some_and(|term| term != "dumb") {
-        return super::tui::converse(options);
+        return super::tui::run(options);
     }
     let (typed, lines) = async_channel::bounded(TYPED_AHEAD);
     smol::block_on(async {
-        let Options { address, greeting, comeback, json, .. } = options;
-        let session = Session::connect(address, greeting, comeback).await?;
+        let Options { address, config, reconnect, json, .. } = options;
+        let session = Session::connect(address, config, reconnect).await?;
         // Standard input blocks, and a terminal must not be made not to: it is shared with the
         // shell. So a thread reads it, which ends with the process.
         thread::spawn(move || {
@@ -60,23 +62,24 @@ pub fn converse(options: Options) -> Result<(), Error> {
                 }
             }
         });
-        let printer = Printer { clock: Clock::local(), json, replaces_typed };
+        let printer = LinePrinter { clock: Clock::local(), json, replaces_typed };
         let is_typing = true;
-        let talk = Talk { session, printer, is_terminal, is_typing, refused: 0, lost: None };
-        talk.run(lines).await
+        let client =
+            PipeClient { session, printer, is_terminal, is_typing, refused: 0, lost: None };
+        client.run(lines).await
     })
 }
 
 enum Next {
     Typed(Vec<u8>),
     InputEnds,
-    Event(Event),
+    Event(SessionEvent),
     Over,
 }
 
-struct Talk {
+struct PipeClient {
     session: Session,
-    printer: Printer,
+    printer: LinePrinter,
     /// Somebody sits there, and sees what is accepted and what is not.
     is_terminal: bool,
     /// More may come from standard input.
@@ -86,13 +89,13 @@ struct Talk {
     lost: Option<Error>,
 }
 
-impl Talk {
+impl PipeClient {
     async fn run(mut self, lines: Receiver<Vec<u8>>) -> Result<(), Error> {
         loop {
             match self.next(&lines).await {
                 Ok(Next::Typed(line)) => self.say(&line),
                 Ok(Next::InputEnds) => self.leave(),
-                Ok(Next::Event(event)) => self.hear(event),
+                Ok(Next::Event(event)) => self.on_event(event),
                 Ok(Next::Over) if self.refused > 0 => return Err(Error::Refused(self.refused)),
                 Ok(Next::Over) => return Ok(()),
                 Err(error) => return Err(self.unconfirmed(error, lines.len())),
@@ -143,22 +146,24 @@ impl Talk {
         self.session.finish();
     }
 
-    fn hear(&mut self, event: Event) {
+    fn on_event(&mut self, event: SessionEvent) {
         // The same again and again, each time that a server is not there, is no news.
         let is_news = match (&event, &self.lost) {
-            (Event::Lost { cause, .. }, Some(before)) => chain(cause) != chain(before),
+            (SessionEvent::Lost { cause, .. }, Some(before)) => {
+                error_chain(cause) != error_chain(before)
+            }
             _ => true,
         };
         if is_news {
             self.printer.print(&event);
         }
         match event {
-            Event::Received(Received { frame, answers: Some(_), .. }) => {
+            SessionEvent::Received(Received { frame, answers: Some(_), .. }) => {
                 let is_refused = matches!(frame.body, Body::Error { .. });
                 self.refused += usize::from(is_refused && !self.is_terminal);
             }
-            Event::Lost { cause, .. } => self.lost = Some(cause),
-            Event::Whole { .. } => self.lost = None,
+            SessionEvent::Lost { cause, .. } => self.lost = Some(cause),
+            SessionEvent::Synced { .. } => self.lost = None,
             _ => {}
         }
     }
@@ -173,29 +178,31 @@ impl Talk {
     }
 }
 
-struct Printer {
+struct LinePrinter {
     clock: Clock,
     json: bool,
     /// The terminal shows what is typed, and the room repeats it.
     replaces_typed: bool,
 }
 
-impl Printer {
-    fn print(&self, event: &Event) {
+impl LinePrinter {
+    fn print(&self, event: &SessionEvent) {
         let text = match event {
-            Event::Received(received) if self.json => {
+            SessionEvent::Received(received) if self.json => {
                 String::from_utf8_lossy(&received.line).into_owned()
             }
             // It is told of below, in the words for holes that the server did not name.
-            Event::Received(received) if matches!(received.frame.body, Body::Gap { .. }) => return,
-            Event::Received(received) => render(&received.frame, &self.clock),
+            SessionEvent::Received(received) if matches!(received.frame.body, Body::Gap { .. }) => {
+                return;
+            }
+            SessionEvent::Received(received) => render(&received.frame, &self.clock),
             event => match status(event) {
                 Some(status) => format!("      -!- {status}"),
                 None => return,
             },
         };
         // Whoever has closed our output cannot be told that it is closed.
-        let _ = if self.json && !matches!(event, Event::Received(_)) {
+        let _ = if self.json && !matches!(event, SessionEvent::Received(_)) {
             writeln!(io::stderr(), "{text}")
         } else {
             let mut stdout = io::stdout().lock();
@@ -212,36 +219,40 @@ impl Printer {
 }
 
 /// What there is to say about the link.
-pub(super) fn status(event: &Event) -> Option<String> {
+pub(super) fn status(event: &SessionEvent) -> Option<String> {
     Some(match event {
-        Event::Lost { cause, retry_in } if retry_in.is_zero() => {
-            format!("{}; coming back", chain(cause))
+        SessionEvent::Lost { cause, retry_in } if retry_in.is_zero() => {
+            format!("{}; coming back", error_chain(cause))
         }
-        Event::Lost { cause, retry_in } => {
-            format!("{}; next try in {:.1} s", chain(cause), retry_in.as_secs_f32())
+        SessionEvent::Lost { cause, retry_in } => {
+            format!("{}; next try in {:.1} s", error_chain(cause), retry_in.as_secs_f32())
         }
-        Event::Back { resumed: false, .. } => {
+        SessionEvent::Reconnected { resumed: false, .. } => {
             "back, but what was said in the meantime cannot be shown".into()
         }
-        Event::Back { missed: 0, .. } => "back; nothing was missed".into(),
-        Event::Back { missed: 1, .. } => "back; one line was missed:".into(),
-        Event::Back { missed, .. } => format!("back; {missed} lines were missed:"),
-        Event::Gap { from, to } if from == to => format!("line {from} is gone for good"),
-        Event::Gap { from, to } => format!("lines {from} to {to} are gone for good"),
-        Event::Whole { kept: 0 } => "up to date again".into(),
-        Event::Whole { kept: 1 } => "up to date again; one line that waited goes out".into(),
-        Event::Whole { kept } => format!("up to date again; {kept} lines that waited go out"),
-        Event::Received(_) => return None,
+        SessionEvent::Reconnected { missed: 0, .. } => "back; nothing was missed".into(),
+        SessionEvent::Reconnected { missed: 1, .. } => "back; one line was missed:".into(),
+        SessionEvent::Reconnected { missed, .. } => format!("back; {missed} lines were missed:"),
+        SessionEvent::Gap { from, to } if from == to => format!("line {from} is gone for good"),
+        SessionEvent::Gap { from, to } => format!("lines {from} to {to} are gone for good"),
+        SessionEvent::Synced { kept: 0 } => "up to date again".into(),
+        SessionEvent::Synced { kept: 1 } => {
+            "up to date again; one line that waited goes out".into()
+        }
+        SessionEvent::Synced { kept } => {
+            format!("up to date again; {kept} lines that waited go out")
+        }
+        SessionEvent::Received(_) => return None,
     })
 }
 
 /// An error with its causes, on one line. The server has a say in its words.
-pub(super) fn chain(error: &Error) -> String {
+pub(super) fn error_chain(error: &Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
         text = format!("{text}: {error}");
         cause = error.source();
     }
-    harmless(&text)
+    sanitize(&text)
 }

@@ -1,7 +1,7 @@
 //! What a person sees of a frame.
 
 use super::Clock;
-use crate::client::harmless;
+use crate::client::sanitize;
 use crate::protocol::{Body, Frame};
 
 /// One frame as one line of text, harmless to a terminal.
@@ -19,14 +19,14 @@ pub fn render(frame: &Frame<'_>, clock: &Clock) -> String {
         Some(time) => clock.time_of_day(time),
         None => "     ".into(),
     };
-    let name = harmless(&frame.data_source);
-    let text = harmless(&frame.data);
+    let name = sanitize(&frame.data_source);
+    let text = sanitize(&frame.data);
     match &frame.body {
         Body::Action { .. } => format!("{time} * {name} {text}"),
         Body::Join { .. } => format!("{time} --> {text}"),
         Body::Leave { .. } => format!("{time} <-- {text}"),
         Body::Name { .. } => format!("{time} --- {text}"),
-        Body::Private { to, .. } => format!("{time} [{name} > {}]  {text}", harmless(to)),
+        Body::Private { to, .. } => format!("{time} [{name} > {}]  {text}", sanitize(to)),
         Body::Error { .. } => format!("{time} !!! {text}"),
         Body::Gap { .. } | Body::Welcome { .. } | Body::Who { .. } | Body::Info { .. } => {
             format!("{time} -!- {text}")

@@ -29,8 +29,8 @@ use smol::process::{Child, ChildStdin, ChildStdout, Command};
 use smol::{LocalExecutor, Timer};
 
 use super::Options;
-use super::pipe::{chain, status};
-use crate::client::{Error, Event, Received, Session, Unsaid, harmless};
+use super::pipe::{error_chain, status};
+use crate::client::{Error, Received, SendError, Session, SessionEvent, sanitize};
 use crate::protocol::{Body, LineReader, TooLong};
 
 /// Lines that may wait between what they come from and the session.
@@ -60,11 +60,12 @@ pub enum Script {
 /// When the server cannot be reached or goes away for good, when a line was not accepted, or when
 /// the command failed.
 pub fn run(options: Options, script: Script) -> Result<(), Error> {
-    let Options { address, greeting, comeback, json, .. } = options;
+    let Options { address, config, reconnect, json, .. } = options;
     smol::block_on(async {
-        let session = Session::connect(address, greeting, comeback).await?;
+        let session = Session::connect(address, config, reconnect).await?;
         let (said, lines) = async_channel::bounded(SAID_AHEAD);
-        let talk = Talk { session, is_json: json, is_ending: false, refused: 0, lost: None };
+        let client =
+            ScriptClient { session, is_json: json, is_ending: false, refused: 0, lost: None };
         match script {
             Script::Input => {
                 // Standard input blocks. So a thread reads it, which ends with the process.
@@ -72,7 +73,7 @@ pub fn run(options: Options, script: Script) -> Result<(), Error> {
                     let lines = io::stdin().lock().split(b'\n').map_while(Result::ok);
                     lines.map(Ok).try_for_each(|line| said.send_blocking(line)).ok()
                 });
-                talk.run(lines, Listener::Output).await
+                client.run(lines, EventSink::Output).await
             }
             Script::Send(texts) => {
                 let saying = async move {
@@ -82,9 +83,9 @@ pub fn run(options: Options, script: Script) -> Result<(), Error> {
                     drop(said);
                     future::pending().await
                 };
-                talk.run(lines, Listener::Answers).or(saying).await
+                client.run(lines, EventSink::Answers).or(saying).await
             }
-            Script::Exec(command) => exec(&command, talk, said, lines).await,
+            Script::Exec(command) => exec(&command, client, said, lines).await,
         }
     })
 }
@@ -93,7 +94,7 @@ pub fn run(options: Options, script: Script) -> Result<(), Error> {
 type Line = Result<Vec<u8>, TooLong>;
 
 /// Who hears what comes.
-enum Listener {
+enum EventSink {
     /// All of it is printed, in the server's words.
     Output,
     /// Only what was asked is printed.
@@ -102,7 +103,7 @@ enum Listener {
     Command(Feed),
 }
 
-struct Talk {
+struct ScriptClient {
     session: Session,
     is_json: bool,
     /// Nothing more is going to be said.
@@ -115,13 +116,13 @@ struct Talk {
 enum Next {
     Line(Line),
     LinesEnd,
-    Event(Event),
+    Event(SessionEvent),
     Over,
 }
 
-impl Talk {
-    async fn run(mut self, lines: Receiver<Line>, mut listener: Listener) -> Result<(), Error> {
-        let is_literal = matches!(listener, Listener::Command(_));
+impl ScriptClient {
+    async fn run(mut self, lines: Receiver<Line>, mut listener: EventSink) -> Result<(), Error> {
+        let is_literal = matches!(listener, EventSink::Command(_));
         loop {
             match self.next(&lines).await {
                 Ok(Next::Line(line)) => self.say(line, is_literal),
@@ -130,7 +131,7 @@ impl Talk {
                     self.session.finish();
                 }
                 Ok(Next::Event(event)) => {
-                    self.hear(&event, &mut listener);
+                    self.on_event(&event, &mut listener);
                     // What is on its way to a command goes on before there is more.
                     future::yield_now().await;
                 }
@@ -176,29 +177,30 @@ impl Talk {
             None if is_literal && line.starts_with('/') => self.session.say(&format!("/{line}")),
             None => self.session.say(line),
         };
-        if let Err(Unsaid::Misfit(why)) = said {
+        if let Err(SendError::InvalidObject(why)) = said {
             self.refused += 1;
             warn(&why);
         }
         self.is_ending = self.session.is_finishing();
     }
 
-    fn hear(&mut self, event: &Event, listener: &mut Listener) {
+    fn on_event(&mut self, event: &SessionEvent, listener: &mut EventSink) {
         match event {
-            Event::Received(received) => {
+            SessionEvent::Received(received) => {
                 let is_error = matches!(received.frame.body, Body::Error { .. });
                 self.refused += usize::from(is_error && received.answers.is_some());
-                if is_error && !matches!(listener, Listener::Output) {
-                    warn(&harmless(&received.frame.data));
+                if is_error && !matches!(listener, EventSink::Output) {
+                    warn(&sanitize(&received.frame.data));
                 }
                 self.pass_on(received, listener);
             }
             // The same again and again, each time that a server is not there, is no news.
-            Event::Lost { cause, .. } if self.lost.as_ref() == Some(&chain(cause)) => {}
+            SessionEvent::Lost { cause, .. } if self.lost.as_ref() == Some(&error_chain(cause)) => {
+            }
             event => {
                 match event {
-                    Event::Lost { cause, .. } => self.lost = Some(chain(cause)),
-                    Event::Whole { .. } => self.lost = None,
+                    SessionEvent::Lost { cause, .. } => self.lost = Some(error_chain(cause)),
+                    SessionEvent::Synced { .. } => self.lost = None,
                     _ => {}
                 }
                 if let Some(status) = status(event) {
@@ -208,19 +210,19 @@ impl Talk {
         }
     }
 
-    fn pass_on(&self, received: &Received, listener: &mut Listener) {
+    fn pass_on(&self, received: &Received, listener: &mut EventSink) {
         let frame = &received.frame;
         match listener {
-            Listener::Output => print(&received.line),
-            Listener::Answers if received.answers.is_none() => {}
-            Listener::Answers if self.is_json => print(&received.line),
-            Listener::Answers => {
+            EventSink::Output => print(&received.line),
+            EventSink::Answers if received.answers.is_none() => {}
+            EventSink::Answers if self.is_json => print(&received.line),
+            EventSink::Answers => {
                 if let Body::Who { .. } | Body::Info { .. } = frame.body {
-                    let lines = frame.data.lines().map(harmless).collect::<Vec<_>>();
+                    let lines = frame.data.lines().map(sanitize).collect::<Vec<_>>();
                     print(lines.join("\n").as_bytes());
                 }
             }
-            Listener::Command(feed) => {
+            EventSink::Command(feed) => {
                 let is_own = match frame.body {
                     Body::Chat { .. } | Body::Action { .. } | Body::Private { .. } => {
                         received.answers.is_some() || frame.data_source == self.session.name()
@@ -233,7 +235,7 @@ impl Talk {
                 let mut line = match frame.body {
                     _ if self.is_json => received.line.clone(),
                     Body::Chat { .. } => {
-                        let (name, text) = (harmless(&frame.data_source), harmless(&frame.data));
+                        let (name, text) = (sanitize(&frame.data_source), sanitize(&frame.data));
                         format!("{name}\t{text}").into_bytes()
                     }
                     _ => return,
@@ -284,7 +286,7 @@ impl Drop for Feed {
 
 async fn exec(
     command: &str,
-    talk: Talk,
+    client: ScriptClient,
     said: Sender<Line>,
     lines: Receiver<Line>,
 ) -> Result<(), Error> {
@@ -301,7 +303,7 @@ async fn exec(
     let ending = executor.spawn(follow(child, said, silence));
     let feed = Feed { lines: feed, left_out: 0 };
     let conversation = async {
-        let talked = talk.run(lines, Listener::Command(feed)).await;
+        let talked = client.run(lines, EventSink::Command(feed)).await;
         drop(_talking);
         let ended = ending.await;
         talked?;

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use lexopt::{Parser, ValueExt};
 use smolchat::app::script::{self, Script};
-use smolchat::app::{Bell, Color, Options, config_file, converse};
+use smolchat::app::{Bell, Color, Options, config_file, run};
 use smolchat::cli::{Program, SMOLCHAT, SMOLCHATD, Shell, is_on};
-use smolchat::client::{Address, Comeback, Error as Ended, Greeting};
+use smolchat::client::{Error as Ended, ReconnectPolicy, ServerAddress, SessionConfig};
 use smolchat::report_error;
 
 /// How long a script is kept waiting for a link.
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         Ok(Invocation::Talk(options, script)) => {
             let done = match script {
                 Some(script) => script::run(options, script),
-                None => converse(options),
+                None => run(options),
             };
             match done {
                 Ok(()) => ExitCode::SUCCESS,
@@ -54,21 +54,21 @@ enum Invocation {
 /// the one before.
 fn parse() -> Result<Invocation, lexopt::Error> {
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let mut wanted = Wanted { time: true, name: variable("USER"), ..Wanted::default() };
+    let mut args = Args { time: true, name: variable("USER"), ..Args::default() };
     let path = config_file::path();
     let warnings =
-        path.map(|path| config_file::load(&path, |key, value| wanted.set_from_file(key, value)));
-    wanted.name = variable("SMOLCHAT_NAME").or(wanted.name);
-    if let Some(text) = SMOLCHAT.take(Parser::from_env(), |name, value| wanted.set(name, value))? {
+        path.map(|path| config_file::load(&path, |key, value| args.set_from_file(key, value)));
+    args.name = variable("SMOLCHAT_NAME").or(args.name);
+    if let Some(text) = SMOLCHAT.take(Parser::from_env(), |name, value| args.set(name, value))? {
         return Ok(Invocation::Text(text));
     }
-    if let Some(program) = wanted.manual {
+    if let Some(program) = args.manual {
         return Ok(Invocation::Text(program.manual()));
     }
-    if let Some(shell) = wanted.completions {
+    if let Some(shell) = args.completions {
         return Ok(Invocation::Text(SMOLCHAT.completions(shell)));
     }
-    let (options, script) = wanted.understood(io::stdin().is_terminal())?;
+    let (options, script) = args.understood(io::stdin().is_terminal())?;
     for warning in warnings.into_iter().flatten() {
         let _ = writeln!(io::stderr(), "smolchat: {warning}");
     }
@@ -77,8 +77,8 @@ fn parse() -> Result<Invocation, lexopt::Error> {
 
 /// What was asked for, by the names in the [table](SMOLCHAT).
 #[derive(Default)]
-struct Wanted {
-    address: Option<Address>,
+struct Args {
+    address: Option<ServerAddress>,
     name: Option<String>,
     history: Option<usize>,
     color: Color,
@@ -93,7 +93,7 @@ struct Wanted {
     manual: Option<&'static Program>,
 }
 
-impl Wanted {
+impl Args {
     fn set(&mut self, name: &str, value: OsString) -> Result<(), lexopt::Error> {
         match name {
             "address" => self.address = Some(value.parse()?),
@@ -135,10 +135,10 @@ impl Wanted {
             Some(Script::Send(_)) => false,
             Some(Script::Input) | None => is_terminal,
         };
-        let comeback = match is_patient {
-            _ if self.no_reconnect => Comeback::Never,
-            true => Comeback::Always,
-            false => Comeback::Within(PATIENCE),
+        let reconnect = match is_patient {
+            _ if self.no_reconnect => ReconnectPolicy::Never,
+            true => ReconnectPolicy::Always,
+            false => ReconnectPolicy::Within(PATIENCE),
         };
         let shown = match script {
             Some(Script::Exec(_) | Script::Send(_)) => 0,
@@ -147,9 +147,9 @@ impl Wanted {
         };
         let history = self.history.unwrap_or(shown);
         let options = Options {
-            address: self.address.unwrap_or(Address::Inet("127.0.0.1:8080".into())),
-            greeting: Greeting { name: self.name, history, keep: !self.no_keep },
-            comeback,
+            address: self.address.unwrap_or(ServerAddress::Inet("127.0.0.1:8080".into())),
+            config: SessionConfig { name: self.name, history, keep: !self.no_keep },
+            reconnect,
             json: self.json,
             color: self.color,
             bell: self.bell,
@@ -178,10 +178,10 @@ mod tests {
     use super::*;
     use smolchat::cli::Value;
 
-    fn wanted(arguments: &[&str]) -> Result<Wanted, lexopt::Error> {
-        let mut wanted = Wanted::default();
-        SMOLCHAT.take(Parser::from_args(arguments), |name, value| wanted.set(name, value))?;
-        Ok(wanted)
+    fn args(arguments: &[&str]) -> Result<Args, lexopt::Error> {
+        let mut args = Args::default();
+        SMOLCHAT.take(Parser::from_args(arguments), |name, value| args.set(name, value))?;
+        Ok(args)
     }
 
     #[test]
@@ -189,23 +189,23 @@ mod tests {
         for option in SMOLCHAT.options {
             let flag = option.flag();
             match option.value {
-                Value::Switch => drop(wanted(&[&flag]).unwrap()),
-                Value::Argument(_) => drop(wanted(&[option.default]).unwrap()),
+                Value::Switch => drop(args(&[&flag]).unwrap()),
+                Value::Argument(_) => drop(args(&[option.default]).unwrap()),
                 Value::Choice(_, words) => {
                     for word in words {
-                        wanted(&[&flag, word]).unwrap();
+                        args(&[&flag, word]).unwrap();
                     }
                     assert!(option.default.is_empty() || words.contains(&option.default), "{flag}");
-                    assert!(wanted(&[&flag, "perhaps"]).is_err(), "{flag}");
+                    assert!(args(&[&flag, "perhaps"]).is_err(), "{flag}");
                 }
                 Value::Text(_) | Value::Path(_) | Value::Command(_) => {
-                    wanted(&[&flag, "7"]).unwrap();
-                    assert!(wanted(&[&flag]).is_err(), "{flag}");
+                    args(&[&flag, "7"]).unwrap();
+                    assert!(args(&[&flag]).is_err(), "{flag}");
                 }
             }
         }
-        assert!(wanted(&["--nonsense"]).is_err());
-        assert!(wanted(&["router", "and another"]).is_err());
+        assert!(args(&["--nonsense"]).is_err());
+        assert!(args(&["router", "and another"]).is_err());
     }
 
     #[test]
@@ -230,8 +230,8 @@ mod tests {
 
     #[test]
     fn a_switch_may_be_turned_off_again() {
-        assert!(wanted(&["--no-keep"]).unwrap().no_keep);
-        assert!(!wanted(&["--no-keep", "--no-keep=off"]).unwrap().no_keep);
-        assert!(wanted(&["--no-keep=perhaps"]).is_err());
+        assert!(args(&["--no-keep"]).unwrap().no_keep);
+        assert!(!args(&["--no-keep", "--no-keep=off"]).unwrap().no_keep);
+        assert!(args(&["--no-keep=perhaps"]).is_err());
     }
 }

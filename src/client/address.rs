@@ -24,14 +24,14 @@ const USER_TIMEOUT: u32 = 25_000;
 
 /// Where a server is: `HOST`, `HOST:PORT`, `[V6]:PORT` or `unix:PATH`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
+pub enum ServerAddress {
     /// A host and a port.
     Inet(String),
     /// The path of a unix socket.
     Unix(PathBuf),
 }
 
-impl FromStr for Address {
+impl FromStr for ServerAddress {
     type Err = Infallible;
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
@@ -39,26 +39,26 @@ impl FromStr for Address {
             port.parse::<u16>().is_ok() && (!host.contains(':') || host.ends_with(']'))
         });
         Ok(match text.strip_prefix("unix:") {
-            Some(path) => Address::Unix(path.into()),
-            None if has_port => Address::Inet(text.into()),
+            Some(path) => ServerAddress::Unix(path.into()),
+            None if has_port => ServerAddress::Inet(text.into()),
             None if text.contains(':') && !text.starts_with('[') => {
-                Address::Inet(format!("[{text}]:{PORT}"))
+                ServerAddress::Inet(format!("[{text}]:{PORT}"))
             }
-            None => Address::Inet(format!("{text}:{PORT}")),
+            None => ServerAddress::Inet(format!("{text}:{PORT}")),
         })
     }
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for ServerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Address::Inet(address) => f.write_str(address),
-            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+            ServerAddress::Inet(address) => f.write_str(address),
+            ServerAddress::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }
 
-impl Address {
+impl ServerAddress {
     /// Connects to the first of the host's addresses that answers.
     ///
     /// # Errors
@@ -66,8 +66,8 @@ impl Address {
     /// What the system says of the last address that was tried.
     pub(super) async fn connect(self) -> io::Result<OwnedFd> {
         let host = match self {
-            Address::Inet(host) => host,
-            Address::Unix(path) => {
+            ServerAddress::Inet(host) => host,
+            ServerAddress::Unix(path) => {
                 return Ok(Async::<UnixStream>::connect(path).await?.into_inner()?.into());
             }
         };
@@ -111,8 +111,8 @@ mod tests {
             ("[::1]", "[::1]:8080"),
             ("fe80::1", "[fe80::1]:8080"),
         ] {
-            assert_eq!(text.parse(), Ok(Address::Inet(address.into())));
+            assert_eq!(text.parse(), Ok(ServerAddress::Inet(address.into())));
         }
-        assert_eq!("unix:/run/chat".parse(), Ok(Address::Unix("/run/chat".into())));
+        assert_eq!("unix:/run/chat".parse(), Ok(ServerAddress::Unix("/run/chat".into())));
     }
 }

@@ -5,13 +5,13 @@ use std::io;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use super::{Address, harmless};
+use super::{ServerAddress, sanitize};
 
 /// A conversation could not begin, or go on.
 #[derive(Debug)]
 pub enum Error {
     /// The server could not be reached.
-    Connect(Address, io::Error),
+    Connect(ServerAddress, io::Error),
     /// The connection broke, or nothing came over it any more.
     Lost(io::Error),
     /// The server closed the connection, and said why, if it did.
@@ -21,7 +21,7 @@ pub enum Error {
     /// The server had let us in as a guest before our hello came.
     TooLate,
     /// The server sent something that is not of the protocol.
-    Garbled(serde_json::Error),
+    Protocol(serde_json::Error),
     /// The server could not be reached again for so long; the last attempt ended like this.
     GaveUp(Duration, Box<Error>),
     /// The terminal cannot be used.
@@ -45,12 +45,12 @@ impl fmt::Display for Error {
             Error::Lost(_) => f.write_str("lost the connection to the server"),
             // These are the server's own words, and errors end on a terminal.
             Error::Closed(Some(why)) => {
-                write!(f, "the server closed the connection: {}", harmless(why))
+                write!(f, "the server closed the connection: {}", sanitize(why))
             }
             Error::Closed(None) => f.write_str("the server went away"),
-            Error::Replaced => f.write_str("somebody else took this place in the room over"),
+            Error::Replaced => f.write_str("somebody else took this state in the room over"),
             Error::TooLate => f.write_str("the hello came too late"),
-            Error::Garbled(_) => f.write_str("what answers there is no smolchat server"),
+            Error::Protocol(_) => f.write_str("what answers there is no smolchat server"),
             Error::GaveUp(after, _) => {
                 write!(f, "gave up after {} s without a connection", after.as_secs())
             }
@@ -73,7 +73,7 @@ impl std::error::Error for Error {
             | Error::Lost(error)
             | Error::Command(error)
             | Error::Terminal(error) => Some(error),
-            Error::Garbled(error) => Some(error),
+            Error::Protocol(error) => Some(error),
             Error::GaveUp(_, error) | Error::Unconfirmed(_, error) => Some(error),
             Error::Closed(_)
             | Error::Replaced

@@ -8,7 +8,7 @@ use crate::protocol::Frame;
 
 /// Who to be, and what to be shown on arrival.
 #[derive(Clone, Debug, Default)]
-pub struct Greeting {
+pub struct SessionConfig {
     /// The name to ask for; the server gives one otherwise.
     pub name: Option<String>,
     /// How many past frames to be shown.
@@ -19,7 +19,7 @@ pub struct Greeting {
 
 /// What to do when the link is lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Comeback {
+pub enum ReconnectPolicy {
     /// End with an error.
     Never,
     /// Come back, but give up when there was no link for so long at a stretch.
@@ -31,7 +31,7 @@ pub enum Comeback {
 
 /// What happens to a session.
 #[derive(Debug)]
-pub enum Event {
+pub enum SessionEvent {
     /// The server sent a line.
     Received(Received),
     /// The link is lost, and the session tries to come back after a while. Lines may still be
@@ -43,14 +43,14 @@ pub enum Event {
         retry_in: Duration,
     },
     /// The server let us in again.
-    Back {
+    Reconnected {
         /// Whether what was missed is known. It follows then; otherwise the numbers begin anew.
         resumed: bool,
         /// How many numbers of the sequence went by, as far as that is known.
         missed: u64,
     },
     /// All that was missed is here, and the lines that were kept go out.
-    Whole {
+    Synced {
         /// How many lines go out.
         kept: usize,
     },
@@ -79,23 +79,23 @@ pub struct Received {
 
 /// A line could not be said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unsaid {
+pub enum SendError {
     /// Too much waits to be answered already. [Receive](super::Session::receive) until it is less.
     Full,
     /// The session is to [end](super::Session::finish).
     Finished,
     /// It is an object that the server could not answer, for this reason.
-    Misfit(String),
+    InvalidObject(String),
 }
 
-impl fmt::Display for Unsaid {
+impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Unsaid::Full => "too many lines wait to be answered",
-            Unsaid::Finished => "nothing can be said any more",
-            Unsaid::Misfit(why) => why,
+            SendError::Full => "too many lines wait to be answered",
+            SendError::Finished => "nothing can be said any more",
+            SendError::InvalidObject(why) => why,
         })
     }
 }
 
-impl std::error::Error for Unsaid {}
+impl std::error::Error for SendError {}

@@ -16,7 +16,7 @@ const ANSWER: Duration = Duration::from_secs(15);
 /// Only a question that was asked and not answered makes a link dead: a process that was stopped
 /// for a minute, and heard nothing in it, still asks first.
 #[derive(Debug)]
-pub struct Pulse {
+pub struct Keepalive {
     /// When a sign of life was asked for, if that was not answered yet.
     asked: Option<Instant>,
     timer: Timer,
@@ -24,21 +24,21 @@ pub struct Pulse {
 
 /// What there is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Beat {
+pub enum Action {
     /// Ask for a sign of life.
     Ask,
     /// Give the link up.
     Dead,
 }
 
-impl Pulse {
+impl Keepalive {
     /// The pulse of a link over which a first question is being sent.
     pub fn new() -> Self {
-        Pulse { asked: Some(Instant::now()), timer: Timer::never() }
+        Keepalive { asked: Some(Instant::now()), timer: Timer::never() }
     }
 
     /// Waits until something has to be done. Something was `heard` last at that time.
-    pub fn poll(&mut self, heard: Instant, cx: &mut Context<'_>) -> Poll<Beat> {
+    pub fn poll(&mut self, heard: Instant, cx: &mut Context<'_>) -> Poll<Action> {
         loop {
             match self.beat(heard, Instant::now()) {
                 Ok(beat) => return Poll::Ready(beat),
@@ -49,10 +49,10 @@ impl Pulse {
     }
 
     /// What to do now, or when to ask again.
-    fn beat(&mut self, heard: Instant, now: Instant) -> Result<Beat, Instant> {
+    fn beat(&mut self, heard: Instant, now: Instant) -> Result<Action, Instant> {
         let (due, beat) = match self.asked.filter(|asked| *asked >= heard) {
-            Some(asked) => (asked + ANSWER, Beat::Dead),
-            None => (heard + SILENCE, Beat::Ask),
+            Some(asked) => (asked + ANSWER, Action::Dead),
+            None => (heard + SILENCE, Action::Ask),
         };
         if now < due {
             return Err(due);
@@ -68,27 +68,27 @@ mod tests {
 
     #[test]
     fn a_silent_link_is_asked_and_then_given_up() {
-        let mut pulse = Pulse::new();
+        let mut keepalive = Keepalive::new();
         let start = Instant::now();
         // The first question was answered.
         let heard = start + Duration::from_secs(1);
-        assert_eq!(pulse.beat(heard, heard), Err(heard + SILENCE));
-        assert_eq!(pulse.beat(heard, heard + SILENCE), Ok(Beat::Ask));
+        assert_eq!(keepalive.beat(heard, heard), Err(heard + SILENCE));
+        assert_eq!(keepalive.beat(heard, heard + SILENCE), Ok(Action::Ask));
         let dead = heard + SILENCE + ANSWER;
-        assert_eq!(pulse.beat(heard, heard + SILENCE), Err(dead));
-        assert_eq!(pulse.beat(heard, dead), Ok(Beat::Dead));
+        assert_eq!(keepalive.beat(heard, heard + SILENCE), Err(dead));
+        assert_eq!(keepalive.beat(heard, dead), Ok(Action::Dead));
         assert!(SILENCE + ANSWER < Duration::from_secs(30));
     }
 
     #[test]
     fn an_answer_starts_it_anew_and_a_long_sleep_is_no_death() {
-        let mut pulse = Pulse::new();
+        let mut keepalive = Keepalive::new();
         let heard = Instant::now() + Duration::from_secs(1);
-        assert_eq!(pulse.beat(heard, heard + SILENCE), Ok(Beat::Ask));
+        assert_eq!(keepalive.beat(heard, heard + SILENCE), Ok(Action::Ask));
         let heard = heard + SILENCE + Duration::from_secs(1);
-        assert_eq!(pulse.beat(heard, heard), Err(heard + SILENCE));
+        assert_eq!(keepalive.beat(heard, heard), Err(heard + SILENCE));
         let awake = heard + Duration::from_secs(3600);
-        assert_eq!(pulse.beat(heard, awake), Ok(Beat::Ask));
-        assert_eq!(pulse.beat(heard, awake), Err(awake + ANSWER));
+        assert_eq!(keepalive.beat(heard, awake), Ok(Action::Ask));
+        assert_eq!(keepalive.beat(heard, awake), Err(awake + ANSWER));
     }
 }

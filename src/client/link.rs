@@ -12,7 +12,7 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 use smol::Async;
 
 use super::Error;
-use super::keepalive::{Beat, Pulse};
+use super::keepalive::{Action, Keepalive};
 use crate::protocol::LineReader;
 
 /// Lines that are handed out between two looks at the socket. What is made of a line takes longer
@@ -45,7 +45,7 @@ pub struct Link {
     outgoing: Vec<u8>,
     /// When anything came last.
     heard: Instant,
-    pulse: Pulse,
+    keepalive: Keepalive,
 }
 
 impl Link {
@@ -60,7 +60,7 @@ impl Link {
             end: None,
             outgoing: Vec::new(),
             heard: Instant::now(),
-            pulse: Pulse::new(),
+            keepalive: Keepalive::new(),
         })
     }
 
@@ -81,9 +81,9 @@ impl Link {
                 });
             }
             // Only behind all that is there to read, lest a long sleep looks like a long silence.
-            match ready!(self.pulse.poll(self.heard, cx)) {
-                Beat::Ask => self.send(HEARTBEAT),
-                Beat::Dead => {
+            match ready!(self.keepalive.poll(self.heard, cx)) {
+                Action::Ask => self.send(HEARTBEAT),
+                Action::Dead => {
                     let silence = io::Error::new(io::ErrorKind::TimedOut, "the server is silent");
                     return Poll::Ready(Err(Error::Lost(silence)));
                 }

@@ -19,10 +19,10 @@ mod resume_state;
 mod sanitize;
 pub mod session;
 
-pub use address::Address;
+pub use address::ServerAddress;
 pub use error::Error;
-pub use event::{Comeback, Event, Greeting, Received, Unsaid};
-pub use sanitize::harmless;
+pub use event::{Received, ReconnectPolicy, SendError, SessionConfig, SessionEvent};
 #[cfg(feature = "editor")]
 pub(crate) use sanitize::is_unseen;
+pub use sanitize::sanitize;
 pub use session::Session;

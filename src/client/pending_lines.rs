@@ -18,7 +18,7 @@ const MAX_BYTES: usize = 1 << 20;
 /// It does not know why a line is sent, or when it is safe to send it again: that is argued in
 /// [`session`](super::session).
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub struct PendingLines {
     lines: VecDeque<Line>,
     bytes: usize,
     said: u64,
@@ -39,7 +39,7 @@ struct Line {
     is_given: bool,
 }
 
-impl Ledger {
+impl PendingLines {
     /// Whether another line is taken.
     pub fn has_room(&self) -> bool {
         self.lines.len() < MAX_LINES && self.bytes < MAX_BYTES
@@ -112,7 +112,7 @@ impl Ledger {
     pub fn answer(&mut self, id: &str, author: Option<&str>) -> bool {
         let is_ours = author.is_none_or(|author| self.names.iter().any(|name| name == author));
         match self.lines.iter().position(|line| line.id == id && (is_ours || !line.is_given)) {
-            Some(place) => self.remove(place).is_some(),
+            Some(state) => self.remove(state).is_some(),
             None => false,
         }
     }
@@ -121,12 +121,12 @@ impl Ledger {
     /// the first such line.
     pub fn refuse_too_long(&mut self, max_line: u32) -> Option<String> {
         let is_too_long = |line: &Line| line.is_sent && line.text.len() > max_line as usize;
-        let place = self.lines.iter().position(is_too_long)?;
-        self.remove(place)
+        let state = self.lines.iter().position(is_too_long)?;
+        self.remove(state)
     }
 
-    fn remove(&mut self, place: usize) -> Option<String> {
-        let line = self.lines.remove(place)?;
+    fn remove(&mut self, state: usize) -> Option<String> {
+        let line = self.lines.remove(state)?;
         self.bytes -= line.text.len();
         Some(line.id)
     }
@@ -153,95 +153,95 @@ impl Ledger {
 mod tests {
     use super::*;
 
-    fn sent(ledger: &mut Ledger) -> Vec<String> {
+    fn sent(pending: &mut PendingLines) -> Vec<String> {
         let text = |line| serde_json::from_str::<serde_json::Value>(line).unwrap()["data"].clone();
-        ledger.send().map(|line| text(line).as_str().unwrap().to_owned()).collect()
+        pending.send().map(|line| text(line).as_str().unwrap().to_owned()).collect()
     }
 
     #[test]
     fn a_line_goes_out_once_a_link_until_it_is_answered() {
-        let mut ledger = Ledger::default();
-        let one = ledger.push("one", None);
-        ledger.push("two", Some("bob"));
-        assert_eq!(sent(&mut ledger), ["one", "two"]);
-        assert_eq!(sent(&mut ledger), [""; 0]);
-        assert!(ledger.answer(&one, None));
-        assert!(!ledger.answer(&one, None));
-        ledger.push("three", None);
-        assert_eq!(sent(&mut ledger), ["three"]);
-        ledger.lose_link();
-        ledger.push("four", None);
-        assert_eq!(sent(&mut ledger), ["two", "three", "four"]);
+        let mut pending = PendingLines::default();
+        let one = pending.push("one", None);
+        pending.push("two", Some("bob"));
+        assert_eq!(sent(&mut pending), ["one", "two"]);
+        assert_eq!(sent(&mut pending), [""; 0]);
+        assert!(pending.answer(&one, None));
+        assert!(!pending.answer(&one, None));
+        pending.push("three", None);
+        assert_eq!(sent(&mut pending), ["three"]);
+        pending.lose_link();
+        pending.push("four", None);
+        assert_eq!(sent(&mut pending), ["two", "three", "four"]);
     }
 
     #[test]
     fn what_is_kept_is_bounded_in_lines_and_in_bytes() {
-        let mut ledger = Ledger::default();
-        let first = ledger.push("", None);
-        while ledger.has_room() {
-            ledger.push("", None);
+        let mut pending = PendingLines::default();
+        let first = pending.push("", None);
+        while pending.has_room() {
+            pending.push("", None);
         }
-        assert_eq!(ledger.len(), MAX_LINES);
-        assert!(ledger.answer(&first, None));
-        assert!(ledger.has_room());
-        ledger.push(&"x".repeat(MAX_BYTES), None);
-        assert!(!ledger.has_room());
+        assert_eq!(pending.len(), MAX_LINES);
+        assert!(pending.answer(&first, None));
+        assert!(pending.has_room());
+        pending.push(&"x".repeat(MAX_BYTES), None);
+        assert!(!pending.has_room());
     }
 
     #[test]
     fn a_line_that_was_skipped_is_the_first_that_is_too_long() {
-        let mut ledger = Ledger::default();
-        ledger.push("short", None);
-        let long = ledger.push(&"x".repeat(200), None);
-        assert_eq!(ledger.refuse_too_long(200), None, "it was not sent yet");
-        assert_eq!(sent(&mut ledger).len(), 2);
-        assert_eq!(ledger.refuse_too_long(200), Some(long));
-        assert_eq!(ledger.refuse_too_long(200), None);
-        assert_eq!(ledger.len(), 1);
+        let mut pending = PendingLines::default();
+        pending.push("short", None);
+        let long = pending.push(&"x".repeat(200), None);
+        assert_eq!(pending.refuse_too_long(200), None, "it was not sent yet");
+        assert_eq!(sent(&mut pending).len(), 2);
+        assert_eq!(pending.refuse_too_long(200), Some(long));
+        assert_eq!(pending.refuse_too_long(200), None);
+        assert_eq!(pending.len(), 1);
     }
-    fn push_json(ledger: &mut Ledger, object: Value) -> Result<String, String> {
-        ledger.push_object(object.as_object().unwrap().clone())
+    fn push_json(pending: &mut PendingLines, object: Value) -> Result<String, String> {
+        pending.push_object(object.as_object().unwrap().clone())
     }
 
     #[test]
     fn an_id_of_the_application_s_own_is_answered_only_by_what_we_said() {
-        let mut ledger = Ledger::default();
-        ledger.go_by("alice");
-        assert_eq!(push_json(&mut ledger, json!({"data": "hi", "id": "1"})), Ok("1".into()));
-        ledger.go_by("carol");
-        assert!(!ledger.answer("1", Some("bob")));
-        assert!(ledger.answer("1", Some("alice")), "said before the change of name");
-        ledger.go_by("alice");
-        assert_eq!(push_json(&mut ledger, json!({"data": "hi", "id": "1"})), Ok("1".into()));
-        assert!(!ledger.answer("1", Some("carol")));
-        assert!(ledger.answer("1", None), "what comes to us alone");
+        let mut pending = PendingLines::default();
+        pending.go_by("alice");
+        assert_eq!(push_json(&mut pending, json!({"data": "hi", "id": "1"})), Ok("1".into()));
+        pending.go_by("carol");
+        assert!(!pending.answer("1", Some("bob")));
+        assert!(pending.answer("1", Some("alice")), "said before the change of name");
+        pending.go_by("alice");
+        assert_eq!(push_json(&mut pending, json!({"data": "hi", "id": "1"})), Ok("1".into()));
+        assert!(!pending.answer("1", Some("carol")));
+        assert!(pending.answer("1", None), "what comes to us alone");
     }
 
     #[test]
     fn an_object_without_an_id_is_given_one() {
-        let mut ledger = Ledger::default();
+        let mut pending = PendingLines::default();
         for object in [json!({"data": "hi", "to": "bob"}), json!({"data": "hi", "id": null})] {
-            let id = push_json(&mut ledger, object).unwrap();
-            let line = serde_json::from_str::<Value>(ledger.send().next().unwrap()).unwrap();
+            let id = push_json(&mut pending, object).unwrap();
+            let line = serde_json::from_str::<Value>(pending.send().next().unwrap()).unwrap();
             assert_eq!((&line["data"], &line["id"]), (&json!("hi"), &json!(id)));
-            assert!(ledger.answer(&id, Some("bob")));
+            assert!(pending.answer(&id, Some("bob")));
         }
     }
 
     #[test]
     fn what_could_not_be_answered_is_not_taken() {
-        let mut ledger = Ledger::default();
+        let mut pending = PendingLines::default();
         let id = "x".repeat(65);
         for object in [
             json!({"data": "hi", "id": 5}),
             json!({"data": "hi", "id": id}),
             json!({"data": "hi", "id": HEARTBEAT_ID}),
         ] {
-            assert!(push_json(&mut ledger, object.clone()).is_err(), "{object}");
+            assert!(push_json(&mut pending, object.clone()).is_err(), "{object}");
         }
-        assert!(ledger.is_empty());
+        assert!(pending.is_empty());
         for object in [json!({"text": "hi"}), json!({"data": 5})] {
-            assert!(push_json(&mut ledger, object).is_ok(), "the server answers it");
+            assert!(push_json(&mut pending, object).is_ok(), "the server answers it");
         }
     }
 }

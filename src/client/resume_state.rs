@@ -5,13 +5,13 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Event, Greeting, Received};
+use super::{Received, SessionConfig, SessionEvent};
 use crate::protocol::{Body, Limits};
 
 /// Who we are to the room and how much of its sequence we have, and what each line from the
 /// server changes about that.
 #[derive(Debug)]
-pub struct Place {
+pub struct ResumeState {
     /// The name to ask for: the one that was wished for at first, or was taken by `/nick`.
     wish: Option<String>,
     history: usize,
@@ -21,7 +21,7 @@ pub struct Place {
     epoch: Option<String>,
     /// The last number of the sequence that was handed out.
     seq: u64,
-    token: Option<Token>,
+    token: Option<ResumeToken>,
     limits: Option<Limits>,
     /// The number that the last welcome told: what is above came after us.
     welcomed_at: u64,
@@ -34,32 +34,32 @@ pub struct Place {
 #[derive(Debug)]
 enum Stage {
     /// No welcome came yet.
-    Outside,
+    Connecting,
     /// The welcome is one for a newcomer, in the epoch that we named: either our hello came after
     /// the server had let us in as a guest, or it cannot resume.
-    Doubted { welcome: Box<Received>, newest: u64 },
+    Unverified { welcome: Box<Received>, newest: u64 },
     /// Welcomed; what was missed is on its way.
-    Entering { resumed: bool },
+    Replaying { resumed: bool },
     /// All that was missed is here, and what is said now will be heard.
-    Inside,
+    Live,
 }
 
 /// A secret, which has no business in a log.
-struct Token(String);
+struct ResumeToken(String);
 
-impl fmt::Debug for Token {
+impl fmt::Debug for ResumeToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(…)")
+        f.write_str("ResumeToken(…)")
     }
 }
 
-impl Place {
+impl ResumeState {
     /// Of somebody who has never been in the room.
-    pub fn new(greeting: Greeting) -> Self {
-        Place {
-            wish: greeting.name,
-            history: greeting.history,
-            keep: greeting.keep,
+    pub fn new(config: SessionConfig) -> Self {
+        ResumeState {
+            wish: config.name,
+            history: config.history,
+            keep: config.keep,
             name: String::new(),
             epoch: None,
             seq: 0,
@@ -67,7 +67,7 @@ impl Place {
             limits: None,
             welcomed_at: 0,
             is_greeted: false,
-            stage: Stage::Outside,
+            stage: Stage::Connecting,
         }
     }
 
@@ -87,13 +87,13 @@ impl Place {
     }
 
     /// Whether all that was missed is here, and what is said now will be heard.
-    pub fn is_inside(&self) -> bool {
-        matches!(self.stage, Stage::Inside)
+    pub fn is_live(&self) -> bool {
+        matches!(self.stage, Stage::Live)
     }
 
     /// Whether what was missed is on its way.
     pub fn is_replaying(&self) -> bool {
-        matches!(self.stage, Stage::Entering { resumed: true })
+        matches!(self.stage, Stage::Replaying { resumed: true })
     }
 
     /// The last number of the sequence that was handed out.
@@ -103,8 +103,8 @@ impl Place {
 
     /// Whether it is yet to be seen what this connection is worth. What comes over it until then
     /// is neither handed out nor believed.
-    pub fn is_doubted(&self) -> bool {
-        matches!(self.stage, Stage::Doubted { .. })
+    pub fn is_unverified(&self) -> bool {
+        matches!(self.stage, Stage::Unverified { .. })
     }
 
     /// Begins another connection: the line to say first.
@@ -127,7 +127,7 @@ impl Place {
             #[serde(skip_serializing_if = "Option::is_none")]
             history: Option<usize>,
         }
-        self.stage = Stage::Outside;
+        self.stage = Stage::Connecting;
         self.is_greeted = false;
         let hello = Hello {
             name: self.wish.as_deref(),
@@ -143,23 +143,23 @@ impl Place {
 
     /// The connection is gone.
     pub fn lose_link(&mut self) {
-        self.stage = Stage::Outside;
+        self.stage = Stage::Connecting;
     }
 
     /// The server told that our hello came too late: whose token this is, nobody wants to be.
     /// Not so while that welcome was in doubt, and so was never taken over.
-    pub fn disown(&mut self) {
-        if !self.is_doubted() {
+    pub fn forget_token(&mut self) {
+        if !self.is_unverified() {
             self.token = None;
         }
     }
 
     /// The server has answered what was sent behind the hello.
-    pub fn greeted(&mut self, events: &mut VecDeque<Event>) {
+    pub fn greeted(&mut self, events: &mut VecDeque<SessionEvent>) {
         self.is_greeted = true;
-        match std::mem::replace(&mut self.stage, Stage::Outside) {
+        match std::mem::replace(&mut self.stage, Stage::Connecting) {
             // The hello was heard and nothing resumed; what came in the meantime was not shown.
-            Stage::Doubted { welcome, newest } => {
+            Stage::Unverified { welcome, newest } => {
                 self.enter(*welcome, events);
                 self.miss(newest, events);
             }
@@ -167,30 +167,30 @@ impl Place {
         }
     }
 
-    /// Whether the last line that was taken in makes us [inside](Self::is_inside). That is so
+    /// Whether the last line that was taken in makes us [inside](Self::is_live). That is so
     /// when the replay has come to the number of the welcome, and the hello was surely heard.
     pub fn settle(&mut self) -> bool {
-        let settles = matches!(self.stage, Stage::Entering { .. })
+        let settles = matches!(self.stage, Stage::Replaying { .. })
             && self.is_greeted
             && self.seq >= self.welcomed_at;
         if settles {
-            self.stage = Stage::Inside;
+            self.stage = Stage::Live;
         }
         settles
     }
 
     /// Takes in a line, and hands out what is to be made of it.
-    pub fn take(&mut self, mut received: Received, events: &mut VecDeque<Event>) {
+    pub fn take(&mut self, mut received: Received, events: &mut VecDeque<SessionEvent>) {
         if let Body::Welcome { epoch, seq, resumed, .. } = &received.frame.body {
             if !resumed && self.epoch.as_deref() == Some(epoch) {
-                self.stage = Stage::Doubted { newest: *seq, welcome: Box::new(received) };
+                self.stage = Stage::Unverified { newest: *seq, welcome: Box::new(received) };
             } else {
                 self.enter(received, events);
             }
             return;
         }
         let seq = received.frame.body.seq();
-        if let Stage::Doubted { newest, .. } = &mut self.stage {
+        if let Stage::Unverified { newest, .. } = &mut self.stage {
             *newest = seq.unwrap_or(0).max(*newest);
             return;
         }
@@ -213,22 +213,22 @@ impl Place {
             Body::Gap { to, .. } => Some(to),
             _ => None,
         };
-        events.push_back(Event::Received(received));
+        events.push_back(SessionEvent::Received(received));
         if let Some(to) = gap {
             self.miss(to, events);
         }
     }
 
     /// Goes on behind number `to`. What was between is not going to come.
-    fn miss(&mut self, to: u64, events: &mut VecDeque<Event>) {
+    fn miss(&mut self, to: u64, events: &mut VecDeque<SessionEvent>) {
         if to > self.seq {
-            events.push_back(Event::Gap { from: self.seq + 1, to });
+            events.push_back(SessionEvent::Gap { from: self.seq + 1, to });
             self.seq = to;
         }
     }
 
     /// Takes what a welcome says for the truth.
-    fn enter(&mut self, received: Received, events: &mut VecDeque<Event>) {
+    fn enter(&mut self, received: Received, events: &mut VecDeque<SessionEvent>) {
         let Body::Welcome { name, epoch, seq, token, resumed, limits, .. } = &received.frame.body
         else {
             return;
@@ -237,19 +237,19 @@ impl Place {
         let is_same = self.epoch.as_deref() == Some(&**epoch);
         let was_known = self.is_known();
         self.name = name.to_string();
-        self.token = Some(Token(token.to_string()));
+        self.token = Some(ResumeToken(token.to_string()));
         self.limits = Some(*limits);
         self.welcomed_at = seq;
-        self.stage = Stage::Entering { resumed };
+        self.stage = Stage::Replaying { resumed };
         if !is_same {
             self.epoch = Some(epoch.to_string());
             self.seq = seq;
         }
         if was_known {
             let missed = seq.saturating_sub(self.seq);
-            events.push_back(Event::Back { resumed, missed });
+            events.push_back(SessionEvent::Reconnected { resumed, missed });
         }
-        events.push_back(Event::Received(received));
+        events.push_back(SessionEvent::Received(received));
     }
 
     /// Learns a new name of our own from the frame that tells of it.

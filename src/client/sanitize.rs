@@ -6,7 +6,7 @@ use crate::protocol::MAX_MARKS;
 
 /// A text in which nothing can move the cursor, change a colour, ring, or turn the direction of
 /// what is around it: such characters are shown instead of obeyed.
-pub fn harmless(text: &str) -> String {
+pub fn sanitize(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut joined = 0;
     for c in text.chars() {
@@ -64,23 +64,23 @@ mod tests {
 
     #[test]
     fn controls_are_shown_not_obeyed() {
-        assert_eq!(harmless("a\x1b[31mb\x07\r\n\x7f\u{9b}1m"), "a^[[31mb^G^M^J^?<U+009B>1m");
-        assert_eq!(harmless("\u{202E}evil\u{200B}"), "<U+202E>evil<U+200B>");
-        assert_eq!(harmless("\u{1D173}\u{1BCA0}\u{FFF8}"), "<U+1D173><U+1BCA0><U+FFF8>");
-        assert_eq!(harmless("你好 é 👩\u{200D}💻"), "你好 é 👩\u{200D}💻");
+        assert_eq!(sanitize("a\x1b[31mb\x07\r\n\x7f\u{9b}1m"), "a^[[31mb^G^M^J^?<U+009B>1m");
+        assert_eq!(sanitize("\u{202E}evil\u{200B}"), "<U+202E>evil<U+200B>");
+        assert_eq!(sanitize("\u{1D173}\u{1BCA0}\u{FFF8}"), "<U+1D173><U+1BCA0><U+FFF8>");
+        assert_eq!(sanitize("你好 é 👩\u{200D}💻"), "你好 é 👩\u{200D}💻");
     }
 
     #[test]
     fn marks_do_not_pile_up() {
         let tower = |height| format!("e{}", "\u{301}".repeat(height));
-        assert_eq!(harmless(&tower(MAX_MARKS)), tower(MAX_MARKS));
-        assert_eq!(harmless(&tower(MAX_MARKS + 1)), tower(MAX_MARKS) + "<U+0301>");
+        assert_eq!(sanitize(&tower(MAX_MARKS)), tower(MAX_MARKS));
+        assert_eq!(sanitize(&tower(MAX_MARKS + 1)), tower(MAX_MARKS) + "<U+0301>");
     }
 
     proptest! {
         #[test]
         fn no_text_leaves_its_line(text in any::<String>()) {
-            prop_assert!(harmless(&text).chars().all(|c| !c.is_control() && !is_unseen(c)));
+            prop_assert!(sanitize(&text).chars().all(|c| !c.is_control() && !is_unseen(c)));
         }
     }
 }

@@ -29,8 +29,8 @@
 //!
 //! ## What is not promised
 //!
-//! - If the frame that answers a line is in a [gap](Event::Gap), or the server begins another
-//!   epoch ([`Back`](Event::Back) with `resumed: false`), the line is sent again though it may
+//! - If the frame that answers a line is in a [gap](SessionEvent::Gap), or the server begins another
+//!   epoch ([`Back`](SessionEvent::Reconnected) with `resumed: false`), the line is sent again though it may
 //!   have been heard: once too often is mended more easily than never.
 //! - Private lines and the answers to commands are not in the replay. If the link is lost before
 //!   they are answered, they are sent again and may be heard twice; what others told this member
@@ -54,27 +54,29 @@ use smol::Timer;
 
 use super::backoff::Backoff;
 use super::link::{HEARTBEAT, HEARTBEAT_ID, Link};
-use super::pending_lines::Ledger;
-use super::resume_state::Place;
-use super::{Address, Comeback, Error, Event, Greeting, Received, Unsaid};
+use super::pending_lines::PendingLines;
+use super::resume_state::ResumeState;
+use super::{
+    Error, Received, ReconnectPolicy, SendError, ServerAddress, SessionConfig, SessionEvent,
+};
 use crate::protocol::{Body, ByeCode, ClientLine, ErrorCode, Frame, Limits, Request};
 
 const QUIT: &str = "/quit";
 
-/// A place in a room, which [comes back](Comeback) by itself when its link is lost.
+/// A place in a room, which [comes back](ReconnectPolicy) by itself when its link is lost.
 ///
 /// All that it does it does inside of [`receive`](Self::receive): call that again and again.
 /// Dropping the future of `receive` loses nothing.
 ///
 /// ```no_run
-/// use smolchat::client::{Comeback, Event, Greeting, Session};
+/// use smolchat::client::{ReconnectPolicy, SessionEvent, SessionConfig, Session};
 ///
 /// # async fn bot() -> Result<(), Box<dyn std::error::Error>> {
-/// let greeting = Greeting { name: Some("alice".into()), keep: true, ..Greeting::default() };
-/// let mut session = Session::connect("router".parse()?, greeting, Comeback::Always).await?;
+/// let config = SessionConfig { name: Some("alice".into()), keep: true, ..SessionConfig::default() };
+/// let mut session = Session::connect("router".parse()?, config, ReconnectPolicy::Always).await?;
 /// session.say("hello everybody")?;
 /// while let Some(event) = session.receive().await? {
-///     if let Event::Received(received) = event {
+///     if let SessionEvent::Received(received) = event {
 ///         println!("{}: {}", received.frame.data_source, received.frame.data);
 ///     }
 /// }
@@ -82,13 +84,13 @@ const QUIT: &str = "/quit";
 /// # }
 /// ```
 pub struct Session {
-    address: Address,
-    comeback: Comeback,
-    place: Place,
-    ledger: Ledger,
+    address: ServerAddress,
+    reconnect: ReconnectPolicy,
+    resume: ResumeState,
+    pending: PendingLines,
     state: State,
     /// What one line from the server became, or one loss: never more than a few.
-    events: VecDeque<Event>,
+    events: VecDeque<SessionEvent>,
     backoff: Backoff,
     /// Since when nothing could be said, if so.
     down_since: Option<Instant>,
@@ -113,16 +115,16 @@ impl Session {
     /// When the server cannot be reached or does not let us in. Coming back is for those who
     /// have been there: this tries once.
     pub async fn connect(
-        address: Address,
-        greeting: Greeting,
-        comeback: Comeback,
+        address: ServerAddress,
+        config: SessionConfig,
+        reconnect: ReconnectPolicy,
     ) -> Result<Self, Error> {
         let mut session = Session {
             state: State::Connecting(Box::pin(address.clone().connect())),
             address,
-            comeback,
-            place: Place::new(greeting),
-            ledger: Ledger::default(),
+            reconnect,
+            resume: ResumeState::new(config),
+            pending: PendingLines::default(),
             events: VecDeque::new(),
             backoff: Backoff::default(),
             down_since: None,
@@ -130,7 +132,7 @@ impl Session {
             said_quit: false,
         };
         poll_fn(|cx| {
-            while !session.place.is_known() {
+            while !session.resume.is_known() {
                 if let State::Over(error) = &mut session.state {
                     return Poll::Ready(Err(error.take().unwrap_or(Error::Closed(None))));
                 }
@@ -144,27 +146,27 @@ impl Session {
 
     /// The name that the room knows this member by.
     pub fn name(&self) -> &str {
-        self.place.name()
+        self.resume.name()
     }
 
     /// What the server asked us to keep to.
     pub fn limits(&self) -> Option<Limits> {
-        self.place.limits()
+        self.resume.limits()
     }
 
     /// Whether what is said now goes out now.
     pub fn is_up(&self) -> bool {
-        self.place.is_inside()
+        self.resume.is_live()
     }
 
     /// How many of the lines that were said are not answered yet.
     pub fn unanswered(&self) -> usize {
-        self.ledger.len()
+        self.pending.len()
     }
 
     /// Whether another line can be [said](Self::say) before one that waits is answered.
     pub fn has_room(&self) -> bool {
-        self.ledger.has_room()
+        self.pending.has_room()
     }
 
     /// Whether nothing more can be said, because of [`finish`](Self::finish) or `/quit`.
@@ -180,8 +182,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Unsaid`] when it was not taken.
-    pub fn say(&mut self, text: &str) -> Result<String, Unsaid> {
+    /// [`SendError`] when it was not taken.
+    pub fn say(&mut self, text: &str) -> Result<String, SendError> {
         self.push(text, None)
     }
 
@@ -189,23 +191,23 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Unsaid`] when it was not taken.
-    pub fn tell(&mut self, name: &str, text: &str) -> Result<String, Unsaid> {
+    /// [`SendError`] when it was not taken.
+    pub fn tell(&mut self, name: &str, text: &str) -> Result<String, SendError> {
         self.push(text, Some(name))
     }
 
-    fn push(&mut self, text: &str, to: Option<&str>) -> Result<String, Unsaid> {
+    fn push(&mut self, text: &str, to: Option<&str>) -> Result<String, SendError> {
         if self.is_finishing {
-            return Err(Unsaid::Finished);
+            return Err(SendError::Finished);
         }
-        if !self.ledger.has_room() {
-            return Err(Unsaid::Full);
+        if !self.pending.has_room() {
+            return Err(SendError::Full);
         }
         if to.is_none() && is_quit(text) {
             self.finish();
-            return Ok(self.ledger.next_id());
+            return Ok(self.pending.next_id());
         }
-        Ok(self.ledger.push(text, to))
+        Ok(self.pending.push(text, to))
     }
 
     /// Sends an object of the [protocol](crate::protocol::ClientLine) as it is. The id of the line
@@ -213,14 +215,14 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Unsaid`] when it was not taken.
-    pub fn send(&mut self, object: Map<String, Value>) -> Result<String, Unsaid> {
+    /// [`SendError`] when it was not taken.
+    pub fn send(&mut self, object: Map<String, Value>) -> Result<String, SendError> {
         let is_text = !["hello", "to"].iter().any(|key| object.contains_key(*key));
         match object.get("data").and_then(Value::as_str) {
             Some(text) if is_text && is_quit(text) => self.push(QUIT, None),
-            _ if self.is_finishing => Err(Unsaid::Finished),
-            _ if !self.ledger.has_room() => Err(Unsaid::Full),
-            _ => self.ledger.push_object(object).map_err(Unsaid::Misfit),
+            _ if self.is_finishing => Err(SendError::Finished),
+            _ if !self.pending.has_room() => Err(SendError::Full),
+            _ => self.pending.push_object(object).map_err(SendError::InvalidObject),
         }
     }
 
@@ -228,7 +230,7 @@ impl Session {
     /// [`receive`](Self::receive) returns nothing.
     pub fn finish(&mut self) {
         self.is_finishing = true;
-        if self.ledger.is_empty() && !matches!(self.state, State::Up(_) | State::Over(_)) {
+        if self.pending.is_empty() && !matches!(self.state, State::Up(_) | State::Over(_)) {
             self.state = State::Over(None);
         }
     }
@@ -253,7 +255,7 @@ impl Session {
     ///
     /// When the session is at its end: the link is lost and not to be restored, or the server
     /// does not want us. Nothing comes after that.
-    pub async fn receive(&mut self) -> Result<Option<Event>, Error> {
+    pub async fn receive(&mut self) -> Result<Option<SessionEvent>, Error> {
         poll_fn(|cx| {
             loop {
                 if let Some(event) = self.events.pop_front() {
@@ -274,7 +276,7 @@ impl Session {
             State::Connecting(attempt) => {
                 match ready!(attempt.as_mut().poll(cx)).and_then(Link::new) {
                     Ok(mut link) => {
-                        link.send(&self.place.hello());
+                        link.send(&self.resume.hello());
                         link.send(HEARTBEAT);
                         self.state = State::Up(Box::new(link));
                     }
@@ -282,9 +284,9 @@ impl Session {
                 }
             }
             State::Up(link) => {
-                if self.place.is_inside() {
-                    self.ledger.send().for_each(|line| link.send(line));
-                    if self.is_finishing && self.ledger.is_empty() && !self.said_quit {
+                if self.resume.is_live() {
+                    self.pending.send().for_each(|line| link.send(line));
+                    if self.is_finishing && self.pending.is_empty() && !self.said_quit {
                         self.said_quit = true;
                         link.send(QUIT);
                     }
@@ -307,7 +309,7 @@ impl Session {
     fn take(&mut self, line: Vec<u8>) {
         let frame = match Frame::decode(&line) {
             Ok(frame) => frame,
-            Err(error) => return self.lose(Error::Garbled(error), false),
+            Err(error) => return self.lose(Error::Protocol(error), false),
         };
         let mut received = Received { frame, line, is_past: false, answers: None };
         match &received.frame.body {
@@ -315,29 +317,29 @@ impl Session {
             Body::Info { id: Some(id), .. } | Body::Error { id: Some(id), .. }
                 if id == HEARTBEAT_ID =>
             {
-                self.place.greeted(&mut self.events);
+                self.resume.greeted(&mut self.events);
             }
-            Body::Error { code: ErrorCode::LateHello, id: None } if !self.place.is_inside() => {
-                self.place.disown();
+            Body::Error { code: ErrorCode::LateHello, id: None } if !self.resume.is_live() => {
+                self.resume.forget_token();
                 return self.lose(Error::TooLate, false);
             }
             _ => {
-                if !self.place.is_doubted() {
+                if !self.resume.is_unverified() {
                     received.answers = self.answered(&received.frame);
                 }
-                let before = self.place.seq();
-                self.place.take(received, &mut self.events);
+                let before = self.resume.seq();
+                self.resume.take(received, &mut self.events);
                 // A link that brings some of what was missed each time is worth coming back to.
-                if self.place.is_replaying() && self.place.seq() > before {
+                if self.resume.is_replaying() && self.resume.seq() > before {
                     self.backoff.reset();
                 }
             }
         }
-        self.ledger.go_by(self.place.name());
-        if self.place.settle() {
+        self.pending.go_by(self.resume.name());
+        if self.resume.settle() {
             self.backoff.reset();
             if self.down_since.take().is_some() {
-                self.events.push_back(Event::Whole { kept: self.ledger.len() });
+                self.events.push_back(SessionEvent::Synced { kept: self.pending.len() });
             }
         }
     }
@@ -345,7 +347,7 @@ impl Session {
     /// Which of our lines this answers.
     fn answered(&mut self, frame: &Frame<'_>) -> Option<String> {
         // What is from before answers nothing, though it may have the same id.
-        if frame.body.seq().is_some_and(|seq| seq <= self.place.seq()) {
+        if frame.body.seq().is_some_and(|seq| seq <= self.resume.seq()) {
             return None;
         }
         let author = match &frame.body {
@@ -356,10 +358,10 @@ impl Session {
             _ => None,
         };
         match (&frame.body, frame.body.id()) {
-            (_, Some(id)) => self.ledger.answer(id, author).then(|| id.to_owned()),
+            (_, Some(id)) => self.pending.answer(id, author).then(|| id.to_owned()),
             (Body::Error { code: ErrorCode::TooLong, .. }, None) => {
-                let limits = self.place.limits()?;
-                self.ledger.refuse_too_long(limits.max_line)
+                let limits = self.resume.limits()?;
+                self.pending.refuse_too_long(limits.max_line)
             }
             _ => None,
         }
@@ -368,7 +370,7 @@ impl Session {
     /// The server says bye.
     fn part(&mut self, code: ByeCode, received: Received) {
         let why = Error::Closed(Some(received.frame.data.to_string()));
-        self.events.push_back(Event::Received(received));
+        self.events.push_back(SessionEvent::Received(received));
         match code {
             ByeCode::Quit if self.said_quit => self.state = State::Over(None),
             // We did not ask to leave: something on the way has closed our side for us.
@@ -388,20 +390,20 @@ impl Session {
 
     /// The link is lost: comes back, at once or after a pause, or gives up.
     fn lose(&mut self, cause: Error, at_once: bool) {
-        let was_inside = self.place.is_inside();
-        self.place.lose_link();
-        self.ledger.lose_link();
-        if self.is_finishing && self.ledger.is_empty() {
+        let was_inside = self.resume.is_live();
+        self.resume.lose_link();
+        self.pending.lose_link();
+        if self.is_finishing && self.pending.is_empty() {
             self.state = State::Over(None);
             return;
         }
         let now = Instant::now();
         let down = now.duration_since(*self.down_since.get_or_insert(now));
-        let patience = match self.comeback {
-            _ if !self.place.is_known() => Duration::ZERO,
-            Comeback::Never => Duration::ZERO,
-            Comeback::Within(patience) => patience,
-            Comeback::Always => Duration::MAX,
+        let patience = match self.reconnect {
+            _ if !self.resume.is_known() => Duration::ZERO,
+            ReconnectPolicy::Never => Duration::ZERO,
+            ReconnectPolicy::Within(patience) => patience,
+            ReconnectPolicy::Always => Duration::MAX,
         };
         let left = patience.saturating_sub(down);
         if left.is_zero() {
@@ -416,7 +418,7 @@ impl Session {
         let pause = if at_once && was_inside { Duration::ZERO } else { self.backoff.pause() };
         let retry_in = pause.min(left);
         self.state = State::Waiting(Timer::after(retry_in));
-        self.events.push_back(Event::Lost { cause, retry_in });
+        self.events.push_back(SessionEvent::Lost { cause, retry_in });
     }
 }
 
@@ -430,8 +432,8 @@ impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
             .field("address", &self.address)
-            .field("place", &self.place)
-            .field("unanswered", &self.ledger.len())
+            .field("resume", &self.resume)
+            .field("unanswered", &self.pending.len())
             .finish_non_exhaustive()
     }
 }

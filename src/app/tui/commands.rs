@@ -64,7 +64,7 @@ pub const COMMANDS: [(&str, Argument); 16] = [
 
 /// What `/help` adds to what the server says.
 pub const HELP: &str = "and here: /r TEXT answers the latest private line, /last shows it again, \
-    /ignore NAME and /unignore NAME hide and show what somebody says, /time on|off shows the time, \
+    /ignore NAME and /unignore NAME hide and redraw what somebody says, /time on|off shows the time, \
     /clear empties the screen, /reconnect drops the link and comes back, /connect ADDR goes to \
     another server; Tab completes, Ctrl-R searches what you typed";
 

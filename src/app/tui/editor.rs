@@ -26,9 +26,9 @@ use rustyline::{
 
 use super::commands::is_private;
 use super::completion::complete;
-use super::keys::{Act, Keys};
+use super::input_history::{self, InputHistory, Searched};
+use super::keys::{EditAction, Keys};
 use super::printer::Printer;
-use super::recall::{self, Recall, Searched};
 use super::style::Style;
 use super::wrap::width;
 
@@ -40,7 +40,7 @@ const PROMPT: &str = "> ";
 
 /// What the user does.
 #[derive(Debug)]
-pub enum Typed {
+pub enum UserInput {
     /// A line is to be said.
     Line(String),
     /// The user leaves.
@@ -55,7 +55,7 @@ pub enum Typed {
 #[derive(Debug)]
 pub struct Editor {
     /// What the user does. It ends when the terminal is gone.
-    pub typed: Receiver<Typed>,
+    pub typed: Receiver<UserInput>,
     /// Takes the names that can be completed.
     pub names: Sender<Vec<String>>,
     pub printer: Printer,
@@ -72,22 +72,22 @@ impl Editor {
         let is_empty = Arc::new(AtomicBool::new(true));
         let emptiness = Arc::clone(&is_empty);
         thread::Builder::new().name("editor".into()).spawn(move || {
-            let (acts, hear_acts) = bounded(1);
+            let (actions, hear_acts) = bounded(1);
             let (painted, hear_painted) = bounded(1);
             let is_asking = Arc::new(AtomicBool::new(false));
             let keys = Keys {
-                acts,
+                actions,
                 typed: tell_typed.clone(),
                 is_asking: Arc::clone(&is_asking),
                 is_searching: AtomicBool::new(false),
             };
-            let recall = Rc::new(Recall::load(recall::file()));
-            let desk = Desk {
-                acts: hear_acts,
+            let input_history = Rc::new(InputHistory::load(input_history::file()));
+            let desk = EditorHelper {
+                actions: hear_acts,
                 typed: tell_typed,
                 names: hear_names,
                 known: Cell::default(),
-                recall: Rc::clone(&recall),
+                input_history: Rc::clone(&input_history),
                 cycle: Cell::default(),
                 replaces_all: Cell::new(false),
                 painted,
@@ -95,7 +95,7 @@ impl Editor {
                 is_empty: emptiness,
                 colors,
             };
-            let editor = build(desk, keys, recall).and_then(|mut editor| {
+            let editor = build(desk, keys, input_history).and_then(|mut editor| {
                 let to = editor.create_external_printer()?;
                 Ok((editor, Printer::start(to, hear_painted)?))
             });
@@ -118,7 +118,11 @@ impl Editor {
     }
 }
 
-fn build(desk: Desk, keys: Keys, recall: Rc<Recall>) -> Result<rustyline::Editor<Desk, Searched>> {
+fn build(
+    desk: EditorHelper,
+    keys: Keys,
+    input_history: Rc<InputHistory>,
+) -> Result<rustyline::Editor<EditorHelper, Searched>> {
     let config = Config::builder()
         .completion_type(CompletionType::List)
         .bell_style(BellStyle::None)
@@ -126,20 +130,20 @@ fn build(desk: Desk, keys: Keys, recall: Rc<Recall>) -> Result<rustyline::Editor
         // It is how the editor is made to ask us about what it paints.
         .color_mode(ColorMode::Forced)
         .build();
-    let mut editor = rustyline::Editor::with_history(config, Searched(recall))?;
+    let mut editor = rustyline::Editor::with_history(config, Searched(input_history))?;
     editor.set_helper(Some(desk));
     editor.bind_sequence(Event::Any, EventHandler::Conditional(Box::new(keys)));
     Ok(editor)
 }
 
 /// Does with the line what the keys ask for. All of it is in the editor's thread.
-struct Desk {
-    acts: Receiver<Act>,
-    typed: Sender<Typed>,
+struct EditorHelper {
+    actions: Receiver<EditAction>,
+    typed: Sender<UserInput>,
     names: Receiver<Vec<String>>,
     /// The names that came last.
     known: Cell<Vec<String>>,
-    recall: Rc<Recall>,
+    input_history: Rc<InputHistory>,
     /// The completion that the next Tab replaces by another.
     cycle: Cell<Option<Cycle>>,
     /// Whether what the completer says is to replace the whole line.
@@ -159,17 +163,17 @@ struct Cycle {
     head: String,
 }
 
-impl Desk {
+impl EditorHelper {
     fn say(&self, line: &str) {
         if line.trim().is_empty() {
             return;
         }
         if is_private(line) {
-            self.recall.rest();
+            self.input_history.rest();
         } else {
-            self.recall.add(line);
+            self.input_history.add(line);
         }
-        let _ = self.typed.send_blocking(Typed::Line(line.to_owned()));
+        let _ = self.typed.send_blocking(UserInput::Line(line.to_owned()));
     }
 
     /// The next completion of what is before the cursor: where it begins, and what it is.
@@ -197,28 +201,28 @@ impl Desk {
     }
 }
 
-impl Completer for Desk {
+impl Completer for EditorHelper {
     type Candidate = String;
 
     fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> Result<(usize, Vec<String>)> {
         let line = line.to_owned();
-        let whole = match self.acts.try_recv() {
-            Ok(Act::Complete) => {
+        let whole = match self.actions.try_recv() {
+            Ok(EditAction::Complete) => {
                 let completion = self.next_completion(line.get(..pos).unwrap_or_default());
                 let (start, candidate) = completion.unzip();
                 return Ok((start.unwrap_or(0), candidate.into_iter().collect()));
             }
-            Ok(Act::Accept) if line.contains('\n') => {
+            Ok(EditAction::Accept) if line.contains('\n') => {
                 self.is_asking.store(true, Ordering::Relaxed);
                 Some(line)
             }
-            Ok(Act::Accept | Act::AcceptAll) => {
+            Ok(EditAction::Accept | EditAction::AcceptAll) => {
                 line.lines().for_each(|line| self.say(line));
                 Some(String::new())
             }
-            Ok(Act::Older) => self.recall.older(&line),
-            Ok(Act::Newer) => self.recall.newer(),
-            Ok(Act::Show) => Some(line),
+            Ok(EditAction::Older) => self.input_history.older(&line),
+            Ok(EditAction::Newer) => self.input_history.newer(),
+            Ok(EditAction::Show) => Some(line),
             Err(_) => None,
         };
         self.replaces_all.set(whole.is_some());
@@ -234,7 +238,7 @@ impl Completer for Desk {
     }
 }
 
-impl Hinter for Desk {
+impl Hinter for EditorHelper {
     type Hint = String;
 
     fn hint(&self, line: &str, _: usize, _: &Context<'_>) -> Option<String> {
@@ -247,7 +251,7 @@ impl Hinter for Desk {
     }
 }
 
-impl Highlighter for Desk {
+impl Highlighter for EditorHelper {
     fn highlight<'l>(&self, line: &'l str, _: usize) -> Cow<'l, str> {
         // What the editor believes to take no room must not do anything either: a paste may bring
         // all kinds of characters.
@@ -281,6 +285,6 @@ impl Highlighter for Desk {
     }
 }
 
-impl Validator for Desk {}
+impl Validator for EditorHelper {}
 
-impl Helper for Desk {}
+impl Helper for EditorHelper {}

@@ -9,11 +9,11 @@ use rustyline::{
     RepeatCount,
 };
 
-use super::editor::Typed;
+use super::editor::UserInput;
 
 /// What is to be done with the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Act {
+pub enum EditAction {
     /// Complete the word before the cursor.
     Complete,
     /// Say it; ask first, if it has several lines.
@@ -31,8 +31,8 @@ pub enum Act {
 /// Is asked about each key. The answer [`Cmd::Complete`] makes the editor call the completer, which
 /// may do with the line whatever it likes; so all acts go that way.
 pub struct Keys {
-    pub acts: Sender<Act>,
-    pub typed: Sender<Typed>,
+    pub actions: Sender<EditAction>,
+    pub typed: Sender<UserInput>,
     /// Whether the user was asked to say several lines, and a key is the answer.
     pub is_asking: Arc<AtomicBool>,
     /// Whether the editor searches, which it does not tell.
@@ -40,16 +40,16 @@ pub struct Keys {
 }
 
 impl Keys {
-    fn act(&self, act: Act) -> Option<Cmd> {
+    fn act(&self, act: EditAction) -> Option<Cmd> {
         // In a search, the first key that is none of it only ends it.
         if self.is_searching.swap(false, Ordering::Relaxed) {
             return Some(Cmd::Move(Movement::EndOfLine));
         }
-        let _ = self.acts.force_send(act);
+        let _ = self.actions.force_send(act);
         Some(Cmd::Complete)
     }
 
-    fn tell(&self, typed: Typed) -> Option<Cmd> {
+    fn tell(&self, typed: UserInput) -> Option<Cmd> {
         let _ = self.typed.send_blocking(typed);
         Some(Cmd::Noop)
     }
@@ -68,7 +68,7 @@ impl ConditionalEventHandler for Keys {
         let KeyEvent(code, modifiers) = *event.get(0)?;
         if self.is_asking.swap(false, Ordering::Relaxed) {
             let is_yes = matches!(code, KeyCode::Char('y' | 'Y')) && modifiers == NONE;
-            return self.act(if is_yes { Act::AcceptAll } else { Act::Show });
+            return self.act(if is_yes { EditAction::AcceptAll } else { EditAction::Show });
         }
         let line = context.line();
         let has_lines = line.contains('\n');
@@ -77,20 +77,22 @@ impl ConditionalEventHandler for Keys {
                 self.is_searching.store(true, Ordering::Relaxed);
                 None
             }
-            (KeyCode::Enter, NONE) | (KeyCode::Char('J' | 'M'), CTRL) => self.act(Act::Accept),
-            (KeyCode::Tab, NONE) | (KeyCode::Char('I'), CTRL) => self.act(Act::Complete),
-            (KeyCode::Up, NONE) if !has_lines => self.act(Act::Older),
-            (KeyCode::Down, NONE) if !has_lines => self.act(Act::Newer),
-            (KeyCode::Char('P'), CTRL) => self.act(Act::Older),
-            (KeyCode::Char('N'), CTRL) => self.act(Act::Newer),
-            (KeyCode::Char('C'), CTRL) if line.is_empty() => self.tell(Typed::Leave),
+            (KeyCode::Enter, NONE) | (KeyCode::Char('J' | 'M'), CTRL) => {
+                self.act(EditAction::Accept)
+            }
+            (KeyCode::Tab, NONE) | (KeyCode::Char('I'), CTRL) => self.act(EditAction::Complete),
+            (KeyCode::Up, NONE) if !has_lines => self.act(EditAction::Older),
+            (KeyCode::Down, NONE) if !has_lines => self.act(EditAction::Newer),
+            (KeyCode::Char('P'), CTRL) => self.act(EditAction::Older),
+            (KeyCode::Char('N'), CTRL) => self.act(EditAction::Newer),
+            (KeyCode::Char('C'), CTRL) if line.is_empty() => self.tell(UserInput::Leave),
             (KeyCode::Char('C'), CTRL) => {
                 self.is_searching.store(false, Ordering::Relaxed);
                 Some(Cmd::Kill(Movement::WholeBuffer))
             }
-            (KeyCode::Char('D'), CTRL) if line.is_empty() => self.tell(Typed::Leave),
-            (KeyCode::Char('Z'), CTRL) => self.tell(Typed::Stop),
-            (KeyCode::Char('L'), CTRL) => self.tell(Typed::Repaint),
+            (KeyCode::Char('D'), CTRL) if line.is_empty() => self.tell(UserInput::Leave),
+            (KeyCode::Char('Z'), CTRL) => self.tell(UserInput::Stop),
+            (KeyCode::Char('L'), CTRL) => self.tell(UserInput::Repaint),
             (KeyCode::Char(_) | KeyCode::Backspace, NONE) | (KeyCode::Char('S'), CTRL) => None,
             _ => {
                 self.is_searching.store(false, Ordering::Relaxed);

@@ -3,28 +3,28 @@
 //!
 //! From the outside in:
 //!
-//! - [`converse`], with `talk` and `travel`, waits for whatever comes first: keys, events of the session,
+//! - [`run`], with `app` and `server_switch`, waits for whatever comes first: keys, events of the session,
 //!   signals, time.
-//! - `editor`, with `keys`, `recall` and `completion`, is the line that is typed.
-//! - `canvas`, with `printer` and `modes`, is the way to the terminal, and back.
-//! - `view`, with `entry`, `wrap`, `style` and `notices`, is what is seen: events in, text out.
+//! - `editor`, with `keys`, `input_history` and `completion`, is the line that is typed.
+//! - `screen`, with `printer` and `modes`, is the way to the terminal, and back.
+//! - `view`, with `entry`, `wrap`, `style` and `presence`, is what is seen: events in, text out.
 
-mod away;
+mod app;
 mod calendar;
-mod canvas;
 mod commands;
 mod completion;
 mod editor;
 mod entry;
+mod input_history;
 mod keys;
+mod member_names;
 mod modes;
-mod notices;
+mod outage;
+mod presence;
 mod printer;
-mod recall;
-mod roster;
+mod screen;
+mod server_switch;
 mod style;
-mod talk;
-mod travel;
 mod view;
 mod wrap;
 
@@ -32,11 +32,11 @@ use std::time::SystemTime;
 
 use async_signal::{Signal, Signals};
 
-use self::canvas::Canvas;
+use self::app::App;
 use self::editor::Editor;
 use self::modes::Modes;
-use self::talk::Talk;
-use self::travel::Travel;
+use self::screen::Screen;
+use self::server_switch::ServerSwitch;
 use self::view::{Settings, View};
 use super::{Clock, Options};
 use crate::client::{Error, Session};
@@ -46,10 +46,10 @@ use crate::client::{Error, Session};
 /// # Errors
 ///
 /// When the server cannot be reached or goes away for good, or a signal ends the program.
-pub fn converse(options: Options) -> Result<(), Error> {
+pub fn run(options: Options) -> Result<(), Error> {
     smol::block_on(async {
-        let Options { address, greeting, comeback, color, bell, time, .. } = options;
-        let session = Session::connect(address, greeting.clone(), comeback).await?;
+        let Options { address, config, reconnect, color, bell, time, .. } = options;
+        let session = Session::connect(address, config.clone(), reconnect).await?;
         let signals = Signals::new([
             Signal::Int,
             Signal::Term,
@@ -64,13 +64,13 @@ pub fn converse(options: Options) -> Result<(), Error> {
         let modes = Modes::save().map_err(Error::Terminal)?;
         let settings = Settings { colors: color.is_on(true), bell, time };
         let editor = Editor::start(settings.colors).map_err(Error::Terminal)?;
-        let view = View::new(settings, Clock::local(), canvas::size().0, unix_ms());
-        let canvas = Canvas::new(editor.printer, modes);
-        let travel = Travel::new(greeting, comeback);
-        let mut talk =
-            Talk::new(session, travel, view, canvas, signals, editor.typed, editor.names);
-        let end = talk.run().await;
-        talk.close(&editor.is_empty).await;
+        let view = View::new(settings, Clock::local(), screen::size().0, unix_ms());
+        let screen = Screen::new(editor.printer, modes);
+        let server_switch = ServerSwitch::new(config, reconnect);
+        let mut app =
+            App::new(session, server_switch, view, screen, signals, editor.typed, editor.names);
+        let end = app.run().await;
+        app.close(&editor.is_empty).await;
         end
     })
 }

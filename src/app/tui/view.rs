@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 
 use super::calendar::date;
 use super::entry::{Entry, Kind, Painter};
-use super::notices::Notices;
+use super::presence::PresenceBatch;
 use super::style::Style;
 use super::wrap::width;
 use crate::app::{Bell, Clock};
-use crate::client::{Received, harmless};
+use crate::client::{Received, sanitize};
 use crate::protocol::{Body, case_fold};
 
 /// Entries that are kept, to be laid out anew when the terminal changes its size.
@@ -38,7 +38,7 @@ pub struct View {
     rings: bool,
     kept: VecDeque<Entry>,
     kept_bytes: usize,
-    notices: Notices,
+    presence: PresenceBatch,
     /// Members whose lines are not shown, folded.
     ignored: Vec<String>,
     /// The day of what was shown last.
@@ -59,7 +59,7 @@ impl View {
             rings: false,
             kept: VecDeque::new(),
             kept_bytes: 0,
-            notices: Notices::default(),
+            presence: PresenceBatch::default(),
             ignored: Vec::new(),
             day: clock.day(now),
             clock,
@@ -74,14 +74,14 @@ impl View {
         if is_past != self.is_past {
             self.settle();
             self.is_past = is_past;
-            self.show(Entry::new(Kind::Rule, if is_past { "earlier" } else { "now" }));
+            self.redraw(Entry::new(Kind::Rule, if is_past { "earlier" } else { "now" }));
         }
         let time = frame.body.time();
         if let Body::Join { names, .. } | Body::Leave { names, .. } = &frame.body {
             let came = matches!(frame.body, Body::Join { .. });
             // The welcome told that we came.
             let others = names.iter().map(|name| &**name).filter(|name| is_past || *name != me);
-            return self.notices.add(others, came, time.unwrap_or(0));
+            return self.presence.add(others, came, time.unwrap_or(0));
         }
         // Is told of elsewhere, with the gaps that the server did not name.
         if matches!(frame.body, Body::Gap { .. }) {
@@ -91,7 +91,7 @@ impl View {
         if !is_own && self.ignores(&frame.data_source) {
             return;
         }
-        let text = harmless(&frame.data);
+        let text = sanitize(&frame.data);
         let (kind, is_for_me) = match &frame.body {
             Body::Chat { .. } | Body::Unknown if is_own => (Kind::Own, false),
             Body::Chat { .. } | Body::Unknown => (Kind::Chat, mentions(&frame.data, me)),
@@ -113,33 +113,33 @@ impl View {
                 Bell::Always => is_speech,
             };
         self.settle();
-        self.show(Entry { kind, time, who: harmless(&who), text, is_loud: is_for_me, is_past });
+        self.redraw(Entry { kind, time, who: sanitize(&who), text, is_loud: is_for_me, is_past });
     }
 
     /// Shows something that the client has to say.
     pub fn tell(&mut self, kind: Kind, text: &str) {
         self.settle();
-        self.show(Entry::new(kind, harmless(text)));
+        self.redraw(Entry::new(kind, sanitize(text)));
     }
 
     /// Shows a line of the user's that nobody has heard yet.
     pub fn tell_pending(&mut self, me: &str, text: &str) {
         self.settle();
-        self.show(Entry { who: harmless(me), ..Entry::new(Kind::Pending, harmless(text)) });
+        self.redraw(Entry { who: sanitize(me), ..Entry::new(Kind::Pending, sanitize(text)) });
     }
 
     /// Whether joins and leaves are held back, to be put together with others.
     pub fn is_holding(&self) -> bool {
-        !self.notices.is_empty() || self.is_past
+        !self.presence.is_empty() || self.is_past
     }
 
     /// Shows the joins and leaves that were held back.
     pub fn settle(&mut self) {
-        let (notices, is_past) = (self.notices.take(), self.is_past);
-        for (mark, text, time) in notices {
-            let text = harmless(&text);
+        let (presence, is_past) = (self.presence.take(), self.is_past);
+        for (mark, text, time) in presence {
+            let text = sanitize(&text);
             let time = Some(time);
-            self.show(Entry { time, is_past, ..Entry::new(Kind::Coming(mark), text) });
+            self.redraw(Entry { time, is_past, ..Entry::new(Kind::Coming(mark), text) });
         }
     }
 
@@ -147,7 +147,7 @@ impl View {
     pub fn rest(&mut self) {
         self.settle();
         if std::mem::take(&mut self.is_past) {
-            self.show(Entry::new(Kind::Rule, "now"));
+            self.redraw(Entry::new(Kind::Rule, "now"));
         }
     }
 
@@ -205,12 +205,12 @@ impl View {
         !self.ignored.is_empty() && self.ignored.contains(&case_fold(name))
     }
 
-    fn show(&mut self, entry: Entry) {
+    fn redraw(&mut self, entry: Entry) {
         if let Some(time) = entry.time {
             let day = self.clock.day(time);
             if day != self.day {
                 self.day = day;
-                self.show(Entry::new(Kind::Rule, date(day)));
+                self.redraw(Entry::new(Kind::Rule, date(day)));
             }
         }
         self.column = self.column.max(entry.column());
@@ -235,7 +235,7 @@ impl View {
     pub fn status(&self, text: &str) -> String {
         let mut line = String::new();
         let indent = if self.settings.time { "      " } else { "" };
-        for c in format!("{indent}-!- {}", harmless(text)).chars() {
+        for c in format!("{indent}-!- {}", sanitize(text)).chars() {
             line.push(c);
             if width(&line) >= self.columns {
                 line.pop();

@@ -14,23 +14,23 @@ fn chat(seq: u64) -> String {
 }
 
 struct Tester {
-    place: Place,
-    events: VecDeque<Event>,
+    state: ResumeState,
+    events: VecDeque<SessionEvent>,
 }
 
 impl Tester {
     fn new() -> Self {
-        let greeting = Greeting { name: Some("alice".into()), history: 5, keep: true };
-        Tester { place: Place::new(greeting), events: VecDeque::new() }
+        let config = SessionConfig { name: Some("alice".into()), history: 5, keep: true };
+        Tester { state: ResumeState::new(config), events: VecDeque::new() }
     }
 
     /// One that has a place in epoch `a`, after number 7.
     fn inside() -> Self {
         let mut tester = Tester::new();
-        tester.place.hello();
+        tester.state.hello();
         tester.take(&welcome("a", 7, false, "alice"));
         tester.greeted();
-        assert!(tester.place.settle());
+        assert!(tester.state.settle());
         tester
     }
 
@@ -38,25 +38,25 @@ impl Tester {
         let frame = Frame::decode(line.as_bytes()).unwrap();
         let received =
             Received { frame, line: line.as_bytes().to_vec(), is_past: false, answers: None };
-        self.place.take(received, &mut self.events);
+        self.state.take(received, &mut self.events);
         self.told()
     }
 
     fn greeted(&mut self) -> Vec<String> {
-        self.place.greeted(&mut self.events);
+        self.state.greeted(&mut self.events);
         self.told()
     }
 
     /// What was handed out, in short.
     fn told(&mut self) -> Vec<String> {
         let told = self.events.drain(..).map(|event| match event {
-            Event::Received(Received { frame, is_past, .. }) => match frame.body.seq() {
+            SessionEvent::Received(Received { frame, is_past, .. }) => match frame.body.seq() {
                 Some(seq) if is_past => format!("past {seq}"),
                 Some(seq) => seq.to_string(),
                 None => "line".into(),
             },
-            Event::Back { resumed, missed } => format!("back {resumed} {missed}"),
-            Event::Gap { from, to } => format!("gap {from}-{to}"),
+            SessionEvent::Reconnected { resumed, missed } => format!("back {resumed} {missed}"),
+            SessionEvent::Gap { from, to } => format!("gap {from}-{to}"),
             other => panic!("{other:?}"),
         });
         told.collect()
@@ -67,15 +67,15 @@ impl Tester {
 fn the_first_hello_asks_for_the_past_and_later_ones_say_where_we_were() {
     let mut tester = Tester::new();
     let first = r#"{"hello":{"name":"alice","keep":true,"history":5}}"#;
-    assert_eq!(tester.place.hello(), first);
+    assert_eq!(tester.state.hello(), first);
     assert_eq!(tester.take(&welcome("a", 7, false, "alice")), ["line"]);
     assert_eq!(tester.take(&chat(6)), ["past 6"]);
     assert_eq!(tester.take(&chat(8)), ["8"]);
-    assert!(!tester.place.settle(), "the hello may have been too late");
+    assert!(!tester.state.settle(), "the hello may have been too late");
     tester.greeted();
-    assert!(tester.place.settle());
+    assert!(tester.state.settle());
     assert_eq!(
-        tester.place.hello(),
+        tester.state.hello(),
         r#"{"hello":{"name":"alice","epoch":"a","after":8,"token":"secret alice 7","keep":true}}"#
     );
 }
@@ -83,23 +83,23 @@ fn the_first_hello_asks_for_the_past_and_later_ones_say_where_we_were() {
 #[test]
 fn a_replay_is_complete_at_the_number_of_the_welcome() {
     let mut tester = Tester::inside();
-    tester.place.hello();
+    tester.state.hello();
     assert_eq!(tester.take(&welcome("a", 9, true, "alice")), ["back true 2", "line"]);
     tester.greeted();
-    assert!(!tester.place.settle());
+    assert!(!tester.state.settle());
     assert_eq!(tester.take(&chat(8)), ["8"]);
     assert_eq!(tester.take(&chat(8)), [""; 0], "a number comes once");
-    assert!(!tester.place.settle());
+    assert!(!tester.state.settle());
     assert_eq!(tester.take(&chat(9)), ["9"]);
-    assert!(tester.place.settle());
-    assert!(!tester.place.settle());
+    assert!(tester.state.settle());
+    assert!(!tester.state.settle());
     assert_eq!(tester.take(&chat(3)), ["past 3"], "the answer to /history");
 }
 
 #[test]
 fn a_gap_is_named_and_a_hole_that_is_not_is_noticed() {
     let mut tester = Tester::inside();
-    tester.place.hello();
+    tester.state.hello();
     tester.take(&welcome("a", 20, true, "alice"));
     let gap = r#"{"data_source":"server","data":"","kind":"gap","from":8,"to":18}"#;
     assert_eq!(tester.take(gap), ["line", "gap 8-18"]);
@@ -110,36 +110,36 @@ fn a_gap_is_named_and_a_hole_that_is_not_is_noticed() {
 #[test]
 fn a_guest_welcome_is_forgotten_when_the_hello_was_late() {
     let mut tester = Tester::inside();
-    let hello = tester.place.hello();
+    let hello = tester.state.hello();
     assert_eq!(tester.take(&welcome("a", 9, false, "guest-1")), [""; 0]);
     assert_eq!(tester.take(&chat(10)), [""; 0]);
-    tester.place.disown();
-    tester.place.lose_link();
-    assert_eq!(tester.place.hello(), hello);
-    assert_eq!(tester.place.name(), "alice");
+    tester.state.forget_token();
+    tester.state.lose_link();
+    assert_eq!(tester.state.hello(), hello);
+    assert_eq!(tester.state.name(), "alice");
 }
 
 #[test]
 fn a_server_that_cannot_resume_leaves_a_gap() {
     let mut tester = Tester::inside();
-    tester.place.hello();
+    tester.state.hello();
     tester.take(&welcome("a", 9, false, "alice"));
     tester.take(&chat(10));
     assert_eq!(tester.greeted(), ["back false 2", "line", "gap 8-10"]);
-    assert!(tester.place.settle());
+    assert!(tester.state.settle());
     assert_eq!(tester.take(&chat(11)), ["11"]);
 }
 
 #[test]
 fn another_epoch_counts_anew() {
     let mut tester = Tester::inside();
-    tester.place.hello();
+    tester.state.hello();
     assert_eq!(tester.take(&welcome("b", 2, false, "alice")), ["back false 0", "line"]);
     assert_eq!(tester.take(&chat(3)), ["3"]);
     // Too late after all: the guest's token is worth nothing, its place in the sequence is.
-    tester.place.disown();
+    tester.state.forget_token();
     let hello = r#"{"hello":{"name":"alice","epoch":"b","after":3,"keep":true}}"#;
-    assert_eq!(tester.place.hello(), hello);
+    assert_eq!(tester.state.hello(), hello);
 }
 
 #[test]
@@ -151,11 +151,11 @@ fn a_name_that_was_taken_by_nick_is_asked_for_again() {
     };
     let mut tester = Tester::inside();
     tester.take(&name("bob", "carol", 8));
-    assert_eq!(tester.place.name(), "alice");
+    assert_eq!(tester.state.name(), "alice");
     tester.take(&name("alice", "bob", 9));
-    assert_eq!(tester.place.name(), "bob");
-    assert!(tester.place.hello().contains(r#""name":"bob""#));
+    assert_eq!(tester.state.name(), "bob");
+    assert!(tester.state.hello().contains(r#""name":"bob""#));
     tester.take(&welcome("a", 11, true, "bob"));
     tester.take(&name("bob", "dave", 10));
-    assert_eq!(tester.place.name(), "bob", "the welcome is younger than the replay");
+    assert_eq!(tester.state.name(), "bob", "the welcome is younger than the replay");
 }

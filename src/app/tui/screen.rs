@@ -31,7 +31,7 @@ const WIPE_ALL: &str = "\x1b[H\x1b[J";
 
 /// What is to be printed, and what stands there.
 #[derive(Debug)]
-pub struct Canvas {
+pub struct Screen {
     printer: Printer,
     modes: Modes,
     waiting: String,
@@ -53,10 +53,10 @@ enum Repaint {
     Empty,
 }
 
-impl Canvas {
+impl Screen {
     /// An empty one.
     pub fn new(printer: Printer, modes: Modes) -> Self {
-        Canvas {
+        Screen {
             printer,
             modes,
             waiting: String::new(),
@@ -83,7 +83,7 @@ impl Canvas {
     }
 
     /// The terminal has another size, or something else was written to it.
-    pub fn upset(&mut self) {
+    pub fn request_redraw(&mut self) {
         self.resized = Some(Timer::after(RESIZED));
     }
 
@@ -156,7 +156,7 @@ impl Canvas {
 
     /// Waits until there is something to be [flushed](Self::flush).
     pub async fn changed(&mut self) {
-        let Canvas { printer, modes, resized, repaint, .. } = self;
+        let Screen { printer, modes, resized, repaint, .. } = self;
         let printed = async {
             printer.printed().await;
             modes.save_editing();
@@ -185,7 +185,7 @@ impl Canvas {
     /// The program goes on, after it was stopped by whatever means.
     pub fn go_on(&mut self) {
         self.modes.enter_again();
-        self.upset();
+        self.request_redraw();
     }
 
     /// Prints what is left and gives the terminal back. `is_empty` tells whether nothing is typed.

@@ -4,12 +4,12 @@ use crate::protocol::{Body, Frame, case_fold};
 
 /// The members, whoever spoke last first.
 #[derive(Debug, Default)]
-pub struct Roster {
+pub struct MemberNames {
     names: Vec<String>,
     has_changed: bool,
 }
 
-impl Roster {
+impl MemberNames {
     /// Learns from a frame that came to the member called `me`.
     pub fn learn(&mut self, frame: &Frame<'_>, me: &str) {
         match &frame.body {
@@ -66,13 +66,13 @@ impl Roster {
 mod tests {
     use super::*;
 
-    fn learn(roster: &mut Roster, source: &str, body: Body<'_>) {
+    fn learn(roster: &mut MemberNames, source: &str, body: Body<'_>) {
         roster.learn(&Frame { data_source: source.into(), data: "".into(), body }, "me");
     }
 
     #[test]
     fn whoever_spoke_last_is_first_and_who_left_is_gone() {
-        let mut roster = Roster::default();
+        let mut roster = MemberNames::default();
         let names = ["alice", "bob", "carol", "me"].map(Into::into).to_vec();
         learn(&mut roster, "server", Body::Who { names, more: None, id: None });
         assert_eq!(roster.news().unwrap(), ["alice", "bob", "carol"]);

@@ -7,14 +7,14 @@ const SPELLED: usize = 2;
 
 /// Joins and leaves that were not shown yet.
 #[derive(Debug, Default)]
-pub struct Notices {
+pub struct PresenceBatch {
     joined: Vec<String>,
     left: Vec<String>,
     /// Unix time of the last of them, in milliseconds.
     time: u64,
 }
 
-impl Notices {
+impl PresenceBatch {
     /// These came, or went.
     pub fn add<'a>(&mut self, names: impl Iterator<Item = &'a str>, came: bool, time: u64) {
         let list = if came { &mut self.joined } else { &mut self.left };
@@ -63,30 +63,30 @@ fn list(names: &[String]) -> String {
 mod tests {
     use super::*;
 
-    fn notices(joined: &[&str], left: &[&str]) -> Vec<String> {
-        let mut notices = Notices::default();
+    fn presence(joined: &[&str], left: &[&str]) -> Vec<String> {
+        let mut presence = PresenceBatch::default();
         for name in joined {
-            notices.add([*name].into_iter(), true, 1);
+            presence.add([*name].into_iter(), true, 1);
         }
-        notices.add(left.iter().copied(), false, 2);
-        let texts = notices.take().map(|(mark, text, _)| format!("{mark} {text}")).collect();
-        assert!(notices.is_empty());
+        presence.add(left.iter().copied(), false, 2);
+        let texts = presence.take().map(|(mark, text, _)| format!("{mark} {text}")).collect();
+        assert!(presence.is_empty());
         texts
     }
 
     #[test]
     fn those_who_came_and_those_who_went_are_one_line_each() {
-        assert_eq!(notices(&[], &[]), [""; 0]);
-        assert_eq!(notices(&["alice"], &[]), ["--> alice joined"]);
-        assert_eq!(notices(&["alice", "bob", "carol"], &[]), ["--> alice, bob and carol joined"]);
+        assert_eq!(presence(&[], &[]), [""; 0]);
+        assert_eq!(presence(&["alice"], &[]), ["--> alice joined"]);
+        assert_eq!(presence(&["alice", "bob", "carol"], &[]), ["--> alice, bob and carol joined"]);
         assert_eq!(
-            notices(&["alice", "bob", "a", "b", "c"], &["dave", "erin"]),
+            presence(&["alice", "bob", "a", "b", "c"], &["dave", "erin"]),
             ["--> alice, bob and 3 more joined", "<-- dave and erin left"]
         );
     }
 
     #[test]
     fn who_comes_and_goes_all_the_time_is_told_of_once() {
-        assert_eq!(notices(&["bob", "Bob", "bob"], &["bob"]), ["--> bob joined", "<-- bob left"]);
+        assert_eq!(presence(&["bob", "Bob", "bob"], &["bob"]), ["--> bob joined", "<-- bob left"]);
     }
 }

@@ -3,30 +3,30 @@
 use std::future::{Future, pending};
 use std::pin::Pin;
 
-use crate::client::{Address, Comeback, Error, Greeting, Session};
+use crate::client::{Error, ReconnectPolicy, ServerAddress, Session, SessionConfig};
 
 type Attempt = Pin<Box<dyn Future<Output = Result<Session, Error>>>>;
 
 /// A session that is yet to come, and one that is left behind.
-pub struct Travel {
-    greeting: Greeting,
-    comeback: Comeback,
+pub struct ServerSwitch {
+    config: SessionConfig,
+    reconnect: ReconnectPolicy,
     arriving: Option<Attempt>,
     /// It says its last lines.
     leaving: Option<Session>,
 }
 
-impl Travel {
+impl ServerSwitch {
     /// Nowhere, yet.
-    pub fn new(greeting: Greeting, comeback: Comeback) -> Self {
-        Travel { greeting, comeback, arriving: None, leaving: None }
+    pub fn new(config: SessionConfig, reconnect: ReconnectPolicy) -> Self {
+        ServerSwitch { config, reconnect, arriving: None, leaving: None }
     }
 
     /// Sets out, under the name of now. Where somebody set out before and did not arrive, that is
     /// forgotten.
-    pub fn set_out(&mut self, to: Address, name: &str) {
-        let greeting = Greeting { name: Some(name.to_owned()), ..self.greeting.clone() };
-        self.arriving = Some(Box::pin(Session::connect(to, greeting, self.comeback)));
+    pub fn set_out(&mut self, to: ServerAddress, name: &str) {
+        let config = SessionConfig { name: Some(name.to_owned()), ..self.config.clone() };
+        self.arriving = Some(Box::pin(Session::connect(to, config, self.reconnect)));
     }
 
     /// Lets the old session say what it has to, and leave.
@@ -37,7 +37,7 @@ impl Travel {
 
     /// Waits until the new session is there, or cannot be.
     pub async fn arrival(&mut self) -> Result<Session, Error> {
-        let Travel { arriving, leaving, .. } = self;
+        let ServerSwitch { arriving, leaving, .. } = self;
         let left = async {
             if let Some(old) = leaving {
                 while let Ok(Some(_)) = old.receive().await {}

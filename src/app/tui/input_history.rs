@@ -17,7 +17,7 @@ const KEPT: usize = 1000;
 /// What was typed, the latest last. The editor and what answers its keys have it both, and both
 /// are in one thread.
 #[derive(Default)]
-pub struct Recall {
+pub struct InputHistory {
     lines: Cell<Vec<String>>,
     /// How far back the user went, 0 being what is typed now.
     back: Cell<usize>,
@@ -26,7 +26,7 @@ pub struct Recall {
     file: Option<PathBuf>,
 }
 
-impl Recall {
+impl InputHistory {
     /// What is in the file, which need not exist.
     pub fn load(file: Option<PathBuf>) -> Self {
         let text = file.as_ref().and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
@@ -38,7 +38,7 @@ impl Recall {
             // If that fails, the file is longer than it needs to be, and nothing else.
             let _ = rewrite(file, &lines);
         }
-        Recall { lines: Cell::new(lines), file, ..Recall::default() }
+        InputHistory { lines: Cell::new(lines), file, ..InputHistory::default() }
     }
 
     /// Adds a line, and is where what is typed now is again.
@@ -138,7 +138,7 @@ fn rewrite(file: &Path, lines: &[String]) -> std::io::Result<()> {
 }
 
 /// The same as the editor searches it.
-pub struct Searched(pub Rc<Recall>);
+pub struct Searched(pub Rc<InputHistory>);
 
 impl History for Searched {
     fn get(&self, index: usize, _: SearchDirection) -> Result<Option<SearchResult<'_>>> {
@@ -219,27 +219,27 @@ mod tests {
 
     #[test]
     fn one_goes_back_and_forth_and_finds_what_one_was_typing() {
-        let recall = Recall::default();
-        assert_eq!(recall.older("draft"), None);
+        let input_history = InputHistory::default();
+        assert_eq!(input_history.older("draft"), None);
         for line in ["one", "two", "two"] {
-            recall.add(line);
+            input_history.add(line);
         }
-        assert_eq!(recall.newer(), None);
-        assert_eq!(recall.older("draft").as_deref(), Some("two"));
-        assert_eq!(recall.older("two").as_deref(), Some("one"));
-        assert_eq!(recall.older("one"), None);
-        assert_eq!(recall.newer().as_deref(), Some("two"));
-        assert_eq!(recall.newer().as_deref(), Some("draft"));
-        assert_eq!(recall.newer(), None);
+        assert_eq!(input_history.newer(), None);
+        assert_eq!(input_history.older("draft").as_deref(), Some("two"));
+        assert_eq!(input_history.older("two").as_deref(), Some("one"));
+        assert_eq!(input_history.older("one"), None);
+        assert_eq!(input_history.newer().as_deref(), Some("two"));
+        assert_eq!(input_history.newer().as_deref(), Some("draft"));
+        assert_eq!(input_history.newer(), None);
     }
 
     #[test]
     fn search_goes_both_ways() {
-        let recall = Rc::new(Recall::default());
+        let input_history = Rc::new(InputHistory::default());
         for line in ["say one", "two", "say three"] {
-            recall.add(line);
+            input_history.add(line);
         }
-        let searched = Searched(recall);
+        let searched = Searched(input_history);
         let found = |start, direction| {
             searched.search("say", start, direction).unwrap().map(|found| found.idx)
         };
@@ -251,15 +251,16 @@ mod tests {
 
     #[test]
     fn a_file_that_grew_too_long_is_cut_and_only_its_owner_may_read_it() {
-        let folder = std::env::temp_dir().join(format!("smolchat-recall-{}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("smolchat-input_history-{}", std::process::id()));
         let file = folder.join("smolchat/history");
-        let recall = Recall::load(Some(file.clone()));
+        let input_history = InputHistory::load(Some(file.clone()));
         for number in 0..2 * KEPT + 1 {
-            recall.add(&number.to_string());
+            input_history.add(&number.to_string());
         }
         use std::os::unix::fs::PermissionsExt;
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-        let again = Recall::load(Some(file.clone()));
+        let again = InputHistory::load(Some(file.clone()));
         assert_eq!(again.older(""), Some((2 * KEPT).to_string()));
         let text = fs::read_to_string(&file).unwrap();
         assert_eq!(text.lines().count(), KEPT);

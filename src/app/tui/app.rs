@@ -10,17 +10,17 @@ use async_signal::{Signal, Signals};
 use futures_lite::{StreamExt, future};
 use smol::Timer;
 
-use super::away::Away;
-use super::canvas::Canvas;
 use super::commands::{Command, HELP};
-use super::editor::Typed;
+use super::editor::UserInput;
 use super::entry::Kind;
-use super::roster::Roster;
-use super::travel::Travel;
+use super::member_names::MemberNames;
+use super::outage::Outage;
+use super::screen::Screen;
+use super::server_switch::ServerSwitch;
 use super::view::View;
 use crate::app::Clock;
-use crate::app::pipe::{chain, status};
-use crate::client::{Error, Event, Received, Session};
+use crate::app::pipe::{error_chain, status};
+use crate::client::{Error, Received, Session, SessionEvent};
 use crate::protocol::Body;
 
 /// How often what goes on in time is looked after: who came and went, how long we are away.
@@ -29,22 +29,22 @@ const TICK: Duration = Duration::from_secs(1);
 const CLOCK_HOLDS: Duration = Duration::from_secs(3600);
 
 /// All that takes part in it.
-pub struct Talk {
+pub struct App {
     session: Session,
-    travel: Travel,
+    server_switch: ServerSwitch,
     view: View,
-    canvas: Canvas,
+    screen: Screen,
     signals: Signals,
     /// What the user does, until that ends.
-    typed: Option<Receiver<Typed>>,
+    typed: Option<Receiver<UserInput>>,
     names: Sender<Vec<String>>,
-    roster: Roster,
+    roster: MemberNames,
     /// The line by which we asked who is here: nobody wants to see the answer.
     asked_who: Option<String>,
     /// Lines that were said and are not seen to be heard.
     said: VecDeque<Said>,
     last_private: Option<Box<Received>>,
-    away: Option<Away>,
+    outage: Option<Outage>,
     /// The signal that ends us.
     ended_by: Option<i32>,
     tick: Option<Timer>,
@@ -58,39 +58,39 @@ struct Said {
 }
 
 enum Next {
-    Event(Result<Option<Event>, Error>),
-    Typed(Typed),
+    Event(Result<Option<SessionEvent>, Error>),
+    UserInput(UserInput),
     TypingEnds,
     Signal(Signal),
     Arrived(Box<Result<Session, Error>>),
     Tick,
-    Canvas,
+    Screen,
 }
 
-impl Talk {
+impl App {
     /// One that has not begun.
     pub fn new(
         session: Session,
-        travel: Travel,
+        server_switch: ServerSwitch,
         view: View,
-        canvas: Canvas,
+        screen: Screen,
         signals: Signals,
-        typed: Receiver<Typed>,
+        typed: Receiver<UserInput>,
         names: Sender<Vec<String>>,
     ) -> Self {
-        Talk {
+        App {
             session,
-            travel,
+            server_switch,
             view,
-            canvas,
+            screen,
             signals,
             typed: Some(typed),
             names,
-            roster: Roster::default(),
+            roster: MemberNames::default(),
             asked_who: None,
             said: VecDeque::new(),
             last_private: None,
-            away: None,
+            outage: None,
             ended_by: None,
             tick: None,
             clock_set: Instant::now(),
@@ -106,16 +106,18 @@ impl Talk {
                         return end;
                     }
                 }
-                Next::Typed(Typed::Line(line)) => self.obey(&line),
-                Next::Typed(Typed::Leave) | Next::TypingEnds => self.leave(),
-                Next::Typed(Typed::Stop) => {
+                Next::UserInput(UserInput::Line(line)) => self.execute(&line),
+                Next::UserInput(UserInput::Leave) | Next::TypingEnds => self.leave(),
+                Next::UserInput(UserInput::Stop) => {
                     // All of our job, as the terminal itself would do it.
                     let signal = rustix::process::Signal::TSTP;
                     let _ = rustix::process::kill_current_process_group(signal);
                 }
-                Next::Typed(Typed::Repaint) | Next::Signal(Signal::Winch) => self.canvas.upset(),
-                Next::Signal(Signal::Tstp) => self.canvas.stop(),
-                Next::Signal(Signal::Cont) => self.canvas.go_on(),
+                Next::UserInput(UserInput::Repaint) | Next::Signal(Signal::Winch) => {
+                    self.screen.request_redraw()
+                }
+                Next::Signal(Signal::Tstp) => self.screen.stop(),
+                Next::Signal(Signal::Cont) => self.screen.go_on(),
                 Next::Signal(signal) => {
                     self.ended_by = Some(signal as i32);
                     self.leave();
@@ -128,32 +130,32 @@ impl Talk {
                         return Err(Error::Signal(number));
                     }
                 }
-                Next::Canvas => {}
+                Next::Screen => {}
             }
             // Who has said goodbye does not sit and wait until the server can hear it.
             if self.typed.is_none()
                 && self.session.unanswered() > 0
-                && let Some(away) = self.away.take()
+                && let Some(outage) = self.outage.take()
             {
                 let count = self.unheard();
                 if count == 0 {
-                    return Err(away.cause);
+                    return Err(outage.cause);
                 }
-                return Err(Error::Unconfirmed(count, Box::new(away.cause)));
+                return Err(Error::Unconfirmed(count, Box::new(outage.cause)));
             }
-            self.show();
+            self.redraw();
         }
     }
 
     /// Gives the terminal back.
     pub async fn close(&mut self, is_empty: &AtomicBool) {
         self.view.rest();
-        self.canvas.close(&mut self.view, is_empty).await;
+        self.screen.close(&mut self.view, is_empty).await;
     }
 
     async fn next(&mut self) -> Next {
-        let Talk { session, travel, canvas, signals, typed, tick, .. } = self;
-        let (has_room, is_behind) = (session.has_room(), canvas.is_behind());
+        let App { session, server_switch, screen, signals, typed, tick, .. } = self;
+        let (has_room, is_behind) = (session.has_room(), screen.is_behind());
         let event = async {
             match is_behind {
                 true => pending().await,
@@ -162,7 +164,9 @@ impl Talk {
         };
         let typed = async {
             match typed {
-                Some(typed) if has_room => typed.recv().await.map_or(Next::TypingEnds, Next::Typed),
+                Some(typed) if has_room => {
+                    typed.recv().await.map_or(Next::TypingEnds, Next::UserInput)
+                }
                 _ => pending().await,
             }
         };
@@ -181,25 +185,25 @@ impl Talk {
                 None => pending().await,
             }
         };
-        let arrived = async { Next::Arrived(Box::new(travel.arrival().await)) };
-        let canvas = async {
-            canvas.changed().await;
-            Next::Canvas
+        let arrived = async { Next::Arrived(Box::new(server_switch.arrival().await)) };
+        let screen = async {
+            screen.changed().await;
+            Next::Screen
         };
         // Neither a flood from the room nor one from the user shuts out the other.
         let often = future::race(event, typed);
-        let seldom = future::or(future::or(signal, tick), future::or(arrived, canvas));
+        let seldom = future::or(future::or(signal, tick), future::or(arrived, screen));
         future::or(seldom, often).await
     }
 
     /// Takes in an event, and all others that are there already: they are printed together.
     async fn hear_all(
         &mut self,
-        mut event: Result<Option<Event>, Error>,
+        mut event: Result<Option<SessionEvent>, Error>,
     ) -> Option<Result<(), Error>> {
         loop {
             match event {
-                Ok(Some(event)) => self.hear(event),
+                Ok(Some(event)) => self.on_event(event),
                 Ok(None) => return Some(self.ended_by.map_or(Ok(()), |n| Err(Error::Signal(n)))),
                 Err(error) => {
                     return Some(Err(match self.unheard() {
@@ -208,37 +212,37 @@ impl Talk {
                     }));
                 }
             }
-            if self.canvas.is_behind() {
+            if self.screen.is_behind() {
                 return None;
             }
-            self.canvas.flush(&mut self.view);
+            self.screen.flush(&mut self.view);
             event = future::poll_once(self.session.receive()).await?;
         }
     }
 
-    fn hear(&mut self, mut event: Event) {
-        if let Event::Whole { kept } = &mut event {
+    fn on_event(&mut self, mut event: SessionEvent) {
+        if let SessionEvent::Synced { kept } = &mut event {
             *kept = self.unheard();
         }
         match &event {
-            Event::Received(received) => return self.receive(received),
-            Event::Back { .. } => {
+            SessionEvent::Received(received) => return self.receive(received),
+            SessionEvent::Reconnected { .. } => {
                 let text = status(&event).unwrap_or_default();
-                let after = self.away.take().map_or(0, |away| away.seconds());
+                let after = self.outage.take().map_or(0, |outage| outage.seconds());
                 let text = text.replacen("back", &format!("back after {after} s"), 1);
                 self.view.tell(Kind::Info, &text);
             }
-            Event::Whole { .. } | Event::Gap { .. } => {
+            SessionEvent::Synced { .. } | SessionEvent::Gap { .. } => {
                 self.view.tell(Kind::Info, &status(&event).unwrap_or_default());
             }
-            Event::Lost { .. } => {}
+            SessionEvent::Lost { .. } => {}
         }
-        if let Event::Lost { cause, .. } = event {
-            match &mut self.away {
-                Some(away) => away.failed(cause),
+        if let SessionEvent::Lost { cause, .. } = event {
+            match &mut self.outage {
+                Some(outage) => outage.failed(cause),
                 None => {
-                    self.view.tell(Kind::Error, &format!("{}; coming back", chain(&cause)));
-                    self.away = Some(Away::new(cause));
+                    self.view.tell(Kind::Error, &format!("{}; coming back", error_chain(&cause)));
+                    self.outage = Some(Outage::new(cause));
                 }
             }
             // What was said and not heard is kept, and seen to be.
@@ -274,7 +278,7 @@ impl Talk {
     }
 
     /// Does what a typed line asks for.
-    fn obey(&mut self, line: &str) {
+    fn execute(&mut self, line: &str) {
         match Command::parse(line) {
             Command::Say(line) => self.say(line),
             Command::Help => {
@@ -283,7 +287,7 @@ impl Talk {
             }
             Command::Clear => {
                 self.view.clear();
-                self.canvas.clear();
+                self.screen.clear();
             }
             Command::Ignore(None) => {
                 let text = match self.view.ignored() {
@@ -308,7 +312,7 @@ impl Talk {
                 self.view.tell(Kind::Info, &format!("connecting to {address}"));
                 // Every text is an address.
                 let Ok(address) = address.parse();
-                self.travel.set_out(address, self.session.name());
+                self.server_switch.set_out(address, self.session.name());
             }
             Command::Last => match self.last_private.take() {
                 Some(received) => {
@@ -326,7 +330,7 @@ impl Talk {
             },
             Command::Time(is_on) => {
                 self.view.settings.time = is_on;
-                self.canvas.upset();
+                self.screen.request_redraw();
             }
             Command::Usage(usage) => self.view.tell(Kind::Error, &format!("usage: {usage}")),
         }
@@ -364,28 +368,28 @@ impl Talk {
             Ok(session) => {
                 let unsaid = self.unheard();
                 let old = std::mem::replace(&mut self.session, session);
-                if self.away.take().is_some() && unsaid > 0 {
+                if self.outage.take().is_some() && unsaid > 0 {
                     let text = format!("{unsaid} of your lines were never heard, and are dropped");
                     self.view.tell(Kind::Error, &text);
                 }
                 self.said.clear();
                 self.asked_who = None;
                 self.last_private = None;
-                self.travel.leave(old);
+                self.server_switch.leave(old);
             }
-            Err(error) => self.view.tell(Kind::Error, &chain(&error)),
+            Err(error) => self.view.tell(Kind::Error, &error_chain(&error)),
         }
     }
 
     /// Brings the screen up to date, and sees to it that we wake up when it is out of date.
-    fn show(&mut self) {
+    fn redraw(&mut self) {
         if let Some(names) = self.roster.news() {
             let _ = self.names.force_send(names);
         }
-        let status = self.away.as_ref().map(|away| away.status(self.unheard()));
-        self.canvas.set_status(status.map(|status| self.view.status(&status)));
-        self.canvas.flush(&mut self.view);
-        let is_timed = self.away.is_some() || self.view.is_holding() || self.ended_by.is_some();
+        let status = self.outage.as_ref().map(|outage| outage.status(self.unheard()));
+        self.screen.set_status(status.map(|status| self.view.status(&status)));
+        self.screen.flush(&mut self.view);
+        let is_timed = self.outage.is_some() || self.view.is_holding() || self.ended_by.is_some();
         if is_timed && self.tick.is_none() {
             self.tick = Some(Timer::after(TICK));
         }

@@ -6,17 +6,17 @@ use crate::client::Error;
 
 /// Since when there is no link, and why.
 #[derive(Debug)]
-pub struct Away {
+pub struct Outage {
     since: Instant,
     tries: usize,
     /// Why the last try failed, or the link was lost.
     pub cause: Error,
 }
 
-impl Away {
+impl Outage {
     /// It was just lost.
     pub fn new(cause: Error) -> Self {
-        Away { since: Instant::now(), tries: 0, cause }
+        Outage { since: Instant::now(), tries: 0, cause }
     }
 
     /// Another try has failed.
@@ -42,7 +42,7 @@ impl Away {
             1 => "; one line waits".into(),
             waiting => format!("; {waiting} lines wait"),
         };
-        format!("away for {} s{tries}{waiting}", self.seconds())
+        format!("outage for {} s{tries}{waiting}", self.seconds())
     }
 }
 
@@ -52,11 +52,11 @@ mod tests {
 
     #[test]
     fn it_counts() {
-        let mut away = Away::new(Error::Replaced);
-        assert_eq!(away.status(0), "away for 0 s");
-        away.failed(Error::TooLate);
-        assert_eq!(away.status(1), "away for 0 s, one try; one line waits");
-        away.failed(Error::TooLate);
-        assert_eq!(away.status(2), "away for 0 s, 2 tries; 2 lines wait");
+        let mut outage = Outage::new(Error::Replaced);
+        assert_eq!(outage.status(0), "outage for 0 s");
+        outage.failed(Error::TooLate);
+        assert_eq!(outage.status(1), "outage for 0 s, one try; one line waits");
+        outage.failed(Error::TooLate);
+        assert_eq!(outage.status(2), "outage for 0 s, 2 tries; 2 lines wait");
     }
 }
