@@ -16,6 +16,11 @@ pub fn random<const N: usize>() -> io::Result<[u8; N]> {
     Ok(bytes)
 }
 
+/// A word that tells the sequence of one room from that of any other.
+pub fn fresh_epoch() -> io::Result<Box<str>> {
+    Ok(format!("{:016x}", u64::from_ne_bytes(random()?)).into())
+}
+
 /// Memory of this process that is in RAM, in bytes, where that is told (proc_pid_statm(5)).
 pub fn resident_memory() -> Option<u64> {
     let pages: u64 = first_line("/proc/self/statm")?.split(' ').nth(1)?.parse().ok()?;

@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 use smolchat::protocol::{Body, Frame};
-use smolchat::store::{HistoryFile, Options, Snapshot};
+use smolchat::room::Snapshot;
+use smolchat::store::{HistoryFile, Options};
 
 /// How a line of the file's own begins.
 const OWN: &[u8] = br#"{"smolchat":"#;

@@ -18,8 +18,8 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use smolchat::cli::{SMOLCHATD, is_on};
 use smolchat::daemon::notify::Notifier;
 use smolchat::daemon::{activation, logger};
+use smolchat::os::fresh_epoch;
 use smolchat::report_error;
-use smolchat::server::broadcaster::fresh_epoch;
 use smolchat::server::listener::{Buffers, ListenAddress, Listener};
 use smolchat::server::memory::{self, Ceiling, Pinned, fit};
 use smolchat::server::{self, Config, Control};
@@ -249,7 +249,7 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     }
     // Before anybody is told that we are here, and may want us to go.
     let signals = Signals::new([Signal::Int, Signal::Term, Signal::Usr1])
-        .map_err(|error| format!("cannot observer for signals: {error}"))?;
+        .map_err(|error| format!("cannot watch for signals: {error}"))?;
     let listeners = listen(&addresses, handed_over, config.buffers)?;
     let mut stdout = io::stdout();
     for listener in &listeners {

@@ -33,6 +33,7 @@ mod input;
 mod join;
 mod names;
 mod reserved_names;
+mod snapshot;
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -45,13 +46,13 @@ pub use batch::{Batch, Chunk, Op, Slice, SliceKind, Unicast};
 pub use client_table::ClientTable;
 pub use history::History;
 pub use input::{Config, DisconnectReason, Input, MemberId, Now, Peer, Token};
+pub use snapshot::Snapshot;
 
 use admission::Admission;
 use names::Names;
 use reserved_names::{ReservedNames, max_reserved};
 
 use crate::protocol::{Body, ByeCode, Frame, Hello, OtherProtocol, SERVER, Stats};
-use crate::store::Snapshot;
 
 /// In a [crowd](Config::crowd), a notice of who came or went, which costs a delivery to each member,
 /// waits for others to join it, unless one of them says something. How long is a multiple of what

@@ -17,15 +17,17 @@ use futures_lite::FutureExt;
 use log::log;
 use smol::{LocalExecutor, Timer};
 
-use crate::os::{random, resident_memory};
+use crate::os::{fresh_epoch, random, resident_memory};
 use crate::protocol::{ByeCode, Stats};
+use crate::room::Snapshot;
 use crate::room::{
     self, Batch, ClientTable, DisconnectReason, Input, MemberId, Now, Peer, Room, Slice, SliceKind,
     Token,
 };
-use crate::server::outbox::{Delivery, Socket};
+use crate::server::outbox::Delivery;
+use crate::server::socket::Socket;
+use crate::store::HistoryFile;
 use crate::store::HistoryWriter;
-use crate::store::{HistoryFile, Snapshot};
 
 use super::client_handle::{ClientHandle, ClientState, take_unicasts};
 use super::deadlines::Deadlines;
@@ -439,9 +441,4 @@ pub fn max_ending(max_clients: usize) -> usize {
 /// hardly behind.
 pub fn batch_bytes(outbox: usize) -> usize {
     BATCH_BYTES.min(outbox / 2)
-}
-
-/// A word that tells the sequence of one room from that of any other.
-pub fn fresh_epoch() -> io::Result<Box<str>> {
-    Ok(format!("{:016x}", u64::from_ne_bytes(random()?)).into())
 }

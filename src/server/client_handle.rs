@@ -10,7 +10,8 @@ use smol::LocalExecutor;
 use super::broadcaster::Event;
 use crate::protocol::{ByeCode, Frame, Stats};
 use crate::room::{MemberId, Op, Slice, Unicast};
-use crate::server::outbox::{Delivery, Outbox, Socket, Wait};
+use crate::server::outbox::{Delivery, Outbox};
+use crate::server::socket::{Socket, Wait};
 
 /// A connection as the broadcaster sees it.
 #[derive(Debug)]

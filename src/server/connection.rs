@@ -22,7 +22,7 @@ use smol::Timer;
 use crate::protocol::{ClientLine, ErrorCode, LineReader, OtherProtocol, RequestError};
 use crate::room::{DisconnectReason, Input, MemberId};
 use crate::server::broadcaster::Event;
-use crate::server::outbox::{Socket, Wait, read};
+use crate::server::socket::{Socket, Wait, read};
 
 /// The most bytes that are read at once. With the line limit it bounds what a connection holds.
 pub const READ_BYTES: usize = 16 * 1024;

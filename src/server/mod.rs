@@ -2,73 +2,32 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod accept;
 pub mod broadcaster;
 mod client_handle;
+mod config;
 pub mod connection;
 mod deadlines;
 pub mod listener;
 pub mod memory;
 pub mod outbox;
+mod socket;
 mod status;
 
 use std::fmt;
-use std::future::{Future, pending, poll_fn};
+use std::future::pending;
 use std::io;
-use std::os::fd::OwnedFd;
-use std::rc::{Rc, Weak};
-use std::sync::Arc;
-use std::task::Poll;
-use std::time::Duration;
+use std::rc::Rc;
 
-use async_channel::{Receiver, Sender};
 use futures_lite::{FutureExt, Stream, StreamExt};
-use log::{info, warn};
-use smol::{Async, LocalExecutor, Timer};
+use log::info;
+use smol::LocalExecutor;
 
-use crate::room::{self, MemberId, Peer};
-use crate::server::broadcaster::{Broadcaster, Event, StatusObserver};
-use crate::server::connection::ReadLimits;
-use crate::server::listener::{Buffers, Listener};
-use crate::server::outbox::Wait;
-use crate::store::{HistoryFile, Snapshot};
-
-/// Clients accepted in one go, before the others get a turn.
-const ACCEPTS: usize = 64;
-/// The first and the longest pause after a client could not be accepted.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
-
-/// What a server allows.
-#[derive(Debug)]
-pub struct Config {
-    /// The rules of the room.
-    pub room: room::Config,
-    /// Bytes that may wait for one member.
-    pub outbox: usize,
-    /// Bytes read from a client at once; at most [`READ_BYTES`](connection::READ_BYTES).
-    pub read_bytes: usize,
-    /// Events that may wait for the room, before those who send them do.
-    pub events: usize,
-    /// What the kernel may hold for each connection.
-    pub buffers: Buffers,
-    /// Where the room is kept across restarts, and what was there.
-    pub past: Option<(HistoryFile, Snapshot)>,
-    /// Who is told how the room is.
-    pub observer: Option<StatusObserver>,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Config {
-            room: room::Config::default(),
-            outbox: 256 * 1024,
-            read_bytes: connection::READ_BYTES,
-            events: 256,
-            buffers: Buffers::default(),
-            past: None,
-            observer: None,
-        }
-    }
-}
+use accept::AcceptLoop;
+use broadcaster::{Broadcaster, Event};
+pub use config::Config;
+use connection::ReadLimits;
+use listener::Listener;
 
 /// What a server can be told while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +51,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Error::NoRoom(_) => "cannot begin a room",
-            Error::AtOnce => "ended at once, by a second event",
+            Error::AtOnce => "ended at once, by a second signal",
         })
     }
 }
@@ -195,84 +154,4 @@ pub async fn run(
         drain.or(hurry).await
     };
     executor.run(serve).await
-}
-
-struct AcceptLoop {
-    listeners: Vec<Listener>,
-    events: Sender<Event>,
-    limits: ReadLimits,
-    executor: Weak<LocalExecutor<'static>>,
-    last_id: u64,
-}
-
-impl AcceptLoop {
-    /// Lets clients in until the other end of `stopped` is gone. It is not cancelled, because that
-    /// would drop a client that was taken, and leave it without a word.
-    async fn run(mut self, stopped: Receiver<Event>) {
-        let mut pause = PAUSES.0;
-        let mut wait = Wait::default();
-        loop {
-            let readable = poll_fn(|cx| {
-                let is_ready = |listener: &Listener| listener.socket().poll_readable(cx).is_ready();
-                // All of them are polled, so that each wakes this task.
-                let ready = self.listeners.iter().map(is_ready).fold(false, |any, one| any | one);
-                wait.poll(if ready { Poll::Ready(Ok(())) } else { Poll::Pending })
-            });
-            let accepted = match until_stopped(&stopped, readable).await {
-                Some(Ok(())) => self.accept_waiting().await,
-                Some(Err(error)) => Err(error),
-                None => return,
-            };
-            match accepted {
-                Ok(()) => pause = PAUSES.0,
-                Err(error) => {
-                    let pause_ms = pause.as_millis() as u64;
-                    warn!("cannot accept a client, next try in {pause_ms} ms: {error}");
-                    if until_stopped(&stopped, Timer::after(pause)).await.is_none() {
-                        return;
-                    }
-                    pause = (pause * 2).min(PAUSES.1);
-                }
-            }
-        }
-    }
-
-    /// Takes in those who wait, up to a bound for each listener.
-    async fn accept_waiting(&mut self) -> io::Result<()> {
-        for listener in 0..self.listeners.len() {
-            for _ in 0..ACCEPTS {
-                let Some(listener) = self.listeners.get(listener) else { break };
-                match listener.accept() {
-                    Ok((socket, peer)) => self.welcome(socket, peer).await?,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn welcome(&mut self, socket: OwnedFd, peer: Peer) -> io::Result<()> {
-        let socket = Arc::new(Async::new_nonblocking(socket)?);
-        self.last_id += 1;
-        let id = MemberId(self.last_id);
-        // The broadcaster learns of the client before the client can say anything.
-        let arrived = Event::Arrived { id, peer, socket: Arc::clone(&socket) };
-        let _ = self.events.send(arrived).await;
-        if let Some(executor) = self.executor.upgrade() {
-            let task = connection::run(socket, id, self.events.clone(), self.limits);
-            executor.spawn(task).detach();
-        }
-        Ok(())
-    }
-}
-
-/// What a future comes to, unless it is stopped before.
-async fn until_stopped<T>(stopped: &Receiver<Event>, future: impl Future<Output = T>) -> Option<T> {
-    let stopped = async {
-        let _ = stopped.recv().await;
-        None
-    };
-    stopped.or(async { Some(future.await) }).await
 }

@@ -5,5 +5,5 @@ mod lock;
 mod recovery;
 mod writer;
 
-pub use file::{Error, HistoryFile, Options, Snapshot};
+pub use file::{Error, HistoryFile, Options};
 pub use writer::{HistoryWriter, StoreStatus};
