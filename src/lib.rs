@@ -45,6 +45,7 @@ pub mod daemon;
 mod error;
 pub mod os;
 pub mod protocol;
+mod rate_limit;
 pub mod room;
 pub mod server;
 pub mod store;

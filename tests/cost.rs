@@ -14,8 +14,8 @@ use futures_lite::future::yield_now;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socketpair};
 use smol::{Async, LocalExecutor};
 use smolchat::protocol::ClientLine;
-use smolchat::room::{Config, Input, MemberId, Peer};
-use smolchat::server::broadcaster::{Broadcaster, Event};
+use smolchat::room::{Input, MemberId, Peer};
+use smolchat::server::{Broadcaster, Config, Event};
 
 /// Events that may wait, as in the server.
 const SIGNALS: usize = 256;
@@ -31,10 +31,11 @@ impl Hall {
     fn with(members: u64) -> Self {
         let executor = Rc::new(LocalExecutor::new());
         let (events, received) = async_channel::bounded(SIGNALS);
-        let rules = Config { history: 10, ..Config::default() };
+        let mut config = Config::default();
+        config.outbox = 1 << 20;
+        config.room.history = 10;
         let channel = (events.clone(), received);
-        let broadcaster =
-            Broadcaster::new(rules, 1 << 20, None, channel, Rc::downgrade(&executor)).unwrap();
+        let broadcaster = Broadcaster::new(config, channel, Rc::downgrade(&executor)).unwrap();
         executor.spawn(broadcaster.run()).detach();
         let mut hall = Hall { executor, events, members: Vec::new() };
         for id in 1..=members {

@@ -20,9 +20,9 @@ use smolchat::daemon::notify::Notifier;
 use smolchat::daemon::{activation, logger};
 use smolchat::os::fresh_epoch;
 use smolchat::report_error;
-use smolchat::server::listener::{Buffers, ListenAddress, Listener};
 use smolchat::server::memory::{self, Ceiling, Pinned, fit};
 use smolchat::server::{self, Config, Control};
+use smolchat::server::{Buffers, ListenAddress, Listener};
 use smolchat::store::{self, HistoryFile};
 
 fn main() -> ExitCode {
@@ -245,7 +245,7 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
         file.keep_frames = config.room.history;
         file.keep_bytes = config.room.history_bytes;
         config.room.stored = true;
-        config.past = Some(HistoryFile::open(&path, file, fresh_epoch)?);
+        config.history = Some(HistoryFile::open(&path, file, fresh_epoch)?);
     }
     // Before anybody is told that we are here, and may want us to go.
     let signals = Signals::new([Signal::Int, Signal::Term, Signal::Usr1])

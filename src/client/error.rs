@@ -48,7 +48,7 @@ impl fmt::Display for Error {
                 write!(f, "the server closed the connection: {}", sanitize(why))
             }
             Error::Closed(None) => f.write_str("the server went away"),
-            Error::Replaced => f.write_str("somebody else took this state in the room over"),
+            Error::Replaced => f.write_str("somebody else took this place in the room over"),
             Error::TooLate => f.write_str("the hello came too late"),
             Error::Protocol(_) => f.write_str("what answers there is no smolchat server"),
             Error::GaveUp(after, _) => {

@@ -9,7 +9,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::stdio::stderr;
 
-use crate::server::broadcaster::REPORT;
+use crate::server::REPORT;
 
 /// The longest line. A pipe that is ready takes this much in one piece without blocking
 /// (`PIPE_BUF`, pipe(7)).

@@ -10,7 +10,7 @@ use std::process;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::server::broadcaster::{Status, StatusObserver};
+use crate::server::{Status, StatusObserver};
 
 /// The way to the service manager that started this process.
 #[derive(Debug)]

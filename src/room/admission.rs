@@ -1,101 +1,97 @@
-//! Where clients come from: how many are here from each address, and how fast they come.
+//! Admission: limits on the clients of one address.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-/// Addresses remembered beyond twice the number of clients allowed.
+use crate::rate_limit::{Rate, RateLimiter};
+
+/// Known addresses beyond twice the number of clients.
 const SPARE: usize = 256;
-/// The most that one address takes, in bytes, in a table that grows by doubling.
+/// The most bytes for one address, in a table that grows by doubling.
 pub const ADDRESS_RECORD_BYTES: usize = 3 * size_of::<(IpAddr, AddressRecord)>();
 
-/// Addresses remembered by a room for so many clients.
+/// Returns the number of known addresses in a room for `max_clients`.
 pub fn max_known(max_clients: usize) -> usize {
     max_clients.saturating_mul(2).saturating_add(SPARE)
 }
 
-/// The clients of each address. Who has a network of IPv6 has all the addresses in it, so a
-/// network (the first 64 bits, RFC 4291, section 2.5.4) counts as one address.
+/// The clients of each address. An IPv6 network of 64 bits counts as one address (RFC 4291,
+/// section 2.5.4), because its owner has all addresses in it.
 #[derive(Debug)]
 pub struct Admission {
     known: HashMap<IpAddr, AddressRecord>,
     max_known: usize,
+    /// Clients at once from one address; 0 = no limit.
     max_clients: u32,
-    /// The time that one connection costs its address; zero is no limit.
-    interval: Duration,
-    burst: u32,
+    /// New connections from one address.
+    rate: Rate,
 }
 
 #[derive(Debug, Default)]
 struct AddressRecord {
     clients: u32,
-    /// When all connections so far are paid for, at one an interval.
-    paid: Duration,
+    connections: RateLimiter,
 }
 
-/// Why an address gets no further connection.
+/// Why a client is not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// It has as many clients here as it may.
+    /// There are as many clients as allowed.
     TooMany,
-    /// Its connections come faster than they may.
+    /// The address connects too often.
     TooFast,
 }
 
 impl Admission {
-    /// Nobody is here. `max_clients` from one address, and `rate` of them a second after `burst`
-    /// at once, are let in; 0 is no limit for either. `room_for` is how many may be here in all.
-    pub fn new(max_clients: usize, rate: u32, burst: u32, room_for: usize) -> Self {
+    /// Creates an empty table. `max_clients` limits the clients of one address (0 = no limit),
+    /// `rate` its new connections, and `room_size` is the number of clients of all addresses.
+    pub fn new(max_clients: usize, rate: Rate, room_size: usize) -> Self {
         Admission {
             known: HashMap::new(),
-            max_known: max_known(room_for),
+            max_known: max_known(room_size),
             max_clients: u32::try_from(max_clients).unwrap_or(u32::MAX),
-            interval: Duration::from_secs(1).checked_div(rate).unwrap_or_default(),
-            burst: burst.max(1),
+            rate,
         }
     }
 
-    /// Lets a client in, or says why not. The rate is counted as a line's is: by the generic cell
-    /// rate algorithm (<https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm>).
+    /// Admits a client of an address, or returns why not. A refused client counts for nothing.
     pub fn enter(&mut self, ip: IpAddr, now: Duration) -> Result<(), Refusal> {
         if self.known.len() >= self.max_known {
-            self.forget(now);
+            self.clean(now);
         }
         let address = self.known.entry(network(ip)).or_default();
         if self.max_clients > 0 && address.clients >= self.max_clients {
             return Err(Refusal::TooMany);
         }
-        let debt = address.paid.saturating_sub(now);
-        if debt > self.interval * (self.burst - 1) {
+        if !address.connections.try_take(self.rate, now) {
             return Err(Refusal::TooFast);
         }
-        address.paid = now + debt + self.interval;
         address.clients += 1;
         Ok(())
     }
 
-    /// A client that was let in is gone.
+    /// Removes an admitted client of an address.
     pub fn leave(&mut self, ip: IpAddr, now: Duration) {
         let network = network(ip);
         if let Some(address) = self.known.get_mut(&network) {
             address.clients = address.clients.saturating_sub(1);
-            if address.clients == 0 && address.paid <= now {
+            if address.clients == 0 && address.connections.is_idle(now) {
                 self.known.remove(&network);
             }
         }
     }
 
-    /// The clients of each address that has any.
+    /// Returns the number of clients of each address that has any.
     #[cfg(test)]
     pub fn clients(&self) -> Vec<u32> {
         self.known.values().map(|address| address.clients).filter(|&clients| clients > 0).collect()
     }
 
-    /// Forgets the addresses that have nobody here and owe nothing. If that is not enough, a
-    /// crowd of addresses is at work that the rate of each does not stop: then those that owe
-    /// something are forgotten, too, since the table must not grow.
-    fn forget(&mut self, now: Duration) {
-        self.known.retain(|_, address| address.clients > 0 || address.paid > now);
+    /// Forgets addresses without clients whose rate limiter is idle. If many are left, also those
+    /// whose rate limiter is not: the table must not grow.
+    fn clean(&mut self, now: Duration) {
+        self.known.retain(|_, address| address.clients > 0 || !address.connections.is_idle(now));
         if self.known.len() > self.max_known / 2 {
             self.known.retain(|_, address| address.clients > 0);
         }
@@ -103,8 +99,8 @@ impl Admission {
     }
 }
 
-/// What of an address counts. Link-local addresses share their network with all neighbours, so
-/// they count whole.
+/// Returns the part of an address that counts. A link-local IPv6 network belongs to all neighbours,
+/// so there the whole address counts.
 fn network(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V6(ip) if !ip.is_unicast_link_local() => {
@@ -125,69 +121,69 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_comes_in_and_then_the_rate_holds_for_that_address_alone() {
-        let mut addresses = Admission::new(0, 20, 3, 10);
+    fn rate_limits_one_address_alone() {
+        let mut admission = Admission::new(0, Rate::new(20, 3), 10);
         let alice = ip("192.0.2.1");
         for _ in 0..3 {
-            addresses.enter(alice, NOW).unwrap();
+            admission.enter(alice, NOW).unwrap();
         }
-        assert_eq!(addresses.enter(alice, NOW), Err(Refusal::TooFast));
-        addresses.enter(ip("192.0.2.2"), NOW).unwrap();
+        assert_eq!(admission.enter(alice, NOW), Err(Refusal::TooFast));
+        admission.enter(ip("192.0.2.2"), NOW).unwrap();
         let next = NOW + Duration::from_millis(50);
-        assert_eq!(addresses.enter(alice, next - Duration::from_nanos(1)), Err(Refusal::TooFast));
-        addresses.enter(alice, next).unwrap();
-        assert_eq!(addresses.enter(alice, next), Err(Refusal::TooFast));
+        assert_eq!(admission.enter(alice, next - Duration::from_nanos(1)), Err(Refusal::TooFast));
+        admission.enter(alice, next).unwrap();
+        assert_eq!(admission.enter(alice, next), Err(Refusal::TooFast));
         let later = NOW + Duration::from_secs(60);
         for _ in 0..3 {
-            addresses.enter(alice, later).unwrap();
+            admission.enter(alice, later).unwrap();
         }
-        assert_eq!(addresses.enter(alice, later), Err(Refusal::TooFast));
+        assert_eq!(admission.enter(alice, later), Err(Refusal::TooFast));
     }
 
     #[test]
-    fn rate_zero_is_no_limit_and_neither_is_a_number_of_zero() {
-        let mut addresses = Admission::new(0, 0, 0, 10);
+    fn limits_of_zero_are_no_limits() {
+        let mut admission = Admission::new(0, Rate::new(0, 0), 10);
         for _ in 0..1000 {
-            addresses.enter(ip("192.0.2.1"), NOW).unwrap();
+            admission.enter(ip("192.0.2.1"), NOW).unwrap();
         }
     }
 
     #[test]
-    fn who_is_turned_away_pays_nothing_and_takes_no_place() {
-        let mut addresses = Admission::new(1, 20, 100, 10);
+    fn refused_client_counts_for_nothing() {
+        let mut admission = Admission::new(1, Rate::new(20, 100), 10);
         let alice = ip("192.0.2.1");
-        addresses.enter(alice, NOW).unwrap();
+        admission.enter(alice, NOW).unwrap();
         for _ in 0..1000 {
-            assert_eq!(addresses.enter(alice, NOW), Err(Refusal::TooMany));
+            assert_eq!(admission.enter(alice, NOW), Err(Refusal::TooMany));
         }
-        addresses.leave(alice, NOW);
-        addresses.enter(alice, NOW).unwrap();
+        admission.leave(alice, NOW);
+        admission.enter(alice, NOW).unwrap();
     }
 
     #[test]
-    fn a_network_of_ipv6_is_one_address_but_neighbours_on_a_link_are_many() {
-        let mut addresses = Admission::new(1, 0, 0, 10);
-        addresses.enter(ip("2001:db8::1"), NOW).unwrap();
-        assert_eq!(addresses.enter(ip("2001:db8::2:1"), NOW), Err(Refusal::TooMany));
-        addresses.enter(ip("2001:db8:0:1::1"), NOW).unwrap();
-        addresses.enter(ip("fe80::1"), NOW).unwrap();
-        addresses.enter(ip("fe80::2"), NOW).unwrap();
+    fn ipv6_network_counts_as_one_address() {
+        let mut admission = Admission::new(1, Rate::new(0, 0), 10);
+        admission.enter(ip("2001:db8::1"), NOW).unwrap();
+        assert_eq!(admission.enter(ip("2001:db8::2:1"), NOW), Err(Refusal::TooMany));
+        admission.enter(ip("2001:db8:0:1::1"), NOW).unwrap();
+        admission.enter(ip("fe80::1"), NOW).unwrap();
+        admission.enter(ip("fe80::2"), NOW).unwrap();
     }
 
     #[test]
-    fn the_table_is_bounded_and_keeps_those_who_are_here() {
-        let mut addresses = Admission::new(1, 1, 1, 10);
+    fn table_is_bounded_and_keeps_connected_clients() {
+        let mut admission = Admission::new(1, Rate::new(1, 1), 10);
         let alice = ip("192.0.2.1");
-        addresses.enter(alice, NOW).unwrap();
+        admission.enter(alice, NOW).unwrap();
         for number in 0..100_000u32 {
             let other = IpAddr::from(number.to_be_bytes());
-            addresses.enter(other, NOW).unwrap();
-            addresses.leave(other, NOW);
-            assert!(addresses.known.len() <= 2 * 10 + SPARE);
+            admission.enter(other, NOW).unwrap();
+            admission.leave(other, NOW);
+            assert!(admission.known.len() <= 2 * 10 + SPARE);
         }
-        assert_eq!(addresses.enter(alice, NOW), Err(Refusal::TooMany));
-        addresses.leave(alice, NOW + Duration::from_secs(1));
-        addresses.forget(NOW + Duration::from_secs(1));
-        assert!(addresses.known.is_empty());
+        assert_eq!(admission.enter(alice, NOW), Err(Refusal::TooMany));
+        admission.leave(alice, NOW + Duration::from_secs(1));
+        admission.clean(NOW + Duration::from_secs(1));
+        assert!(admission.known.is_empty());
     }
 }

@@ -1,68 +1,81 @@
-//! What the room answers to a batch of events.
+//! A batch: everything that the room sends in one turn, with each frame encoded once.
+//!
+//! Most frames are for all members. They are encoded back to back into one [`Chunk`], which all
+//! members share. Whatever one client alone gets is a [`Unicast`]: an [`Op`] at a position in that
+//! chunk. [`Batch::slices_for`] puts the two together for one client.
 
 use std::sync::Arc;
 
-use super::MemberId;
-use crate::protocol::{ByeCode, Frame};
+use log::Level;
 
-/// Frames, encoded, back to back: what all members of one batch share.
+use super::{History, MemberId};
+use crate::protocol::{Body, ByeCode, Frame};
+
+/// Encoded frames, shared by all members that get them.
 pub type Chunk = Arc<[u8]>;
 
-/// Whole frames out of a chunk.
+/// A range of frames in a [`Chunk`].
 #[derive(Clone, Debug)]
 pub struct Slice {
     chunk: Chunk,
+    // Invariant: start <= end <= chunk.len().
     start: u32,
     end: u32,
     kind: SliceKind,
 }
 
-/// What the frames of a [`Slice`] are to the member who gets them.
+/// How the frames of a [`Slice`] count for the member that gets them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SliceKind {
-    /// What the room says now. `before` is the sequence number before its first frame.
+    /// New frames of the room's sequence.
     Live {
         /// The sequence number before the first frame.
         before: u64,
     },
-    /// What the room said while this member was away. It is held by the history anyway, so it
-    /// does not count as waiting for this member.
+    /// Frames of the room's sequence that the member missed. The history holds their bytes anyway,
+    /// so they do not count against the member's outbox.
     Replay {
         /// The sequence number before the first frame.
         before: u64,
     },
-    /// What the room said before, shown again on request; as a replay, it does not count, unless
-    /// the member is behind already when it asks.
+    /// Frames that the member asked to see again. They count against the outbox only if the member
+    /// is behind already when it asks.
     Past,
-    /// For this member alone.
+    /// A frame for this member alone.
     Own,
 }
 
 impl Slice {
-    /// The frames in `chunk` from byte `start` to byte `end`; bounds past its end are cut.
-    pub fn new(chunk: Chunk, start: u32, end: u32, kind: SliceKind) -> Self {
-        let end = end.min(chunk.len().try_into().unwrap_or(u32::MAX));
-        Slice { start: start.min(end), end, chunk, kind }
+    /// Creates a slice of the frames in `chunk` from byte `start` to byte `end`.
+    pub fn new(chunk: Chunk, start: usize, end: usize, kind: SliceKind) -> Self {
+        debug_assert!(start <= end && end <= chunk.len(), "{start}..{end} of {}", chunk.len());
+        Slice { chunk, start: start as u32, end: end as u32, kind }
     }
 
-    /// One frame for one member.
+    /// Creates a slice of all frames in `chunk`.
+    pub fn whole(chunk: Chunk, kind: SliceKind) -> Self {
+        let end = chunk.len();
+        Slice::new(chunk, 0, end, kind)
+    }
+
+    /// Encodes one frame for one member.
     pub fn own(frame: &Frame<'_>) -> Self {
         let mut bytes = Vec::new();
         frame.encode(&mut bytes);
-        Slice::new(bytes.into(), 0, u32::MAX, SliceKind::Own)
+        Slice::whole(bytes.into(), SliceKind::Own)
     }
 
-    /// What its frames are to the member.
+    /// Returns how the frames count for the member.
     pub fn kind(&self) -> SliceKind {
         self.kind
     }
 
-    /// The same frames as something else to the member.
+    /// Returns the same frames with another kind.
     pub fn with_kind(self, kind: SliceKind) -> Self {
         Slice { kind, ..self }
     }
 
-    /// The sequence number before its first frame, for what is of the member's own sequence.
+    /// Returns the sequence number before the first frame, for live and replayed frames.
     pub fn before(&self) -> Option<u64> {
         match self.kind {
             SliceKind::Live { before } | SliceKind::Replay { before } => Some(before),
@@ -70,51 +83,42 @@ impl Slice {
         }
     }
 
-    /// Whether its bytes count as waiting for the member who gets it.
+    /// Returns whether the bytes count against the outbox of the member.
     pub fn counts(&self) -> bool {
         matches!(self.kind, SliceKind::Live { .. } | SliceKind::Own)
     }
 
-    /// The part of a whole chunk from byte `start` to byte `end`, with the sequence number before
-    /// its first frame.
-    pub fn part(&self, start: u32, end: u32, before: u64) -> Slice {
-        Slice::new(Arc::clone(&self.chunk), start, end, SliceKind::Live { before })
-    }
-
-    /// The same part as something that was said before.
-    pub fn part_again(&self, start: u32, end: u32) -> Slice {
-        Slice::new(Arc::clone(&self.chunk), start, end, SliceKind::Past)
-    }
-
-    /// How many frames end in it.
+    /// Returns the number of frames that end in the slice.
     pub fn frames(&self) -> u64 {
         frames_in(self.bytes())
     }
 
-    /// The bytes that are left of it.
+    /// Returns the bytes that have not been sent.
     pub fn bytes(&self) -> &[u8] {
-        self.chunk.get(self.start as usize..self.end as usize).unwrap_or_default()
+        let bytes = self.chunk.get(self.start as usize..self.end as usize);
+        debug_assert!(bytes.is_some(), "{self:?} is out of range");
+        bytes.unwrap_or_default()
     }
 
-    /// Takes `count` bytes off the front, which have been sent.
+    /// Removes the first `count` bytes, which have been sent.
     pub fn advance(&mut self, count: usize) {
-        let count = count.min(self.bytes().len());
-        let frames = frames_in(self.bytes().get(..count).unwrap_or_default());
+        let (sent, _) = self.bytes().split_at(count.min(self.bytes().len()));
+        let (frames, count) = (frames_in(sent), sent.len());
         if let SliceKind::Live { before } | SliceKind::Replay { before } = &mut self.kind {
             *before += frames;
         }
         self.start += count as u32;
     }
 
-    /// Whether a part of its first frame has been sent already.
+    /// Returns whether part of the first frame has been sent.
     pub fn is_inside_frame(&self) -> bool {
         self.start > 0 && self.chunk.get(self.start as usize - 1) != Some(&b'\n')
     }
 
-    /// What is left of its first frame, as a copy that keeps no chunk alive.
+    /// Returns the unsent part of the first frame, copied so that it keeps no chunk alive.
     pub fn rest_of_frame(&self) -> Slice {
-        let bytes = self.bytes().split_inclusive(|&b| b == b'\n').next().unwrap_or_default();
-        Slice::new(bytes.into(), 0, u32::MAX, self.kind)
+        let rest = self.bytes().split_inclusive(|&b| b == b'\n').next().unwrap_or_default();
+        Slice::whole(rest.into(), self.kind)
     }
 }
 
@@ -122,50 +126,232 @@ fn frames_in(bytes: &[u8]) -> u64 {
     bytes.iter().filter(|&&b| b == b'\n').count() as u64
 }
 
-/// What the room answers to a batch of events: what everybody gets, and what some get besides.
+/// An operation on one client, at a position between the shared frames.
+#[derive(Debug)]
+pub struct Unicast {
+    /// The client.
+    pub to: MemberId,
+    /// The byte offset in the batch's chunk: frames before it are sent first.
+    pub at: u32,
+    /// The operation.
+    pub op: Op,
+}
+
+/// What happens to a client at a position in a batch.
+#[derive(Debug)]
+pub enum Op {
+    /// Sends a frame for this client alone, or frames of earlier batches.
+    Send(Slice),
+    /// Sends a byte range of this batch's chunk once more.
+    Repeat(u32, u32),
+    /// Makes the client a member: it gets all shared frames from byte `from` on.
+    StartLive {
+        /// The byte offset in the batch's chunk.
+        from: u32,
+        /// The sequence number before that offset.
+        before: u64,
+    },
+    /// Ends the connection after everything before it has been sent.
+    Close,
+    /// Ends the connection at once: it is broken.
+    Abort,
+    /// Ends the connection, drops everything that waits for it, and sends a bye with this code.
+    Evict(ByeCode),
+}
+
+/// Everything that the room sends in one turn.
 #[derive(Debug)]
 pub struct Batch {
     /// The frames of the room's sequence, each encoded once.
     pub chunk: Chunk,
-    /// The sequence number before the first of them.
+    /// The sequence number before the first frame of `chunk`.
     pub before: u64,
-    /// What differs from "all of `chunk`" for some members, in the order in which it came about.
+    /// The number of frames in `chunk`.
+    pub frames: u64,
+    /// The operations on single clients, sorted by client; for one client in the order in which
+    /// the room issued them.
     pub unicasts: Vec<Unicast>,
-    /// What the log should say.
-    pub log: Vec<(log::Level, String)>,
+    /// Lines for the log.
+    pub log: Vec<(Level, String)>,
 }
 
-/// Something for one member, at its place between the frames for all.
-#[derive(Debug)]
-pub struct Unicast {
-    /// The member it is for.
-    pub to: MemberId,
-    /// The place in the batch's chunk: what is before comes before.
-    pub at: u32,
-    /// What happens there.
-    pub op: Op,
+/// One client's part of a [`Batch`].
+#[derive(Debug, Default)]
+pub struct ClientSlices {
+    /// The slices to send, in order; none is empty.
+    pub slices: Vec<Slice>,
+    /// Whether the client gets the shared frames of later batches.
+    pub is_live: bool,
+    /// The operation that ends the connection, if there is one.
+    pub end: Option<End>,
 }
 
-/// What happens to a member at some place in a batch.
-#[derive(Debug)]
-pub enum Op {
-    /// A frame for this member alone, or frames of former batches.
-    Send(Slice),
-    /// Frames of this batch's chunk, from byte to byte, shown again.
-    Repeat(u32, u32),
-    /// From byte `from` of this batch's chunk on, the member gets what all get. `before` is the
-    /// sequence number before the first frame there.
-    StartLive {
-        /// Where in the chunk.
-        from: u32,
-        /// The sequence number before that place.
-        before: u64,
-    },
-    /// Nothing follows for this member, and its connection ends once all is sent that came before.
+/// How a batch ends a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// [`Op::Close`]
     Close,
-    /// The connection is gone: nothing more is sent.
+    /// [`Op::Abort`]
     Abort,
-    /// The connection is given up, with all that waits for it: a bye with this code is its last
-    /// line, and says how far it got.
+    /// [`Op::Evict`]
     Evict(ByeCode),
+}
+
+impl Batch {
+    /// Returns the frames for all members as one slice.
+    pub fn shared(&self) -> Slice {
+        Slice::whole(Arc::clone(&self.chunk), SliceKind::Live { before: self.before })
+    }
+
+    /// Returns the operations on one client.
+    pub fn unicasts_for(&self, id: MemberId) -> &[Unicast] {
+        let (_, rest) = self.unicasts.split_at(self.unicasts.partition_point(|own| own.to < id));
+        let (own, _) = rest.split_at(rest.partition_point(|own| own.to == id));
+        own
+    }
+
+    /// Returns one client's part of the batch: the shared frames while the client is live, with
+    /// its own operations at their positions. `is_live` is the client's state before the batch.
+    pub fn slices_for(&self, id: MemberId, is_live: bool) -> ClientSlices {
+        let mut slices = Vec::new();
+        // The shared frames that the client has not been given yet: from this byte, after this
+        // sequence number.
+        let mut live = is_live.then_some((0, self.before));
+        let mut end = None;
+        for unicast in self.unicasts_for(id) {
+            if let Some((from, before)) = live {
+                let part = self.shared_part(from, unicast.at.max(from), before);
+                live = Some((unicast.at.max(from), before + part.frames()));
+                slices.push(part);
+            }
+            match &unicast.op {
+                Op::Send(slice) => slices.push(slice.clone()),
+                Op::Repeat(from, to) => {
+                    slices.push(self.shared_part(*from, *to, 0).with_kind(SliceKind::Past));
+                }
+                Op::StartLive { from, before } => live = Some((*from, *before)),
+                Op::Close => end = Some(End::Close),
+                Op::Abort => end = Some(End::Abort),
+                Op::Evict(code) => end = Some(End::Evict(*code)),
+            }
+            if end.is_some() {
+                live = None;
+                break;
+            }
+        }
+        if let Some((from, before)) = live {
+            slices.push(self.shared_part(from, self.chunk.len() as u32, before));
+        }
+        if matches!(end, Some(End::Abort | End::Evict(_))) {
+            slices.clear();
+        }
+        slices.retain(|slice| !slice.bytes().is_empty());
+        ClientSlices { slices, is_live: live.is_some(), end }
+    }
+
+    fn shared_part(&self, from: u32, to: u32, before: u64) -> Slice {
+        let kind = SliceKind::Live { before };
+        Slice::new(Arc::clone(&self.chunk), from as usize, to as usize, kind)
+    }
+}
+
+/// The batch that the room is filling.
+#[derive(Debug)]
+pub(super) struct BatchBuilder {
+    /// The last sequence number that was given out.
+    seq: u64,
+    frames: Vec<u8>,
+    /// The byte offset at which each frame ends.
+    ends: Vec<u32>,
+    unicasts: Vec<Unicast>,
+    /// Bytes of the frames for single clients.
+    unicast_bytes: usize,
+    log: Vec<(Level, String)>,
+}
+
+impl BatchBuilder {
+    /// Creates an empty batch of a sequence whose last number is `seq`.
+    pub fn new(seq: u64) -> Self {
+        BatchBuilder {
+            seq,
+            frames: Vec::new(),
+            ends: Vec::new(),
+            unicasts: Vec::new(),
+            unicast_bytes: 0,
+            log: Vec::new(),
+        }
+    }
+
+    /// Returns the last sequence number that was given out.
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// Appends a frame for all members. Only this function gives out sequence numbers.
+    pub fn publish<'a>(
+        &mut self,
+        source: &'a str,
+        data: &'a str,
+        body: impl FnOnce(u64) -> Body<'a>,
+    ) {
+        self.seq += 1;
+        let frame = Frame { data_source: source.into(), data: data.into(), body: body(self.seq) };
+        frame.encode(&mut self.frames);
+        self.ends.push(self.position());
+    }
+
+    /// Adds an operation on one client at the current position.
+    pub fn unicast(&mut self, to: MemberId, op: Op) {
+        if let Op::Send(slice) = &op
+            && slice.counts()
+        {
+            self.unicast_bytes += slice.bytes().len();
+        }
+        self.unicasts.push(Unicast { to, at: self.position(), op });
+    }
+
+    /// Adds a line for the log.
+    pub fn log(&mut self, level: Level, line: String) {
+        self.log.push((level, line));
+    }
+
+    /// Returns the byte offset of the next frame.
+    pub fn position(&self) -> u32 {
+        self.frames.len() as u32
+    }
+
+    /// Returns the byte offset at which frame number `from` begins, and the sequence number before
+    /// that offset. For a frame of an earlier batch that is the start of this one.
+    pub fn position_of(&self, from: u64) -> (u32, u64) {
+        let before = self.seq - self.ends.len() as u64;
+        let skip = from.saturating_sub(before + 1).min(self.ends.len() as u64);
+        let end = skip.checked_sub(1).and_then(|last| self.ends.get(last as usize));
+        (end.copied().unwrap_or(0), before + skip)
+    }
+
+    /// Returns the bytes of all frames so far, those for single clients included.
+    pub fn bytes(&self) -> usize {
+        self.frames.len() + self.unicast_bytes
+    }
+
+    /// Returns whether there is an operation on a single client.
+    pub fn has_unicasts(&self) -> bool {
+        !self.unicasts.is_empty()
+    }
+
+    /// Returns the finished batch, whose frames go to the history, and starts the next one.
+    pub fn seal(&mut self, history: &mut History) -> Batch {
+        let mut sealed = std::mem::replace(self, BatchBuilder::new(self.seq));
+        let chunk = Chunk::from(sealed.frames);
+        history.extend(&chunk, &sealed.ends);
+        // Stable: the order for one client stays.
+        sealed.unicasts.sort_by_key(|unicast| unicast.to);
+        Batch {
+            chunk,
+            before: sealed.seq - sealed.ends.len() as u64,
+            frames: sealed.ends.len() as u64,
+            unicasts: sealed.unicasts,
+            log: sealed.log,
+        }
+    }
 }

@@ -1,36 +1,37 @@
-//! A table with one row for each member, in the order in which they came.
+//! A table of clients by number.
 
 use super::MemberId;
 
-/// Rows by [`MemberId`]. Ids only ever grow, so the rows stay sorted by themselves: a new one
-/// goes to the end, a search is binary, and a walk over all of them (which is what a fan-out
-/// does) is a walk through plain memory.
+/// A table with one row for each client, sorted by [`MemberId`].
+///
+/// Numbers only grow, so a new row goes to the end. A lookup is a binary search, and a walk over all
+/// rows, as in a fan-out, reads memory in order.
 #[derive(Debug)]
 pub struct ClientTable<T> {
     rows: Vec<(MemberId, T)>,
 }
 
 impl<T> Default for ClientTable<T> {
-    /// An empty table. It takes memory with its first row.
+    /// Creates an empty table, which allocates with its first row.
     fn default() -> Self {
         ClientTable { rows: Vec::new() }
     }
 }
 
 impl<T> ClientTable<T> {
-    /// How many rows there are.
+    /// Returns the number of rows.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// Adds a row. One that the member may have had already is replaced.
+    /// Adds the row of a client, or replaces it.
     pub fn insert(&mut self, id: MemberId, row: T) {
-        match self.place(id) {
+        match self.find(id) {
             Ok(at) => {
                 if let Some(old) = self.rows.get_mut(at) {
                     old.1 = row;
@@ -40,21 +41,21 @@ impl<T> ClientTable<T> {
         }
     }
 
-    /// The row of a member.
+    /// Returns the row of a client.
     pub fn get(&self, id: MemberId) -> Option<&T> {
-        let at = self.place(id).ok()?;
+        let at = self.find(id).ok()?;
         self.rows.get(at).map(|(_, row)| row)
     }
 
-    /// The row of a member, to change.
+    /// Returns the row of a client.
     pub fn get_mut(&mut self, id: MemberId) -> Option<&mut T> {
-        let at = self.place(id).ok()?;
+        let at = self.find(id).ok()?;
         self.rows.get_mut(at).map(|(_, row)| row)
     }
 
-    /// Takes a row out.
+    /// Removes and returns the row of a client.
     pub fn remove(&mut self, id: MemberId) -> Option<T> {
-        let at = self.place(id).ok()?;
+        let at = self.find(id).ok()?;
         let (_, row) = self.rows.remove(at);
         if self.rows.len() < self.rows.capacity() / 4 {
             self.rows.shrink_to(self.rows.len() * 2);
@@ -62,18 +63,18 @@ impl<T> ClientTable<T> {
         Some(row)
     }
 
-    /// All rows.
+    /// Returns all rows.
     pub fn iter(&self) -> impl Iterator<Item = (MemberId, &T)> {
         self.rows.iter().map(|(id, row)| (*id, row))
     }
 
-    /// All rows, to change, so many at a time.
+    /// Returns all rows, `count` at a time.
     pub fn chunks_mut(&mut self, count: usize) -> impl Iterator<Item = &mut [(MemberId, T)]> {
         self.rows.chunks_mut(count)
     }
 
-    fn place(&self, id: MemberId) -> Result<usize, usize> {
-        // The usual case by far, and a cheap one: the row goes behind all others.
+    fn find(&self, id: MemberId) -> Result<usize, usize> {
+        // The usual case for a new row.
         if self.rows.last().is_none_or(|(last, _)| *last < id) {
             return Err(self.rows.len());
         }

@@ -1,211 +1,163 @@
-//! What members ask for, and what they are told.
+//! Commands and their answers.
 
 use std::borrow::Cow;
 
 use log::Level;
 
-use super::join::bad_name;
-use super::{MemberId, Membership, Op, Room, Slice, list};
+use super::join::invalid_name;
+use super::{MemberId, Membership, Op, Room, Slice, format_names};
 use crate::protocol::{
-    Body, ByeCode, ClientLine, ErrorCode, Frame, Hello, Request, RequestError, SERVER, Stats,
-    case_fold, is_valid_name,
+    Body, ByeCode, ErrorCode, Frame, RequestError, SERVER, Stats, case_fold, is_valid_name,
 };
 
-/// Errors in a row after which a client is closed: it is not speaking this protocol.
+/// Errors in a row after which a client is closed: it does not speak this protocol.
 pub const MAX_ERRORS: u8 = 50;
-/// Frames that `/history` shows when it is not told how many.
-const HISTORY_SHOWN: u64 = 50;
-/// Names that the text of an answer to `/who` spells out; its `names` has all.
-const NAMES_SPELLED: usize = 20;
+/// Frames that `/history` sends if it has no number.
+const DEFAULT_HISTORY: u64 = 50;
+/// Names that the text of an answer to `/who` spells out; its `names` has all that fit.
+const NAMES_IN_TEXT: usize = 20;
 
-const HELP: &str = "/nick NAME changes your name, /me TEXT says what you do, \
-    /msg NAME TEXT tells one member, /who lists the members, /history [N] shows what was said, \
-    /stats shows how the server is doing, \
+pub(super) const HELP: &str = "/nick NAME changes your name, /me TEXT says what you do, \
+    /msg NAME TEXT tells one member, /who lists the members, /history [N] shows the last lines, \
+    /stats shows the server's statistics, \
     /quit leaves, // says a literal /, anything else is said to all";
 
-impl Room {
-    pub(super) fn line(&mut self, id: MemberId, line: Result<ClientLine, RequestError>) {
-        if self.is_silent(id) {
-            match line {
-                Ok(ClientLine { request: Request::Hello(hello), id: word }) => {
-                    return self.join(id, *hello, word);
-                }
-                _ => self.join(id, Hello::default(), None),
-            }
-        }
-        // The line before this one may have been its last.
-        let Some(name) = self.member_name(id).map(Box::from) else { return };
-        let is_heartbeat = matches!(&line, Ok(ClientLine { request: Request::Heartbeat, .. }));
-        match line.and_then(|line| self.request(id, name, line)) {
-            Ok(()) => {
-                // A heartbeat shows that somebody is there, not that it speaks the protocol.
-                if !is_heartbeat && let Some(client) = self.clients.get_mut(id) {
-                    client.errors = 0;
-                }
-            }
-            Err(rejected) => self.reject(id, rejected),
-        }
-    }
+/// The `id` that a client gave its line.
+pub(super) type LineId = Option<Box<str>>;
 
-    fn request(
+impl Room {
+    /// Sends a private line to its recipient and back to its sender.
+    pub(super) fn send_private(
         &mut self,
         id: MemberId,
-        name: Box<str>,
-        line: ClientLine,
+        name: &str,
+        to: &str,
+        text: &str,
+        line_id: LineId,
     ) -> Result<(), RequestError> {
-        let ClientLine { id: word, request } = line;
-        let rejected = |code, text| Err(RequestError { code, text, id: word.clone() });
-        // Who does anything that others see has been seen to come.
-        let is_seen = !matches!(request, Request::Heartbeat);
-        if is_seen && (!self.is_crowded() || self.notice.tells_of(&name)) {
-            self.flush_notice();
+        let found = self.names.get(to).and_then(|id| Some((id, self.member_name(id)?)));
+        let found = found.filter(|(_, name)| case_fold(name) == case_fold(to));
+        let Some((recipient, to)) = found else {
+            let text = format!("no member is called {to}");
+            return Err(RequestError { code: ErrorCode::NoSuchUser, text, id: line_id });
+        };
+        let time = self.now.unix_ms;
+        let body = Body::Private { time, to: to.into(), id: line_id.as_deref().map(Cow::from) };
+        let frame = Frame { data_source: name.into(), data: text.into(), body };
+        let slice = Slice::own(&frame);
+        if recipient != id {
+            self.batch.unicast(recipient, Op::Send(slice.clone()));
         }
-        match request {
-            Request::Heartbeat if word.is_none() => {}
-            Request::Heartbeat => self.tell(id, "still here", word),
-            Request::Hello(_) => {
-                let text = "a hello is for the first line alone, and soon after connecting";
-                return rejected(ErrorCode::LateHello, text.into());
-            }
-            Request::Say(text) => self.publish(&name, &text, |seq, time| Body::Chat {
-                seq,
-                time,
-                id: word.as_deref().map(Cow::from),
-            }),
-            Request::Act(text) => self.publish(&name, &text, |seq, time| Body::Action {
-                seq,
-                time,
-                id: word.as_deref().map(Cow::from),
-            }),
-            Request::Private { to, text } => {
-                let recipient = self.names.get(&to);
-                let found = recipient.and_then(|id| Some((id, self.member_name(id)?)));
-                let Some((recipient, to)) =
-                    found.filter(|(_, name)| case_fold(name) == case_fold(&to))
-                else {
-                    return rejected(ErrorCode::NoSuchUser, format!("nobody is called {to}"));
-                };
-                let time = self.now.unix_ms;
-                let body =
-                    Body::Private { time, to: to.into(), id: word.as_deref().map(Cow::from) };
-                let frame = Frame { data_source: (&*name).into(), data: (&*text).into(), body };
-                let slice = Slice::own(&frame);
-                if recipient != id {
-                    self.unicast(recipient, Op::Send(slice.clone()));
-                }
-                self.unicast(id, Op::Send(slice));
-            }
-            Request::Nick(wanted) => return self.rename(id, &name, &wanted, word),
-            Request::Who => {
-                let mut names: Vec<_> = self.members().map(|(_, name)| name.into()).collect();
-                let here = names.len();
-                let data = format!("{here} here: {}", list(&names, NAMES_SPELLED));
-                let mut left = self.config.answer_bytes.saturating_sub(data.len());
-                let fitting = names.iter().map_while(|name: &Cow<'_, str>| {
-                    left = left.checked_sub(name.len() + r#""","#.len())?;
-                    Some(())
-                });
-                let fitting = fitting.count();
-                names.truncate(fitting);
-                let more = (fitting < here).then(|| here - fitting);
-                let body = Body::Who { names, more, id: word.as_deref().map(Cow::from) };
-                let slice = Slice::own(&Frame::server(data, body));
-                self.unicast(id, Op::Send(slice));
-            }
-            Request::History(count) => {
-                let from = self.oldest_of(count.unwrap_or(HISTORY_SHOWN));
-                let data = match self.seq + 1 - from {
-                    0 => "nothing is kept of what was said".into(),
-                    1 => "the last line:".into(),
-                    count => format!("the last {count} lines:"),
-                };
-                self.tell(id, data, word);
-                let open = self.show_since(id, from, false);
-                self.unicast(id, Op::Repeat(open.0, self.frames.len() as u32));
-            }
-            Request::Stats => self.tell_stats(id, word),
-            Request::Help => self.tell(id, HELP, word),
-            Request::Quit => self.dismiss(id, ByeCode::Quit, "quit"),
-        }
+        self.batch.unicast(id, Op::Send(slice));
         Ok(())
     }
 
-    fn rename(
+    pub(super) fn send_who(&mut self, id: MemberId, line_id: LineId) {
+        let mut names: Vec<_> = self.members().map(|(_, name)| name.into()).collect();
+        let members = names.len();
+        let data = format!("{members} here: {}", format_names(&names, NAMES_IN_TEXT));
+        let mut left = self.config.answer_bytes.saturating_sub(data.len());
+        let fitting = names.iter().map_while(|name: &Cow<'_, str>| {
+            left = left.checked_sub(name.len() + r#""","#.len())?;
+            Some(())
+        });
+        let fitting = fitting.count();
+        names.truncate(fitting);
+        let more = (fitting < members).then(|| members - fitting);
+        let body = Body::Who { names, more, id: line_id.as_deref().map(Cow::from) };
+        let slice = Slice::own(&Frame::server(data, body));
+        self.batch.unicast(id, Op::Send(slice));
+    }
+
+    pub(super) fn show_history(&mut self, id: MemberId, count: Option<u64>, line_id: LineId) {
+        let from = self.oldest_of(count.unwrap_or(DEFAULT_HISTORY));
+        let data = match self.batch.seq() + 1 - from {
+            0 => "the history is empty".into(),
+            1 => "the last line:".into(),
+            count => format!("the last {count} lines:"),
+        };
+        self.send_info(id, data, line_id);
+        let (start, _) = self.send_history(id, from, false);
+        self.batch.unicast(id, Op::Repeat(start, self.batch.position()));
+    }
+
+    pub(super) fn rename(
         &mut self,
         id: MemberId,
         name: &str,
         wanted: &str,
-        word: Option<Box<str>>,
+        line_id: LineId,
     ) -> Result<(), RequestError> {
         if name == wanted {
-            self.tell(id, format!("you are {name} already"), word);
+            self.send_info(id, format!("your name is {name} already"), line_id);
             return Ok(());
         }
         if !is_valid_name(wanted) {
-            return Err(RequestError {
-                code: ErrorCode::BadName,
-                text: bad_name(wanted),
-                id: word,
-            });
+            let text = invalid_name(wanted);
+            return Err(RequestError { code: ErrorCode::BadName, text, id: line_id });
         }
         if self.names.get(wanted) != Some(id)
-            && let Some((code, text)) = self.why_not(wanted)
+            && let Some((code, text)) = self.name_conflict(wanted)
         {
-            return Err(RequestError { code, text, id: word });
+            return Err(RequestError { code, text, id: line_id });
         }
-        // The name may be that of somebody of whom it is yet to be told that they went.
-        self.flush_notice();
+        // The last member with this name may have left, and its leave notice comes first.
+        self.publish_notice();
         self.names.remove(name);
         self.names.insert(wanted, id);
-        self.log.push((Level::Info, format!("{} is now {wanted}", self.describe(id))));
+        let line = format!("{} is now {wanted}", self.describe(id));
+        self.batch.log(Level::Info, line);
         if let Some(Membership::Member { name, .. }) =
-            self.clients.get_mut(id).map(|client| &mut client.state)
+            self.clients.get_mut(id).map(|client| &mut client.membership)
         {
             *name = wanted.into();
         }
         let data = format!("{name} is now {wanted}");
-        self.publish(SERVER, &data, |seq, time| Body::Name {
+        let time = self.now.unix_ms;
+        self.batch.publish(SERVER, &data, |seq| Body::Name {
             seq,
             time,
             from: name.into(),
             to: wanted.into(),
-            id: word.as_deref().map(Cow::from),
+            id: line_id.as_deref().map(Cow::from),
         });
         Ok(())
     }
 
-    pub(super) fn reject(&mut self, id: MemberId, rejected: RequestError) {
-        let RequestError { code, text, id: word } = rejected;
+    /// Sends an error to a client, and closes the client after too many of them.
+    pub(super) fn send_error(&mut self, id: MemberId, error: RequestError) {
+        let RequestError { code, text, id: line_id } = error;
         self.counts.errors.add(code);
-        self.log.push((Level::Debug, format!("{}: {text}", self.describe(id))));
-        let body = Body::Error { code, id: word.map(|word| String::from(word).into()) };
+        let line = format!("{}: {text}", self.describe(id));
+        self.batch.log(Level::Debug, line);
+        let body = Body::Error { code, id: line_id.map(|id| String::from(id).into()) };
         let error = Slice::own(&Frame::server(text, body));
-        self.unicast(id, Op::Send(error));
+        self.batch.unicast(id, Op::Send(error));
         let Some(client) = self.clients.get_mut(id) else { return };
-        // Being too fast is no sign of being wrong.
+        // A client that is too fast may well speak the protocol.
         if code != ErrorCode::TooFast {
             client.errors += 1;
             if client.errors >= MAX_ERRORS {
-                self.dismiss(id, ByeCode::Errors, "nothing but errors");
+                self.dismiss(id, ByeCode::Errors, "too many errors in a row");
             }
         }
     }
 
-    /// Takes note of the figures that the room does not see itself, for the answer to `/stats`.
-    pub fn set_server_stats(&mut self, seen: Stats) {
-        self.seen = seen;
+    /// Sets the statistics that the room cannot count itself, for the next answer to `/stats`.
+    pub fn set_server_stats(&mut self, stats: Stats) {
+        self.server_stats = stats;
     }
 
-    fn tell_stats(&mut self, id: MemberId, word: Option<Box<str>>) {
-        let stats = self.stats(self.seen.clone());
-        let word = word.as_deref().map(Cow::from);
+    pub(super) fn send_stats(&mut self, id: MemberId, line_id: LineId) {
+        let stats = self.stats(self.server_stats.clone());
         let text = stats.to_string();
-        let body = Body::Info { id: word, stats: Some(Box::new(stats)) };
-        self.unicast(id, Op::Send(Slice::own(&Frame::server(text, body))));
+        let line_id = line_id.as_deref().map(Cow::from);
+        let body = Body::Info { id: line_id, stats: Some(Box::new(stats)) };
+        self.batch.unicast(id, Op::Send(Slice::own(&Frame::server(text, body))));
     }
 
-    /// The figures: what was `seen` outside of the room, and what the room knows.
-    pub fn stats(&self, seen: Stats) -> Stats {
+    /// Returns `server_stats` completed with the room's own statistics.
+    pub fn stats(&self, server_stats: Stats) -> Stats {
         Stats {
             uptime: self.now.uptime.as_secs(),
             members: self.names.len(),
@@ -213,13 +165,19 @@ impl Room {
             lines_in: self.counts.lines_in,
             evictions: self.counts.evictions.clone(),
             errors: self.counts.errors.clone(),
-            ..seen
+            ..server_stats
         }
     }
 
-    fn tell(&mut self, id: MemberId, text: impl Into<Cow<'static, str>>, word: Option<Box<str>>) {
-        let body = Body::Info { id: word.map(|word| String::from(word).into()), stats: None };
-        let info = Slice::own(&Frame::server(text, body));
-        self.unicast(id, Op::Send(info));
+    /// Sends a text from the server to one client.
+    pub(super) fn send_info(
+        &mut self,
+        id: MemberId,
+        text: impl Into<Cow<'static, str>>,
+        line_id: LineId,
+    ) {
+        let line_id = line_id.map(|id| String::from(id).into());
+        let info = Slice::own(&Frame::server(text, Body::Info { id: line_id, stats: None }));
+        self.batch.unicast(id, Op::Send(info));
     }
 }

@@ -1,18 +1,18 @@
-//! The last frames of the room's sequence, as the bytes that went out.
+//! The history: the last frames of the room's sequence, as encoded bytes.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::batch::{Chunk, Slice, SliceKind};
 
-/// Frames that came in chunks of their own are copied into one when there are so many of them: a
-/// replay is then a few slices, and takes little room in the outbox of whoever reads it slowly.
-const LOOSE: usize = 16;
+/// The number of frames in small chunks from which they are copied into one chunk. A replay is then
+/// a few slices, which take little room in the outbox of a slow member.
+const MAX_SCATTERED: usize = 16;
 
-/// The last frames, bounded in count and bytes, the oldest going first.
+/// The last frames, bounded in count and in bytes; the oldest is dropped first.
 ///
-/// Frames are kept as places in the chunks that were sent, which members who are behind share.
-/// A chunk goes with its last frame, so what is held can pass the bound by most of one chunk.
+/// A frame is a range of the chunk that was sent, which the outboxes of slow members share. A chunk
+/// is freed with its last frame, so the memory in use can exceed the bound by most of one chunk.
 #[derive(Debug, Default)]
 pub struct History {
     frames: VecDeque<HistoryFrame>,
@@ -21,10 +21,10 @@ pub struct History {
     bytes: usize,
     max_frames: usize,
     max_bytes: usize,
-    /// How many of the newest frames are in chunks that have few.
-    loose: usize,
-    /// The oldest number with which a client can resume, however many frames are kept.
-    floor: u64,
+    /// The number of the newest frames that are in small chunks.
+    scattered: usize,
+    /// The lowest number from which a client can resume, even if older frames are here.
+    min_resumable: u64,
 }
 
 #[derive(Debug)]
@@ -34,15 +34,25 @@ struct HistoryFrame {
     end: u32,
 }
 
+impl HistoryFrame {
+    fn len(&self) -> usize {
+        (self.end - self.start) as usize
+    }
+
+    fn slice(&self, end: u32, kind: SliceKind) -> Slice {
+        Slice::new(Arc::clone(&self.chunk), self.start as usize, end as usize, kind)
+    }
+}
+
 impl History {
-    /// An empty history, for a sequence of which `newest` is the last number given out.
+    /// Creates an empty history of a sequence whose last number is `newest`.
     pub fn new(max_frames: usize, max_bytes: usize, newest: u64) -> Self {
         History { newest, max_frames, max_bytes, ..History::default() }
     }
 
-    /// A history that begins with frames of former times, encoded, back to back; `newest` is the
-    /// number of the last of them. Only the last `resumable` can be resumed with.
-    pub fn with_snapshot(
+    /// Creates a history that begins with encoded frames, back to back. `newest` is the number of
+    /// the last of them, and a client can resume with the last `resumable` of them.
+    pub fn with_frames(
         max_frames: usize,
         max_bytes: usize,
         newest: u64,
@@ -55,30 +65,31 @@ impl History {
             end
         });
         let ends: Vec<u32> = ends.collect();
-        // Those of another epoch may have had other numbers: they are counted, not numbered.
+        // Frames of an earlier epoch may carry other numbers. They are counted back from the newest.
         let before = newest.saturating_sub(ends.len() as u64);
         let mut history = History::new(max_frames, max_bytes, before);
         history.extend(&frames.into(), &ends);
         history.newest = newest;
-        history.floor = (newest + 1).saturating_sub(resumable as u64);
+        history.min_resumable = (newest + 1).saturating_sub(resumable as u64);
         history
     }
 
-    /// The most memory, in bytes, that the places of a replay take in an outbox, if so many frames
-    /// are kept: each chunk is a slice, in a queue that grows by doubling.
-    pub fn replay_places(max_frames: usize) -> usize {
-        // At worst each chunk of many frames has one of few before it.
-        let slices = 2 * (max_frames / LOOSE + 1) + LOOSE;
+    /// Returns the most bytes that the slices of a replay take in an outbox, apart from the frames
+    /// themselves: the outbox is a queue that grows by doubling.
+    pub fn max_replay_overhead(max_frames: usize) -> usize {
+        // At worst a small chunk comes before each large one.
+        let slices = 2 * (max_frames / MAX_SCATTERED + 1) + MAX_SCATTERED;
         slices.next_power_of_two().saturating_mul(size_of::<Slice>())
     }
 
-    /// Takes the next frames of the sequence; `ends` are the places in `chunk` where each ends.
+    /// Appends the next frames of the sequence. `ends` has the byte offset at which each frame in
+    /// `chunk` ends.
     pub fn extend(&mut self, chunk: &Chunk, ends: &[u32]) {
-        if self.loose > 0 && self.loose + ends.len() > LOOSE {
-            self.gather();
+        if self.scattered > 0 && self.scattered + ends.len() > MAX_SCATTERED {
+            self.merge_scattered();
         }
-        if ends.len() < LOOSE {
-            self.loose += ends.len();
+        if ends.len() < MAX_SCATTERED {
+            self.scattered += ends.len();
         }
         let mut start = 0;
         for &end in ends {
@@ -88,44 +99,44 @@ impl History {
             start = end;
             while self.frames.len() > self.max_frames || self.bytes > self.max_bytes {
                 let Some(oldest) = self.frames.pop_front() else { break };
-                self.bytes -= (oldest.end - oldest.start) as usize;
+                self.bytes -= oldest.len();
             }
         }
     }
 
-    /// Copies the newest frames, which came one by one, into one chunk.
-    fn gather(&mut self) {
-        let first = self.frames.len().saturating_sub(std::mem::take(&mut self.loose));
+    /// Copies the newest frames, which are in small chunks, into one chunk.
+    fn merge_scattered(&mut self) {
+        let first = self.frames.len().saturating_sub(std::mem::take(&mut self.scattered));
         let mut bytes = Vec::new();
-        let mut loose: Vec<&mut HistoryFrame> = self.frames.range_mut(first..).collect();
-        for kept in &mut loose {
-            let frame = kept.chunk.get(kept.start as usize..kept.end as usize).unwrap_or_default();
-            (kept.start, kept.end) = (bytes.len() as u32, (bytes.len() + frame.len()) as u32);
-            bytes.extend_from_slice(frame);
+        let mut scattered: Vec<&mut HistoryFrame> = self.frames.range_mut(first..).collect();
+        for frame in &mut scattered {
+            let start = bytes.len() as u32;
+            bytes.extend_from_slice(frame.slice(frame.end, SliceKind::Past).bytes());
+            (frame.start, frame.end) = (start, bytes.len() as u32);
         }
         let chunk = Chunk::from(bytes);
-        for kept in loose {
-            kept.chunk = Arc::clone(&chunk);
+        for frame in scattered {
+            frame.chunk = Arc::clone(&chunk);
         }
     }
 
-    /// How many frames are kept at most.
+    /// Returns the most frames that the history holds.
     pub fn max_frames(&self) -> usize {
         self.max_frames
     }
 
-    /// The number of the oldest frame that is kept; one past the newest if none is.
+    /// Returns the number of the oldest frame, or one more than the newest number if there is none.
     pub fn oldest(&self) -> u64 {
         (self.newest + 1).saturating_sub(self.frames.len() as u64)
     }
 
-    /// The number of the oldest frame with which a client can resume.
+    /// Returns the number of the oldest frame with which a client can resume.
     pub fn oldest_resumable(&self) -> u64 {
-        self.oldest().max(self.floor)
+        self.oldest().max(self.min_resumable)
     }
 
-    /// The frames from number `from` on, or as many of them as are kept, in few slices: as a
-    /// [replay](SliceKind::Replay), or as something [past](SliceKind::Past).
+    /// Returns the frames from number `from` on, as [replayed](SliceKind::Replay) or as
+    /// [past](SliceKind::Past) frames, in few slices.
     pub fn since(&self, from: u64, is_replay: bool) -> Vec<Slice> {
         let skip = from.saturating_sub(self.oldest());
         let skip = usize::try_from(skip).unwrap_or(usize::MAX).min(self.frames.len());
@@ -140,7 +151,7 @@ impl History {
                 end = next.end;
                 before += 1;
             }
-            slices.push(Slice::new(Arc::clone(&first.chunk), first.start, end, kind));
+            slices.push(first.slice(end, kind));
         }
         slices
     }
@@ -166,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_go_first_by_count_and_by_bytes() {
+    fn oldest_frames_are_dropped_by_count_and_bytes() {
         let (first, ends) = chunk(&["1\n", "2\n", "3\n"]);
         let mut history = History::new(4, 8, 0);
         history.extend(&first, &ends);
@@ -182,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_in_one_chunk_are_one_slice() {
+    fn adjacent_frames_of_a_chunk_are_one_slice() {
         let (first, ends) = chunk(&["1\n", "2\n", "3\n"]);
         let mut history = History::new(10, 1000, 0);
         history.extend(&first, &ends);
@@ -192,21 +203,21 @@ mod tests {
     }
 
     #[test]
-    fn frames_that_came_one_by_one_are_replayed_in_few_slices() {
+    fn scattered_frames_are_replayed_in_few_slices() {
         let mut history = History::new(1000, 1 << 20, 0);
         for number in 1..=2000 {
             let (chunk, ends) = chunk(&[&format!("{number}\n")]);
             history.extend(&chunk, &ends);
         }
         let slices = history.since(0, true);
-        assert!(slices.len() <= 1000 / LOOSE + LOOSE + 1, "{}", slices.len());
+        assert!(slices.len() <= 1000 / MAX_SCATTERED + MAX_SCATTERED + 1, "{}", slices.len());
         assert_eq!(slices.first().unwrap().kind(), SliceKind::Replay { before: 1000 });
         assert!(text(&slices).starts_with("1001\n1002\n") && text(&slices).ends_with("\n2000\n"));
     }
 
     proptest! {
         #[test]
-        fn it_holds_the_newest_that_fit(
+        fn history_holds_the_newest_frames_that_fit(
             batches in proptest::collection::vec(proptest::collection::vec(1usize..9, 0..20), 0..60),
             max_frames in 0usize..80,
             max_bytes in 0usize..400,

@@ -1,4 +1,4 @@
-//! What can happen to a room, and the rules that it holds everybody to.
+//! The input of a room: what happened, to which client, and when.
 
 use std::fmt;
 use std::hint::black_box;
@@ -7,76 +7,75 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::admission::{ADDRESS_RECORD_BYTES, Admission, max_known};
-use super::reserved_names::{RESERVED_NAME_BYTES, max_reserved};
 use crate::protocol::{ClientLine, OtherProtocol, Request, RequestError};
 
-/// A connection's number, in the order in which they came; never used twice.
+/// The number of a connection. Numbers grow in the order of arrival and are never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MemberId(pub u64);
 
-/// A secret of 128 bits, from the operating system, that proves to be a certain member.
+/// A secret of 128 random bits that identifies a member when it reconnects.
 #[derive(Clone, Copy)]
 pub struct Token(pub [u8; 16]);
 
-/// Where a connection comes from.
+/// The remote address of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
-    /// A host and a port.
+    /// An IP address and a port.
     Inet(IpAddr, u16),
-    /// A unix socket of this machine.
+    /// A unix socket.
     Unix,
 }
 
-/// The time, as the room's owner has it.
+/// The time of an input.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
-    /// Since some fixed moment; never goes back.
+    /// The time since a fixed start; it never goes back.
     pub uptime: Duration,
-    /// Milliseconds since 1970, for people to read; may jump.
+    /// Milliseconds since 1970, for the `time` of frames; it may jump.
     pub unix_ms: u64,
 }
 
-/// What can happen to a room.
+/// An input of a room.
 #[derive(Debug)]
 pub enum Input {
-    /// A client has connected. It becomes a member with its first line, or when it has been
-    /// silent for [`Config::hello_wait`].
+    /// A client has connected. It becomes a member with its first line, or after
+    /// [`Config::hello_wait`](super::Config::hello_wait).
     Arrive {
-        /// Its number, larger than any before.
+        /// The client's number, larger than any before.
         id: MemberId,
-        /// Where it is.
+        /// The client's address.
         peer: Peer,
-        /// A secret for its welcome.
+        /// The token for the client's welcome.
         token: Token,
     },
-    /// It sent these lines.
+    /// A client has sent lines.
     Lines {
-        /// Who.
+        /// The client.
         id: MemberId,
-        /// What, in order.
+        /// The lines, in order.
         lines: Vec<Result<ClientLine, RequestError>>,
     },
-    /// It speaks something else.
+    /// A client speaks another protocol.
     OtherProtocol {
-        /// Who.
+        /// The client.
         id: MemberId,
-        /// What it speaks.
+        /// The protocol.
         protocol: OtherProtocol,
     },
-    /// It will send no more.
+    /// A client sends nothing any more.
     Leave {
-        /// Who.
+        /// The client.
         id: MemberId,
-        /// Why.
+        /// The reason.
         reason: DisconnectReason,
     },
-    /// The server ends: everybody is told.
+    /// The server shuts down.
     Shutdown,
 }
 
 impl Input {
-    /// Whether somebody asks for figures that [the room has to be told](super::Room::note).
+    /// Returns whether a line asks for statistics, so that
+    /// [`set_server_stats`](super::Room::set_server_stats) has to be called first.
     pub fn asks_for_stats(&self) -> bool {
         let asks = |line: &Result<ClientLine, RequestError>| {
             line.as_ref().is_ok_and(|line| matches!(line.request, Request::Stats))
@@ -85,16 +84,16 @@ impl Input {
     }
 }
 
-/// How a connection came to its end.
+/// The reason why a client sends nothing any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DisconnectReason {
-    /// The client closed its side. It still gets what is on its way to it.
+    /// The client closed its sending side. It still gets everything up to its bye.
     Finished,
     /// The connection broke.
     Lost(io::ErrorKind),
-    /// It read too slowly.
+    /// The client read too slowly.
     Slow,
-    /// The task that read from it panicked.
+    /// The connection task panicked.
     Panicked,
 }
 
@@ -109,78 +108,8 @@ impl fmt::Display for DisconnectReason {
     }
 }
 
-/// What a room holds its members to.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Connections at once.
-    pub max_clients: usize,
-    /// Connections at once from one address; 0 is no limit.
-    pub max_per_ip: usize,
-    /// New connections a second from one address, after `connect_burst` at once; 0 is no limit.
-    pub connect_rate: u32,
-    /// New connections at once from one address, before the rate counts.
-    pub connect_burst: u32,
-    /// How long a client may be silent before it is a member under a name that it did not choose.
-    pub hello_wait: Duration,
-    /// With so many members, those who come and go are told of together: in at most so many
-    /// notices a second.
-    pub crowd: usize,
-    /// Bytes of an answer that lists members; those who do not fit are counted.
-    pub answer_bytes: usize,
-    /// Frames kept.
-    pub history: usize,
-    /// Bytes of frames kept.
-    pub history_bytes: usize,
-    /// How long the name of a member is kept for it after it dropped, if it asked for that; zero
-    /// is not at all.
-    pub grace: Duration,
-    /// Whether what is said is written to a file, for members to be told.
-    pub stored: bool,
-    /// The longest line, for the welcome to tell.
-    pub max_line: u32,
-    /// Lines a second, for the welcome to tell.
-    pub rate: u32,
-    /// Lines at once, for the welcome to tell.
-    pub burst: u32,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Config {
-            max_clients: 1000,
-            max_per_ip: 64,
-            connect_rate: 20,
-            connect_burst: 100,
-            hello_wait: Duration::from_millis(250),
-            crowd: 64,
-            answer_bytes: 128 << 10,
-            history: 1000,
-            history_bytes: 1 << 20,
-            grace: Duration::from_secs(60),
-            stored: false,
-            max_line: 4096,
-            rate: 10,
-            burst: 40,
-        }
-    }
-}
-
-impl Config {
-    /// The most memory, in bytes, that names kept for those who dropped and addresses that
-    /// somebody came from may take.
-    pub fn memory_of_the_absent(&self) -> usize {
-        let kept = max_reserved(self.max_clients).saturating_mul(RESERVED_NAME_BYTES);
-        kept.saturating_add(max_known(self.max_clients).saturating_mul(ADDRESS_RECORD_BYTES))
-    }
-
-    /// A table of addresses that holds to them.
-    pub(super) fn addresses(&self) -> Admission {
-        Admission::new(self.max_per_ip, self.connect_rate, self.connect_burst, self.max_clients)
-    }
-}
-
 impl Token {
-    /// Whether two tokens are the same, in a time that does not tell how much of them is.
+    /// Returns whether two tokens are equal. The time does not depend on where they differ.
     pub fn matches(&self, other: &Token) -> bool {
         let differences = self.0.iter().zip(&other.0).fold(0, |sum, (a, b)| sum | (a ^ b));
         black_box(differences) == 0
@@ -212,14 +141,14 @@ impl fmt::Display for Token {
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A secret has no business in a log.
+        // A secret must not reach a log.
         f.write_str("Token(…)")
     }
 }
 
 impl From<SocketAddr> for Peer {
     fn from(address: SocketAddr) -> Self {
-        // A client of IPv4 that came through a socket of IPv6 is still a client of IPv4.
+        // An IPv4 client of an IPv6 listener has an IPv4-mapped address.
         Peer::Inet(address.ip().to_canonical(), address.port())
     }
 }
@@ -238,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_read_as_it_is_written_and_fits_itself_alone() {
+    fn token_round_trips_and_matches_only_itself() {
         let token = Token(*b"0123456789abcdef");
         let read: Token = token.to_string().parse().unwrap();
         assert!(token.matches(&read));

@@ -1,108 +1,103 @@
-//! How a client becomes a member: under which name, and from which place in the sequence.
+//! How a client becomes a member, with which name, and from which point in the sequence.
 //!
-//! A client that comes back says `epoch` and `after`, the last number that it saw, and gets what
-//! followed, as it was sent to the others: from the history, then from the open batch, then live,
-//! each number once. What the history does not have any more is named in a `gap`.
+//! A client that reconnects sends `epoch` and `after`, the last sequence number that it received.
+//! It gets every later frame once: first from the history, then from the open batch, then live.
+//! Frames that the history has dropped are named in a `gap`.
 //!
 //! # Exactly once
 //!
-//! A client that gives each of its lines an `id`, and that comes back with its `token`, can know
-//! which of them made it. The token moves the member to the new connection, or gives it its name
-//! back if its old connection was gone; either way nothing that the old connection sent is heard
-//! any more once the welcome is written: either the room has let go of it here, or its task had
-//! come to its end before. So what the replay and the sequence up to the welcome's `seq` show is
-//! all there will ever be of the old lines. Those that are in it made it, and the others did not,
-//! and can be sent again.
+//! A client that gives each of its lines an `id`, and reconnects with its `token`, can tell which
+//! lines arrived. The token moves the member to the new connection. From then on nothing that the
+//! old connection sent is read: either the old connection is removed here, or its task had ended
+//! before. So the frames up to the `seq` of the welcome are everything that will ever come of the
+//! old lines. Lines that are among them arrived; the client can send the others again.
 //!
-//! This is not promised where the answer is not in the replay: lines behind a `gap`, another
-//! epoch (`resumed` is false), private lines, and commands that only their sender sees answered.
+//! This does not cover lines whose answer is not replayed: lines behind a `gap` or in another epoch
+//! (`resumed` is false), private lines, and commands that only their sender sees answered.
 
 use log::Level;
 
 use super::admission::Refusal;
-use super::{Client, MemberId, Membership, Notice, Op, Peer, Room, Slice, SliceKind, Token};
+use super::presence::Change;
+use super::{Client, MemberId, Membership, Op, Peer, Room, Slice, SliceKind, Token};
 use crate::protocol::{
     Body, ByeCode, ErrorCode, Frame, Hello, Limits, MAX_NAME, RequestError, is_valid_name,
 };
 
+/// The numbers that are tried behind a taken name, one after the other, before the client's own.
+const TRIED_NUMBERS: std::ops::Range<u64> = 2..100;
+
 impl Room {
     pub(super) fn arrive(&mut self, id: MemberId, peer: Peer, token: Token) {
-        if self.closed {
-            return self.say_bye(id, ByeCode::Shutdown);
+        if self.is_closed {
+            return self.send_bye(id, ByeCode::Shutdown);
         }
-        let entered = match peer {
+        let admitted = match peer {
             _ if self.clients.len() >= self.config.max_clients => Err(Refusal::TooMany),
-            Peer::Inet(ip, _) => self.addresses.enter(ip, self.now.uptime),
+            Peer::Inet(ip, _) => self.admission.enter(ip, self.now.uptime),
             Peer::Unix => Ok(()),
         };
-        match entered {
+        match admitted {
             Ok(()) => {}
             Err(Refusal::TooMany) => {
-                self.log.push((Level::Warn, format!("{peer} turned away: full")));
-                return self.say_bye(id, ByeCode::Full);
+                self.batch.log(Level::Warn, format!("{peer} refused: full"));
+                return self.send_bye(id, ByeCode::Full);
             }
             Err(Refusal::TooFast) => {
-                self.log.push((Level::Warn, format!("{peer} turned away: too fast")));
-                let text = "too many connections come from your address";
-                self.reject(id, RequestError::new(ErrorCode::TooFast, text));
-                return self.say_bye(id, ByeCode::TooFast);
+                self.batch
+                    .log(Level::Warn, format!("{peer} refused: too many connections a second"));
+                let text = "too many connections a second from your address";
+                self.send_error(id, RequestError::new(ErrorCode::TooFast, text));
+                return self.send_bye(id, ByeCode::TooFast);
             }
         }
-        self.log.push((Level::Debug, format!("{peer} connected")));
-        let state = Membership::Silent(token);
-        self.clients.insert(id, Client { peer, errors: 0, keeps_name: false, state });
-        self.silent.push_back((self.now.uptime + self.config.hello_wait, id));
-        // Those who have spoken, or gone, wait for nothing; with a long wait they must not pile up.
-        if self.silent.len() > 2 * self.clients.len() + 16 {
-            let clients = &self.clients;
-            self.silent.retain(|(_, id)| clients.get(*id).is_some_and(Client::is_silent));
-        }
+        self.batch.log(Level::Debug, format!("{peer} connected"));
+        let membership = Membership::Silent(token);
+        self.clients.insert(id, Client { peer, errors: 0, keeps_name: false, membership });
+        self.lobby.push(self.now.uptime + self.config.hello_wait, id);
+        let clients = &self.clients;
+        self.lobby.clean(clients.len(), |id| clients.get(id).is_some_and(Client::is_silent));
     }
 
-    /// Makes a member of a client that was silent so far; `word` is the `id` of its hello.
-    pub(super) fn join(&mut self, id: MemberId, hello: Hello, word: Option<Box<str>>) {
-        // Who leaves before the welcome is none of the new member's business.
-        if matches!(self.notice, Notice::Left(_)) {
-            self.flush_notice();
-        }
+    /// Makes a silent client a member. `line_id` is the `id` of its hello.
+    pub(super) fn join(&mut self, id: MemberId, hello: Hello, line_id: Option<Box<str>>) {
+        // Publish pending leave notices first: the new member must not see them.
+        self.publish_notice_of(Change::Left);
         let proof = hello.token.as_deref().and_then(|token| token.parse().ok());
-        let ghost = proof.and_then(|proof| self.holder_of(&proof));
-        let (name, complaint) = match ghost.and_then(|ghost| self.take_over(ghost)) {
+        let old = proof.and_then(|proof| self.holder_of(&proof));
+        let (name, error) = match old.and_then(|old| self.take_over(old)) {
             Some(name) => (name, None),
             None => self.choose_name(id, hello.name.as_deref(), proof),
         };
         let Some(client) = self.clients.get_mut(id) else { return };
-        let Membership::Silent(token) = client.state else { return };
-        client.state = Membership::Member { name: name.as_str().into(), token };
+        let Membership::Silent(token) = client.membership else { return };
+        client.membership = Membership::Member { name: name.as_str().into(), token };
         client.keeps_name = hello.keep;
         self.names.insert(&name, id);
-        let how = if ghost.is_some() { "came back" } else { "joined" };
-        self.log.push((Level::Info, format!("{} {how}", self.describe(id))));
+        let verb = if old.is_some() { "reconnected" } else { "joined" };
+        let line = format!("{} {verb}", self.describe(id));
+        self.batch.log(Level::Info, line);
 
         let same_epoch = hello.epoch.as_deref() == Some(&*self.epoch);
-        let after = hello.after.filter(|after| same_epoch && *after <= self.seq);
-        self.welcome(id, &name, token, after.is_some());
-        if let Some(rejected) = complaint {
-            self.reject(id, RequestError { id: word, ..rejected });
+        let after = hello.after.filter(|after| same_epoch && *after <= self.batch.seq());
+        self.send_welcome(id, &name, token, after.is_some());
+        if let Some(error) = error {
+            self.send_error(id, RequestError { id: line_id, ..error });
         }
         let (from, before) = match after {
             Some(after) => self.replay(id, after),
             None => {
                 let from = self.oldest_of(hello.history.unwrap_or(0));
-                self.show_since(id, from, false)
+                self.send_history(id, from, false)
             }
         };
-        self.unicast(id, Op::StartLive { from, before });
-        if ghost.is_none() {
-            match &mut self.notice {
-                Notice::Joined(names) => names.push(name.into()),
-                notice => *notice = Notice::Joined(vec![name.into()]),
-            }
-            self.flush_full_notice();
+        self.batch.unicast(id, Op::StartLive { from, before });
+        if old.is_none() {
+            self.announce(Change::Joined, &name);
         }
     }
 
-    fn welcome(&mut self, id: MemberId, name: &str, token: Token, resumed: bool) {
+    fn send_welcome(&mut self, id: MemberId, name: &str, token: Token, resumed: bool) {
         let members = self.names.len();
         let mut data = match members {
             1 => format!("welcome, {name}; nobody else is here"),
@@ -115,7 +110,7 @@ impl Room {
         let welcome = Body::Welcome {
             name: name.into(),
             epoch: (&*self.epoch).into(),
-            seq: self.seq,
+            seq: self.batch.seq(),
             token: token.to_string().into(),
             resumed,
             members,
@@ -128,39 +123,39 @@ impl Room {
             },
         };
         let welcome = Slice::own(&Frame::server(data, welcome));
-        self.unicast(id, Op::Send(welcome));
+        self.batch.unicast(id, Op::Send(welcome));
     }
 
-    /// The member who has a token, if any. Every member is looked at, so that the time it takes
-    /// tells nothing of a token that almost fits.
+    /// Returns the member that holds a token. It compares with every member, so that its time does
+    /// not depend on which token is nearly right.
     fn holder_of(&self, token: &Token) -> Option<MemberId> {
-        self.clients.iter().fold(None, |found, (id, client)| match &client.state {
+        self.clients.iter().fold(None, |found, (id, client)| match &client.membership {
             Membership::Member { token: held, .. } if held.matches(token) => Some(id),
             _ => found,
         })
     }
 
-    /// Ends the old connection of a member who has come back, and returns its name. Nobody is
-    /// told: it has not left.
-    fn take_over(&mut self, ghost: MemberId) -> Option<String> {
-        let client = self.take_out(ghost)?;
+    /// Ends the old connection of a member that has reconnected, and returns the member's name.
+    /// There is no leave notice.
+    fn take_over(&mut self, old: MemberId) -> Option<String> {
+        let client = self.remove_client(old)?;
         self.counts.evictions.add(ByeCode::Replaced);
-        self.unicast(ghost, Op::Evict(ByeCode::Replaced));
-        match client.state {
+        self.batch.unicast(old, Op::Evict(ByeCode::Replaced));
+        match client.membership {
             Membership::Member { name, .. } => Some(name.into()),
             Membership::Silent(_) => None,
         }
     }
 
-    /// The name that a new member gets, and what to tell it if that is not the one it wanted.
+    /// Returns the name for a new member, and an error if that is not the name that it asked for.
     fn choose_name(
         &mut self,
         id: MemberId,
         wanted: Option<&str>,
         proof: Option<Token>,
     ) -> (String, Option<RequestError>) {
-        if let Some(kept) = proof.and_then(|proof| self.reserved.take(&proof, self.now.uptime)) {
-            return (kept.into(), None);
+        if let Some(name) = proof.and_then(|proof| self.reserved.take(&proof, self.now.uptime)) {
+            return (name.into(), None);
         }
         let guest = || match self.clients.get(id).map(|client| client.peer) {
             Some(Peer::Inet(_, port)) => format!("guest-{port}"),
@@ -169,86 +164,84 @@ impl Room {
         let Some(wanted) = wanted else { return (self.free_name(id, guest()), None) };
         if !is_valid_name(wanted) {
             let name = self.free_name(id, guest());
-            let text = format!("{}; you are {name}", bad_name(wanted));
+            let text = format!("{}; you are {name}", invalid_name(wanted));
             return (name, Some(RequestError::new(ErrorCode::BadName, text)));
         }
         let name = self.free_name(id, wanted.into());
-        let complaint = self.why_not(wanted).map(|(code, why)| {
-            let text = format!("{why}; you are {name}");
-            RequestError::new(code, text)
-        });
-        (name, complaint)
+        let error = self
+            .name_conflict(wanted)
+            .map(|(code, text)| RequestError::new(code, format!("{text}; you are {name}")));
+        (name, error)
     }
 
-    /// Why a name is not free, if it is not.
-    pub(super) fn why_not(&self, name: &str) -> Option<(ErrorCode, String)> {
+    /// Returns why a name cannot be taken, if it cannot.
+    pub(super) fn name_conflict(&self, name: &str) -> Option<(ErrorCode, String)> {
         if self.names.get(name).is_some() {
             Some((ErrorCode::NameTaken, format!("another member is called {name}")))
-        } else if self.reserved.holds(name, self.now.uptime) {
-            let why = format!("{name} is kept for a member who dropped and may come back");
-            Some((ErrorCode::NameKept, why))
+        } else if self.reserved.contains(name, self.now.uptime) {
+            let text = format!("{name} is reserved for a member that lost its connection");
+            Some((ErrorCode::NameKept, text))
         } else {
             None
         }
     }
 
-    /// `name` itself, or with a number behind it that makes it free.
+    /// Returns `name`, or `name` with a number behind it that makes it free.
     fn free_name(&self, id: MemberId, name: String) -> String {
-        if self.why_not(&name).is_none() {
+        if self.name_conflict(&name).is_none() {
             return name;
         }
-        // Where hundreds want one name, each would look further than the one before it. Its own
-        // number, which no other connection has, is free at once, unless somebody is up to mischief.
-        let numbers = (2..100).chain(id.0.max(100)..);
+        // Where hundreds of clients want one name, trying every number would take each client
+        // longer than the one before. The client's own number is nearly always free.
+        let numbers = TRIED_NUMBERS.chain(id.0.max(TRIED_NUMBERS.end)..);
         let numbered = numbers.map(|number: u64| {
             let number = format!("-{number}");
             let stem: String = name.chars().take(MAX_NAME - number.len()).collect();
             stem + &number
         });
-        // The numbers do not run out before the members do.
-        numbered.into_iter().find(|name| self.why_not(name).is_none()).unwrap_or(name)
+        // There are more numbers than members.
+        numbered.into_iter().find(|name| self.name_conflict(name).is_none()).unwrap_or(name)
     }
 
-    /// Shows all that followed number `after`, or says what of it is gone. Returns the same as
-    /// [`show_since`](Self::show_since).
+    /// Sends every frame after number `after`, and a gap for those that are lost. Returns the same
+    /// as [`send_history`](Self::send_history).
     fn replay(&mut self, id: MemberId, after: u64) -> (u32, u64) {
         let first = self.history.oldest_resumable().max(after + 1);
         if first > after + 1 {
             let (from, to) = (after + 1, first - 1);
             let data = match to - after {
-                1 => "one line is gone for good".into(),
-                count => format!("{count} lines are gone for good"),
+                1 => "one line is lost".into(),
+                count => format!("{count} lines are lost"),
             };
             let gap = Slice::own(&Frame::server(data, Body::Gap { from, to }));
-            // Who is cut off before the gap is told must be told again.
-            self.unicast(id, Op::Send(gap.with_kind(SliceKind::Replay { before: after })));
+            // A replay: a client that is evicted before it received the gap must get it again.
+            let gap = gap.with_kind(SliceKind::Replay { before: after });
+            self.batch.unicast(id, Op::Send(gap));
         }
-        self.show_since(id, first, true)
+        self.send_history(id, first, true)
     }
 
-    /// Shows the frames from number `from` on that former batches have, either as the member's
-    /// own part of the sequence or as something that is past. Those of the open batch begin at
-    /// the returned place, after the returned number.
-    pub(super) fn show_since(&mut self, id: MemberId, from: u64, is_replay: bool) -> (u32, u64) {
+    /// Sends the frames from number `from` on that are in the history, either as a replay or as past
+    /// frames. Returns the byte offset in the open batch at which the rest of them begins, and the
+    /// sequence number before it.
+    pub(super) fn send_history(&mut self, id: MemberId, from: u64, is_replay: bool) -> (u32, u64) {
         for slice in self.history.since(from, is_replay) {
-            self.unicast(id, Op::Send(slice));
+            self.batch.unicast(id, Op::Send(slice));
         }
-        let sealed = self.seq - self.ends.len() as u64;
-        let skip = from.saturating_sub(sealed + 1).min(self.ends.len() as u64);
-        let end = skip.checked_sub(1).and_then(|last| self.ends.get(last as usize));
-        (end.copied().unwrap_or(0), sealed + skip)
+        self.batch.position_of(from)
     }
 
-    /// The number of the oldest of the last `count` frames, or as many as are kept.
+    /// Returns the number of the oldest of the last `count` frames, or of as many as there are.
     pub(super) fn oldest_of(&self, count: u64) -> u64 {
         let count = count.min(self.history.max_frames() as u64);
-        (self.seq + 1).saturating_sub(count).max(self.history.oldest())
+        (self.batch.seq() + 1).saturating_sub(count).max(self.history.oldest())
     }
 }
 
-pub(super) fn bad_name(wanted: &str) -> String {
+/// Returns the text of the error for an invalid name.
+pub(super) fn invalid_name(wanted: &str) -> String {
     format!(
-        "{wanted:?} cannot be a name: it takes 1 to {MAX_NAME} letters, digits, - _ or . \
-         and cannot be server, nor look like it"
+        "{wanted:?} cannot be a name: a name has 1 to {MAX_NAME} letters, digits, - _ or . \
+         and does not look like server"
     )
 }

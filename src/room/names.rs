@@ -1,4 +1,4 @@
-//! Who has which name.
+//! The index of members by name.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -7,30 +7,29 @@ use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use super::MemberId;
 use crate::protocol::case_fold;
 
-/// Members by name, without regard to case.
+/// An index of members by case-folded name.
 ///
-/// The names themselves are in the table of members; here each is a keyed hash of 64 bits, which
-/// saves a copy of every name. Two names with one hash, which nobody can bring about and which
-/// chance brings about once in billions of rooms, are taken for the same name: whoever comes
-/// second gets another. Who looks a member up to send it something compares the name itself.
+/// The table of clients holds the names themselves; the index holds a keyed 64-bit hash of each,
+/// which saves one copy of every name. Two names with the same hash count as the same name: the
+/// second member gets another one. A client cannot cause that, because the key is random. Before
+/// something is sent to a member by name, the name itself is compared.
 #[derive(Debug, Default)]
 pub struct Names {
-    members: HashMap<u64, MemberId, BuildHasherDefault<Hashed>>,
+    members: HashMap<u64, MemberId, BuildHasherDefault<IdentityHasher>>,
     keys: RandomState,
 }
 
-/// A hash of what is a keyed hash already.
+/// A hasher for keys that are hashes already.
 #[derive(Debug, Default)]
-struct Hashed(u64);
+struct IdentityHasher(u64);
 
-impl Hasher for Hashed {
+impl Hasher for IdentityHasher {
     fn write_u64(&mut self, hash: u64) {
         self.0 = hash;
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        // Nothing but hashes comes here, each by the way above.
-        debug_assert!(bytes.is_empty());
+        debug_assert!(bytes.is_empty(), "keys are of type u64");
     }
 
     fn finish(&self) -> u64 {
@@ -39,12 +38,12 @@ impl Hasher for Hashed {
 }
 
 impl Names {
-    /// How many there are.
+    /// Returns the number of names.
     pub fn len(&self) -> usize {
         self.members.len()
     }
 
-    /// Who has a name.
+    /// Returns the member with a name.
     pub fn get(&self, name: &str) -> Option<MemberId> {
         self.members.get(&self.hash(name)).copied()
     }
@@ -54,7 +53,7 @@ impl Names {
         self.members.insert(self.hash(name), id);
     }
 
-    /// Makes a name free.
+    /// Removes a name.
     pub fn remove(&mut self, name: &str) {
         self.members.remove(&self.hash(name));
         if self.members.len() < self.members.capacity() / 4 {
@@ -62,7 +61,7 @@ impl Names {
         }
     }
 
-    /// Makes all names free.
+    /// Removes all names.
     pub fn clear(&mut self) {
         self.members.clear();
     }

@@ -1,4 +1,4 @@
-//! The accept loop: takes clients in and starts a connection task for each.
+//! The accept loop: takes clients in and spawns a connection task for each.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -16,32 +16,36 @@ use smol::{Async, LocalExecutor, Timer};
 use super::broadcaster::Event;
 use super::connection::{self, ReadLimits};
 use super::listener::Listener;
-use super::socket::Wait;
+use super::socket::ReadyWait;
 use crate::room::{MemberId, Peer};
 
-/// Clients accepted in one go, before the others get a turn.
-const ACCEPTS: usize = 64;
-/// The first and the longest pause after a client could not be accepted.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+/// Clients accepted from one listener before the other tasks run.
+const MAX_ACCEPTS: usize = 64;
+/// The first pause after a failed accept. Each further failure doubles it.
+const MIN_PAUSE: Duration = Duration::from_millis(10);
+/// The longest pause after a failed accept.
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 
+/// The state of the accept loop.
 pub struct AcceptLoop {
     pub listeners: Vec<Listener>,
     pub events: Sender<Event>,
     pub limits: ReadLimits,
     pub executor: Weak<LocalExecutor<'static>>,
+    /// The number of the last client.
     pub last_id: u64,
 }
 
 impl AcceptLoop {
-    /// Lets clients in until the other end of `stopped` is gone. It is not cancelled, because that
-    /// would drop a client that was taken, and leave it without a word.
+    /// Accepts clients until the sender of `stopped` is dropped. Dropping this future instead would
+    /// lose a client that has been accepted.
     pub async fn run(mut self, stopped: Receiver<Event>) {
-        let mut pause = PAUSES.0;
-        let mut wait = Wait::default();
+        let mut pause = MIN_PAUSE;
+        let mut wait = ReadyWait::default();
         loop {
             let readable = poll_fn(|cx| {
                 let is_ready = |listener: &Listener| listener.socket().poll_readable(cx).is_ready();
-                // All of them are polled, so that each wakes this task.
+                // Every listener is polled, so that each wakes this task.
                 let ready = self.listeners.iter().map(is_ready).fold(false, |any, one| any | one);
                 wait.poll(if ready { Poll::Ready(Ok(())) } else { Poll::Pending })
             });
@@ -51,26 +55,26 @@ impl AcceptLoop {
                 None => return,
             };
             match accepted {
-                Ok(()) => pause = PAUSES.0,
+                Ok(()) => pause = MIN_PAUSE,
                 Err(error) => {
-                    let pause_ms = pause.as_millis() as u64;
+                    let pause_ms = pause.as_millis();
                     warn!("cannot accept a client, next try in {pause_ms} ms: {error}");
                     if until_stopped(&stopped, Timer::after(pause)).await.is_none() {
                         return;
                     }
-                    pause = (pause * 2).min(PAUSES.1);
+                    pause = (pause * 2).min(MAX_PAUSE);
                 }
             }
         }
     }
 
-    /// Takes in those who wait, up to a bound for each listener.
+    /// Accepts the clients that wait, at most [`MAX_ACCEPTS`] from each listener.
     async fn accept_waiting(&mut self) -> io::Result<()> {
         for listener in 0..self.listeners.len() {
-            for _ in 0..ACCEPTS {
+            for _ in 0..MAX_ACCEPTS {
                 let Some(listener) = self.listeners.get(listener) else { break };
                 match listener.accept() {
-                    Ok((socket, peer)) => self.welcome(socket, peer).await?,
+                    Ok((socket, peer)) => self.add_client(socket, peer).await?,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(error) => return Err(error),
@@ -80,11 +84,11 @@ impl AcceptLoop {
         Ok(())
     }
 
-    async fn welcome(&mut self, socket: OwnedFd, peer: Peer) -> io::Result<()> {
+    async fn add_client(&mut self, socket: OwnedFd, peer: Peer) -> io::Result<()> {
         let socket = Arc::new(Async::new_nonblocking(socket)?);
         self.last_id += 1;
         let id = MemberId(self.last_id);
-        // The broadcaster learns of the client before the client can say anything.
+        // The broadcaster must know the client before the client's first input arrives.
         let arrived = Event::Arrived { id, peer, socket: Arc::clone(&socket) };
         let _ = self.events.send(arrived).await;
         if let Some(executor) = self.executor.upgrade() {
@@ -95,7 +99,7 @@ impl AcceptLoop {
     }
 }
 
-/// What a future comes to, unless it is stopped before.
+/// Returns the output of a future, or nothing if the sender of `stopped` is dropped before.
 async fn until_stopped<T>(stopped: &Receiver<Event>, future: impl Future<Output = T>) -> Option<T> {
     let stopped = async {
         let _ = stopped.recv().await;

@@ -1,27 +1,30 @@
 //! The configuration of a server.
 
-use super::connection;
+use super::connection::MAX_READ_BYTES;
 use super::listener::Buffers;
 use super::status::StatusObserver;
 use crate::room::{self, Snapshot};
 use crate::store::HistoryFile;
 
-/// What a server allows.
+/// The limits and the parts of a server. [`Config::default`] is what `smolchatd` uses without
+/// options.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Config {
-    /// The rules of the room.
+    /// The limits of the room.
     pub room: room::Config,
-    /// Bytes that may wait for one member.
+    /// Bytes that may wait for one client. Default: 256 KiB.
     pub outbox: usize,
-    /// Bytes read from a client at once; at most [`READ_BYTES`](connection::READ_BYTES).
+    /// Bytes in one read from a client, at most 16 KiB. Default: 16 KiB.
     pub read_bytes: usize,
-    /// Events that may wait for the room, before those who send them do.
+    /// Events that may wait for the room. A connection whose event has no place waits. Default: 256.
     pub events: usize,
-    /// What the kernel may hold for each connection.
+    /// The socket buffers of the kernel.
     pub buffers: Buffers,
-    /// Where the room is kept across restarts, and what was there.
-    pub past: Option<(HistoryFile, Snapshot)>,
-    /// Who is told how the room is.
+    /// The history file and the snapshot that was read from it: the room continues from the
+    /// snapshot, and every batch is written to the file before it is delivered. Default: none.
+    pub history: Option<(HistoryFile, Snapshot)>,
+    /// An observer of the room's state. Default: none.
     pub observer: Option<StatusObserver>,
 }
 
@@ -30,10 +33,10 @@ impl Default for Config {
         Config {
             room: room::Config::default(),
             outbox: 256 * 1024,
-            read_bytes: connection::READ_BYTES,
+            read_bytes: MAX_READ_BYTES,
             events: 256,
             buffers: Buffers::default(),
-            past: None,
+            history: None,
             observer: None,
         }
     }

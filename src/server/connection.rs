@@ -1,9 +1,9 @@
-//! One client's way in: bytes to lines to events.
+//! The connection task: reads one client and sends its lines to the broadcaster.
 //!
-//! A connection task has its socket, a sender of signals, and a few numbers of its own; nothing
-//! else is shared with anybody. What the lines mean, and whether their sender is still in the
-//! room, is for the room to say. While nothing is half-read it holds no buffer: bytes are read
-//! into the stack, and cut into lines there.
+//! A connection task has its socket, a sender of events, and a few numbers. It shares nothing else
+//! with other tasks. It parses lines; the room decides what they do, and whether their sender is
+//! still in the room. While no line is half-read the task holds no buffer: it reads into the stack
+//! and splits the lines there.
 
 use std::future::poll_fn;
 use std::mem::MaybeUninit;
@@ -17,38 +17,41 @@ use async_channel::{Sender, TrySendError};
 use futures_lite::FutureExt;
 use futures_lite::future::yield_now;
 use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 use smol::Timer;
 
+use super::broadcaster::Event;
+use super::socket::{ReadyWait, Socket};
 use crate::protocol::{ClientLine, ErrorCode, LineReader, OtherProtocol, RequestError};
+use crate::rate_limit::{Rate, RateLimiter};
 use crate::room::{DisconnectReason, Input, MemberId};
-use crate::server::broadcaster::Event;
-use crate::server::socket::{Socket, Wait, read};
 
-/// The most bytes that are read at once. With the line limit it bounds what a connection holds.
-pub const READ_BYTES: usize = 16 * 1024;
-/// Lines in one event. It bounds what one event can become.
-pub const LINES_AN_EVENT: usize = 64;
-/// What one of them takes, in bytes, beside its text.
-pub const LINE: usize = size_of::<Result<ClientLine, RequestError>>();
+/// The most bytes in one read. With the line limit it bounds the memory of a connection.
+pub const MAX_READ_BYTES: usize = 16 * 1024;
+/// The most lines in one input, which bounds the frames that one input becomes.
+pub const MAX_INPUT_LINES: usize = 64;
+/// Bytes that a parsed line takes, beside its text.
+pub const LINE_OVERHEAD: usize = size_of::<Result<ClientLine, RequestError>>();
 
-/// Bytes of a first line that are looked at, again with each piece of it, for another protocol.
-const REQUEST_BYTES: usize = 4096;
+/// Bytes of a first line that are searched for another protocol, each time more of it arrives.
+const MAX_DETECTION_BYTES: usize = 4096;
 
-/// What a client may send.
+/// The limits on what a client sends.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadLimits {
     /// The longest line, in bytes without its newline.
     pub max_line: u32,
-    /// Bytes read at once, up to [`READ_BYTES`].
+    /// Bytes in one read, at most [`MAX_READ_BYTES`].
     pub read_bytes: usize,
-    /// Lines a second; 0 is no limit.
+    /// Lines a second; 0 = no limit.
     pub rate: u32,
-    /// Lines at once, before the rate counts.
+    /// Lines at once.
     pub burst: u32,
 }
 
-/// Reads from a client until it ends, or the room has let it go. A leave always comes, even if
-/// reading panics.
+/// Reads from a client until the connection ends or the broadcaster has let go of it. Then it sends
+/// [`Input::Leave`], even if reading panics.
+#[expect(clippy::disallowed_methods, reason = "the start of the rate limiter's clock")]
 pub fn run(
     socket: Arc<Socket>,
     id: MemberId,
@@ -59,13 +62,15 @@ pub fn run(
         socket,
         events,
         lines: LineReader::new(limits.max_line),
-        read_bytes: limits.read_bytes.clamp(1, READ_BYTES) as u32,
-        rate_limiter: RateLimiter::new(limits.rate, limits.burst),
-        wait: Wait::default(),
+        read_bytes: limits.read_bytes.clamp(1, MAX_READ_BYTES) as u32,
+        rate: Rate::new(limits.rate, limits.burst),
+        limiter: RateLimiter::new(),
+        started: Instant::now(),
+        wait: ReadyWait::default(),
         id,
-        is_new: true,
-        is_other_protocol: false,
-        told_too_fast: false,
+        has_sent_line: false,
+        speaks_other_protocol: false,
+        was_warned: false,
         unreported: 0,
     };
     async move {
@@ -77,8 +82,8 @@ pub fn run(
     }
 }
 
-/// Something that has to be waited for, which is rare. It takes more room than all else that a
-/// connection holds, so it has a box when it is needed.
+/// A send or a pause that has to be waited for. It is rare, and larger than everything else in a
+/// connection, so it is boxed.
 type PendingSend = Pin<Box<dyn Future<Output = ()>>>;
 
 struct Connection {
@@ -86,15 +91,18 @@ struct Connection {
     events: Sender<Event>,
     lines: LineReader,
     read_bytes: u32,
-    rate_limiter: RateLimiter,
-    wait: Wait,
+    rate: Rate,
+    limiter: RateLimiter,
+    started: Instant,
+    wait: ReadyWait,
     id: MemberId,
-    /// No line has come yet, so it may be something else that knocks.
-    is_new: bool,
-    /// It was, and nothing that it says is for us.
-    is_other_protocol: bool,
-    told_too_fast: bool,
-    /// Bytes that no event has told of yet.
+    /// The first bytes were this protocol.
+    has_sent_line: bool,
+    /// The client speaks another protocol; its input is discarded.
+    speaks_other_protocol: bool,
+    /// The client was told that it is too fast.
+    was_warned: bool,
+    /// Bytes read since the last input.
     unreported: u32,
 }
 
@@ -110,8 +118,7 @@ impl Connection {
             }
             if self.lines.has_more() {
                 self.slow_down().await;
-                // Nobody but this task and those who write to the member hold its socket. When
-                // they have let go of it, the rest of what it said is of no interest.
+                // Only this task holds the socket: the broadcaster has closed the connection.
                 if Arc::strong_count(&self.socket) == 1 {
                     return DisconnectReason::Finished;
                 }
@@ -119,8 +126,8 @@ impl Connection {
         }
     }
 
-    /// Hands an event to the broadcaster. If that is busy, it has to be waited for: a flood ends
-    /// here, as back-pressure on the one who floods.
+    /// Sends an input to the broadcaster. If the channel is full, returns a future that waits: a
+    /// client that sends faster than the room works is slowed down here.
     fn send(&mut self, input: Input) -> Option<PendingSend> {
         let bytes = std::mem::take(&mut self.unreported);
         match self.events.try_send(Event::Input { input, bytes }) {
@@ -132,7 +139,8 @@ impl Connection {
         }
     }
 
-    /// The next event, or nothing when there is one that the pace does not allow yet.
+    /// Polls for the next input. Returns no input if there is a line that the rate does not allow
+    /// yet.
     fn poll_input(
         &mut self,
         cx: &mut Context<'_>,
@@ -141,22 +149,22 @@ impl Connection {
             return Poll::Ready(Ok(self.parse_lines(&[])));
         }
         loop {
-            // Ask first and read then: one call to the kernel less than the other way round.
+            // Asking for readiness before reading saves one system call.
             if let Err(error) = ready!(self.wait.poll(self.socket.poll_readable(cx))) {
                 return Poll::Ready(Err(DisconnectReason::Lost(error.kind())));
             }
-            let mut buffer = [const { MaybeUninit::uninit() }; READ_BYTES];
-            let buffer = buffer.get_mut(..self.read_bytes as usize).unwrap_or_default();
-            match read(&self.socket, buffer) {
-                Ok([]) if self.lines.is_inside_line() => {
+            let mut buffer = [const { MaybeUninit::uninit() }; MAX_READ_BYTES];
+            let (buffer, _) = buffer.split_at_mut(self.read_bytes as usize);
+            match recv(&self.socket, buffer, RecvFlags::DONTWAIT) {
+                Ok((([], _), _)) if self.lines.is_inside_line() => {
                     self.lines.clear();
-                    let text = "the last line has no end, and was not said";
-                    return Poll::Ready(Ok(Some(self.rejected(ErrorCode::Unfinished, text))));
+                    let text = "the last line has no newline and was not said";
+                    return Poll::Ready(Ok(Some(self.error(ErrorCode::Unfinished, text))));
                 }
-                Ok([]) => return Poll::Ready(Err(DisconnectReason::Finished)),
-                // What else it says is read, so that our answer is not lost to a reset.
-                Ok(_) if self.is_other_protocol => {}
-                Ok(bytes) => {
+                Ok((([], _), _)) => return Poll::Ready(Err(DisconnectReason::Finished)),
+                // Reading it keeps the answer from being lost to a reset.
+                Ok(_) if self.speaks_other_protocol => {}
+                Ok(((bytes, _), _)) => {
                     let input = self.parse_lines(bytes);
                     if input.is_some() || self.lines.has_more() {
                         return Poll::Ready(Ok(input));
@@ -168,53 +176,58 @@ impl Connection {
         }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the clock of the rate limiter")]
-    /// The lines that are whole with `bytes`, as far as the pace allows; nothing if none is.
+    /// Parses the lines that are complete with `bytes`, as many as the rate allows.
     fn parse_lines(&mut self, bytes: &[u8]) -> Option<Input> {
-        // It is of interest to nobody how many thousands of millions one line had.
+        // Saturating: counts above 4 GiB are not needed.
         self.unreported = self.unreported.saturating_add(bytes.len() as u32);
-        if self.is_new && self.lines.held().len() < REQUEST_BYTES {
-            let first = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
-            if let Some(protocol) = OtherProtocol::detect(&[self.lines.held(), first].concat()) {
-                self.lines.clear();
-                self.is_other_protocol = true;
-                return Some(Input::OtherProtocol { id: self.id, protocol });
-            }
+        if !self.has_sent_line
+            && let Some(protocol) = self.detect_other_protocol(bytes)
+        {
+            self.lines.clear();
+            self.speaks_other_protocol = true;
+            return Some(Input::OtherProtocol { id: self.id, protocol });
         }
-        let now = Instant::now();
-        let budget = self.rate_limiter.lines_free(now).min(LINES_AN_EVENT);
+        let now = self.now();
+        let budget = self.limiter.available(self.rate, now).min(MAX_INPUT_LINES);
         let mut lines = Vec::new();
         self.lines.read(bytes, budget, |line| {
-            lines.push(line.map_or_else(
-                |_| {
-                    Err(RequestError::new(
-                        ErrorCode::TooLong,
-                        "the line is too long; it was skipped",
-                    ))
-                },
-                ClientLine::parse,
-            ));
+            lines.push(match line {
+                Ok(line) => ClientLine::parse(line),
+                Err(_) => {
+                    let text = "the line is too long and was skipped";
+                    Err(RequestError::new(ErrorCode::TooLong, text))
+                }
+            });
         });
-        // Who was silent for long enough to have the whole burst again is told anew.
-        self.told_too_fast &= !self.rate_limiter.is_full(now);
-        self.rate_limiter.take(lines.len(), now);
-        self.is_new &= lines.is_empty();
+        if self.limiter.is_idle(now) {
+            self.was_warned = false;
+        }
+        self.limiter.take(self.rate, lines.len(), now);
+        self.has_sent_line |= !lines.is_empty();
         (!lines.is_empty()).then_some(Input::Lines { id: self.id, lines })
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the clock of the rate limiter")]
-    /// Waits until the pace allows another line, and says so, once, if that takes time.
+    /// Detects another protocol by the first line, or the part of it that has arrived.
+    fn detect_other_protocol(&self, bytes: &[u8]) -> Option<OtherProtocol> {
+        let held = self.lines.held();
+        if held.len() >= MAX_DETECTION_BYTES {
+            return None;
+        }
+        let line = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
+        OtherProtocol::detect(&[held, line].concat())
+    }
+
+    /// Waits until the rate allows another line. If that takes time, the client is told once.
     fn slow_down(&mut self) -> PendingSend {
-        let now = Instant::now();
-        let wait = self.rate_limiter.wait(now);
+        let wait = self.limiter.wait(self.rate, self.now());
         if wait.is_zero() {
             return Box::pin(yield_now());
         }
-        let pending = if std::mem::replace(&mut self.told_too_fast, true) {
+        let pending = if std::mem::replace(&mut self.was_warned, true) {
             None
         } else {
-            let text = "you are too fast; what you say is taken more slowly now";
-            self.send(self.rejected(ErrorCode::TooFast, text))
+            let text = "too many lines a second; the server now reads yours more slowly";
+            self.send(self.error(ErrorCode::TooFast, text))
         };
         Box::pin(async move {
             if let Some(pending) = pending {
@@ -224,117 +237,24 @@ impl Connection {
         })
     }
 
-    /// An error as the event that makes the room tell it, in its place among the lines.
-    fn rejected(&self, code: ErrorCode, text: &str) -> Input {
+    /// Returns an error as an input, so that the room sends it in its place among the lines.
+    fn error(&self, code: ErrorCode, text: &str) -> Input {
         Input::Lines { id: self.id, lines: vec![Err(RequestError::new(code, text))] }
     }
-}
 
-/// How many lines a client may send and when: the generic cell rate algorithm, which needs no
-/// more than one moment of memory (<https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm>).
-#[derive(Debug)]
-struct RateLimiter {
-    /// When all that was taken so far is paid for, at one line an `interval`.
-    paid: Option<Instant>,
-    /// Microseconds a line; 0 is no limit.
-    interval: u32,
-    burst: u32,
-}
-
-impl RateLimiter {
-    fn new(rate: u32, burst: u32) -> Self {
-        RateLimiter {
-            paid: None,
-            interval: 1_000_000u32.checked_div(rate).map_or(0, |interval| interval.max(1)),
-            burst: burst.max(1),
-        }
-    }
-
-    /// Time that is owed for lines already taken.
-    fn debt(&self, now: Instant) -> Duration {
-        self.paid.map_or(Duration::ZERO, |paid| paid.saturating_duration_since(now))
-    }
-
-    fn interval(&self) -> Duration {
-        Duration::from_micros(self.interval.into())
-    }
-
-    fn is_full(&self, now: Instant) -> bool {
-        self.debt(now).is_zero()
-    }
-
-    /// How many lines may be taken now.
-    fn lines_free(&self, now: Instant) -> usize {
-        if self.interval == 0 {
-            return usize::MAX;
-        }
-        let debt = u64::try_from(self.debt(now).as_micros()).unwrap_or(u64::MAX);
-        let owed = debt.div_ceil(u64::from(self.interval));
-        (self.burst as usize).saturating_sub(usize::try_from(owed).unwrap_or(usize::MAX))
-    }
-
-    fn take(&mut self, lines: usize, now: Instant) {
-        if self.interval > 0 && lines > 0 {
-            let price = self.interval() * u32::try_from(lines).unwrap_or(u32::MAX);
-            self.paid = Some(now + self.debt(now) + price);
-        }
-    }
-
-    /// How long it is until one more line may be taken.
-    fn wait(&self, now: Instant) -> Duration {
-        if self.lines_free(now) > 0 {
-            return Duration::ZERO;
-        }
-        self.debt(now).saturating_sub(self.interval() * (self.burst - 1))
+    #[expect(clippy::disallowed_methods, reason = "the rate limiter's clock")]
+    fn now(&self) -> Duration {
+        self.started.elapsed()
     }
 }
 
 #[cfg(test)]
-#[allow(clippy::disallowed_methods, reason = "tests read the clock")]
 mod tests {
     use super::*;
 
+    /// Every connection has one of these futures.
     #[test]
-    fn a_burst_is_free_and_then_the_rate_holds() {
-        let mut rate_limiter = RateLimiter::new(10, 40);
-        let start = Instant::now();
-        assert_eq!(rate_limiter.lines_free(start), 40);
-        rate_limiter.take(40, start);
-        assert_eq!(rate_limiter.lines_free(start), 0);
-        assert_eq!(rate_limiter.wait(start), Duration::from_millis(100));
-        let later = start + Duration::from_millis(250);
-        assert_eq!(rate_limiter.lines_free(later), 2);
-        assert_eq!(rate_limiter.lines_free(start + Duration::from_secs(4)), 40);
-        assert!(rate_limiter.is_full(start + Duration::from_secs(4)));
-        assert_eq!(rate_limiter.lines_free(start + Duration::from_secs(400)), 40);
-    }
-
-    #[test]
-    fn a_wait_is_long_enough_for_exactly_one_line() {
-        let mut rate_limiter = RateLimiter::new(3, 2);
-        let mut now = Instant::now();
-        for _ in 0..100 {
-            now += rate_limiter.wait(now);
-            assert_eq!(rate_limiter.lines_free(now).min(1), 1);
-            rate_limiter.take(1, now);
-        }
-        assert!(rate_limiter.wait(now) > Duration::ZERO);
-    }
-
-    #[test]
-    fn rate_zero_is_no_limit() {
-        let mut rate_limiter = RateLimiter::new(0, 0);
-        let now = Instant::now();
-        rate_limiter.take(1_000_000, now);
-        assert_eq!(
-            (rate_limiter.lines_free(now), rate_limiter.wait(now)),
-            (usize::MAX, Duration::ZERO)
-        );
-    }
-
-    /// What 10,000 members cost is this, ten thousand times.
-    #[test]
-    fn the_future_of_a_connection_is_small() {
+    fn future_of_a_connection_is_small() {
         let channel = async_channel::bounded(1);
         let limits = ReadLimits { max_line: 1, read_bytes: 1, rate: 1, burst: 1 };
         let (one, _two) = smol::Async::<std::os::unix::net::UnixStream>::pair().unwrap();

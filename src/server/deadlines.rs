@@ -1,4 +1,4 @@
-//! Who is to be gone, and by when.
+//! The timeouts of connections that are ending.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -6,20 +6,23 @@ use std::time::Duration;
 
 use crate::room::MemberId;
 
-/// Connections that are to end by themselves, and when they end anyway, the earliest first.
+/// A queue of connections by deadline, the earliest first. An entry stays when its connection ends
+/// earlier.
 #[derive(Debug, Default)]
 pub struct Deadlines(BinaryHeap<Reverse<(Duration, MemberId)>>);
 
 impl Deadlines {
+    /// Adds a deadline for a connection.
     pub fn insert(&mut self, deadline: Duration, id: MemberId) {
         self.0.push(Reverse((deadline, id)));
     }
 
-    /// The earliest.
+    /// Returns the earliest deadline.
     pub fn first(&self) -> Option<(Duration, MemberId)> {
         self.0.peek().map(|Reverse(first)| *first)
     }
 
+    /// Removes and returns the earliest deadline.
     pub fn pop_first(&mut self) -> Option<(Duration, MemberId)> {
         let Reverse(first) = self.0.pop()?;
         if self.0.len() < self.0.capacity() / 4 {
@@ -28,16 +31,17 @@ impl Deadlines {
         Some(first)
     }
 
+    /// Returns the number of entries.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Forgets those who need no deadline any more.
-    pub fn retain(&mut self, mut is_due: impl FnMut(MemberId) -> bool) {
-        self.0.retain(|Reverse((_, id))| is_due(*id));
+    /// Removes the entries of connections for which `is_open` returns false.
+    pub fn retain(&mut self, mut is_open: impl FnMut(MemberId) -> bool) {
+        self.0.retain(|Reverse((_, id))| is_open(*id));
     }
 
-    /// Sees to it that all are gone by `latest`.
+    /// Moves every deadline after `latest` to `latest`.
     pub fn bring_forward(&mut self, latest: Duration) {
         let all = std::mem::take(&mut self.0).into_iter();
         self.0 = all.map(|Reverse((deadline, id))| Reverse((deadline.min(latest), id))).collect();
@@ -49,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_earliest_is_first_and_none_is_later_than_the_latest() {
+    fn deadlines_are_ordered_and_brought_forward() {
         let mut deadlines = Deadlines::default();
         let at = Duration::from_secs;
         for (seconds, id) in [(120, 1), (5, 2), (6, 3), (121, 4), (6, 5)] {

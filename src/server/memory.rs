@@ -17,7 +17,7 @@ use std::fmt;
 use crate::room::History;
 use crate::server::Config;
 use crate::server::broadcaster::{batch_bytes, max_ending};
-use crate::server::connection::{LINE, LINES_AN_EVENT, READ_BYTES};
+use crate::server::connection::{LINE_OVERHEAD, MAX_INPUT_LINES, MAX_READ_BYTES};
 use crate::server::listener::Buffers;
 
 /// The program at rest: its stacks, and the heap of an empty room. What is read from its file is
@@ -58,11 +58,11 @@ impl Ceiling {
         let room = &config.room;
         let connections = room.max_clients.saturating_add(max_ending(room.max_clients));
         let held = config.read_bytes + room.max_line as usize + 1;
-        let event = held + LINES_AN_EVENT * LINE;
+        let event = held + MAX_INPUT_LINES * LINE_OVERHEAD;
         let batch = batch_bytes(config.outbox).saturating_add(event);
         let frames = room.history.saturating_mul(FRAME);
         let history = room.history_bytes.saturating_add(frames).saturating_add(batch);
-        let outbox = config.outbox.saturating_add(History::replay_places(room.history));
+        let outbox = config.outbox.saturating_add(History::max_replay_overhead(room.history));
         let part = |what, count, bytes| Part { what, count, bytes };
         Ceiling {
             parts: [
@@ -73,7 +73,7 @@ impl Ceiling {
                 part("the batch that is written", 2, batch),
                 part("outboxes", connections, outbox),
                 part("history", 1, history),
-                part("kept names, known addresses", 1, room.memory_of_the_absent()),
+                part("kept names, known addresses", 1, room.memory_for_absent_clients()),
                 part("socket buffers in the kernel", connections, config.buffers.in_kernel()),
             ],
         }
@@ -121,7 +121,7 @@ pub struct Pinned {
 pub fn fit(budget: usize, mut config: Config, pinned: Pinned) -> Result<Config, u64> {
     let line = config.room.max_line as usize + FRAME_HEAD;
     let share = |part: usize, least: usize, most: usize| (budget / part).clamp(least, most);
-    config.read_bytes = share(2048, 1024, READ_BYTES);
+    config.read_bytes = share(2048, 1024, MAX_READ_BYTES);
     config.events = share(256 << 10, 8, config.events);
     let Buffers { send, receive } = config.buffers;
     config.buffers = Buffers {

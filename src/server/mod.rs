@@ -1,16 +1,32 @@
-//! The server: accept, hand over, and end in good order.
+//! The server: accepts clients, connects them to the room, and ends in good order.
+//!
+//! ```text
+//! accept loop --spawns--> connection task, one for each client
+//!                              |  Event, over one bounded channel
+//!                              v
+//!                         broadcaster --owns--> Room
+//!                              |  one Batch, shared by all
+//!                              v
+//!                         Clients: an outbox and a state for each client
+//! ```
+//!
+//! [`run`] starts the accept loop and the broadcaster. All tasks run on one thread; only the history
+//! file is written on another.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod accept;
-pub mod broadcaster;
+mod broadcaster;
 mod client_handle;
+mod client_state;
+mod clients;
 mod config;
-pub mod connection;
+mod connection;
 mod deadlines;
-pub mod listener;
+mod listener;
+#[doc(hidden)]
 pub mod memory;
-pub mod outbox;
+mod outbox;
 mod socket;
 mod status;
 
@@ -19,39 +35,47 @@ use std::future::pending;
 use std::io;
 use std::rc::Rc;
 
+use async_channel::Sender;
 use futures_lite::{FutureExt, Stream, StreamExt};
 use log::info;
-use smol::LocalExecutor;
+use smol::{LocalExecutor, Task};
+
+pub use broadcaster::REPORT;
+#[doc(hidden)]
+pub use broadcaster::{Broadcaster, Event};
+pub use config::Config;
+pub use listener::{Buffers, ListenAddress, Listener};
+pub use status::{Status, StatusObserver};
 
 use accept::AcceptLoop;
-use broadcaster::{Broadcaster, Event};
-pub use config::Config;
 use connection::ReadLimits;
-use listener::Listener;
 
-/// What a server can be told while it runs.
+/// A command to a running server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Control {
-    /// Write the [`Stats`](crate::protocol::Stats) to the log.
+    /// Write the [`Stats`](crate::protocol::Stats) to the log, as one line of JSON with the target
+    /// [`REPORT`].
     Report,
-    /// End in good order; if that is under way, at once.
+    /// Shut down in good order. A second one ends the server at once.
     Shutdown,
 }
 
-/// A server did not end in good order.
+/// An error that ends a server.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Error {
-    /// No room can begin, since the operating system has no random bytes to give.
-    NoRoom(io::Error),
-    /// It was told to shut down a second time.
-    AtOnce,
+    /// The operating system has no random bytes, so the room has no epoch.
+    NoEpoch(io::Error),
+    /// A second [`Control::Shutdown`] arrived before the first was done.
+    Interrupted,
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Error::NoRoom(_) => "cannot begin a room",
-            Error::AtOnce => "ended at once, by a second signal",
+            Error::NoEpoch(_) => "cannot create an epoch for the room",
+            Error::Interrupted => "shutdown interrupted by a second signal",
         })
     }
 }
@@ -59,25 +83,27 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Error::NoRoom(source) => Some(source),
-            Error::AtOnce => None,
+            Error::NoEpoch(source) => Some(source),
+            Error::Interrupted => None,
         }
     }
 }
 
-/// Serves one room to all who connect to `listeners`, until it is told to shut down, or nobody can
-/// tell it anything any more.
+/// Runs a server with one room for all clients of `listeners`, until [`Control::Shutdown`] arrives
+/// or `controls` ends.
 ///
-/// Then nobody is let in any more, everybody is told, and what is on its way gets up to five
-/// seconds to be read. All of it runs on the thread that polls this future.
+/// On shutdown the listeners are closed, every client gets a bye, and has up to five seconds to read
+/// it. Everything runs on the thread that polls the future. Dropping the future closes all
+/// connections at once.
 ///
 /// # Errors
 ///
-/// When no room can begin, and when it is told to shut down a second time.
+/// If the operating system has no random bytes, or a second [`Control::Shutdown`] arrives.
+///
+/// # Examples
 ///
 /// ```
-/// use smolchat::server::listener::{Buffers, Listener};
-/// use smolchat::server::{Config, Control, run};
+/// use smolchat::server::{Buffers, Config, Control, Listener, run};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let listener = Listener::bind(&"127.0.0.1:0".parse()?, Buffers::default())?;
@@ -90,10 +116,10 @@ impl std::error::Error for Error {
 pub async fn run(
     listeners: Vec<Listener>,
     config: Config,
-    mut controls: impl Stream<Item = Control> + Unpin + 'static,
+    controls: impl Stream<Item = Control> + Unpin + 'static,
 ) -> Result<(), Error> {
-    // Only this function owns the executor. Tasks that spawn others know it weakly, so that all
-    // of them, and their sockets, are gone when this ends, however it ends.
+    // Only this function owns the executor; tasks that spawn others have a weak reference. So all
+    // tasks and their sockets are dropped when this function ends.
     let executor = Rc::new(LocalExecutor::new());
     let (events, received) = async_channel::bounded(config.events);
     let limits = ReadLimits {
@@ -103,14 +129,8 @@ pub async fn run(
         burst: config.room.burst,
     };
     let channel = (events.clone(), received);
-    let broadcaster = Broadcaster::new(
-        config.room,
-        config.outbox,
-        config.past,
-        channel,
-        Rc::downgrade(&executor),
-    )
-    .map_err(Error::NoRoom)?;
+    let broadcaster = Broadcaster::new(config, channel, Rc::downgrade(&executor));
+    let broadcaster = broadcaster.map_err(Error::NoEpoch)?;
     let accept = AcceptLoop {
         listeners,
         events: events.clone(),
@@ -118,40 +138,63 @@ pub async fn run(
         executor: Rc::downgrade(&executor),
         last_id: 0,
     };
-    // All are tasks of their own, because the future given to `run` is polled at each wake-up.
-    let broadcaster = executor.spawn(broadcaster.observed_by(config.observer).run());
-    // Nothing is ever sent through it. As a channel of signals it takes no code of its own.
-    let (stop, stopped) = async_channel::bounded::<Event>(1);
-    let accept = executor.spawn(accept.run(stopped));
-    let shutdown = executor.spawn({
-        let events = events.clone();
-        async move {
-            while let Some(Control::Report) = controls.next().await {
-                let _ = events.send(Event::Report).await;
-            }
-            controls
-        }
-    });
-    let serve = async {
-        let mut controls = shutdown.await;
+    // The accept loop stops when `stop` is dropped. It has the type of the events' channel, so that
+    // it needs no further instance of the generic code.
+    let (stop, stopped) = async_channel::bounded(1);
+    // Tasks of their own, because the future given to `Executor::run` is polled at each wake-up.
+    let tasks = Tasks {
+        broadcaster: executor.spawn(broadcaster.run()),
+        accept: executor.spawn(accept.run(stopped)),
+        shutdown: executor.spawn(until_shutdown(controls, events.clone())),
+        stop,
+        events,
+    };
+    executor.run(tasks.run()).await
+}
+
+/// The tasks of a server, except those of its connections.
+struct Tasks<S> {
+    broadcaster: Task<()>,
+    accept: Task<()>,
+    /// Ends with the first [`Control::Shutdown`], and returns the stream of controls.
+    shutdown: Task<S>,
+    stop: Sender<Event>,
+    events: Sender<Event>,
+}
+
+impl<S: Stream<Item = Control> + Unpin> Tasks<S> {
+    /// Waits for the shutdown and performs it.
+    async fn run(self) -> Result<(), Error> {
+        let mut controls = self.shutdown.await;
         info!("shutting down");
-        let drain = async {
-            // Waiting for it closes the listeners, and removes their files, before anybody is told.
-            drop(stop);
-            accept.await;
-            let _ = events.send(Event::Shutdown).await;
-            broadcaster.await;
+        let shutdown = async {
+            // The listeners are closed, and the files of unix sockets removed, before any client
+            // gets its bye.
+            drop(self.stop);
+            self.accept.await;
+            let _ = self.events.send(Event::Shutdown).await;
+            self.broadcaster.await;
             Ok(())
         };
-        let hurry = async {
+        let interrupted = async {
             while let Some(control) = controls.next().await {
                 if control == Control::Shutdown {
-                    return Err(Error::AtOnce);
+                    return Err(Error::Interrupted);
                 }
             }
             pending().await
         };
-        drain.or(hurry).await
-    };
-    executor.run(serve).await
+        shutdown.or(interrupted).await
+    }
+}
+
+/// Passes reports on to the broadcaster until the first [`Control::Shutdown`].
+async fn until_shutdown<S>(mut controls: S, events: Sender<Event>) -> S
+where
+    S: Stream<Item = Control> + Unpin,
+{
+    while let Some(Control::Report) = controls.next().await {
+        let _ = events.send(Event::Report).await;
+    }
+    controls
 }

@@ -1,111 +1,118 @@
-//! A member's way out: write at once, fall behind, catch up, or be closed.
+//! The outbox of one client: writes at once, and queues only while the client is behind.
 //!
-//! A socket nearly always has room, so what is to be sent is handed to the kernel at once and
-//! without waiting: no task switch, no queue, no copy. What the socket does not take waits here,
-//! as shared [`Slice`]s, and everything later queues up behind it, so that order holds. The
-//! broadcaster owns each outbox and is told when the socket has room again; so an outbox needs
-//! no lock and no channel of its own, and how far a member got is known to the byte.
+//! A socket nearly always has room, so frames are handed to the kernel at once and without waiting:
+//! no task switch, no queue, no copy. The outbox queues frames that the socket does not take, as
+//! shared [`Slice`]s, and queues everything later behind them, so that the order stays. The
+//! broadcaster owns all outboxes and is told when a socket is writable again. So an outbox needs no
+//! lock and no channel, and knows to the byte how far its client is.
 
 use std::collections::VecDeque;
+use std::io::IoSlice;
 use std::sync::Arc;
 
 use rustix::io::Errno;
-use rustix::net::{Shutdown, shutdown};
+use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown, send, sendmsg, shutdown};
 
-use super::socket::{Socket, write, write_vectored};
+use super::socket::Socket;
 use crate::room::{Slice, SliceKind};
 
-/// What it takes to keep one slice waiting, beside its bytes: a place in a queue that grows by
-/// doubling, and the head of an allocation. It counts, or many short frames would take several
-/// times what an outbox may hold.
-const PLACE: usize = 128;
+/// Slices handed to the kernel in one call. Linux takes 1,024; more than a few dozen gain nothing.
+const SLICES_PER_CALL: usize = 32;
 
-/// How a delivery went.
+/// Bytes that one queued slice takes beside its frames: an entry in a queue that grows by doubling,
+/// and the header of an allocation. They count against the limit, or many short frames would take
+/// several times the limit.
+const SLICE_OVERHEAD: usize = 128;
+
+/// The result of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// The kernel has all of it.
+    /// The kernel has taken everything.
     Sent,
-    /// Some of it waits until the socket has room.
+    /// Frames wait until the socket is writable.
     Waiting,
-    /// More would wait than may.
+    /// More bytes wait than the limit allows.
     Slow,
-    /// The connection is broken: nothing more can be sent.
-    Lost,
+    /// The write failed: the connection is broken.
+    Failed,
 }
 
-/// What is on its way to one member.
+/// The way to one client.
 #[derive(Debug)]
 pub struct Outbox {
     socket: Arc<Socket>,
+    /// Allocated only while the client is behind.
     backlog: Option<Box<Backlog>>,
 }
 
-/// What a socket did not take.
+/// The frames that the socket did not take.
 #[derive(Debug, Default)]
 struct Backlog {
     queue: VecDeque<Slice>,
-    /// Bytes that count against the limit, their places included: all but what the history holds
-    /// anyway.
+    /// Bytes that count against the limit, with their overhead.
     waiting: usize,
-    /// The last number of the room's sequence that was sent whole.
+    /// The last sequence number that was sent completely.
     seq: u64,
 }
 
 impl Outbox {
-    /// The way out through `socket`.
+    /// Creates an empty outbox.
     pub fn new(socket: Arc<Socket>) -> Self {
         Outbox { socket, backlog: None }
     }
 
-    /// The socket it writes to.
+    /// Returns the socket.
     pub fn socket(&self) -> &Arc<Socket> {
         &self.socket
     }
 
-    /// Sends whole frames, now or when the socket has room.
-    ///
-    /// `limit` is how many bytes may wait; `seq` the number of the sequence before this delivery.
-    pub fn deliver(&mut self, slices: &[Slice], seq: u64, limit: usize) -> Delivery {
+    /// Sends whole frames, now or when the socket is writable. `seq` is the sequence number before
+    /// them, and `limit` the number of bytes that may wait.
+    pub fn send(&mut self, slices: &[Slice], seq: u64, limit: usize) -> Delivery {
         if let Some(backlog) = &mut self.backlog {
             for slice in slices {
-                // Who is behind, and asks for what was said over and over, pays for it.
+                // A client that is behind must not queue past frames without a limit.
                 let is_past = slice.kind() == SliceKind::Past;
                 let kind = if is_past { SliceKind::Own } else { slice.kind() };
-                backlog.extend(&[slice.clone().with_kind(kind)], 0);
+                backlog.push(slice.clone().with_kind(kind));
             }
-            return if backlog.waiting > limit { Delivery::Slow } else { Delivery::Waiting };
+            return backlog.delivery(limit);
         }
-        let sent = match slices {
+        let written = match slices {
             [] => return Delivery::Sent,
             [slice] => write(&self.socket, slice.bytes()),
             slices => write_vectored(&self.socket, slices),
         };
-        let sent = match sent {
-            Ok(sent) => sent,
+        let mut written = match written {
+            Ok(written) => written,
             Err(Errno::AGAIN) => 0,
-            Err(_) => return Delivery::Lost,
+            Err(_) => return Delivery::Failed,
         };
-        if sent == slices.iter().map(|slice| slice.bytes().len()).sum::<usize>() {
+        if written == slices.iter().map(|slice| slice.bytes().len()).sum::<usize>() {
             return Delivery::Sent;
         }
         let seq = slices.iter().find_map(Slice::before).unwrap_or(seq);
         let mut backlog = Backlog { seq, ..Backlog::default() };
-        backlog.extend(slices, sent);
-        let waiting = backlog.waiting;
-        self.backlog = Some(Box::new(backlog));
-        if waiting > limit { Delivery::Slow } else { Delivery::Waiting }
+        for slice in slices {
+            let mut slice = slice.clone();
+            let part = written.min(slice.bytes().len());
+            written -= part;
+            backlog.advance_slice(&mut slice, part);
+            backlog.push(slice);
+        }
+        self.backlog.insert(Box::new(backlog)).delivery(limit)
     }
 
-    /// Sends what waits, as far as the socket takes it.
-    pub fn drain(&mut self) -> Delivery {
+    /// Writes queued frames, as many as the socket takes.
+    pub fn flush(&mut self) -> Delivery {
         let Some(backlog) = &mut self.backlog else { return Delivery::Sent };
         while !backlog.queue.is_empty() {
             match write_vectored(&self.socket, backlog.queue.make_contiguous()) {
-                Ok(sent) => backlog.advance(sent),
+                Ok(written) => backlog.advance(written),
                 Err(Errno::AGAIN) => return Delivery::Waiting,
                 Err(_) => {
                     self.backlog = None;
-                    return Delivery::Lost;
+                    return Delivery::Failed;
                 }
             }
         }
@@ -113,66 +120,66 @@ impl Outbox {
         Delivery::Sent
     }
 
-    /// Whether everything was sent.
-    pub fn is_clear(&self) -> bool {
+    /// Returns whether no frame waits.
+    pub fn is_empty(&self) -> bool {
         self.backlog.is_none()
     }
 
-    /// Gives up what waits, but for the rest of a frame that was begun: whatever is sent next
-    /// is a line of its own. Returns the last number of the sequence that gets through, or
-    /// `seq` if nothing waits.
-    pub fn cut(&mut self, seq: u64) -> u64 {
+    /// Drops the queued frames, except the rest of a frame that was begun: the next frame starts on
+    /// a line of its own. Returns the last sequence number that the client is sent, or `seq` if no
+    /// frame waits.
+    pub fn clear(&mut self, seq: u64) -> u64 {
         let Some(backlog) = &mut self.backlog else { return seq };
         let mut queue = std::mem::take(&mut backlog.queue);
         backlog.waiting = 0;
         if let Some(first) = queue.front_mut().filter(|slice| slice.is_inside_frame()) {
-            let rest = first.rest_of_frame();
             if let Some(before) = first.before() {
                 backlog.seq = before + 1;
             }
-            backlog.extend(&[rest], 0);
+            backlog.push(first.rest_of_frame());
         }
         backlog.seq
     }
 
-    /// Tells the other side that nothing follows. What it has to say can still be read.
-    pub fn finish(&self) {
+    /// Shuts down the write side: the client reads the end of the stream.
+    pub fn shut_down_write(&self) {
+        // Ignored: a broken socket has nothing to shut down.
         let _ = shutdown(&self.socket, Shutdown::Write);
     }
 
-    /// Ends the connection, both ways. What the kernel holds is still delivered; the task that
-    /// reads from the socket wakes up, and closes it.
-    pub fn end(&self) {
-        // A socket that is not connected any more has nothing left to end.
+    /// Shuts down both sides. The kernel still delivers what it has taken; the connection task
+    /// wakes up and closes the socket.
+    pub fn shut_down(&self) {
+        // Ignored: a broken socket has nothing to shut down.
         let _ = shutdown(&self.socket, Shutdown::Both);
     }
 }
 
 impl Backlog {
-    fn extend(&mut self, slices: &[Slice], mut sent: usize) {
-        for slice in slices {
-            let mut slice = slice.clone();
-            let length = slice.bytes().len();
-            self.take_off(&mut slice, sent.min(length));
-            sent = sent.saturating_sub(length);
-            if !slice.bytes().is_empty() {
-                if slice.counts() {
-                    self.waiting += PLACE + slice.bytes().len();
-                }
-                self.queue.push_back(slice);
-            }
-        }
+    fn delivery(&self, limit: usize) -> Delivery {
+        if self.waiting > limit { Delivery::Slow } else { Delivery::Waiting }
     }
 
-    fn advance(&mut self, mut sent: usize) {
+    fn push(&mut self, slice: Slice) {
+        if slice.bytes().is_empty() {
+            return;
+        }
+        if slice.counts() {
+            self.waiting += SLICE_OVERHEAD + slice.bytes().len();
+        }
+        self.queue.push_back(slice);
+    }
+
+    /// Removes the first `written` bytes of the queue.
+    fn advance(&mut self, mut written: usize) {
         while let Some(mut slice) = self.queue.pop_front() {
             let length = slice.bytes().len();
-            let part = sent.min(length);
-            self.take_off(&mut slice, part);
+            let part = written.min(length);
+            self.advance_slice(&mut slice, part);
             if slice.counts() {
-                self.waiting -= if part < length { part } else { part + PLACE };
+                self.waiting -= if part < length { part } else { part + SLICE_OVERHEAD };
             }
-            sent -= part;
+            written -= part;
             if part < length {
                 self.queue.push_front(slice);
                 return;
@@ -180,12 +187,27 @@ impl Backlog {
         }
     }
 
-    fn take_off(&mut self, slice: &mut Slice, sent: usize) {
-        slice.advance(sent);
+    fn advance_slice(&mut self, slice: &mut Slice, written: usize) {
+        slice.advance(written);
         if let Some(before) = slice.before()
-            && sent > 0
+            && written > 0
         {
             self.seq = before;
         }
     }
+}
+
+fn write(socket: &Socket, bytes: &[u8]) -> rustix::io::Result<usize> {
+    send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
+}
+
+fn write_vectored(socket: &Socket, slices: &[Slice]) -> rustix::io::Result<usize> {
+    let mut parts = [IoSlice::new(&[]); SLICES_PER_CALL];
+    let count = slices.len().min(SLICES_PER_CALL);
+    for (part, slice) in parts.iter_mut().zip(slices) {
+        *part = IoSlice::new(slice.bytes());
+    }
+    let (parts, _) = parts.split_at(count);
+    let mut no_control = SendAncillaryBuffer::default();
+    sendmsg(socket, parts, &mut no_control, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
 }

@@ -17,15 +17,13 @@ mod news;
 pub mod script;
 mod seat;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use smolchat::protocol::{ByeCode, ClientLine, Frame, Hello, Request, RequestError};
-use smolchat::room::{
-    Config, DisconnectReason, Input, MemberId, Now, Peer, Room, Slice, SliceKind, Token, Unicast,
-};
+use smolchat::room::{Config, DisconnectReason, Input, MemberId, Now, Peer, Room, Token};
 
 use expected::Model;
 use news::{Due, Own};
@@ -112,7 +110,7 @@ impl World {
                 }
             }
             Action::Announce => {
-                self.room.announce("the disk is full");
+                self.room.broadcast_info("the disk is full");
                 self.model.announce();
             }
             Action::Shutdown => {
@@ -249,15 +247,11 @@ impl World {
             self.record.sent.push(Sent { bytes: line.to_vec(), place });
             self.model.news.all_are_told(self.record.last(), &frame);
         }
-        let all = Slice::new(batch.chunk, 0, u32::MAX, SliceKind::Live { before: batch.before });
-        let mut unicasts: HashMap<u64, Vec<Unicast>> = HashMap::new();
-        for unicast in batch.unicasts {
+        for unicast in &batch.unicasts {
             assert!(self.seats.contains_key(&unicast.to.0), "a unicast is for somebody");
-            unicasts.entry(unicast.to.0).or_default().push(unicast);
         }
         for (id, seat) in &mut self.seats {
-            let own = unicasts.remove(id).unwrap_or_default();
-            seat.deliver(&own, &all, batch.before, &self.record);
+            seat.deliver(MemberId(*id), &batch, &self.record);
             seat.is_settled(&self.record);
             assert_eq!(!seat.is_closed, self.model.clients.contains_key(id), "who is here stays");
         }

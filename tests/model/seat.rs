@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::ops::RangeInclusive;
 
 use smolchat::protocol::{Body, ByeCode, Frame, SERVER};
-use smolchat::room::{Config, Op, Slice, Unicast};
+use smolchat::room::{Batch, ClientSlices, Config, End, MemberId, Op, Slice, Unicast};
 
 use super::news::{Due, Own, Place};
 use super::script::EPOCH;
@@ -79,41 +79,24 @@ impl Seat {
         self.due.push_back(due);
     }
 
-    /// Delivers its part of a batch, as the broadcaster does.
-    pub fn deliver(&mut self, unicasts: &[Unicast], all: &Slice, before: u64, record: &Record) {
+    /// Delivers the client's part of a batch.
+    pub fn deliver(&mut self, id: MemberId, batch: &Batch, record: &Record) {
         if self.is_closed {
-            assert!(unicasts.iter().all(|unicast| matches!(unicast.op, Op::Abort)), "it is closed");
+            let is_abort = |unicast: &Unicast| matches!(unicast.op, Op::Abort);
+            assert!(batch.unicasts_for(id).iter().all(is_abort), "it is closed");
             return;
         }
-        let mut slices = Vec::new();
-        let mut open = self.is_open.then_some((0, before));
-        for unicast in unicasts {
-            if let Some((from, before)) = open {
-                let part = all.part(from, unicast.at, before);
-                open = Some((unicast.at.max(from), before + part.frames()));
-                slices.push(part);
-            }
-            match &unicast.op {
-                Op::Send(slice) => slices.push(slice.clone()),
-                Op::Repeat(from, to) => slices.push(all.part_again(*from, *to)),
-                Op::StartLive { from, before } => {
-                    self.is_open = true;
-                    open = Some((*from, *before));
-                }
-                Op::Close => {
-                    self.is_closed = true;
-                    open = None;
-                    break;
-                }
-                Op::Evict(code) => return self.evict(*code, before, record),
-                Op::Abort => {
-                    self.queue.clear();
-                    return self.cut();
-                }
+        let ClientSlices { slices, is_live, end } = batch.slices_for(id, self.is_open);
+        self.is_open = is_live;
+        match end {
+            None => {}
+            Some(End::Close) => self.is_closed = true,
+            Some(End::Evict(code)) => return self.evict(code, batch.before, record),
+            Some(End::Abort) => {
+                self.queue.clear();
+                return self.cut();
             }
         }
-        slices.extend(open.map(|(from, before)| all.part(from, u32::MAX, before)));
-        slices.retain(|slice| !slice.bytes().is_empty());
         for slice in &slices {
             if let Some(before) = slice.before() {
                 let number = before + 1;
@@ -123,7 +106,7 @@ impl Seat {
             }
         }
         if self.queue.is_empty() {
-            self.cut_at = slices.iter().find_map(Slice::before).unwrap_or(before);
+            self.cut_at = slices.iter().find_map(Slice::before).unwrap_or(batch.before);
         }
         self.queue.extend(slices);
         if !self.is_stalled {

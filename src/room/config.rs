@@ -1,0 +1,82 @@
+//! The configuration of a room.
+
+use std::time::Duration;
+
+use super::admission::{ADDRESS_RECORD_BYTES, Admission, max_known};
+use super::reserved_names::{RESERVED_NAME_BYTES, max_reserved};
+use crate::rate_limit::Rate;
+
+/// The limits of a room.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Connections at the same time. Default: 1000.
+    pub max_clients: usize,
+    /// Connections at the same time from one address; 0 = no limit. Default: 64.
+    pub max_per_ip: usize,
+    /// New connections a second from one address, after `connect_burst` at once; 0 = no limit.
+    /// Default: 20.
+    pub connect_rate: u32,
+    /// New connections at once from one address. Default: 100.
+    pub connect_burst: u32,
+    /// The time after which a client that has sent nothing becomes a member, with a name that the
+    /// server chooses. Default: 250 ms.
+    pub hello_wait: Duration,
+    /// The number of members from which join and leave notices are gathered, and the most notices
+    /// a second from then on. Default: 64.
+    pub crowd: usize,
+    /// Bytes of an answer that lists members; members that do not fit are counted. Default: 128 KiB.
+    pub answer_bytes: usize,
+    /// Frames in the history. Default: 1000.
+    pub history: usize,
+    /// Bytes of frames in the history. Default: 1 MiB.
+    pub history_bytes: usize,
+    /// The time for which the name of a member that lost its connection is reserved, if the member
+    /// asked for that; zero = not at all. Default: 60 s.
+    pub grace: Duration,
+    /// Whether the history is written to a file; the welcome says so. Default: no.
+    pub stored: bool,
+    /// The longest line in bytes; the welcome says so. Default: 4096.
+    pub max_line: u32,
+    /// Lines a second from one client, after `burst` at once; 0 = no limit. The welcome says so.
+    /// Default: 10.
+    pub rate: u32,
+    /// Lines at once from one client; the welcome says so. Default: 40.
+    pub burst: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            max_clients: 1000,
+            max_per_ip: 64,
+            connect_rate: 20,
+            connect_burst: 100,
+            hello_wait: Duration::from_millis(250),
+            crowd: 64,
+            answer_bytes: 128 << 10,
+            history: 1000,
+            history_bytes: 1 << 20,
+            grace: Duration::from_secs(60),
+            stored: false,
+            max_line: 4096,
+            rate: 10,
+            burst: 40,
+        }
+    }
+}
+
+impl Config {
+    /// Returns the most memory, in bytes, for clients that are not connected: reserved names and
+    /// known addresses.
+    pub fn memory_for_absent_clients(&self) -> usize {
+        let reserved = max_reserved(self.max_clients).saturating_mul(RESERVED_NAME_BYTES);
+        let known = max_known(self.max_clients).saturating_mul(ADDRESS_RECORD_BYTES);
+        reserved.saturating_add(known)
+    }
+
+    /// Creates the table of addresses for these limits.
+    pub(super) fn admission(&self) -> Admission {
+        let rate = Rate::new(self.connect_rate, self.connect_burst);
+        Admission::new(self.max_per_ip, rate, self.max_clients)
+    }
+}

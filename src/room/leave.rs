@@ -1,0 +1,91 @@
+//! How a client leaves the room.
+//!
+//! The room decides when a client is no member any more and sends its last line; how the
+//! connection then ends is the broadcaster's work, see `server/client_state.rs`.
+
+use std::fmt;
+
+use log::Level;
+
+use super::presence::Change;
+use super::{Client, ClientTable, DisconnectReason, MemberId, Membership, Op, Peer, Room, Slice};
+use crate::protocol::{ByeCode, Frame};
+
+impl Room {
+    /// Removes a client whose connection has ended. If the client asked for it, its name is
+    /// reserved for it.
+    pub(super) fn disconnect(&mut self, id: MemberId, reason: DisconnectReason) {
+        if let Some(Client {
+            keeps_name: true, membership: Membership::Member { name, token }, ..
+        }) = self.clients.get(id)
+            && !self.config.grace.is_zero()
+        {
+            let until = self.now.uptime + self.config.grace;
+            self.reserved.reserve(name.clone(), *token, until);
+        }
+        if reason == DisconnectReason::Finished {
+            self.dismiss(id, ByeCode::Quit, reason);
+        } else if self.remove(id, reason) {
+            if reason == DisconnectReason::Slow {
+                self.counts.evictions.add(ByeCode::Slow);
+            }
+            self.batch.unicast(id, Op::Abort);
+        }
+    }
+
+    /// Sends a bye to a client, removes it, and ends its connection once all is sent.
+    pub(super) fn dismiss(&mut self, id: MemberId, code: ByeCode, reason: impl fmt::Display) {
+        if self.clients.get(id).is_some() {
+            self.publish_notice_of(Change::Joined);
+            self.send_bye(id, code);
+            self.remove(id, reason);
+        }
+    }
+
+    /// Sends a bye to every client and closes the room.
+    pub(super) fn shut_down(&mut self) {
+        self.publish_notice();
+        let ids: Vec<MemberId> = self.clients.iter().map(|(id, _)| id).collect();
+        for id in ids {
+            self.send_bye(id, ByeCode::Shutdown);
+        }
+        self.clients = ClientTable::default();
+        self.names.clear();
+        self.admission = self.config.admission();
+        self.is_closed = true;
+    }
+
+    /// Sends a bye to a client and ends its connection once all is sent.
+    pub(super) fn send_bye(&mut self, id: MemberId, code: ByeCode) {
+        if !matches!(code, ByeCode::Quit | ByeCode::Shutdown) {
+            self.counts.evictions.add(code);
+        }
+        let bye = Slice::own(&Frame::bye(code, self.batch.seq()));
+        self.batch.unicast(id, Op::Send(bye));
+        self.batch.unicast(id, Op::Close);
+    }
+
+    /// Removes a client from the room. If it was a member, the others are told.
+    fn remove(&mut self, id: MemberId, reason: impl fmt::Display) -> bool {
+        let description = self.describe(id);
+        let Some(client) = self.remove_client(id) else { return false };
+        let Membership::Member { name, .. } = client.membership else {
+            let line = format!("{description} left before it was a member: {reason}");
+            self.batch.log(Level::Debug, line);
+            return true;
+        };
+        self.batch.log(Level::Info, format!("{description} left: {reason}"));
+        self.names.remove(&name);
+        self.announce(Change::Left, &name);
+        true
+    }
+
+    /// Removes a client from the table and from the count of its address. Its name stays taken.
+    pub(super) fn remove_client(&mut self, id: MemberId) -> Option<Client> {
+        let client = self.clients.remove(id)?;
+        if let Peer::Inet(ip, _) = client.peer {
+            self.admission.leave(ip, self.now.uptime);
+        }
+        Some(client)
+    }
+}

@@ -1,0 +1,53 @@
+//! The clients that have not sent a line.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::MemberId;
+
+/// Entries that may be out of date before the queue is cleaned.
+const SLACK: usize = 16;
+
+/// A queue of clients that have not sent a line, in the order in which their time to say hello
+/// ends. A client that sends a line or leaves stays in the queue until it is at the front, or until
+/// more than half of the queue is out of date.
+#[derive(Debug, Default)]
+pub struct Lobby {
+    waiting: VecDeque<(Duration, MemberId)>,
+}
+
+impl Lobby {
+    /// Adds a client. `deadline` is not before that of any other client.
+    pub fn push(&mut self, deadline: Duration, id: MemberId) {
+        self.waiting.push_back((deadline, id));
+    }
+
+    /// Removes and returns the first client if its deadline is not after `now`.
+    pub fn pop_expired(&mut self, now: Duration) -> Option<MemberId> {
+        self.waiting.pop_front_if(|(deadline, _)| *deadline <= now).map(|(_, id)| id)
+    }
+
+    /// Removes clients from the front that are not waiting any more.
+    pub fn skip(&mut self, is_waiting: impl Fn(MemberId) -> bool) {
+        while self.waiting.pop_front_if(|(_, id)| !is_waiting(*id)).is_some() {}
+    }
+
+    /// Removes all clients that are not waiting, if there can be many of them: `clients` is the
+    /// number of all clients in the room.
+    pub fn clean(&mut self, clients: usize, is_waiting: impl Fn(MemberId) -> bool) {
+        if self.waiting.len() > 2 * clients + SLACK {
+            self.waiting.retain(|(_, id)| is_waiting(*id));
+        }
+    }
+
+    /// Returns the deadline of the first client.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.waiting.front().map(|(deadline, _)| *deadline)
+    }
+
+    /// Returns the number of entries.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+}

@@ -1,0 +1,109 @@
+//! Join and leave notices.
+//!
+//! A notice is one frame for all members, so in a large room it is expensive. From
+//! [`Config::crowd`](super::Config::crowd) members on, notices wait for others to share a frame
+//! with, for a time that grows with the room, and at most for a second. In a smaller room a notice
+//! goes out with the next batch.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use super::{Room, format_names};
+use crate::protocol::{Body, SERVER};
+
+/// The pause between two notices, for each member in the room.
+const PAUSE_PER_MEMBER: Duration = Duration::from_micros(200);
+/// The longest pause between two notices.
+const MAX_PAUSE: Duration = Duration::from_secs(1);
+/// Names in one notice, as a multiple of [`Config::crowd`](super::Config::crowd): one notice must
+/// not fill an outbox.
+pub const NAMES_PER_CROWD: usize = 4;
+/// Names that the text of a notice spells out.
+const NAMES_IN_TEXT: usize = 3;
+
+type Names = Vec<Cow<'static, str>>;
+
+/// The notice that has not been published.
+#[derive(Debug, Default)]
+pub struct PendingNotice {
+    change: Option<Change>,
+    names: Names,
+    /// The earliest time at which the notice is published without another reason.
+    due: Duration,
+}
+
+/// The change that a notice announces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    Joined,
+    Left,
+}
+
+impl PendingNotice {
+    /// Returns the time at which the notice is due, if there is one.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.change.map(|_| self.due)
+    }
+
+    /// Returns whether the notice announces that `name` joined.
+    pub fn announces_join_of(&self, name: &str) -> bool {
+        self.change == Some(Change::Joined) && self.names.iter().any(|joined| joined == name)
+    }
+}
+
+impl Room {
+    /// Adds a name to the notice that is published next.
+    pub(super) fn announce(&mut self, change: Change, name: &str) {
+        if self.notice.change != Some(change) {
+            self.publish_notice();
+            self.notice.change = Some(change);
+        }
+        self.notice.names.push(name.to_owned().into());
+        if self.notice.names.len() >= NAMES_PER_CROWD * self.config.crowd {
+            self.publish_notice();
+        }
+    }
+
+    /// Publishes the notice if it announces `change`.
+    pub(super) fn publish_notice_of(&mut self, change: Change) {
+        if self.notice.change == Some(change) {
+            self.publish_notice();
+        }
+    }
+
+    /// Publishes the notice if it is due.
+    pub(super) fn publish_due_notice(&mut self) {
+        if self.notice.due <= self.now.uptime {
+            self.publish_notice();
+        }
+    }
+
+    /// Publishes the notice, if there is one.
+    pub(super) fn publish_notice(&mut self) {
+        let Some(change) = self.notice.change.take() else { return };
+        let names = std::mem::take(&mut self.notice.names);
+        let list = format_names(&names, NAMES_IN_TEXT);
+        let time = self.now.unix_ms;
+        match change {
+            Change::Joined => {
+                let data = format!("{list} joined");
+                self.batch.publish(SERVER, &data, |seq| Body::Join { seq, time, names });
+            }
+            Change::Left => {
+                let data = format!("{list} left");
+                self.batch.publish(SERVER, &data, |seq| Body::Leave { seq, time, names });
+            }
+        }
+        if self.is_crowded() {
+            let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+            let pause = PAUSE_PER_MEMBER.saturating_mul(count(self.names.len()));
+            let min_pause = MAX_PAUSE / count(self.config.crowd).max(1);
+            self.notice.due = self.now.uptime + pause.clamp(min_pause, MAX_PAUSE);
+        }
+    }
+
+    /// Returns whether notices wait for one another.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.names.len() >= self.config.crowd
+    }
+}

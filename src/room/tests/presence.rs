@@ -1,0 +1,114 @@
+//! Join and leave notices.
+
+use std::io;
+
+use super::*;
+use crate::room::presence::NAMES_PER_CROWD;
+
+#[test]
+fn joins_in_one_batch_share_a_notice() {
+    let mut harness = RoomHarness::new(Config::default());
+    for (id, name) in ["alice", "bob", "carol", "dave", "eve"].into_iter().enumerate() {
+        harness.join(id as u64, name);
+    }
+    harness.seal();
+    let join = &harness.frames(0)[1];
+    assert_eq!(join["data"], "alice, bob and 3 more joined");
+    assert_eq!(join["names"].as_array().map(Vec::len), Some(5));
+    assert_eq!(harness.frames(0).len(), 2);
+}
+
+#[test]
+fn join_and_leave_in_one_batch_are_announced() {
+    let mut harness = RoomHarness::new(Config::default());
+    harness.join(1, "alice");
+    harness.join(2, "bob");
+    harness.leave(2, DisconnectReason::Lost(io::ErrorKind::ConnectionReset));
+    harness.join(3, "bob");
+    harness.seal();
+    assert_eq!(
+        harness.transcript(1),
+        ["join: alice and bob joined", "leave: bob left", "join: bob joined"]
+    );
+    assert_eq!(harness.transcript(3), ["join: bob joined"]);
+    assert_eq!(harness.room.names.len(), 2);
+}
+
+#[test]
+fn second_leave_is_ignored() {
+    let mut harness = RoomHarness::new(Config::default());
+    harness.join(1, "alice");
+    harness.join(2, "bob");
+    harness.say(2, "/quit");
+    harness.leave(2, DisconnectReason::Finished);
+    harness.leave(2, DisconnectReason::Slow);
+    harness.say(2, "a line after the leave");
+    harness.seal();
+    assert_eq!(harness.transcript(1), ["join: alice and bob joined", "leave: bob left"]);
+    assert_eq!(harness.transcript(2), ["join: alice and bob joined", "bye: goodbye"]);
+    assert_eq!(harness.room.len(), 1);
+}
+
+#[test]
+fn crowd_is_announced_in_few_notices() {
+    let config = Config { max_clients: 1000, max_per_ip: 0, connect_rate: 0, ..Config::default() };
+    let mut harness = RoomHarness::new(config);
+    for id in 0..Config::default().crowd as u64 {
+        harness.join(id, &format!("member-{id}"));
+    }
+    harness.seal();
+    for id in 100..300 {
+        harness.join(id, &format!("member-{id}"));
+        harness.seal();
+    }
+    assert_eq!(harness.transcript(0), ["join: member-0, member-1 and 62 more joined"]);
+    harness.say(0, "meanwhile");
+    harness.seal();
+    harness.say(150, "hello");
+    harness.seal();
+    assert_eq!(
+        harness.transcript(0)[1..],
+        ["chat: meanwhile", "join: member-100, member-101 and 198 more joined", "chat: hello"]
+    );
+    harness.leave(150, DisconnectReason::Finished);
+    harness.seal();
+    assert_eq!(harness.transcript(0).len(), 4);
+    harness.advance(harness.room.deadline().expect("a notice waits") - harness.now.uptime);
+    harness.seal();
+    assert_eq!(harness.transcript(0)[4..], ["leave: member-150 left"]);
+    assert_eq!(harness.room.deadline(), None);
+}
+
+#[test]
+fn notice_has_a_bounded_number_of_names() {
+    let config = Config { max_clients: 2000, max_per_ip: 0, connect_rate: 0, ..Config::default() };
+    let most = NAMES_PER_CROWD * config.crowd;
+    let mut harness = RoomHarness::new(config);
+    for id in 0..2 * most as u64 + 1 {
+        harness.join(id, &format!("member-{id}"));
+    }
+    harness.advance(Duration::from_secs(2));
+    harness.seal();
+    let counts = harness
+        .frames(0)
+        .into_iter()
+        .skip(1)
+        .map(|frame| frame["names"].as_array().expect("names").len());
+    assert_eq!(counts.collect::<Vec<_>>(), [most, most, 1]);
+}
+
+#[test]
+fn small_crowd_limit_still_gathers_notices() {
+    const CROWD: usize = 5;
+    let config = Config { crowd: CROWD, max_per_ip: 0, connect_rate: 0, ..Config::default() };
+    let mut harness = RoomHarness::new(config);
+    for id in 0..100 {
+        harness.join(id, &format!("member-{id}"));
+        harness.seal();
+        harness.advance(Duration::from_millis(10));
+    }
+    harness.advance(Duration::from_secs(1));
+    harness.seal();
+    let notices = harness.transcript(0);
+    assert!(notices.len() <= 2 * CROWD + 1, "{notices:?}");
+}

@@ -1,0 +1,108 @@
+//! Random runs.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::protocol::case_fold;
+
+/// One step of a random run.
+#[derive(Clone, Debug)]
+enum RandomStep {
+    Arrive,
+    Hello(u8, u8, u8),
+    Say(u8, &'static str),
+    Leave(u8, bool),
+    Advance,
+    Seal,
+}
+
+fn step() -> impl Strategy<Value = RandomStep> {
+    let line = prop_oneof![
+        4 => Just("a word"),
+        1 => Just("/me waves"),
+        1 => Just("/nick carol"),
+        1 => Just("/history 3"),
+        1 => Just("/who"),
+        1 => Just("/quit"),
+        1 => Just("/msg name-1 psst"),
+        1 => Just("{"),
+        1 => Just(""),
+    ];
+    prop_oneof![
+        2 => Just(RandomStep::Arrive),
+        3 => (any::<u8>(), 0u8..4, 0u8..6).prop_map(|(id, name, history)| {
+            RandomStep::Hello(id, name, history)
+        }),
+        6 => (any::<u8>(), line).prop_map(|(id, line)| RandomStep::Say(id, line)),
+        1 => (any::<u8>(), any::<bool>()).prop_map(|(id, polite)| RandomStep::Leave(id, polite)),
+        1 => Just(RandomStep::Advance),
+        3 => Just(RandomStep::Seal),
+    ]
+}
+
+proptest! {
+    /// Each member gets consecutive numbers from its welcome on, and each number is the same frame
+    /// for all members.
+    #[test]
+    fn all_members_get_one_consecutive_sequence(
+        steps in proptest::collection::vec(step(), 1..120),
+    ) {
+        let config = Config { history: 5, max_clients: 6, ..Config::default() };
+        let mut harness = RoomHarness::new(config);
+        let mut last = 0;
+        for step in steps {
+            let pick = |pick: u8| 1 + u64::from(pick) % u64::max(last, 1);
+            match step {
+                RandomStep::Arrive => {
+                    last += 1;
+                    harness.arrive(last);
+                }
+                _ if last == 0 => {}
+                RandomStep::Hello(id, name, history) => {
+                    let hello = format!(
+                        r#"{{"hello":{{"name":"name-{name}","history":{history}}}}}"#,
+                    );
+                    harness.say(pick(id), &hello);
+                }
+                RandomStep::Say(id, line) => harness.say(pick(id), line),
+                RandomStep::Leave(id, true) => harness.leave(pick(id), DisconnectReason::Finished),
+                RandomStep::Leave(id, false) => harness.leave(pick(id), DisconnectReason::Slow),
+                RandomStep::Advance => harness.advance(Duration::from_secs(1)),
+                RandomStep::Seal => harness.seal(),
+            }
+        }
+        harness.seal();
+
+        let mut by_number: HashMap<u64, Value> = HashMap::new();
+        for &id in harness.clients.keys() {
+            let frames = harness.frames(id);
+            let Some(welcome) = frames.iter().find(|frame| frame["kind"] == "welcome") else {
+                continue;
+            };
+            let mut next = welcome["seq"].as_u64().expect("a number") + 1;
+            for frame in &frames {
+                let Some(seq) = frame["seq"].as_u64() else { continue };
+                match text(&frame["kind"]) {
+                    "welcome" => continue,
+                    "bye" => prop_assert_eq!(seq, next - 1),
+                    _ => {
+                        // A lower number is a frame of the history.
+                        prop_assert!(seq <= next);
+                        next = next.max(seq + 1);
+                        let same = by_number.entry(seq).or_insert_with(|| frame.clone());
+                        prop_assert_eq!(&*same, frame);
+                    }
+                }
+            }
+            if harness.clients[&id].is_live {
+                prop_assert_eq!(next, harness.room.seq() + 1);
+            }
+        }
+        let names: Vec<String> = harness.room.members().map(|(_, name)| case_fold(name)).collect();
+        let mut unique = names.clone();
+        unique.sort();
+        unique.dedup();
+        prop_assert_eq!(names.len(), unique.len());
+        prop_assert_eq!(names.len(), harness.room.names.len());
+    }
+}

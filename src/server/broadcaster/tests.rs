@@ -1,0 +1,271 @@
+//! Random runs of the broadcaster with real sockets and a clock of the test: every connection ends,
+//! every member leaves once, and nothing stays allocated.
+
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+
+use proptest::prelude::*;
+use rustix::net::sockopt::set_socket_send_buffer_size;
+use serde_json::Value;
+use smol::Async;
+use smol::future::yield_now;
+
+use super::*;
+use crate::protocol::{ClientLine, OtherProtocol};
+use crate::room::{self, DisconnectReason};
+
+/// The number of the member that reads everything and sees all notices.
+const OBSERVER: u64 = 1;
+const OUTBOX: usize = 8 << 10;
+/// Longer than every timeout of a connection.
+const AGES: Duration = Duration::from_secs(1000);
+
+/// One step of a random run. The first field of most steps selects a client.
+#[derive(Clone, Debug)]
+enum Step {
+    Connect,
+    /// Sends a hello with the name of the client, and with the token of another one.
+    Resume(u8, u8),
+    Hello(u8),
+    Say(u8, usize),
+    Line(u8, &'static str),
+    SpeakTls(u8),
+    /// The remote side reads everything that has arrived.
+    Read(u8),
+    /// The remote side closes its socket.
+    Drop(u8),
+    /// The connection task ends.
+    EndTask(u8, DisconnectReason),
+    Writable(u8),
+    Advance(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let reason = prop_oneof![
+        Just(DisconnectReason::Finished),
+        Just(DisconnectReason::Lost(ErrorKind::ConnectionReset)),
+        Just(DisconnectReason::Panicked),
+    ];
+    prop_oneof![
+        6 => Just(Step::Connect),
+        4 => any::<u8>().prop_map(Step::Hello),
+        2 => (any::<u8>(), any::<u8>()).prop_map(|(id, old)| Step::Resume(id, old)),
+        8 => (any::<u8>(), 1..1500usize).prop_map(|(id, length)| Step::Say(id, length)),
+        3 => (any::<u8>(), prop::sample::select(&["/quit", "/nonsense", "/history", "/who", ""][..]))
+            .prop_map(|(id, line)| Step::Line(id, line)),
+        1 => any::<u8>().prop_map(Step::SpeakTls),
+        3 => any::<u8>().prop_map(Step::Read),
+        2 => any::<u8>().prop_map(Step::Drop),
+        3 => (any::<u8>(), reason).prop_map(|(id, reason)| Step::EndTask(id, reason)),
+        2 => any::<u8>().prop_map(Step::Writable),
+        2 => (0..7000u64).prop_map(Step::Advance),
+    ]
+}
+
+/// The remote side of a connection, and what its connection task holds.
+struct Remote {
+    stream: Option<UnixStream>,
+    received: Vec<u8>,
+    socket: Arc<Socket>,
+    has_task: bool,
+}
+
+impl Remote {
+    fn read(&mut self) {
+        let Some(stream) = &mut self.stream else { return };
+        match stream.read_to_end(&mut self.received) {
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            Ok(_) => self.stream = None,
+        }
+    }
+}
+
+struct BroadcasterHarness {
+    broadcaster: Broadcaster,
+    executor: Rc<LocalExecutor<'static>>,
+    now: Now,
+    remotes: BTreeMap<u64, Remote>,
+}
+
+impl BroadcasterHarness {
+    fn new() -> Self {
+        let executor = Rc::new(LocalExecutor::new());
+        let mut config = Config { outbox: OUTBOX, ..Config::default() };
+        config.room = room::Config { max_clients: 12, ..room::Config::default() };
+        let channel = async_channel::unbounded();
+        let broadcaster = Broadcaster::new(config, channel, Rc::downgrade(&executor)).unwrap();
+        let now = Now { uptime: Duration::from_secs(1), unix_ms: 1_790_000_000_000 };
+        let mut harness =
+            BroadcasterHarness { broadcaster, executor, now, remotes: BTreeMap::new() };
+        harness.connect();
+        harness.say(OBSERVER, r#"{"hello":{"name":"observer"}}"#);
+        harness
+    }
+
+    fn turn(&mut self, event: Option<Event>) {
+        smol::block_on(self.broadcaster.turn(event, self.now));
+        self.remotes.get_mut(&OBSERVER).expect("the observer").read();
+    }
+
+    fn connect(&mut self) {
+        let id = self.remotes.len() as u64 + 1;
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        if id != OBSERVER {
+            // The kernel's minimum, so that the outbox is used.
+            set_socket_send_buffer_size(&theirs, 1).unwrap();
+        }
+        let socket = Arc::new(Async::new(OwnedFd::from(theirs)).unwrap());
+        let remote = Remote {
+            stream: Some(ours),
+            received: Vec::new(),
+            socket: Arc::clone(&socket),
+            has_task: true,
+        };
+        self.remotes.insert(id, remote);
+        self.turn(Some(Event::Arrived { id: MemberId(id), peer: Peer::Unix, socket }));
+    }
+
+    fn input(&mut self, id: u64, input: Input) {
+        if self.remotes[&id].has_task {
+            self.turn(Some(Event::Input { input, bytes: 0 }));
+        }
+    }
+
+    fn say(&mut self, id: u64, line: &str) {
+        let lines = vec![ClientLine::parse(line.as_bytes())];
+        self.input(id, Input::Lines { id: MemberId(id), lines });
+    }
+
+    fn end_task(&mut self, id: u64, reason: DisconnectReason) {
+        self.input(id, Input::Leave { id: MemberId(id), reason });
+        self.remotes.get_mut(&id).expect("a client").has_task = false;
+    }
+
+    /// Returns the token in the welcome of a client, if it has read one.
+    fn token(&self, id: u64) -> Option<String> {
+        let line = self.remotes[&id].received.split(|&b| b == b'\n').next()?;
+        let welcome: Value = serde_json::from_slice(line).ok()?;
+        Some(welcome["token"].as_str()?.to_owned())
+    }
+
+    fn apply(&mut self, step: Step) {
+        // The observer takes part in nothing.
+        let pick = |pick: u8| 2 + u64::from(pick) % (self.remotes.len() as u64 - 1).max(1);
+        if self.remotes.len() == 1 && !matches!(step, Step::Advance(_)) {
+            return self.connect();
+        }
+        match step {
+            Step::Connect => self.connect(),
+            Step::Hello(id) => {
+                let id = pick(id);
+                self.say(id, &format!(r#"{{"hello":{{"name":"member-{id}","keep":true}}}}"#));
+            }
+            Step::Resume(id, old) => {
+                let (id, old) = (pick(id), pick(old));
+                let token = self.token(old).unwrap_or_default();
+                let hello = format!(r#"{{"hello":{{"name":"member-{id}","token":"{token}"}}}}"#);
+                self.say(id, &hello);
+            }
+            Step::Say(id, length) => self.say(pick(id), &"x".repeat(length)),
+            Step::Line(id, line) => self.say(pick(id), line),
+            Step::SpeakTls(id) => {
+                let id = pick(id);
+                let protocol = OtherProtocol::Tls;
+                self.input(id, Input::OtherProtocol { id: MemberId(id), protocol });
+            }
+            Step::Read(id) => {
+                let id = pick(id);
+                self.remotes.get_mut(&id).expect("a client").read();
+            }
+            Step::Drop(id) => {
+                let id = pick(id);
+                self.remotes.get_mut(&id).expect("a client").stream = None;
+            }
+            Step::EndTask(id, reason) => self.end_task(pick(id), reason),
+            Step::Writable(id) => self.turn(Some(Event::Writable(MemberId(pick(id))))),
+            Step::Advance(ms) => self.advance(Duration::from_millis(ms)),
+        }
+    }
+
+    fn advance(&mut self, time: Duration) {
+        self.now.uptime += time;
+        self.turn(None);
+    }
+
+    /// Checks that joins and leaves of every name alternate, and returns the names of the members
+    /// that have not left.
+    fn members_seen_by_observer(&self) -> Vec<String> {
+        let mut members = Vec::new();
+        let received = &self.remotes[&OBSERVER].received;
+        for line in received.split(|&b| b == b'\n').filter(|line| !line.is_empty()) {
+            let frame: Value = serde_json::from_slice(line).expect("frames are JSON");
+            let names = frame["names"].as_array().into_iter().flatten();
+            for name in names.map(|name| name.as_str().expect("a name").to_owned()) {
+                match frame["kind"].as_str() {
+                    Some("join") => {
+                        assert!(!members.contains(&name), "{name} joins twice");
+                        members.push(name);
+                    }
+                    Some("leave") => {
+                        let at = members.iter().position(|member| *member == name);
+                        members.remove(at.unwrap_or_else(|| panic!("{name} leaves twice")));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        members
+    }
+
+    /// Checks that nothing is left of any connection. Their tasks have ended.
+    fn check_released(&mut self) {
+        assert!(self.broadcaster.clients.is_empty());
+        assert!(self.broadcaster.room.is_empty());
+        self.advance(AGES);
+        assert_eq!(self.broadcaster.clients.deadline(), None);
+        assert_eq!(self.broadcaster.room.deadline(), None);
+        // The tasks that wait for a writable socket end, because the sockets are shut down.
+        let sockets: Vec<&Arc<Socket>> =
+            self.remotes.values().map(|remote| &remote.socket).collect();
+        smol::block_on(self.executor.run(async {
+            while sockets.iter().any(|socket| Arc::strong_count(socket) > 1) {
+                yield_now().await;
+            }
+        }));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_connection_ends_with_one_leave(steps in prop::collection::vec(step(), 1..80)) {
+        let mut harness = BroadcasterHarness::new();
+        for step in steps {
+            harness.apply(step);
+        }
+        let ids: Vec<u64> = harness.remotes.keys().copied().filter(|&id| id != OBSERVER).collect();
+        for id in ids {
+            harness.end_task(id, DisconnectReason::Finished);
+        }
+        harness.advance(AGES);
+        prop_assert_eq!(harness.members_seen_by_observer(), ["observer"]);
+        harness.end_task(OBSERVER, DisconnectReason::Finished);
+        harness.check_released();
+    }
+
+    #[test]
+    fn shutdown_ends_every_connection(steps in prop::collection::vec(step(), 1..80)) {
+        let mut harness = BroadcasterHarness::new();
+        for step in steps {
+            harness.apply(step);
+        }
+        harness.turn(Some(Event::Shutdown));
+        harness.advance(Duration::from_secs(5));
+        harness.check_released();
+    }
+}

@@ -1,0 +1,216 @@
+//! How a connection ends.
+//!
+//! The broadcaster holds one [`ClientState`] for each connection. Whatever happens to the
+//! connection is a [`ClientEvent`], and [`ClientState::next`] is the only place that changes the
+//! state:
+//!
+//! | state      | read from the client      | written to the client         | event         | next state         |
+//! |------------|---------------------------|-------------------------------|---------------|--------------------|
+//! | `Open`     | lines                     | own frames; shared frames too | `StartLive`   | `Open`, live       |
+//! |            |                           | if live                       | `ReadClosed`  | `Open`, read closed |
+//! |            |                           |                               | `Close`       | `Closing`, or as after `Written` |
+//! |            |                           |                               | `WriteFailed` | `Broken`           |
+//! |            |                           |                               | `Abort`       | `Closed`           |
+//! | `Closing`  | lines, which the room     | the frames up to the bye      | `Written`     | `Draining`; `Closed` if the read side is closed or the server shuts down |
+//! |            | ignores                   |                               | `ReadClosed`  | `Closing`, read closed |
+//! |            |                           |                               | `WriteFailed`, `TimedOut` | `Closed` |
+//! | `Draining` | lines, which the room     | nothing: the write side is    | `ReadClosed`, `TimedOut` | `Closed` |
+//! |            | ignores                   | shut down                     |               |                    |
+//! | `Broken`   | lines                     | nothing                       | `ReadClosed`, `Close`, `Abort`, `TimedOut` | `Closed` |
+//! | `Closed`   | nothing                   | nothing                       |               |                    |
+//!
+//! An event that a state does not list changes nothing. Every state but `Open` and `Closed` has a
+//! timeout:
+//!
+//! - `Closing`: [`WRITE_DRAIN_TIMEOUT`], or [`SHUTDOWN_TIMEOUT`] if the server shuts down;
+//! - `Draining` and `Broken`: [`READ_DRAIN_TIMEOUT`].
+//!
+//! `Draining` exists because closing a socket that has unread input resets the connection, and a
+//! reset can destroy the bye on its way. `Broken` exists because lines that arrived before the write
+//! failed still count: the connection task reads them to the end and then reports `ReadClosed`.
+//!
+//! The ways in which a connection ends:
+//!
+//! | cause                                | events |
+//! |--------------------------------------|--------|
+//! | `/quit`, too many errors, another protocol, refused, shutdown | the room sends a bye: `Close` |
+//! | the client closes its sending side   | `ReadClosed`; the room answers with a bye: `Close` |
+//! | the connection is reset              | `ReadClosed`; the room answers with `Abort` |
+//! | a panic in the connection task       | the same |
+//! | a write fails                        | `WriteFailed`, then `ReadClosed`, or `TimedOut`, which the room is told |
+//! | the client reads too slowly          | the outbox is cut, gets a bye, and the room is told: `Close` |
+//! | the member reconnects with its token | the outbox is cut and gets a bye: `Close` |
+
+use std::time::Duration;
+
+/// The time in which the client has to read everything up to its bye. The kernel gives a client the
+/// same time to acknowledge data (`USER_TIMEOUT`).
+pub const WRITE_DRAIN_TIMEOUT: Duration = Duration::from_secs(120);
+/// The same while the server shuts down.
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+/// The time in which the client has to close the connection after its bye, and the connection task
+/// has to read to the end after a failed write.
+pub const READ_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The state of one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientState {
+    /// The room knows the client.
+    Open {
+        /// The client is a member and gets shared frames.
+        is_live: bool,
+        /// The connection task has ended.
+        is_read_closed: bool,
+    },
+    /// The last frame is in the outbox, and the outbox is not empty.
+    Closing {
+        /// The connection task has ended.
+        is_read_closed: bool,
+    },
+    /// Everything is written. The connection task discards input until the client closes.
+    Draining,
+    /// A write failed. The connection task reads the input that has arrived.
+    Broken,
+    /// The connection has ended.
+    Closed,
+}
+
+/// Something that happens to a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientEvent {
+    /// The client has become a member.
+    StartLive,
+    /// The last frame was handed to the outbox.
+    Close {
+        /// The outbox is empty.
+        is_written: bool,
+    },
+    /// The outbox has become empty.
+    Written,
+    /// The room has found that the connection is broken.
+    Abort,
+    /// A write failed.
+    WriteFailed,
+    /// The connection task has ended.
+    ReadClosed,
+    /// The timeout of the state has passed.
+    TimedOut,
+}
+
+impl ClientState {
+    /// The state of a new connection.
+    pub const NEW: ClientState = ClientState::Open { is_live: false, is_read_closed: false };
+
+    /// Returns the state after an event.
+    pub fn next(self, event: ClientEvent, is_shutting_down: bool) -> ClientState {
+        use ClientEvent::*;
+        use ClientState::*;
+        let written = |is_read_closed| match is_read_closed || is_shutting_down {
+            true => Closed,
+            false => Draining,
+        };
+        match (self, event) {
+            (Open { is_read_closed, .. }, StartLive) => Open { is_live: true, is_read_closed },
+            (Open { is_live, .. }, ReadClosed) => Open { is_live, is_read_closed: true },
+            (Open { is_read_closed, .. }, Close { is_written: true }) => written(is_read_closed),
+            (Open { is_read_closed, .. }, Close { is_written: false }) => {
+                Closing { is_read_closed }
+            }
+            (Open { .. }, WriteFailed) => Broken,
+            (Open { .. }, Abort) => Closed,
+            (Closing { is_read_closed }, Written) => written(is_read_closed),
+            (Closing { .. }, ReadClosed) => Closing { is_read_closed: true },
+            (Closing { .. }, WriteFailed | TimedOut) => Closed,
+            (Draining, ReadClosed | TimedOut) => Closed,
+            (Broken, ReadClosed | Close { .. } | Abort | TimedOut) => Closed,
+            (state, _) => state,
+        }
+    }
+
+    /// Returns whether the client gets shared frames.
+    pub fn is_live(self) -> bool {
+        matches!(self, ClientState::Open { is_live: true, .. })
+    }
+
+    /// Returns whether frames may be written to the outbox.
+    pub fn is_open(self) -> bool {
+        matches!(self, ClientState::Open { .. })
+    }
+
+    /// Returns the time after which [`ClientEvent::TimedOut`] ends the connection.
+    pub fn timeout(self, is_shutting_down: bool) -> Option<Duration> {
+        match self {
+            ClientState::Closing { .. } if is_shutting_down => Some(SHUTDOWN_TIMEOUT),
+            ClientState::Closing { .. } => Some(WRITE_DRAIN_TIMEOUT),
+            ClientState::Draining | ClientState::Broken => Some(READ_DRAIN_TIMEOUT),
+            ClientState::Open { .. } | ClientState::Closed => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STATES: [ClientState; 9] = [
+        ClientState::NEW,
+        ClientState::Open { is_live: true, is_read_closed: false },
+        ClientState::Open { is_live: false, is_read_closed: true },
+        ClientState::Open { is_live: true, is_read_closed: true },
+        ClientState::Closing { is_read_closed: false },
+        ClientState::Closing { is_read_closed: true },
+        ClientState::Draining,
+        ClientState::Broken,
+        ClientState::Closed,
+    ];
+    const EVENTS: [ClientEvent; 8] = [
+        ClientEvent::StartLive,
+        ClientEvent::Close { is_written: true },
+        ClientEvent::Close { is_written: false },
+        ClientEvent::Written,
+        ClientEvent::Abort,
+        ClientEvent::WriteFailed,
+        ClientEvent::ReadClosed,
+        ClientEvent::TimedOut,
+    ];
+
+    /// The larger, the nearer to the end.
+    fn rank(state: ClientState) -> u8 {
+        match state {
+            ClientState::Open { .. } => 0,
+            ClientState::Closing { .. } | ClientState::Broken => 1,
+            ClientState::Draining => 2,
+            ClientState::Closed => 3,
+        }
+    }
+
+    #[test]
+    fn no_event_leads_back_to_an_earlier_state() {
+        for state in STATES {
+            for event in EVENTS {
+                for is_shutting_down in [false, true] {
+                    let next = state.next(event, is_shutting_down);
+                    assert!(rank(next) >= rank(state), "{state:?} {event:?} {next:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_state_with_a_timeout_ends_with_it() {
+        for state in STATES {
+            let ends = state.next(ClientEvent::TimedOut, false) == ClientState::Closed;
+            let is_closed = state == ClientState::Closed;
+            assert_eq!(ends, state.timeout(false).is_some() || is_closed, "{state:?}");
+        }
+    }
+
+    #[test]
+    fn bye_is_drained_unless_the_client_is_gone() {
+        let close = ClientEvent::Close { is_written: true };
+        assert_eq!(ClientState::NEW.next(close, false), ClientState::Draining);
+        assert_eq!(ClientState::NEW.next(close, true), ClientState::Closed);
+        let gone = ClientState::NEW.next(ClientEvent::ReadClosed, false);
+        assert_eq!(gone.next(close, false), ClientState::Closed);
+    }
+}
