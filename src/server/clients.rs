@@ -86,6 +86,13 @@ impl Clients {
         self.table.is_empty()
     }
 
+    /// Returns the number of clients that the room must know.
+    #[cfg(test)]
+    pub fn known_to_room(&self) -> usize {
+        let is_known = |state| matches!(state, ClientState::Open { .. } | ClientState::Broken);
+        self.table.iter().filter(|(_, client)| is_known(client.state)).count()
+    }
+
     /// Returns the frames handed to clients since the start.
     pub fn sent(&self) -> Sent {
         self.sent

@@ -108,6 +108,8 @@ impl BroadcasterHarness {
     fn turn(&mut self, event: Option<Event>) {
         smol::block_on(self.broadcaster.turn(event, self.now));
         self.remotes.get_mut(&OBSERVER).expect("the observer").read();
+        let known = self.broadcaster.clients.known_to_room();
+        assert_eq!(self.broadcaster.room.len(), known, "the room knows other clients");
     }
 
     fn connect(&mut self) {
