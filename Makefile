@@ -1,4 +1,4 @@
-# smolchat: `make` lists what can be made.
+# `make` lists the targets.
 
 CARGO   ?= cargo
 NIGHTLY ?= $(CARGO) +nightly
@@ -8,30 +8,30 @@ ARGS    ?=
 MINUTES ?= 10
 SEED    ?=
 MEMBERS ?=
-# Where the programs are that `make install` installs.
+# The folder of the programs that `make install` installs.
 BIN     ?= target/release
 
-# Where things are below the prefix.
+# Folders below the prefix.
 ROOT = $(DESTDIR)$(PREFIX)
 MAN  = share/man/man1
 BASH = share/bash-completion/completions
 ZSH  = share/zsh/site-functions
 FISH = share/fish/vendor_completions.d
 
-# How long `make fuzz` runs each target, and which. No sanitizer: there is no unsafe code of ours
-# for one to watch, and without it twice as much is tried.
+# The seconds that `make fuzz` runs each target, and the target (default: all). No sanitizer: the crate
+# has no unsafe code, and without one the fuzzer tries twice as many inputs.
 SECS    ?= 60
 TARGET  ?=
 FUZZERS  = $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
 FUZZ     = PATH="$(CURDIR)/target/tools/bin:$$PATH" $(NIGHTLY) fuzz
-# What is built in beside the core: the client's line editor, which asks for Rust 1.95.
+# Cargo features of the programs: `editor` is the client's line editor, which needs Rust 1.95.
 FEATURES ?= editor
 
-# What `make footprint` builds for, and where its servers run.
+# The targets of `make footprint`, and the architecture of this machine, where the servers run.
 TARGETS ?= $(shell deploy/dist.sh targets)
 MACHINE  = $(shell uname -m)
 
-# What `make bench-peers` compares with.
+# The servers that `make bench-peers` compares with.
 PEERS = redis-server ngircd mosquitto nats-server
 
 .DEFAULT_GOAL := help
@@ -40,23 +40,23 @@ PEERS = redis-server ngircd mosquitto nats-server
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## build both programs for use, in target/release
+build: ## build both programs in target/release
 	$(CARGO) build --release --locked --features '$(FEATURES)'
 
-run-server: build ## run the server; ARGS='--listen 127.0.0.1:0' passes options on
+run-server: build ## run the server; options: ARGS='--listen 127.0.0.1:8080'
 	./target/release/smolchatd $(ARGS)
 
-run-client: build ## run the client; ARGS='--name alice' passes options on
+run-client: build ## run the client; options: ARGS='--name alice'
 	./target/release/smolchat $(ARGS)
 
-test: ## run all tests but the slow ones
+test: ## run all tests except the slow ones
 	$(CARGO) test --locked
 	$(CARGO) test --locked --features editor --lib --test terminal
 
-test-slow: ## run the tests that take longer
+test-slow: ## run the slow tests
 	$(CARGO) test --locked -- --ignored
 
-check: ## formatting, lints and documentation, warnings denied
+check: ## check formatting, lints and documentation; warnings are errors
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --all-targets --features editor -- -D warnings
@@ -64,10 +64,10 @@ check: ## formatting, lints and documentation, warnings denied
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --features editor
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 
-audit: ## compare all crates and their licences with what was agreed to
+audit: ## compare all crates and their licences with tests/audit.list
 	@CARGO='$(CARGO)' tests/audit.sh
 
-fuzz: ## give each parser whatever may break it; SECS=60 each, TARGET=line_reader for one
+fuzz: ## fuzz each target for SECS=60; one target: TARGET=line_reader
 	@$(NIGHTLY) --version >/dev/null 2>&1 || { echo 'fuzzing needs a nightly compiler:' \
 	    'rustup toolchain install nightly' >&2; exit 1; }
 	@test -x target/tools/bin/cargo-fuzz || \
@@ -80,13 +80,13 @@ fuzz: ## give each parser whatever may break it; SECS=60 each, TARGET=line_reade
 	        -print_final_stats=1 || exit; \
 	done
 
-picture: ## draw docs/conversation.svg anew, from a real client
+picture: ## draw docs/conversation.svg from a real client
 	$(CARGO) test --locked --features editor --test picture -- --ignored
 
-bench: ## measure the cost of a delivery, beside two yardsticks; ARGS='--work flood'
+bench: ## measure the cost of a delivery, beside two reference servers; ARGS='--work flood'
 	$(CARGO) bench --locked --bench fanout -- $(ARGS)
 
-bench-peers: ## the same beside other servers; installs them where it may (Debian, as root)
+bench-peers: ## the same beside other chat servers; installs them (Debian, as root)
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(PEERS) \
 	    || { apt-get update && \
@@ -94,11 +94,11 @@ bench-peers: ## the same beside other servers; installs them where it may (Debia
 	fi
 	$(CARGO) bench --locked --bench fanout -- --peers $(ARGS)
 
-soak: ## hundreds of members for MINUTES=10, every promise checked; SEED=N repeats a script, MEMBERS=300
+soak: ## run hundreds of members for MINUTES=10 and check every promise; SEED=N, MEMBERS=300
 	$(CARGO) bench --locked --bench soak -- --minutes $(MINUTES) \
 	    $(if $(SEED),--seed $(SEED)) $(if $(MEMBERS),--members $(MEMBERS))
 
-footprint: ## build for all TARGETS, measure size, memory and wake-ups, and write the README's tables
+footprint: ## build for all TARGETS, measure size, memory and wake-ups, and write the tables
 	@for target in $(TARGETS); do \
 	    CARGO='$(CARGO)' FEATURES='$(FEATURES)' WAY=zig deploy/dist.sh build $$target || exit; \
 	done
@@ -106,8 +106,8 @@ footprint: ## build for all TARGETS, measure size, memory and wake-ups, and writ
 	$(CARGO) bench --locked --bench footprint -- --dist target/dist --readme README.md \
 	    --run static=target/dist/$(MACHINE)/smolchatd --run glibc=target/release/smolchatd
 
-# The target that it adds is removed again: `make dist` would go the plain way from then on.
-footprint-check: ## hold the README's figures to their limits, and those of a server built here
+# Removes the target that it adds: with it, `make dist` would use the ready-made standard library.
+footprint-check: ## compare the documented figures, and those of a new build, with their limits
 	@musl=$(MACHINE)-unknown-linux-musl; \
 	if command -v rustup >/dev/null && ! rustup target list --installed | grep -qx $$musl; then \
 	    trap "rustup target remove $$musl" EXIT; \
@@ -116,28 +116,28 @@ footprint-check: ## hold the README's figures to their limits, and those of a se
 	if CARGO='$(CARGO)' WAY=plain deploy/dist.sh build $(MACHINE) smolchatd; then \
 	    server=plain=target/dist/$(MACHINE)/smolchatd; \
 	else \
-	    echo 'footprint: there is nothing here to link a static server with, so this is another' && \
+	    echo 'footprint: no tools for a static server; measuring the one with glibc' && \
 	    $(CARGO) build --release --locked --bin smolchatd && \
 	    server=glibc=target/release/smolchatd; \
 	fi && $(CARGO) bench --locked --bench footprint -- --run $$server
 
-dist: ## build for TARGET=x86_64, aarch64, armv7, arm, riscv64gc or mipsel, static, and pack it
+dist: ## build a static tarball for TARGET=x86_64, aarch64, armv7, arm, riscv64gc or mipsel
 	@CARGO='$(CARGO)' FEATURES='$(FEATURES)' deploy/dist.sh build '$(TARGET)'
 	@deploy/dist.sh pack '$(TARGET)'
 
-dist-all: ## the same for all of them
+dist-all: ## build the tarballs for all targets
 	@for target in $$(deploy/dist.sh targets); do \
 	    $(MAKE) --no-print-directory dist TARGET=$$target || exit; \
 	done
 
-dist-deps: ## install what `make dist` and `make test-cross` take (Debian 12, as root)
+dist-deps: ## install the tools for `make dist` and `make test-cross` (Debian 12, as root)
 	@deploy/dist.sh deps
 
-test-cross: ## run the tests against what `make dist` built, under qemu-user; TARGET=armv7 for one
+test-cross: ## run the tests against the static builds, under qemu-user; one target: TARGET=armv7
 	@CARGO='$(CARGO)' tests/cross.sh $(TARGET)
 
-# The programs print their manual pages and completions themselves: those that were built for this
-# machine, also where BIN names a folder with programs for another.
+# The client prints the manual pages and completions. The one built for this machine is used, also if
+# BIN is a folder with programs for another machine.
 install: build ## install programs, manual pages and completions below $(DESTDIR)$(PREFIX)
 	for program in smolchat smolchatd; do \
 	    ./target/release/smolchat --manual $$program > target/release/$$program.1 || exit; \
@@ -152,10 +152,10 @@ install: build ## install programs, manual pages and completions below $(DESTDIR
 	install -m 644 target/release/smolchat.zsh '$(ROOT)/$(ZSH)/_smolchat'
 	install -m 644 target/release/smolchat.fish '$(ROOT)/$(FISH)/smolchat.fish'
 
-uninstall: ## remove them again
+uninstall: ## remove the installed files
 	rm -f '$(ROOT)/bin/smolchatd' '$(ROOT)/bin/smolchat'
 	rm -f '$(ROOT)/$(MAN)/smolchatd.1' '$(ROOT)/$(MAN)/smolchat.1'
 	rm -f '$(ROOT)/$(BASH)/smolchat' '$(ROOT)/$(ZSH)/_smolchat' '$(ROOT)/$(FISH)/smolchat.fish'
 
-clean: ## remove what was built
+clean: ## remove the build output
 	$(CARGO) clean

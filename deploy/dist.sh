@@ -1,24 +1,24 @@
 #!/bin/sh
-# Builds the two programs static against musl, and packs them.
+# Builds both programs statically with musl, and packs them into a tarball.
 #
 #   dist.sh targets      lists the targets
-#   dist.sh deps         installs what it takes (Debian 12, as root)
-#   dist.sh build T [P]  makes target/dist/T/smolchatd and smolchat, or one of them; and
-#                        target/dist/T/way, which says how
-#   dist.sh pack T       makes dist/smolchat-VERSION-T.tar.gz out of them
+#   dist.sh deps         installs the compilers (Debian 12, as root)
+#   dist.sh build T [P]  writes target/dist/T/smolchatd and smolchat, or only program P, and
+#                        target/dist/T/way, the name of the way that was used
+#   dist.sh pack T       packs them into dist/smolchat-VERSION-T.tar.gz
 #
-# Where there is more than one way to build, the simplest is taken, and WAY=zig takes the one that
-# makes the smallest files.
+# If there is more than one way to build, the simplest is used. WAY=zig selects the way that makes
+# the smallest files.
 #
-# What comes out depends on the source and the tools alone: not on the folder, the time or the user.
+# The result depends on the source and the tools only, not on the folder, the time or the user.
 set -eu
 export LC_ALL=C
 umask 022
 cd "$(dirname "$0")/.."
 
 targets='x86_64 aarch64 armv7 arm riscv64gc mipsel'
-# The linker, with a musl for each of the targets. Not a newer one: from 0.16 on it brings an
-# allocator of its own, which keeps what members held when they leave.
+# The linker, with a musl for each target. Not a newer one: from 0.16 on it has its own allocator,
+# which does not return the memory of members that left.
 zig=0.15.2
 zigbuild=0.24.0
 tools=target/tools/dist
@@ -32,13 +32,13 @@ triple_of() {
     case $1 in
     x86_64 | aarch64 | riscv64gc | mipsel) echo "$1-unknown-linux-musl" ;;
     armv7 | arm) echo "$1-unknown-linux-musleabihf" ;;
-    *) fail "no target '$1'; there are: $targets" ;;
+    *) fail "unknown target '$1', expected one of: $targets" ;;
     esac
 }
 
 deps() {
-    command -v apt-get >/dev/null || fail 'this installs packages of Debian'
-    [ "$(id -u)" = 0 ] || fail 'this installs packages: run it as root'
+    command -v apt-get >/dev/null || fail 'apt-get is missing: this installs packages of Debian'
+    [ "$(id -u)" = 0 ] || fail 'not root: this installs packages of Debian'
     set -- rustc-web cargo-web rust-web-src gcc libc6-dev binutils python3-venv \
         qemu-user-static netcat-openbsd
     export DEBIAN_FRONTEND=noninteractive
@@ -48,7 +48,7 @@ deps() {
     "$tools/bin/pip" install --quiet "ziglang==$zig" "cargo-zigbuild==$zigbuild"
 }
 
-# Whether the compiler on the PATH has a standard library for a target.
+# Succeeds if the compiler on the PATH has a standard library for a target.
 has_std() {
     libdir=$(rustc --print target-libdir --target "$1" 2>/dev/null) &&
         ls "$libdir"/libstd-*.rlib >/dev/null 2>&1
@@ -67,26 +67,26 @@ has_gcc() {
     has_source && [ "$1" = x86_64-unknown-linux-musl ] && command -v musl-gcc >/dev/null
 }
 
-# How to build for a target: `plain`, `zig` or `gcc`, or else what is missing.
+# Prints the way to build for a target (`plain`, `zig` or `gcc`), or fails with what is missing.
 way() {
     for way in ${WAY:-plain zig gcc}; do
         case $way in
         plain) has_std "$1" || continue ;;
         zig) has_zig || continue ;;
         gcc) has_gcc "$1" || continue ;;
-        *) fail "no way '$way'; there are: plain, zig, gcc" ;;
+        *) fail "unknown way '$way', expected plain, zig or gcc" ;;
         esac
         echo "$way"
         return
     done
-    [ -z "${WAY:-}" ] || fail "the way '$WAY' is not open for $1 here"
-    fail "cannot build for $1, for want of either" \
-        "- a compiler on the PATH with a standard library for it (rustup target add $1)," \
-        "- or /usr/bin/cargo with the library's source, and cargo-zigbuild (make dist-deps;" \
-        '  for x86_64, musl-gcc will do in place of cargo-zigbuild)'
+    [ -z "${WAY:-}" ] || fail "the tools for WAY=$WAY and $1 are not installed"
+    fail "cannot build for $1; install one of these:" \
+        "- a standard library for the compiler on the PATH (rustup target add $1)" \
+        "- /usr/bin/cargo with the source of the library, and cargo-zigbuild (make dist-deps;" \
+        '  for x86_64, musl-gcc instead of cargo-zigbuild)'
 }
 
-# What zig calls a target.
+# Prints the arguments for zig that select a target.
 zig_target() {
     case $1 in
     armv7) echo arm-linux-musleabihf -mcpu=generic+v7a ;;
@@ -100,28 +100,28 @@ zig_target() {
 build() {
     triple=$(triple_of "$target")
     way=$(way "$triple")
-    # A folder of its own for each way: the compilers differ.
+    # One folder for each way, because the compilers differ.
     out=target/dist-build/$way
     mkdir -p "$out" "target/dist/$target"
-    # No path of this machine gets into what is built.
+    # Keep the paths of this machine out of the programs.
     flags="-Ctarget-feature=+crt-static --remap-path-prefix=$PWD=."
     flags="$flags --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=registry"
     std='-Zbuild-std=std,panic_abort -Zbuild-std-features=optimize_for_size'
-    # What makes a file small, measured on smolchatd for x86_64: a panic that ends the program by an
-    # illegal instruction, without the code that would say why (a sixth less), and code at a fixed
-    # address (little; on mipsel a tenth).
+    # Savings, measured on smolchatd for x86_64: a sixth for a panic that ends the program by an
+    # illegal instruction, without the code that prints the reason; little (on mipsel a tenth) for
+    # code at a fixed address.
     small="$flags -Cforce-unwind-tables=no -Clink-self-contained=no -Crelocation-model=static"
     small="$small -Zunstable-options -Cpanic=immediate-abort"
-    # Before the libraries, so that they are not asked for what is in it.
+    # Before the libraries, so that its functions replace theirs.
     small="$small -Zpre-link-arg=$out/$triple-static.o"
     case $target in
-    # Thumb instructions, which each armv7 has, take a quarter less than those of ARM.
+    # Thumb instructions, which each armv7 has, are a quarter smaller than ARM instructions.
     armv7) small="$small -Ctarget-feature=+thumb-mode" ;;
-    # The same few instructions kept once, a fortieth less. In one pass: after a second one, Thumb
-    # code was seen to lose where it was called from.
+    # Stores repeated instructions once: a fortieth smaller. Only one pass: after a second one, Thumb
+    # code lost its return address.
     arm) small="$small -Cllvm-args=-enable-machine-outliner=always" ;;
-    # System calls without the C library, as on the other targets: the structures with times in them
-    # that rustix would hand to that one are not those of this musl, and no timer would ever fire.
+    # System calls without the C library, as on the other targets: rustix's structures with times do
+    # not match those of this musl, and no timer would ever expire.
     mipsel) small="$small --cfg=rustix_use_experimental_asm" ;;
     esac
     case $way in
@@ -131,7 +131,7 @@ build() {
     zig)
         echo "dist: $triple with $(/usr/bin/rustc --version) and a standard library from source," \
             "by cargo-zigbuild $zigbuild and zig $zig"
-        # shellcheck disable=SC2046 # It may be several options.
+        # shellcheck disable=SC2046 # It is a list of options.
         compile "$tools/bin/python3" -m ziglang cc -target $(zig_target "$target")
         ;;
     gcc)
@@ -140,24 +140,24 @@ build() {
         compile musl-gcc
         ;;
     esac
-    # The server goes without the client's features, which would change what libraries are like.
+    # The server is built without the client's features, which would change its libraries.
     [ "$program" = smolchat ] || link smolchatd ''
     [ "$program" = smolchatd ] || link smolchat "${FEATURES:-}"
     echo "$way" >"target/dist/$target/way"
 }
 
-# The C part, by a compiler.
+# Compiles the C part with the given compiler.
 compile() {
     "$@" -Os -fno-unwind-tables -fno-asynchronous-unwind-tables \
         -c deploy/static.c -o "$out/$triple-static.o"
 }
 
-# A program with some features.
+# Builds program $1 with the features $2.
 link() {
     linked=$1
     set -- --locked --profile dist --bin "$linked" --features "$2" --target "$triple" \
         --target-dir "$out"
-    # shellcheck disable=SC2086 # They are several options.
+    # shellcheck disable=SC2086 # It is a list of options.
     case $way in
     plain)
         RUSTFLAGS="$flags -Clinker=rust-lld" ${CARGO:-cargo} build "$@"
@@ -167,7 +167,7 @@ link() {
             CARGO_ZIGBUILD_PYTHON_PATH="$PWD/$tools/bin/python3" cargo zigbuild "$@" $std
         ;;
     gcc)
-        # Without relocation-model=static, musl-gcc would make a dynamic file without a word.
+        # Without relocation-model=static, musl-gcc makes a dynamic file and does not report it.
         PATH="/usr/bin:$PATH" RUSTC_BOOTSTRAP=1 RUSTFLAGS="$small -Clinker=musl-gcc" \
             cargo build "$@" $std
         ;;
@@ -186,7 +186,7 @@ pack() {
     mkdir "$stage/$name"
     install -m 755 "target/dist/$target/smolchatd" "target/dist/$target/smolchat" "$stage/$name"
     install -m 644 LICENSE-* README.md "$stage/$name"
-    # The files that run it as a service, and nothing that makes this file.
+    # The service files, without the files that make this tarball.
     find deploy -type f ! -name dist.sh ! -name static.c | while read -r file; do
         mode=644
         [ ! -x "$file" ] || mode=755

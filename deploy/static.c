@@ -1,5 +1,5 @@
 /*
- * What the static programs take in place of larger parts of the C library and of the unwinder.
+ * Small replacements, for the static programs, of larger parts of the C library and the unwinder.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -8,8 +8,8 @@
 #include <sys/prctl.h>
 
 /*
- * Rust names its threads, each from within. For the name of another thread musl would print into
- * the path of a file, and that takes all of printf: 10 KB.
+ * Rust sets the name of a thread from the thread itself. To name another thread, musl formats a path
+ * with printf, which adds 10 KB.
  */
 int pthread_setname_np(pthread_t thread, const char *name)
 {
@@ -19,8 +19,8 @@ int pthread_setname_np(pthread_t thread, const char *name)
 }
 
 /*
- * There is nothing to look up in a static program. The C library's own, which says so at length, is
- * written in assembly for MIPS, and there takes only calls of code that may be anywhere.
+ * A static program has no symbols to look up. The C library's own version has an error message, and
+ * on MIPS it is assembly that can only be called from position-independent code.
  */
 void *dlsym(void *restrict handle, const char *restrict name)
 {
@@ -30,8 +30,8 @@ void *dlsym(void *restrict handle, const char *restrict name)
 }
 
 /*
- * On ARM each object names the function that would unwind its stack, which takes all of libunwind:
- * 14 KB. Nothing unwinds in a program whose panics end it where it stands.
+ * On ARM each object refers to the function that unwinds its stack, which links all of libunwind:
+ * 14 KB. These programs never unwind: a panic aborts them.
  */
 #ifdef __arm__
 #define NEVER(name) void name(void) { abort(); }
