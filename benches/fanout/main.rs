@@ -7,9 +7,9 @@
 //! - [`system`] describes each server: its start, its hello, its frames. [`peers`] has their
 //!   configurations, [`floor`] and [`naive`] are the two yardsticks, servers of our own, which run
 //!   as processes of their own by starting this program again with another first argument;
-//! - [`run`] does one work on one system: [`launch`] starts the server, [`crowd`] is the load
-//!   generator with all the members, [`payload`] what they say, [`tally`] what they got, and
-//!   [`procfs`] what the kernel says about the server;
+//! - [`run`] does one work on one system: [`harness`] starts the server, [`crowd`] is the load
+//!   generator with all the members, [`payload`] what they say, [`tally`] what they got,
+//!   and reads what the kernel says about it;
 //! - [`report`] prints it.
 //!
 //! The figure to trust on a noisy machine is CPU time of the server a delivery, and of that the
@@ -23,13 +23,12 @@
 
 mod crowd;
 mod floor;
-mod launch;
+#[path = "../harness/mod.rs"]
+mod harness;
 mod naive;
 mod options;
 mod payload;
 mod peers;
-#[allow(dead_code, reason = "the soak has its part of it")]
-mod procfs;
 mod report;
 mod run;
 mod system;
@@ -45,7 +44,8 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::launch::raise_descriptor_limit;
+use crate::harness::process;
+use crate::harness::server::raise_descriptor_limit;
 use crate::options::{HELP, Options};
 use crate::report::{Entry, Section};
 use crate::run::{Figures, run};
@@ -98,7 +98,7 @@ fn bench(options: &Options) -> io::Result<bool> {
     let room =
         usize::try_from(descriptors.saturating_sub(OTHER_DESCRIPTORS)).map_err(io::Error::other)?;
     let cpu_clock =
-        if procfs::has_schedstat() { "/proc/PID/task/*/schedstat" } else { "/proc/PID/stat" };
+        if process::has_schedstat() { "/proc/PID/task/*/schedstat" } else { "/proc/PID/stat" };
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     let kernel = kernel.trim();
     let cpus = thread::available_parallelism()?;

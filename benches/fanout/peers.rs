@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::launch::{ScratchDir, Server, free_port};
+use crate::harness::server::{ScratchDir, Server, free_port};
 
 /// Where distributions put servers, beside what `PATH` names.
 const SYSTEM_DIRS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/usr/local/bin"];

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use rustix::process::{Signal, set_parent_process_death_signal};
 
-use crate::launch::Server;
+use crate::harness::server::Server;
 use crate::{floor, naive, peers};
 
 /// First argument that makes this program the floor.

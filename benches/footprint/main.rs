@@ -13,14 +13,10 @@
     reason = "a bench that is wrong about its own tables is to stop at once, not to go on"
 )]
 
-#[allow(dead_code, reason = "the fanout bench has its part of it")]
-#[path = "../fanout/launch.rs"]
-mod launch;
+#[path = "../harness/mod.rs"]
+mod harness;
 mod limits;
 mod measure;
-#[allow(dead_code, reason = "the fanout bench has its part of it")]
-#[path = "../fanout/procfs.rs"]
-mod procfs;
 mod table;
 
 use std::error::Error;
@@ -95,7 +91,7 @@ fn footprint() -> Result<Vec<String>, Box<dyn Error>> {
         }
     }
     let limits = Limits::parse(include_str!("limits"))?;
-    launch::raise_descriptor_limit()?;
+    harness::server::raise_descriptor_limit()?;
     let sizes = dist.as_deref().map(sizes_in).transpose()?.unwrap_or_default();
     let mut runs = Vec::new();
     let mut complaints = Vec::new();

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, Task};
 
-use crate::launch::Server;
-use crate::procfs::Process;
+use crate::harness::process::Process;
+use crate::harness::server::Server;
 use crate::table::Figures;
 
 /// Members, when all are in.

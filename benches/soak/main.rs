@@ -25,16 +25,12 @@
 
 mod check;
 mod comeback;
-#[allow(dead_code, reason = "the fanout bench has its part of it")]
-#[path = "../fanout/launch.rs"]
-mod launch;
+#[path = "../harness/mod.rs"]
+mod harness;
 mod link;
 mod member;
 mod options;
 mod perform;
-#[allow(dead_code, reason = "the fanout bench has its part of it")]
-#[path = "../fanout/procfs.rs"]
-mod procfs;
 mod run;
 mod script;
 mod sequence;

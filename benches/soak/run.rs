@@ -12,7 +12,7 @@ use smol::{LocalExecutor, Timer};
 use smolchat::protocol::Body;
 
 use crate::check::Took;
-use crate::launch::raise_descriptor_limit;
+use crate::harness::server::raise_descriptor_limit;
 use crate::link::{Heard, Link};
 use crate::member::Member;
 use crate::options::Options;

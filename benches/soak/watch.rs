@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use smol::Timer;
 
-use crate::launch::{ScratchDir, Server};
+use crate::harness::server::{ScratchDir, Server};
 use crate::world::{Addresses, GRACE, HISTORY, LOOK};
 
 const MIB: u64 = 1 << 20;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::procfs::Process;
+use crate::harness::process::Process;
 
 /// How long a server may take from its start until it listens.
 const PATIENCE: Duration = Duration::from_secs(10);
