@@ -14,17 +14,17 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 
 /// What one wait may gather; more of it waits for the next.
-const BUFFER: usize = 1 << 20;
+const BUFFER_BYTES: usize = 1 << 20;
 /// What a single read may take of that.
-const READ: usize = 64 << 10;
+const READ_BYTES: usize = 64 << 10;
 /// The listener among the tokens; a member's token is its place in the table.
 const LISTENER: u64 = u64::MAX;
 
 /// How long the rest of a line may take to arrive.
-const A_WHILE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+const LINE_TIMEOUT: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 /// How long a full socket is waited for, and everybody else with it. What is on its way to one
 /// who reads is far less than a socket holds; only one who never reads gets here.
-const A_MOMENT: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+const SEND_TIMEOUT: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
 
 /// Serves until it is killed.
 pub fn serve() -> io::Result<()> {
@@ -33,15 +33,15 @@ pub fn serve() -> io::Result<()> {
     listener.set_nonblocking(true)?;
     println!("listening on {}", listener.local_addr()?);
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-    let watch = |socket: BorrowedFd<'_>, token| {
+    let register = |socket: BorrowedFd<'_>, token| {
         let token = epoll::EventData::new_u64(token);
         epoll::add(&epoll, socket, token, epoll::EventFlags::IN)
     };
-    watch(listener.as_fd(), LISTENER)?;
+    register(listener.as_fd(), LISTENER)?;
 
     let mut members: Vec<Option<TcpStream>> = Vec::new();
     let mut events = Vec::with_capacity(1024);
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = vec![0; BUFFER_BYTES];
     loop {
         events.clear();
         epoll::wait(&epoll, spare_capacity(&mut events), None)?;
@@ -52,12 +52,12 @@ pub fn serve() -> io::Result<()> {
                 while let Ok((socket, _)) = listener.accept() {
                     socket.set_nonblocking(true)?;
                     socket.set_nodelay(true)?;
-                    watch(socket.as_fd(), members.len() as u64)?;
+                    register(socket.as_fd(), members.len() as u64)?;
                     // The load generator's sign that it is in.
                     (&socket).write_all(b"+\n")?;
                     members.push(Some(socket));
                 }
-            } else if filled + READ <= BUFFER
+            } else if filled + READ_BYTES <= BUFFER_BYTES
                 && let Some(socket) = &members[token as usize]
             {
                 match read_lines(socket, &mut buffer[filled..]) {
@@ -80,9 +80,9 @@ pub fn serve() -> io::Result<()> {
 
 /// One read, and more only if that one ended inside a line. Nothing at all is the end.
 fn read_lines(mut socket: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = socket.read(&mut buffer[..READ])?;
+    let mut filled = socket.read(&mut buffer[..READ_BYTES])?;
     while filled > 0 && buffer[filled - 1] != b'\n' {
-        wait_for(socket, PollFlags::IN, A_WHILE)?;
+        wait_for(socket, PollFlags::IN, LINE_TIMEOUT)?;
         match socket.read(&mut buffer[filled..])? {
             0 => return Err(ErrorKind::UnexpectedEof.into()),
             read => filled += read,
@@ -99,7 +99,7 @@ fn send(mut socket: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
         if bytes.is_empty() {
             return Ok(());
         }
-        wait_for(socket, PollFlags::OUT, A_MOMENT)?;
+        wait_for(socket, PollFlags::OUT, SEND_TIMEOUT)?;
     }
 }
 

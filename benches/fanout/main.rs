@@ -3,12 +3,12 @@
 //!
 //! # Layout
 //!
-//! - [`options`] reads the command line, [`work`] is the table of what can be done;
+//! - [`options`] reads the command line, [`workload`] is the table of what can be done;
 //! - [`system`] describes each server: its start, its hello, its frames. [`peers`] has their
 //!   configurations, [`floor`] and [`naive`] are the two yardsticks, servers of our own, which run
 //!   as processes of their own by starting this program again with another first argument;
-//! - [`run`] does one work on one system: [`harness`] starts the server, [`crowd`] is the load
-//!   generator with all the members, [`payload`] what they say, [`tally`] what they got,
+//! - [`run`] does one work on one system: [`harness`] starts the server, [`load`] is the load
+//!   generator with all the members, [`payload`] what they say, [`counters`] what they got,
 //!   and reads what the kernel says about it;
 //! - [`report`] prints it.
 //!
@@ -21,10 +21,11 @@
     reason = "a bench that is wrong about its own tables is to stop at once, not to go on"
 )]
 
-mod crowd;
+mod counters;
 mod floor;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod load;
 mod naive;
 mod options;
 mod payload;
@@ -32,8 +33,7 @@ mod peers;
 mod report;
 mod run;
 mod system;
-mod tally;
-mod work;
+mod workload;
 
 use std::env;
 use std::fs;
@@ -47,17 +47,17 @@ use serde_json::{Value, json};
 use crate::harness::process;
 use crate::harness::server::raise_descriptor_limit;
 use crate::options::{HELP, Options};
-use crate::report::{Entry, Section};
-use crate::run::{Figures, run};
+use crate::report::{SystemResult, WorkloadReport};
+use crate::run::{Metrics, run};
 use crate::system::System;
-use crate::work::Work;
+use crate::workload::Workload;
 
 /// Descriptors that a process needs beside those of the members.
 const OTHER_DESCRIPTORS: u64 = 100;
 
 fn main() -> ExitCode {
     if let Some(argument) = env::args().nth(1)
-        && let Err(error) = system::serve_yardstick(&argument)
+        && let Err(error) = system::run_baseline(&argument)
     {
         eprintln!("fanout: {argument}: {error}");
         return ExitCode::FAILURE;
@@ -104,28 +104,28 @@ fn bench(options: &Options) -> io::Result<bool> {
     let cpus = thread::available_parallelism()?;
     println!("Linux {kernel}, {cpus} CPUs; CPU time of the servers from {cpu_clock}\n");
 
-    let mut sections = Vec::new();
-    let mut kept = true;
-    for work in &options.work {
-        let scaled = work.scaled_to(room);
-        if scaled.members < work.members {
-            println!("{}: scaled down to {descriptors} descriptors", work.name);
+    let mut reports = Vec::new();
+    let mut passed = true;
+    for workload in &options.workload {
+        let scaled = workload.scaled_to(room);
+        if scaled.members < workload.members {
+            println!("{}: scaled down to {descriptors} descriptors", workload.name);
         }
-        let section = Section { entries: compare(options, &scaled), work: scaled };
-        println!("{}", section.table());
-        kept &= section.entries.iter().all(smolchat_kept);
-        sections.push(section.json());
+        let report = WorkloadReport { results: compare(options, &scaled), workload: scaled };
+        println!("{}", report.table());
+        passed &= report.results.iter().all(smolchat_passed);
+        reports.push(report.json());
     }
     let report = json!({
         "kernel": kernel,
         "cpus": cpus.get(),
         "cpu_clock": cpu_clock,
         "rounds": options.rounds,
-        "work": sections,
+        "work": reports,
     });
     write_json(&options.json, &report)
         .map_err(|error| io::Error::other(format!("{}: {error}", options.json.display())))?;
-    Ok(kept)
+    Ok(passed)
 }
 
 /// Writes the report, into a directory that need not be there yet.
@@ -137,8 +137,8 @@ fn write_json(path: &Path, report: &Value) -> io::Result<()> {
 }
 
 /// One work on all systems in turn, as many rounds as asked for.
-fn compare(options: &Options, work: &Work) -> Vec<Entry> {
-    let mut rounds: Vec<Vec<Figures>> = vec![Vec::new(); options.systems.len()];
+fn compare(options: &Options, workload: &Workload) -> Vec<SystemResult> {
+    let mut rounds: Vec<Vec<Metrics>> = vec![Vec::new(); options.systems.len()];
     let mut failures: Vec<Option<String>> = vec![None; options.systems.len()];
     let mut frame = None;
     for _ in 0..options.rounds {
@@ -150,33 +150,33 @@ fn compare(options: &Options, work: &Work) -> Vec<Entry> {
                 failures[number] = Some("not found on this machine".to_owned());
                 continue;
             };
-            eprintln!("{}: {} ...", work.name, system.name());
-            match run(system, &program, work, frame) {
-                Ok(figures) => {
+            eprintln!("{}: {} ...", workload.name, system.name());
+            match run(system, &program, workload, frame) {
+                Ok(metrics) => {
                     if system == System::Smolchat {
-                        let talk = figures.talk.as_ref();
-                        frame = talk.map(|talk| talk.frame_bytes.round() as usize);
+                        let traffic = metrics.traffic.as_ref();
+                        frame = traffic.map(|traffic| traffic.frame_bytes.round() as usize);
                     }
-                    rounds[number].push(figures);
+                    rounds[number].push(metrics);
                 }
                 Err(error) => failures[number] = Some(error.to_string()),
             }
         }
     }
-    let entries = options.systems.iter().zip(rounds).zip(failures);
-    entries
-        .map(|((&system, rounds), failure)| Entry {
+    let results = options.systems.iter().zip(rounds).zip(failures);
+    results
+        .map(|((&system, rounds), failure)| SystemResult {
             system,
             outcome: match failure {
                 Some(failure) => Err(failure),
-                None => Figures::median(rounds).ok_or_else(|| "nothing was measured".to_owned()),
+                None => Metrics::median(rounds).ok_or_else(|| "nothing was measured".to_owned()),
             },
         })
         .collect()
 }
 
 /// Whether this is not about smolchat, or it did what it promises.
-fn smolchat_kept(entry: &Entry) -> bool {
-    entry.system != System::Smolchat
-        || entry.outcome.as_ref().is_ok_and(|it| it.verdict.is_complete() && it.verdict.one_order)
+fn smolchat_passed(result: &SystemResult) -> bool {
+    result.system != System::Smolchat
+        || result.outcome.as_ref().is_ok_and(|it| it.check.is_complete() && it.check.one_order)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use lexopt::prelude::*;
 
 use crate::system::System;
-use crate::work::{TABLE, Work};
+use crate::workload::{WORKLOADS, Workload};
 
 /// What `--help` prints.
 pub const HELP: &str = "\
@@ -31,7 +31,7 @@ pub struct Options {
     /// Only to say how this is used.
     pub help: bool,
     /// The work, its time already set.
-    pub work: Vec<Work>,
+    pub workload: Vec<Workload>,
     /// The systems, in order.
     pub systems: Vec<System>,
     /// Which smolchatd.
@@ -48,7 +48,7 @@ impl Options {
         let mut options = Self {
             bench: false,
             help: false,
-            work: TABLE.to_vec(),
+            workload: WORKLOADS.to_vec(),
             systems: System::OWN.to_vec(),
             smolchatd: option_env!("CARGO_BIN_EXE_smolchatd").map(PathBuf::from),
             json: PathBuf::from("target/fanout.json"),
@@ -71,7 +71,8 @@ impl Options {
                     })?);
                 }
                 Long("work") => {
-                    options.work = pick(&parser.value()?.string()?, &TABLE, |work| work.name)?;
+                    options.workload =
+                        pick(&parser.value()?.string()?, &WORKLOADS, |workload| workload.name)?;
                 }
                 Long("system") => {
                     named = Some(pick(&parser.value()?.string()?, &all, |it| it.name())?);
@@ -87,11 +88,11 @@ impl Options {
         } else if peers {
             options.systems = all;
         }
-        for work in &mut options.work {
+        for workload in &mut options.workload {
             if let Some(seconds) = seconds {
-                work.time = seconds;
+                workload.duration = seconds;
             } else if quick {
-                work.time /= 3;
+                workload.duration /= 3;
             }
         }
         Ok(options)

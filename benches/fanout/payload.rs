@@ -11,22 +11,22 @@ use std::io::{BufRead, Write};
 /// First byte of the mark. None of the systems puts it into its own part of a frame.
 const MARK: u8 = b'~';
 /// Second byte of the mark.
-const MARK_END: u8 = b'T';
+const MARK_SECOND: u8 = b'T';
 
 /// Bytes of a payload that carry something; the rest is padding.
-pub const HEADER: usize = 26;
+pub const HEADER_BYTES: usize = 26;
 
 /// The header of one delivered payload.
-pub struct Said<'a> {
+pub struct Header<'a> {
     /// Number of the talker.
-    pub talker: usize,
+    pub sender: usize,
     /// How many lines this talker had sent before.
     pub counter: u32,
     /// The time of sending, still in hex: only a few members measure latency.
     time: &'a [u8],
 }
 
-impl Said<'_> {
+impl Header<'_> {
     /// When the line was sent, in nanoseconds of the load generator's clock.
     pub fn sent_at(&self) -> u64 {
         hex(self.time)
@@ -34,15 +34,15 @@ impl Said<'_> {
 }
 
 /// Appends one payload of `len` bytes.
-pub fn write(out: &mut Vec<u8>, talker: usize, counter: u32, now: u64, len: usize) {
+pub fn write(out: &mut Vec<u8>, sender: usize, counter: u32, now: u64, len: usize) {
     let start = out.len();
-    write!(out, "~T{talker:02x}{counter:06x}{now:016x}").expect("a Vec takes every write");
-    out.resize(start + len.max(HEADER), b'.');
+    write!(out, "~T{sender:02x}{counter:06x}{now:016x}").expect("a Vec takes every write");
+    out.resize(start + len.max(HEADER_BYTES), b'.');
 }
 
 /// Calls `each` for every payload header in `bytes`, and returns how many bytes are done with:
 /// what is behind them is a header cut short, which belongs in front of the next read.
-pub fn scan(bytes: &[u8], mut each: impl FnMut(Said<'_>)) -> usize {
+pub fn scan(bytes: &[u8], mut each: impl FnMut(Header<'_>)) -> usize {
     let mut at = 0;
     loop {
         let mut rest = &bytes[at..];
@@ -52,15 +52,15 @@ pub fn scan(bytes: &[u8], mut each: impl FnMut(Said<'_>)) -> usize {
             return bytes.len();
         }
         let start = at + skipped - 1;
-        match bytes.get(start..start + HEADER) {
+        match bytes.get(start..start + HEADER_BYTES) {
             None => return start,
-            Some(header) if header[1] == MARK_END => {
-                each(Said {
-                    talker: hex(&header[2..4]) as usize,
+            Some(header) if header[1] == MARK_SECOND => {
+                each(Header {
+                    sender: hex(&header[2..4]) as usize,
                     counter: hex(&header[4..10]) as u32,
                     time: &header[10..],
                 });
-                at = start + HEADER;
+                at = start + HEADER_BYTES;
             }
             Some(_) => at = start + 1,
         }

@@ -83,7 +83,7 @@ impl System {
     }
 
     /// What member number `member` sends as soon as it is connected.
-    pub fn hello(self, member: usize) -> Vec<u8> {
+    pub fn join_request(self, member: usize) -> Vec<u8> {
         match self {
             Self::Smolchat => format!("{{\"hello\":{{\"name\":\"m{member}\"}}}}\n").into_bytes(),
             Self::Floor | Self::Naive => Vec::new(),
@@ -92,7 +92,7 @@ impl System {
             Self::Ngircd => {
                 format!("NICK m{member}\r\nUSER m 0 * :m\r\nJOIN #room\r\n").into_bytes()
             }
-            Self::Mosquitto => mqtt_hello(&format!("m{member}")),
+            Self::Mosquitto => mqtt_join_request(&format!("m{member}")),
             Self::Nats => {
                 b"CONNECT {\"verbose\":false,\"echo\":true}\r\nSUB room 1\r\nPING\r\n".to_vec()
             }
@@ -100,7 +100,7 @@ impl System {
     }
 
     /// What in the server's answer to that says that the member is in.
-    pub fn welcome(self) -> &'static [u8] {
+    pub fn join_reply(self) -> &'static [u8] {
         match self {
             Self::Smolchat => b"\"kind\":\"welcome\"",
             Self::Floor | Self::Naive => b"+\n",
@@ -121,7 +121,7 @@ impl System {
     }
 
     /// The largest room that it lets everybody into within a bearable time.
-    pub fn largest_room(self) -> usize {
+    pub fn max_members(self) -> usize {
         match self {
             // Each who joins is told the names of all who are there.
             Self::Ngircd => 2_000,
@@ -130,7 +130,7 @@ impl System {
     }
 
     /// Appends a payload as a member says it.
-    pub fn say(self, payload: &[u8], out: &mut Vec<u8>) {
+    pub fn encode(self, payload: &[u8], out: &mut Vec<u8>) {
         let length = payload.len();
         match self {
             Self::Smolchat | Self::Floor | Self::Naive => {}
@@ -155,14 +155,14 @@ impl System {
     }
 
     /// Whether a talker gets its own lines too.
-    pub fn echoes(self) -> bool {
+    pub fn echoes_to_sender(self) -> bool {
         self != Self::Ngircd
     }
 }
 
 /// Does the work of a yardstick if `argument` asks for one; returns only if it does not, or if
 /// that failed.
-pub fn serve_yardstick(argument: &str) -> io::Result<()> {
+pub fn run_baseline(argument: &str) -> io::Result<()> {
     let serve = match argument {
         SERVE_FLOOR => floor::serve,
         SERVE_NAIVE => naive::serve,
@@ -175,7 +175,7 @@ pub fn serve_yardstick(argument: &str) -> io::Result<()> {
 
 /// Length of the frame in which smolchat passes on a payload, newline included: what the floor's
 /// lines are padded to as long as nothing was measured.
-pub fn smolchat_frame(payload: usize) -> usize {
+pub fn smolchat_frame_len(payload: usize) -> usize {
     let around = "{'data_source':'m17','data':'','kind':'chat','seq':12345,'time':1790000000000}\n";
     around.len() + payload
 }
@@ -195,7 +195,7 @@ fn smolchatd(program: &Path) -> io::Result<Command> {
 }
 
 /// MQTT 3.1.1: CONNECT with a clean session and no keep-alive, then SUBSCRIBE at quality 0.
-fn mqtt_hello(client: &str) -> Vec<u8> {
+fn mqtt_join_request(client: &str) -> Vec<u8> {
     let mut out = vec![0x10];
     mqtt_length(&mut out, 12 + client.len());
     mqtt_text(&mut out, "MQTT");

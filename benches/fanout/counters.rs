@@ -2,7 +2,7 @@
 
 use hdrhistogram::Histogram;
 
-use crate::payload::Said;
+use crate::payload::Header;
 
 /// About so many members measure latency, spread evenly over the room.
 const PROBES: usize = 25;
@@ -10,9 +10,9 @@ const PROBES: usize = 25;
 const LONGEST: u64 = 60_000_000_000;
 
 /// Counters of one room. They hold a number a member and talker, and nothing a line.
-pub struct Tally {
+pub struct Counters {
     members: usize,
-    talkers: usize,
+    senders: usize,
     /// The counter that each member expects next from each talker.
     next: Vec<u32>,
     /// Each member's running hash over all that it got: equal hashes, equal order.
@@ -37,7 +37,7 @@ pub struct Tally {
 
 /// What became of all that was said, since everything began.
 #[derive(Clone, Copy, Default)]
-pub struct Verdict {
+pub struct DeliveryCheck {
     /// Lines that a member did not get in their turn.
     pub lost: u64,
     /// Lines that a member got twice or too late; a late one is counted as lost, too.
@@ -48,7 +48,7 @@ pub struct Verdict {
     pub one_order: bool,
 }
 
-impl Verdict {
+impl DeliveryCheck {
     /// Whether each member got each line once, in each talker's order.
     pub fn is_complete(self) -> bool {
         self.lost == 0 && self.reordered == 0 && self.closed == 0
@@ -56,7 +56,7 @@ impl Verdict {
 }
 
 /// The tally of one member, while it takes in what it has read.
-pub struct Reader<'a> {
+pub struct MemberCounters<'a> {
     next: &'a mut [u32],
     order: &'a mut u64,
     latency: Option<&'a mut Histogram<u64>>,
@@ -67,13 +67,13 @@ pub struct Reader<'a> {
     deliveries: &'a mut u64,
 }
 
-impl Tally {
+impl Counters {
     /// For so many members who read, and so many of them who talk.
-    pub fn new(members: usize, talkers: usize) -> Self {
+    pub fn new(members: usize, senders: usize) -> Self {
         Self {
             members,
-            talkers,
-            next: vec![0; members * talkers],
+            senders,
+            next: vec![0; members * senders],
             order: vec![0; members],
             latency: Histogram::new_with_max(LONGEST, 3).expect("these bounds are allowed"),
             deliveries: 0,
@@ -93,7 +93,7 @@ impl Tally {
     }
 
     /// Starts counting anew what belongs to a window.
-    pub fn open_window(&mut self, now: u64) {
+    pub fn start_window(&mut self, now: u64) {
         self.latency.reset();
         self.deliveries = 0;
         self.bytes = 0;
@@ -103,12 +103,12 @@ impl Tally {
     }
 
     /// The tally of one member, for what it has read just `now`.
-    pub fn reader(&mut self, member: usize, now: u64) -> Reader<'_> {
+    pub fn member(&mut self, member: usize, now: u64) -> MemberCounters<'_> {
         let step = self.members.div_ceil(PROBES);
         let probes = member.is_multiple_of(step) || member + 1 == self.members;
-        let row = member * self.talkers;
-        Reader {
-            next: &mut self.next[row..row + self.talkers],
+        let row = member * self.senders;
+        MemberCounters {
+            next: &mut self.next[row..row + self.senders],
             order: &mut self.order[member],
             latency: probes.then_some(&mut self.latency),
             now,
@@ -121,19 +121,19 @@ impl Tally {
 
     /// Deliveries still to come after `sent` lines from all talkers together.
     pub fn outstanding(&self, sent: u64, echoes: bool) -> u64 {
-        self.due(sent, echoes).saturating_sub(self.delivered + self.reordered)
+        self.expected(sent, echoes).saturating_sub(self.delivered + self.reordered)
     }
 
     /// The verdict, where talker number `n` sits at `seats[n]` and has sent `sent[n]` lines.
-    pub fn verdict(&self, sent: &[u32], seats: &[usize], echoes: bool) -> Verdict {
+    pub fn check(&self, sent: &[u32], sender_members: &[usize], echoes: bool) -> DeliveryCheck {
         let total = sent.iter().copied().map(u64::from).sum();
         // A talker that does not hear itself got other lines than the rest of the room.
         let mut orders = (0..self.members)
-            .filter(|member| echoes || !seats.contains(member))
+            .filter(|member| echoes || !sender_members.contains(member))
             .map(|member| self.order[member]);
         let first = orders.next();
-        Verdict {
-            lost: self.due(total, echoes).saturating_sub(self.delivered),
+        DeliveryCheck {
+            lost: self.expected(total, echoes).saturating_sub(self.delivered),
             reordered: self.reordered,
             closed: self.closed,
             one_order: orders.all(|order| Some(order) == first),
@@ -141,18 +141,18 @@ impl Tally {
     }
 
     /// Deliveries that so many lines are to cause.
-    fn due(&self, sent: u64, echoes: bool) -> u64 {
+    fn expected(&self, sent: u64, echoes: bool) -> u64 {
         let hearers = if echoes { self.members } else { self.members.saturating_sub(1) };
         sent * hearers as u64
     }
 }
 
-impl Reader<'_> {
+impl MemberCounters<'_> {
     /// Counts one line that came.
-    pub fn delivered(&mut self, said: &Said<'_>) {
-        let in_turn = match self.next.get_mut(said.talker) {
-            Some(next) if said.counter >= *next => {
-                *next = said.counter + 1;
+    pub fn record(&mut self, header: &Header<'_>) {
+        let in_turn = match self.next.get_mut(header.sender) {
+            Some(next) if header.counter >= *next => {
+                *next = header.counter + 1;
                 true
             }
             _ => false,
@@ -164,10 +164,10 @@ impl Reader<'_> {
         *self.delivered += 1;
         *self.deliveries += 1;
         *self.last_delivery = self.now;
-        let word = (said.talker as u64) << 32 | u64::from(said.counter);
+        let word = (header.sender as u64) << 32 | u64::from(header.counter);
         *self.order = (*self.order ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
         if let Some(latency) = &mut self.latency {
-            latency.saturating_record(self.now.saturating_sub(said.sent_at()));
+            latency.saturating_record(self.now.saturating_sub(header.sent_at()));
         }
     }
 }

@@ -4,30 +4,30 @@ use std::time::Duration;
 
 /// One kind of work, done alike on every system.
 #[derive(Clone)]
-pub struct Work {
+pub struct Workload {
     /// Its name on the command line and in the report.
     pub name: &'static str,
     /// What a figure of it says.
-    pub shows: &'static str,
+    pub purpose: &'static str,
     /// Members who read all they get; the talkers are among them.
     pub members: usize,
     /// Members beside those who never read once they are in.
     pub stalled: usize,
     /// How many of the members talk.
-    pub talkers: usize,
+    pub senders: usize,
     /// Bytes of one line, without newline or framing.
-    pub line: usize,
+    pub line_bytes: usize,
     /// When the talkers talk.
-    pub pace: Pace,
+    pub pacing: Pacing,
     /// For how long.
-    pub time: Duration,
+    pub duration: Duration,
     /// Lines after which it ends even so.
-    pub lines: u32,
+    pub max_lines: u32,
 }
 
 /// When a talker sends its next line.
 #[derive(Clone, Copy)]
-pub enum Pace {
+pub enum Pacing {
     /// As soon as fewer than so many of its own have yet to come back.
     InFlight(u32),
     /// By the clock: so many a second from all talkers together.
@@ -40,79 +40,79 @@ pub enum Pace {
 const NO_LIMIT: u32 = 0xf0_0000;
 
 /// All work there is, in the order in which it is done.
-pub const TABLE: [Work; 6] = [
-    Work {
+pub const WORKLOADS: [Workload; 6] = [
+    Workload {
         name: "flood",
-        shows: "batching",
+        purpose: "batching",
         members: 200,
         stalled: 0,
-        talkers: 4,
-        line: 64,
-        pace: Pace::InFlight(64),
-        time: Duration::from_secs(4),
-        lines: NO_LIMIT,
+        senders: 4,
+        line_bytes: 64,
+        pacing: Pacing::InFlight(64),
+        duration: Duration::from_secs(4),
+        max_lines: NO_LIMIT,
     },
-    Work {
+    Workload {
         name: "flood-1k",
-        shows: "batching, wider",
+        purpose: "batching, wider",
         members: 1_000,
         stalled: 0,
-        talkers: 8,
-        line: 64,
-        pace: Pace::InFlight(64),
-        time: Duration::from_secs(4),
-        lines: NO_LIMIT,
+        senders: 8,
+        line_bytes: 64,
+        pacing: Pacing::InFlight(64),
+        duration: Duration::from_secs(4),
+        max_lines: NO_LIMIT,
     },
-    Work {
+    Workload {
         name: "paced",
-        shows: "nothing to batch: latency, cost of a wake-up",
+        purpose: "nothing to batch: latency, cost of a wake-up",
         members: 200,
         stalled: 0,
-        talkers: 4,
-        line: 64,
-        pace: Pace::PerSecond(100),
-        time: Duration::from_secs(6),
-        lines: NO_LIMIT,
+        senders: 4,
+        line_bytes: 64,
+        pacing: Pacing::PerSecond(100),
+        duration: Duration::from_secs(6),
+        max_lines: NO_LIMIT,
     },
-    Work {
+    Workload {
         name: "big",
-        shows: "one large room, and joining it",
+        purpose: "one large room, and joining it",
         members: 5_000,
         stalled: 0,
-        talkers: 2,
-        line: 64,
-        pace: Pace::InFlight(8),
-        time: Duration::from_secs(5),
-        lines: NO_LIMIT,
+        senders: 2,
+        line_bytes: 64,
+        pacing: Pacing::InFlight(8),
+        duration: Duration::from_secs(5),
+        max_lines: NO_LIMIT,
     },
-    Work {
+    Workload {
         name: "idle",
-        shows: "memory a member, wake-ups a second",
+        purpose: "memory a member, wake-ups a second",
         members: 10_000,
         stalled: 0,
-        talkers: 0,
-        line: 64,
-        pace: Pace::Silent,
-        time: Duration::from_secs(6),
-        lines: 0,
+        senders: 0,
+        line_bytes: 64,
+        pacing: Pacing::Silent,
+        duration: Duration::from_secs(6),
+        max_lines: 0,
     },
-    Work {
+    Workload {
         name: "stall",
-        shows: "slow members cost others nothing",
+        purpose: "slow members cost others nothing",
         members: 100,
         stalled: 100,
-        talkers: 4,
-        line: 200,
-        pace: Pace::InFlight(32),
-        time: Duration::from_secs(25),
+        senders: 4,
+        line_bytes: 200,
+        pacing: Pacing::InFlight(32),
+        duration: Duration::from_secs(25),
         // At least 4 MB to each of those who never read: more than the kernel takes on their
         // behalf, and little enough for a server that keeps all of it. Most systems are done with
         // that long before the time.
-        lines: 20_000,
+        max_lines: 20_000,
     },
 ];
 
-impl Work {
+impl Workload {
     /// All connections of it.
     pub fn connections(&self) -> usize {
         self.members + self.stalled
@@ -131,8 +131,8 @@ impl Work {
 
     /// The member that is talker number `talker`: they sit all over the room, so that it matters
     /// to none of the systems in which order it serves its members.
-    pub fn seat(&self, talker: usize) -> usize {
-        talker * self.members / self.talkers
+    pub fn sender_member(&self, sender: usize) -> usize {
+        sender * self.members / self.senders
     }
 
     /// One line about it, for the report.
@@ -141,17 +141,17 @@ impl Work {
         if self.stalled > 0 {
             text += &format!(" and {} who never read", self.stalled);
         }
-        match self.pace {
-            Pace::InFlight(lines) => {
+        match self.pacing {
+            Pacing::InFlight(lines) => {
                 text += &format!(
                     ", {} talk, {}-byte lines, {lines} in flight",
-                    self.talkers, self.line
+                    self.senders, self.line_bytes
                 );
             }
-            Pace::PerSecond(rate) => {
-                text += &format!(", {}-byte lines, {rate} a second in all", self.line);
+            Pacing::PerSecond(rate) => {
+                text += &format!(", {}-byte lines, {rate} a second in all", self.line_bytes);
             }
-            Pace::Silent => text += ", nobody talks",
+            Pacing::Silent => text += ", nobody talks",
         }
         text
     }

@@ -12,21 +12,21 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 
+use crate::counters::{Counters, DeliveryCheck};
 use crate::payload;
 use crate::system::System;
-use crate::tally::{Tally, Verdict};
-use crate::work::{Pace, Work};
+use crate::workload::{Pacing, Workload};
 
 /// What one read takes at most.
-const READ: usize = 256 << 10;
+const READ_BYTES: usize = 256 << 10;
 /// The longest piece that is kept from one read to the next: a payload header or a welcome cut.
-const CARRY: usize = 32;
+const CARRY_BYTES: usize = 32;
 /// After so long without a delivery, what is missing is taken for lost.
-const GIVE_UP: Duration = Duration::from_secs(3);
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long letting everybody in may take.
-const JOIN_TIME: Duration = Duration::from_secs(60);
+const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long the generator waits for an event before it looks at the clock again.
-const TICK: Duration = Duration::from_millis(100);
+const POLL_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// How far a member has come.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -42,16 +42,16 @@ struct Member {
     stream: TcpStream,
     state: State,
     /// The end of the last read, if it was cut where something began.
-    carry: [u8; CARRY],
+    carry: [u8; CARRY_BYTES],
     carried: usize,
 }
 
 /// One of the members who talk.
-struct Talker {
+struct Sender {
     member: usize,
     /// The member through whom it hears that a line came back: itself, or its neighbour where
     /// talkers do not get their own lines.
-    ear: usize,
+    echo_member: usize,
     sent: u32,
     /// Lines that it may send now.
     credit: u32,
@@ -63,7 +63,7 @@ struct Talker {
 }
 
 /// Everybody in the room, as the server sees them: from outside.
-pub struct Crowd {
+pub struct LoadGenerator {
     system: System,
     /// Bytes of a payload.
     line: usize,
@@ -73,67 +73,72 @@ pub struct Crowd {
     /// One payload, before it is wrapped.
     text: Vec<u8>,
     members: Vec<Member>,
-    talkers: Vec<Talker>,
-    tally: Tally,
+    senders: Vec<Sender>,
+    counters: Counters,
     joined: usize,
     /// Whether a line that comes back to its talker lets it send another.
     answering: bool,
     /// Lines that may still be sent before everybody falls silent.
     quota: u32,
     /// When that happens at the latest, in nanoseconds of the clock.
-    silence_at: u64,
+    end: u64,
     clock: Instant,
 }
 
-impl Crowd {
+impl LoadGenerator {
     /// Connects everybody, and returns when the last one is in.
-    pub fn join(system: System, addr: SocketAddr, work: &Work, line: usize) -> io::Result<Self> {
-        let total = work.connections();
-        let talkers = (0..work.talkers).map(|talker| Talker {
-            member: work.seat(talker),
-            ear: work.seat(talker) + usize::from(!system.echoes()),
+    pub fn join(
+        system: System,
+        addr: SocketAddr,
+        workload: &Workload,
+        line: usize,
+    ) -> io::Result<Self> {
+        let total = workload.connections();
+        let senders = (0..workload.senders).map(|sender| Sender {
+            member: workload.sender_member(sender),
+            echo_member: workload.sender_member(sender) + usize::from(!system.echoes_to_sender()),
             sent: 0,
             credit: 0,
             out: Vec::new(),
             written: 0,
             blocked: false,
         });
-        let mut crowd = Self {
+        let mut load = Self {
             system,
             line,
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             events: Vec::with_capacity(512),
-            buffer: vec![0; CARRY + READ].into(),
+            buffer: vec![0; CARRY_BYTES + READ_BYTES].into(),
             text: Vec::new(),
             members: Vec::with_capacity(total),
-            talkers: talkers.collect(),
-            tally: Tally::new(work.members, work.talkers),
+            senders: senders.collect(),
+            counters: Counters::new(workload.members, workload.senders),
             joined: 0,
             answering: false,
             quota: 0,
-            silence_at: 0,
+            end: 0,
             clock: Instant::now(),
         };
-        let deadline = Instant::now() + JOIN_TIME;
-        while crowd.joined < total {
-            if Instant::now() > deadline || crowd.tally.closed > 0 {
+        let deadline = Instant::now() + JOIN_TIMEOUT;
+        while load.joined < total {
+            if Instant::now() > deadline || load.counters.closed > 0 {
                 return Err(io::Error::other(format!(
                     "{} of {total} got in, {} were turned away",
-                    crowd.joined, crowd.tally.closed
+                    load.joined, load.counters.closed
                 )));
             }
-            while crowd.members.len() < total
-                && crowd.members.len() - crowd.joined < system.join_window()
+            while load.members.len() < total
+                && load.members.len() - load.joined < system.join_window()
             {
-                crowd.connect(addr)?;
+                load.connect(addr)?;
             }
-            crowd.pump(TICK)?;
+            load.pump(POLL_TIMEOUT)?;
         }
-        Ok(crowd)
+        Ok(load)
     }
 
     /// Reads until nothing more comes, at most for a few seconds.
-    pub fn settle(&mut self) -> io::Result<()> {
+    pub fn drain(&mut self) -> io::Result<()> {
         const QUIET: Duration = Duration::from_millis(1500);
         let deadline = Instant::now() + Duration::from_secs(10);
         while self.pump(QUIET)? && Instant::now() < deadline {}
@@ -144,7 +149,7 @@ impl Crowd {
     pub fn idle(&mut self, time: Duration) -> io::Result<()> {
         let end = Instant::now() + time;
         while Instant::now() < end {
-            self.pump(TICK)?;
+            self.pump(POLL_TIMEOUT)?;
         }
         Ok(())
     }
@@ -152,65 +157,65 @@ impl Crowd {
     /// Talks for `time` or `lines`, whichever ends first, and returns when everybody got it all,
     /// or when nothing comes any more. What is counted starts anew with each call; what has been
     /// lost does not.
-    pub fn talk(&mut self, pace: Pace, time: Duration, lines: u32) -> io::Result<&Tally> {
+    pub fn send(&mut self, pacing: Pacing, time: Duration, lines: u32) -> io::Result<&Counters> {
         let start = self.now();
-        self.tally.open_window(start);
+        self.counters.start_window(start);
         self.quota = lines;
-        self.silence_at = start + nanos(time);
-        self.answering = matches!(pace, Pace::InFlight(_));
-        match pace {
-            Pace::InFlight(in_flight) => {
-                for talker in 0..self.talkers.len() {
-                    self.talkers[talker].credit = in_flight;
-                    self.speak(talker)?;
+        self.end = start + nanos(time);
+        self.answering = matches!(pacing, Pacing::InFlight(_));
+        match pacing {
+            Pacing::InFlight(in_flight) => {
+                for sender in 0..self.senders.len() {
+                    self.senders[sender].credit = in_flight;
+                    self.send_lines(sender)?;
                 }
             }
-            Pace::PerSecond(rate) => self.talk_by_the_clock(1_000_000_000 / u64::from(rate))?,
-            Pace::Silent => {}
+            Pacing::PerSecond(rate) => self.send_at_rate(1_000_000_000 / u64::from(rate))?,
+            Pacing::Silent => {}
         }
-        while !self.fell_silent() || self.outstanding() > 0 {
-            self.pump(TICK)?;
-            let last = self.tally.last_delivery;
-            if self.now() > last + nanos(GIVE_UP) {
+        while !self.is_finished() || self.outstanding() > 0 {
+            self.pump(POLL_TIMEOUT)?;
+            let last = self.counters.last_delivery;
+            if self.now() > last + nanos(DELIVERY_TIMEOUT) {
                 break;
             }
         }
-        Ok(&self.tally)
+        Ok(&self.counters)
     }
 
     /// What became of all that was said.
-    pub fn verdict(&self) -> Verdict {
-        let sent: Vec<u32> = self.talkers.iter().map(|talker| talker.sent).collect();
-        let seats: Vec<usize> = self.talkers.iter().map(|talker| talker.member).collect();
-        self.tally.verdict(&sent, &seats, self.system.echoes())
+    pub fn check(&self) -> DeliveryCheck {
+        let sent: Vec<u32> = self.senders.iter().map(|sender| sender.sent).collect();
+        let sender_members: Vec<usize> = self.senders.iter().map(|sender| sender.member).collect();
+        self.counters.check(&sent, &sender_members, self.system.echoes_to_sender())
     }
 
     /// One line every `interval`, by one talker after another.
-    fn talk_by_the_clock(&mut self, interval: u64) -> io::Result<()> {
+    fn send_at_rate(&mut self, interval: u64) -> io::Result<()> {
         let mut due = self.now();
         let mut turn = 0;
-        while !self.fell_silent() {
+        while !self.is_finished() {
             let now = self.now();
             if due > now {
                 self.pump(Duration::from_nanos(due - now))?;
                 continue;
             }
-            self.talkers[turn].credit = 1;
-            self.speak(turn)?;
-            turn = (turn + 1) % self.talkers.len();
+            self.senders[turn].credit = 1;
+            self.send_lines(turn)?;
+            turn = (turn + 1) % self.senders.len();
             due += interval;
         }
         Ok(())
     }
 
-    fn fell_silent(&self) -> bool {
-        self.quota == 0 || self.now() >= self.silence_at
+    fn is_finished(&self) -> bool {
+        self.quota == 0 || self.now() >= self.end
     }
 
     /// Deliveries that the lines sent so far have yet to cause.
     fn outstanding(&self) -> u64 {
-        let sent: u64 = self.talkers.iter().map(|it| u64::from(it.sent)).sum();
-        self.tally.outstanding(sent, self.system.echoes())
+        let sent: u64 = self.senders.iter().map(|it| u64::from(it.sent)).sum();
+        self.counters.outstanding(sent, self.system.echoes_to_sender())
     }
 
     fn connect(&mut self, addr: SocketAddr) -> io::Result<()> {
@@ -218,11 +223,16 @@ impl Crowd {
         let mut stream = TcpStream::connect(addr)?;
         stream.set_nodelay(true)?;
         // A few bytes into an empty socket never wait.
-        stream.write_all(&self.system.hello(number))?;
+        stream.write_all(&self.system.join_request(number))?;
         stream.set_nonblocking(true)?;
         let token = EventData::new_u64(number as u64);
         epoll::add(&self.epoll, &stream, token, EventFlags::IN)?;
-        self.members.push(Member { stream, state: State::Joining, carry: [0; CARRY], carried: 0 });
+        self.members.push(Member {
+            stream,
+            state: State::Joining,
+            carry: [0; CARRY_BYTES],
+            carried: 0,
+        });
         Ok(())
     }
 
@@ -247,18 +257,18 @@ impl Crowd {
     fn serve(&mut self, event: &epoll::Event) -> io::Result<()> {
         let (number, flags) = (event.data.u64() as usize, event.flags);
         if flags.contains(EventFlags::OUT)
-            && let Some(talker) = self.talkers.iter().position(|it| it.member == number)
+            && let Some(sender) = self.senders.iter().position(|it| it.member == number)
         {
-            self.flush(talker)?;
+            self.flush(sender)?;
         }
         if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR)
             && self.members[number].state != State::Done
         {
             self.read(number)?;
             // At once, and not after the other events: a member of its own would not wait either.
-            for talker in 0..self.talkers.len() {
-                if self.talkers[talker].credit > 0 {
-                    self.speak(talker)?;
+            for sender in 0..self.senders.len() {
+                if self.senders[sender].credit > 0 {
+                    self.send_lines(sender)?;
                 }
             }
         }
@@ -274,16 +284,16 @@ impl Crowd {
             Ok(read) if read > 0 => carried + read,
             Err(error) if is_transient(&error) => return Ok(()),
             Ok(_) | Err(_) => {
-                self.tally.closed += 1;
+                self.counters.closed += 1;
                 return self.stop_reading(number);
             }
         };
-        self.tally.bytes += (filled - carried) as u64;
-        self.tally.reads += 1;
+        self.counters.bytes += (filled - carried) as u64;
+        self.counters.reads += 1;
         let done = if member.state == State::Joining {
-            self.look_for_welcome(number, filled)?
+            self.find_join_reply(number, filled)?
         } else {
-            self.take_in(number, filled)
+            self.count_deliveries(number, filled)
         };
         let rest = &self.buffer[done..filled];
         let member = &mut self.members[number];
@@ -293,15 +303,15 @@ impl Crowd {
     }
 
     /// Looks whether a member is in, and returns how many bytes are done with.
-    fn look_for_welcome(&mut self, number: usize, filled: usize) -> io::Result<usize> {
-        let welcome = self.system.welcome();
+    fn find_join_reply(&mut self, number: usize, filled: usize) -> io::Result<usize> {
+        let join_reply = self.system.join_reply();
         let bytes = &self.buffer[..filled];
-        if !bytes.windows(welcome.len()).any(|piece| piece == welcome) {
-            return Ok(filled.saturating_sub(welcome.len() - 1));
+        if !bytes.windows(join_reply.len()).any(|piece| piece == join_reply) {
+            return Ok(filled.saturating_sub(join_reply.len() - 1));
         }
         self.joined += 1;
         self.members[number].state = State::Reading;
-        if number >= self.tally.members() {
+        if number >= self.counters.members() {
             self.stop_reading(number)?;
         }
         Ok(filled)
@@ -315,61 +325,61 @@ impl Crowd {
 
     /// Counts what was delivered to a member in the first `filled` bytes of the buffer, lets the
     /// talkers go on who have waited for it, and returns how many bytes are done with.
-    fn take_in(&mut self, number: usize, filled: usize) -> usize {
+    fn count_deliveries(&mut self, number: usize, filled: usize) -> usize {
         let now = self.now();
         let answering = self.answering;
-        let mut reader = self.tally.reader(number, now);
-        payload::scan(&self.buffer[..filled], |said| {
-            reader.delivered(&said);
-            if let Some(talker) = self.talkers.get_mut(said.talker)
+        let mut member = self.counters.member(number, now);
+        payload::scan(&self.buffer[..filled], |header| {
+            member.record(&header);
+            if let Some(sender) = self.senders.get_mut(header.sender)
                 && answering
-                && talker.ear == number
+                && sender.echo_member == number
             {
-                talker.credit += 1;
+                sender.credit += 1;
             }
         })
     }
 
     /// Sends as many lines as the talker may, in one go.
-    fn speak(&mut self, number: usize) -> io::Result<()> {
+    fn send_lines(&mut self, number: usize) -> io::Result<()> {
         let now = self.now();
-        let talker = &mut self.talkers[number];
-        let lines = if now < self.silence_at { talker.credit.min(self.quota) } else { 0 };
-        talker.credit = 0;
+        let sender = &mut self.senders[number];
+        let lines = if now < self.end { sender.credit.min(self.quota) } else { 0 };
+        sender.credit = 0;
         self.quota -= lines;
         for _ in 0..lines {
             self.text.clear();
-            payload::write(&mut self.text, number, talker.sent, now, self.line);
-            self.system.say(&self.text, &mut talker.out);
-            talker.sent += 1;
+            payload::write(&mut self.text, number, sender.sent, now, self.line);
+            self.system.encode(&self.text, &mut sender.out);
+            sender.sent += 1;
         }
         self.flush(number)
     }
 
     /// Writes what a talker's socket takes, and has the rest written when there is room.
     fn flush(&mut self, number: usize) -> io::Result<()> {
-        let talker = &mut self.talkers[number];
-        let member = &mut self.members[talker.member];
-        while talker.written < talker.out.len() {
-            match member.stream.write(&talker.out[talker.written..]) {
-                Ok(written) => talker.written += written,
+        let sender = &mut self.senders[number];
+        let member = &mut self.members[sender.member];
+        while sender.written < sender.out.len() {
+            match member.stream.write(&sender.out[sender.written..]) {
+                Ok(written) => sender.written += written,
                 Err(error) if is_transient(&error) => break,
                 // The next read says that the connection is closed, and counts it.
-                Err(_) => talker.written = talker.out.len(),
+                Err(_) => sender.written = sender.out.len(),
             }
         }
-        let blocked = talker.written < talker.out.len();
+        let blocked = sender.written < sender.out.len();
         if !blocked {
-            talker.out.clear();
-            talker.written = 0;
+            sender.out.clear();
+            sender.written = 0;
         }
-        if blocked != talker.blocked && member.state != State::Done {
-            talker.blocked = blocked;
-            let seat = talker.member;
-            let token = EventData::new_u64(seat as u64);
+        if blocked != sender.blocked && member.state != State::Done {
+            sender.blocked = blocked;
+            let member = sender.member;
+            let token = EventData::new_u64(member as u64);
             let mut flags = EventFlags::IN;
             flags.set(EventFlags::OUT, blocked);
-            epoll::modify(&self.epoll, &self.members[seat].stream, token, flags)?;
+            epoll::modify(&self.epoll, &self.members[member].stream, token, flags)?;
         }
         Ok(())
     }
