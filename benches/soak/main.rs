@@ -4,11 +4,11 @@
 //! # Layout
 //!
 //! - [`options`] reads the command line; [`script`] draws what each member does from a seed;
-//! - [`world`] is what all share, and in it [`sequence`] is the room's sequence as all members
+//! - [`shared`] is what all share, and in it [`sequence`] is the room's sequence as all members
 //!   together saw it: who is here, and which lines were said, follows from that alone;
-//! - [`link`] is one connection, and [`check`] what must be true of each line that comes over it;
+//! - [`connection`] is one connection, and [`check`] what must be true of each line that comes over it;
 //!   [`member`] is who uses one link after the other, [`comeback`] how it finds out what it missed
-//!   and what it has to say again; [`perform`] is what members do, and [`visitor`] what those do
+//!   and what it has to say again; [`execute`] is what members do, and [`visitor`] what those do
 //!   who are none;
 //! - [`watch`] starts and kills the server, and samples what it takes;
 //! - [`run`] has all of that happen, with a quiet point now and then at which the tables of
@@ -23,20 +23,20 @@
     reason = "a soak that is wrong about its own tables is to stop at once, not to go on"
 )]
 
+mod actions;
+mod bad_client;
 mod check;
-mod comeback;
+mod connection;
 #[path = "../harness/mod.rs"]
 mod harness;
-mod link;
 mod member;
+mod monitor;
 mod options;
-mod perform;
+mod reconnect;
 mod run;
 mod script;
 mod sequence;
-mod visitor;
-mod watch;
-mod world;
+mod shared;
 
 use std::process::ExitCode;
 

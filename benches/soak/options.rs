@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use lexopt::prelude::*;
 
-use crate::perform::SPECIAL;
+use crate::actions::FIRST_SCRIPTED;
 
 /// What `--help` prints.
 pub const HELP: &str = "\
@@ -14,7 +14,7 @@ Hundreds of scripted members against one server, with every promise checked at e
 cargo bench --bench soak -- [OPTIONS]
 
   --minutes M    how long; may be a fraction [10]
-  --members N    how many, beside the visitors [300]
+  --members N    how many, beside the open_bad_clients [300]
   --seed S       repeats the script of another run
   --smolchatd PATH  another smolchatd than the one built with this program
 ";
@@ -63,8 +63,8 @@ impl Options {
                 _ => return Err(argument.unexpected()),
             }
         }
-        if options.members <= SPECIAL {
-            return Err(format!("more than {SPECIAL} members are needed").into());
+        if options.members <= FIRST_SCRIPTED {
+            return Err(format!("more than {FIRST_SCRIPTED} members are needed").into());
         }
         Ok(options)
     }

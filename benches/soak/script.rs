@@ -26,7 +26,7 @@ impl Rng {
     }
 
     /// True once in `times`.
-    pub fn once_in(&mut self, times: usize) -> bool {
+    pub fn one_in(&mut self, times: usize) -> bool {
         self.between(0, times) == 0
     }
 
@@ -43,49 +43,49 @@ impl Rng {
 
 /// How a connection comes to its end.
 #[derive(Clone, Copy, Debug)]
-pub enum Cut {
+pub enum DisconnectKind {
     /// By a reset (over TCP).
     Reset,
     /// By closing the socket.
     Close,
     /// By a reset in the middle of a line.
-    InsideLine,
+    ResetInLine,
     /// By closing the way out alone, and hearing the server out.
     HalfClose,
     /// The same in the middle of a line.
-    HalfCloseInsideLine,
+    HalfCloseInLine,
     /// By a reset, and then another right behind the next hello, so that its welcome is lost.
-    BehindHello,
+    ResetAfterHello,
 }
 
 /// One thing that a member does.
 #[derive(Debug)]
-pub enum Step {
+pub enum Action {
     /// Says lines of about so many bytes.
-    Say { lines: usize, bytes: usize },
+    Chat { lines: usize, bytes: usize },
     /// `/me`
-    Act,
+    Emote,
     /// `/nick`
     Nick,
     /// Tells one member; the number says which.
     Private(usize),
     /// Asks for what only the asker gets: `/history`, `/help`, `/who`, a heartbeat.
-    Ask(Question),
+    Query(Query),
     /// Sends this many lines that are wrong; the number says of which kind the first is.
-    Garbage { kind: usize, lines: usize },
+    InvalidLines { kind: usize, lines: usize },
     /// Does not read for a while.
     Stall(Duration),
     /// Says lines, is cut off, and comes back.
-    Cut { how: Cut, talk: usize, away: Duration, keep: bool },
+    Disconnect { how: DisconnectKind, lines_before: usize, away: Duration, keep: bool },
     /// Says lines, and takes its own place on another connection.
-    TakeOver { talk: usize },
+    TakeOver { lines_before: usize },
     /// Leaves by `/quit`, and comes back as if it had never been here.
     Quit { away: Duration, history: usize },
 }
 
 /// What a member asks.
 #[derive(Clone, Copy, Debug)]
-pub enum Question {
+pub enum Query {
     /// `/history N`
     History(usize),
     /// `/help`
@@ -94,11 +94,11 @@ pub enum Question {
     Heartbeat,
 }
 
-impl Step {
+impl Action {
     /// The next step of a script.
     pub fn draw(rng: &mut Rng) -> Self {
-        let keep = !rng.once_in(3);
-        let talk = rng.between(0, 4);
+        let keep = !rng.one_in(3);
+        let lines_before = rng.between(0, 4);
         // Most come back soon; some after more was said than is kept.
         let away = match rng.between(0, 10) {
             0..5 => rng.pause(0, 50),
@@ -106,28 +106,28 @@ impl Step {
             _ => rng.pause(8_000, 25_000),
         };
         match rng.between(0, 100) {
-            0..42 => Step::Say { lines: 1, bytes: rng.between(0, 200) },
-            42..45 => Step::Say { lines: rng.between(5, 40), bytes: rng.between(100, 1_500) },
-            45..49 => Step::Act,
-            49..53 => Step::Nick,
-            53..61 => Step::Private(rng.between(0, usize::MAX)),
-            61..64 => Step::Ask(Question::History(rng.between(0, 60))),
-            64..66 => Step::Ask(rng.pick(&[Question::Help, Question::Heartbeat])),
-            66..72 => Step::Garbage { kind: rng.between(0, 100), lines: rng.between(1, 4) },
-            72..76 => Step::Stall(rng.pause(500, 30_000)),
+            0..42 => Action::Chat { lines: 1, bytes: rng.between(0, 200) },
+            42..45 => Action::Chat { lines: rng.between(5, 40), bytes: rng.between(100, 1_500) },
+            45..49 => Action::Emote,
+            49..53 => Action::Nick,
+            53..61 => Action::Private(rng.between(0, usize::MAX)),
+            61..64 => Action::Query(Query::History(rng.between(0, 60))),
+            64..66 => Action::Query(rng.pick(&[Query::Help, Query::Heartbeat])),
+            66..72 => Action::InvalidLines { kind: rng.between(0, 100), lines: rng.between(1, 4) },
+            72..76 => Action::Stall(rng.pause(500, 30_000)),
             76..91 => {
                 let how = [
-                    Cut::Reset,
-                    Cut::Close,
-                    Cut::InsideLine,
-                    Cut::HalfClose,
-                    Cut::HalfCloseInsideLine,
-                    Cut::BehindHello,
+                    DisconnectKind::Reset,
+                    DisconnectKind::Close,
+                    DisconnectKind::ResetInLine,
+                    DisconnectKind::HalfClose,
+                    DisconnectKind::HalfCloseInLine,
+                    DisconnectKind::ResetAfterHello,
                 ];
-                Step::Cut { how: rng.pick(&how), talk, away, keep }
+                Action::Disconnect { how: rng.pick(&how), lines_before, away, keep }
             }
-            91..96 => Step::TakeOver { talk },
-            _ => Step::Quit { away, history: rng.between(0, 30) },
+            91..96 => Action::TakeOver { lines_before },
+            _ => Action::Quit { away, history: rng.between(0, 30) },
         }
     }
 }

@@ -7,12 +7,12 @@ use std::rc::Rc;
 use smolchat::protocol::{Body, Frame};
 
 /// The start of a text that must never be said: its line is cut off before its end.
-pub const NEVER: &str = "never said";
+pub const UNFINISHED_TEXT: &str = "never said";
 /// Frames kept below those that any member may still ask for, for `/history` to be checked.
-const MARGIN: u64 = 100;
+const HISTORY_MARGIN: u64 = 100;
 
 /// A frame of the sequence, as whoever saw it first got it.
-pub struct Entry {
+pub struct SequencedFrame {
     bytes: Box<[u8]>,
     /// What is in it.
     pub frame: Frame<'static>,
@@ -20,7 +20,7 @@ pub struct Entry {
     pub line: Option<(usize, u64)>,
 }
 
-impl Entry {
+impl SequencedFrame {
     fn new(bytes: &[u8], frame: Frame<'static>) -> Self {
         let number = frame.body.id().and_then(|id| id.split_once('-'));
         let line = number.and_then(|(who, line)| Some((who.parse().ok()?, line.parse().ok()?)));
@@ -28,19 +28,19 @@ impl Entry {
     }
 
     /// Whether this is what went out.
-    pub fn is(&self, bytes: &[u8]) -> bool {
+    pub fn matches(&self, bytes: &[u8]) -> bool {
         *self.bytes == *bytes
     }
 }
 
 /// What the sequence has to show of one member's numbered lines: each once, in order.
 #[derive(Clone, Copy, Default)]
-struct Speaker {
+struct SenderState {
     /// The next number that may come.
     next: u64,
     /// Lines below this number may be missing: whether they were said is behind a gap, or in
     /// another epoch.
-    doubtful: u64,
+    uncertain_below: u64,
 }
 
 /// The sequence of one epoch.
@@ -50,20 +50,20 @@ pub struct Sequence {
     pub epoch: String,
     /// The number of the first frame in the table.
     first: u64,
-    frames: VecDeque<Option<Rc<Entry>>>,
+    frames: VecDeque<Option<Rc<SequencedFrame>>>,
     /// All up to this number was seen, and is accounted for.
-    cursor: u64,
+    complete_to: u64,
     /// Who is here, by the notices, and the number of the notice that told of their coming.
     present: BTreeMap<String, u64>,
     /// Behind this number nobody is here: the server was killed there.
     killed_at: Option<u64>,
-    speakers: Vec<Speaker>,
+    senders: Vec<SenderState>,
 }
 
 impl Sequence {
     /// A sequence of which nothing is known, for so many numbered speakers.
-    pub fn new(speakers: usize) -> Self {
-        Self { speakers: vec![Speaker::default(); speakers], ..Self::default() }
+    pub fn new(senders: usize) -> Self {
+        Self { senders: vec![SenderState::default(); senders], ..Self::default() }
     }
 
     /// Begins at the start of a server, which has given out the numbers to `seq`. Tells whether
@@ -72,7 +72,7 @@ impl Sequence {
         let is_other = self.epoch != epoch;
         if is_other {
             self.epoch = epoch.to_owned();
-            (self.first, self.cursor) = (seq + 1, seq);
+            (self.first, self.complete_to) = (seq + 1, seq);
             self.frames.clear();
         }
         let newest = self.newest();
@@ -80,7 +80,7 @@ impl Sequence {
             return Err(format!("{newest} was shown, and after the restart {seq} is the last"));
         }
         self.killed_at = Some(seq);
-        self.account()?;
+        self.advance()?;
         Ok(is_other)
     }
 
@@ -90,22 +90,22 @@ impl Sequence {
     }
 
     /// The number up to which everything was seen by somebody.
-    pub fn cursor(&self) -> u64 {
-        self.cursor
+    pub fn complete_to(&self) -> u64 {
+        self.complete_to
     }
 
     /// The frame with a number, if it was seen and is in the table.
-    pub fn get(&self, seq: u64) -> Option<&Rc<Entry>> {
+    pub fn get(&self, seq: u64) -> Option<&Rc<SequencedFrame>> {
         self.frames.get(seq.checked_sub(self.first)? as usize)?.as_ref()
     }
 
     /// Takes in a frame that came as number `seq`, and must be what others saw there.
-    pub fn see(
+    pub fn record(
         &mut self,
         seq: u64,
         bytes: &[u8],
         frame: Frame<'static>,
-    ) -> Result<Rc<Entry>, String> {
+    ) -> Result<Rc<SequencedFrame>, String> {
         if let Some(entry) = self.get(seq) {
             let seen = String::from_utf8_lossy(&entry.bytes);
             return Err(format!("others saw as number {seq}: {seen}"));
@@ -113,18 +113,18 @@ impl Sequence {
         let Some(place) = seq.checked_sub(self.first) else {
             return Err(format!("number {seq} is older than anybody may ask for"));
         };
-        let entry = Rc::new(Entry::new(bytes, frame));
+        let entry = Rc::new(SequencedFrame::new(bytes, frame));
         if self.frames.len() <= place as usize {
             self.frames.resize(place as usize + 1, None);
         }
         self.frames[place as usize] = Some(Rc::clone(&entry));
-        self.account()?;
+        self.advance()?;
         Ok(entry)
     }
 
     /// Forgets what is below number `seq` and a margin.
     pub fn prune(&mut self, seq: u64) {
-        while self.first + MARGIN < seq.min(self.cursor) {
+        while self.first + HISTORY_MARGIN < seq.min(self.complete_to) {
             self.frames.pop_front();
             self.first += 1;
         }
@@ -136,38 +136,42 @@ impl Sequence {
     }
 
     /// The number of the notice by which a member came who is here.
-    pub fn came_at(&self, name: &str) -> Option<u64> {
+    pub fn joined_at(&self, name: &str) -> Option<u64> {
         self.present.get(name).copied()
     }
 
     /// Lines of a member below number `next` may be missing.
-    pub fn doubt(&mut self, member: usize, next: u64) {
-        self.speakers[member].doubtful = next;
+    pub fn allow_missing(&mut self, member: usize, next: u64) {
+        self.senders[member].uncertain_below = next;
     }
 
     /// Whether of a member who has said lines up to below number `next`, and has nothing pending,
     /// all are in the sequence.
-    pub fn has_all_of(&self, member: usize, next: u64) -> bool {
-        let speaker = self.speakers[member];
-        speaker.next.max(speaker.doubtful) == next
+    pub fn has_all_lines(&self, member: usize, next: u64) -> bool {
+        let sender = self.senders[member];
+        sender.next.max(sender.uncertain_below) == next
     }
 
     /// Accounts for all that was seen without a hole.
-    fn account(&mut self) -> Result<(), String> {
+    fn advance(&mut self) -> Result<(), String> {
         loop {
-            if self.killed_at == Some(self.cursor) {
+            if self.killed_at == Some(self.complete_to) {
                 self.killed_at = None;
                 self.present.clear();
             }
-            let Some(entry) = self.get(self.cursor + 1).cloned() else { return Ok(()) };
-            self.cursor += 1;
+            let Some(entry) = self.get(self.complete_to + 1).cloned() else { return Ok(()) };
+            self.complete_to += 1;
             self.apply(&entry).map_err(|why| {
-                format!("{why}; number {}: {}", self.cursor, String::from_utf8_lossy(&entry.bytes))
+                format!(
+                    "{why}; number {}: {}",
+                    self.complete_to,
+                    String::from_utf8_lossy(&entry.bytes)
+                )
             })?;
         }
     }
 
-    fn apply(&mut self, entry: &Entry) -> Result<(), String> {
+    fn apply(&mut self, entry: &SequencedFrame) -> Result<(), String> {
         let Frame { data_source, data, body } = &entry.frame;
         match body {
             Body::Join { names, seq, .. } => {
@@ -195,18 +199,23 @@ impl Sequence {
             _ if !self.present.contains_key(&**data_source) => {
                 return Err(format!("{data_source} speaks, who is not here"));
             }
-            _ if data.starts_with(NEVER) => return Err("this was never said whole".to_owned()),
+            _ if data.starts_with(UNFINISHED_TEXT) => {
+                return Err("this was never said whole".to_owned());
+            }
             _ => {}
         }
         let Some((member, number)) = entry.line else { return Ok(()) };
-        let speaker = self.speakers.get_mut(member).ok_or("nobody gave this id")?;
-        if number < speaker.next {
+        let sender = self.senders.get_mut(member).ok_or("nobody gave this id")?;
+        if number < sender.next {
             return Err(format!("line {member}-{number} is there twice"));
         }
-        if number > speaker.next && number > speaker.doubtful {
-            return Err(format!("line {member}-{} is lost", speaker.next.max(speaker.doubtful)));
+        if number > sender.next && number > sender.uncertain_below {
+            return Err(format!(
+                "line {member}-{} is lost",
+                sender.next.max(sender.uncertain_below)
+            ));
         }
-        speaker.next = number + 1;
+        sender.next = number + 1;
         Ok(())
     }
 }

@@ -15,28 +15,28 @@ use smolchat::protocol::{ByeCode, ErrorCode};
 use crate::sequence::Sequence;
 
 /// Frames that the server keeps: few enough that some come back too late for all of them.
-pub const HISTORY: u64 = 1000;
+pub const HISTORY_FRAMES: u64 = 1000;
 /// How long the server keeps names.
 pub const GRACE: Duration = Duration::from_secs(45);
 /// How long anybody waits for what should come at once.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const TIMEOUT: Duration = Duration::from_secs(30);
 /// Between two looks at something that no frame tells of.
-pub const LOOK: Duration = Duration::from_millis(20);
+pub const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// Lines of a member's link that are kept to be shown.
-const TAIL: usize = 30;
+const MAX_RECENT_LINES: usize = 30;
 
 /// Why a member's script comes to its end.
 #[derive(Debug)]
-pub enum Halt {
+pub enum ScriptError {
     /// The server was asked to end, and has said so.
-    Ended,
+    ServerShutdown,
     /// A promise was broken.
-    Broken(String),
+    CheckFailed(String),
 }
 
-impl From<String> for Halt {
+impl From<String> for ScriptError {
     fn from(text: String) -> Self {
-        Halt::Broken(text)
+        ScriptError::CheckFailed(text)
     }
 }
 
@@ -44,7 +44,7 @@ impl From<String> for Halt {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Phase {
     /// The script goes on.
-    Busy,
+    Active,
     /// Everybody comes back, hears what is on its way, and rests.
     Draining,
     /// Everybody asks who is here.
@@ -53,29 +53,29 @@ pub enum Phase {
 
 /// How a member stands, for the others to know.
 #[derive(Clone, Default, Debug)]
-pub struct Standing {
+pub struct MemberStatus {
     /// Its name, while it is welcome.
     pub name: Option<String>,
     /// The number of its link.
-    pub link: u64,
+    pub connection: u64,
     /// The server may let go of it before it knows.
-    pub is_shaky: bool,
+    pub may_disconnect: bool,
     /// The last number of the sequence that it saw.
-    pub seen: u64,
+    pub last_seq: u64,
     /// The number of its next line.
-    pub said: u64,
+    pub next_line: u64,
     /// It rests, and all that it said is answered.
-    pub settled: bool,
+    pub is_idle: bool,
     /// It has asked who is here, and the answer was right.
-    pub compared: bool,
+    pub is_checked: bool,
 }
 
 /// A private line that is on its way.
-pub struct Private {
+pub struct PrivateMessage {
     from: usize,
     to: usize,
     /// The link of the addressee when it was sent.
-    pub link: u64,
+    pub connection: u64,
     /// That of the copy, or of the other, whichever came first.
     bytes: Option<Vec<u8>>,
     copied: bool,
@@ -91,32 +91,32 @@ pub struct Totals {
     pub resumes: u64,
     pub gaps: u64,
     pub takeovers: u64,
-    pub slow: u64,
+    pub slow_closes: u64,
     pub caught_up: u64,
-    pub privates: u64,
-    pub kept_names: u64,
-    pub visits: u64,
+    pub private_messages: u64,
+    pub reserved_names: u64,
+    pub bad_clients: u64,
     pub late_hellos: u64,
-    pub crashes: u64,
+    pub kills: u64,
     pub new_epochs: u64,
-    pub quiet_points: u64,
+    pub checkpoints: u64,
     pub errors: BTreeMap<String, u64>,
 }
 
 impl Totals {
     /// Counts an error.
-    pub fn error(&mut self, code: ErrorCode) {
-        *self.errors.entry(spelled(code)).or_default() += 1;
+    pub fn count_error(&mut self, code: ErrorCode) {
+        *self.errors.entry(wire_name(code)).or_default() += 1;
     }
 
     /// Counts a bye with which a visitor was sent away.
-    pub fn bye(&mut self, code: ByeCode) {
-        *self.errors.entry(format!("bye-{}", spelled(code))).or_default() += 1;
+    pub fn count_bye(&mut self, code: ByeCode) {
+        *self.errors.entry(format!("bye-{}", wire_name(code))).or_default() += 1;
     }
 }
 
 /// A code as it is on the wire.
-fn spelled(code: impl serde::Serialize) -> String {
+fn wire_name(code: impl serde::Serialize) -> String {
     serde_json::to_string(&code).unwrap_or_default().trim_matches('"').to_owned()
 }
 
@@ -124,10 +124,10 @@ fn spelled(code: impl serde::Serialize) -> String {
 pub type Addresses = (SocketAddr, PathBuf);
 
 /// The last lines of a member, over all its links.
-pub type Tail = Rc<RefCell<VecDeque<String>>>;
+pub type RecentLines = Rc<RefCell<VecDeque<String>>>;
 
 /// What all share. All of it is on one thread, and no borrow is held while anybody waits.
-pub struct World {
+pub struct SharedState {
     /// Where the server listens, while it runs.
     pub addresses: RefCell<Option<Addresses>>,
     /// How often the server was killed.
@@ -136,81 +136,93 @@ pub struct World {
     pub ending: Cell<bool>,
     pub phase: Cell<Phase>,
     pub sequence: RefCell<Sequence>,
-    pub standings: RefCell<Vec<Standing>>,
-    pub privates: RefCell<HashMap<String, Private>>,
+    pub statuses: RefCell<Vec<MemberStatus>>,
+    pub private_messages: RefCell<HashMap<String, PrivateMessage>>,
     pub totals: RefCell<Totals>,
     /// One witness waits for the other, which therefore must not rest yet.
-    pub is_witness_waiting: Cell<bool>,
+    pub is_ping_pending: Cell<bool>,
     /// Between the witnesses, in microseconds.
     pub round_trips: RefCell<Histogram<u64>>,
     /// By how much the soak itself is late, with all its members on one thread.
-    pub lateness: RefCell<Histogram<u64>>,
+    pub timer_delay: RefCell<Histogram<u64>>,
     /// Links that are open.
-    pub open: Cell<u64>,
+    pub open_connections: Cell<u64>,
     /// Visitors who are at it.
-    pub visitors: Cell<u64>,
+    pub open_bad_clients: Cell<u64>,
 }
 
-impl World {
+impl SharedState {
     /// A world of so many members.
     pub fn new(members: usize) -> Rc<Self> {
         Rc::new(Self {
             addresses: RefCell::new(None),
             generation: Cell::new(0),
             ending: Cell::new(false),
-            phase: Cell::new(Phase::Busy),
+            phase: Cell::new(Phase::Active),
             sequence: RefCell::new(Sequence::new(members)),
-            standings: RefCell::new(vec![Standing::default(); members]),
-            privates: RefCell::default(),
+            statuses: RefCell::new(vec![MemberStatus::default(); members]),
+            private_messages: RefCell::default(),
             totals: RefCell::default(),
-            is_witness_waiting: Cell::new(false),
+            is_ping_pending: Cell::new(false),
             round_trips: RefCell::new(histogram()),
-            lateness: RefCell::new(histogram()),
-            open: Cell::new(0),
-            visitors: Cell::new(0),
+            timer_delay: RefCell::new(histogram()),
+            open_connections: Cell::new(0),
+            open_bad_clients: Cell::new(0),
         })
     }
 
     /// Whether the script goes on.
-    pub fn is_busy(&self) -> bool {
-        self.phase.get() == Phase::Busy
+    pub fn is_active(&self) -> bool {
+        self.phase.get() == Phase::Active
     }
 
     /// Waits for so long, or until a quiet point begins.
     pub async fn pause(&self, time: Duration) {
         let end = Instant::now() + time;
-        while self.is_busy() && Instant::now() < end {
-            Timer::at(end.min(Instant::now() + 5 * LOOK)).await;
+        while self.is_active() && Instant::now() < end {
+            Timer::at(end.min(Instant::now() + 5 * POLL_INTERVAL)).await;
         }
     }
 
     /// Measures for ever how late the soak itself is.
-    pub async fn measure_lateness(&self) {
+    pub async fn measure_timer_delay(&self) {
         loop {
-            let due = Instant::now() + LOOK;
+            let due = Instant::now() + POLL_INTERVAL;
             Timer::at(due).await;
-            self.lateness.borrow_mut().saturating_record(micros(due.elapsed()));
+            self.timer_delay.borrow_mut().saturating_record(micros(due.elapsed()));
         }
     }
 
     /// Waits until the script goes on.
-    pub async fn busy(&self) {
-        while !self.is_busy() {
-            Timer::after(LOOK).await;
+    pub async fn wait_until_active(&self) {
+        while !self.is_active() {
+            Timer::after(POLL_INTERVAL).await;
         }
     }
 
     /// Notes that a private line goes out.
     pub fn expect_private(&self, id: String, from: usize, to: usize) {
-        let link = self.standings.borrow()[to].link;
-        let private = Private { from, to, link, bytes: None, copied: false, arrived: from == to };
-        self.privates.borrow_mut().insert(id, private);
+        let connection = self.statuses.borrow()[to].connection;
+        let private = PrivateMessage {
+            from,
+            to,
+            connection,
+            bytes: None,
+            copied: false,
+            arrived: from == to,
+        };
+        self.private_messages.borrow_mut().insert(id, private);
     }
 
     /// A private line came to `member`, who must be its sender or its addressee.
-    pub fn see_private(&self, id: &str, member: Option<usize>, line: &[u8]) -> Result<(), String> {
-        let mut privates = self.privates.borrow_mut();
-        let private = privates.get_mut(id).ok_or("a private line that nobody sent")?;
+    pub fn on_private_message(
+        &self,
+        id: &str,
+        member: Option<usize>,
+        line: &[u8],
+    ) -> Result<(), String> {
+        let mut private_messages = self.private_messages.borrow_mut();
+        let private = private_messages.get_mut(id).ok_or("a private line that nobody sent")?;
         if private.bytes.get_or_insert_with(|| line.to_vec()) != line {
             return Err("a private line and its copy differ".to_owned());
         }
@@ -227,13 +239,16 @@ impl World {
 
     /// At a quiet point: each private line whose sender got a copy has reached its addressee, if
     /// that one kept its link. Forgets them.
-    pub fn settle_privates(&self) -> Result<(), String> {
-        let standings = self.standings.borrow();
-        for (id, private) in self.privates.borrow_mut().drain() {
-            if private.copied && !private.arrived && standings[private.to].link == private.link {
+    pub fn check_private_messages(&self) -> Result<(), String> {
+        let statuses = self.statuses.borrow();
+        for (id, private) in self.private_messages.borrow_mut().drain() {
+            if private.copied
+                && !private.arrived
+                && statuses[private.to].connection == private.connection
+            {
                 return Err(format!("private line {id} did not reach {}", private.to));
             }
-            self.totals.borrow_mut().privates += u64::from(private.arrived);
+            self.totals.borrow_mut().private_messages += u64::from(private.arrived);
         }
         Ok(())
     }
@@ -249,7 +264,7 @@ impl World {
             if Instant::now() > end {
                 return Err(format!("after {within:?}: {text}"));
             }
-            Timer::after(LOOK).await;
+            Timer::after(POLL_INTERVAL).await;
         }
         Ok(())
     }
@@ -266,11 +281,11 @@ fn histogram() -> Histogram<u64> {
 }
 
 /// Keeps a line in a tail.
-pub fn note(tail: &Tail, mark: &str, line: &[u8]) {
-    let mut tail = tail.borrow_mut();
-    if tail.len() == TAIL {
-        tail.pop_front();
+pub fn record_line(recent_lines: &RecentLines, mark: &str, line: &[u8]) {
+    let mut recent_lines = recent_lines.borrow_mut();
+    if recent_lines.len() == MAX_RECENT_LINES {
+        recent_lines.pop_front();
     }
     let line = &line[..line.len().min(400)];
-    tail.push_back(format!("{mark} {}", String::from_utf8_lossy(line).trim_end()));
+    recent_lines.push_back(format!("{mark} {}", String::from_utf8_lossy(line).trim_end()));
 }

@@ -15,28 +15,28 @@ use rustix::net::{Shutdown, shutdown, sockopt};
 use smol::{Async, Timer};
 use smolchat::protocol::ByeCode;
 
-use crate::check::Ask;
-use crate::world::{Addresses, LOOK, PATIENCE, Tail, World, note};
+use crate::check::ExpectedReply;
+use crate::shared::{Addresses, POLL_INTERVAL, RecentLines, SharedState, TIMEOUT, record_line};
 
 /// How listening went.
-pub enum Heard {
+pub enum ReadEvent {
     /// A line, with its newline.
     Line(Vec<u8>),
     /// The time is over.
-    Nothing,
+    Timeout,
     /// The connection is at its end, in good order or not.
-    End(Option<io::Error>),
+    Closed(Option<io::Error>),
 }
 
 /// One connection to the server.
-pub struct Link {
+pub struct Connection {
     socket: Async<OwnedFd>,
     is_tcp: bool,
     buffer: Vec<u8>,
     start: usize,
     /// The world that it is of.
-    pub world: Rc<World>,
-    tail: Tail,
+    pub shared: Rc<SharedState>,
+    recent_lines: RecentLines,
     /// Whose it is, if it is a member's.
     pub member: Option<usize>,
     /// Its number; no other has it.
@@ -44,94 +44,96 @@ pub struct Link {
     /// How often the server had been killed before.
     pub generation: u64,
     /// The `seq` of the welcome, once there was one.
-    pub welcomed_at: Option<u64>,
+    pub welcome_seq: Option<u64>,
     /// The last number of the sequence that came; before the welcome, the one to go on behind.
-    pub seen: u64,
+    pub last_seq: u64,
     /// How many past frames the hello asked for.
-    pub history: usize,
+    pub history_frames: usize,
     /// Past frames that come next.
-    pub past: Range<u64>,
+    pub history_range: Range<u64>,
     /// A gap may come next.
-    pub may_gap: bool,
+    pub is_gap_allowed: bool,
     /// What was asked and not answered yet.
-    pub asked: VecDeque<Ask>,
+    pub expected_replies: VecDeque<ExpectedReply>,
     /// With which code the server says bye if all goes well.
-    pub expects: Option<ByeCode>,
+    pub expected_bye: Option<ByeCode>,
     /// With which it did.
     pub bye: Option<ByeCode>,
     /// It was not read for a while, so it may be too slow.
-    pub stalled: bool,
+    pub may_be_slow: bool,
 }
 
-impl Link {
+impl Connection {
     /// Connects, once the server is there.
     pub async fn connect(
-        world: &Rc<World>,
+        shared: &Rc<SharedState>,
         is_tcp: bool,
         member: Option<usize>,
-        tail: &Tail,
+        recent_lines: &RecentLines,
     ) -> Result<Self, String> {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         loop {
-            let addresses = world.addresses.borrow().clone();
-            let link = match addresses {
-                Some(addresses) => Self::dial(world, &addresses, is_tcp, member, tail).await,
+            let addresses = shared.addresses.borrow().clone();
+            let connection = match addresses {
+                Some(addresses) => {
+                    Self::connect_to(shared, &addresses, is_tcp, member, recent_lines).await
+                }
                 None => Err(ErrorKind::NotConnected.into()),
             };
-            match link {
-                Ok(link) => return Ok(link),
+            match connection {
+                Ok(connection) => return Ok(connection),
                 Err(error) if Instant::now() > end => {
                     return Err(format!("no connection: {error}"));
                 }
-                Err(_) => Timer::after(LOOK).await,
+                Err(_) => Timer::after(POLL_INTERVAL).await,
             };
         }
     }
 
     /// Connects to a server, by TCP or by its unix socket.
-    pub async fn dial(
-        world: &Rc<World>,
+    pub async fn connect_to(
+        shared: &Rc<SharedState>,
         (address, path): &Addresses,
         is_tcp: bool,
         member: Option<usize>,
-        tail: &Tail,
+        recent_lines: &RecentLines,
     ) -> io::Result<Self> {
-        let generation = world.generation.get();
+        let generation = shared.generation.get();
         let socket = if is_tcp {
             OwnedFd::from(Async::<TcpStream>::connect(*address).await?.into_inner()?)
         } else {
             OwnedFd::from(Async::<UnixStream>::connect(path).await?.into_inner()?)
         };
-        let number = world.totals.borrow().connections + 1;
-        world.totals.borrow_mut().connections = number;
-        world.open.set(world.open.get() + 1);
+        let number = shared.totals.borrow().connections + 1;
+        shared.totals.borrow_mut().connections = number;
+        shared.open_connections.set(shared.open_connections.get() + 1);
         let way = if is_tcp { "tcp" } else { "unix" };
-        note(tail, "--", format!("link {number} over {way}").as_bytes());
+        record_line(recent_lines, "--", format!("link {number} over {way}").as_bytes());
         Ok(Self {
             socket: Async::new(socket)?,
             is_tcp,
             buffer: Vec::new(),
             start: 0,
-            world: Rc::clone(world),
-            tail: Rc::clone(tail),
+            shared: Rc::clone(shared),
+            recent_lines: Rc::clone(recent_lines),
             member,
             number,
             generation,
-            welcomed_at: None,
-            seen: 0,
-            history: 0,
-            past: 0..0,
-            may_gap: false,
-            asked: VecDeque::new(),
-            expects: None,
+            welcome_seq: None,
+            last_seq: 0,
+            history_frames: 0,
+            history_range: 0..0,
+            is_gap_allowed: false,
+            expected_replies: VecDeque::new(),
+            expected_bye: None,
             bye: None,
-            stalled: false,
+            may_be_slow: false,
         })
     }
 
     /// Sends bytes. If that fails, the next that is heard tells why.
     pub async fn write(&self, mut bytes: &[u8]) {
-        note(&self.tail, ">", bytes);
+        record_line(&self.recent_lines, ">", bytes);
         while !bytes.is_empty() {
             match self.socket.write_with(|fd| Ok(rustix::io::write(fd, bytes)?)).await {
                 Ok(written) => bytes = &bytes[written..],
@@ -141,35 +143,35 @@ impl Link {
     }
 
     /// Sends a line.
-    pub async fn say(&self, line: &str) {
+    pub async fn send_line(&self, line: &str) {
         self.write(format!("{line}\n").as_bytes()).await;
     }
 
     /// Closes the way out.
     pub fn half_close(&self) {
-        note(&self.tail, "--", b"half-close");
+        record_line(&self.recent_lines, "--", b"half-close");
         // It fails if the connection is gone, which the next read tells.
         shutdown(&self.socket, Shutdown::Write).ok();
     }
 
     /// Ends it by a reset, where there is such a thing.
     pub fn reset(self) {
-        note(&self.tail, "--", b"reset");
+        record_line(&self.recent_lines, "--", b"reset");
         if self.is_tcp {
             sockopt::set_socket_linger(&self.socket, Some(Duration::ZERO)).ok();
         }
     }
 
     /// The next line, if one comes in time.
-    pub async fn hear(&mut self, until: Instant) -> Heard {
+    pub async fn read_line(&mut self, until: Instant) -> ReadEvent {
         const READ: usize = 16 * 1024;
         loop {
             let rest = &self.buffer[self.start..];
             if let Some(end) = rest.iter().position(|&b| b == b'\n') {
                 let line = rest[..=end].to_vec();
                 self.start += line.len();
-                note(&self.tail, "<", &line);
-                return Heard::Line(line);
+                record_line(&self.recent_lines, "<", &line);
+                return ReadEvent::Line(line);
             }
             self.buffer.drain(..self.start);
             self.start = 0;
@@ -188,7 +190,7 @@ impl Link {
             self.buffer
                 .truncate(held + read.as_ref().map_or(0, |read| *read.as_ref().unwrap_or(&0)));
             let end = match read {
-                None => return Heard::Nothing,
+                None => return ReadEvent::Timeout,
                 Some(Ok(0)) if held > 0 => Some(io::Error::other("the end is inside a line")),
                 Some(Ok(0)) => None,
                 Some(Err(error)) => Some(error),
@@ -197,19 +199,19 @@ impl Link {
                     continue;
                 }
             };
-            note(&self.tail, "--", format!("the end: {end:?}").as_bytes());
-            return Heard::End(end);
+            record_line(&self.recent_lines, "--", format!("the end: {end:?}").as_bytes());
+            return ReadEvent::Closed(end);
         }
     }
 
     /// Whether its server was killed.
-    pub fn is_of_a_dead_server(&self) -> bool {
-        self.generation != self.world.generation.get()
+    pub fn was_server_killed(&self) -> bool {
+        self.generation != self.shared.generation.get()
     }
 }
 
-impl Drop for Link {
+impl Drop for Connection {
     fn drop(&mut self) {
-        self.world.open.set(self.world.open.get() - 1);
+        self.shared.open_connections.set(self.shared.open_connections.get() - 1);
     }
 }

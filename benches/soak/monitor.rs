@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use smol::Timer;
 
 use crate::harness::server::{ScratchDir, Server};
-use crate::world::{Addresses, GRACE, HISTORY, LOOK};
+use crate::shared::{Addresses, GRACE, HISTORY_FRAMES, POLL_INTERVAL};
 
 const MIB: u64 = 1 << 20;
 /// Bytes of frames kept: as many as there may be of the longest.
@@ -24,7 +24,7 @@ const SLACK_BYTES: u64 = 2 * MIB;
 const MAX_THREADS: u64 = 6;
 
 /// A server that can be killed and started again where it was.
-pub struct Watched {
+pub struct MonitoredServer {
     server: Server,
     program: PathBuf,
     dir: ScratchDir,
@@ -38,7 +38,7 @@ pub struct Watched {
     /// Threads, least and most.
     pub threads: (u64, u64),
     /// Resident memory at the quiet points of the process that runs.
-    pub quiet: Vec<u64>,
+    pub checkpoint_memory: Vec<u64>,
 }
 
 /// What the process takes at some moment.
@@ -50,12 +50,12 @@ pub struct Sample {
     descriptors: u64,
 }
 
-impl Watched {
+impl MonitoredServer {
     /// Starts one, with a log in the file `log`.
     pub fn start(program: &Path, log: &Path) -> io::Result<Self> {
         let dir = ScratchDir::new("soak")?;
         File::create(log)?;
-        let server = launch(program, &dir, log)?;
+        let server = start_server(program, &dir, log)?;
         let idle = sample(&server, &dir)?;
         Ok(Self {
             server,
@@ -66,7 +66,7 @@ impl Watched {
             resident: (idle.resident, idle.resident),
             descriptors: (idle.descriptors, idle.descriptors),
             threads: (idle.threads, idle.threads),
-            quiet: Vec::new(),
+            checkpoint_memory: Vec::new(),
         })
     }
 
@@ -76,12 +76,12 @@ impl Watched {
     }
 
     /// Kills it, and starts another in its place.
-    pub fn crash(&mut self) -> io::Result<()> {
+    pub fn kill_and_restart(&mut self) -> io::Result<()> {
         self.server.child.kill()?;
         self.server.child.wait()?;
-        self.server = launch(&self.program, &self.dir, &self.log)?;
+        self.server = start_server(&self.program, &self.dir, &self.log)?;
         self.idle = sample(&self.server, &self.dir)?;
-        self.quiet.clear();
+        self.checkpoint_memory.clear();
         Ok(())
     }
 
@@ -95,13 +95,13 @@ impl Watched {
             if status.is_some() || Instant::now() > end {
                 return Ok(status);
             }
-            Timer::after(LOOK).await;
+            Timer::after(POLL_INTERVAL).await;
         }
     }
 
     /// Looks at the process, and tells what is wrong with it. `peak` is the most links that were
     /// open at once.
-    pub fn look(&mut self, peak: u64) -> io::Result<Option<String>> {
+    pub fn check_usage(&mut self, peak: u64) -> io::Result<Option<String>> {
         let now = sample(&self.server, &self.dir)?;
         for (range, value) in [
             (&mut self.resident, now.resident),
@@ -126,22 +126,24 @@ impl Watched {
     }
 
     /// Notes what it takes at a quiet point.
-    pub fn note_quiet(&mut self) -> io::Result<()> {
-        self.quiet.push(sample(&self.server, &self.dir)?.resident);
+    pub fn record_checkpoint(&mut self) -> io::Result<()> {
+        self.checkpoint_memory.push(sample(&self.server, &self.dir)?.resident);
         Ok(())
     }
 
     /// How much memory the last third of the quiet points took beyond the first third, on
     /// average; nothing if there were too few.
     pub fn growth(&self) -> Option<i64> {
-        let third = self.quiet.len() / 3;
+        let third = self.checkpoint_memory.len() / 3;
         let mean = |part: &[u64]| part.iter().sum::<u64>() as i64 / part.len() as i64;
-        (third > 0)
-            .then(|| mean(&self.quiet[self.quiet.len() - third..]) - mean(&self.quiet[..third]))
+        (third > 0).then(|| {
+            mean(&self.checkpoint_memory[self.checkpoint_memory.len() - third..])
+                - mean(&self.checkpoint_memory[..third])
+        })
     }
 
     /// The lines of the log that should not be there.
-    pub fn complaints(&self) -> io::Result<Vec<String>> {
+    pub fn logged_errors(&self) -> io::Result<Vec<String>> {
         let log = fs::read_to_string(&self.log)?;
         let is_bad =
             |line: &&str| line.split(' ').nth(1) == Some("error") || line.contains("panicked");
@@ -149,12 +151,12 @@ impl Watched {
     }
 
     /// Whether the room went on without its history file.
-    pub fn lost_its_file(&self) -> io::Result<bool> {
+    pub fn lost_history_file(&self) -> io::Result<bool> {
         Ok(fs::read_to_string(&self.log)?.contains("goes on without its history file"))
     }
 }
 
-fn launch(program: &Path, dir: &ScratchDir, log: &Path) -> io::Result<Server> {
+fn start_server(program: &Path, dir: &ScratchDir, log: &Path) -> io::Result<Server> {
     let log = File::options().append(true).open(log)?;
     let mut command = Command::new(program);
     command
@@ -162,7 +164,12 @@ fn launch(program: &Path, dir: &ScratchDir, log: &Path) -> io::Result<Server> {
         .arg(format!("unix:{}", dir.path().join("socket").display()))
         .args(["--rate", "0", "--max-per-ip", "0", "--connect-rate", "0"])
         .args(["--max-clients", "2000", "--hello-wait", "1000", "--log", "warn"])
-        .args(["--history", &HISTORY.to_string(), "--history-bytes", &HISTORY_BYTES.to_string()])
+        .args([
+            "--history",
+            &HISTORY_FRAMES.to_string(),
+            "--history-bytes",
+            &HISTORY_BYTES.to_string(),
+        ])
         .args(["--grace", &GRACE.as_secs().to_string()])
         .arg("--history-file")
         .arg(dir.path().join("history"))
