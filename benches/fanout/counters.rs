@@ -1,61 +1,59 @@
-//! What the members got: how much, how late, and whether it was all of it and in order.
+//! What the members received: how much, how late, and whether it was complete and in order.
 
 use hdrhistogram::Histogram;
 
 use crate::payload::Header;
 
-/// About so many members measure latency, spread evenly over the room.
+/// Approximate number of members that measure latency, spread evenly over the room.
 const PROBES: usize = 25;
-/// The longest latency that is told from longer ones: a minute.
-const LONGEST: u64 = 60_000_000_000;
+/// Highest latency that is recorded, in nanoseconds: one minute.
+const MAX_LATENCY: u64 = 60_000_000_000;
 
-/// Counters of one room. They hold a number a member and talker, and nothing a line.
+/// Counters of one room. Their size depends on members and senders, not on lines.
 pub struct Counters {
     members: usize,
     senders: usize,
-    /// The counter that each member expects next from each talker.
+    /// The next counter that each member expects from each sender.
     next: Vec<u32>,
-    /// Each member's running hash over all that it got: equal hashes, equal order.
+    /// A running hash for each member over all its deliveries: equal hashes mean equal order.
     order: Vec<u64>,
-    /// Of this window, in nanoseconds.
-    pub latency: Histogram<u64>,
-    /// Of this window.
-    pub deliveries: u64,
-    /// Bytes that the members read in this window.
-    pub bytes: u64,
-    /// Reads that brought something in this window.
-    pub reads: u64,
-    /// When this window began, in nanoseconds of the load generator's clock.
-    pub start: u64,
-    /// When the last delivery came, or the window began.
-    pub last_delivery: u64,
-    /// Connections that the server closed, since everything began.
-    pub closed: u64,
     delivered: u64,
     reordered: u64,
+    /// Latency in this window, in nanoseconds.
+    pub latency: Histogram<u64>,
+    /// Deliveries in this window.
+    pub deliveries: u64,
+    /// Bytes that all members read in this window.
+    pub bytes: u64,
+    /// Reads in this window that returned bytes.
+    pub reads: u64,
+    /// Start of this window, in nanoseconds of the load generator's clock.
+    pub start: u64,
+    /// Time of the last delivery, or of the start of this window.
+    pub last_delivery: u64,
 }
 
-/// What became of all that was said, since everything began.
+/// Comparison of all deliveries with all lines sent, since the members joined.
 #[derive(Clone, Copy, Default)]
 pub struct DeliveryCheck {
-    /// Lines that a member did not get in their turn.
+    /// Deliveries that are missing or were not in the sender's order.
     pub lost: u64,
-    /// Lines that a member got twice or too late; a late one is counted as lost, too.
+    /// Deliveries that arrived twice or too late. Late ones count as lost, too.
     pub reordered: u64,
-    /// Connections of those who read, closed by the server.
+    /// Connections of reading members that the server closed.
     pub closed: u64,
-    /// Whether all members got the lines of all talkers in the same order.
+    /// Whether all members received the lines of all senders in the same order.
     pub one_order: bool,
 }
 
 impl DeliveryCheck {
-    /// Whether each member got each line once, in each talker's order.
+    /// Returns whether each member received each line once, in each sender's order.
     pub fn is_complete(self) -> bool {
         self.lost == 0 && self.reordered == 0 && self.closed == 0
     }
 }
 
-/// The tally of one member, while it takes in what it has read.
+/// The counters of one member, for the deliveries of one read.
 pub struct MemberCounters<'a> {
     next: &'a mut [u32],
     order: &'a mut u64,
@@ -68,31 +66,25 @@ pub struct MemberCounters<'a> {
 }
 
 impl Counters {
-    /// For so many members who read, and so many of them who talk.
+    /// Returns counters for a number of reading members, some of which are senders.
     pub fn new(members: usize, senders: usize) -> Self {
         Self {
             members,
             senders,
             next: vec![0; members * senders],
             order: vec![0; members],
-            latency: Histogram::new_with_max(LONGEST, 3).expect("these bounds are allowed"),
+            delivered: 0,
+            reordered: 0,
+            latency: Histogram::new_with_max(MAX_LATENCY, 3).expect("the bounds are valid"),
             deliveries: 0,
             bytes: 0,
             reads: 0,
             start: 0,
             last_delivery: 0,
-            closed: 0,
-            delivered: 0,
-            reordered: 0,
         }
     }
 
-    /// Members who read.
-    pub fn members(&self) -> usize {
-        self.members
-    }
-
-    /// Starts counting anew what belongs to a window.
+    /// Resets the counters of the window.
     pub fn start_window(&mut self, now: u64) {
         self.latency.reset();
         self.deliveries = 0;
@@ -102,15 +94,15 @@ impl Counters {
         self.last_delivery = now;
     }
 
-    /// The tally of one member, for what it has read just `now`.
+    /// Returns the counters of one member, for a read at the time `now`.
     pub fn member(&mut self, member: usize, now: u64) -> MemberCounters<'_> {
         let step = self.members.div_ceil(PROBES);
-        let probes = member.is_multiple_of(step) || member + 1 == self.members;
+        let is_probe = member.is_multiple_of(step) || member + 1 == self.members;
         let row = member * self.senders;
         MemberCounters {
             next: &mut self.next[row..row + self.senders],
             order: &mut self.order[member],
-            latency: probes.then_some(&mut self.latency),
+            latency: is_probe.then_some(&mut self.latency),
             now,
             delivered: &mut self.delivered,
             reordered: &mut self.reordered,
@@ -119,15 +111,16 @@ impl Counters {
         }
     }
 
-    /// Deliveries still to come after `sent` lines from all talkers together.
+    /// Returns how many deliveries are missing after `sent` lines from all senders.
     pub fn outstanding(&self, sent: u64, echoes: bool) -> u64 {
         self.expected(sent, echoes).saturating_sub(self.delivered + self.reordered)
     }
 
-    /// The verdict, where talker number `n` sits at `seats[n]` and has sent `sent[n]` lines.
+    /// Compares the deliveries with the lines sent: sender `n` is member `sender_members[n]` and
+    /// has sent `sent[n]` lines. Closed connections are not counted here.
     pub fn check(&self, sent: &[u32], sender_members: &[usize], echoes: bool) -> DeliveryCheck {
         let total = sent.iter().copied().map(u64::from).sum();
-        // A talker that does not hear itself got other lines than the rest of the room.
+        // Without echoes, a sender receives other lines than the rest of the room.
         let mut orders = (0..self.members)
             .filter(|member| echoes || !sender_members.contains(member))
             .map(|member| self.order[member]);
@@ -135,29 +128,29 @@ impl Counters {
         DeliveryCheck {
             lost: self.expected(total, echoes).saturating_sub(self.delivered),
             reordered: self.reordered,
-            closed: self.closed,
+            closed: 0,
             one_order: orders.all(|order| Some(order) == first),
         }
     }
 
-    /// Deliveries that so many lines are to cause.
+    /// Returns how many deliveries `sent` lines cause.
     fn expected(&self, sent: u64, echoes: bool) -> u64 {
-        let hearers = if echoes { self.members } else { self.members.saturating_sub(1) };
-        sent * hearers as u64
+        let receivers = if echoes { self.members } else { self.members.saturating_sub(1) };
+        sent * receivers as u64
     }
 }
 
 impl MemberCounters<'_> {
-    /// Counts one line that came.
+    /// Counts one delivery.
     pub fn record(&mut self, header: &Header<'_>) {
-        let in_turn = match self.next.get_mut(header.sender) {
+        let is_in_order = match self.next.get_mut(header.sender) {
             Some(next) if header.counter >= *next => {
                 *next = header.counter + 1;
                 true
             }
             _ => false,
         };
-        if !in_turn {
+        if !is_in_order {
             *self.reordered += 1;
             return;
         }

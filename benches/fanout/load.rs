@@ -1,168 +1,107 @@
-//! The load generator: all members of a room, on one thread with one epoll. It is the same for
-//! every system, holds a few counters a member, and allocates nothing for a delivery.
+//! The load generator: joins all members of a room, sends numbered lines, and counts deliveries.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::mem;
-use std::net::{SocketAddr, TcpStream};
-use std::os::fd::OwnedFd;
+use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use rustix::buffer::spare_capacity;
-use rustix::event::Timespec;
-use rustix::event::epoll::{self, EventData, EventFlags};
-use rustix::io::Errno;
-
 use crate::counters::{Counters, DeliveryCheck};
+use crate::harness::clients::{Clients, Join, POLL_TIMEOUT, SendBuffer};
 use crate::payload;
 use crate::system::System;
 use crate::workload::{Pacing, Workload};
 
-/// What one read takes at most.
-const READ_BYTES: usize = 256 << 10;
-/// The longest piece that is kept from one read to the next: a payload header or a welcome cut.
-const CARRY_BYTES: usize = 32;
-/// After so long without a delivery, what is missing is taken for lost.
+/// Missing lines count as lost after this time without a delivery.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long letting everybody in may take.
-const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long the generator waits for an event before it looks at the clock again.
-const POLL_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// How far a member has come.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Joining,
-    Reading,
-    /// Reads no more: it is one of those who never do, or the server closed the connection.
-    Done,
-}
-
-/// One connection.
-struct Member {
-    stream: TcpStream,
-    state: State,
-    /// The end of the last read, if it was cut where something began.
-    carry: [u8; CARRY_BYTES],
-    carried: usize,
-}
-
-/// One of the members who talk.
+/// A member that sends lines.
 struct Sender {
     member: usize,
-    /// The member through whom it hears that a line came back: itself, or its neighbour where
-    /// talkers do not get their own lines.
+    /// The member whose deliveries show that a line came back: the sender, or its neighbour if the
+    /// system does not send lines back to their sender.
     echo_member: usize,
+    /// Lines sent so far.
     sent: u32,
-    /// Lines that it may send now.
+    /// Lines that may be sent now.
     credit: u32,
-    /// Encoded lines, of which the first `written` bytes are sent.
-    out: Vec<u8>,
-    written: usize,
-    /// Whether it waits for its socket to take the rest.
-    blocked: bool,
+    out: SendBuffer,
 }
 
-/// Everybody in the room, as the server sees them: from outside.
+/// All members of one room.
 pub struct LoadGenerator {
     system: System,
     /// Bytes of a payload.
-    line: usize,
-    epoll: OwnedFd,
-    events: Vec<epoll::Event>,
-    buffer: Box<[u8]>,
-    /// One payload, before it is wrapped.
-    text: Vec<u8>,
-    members: Vec<Member>,
+    line_bytes: usize,
+    clients: Clients,
+    /// One payload, before it is encoded.
+    payload: Vec<u8>,
     senders: Vec<Sender>,
     counters: Counters,
-    joined: usize,
-    /// Whether a line that comes back to its talker lets it send another.
-    answering: bool,
-    /// Lines that may still be sent before everybody falls silent.
+    /// Whether a line that comes back lets its sender send another one.
+    is_closed_loop: bool,
+    /// Lines that may still be sent.
     quota: u32,
-    /// When that happens at the latest, in nanoseconds of the clock.
+    /// When sending ends, in nanoseconds of the clock.
     end: u64,
     clock: Instant,
 }
 
 impl LoadGenerator {
-    /// Connects everybody, and returns when the last one is in.
+    /// Connects all members, and returns when the last one has joined.
     pub fn join(
         system: System,
         addr: SocketAddr,
         workload: &Workload,
-        line: usize,
+        line_bytes: usize,
     ) -> io::Result<Self> {
-        let total = workload.connections();
         let senders = (0..workload.senders).map(|sender| Sender {
             member: workload.sender_member(sender),
             echo_member: workload.sender_member(sender) + usize::from(!system.echoes_to_sender()),
             sent: 0,
             credit: 0,
-            out: Vec::new(),
-            written: 0,
-            blocked: false,
+            out: SendBuffer::default(),
         });
-        let mut load = Self {
+        let mut clients = Clients::new(Join {
+            addr,
+            request: Box::new(move |member| system.join_request(member)),
+            reply: system.join_reply(),
+            window: system.join_window(),
+            readers: workload.members,
+        })?;
+        clients.join(workload.connections())?;
+        clients.discard_until_quiet()?;
+        Ok(Self {
             system,
-            line,
-            epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
-            events: Vec::with_capacity(512),
-            buffer: vec![0; CARRY_BYTES + READ_BYTES].into(),
-            text: Vec::new(),
-            members: Vec::with_capacity(total),
+            line_bytes,
+            clients,
+            payload: Vec::new(),
             senders: senders.collect(),
             counters: Counters::new(workload.members, workload.senders),
-            joined: 0,
-            answering: false,
+            is_closed_loop: false,
             quota: 0,
             end: 0,
             clock: Instant::now(),
-        };
-        let deadline = Instant::now() + JOIN_TIMEOUT;
-        while load.joined < total {
-            if Instant::now() > deadline || load.counters.closed > 0 {
-                return Err(io::Error::other(format!(
-                    "{} of {total} got in, {} were turned away",
-                    load.joined, load.counters.closed
-                )));
-            }
-            while load.members.len() < total
-                && load.members.len() - load.joined < system.join_window()
-            {
-                load.connect(addr)?;
-            }
-            load.pump(POLL_TIMEOUT)?;
-        }
-        Ok(load)
+        })
     }
 
-    /// Reads until nothing more comes, at most for a few seconds.
-    pub fn drain(&mut self) -> io::Result<()> {
-        const QUIET: Duration = Duration::from_millis(1500);
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while self.pump(QUIET)? && Instant::now() < deadline {}
-        Ok(())
+    /// Sends nothing for `duration`.
+    pub fn idle(&mut self, duration: Duration) -> io::Result<()> {
+        self.clients.discard_for(duration)
     }
 
-    /// Stays in the room without a word.
-    pub fn idle(&mut self, time: Duration) -> io::Result<()> {
-        let end = Instant::now() + time;
-        while Instant::now() < end {
-            self.pump(POLL_TIMEOUT)?;
-        }
-        Ok(())
-    }
-
-    /// Talks for `time` or `lines`, whichever ends first, and returns when everybody got it all,
-    /// or when nothing comes any more. What is counted starts anew with each call; what has been
-    /// lost does not.
-    pub fn send(&mut self, pacing: Pacing, time: Duration, lines: u32) -> io::Result<&Counters> {
+    /// Sends for `duration` or `max_lines`, whichever ends first, and returns when everything is
+    /// delivered or nothing arrives any more. Each call starts a new window of the counters.
+    pub fn send(
+        &mut self,
+        pacing: Pacing,
+        duration: Duration,
+        max_lines: u32,
+    ) -> io::Result<&Counters> {
         let start = self.now();
+        let (bytes, reads) = (self.clients.bytes, self.clients.reads);
         self.counters.start_window(start);
-        self.quota = lines;
-        self.end = start + nanos(time);
-        self.answering = matches!(pacing, Pacing::InFlight(_));
+        self.quota = max_lines;
+        self.end = start + nanos(duration);
+        self.is_closed_loop = matches!(pacing, Pacing::InFlight(_));
         match pacing {
             Pacing::InFlight(in_flight) => {
                 for sender in 0..self.senders.len() {
@@ -174,30 +113,35 @@ impl LoadGenerator {
             Pacing::Silent => {}
         }
         while !self.is_finished() || self.outstanding() > 0 {
-            self.pump(POLL_TIMEOUT)?;
-            let last = self.counters.last_delivery;
-            if self.now() > last + nanos(DELIVERY_TIMEOUT) {
+            self.poll(POLL_TIMEOUT)?;
+            if self.now() > self.counters.last_delivery + nanos(DELIVERY_TIMEOUT) {
                 break;
             }
         }
+        self.counters.bytes = self.clients.bytes - bytes;
+        self.counters.reads = self.clients.reads - reads;
         Ok(&self.counters)
     }
 
-    /// What became of all that was said.
+    /// Compares all deliveries so far with all lines sent so far.
     pub fn check(&self) -> DeliveryCheck {
         let sent: Vec<u32> = self.senders.iter().map(|sender| sender.sent).collect();
-        let sender_members: Vec<usize> = self.senders.iter().map(|sender| sender.member).collect();
-        self.counters.check(&sent, &sender_members, self.system.echoes_to_sender())
+        let members: Vec<usize> = self.senders.iter().map(|sender| sender.member).collect();
+        let echoes = self.system.echoes_to_sender();
+        DeliveryCheck {
+            closed: self.clients.closed,
+            ..self.counters.check(&sent, &members, echoes)
+        }
     }
 
-    /// One line every `interval`, by one talker after another.
+    /// Sends one line every `interval` nanoseconds, from each sender in turn.
     fn send_at_rate(&mut self, interval: u64) -> io::Result<()> {
         let mut due = self.now();
         let mut turn = 0;
         while !self.is_finished() {
             let now = self.now();
             if due > now {
-                self.pump(Duration::from_nanos(due - now))?;
+                self.poll(Duration::from_nanos(due - now))?;
                 continue;
             }
             self.senders[turn].credit = 1;
@@ -212,135 +156,53 @@ impl LoadGenerator {
         self.quota == 0 || self.now() >= self.end
     }
 
-    /// Deliveries that the lines sent so far have yet to cause.
+    /// Returns how many deliveries of the lines sent so far are missing.
     fn outstanding(&self) -> u64 {
         let sent: u64 = self.senders.iter().map(|it| u64::from(it.sent)).sum();
         self.counters.outstanding(sent, self.system.echoes_to_sender())
     }
 
-    fn connect(&mut self, addr: SocketAddr) -> io::Result<()> {
-        let number = self.members.len();
-        let mut stream = TcpStream::connect(addr)?;
-        stream.set_nodelay(true)?;
-        // A few bytes into an empty socket never wait.
-        stream.write_all(&self.system.join_request(number))?;
-        stream.set_nonblocking(true)?;
-        let token = EventData::new_u64(number as u64);
-        epoll::add(&self.epoll, &stream, token, EventFlags::IN)?;
-        self.members.push(Member {
-            stream,
-            state: State::Joining,
-            carry: [0; CARRY_BYTES],
-            carried: 0,
-        });
-        Ok(())
-    }
-
-    /// Waits once, and serves what became ready. Says whether anything did.
-    fn pump(&mut self, at_most: Duration) -> io::Result<bool> {
-        let timeout = Timespec::try_from(at_most).map_err(io::Error::other)?;
-        let mut events = mem::take(&mut self.events);
-        events.clear();
-        match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&timeout)) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-        for event in &events {
-            self.serve(event)?;
-        }
-        let any = !events.is_empty();
-        self.events = events;
-        Ok(any)
-    }
-
-    /// Does what a socket is ready for.
-    fn serve(&mut self, event: &epoll::Event) -> io::Result<()> {
-        let (number, flags) = (event.data.u64() as usize, event.flags);
-        if flags.contains(EventFlags::OUT)
-            && let Some(sender) = self.senders.iter().position(|it| it.member == number)
-        {
-            self.flush(sender)?;
-        }
-        if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR)
-            && self.members[number].state != State::Done
-        {
-            self.read(number)?;
-            // At once, and not after the other events: a member of its own would not wait either.
-            for sender in 0..self.senders.len() {
-                if self.senders[sender].credit > 0 {
-                    self.send_lines(sender)?;
+    /// Waits at most `timeout` for ready sockets, and serves them.
+    fn poll(&mut self, timeout: Duration) -> io::Result<()> {
+        for index in 0..self.clients.wait(timeout)? {
+            let ready = self.clients.ready(index);
+            if ready.is_writable
+                && let Some(sender) = self.senders.iter_mut().find(|it| it.member == ready.client)
+            {
+                self.clients.flush(sender.member, &mut sender.out)?;
+            }
+            if ready.is_readable {
+                self.read(ready.client)?;
+                // Not after the other events: a real client answers at once, too.
+                for sender in 0..self.senders.len() {
+                    if self.senders[sender].credit > 0 {
+                        self.send_lines(sender)?;
+                    }
                 }
             }
         }
         Ok(())
     }
 
-    /// One read of one member.
+    /// Reads once from a member, counts the deliveries, and gives credit to senders.
     fn read(&mut self, number: usize) -> io::Result<()> {
-        let member = &mut self.members[number];
-        let carried = member.carried;
-        self.buffer[..carried].copy_from_slice(&member.carry[..carried]);
-        let filled = match member.stream.read(&mut self.buffer[carried..]) {
-            Ok(read) if read > 0 => carried + read,
-            Err(error) if is_transient(&error) => return Ok(()),
-            Ok(_) | Err(_) => {
-                self.counters.closed += 1;
-                return self.stop_reading(number);
-            }
-        };
-        self.counters.bytes += (filled - carried) as u64;
-        self.counters.reads += 1;
-        let done = if member.state == State::Joining {
-            self.find_join_reply(number, filled)?
-        } else {
-            self.count_deliveries(number, filled)
-        };
-        let rest = &self.buffer[done..filled];
-        let member = &mut self.members[number];
-        member.carry[..rest.len()].copy_from_slice(rest);
-        member.carried = rest.len();
-        Ok(())
-    }
-
-    /// Looks whether a member is in, and returns how many bytes are done with.
-    fn find_join_reply(&mut self, number: usize, filled: usize) -> io::Result<usize> {
-        let join_reply = self.system.join_reply();
-        let bytes = &self.buffer[..filled];
-        if !bytes.windows(join_reply.len()).any(|piece| piece == join_reply) {
-            return Ok(filled.saturating_sub(join_reply.len() - 1));
-        }
-        self.joined += 1;
-        self.members[number].state = State::Reading;
-        if number >= self.counters.members() {
-            self.stop_reading(number)?;
-        }
-        Ok(filled)
-    }
-
-    fn stop_reading(&mut self, number: usize) -> io::Result<()> {
-        self.members[number].state = State::Done;
-        epoll::delete(&self.epoll, &self.members[number].stream)?;
-        Ok(())
-    }
-
-    /// Counts what was delivered to a member in the first `filled` bytes of the buffer, lets the
-    /// talkers go on who have waited for it, and returns how many bytes are done with.
-    fn count_deliveries(&mut self, number: usize, filled: usize) -> usize {
-        let now = self.now();
-        let answering = self.answering;
-        let mut member = self.counters.member(number, now);
-        payload::scan(&self.buffer[..filled], |header| {
-            member.record(&header);
-            if let Some(sender) = self.senders.get_mut(header.sender)
-                && answering
-                && sender.echo_member == number
-            {
-                sender.credit += 1;
-            }
+        let (clock, is_closed_loop) = (self.clock, self.is_closed_loop);
+        let (counters, senders) = (&mut self.counters, &mut self.senders);
+        self.clients.read(number, |bytes| {
+            let mut member = counters.member(number, nanos(clock.elapsed()));
+            payload::scan(bytes, |header| {
+                member.record(&header);
+                if let Some(sender) = senders.get_mut(header.sender)
+                    && is_closed_loop
+                    && sender.echo_member == number
+                {
+                    sender.credit += 1;
+                }
+            })
         })
     }
 
-    /// Sends as many lines as the talker may, in one go.
+    /// Sends as many lines as the sender has credit for, with one write.
     fn send_lines(&mut self, number: usize) -> io::Result<()> {
         let now = self.now();
         let sender = &mut self.senders[number];
@@ -348,43 +210,15 @@ impl LoadGenerator {
         sender.credit = 0;
         self.quota -= lines;
         for _ in 0..lines {
-            self.text.clear();
-            payload::write(&mut self.text, number, sender.sent, now, self.line);
-            self.system.encode(&self.text, &mut sender.out);
+            self.payload.clear();
+            payload::write(&mut self.payload, number, sender.sent, now, self.line_bytes);
+            self.system.encode(&self.payload, &mut sender.out.bytes);
             sender.sent += 1;
         }
-        self.flush(number)
+        self.clients.flush(sender.member, &mut sender.out)
     }
 
-    /// Writes what a talker's socket takes, and has the rest written when there is room.
-    fn flush(&mut self, number: usize) -> io::Result<()> {
-        let sender = &mut self.senders[number];
-        let member = &mut self.members[sender.member];
-        while sender.written < sender.out.len() {
-            match member.stream.write(&sender.out[sender.written..]) {
-                Ok(written) => sender.written += written,
-                Err(error) if is_transient(&error) => break,
-                // The next read says that the connection is closed, and counts it.
-                Err(_) => sender.written = sender.out.len(),
-            }
-        }
-        let blocked = sender.written < sender.out.len();
-        if !blocked {
-            sender.out.clear();
-            sender.written = 0;
-        }
-        if blocked != sender.blocked && member.state != State::Done {
-            sender.blocked = blocked;
-            let member = sender.member;
-            let token = EventData::new_u64(member as u64);
-            let mut flags = EventFlags::IN;
-            flags.set(EventFlags::OUT, blocked);
-            epoll::modify(&self.epoll, &self.members[member].stream, token, flags)?;
-        }
-        Ok(())
-    }
-
-    /// The time by the load generator's own clock, in nanoseconds.
+    /// Returns the time since the start in nanoseconds.
     fn now(&self) -> u64 {
         nanos(self.clock.elapsed())
     }
@@ -392,8 +226,4 @@ impl LoadGenerator {
 
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).expect("a run ends within five centuries")
-}
-
-fn is_transient(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }

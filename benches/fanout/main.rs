@@ -1,24 +1,24 @@
-//! The bench: does the same work on smolchatd, on two yardsticks and on its peers, in turn within
-//! one run, and compares what it costs them.
+//! The fan-out bench: runs the same workloads on smolchatd, two baselines and other chat servers,
+//! in turn within one run, and compares their CPU time, latency and memory.
 //!
 //! # Layout
 //!
-//! - [`options`] reads the command line, [`workload`] is the table of what can be done;
-//! - [`system`] describes each server: its start, its hello, its frames. [`peers`] has their
-//!   configurations, [`floor`] and [`naive`] are the two yardsticks, servers of our own, which run
-//!   as processes of their own by starting this program again with another first argument;
-//! - [`run`] does one work on one system: [`harness`] starts the server, [`load`] is the load
-//!   generator with all the members, [`payload`] what they say, [`counters`] what they got,
-//!   and reads what the kernel says about it;
-//! - [`report`] prints it.
+//! - [`options`] parses the command line, and [`workload`] is the table of workloads;
+//! - [`system`] describes each server: how it starts, how a member joins, how a line is framed.
+//!   [`peers`] has the configurations of the other servers; [`floor`] and [`naive`] are the two
+//!   baselines, for which this program starts itself with another first argument;
+//! - [`run`] runs one workload on one system: [`load`] is the load generator, [`payload`] the lines
+//!   that it sends, and [`counters`] counts what the members receive;
+//! - [`report`] prints the results;
+//! - [`harness`] is shared with the other benches.
 //!
-//! The figure to trust on a noisy machine is CPU time of the server a delivery, and of that the
-//! ratio to the floor within one run.
+//! On a noisy machine, the most reliable figure is the server's CPU time per delivery, as a ratio
+//! to that of the floor in the same run.
 
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "a bench that is wrong about its own tables is to stop at once, not to go on"
+    reason = "a bench with an error in its own tables must stop at once"
 )]
 
 mod counters;
@@ -44,7 +44,8 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::harness::process;
+use crate::harness::cli;
+use crate::harness::process::has_schedstat;
 use crate::harness::server::raise_descriptor_limit;
 use crate::options::{HELP, Options};
 use crate::report::{SystemResult, WorkloadReport};
@@ -52,7 +53,7 @@ use crate::run::{Metrics, run};
 use crate::system::System;
 use crate::workload::Workload;
 
-/// Descriptors that a process needs beside those of the members.
+/// Descriptors that a process needs in addition to those of the members.
 const OTHER_DESCRIPTORS: u64 = 100;
 
 fn main() -> ExitCode {
@@ -62,58 +63,34 @@ fn main() -> ExitCode {
         eprintln!("fanout: {argument}: {error}");
         return ExitCode::FAILURE;
     }
-    let options = match Options::parse() {
-        Ok(options) => options,
-        Err(error) => {
-            eprintln!("fanout: {error}\n\n{HELP}");
-            return ExitCode::from(2);
-        }
-    };
-    if options.help {
-        print!("{HELP}");
-        return ExitCode::SUCCESS;
-    }
-    if !options.bench {
-        println!("fanout: nothing to test; `cargo bench` runs it");
-        return ExitCode::SUCCESS;
-    }
-    match bench(&options) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => {
-            eprintln!(
-                "fanout: smolchat failed, or did not deliver each line once and in one order"
-            );
-            ExitCode::FAILURE
-        }
-        Err(error) => {
-            eprintln!("fanout: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    cli::run("fanout", HELP, Options::parse(), |options| bench(&options))
 }
 
-/// Does everything, and says whether smolchat kept its promises.
-fn bench(options: &Options) -> io::Result<bool> {
+/// Runs all workloads on all systems.
+///
+/// # Errors
+///
+/// Fails if smolchat failed or delivered anything but each line once and in one order.
+fn bench(options: &Options) -> io::Result<()> {
     let descriptors = raise_descriptor_limit()?;
-    let room =
+    let max_connections =
         usize::try_from(descriptors.saturating_sub(OTHER_DESCRIPTORS)).map_err(io::Error::other)?;
-    let cpu_clock =
-        if process::has_schedstat() { "/proc/PID/task/*/schedstat" } else { "/proc/PID/stat" };
+    let cpu_clock = if has_schedstat() { "/proc/PID/task/*/schedstat" } else { "/proc/PID/stat" };
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     let kernel = kernel.trim();
     let cpus = thread::available_parallelism()?;
     println!("Linux {kernel}, {cpus} CPUs; CPU time of the servers from {cpu_clock}\n");
 
     let mut reports = Vec::new();
-    let mut passed = true;
-    for workload in &options.workload {
-        let scaled = workload.scaled_to(room);
+    let mut has_passed = true;
+    for workload in &options.workloads {
+        let scaled = workload.scaled_to(max_connections);
         if scaled.members < workload.members {
             println!("{}: scaled down to {descriptors} descriptors", workload.name);
         }
         let report = WorkloadReport { results: compare(options, &scaled), workload: scaled };
         println!("{}", report.table());
-        passed &= report.results.iter().all(smolchat_passed);
+        has_passed &= report.results.iter().all(smolchat_passed);
         reports.push(report.json());
     }
     let report = json!({
@@ -125,10 +102,13 @@ fn bench(options: &Options) -> io::Result<bool> {
     });
     write_json(&options.json, &report)
         .map_err(|error| io::Error::other(format!("{}: {error}", options.json.display())))?;
-    Ok(passed)
+    if has_passed {
+        return Ok(());
+    }
+    Err(io::Error::other("smolchat failed, or did not deliver each line once and in one order"))
 }
 
-/// Writes the report, into a directory that need not be there yet.
+/// Writes the report, and creates its directory if it is missing.
 fn write_json(path: &Path, report: &Value) -> io::Result<()> {
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir)?;
@@ -136,7 +116,7 @@ fn write_json(path: &Path, report: &Value) -> io::Result<()> {
     fs::write(path, format!("{report:#}\n"))
 }
 
-/// One work on all systems in turn, as many rounds as asked for.
+/// Runs one workload on all systems in turn, for all rounds.
 fn compare(options: &Options, workload: &Workload) -> Vec<SystemResult> {
     let mut rounds: Vec<Vec<Metrics>> = vec![Vec::new(); options.systems.len()];
     let mut failures: Vec<Option<String>> = vec![None; options.systems.len()];
@@ -175,7 +155,7 @@ fn compare(options: &Options, workload: &Workload) -> Vec<SystemResult> {
         .collect()
 }
 
-/// Whether this is not about smolchat, or it did what it promises.
+/// Returns false for a result of smolchat with an error or a delivery that was not as promised.
 fn smolchat_passed(result: &SystemResult) -> bool {
     result.system != System::Smolchat
         || result.outcome.as_ref().is_ok_and(|it| it.check.is_complete() && it.check.one_order)

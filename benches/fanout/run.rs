@@ -1,4 +1,4 @@
-//! One piece of work on one system, from the start of the server to its figures.
+//! Runs one workload on one system, from the start of the server to its metrics.
 
 use std::io;
 use std::path::Path;
@@ -6,69 +6,71 @@ use std::thread;
 use std::time::Duration;
 
 use crate::counters::DeliveryCheck;
+use crate::harness::process::Process;
 use crate::load::LoadGenerator;
 use crate::system::{self, System};
 use crate::workload::{Pacing, Workload};
 
-/// Talk before the measured window, so that buffers have grown and caches are warm.
+/// Time to send before the measured window, so that buffers have grown and caches are warm.
 const WARM_UP: Duration = Duration::from_millis(300);
-/// What a server may do after its start before it is looked at.
+/// Time after the start of a server before it is measured.
 const START_DELAY: Duration = Duration::from_millis(200);
 
-/// What was measured.
+/// The metrics of one run.
 #[derive(Clone)]
 pub struct Metrics {
-    /// What was said, and how it was delivered; nothing if nobody talked.
+    /// Metrics of the lines sent; `None` for a silent workload.
     pub traffic: Option<TrafficMetrics>,
-    /// What a silent room costs; nothing if somebody talked.
+    /// Metrics of a silent workload.
     pub idle: Option<IdleMetrics>,
-    /// Resident memory that each member added, in bytes.
+    /// Bytes of resident memory that each member added.
     pub bytes_per_member: f64,
-    /// CPU seconds of the server to let everybody in.
+    /// CPU seconds of the server until all members had joined.
     pub join_cpu_seconds: f64,
     /// Threads of the server at the end.
     pub threads: u64,
-    /// The most resident memory that the server ever had, in bytes.
+    /// Highest resident memory of the server, in bytes.
     pub peak_bytes: u64,
-    /// How much more that was than without those who never read.
+    /// Difference of `peak_bytes` from a run without stalled members; `None` without such members.
     pub stalled_bytes: Option<i64>,
-    /// Whether everybody got everything.
+    /// Whether all lines were delivered.
     pub check: DeliveryCheck,
 }
 
-/// Figures of a room in which somebody talked.
+/// Metrics of a workload with senders.
 #[derive(Clone)]
 pub struct TrafficMetrics {
-    /// Lines times members who got them.
+    /// Lines times the members that received them.
     pub deliveries: u64,
-    /// From the first line until the last delivery.
+    /// Seconds from the first line to the last delivery.
     pub seconds: f64,
-    /// CPU nanoseconds of the server a delivery.
+    /// CPU nanoseconds of the server per delivery.
     pub cpu_ns_per_delivery: f64,
-    /// Bytes that a member read for each delivery.
+    /// Bytes that a member read per delivery.
     pub frame_bytes: f64,
-    /// Deliveries that a member found in one read: how far the server batches.
+    /// Deliveries per read of a member: the degree of batching.
     pub lines_per_read: f64,
     /// Latency in nanoseconds: median, 99th and 99.9th percentile.
     pub latency: [u64; 3],
 }
 
-/// Figures of a room in which nobody talked.
+/// Metrics of a silent workload.
 #[derive(Clone)]
 pub struct IdleMetrics {
-    /// How often a thread of the server was woken, a second.
+    /// Wake-ups of all threads of the server per second.
     pub wakeups_per_second: f64,
-    /// CPU microseconds of the server, a second.
+    /// CPU microseconds of the server per second.
     pub cpu_us_per_second: f64,
 }
 
 impl Metrics {
-    /// What rounds are compared by.
+    /// Returns the figure by which rounds are compared.
     fn cost(&self) -> f64 {
         self.traffic.as_ref().map_or(self.bytes_per_member, |traffic| traffic.cpu_ns_per_delivery)
     }
 
-    /// The round of median cost, with the faults of all rounds. None without a round.
+    /// Returns the round with the median cost, with the delivery errors of all rounds. `None` if
+    /// `rounds` is empty.
     pub fn median(mut rounds: Vec<Self>) -> Option<Self> {
         rounds.sort_by(|a, b| a.cost().total_cmp(&b.cost()));
         let mut median = rounds.get(rounds.len() / 2)?.clone();
@@ -82,8 +84,8 @@ impl Metrics {
     }
 }
 
-/// Does `work` on `system`; `frame` is the length of smolchat's frames in the same work, if that
-/// was measured.
+/// Runs `workload` on `system`. `frame` is the length of smolchat's frames in the same workload, if
+/// it was measured.
 pub fn run(
     system: System,
     program: &Path,
@@ -91,7 +93,7 @@ pub fn run(
     frame: Option<usize>,
 ) -> io::Result<Metrics> {
     if workload.connections() > system.max_members() {
-        return Err(io::Error::other("not tried: joining so large a room takes minutes"));
+        return Err(io::Error::other("skipped: joining so large a room takes minutes"));
     }
     if workload.stalled == 0 {
         return run_once(system, program, workload, frame);
@@ -111,56 +113,64 @@ fn run_once(
     let server = system.start(program)?;
     let process = server.process();
     thread::sleep(START_DELAY);
-    let (empty, at_start) = (process.resident()?, process.cpu()?);
+    let (empty, cpu) = (process.resident()?, process.cpu()?);
 
-    let line = match system {
-        // The floor adds nothing to a line but the newline; padded, it moves the same bytes.
+    let line_bytes = match system {
+        // The floor adds only the newline to a line, so its lines are padded to the same frames.
         System::Floor => {
             frame.unwrap_or_else(|| system::smolchat_frame_len(workload.line_bytes)) - 1
         }
         _ => workload.line_bytes,
     };
-    let mut load = LoadGenerator::join(system, server.addr, workload, line)?;
-    load.drain()?;
-    let join_cpu_seconds = process.cpu()? - at_start;
-    let bytes_per_member =
-        (process.resident()? as f64 - empty as f64) / workload.connections() as f64;
-
-    let mut metrics = Metrics {
-        traffic: None,
-        idle: None,
-        bytes_per_member,
-        join_cpu_seconds: join_cpu_seconds.as_secs_f64(),
-        threads: 0,
-        peak_bytes: 0,
-        stalled_bytes: None,
-        check: DeliveryCheck::default(),
+    let mut load = LoadGenerator::join(system, server.addr, workload, line_bytes)?;
+    let join_cpu = process.cpu()? - cpu;
+    let member_bytes = process.resident()? as f64 - empty as f64;
+    let (traffic, idle) = match workload.pacing {
+        Pacing::Silent => (None, Some(measure_idle(&mut load, process, workload.duration)?)),
+        _ => (Some(measure_traffic(&mut load, process, workload)?), None),
     };
-    if let Pacing::Silent = workload.pacing {
-        let (wakeups, cpu) = (process.wakeups()?, process.cpu()?);
-        load.idle(workload.duration)?;
-        let seconds = workload.duration.as_secs_f64();
-        metrics.idle = Some(IdleMetrics {
-            wakeups_per_second: (process.wakeups()? - wakeups) as f64 / seconds,
-            cpu_us_per_second: (process.cpu()? - cpu).as_secs_f64() * 1e6 / seconds,
-        });
-    } else {
-        load.send(workload.pacing, WARM_UP, workload.max_lines / 10)?;
-        let cpu = process.cpu()?;
-        let counters = load.send(workload.pacing, workload.duration, workload.max_lines)?;
-        let cpu = process.cpu()? - cpu;
-        let deliveries = counters.deliveries.max(1) as f64;
-        metrics.traffic = Some(TrafficMetrics {
-            deliveries: counters.deliveries,
-            seconds: (counters.last_delivery - counters.start) as f64 / 1e9,
-            cpu_ns_per_delivery: cpu.as_nanos() as f64 / deliveries,
-            frame_bytes: counters.bytes as f64 / deliveries,
-            lines_per_read: counters.deliveries as f64 / counters.reads.max(1) as f64,
-            latency: [0.5, 0.99, 0.999].map(|q| counters.latency.value_at_quantile(q)),
-        });
-    }
-    metrics.threads = process.threads()?;
-    metrics.peak_bytes = process.peak_resident()?;
-    metrics.check = load.check();
-    Ok(metrics)
+    Ok(Metrics {
+        traffic,
+        idle,
+        bytes_per_member: member_bytes / workload.connections() as f64,
+        join_cpu_seconds: join_cpu.as_secs_f64(),
+        threads: process.threads()?,
+        peak_bytes: process.peak_resident()?,
+        stalled_bytes: None,
+        check: load.check(),
+    })
+}
+
+fn measure_idle(
+    load: &mut LoadGenerator,
+    process: Process,
+    duration: Duration,
+) -> io::Result<IdleMetrics> {
+    let (wakeups, cpu) = (process.wakeups()?, process.cpu()?);
+    load.idle(duration)?;
+    let seconds = duration.as_secs_f64();
+    Ok(IdleMetrics {
+        wakeups_per_second: (process.wakeups()? - wakeups) as f64 / seconds,
+        cpu_us_per_second: (process.cpu()? - cpu).as_secs_f64() * 1e6 / seconds,
+    })
+}
+
+fn measure_traffic(
+    load: &mut LoadGenerator,
+    process: Process,
+    workload: &Workload,
+) -> io::Result<TrafficMetrics> {
+    load.send(workload.pacing, WARM_UP, workload.max_lines / 10)?;
+    let cpu = process.cpu()?;
+    let counters = load.send(workload.pacing, workload.duration, workload.max_lines)?;
+    let cpu = process.cpu()? - cpu;
+    let deliveries = counters.deliveries.max(1) as f64;
+    Ok(TrafficMetrics {
+        deliveries: counters.deliveries,
+        seconds: (counters.last_delivery - counters.start) as f64 / 1e9,
+        cpu_ns_per_delivery: cpu.as_nanos() as f64 / deliveries,
+        frame_bytes: counters.bytes as f64 / deliveries,
+        lines_per_read: counters.deliveries as f64 / counters.reads.max(1) as f64,
+        latency: [0.5, 0.99, 0.999].map(|q| counters.latency.value_at_quantile(q)),
+    })
 }

@@ -1,45 +1,45 @@
-//! The table of work: how many members, who talks, how much.
+//! The table of workloads.
 
 use std::time::Duration;
 
-/// One kind of work, done alike on every system.
+/// A workload, the same for every system.
 #[derive(Clone)]
 pub struct Workload {
-    /// Its name on the command line and in the report.
+    /// Name on the command line and in the report.
     pub name: &'static str,
-    /// What a figure of it says.
+    /// What it measures.
     pub purpose: &'static str,
-    /// Members who read all they get; the talkers are among them.
+    /// Members that read everything, senders included.
     pub members: usize,
-    /// Members beside those who never read once they are in.
+    /// Further members that never read after they have joined.
     pub stalled: usize,
-    /// How many of the members talk.
+    /// Members that send.
     pub senders: usize,
-    /// Bytes of one line, without newline or framing.
+    /// Bytes of a line, without newline and framing.
     pub line_bytes: usize,
-    /// When the talkers talk.
+    /// When the senders send.
     pub pacing: Pacing,
-    /// For how long.
+    /// Maximum duration.
     pub duration: Duration,
-    /// Lines after which it ends even so.
+    /// Maximum number of lines from all senders together.
     pub max_lines: u32,
 }
 
-/// When a talker sends its next line.
+/// When a sender sends its next line.
 #[derive(Clone, Copy)]
 pub enum Pacing {
-    /// As soon as fewer than so many of its own have yet to come back.
+    /// As soon as fewer than this number of its own lines are outstanding.
     InFlight(u32),
-    /// By the clock: so many a second from all talkers together.
+    /// By the clock: lines per second, from all senders together.
     PerSecond(u32),
     /// Never.
     Silent,
 }
 
-/// Stays below the six hex digits that a payload has for its counter.
+/// Fits into the six hex digits of a payload's counter.
 const NO_LIMIT: u32 = 0xf0_0000;
 
-/// All work there is, in the order in which it is done.
+/// All workloads, in the order in which they run.
 pub const WORKLOADS: [Workload; 6] = [
     Workload {
         name: "flood",
@@ -54,7 +54,7 @@ pub const WORKLOADS: [Workload; 6] = [
     },
     Workload {
         name: "flood-1k",
-        purpose: "batching, wider",
+        purpose: "batching in a larger room",
         members: 1_000,
         stalled: 0,
         senders: 8,
@@ -65,7 +65,7 @@ pub const WORKLOADS: [Workload; 6] = [
     },
     Workload {
         name: "paced",
-        purpose: "nothing to batch: latency, cost of a wake-up",
+        purpose: "latency and cost of a wake-up, nothing to batch",
         members: 200,
         stalled: 0,
         senders: 4,
@@ -76,7 +76,7 @@ pub const WORKLOADS: [Workload; 6] = [
     },
     Workload {
         name: "big",
-        purpose: "one large room, and joining it",
+        purpose: "a large room, and joining it",
         members: 5_000,
         stalled: 0,
         senders: 2,
@@ -87,7 +87,7 @@ pub const WORKLOADS: [Workload; 6] = [
     },
     Workload {
         name: "idle",
-        purpose: "memory a member, wake-ups a second",
+        purpose: "memory per member, wake-ups per second",
         members: 10_000,
         stalled: 0,
         senders: 0,
@@ -98,60 +98,59 @@ pub const WORKLOADS: [Workload; 6] = [
     },
     Workload {
         name: "stall",
-        purpose: "slow members cost others nothing",
+        purpose: "cost of slow members",
         members: 100,
         stalled: 100,
         senders: 4,
         line_bytes: 200,
         pacing: Pacing::InFlight(32),
         duration: Duration::from_secs(25),
-        // At least 4 MB to each of those who never read: more than the kernel takes on their
-        // behalf, and little enough for a server that keeps all of it. Most systems are done with
-        // that long before the time.
+        // At least 4 MB for each stalled member: more than the kernel buffers, and little enough
+        // for a server that keeps all of it. Most systems finish long before the duration.
         max_lines: 20_000,
     },
 ];
 
 impl Workload {
-    /// All connections of it.
+    /// Returns the number of connections.
     pub fn connections(&self) -> usize {
         self.members + self.stalled
     }
 
-    /// The same work without those who never read.
+    /// Returns the workload without stalled members.
     pub fn without_stalled(&self) -> Self {
         Self { stalled: 0, ..self.clone() }
     }
 
-    /// The same work with at most so many connections, if it has more.
+    /// Returns the workload with at most this number of connections.
     pub fn scaled_to(&self, connections: usize) -> Self {
         let members = self.members.min(connections.saturating_sub(self.stalled));
         Self { members, ..self.clone() }
     }
 
-    /// The member that is talker number `talker`: they sit all over the room, so that it matters
-    /// to none of the systems in which order it serves its members.
+    /// Returns the member that is sender number `sender`. Senders are spread over the room, so that
+    /// the order in which a system serves its members has no influence.
     pub fn sender_member(&self, sender: usize) -> usize {
         sender * self.members / self.senders
     }
 
-    /// One line about it, for the report.
+    /// Describes the workload in one line.
     pub fn describe(&self) -> String {
         let mut text = format!("{} members", self.members);
         if self.stalled > 0 {
-            text += &format!(" and {} who never read", self.stalled);
+            text += &format!(" and {} that never read", self.stalled);
         }
         match self.pacing {
             Pacing::InFlight(lines) => {
                 text += &format!(
-                    ", {} talk, {}-byte lines, {lines} in flight",
+                    ", {} senders, {}-byte lines, {lines} in flight",
                     self.senders, self.line_bytes
                 );
             }
             Pacing::PerSecond(rate) => {
-                text += &format!(", {}-byte lines, {rate} a second in all", self.line_bytes);
+                text += &format!(", {}-byte lines, {rate} per second in total", self.line_bytes);
             }
-            Pacing::Silent => text += ", nobody talks",
+            Pacing::Silent => text += ", no senders",
         }
         text
     }

@@ -176,7 +176,7 @@ fn start_server(program: &Path, dir: &ScratchDir, log: &Path) -> io::Result<Serv
         // A kill takes nothing that the kernel has; a disk that is busy would only be in the way.
         .args(["--sync", "86400"])
         .stderr(log);
-    Server::announced(command)
+    Server::spawn(command)
 }
 
 fn sample(server: &Server, dir: &ScratchDir) -> io::Result<Sample> {
