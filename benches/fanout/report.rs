@@ -1,4 +1,4 @@
-//! The report: an aligned table for each work, and all of it as JSON.
+//! The report: a table for each workload, and everything as JSON.
 
 use serde_json::{Value, json};
 
@@ -6,31 +6,31 @@ use crate::run::Metrics;
 use crate::system::System;
 use crate::workload::{Pacing, Workload};
 
-/// One line of the report.
+/// The result of one system.
 pub struct SystemResult {
     /// The system.
     pub system: System,
-    /// Its figures, or why there are none.
+    /// The metrics, or the reason why there are none.
     pub outcome: Result<Metrics, String>,
 }
 
-/// Everything about one work.
+/// The results of one workload.
 pub struct WorkloadReport {
-    /// The work as it was done.
+    /// The workload, as it was run.
     pub workload: Workload,
-    /// One for each system.
+    /// One result for each system.
     pub results: Vec<SystemResult>,
 }
 
 impl WorkloadReport {
-    /// CPU time a delivery as a multiple of the floor's.
+    /// Returns the CPU time per delivery as a multiple of that of the floor.
     fn ratio(&self, metrics: &Metrics) -> Option<f64> {
         let floor = self.results.iter().find(|it| it.system == System::Floor)?;
         let floor = floor.outcome.as_ref().ok()?.traffic.as_ref()?.cpu_ns_per_delivery;
         Some(metrics.traffic.as_ref()?.cpu_ns_per_delivery / floor)
     }
 
-    /// The table, with a heading.
+    /// Returns the table with its heading.
     pub fn table(&self) -> String {
         let workload = &self.workload;
         let is_idle = matches!(workload.pacing, Pacing::Silent);
@@ -48,7 +48,7 @@ impl WorkloadReport {
             cells(&[
                 "",
                 "deliveries/s",
-                "CPU ns each",
+                "CPU ns/delivery",
                 "x floor",
                 "lines/read",
                 "p50 µs",
@@ -64,13 +64,13 @@ impl WorkloadReport {
             ])
         }];
         if workload.stalled > 0 {
-            rows[0].push("more MiB".to_owned());
+            rows[0].push("extra MiB".to_owned());
         }
         let mut notes = String::new();
         for result in &self.results {
             match &result.outcome {
                 Ok(metrics) => rows.push(self.row(result.system, metrics)),
-                Err(why) => notes += &format!("  {}: {why}\n", result.system.name()),
+                Err(error) => notes += &format!("  {}: {error}\n", result.system.name()),
             }
         }
         let title = format!("{}: {} ({})", workload.name, workload.describe(), workload.purpose);
@@ -108,7 +108,7 @@ impl WorkloadReport {
         row
     }
 
-    /// The same for programs.
+    /// Returns the report as JSON.
     pub fn json(&self) -> Value {
         let results: Vec<Value> = self.results.iter().map(|it| self.result_json(it)).collect();
         let workload = &self.workload;
@@ -126,7 +126,7 @@ impl WorkloadReport {
     fn result_json(&self, result: &SystemResult) -> Value {
         let metrics = match &result.outcome {
             Ok(metrics) => metrics,
-            Err(why) => return json!({ "system": result.system.name(), "error": why }),
+            Err(error) => return json!({ "system": result.system.name(), "error": error }),
         };
         let traffic = metrics.traffic.as_ref().map(|traffic| {
             let [p50, p99, p99_9] = traffic.latency;
@@ -168,7 +168,7 @@ fn cells(texts: &[&str]) -> Vec<String> {
     texts.iter().map(ToString::to_string).collect()
 }
 
-/// Pads each column to its widest cell: the first to the left, figures to the right.
+/// Aligns the columns: the first to the left, the others to the right.
 fn align(rows: &[Vec<String>]) -> String {
     let mut widths = Vec::new();
     for row in rows {
