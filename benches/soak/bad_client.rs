@@ -1,4 +1,4 @@
-//! Visitors who do not speak the protocol, or not as one should.
+//! Clients that do not use the protocol, or use it wrongly.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -11,27 +11,27 @@ use crate::connection::{Connection, ReadEvent};
 use crate::script::Rng;
 use crate::shared::{POLL_INTERVAL, RecentLines, ScriptError, SharedState, TIMEOUT};
 
-/// Errors in a row for which a client is sent away.
+/// Errors in a row after which the server closes a connection.
 const MAX_ERRORS: usize = 50;
 
-/// What a visitor is.
+/// The behaviour of a bad client.
 #[derive(Clone, Copy)]
 enum BadClient {
-    /// Says nothing, and is a guest after a while.
+    /// Sends nothing, and becomes a guest after some time.
     Silent,
-    /// Says one line, byte by byte.
+    /// Sends one line, byte by byte.
     SlowWriter,
-    /// Is gone at once.
+    /// Resets the connection at once.
     Reset,
-    /// Begins a TLS handshake.
+    /// Sends the start of a TLS handshake.
     Tls,
-    /// Makes a request of HTTP.
+    /// Sends an HTTP request.
     Http,
-    /// Says nothing that is right.
+    /// Sends only invalid lines.
     InvalidLines,
 }
 
-/// One visit after the other, until somebody drops this.
+/// Runs bad clients one after another, until the server terminates.
 pub async fn run_bad_clients(
     shared: &Rc<SharedState>,
     rng: &mut Rng,
@@ -40,14 +40,14 @@ pub async fn run_bad_clients(
     use BadClient::{Http, InvalidLines, Reset, Silent, SlowWriter, Tls};
     loop {
         shared.wait_until_active().await;
-        let rest = rng.pause(100, 3_000);
-        shared.pause(rest).await;
+        let pause = rng.millis(100, 3_000);
+        shared.pause(pause).await;
         let kind = rng.pick(&[Silent, SlowWriter, Reset, Tls, Http, InvalidLines]);
         shared.open_bad_clients.set(shared.open_bad_clients.get() + 1);
-        if let Err(why) = run_once(shared, kind, rng, recent_lines).await
-            && !shared.ending.get()
+        if let Err(error) = run_once(shared, kind, rng, recent_lines).await
+            && !shared.is_ending.get()
         {
-            return Err(why.into());
+            return Err(error.into());
         }
         shared.open_bad_clients.set(shared.open_bad_clients.get() - 1);
         shared.totals.borrow_mut().bad_clients += 1;
@@ -62,76 +62,80 @@ async fn run_once(
 ) -> Result<(), String> {
     let is_tcp = rng.one_in(2);
     let mut connection = Connection::connect(shared, is_tcp, None, recent_lines).await?;
-    let bye = match kind {
-        BadClient::Reset => {
-            connection.reset();
-            return Ok(());
-        }
+    match kind {
+        BadClient::Reset => connection.reset(),
         BadClient::Silent => {
-            let stay = Instant::now() + rng.pause(100, 4_000);
-            read_until(&mut connection, stay).await?;
-            None
+            let until = Instant::now() + rng.millis(100, 4_000);
+            read_until(&mut connection, until).await?;
         }
-        BadClient::SlowWriter => {
-            let mut said = false;
-            for &byte in b"slowly\n" {
-                connection.write(&[byte]).await;
-                said |= read_until(&mut connection, Instant::now() + Duration::from_millis(150))
-                    .await?;
-            }
-            let end = Instant::now() + TIMEOUT;
-            while !said && !connection.was_server_killed() {
-                said |= read_until(&mut connection, Instant::now() + POLL_INTERVAL).await?;
-                if Instant::now() > end {
-                    return Err("a line said slowly is not heard".to_owned());
-                }
-            }
-            None
-        }
+        BadClient::SlowWriter => write_slowly(&mut connection).await?,
         BadClient::Tls => {
             connection.write(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03").await;
-            Some(ByeCode::Tls)
+            wait_for_bye(&mut connection, ByeCode::Tls).await?;
         }
         BadClient::Http => {
             connection.write(b"GET / HTTP/1.1\r\nHost: room\r\n\r\n").await;
-            Some(ByeCode::Http)
+            wait_for_bye(&mut connection, ByeCode::Http).await?;
         }
         BadClient::InvalidLines => {
             for _ in 0..MAX_ERRORS {
-                // Another kind each time would find the same.
-                let (line, answer) = invalid_line(3);
-                connection.expected_replies.push_back(answer);
+                let (line, reply) = invalid_line(3);
+                connection.expected_replies.push_back(reply);
                 connection.write(&[&line[..], b"\n"].concat()).await;
             }
-            Some(ByeCode::Errors)
+            wait_for_bye(&mut connection, ByeCode::Errors).await?;
         }
-    };
-    if bye.is_some() {
-        connection.expected_bye = bye;
-        connection.read_to_close().await?;
-        if !connection.was_server_killed() && !connection.expected_replies.is_empty() {
-            return Err(format!("bye, and {:?} are not answered", connection.expected_replies));
-        }
-        connection.bye.into_iter().for_each(|code| shared.totals.borrow_mut().count_bye(code));
     }
     Ok(())
 }
 
-/// Listens until then. Tells whether a guest said something slowly.
+/// Sends a line byte by byte, and waits until it is delivered.
+async fn write_slowly(connection: &mut Connection) -> Result<(), String> {
+    let mut is_delivered = false;
+    for &byte in b"slowly\n" {
+        connection.write(&[byte]).await;
+        let until = Instant::now() + Duration::from_millis(150);
+        is_delivered |= read_until(connection, until).await?;
+    }
+    let end = Instant::now() + TIMEOUT;
+    while !is_delivered && !connection.was_server_killed() {
+        is_delivered |= read_until(connection, Instant::now() + POLL_INTERVAL).await?;
+        if Instant::now() > end {
+            return Err("timed out waiting for a line that was sent slowly".to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// Reads until the server closes the connection with this code.
+async fn wait_for_bye(connection: &mut Connection, code: ByeCode) -> Result<(), String> {
+    connection.expected_bye = Some(code);
+    connection.read_to_close().await?;
+    let replies = &connection.expected_replies;
+    if !connection.was_server_killed() && !replies.is_empty() {
+        return Err(format!("bye without the replies {replies:?}"));
+    }
+    if let Some(code) = connection.bye {
+        connection.shared.totals.borrow_mut().count_bye(code);
+    }
+    Ok(())
+}
+
+/// Reads until the time `until`. Returns whether a line of a slow writer was delivered.
 async fn read_until(connection: &mut Connection, until: Instant) -> Result<bool, String> {
-    let mut said = false;
+    let mut is_delivered = false;
     loop {
         match connection.read_line(until).await {
             ReadEvent::Line(line) => {
                 if let CheckedLine::Sequenced(entry) = connection.check_line(&line)? {
                     let is_chat = matches!(entry.frame.body, Body::Chat { .. });
-                    said |= is_chat && entry.frame.data == "slowly";
+                    is_delivered |= is_chat && entry.frame.data == "slowly";
                 }
             }
-            ReadEvent::Timeout => return Ok(said),
+            ReadEvent::Timeout => return Ok(is_delivered),
             ReadEvent::Closed(error) => {
                 connection.check_end(error.as_ref())?;
-                return Ok(said);
+                return Ok(is_delivered);
             }
         }
     }

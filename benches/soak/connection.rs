@@ -18,53 +18,53 @@ use smolchat::protocol::ByeCode;
 use crate::check::ExpectedReply;
 use crate::shared::{Addresses, POLL_INTERVAL, RecentLines, SharedState, TIMEOUT, record_line};
 
-/// How listening went.
+/// The result of a read.
 pub enum ReadEvent {
-    /// A line, with its newline.
+    /// A line with its newline.
     Line(Vec<u8>),
-    /// The time is over.
+    /// No line arrived in time.
     Timeout,
-    /// The connection is at its end, in good order or not.
+    /// The connection was closed, with or without an error.
     Closed(Option<io::Error>),
 }
 
-/// One connection to the server.
+/// A connection to the server, with the state that its checks need.
 pub struct Connection {
     socket: Async<OwnedFd>,
     is_tcp: bool,
     buffer: Vec<u8>,
+    /// Start of the unread bytes in `buffer`.
     start: usize,
-    /// The world that it is of.
     pub shared: Rc<SharedState>,
     recent_lines: RecentLines,
-    /// Whose it is, if it is a member's.
+    /// The member, unless the client is a bad one.
     pub member: Option<usize>,
-    /// Its number; no other has it.
-    pub number: u64,
-    /// How often the server had been killed before.
+    /// A number that no other connection has.
+    pub id: u64,
+    /// How many times the server had been killed when the connection was opened.
     pub generation: u64,
-    /// The `seq` of the welcome, once there was one.
+    /// The `seq` of the welcome, if it was received.
     pub welcome_seq: Option<u64>,
-    /// The last number of the sequence that came; before the welcome, the one to go on behind.
+    /// The `seq` of the last frame received; before the welcome, that of the resumed session.
     pub last_seq: u64,
-    /// How many past frames the hello asked for.
+    /// Number of history frames that the hello asked for.
     pub history_frames: usize,
-    /// Past frames that come next.
+    /// History frames that are expected next.
     pub history_range: Range<u64>,
-    /// A gap may come next.
+    /// Whether a gap may be next.
     pub is_gap_allowed: bool,
-    /// What was asked and not answered yet.
+    /// Replies that are outstanding, in order.
     pub expected_replies: VecDeque<ExpectedReply>,
-    /// With which code the server says bye if all goes well.
+    /// The code of the `bye` that the server is expected to send.
     pub expected_bye: Option<ByeCode>,
-    /// With which it did.
+    /// The code of the `bye` that the server has sent.
     pub bye: Option<ByeCode>,
-    /// It was not read for a while, so it may be too slow.
+    /// Whether the connection was not read for some time, so that it may be closed as slow.
     pub may_be_slow: bool,
 }
 
 impl Connection {
-    /// Connects, once the server is there.
+    /// Connects, and retries while the server does not run.
     pub async fn connect(
         shared: &Rc<SharedState>,
         is_tcp: bool,
@@ -83,32 +83,32 @@ impl Connection {
             match connection {
                 Ok(connection) => return Ok(connection),
                 Err(error) if Instant::now() > end => {
-                    return Err(format!("no connection: {error}"));
+                    return Err(format!("cannot connect: {error}"));
                 }
                 Err(_) => Timer::after(POLL_INTERVAL).await,
             };
         }
     }
 
-    /// Connects to a server, by TCP or by its unix socket.
+    /// Connects to one of the addresses of a server.
     pub async fn connect_to(
         shared: &Rc<SharedState>,
-        (address, path): &Addresses,
+        (addr, path): &Addresses,
         is_tcp: bool,
         member: Option<usize>,
         recent_lines: &RecentLines,
     ) -> io::Result<Self> {
         let generation = shared.generation.get();
         let socket = if is_tcp {
-            OwnedFd::from(Async::<TcpStream>::connect(*address).await?.into_inner()?)
+            OwnedFd::from(Async::<TcpStream>::connect(*addr).await?.into_inner()?)
         } else {
             OwnedFd::from(Async::<UnixStream>::connect(path).await?.into_inner()?)
         };
-        let number = shared.totals.borrow().connections + 1;
-        shared.totals.borrow_mut().connections = number;
+        let id = shared.totals.borrow().connections + 1;
+        shared.totals.borrow_mut().connections = id;
         shared.open_connections.set(shared.open_connections.get() + 1);
-        let way = if is_tcp { "tcp" } else { "unix" };
-        record_line(recent_lines, "--", format!("link {number} over {way}").as_bytes());
+        let transport = if is_tcp { "tcp" } else { "unix" };
+        record_line(recent_lines, "--", format!("connection {id} over {transport}").as_bytes());
         Ok(Self {
             socket: Async::new(socket)?,
             is_tcp,
@@ -117,7 +117,7 @@ impl Connection {
             shared: Rc::clone(shared),
             recent_lines: Rc::clone(recent_lines),
             member,
-            number,
+            id,
             generation,
             welcome_seq: None,
             last_seq: 0,
@@ -131,7 +131,7 @@ impl Connection {
         })
     }
 
-    /// Sends bytes. If that fails, the next that is heard tells why.
+    /// Sends bytes. An error is not returned: the next read returns it.
     pub async fn write(&self, mut bytes: &[u8]) {
         record_line(&self.recent_lines, ">", bytes);
         while !bytes.is_empty() {
@@ -147,14 +147,14 @@ impl Connection {
         self.write(format!("{line}\n").as_bytes()).await;
     }
 
-    /// Closes the way out.
+    /// Closes the sending direction.
     pub fn half_close(&self) {
         record_line(&self.recent_lines, "--", b"half-close");
-        // It fails if the connection is gone, which the next read tells.
+        // Ignored: on a closed connection, the next read returns the error.
         shutdown(&self.socket, Shutdown::Write).ok();
     }
 
-    /// Ends it by a reset, where there is such a thing.
+    /// Closes the connection, with a reset if it is TCP.
     pub fn reset(self) {
         record_line(&self.recent_lines, "--", b"reset");
         if self.is_tcp {
@@ -162,9 +162,9 @@ impl Connection {
         }
     }
 
-    /// The next line, if one comes in time.
+    /// Reads the next line, until the time `until`.
     pub async fn read_line(&mut self, until: Instant) -> ReadEvent {
-        const READ: usize = 16 * 1024;
+        const READ_BYTES: usize = 16 * 1024;
         loop {
             let rest = &self.buffer[self.start..];
             if let Some(end) = rest.iter().position(|&b| b == b'\n') {
@@ -175,23 +175,23 @@ impl Connection {
             }
             self.buffer.drain(..self.start);
             self.start = 0;
-            let held = self.buffer.len();
-            self.buffer.resize(held + READ, 0);
-            let free = &mut self.buffer[held..];
+            let filled = self.buffer.len();
+            self.buffer.resize(filled + READ_BYTES, 0);
+            let free = &mut self.buffer[filled..];
             let read = async {
                 let read = self.socket.read_with(|fd| Ok(rustix::io::read(fd, &mut *free)?));
                 Some(read.await)
             };
-            let late = async {
+            let timeout = async {
                 Timer::at(until).await;
                 None
             };
-            let read = read.or(late).await;
-            self.buffer
-                .truncate(held + read.as_ref().map_or(0, |read| *read.as_ref().unwrap_or(&0)));
-            let end = match read {
+            let read = read.or(timeout).await;
+            let count = read.as_ref().map_or(0, |read| *read.as_ref().unwrap_or(&0));
+            self.buffer.truncate(filled + count);
+            let error = match read {
                 None => return ReadEvent::Timeout,
-                Some(Ok(0)) if held > 0 => Some(io::Error::other("the end is inside a line")),
+                Some(Ok(0)) if filled > 0 => Some(io::Error::other("closed inside a line")),
                 Some(Ok(0)) => None,
                 Some(Err(error)) => Some(error),
                 Some(Ok(_)) => {
@@ -199,12 +199,12 @@ impl Connection {
                     continue;
                 }
             };
-            record_line(&self.recent_lines, "--", format!("the end: {end:?}").as_bytes());
-            return ReadEvent::Closed(end);
+            record_line(&self.recent_lines, "--", format!("closed: {error:?}").as_bytes());
+            return ReadEvent::Closed(error);
         }
     }
 
-    /// Whether its server was killed.
+    /// Returns whether the server of this connection was killed.
     pub fn was_server_killed(&self) -> bool {
         self.generation != self.shared.generation.get()
     }

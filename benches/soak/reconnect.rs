@@ -1,5 +1,5 @@
-//! How a member comes into the room, and back into it: who it is then, what it missed, and which
-//! of its lines made it.
+//! How a member joins and resumes: the hello, the replay of missed frames, and the lines to send
+//! again.
 
 use std::cmp::Ordering;
 use std::io;
@@ -15,51 +15,45 @@ use crate::sequence::SequencedFrame;
 use crate::shared::{ScriptError, TIMEOUT};
 
 impl Member {
-    /// The hello with which it would come back now.
+    /// Returns the hello with which the member joins or resumes now.
     pub fn hello_line(&self) -> String {
+        let (name, keep) = (&self.name, self.keep_name);
         let hello = match &self.resume_state {
             Some(ResumeState { epoch, token, after }) => json!({
-                "name": self.name, "epoch": epoch, "after": after, "token": token, "keep": self.keep_name
+                "name": name, "epoch": epoch, "after": after, "token": token, "keep": keep
             }),
-            None => {
-                json!({ "name": self.name, "keep": self.keep_name, "history": self.history_frames })
-            }
+            None => json!({ "name": name, "keep": keep, "history": self.history_frames }),
         };
         json!({ "hello": hello }).to_string()
     }
 
-    /// Connects to the server, by one way or the other.
+    /// Connects to the server over TCP or its unix socket.
     pub async fn connect(&mut self) -> Result<Connection, ScriptError> {
         let is_tcp = self.transport_rng.one_in(2);
         Ok(Connection::connect(&self.shared, is_tcp, Some(self.index), &self.recent_lines).await?)
     }
 
-    /// Comes into the room, hears what it missed, and says again what did not make it.
+    /// Joins or resumes, reads the missed frames, and sends pending lines again.
     pub async fn reconnect(&mut self) -> Result<(), ScriptError> {
         loop {
             let mut connection = self.connect().await?;
-            connection.last_seq =
-                self.resume_state.as_ref().map_or(0, |resume_state| resume_state.after);
+            connection.last_seq = self.resume_seq();
             connection.history_frames = self.history_frames;
             connection.send_line(&self.hello_line()).await;
             self.connection = Some(connection);
             self.hello_timed_out = false;
-            let end = Instant::now() + TIMEOUT;
-            let outcome = self
-                .read_until(end, |member| member.has_caught_up() || member.hello_timed_out)
-                .await?;
+            let is_done = |member: &Self| member.has_caught_up() || member.hello_timed_out;
+            let result = self.read_until(Instant::now() + TIMEOUT, is_done).await?;
             if self.hello_timed_out {
                 self.shared.totals.borrow_mut().late_hellos += 1;
                 self.connection = None;
-            } else if outcome == WaitResult::TimedOut {
-                return Err(ScriptError::CheckFailed(
-                    "waited in vain for what was missed".to_owned(),
-                ));
-            } else if outcome == WaitResult::Done {
+            } else if result == WaitResult::TimedOut {
+                return Err("timed out waiting for missed frames".into());
+            } else if result == WaitResult::Done {
                 break;
             }
         }
-        // Nothing of what is pending is on its way any more.
+        // All pending lines: after the replay, none of them can be in flight.
         if let Some(connection) = &self.connection {
             for line in &self.pending {
                 connection.send_line(&line.text).await;
@@ -69,57 +63,50 @@ impl Member {
         Ok(())
     }
 
-    /// Whether it is welcome, and has heard all that was said before.
+    /// Returns whether the member has received all frames before its welcome.
     fn has_caught_up(&self) -> bool {
-        let is_so = |connection: &Connection| {
+        self.connection.as_ref().is_some_and(|connection| {
             connection.welcome_seq.is_some_and(|seq| connection.last_seq >= seq)
-        };
-        self.connection.as_ref().is_some_and(is_so)
+        })
     }
 
-    /// The link came to its end.
+    /// Handles the end of the connection.
     pub fn on_close(&mut self, error: Option<&io::Error>) -> Result<(), ScriptError> {
         let Some(connection) = self.detach() else { return Ok(()) };
-        if self.shared.ending.get() && connection.bye == Some(ByeCode::Shutdown) {
+        if self.shared.is_ending.get() && connection.bye == Some(ByeCode::Shutdown) {
             return Err(ScriptError::ServerShutdown);
         }
         connection.check_end(error)?;
+        let (lines, replies) = (self.pending.len(), &connection.expected_replies);
         match connection.bye {
             Some(ByeCode::Slow) => self.shared.totals.borrow_mut().slow_closes += 1,
-            Some(ByeCode::Quit)
-                if !self.pending.is_empty() || !connection.expected_replies.is_empty() =>
-            {
-                let (lines, expected_replies) = (self.pending.len(), &connection.expected_replies);
-                let text =
-                    format!("bye, and {lines} lines and {expected_replies:?} are not answered");
-                return Err(ScriptError::CheckFailed(text));
+            Some(ByeCode::Quit) if lines > 0 || !replies.is_empty() => {
+                return Err(format!("bye without {lines} lines and the replies {replies:?}").into());
             }
             _ => {}
         }
         Ok(())
     }
 
-    /// Is nobody any more; what comes next is a fresh start.
-    pub fn forget_session(&mut self) {
+    /// Discards the session, so that the next connection joins as a new member.
+    pub fn discard_session(&mut self) {
         self.resume_state = None;
         self.update_status();
     }
 
-    /// A line came.
+    /// Checks and handles a line.
     pub fn on_line(&mut self, line: &[u8]) -> Result<(), ScriptError> {
         let Some(connection) = &mut self.connection else { return Ok(()) };
         match connection.check_line(line)? {
-            CheckedLine::Sequenced(entry) => Ok(self.on_sequenced(&entry)?),
-            CheckedLine::Welcome(frame) => self.on_welcome(*frame),
-            CheckedLine::Gap => {
-                self.discard_pending();
-                Ok(())
-            }
-            CheckedLine::Other => Ok(()),
+            CheckedLine::Sequenced(entry) => self.on_sequenced(&entry)?,
+            CheckedLine::Welcome(frame) => self.on_welcome(*frame)?,
+            CheckedLine::Gap => self.discard_pending(),
+            CheckedLine::Other => {}
         }
+        Ok(())
     }
 
-    /// Whether what is pending was said cannot be known, so it is not said again.
+    /// Discards pending lines: they may have been delivered, so they must not be sent again.
     fn discard_pending(&mut self) {
         self.pending.clear();
         self.shared.sequence.borrow_mut().allow_missing(self.index, self.next_line);
@@ -129,69 +116,59 @@ impl Member {
         let Body::Welcome { name, epoch, seq, token, resumed, .. } = frame.body else {
             return Ok(());
         };
-        let was_here =
-            self.resume_state.as_ref().is_some_and(|resume_state| resume_state.epoch == epoch);
-        if was_here && !resumed || name.starts_with("guest-") {
-            self.hello_timed_out = name.starts_with("guest-");
-            if !self.hello_timed_out {
-                return Err(ScriptError::CheckFailed("not resumed, in the same epoch".to_owned()));
-            }
+        if name.starts_with("guest-") {
+            self.hello_timed_out = true;
             return Ok(());
         }
-        if epoch != self.shared.sequence.borrow().epoch {
-            return Err(ScriptError::CheckFailed(format!(
-                "epoch {epoch} is another than everybody's"
-            )));
+        let is_same_epoch = self.resume_state.as_ref().is_some_and(|state| state.epoch == epoch);
+        if is_same_epoch && !resumed {
+            return Err("not resumed in the same epoch".into());
         }
-        if self.resume_state.is_some() && !was_here {
+        if epoch != self.shared.sequence.borrow().epoch {
+            return Err(format!("epoch {epoch} differs from that of the server").into());
+        }
+        if self.resume_state.is_some() && !is_same_epoch {
             self.discard_pending();
         }
-        if was_here {
-            self.shared.totals.borrow_mut().resumes += 1;
-        }
-        // Its own, or the one that it asked for before the link was lost.
+        self.shared.totals.borrow_mut().resumes += u64::from(is_same_epoch);
+        // The current name, or a new one whose confirmation was lost with the old connection.
         let is_own =
             *name == self.name || self.pending.iter().any(|line| line.expected_data == name);
         if !is_own {
             if !self.name_may_change || !name.starts_with(&format!("{}-", self.name)) {
-                let text = format!("welcome, {name}, who should be {}", self.name);
-                return Err(ScriptError::CheckFailed(text));
+                return Err(format!("welcome to {name}, expected {}", self.name).into());
             }
             self.expect_reply(ExpectedReply::NameError);
         }
         self.name = name.into();
         self.name_may_change = false;
-        let after = if was_here {
-            self.resume_state.as_ref().map_or(0, |resume_state| resume_state.after)
-        } else {
-            seq
-        };
+        let after = if is_same_epoch { self.resume_seq() } else { seq };
         self.resume_state = Some(ResumeState { epoch: epoch.into(), token: token.into(), after });
         self.update_status();
         Ok(())
     }
 
-    /// The next frame of the sequence.
+    /// Handles a frame of the sequence: a line of this member must be the first pending one.
     fn on_sequenced(&mut self, entry: &SequencedFrame) -> Result<(), String> {
-        let Some((who, number)) = entry.line else { return Ok(()) };
-        self.peer_lines += u64::from(Some(who) == self.peer);
-        let Some(first) = self.pending.front().filter(|_| who == self.index) else {
+        let Some((member, number)) = entry.line else { return Ok(()) };
+        self.peer_lines += u64::from(Some(member) == self.peer);
+        let Some(first) = self.pending.front().filter(|_| member == self.index) else {
             return Ok(());
         };
         match number.cmp(&first.number) {
             Ordering::Less => return Ok(()),
-            Ordering::Greater => return Err(format!("line {} was passed over", first.number)),
+            Ordering::Greater => return Err(format!("line {} was skipped", first.number)),
             Ordering::Equal => {}
         }
-        let is_it = match &entry.frame.body {
+        let is_expected = match &entry.frame.body {
             Body::Name { to, .. } => *to == first.expected_data,
             _ => entry.frame.data == first.expected_data,
         };
-        if !is_it {
-            return Err(format!("line {number} became another than {}", first.expected_data));
+        if !is_expected {
+            return Err(format!("line {number} differs from {}", first.expected_data));
         }
         self.pending.pop_front();
-        // In a replay, the welcome knew it already.
+        // In a replay, the name of the welcome is newer.
         let welcome_seq = self.connection.as_ref().and_then(|connection| connection.welcome_seq);
         if let Body::Name { to, seq, .. } = &entry.frame.body
             && Some(*seq) > welcome_seq

@@ -1,5 +1,5 @@
-//! What all who take part share: where the server is, what phase the script is in, what the
-//! members have seen together, and the count of it all.
+//! The state that all clients of the soak share: the server's addresses, the phase, the sequence
+//! of frames, the status of each member, and the totals.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -14,23 +14,23 @@ use smolchat::protocol::{ByeCode, ErrorCode};
 
 use crate::sequence::Sequence;
 
-/// Frames that the server keeps: few enough that some come back too late for all of them.
+/// Frames in the server's history: few enough that some members reconnect too late for all of them.
 pub const HISTORY_FRAMES: u64 = 1000;
-/// How long the server keeps names.
+/// Time for which the server reserves names.
 pub const GRACE: Duration = Duration::from_secs(45);
-/// How long anybody waits for what should come at once.
+/// Maximum time for anything that the server does at once.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
-/// Between two looks at something that no frame tells of.
+/// Interval in which conditions without an event are checked.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(20);
-/// Lines of a member's link that are kept to be shown.
+/// Number of lines that are kept to be printed after an error.
 const MAX_RECENT_LINES: usize = 30;
 
-/// Why a member's script comes to its end.
+/// The reason why a member's script ends.
 #[derive(Debug)]
 pub enum ScriptError {
-    /// The server was asked to end, and has said so.
+    /// The server was terminated by the soak and has sent `bye`.
     ServerShutdown,
-    /// A promise was broken.
+    /// The server did not do what it promises.
     CheckFailed(String),
 }
 
@@ -40,49 +40,55 @@ impl From<String> for ScriptError {
     }
 }
 
-/// What everybody is about.
+impl From<&str> for ScriptError {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
+/// The phase of the soak. A checkpoint is the time outside of `Active`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Phase {
-    /// The script goes on.
+    /// Members run their scripts.
     Active,
-    /// Everybody comes back, hears what is on its way, and rests.
+    /// Members reconnect, read what is in flight, and send nothing.
     Draining,
-    /// Everybody asks who is here.
+    /// Members ask for the member list.
     Comparing,
 }
 
-/// How a member stands, for the others to know.
+/// The state of a member, as the other parts of the soak see it.
 #[derive(Clone, Default, Debug)]
 pub struct MemberStatus {
-    /// Its name, while it is welcome.
+    /// The name, while the member is in the room.
     pub name: Option<String>,
-    /// The number of its link.
+    /// The id of the connection; 0 without one.
     pub connection: u64,
-    /// The server may let go of it before it knows.
+    /// Whether the server may close the connection before the member notices.
     pub may_disconnect: bool,
-    /// The last number of the sequence that it saw.
+    /// The `seq` of the last frame received.
     pub last_seq: u64,
-    /// The number of its next line.
+    /// The number of the next line to send.
     pub next_line: u64,
-    /// It rests, and all that it said is answered.
+    /// Whether the member is at the checkpoint and has all replies.
     pub is_idle: bool,
-    /// It has asked who is here, and the answer was right.
+    /// Whether the member has asked for the member list at the checkpoint and it was right.
     pub is_checked: bool,
 }
 
-/// A private line that is on its way.
+/// A private message that is in flight.
 pub struct PrivateMessage {
     from: usize,
     to: usize,
-    /// The link of the addressee when it was sent.
+    /// The connection of the addressee when the message was sent.
     pub connection: u64,
-    /// That of the copy, or of the other, whichever came first.
+    /// The frame, as the first of the two members received it.
     bytes: Option<Vec<u8>>,
-    copied: bool,
-    arrived: bool,
+    is_copied: bool,
+    has_arrived: bool,
 }
 
-/// What was done, and seen.
+/// Counters for the summary.
 #[derive(Default)]
 pub struct Totals {
     pub connections: u64,
@@ -104,60 +110,58 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Counts an error.
+    /// Counts an `error` frame.
     pub fn count_error(&mut self, code: ErrorCode) {
         *self.errors.entry(wire_name(code)).or_default() += 1;
     }
 
-    /// Counts a bye with which a visitor was sent away.
+    /// Counts a `bye` to a bad client.
     pub fn count_bye(&mut self, code: ByeCode) {
         *self.errors.entry(format!("bye-{}", wire_name(code))).or_default() += 1;
     }
 }
 
-/// A code as it is on the wire.
+/// Returns the name of a code on the wire.
 fn wire_name(code: impl serde::Serialize) -> String {
     serde_json::to_string(&code).unwrap_or_default().trim_matches('"').to_owned()
 }
 
-/// Where a server listens: by TCP, and at a unix socket.
+/// The addresses of a server: TCP and unix socket.
 pub type Addresses = (SocketAddr, PathBuf);
 
-/// The last lines of a member, over all its links.
+/// The last lines that a client sent and received, over all its connections.
 pub type RecentLines = Rc<RefCell<VecDeque<String>>>;
 
-/// What all share. All of it is on one thread, and no borrow is held while anybody waits.
+/// The shared state. All tasks run on one thread, and no borrow is held over an `await`.
 pub struct SharedState {
-    /// Where the server listens, while it runs.
+    /// The server's addresses, while it runs.
     pub addresses: RefCell<Option<Addresses>>,
-    /// How often the server was killed.
+    /// How many times the server was killed.
     pub generation: Cell<u64>,
-    /// The server was asked to end.
-    pub ending: Cell<bool>,
+    /// Whether the server was asked to terminate.
+    pub is_ending: Cell<bool>,
     pub phase: Cell<Phase>,
     pub sequence: RefCell<Sequence>,
     pub statuses: RefCell<Vec<MemberStatus>>,
     pub private_messages: RefCell<HashMap<String, PrivateMessage>>,
     pub totals: RefCell<Totals>,
-    /// One witness waits for the other, which therefore must not rest yet.
+    /// Whether the pinger waits for an answer, so that the other one must not pause yet.
     pub is_ping_pending: Cell<bool>,
-    /// Between the witnesses, in microseconds.
+    /// Round trips of the pinger, in microseconds.
     pub round_trips: RefCell<Histogram<u64>>,
-    /// By how much the soak itself is late, with all its members on one thread.
+    /// Delay of the soak's own timers, in microseconds. All clients run on one thread.
     pub timer_delay: RefCell<Histogram<u64>>,
-    /// Links that are open.
     pub open_connections: Cell<u64>,
-    /// Visitors who are at it.
     pub open_bad_clients: Cell<u64>,
 }
 
 impl SharedState {
-    /// A world of so many members.
+    /// Returns the state at the start, for a number of members.
     pub fn new(members: usize) -> Rc<Self> {
         Rc::new(Self {
             addresses: RefCell::new(None),
             generation: Cell::new(0),
-            ending: Cell::new(false),
+            is_ending: Cell::new(false),
             phase: Cell::new(Phase::Active),
             sequence: RefCell::new(Sequence::new(members)),
             statuses: RefCell::new(vec![MemberStatus::default(); members]),
@@ -171,20 +175,20 @@ impl SharedState {
         })
     }
 
-    /// Whether the script goes on.
+    /// Returns whether members run their scripts.
     pub fn is_active(&self) -> bool {
         self.phase.get() == Phase::Active
     }
 
-    /// Waits for so long, or until a quiet point begins.
-    pub async fn pause(&self, time: Duration) {
-        let end = Instant::now() + time;
+    /// Waits for `duration` or until a checkpoint begins.
+    pub async fn pause(&self, duration: Duration) {
+        let end = Instant::now() + duration;
         while self.is_active() && Instant::now() < end {
             Timer::at(end.min(Instant::now() + 5 * POLL_INTERVAL)).await;
         }
     }
 
-    /// Measures for ever how late the soak itself is.
+    /// Measures the delay of timers, and never returns.
     pub async fn measure_timer_delay(&self) {
         loop {
             let due = Instant::now() + POLL_INTERVAL;
@@ -193,76 +197,75 @@ impl SharedState {
         }
     }
 
-    /// Waits until the script goes on.
+    /// Waits until members run their scripts.
     pub async fn wait_until_active(&self) {
         while !self.is_active() {
             Timer::after(POLL_INTERVAL).await;
         }
     }
 
-    /// Notes that a private line goes out.
+    /// Records that a private message is sent.
     pub fn expect_private(&self, id: String, from: usize, to: usize) {
         let connection = self.statuses.borrow()[to].connection;
-        let private = PrivateMessage {
-            from,
-            to,
-            connection,
-            bytes: None,
-            copied: false,
-            arrived: from == to,
-        };
-        self.private_messages.borrow_mut().insert(id, private);
+        let has_arrived = from == to;
+        let message =
+            PrivateMessage { from, to, connection, bytes: None, is_copied: false, has_arrived };
+        self.private_messages.borrow_mut().insert(id, message);
     }
 
-    /// A private line came to `member`, who must be its sender or its addressee.
+    /// Checks a private message that `member` received: only its sender and its addressee may, each
+    /// one once.
     pub fn on_private_message(
         &self,
         id: &str,
         member: Option<usize>,
         line: &[u8],
     ) -> Result<(), String> {
-        let mut private_messages = self.private_messages.borrow_mut();
-        let private = private_messages.get_mut(id).ok_or("a private line that nobody sent")?;
-        if private.bytes.get_or_insert_with(|| line.to_vec()) != line {
-            return Err("a private line and its copy differ".to_owned());
+        let mut messages = self.private_messages.borrow_mut();
+        let message = messages.get_mut(id).ok_or("private message that no member sent")?;
+        if message.bytes.get_or_insert_with(|| line.to_vec()) != line {
+            return Err("private message differs from its copy".to_owned());
         }
-        for (party, came) in
-            [(private.from, &mut private.copied), (private.to, &mut private.arrived)]
+        for (party, has_received) in
+            [(message.from, &mut message.is_copied), (message.to, &mut message.has_arrived)]
         {
-            if member == Some(party) && !*came {
-                *came = true;
+            if member == Some(party) && !*has_received {
+                *has_received = true;
                 return Ok(());
             }
         }
-        Err(format!("a private line of {} to {}, or a second one", private.from, private.to))
+        let (from, to) = (message.from, message.to);
+        Err(format!("private message from {from} to {to} received by another member or twice"))
     }
 
-    /// At a quiet point: each private line whose sender got a copy has reached its addressee, if
-    /// that one kept its link. Forgets them.
+    /// At a checkpoint, checks that each private message whose sender received the copy has reached
+    /// its addressee, if that one kept its connection. Clears them.
     pub fn check_private_messages(&self) -> Result<(), String> {
         let statuses = self.statuses.borrow();
-        for (id, private) in self.private_messages.borrow_mut().drain() {
-            if private.copied
-                && !private.arrived
-                && statuses[private.to].connection == private.connection
-            {
-                return Err(format!("private line {id} did not reach {}", private.to));
+        for (id, message) in self.private_messages.borrow_mut().drain() {
+            let is_connected = statuses[message.to].connection == message.connection;
+            if message.is_copied && !message.has_arrived && is_connected {
+                return Err(format!("private message {id} did not reach member {}", message.to));
             }
-            self.totals.borrow_mut().private_messages += u64::from(private.arrived);
+            self.totals.borrow_mut().private_messages += u64::from(message.has_arrived);
         }
         Ok(())
     }
 
-    /// Looks until something is so, and then tells what is not.
-    pub async fn until(
+    /// Waits until `problem` returns `None`.
+    ///
+    /// # Errors
+    ///
+    /// Returns the last problem after `timeout`.
+    pub async fn wait_for(
         &self,
-        within: Duration,
-        mut missing: impl FnMut() -> Option<String>,
+        timeout: Duration,
+        mut problem: impl FnMut() -> Option<String>,
     ) -> Result<(), String> {
-        let end = Instant::now() + within;
-        while let Some(text) = missing() {
+        let end = Instant::now() + timeout;
+        while let Some(text) = problem() {
             if Instant::now() > end {
-                return Err(format!("after {within:?}: {text}"));
+                return Err(format!("after {timeout:?}: {text}"));
             }
             Timer::after(POLL_INTERVAL).await;
         }
@@ -270,17 +273,17 @@ impl SharedState {
     }
 }
 
-/// A time in microseconds.
+/// Returns a duration in microseconds.
 pub fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// For times in microseconds, up to a minute.
+/// Returns a histogram for microseconds, up to a minute.
 fn histogram() -> Histogram<u64> {
-    Histogram::new_with_max(60_000_000, 3).expect("three digits are allowed")
+    Histogram::new_with_max(60_000_000, 3).expect("the bounds are valid")
 }
 
-/// Keeps a line in a tail.
+/// Records a line, of which at most 400 bytes are kept.
 pub fn record_line(recent_lines: &RecentLines, mark: &str, line: &[u8]) {
     let mut recent_lines = recent_lines.borrow_mut();
     if recent_lines.len() == MAX_RECENT_LINES {
