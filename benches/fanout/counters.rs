@@ -1,4 +1,4 @@
-//! What the members received: how much, how late, and whether it was complete and in order.
+//! Counts deliveries: their number, their latency, and whether they are complete and in order.
 
 use hdrhistogram::Histogram;
 

@@ -38,11 +38,8 @@ pub fn redis(program: &Path) -> io::Result<Server> {
 /// Starts ngIRCd: without look-ups of clients, limits of connections, and penalties for fast
 /// senders.
 pub fn ngircd(program: &Path) -> io::Result<Server> {
-    let dir = ScratchDir::new("ngircd")?;
-    let port = free_port()?;
-    let config = dir.write(
-        "ngircd.conf",
-        &format!(
+    spawn_with_config(program, "ngircd", &["--nodaemon", "--config"], |port| {
+        format!(
             "[Global]\n\
              Name = irc.example.net\n\
              Info = fanout\n\
@@ -58,20 +55,14 @@ pub fn ngircd(program: &Path) -> io::Result<Server> {
              DNS = no\n\
              Ident = no\n\
              PAM = no\n"
-        ),
-    )?;
-    let mut command = Command::new(program);
-    command.arg("--nodaemon").arg("--config").arg(config);
-    Server::spawn_on_port(command, port, dir)
+        )
+    })
 }
 
 /// Starts Mosquitto: with anonymous clients, and without a limit for queued messages.
 pub fn mosquitto(program: &Path) -> io::Result<Server> {
-    let dir = ScratchDir::new("mosquitto")?;
-    let port = free_port()?;
-    let config = dir.write(
-        "mosquitto.conf",
-        &format!(
+    spawn_with_config(program, "mosquitto", &["-c"], |port| {
+        format!(
             "listener {port} 127.0.0.1\n\
              allow_anonymous true\n\
              persistence false\n\
@@ -81,27 +72,33 @@ pub fn mosquitto(program: &Path) -> io::Result<Server> {
              max_queued_messages 0\n\
              max_queued_bytes 0\n\
              set_tcp_nodelay true\n"
-        ),
-    )?;
-    let mut command = Command::new(program);
-    command.arg("-c").arg(config);
-    Server::spawn_on_port(command, port, dir)
+        )
+    })
 }
 
 /// Starts NATS: without pings to members during a run.
 pub fn nats(program: &Path) -> io::Result<Server> {
-    let dir = ScratchDir::new("nats")?;
-    let port = free_port()?;
-    let config = dir.write(
-        "nats.conf",
-        &format!(
+    spawn_with_config(program, "nats", &["--config"], |port| {
+        format!(
             "listen: 127.0.0.1:{port}\n\
              max_connections: 20000\n\
              ping_interval: \"1h\"\n\
              logfile: \"/dev/null\"\n"
-        ),
-    )?;
+        )
+    })
+}
+
+/// Starts a server with a configuration file, the path of which follows `args`.
+fn spawn_with_config(
+    program: &Path,
+    name: &str,
+    args: &[&str],
+    config: impl FnOnce(u16) -> String,
+) -> io::Result<Server> {
+    let dir = ScratchDir::new(name)?;
+    let port = free_port()?;
+    let path = dir.write(&format!("{name}.conf"), &config(port))?;
     let mut command = Command::new(program);
-    command.arg("--config").arg(config);
+    command.args(args).arg(path);
     Server::spawn_on_port(command, port, dir)
 }

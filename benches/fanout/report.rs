@@ -6,6 +6,12 @@ use crate::run::Metrics;
 use crate::system::System;
 use crate::workload::{Pacing, Workload};
 
+/// Columns for a silent workload. The first one is the name of the system.
+const IDLE_COLUMNS: &str = "|bytes/member|join CPU s|wake-ups/s|CPU µs/s|threads|closed";
+/// Columns for a workload with senders.
+const TRAFFIC_COLUMNS: &str = "|deliveries/s|CPU ns/delivery|x floor|lines/read|p50 µs|p99 µs|\
+    p99.9 µs|bytes/member|join CPU s|threads|lost|closed|reordered|one order";
+
 /// The result of one system.
 pub struct SystemResult {
     /// The system.
@@ -33,36 +39,9 @@ impl WorkloadReport {
     /// Returns the table with its heading.
     pub fn table(&self) -> String {
         let workload = &self.workload;
-        let is_idle = matches!(workload.pacing, Pacing::Silent);
-        let mut rows = vec![if is_idle {
-            cells(&[
-                "",
-                "bytes/member",
-                "join CPU s",
-                "wake-ups/s",
-                "CPU µs/s",
-                "threads",
-                "closed",
-            ])
-        } else {
-            cells(&[
-                "",
-                "deliveries/s",
-                "CPU ns/delivery",
-                "x floor",
-                "lines/read",
-                "p50 µs",
-                "p99 µs",
-                "p99.9 µs",
-                "bytes/member",
-                "join CPU s",
-                "threads",
-                "lost",
-                "closed",
-                "reordered",
-                "one order",
-            ])
-        }];
+        let columns =
+            if matches!(workload.pacing, Pacing::Silent) { IDLE_COLUMNS } else { TRAFFIC_COLUMNS };
+        let mut rows = vec![columns.split('|').map(str::to_owned).collect::<Vec<_>>()];
         if workload.stalled > 0 {
             rows[0].push("extra MiB".to_owned());
         }
@@ -162,10 +141,6 @@ impl WorkloadReport {
             "one_order": check.one_order,
         })
     }
-}
-
-fn cells(texts: &[&str]) -> Vec<String> {
-    texts.iter().map(ToString::to_string).collect()
 }
 
 /// Aligns the columns: the first to the left, the others to the right.

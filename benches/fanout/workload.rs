@@ -7,7 +7,7 @@ use std::time::Duration;
 pub struct Workload {
     /// Name on the command line and in the report.
     pub name: &'static str,
-    /// What it measures.
+    /// Purpose, for the report.
     pub purpose: &'static str,
     /// Members that read everything, senders included.
     pub members: usize,
@@ -39,75 +39,66 @@ pub enum Pacing {
 /// Fits into the six hex digits of a payload's counter.
 const NO_LIMIT: u32 = 0xf0_0000;
 
+const DEFAULT: Workload = Workload {
+    name: "",
+    purpose: "",
+    members: 200,
+    stalled: 0,
+    senders: 4,
+    line_bytes: 64,
+    pacing: Pacing::InFlight(64),
+    duration: Duration::from_secs(4),
+    max_lines: NO_LIMIT,
+};
+
 /// All workloads, in the order in which they run.
 pub const WORKLOADS: [Workload; 6] = [
-    Workload {
-        name: "flood",
-        purpose: "batching",
-        members: 200,
-        stalled: 0,
-        senders: 4,
-        line_bytes: 64,
-        pacing: Pacing::InFlight(64),
-        duration: Duration::from_secs(4),
-        max_lines: NO_LIMIT,
-    },
+    Workload { name: "flood", purpose: "batching", ..DEFAULT },
     Workload {
         name: "flood-1k",
         purpose: "batching in a larger room",
         members: 1_000,
-        stalled: 0,
         senders: 8,
-        line_bytes: 64,
-        pacing: Pacing::InFlight(64),
-        duration: Duration::from_secs(4),
-        max_lines: NO_LIMIT,
+        ..DEFAULT
     },
     Workload {
         name: "paced",
         purpose: "latency and cost of a wake-up, nothing to batch",
-        members: 200,
-        stalled: 0,
-        senders: 4,
-        line_bytes: 64,
         pacing: Pacing::PerSecond(100),
         duration: Duration::from_secs(6),
-        max_lines: NO_LIMIT,
+        ..DEFAULT
     },
     Workload {
         name: "big",
         purpose: "a large room, and joining it",
         members: 5_000,
-        stalled: 0,
         senders: 2,
-        line_bytes: 64,
         pacing: Pacing::InFlight(8),
         duration: Duration::from_secs(5),
-        max_lines: NO_LIMIT,
+        ..DEFAULT
     },
     Workload {
         name: "idle",
         purpose: "memory per member, wake-ups per second",
         members: 10_000,
-        stalled: 0,
         senders: 0,
-        line_bytes: 64,
         pacing: Pacing::Silent,
         duration: Duration::from_secs(6),
         max_lines: 0,
+        ..DEFAULT
     },
     Workload {
         name: "stall",
         purpose: "cost of slow members",
         members: 100,
         stalled: 100,
-        senders: 4,
         line_bytes: 200,
         pacing: Pacing::InFlight(32),
         duration: Duration::from_secs(25),
         // At least 4 MB for each stalled member: more than the kernel buffers, and little enough
         // for a server that keeps all of it. Most systems finish long before the duration.
         max_lines: 20_000,
+        ..DEFAULT
     },
 ];
 

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
-/// What the command line asks for.
+/// A request on the command line.
 pub enum Invocation<T> {
     /// Run the bench with these options.
     Bench(T),

@@ -107,7 +107,7 @@ impl Clients {
         })
     }
 
-    /// Connects clients until `total` have joined, and discards what they read meanwhile.
+    /// Connects clients until `total` have joined, and discards the bytes that they read.
     pub fn join(&mut self, total: usize) -> io::Result<()> {
         let (mut joined, mut since) = (self.joined, Instant::now());
         while self.joined < total {
@@ -129,7 +129,7 @@ impl Clients {
         Ok(())
     }
 
-    /// Discards what the clients read, for `duration`.
+    /// Reads and discards bytes for `duration`.
     pub fn discard_for(&mut self, duration: Duration) -> io::Result<()> {
         let end = Instant::now() + duration;
         while let Some(left) = end.checked_duration_since(Instant::now()) {
@@ -138,14 +138,14 @@ impl Clients {
         Ok(())
     }
 
-    /// Discards what the clients read until nothing arrives for 1.5 seconds, for 10 at most.
+    /// Reads and discards bytes until none arrive for 1.5 seconds, or for 10 seconds.
     pub fn discard_until_quiet(&mut self) -> io::Result<()> {
         let deadline = Instant::now() + Duration::from_secs(10);
         while self.discard(Duration::from_millis(1500))? && Instant::now() < deadline {}
         Ok(())
     }
 
-    /// Waits for ready sockets and discards what they have. Returns whether there were any.
+    /// Waits for ready sockets and discards their bytes. Returns whether there were any.
     fn discard(&mut self, timeout: Duration) -> io::Result<bool> {
         let count = self.wait(timeout)?;
         for index in 0..count {

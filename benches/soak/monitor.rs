@@ -1,4 +1,4 @@
-//! The server under test: its start, its end, and its use of memory, threads and descriptors.
+//! The server under test: its start, its end, and its memory, threads and descriptors.
 
 use std::fs::{self, File};
 use std::io;
@@ -41,7 +41,7 @@ pub struct MonitoredServer {
     pub checkpoint_memory: Vec<u64>,
 }
 
-/// What the process uses.
+/// The resources of a process.
 #[derive(Clone, Copy)]
 struct Usage {
     resident: u64,

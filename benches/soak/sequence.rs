@@ -171,27 +171,27 @@ impl Sequence {
             Body::Join { names, seq, .. } => {
                 for name in names {
                     if self.present.insert(name.to_string(), *seq).is_some() {
-                        return Err(format!("join of {name}, who is present"));
+                        return Err(format!("join of {name}, which is present"));
                     }
                 }
             }
             Body::Leave { names, .. } => {
                 for name in names {
                     if self.present.remove(&**name).is_none() {
-                        return Err(format!("leave of {name}, who is not present"));
+                        return Err(format!("leave of {name}, which is not present"));
                     }
                 }
             }
             Body::Name { from, to, .. } => {
                 let Some(joined_at) = self.present.remove(&**from) else {
-                    return Err(format!("rename of {from}, who is not present"));
+                    return Err(format!("rename of {from}, which is not present"));
                 };
                 if self.present.insert(to.to_string(), joined_at).is_some() {
-                    return Err(format!("rename to {to}, who is present"));
+                    return Err(format!("rename to {to}, which is present"));
                 }
             }
             _ if !self.present.contains_key(&**data_source) => {
-                return Err(format!("line of {data_source}, who is not present"));
+                return Err(format!("line of {data_source}, which is not present"));
             }
             _ if data.starts_with(UNDELIVERABLE_TEXT) => {
                 return Err("an incomplete or invalid line was delivered".to_owned());
