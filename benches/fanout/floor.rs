@@ -1,10 +1,10 @@
-//! The floor: the least that a room can do. What became readable in one wait goes to every
-//! socket with one `send` each. No names, no JSON, no queues: no chat server can be cheaper on
-//! this kernel with these calls.
+//! The floor: a room that does only what every room must do. The bytes that became readable in one
+//! wait go to every socket with one `send` each, without names, JSON or queues. With the same
+//! system calls, a chat server cannot use less CPU time.
 //!
-//! Two things keep it honest as a yardstick. Lines stay whole: a read that ends inside one waits
-//! for its end, a `send` that took a part waits for the rest. And a member whose socket stays full
-//! is closed, so that it costs nothing from then on.
+//! Two rules make it a fair baseline. Lines stay whole: after a read that ends inside a line it
+//! waits for the rest, and after a partial `send` it waits until the rest is sent. A member whose
+//! socket stays full is closed, so that it causes no more cost.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -13,35 +13,36 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 
-/// What one wait may gather; more of it waits for the next.
-const BUFFER: usize = 1 << 20;
-/// What a single read may take of that.
-const READ: usize = 64 << 10;
-/// The listener among the tokens; a member's token is its place in the table.
+/// Maximum bytes gathered in one wait; the rest is read after the next one.
+const BUFFER_BYTES: usize = 1 << 20;
+/// Maximum bytes of one read.
+const READ_BYTES: usize = 64 << 10;
+/// Token of the listener. The token of a member is its index.
 const LISTENER: u64 = u64::MAX;
 
-/// How long the rest of a line may take to arrive.
-const A_WHILE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
-/// How long a full socket is waited for, and everybody else with it. What is on its way to one
-/// who reads is far less than a socket holds; only one who never reads gets here.
-const A_MOMENT: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+/// Maximum time until the rest of a line arrives.
+const LINE_TIMEOUT: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+/// Maximum time until a full socket accepts bytes; all members wait for it. Only a member that
+/// never reads reaches it: for the others, less is in flight than a socket holds.
+const SEND_TIMEOUT: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
 
-/// Serves until it is killed.
+/// Runs the server until it is killed.
 pub fn serve() -> io::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    rustix::net::listen(&listener, 4096)?; // std asks for 128, too few for a crowd
+    // std uses a backlog of 128, too small when all members join at once.
+    rustix::net::listen(&listener, 4096)?;
     listener.set_nonblocking(true)?;
     println!("listening on {}", listener.local_addr()?);
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-    let watch = |socket: BorrowedFd<'_>, token| {
+    let register = |socket: BorrowedFd<'_>, token| {
         let token = epoll::EventData::new_u64(token);
         epoll::add(&epoll, socket, token, epoll::EventFlags::IN)
     };
-    watch(listener.as_fd(), LISTENER)?;
+    register(listener.as_fd(), LISTENER)?;
 
     let mut members: Vec<Option<TcpStream>> = Vec::new();
     let mut events = Vec::with_capacity(1024);
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = vec![0; BUFFER_BYTES];
     loop {
         events.clear();
         epoll::wait(&epoll, spare_capacity(&mut events), None)?;
@@ -52,12 +53,12 @@ pub fn serve() -> io::Result<()> {
                 while let Ok((socket, _)) = listener.accept() {
                     socket.set_nonblocking(true)?;
                     socket.set_nodelay(true)?;
-                    watch(socket.as_fd(), members.len() as u64)?;
-                    // The load generator's sign that it is in.
+                    register(socket.as_fd(), members.len() as u64)?;
+                    // The load generator waits for this reply.
                     (&socket).write_all(b"+\n")?;
                     members.push(Some(socket));
                 }
-            } else if filled + READ <= BUFFER
+            } else if filled + READ_BYTES <= BUFFER_BYTES
                 && let Some(socket) = &members[token as usize]
             {
                 match read_lines(socket, &mut buffer[filled..]) {
@@ -78,11 +79,11 @@ pub fn serve() -> io::Result<()> {
     }
 }
 
-/// One read, and more only if that one ended inside a line. Nothing at all is the end.
+/// Reads once, and again only if that ended inside a line. Returns 0 at the end of input.
 fn read_lines(mut socket: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = socket.read(&mut buffer[..READ])?;
+    let mut filled = socket.read(&mut buffer[..READ_BYTES])?;
     while filled > 0 && buffer[filled - 1] != b'\n' {
-        wait_for(socket, PollFlags::IN, A_WHILE)?;
+        wait_for(socket, PollFlags::IN, LINE_TIMEOUT)?;
         match socket.read(&mut buffer[filled..])? {
             0 => return Err(ErrorKind::UnexpectedEof.into()),
             read => filled += read,
@@ -91,7 +92,7 @@ fn read_lines(mut socket: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
-/// One `send`, and more only if that one took a part.
+/// Sends once, and again only if that was partial.
 fn send(mut socket: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
     loop {
         let sent = socket.write(bytes)?;
@@ -99,12 +100,12 @@ fn send(mut socket: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
         if bytes.is_empty() {
             return Ok(());
         }
-        wait_for(socket, PollFlags::OUT, A_MOMENT)?;
+        wait_for(socket, PollFlags::OUT, SEND_TIMEOUT)?;
     }
 }
 
-fn wait_for(socket: &TcpStream, readiness: PollFlags, at_most: Timespec) -> io::Result<()> {
-    match poll(&mut [PollFd::new(socket, readiness)], Some(&at_most))? {
+fn wait_for(socket: &TcpStream, readiness: PollFlags, timeout: Timespec) -> io::Result<()> {
+    match poll(&mut [PollFd::new(socket, readiness)], Some(&timeout))? {
         0 => Err(ErrorKind::TimedOut.into()),
         _ => Ok(()),
     }

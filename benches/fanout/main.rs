@@ -1,40 +1,39 @@
-//! The bench: does the same work on smolchatd, on two yardsticks and on its peers, in turn within
-//! one run, and compares what it costs them.
+//! The fan-out bench: runs the same workloads on smolchatd, two baselines and other chat servers,
+//! in turn within one run, and compares their CPU time, latency and memory.
 //!
 //! # Layout
 //!
-//! - [`options`] reads the command line, [`work`] is the table of what can be done;
-//! - [`system`] describes each server: its start, its hello, its frames. [`peers`] has their
-//!   configurations, [`floor`] and [`naive`] are the two yardsticks, servers of our own, which run
-//!   as processes of their own by starting this program again with another first argument;
-//! - [`run`] does one work on one system: [`launch`] starts the server, [`crowd`] is the load
-//!   generator with all the members, [`payload`] what they say, [`tally`] what they got, and
-//!   [`procfs`] what the kernel says about the server;
-//! - [`report`] prints it.
+//! - [`options`] parses the command line, and [`workload`] is the table of workloads;
+//! - [`system`] describes each server: how it starts, how a member joins, how a line is framed.
+//!   [`peers`] has the configurations of the other servers; [`floor`] and [`naive`] are the two
+//!   baselines, for which this program starts itself with another first argument;
+//! - [`run`] runs one workload on one system: [`load`] is the load generator, [`payload`] the lines
+//!   that it sends, and [`counters`] counts what the members receive;
+//! - [`report`] prints the results;
+//! - [`harness`] is shared with the other benches.
 //!
-//! The figure to trust on a noisy machine is CPU time of the server a delivery, and of that the
-//! ratio to the floor within one run.
+//! On a noisy machine, the most reliable figure is the server's CPU time per delivery, as a ratio
+//! to that of the floor in the same run.
 
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "a bench that is wrong about its own tables is to stop at once, not to go on"
+    reason = "a bench with an error in its own tables must stop at once"
 )]
 
-mod crowd;
+mod counters;
 mod floor;
-mod launch;
+#[path = "../harness/mod.rs"]
+mod harness;
+mod load;
 mod naive;
 mod options;
 mod payload;
 mod peers;
-#[allow(dead_code, reason = "the soak has its part of it")]
-mod procfs;
 mod report;
 mod run;
 mod system;
-mod tally;
-mod work;
+mod workload;
 
 use std::env;
 use std::fs;
@@ -45,90 +44,71 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::launch::raise_descriptor_limit;
+use crate::harness::cli;
+use crate::harness::process::has_schedstat;
+use crate::harness::server::raise_descriptor_limit;
 use crate::options::{HELP, Options};
-use crate::report::{Entry, Section};
-use crate::run::{Figures, run};
+use crate::report::{SystemResult, WorkloadReport};
+use crate::run::{Metrics, run};
 use crate::system::System;
-use crate::work::Work;
+use crate::workload::Workload;
 
-/// Descriptors that a process needs beside those of the members.
+/// Descriptors that a process needs in addition to those of the members.
 const OTHER_DESCRIPTORS: u64 = 100;
 
 fn main() -> ExitCode {
     if let Some(argument) = env::args().nth(1)
-        && let Err(error) = system::serve_yardstick(&argument)
+        && let Err(error) = system::run_baseline(&argument)
     {
         eprintln!("fanout: {argument}: {error}");
         return ExitCode::FAILURE;
     }
-    let options = match Options::parse() {
-        Ok(options) => options,
-        Err(error) => {
-            eprintln!("fanout: {error}\n\n{HELP}");
-            return ExitCode::from(2);
-        }
-    };
-    if options.help {
-        print!("{HELP}");
-        return ExitCode::SUCCESS;
-    }
-    if !options.bench {
-        println!("fanout: nothing to test; `cargo bench` runs it");
-        return ExitCode::SUCCESS;
-    }
-    match bench(&options) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => {
-            eprintln!(
-                "fanout: smolchat failed, or did not deliver each line once and in one order"
-            );
-            ExitCode::FAILURE
-        }
-        Err(error) => {
-            eprintln!("fanout: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    cli::run("fanout", HELP, Options::parse(), |options| bench(&options))
 }
 
-/// Does everything, and says whether smolchat kept its promises.
-fn bench(options: &Options) -> io::Result<bool> {
+/// Runs all workloads on all systems.
+///
+/// # Errors
+///
+/// Fails if smolchat failed or delivered anything but each line once and in one order.
+fn bench(options: &Options) -> io::Result<()> {
     let descriptors = raise_descriptor_limit()?;
-    let room =
+    let max_connections =
         usize::try_from(descriptors.saturating_sub(OTHER_DESCRIPTORS)).map_err(io::Error::other)?;
-    let cpu_clock =
-        if procfs::has_schedstat() { "/proc/PID/task/*/schedstat" } else { "/proc/PID/stat" };
+    let cpu_clock = if has_schedstat() { "/proc/PID/task/*/schedstat" } else { "/proc/PID/stat" };
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     let kernel = kernel.trim();
     let cpus = thread::available_parallelism()?;
     println!("Linux {kernel}, {cpus} CPUs; CPU time of the servers from {cpu_clock}\n");
 
-    let mut sections = Vec::new();
-    let mut kept = true;
-    for work in &options.work {
-        let scaled = work.scaled_to(room);
-        if scaled.members < work.members {
-            println!("{}: scaled down to {descriptors} descriptors", work.name);
+    let mut reports = Vec::new();
+    let mut has_passed = true;
+    for workload in &options.workloads {
+        let scaled = workload.scaled_to(max_connections);
+        if scaled.members < workload.members {
+            println!("{}: scaled down to {descriptors} descriptors", workload.name);
         }
-        let section = Section { entries: compare(options, &scaled), work: scaled };
-        println!("{}", section.table());
-        kept &= section.entries.iter().all(smolchat_kept);
-        sections.push(section.json());
+        let report = WorkloadReport { results: compare(options, &scaled), workload: scaled };
+        println!("{}", report.table());
+        has_passed &= report.results.iter().all(smolchat_passed);
+        reports.push(report.json());
     }
     let report = json!({
         "kernel": kernel,
         "cpus": cpus.get(),
         "cpu_clock": cpu_clock,
         "rounds": options.rounds,
-        "work": sections,
+        "work": reports,
     });
     write_json(&options.json, &report)
         .map_err(|error| io::Error::other(format!("{}: {error}", options.json.display())))?;
-    Ok(kept)
+    if has_passed {
+        return Ok(());
+    }
+    Err(io::Error::other("smolchat failed, or did not deliver each line once and in one order"))
 }
 
-/// Writes the report, into a directory that need not be there yet.
+/// Writes the report, and creates its directory if it is missing.
 fn write_json(path: &Path, report: &Value) -> io::Result<()> {
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir)?;
@@ -136,9 +116,9 @@ fn write_json(path: &Path, report: &Value) -> io::Result<()> {
     fs::write(path, format!("{report:#}\n"))
 }
 
-/// One work on all systems in turn, as many rounds as asked for.
-fn compare(options: &Options, work: &Work) -> Vec<Entry> {
-    let mut rounds: Vec<Vec<Figures>> = vec![Vec::new(); options.systems.len()];
+/// Runs one workload on all systems in turn, for all rounds.
+fn compare(options: &Options, workload: &Workload) -> Vec<SystemResult> {
+    let mut rounds: Vec<Vec<Metrics>> = vec![Vec::new(); options.systems.len()];
     let mut failures: Vec<Option<String>> = vec![None; options.systems.len()];
     let mut frame = None;
     for _ in 0..options.rounds {
@@ -150,33 +130,33 @@ fn compare(options: &Options, work: &Work) -> Vec<Entry> {
                 failures[number] = Some("not found on this machine".to_owned());
                 continue;
             };
-            eprintln!("{}: {} ...", work.name, system.name());
-            match run(system, &program, work, frame) {
-                Ok(figures) => {
+            eprintln!("{}: {} ...", workload.name, system.name());
+            match run(system, &program, workload, frame) {
+                Ok(metrics) => {
                     if system == System::Smolchat {
-                        let talk = figures.talk.as_ref();
-                        frame = talk.map(|talk| talk.frame_bytes.round() as usize);
+                        let traffic = metrics.traffic.as_ref();
+                        frame = traffic.map(|traffic| traffic.frame_bytes.round() as usize);
                     }
-                    rounds[number].push(figures);
+                    rounds[number].push(metrics);
                 }
                 Err(error) => failures[number] = Some(error.to_string()),
             }
         }
     }
-    let entries = options.systems.iter().zip(rounds).zip(failures);
-    entries
-        .map(|((&system, rounds), failure)| Entry {
+    let results = options.systems.iter().zip(rounds).zip(failures);
+    results
+        .map(|((&system, rounds), failure)| SystemResult {
             system,
             outcome: match failure {
                 Some(failure) => Err(failure),
-                None => Figures::median(rounds).ok_or_else(|| "nothing was measured".to_owned()),
+                None => Metrics::median(rounds).ok_or_else(|| "nothing was measured".to_owned()),
             },
         })
         .collect()
 }
 
-/// Whether this is not about smolchat, or it did what it promises.
-fn smolchat_kept(entry: &Entry) -> bool {
-    entry.system != System::Smolchat
-        || entry.outcome.as_ref().is_ok_and(|it| it.verdict.is_complete() && it.verdict.one_order)
+/// Returns false for a result of smolchat with an error or a delivery that was not as promised.
+fn smolchat_passed(result: &SystemResult) -> bool {
+    result.system != System::Smolchat
+        || result.outcome.as_ref().is_ok_and(|it| it.check.is_complete() && it.check.one_order)
 }

@@ -1,8 +1,8 @@
-//! The naive room: the shape of smol's own `chat-server` example. A task a client reads lines,
-//! one dispatcher formats each and awaits `write_all` to one member after another.
+//! The naive room: the design of smol's `chat-server` example. One task per client reads lines; a
+//! dispatcher formats each line and awaits `write_all` to one member after another.
 //!
-//! It differs from the example where a fair run asks for it: joins are greeted but not told to
-//! all, lines are not echoed on standard output, and `TCP_NODELAY` is set.
+//! It differs from the example where a fair comparison needs it: a join is answered but not
+//! announced to all, lines are not printed, and `TCP_NODELAY` is set.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -11,18 +11,19 @@ use std::sync::Arc;
 use smol::channel::{Receiver, Sender, bounded};
 use smol::{Async, io, prelude::*};
 
-/// What happened to a client.
+/// An event of one client.
 enum Event {
     Join(SocketAddr, Arc<Async<TcpStream>>),
     Leave(SocketAddr),
     Message(SocketAddr, String),
 }
 
-/// Serves until it is killed.
+/// Runs the server until it is killed.
 pub fn serve() -> io::Result<()> {
     smol::block_on(async {
         let listener = Async::<TcpListener>::bind((Ipv4Addr::LOCALHOST, 0))?;
-        rustix::net::listen(&listener, 4096)?; // std asks for 128, too few for a crowd
+        // std uses a backlog of 128, too small when all members join at once.
+        rustix::net::listen(&listener, 4096)?;
         println!("listening on {}", listener.get_ref().local_addr()?);
 
         let (sender, receiver) = bounded(100);
@@ -47,7 +48,7 @@ async fn dispatch(receiver: Receiver<Event>) {
     while let Ok(event) = receiver.recv().await {
         match event {
             Event::Join(addr, client) => {
-                // The load generator's sign that it is in.
+                // The load generator waits for this reply.
                 (&*client).write_all(b"+\n").await.ok();
                 clients.insert(addr, client);
             }

@@ -5,110 +5,108 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 
+use crate::harness::cli::Invocation;
 use crate::system::System;
-use crate::work::{TABLE, Work};
+use crate::workload::{WORKLOADS, Workload};
 
-/// What `--help` prints.
+/// Text of `--help`.
 pub const HELP: &str = "\
-Does the same work on smolchatd, on two yardsticks and on its peers, and compares the cost.
+Runs the same workloads on smolchatd, two baselines and other servers, and compares the cost.
 
 cargo bench --bench fanout -- [OPTIONS]
 
-  --peers             redis-server, ngircd, mosquitto and nats-server too, where installed
-  --quick             a third of the time for each
-  --rounds N          do everything so often, and report the median by CPU time [1]
-  --seconds S         talk for so long in each work, instead of its own time
-  --work NAME,...     only this: flood, flood-1k, paced, big, idle, stall
-  --system NAME,...   only these: smolchat, floor, naive, redis, ngircd, mosquitto, nats
-  --smolchatd PATH    another smolchatd than the one built with this program
-  --json FILE         where the figures go, too [target/fanout.json]
+  --peers             add redis-server, ngircd, mosquitto and nats-server, if installed
+  --quick             run each workload for a third of its time
+  --rounds N          run everything N times and report the median by CPU time [1]
+  --seconds S         run each workload for S seconds instead of its own time
+  --work NAME,...     run only these: flood, flood-1k, paced, big, idle, stall
+  --system NAME,...   run only these: smolchat, floor, naive, redis, ngircd, mosquitto, nats
+  --smolchatd PATH    measure this smolchatd instead of the one built with this program
+  --json FILE         write the figures to this file, too [target/fanout.json]
 ";
 
-/// What is to be done.
+/// The options of the bench.
 pub struct Options {
-    /// `cargo bench` asked for it; `cargo test` runs the same program without this.
-    pub bench: bool,
-    /// Only to say how this is used.
-    pub help: bool,
-    /// The work, its time already set.
-    pub work: Vec<Work>,
-    /// The systems, in order.
+    /// The workloads, with their durations set.
+    pub workloads: Vec<Workload>,
+    /// The systems, in the order in which they run.
     pub systems: Vec<System>,
-    /// Which smolchatd.
+    /// The smolchatd to measure.
     pub smolchatd: Option<PathBuf>,
-    /// Where the figures go.
+    /// The file for the report as JSON.
     pub json: PathBuf,
-    /// How often everything is done.
+    /// How many times everything runs.
     pub rounds: usize,
 }
 
 impl Options {
-    /// Reads them from the command line.
-    pub fn parse() -> Result<Self, lexopt::Error> {
+    /// Parses the command line.
+    pub fn parse() -> Result<Invocation<Self>, lexopt::Error> {
         let mut options = Self {
-            bench: false,
-            help: false,
-            work: TABLE.to_vec(),
+            workloads: WORKLOADS.to_vec(),
             systems: System::OWN.to_vec(),
             smolchatd: option_env!("CARGO_BIN_EXE_smolchatd").map(PathBuf::from),
             json: PathBuf::from("target/fanout.json"),
             rounds: 1,
         };
         let all = [&System::OWN[..], &System::PEERS[..]].concat();
+        let (mut is_bench, mut is_help) = (false, false);
         let (mut quick, mut seconds, mut peers, mut named) = (false, None, false, None);
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
             match argument {
-                Long("bench") => options.bench = true,
-                Long("help") | Short('h') => options.help = true,
+                Long("bench") => is_bench = true,
+                Long("help") | Short('h') => is_help = true,
                 Long("peers") => peers = true,
                 Long("quick") => quick = true,
                 Long("rounds") => options.rounds = parser.value()?.parse::<usize>()?.max(1),
                 Long("seconds") => {
                     seconds = Some(parser.value()?.parse_with(|text| {
                         let seconds = text.parse().map_err(|_| "not a number")?;
-                        Duration::try_from_secs_f64(seconds).map_err(|_| "not a length of time")
+                        Duration::try_from_secs_f64(seconds).map_err(|_| "not a duration")
                     })?);
                 }
                 Long("work") => {
-                    options.work = pick(&parser.value()?.string()?, &TABLE, |work| work.name)?;
+                    options.workloads =
+                        select(&parser.value()?.string()?, &WORKLOADS, |workload| workload.name)?;
                 }
                 Long("system") => {
-                    named = Some(pick(&parser.value()?.string()?, &all, |it| it.name())?);
+                    named = Some(select(&parser.value()?.string()?, &all, |it| it.name())?);
                 }
                 Long("smolchatd") => options.smolchatd = Some(parser.value()?.into()),
                 Long("json") => options.json = parser.value()?.into(),
                 _ => return Err(argument.unexpected()),
             }
         }
-        // Systems that are named say more than `--peers` does, wherever that stands.
+        // `--system` overrides `--peers`, whatever their order.
         if let Some(named) = named {
             options.systems = named;
         } else if peers {
             options.systems = all;
         }
-        for work in &mut options.work {
+        for workload in &mut options.workloads {
             if let Some(seconds) = seconds {
-                work.time = seconds;
+                workload.duration = seconds;
             } else if quick {
-                work.time /= 3;
+                workload.duration /= 3;
             }
         }
-        Ok(options)
+        Ok(Invocation::new(is_bench, is_help, options))
     }
 }
 
-/// The entries of `all` that `names` asks for, in the order of `all`.
-fn pick<T: Clone>(
+/// Returns the entries of `all` with these names, in the order of `all`.
+fn select<T: Clone>(
     names: &str,
     all: &[T],
     name_of: impl Fn(&T) -> &'static str,
 ) -> Result<Vec<T>, lexopt::Error> {
     for name in names.split(',') {
         if !all.iter().any(|it| name_of(it) == name) {
-            return Err(format!("there is no {name:?} here").into());
+            let known: Vec<&str> = all.iter().map(&name_of).collect();
+            return Err(format!("unknown name {name:?}: expected {}", known.join(", ")).into());
         }
     }
-    let wanted = |it: &&T| names.split(',').any(|name| name == name_of(it));
-    Ok(all.iter().filter(wanted).cloned().collect())
+    let is_named = |it: &&T| names.split(',').any(|name| name == name_of(it));
+    Ok(all.iter().filter(is_named).cloned().collect())
 }

@@ -1,18 +1,17 @@
-//! How the peers are started: with what they need to serve a room on loopback, and with the
-//! limits lifted that would slow a talker down or turn a member away. Their own ways of doing the
-//! work stay as they come.
+//! The other servers: each one serves a room on the loopback address, without the limits that would
+//! slow down a sender or reject a member. All other settings are the defaults.
 
 use std::env;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::launch::{ScratchDir, Server, free_port};
+use crate::harness::server::{ScratchDir, Server, free_port};
 
-/// Where distributions put servers, beside what `PATH` names.
+/// Directories with servers that are often not in `PATH`.
 const SYSTEM_DIRS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/usr/local/bin"];
 
-/// Finds a program by its name.
+/// Returns the path of a program.
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
@@ -21,7 +20,7 @@ pub fn find(program: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// Redis: no file is written, and a subscriber may be behind by any number of bytes.
+/// Starts Redis: without files, and without a limit for the output buffer of a subscriber.
 pub fn redis(program: &Path) -> io::Result<Server> {
     let dir = ScratchDir::new("redis")?;
     let port = free_port()?;
@@ -33,16 +32,14 @@ pub fn redis(program: &Path) -> io::Result<Server> {
         .args(["--client-output-buffer-limit", "pubsub", "0", "0", "0"])
         .arg("--dir")
         .arg(dir.path());
-    Server::on_port(command, port, dir)
+    Server::spawn_on_port(command, port, dir)
 }
 
-/// ngIRCd: no look-ups about the client, no limit on connections, no penalty for talking fast.
+/// Starts ngIRCd: without look-ups of clients, limits of connections, and penalties for fast
+/// senders.
 pub fn ngircd(program: &Path) -> io::Result<Server> {
-    let dir = ScratchDir::new("ngircd")?;
-    let port = free_port()?;
-    let config = dir.write(
-        "ngircd.conf",
-        &format!(
+    spawn_with_config(program, "ngircd", &["--nodaemon", "--config"], |port| {
+        format!(
             "[Global]\n\
              Name = irc.example.net\n\
              Info = fanout\n\
@@ -58,20 +55,14 @@ pub fn ngircd(program: &Path) -> io::Result<Server> {
              DNS = no\n\
              Ident = no\n\
              PAM = no\n"
-        ),
-    )?;
-    let mut command = Command::new(program);
-    command.arg("--nodaemon").arg("--config").arg(config);
-    Server::on_port(command, port, dir)
+        )
+    })
 }
 
-/// Mosquitto: anybody may connect, any number of messages may wait.
+/// Starts Mosquitto: with anonymous clients, and without a limit for queued messages.
 pub fn mosquitto(program: &Path) -> io::Result<Server> {
-    let dir = ScratchDir::new("mosquitto")?;
-    let port = free_port()?;
-    let config = dir.write(
-        "mosquitto.conf",
-        &format!(
+    spawn_with_config(program, "mosquitto", &["-c"], |port| {
+        format!(
             "listener {port} 127.0.0.1\n\
              allow_anonymous true\n\
              persistence false\n\
@@ -81,27 +72,33 @@ pub fn mosquitto(program: &Path) -> io::Result<Server> {
              max_queued_messages 0\n\
              max_queued_bytes 0\n\
              set_tcp_nodelay true\n"
-        ),
-    )?;
-    let mut command = Command::new(program);
-    command.arg("-c").arg(config);
-    Server::on_port(command, port, dir)
+        )
+    })
 }
 
-/// NATS: members are not asked whether they are still there.
+/// Starts NATS: without pings to members during a run.
 pub fn nats(program: &Path) -> io::Result<Server> {
-    let dir = ScratchDir::new("nats")?;
-    let port = free_port()?;
-    let config = dir.write(
-        "nats.conf",
-        &format!(
+    spawn_with_config(program, "nats", &["--config"], |port| {
+        format!(
             "listen: 127.0.0.1:{port}\n\
              max_connections: 20000\n\
              ping_interval: \"1h\"\n\
              logfile: \"/dev/null\"\n"
-        ),
-    )?;
+        )
+    })
+}
+
+/// Starts a server with a configuration file, the path of which follows `args`.
+fn spawn_with_config(
+    program: &Path,
+    name: &str,
+    args: &[&str],
+    config: impl FnOnce(u16) -> String,
+) -> io::Result<Server> {
+    let dir = ScratchDir::new(name)?;
+    let port = free_port()?;
+    let path = dir.write(&format!("{name}.conf"), &config(port))?;
     let mut command = Command::new(program);
-    command.arg("--config").arg(config);
-    Server::on_port(command, port, dir)
+    command.args(args).arg(path);
+    Server::spawn_on_port(command, port, dir)
 }

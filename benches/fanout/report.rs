@@ -1,174 +1,149 @@
-//! The report: an aligned table for each work, and all of it as JSON.
+//! The report: a table for each workload, and everything as JSON.
 
 use serde_json::{Value, json};
 
-use crate::run::Figures;
+use crate::run::Metrics;
 use crate::system::System;
-use crate::work::{Pace, Work};
+use crate::workload::{Pacing, Workload};
 
-/// One line of the report.
-pub struct Entry {
+/// Columns for a silent workload. The first one is the name of the system.
+const IDLE_COLUMNS: &str = "|bytes/member|join CPU s|wake-ups/s|CPU µs/s|threads|closed";
+/// Columns for a workload with senders.
+const TRAFFIC_COLUMNS: &str = "|deliveries/s|CPU ns/delivery|x floor|lines/read|p50 µs|p99 µs|\
+    p99.9 µs|bytes/member|join CPU s|threads|lost|closed|reordered|one order";
+
+/// The result of one system.
+pub struct SystemResult {
     /// The system.
     pub system: System,
-    /// Its figures, or why there are none.
-    pub outcome: Result<Figures, String>,
+    /// The metrics, or the reason why there are none.
+    pub outcome: Result<Metrics, String>,
 }
 
-/// Everything about one work.
-pub struct Section {
-    /// The work as it was done.
-    pub work: Work,
-    /// One for each system.
-    pub entries: Vec<Entry>,
+/// The results of one workload.
+pub struct WorkloadReport {
+    /// The workload, as it was run.
+    pub workload: Workload,
+    /// One result for each system.
+    pub results: Vec<SystemResult>,
 }
 
-impl Section {
-    /// CPU time a delivery as a multiple of the floor's.
-    fn ratio(&self, figures: &Figures) -> Option<f64> {
-        let floor = self.entries.iter().find(|it| it.system == System::Floor)?;
-        let floor = floor.outcome.as_ref().ok()?.talk.as_ref()?.cpu_ns;
-        Some(figures.talk.as_ref()?.cpu_ns / floor)
+impl WorkloadReport {
+    /// Returns the CPU time per delivery as a multiple of that of the floor.
+    fn ratio(&self, metrics: &Metrics) -> Option<f64> {
+        let floor = self.results.iter().find(|it| it.system == System::Floor)?;
+        let floor = floor.outcome.as_ref().ok()?.traffic.as_ref()?.cpu_ns_per_delivery;
+        Some(metrics.traffic.as_ref()?.cpu_ns_per_delivery / floor)
     }
 
-    /// The table, with a heading.
+    /// Returns the table with its heading.
     pub fn table(&self) -> String {
-        let work = &self.work;
-        let is_idle = matches!(work.pace, Pace::Silent);
-        let mut rows = vec![if is_idle {
-            cells(&[
-                "",
-                "bytes/member",
-                "join CPU s",
-                "wake-ups/s",
-                "CPU µs/s",
-                "threads",
-                "closed",
-            ])
-        } else {
-            cells(&[
-                "",
-                "deliveries/s",
-                "CPU ns each",
-                "x floor",
-                "lines/read",
-                "p50 µs",
-                "p99 µs",
-                "p99.9 µs",
-                "bytes/member",
-                "join CPU s",
-                "threads",
-                "lost",
-                "closed",
-                "reordered",
-                "one order",
-            ])
-        }];
-        if work.stalled > 0 {
-            rows[0].push("more MiB".to_owned());
+        let workload = &self.workload;
+        let columns =
+            if matches!(workload.pacing, Pacing::Silent) { IDLE_COLUMNS } else { TRAFFIC_COLUMNS };
+        let mut rows = vec![columns.split('|').map(str::to_owned).collect::<Vec<_>>()];
+        if workload.stalled > 0 {
+            rows[0].push("extra MiB".to_owned());
         }
         let mut notes = String::new();
-        for entry in &self.entries {
-            match &entry.outcome {
-                Ok(figures) => rows.push(self.row(entry.system, figures)),
-                Err(why) => notes += &format!("  {}: {why}\n", entry.system.name()),
+        for result in &self.results {
+            match &result.outcome {
+                Ok(metrics) => rows.push(self.row(result.system, metrics)),
+                Err(error) => notes += &format!("  {}: {error}\n", result.system.name()),
             }
         }
-        let title = format!("{}: {} ({})", work.name, work.describe(), work.shows);
+        let title = format!("{}: {} ({})", workload.name, workload.describe(), workload.purpose);
         format!("{title}\n{}{notes}", align(&rows))
     }
 
-    fn row(&self, system: System, figures: &Figures) -> Vec<String> {
-        let Figures { verdict, .. } = figures;
+    fn row(&self, system: System, metrics: &Metrics) -> Vec<String> {
+        let Metrics { check, .. } = metrics;
         let mut row = vec![system.name().to_owned()];
-        if let Some(talk) = &figures.talk {
-            row.push(format!("{:.0}", talk.deliveries as f64 / talk.seconds));
-            row.push(format!("{:.0}", talk.cpu_ns));
-            row.push(self.ratio(figures).map_or("-".to_owned(), |ratio| format!("{ratio:.2}")));
-            row.push(format!("{:.0}", talk.batch));
-            row.extend(talk.latency.map(|nanos| (nanos / 1000).to_string()));
+        if let Some(traffic) = &metrics.traffic {
+            row.push(format!("{:.0}", traffic.deliveries as f64 / traffic.seconds));
+            row.push(format!("{:.0}", traffic.cpu_ns_per_delivery));
+            row.push(self.ratio(metrics).map_or("-".to_owned(), |ratio| format!("{ratio:.2}")));
+            row.push(format!("{:.0}", traffic.lines_per_read));
+            row.extend(traffic.latency.map(|nanos| (nanos / 1000).to_string()));
         }
-        row.push(format!("{:.0}", figures.member_bytes));
-        row.push(format!("{:.3}", figures.join_cpu));
-        if let Some(idle) = &figures.idle {
-            row.push(format!("{:.1}", idle.wakeups));
-            row.push(format!("{:.0}", idle.cpu_us));
+        row.push(format!("{:.0}", metrics.bytes_per_member));
+        row.push(format!("{:.3}", metrics.join_cpu_seconds));
+        if let Some(idle) = &metrics.idle {
+            row.push(format!("{:.1}", idle.wakeups_per_second));
+            row.push(format!("{:.0}", idle.cpu_us_per_second));
         }
-        row.push(figures.threads.to_string());
-        if figures.talk.is_some() {
-            row.push(verdict.lost.to_string());
+        row.push(metrics.threads.to_string());
+        if metrics.traffic.is_some() {
+            row.push(check.lost.to_string());
         }
-        row.push(verdict.closed.to_string());
-        if figures.talk.is_some() {
-            row.push(verdict.reordered.to_string());
-            row.push(if verdict.one_order { "yes" } else { "no" }.to_owned());
+        row.push(check.closed.to_string());
+        if metrics.traffic.is_some() {
+            row.push(check.reordered.to_string());
+            row.push(if check.one_order { "yes" } else { "no" }.to_owned());
         }
-        if let Some(bytes) = figures.stalled_bytes {
+        if let Some(bytes) = metrics.stalled_bytes {
             row.push(format!("{:.1}", bytes as f64 / f64::from(1 << 20)));
         }
         row
     }
 
-    /// The same for programs.
+    /// Returns the report as JSON.
     pub fn json(&self) -> Value {
-        let entries: Vec<Value> = self.entries.iter().map(|it| self.entry_json(it)).collect();
-        let work = &self.work;
+        let results: Vec<Value> = self.results.iter().map(|it| self.result_json(it)).collect();
+        let workload = &self.workload;
         json!({
-            "work": work.name,
-            "members": work.members,
-            "stalled": work.stalled,
-            "talkers": work.talkers,
-            "line_bytes": work.line,
-            "seconds": work.time.as_secs_f64(),
-            "systems": entries,
+            "work": workload.name,
+            "members": workload.members,
+            "stalled": workload.stalled,
+            "talkers": workload.senders,
+            "line_bytes": workload.line_bytes,
+            "seconds": workload.duration.as_secs_f64(),
+            "systems": results,
         })
     }
 
-    fn entry_json(&self, entry: &Entry) -> Value {
-        let figures = match &entry.outcome {
-            Ok(figures) => figures,
-            Err(why) => return json!({ "system": entry.system.name(), "error": why }),
+    fn result_json(&self, result: &SystemResult) -> Value {
+        let metrics = match &result.outcome {
+            Ok(metrics) => metrics,
+            Err(error) => return json!({ "system": result.system.name(), "error": error }),
         };
-        let talk = figures.talk.as_ref().map(|talk| {
-            let [p50, p99, p99_9] = talk.latency;
+        let traffic = metrics.traffic.as_ref().map(|traffic| {
+            let [p50, p99, p99_9] = traffic.latency;
             json!({
-                "deliveries": talk.deliveries,
-                "deliveries_per_second": talk.deliveries as f64 / talk.seconds,
-                "cpu_ns_per_delivery": talk.cpu_ns,
-                "cpu_to_floor": self.ratio(figures),
-                "frame_bytes": talk.frame_bytes,
-                "lines_per_read": talk.batch,
+                "deliveries": traffic.deliveries,
+                "deliveries_per_second": traffic.deliveries as f64 / traffic.seconds,
+                "cpu_ns_per_delivery": traffic.cpu_ns_per_delivery,
+                "cpu_to_floor": self.ratio(metrics),
+                "frame_bytes": traffic.frame_bytes,
+                "lines_per_read": traffic.lines_per_read,
                 "latency_ns": { "p50": p50, "p99": p99, "p99_9": p99_9 },
             })
         });
-        let idle = figures.idle.as_ref().map(|idle| {
+        let idle = metrics.idle.as_ref().map(|idle| {
             json!({
-                "wakeups_per_second": idle.wakeups,
-                "cpu_us_per_second": idle.cpu_us,
+                "wakeups_per_second": idle.wakeups_per_second,
+                "cpu_us_per_second": idle.cpu_us_per_second,
             })
         });
-        let verdict = figures.verdict;
+        let check = metrics.check;
         json!({
-            "system": entry.system.name(),
-            "talk": talk,
+            "system": result.system.name(),
+            "talk": traffic,
             "idle": idle,
-            "bytes_per_member": figures.member_bytes,
-            "join_cpu_seconds": figures.join_cpu,
-            "threads": figures.threads,
-            "peak_bytes": figures.peak,
-            "stalled_bytes": figures.stalled_bytes,
-            "lost": verdict.lost,
-            "closed": verdict.closed,
-            "reordered": verdict.reordered,
-            "one_order": verdict.one_order,
+            "bytes_per_member": metrics.bytes_per_member,
+            "join_cpu_seconds": metrics.join_cpu_seconds,
+            "threads": metrics.threads,
+            "peak_bytes": metrics.peak_bytes,
+            "stalled_bytes": metrics.stalled_bytes,
+            "lost": check.lost,
+            "closed": check.closed,
+            "reordered": check.reordered,
+            "one_order": check.one_order,
         })
     }
 }
 
-fn cells(texts: &[&str]) -> Vec<String> {
-    texts.iter().map(ToString::to_string).collect()
-}
-
-/// Pads each column to its widest cell: the first to the left, figures to the right.
+/// Aligns the columns: the first to the left, the others to the right.
 fn align(rows: &[Vec<String>]) -> String {
     let mut widths = Vec::new();
     for row in rows {

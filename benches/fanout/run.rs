@@ -1,163 +1,176 @@
-//! One piece of work on one system, from the start of the server to its figures.
+//! Runs one workload on one system, from the start of the server to its metrics.
 
 use std::io;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use crate::crowd::Crowd;
+use crate::counters::DeliveryCheck;
+use crate::harness::process::Process;
+use crate::load::LoadGenerator;
 use crate::system::{self, System};
-use crate::tally::Verdict;
-use crate::work::{Pace, Work};
+use crate::workload::{Pacing, Workload};
 
-/// Talk before the measured window, so that buffers have grown and caches are warm.
+/// Time to send before the measured window, so that buffers have grown and caches are warm.
 const WARM_UP: Duration = Duration::from_millis(300);
-/// What a server may do after its start before it is looked at.
-const START_UP: Duration = Duration::from_millis(200);
+/// Time after the start of a server before it is measured.
+const START_DELAY: Duration = Duration::from_millis(200);
 
-/// What was measured.
+/// The metrics of one run.
 #[derive(Clone)]
-pub struct Figures {
-    /// What was said, and how it was delivered; nothing if nobody talked.
-    pub talk: Option<TalkFigures>,
-    /// What a silent room costs; nothing if somebody talked.
-    pub idle: Option<IdleFigures>,
-    /// Resident memory that each member added, in bytes.
-    pub member_bytes: f64,
-    /// CPU seconds of the server to let everybody in.
-    pub join_cpu: f64,
+pub struct Metrics {
+    /// Metrics of the lines sent; `None` for a silent workload.
+    pub traffic: Option<TrafficMetrics>,
+    /// Metrics of a silent workload.
+    pub idle: Option<IdleMetrics>,
+    /// Bytes of resident memory that each member added.
+    pub bytes_per_member: f64,
+    /// CPU seconds of the server until all members had joined.
+    pub join_cpu_seconds: f64,
     /// Threads of the server at the end.
     pub threads: u64,
-    /// The most resident memory that the server ever had, in bytes.
-    pub peak: u64,
-    /// How much more that was than without those who never read.
+    /// Highest resident memory of the server, in bytes.
+    pub peak_bytes: u64,
+    /// Difference of `peak_bytes` from a run without stalled members; `None` without such members.
     pub stalled_bytes: Option<i64>,
-    /// Whether everybody got everything.
-    pub verdict: Verdict,
+    /// Whether all lines were delivered.
+    pub check: DeliveryCheck,
 }
 
-/// Figures of a room in which somebody talked.
+/// Metrics of a workload with senders.
 #[derive(Clone)]
-pub struct TalkFigures {
-    /// Lines times members who got them.
+pub struct TrafficMetrics {
+    /// Lines times the members that received them.
     pub deliveries: u64,
-    /// From the first line until the last delivery.
+    /// Seconds from the first line to the last delivery.
     pub seconds: f64,
-    /// CPU nanoseconds of the server a delivery.
-    pub cpu_ns: f64,
-    /// Bytes that a member read for each delivery.
+    /// CPU nanoseconds of the server per delivery.
+    pub cpu_ns_per_delivery: f64,
+    /// Bytes that a member read per delivery.
     pub frame_bytes: f64,
-    /// Deliveries that a member found in one read: how far the server batches.
-    pub batch: f64,
+    /// Deliveries per read of a member: the degree of batching.
+    pub lines_per_read: f64,
     /// Latency in nanoseconds: median, 99th and 99.9th percentile.
     pub latency: [u64; 3],
 }
 
-/// Figures of a room in which nobody talked.
+/// Metrics of a silent workload.
 #[derive(Clone)]
-pub struct IdleFigures {
-    /// How often a thread of the server was woken, a second.
-    pub wakeups: f64,
-    /// CPU microseconds of the server, a second.
-    pub cpu_us: f64,
+pub struct IdleMetrics {
+    /// Wake-ups of all threads of the server per second.
+    pub wakeups_per_second: f64,
+    /// CPU microseconds of the server per second.
+    pub cpu_us_per_second: f64,
 }
 
-impl Figures {
-    /// What rounds are compared by.
+impl Metrics {
+    /// Returns the figure by which rounds are compared.
     fn cost(&self) -> f64 {
-        self.talk.as_ref().map_or(self.member_bytes, |talk| talk.cpu_ns)
+        self.traffic.as_ref().map_or(self.bytes_per_member, |traffic| traffic.cpu_ns_per_delivery)
     }
 
-    /// The round of median cost, with the faults of all rounds. None without a round.
+    /// Returns the round with the median cost, with the delivery errors of all rounds. `None` if
+    /// `rounds` is empty.
     pub fn median(mut rounds: Vec<Self>) -> Option<Self> {
         rounds.sort_by(|a, b| a.cost().total_cmp(&b.cost()));
         let mut median = rounds.get(rounds.len() / 2)?.clone();
-        median.verdict = Verdict {
-            lost: rounds.iter().map(|it| it.verdict.lost).sum(),
-            reordered: rounds.iter().map(|it| it.verdict.reordered).sum(),
-            closed: rounds.iter().map(|it| it.verdict.closed).sum(),
-            one_order: rounds.iter().all(|it| it.verdict.one_order),
+        median.check = DeliveryCheck {
+            lost: rounds.iter().map(|it| it.check.lost).sum(),
+            reordered: rounds.iter().map(|it| it.check.reordered).sum(),
+            closed: rounds.iter().map(|it| it.check.closed).sum(),
+            one_order: rounds.iter().all(|it| it.check.one_order),
         };
         Some(median)
     }
 }
 
-/// Does `work` on `system`; `frame` is the length of smolchat's frames in the same work, if that
-/// was measured.
+/// Runs `workload` on `system`. `frame` is the length of smolchat's frames in the same workload, if
+/// it was measured.
 pub fn run(
     system: System,
     program: &Path,
-    work: &Work,
+    workload: &Workload,
     frame: Option<usize>,
-) -> io::Result<Figures> {
-    if work.connections() > system.largest_room() {
-        return Err(io::Error::other("not tried: joining so large a room takes minutes"));
+) -> io::Result<Metrics> {
+    if workload.connections() > system.max_members() {
+        return Err(io::Error::other("skipped: joining so large a room takes minutes"));
     }
-    if work.stalled == 0 {
-        return run_once(system, program, work, frame);
+    if workload.stalled == 0 {
+        return run_once(system, program, workload, frame);
     }
-    let without = run_once(system, program, &work.without_stalled(), frame)?;
-    let mut figures = run_once(system, program, work, frame)?;
-    figures.stalled_bytes = Some(figures.peak as i64 - without.peak as i64);
-    Ok(figures)
+    let without = run_once(system, program, &workload.without_stalled(), frame)?;
+    let mut metrics = run_once(system, program, workload, frame)?;
+    metrics.stalled_bytes = Some(metrics.peak_bytes as i64 - without.peak_bytes as i64);
+    Ok(metrics)
 }
 
 fn run_once(
     system: System,
     program: &Path,
-    work: &Work,
+    workload: &Workload,
     frame: Option<usize>,
-) -> io::Result<Figures> {
+) -> io::Result<Metrics> {
     let server = system.start(program)?;
     let process = server.process();
-    thread::sleep(START_UP);
-    let (empty, at_start) = (process.resident()?, process.cpu()?);
+    thread::sleep(START_DELAY);
+    let (empty, cpu) = (process.resident()?, process.cpu()?);
 
-    let line = match system {
-        // The floor adds nothing to a line but the newline; padded, it moves the same bytes.
-        System::Floor => frame.unwrap_or_else(|| system::smolchat_frame(work.line)) - 1,
-        _ => work.line,
+    let line_bytes = match system {
+        // The floor adds only the newline to a line, so its lines are padded to the same frames.
+        System::Floor => {
+            frame.unwrap_or_else(|| system::smolchat_frame_len(workload.line_bytes)) - 1
+        }
+        _ => workload.line_bytes,
     };
-    let mut crowd = Crowd::join(system, server.addr, work, line)?;
-    crowd.settle()?;
-    let join_cpu = process.cpu()? - at_start;
-    let member_bytes = (process.resident()? as f64 - empty as f64) / work.connections() as f64;
-
-    let mut figures = Figures {
-        talk: None,
-        idle: None,
-        member_bytes,
-        join_cpu: join_cpu.as_secs_f64(),
-        threads: 0,
-        peak: 0,
+    let mut load = LoadGenerator::join(system, server.addr, workload, line_bytes)?;
+    let join_cpu = process.cpu()? - cpu;
+    let member_bytes = process.resident()? as f64 - empty as f64;
+    let (traffic, idle) = match workload.pacing {
+        Pacing::Silent => (None, Some(measure_idle(&mut load, process, workload.duration)?)),
+        _ => (Some(measure_traffic(&mut load, process, workload)?), None),
+    };
+    Ok(Metrics {
+        traffic,
+        idle,
+        bytes_per_member: member_bytes / workload.connections() as f64,
+        join_cpu_seconds: join_cpu.as_secs_f64(),
+        threads: process.threads()?,
+        peak_bytes: process.peak_resident()?,
         stalled_bytes: None,
-        verdict: Verdict::default(),
-    };
-    if let Pace::Silent = work.pace {
-        let (wakeups, cpu) = (process.wakeups()?, process.cpu()?);
-        crowd.idle(work.time)?;
-        let seconds = work.time.as_secs_f64();
-        figures.idle = Some(IdleFigures {
-            wakeups: (process.wakeups()? - wakeups) as f64 / seconds,
-            cpu_us: (process.cpu()? - cpu).as_secs_f64() * 1e6 / seconds,
-        });
-    } else {
-        crowd.talk(work.pace, WARM_UP, work.lines / 10)?;
-        let cpu = process.cpu()?;
-        let tally = crowd.talk(work.pace, work.time, work.lines)?;
-        let cpu = process.cpu()? - cpu;
-        let deliveries = tally.deliveries.max(1) as f64;
-        figures.talk = Some(TalkFigures {
-            deliveries: tally.deliveries,
-            seconds: (tally.last_delivery - tally.start) as f64 / 1e9,
-            cpu_ns: cpu.as_nanos() as f64 / deliveries,
-            frame_bytes: tally.bytes as f64 / deliveries,
-            batch: tally.deliveries as f64 / tally.reads.max(1) as f64,
-            latency: [0.5, 0.99, 0.999].map(|q| tally.latency.value_at_quantile(q)),
-        });
-    }
-    figures.threads = process.threads()?;
-    figures.peak = process.peak_resident()?;
-    figures.verdict = crowd.verdict();
-    Ok(figures)
+        check: load.check(),
+    })
+}
+
+fn measure_idle(
+    load: &mut LoadGenerator,
+    process: Process,
+    duration: Duration,
+) -> io::Result<IdleMetrics> {
+    let (wakeups, cpu) = (process.wakeups()?, process.cpu()?);
+    load.idle(duration)?;
+    let seconds = duration.as_secs_f64();
+    Ok(IdleMetrics {
+        wakeups_per_second: (process.wakeups()? - wakeups) as f64 / seconds,
+        cpu_us_per_second: (process.cpu()? - cpu).as_secs_f64() * 1e6 / seconds,
+    })
+}
+
+fn measure_traffic(
+    load: &mut LoadGenerator,
+    process: Process,
+    workload: &Workload,
+) -> io::Result<TrafficMetrics> {
+    load.send(workload.pacing, WARM_UP, workload.max_lines / 10)?;
+    let cpu = process.cpu()?;
+    let counters = load.send(workload.pacing, workload.duration, workload.max_lines)?;
+    let cpu = process.cpu()? - cpu;
+    let deliveries = counters.deliveries.max(1) as f64;
+    Ok(TrafficMetrics {
+        deliveries: counters.deliveries,
+        seconds: (counters.last_delivery - counters.start) as f64 / 1e9,
+        cpu_ns_per_delivery: cpu.as_nanos() as f64 / deliveries,
+        frame_bytes: counters.bytes as f64 / deliveries,
+        lines_per_read: counters.deliveries as f64 / counters.reads.max(1) as f64,
+        latency: [0.5, 0.99, 0.999].map(|q| counters.latency.value_at_quantile(q)),
+    })
 }

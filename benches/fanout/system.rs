@@ -1,5 +1,5 @@
-//! Each system: how it is started, what a member sends to join and what tells that it is in, and
-//! what goes around a payload. The load generator knows nothing else about any of them.
+//! The systems: how each one starts, how a member joins, and how a payload is framed. The load
+//! generator uses nothing else of a system.
 
 use std::env;
 use std::io;
@@ -8,22 +8,23 @@ use std::process::Command;
 
 use rustix::process::{Signal, set_parent_process_death_signal};
 
-use crate::launch::Server;
+use crate::harness::clients::SMOLCHAT_WELCOME;
+use crate::harness::server::{Server, smolchatd};
 use crate::{floor, naive, peers};
 
-/// First argument that makes this program the floor.
+/// First argument with which this program runs the floor.
 const SERVE_FLOOR: &str = "--serve-floor";
-/// First argument that makes this program the naive room.
+/// First argument with which this program runs the naive room.
 const SERVE_NAIVE: &str = "--serve-naive";
 
-/// One of the systems that the work is done on.
+/// A server that is measured.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum System {
-    /// Ours.
+    /// smolchatd.
     Smolchat,
-    /// The yardstick below everything.
+    /// The cheapest possible room.
     Floor,
-    /// smol's own example.
+    /// A room like smol's chat example.
     Naive,
     /// Redis, publish and subscribe.
     Redis,
@@ -36,12 +37,12 @@ pub enum System {
 }
 
 impl System {
-    /// What `make bench` compares. Smolchat goes first: the floor sends lines of the same length.
+    /// The systems of `make bench`. Smolchat is first: the floor uses the length of its frames.
     pub const OWN: [Self; 3] = [Self::Smolchat, Self::Floor, Self::Naive];
-    /// What `--peers` adds.
+    /// The systems that `--peers` adds.
     pub const PEERS: [Self; 4] = [Self::Redis, Self::Ngircd, Self::Mosquitto, Self::Nats];
 
-    /// Its name on the command line and in the report.
+    /// Returns the name on the command line and in the report.
     pub fn name(self) -> &'static str {
         match self {
             Self::Smolchat => "smolchat",
@@ -54,7 +55,7 @@ impl System {
         }
     }
 
-    /// The program that is it, if this machine has one.
+    /// Returns the path of the program, if it is on this machine.
     pub fn program(self, smolchatd: Option<&Path>) -> Option<PathBuf> {
         match self {
             Self::Smolchat => smolchatd.filter(|path| path.is_file()).map(Path::to_owned),
@@ -66,14 +67,18 @@ impl System {
         }
     }
 
-    /// Starts it on a free port of the loopback address.
+    /// Starts the server on a free port of the loopback address.
     pub fn start(self, program: &Path) -> io::Result<Server> {
         match self {
-            Self::Smolchat => Server::announced(smolchatd(program)?),
+            Self::Smolchat => {
+                let mut command = smolchatd(program);
+                command.args(["--rate", "0", "--max-clients", "20000", "--log", "error"]);
+                Server::spawn(command)
+            }
             Self::Floor | Self::Naive => {
                 let mut command = Command::new(program);
                 command.arg(if self == Self::Floor { SERVE_FLOOR } else { SERVE_NAIVE });
-                Server::announced(command)
+                Server::spawn(command)
             }
             Self::Redis => peers::redis(program),
             Self::Ngircd => peers::ngircd(program),
@@ -82,27 +87,27 @@ impl System {
         }
     }
 
-    /// What member number `member` sends as soon as it is connected.
-    pub fn hello(self, member: usize) -> Vec<u8> {
+    /// Returns the bytes that a member sends to join.
+    pub fn join_request(self, member: usize) -> Vec<u8> {
         match self {
             Self::Smolchat => format!("{{\"hello\":{{\"name\":\"m{member}\"}}}}\n").into_bytes(),
             Self::Floor | Self::Naive => Vec::new(),
-            // Only in the third version of its protocol may one who subscribes also publish.
+            // Version 3 of the protocol: before it, a subscriber must not publish.
             Self::Redis => b"HELLO 3\r\nSUBSCRIBE room\r\n".to_vec(),
             Self::Ngircd => {
                 format!("NICK m{member}\r\nUSER m 0 * :m\r\nJOIN #room\r\n").into_bytes()
             }
-            Self::Mosquitto => mqtt_hello(&format!("m{member}")),
+            Self::Mosquitto => mqtt_join_request(&format!("m{member}")),
             Self::Nats => {
                 b"CONNECT {\"verbose\":false,\"echo\":true}\r\nSUB room 1\r\nPING\r\n".to_vec()
             }
         }
     }
 
-    /// What in the server's answer to that says that the member is in.
-    pub fn welcome(self) -> &'static [u8] {
+    /// Returns the part of the server's answer that means that a member has joined.
+    pub fn join_reply(self) -> &'static [u8] {
         match self {
-            Self::Smolchat => b"\"kind\":\"welcome\"",
+            Self::Smolchat => SMOLCHAT_WELCOME,
             Self::Floor | Self::Naive => b"+\n",
             Self::Redis => b"room\r\n:1\r\n",
             Self::Ngircd => b" 366 ",
@@ -111,7 +116,7 @@ impl System {
         }
     }
 
-    /// How many may be on their way in at once: as many as the system's listen backlog bears.
+    /// Returns how many members may join at the same time, limited by the listen backlog.
     pub fn join_window(self) -> usize {
         match self {
             Self::Ngircd => 8,
@@ -120,17 +125,17 @@ impl System {
         }
     }
 
-    /// The largest room that it lets everybody into within a bearable time.
-    pub fn largest_room(self) -> usize {
+    /// Returns the largest room that is filled in acceptable time.
+    pub fn max_members(self) -> usize {
         match self {
-            // Each who joins is told the names of all who are there.
+            // Each new member receives the names of all members.
             Self::Ngircd => 2_000,
             _ => usize::MAX,
         }
     }
 
-    /// Appends a payload as a member says it.
-    pub fn say(self, payload: &[u8], out: &mut Vec<u8>) {
+    /// Appends a payload in the framing in which a member sends it.
+    pub fn encode(self, payload: &[u8], out: &mut Vec<u8>) {
         let length = payload.len();
         match self {
             Self::Smolchat | Self::Floor | Self::Naive => {}
@@ -154,48 +159,35 @@ impl System {
         }
     }
 
-    /// Whether a talker gets its own lines too.
-    pub fn echoes(self) -> bool {
+    /// Returns whether a sender receives its own lines.
+    pub fn echoes_to_sender(self) -> bool {
         self != Self::Ngircd
     }
 }
 
-/// Does the work of a yardstick if `argument` asks for one; returns only if it does not, or if
-/// that failed.
-pub fn serve_yardstick(argument: &str) -> io::Result<()> {
+/// Runs a baseline server if `argument` asks for one. Returns only if it does not, or after an
+/// error.
+pub fn run_baseline(argument: &str) -> io::Result<()> {
     let serve = match argument {
         SERVE_FLOOR => floor::serve,
         SERVE_NAIVE => naive::serve,
         _ => return Ok(()),
     };
-    // Should the bench be killed, nobody else would end this process.
+    // Without it, this process would outlive a bench that is killed.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     serve()
 }
 
-/// Length of the frame in which smolchat passes on a payload, newline included: what the floor's
-/// lines are padded to as long as nothing was measured.
-pub fn smolchat_frame(payload: usize) -> usize {
+/// Returns the length of smolchat's frame for a payload, newline included. The floor uses it if no
+/// frame was measured.
+pub fn smolchat_frame_len(payload: usize) -> usize {
     let around = "{'data_source':'m17','data':'','kind':'chat','seq':12345,'time':1790000000000}\n";
     around.len() + payload
 }
 
-/// Our server, with every limit off that guards against what the bench does.
-fn smolchatd(program: &Path) -> io::Result<Command> {
-    let mut command = Command::new(program);
-    command
-        .args(["--listen", "127.0.0.1:0", "--log", "error"])
-        .args(["--rate", "0", "--max-per-ip", "0"])
-        .args(["--max-clients", "20000"]);
-    let help = Command::new(program).arg("--help").output()?;
-    if String::from_utf8_lossy(&help.stdout).contains("--connect-rate") {
-        command.args(["--connect-rate", "0"]);
-    }
-    Ok(command)
-}
-
-/// MQTT 3.1.1: CONNECT with a clean session and no keep-alive, then SUBSCRIBE at quality 0.
-fn mqtt_hello(client: &str) -> Vec<u8> {
+/// Returns CONNECT of MQTT 3.1.1, with a clean session and no keep-alive, and SUBSCRIBE with
+/// quality of service 0.
+fn mqtt_join_request(client: &str) -> Vec<u8> {
     let mut out = vec![0x10];
     mqtt_length(&mut out, 12 + client.len());
     mqtt_text(&mut out, "MQTT");

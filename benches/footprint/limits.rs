@@ -1,38 +1,43 @@
-//! The file of limits, and what is over them.
+//! The file of limits.
 
-/// One line of the file.
+/// A line of the file.
 #[derive(Debug)]
 struct Limit {
     figure: String,
-    /// The build that it holds for; all where this is empty.
+    /// The build to which the limit applies; empty for all builds.
     build: String,
-    most: u64,
+    max: u64,
 }
 
-/// The file of limits.
+/// All limits of the file.
 #[derive(Debug)]
 pub struct Limits(Vec<Limit>);
 
 impl Limits {
-    /// Reads them.
+    /// Parses the file.
     ///
     /// # Errors
     ///
-    /// The first line that is none.
+    /// Returns the first line that is not a limit.
     pub fn parse(text: &str) -> Result<Self, String> {
         let lines = text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'));
-        lines.map(|line| limit(line).ok_or_else(|| format!("no limit: {line}"))).collect()
+        let parse = |line| {
+            parse_limit(line).ok_or_else(|| {
+                format!("wrong limit {line:?}: expected a figure, an optional build, and a number")
+            })
+        };
+        lines.map(parse).collect()
     }
 
-    /// What is wrong with a figure of a build, if anything is: it is over its limit, or has none.
+    /// Returns a message if a figure of a build is over its limit or has no limit.
     pub fn complaint(&self, figure: &str, build: &str, value: u64) -> Option<String> {
         let of = |build: &str| {
             self.0.iter().find(|limit| limit.figure == figure && limit.build == build)
         };
         match of(build).or_else(|| of("")) {
             None => Some(format!("there is no limit for {figure}")),
-            Some(limit) if value > limit.most => {
-                Some(format!("{build}: {figure} is {value}, more than {}", limit.most))
+            Some(limit) if value > limit.max => {
+                Some(format!("{build}: {figure} is {value}, more than {}", limit.max))
             }
             Some(_) => None,
         }
@@ -45,12 +50,12 @@ impl FromIterator<Limit> for Limits {
     }
 }
 
-fn limit(line: &str) -> Option<Limit> {
+fn parse_limit(line: &str) -> Option<Limit> {
     let words: Vec<&str> = line.split_whitespace().collect();
-    let (figure, build, most) = match words[..] {
-        [figure, most] => (figure, "", most),
-        [figure, build, most] => (figure, build, most),
+    let (figure, build, max) = match words[..] {
+        [figure, max] => (figure, "", max),
+        [figure, build, max] => (figure, build, max),
         _ => return None,
     };
-    Some(Limit { figure: figure.into(), build: build.into(), most: most.parse().ok()? })
+    Some(Limit { figure: figure.into(), build: build.into(), max: max.parse().ok()? })
 }

@@ -1,26 +1,23 @@
-//! What smolchatd takes: bytes of its files and of memory, threads, wake-ups, time to start; each
-//! of them held to a limit, and shown in the README.
+//! The footprint bench: bytes of the program files, memory, threads, wake-ups and start time of
+//! smolchatd. It compares each figure with a limit, and writes the tables in the README.
 //!
 //! # Layout
 //!
-//! - [`measure`] runs one server, with up to 10,000 members;
-//! - [`limits`] reads the file of limits, and says what is over them;
-//! - [`table`] writes the tables of the README, and reads them back.
+//! - [`measure`] runs a server with up to 10,000 members;
+//! - [`limits`] reads the file of limits and compares figures with it;
+//! - [`table`] writes the tables of the README and reads them;
+//! - [`harness`] is shared with the other benches.
 
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "a bench that is wrong about its own tables is to stop at once, not to go on"
+    reason = "a bench with an error in its own tables must stop at once"
 )]
 
-#[allow(dead_code, reason = "the fanout bench has its part of it")]
-#[path = "../fanout/launch.rs"]
-mod launch;
+#[path = "../harness/mod.rs"]
+mod harness;
 mod limits;
 mod measure;
-#[allow(dead_code, reason = "the fanout bench has its part of it")]
-#[path = "../fanout/procfs.rs"]
-mod procfs;
 mod table;
 
 use std::error::Error;
@@ -31,156 +28,165 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 
+use crate::harness::cli::{self, Invocation};
+use crate::harness::server::raise_descriptor_limit;
 use crate::limits::Limits;
 use crate::measure::measure;
 use crate::table::{Figures, Sizes};
 
 const HELP: &str = "\
-Measures what smolchatd takes, and holds it to benches/footprint/limits.
+Measures smolchatd and compares the figures with benches/footprint/limits.
 
 cargo bench --bench footprint -- [OPTIONS]
 
-  --run BUILD=PATH    run this server; BUILD is how it was built: static, plain or glibc; may be
-                      given more than once
-  --dist DIR          where the static programs are, each in the folder of its target
-  --readme FILE       write the tables into this file; without it, check those that are there
+  --run BUILD=PATH    measure this server; BUILD is how it was built: static, plain or glibc; may
+                      be given several times
+  --dist DIR          directory of the static programs, with one directory for each target
+  --readme FILE       write the tables into this file; without it, check those in the README
 ";
 
-/// Where the tables are.
+/// The file with the tables.
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-/// How long nothing is said while wake-ups are counted.
+const NO_TABLES: &str = "the file has no lines `<!-- footprint -->` and `<!-- /footprint -->`";
+/// Time without messages in which wake-ups are counted.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// A figure in a table, and its limit.
+/// The figures of the tables that have a limit, with its name.
 const LIMITED: [(&str, &str); 6] = [
     ("smolchatd, bytes", "server-bytes"),
-    ("KiB with nobody in", "idle-kib"),
-    ("bytes for each of these", "bytes-a-member"),
+    ("KiB with no members", "idle-kib"),
+    ("bytes per member", "bytes-per-member"),
     ("threads", "threads"),
     ("wake-ups in a silent minute", "wake-ups"),
     ("ms from start to listening", "listening-ms"),
 ];
 
-fn main() -> ExitCode {
-    // `cargo test` runs this, too, without `--bench`.
-    if !std::env::args().any(|argument| argument == "--bench") {
-        return ExitCode::SUCCESS;
-    }
-    match footprint() {
-        Ok(complaints) if complaints.is_empty() => ExitCode::SUCCESS,
-        Ok(complaints) => {
-            for complaint in complaints {
-                eprintln!("footprint: {complaint}");
-            }
-            ExitCode::FAILURE
-        }
-        Err(error) => {
-            eprintln!("footprint: {error}\n\n{HELP}");
-            ExitCode::from(2)
-        }
-    }
+/// The options of the bench.
+#[derive(Default)]
+struct Options {
+    /// Servers to run, with the names of their builds.
+    runs: Vec<(String, PathBuf)>,
+    dist: Option<PathBuf>,
+    readme: Option<PathBuf>,
 }
 
-/// Measures, prints or writes, and says what is over its limit.
-fn footprint() -> Result<Vec<String>, Box<dyn Error>> {
-    let (mut to_run, mut dist, mut readme) = (Vec::new(), None, None);
+fn main() -> ExitCode {
+    cli::run("footprint", HELP, parse_options(), |options| footprint(&options))
+}
+
+fn parse_options() -> Result<Invocation<Options>, lexopt::Error> {
+    let (mut is_bench, mut is_help, mut options) = (false, false, Options::default());
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
-            Long("bench") => {}
-            Long("run") => to_run.push(parser.value()?.parse_with(build_and_path)?),
-            Long("dist") => dist = Some(PathBuf::from(parser.value()?)),
-            Long("readme") => readme = Some(PathBuf::from(parser.value()?)),
-            argument => return Err(argument.unexpected().into()),
+            Long("bench") => is_bench = true,
+            Long("help") | Short('h') => is_help = true,
+            Long("run") => options.runs.push(parser.value()?.parse_with(build_and_path)?),
+            Long("dist") => options.dist = Some(parser.value()?.into()),
+            Long("readme") => options.readme = Some(parser.value()?.into()),
+            argument => return Err(argument.unexpected()),
         }
     }
+    Ok(Invocation::new(is_bench, is_help, options))
+}
+
+/// Measures, and prints or writes the tables.
+///
+/// # Errors
+///
+/// Fails if a figure is over its limit.
+fn footprint(options: &Options) -> Result<(), Box<dyn Error>> {
     let limits = Limits::parse(include_str!("limits"))?;
-    launch::raise_descriptor_limit()?;
-    let sizes = dist.as_deref().map(sizes_in).transpose()?.unwrap_or_default();
+    raise_descriptor_limit()?;
+    let sizes = options.dist.as_deref().map(sizes_in).transpose()?.unwrap_or_default();
     let mut runs = Vec::new();
-    let mut complaints = Vec::new();
-    for (build, path) in to_run {
-        complaints.extend(limits.complaint("server-bytes", &build, fs::metadata(&path)?.len()));
-        runs.push((build, measure(&path, SILENCE)?));
+    let mut exceeded = Vec::new();
+    for (build, path) in &options.runs {
+        exceeded.extend(limits.complaint("server-bytes", build, fs::metadata(path)?.len()));
+        runs.push((build.clone(), measure(path, SILENCE)?));
     }
     let text = table::write(&sizes, &runs, &machine());
     print!("{text}");
 
     for Sizes { target, way, server, .. } in &sizes {
         let build = if way == "plain" { way } else { target };
-        complaints.extend(limits.complaint("server-bytes", build, *server));
+        exceeded.extend(limits.complaint("server-bytes", build, *server));
     }
     for (build, figures) in &runs {
-        complaints.extend(over(&limits, build, figures));
+        exceeded.extend(exceeded_by_run(&limits, build, figures));
     }
-    match readme {
+    match &options.readme {
         Some(path) => {
-            let readme = fs::read_to_string(&path)?;
-            let readme = table::with_part(&readme, &text).ok_or("the README has no such part")?;
-            fs::write(&path, readme)?;
+            let readme = fs::read_to_string(path)?;
+            let readme = table::with_part(&readme, &text).ok_or(NO_TABLES)?;
+            fs::write(path, readme)?;
         }
-        None => complaints.extend(in_readme(&limits)?),
+        None => exceeded.extend(exceeded_in_readme(&limits)?),
     }
-    Ok(complaints)
+    if exceeded.is_empty() { Ok(()) } else { Err(exceeded.join("\nfootprint: ").into()) }
 }
 
-/// What a server that was run has more of than it may.
-fn over(limits: &Limits, build: &str, figures: &Figures) -> Vec<String> {
-    let mut complaints = Vec::new();
+/// Returns a message for each figure of a measured server that is over its limit.
+fn exceeded_by_run(limits: &Limits, build: &str, figures: &Figures) -> Vec<String> {
+    let mut exceeded = Vec::new();
     for (name, value) in figures {
-        if let Some((_, figure)) = LIMITED.iter().find(|(row, _)| row == name) {
-            complaints.extend(limits.complaint(figure, build, *value));
+        if let Some((_, limit)) = LIMITED.iter().find(|(row, _)| row == name) {
+            exceeded.extend(limits.complaint(limit, build, *value));
         }
     }
     let of = |row: &str| figures.iter().find(|(name, _)| *name == row).map(|(_, value)| *value);
-    if let (Some(idle), Some(after)) = (of("KiB with nobody in"), of("KiB when they have left")) {
-        complaints.extend(limits.complaint("after-kib", build, after.saturating_sub(idle)));
+    if let (Some(idle), Some(after)) = (of("KiB with no members"), of("KiB after all have left")) {
+        exceeded.extend(limits.complaint("after-kib", build, after.saturating_sub(idle)));
     }
-    complaints
+    exceeded
 }
 
-/// What is over its limit in the tables that the README shows.
-fn in_readme(limits: &Limits) -> Result<Vec<String>, Box<dyn Error>> {
+/// Returns a message for each figure in the tables of the README that is over its limit, and for
+/// each limit without a figure there.
+fn exceeded_in_readme(limits: &Limits) -> Result<Vec<String>, Box<dyn Error>> {
     let readme = fs::read_to_string(README)?;
-    let shown = table::read(table::part_of(&readme).ok_or("the README has no such part")?);
-    if shown.is_empty() {
-        return Err("the README shows no figures".into());
-    }
-    let mut complaints = Vec::new();
-    for (column, row, value) in shown {
-        // A target is in a row of its table, a build in a column.
-        let (figure, build) =
-            if column.contains(", bytes") { (&column, &row) } else { (&row, &column) };
-        let figure = figure.replace('`', "");
-        if let Some((_, figure)) = LIMITED.iter().find(|(name, _)| *name == figure) {
-            complaints.extend(limits.complaint(figure, build, value));
+    // Targets are rows of the first table, builds are columns of the second.
+    let shown: Vec<(String, String, u64)> = table::read(table::part_of(&readme).ok_or(NO_TABLES)?)
+        .into_iter()
+        .map(|(column, row, value)| {
+            let is_size = column.contains(", bytes");
+            let (figure, build) = if is_size { (column, row) } else { (row, column) };
+            (figure.replace('`', ""), build, value)
+        })
+        .collect();
+    let mut exceeded = Vec::new();
+    for (name, limit) in LIMITED {
+        if !shown.iter().any(|(figure, ..)| figure == name) {
+            exceeded.push(format!("there is no figure {name:?}"));
         }
+        let figures = shown.iter().filter(|(figure, ..)| figure == name);
+        exceeded
+            .extend(figures.filter_map(|(_, build, value)| limits.complaint(limit, build, *value)));
     }
-    Ok(complaints.into_iter().map(|complaint| format!("in the README, {complaint}")).collect())
+    Ok(exceeded.into_iter().map(|text| format!("in the README, {text}")).collect())
 }
 
-/// The sizes of what is in the folders of a folder.
+/// Returns the sizes of the programs in each directory below `dist`.
 fn sizes_in(dist: &Path) -> Result<Vec<Sizes>, Box<dyn Error>> {
     let mut all = Vec::new();
     for entry in fs::read_dir(dist)? {
-        let folder = entry?.path();
-        let size =
-            |program: &str| Ok::<_, std::io::Error>(fs::metadata(folder.join(program))?.len());
+        let dir = entry?.path();
+        let size = |program: &str| fs::metadata(dir.join(program)).map(|file| file.len());
         let (Ok(server), Ok(client)) = (size("smolchatd"), size("smolchat")) else { continue };
-        let way = fs::read_to_string(folder.join("way"))?.trim().to_owned();
-        let target = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let way = fs::read_to_string(dir.join("way"))?.trim().to_owned();
+        let target = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
         all.push(Sizes { target, way, server, client });
     }
-    all.sort_by(|one, other| one.target.cmp(&other.target));
+    all.sort_by(|a, b| a.target.cmp(&b.target));
     Ok(all)
 }
 
 fn build_and_path(text: &str) -> Result<(String, PathBuf), &'static str> {
-    let (build, path) = text.split_once('=').ok_or("wants BUILD=PATH")?;
+    let (build, path) = text.split_once('=').ok_or("expected BUILD=PATH")?;
     Ok((build.into(), path.into()))
 }
 
-/// What it was measured on.
+/// Describes the machine.
 fn machine() -> String {
     let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let cpu = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));

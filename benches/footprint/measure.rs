@@ -1,33 +1,28 @@
-//! One server, run and measured.
+//! Runs a server and measures it.
 
-use std::io::{self, Read};
-use std::net::{SocketAddr, TcpStream};
-use std::ops::Range;
+use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use smol::io::{AsyncReadExt, AsyncWriteExt};
-use smol::{Async, Task};
-
-use crate::launch::Server;
-use crate::procfs::Process;
+use crate::harness::clients::{Clients, Join, SMOLCHAT_WELCOME};
+use crate::harness::process::Process;
+use crate::harness::server::{Server, smolchatd};
 use crate::table::Figures;
 
-/// Members, when all are in.
+/// Members of the full room.
 const MEMBERS: usize = 10_000;
-/// Starts of which the median counts.
+/// Number of starts, of which the median counts.
 const STARTS: usize = 21;
-/// How long a figure has to stay as it is to count as settled.
-const SETTLED: Duration = Duration::from_millis(1500);
-/// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Resident memory is stable after this time without a change.
+const STABLE: Duration = Duration::from_millis(1500);
+/// Maximum time without stable memory.
+const STABLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The figures, in KiB where they are resident memory. `silence` is how long nothing is said while
-/// wake-ups are counted; the figure is for that time.
+/// Measures the server `program`. Memory is in KiB. Wake-ups are counted for `silence`.
 pub fn measure(program: &Path, silence: Duration) -> io::Result<Figures> {
-    let start = || Server::announced(command(program));
+    let start = || Server::spawn(command(program));
     let mut starts = (0..STARTS)
         .map(|_| {
             let began = Instant::now();
@@ -37,103 +32,76 @@ pub fn measure(program: &Path, silence: Duration) -> io::Result<Figures> {
         .collect::<io::Result<Vec<Duration>>>()?;
     starts.sort_unstable();
 
-    // These two are silent while others come and go elsewhere.
+    // These two servers are silent while members of a third one join and leave.
     let (empty, quiet) = (start()?, start()?);
-    let quiet_members = crowd(&quiet, 0..100)?;
+    let (mut no_members, mut quiet_members) = (members(&empty)?, members(&quiet)?);
+    quiet_members.join(100)?;
     let silent = [empty.process(), quiet.process()];
-    for process in silent {
-        settled(process)?;
-    }
-    let woken = [silent[0].wakeups()?, silent[1].wakeups()?];
+    stable_memory(silent[0], &mut no_members)?;
+    stable_memory(silent[1], &mut quiet_members)?;
+    let wakeups = [silent[0].wakeups()?, silent[1].wakeups()?];
     let began = Instant::now();
 
     let busy = start()?;
     let process = busy.process();
-    let kib = || settled(process).map(|bytes| bytes / 1024);
-    let idle = kib()?;
-    let mut members = crowd(&busy, 0..100)?;
-    let with_100 = kib()?;
-    members.extend(crowd(&busy, 100..1000)?);
-    let with_1000 = kib()?;
-    members.extend(crowd(&busy, 1000..MEMBERS)?);
-    let with_all = kib()?;
+    let mut members = members(&busy)?;
+    let mut kib_with = |count| {
+        members.join(count)?;
+        stable_memory(process, &mut members).map(|bytes| bytes / 1024)
+    };
+    let idle = kib_with(0)?;
+    let with_100 = kib_with(100)?;
+    let with_1000 = kib_with(1000)?;
+    let with_all = kib_with(MEMBERS)?;
     let threads = process.threads()?;
     drop(members);
-    let after = kib()?;
+    let after = stable_memory(process, &mut no_members)? / 1024;
 
     thread::sleep(silence.saturating_sub(began.elapsed()));
-    let wakeups = |place: usize| Ok::<_, io::Error>(silent[place].wakeups()? - woken[place]);
-    let wakeups = wakeups(0)?.max(wakeups(1)?);
+    let wakeups_since =
+        |index: usize| Ok::<_, io::Error>(silent[index].wakeups()? - wakeups[index]);
+    let wakeups = wakeups_since(0)?.max(wakeups_since(1)?);
     drop(quiet_members);
-    let a_member = with_all.saturating_sub(idle) * 1024 / MEMBERS as u64;
+    let start_ms = starts[STARTS / 2].as_millis();
     Ok(vec![
-        ("KiB with nobody in", idle),
+        ("KiB with no members", idle),
         ("KiB with 100 members", with_100),
-        ("KiB with 1,000", with_1000),
-        ("KiB with 10,000", with_all),
-        ("bytes for each of these", a_member),
-        ("KiB when they have left", after),
+        ("KiB with 1,000 members", with_1000),
+        ("KiB with 10,000 members", with_all),
+        ("bytes per member", with_all.saturating_sub(idle) * 1024 / MEMBERS as u64),
+        ("KiB after all have left", after),
         ("threads", threads),
         ("wake-ups in a silent minute", wakeups),
-        (
-            "ms from start to listening",
-            u64::try_from(starts[STARTS / 2].as_millis()).unwrap_or(u64::MAX),
-        ),
+        ("ms from start to listening", u64::try_from(start_ms).unwrap_or(u64::MAX)),
     ])
 }
 
 fn command(program: &Path) -> Command {
-    let mut command = Command::new(program);
-    command
-        .args(["--listen", "127.0.0.1:0", "--max-clients", "20000", "--max-per-ip", "0"])
-        .args(["--connect-rate", "0", "--log", "error"])
-        .stderr(Stdio::null());
+    let mut command = smolchatd(program);
+    command.args(["--max-clients", "20000", "--log", "error"]).stderr(Stdio::null());
     command
 }
 
-/// A member, who reads all that it is sent, and leaves when this is dropped.
-type Member = Task<()>;
-
-/// Lets members in, each of whom was welcomed.
-fn crowd(server: &Server, numbers: Range<usize>) -> io::Result<Vec<Member>> {
-    let address = server.addr;
-    smol::block_on(async {
-        let mut members = Vec::new();
-        for number in numbers {
-            members.push(join(address, number).await?);
-        }
-        Ok(members)
+/// Returns the members of a server, none of which has joined yet. They join one after another.
+fn members(server: &Server) -> io::Result<Clients> {
+    Clients::new(Join {
+        addr: server.addr,
+        request: Box::new(|number| {
+            format!("{{\"hello\":{{\"name\":\"member-{number}\"}}}}\n").into_bytes()
+        }),
+        reply: SMOLCHAT_WELCOME,
+        window: 1,
+        readers: usize::MAX,
     })
 }
 
-async fn join(address: SocketAddr, number: usize) -> io::Result<Member> {
-    let mut stream = Async::<TcpStream>::connect(address).await?;
-    let hello = format!("{{\"hello\":{{\"name\":\"member-{number}\"}}}}\n");
-    stream.write_all(hello.as_bytes()).await?;
-    let mut welcome = [0; 128];
-    stream.read_exact(&mut welcome).await?;
-    if !String::from_utf8_lossy(&welcome).contains("welcome, member-") {
-        return Err(io::Error::other("no welcome"));
-    }
-    Ok(smol::spawn(async move {
-        while stream.readable().await.is_ok() {
-            // Not kept while there is nothing to read: there are thousands of these.
-            let mut bytes = [0; 16 << 10];
-            match stream.get_ref().read(&mut bytes) {
-                Ok(0) => return,
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
-                _ => {}
-            }
-        }
-    }))
-}
-
-/// Resident memory, once it does not change any more.
-fn settled(process: Process) -> io::Result<u64> {
+/// Waits until the resident memory of a server is stable, and returns it in bytes. Its members read
+/// meanwhile.
+fn stable_memory(process: Process, members: &mut Clients) -> io::Result<u64> {
     let (mut resident, mut since) = (process.resident()?, Instant::now());
-    let deadline = since + PATIENCE;
-    while since.elapsed() < SETTLED {
-        thread::sleep(SETTLED / 10);
+    let deadline = since + STABLE_TIMEOUT;
+    while since.elapsed() < STABLE {
+        members.discard_for(STABLE / 10)?;
         let now = process.resident()?;
         if now != resident {
             (resident, since) = (now, Instant::now());

@@ -1,38 +1,38 @@
-//! The tables in the README: how they are written, and read back.
+//! Writes the tables of the README and reads them.
 
-/// Where they begin and end.
+/// Lines before and after the tables.
 const MARKS: (&str, &str) = ("<!-- footprint -->\n", "<!-- /footprint -->\n");
 
-/// What the two files of a target take, in bytes.
+/// Sizes of the two programs of a target, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sizes {
     /// The target.
     pub target: String,
-    /// How it was built.
+    /// How it was built: `plain` or `zig`.
     pub way: String,
-    /// `smolchatd`
+    /// Size of `smolchatd`.
     pub server: u64,
-    /// `smolchat`
+    /// Size of `smolchat`.
     pub client: u64,
 }
 
-/// Figures of a running server, by name, in the order in which they are shown.
+/// Names and figures of a running server, in the order of the table.
 pub type Figures = Vec<(&'static str, u64)>;
 
-/// The part of a README between the marks.
+/// Returns the part of a README between the marks.
 pub fn part_of(readme: &str) -> Option<&str> {
     let (_, rest) = readme.split_once(MARKS.0)?;
     Some(rest.split_once(MARKS.1)?.0)
 }
 
-/// A README with another part between the marks.
+/// Returns a README with another part between the marks.
 pub fn with_part(readme: &str, part: &str) -> Option<String> {
     let (before, rest) = readme.split_once(MARKS.0)?;
     let (_, after) = rest.split_once(MARKS.1)?;
     Some([before, MARKS.0, part, MARKS.1, after].concat())
 }
 
-/// Both tables. `runs` are the figures of each build that was run.
+/// Returns both tables. `runs` has the figures of each build that was run.
 pub fn write(sizes: &[Sizes], runs: &[(String, Figures)], machine: &str) -> String {
     let mut text =
         String::from("\n| target | `smolchatd`, bytes | `smolchat`, bytes |\n|---|--:|--:|\n");
@@ -45,17 +45,17 @@ pub fn write(sizes: &[Sizes], runs: &[(String, Figures)], machine: &str) -> Stri
     }
     text += &format!("\n|---|{}\n", "--:|".repeat(runs.len()));
     let names = runs.first().map(|(_, figures)| figures.iter().map(|(name, _)| *name));
-    for (place, name) in names.into_iter().flatten().enumerate() {
+    for (index, name) in names.into_iter().flatten().enumerate() {
         text += &format!("| {name} |");
         for (_, figures) in runs {
-            text += &format!(" {} |", figures.get(place).map_or(String::new(), |f| grouped(f.1)));
+            text += &format!(" {} |", figures.get(index).map_or(String::new(), |f| grouped(f.1)));
         }
         text.push('\n');
     }
     text + &format!("\n{machine}\n\n")
 }
 
-/// The figures that a part of a README tells: the column, the row, the number.
+/// Returns the figures in a part of a README: column, row and number.
 pub fn read(part: &str) -> Vec<(String, String, u64)> {
     let mut figures = Vec::new();
     let mut head: Vec<&str> = Vec::new();
@@ -85,8 +85,8 @@ pub fn read(part: &str) -> Vec<(String, String, u64)> {
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

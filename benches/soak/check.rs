@@ -1,4 +1,4 @@
-//! What must be true of each line that comes over a link, and of its end.
+//! The checks of every line that a connection receives, and of its end.
 
 use std::io;
 use std::rc::Rc;
@@ -6,212 +6,232 @@ use std::time::Instant;
 
 use smolchat::protocol::{Body, ByeCode, ErrorCode, Frame};
 
-use crate::link::{Heard, Link};
-use crate::sequence::Entry;
-use crate::world::{HISTORY, PATIENCE};
+use crate::connection::{Connection, ReadEvent};
+use crate::sequence::SequencedFrame;
+use crate::shared::{HISTORY_FRAMES, TIMEOUT};
 
-/// Something that was asked over a link. The answers come in the order of the questions.
+/// A reply that a client expects. Replies arrive in the order of the requests.
 #[derive(Debug)]
-pub enum Ask {
-    /// An `error` with this code and this `id`.
+pub enum ExpectedReply {
+    /// An `error` with this code and `id`.
     Error(ErrorCode, Option<String>),
-    /// An `error` because the name of a hello was not free.
-    Complaint,
-    /// An `info`.
+    /// An `error` because the name of a hello is not free.
+    NameError,
+    /// An `info` with this `id`.
     Info(String),
-    /// An `info`, and behind it the last frames of the sequence.
+    /// An `info` with this `id`, and then the last frames of the sequence.
     History(String, usize),
-    /// A `who`, which is as the notices tell.
+    /// A `who` with this `id` and exactly the present members.
     Who(String),
-    /// The copy of a private line, or an error if the addressee has gone.
+    /// The copy of a private message, or an error if the addressee has left.
     Private { id: String, to: usize, name: String },
 }
 
-/// What a line from the server is to the member.
-pub enum Took {
+/// The kind of a line that passed the checks.
+pub enum CheckedLine {
     /// The next frame of the sequence.
-    Next(Rc<Entry>),
+    Sequenced(Rc<SequencedFrame>),
     /// The welcome.
     Welcome(Box<Frame<'static>>),
-    /// What was missed is not all there.
+    /// A gap in the replay.
     Gap,
-    /// Something that needs nothing done.
+    /// Any other frame.
     Other,
 }
 
-impl Link {
-    /// Checks that the connection might end as it did.
+impl Connection {
+    /// Checks that the connection was closed for an expected reason.
     pub fn check_end(&self, error: Option<&io::Error>) -> Result<(), String> {
         match (self.bye, error) {
-            _ if self.is_of_a_dead_server() => Ok(()),
-            (Some(ByeCode::Slow), _) if self.stalled => Ok(()),
-            (Some(code), _) if Some(code) == self.expects => Ok(()),
-            (None, _) => Err(format!("the connection ended without a bye: {error:?}")),
-            (Some(code), _) => Err(format!("bye {code:?}, not {:?}", self.expects)),
+            _ if self.was_server_killed() => Ok(()),
+            (Some(ByeCode::Slow), _) if self.may_be_slow => Ok(()),
+            (Some(code), _) if Some(code) == self.expected_bye => Ok(()),
+            (None, _) => Err(format!("the connection was closed without bye: {error:?}")),
+            (Some(code), _) => Err(format!("bye {code:?}, expected {:?}", self.expected_bye)),
         }
     }
 
-    /// Listens to the end, which comes by the bye that is expected.
-    pub async fn hear_out(&mut self) -> Result<(), String> {
-        let until = Instant::now() + PATIENCE;
+    /// Reads and checks lines until the server closes the connection.
+    pub async fn read_to_close(&mut self) -> Result<(), String> {
+        let until = Instant::now() + TIMEOUT;
         loop {
-            match self.hear(until).await {
-                Heard::Line(line) => drop(self.take(&line)?),
-                Heard::Nothing => return Err(format!("no bye {:?}", self.expects)),
-                Heard::End(error) => return self.check_end(error.as_ref()),
+            match self.read_line(until).await {
+                ReadEvent::Line(line) => drop(self.check_line(&line)?),
+                ReadEvent::Timeout => return Err(format!("no bye {:?}", self.expected_bye)),
+                ReadEvent::Closed(error) => return self.check_end(error.as_ref()),
             }
         }
     }
 
-    /// Checks a line, and says what it is to the member.
-    pub fn take(&mut self, line: &[u8]) -> Result<Took, String> {
-        self.world.totals.borrow_mut().frames += 1;
+    /// Checks a line and returns its kind.
+    pub fn check_line(&mut self, line: &[u8]) -> Result<CheckedLine, String> {
+        self.shared.totals.borrow_mut().frames += 1;
         if let Some(bye) = self.bye {
-            return Err(format!("a line behind bye {bye:?}"));
+            return Err(format!("a line after bye {bye:?}"));
         }
-        // Nearly always it is the next of the sequence, and others saw it already.
-        if self.welcomed_at.is_some() && self.past.is_empty() {
-            let entry = self.world.sequence.borrow().get(self.seen + 1).cloned();
-            if let Some(entry) = entry.filter(|entry| entry.is(line)) {
-                self.go_on(self.seen + 1);
-                return Ok(Took::Next(entry));
+        // The usual case: the next frame of the sequence, which another member has received.
+        if self.welcome_seq.is_some() && self.history_range.is_empty() {
+            let entry = self.shared.sequence.borrow().get(self.last_seq + 1).cloned();
+            if let Some(entry) = entry.filter(|entry| entry.matches(line)) {
+                self.advance_to(self.last_seq + 1);
+                return Ok(CheckedLine::Sequenced(entry));
             }
         }
-        let frame = Frame::decode(line).map_err(|error| format!("no frame: {error}"))?;
-        let mut again = Vec::new();
-        frame.encode(&mut again);
-        if again != line {
-            return Err(format!(
-                "not in the form it should have: {}",
-                String::from_utf8_lossy(&again)
-            ));
+        let frame = Frame::decode(line).map_err(|error| format!("cannot decode: {error}"))?;
+        let mut encoded = Vec::new();
+        frame.encode(&mut encoded);
+        if encoded != line {
+            let encoded = String::from_utf8_lossy(&encoded);
+            return Err(format!("the line differs from its encoded frame: {encoded}"));
         }
-        if self.welcomed_at.is_none()
-            && !matches!(frame.body, Body::Welcome { .. } | Body::Bye { .. })
-        {
+        let may_be_first = matches!(frame.body, Body::Welcome { .. } | Body::Bye { .. });
+        if self.welcome_seq.is_none() && !may_be_first {
             return Err("a line before the welcome".to_owned());
         }
         match frame.body.seq() {
-            Some(seq) if Some(seq) == self.past.clone().next() => {
-                self.past.next();
-                match self.world.sequence.borrow().get(seq) {
-                    Some(entry) if !entry.is(line) => Err(format!("number {seq} was not that")),
-                    _ => Ok(Took::Other),
+            Some(seq) if Some(seq) == self.history_range.clone().next() => {
+                self.history_range.next();
+                match self.shared.sequence.borrow().get(seq) {
+                    Some(entry) if !entry.matches(line) => {
+                        Err(format!("frame {seq} of the history differs from the one delivered"))
+                    }
+                    _ => Ok(CheckedLine::Other),
                 }
             }
-            Some(seq) if self.past.is_empty() && seq == self.seen + 1 => {
-                let entry = self.world.sequence.borrow_mut().see(seq, line, frame)?;
-                self.go_on(seq);
-                Ok(Took::Next(entry))
+            Some(seq) if self.history_range.is_empty() && seq == self.last_seq + 1 => {
+                let entry = self.shared.sequence.borrow_mut().record(seq, line, frame)?;
+                self.advance_to(seq);
+                Ok(CheckedLine::Sequenced(entry))
             }
             Some(seq) => {
-                let next = self.past.clone().next().unwrap_or(self.seen + 1);
-                Err(format!("number {seq} came, where {next} was due"))
+                let next = self.history_range.clone().next().unwrap_or(self.last_seq + 1);
+                Err(format!("frame {seq}, expected {next}"))
             }
-            None => self.take_own(line, frame),
+            None => self.check_unsequenced(line, frame),
         }
     }
 
-    fn go_on(&mut self, seq: u64) {
-        self.seen = seq;
-        self.may_gap = false;
+    fn advance_to(&mut self, seq: u64) {
+        self.last_seq = seq;
+        self.is_gap_allowed = false;
     }
 
-    /// A frame that is no part of the sequence.
-    fn take_own(&mut self, line: &[u8], frame: Frame<'static>) -> Result<Took, String> {
+    /// Checks a frame that is not part of the sequence.
+    fn check_unsequenced(
+        &mut self,
+        line: &[u8],
+        frame: Frame<'static>,
+    ) -> Result<CheckedLine, String> {
         match &frame.body {
             Body::Welcome { seq, resumed, .. } => {
-                if self.welcomed_at.replace(*seq).is_some() {
-                    return Err("a second welcome".to_owned());
-                }
-                self.may_gap = *resumed;
-                if !resumed {
-                    self.seen = *seq;
-                    self.expect_past(self.history);
-                } else if *seq < self.seen {
-                    return Err(format!("resumed behind {}, which is not there yet", self.seen));
-                }
-                return Ok(Took::Welcome(Box::new(frame)));
+                self.check_welcome(*seq, *resumed)?;
+                Ok(CheckedLine::Welcome(Box::new(frame)))
             }
             Body::Gap { from, to } => {
-                // It names what followed the last that was seen, and nothing that is kept.
-                let kept = (self.welcomed_at.unwrap_or(0) + 1).saturating_sub(HISTORY);
-                if !self.may_gap || *from != self.seen + 1 || to < from || *to >= kept {
-                    return Err(format!("a gap, seen {}, oldest kept {kept}", self.seen));
-                }
-                self.go_on(*to);
-                self.world.totals.borrow_mut().gaps += 1;
-                return Ok(Took::Gap);
+                self.check_gap(*from, *to)?;
+                Ok(CheckedLine::Gap)
             }
             Body::Bye { code, seq } => {
                 self.bye = Some(*code);
-                if self.welcomed_at.is_some() && *seq != self.seen {
-                    return Err(format!("a bye that says {seq}, after number {}", self.seen));
+                if self.welcome_seq.is_some() && *seq != self.last_seq {
+                    return Err(format!("bye with seq {seq}, expected {}", self.last_seq));
                 }
-                return Ok(Took::Other);
+                Ok(CheckedLine::Other)
             }
             Body::Private { id, .. } => {
                 let id = id.as_deref().unwrap_or_default();
-                self.world.see_private(id, self.member, line)?;
-                let is_copy =
-                    matches!(self.asked.front(), Some(Ask::Private { id: own, .. }) if own == id);
-                if is_copy {
-                    self.asked.pop_front();
+                self.shared.on_private_message(id, self.member, line)?;
+                if let Some(ExpectedReply::Private { id: own, .. }) = self.expected_replies.front()
+                    && own == id
+                {
+                    self.expected_replies.pop_front();
                 }
-                return Ok(Took::Other);
+                Ok(CheckedLine::Other)
             }
-            // The disk was slow.
-            Body::Info { id: None, .. } if frame.data.starts_with("the history ") => {
-                return Ok(Took::Other);
-            }
-            _ => {}
+            // The server reports a slow disk.
+            Body::Info { id: None, .. } if frame.data.contains("history") => Ok(CheckedLine::Other),
+            _ => self.check_reply(&frame.body),
         }
-        let Some(ask) = self.asked.pop_front() else {
-            return Err("an answer to nothing".to_owned());
+    }
+
+    fn check_welcome(&mut self, seq: u64, is_resumed: bool) -> Result<(), String> {
+        if self.welcome_seq.replace(seq).is_some() {
+            return Err("a second welcome".to_owned());
+        }
+        self.is_gap_allowed = is_resumed;
+        if !is_resumed {
+            self.last_seq = seq;
+            self.expect_history(self.history_frames);
+        } else if seq < self.last_seq {
+            return Err(format!("resumed at {seq} after frame {}", self.last_seq));
+        }
+        Ok(())
+    }
+
+    /// Checks that a gap begins after the last frame received and contains no frame that the server
+    /// still has.
+    fn check_gap(&mut self, from: u64, to: u64) -> Result<(), String> {
+        let oldest = (self.welcome_seq.unwrap_or(0) + 1).saturating_sub(HISTORY_FRAMES);
+        if !self.is_gap_allowed || from != self.last_seq + 1 || to < from || to >= oldest {
+            let last_seq = self.last_seq;
+            return Err(format!("gap after frame {last_seq}, oldest frame in history {oldest}"));
+        }
+        self.advance_to(to);
+        self.shared.totals.borrow_mut().gaps += 1;
+        Ok(())
+    }
+
+    /// Checks that a frame is the next expected reply.
+    fn check_reply(&mut self, body: &Body<'static>) -> Result<CheckedLine, String> {
+        let Some(expected) = self.expected_replies.pop_front() else {
+            return Err("a reply without a request".to_owned());
         };
-        let id = frame.body.id();
-        let fits = match (&ask, &frame.body) {
-            (Ask::Error(code, word), Body::Error { code: came, .. }) => {
-                code == came && word.as_deref() == id
+        let id = body.id();
+        let is_expected = match (&expected, body) {
+            (ExpectedReply::Error(code, own), Body::Error { code: received, .. }) => {
+                code == received && own.as_deref() == id
             }
-            (Ask::Complaint, Body::Error { code, .. }) => {
+            (ExpectedReply::NameError, Body::Error { code, .. }) => {
                 matches!(code, ErrorCode::NameTaken | ErrorCode::NameKept)
             }
-            (Ask::Info(word), Body::Info { .. }) => Some(&**word) == id,
-            (Ask::History(word, count), Body::Info { .. }) => {
-                self.expect_past(*count);
-                Some(&**word) == id
+            (ExpectedReply::Info(own), Body::Info { .. }) => Some(&**own) == id,
+            (ExpectedReply::History(own, count), Body::Info { .. }) => {
+                self.expect_history(*count);
+                Some(&**own) == id
             }
-            (Ask::Who(word), Body::Who { names, .. }) => {
+            (ExpectedReply::Who(own), Body::Who { names, .. }) => {
                 let mut names: Vec<&str> = names.iter().map(|name| &**name).collect();
                 names.sort_unstable();
-                Some(&**word) == id && self.world.sequence.borrow().present().eq(names)
+                Some(&**own) == id && self.shared.sequence.borrow().present().eq(names)
             }
-            (Ask::Private { id: own, to, name }, Body::Error { code, .. }) => {
+            (ExpectedReply::Private { id: own, to, name }, Body::Error { code, .. }) => {
                 *code == ErrorCode::NoSuchUser
                     && Some(&**own) == id
-                    && self.may_miss(own, *to, name)
+                    && self.may_be_undeliverable(own, *to, name)
             }
             _ => false,
         };
-        if let Body::Error { code, .. } = &frame.body {
-            self.world.totals.borrow_mut().error(*code);
+        if let Body::Error { code, .. } = body {
+            self.shared.totals.borrow_mut().count_error(*code);
         }
-        if fits { Ok(Took::Other) } else { Err(format!("the answer to {ask:?} is another")) }
+        if is_expected { Ok(CheckedLine::Other) } else { Err(format!("expected {expected:?}")) }
     }
 
-    /// Past frames come next: the last so many that are kept.
-    fn expect_past(&mut self, count: usize) {
-        self.past = (self.seen + 1).saturating_sub(count as u64).max(1)..self.seen + 1;
+    /// Expects the last `count` frames of the history next.
+    fn expect_history(&mut self, count: usize) {
+        self.history_range =
+            (self.last_seq + 1).saturating_sub(count as u64).max(1)..self.last_seq + 1;
     }
 
-    /// Whether an addressee may have been away, or have another name, since a line went out.
-    fn may_miss(&self, id: &str, to: usize, name: &str) -> bool {
-        let sent = self.world.privates.borrow().get(id).map(|private| private.link);
-        let standing = &self.world.standings.borrow()[to];
-        standing.is_shaky
-            || Some(standing.link) != sent
-            || standing.name.as_deref() != Some(name)
-            || self.world.sequence.borrow().came_at(name).is_none()
+    /// Returns whether the addressee of a private message may have left or been renamed since it
+    /// was sent.
+    fn may_be_undeliverable(&self, id: &str, to: usize, name: &str) -> bool {
+        let messages = self.shared.private_messages.borrow();
+        let sent_to = messages.get(id).map(|message| message.connection);
+        let status = &self.shared.statuses.borrow()[to];
+        status.may_disconnect
+            || Some(status.connection) != sent_to
+            || status.name.as_deref() != Some(name)
+            || self.shared.sequence.borrow().joined_at(name).is_none()
     }
 }

@@ -1,76 +1,58 @@
-//! The soak: hundreds of scripted members who come, go, talk, stall, are cut off and come back,
-//! against one real server, and every promise checked at each of them.
+//! The soak: hundreds of scripted members join, chat, stall, disconnect and resume against one real
+//! server, and each of them checks every line that it receives.
 //!
 //! # Layout
 //!
-//! - [`options`] reads the command line; [`script`] draws what each member does from a seed;
-//! - [`world`] is what all share, and in it [`sequence`] is the room's sequence as all members
-//!   together saw it: who is here, and which lines were said, follows from that alone;
-//! - [`link`] is one connection, and [`check`] what must be true of each line that comes over it;
-//!   [`member`] is who uses one link after the other, [`comeback`] how it finds out what it missed
-//!   and what it has to say again; [`perform`] is what members do, and [`visitor`] what those do
-//!   who are none;
-//! - [`watch`] starts and kills the server, and samples what it takes;
-//! - [`run`] has all of that happen, with a quiet point now and then at which the tables of
-//!   everybody are compared, and with a `kill -9` in between.
+//! - [`options`] parses the command line, and [`script`] draws the actions of a client from a seed;
+//! - [`shared`] is the state that all clients share. Part of it is the [`sequence`], put together
+//!   from what all members received: the present members and the delivered lines follow from it;
+//! - [`connection`] is one connection, and [`check`] checks each line that it receives;
+//! - [`member`] is a member over several connections, and [`reconnect`] joins and resumes;
+//! - [`actions`] has the actions of scripted members, [`special_members`] the scripts of the other
+//!   members, and [`bad_client`] the clients that do not use the protocol;
+//! - [`monitor`] starts and kills the server and measures what it uses;
+//! - [`run`] runs everything. At a checkpoint, all members are idle and their views are compared.
+//!   Between checkpoints, the server may be killed;
+//! - [`harness`] is shared with the other benches.
 //!
-//! A seed repeats the script, not the timing: what the kernel and the server make of it differs
-//! from run to run, and that is the point.
+//! A seed repeats the script but not the timing, so that each run finds other interleavings.
 
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "a soak that is wrong about its own tables is to stop at once, not to go on"
+    reason = "a soak with an error in its own tables must stop at once"
 )]
 
+mod actions;
+mod bad_client;
 mod check;
-mod comeback;
-#[allow(dead_code, reason = "the fanout bench has its part of it")]
-#[path = "../fanout/launch.rs"]
-mod launch;
-mod link;
+mod connection;
+#[path = "../harness/mod.rs"]
+mod harness;
 mod member;
+mod monitor;
 mod options;
-mod perform;
-#[allow(dead_code, reason = "the fanout bench has its part of it")]
-#[path = "../fanout/procfs.rs"]
-mod procfs;
+mod reconnect;
 mod run;
 mod script;
 mod sequence;
-mod visitor;
-mod watch;
-mod world;
+mod shared;
+mod special_members;
 
 use std::process::ExitCode;
 
+use crate::harness::cli;
 use crate::options::{HELP, Options};
 
 fn main() -> ExitCode {
-    let options = match Options::parse() {
-        Ok(options) => options,
-        Err(error) => {
-            eprintln!("soak: {error}\n\n{HELP}");
-            return ExitCode::from(2);
-        }
-    };
-    if options.help {
-        print!("{HELP}");
-        return ExitCode::SUCCESS;
-    }
-    if !options.bench {
-        println!("soak: nothing to test; `cargo bench` runs it");
-        return ExitCode::SUCCESS;
-    }
-    println!("soak: seed {}, {} members, {:?}", options.seed, options.members, options.time);
-    match run::run(&options) {
-        Ok(totals) => {
-            println!("{totals}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            println!("soak: FAILED, seed {}: {error}", options.seed);
-            ExitCode::FAILURE
-        }
-    }
+    cli::run("soak", HELP, Options::parse(), |options| {
+        println!(
+            "soak: seed {}, {} members, {:?}",
+            options.seed, options.members, options.duration
+        );
+        let summary = run::run(&options)
+            .map_err(|error| format!("FAILED, seed {}: {error}", options.seed))?;
+        println!("{summary}");
+        Ok::<(), String>(())
+    })
 }

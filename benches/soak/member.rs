@@ -1,4 +1,4 @@
-//! A member: who it is from one link to the next, and what it has said.
+//! A scripted member: its identity over several connections, and the lines that it sends.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -7,266 +7,277 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use smolchat::protocol::ByeCode;
 
-use crate::check::Ask;
-use crate::link::{Heard, Link};
+use crate::check::ExpectedReply;
+use crate::connection::{Connection, ReadEvent};
 use crate::script::Rng;
-use crate::world::{Halt, LOOK, PATIENCE, Phase, Tail, World};
+use crate::shared::{POLL_INTERVAL, Phase, RecentLines, ScriptError, SharedState, TIMEOUT};
 
-/// How reading went.
+/// The result of waiting for a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// What was waited for is so.
+pub enum WaitResult {
+    /// The condition is true.
     Done,
-    /// The time is over.
-    Late,
-    /// The link is gone.
-    Gone,
+    TimedOut,
+    Disconnected,
 }
 
-/// A line that was said, and not yet seen in the sequence.
-pub struct Pending {
+/// A line that was sent and has not arrived in the sequence yet.
+pub struct PendingLine {
     pub number: u64,
-    /// As it goes out.
     pub text: String,
-    /// What the frame has to say: its `data`, or the new name.
-    pub becomes: String,
+    /// The `data` of the expected frame, or the new name.
+    pub expected_data: String,
 }
 
-/// Who one was, to come back.
-pub struct Place {
+/// The values with which a session is resumed.
+pub struct ResumeState {
     pub epoch: String,
     pub token: String,
-    /// The last number that was seen.
+    /// The `seq` of the last frame received.
     pub after: u64,
 }
 
 /// A scripted member.
 pub struct Member {
-    pub world: Rc<World>,
+    pub shared: Rc<SharedState>,
     pub index: usize,
     pub rng: Rng,
+    /// Chooses the transport. Not part of the script, because connections may fail.
+    pub transport_rng: Rng,
     pub name: String,
-    pub link: Option<Link>,
-    pub tail: Tail,
-    /// Whether to ask that the name be kept.
-    pub keep: bool,
-    /// Past frames to ask for on a fresh start.
-    pub history: usize,
-    /// The last token may be stale, so the old name may not come back.
-    pub name_in_doubt: bool,
-    /// How many lines of [`listens_to`](Self::listens_to) were seen.
-    pub heard: u64,
-    /// A member whose lines are counted.
-    pub listens_to: Option<usize>,
-    pub place: Option<Place>,
-    pub pending: VecDeque<Pending>,
-    /// Draws by which way to connect: how often it does is no part of the script.
-    pub ways: Rng,
+    pub connection: Option<Connection>,
+    pub recent_lines: RecentLines,
+    /// Whether the hello asks the server to reserve the name.
+    pub keep_name: bool,
+    /// Number of history frames that a hello without resume asks for.
+    pub history_frames: usize,
+    /// Whether a reset hid a new token, so that the server may assign another name.
+    pub name_may_change: bool,
+    /// The member whose lines are counted in `peer_lines`.
+    pub peer: Option<usize>,
+    pub peer_lines: u64,
+    pub resume_state: Option<ResumeState>,
+    pub pending: VecDeque<PendingLine>,
     /// The number of the next line.
-    pub said: u64,
-    names_taken: u64,
-    questions: u64,
-    /// The hello came too late, and somebody else was welcomed.
-    pub late: bool,
+    pub next_line: u64,
+    /// Whether the server gave up waiting for the hello and assigned a guest name.
+    pub hello_timed_out: bool,
+    names_used: u64,
+    requests: u64,
 }
 
 impl Member {
-    /// One that has never been in the room.
-    pub fn new(world: &Rc<World>, index: usize, name: String, seed: u64) -> Self {
+    /// Returns a member that has not joined yet.
+    pub fn new(shared: &Rc<SharedState>, index: usize, seed: u64) -> Self {
         Self {
-            world: Rc::clone(world),
+            shared: Rc::clone(shared),
             index,
             rng: Rng::new(seed, index as u64),
-            name,
-            link: None,
-            tail: Tail::default(),
-            keep: true,
-            history: 0,
-            name_in_doubt: false,
-            heard: 0,
-            listens_to: None,
-            place: None,
+            transport_rng: Rng::new(!seed, index as u64),
+            name: format!("m{index}"),
+            connection: None,
+            recent_lines: RecentLines::default(),
+            keep_name: true,
+            history_frames: 0,
+            name_may_change: false,
+            peer: None,
+            peer_lines: 0,
+            resume_state: None,
             pending: VecDeque::new(),
-            ways: Rng::new(!seed, index as u64),
-            said: 0,
-            names_taken: 0,
-            questions: 0,
-            late: false,
+            next_line: 0,
+            hello_timed_out: false,
+            names_used: 0,
+            requests: 0,
         }
     }
 
-    /// Whether all that it said, and asked over this link, is answered.
-    pub fn is_answered(&self) -> bool {
-        self.pending.is_empty() && self.link.as_ref().is_some_and(|link| link.asked.is_empty())
+    /// Returns whether all lines have arrived and all replies of this connection.
+    pub fn has_all_replies(&self) -> bool {
+        let has_replies = |connection: &Connection| connection.expected_replies.is_empty();
+        self.pending.is_empty() && self.connection.as_ref().is_some_and(has_replies)
     }
 
-    /// The generation of the server that it is linked to.
+    /// Returns the generation of the server of this connection.
     pub fn generation(&self) -> Option<u64> {
-        self.link.as_ref().map(|link| link.generation)
+        self.connection.as_ref().map(|connection| connection.generation)
     }
 
-    /// Lets the others know how it stands.
-    pub fn report(&self) {
-        let standing = &mut self.world.standings.borrow_mut()[self.index];
-        let link = self.link.as_ref().filter(|link| link.welcomed_at.is_some());
-        let number = link.map_or(0, |link| link.number);
-        standing.is_shaky &= standing.link == number;
-        standing.link = number;
-        standing.name = link.map(|_| self.name.clone());
-        standing.seen = link.map_or(self.place.as_ref().map_or(0, |p| p.after), |link| link.seen);
-        standing.said = self.said;
-        standing.settled = false;
-        standing.compared = false;
+    /// Returns the `seq` of the last frame of the session to resume; 0 without one.
+    pub fn resume_seq(&self) -> u64 {
+        self.resume_state.as_ref().map_or(0, |state| state.after)
     }
 
-    /// From now on the server may let go of this link before this end of it knows.
-    pub fn becomes_shaky(&self) {
-        self.world.standings.borrow_mut()[self.index].is_shaky = true;
+    /// Publishes the status for the other parts of the soak.
+    pub fn update_status(&self) {
+        let status = &mut self.shared.statuses.borrow_mut()[self.index];
+        let connection = self.connection.as_ref().filter(|it| it.welcome_seq.is_some());
+        let id = connection.map_or(0, |connection| connection.id);
+        status.may_disconnect &= status.connection == id;
+        status.connection = id;
+        status.name = connection.map(|_| self.name.clone());
+        status.last_seq = connection.map_or(self.resume_seq(), |connection| connection.last_seq);
+        status.next_line = self.next_line;
+        status.is_idle = false;
+        status.is_checked = false;
     }
 
-    /// From now on this link may not be read for a while.
-    pub fn neglect(&mut self) {
-        self.becomes_shaky();
-        if let Some(link) = &mut self.link {
-            link.stalled = true;
+    /// Records that the server may close this connection before the member notices.
+    pub fn mark_may_disconnect(&self) {
+        self.shared.statuses.borrow_mut()[self.index].may_disconnect = true;
+    }
+
+    /// Records that this connection may be closed as slow.
+    pub fn mark_may_be_slow(&mut self) {
+        self.mark_may_disconnect();
+        if let Some(connection) = &mut self.connection {
+            connection.may_be_slow = true;
         }
     }
 
-    /// Says a numbered line, of which the sequence has to show that it `becomes` something.
-    pub async fn say(&mut self, data: &str, becomes: &str) {
-        let number = self.said;
-        self.said += 1;
-        self.world.totals.borrow_mut().lines += 1;
+    /// Sends a numbered line and expects it in the sequence.
+    pub async fn send_message(&mut self, data: &str, expected_data: &str) {
+        let number = self.next_line;
+        self.next_line += 1;
+        self.shared.totals.borrow_mut().lines += 1;
         let text = json!({ "data": data, "id": format!("{}-{number}", self.index) }).to_string();
-        // If the link breaks meanwhile, it is said again when this member is back.
-        self.pending.push_back(Pending { number, text: text.clone(), becomes: becomes.to_owned() });
-        if let Some(link) = &self.link {
-            link.say(&text).await;
+        let expected_data = expected_data.to_owned();
+        // If the connection breaks, it is sent again after the reconnect.
+        self.pending.push_back(PendingLine { number, text: text.clone(), expected_data });
+        if let Some(connection) = &self.connection {
+            connection.send_line(&text).await;
         }
     }
 
-    /// An `id` for a question.
-    pub fn question(&mut self) -> String {
-        self.questions += 1;
-        format!("q{}.{}", self.index, self.questions)
+    /// Returns a new `id` for a request.
+    pub fn next_request_id(&mut self) -> String {
+        self.requests += 1;
+        format!("q{}.{}", self.index, self.requests)
     }
 
-    /// Asks over the present link, if there is one.
-    pub async fn ask(&mut self, line: &[u8], answer: Ask) {
-        if let Some(link) = &mut self.link {
-            link.asked.push_back(answer);
-            link.write(&[line, b"\n"].concat()).await;
+    /// Sends a line and expects a reply, if there is a connection.
+    pub async fn send_request(&mut self, line: &[u8], reply: ExpectedReply) {
+        if let Some(connection) = &mut self.connection {
+            connection.expected_replies.push_back(reply);
+            connection.write(&[line, b"\n"].concat()).await;
         }
     }
 
-    /// Lets go of the link, and keeps in mind how far it got.
-    pub fn let_go(&mut self) -> Option<Link> {
-        let link = self.link.take()?;
-        if let Some(place) = self.place.as_mut().filter(|_| link.welcomed_at.is_some()) {
-            place.after = link.seen;
+    /// Expects a reply to something that is not a line.
+    pub fn expect_reply(&mut self, reply: ExpectedReply) {
+        if let Some(connection) = &mut self.connection {
+            connection.expected_replies.push_back(reply);
         }
-        self.report();
-        Some(link)
     }
 
-    /// Reads until something is so, the time is over or the link is gone.
-    pub async fn read(
+    /// Removes the connection and saves the state to resume.
+    pub fn detach(&mut self) -> Option<Connection> {
+        let connection = self.connection.take()?;
+        if let Some(state) = &mut self.resume_state
+            && connection.welcome_seq.is_some()
+        {
+            state.after = connection.last_seq;
+        }
+        self.update_status();
+        Some(connection)
+    }
+
+    /// Reads until `is_done`, until the time `until`, or until the connection is closed.
+    pub async fn read_until(
         &mut self,
         until: Instant,
-        done: impl Fn(&Self) -> bool,
-    ) -> Result<Outcome, Halt> {
+        is_done: impl Fn(&Self) -> bool,
+    ) -> Result<WaitResult, ScriptError> {
         loop {
-            if done(self) {
-                return Ok(Outcome::Done);
+            if is_done(self) {
+                return Ok(WaitResult::Done);
             }
-            let Some(link) = &mut self.link else { return Ok(Outcome::Gone) };
-            match link.hear(until).await {
-                Heard::Line(line) => self.take(&line)?,
-                Heard::Nothing => return Ok(Outcome::Late),
-                Heard::End(error) => {
-                    self.end(error.as_ref())?;
-                    return Ok(Outcome::Gone);
+            let Some(connection) = &mut self.connection else {
+                return Ok(WaitResult::Disconnected);
+            };
+            match connection.read_line(until).await {
+                ReadEvent::Line(line) => self.on_line(&line)?,
+                ReadEvent::Timeout => return Ok(WaitResult::TimedOut),
+                ReadEvent::Closed(error) => {
+                    self.on_close(error.as_ref())?;
+                    return Ok(WaitResult::Disconnected);
                 }
             }
         }
     }
 
-    /// The same, and comes back as often as the link is lost.
-    pub async fn stay(
+    /// Reads until `is_done` or the time `until`, and reconnects if the connection is closed.
+    pub async fn stay_until(
         &mut self,
         until: Instant,
-        done: impl Fn(&Self) -> bool,
-    ) -> Result<Outcome, Halt> {
+        is_done: impl Fn(&Self) -> bool,
+    ) -> Result<WaitResult, ScriptError> {
         loop {
-            match self.read(until, &done).await? {
-                Outcome::Gone => self.come_back().await?,
-                outcome => return Ok(outcome),
+            match self.read_until(until, &is_done).await? {
+                WaitResult::Disconnected => self.reconnect().await?,
+                result => return Ok(result),
             }
         }
     }
 
-    /// Stays until something is so, which must be so soon.
-    pub async fn expect(&mut self, what: &str, done: impl Fn(&Self) -> bool) -> Result<(), Halt> {
-        match self.stay(Instant::now() + PATIENCE, done).await? {
-            Outcome::Done => Ok(()),
-            _ => Err(Halt::Broken(format!("waited in vain until {what}"))),
+    /// Stays for `duration` or until a checkpoint begins.
+    pub async fn stay_for(&mut self, duration: Duration) -> Result<(), ScriptError> {
+        let shared = Rc::clone(&self.shared);
+        self.stay_until(Instant::now() + duration, |_| !shared.is_active()).await.map(drop)
+    }
+
+    /// Stays until `is_done`. It is an error if that takes longer than the timeout.
+    pub async fn wait_for(
+        &mut self,
+        condition: &str,
+        is_done: impl Fn(&Self) -> bool,
+    ) -> Result<(), ScriptError> {
+        match self.stay_until(Instant::now() + TIMEOUT, is_done).await? {
+            WaitResult::Done => Ok(()),
+            _ => Err(format!("timed out waiting for {condition}").into()),
         }
     }
 
-    /// Reads on until the server has closed the link.
-    pub async fn hear_out(&mut self, code: ByeCode) -> Result<(), Halt> {
-        if let Some(link) = &mut self.link {
-            link.expects = Some(code);
+    /// Reads until the server closes the connection with this code.
+    pub async fn wait_for_bye(&mut self, code: ByeCode) -> Result<(), ScriptError> {
+        if let Some(connection) = &mut self.connection {
+            connection.expected_bye = Some(code);
         }
-        match self.read(Instant::now() + PATIENCE, |_| false).await? {
-            Outcome::Gone => Ok(()),
-            _ => Err(Halt::Broken(format!("waited in vain for bye {code:?}"))),
+        match self.read_until(Instant::now() + TIMEOUT, |_| false).await? {
+            WaitResult::Disconnected => Ok(()),
+            _ => Err(format!("timed out waiting for bye {code:?}").into()),
         }
     }
 
-    /// Rests for so long, unless a quiet point begins.
-    pub async fn rest(&mut self, time: Duration) -> Result<(), Halt> {
-        let world = Rc::clone(&self.world);
-        self.stay(Instant::now() + time, |_| !world.is_busy()).await.map(drop)
-    }
-
-    /// Takes part in a quiet point, if there is one.
-    pub async fn be_quiet(&mut self) -> Result<(), Halt> {
+    /// Takes part in a checkpoint until it ends. Returns at once if there is none.
+    pub async fn stay_during_checkpoint(&mut self) -> Result<(), ScriptError> {
         let mut has_asked = false;
-        while !self.world.is_busy() {
-            if self.world.phase.get() == Phase::Comparing && !has_asked {
+        while !self.shared.is_active() {
+            if self.shared.phase.get() == Phase::Comparing && !has_asked {
                 has_asked = true;
-                let id = self.question();
+                let id = self.next_request_id();
                 let line = json!({ "data": "/who", "id": id }).to_string();
-                self.ask(line.as_bytes(), Ask::Who(id)).await;
+                self.send_request(line.as_bytes(), ExpectedReply::Who(id)).await;
             }
-            self.stay(Instant::now() + 5 * LOOK, |_| false).await?;
-            self.report();
-            let standing = &mut self.world.standings.borrow_mut()[self.index];
-            standing.settled = self.is_answered();
-            standing.compared = has_asked && standing.settled;
+            self.stay_until(Instant::now() + 5 * POLL_INTERVAL, |_| false).await?;
+            self.update_status();
+            let status = &mut self.shared.statuses.borrow_mut()[self.index];
+            status.is_idle = self.has_all_replies();
+            status.is_checked = has_asked && status.is_idle;
         }
-        self.report();
+        self.update_status();
         Ok(())
     }
 
-    /// Takes part in a quiet point by not being there.
-    pub fn be_absent(&mut self) {
-        self.report();
-        let standing = &mut self.world.standings.borrow_mut()[self.index];
-        (standing.settled, standing.compared) = (true, true);
+    /// Lets checkpoints pass without this member, which has no connection.
+    pub fn skip_checkpoints(&mut self) {
+        self.update_status();
+        let status = &mut self.shared.statuses.borrow_mut()[self.index];
+        (status.is_idle, status.is_checked) = (true, true);
     }
 
-    /// A name that nobody ever had.
-    pub fn fresh_name(&mut self) -> String {
-        self.names_taken += 1;
-        format!("m{}.{}", self.index, self.names_taken)
-    }
-
-    /// Something will be answered that no line asks for.
-    pub fn ask_nothing(&mut self, answer: Ask) {
-        if let Some(link) = &mut self.link {
-            link.asked.push_back(answer);
-        }
+    /// Returns a name that no member has used.
+    pub fn next_name(&mut self) -> String {
+        self.names_used += 1;
+        format!("m{}.{}", self.index, self.names_used)
     }
 }

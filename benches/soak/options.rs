@@ -5,57 +5,51 @@ use std::time::{Duration, SystemTime};
 
 use lexopt::prelude::*;
 
-use crate::perform::SPECIAL;
+use crate::harness::cli::Invocation;
+use crate::special_members::FIRST_SCRIPTED;
 
-/// What `--help` prints.
+/// Text of `--help`.
 pub const HELP: &str = "\
-Hundreds of scripted members against one server, with every promise checked at each of them.
+Runs hundreds of scripted members against one server, and checks every line that they receive.
 
 cargo bench --bench soak -- [OPTIONS]
 
-  --minutes M    how long; may be a fraction [10]
-  --members N    how many, beside the visitors [300]
-  --seed S       repeats the script of another run
-  --smolchatd PATH  another smolchatd than the one built with this program
+  --minutes M       duration in minutes, also a fraction [10]
+  --members N       number of members, in addition to the bad clients [300]
+  --seed S          repeat the script of another run
+  --smolchatd PATH  test this smolchatd instead of the one built with this program
 ";
 
-/// What is to be done.
+/// The options of the soak.
 pub struct Options {
-    /// `cargo bench` asked for it; `cargo test` runs the same program without this.
-    pub bench: bool,
-    /// Only to say how this is used.
-    pub help: bool,
-    /// How long.
-    pub time: Duration,
-    /// How many members.
+    pub duration: Duration,
     pub members: usize,
-    /// What the script is drawn from.
+    /// The seed of all scripts.
     pub seed: u64,
-    /// Which smolchatd.
+    /// The server to test.
     pub smolchatd: PathBuf,
 }
 
 impl Options {
-    /// Reads them from the command line.
-    pub fn parse() -> Result<Self, lexopt::Error> {
+    /// Parses the command line.
+    pub fn parse() -> Result<Invocation<Self>, lexopt::Error> {
         let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let mut options = Self {
-            bench: false,
-            help: false,
-            time: Duration::from_secs(600),
+            duration: Duration::from_secs(600),
             members: 300,
             seed: u64::from(clock.subsec_nanos()) ^ clock.as_secs(),
             smolchatd: env!("CARGO_BIN_EXE_smolchatd").into(),
         };
+        let (mut is_bench, mut is_help) = (false, false);
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
             match argument {
-                Long("bench") => options.bench = true,
-                Long("help") | Short('h') => options.help = true,
+                Long("bench") => is_bench = true,
+                Long("help") | Short('h') => is_help = true,
                 Long("minutes") => {
                     let minutes: f64 = parser.value()?.parse()?;
-                    options.time = Duration::try_from_secs_f64(minutes * 60.0)
-                        .map_err(|_| format!("{minutes} minutes are no length of time"))?;
+                    options.duration = Duration::try_from_secs_f64(minutes * 60.0)
+                        .map_err(|_| format!("{minutes} minutes is not a duration"))?;
                 }
                 Long("members") => options.members = parser.value()?.parse()?,
                 Long("seed") => options.seed = parser.value()?.parse()?,
@@ -63,9 +57,10 @@ impl Options {
                 _ => return Err(argument.unexpected()),
             }
         }
-        if options.members <= SPECIAL {
-            return Err(format!("more than {SPECIAL} members are needed").into());
+        if options.members <= FIRST_SCRIPTED {
+            let members = options.members;
+            return Err(format!("{members} members: more than {FIRST_SCRIPTED} expected").into());
         }
-        Ok(options)
+        Ok(Invocation::new(is_bench, is_help, options))
     }
 }

@@ -1,4 +1,4 @@
-//! The run as a whole: everybody at work, quiet points, kills, and the end.
+//! The run: start, rounds with kills and checkpoints, end and summary.
 
 use std::cell::Cell;
 use std::path::Path;
@@ -11,277 +11,300 @@ use serde_json::json;
 use smol::{LocalExecutor, Timer};
 use smolchat::protocol::Body;
 
-use crate::check::Took;
-use crate::launch::raise_descriptor_limit;
-use crate::link::{Heard, Link};
+use crate::bad_client::run_bad_clients;
+use crate::check::CheckedLine;
+use crate::connection::{Connection, ReadEvent};
+use crate::harness::server::raise_descriptor_limit;
 use crate::member::Member;
+use crate::monitor::MonitoredServer;
 use crate::options::Options;
-use crate::perform::{ECHO, KEEPER, SPECIAL, TAKER, WITNESS, test_names};
 use crate::script::Rng;
-use crate::visitor::visit;
-use crate::watch::Watched;
-use crate::world::{Halt, PATIENCE, Phase, Tail, World};
+use crate::shared::{Phase, RecentLines, ScriptError, SharedState, TIMEOUT};
+use crate::special_members::{
+    ECHO, FIRST_SCRIPTED, NAME_OWNER, NAME_RIVAL, PINGER, check_reserved_name, run_echo, run_pinger,
+};
 
-/// Visitors at once.
-const VISITORS: usize = 10;
-/// Between two quiet points.
-const PERIOD: Duration = Duration::from_secs(60);
-/// What memory may grow by, from the first third of the quiet points of a process to the last.
-const GROWTH: i64 = 2 << 20;
-/// How long the server may take to end.
-const END: Duration = Duration::from_secs(10);
+/// Number of bad clients at the same time.
+const BAD_CLIENTS: usize = 10;
+/// Approximate time between two checkpoints.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
+/// Maximum growth of memory between the checkpoints of a process, in bytes.
+const MAX_GROWTH: i64 = 2 << 20;
+/// Maximum time from SIGTERM until the server exits.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Does it all, and returns the line of totals.
+/// Runs the soak and returns its summary.
 pub fn run(options: &Options) -> Result<String, String> {
     raise_descriptor_limit().map_err(|error| error.to_string())?;
     let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join("soak-smolchatd.log");
-    let world = World::new(options.members);
-    let mut watched =
-        Watched::start(&options.smolchatd, &log).map_err(|error| error.to_string())?;
-    // Declared behind the server, so that members go before it does.
+    let shared = SharedState::new(options.members);
+    let mut server =
+        MonitoredServer::start(&options.smolchatd, &log).map_err(|error| error.to_string())?;
+    // Declared after the server, so that the clients are dropped first.
     let executor = Rc::new(LocalExecutor::new());
     let run = async {
-        let (halt, halted) = async_channel::unbounded();
-        let work = conduct(options, &world, &mut watched, &executor, halt);
-        let broken = async {
-            match halted.recv().await {
+        let (failure_sender, failures) = async_channel::unbounded();
+        let rounds = run_rounds(options, &shared, &mut server, &executor, failure_sender);
+        let failure = async {
+            match failures.recv().await {
                 Ok(text) => Err(text),
                 Err(_) => std::future::pending().await,
             }
         };
-        broken.or(work).await
+        failure.or(rounds).await
     };
-    let totals = smol::block_on(executor.run(run));
-    totals.map_err(|text| format!("{text}\nthe server's log is {}", log.display()))
+    let summary = smol::block_on(executor.run(run));
+    summary.map_err(|text| format!("{text}\nthe log of the server is {}", log.display()))
 }
 
-async fn conduct(
+async fn run_rounds(
     options: &Options,
-    world: &Rc<World>,
-    watched: &mut Watched,
+    shared: &Rc<SharedState>,
+    server: &mut MonitoredServer,
     executor: &Rc<LocalExecutor<'_>>,
-    halt: Sender<String>,
+    failures: Sender<String>,
 ) -> Result<String, String> {
     let ended = Rc::new(Cell::new(0));
-    populate(options, world, executor, &halt, &ended);
-    begin(world, watched).await?;
+    spawn_members(options, shared, executor, &failures, &ended);
+    spawn_bad_clients(options, shared, executor, &failures);
+    let measured = Rc::clone(shared);
+    executor.spawn(async move { measured.measure_timer_delay().await }).detach();
+    on_server_started(shared, server).await?;
     let start = Instant::now();
     let mut rng = Rng::new(options.seed, u64::MAX);
-    let rounds = options.time.div_duration_f64(PERIOD).round().max(1.0);
-    let round = options.time.div_f64(rounds);
-    let mut peak = 0;
-    for number in 1..=rounds as u32 {
+    let rounds = options.duration.div_duration_f64(CHECKPOINT_INTERVAL).round().max(1.0) as u32;
+    let round = options.duration / rounds;
+    let mut max_connections = 0;
+    for number in 1..=rounds {
         let end = start + round * number;
-        // Later none is killed, so that it can be seen whether one grows.
-        let killed = (number <= (rounds as u32).div_ceil(2))
+        // Not killed in the second half, so that growth of its memory shows.
+        let mut kill_at = (number <= rounds.div_ceil(2))
             .then(|| end - round.mul_f64(rng.between(30, 70) as f64 / 100.0));
-        let mut to_kill = killed;
         while Instant::now() < end {
             Timer::after(Duration::from_secs(1).min(round / 10)).await;
-            peak = peak.max(world.open.get());
-            let wrong = watched.look(peak).map_err(|error| format!("no process: {error}"))?;
-            wrong.map_or(Ok(()), Err)?;
-            if to_kill.is_some_and(|time| time <= Instant::now()) {
-                to_kill = None;
-                crash(world, watched).await?;
+            max_connections = max_connections.max(shared.open_connections.get());
+            let exceeded = server
+                .check_usage(max_connections)
+                .map_err(|error| format!("cannot measure the server: {error}"))?;
+            exceeded.map_or(Ok(()), Err)?;
+            if kill_at.is_some_and(|time| time <= Instant::now()) {
+                kill_at = None;
+                kill_server(shared, server).await?;
             }
         }
-        be_quiet(world, watched).await?;
-        if number < rounds as u32 {
-            world.phase.set(Phase::Busy);
+        run_checkpoint(shared, server).await.map_err(|error| format!("checkpoint: {error}"))?;
+        if number < rounds {
+            shared.phase.set(Phase::Active);
         }
-        eprintln!("soak: {:.0?}, {} frames", start.elapsed(), world.totals.borrow().frames);
+        eprintln!("soak: {:.0?}, {} frames", start.elapsed(), shared.totals.borrow().frames);
     }
-    if let Some(growth) = watched.growth().filter(|growth| *growth > GROWTH) {
-        return Err(format!("memory grew by {growth} bytes, at quiet points: {:?}", watched.quiet));
+    if let Some(growth) = server.growth().filter(|growth| *growth > MAX_GROWTH) {
+        let memory = &server.checkpoint_memory;
+        return Err(format!("memory grew by {growth} bytes, at checkpoints: {memory:?}"));
     }
-    finish(options, world, watched, &ended).await?;
-    Ok(report(options, world, watched))
+    shut_down(options, shared, server, &ended).await?;
+    Ok(summary(options, shared, server))
 }
 
-/// Has everybody begin.
-fn populate(
+/// Starts all members. Counts in `ended` those whose scripts have ended.
+fn spawn_members(
     options: &Options,
-    world: &Rc<World>,
+    shared: &Rc<SharedState>,
     executor: &Rc<LocalExecutor<'_>>,
-    halt: &Sender<String>,
+    failures: &Sender<String>,
     ended: &Rc<Cell<usize>>,
 ) {
-    let member = |index| Member::new(world, index, format!("m{index}"), options.seed);
-    for index in (0..options.members).filter(|index| *index != TAKER) {
-        let (mut member, mut taker) = (member(index), member(TAKER));
-        let (halt, ended) = (halt.clone(), Rc::clone(ended));
-        let live = async move {
-            let halted = match index {
-                WITNESS => member.witness().await,
-                ECHO => member.echo().await,
-                KEEPER => test_names(&mut member, &mut taker).await,
-                SPECIAL.. => member.follow_script().await,
+    // The owner's script runs the rival, too.
+    for index in (0..options.members).filter(|index| *index != NAME_RIVAL) {
+        let mut member = Member::new(shared, index, options.seed);
+        let mut rival = Member::new(shared, NAME_RIVAL, options.seed);
+        let (failures, ended) = (failures.clone(), Rc::clone(ended));
+        let script = async move {
+            let result = match index {
+                PINGER => run_pinger(&mut member).await,
+                ECHO => run_echo(&mut member).await,
+                NAME_OWNER => check_reserved_name(&mut member, &mut rival).await,
+                FIRST_SCRIPTED.. => member.run_script().await,
                 _ => Ok(()),
             };
             ended.set(ended.get() + 1);
-            if let Err(Halt::Broken(text)) = halted {
-                let mut tails = tell(&member.name, &member.tail);
-                if index == KEEPER {
-                    tails += &tell(&taker.name, &taker.tail);
+            if let Err(ScriptError::CheckFailed(text)) = result {
+                let mut lines = format_recent_lines(&member.name, &member.recent_lines);
+                if index == NAME_OWNER {
+                    lines += &format_recent_lines(&rival.name, &rival.recent_lines);
                 }
-                // The first is the one that is told of.
-                halt.try_send(format!("{}: {text}\n{tails}", member.name)).ok();
+                // Ignored: the first failure has ended the run.
+                failures.try_send(format!("{}: {text}\n{lines}", member.name)).ok();
             }
         };
-        executor.spawn(live).detach();
-    }
-    let late = Rc::clone(world);
-    executor.spawn(async move { late.measure_lateness().await }).detach();
-    for number in 0..VISITORS {
-        let (world, halt) = (Rc::clone(world), halt.clone());
-        let mut rng = Rng::new(options.seed, (options.members + number) as u64);
-        let live = async move {
-            let tail = Tail::default();
-            if let Err(Halt::Broken(text)) = visit(&world, &mut rng, &tail).await {
-                halt.try_send(format!("a visitor: {text}\n{}", tell("a visitor", &tail))).ok();
-            }
-        };
-        executor.spawn(live).detach();
+        executor.spawn(script).detach();
     }
 }
 
-fn tell(name: &str, tail: &Tail) -> String {
-    let lines: Vec<String> = tail.borrow().iter().map(|line| format!("  {line}\n")).collect();
+fn spawn_bad_clients(
+    options: &Options,
+    shared: &Rc<SharedState>,
+    executor: &Rc<LocalExecutor<'_>>,
+    failures: &Sender<String>,
+) {
+    for number in 0..BAD_CLIENTS {
+        let (shared, failures) = (Rc::clone(shared), failures.clone());
+        let mut rng = Rng::new(options.seed, (options.members + number) as u64);
+        let script = async move {
+            let recent_lines = RecentLines::default();
+            let result = run_bad_clients(&shared, &mut rng, &recent_lines).await;
+            if let Err(ScriptError::CheckFailed(text)) = result {
+                let lines = format_recent_lines("the bad client", &recent_lines);
+                failures.try_send(format!("a bad client: {text}\n{lines}")).ok();
+            }
+        };
+        executor.spawn(script).detach();
+    }
+}
+
+fn format_recent_lines(name: &str, recent_lines: &RecentLines) -> String {
+    let lines: Vec<String> =
+        recent_lines.borrow().iter().map(|line| format!("  {line}\n")).collect();
     format!("the last lines of {name}:\n{}", lines.concat())
 }
 
-/// The server is there: finds out where its sequence stands before anybody else comes.
-async fn begin(world: &Rc<World>, watched: &Watched) -> Result<(), String> {
-    let tail = Tail::default();
-    let link = Link::dial(world, &watched.addresses(), true, None, &tail).await;
-    let mut link = link.map_err(|error| format!("no connection: {error}"))?;
-    link.say(&json!({ "hello": { "name": "probe" } }).to_string()).await;
-    let Heard::Line(line) = link.hear(Instant::now() + PATIENCE).await else {
-        return Err("a server that has just started says nothing".to_owned());
+/// Learns the epoch and the last `seq` of a server that has started, and then lets members connect.
+async fn on_server_started(
+    shared: &Rc<SharedState>,
+    server: &MonitoredServer,
+) -> Result<(), String> {
+    let recent_lines = RecentLines::default();
+    let addresses = server.addresses();
+    let connection = Connection::connect_to(shared, &addresses, true, None, &recent_lines).await;
+    let mut connection = connection.map_err(|error| format!("cannot connect: {error}"))?;
+    connection.send_line(&json!({ "hello": { "name": "probe" } }).to_string()).await;
+    let ReadEvent::Line(line) = connection.read_line(Instant::now() + TIMEOUT).await else {
+        return Err("no line from a server that has started".to_owned());
     };
-    let Took::Welcome(frame) = link.take(&line)? else {
-        return Err("no welcome".to_owned());
+    let CheckedLine::Welcome(frame) = connection.check_line(&line)? else {
+        return Err("no welcome from a server that has started".to_owned());
     };
     let Body::Welcome { epoch, seq, .. } = frame.body else { return Ok(()) };
-    let is_first = world.generation.get() == 0;
-    let is_other = world.sequence.borrow_mut().start(&epoch, seq)?;
-    if is_other && !is_first {
-        if !watched.lost_its_file().map_err(|error| error.to_string())? {
-            return Err("the epoch is another, and the history file was never lost".to_owned());
+    let is_new_epoch = shared.sequence.borrow_mut().start(&epoch, seq)?;
+    if is_new_epoch && shared.generation.get() > 0 {
+        if !server.has_logged_history_problem().map_err(|error| error.to_string())? {
+            return Err("a new epoch without a problem of the history file".to_owned());
         }
-        world.totals.borrow_mut().new_epochs += 1;
+        shared.totals.borrow_mut().new_epochs += 1;
     }
-    *world.addresses.borrow_mut() = Some(watched.addresses());
-    // From here on somebody sees each number.
-    let end = Instant::now() + PATIENCE;
-    while world.standings.borrow()[WITNESS].name.is_none() {
-        match link.hear(end).await {
-            Heard::Line(line) => drop(link.take(&line)?),
-            _ => return Err("the witness does not come".to_owned()),
+    *shared.addresses.borrow_mut() = Some(addresses);
+    // Stay until a member is present, so that no frame is missed.
+    let end = Instant::now() + TIMEOUT;
+    while shared.statuses.borrow()[PINGER].name.is_none() {
+        match connection.read_line(end).await {
+            ReadEvent::Line(line) => drop(connection.check_line(&line)?),
+            _ => return Err("timed out waiting for the pinger to join".to_owned()),
         }
     }
     Ok(())
 }
 
-/// Kills the server and starts another.
-async fn crash(world: &Rc<World>, watched: &mut Watched) -> Result<(), String> {
-    *world.addresses.borrow_mut() = None;
-    world.generation.set(world.generation.get() + 1);
-    watched.crash().map_err(|error| format!("no server after a kill: {error}"))?;
-    world.totals.borrow_mut().crashes += 1;
-    begin(world, watched).await
+/// Kills the server and starts another one.
+async fn kill_server(shared: &Rc<SharedState>, server: &mut MonitoredServer) -> Result<(), String> {
+    *shared.addresses.borrow_mut() = None;
+    shared.generation.set(shared.generation.get() + 1);
+    server.kill_and_restart().map_err(|error| format!("cannot restart the server: {error}"))?;
+    shared.totals.borrow_mut().kills += 1;
+    on_server_started(shared, server).await
 }
 
-/// Everybody rests, and all that they know must agree.
-async fn be_quiet(world: &Rc<World>, watched: &mut Watched) -> Result<(), String> {
-    world.phase.set(Phase::Draining);
-    let why = |error| format!("at a quiet point, {error}");
-    world.until(2 * PATIENCE, || disagreement(world, watched)).await.map_err(why)?;
-    world.phase.set(Phase::Comparing);
-    let has_not = || {
-        let standings = world.standings.borrow();
-        let index = standings.iter().position(|standing| !standing.compared);
-        index.map(|index| format!("member {index} was not told who is here"))
+/// Waits until all members are idle, and compares what they and the server know.
+async fn run_checkpoint(
+    shared: &Rc<SharedState>,
+    server: &mut MonitoredServer,
+) -> Result<(), String> {
+    shared.phase.set(Phase::Draining);
+    shared.wait_for(2 * TIMEOUT, || find_mismatch(shared, server)).await?;
+    shared.phase.set(Phase::Comparing);
+    let unchecked = || {
+        let index = shared.statuses.borrow().iter().position(|status| !status.is_checked);
+        index.map(|index| format!("member {index} has no member list"))
     };
-    world.until(PATIENCE, has_not).await.map_err(why)?;
-    world.settle_privates()?;
-    let seen = world.standings.borrow().iter().map(|standing| standing.seen).min();
-    world.sequence.borrow_mut().prune(seen.unwrap_or(0));
-    watched.note_quiet().map_err(|error| error.to_string())?;
-    world.totals.borrow_mut().quiet_points += 1;
+    shared.wait_for(TIMEOUT, unchecked).await?;
+    shared.check_private_messages()?;
+    let oldest = shared.statuses.borrow().iter().map(|status| status.last_seq).min();
+    shared.sequence.borrow_mut().prune(oldest.unwrap_or(0));
+    server.record_checkpoint().map_err(|error| error.to_string())?;
+    shared.totals.borrow_mut().checkpoints += 1;
     Ok(())
 }
 
-/// What does not agree yet.
-fn disagreement(world: &World, watched: &Watched) -> Option<String> {
-    if world.visitors.get() > 0 {
-        return Some(format!("{} visitors have not gone", world.visitors.get()));
+/// Returns something that does not match yet.
+fn find_mismatch(shared: &SharedState, server: &MonitoredServer) -> Option<String> {
+    if shared.open_bad_clients.get() > 0 {
+        return Some(format!("{} bad clients are connected", shared.open_bad_clients.get()));
     }
-    let (sequence, standings) = (world.sequence.borrow(), world.standings.borrow());
-    if sequence.cursor() != sequence.newest() {
-        return Some(format!("nobody saw number {}", sequence.cursor() + 1));
+    let (sequence, statuses) = (shared.sequence.borrow(), shared.statuses.borrow());
+    let last = sequence.complete_to();
+    if last != sequence.newest() {
+        return Some(format!("no member received frame {}", last + 1));
     }
-    for (index, standing) in standings.iter().enumerate() {
-        let is_behind = standing.name.is_some() && standing.seen != sequence.cursor();
-        if !standing.settled || is_behind {
-            return Some(format!("member {index}, of {}: {standing:?}", sequence.cursor()));
+    for (index, status) in statuses.iter().enumerate() {
+        let is_behind = status.name.is_some() && status.last_seq != last;
+        if !status.is_idle || is_behind {
+            return Some(format!("member {index} is not idle at frame {last}: {status:?}"));
         }
-        if !sequence.has_all_of(index, standing.said) {
-            return Some(format!("lines of member {index} are not there: {standing:?}"));
+        if !sequence.has_all_lines(index, status.next_line) {
+            return Some(format!("lines of member {index} are missing: {status:?}"));
         }
     }
-    let mut names: Vec<&str> = standings.iter().filter_map(|it| it.name.as_deref()).collect();
+    let mut names: Vec<&str> = statuses.iter().filter_map(|it| it.name.as_deref()).collect();
     names.sort_unstable();
     let present: Vec<&str> = sequence.present().collect();
     if names != present {
-        let lack: Vec<_> = names.iter().filter(|name| !present.contains(name)).collect();
+        let missing: Vec<_> = names.iter().filter(|name| !present.contains(name)).collect();
         let extra: Vec<_> = present.iter().filter(|name| !names.contains(name)).collect();
-        return Some(format!("by the notices {lack:?} are not here, and {extra:?} are"));
+        return Some(format!("missing in the sequence: {missing:?}, extra: {extra:?}"));
     }
-    match watched.descriptors_in_use() {
-        Ok(count) if count == world.open.get() as i64 => None,
-        count => Some(format!("{count:?} descriptors for {} links", world.open.get())),
+    let connections = shared.open_connections.get();
+    match server.descriptors_in_use() {
+        Ok(count) if count == connections as i64 => None,
+        count => Some(format!("{count:?} descriptors for {connections} connections")),
     }
 }
 
-/// Asks the server to end: all are told, and it does so in good order.
-async fn finish(
+/// Terminates the server. It must send `bye` to all members, exit with success and log no error.
+async fn shut_down(
     options: &Options,
-    world: &Rc<World>,
-    watched: &mut Watched,
+    shared: &Rc<SharedState>,
+    server: &mut MonitoredServer,
     ended: &Rc<Cell<usize>>,
 ) -> Result<(), String> {
-    world.ending.set(true);
-    let status = watched.terminate(END).await.map_err(|error| error.to_string())?;
-    let status = status.ok_or("the server does not end")?;
+    shared.is_ending.set(true);
+    let status = server.terminate(SHUTDOWN_TIMEOUT).await.map_err(|error| error.to_string())?;
+    let status = status.ok_or("the server did not exit after SIGTERM")?;
     if !status.success() {
-        return Err(format!("the server ended with {status}"));
+        return Err(format!("the server exited with {status}"));
     }
-    // The taker has no script of its own.
+    // All but the rival, which has no script of its own.
     let missing = || {
-        let left = options.members - 1 - ended.get();
-        (left > 0).then(|| format!("{left} members were not told bye"))
+        let missing = options.members - 1 - ended.get();
+        (missing > 0).then(|| format!("{missing} members received no bye"))
     };
-    world.until(END, missing).await?;
-    let complaints = watched.complaints().map_err(|error| error.to_string())?;
-    if complaints.is_empty() { Ok(()) } else { Err(complaints.join("\n")) }
+    shared.wait_for(SHUTDOWN_TIMEOUT, missing).await?;
+    let logged_errors = server.logged_errors().map_err(|error| error.to_string())?;
+    if logged_errors.is_empty() { Ok(()) } else { Err(logged_errors.join("\n")) }
 }
 
-fn report(options: &Options, world: &World, watched: &Watched) -> String {
-    let (totals, trips) = (world.totals.borrow(), world.round_trips.borrow());
-    let late = world.lateness.borrow();
+fn summary(options: &Options, shared: &SharedState, server: &MonitoredServer) -> String {
+    let (totals, trips) = (shared.totals.borrow(), shared.round_trips.borrow());
+    let delay = shared.timer_delay.borrow();
     let errors: Vec<String> =
         totals.errors.iter().map(|(code, count)| format!("{code} {count}")).collect();
     let millis = |micros: u64| micros as f64 / 1000.0;
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     format!(
-        "soak: ok, seed {}, {} members, {} connections, {} lines said, {} frames checked, \
-         {} resumes, {} gaps, {} takeovers, {} slow, {} caught up, {} private, {} names kept, \
-         {} visits, {} kills, {} new epochs, {} late hellos, {} quiet points; errors: {}; \
-         round trip p99 {:.1} ms, max {:.1} ms of {}, the soak itself late by p99 {:.1} ms, \
-         max {:.1} ms; resident {:.1} to {:.1} MiB, growth {}; \
-         descriptors {} to {}, threads {} to {}",
+        "soak: ok, seed {}, {} members, {} connections, {} lines sent, {} frames checked, \
+         {} resumes, {} gaps, {} takeovers, {} slow, {} caught up, {} private, \
+         {} reserved names, {} bad clients, {} kills, {} new epochs, {} late hellos, \
+         {} checkpoints; errors: {}; round trip p99 {:.1} ms, max {:.1} ms of {}, \
+         timers of the soak late by p99 {:.1} ms, max {:.1} ms; \
+         resident {:.1} to {:.1} MiB, growth {}; descriptors {} to {}, threads {} to {}",
         options.seed,
         options.members,
         totals.connections,
@@ -290,27 +313,27 @@ fn report(options: &Options, world: &World, watched: &Watched) -> String {
         totals.resumes,
         totals.gaps,
         totals.takeovers,
-        totals.slow,
+        totals.slow_closes,
         totals.caught_up,
-        totals.privates,
-        totals.kept_names,
-        totals.visits,
-        totals.crashes,
+        totals.private_messages,
+        totals.reserved_names,
+        totals.bad_clients,
+        totals.kills,
         totals.new_epochs,
         totals.late_hellos,
-        totals.quiet_points,
+        totals.checkpoints,
         errors.join(", "),
         millis(trips.value_at_quantile(0.99)),
         millis(trips.max()),
         trips.len(),
-        millis(late.value_at_quantile(0.99)),
-        millis(late.max()),
-        mib(watched.resident.0),
-        mib(watched.resident.1),
-        watched.growth().map_or("not known".to_owned(), |bytes| format!("{} KiB", bytes / 1024)),
-        watched.descriptors.0,
-        watched.descriptors.1,
-        watched.threads.0,
-        watched.threads.1,
+        millis(delay.value_at_quantile(0.99)),
+        millis(delay.max()),
+        mib(server.resident.0),
+        mib(server.resident.1),
+        server.growth().map_or("not known".to_owned(), |bytes| format!("{} KiB", bytes / 1024)),
+        server.descriptors.0,
+        server.descriptors.1,
+        server.threads.0,
+        server.threads.1,
     )
 }

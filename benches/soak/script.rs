@@ -1,12 +1,12 @@
-//! What a member does next, drawn from a generator of its own: a seed repeats the script.
+//! The random scripts of the clients. A seed repeats them.
 
 use std::time::Duration;
 
-/// SplitMix64 (<https://prng.di.unimi.it/splitmix64.c>).
+/// A SplitMix64 generator (<https://prng.di.unimi.it/splitmix64.c>).
 pub struct Rng(u64);
 
 impl Rng {
-    /// One of the generators of a seed; each `stream` has nothing to do with the others.
+    /// Returns one of the generators of a seed. Generators of different streams are independent.
     pub fn new(seed: u64, stream: u64) -> Self {
         let mut rng = Rng(seed ^ stream.wrapping_mul(0xd6e8_feb8_6659_fd93));
         rng.next();
@@ -20,114 +20,114 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    /// A number from `low` to below `high`.
+    /// Returns a number from `low` to below `high`.
     pub fn between(&mut self, low: usize, high: usize) -> usize {
         low + (self.next() % (high - low) as u64) as usize
     }
 
-    /// True once in `times`.
-    pub fn once_in(&mut self, times: usize) -> bool {
-        self.between(0, times) == 0
+    /// Returns true with a probability of one in `count`.
+    pub fn one_in(&mut self, count: usize) -> bool {
+        self.between(0, count) == 0
     }
 
-    /// A time from `low` to below `high` milliseconds.
-    pub fn pause(&mut self, low: usize, high: usize) -> Duration {
+    /// Returns a duration from `low` to below `high` milliseconds.
+    pub fn millis(&mut self, low: usize, high: usize) -> Duration {
         Duration::from_millis(self.between(low, high) as u64)
     }
 
-    /// One of several.
+    /// Returns one of several values.
     pub fn pick<T: Copy>(&mut self, all: &[T]) -> T {
         all[self.between(0, all.len())]
     }
 }
 
-/// How a connection comes to its end.
+/// How a member ends a connection.
 #[derive(Clone, Copy, Debug)]
-pub enum Cut {
-    /// By a reset (over TCP).
+pub enum DisconnectKind {
+    /// A reset (over TCP).
     Reset,
-    /// By closing the socket.
+    /// A close of the socket.
     Close,
-    /// By a reset in the middle of a line.
-    InsideLine,
-    /// By closing the way out alone, and hearing the server out.
+    /// A reset inside a line.
+    ResetInLine,
+    /// A close of the sending direction; the member reads to the end.
     HalfClose,
-    /// The same in the middle of a line.
-    HalfCloseInsideLine,
-    /// By a reset, and then another right behind the next hello, so that its welcome is lost.
-    BehindHello,
+    /// The same inside a line.
+    HalfCloseInLine,
+    /// A reset, and another one after the next hello, so that its welcome is lost.
+    ResetAfterHello,
 }
 
-/// One thing that a member does.
+/// One action of a member.
 #[derive(Debug)]
-pub enum Step {
-    /// Says lines of about so many bytes.
-    Say { lines: usize, bytes: usize },
-    /// `/me`
-    Act,
-    /// `/nick`
+pub enum Action {
+    /// Sends lines of about `bytes` bytes.
+    Chat { lines: usize, bytes: usize },
+    /// Sends `/me`.
+    Emote,
+    /// Sends `/nick`.
     Nick,
-    /// Tells one member; the number says which.
+    /// Sends a private message to the member with this number, modulo the number of members.
     Private(usize),
-    /// Asks for what only the asker gets: `/history`, `/help`, `/who`, a heartbeat.
-    Ask(Question),
-    /// Sends this many lines that are wrong; the number says of which kind the first is.
-    Garbage { kind: usize, lines: usize },
-    /// Does not read for a while.
+    /// Sends a query, which only the member itself gets a reply to.
+    Query(Query),
+    /// Sends invalid lines, of which `kind` is the first one.
+    InvalidLines { kind: usize, lines: usize },
+    /// Reads nothing for some time.
     Stall(Duration),
-    /// Says lines, is cut off, and comes back.
-    Cut { how: Cut, talk: usize, away: Duration, keep: bool },
-    /// Says lines, and takes its own place on another connection.
-    TakeOver { talk: usize },
-    /// Leaves by `/quit`, and comes back as if it had never been here.
-    Quit { away: Duration, history: usize },
+    /// Sends lines, disconnects, and reconnects after `away`.
+    Disconnect { how: DisconnectKind, lines_before: usize, away: Duration, keep_name: bool },
+    /// Sends lines, and takes over its own session on another connection.
+    TakeOver { lines_before: usize },
+    /// Leaves with `/quit`, and joins as a new member after `away`.
+    Quit { away: Duration, history_frames: usize },
 }
 
-/// What a member asks.
+/// A query with a reply to its sender only.
 #[derive(Clone, Copy, Debug)]
-pub enum Question {
-    /// `/history N`
+pub enum Query {
+    /// `/history N`.
     History(usize),
-    /// `/help`
+    /// `/help`.
     Help,
-    /// Empty `data` with an `id`
+    /// Empty `data` with an `id`.
     Heartbeat,
 }
 
-impl Step {
-    /// The next step of a script.
+impl Action {
+    /// Returns the next action of a script.
     pub fn draw(rng: &mut Rng) -> Self {
-        let keep = !rng.once_in(3);
-        let talk = rng.between(0, 4);
-        // Most come back soon; some after more was said than is kept.
+        let keep_name = !rng.one_in(3);
+        let lines_before = rng.between(0, 4);
+        // Most reconnect soon; some after more frames than the history has.
         let away = match rng.between(0, 10) {
-            0..5 => rng.pause(0, 50),
-            5..9 => rng.pause(50, 3_000),
-            _ => rng.pause(8_000, 25_000),
+            0..5 => rng.millis(0, 50),
+            5..9 => rng.millis(50, 3_000),
+            _ => rng.millis(8_000, 25_000),
         };
         match rng.between(0, 100) {
-            0..42 => Step::Say { lines: 1, bytes: rng.between(0, 200) },
-            42..45 => Step::Say { lines: rng.between(5, 40), bytes: rng.between(100, 1_500) },
-            45..49 => Step::Act,
-            49..53 => Step::Nick,
-            53..61 => Step::Private(rng.between(0, usize::MAX)),
-            61..64 => Step::Ask(Question::History(rng.between(0, 60))),
-            64..66 => Step::Ask(rng.pick(&[Question::Help, Question::Heartbeat])),
-            66..72 => Step::Garbage { kind: rng.between(0, 100), lines: rng.between(1, 4) },
-            72..76 => Step::Stall(rng.pause(500, 30_000)),
+            0..42 => Action::Chat { lines: 1, bytes: rng.between(0, 200) },
+            42..45 => Action::Chat { lines: rng.between(5, 40), bytes: rng.between(100, 1_500) },
+            45..49 => Action::Emote,
+            49..53 => Action::Nick,
+            53..61 => Action::Private(rng.between(0, usize::MAX)),
+            61..64 => Action::Query(Query::History(rng.between(0, 60))),
+            64..66 => Action::Query(rng.pick(&[Query::Help, Query::Heartbeat])),
+            66..72 => Action::InvalidLines { kind: rng.between(0, 100), lines: rng.between(1, 4) },
+            72..76 => Action::Stall(rng.millis(500, 30_000)),
             76..91 => {
-                let how = [
-                    Cut::Reset,
-                    Cut::Close,
-                    Cut::InsideLine,
-                    Cut::HalfClose,
-                    Cut::HalfCloseInsideLine,
-                    Cut::BehindHello,
-                ];
-                Step::Cut { how: rng.pick(&how), talk, away, keep }
+                let how = rng.pick(&[
+                    DisconnectKind::Reset,
+                    DisconnectKind::Close,
+                    DisconnectKind::ResetInLine,
+                    DisconnectKind::HalfClose,
+                    DisconnectKind::HalfCloseInLine,
+                    DisconnectKind::ResetAfterHello,
+                ]);
+                Action::Disconnect { how, lines_before, away, keep_name }
             }
-            91..96 => Step::TakeOver { talk },
-            _ => Step::Quit { away, history: rng.between(0, 30) },
+            91..96 => Action::TakeOver { lines_before },
+            _ => Action::Quit { away, history_frames: rng.between(0, 30) },
         }
     }
 }

@@ -1,212 +1,218 @@
-//! The room's sequence as all members together saw it: one table of frames, and what follows from
-//! them in order: who is here, and which lines of whom were said.
+//! The room's sequence, put together from what all members received: a table of frames, and the
+//! members and lines that follow from it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use smolchat::protocol::{Body, Frame};
 
-/// The start of a text that must never be said: its line is cut off before its end.
-pub const NEVER: &str = "never said";
-/// Frames kept below those that any member may still ask for, for `/history` to be checked.
-const MARGIN: u64 = 100;
+/// Start of a text that is never delivered: its line is incomplete or invalid.
+pub const UNDELIVERABLE_TEXT: &str = "undeliverable";
+/// Frames kept below those that a member may still receive, to check `/history`.
+const HISTORY_MARGIN: u64 = 100;
 
-/// A frame of the sequence, as whoever saw it first got it.
-pub struct Entry {
+/// A frame of the sequence.
+pub struct SequencedFrame {
     bytes: Box<[u8]>,
-    /// What is in it.
     pub frame: Frame<'static>,
-    /// Which line of whom it is, if that had a number.
+    /// The member and the number of the line, if it has an id with a number.
     pub line: Option<(usize, u64)>,
 }
 
-impl Entry {
+impl SequencedFrame {
     fn new(bytes: &[u8], frame: Frame<'static>) -> Self {
-        let number = frame.body.id().and_then(|id| id.split_once('-'));
-        let line = number.and_then(|(who, line)| Some((who.parse().ok()?, line.parse().ok()?)));
+        let id = frame.body.id().and_then(|id| id.split_once('-'));
+        let line =
+            id.and_then(|(member, number)| Some((member.parse().ok()?, number.parse().ok()?)));
         Self { bytes: bytes.into(), frame, line }
     }
 
-    /// Whether this is what went out.
-    pub fn is(&self, bytes: &[u8]) -> bool {
+    /// Returns whether the frame has exactly these bytes.
+    pub fn matches(&self, bytes: &[u8]) -> bool {
         *self.bytes == *bytes
     }
 }
 
-/// What the sequence has to show of one member's numbered lines: each once, in order.
+/// The numbered lines of one member in the sequence: each one once, in order.
 #[derive(Clone, Copy, Default)]
-struct Speaker {
-    /// The next number that may come.
+struct SenderState {
+    /// The next number that may arrive.
     next: u64,
-    /// Lines below this number may be missing: whether they were said is behind a gap, or in
-    /// another epoch.
-    doubtful: u64,
+    /// Lines below this number may be missing: a gap or another epoch hides whether they arrived.
+    uncertain_below: u64,
 }
 
 /// The sequence of one epoch.
 #[derive(Default)]
 pub struct Sequence {
-    /// The epoch.
     pub epoch: String,
-    /// The number of the first frame in the table.
+    /// The `seq` of the first frame in the table.
     first: u64,
-    frames: VecDeque<Option<Rc<Entry>>>,
-    /// All up to this number was seen, and is accounted for.
-    cursor: u64,
-    /// Who is here, by the notices, and the number of the notice that told of their coming.
+    frames: VecDeque<Option<Rc<SequencedFrame>>>,
+    /// The `seq` up to which no frame is missing and all are applied.
+    complete_to: u64,
+    /// The names of present members, with the `seq` of the frame with which they joined.
     present: BTreeMap<String, u64>,
-    /// Behind this number nobody is here: the server was killed there.
+    /// The `seq` after which the server was killed, so that all members have left.
     killed_at: Option<u64>,
-    speakers: Vec<Speaker>,
+    senders: Vec<SenderState>,
 }
 
 impl Sequence {
-    /// A sequence of which nothing is known, for so many numbered speakers.
-    pub fn new(speakers: usize) -> Self {
-        Self { speakers: vec![Speaker::default(); speakers], ..Self::default() }
+    /// Returns an empty sequence for a number of members.
+    pub fn new(members: usize) -> Self {
+        Self { senders: vec![SenderState::default(); members], ..Self::default() }
     }
 
-    /// Begins at the start of a server, which has given out the numbers to `seq`. Tells whether
-    /// the epoch is another than before.
+    /// Continues after the start of a server whose last frame is `seq`. Returns whether the epoch
+    /// has changed.
     pub fn start(&mut self, epoch: &str, seq: u64) -> Result<bool, String> {
-        let is_other = self.epoch != epoch;
-        if is_other {
+        let is_new_epoch = self.epoch != epoch;
+        if is_new_epoch {
             self.epoch = epoch.to_owned();
-            (self.first, self.cursor) = (seq + 1, seq);
+            (self.first, self.complete_to) = (seq + 1, seq);
             self.frames.clear();
         }
         let newest = self.newest();
         if seq < newest {
-            return Err(format!("{newest} was shown, and after the restart {seq} is the last"));
+            return Err(format!("the restarted server is at {seq}, but {newest} was delivered"));
         }
         self.killed_at = Some(seq);
-        self.account()?;
-        Ok(is_other)
+        self.advance()?;
+        Ok(is_new_epoch)
     }
 
-    /// The number of the newest frame that anybody saw.
+    /// Returns the `seq` of the newest frame that a member received.
     pub fn newest(&self) -> u64 {
         self.first + self.frames.len() as u64 - 1
     }
 
-    /// The number up to which everything was seen by somebody.
-    pub fn cursor(&self) -> u64 {
-        self.cursor
+    /// Returns the `seq` up to which no frame is missing.
+    pub fn complete_to(&self) -> u64 {
+        self.complete_to
     }
 
-    /// The frame with a number, if it was seen and is in the table.
-    pub fn get(&self, seq: u64) -> Option<&Rc<Entry>> {
+    /// Returns a frame, if it was received and is in the table.
+    pub fn get(&self, seq: u64) -> Option<&Rc<SequencedFrame>> {
         self.frames.get(seq.checked_sub(self.first)? as usize)?.as_ref()
     }
 
-    /// Takes in a frame that came as number `seq`, and must be what others saw there.
-    pub fn see(
+    /// Records a frame that no member has received before.
+    pub fn record(
         &mut self,
         seq: u64,
         bytes: &[u8],
         frame: Frame<'static>,
-    ) -> Result<Rc<Entry>, String> {
+    ) -> Result<Rc<SequencedFrame>, String> {
         if let Some(entry) = self.get(seq) {
-            let seen = String::from_utf8_lossy(&entry.bytes);
-            return Err(format!("others saw as number {seq}: {seen}"));
+            let received = String::from_utf8_lossy(&entry.bytes);
+            return Err(format!("another member received as {seq}: {received}"));
         }
-        let Some(place) = seq.checked_sub(self.first) else {
-            return Err(format!("number {seq} is older than anybody may ask for"));
+        let Some(index) = seq.checked_sub(self.first) else {
+            return Err(format!("frame {seq} is older than the history"));
         };
-        let entry = Rc::new(Entry::new(bytes, frame));
-        if self.frames.len() <= place as usize {
-            self.frames.resize(place as usize + 1, None);
+        let entry = Rc::new(SequencedFrame::new(bytes, frame));
+        if self.frames.len() <= index as usize {
+            self.frames.resize(index as usize + 1, None);
         }
-        self.frames[place as usize] = Some(Rc::clone(&entry));
-        self.account()?;
+        self.frames[index as usize] = Some(Rc::clone(&entry));
+        self.advance()?;
         Ok(entry)
     }
 
-    /// Forgets what is below number `seq` and a margin.
+    /// Removes frames below `seq`, except for a margin.
     pub fn prune(&mut self, seq: u64) {
-        while self.first + MARGIN < seq.min(self.cursor) {
+        while self.first + HISTORY_MARGIN < seq.min(self.complete_to) {
             self.frames.pop_front();
             self.first += 1;
         }
     }
 
-    /// Who is here by the notices, in order of names.
+    /// Returns the names of present members, sorted.
     pub fn present(&self) -> impl Iterator<Item = &str> {
         self.present.keys().map(String::as_str)
     }
 
-    /// The number of the notice by which a member came who is here.
-    pub fn came_at(&self, name: &str) -> Option<u64> {
+    /// Returns the `seq` of the frame with which a present member joined.
+    pub fn joined_at(&self, name: &str) -> Option<u64> {
         self.present.get(name).copied()
     }
 
-    /// Lines of a member below number `next` may be missing.
-    pub fn doubt(&mut self, member: usize, next: u64) {
-        self.speakers[member].doubtful = next;
+    /// Allows that lines of a member below number `next` are missing.
+    pub fn allow_missing(&mut self, member: usize, next: u64) {
+        self.senders[member].uncertain_below = next;
     }
 
-    /// Whether of a member who has said lines up to below number `next`, and has nothing pending,
-    /// all are in the sequence.
-    pub fn has_all_of(&self, member: usize, next: u64) -> bool {
-        let speaker = self.speakers[member];
-        speaker.next.max(speaker.doubtful) == next
+    /// Returns whether all lines of a member below number `next` are in the sequence.
+    pub fn has_all_lines(&self, member: usize, next: u64) -> bool {
+        let sender = self.senders[member];
+        sender.next.max(sender.uncertain_below) == next
     }
 
-    /// Accounts for all that was seen without a hole.
-    fn account(&mut self) -> Result<(), String> {
+    /// Applies all frames up to the first one that is missing.
+    fn advance(&mut self) -> Result<(), String> {
         loop {
-            if self.killed_at == Some(self.cursor) {
+            if self.killed_at == Some(self.complete_to) {
                 self.killed_at = None;
                 self.present.clear();
             }
-            let Some(entry) = self.get(self.cursor + 1).cloned() else { return Ok(()) };
-            self.cursor += 1;
-            self.apply(&entry).map_err(|why| {
-                format!("{why}; number {}: {}", self.cursor, String::from_utf8_lossy(&entry.bytes))
+            let Some(entry) = self.get(self.complete_to + 1).cloned() else { return Ok(()) };
+            self.complete_to += 1;
+            self.apply(&entry).map_err(|error| {
+                let bytes = String::from_utf8_lossy(&entry.bytes);
+                format!("{error}; frame {}: {bytes}", self.complete_to)
             })?;
         }
     }
 
-    fn apply(&mut self, entry: &Entry) -> Result<(), String> {
+    fn apply(&mut self, entry: &SequencedFrame) -> Result<(), String> {
         let Frame { data_source, data, body } = &entry.frame;
         match body {
             Body::Join { names, seq, .. } => {
                 for name in names {
                     if self.present.insert(name.to_string(), *seq).is_some() {
-                        return Err(format!("{name} came, who was here"));
+                        return Err(format!("join of {name}, which is present"));
                     }
                 }
             }
             Body::Leave { names, .. } => {
                 for name in names {
                     if self.present.remove(&**name).is_none() {
-                        return Err(format!("{name} went, who was not here"));
+                        return Err(format!("leave of {name}, which is not present"));
                     }
                 }
             }
             Body::Name { from, to, .. } => {
-                let Some(came) = self.present.remove(&**from) else {
-                    return Err(format!("{from} has another name, who was not here"));
+                let Some(joined_at) = self.present.remove(&**from) else {
+                    return Err(format!("rename of {from}, which is not present"));
                 };
-                if self.present.insert(to.to_string(), came).is_some() {
-                    return Err(format!("{to} is the name of another, who is here"));
+                if self.present.insert(to.to_string(), joined_at).is_some() {
+                    return Err(format!("rename to {to}, which is present"));
                 }
             }
             _ if !self.present.contains_key(&**data_source) => {
-                return Err(format!("{data_source} speaks, who is not here"));
+                return Err(format!("line of {data_source}, which is not present"));
             }
-            _ if data.starts_with(NEVER) => return Err("this was never said whole".to_owned()),
+            _ if data.starts_with(UNDELIVERABLE_TEXT) => {
+                return Err("an incomplete or invalid line was delivered".to_owned());
+            }
             _ => {}
         }
-        let Some((member, number)) = entry.line else { return Ok(()) };
-        let speaker = self.speakers.get_mut(member).ok_or("nobody gave this id")?;
-        if number < speaker.next {
-            return Err(format!("line {member}-{number} is there twice"));
+        self.apply_line(entry.line)
+    }
+
+    /// Checks that a numbered line is the next one of its member.
+    fn apply_line(&mut self, line: Option<(usize, u64)>) -> Result<(), String> {
+        let Some((member, number)) = line else { return Ok(()) };
+        let sender = self.senders.get_mut(member).ok_or("id of no member")?;
+        if number < sender.next {
+            return Err(format!("line {member}-{number} was delivered twice"));
         }
-        if number > speaker.next && number > speaker.doubtful {
-            return Err(format!("line {member}-{} is lost", speaker.next.max(speaker.doubtful)));
+        if number > sender.next && number > sender.uncertain_below {
+            let missing = sender.next.max(sender.uncertain_below);
+            return Err(format!("line {member}-{missing} is missing"));
         }
-        speaker.next = number + 1;
+        sender.next = number + 1;
         Ok(())
     }
 }

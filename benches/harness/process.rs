@@ -1,25 +1,25 @@
-//! What the kernel says about a server process: its CPU time, memory, threads and wake-ups.
+//! Figures of a process from `/proc`.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-/// A running process, read through `/proc`.
+/// A running process.
 #[derive(Clone, Copy)]
 pub struct Process {
     pid: u32,
 }
 
 impl Process {
-    /// The process with this id.
+    /// Returns the process with this id.
     pub fn new(pid: u32) -> Self {
         Self { pid }
     }
 
-    /// CPU time of all its threads so far, by the scheduler's own count in nanoseconds where the
-    /// kernel keeps one, else by clock ticks. A thread that has ended is missing from the former;
-    /// no server here ends threads at work.
+    /// Returns the CPU time of all threads: in nanoseconds from the scheduler if the kernel counts
+    /// them, otherwise in clock ticks. The former lacks threads that have ended; no server here
+    /// ends threads under load.
     pub fn cpu(self) -> io::Result<Duration> {
         if !has_schedstat() {
             return self.cpu_ticks();
@@ -31,19 +31,19 @@ impl Process {
         Ok(Duration::from_nanos(nanos))
     }
 
-    /// CPU time by `utime` and `stime` of `/proc/PID/stat`: true, but in steps of 10 ms.
+    /// Returns `utime` and `stime` of `/proc/PID/stat`, usually in steps of 10 ms.
     fn cpu_ticks(self) -> io::Result<Duration> {
         let text = self.read("stat")?;
-        // The second field is the name in brackets, which may itself hold blanks and brackets.
+        // The second field is the name in brackets; it may itself contain blanks and brackets.
         let (_, fields) = text.rsplit_once(')').ok_or_else(malformed)?;
         let mut fields = fields.split_whitespace().skip(11);
         let ticks = number(fields.next())? + number(fields.next())?;
-        let a_second = rustix::param::clock_ticks_per_second();
-        Ok(Duration::from_secs_f64(ticks as f64 / a_second as f64))
+        let ticks_per_second = rustix::param::clock_ticks_per_second();
+        Ok(Duration::from_secs_f64(ticks as f64 / ticks_per_second as f64))
     }
 
-    /// Resident memory in bytes. `smaps_rollup` counts pages; `VmRSS` alone may be some hundred
-    /// KiB off, since the kernel keeps that sum per CPU and adds it up lazily.
+    /// Returns the resident memory in bytes. `smaps_rollup` counts pages; `VmRSS` can be several
+    /// hundred KiB off, because the kernel keeps that sum per CPU and adds it up lazily.
     pub fn resident(self) -> io::Result<u64> {
         match self.read("smaps_rollup") {
             Ok(rollup) => Ok(field(&rollup, "Rss:")? * 1024),
@@ -51,28 +51,29 @@ impl Process {
         }
     }
 
-    /// The most resident memory that it ever had, in bytes.
+    /// Returns the highest resident memory so far, in bytes.
     pub fn peak_resident(self) -> io::Result<u64> {
         self.status("VmHWM:").map(|kib| kib * 1024)
     }
 
-    /// How many threads it has.
+    /// Returns the number of threads.
     pub fn threads(self) -> io::Result<u64> {
         self.status("Threads:")
     }
 
-    /// How many descriptors it has, but for those of files below `dir`.
+    /// Returns the number of open descriptors, without those of files below `dir`.
     pub fn descriptors(self, dir: &Path) -> io::Result<u64> {
         let mut count = 0;
         for entry in fs::read_dir(format!("/proc/{}/fd", self.pid))? {
-            // One that was closed since then is none.
+            // An error means that it was closed meanwhile.
             let target = fs::read_link(entry?.path());
             count += u64::from(target.is_ok_and(|target| !target.starts_with(dir)));
         }
         Ok(count)
     }
 
-    /// How often its threads went to sleep of their own will, which is how often they were woken.
+    /// Returns the number of voluntary context switches of all threads. A thread that goes to sleep
+    /// once is woken once.
     pub fn wakeups(self) -> io::Result<u64> {
         self.tasks()?.iter().try_fold(0, |sum, task| {
             let status = fs::read_to_string(format!("{task}/status"))?;
@@ -95,13 +96,13 @@ impl Process {
     }
 }
 
-/// Whether the kernel counts each thread's time in nanoseconds; if not, all three fields are zero.
-/// The first alone may be zero in a process that has just begun.
+/// Returns whether the kernel counts the CPU time of each thread in nanoseconds. All three fields
+/// are zero if it does not; the first alone can be zero in a process that has just started.
 pub fn has_schedstat() -> bool {
     fs::read_to_string("/proc/self/schedstat").is_ok_and(|text| text.trim_end() != "0 0 0")
 }
 
-/// The number behind `key` at the start of one of the lines of `text`.
+/// Returns the number after `key`, at the start of a line of `text`.
 fn field(text: &str, key: &str) -> io::Result<u64> {
     let value = text.lines().find_map(|line| line.strip_prefix(key));
     number(value.and_then(|value| value.split_whitespace().next()))

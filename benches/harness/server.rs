@@ -1,4 +1,4 @@
-//! Starting a server process, finding out where it listens, and making sure that it ends.
+//! Server processes: started on a free port, and killed when they are dropped.
 
 use std::fs;
 use std::io::{self, ErrorKind, Read};
@@ -11,68 +11,66 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::procfs::Process;
+use crate::harness::process::Process;
 
-/// How long a server may take from its start until it listens.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Maximum time from the start of a server until it listens.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A server process. It is killed, and its directory removed, when this goes out of scope, by a
-/// panic as by anything else.
+/// A running server. Dropping it kills the process and removes its directory.
 pub struct Server {
-    /// The process itself.
+    /// The process.
     pub child: Child,
-    /// Where it listens.
+    /// The address on which it listens.
     pub addr: SocketAddr,
-    /// Kept until the server is gone.
     _dir: Option<ScratchDir>,
 }
 
 impl Server {
-    /// Starts a server that picks its own port and says `listening on ADDR`.
-    pub fn announced(mut command: Command) -> io::Result<Self> {
+    /// Starts a server that chooses its port and prints `listening on ADDR`.
+    pub fn spawn(mut command: Command) -> io::Result<Self> {
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
-        // From here on dropping it ends the child, whatever goes wrong.
+        // Built before the address is known, so that an error kills the child.
         let mut server = Self { child, addr: (Ipv4Addr::LOCALHOST, 0).into(), _dir: None };
-        server.addr = server.read_announcement()?;
+        server.addr = server.read_address()?;
         Ok(server)
     }
 
-    /// Starts a server on a port that it was told, and waits until that accepts.
-    pub fn on_port(mut command: Command, port: u16, dir: ScratchDir) -> io::Result<Self> {
+    /// Starts a server that is configured to listen on `port`, and waits until it accepts.
+    pub fn spawn_on_port(mut command: Command, port: u16, dir: ScratchDir) -> io::Result<Self> {
         let child =
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         let mut server = Self { child, addr: (Ipv4Addr::LOCALHOST, port).into(), _dir: Some(dir) };
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + START_TIMEOUT;
         while let Err(error) = TcpStream::connect(server.addr) {
             if let Some(status) = server.child.try_wait()? {
-                return Err(io::Error::other(format!("the server ended: {status}")));
+                return Err(io::Error::other(format!("the server exited: {status}")));
             }
             if Instant::now() > deadline {
                 return Err(error);
             }
-            // The one thing to wait for is that connect succeeds; there is no event for that.
+            // No event tells when another process starts to listen.
             thread::sleep(Duration::from_millis(20));
         }
         Ok(server)
     }
 
-    /// The process, for its figures.
+    /// Returns the process, to read its figures.
     pub fn process(&self) -> Process {
         Process::new(self.child.id())
     }
 
-    /// Reads the address from the first line that announces one. The pipe stays open after it.
-    fn read_announcement(&mut self) -> io::Result<SocketAddr> {
-        let stdout = self.child.stdout.as_mut().expect("it was asked for");
-        let patience = Timespec::try_from(PATIENCE).expect("a few seconds fit");
+    /// Reads standard output up to the line with the address. The pipe stays open.
+    fn read_address(&mut self) -> io::Result<SocketAddr> {
+        let stdout = self.child.stdout.as_mut().expect("standard output is piped");
+        let timeout = Timespec::try_from(START_TIMEOUT).expect("a few seconds fit");
         let mut text = Vec::new();
         loop {
-            if poll(&mut [PollFd::new(stdout, PollFlags::IN)], Some(&patience))? == 0 {
+            if poll(&mut [PollFd::new(stdout, PollFlags::IN)], Some(&timeout))? == 0 {
                 return Err(ErrorKind::TimedOut.into());
             }
             let mut bytes = [0; 256];
             match stdout.read(&mut bytes)? {
-                0 => return Err(io::Error::other("it ended before it listened")),
+                0 => return Err(io::Error::other("the server exited before it listened")),
                 read => text.extend_from_slice(&bytes[..read]),
             }
             let addr = String::from_utf8_lossy(&text)
@@ -88,29 +86,37 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Both fail only if it has ended already.
+        // Errors mean that the process has already exited.
         self.child.kill().ok();
         self.child.wait().ok();
     }
 }
 
-/// A directory for a server's configuration, removed when it goes out of scope.
+/// Returns a command that starts smolchatd on a free port of the loopback address, without limits
+/// per address: all clients of a bench have the same one.
+pub fn smolchatd(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.args(["--listen", "127.0.0.1:0", "--max-per-ip", "0", "--connect-rate", "0"]);
+    command
+}
+
+/// A directory for files of a server. Dropping it removes the directory.
 pub struct ScratchDir(PathBuf);
 
 impl ScratchDir {
-    /// Makes one that nobody else has.
+    /// Creates a directory below the one for temporary files.
     pub fn new(name: &str) -> io::Result<Self> {
         let dir = std::env::temp_dir().join(format!("smolchat-{}-{name}", std::process::id()));
         fs::create_dir_all(&dir)?;
         Ok(Self(dir))
     }
 
-    /// Where it is.
+    /// Returns the path of the directory.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Writes a file into it.
+    /// Writes a file and returns its path.
     pub fn write(&self, name: &str, text: &str) -> io::Result<PathBuf> {
         let path = self.0.join(name);
         fs::write(&path, text)?;
@@ -120,18 +126,18 @@ impl ScratchDir {
 
 impl Drop for ScratchDir {
     fn drop(&mut self) {
-        // What is left behind is a small file in the directory for temporary ones.
+        // Ignored: a small directory for temporary files is left behind.
         fs::remove_dir_all(&self.0).ok();
     }
 }
 
-/// A port of the loopback address that is free now.
+/// Returns a port of the loopback address that is free now.
 pub fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-/// Raises the soft limit of open files to the hard one, for this process and the servers that it
-/// starts, and returns it.
+/// Raises the soft limit of open files to the hard limit and returns it. Servers that are started
+/// later inherit it.
 pub fn raise_descriptor_limit() -> io::Result<u64> {
     let hard = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: hard, maximum: hard })?;

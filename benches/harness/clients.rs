@@ -1,0 +1,273 @@
+//! A load generator: many clients of one server, on one thread with one epoll.
+//!
+//! The code is the same for every server, keeps a few bytes per client, and allocates nothing per
+//! read, so that its own cost is small and equal in all runs.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::io::Errno;
+
+/// Part of the frame with which smolchatd welcomes a client.
+pub const SMOLCHAT_WELCOME: &[u8] = b"\"kind\":\"welcome\"";
+
+/// Maximum bytes of one read.
+const READ_BYTES: usize = 256 << 10;
+/// Maximum bytes kept from one read to the next.
+const CARRY_BYTES: usize = 32;
+/// Maximum time without a client that joins while clients are joining.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
+/// Maximum time between two looks at the clock.
+pub const POLL_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// How clients join a server.
+pub struct Join {
+    /// Address of the server.
+    pub addr: SocketAddr,
+    /// Returns the bytes that a client sends as soon as it is connected.
+    pub request: Box<dyn Fn(usize) -> Vec<u8>>,
+    /// Part of the answer that means that the client has joined.
+    pub reply: &'static [u8],
+    /// Maximum number of clients that are joining at the same time.
+    pub window: usize,
+    /// Clients with this number or a higher one are not read once they have joined.
+    pub readers: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ClientState {
+    Joining,
+    Reading,
+    /// Not read any more: the client is not a reader, or the server closed the connection.
+    Done,
+}
+
+struct Client {
+    stream: TcpStream,
+    state: ClientState,
+    /// Bytes of the last read that are part of something incomplete.
+    carry: [u8; CARRY_BYTES],
+    carried: usize,
+}
+
+/// Bytes that a client has yet to send.
+#[derive(Default)]
+pub struct SendBuffer {
+    /// The bytes, of which the first `written` are sent.
+    pub bytes: Vec<u8>,
+    written: usize,
+    /// Whether the socket has to become writable first.
+    is_blocked: bool,
+}
+
+/// Readiness of a client's socket.
+pub struct Ready {
+    /// Number of the client.
+    pub client: usize,
+    /// Whether a read returns bytes, the end or an error.
+    pub is_readable: bool,
+    /// Whether a blocked send buffer can be flushed.
+    pub is_writable: bool,
+}
+
+/// Clients of one server, numbered in the order in which they connected.
+pub struct Clients {
+    join: Join,
+    epoll: OwnedFd,
+    events: Vec<epoll::Event>,
+    buffer: Box<[u8]>,
+    clients: Vec<Client>,
+    joined: usize,
+    /// Connections of readers that the server closed.
+    pub closed: u64,
+    /// Bytes read from the server.
+    pub bytes: u64,
+    /// Reads that returned bytes.
+    pub reads: u64,
+}
+
+impl Clients {
+    /// Returns an empty set of clients that will join with `join`.
+    pub fn new(join: Join) -> io::Result<Self> {
+        Ok(Self {
+            join,
+            epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
+            events: Vec::with_capacity(512),
+            buffer: vec![0; CARRY_BYTES + READ_BYTES].into(),
+            clients: Vec::new(),
+            joined: 0,
+            closed: 0,
+            bytes: 0,
+            reads: 0,
+        })
+    }
+
+    /// Connects clients until `total` have joined, and discards the bytes that they read.
+    pub fn join(&mut self, total: usize) -> io::Result<()> {
+        let (mut joined, mut since) = (self.joined, Instant::now());
+        while self.joined < total {
+            if self.joined > joined {
+                (joined, since) = (self.joined, Instant::now());
+            }
+            if since.elapsed() > JOIN_TIMEOUT || self.closed > 0 {
+                return Err(io::Error::other(format!(
+                    "{joined} of {total} clients joined, the server closed {}",
+                    self.closed
+                )));
+            }
+            while self.clients.len() < total && self.clients.len() - self.joined < self.join.window
+            {
+                self.connect()?;
+            }
+            self.discard(POLL_TIMEOUT)?;
+        }
+        Ok(())
+    }
+
+    /// Reads and discards bytes for `duration`.
+    pub fn discard_for(&mut self, duration: Duration) -> io::Result<()> {
+        let end = Instant::now() + duration;
+        while let Some(left) = end.checked_duration_since(Instant::now()) {
+            self.discard(left)?;
+        }
+        Ok(())
+    }
+
+    /// Reads and discards bytes until none arrive for 1.5 seconds, or for 10 seconds.
+    pub fn discard_until_quiet(&mut self) -> io::Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while self.discard(Duration::from_millis(1500))? && Instant::now() < deadline {}
+        Ok(())
+    }
+
+    /// Waits for ready sockets and discards their bytes. Returns whether there were any.
+    fn discard(&mut self, timeout: Duration) -> io::Result<bool> {
+        let count = self.wait(timeout)?;
+        for index in 0..count {
+            self.read(self.ready(index).client, <[u8]>::len)?;
+        }
+        Ok(count > 0)
+    }
+
+    /// Waits for ready sockets and returns how many there are; 0 after `timeout`.
+    pub fn wait(&mut self, timeout: Duration) -> io::Result<usize> {
+        let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
+        self.events.clear();
+        match epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&timeout)) {
+            Ok(_) | Err(Errno::INTR) => Ok(self.events.len()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Returns one of the ready sockets of the last [`wait`](Self::wait).
+    pub fn ready(&self, index: usize) -> Ready {
+        let event = &self.events[index];
+        let (data, flags) = (event.data, event.flags);
+        Ready {
+            client: data.u64() as usize,
+            is_readable: flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR),
+            is_writable: flags.contains(EventFlags::OUT),
+        }
+    }
+
+    /// Reads once from a client. Calls `consume` for one that has joined, with the bytes that were
+    /// left by the last call in front. It returns how many bytes it used; at most 32 may be left.
+    pub fn read(&mut self, number: usize, consume: impl FnOnce(&[u8]) -> usize) -> io::Result<()> {
+        let client = &mut self.clients[number];
+        if client.state == ClientState::Done {
+            return Ok(());
+        }
+        let carried = client.carried;
+        self.buffer[..carried].copy_from_slice(&client.carry[..carried]);
+        let filled = match client.stream.read(&mut self.buffer[carried..]) {
+            Ok(read) if read > 0 => carried + read,
+            Err(error) if is_transient(&error) => return Ok(()),
+            Ok(_) | Err(_) => {
+                self.closed += 1;
+                return self.stop_reading(number);
+            }
+        };
+        self.bytes += (filled - carried) as u64;
+        self.reads += 1;
+        let used = if client.state == ClientState::Joining {
+            self.find_reply(number, filled)?
+        } else {
+            consume(&self.buffer[..filled])
+        };
+        let rest = &self.buffer[used..filled];
+        let client = &mut self.clients[number];
+        client.carry[..rest.len()].copy_from_slice(rest);
+        client.carried = rest.len();
+        Ok(())
+    }
+
+    /// Writes as much of `buffer` as the client's socket accepts. If bytes are left, the client is
+    /// reported as writable later.
+    pub fn flush(&mut self, number: usize, buffer: &mut SendBuffer) -> io::Result<()> {
+        let client = &mut self.clients[number];
+        while buffer.written < buffer.bytes.len() {
+            match client.stream.write(&buffer.bytes[buffer.written..]) {
+                Ok(written) => buffer.written += written,
+                Err(error) if is_transient(&error) => break,
+                // Discarded: the next read finds the connection closed and counts it.
+                Err(_) => buffer.written = buffer.bytes.len(),
+            }
+        }
+        let is_blocked = buffer.written < buffer.bytes.len();
+        if !is_blocked {
+            buffer.bytes.clear();
+            buffer.written = 0;
+        }
+        if is_blocked != buffer.is_blocked && client.state != ClientState::Done {
+            buffer.is_blocked = is_blocked;
+            let mut flags = EventFlags::IN;
+            flags.set(EventFlags::OUT, is_blocked);
+            epoll::modify(&self.epoll, &client.stream, EventData::new_u64(number as u64), flags)?;
+        }
+        Ok(())
+    }
+
+    fn connect(&mut self) -> io::Result<()> {
+        let number = self.clients.len();
+        let mut stream = TcpStream::connect(self.join.addr)?;
+        stream.set_nodelay(true)?;
+        // Before the socket is made non-blocking: a short write to an empty socket does not wait.
+        stream.write_all(&(self.join.request)(number))?;
+        stream.set_nonblocking(true)?;
+        epoll::add(&self.epoll, &stream, EventData::new_u64(number as u64), EventFlags::IN)?;
+        let state = ClientState::Joining;
+        self.clients.push(Client { stream, state, carry: [0; CARRY_BYTES], carried: 0 });
+        Ok(())
+    }
+
+    /// Looks for the reply to a join in the first `filled` bytes of the buffer, and returns how
+    /// many of them are used.
+    fn find_reply(&mut self, number: usize, filled: usize) -> io::Result<usize> {
+        let reply = self.join.reply;
+        if !self.buffer[..filled].windows(reply.len()).any(|window| window == reply) {
+            return Ok(filled.saturating_sub(reply.len() - 1));
+        }
+        self.joined += 1;
+        self.clients[number].state = ClientState::Reading;
+        if number >= self.join.readers {
+            self.stop_reading(number)?;
+        }
+        Ok(filled)
+    }
+
+    fn stop_reading(&mut self, number: usize) -> io::Result<()> {
+        let client = &mut self.clients[number];
+        client.state = ClientState::Done;
+        epoll::delete(&self.epoll, &client.stream)?;
+        Ok(())
+    }
+}
+
+fn is_transient(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
