@@ -1,4 +1,5 @@
 //! A chat room in one file: the shape of the server `smolchatd`, on its five packages alone.
+//! `docs/design.md` lists what the real server adds, and why.
 //!
 //! ```text
 //! accept loop ──spawns──▶ connection tasks ──Event──▶ broadcaster ──line──▶ every socket
@@ -7,8 +8,6 @@
 //! Each line, in both directions, is a [`Message`] as JSON. There is no login: the name of a user
 //! is the address of its client. Start the room with `cargo run --example room -- 127.0.0.1:8080`,
 //! connect with `nc 127.0.0.1 8080`, and type `{"data_source": "me", "data": "hello"}`.
-//!
-//! `docs/design.md` lists what the real server adds, and why.
 
 use std::collections::HashMap;
 use std::io;
@@ -44,30 +43,31 @@ fn main() -> io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     // All tasks run on this thread, one at a time: each runs until it waits in an `await`.
     let executor = LocalExecutor::new();
-    smol::block_on(executor.run(serve(&executor, &address)))
+    smol::block_on(executor.run(async {
+        let error = |error| io::Error::other(format!("cannot listen on {address}: {error}"));
+        let listener = TcpListener::bind(&address).await.map_err(error)?;
+        println!("listening on {}", listener.local_addr()?);
+        let (events, receiver) = async_channel::bounded(256);
+        // Both run until the program is killed. A panic in the broadcaster ends the program.
+        accept(&executor, listener, events).or(executor.spawn(broadcast(receiver))).await;
+        Ok(())
+    }))
 }
 
-/// Starts the broadcaster, then a connection task for each client.
-async fn serve(executor: &LocalExecutor<'static>, address: &str) -> io::Result<()> {
-    let error = |error| io::Error::other(format!("cannot listen on {address}: {error}"));
-    let listener = TcpListener::bind(address).await.map_err(error)?;
-    println!("listening on {}", listener.local_addr()?);
-    let (events, receiver) = async_channel::bounded(256);
-    executor.spawn(broadcast(receiver)).detach();
-    // No address is an id: a client can reconnect from the same one before its `Leave` is applied.
+/// Spawns a task for each client. After an error it waits, so that other tasks can close files.
+async fn accept(executor: &LocalExecutor<'_>, listener: TcpListener, events: Sender<Event>) {
+    // An address is not an id: a client can use it again before its first `Leave` is applied.
     for id in 0.. {
         match listener.accept().await {
             Ok((stream, address)) => {
                 executor.spawn(run_connection(id, address, stream, events.clone())).detach();
             }
-            // For example, too many files are open. Other tasks may close some during the pause.
             Err(error) => {
                 eprintln!("cannot accept a client: {error}");
                 Timer::after(Duration::from_millis(100)).await;
             }
         }
     }
-    Ok(())
 }
 
 /// Serves one client: join, read, leave.
