@@ -1,10 +1,10 @@
-//! A bot that repeats what is said to it by `/msg`, to the one who said it.
+//! A bot that sends each private message (`/msg`) back to its sender.
 //!
 //! ```sh
 //! cargo run --example echo -- 127.0.0.1:8080
 //! ```
 //!
-//! It comes back by itself when the server goes away, under the name that it had.
+//! When the connection is lost, it reconnects under the same name.
 
 use std::error::Error;
 
@@ -20,9 +20,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         while let Some(event) = session.receive().await? {
             let SessionEvent::Received(received) = event else { continue };
             let frame = received.frame;
-            let is_for_us = matches!(frame.body, Body::Private { .. });
-            // What it tells others comes back to it, too.
-            if is_for_us && frame.data_source != session.name() {
+            let is_private = matches!(frame.body, Body::Private { .. });
+            // The server sends a copy of a private message to its sender, too.
+            if is_private && frame.data_source != session.name() {
                 session.tell(&frame.data_source, &frame.data)?;
             }
         }
