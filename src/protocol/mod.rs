@@ -15,7 +15,7 @@ mod request;
 mod stats;
 
 pub use frame::{Body, ByeCode, ErrorCode, Frame, Limits, SERVER};
-pub use json::JsonObject;
+pub(crate) use json::JsonObject;
 pub use line_reader::{LineReader, TooLong};
 pub use name::{MAX_MARKS, MAX_NAME, case_fold, is_valid_name};
 pub use request::{ClientLine, Hello, OtherProtocol, Request, RequestError};

@@ -8,6 +8,10 @@ use super::json::JsonObject;
 /// The longest `id` that a client may give a line, in bytes.
 const MAX_ID: usize = 64;
 
+/// The keys that the server reads in an object from a client.
+const KEYS: &[&str] =
+    &["after", "data", "epoch", "hello", "history", "id", "keep", "name", "to", "token"];
+
 /// One line from a client, understood.
 ///
 /// ```
@@ -142,14 +146,14 @@ impl ClientLine {
         let bad_json = |why: String| {
             RequestError::new(ErrorCode::BadJson, format!("the JSON is not understood: {why}"))
         };
-        let mut fields = JsonObject::parse(line).map_err(bad_json)?;
-        let id = fields.text("id").map_err(bad_json)?;
+        let mut object = JsonObject::parse(line, KEYS).map_err(bad_json)?;
+        let id = object.take_string("id").map_err(bad_json)?;
         let id = id.map(|id| id.into_owned().into_boxed_str());
         if id.as_ref().is_some_and(|id| id.len() > MAX_ID) {
             let text = format!("an id has at most {MAX_ID} bytes");
             return Err(RequestError::new(ErrorCode::BadId, text));
         }
-        match Request::from_object(fields).unwrap_or_else(|why| Err(bad_json(why))) {
+        match Request::from_object(object).unwrap_or_else(|why| Err(bad_json(why))) {
             Ok(request) => Ok(ClientLine { id, request }),
             Err(rejected) => Err(RequestError { id, ..rejected }),
         }
@@ -157,25 +161,25 @@ impl ClientLine {
 }
 
 impl Hello {
-    fn from_object(mut fields: JsonObject<'_>) -> Result<Self, String> {
-        let mut text = |key| Ok::<_, String>(fields.text(key)?.map(Cow::into_owned));
+    fn from_object(mut object: JsonObject<'_>) -> Result<Self, String> {
+        let mut text = |key| Ok::<_, String>(object.take_string(key)?.map(Cow::into_owned));
         let (name, epoch, token) = (text("name")?, text("epoch")?, text("token")?);
         Ok(Hello {
             name,
             epoch,
             token,
-            history: fields.number("history")?,
-            after: fields.number("after")?,
-            keep: fields.flag("keep")?,
+            history: object.take_integer("history")?,
+            after: object.take_integer("after")?,
+            keep: object.take_bool("keep")?,
         })
     }
 }
 
 impl Request {
     /// What an object asks for; or else what is wrong with its values.
-    fn from_object(mut fields: JsonObject<'_>) -> Result<Result<Self, RequestError>, String> {
-        let hello = fields.object("hello")?.map(|hello| Hello::from_object(*hello)).transpose()?;
-        let (data, to) = (fields.text("data")?, fields.text("to")?);
+    fn from_object(mut object: JsonObject<'_>) -> Result<Result<Self, RequestError>, String> {
+        let hello = object.take_object("hello")?.map(Hello::from_object).transpose()?;
+        let (data, to) = (object.take_string("data")?, object.take_string("to")?);
         Ok(match (hello, data, to) {
             (Some(hello), _, _) => Ok(Request::Hello(Box::new(hello))),
             (_, Some(text), None) if text.is_empty() => Ok(Request::Heartbeat),
@@ -288,6 +292,10 @@ mod tests {
         assert_eq!(code(b"{\"text\":\"hi\"}"), ErrorCode::NoKnownKey);
         assert_eq!(code(b"{\"to\":\"bob\"}"), ErrorCode::NoKnownKey);
         assert_eq!(code(b"{\"data\":\"\",\"to\":\"bob\"}"), ErrorCode::Empty);
+        assert_eq!(
+            request(r#"{"data":"hi","data_source":5,"seq":"x"}"#),
+            Request::Say("hi".into())
+        );
         assert_eq!(code(b"/dance"), ErrorCode::UnknownCommand);
         assert_eq!(code(b"/"), ErrorCode::UnknownCommand);
         for usage in ["/nick", "/me", "/msg", "/msg bob", "/history x", "/history -1"] {

@@ -14,6 +14,23 @@ use crate::protocol::JsonObject;
 const MAX_LINE: usize = 8 << 20;
 /// Numbers above this are damage: no room gets there, and not every JSON parser either.
 const MAX_SEQ: u64 = 1 << 53;
+/// The keys of a record, and those of a frame.
+const KEYS: &[&str] = &[
+    "before",
+    "boot",
+    "data",
+    "data_source",
+    "epoch",
+    "from",
+    "id",
+    "kind",
+    "names",
+    "seq",
+    "smolchat",
+    "time",
+    "to",
+    "version",
+];
 /// How a line of the file's own begins, and how the file does.
 const OWN: &[u8] = br#"{"smolchat":"#;
 const FIRST: &[u8] = br#"{"smolchat":"history","#;
@@ -39,15 +56,15 @@ pub enum Record<'a> {
 
 impl<'a> Record<'a> {
     /// The record that an object is, if it is one.
-    fn from_object(mut fields: JsonObject<'a>) -> Option<Self> {
-        match &*fields.text("smolchat").ok()?? {
+    fn from_object(mut object: JsonObject<'a>) -> Option<Self> {
+        match &*object.take_string("smolchat").ok()?? {
             "history" => Some(Record::History {
-                version: fields.number("version").ok()??,
-                epoch: fields.text("epoch").ok()??,
-                before: fields.number("before").ok()??,
-                boot: fields.text("boot").ok()?,
+                version: object.take_integer("version").ok()??,
+                epoch: object.take_string("epoch").ok()??,
+                before: object.take_integer("before").ok()??,
+                boot: object.take_string("boot").ok()?,
             }),
-            "end" => Some(Record::End { seq: fields.number("seq").ok()?? }),
+            "end" => Some(Record::End { seq: object.take_integer("seq").ok()?? }),
             "broken" => Some(Record::Broken),
             _ => None,
         }
@@ -63,18 +80,18 @@ impl<'a> Record<'a> {
 
 /// The number of a frame that has all that its kind asks for.
 fn number_of_frame(mut frame: JsonObject<'_>) -> Option<u64> {
-    let kind = frame.text("kind").ok()??;
-    let mut has_text = |key| matches!(frame.text(key), Ok(Some(_)));
+    let kind = frame.take_string("kind").ok()??;
+    let mut has_text = |key| matches!(frame.take_string(key), Ok(Some(_)));
     let is_said = has_text("data_source") && has_text("data");
     let is_whole = match &*kind {
         "chat" | "action" => true,
-        "join" | "leave" => frame.has_texts("names"),
+        "join" | "leave" => frame.take_string_list("names"),
         "name" => has_text("from") && has_text("to"),
         _ => false,
     };
-    let is_answerable = frame.text("id").is_ok();
-    let is_timed = matches!(frame.number("time"), Ok(Some(_)));
-    let seq = frame.number("seq").ok()??;
+    let is_answerable = frame.take_string("id").is_ok();
+    let is_timed = matches!(frame.take_integer("time"), Ok(Some(_)));
+    let seq = frame.take_integer("seq").ok()??;
     let is_frame = is_said && is_whole && is_answerable && is_timed;
     (is_frame && (1..=MAX_SEQ).contains(&seq)).then_some(seq)
 }
@@ -186,10 +203,10 @@ impl Recovery {
     }
 
     fn line(&mut self, line: &[u8]) -> Option<Kind> {
-        let fields = JsonObject::parse(str::from_utf8(line).ok()?).ok()?;
+        let object = JsonObject::parse(str::from_utf8(line).ok()?, KEYS).ok()?;
         if !line.starts_with(OWN) {
             // What no client would understand must not be shown to any.
-            let seq = number_of_frame(fields)?;
+            let seq = number_of_frame(object)?;
             self.pass_to(seq - 1);
             self.seq = seq;
             self.run += 1;
@@ -197,7 +214,7 @@ impl Recovery {
             self.kept.push(line);
             return Some(Kind::Frame);
         }
-        match Record::from_object(fields)? {
+        match Record::from_object(object)? {
             Record::History { version: 1, epoch, before: before @ ..=MAX_SEQ, boot } => {
                 if self.epoch.as_deref() == Some(&*epoch) {
                     self.pass_to(before);
