@@ -173,9 +173,9 @@ impl Connection {
     fn parse_lines(&mut self, bytes: &[u8]) -> Option<Input> {
         // It is of interest to nobody how many thousands of millions one line had.
         self.unreported = self.unreported.saturating_add(bytes.len() as u32);
-        if self.is_new && self.lines.held().len() < REQUEST_BYTES {
+        if self.is_new && self.lines.buffer().len() < REQUEST_BYTES {
             let first = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
-            if let Some(protocol) = OtherProtocol::detect(&[self.lines.held(), first].concat()) {
+            if let Some(protocol) = OtherProtocol::detect(&[self.lines.buffer(), first].concat()) {
                 self.lines.clear();
                 self.is_other_protocol = true;
                 return Some(Input::OtherProtocol { id: self.id, protocol });
