@@ -111,8 +111,8 @@ impl<'a> JsonObject<'a> {
 impl JsonValue<'_> {
     fn error(&self, key: &str, expected: &str) -> String {
         match self {
-            JsonValue::Repeated => format!("{key} is there more than once"),
-            _ => format!("{key} is not {expected}"),
+            JsonValue::Repeated => format!("{key} is repeated"),
+            _ => format!("{key} must be {expected}"),
         }
     }
 }
@@ -246,11 +246,11 @@ mod tests {
         assert_eq!(object.take_bool("keep"), Ok(true));
         assert_eq!((object.take_string("id"), object.take_bool("name")), (Ok(None), Ok(false)));
         assert!(!object.take_string_list("names"));
-        assert_eq!(object.take_integer("seq"), Err("seq is not an integer of at least 0".into()));
-        assert_eq!(object.take_string("from"), Err("from is there more than once".into()));
+        assert_eq!(object.take_integer("seq"), Err("seq must be an integer of at least 0".into()));
+        assert_eq!(object.take_string("from"), Err("from is repeated".into()));
         let mut hello = object.take_object("hello").unwrap().unwrap();
         assert_eq!(hello.take_string("name"), Ok(Some("alice".into())));
-        assert_eq!(hello.take_string("hello"), Err("hello is not a string".into()));
+        assert_eq!(hello.take_string("hello"), Err("hello must be a string".into()));
     }
 
     #[test]
@@ -265,7 +265,7 @@ mod tests {
     #[test]
     fn null_before_value_is_missing() {
         let mut object = JsonObject::parse(r#"{"id":null,"id":"1","id":null}"#, KEYS).unwrap();
-        assert_eq!(object.take_string("id"), Err("id is there more than once".into()));
+        assert_eq!(object.take_string("id"), Err("id is repeated".into()));
         let mut object = JsonObject::parse(r#"{"id":null,"id":"1"}"#, KEYS).unwrap();
         assert_eq!(object.take_string("id"), Ok(Some("1".into())));
     }
@@ -284,7 +284,7 @@ mod tests {
             let text = format!(r#"{{"x":{deep},"data":{deep},"id":"1"}}"#);
             let mut object = JsonObject::parse(&text, KEYS).unwrap();
             assert_eq!(object.take_string("id"), Ok(Some("1".into())));
-            assert_eq!(object.take_string("data"), Err("data is not a string".into()));
+            assert_eq!(object.take_string("data"), Err("data must be a string".into()));
         }
     }
 }
