@@ -76,7 +76,7 @@ impl Place {
 
     fn open_with(&self, boot: &str, options: Options) -> Result<(HistoryFile, Snapshot), Error> {
         let epoch = format!("since {boot}").into();
-        HistoryFile::open_under(Some(boot.into()), &self.file(), options, || Ok(epoch))
+        HistoryFile::open_with_boot(Some(boot.into()), &self.file(), options, || Ok(epoch))
     }
 
     /// What the file holds, as a server would find it that starts on the same boot.
@@ -104,7 +104,7 @@ fn frames(numbers: RangeInclusive<u64>) -> String {
 
 fn header_of(epoch: &str, before: u64, boot: &str) -> String {
     let (epoch, boot) = (epoch.into(), Some(boot.into()));
-    let line = Record::History { version: 1, epoch, before, boot }.line().unwrap();
+    let line = Record::History { version: 1, epoch, before, boot }.encode().unwrap();
     String::from_utf8(line).unwrap()
 }
 
@@ -186,7 +186,7 @@ fn where_the_boot_is_unknown_only_a_clean_end_counts() {
     let place = Place::new();
     let open = |epoch: &'static str| {
         let fresh = || Ok(epoch.into());
-        HistoryFile::open_under(None, &place.file(), Options::default(), fresh).unwrap()
+        HistoryFile::open_with_boot(None, &place.file(), Options::default(), fresh).unwrap()
     };
     let (mut file, _) = open("first");
     file.append(frames(1..=1).as_bytes(), 0).unwrap();
@@ -487,7 +487,7 @@ fn without_a_fresh_epoch_there_is_no_start() {
     let place = Place::new();
     let none = || Err(io::Error::other("no entropy"));
     let error = HistoryFile::open(&place.file(), Options::default(), none).unwrap_err();
-    assert!(chain(&error).starts_with("cannot find an epoch for"), "{}", chain(&error));
+    assert!(chain(&error).starts_with("cannot create an epoch for"), "{}", chain(&error));
 }
 
 #[test]
@@ -497,7 +497,8 @@ fn two_servers_cannot_have_one_file() {
     let (mut file, _) = place.open_with("monday", options).unwrap();
     let refused = || chain(&place.try_open("monday").unwrap_err());
     let path = place.file();
-    let in_use = format!("cannot lock the history file {}: another server uses it", path.display());
+    let in_use =
+        format!("cannot lock the history file {}: it is in use by another server", path.display());
     assert_eq!(refused(), in_use);
     // Nor when it has stepped aside, and another is in its place.
     file.append(frames(1..=1).as_bytes(), 0).unwrap();
@@ -506,7 +507,7 @@ fn two_servers_cannot_have_one_file() {
     assert_eq!(refused(), in_use);
     // In between, when it has no name but that of the older one, neither.
     fs::rename(place.file(), place.older()).unwrap();
-    assert!(refused().contains("history.1: another server uses it"));
+    assert!(refused().contains("history.1: it is in use by another server"));
     fs::rename(place.older(), place.file()).unwrap();
     drop(file);
     assert_eq!(place.snapshot("monday").seq, 2);
@@ -587,12 +588,12 @@ fn frames_that_do_not_follow_are_refused() {
         file.append(frames(1..=2).as_bytes(), 0).unwrap();
         let text = place.text();
         let error = file.append(lines.as_bytes(), before).unwrap_err();
-        assert!(chain(&error).ends_with("were to follow number 2"), "{}", chain(&error));
+        assert!(chain(&error).ends_with("not follow number 2"), "{}", chain(&error));
         assert_eq!(place.text(), text + "{\"smolchat\":\"broken\"}\n");
 
         // Not even the right ones are taken before it has recovered.
         let error = file.append(frames(3..=3).as_bytes(), 2).unwrap_err();
-        assert!(chain(&error).ends_with("it has failed before"), "{}", chain(&error));
+        assert!(chain(&error).ends_with("an earlier operation failed"), "{}", chain(&error));
         assert_eq!(file.sync_due(), None);
         file.sync_if_due().unwrap();
         file.recover("second", 2).unwrap();
@@ -609,7 +610,7 @@ fn a_server_that_dies_before_it_recovers_begins_a_new_epoch() {
     file.append(frames(1..=2).as_bytes(), 0).unwrap();
     file.append(frames(9..=9).as_bytes(), 8).unwrap_err();
     assert!(file.close().is_err());
-    let open = HistoryFile::open_under;
+    let open = HistoryFile::open_with_boot;
     let fresh = || Ok("other".into());
     let (_, found) = open(Some("monday".into()), &place.file(), Options::default(), fresh).unwrap();
     assert_eq!(found, snapshot("other", 2, frames(1..=2), 0));
@@ -690,9 +691,9 @@ fn child_on_a_full_disk() {
     }
     assert_eq!(place.text(), text);
     if marker_fits {
-        let mut replay = Recovery::new(0, 0);
-        replay.read(&File::open(place.file()).unwrap()).unwrap();
-        assert!(!replay.goes_on(Some("monday")));
+        let mut recovery = Recovery::new(0, 0);
+        recovery.read_file(&File::open(place.file()).unwrap()).unwrap();
+        assert!(!recovery.can_continue_epoch(Some("monday")));
     }
 
     let mut limit = getrlimit(Resource::Fsize);
@@ -807,7 +808,7 @@ proptest! {
         let mut open = |boot: u32| {
             let epoch = || { epochs += 1; Ok(format!("epoch {epochs}").into()) };
             let boot = Some(boot.to_string().into());
-            HistoryFile::open_under(boot, &place.file(), options.clone(), epoch).unwrap()
+            HistoryFile::open_with_boot(boot, &place.file(), options.clone(), epoch).unwrap()
         };
         let mut boot = 0;
         let (mut file, found) = open(boot);
