@@ -183,7 +183,7 @@ mod tests {
     use super::*;
     use crate::store::Options;
 
-    fn epoch() -> io::Result<Box<str>> {
+    fn fresh_epoch() -> io::Result<Box<str>> {
         Ok("another".into())
     }
 
@@ -199,7 +199,7 @@ mod tests {
     fn disk_that_hangs_delays_one_write_only() {
         let path = std::env::temp_dir().join(format!("smolchat-writer-{}", std::process::id()));
         let opened = HistoryFile::open(&path, Options::default(), || Ok("first".into()));
-        let mut writer = HistoryWriter::new(opened.unwrap().0, epoch);
+        let mut writer = HistoryWriter::new(opened.unwrap().0, fresh_epoch);
         let (wake, hang) = std::sync::mpsc::channel();
         smol::block_on(async {
             assert_eq!(writer.record(&frame(1), 0).await, None);
@@ -225,7 +225,7 @@ mod tests {
             }
             assert_eq!(writer.record(&frame(seq + 1), seq).await, None);
             writer.close().await;
-            let (_, found) = HistoryFile::open(&path, Options::default(), epoch).unwrap();
+            let (_, found) = HistoryFile::open(&path, Options::default(), fresh_epoch).unwrap();
             assert_eq!((&*found.epoch, found.seq, found.resumable), ("another", seq + 1, 2));
             let frames = [frame(1), frame(seq), frame(seq + 1)].concat();
             assert_eq!(found.frames, frames);

@@ -1,3 +1,5 @@
+//! Access to the file: locks, permissions, links, and files that are not a history.
+
 use std::error::Error as _;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
@@ -5,102 +7,102 @@ use std::os::unix::net::UnixListener;
 use super::*;
 
 #[test]
-fn what_is_not_ours_is_left_alone() {
-    let later = header_of("e", 0, "monday").replace("\"version\":1", "\"version\":2");
-    let history = header_of("e", 0, "monday");
-    for foreign in ["dear diary", "dear diary\n", "{}\n", "\n", &frames(1..=2), &later] {
-        let place = Place::new();
-        place.write(foreign);
-        let error = place.try_open("monday").unwrap_err();
-        let path = place.file();
-        let begin = format!("cannot read the history file {}: its first", path.display());
-        assert!(chain(&error).starts_with(&begin), "{}", chain(&error));
-        assert_eq!(place.text(), foreign);
+fn other_file_is_rejected_unchanged() {
+    let next_version = header("e", 0, "boot-1").replace("\"version\":1", "\"version\":2");
+    let history = header("e", 0, "boot-1");
+    for other in ["dear diary", "dear diary\n", "{}\n", "\n", &frames(1..=2), &next_version] {
+        let dir = TestDir::new();
+        dir.write(other);
+        let error = dir.try_open("boot-1").unwrap_err();
+        let path = dir.file();
+        let start = format!("cannot read the history file {}: its first", path.display());
+        assert!(message(&error).starts_with(&start), "{}", message(&error));
+        assert_eq!(dir.text(), other);
 
-        // Nor is it replaced when it has the name of the older file.
-        fs::rename(place.file(), place.older()).unwrap();
-        place.write(history.clone() + "torn");
-        let error = place.try_open("monday").unwrap_err();
-        assert!(chain(&error).contains("history.1: its first line"), "{}", chain(&error));
-        assert_eq!(place.text(), history.clone() + "torn");
-        assert_eq!(fs::read_to_string(place.older()).unwrap(), foreign);
+        // The same for a file at `PATH.1`.
+        fs::rename(dir.file(), dir.rotated()).unwrap();
+        dir.write(history.clone() + "torn");
+        let error = dir.try_open("boot-1").unwrap_err();
+        assert!(message(&error).contains("history.1: its first line"), "{}", message(&error));
+        assert_eq!(dir.text(), history.clone() + "torn");
+        assert_eq!(fs::read_to_string(dir.rotated()).unwrap(), other);
     }
 }
 
 #[test]
-fn what_is_no_file_is_refused() {
-    let place = Place::new();
-    fs::create_dir(place.file()).unwrap();
-    let error = chain(&place.try_open("monday").unwrap_err());
+fn path_that_is_not_a_file_is_rejected() {
+    let dir = TestDir::new();
+    fs::create_dir(dir.file()).unwrap();
+    let error = message(&dir.try_open("boot-1").unwrap_err());
     assert!(error.contains("cannot open the history file") && error.contains("directory"));
-    fs::remove_dir(place.file()).unwrap();
+    fs::remove_dir(dir.file()).unwrap();
 
-    let _socket = UnixListener::bind(place.file()).unwrap();
-    let error = chain(&place.try_open("monday").unwrap_err());
+    let _socket = UnixListener::bind(dir.file()).unwrap();
+    let error = message(&dir.try_open("boot-1").unwrap_err());
     assert!(error.ends_with("it is not a regular file"), "{error}");
-    fs::remove_file(place.file()).unwrap();
+    fs::remove_file(dir.file()).unwrap();
 
-    fs::create_dir(place.older()).unwrap();
-    let error = chain(&place.try_open("monday").unwrap_err());
+    fs::create_dir(dir.rotated()).unwrap();
+    let error = message(&dir.try_open("boot-1").unwrap_err());
     assert!(error.contains("history.1") && error.contains("directory"), "{error}");
 
-    let nowhere = place.path.join("nowhere/history");
-    let error = HistoryFile::open(&nowhere, Options::default(), || Ok("e".into())).unwrap_err();
+    let missing = dir.path.join("missing/history");
+    let error = HistoryFile::open(&missing, Options::default(), || Ok("e".into())).unwrap_err();
     assert_eq!(error.source().unwrap().to_string(), "No such file or directory (os error 2)");
 }
 
 #[test]
-fn without_a_fresh_epoch_there_is_no_start() {
-    let place = Place::new();
-    let none = || Err(io::Error::other("no entropy"));
-    let error = HistoryFile::open(&place.file(), Options::default(), none).unwrap_err();
-    assert!(chain(&error).starts_with("cannot create an epoch for"), "{}", chain(&error));
+fn failed_fresh_epoch_fails_open() {
+    let dir = TestDir::new();
+    let fresh_epoch = || Err(io::Error::other("no entropy"));
+    let error = HistoryFile::open(&dir.file(), Options::default(), fresh_epoch).unwrap_err();
+    assert!(message(&error).starts_with("cannot create an epoch for"), "{}", message(&error));
 }
 
 #[test]
-fn two_servers_cannot_have_one_file() {
-    let place = Place::new();
+fn second_server_cannot_open_file() {
+    let dir = TestDir::new();
     let options = Options { max_bytes: 0, ..Options::default() };
-    let (mut file, _) = place.open_with("monday", options).unwrap();
-    let refused = || chain(&place.try_open("monday").unwrap_err());
-    let path = place.file();
+    let (mut file, _) = dir.open_with("boot-1", options).unwrap();
+    let open_error = || message(&dir.try_open("boot-1").unwrap_err());
+    let path = dir.file();
     let in_use =
         format!("cannot lock the history file {}: it is in use by another server", path.display());
-    assert_eq!(refused(), in_use);
-    // Nor when it has stepped aside, and another is in its place.
-    file.append(frames(1..=1).as_bytes(), 0).unwrap();
-    file.append(frames(2..=2).as_bytes(), 1).unwrap();
-    assert!(place.older().exists());
-    assert_eq!(refused(), in_use);
-    // In between, when it has no name but that of the older one, neither.
-    fs::rename(place.file(), place.older()).unwrap();
-    assert!(refused().contains("history.1: it is in use by another server"));
-    fs::rename(place.older(), place.file()).unwrap();
+    assert_eq!(open_error(), in_use);
+    // The same after a rotation.
+    append(&mut file, 1..=1);
+    append(&mut file, 2..=2);
+    assert!(dir.rotated().exists());
+    assert_eq!(open_error(), in_use);
+    // The same during a rotation, when only `PATH.1` exists.
+    fs::rename(dir.file(), dir.rotated()).unwrap();
+    assert!(open_error().contains("history.1: it is in use by another server"));
+    fs::rename(dir.rotated(), dir.file()).unwrap();
     drop(file);
-    assert_eq!(place.snapshot("monday").seq, 2);
+    assert_eq!(dir.reopen("boot-1").seq, 2);
 }
 
 #[test]
-fn a_link_stays_a_link() {
-    let place = Place::new();
-    let link = place.path.join("link");
-    std::os::unix::fs::symlink(place.file(), &link).unwrap();
+fn rotation_keeps_symbolic_link() {
+    let dir = TestDir::new();
+    let link = dir.path.join("link");
+    std::os::unix::fs::symlink(dir.file(), &link).unwrap();
     let options = Options { max_bytes: 0, ..Options::default() };
     let (mut file, _) = HistoryFile::open(&link, options, || Ok("e".into())).unwrap();
-    file.append(frames(1..=1).as_bytes(), 0).unwrap();
-    file.append(frames(2..=2).as_bytes(), 1).unwrap();
+    append(&mut file, 1..=1);
+    append(&mut file, 2..=2);
     assert!(link.is_symlink());
-    assert!(place.older().exists());
+    assert!(dir.rotated().exists());
 }
 
 #[test]
-fn others_cannot_read_what_was_said() {
-    let place = Place::new();
+fn file_is_readable_by_owner_only() {
+    let dir = TestDir::new();
     let options = Options { max_bytes: 0, ..Options::default() };
-    let (mut file, _) = place.open_with("monday", options).unwrap();
-    file.append(frames(1..=1).as_bytes(), 0).unwrap();
-    file.append(frames(2..=2).as_bytes(), 1).unwrap();
-    for path in [place.file(), place.older()] {
+    let (mut file, _) = dir.open_with("boot-1", options).unwrap();
+    append(&mut file, 1..=1);
+    append(&mut file, 2..=2);
+    for path in [dir.file(), dir.rotated()] {
         assert_eq!(fs::metadata(path).unwrap().mode() & 0o077, 0);
     }
 }

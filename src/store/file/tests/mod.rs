@@ -1,3 +1,5 @@
+//! Tests of the history file, by subject, and the directory that they work in.
+
 mod access;
 mod damage;
 mod errors;
@@ -6,55 +8,54 @@ mod properties;
 mod restart;
 mod rotation;
 
-use super::*;
-
 use std::error::Error as _;
 use std::ops::RangeInclusive;
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
+use super::*;
 use crate::protocol::{Body, Frame};
 
-/// Tells a test that it is a process that another test has started, and where.
+/// The environment variable that tells a child process of a test its directory.
 const CHILD: &str = "SMOLCHAT_TEST_HISTORY_FILE";
 
-/// A process that is about to become another program holds all locks of this one for a moment. So
-/// to start one takes this for writing, and to rely on locks takes it for reading.
-static STARTING: RwLock<()> = RwLock::new(());
+/// A child process holds all file locks of this process until it executes its program. So a test
+/// that relies on locks holds this for reading, and a test that spawns a child for writing.
+static SPAWN_LOCK: RwLock<()> = RwLock::new(());
 
-fn nothing_is_started() -> RwLockReadGuard<'static, ()> {
-    STARTING.read().unwrap_or_else(PoisonError::into_inner)
+fn prevent_spawn() -> RwLockReadGuard<'static, ()> {
+    SPAWN_LOCK.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A directory that goes when this is dropped.
-struct Place {
+/// A directory with a history file. It is removed when this is dropped.
+struct TestDir {
     path: PathBuf,
-    _calm: Option<RwLockReadGuard<'static, ()>>,
+    _spawn_guard: Option<RwLockReadGuard<'static, ()>>,
 }
 
-impl Place {
+impl TestDir {
     fn new() -> Self {
-        let mut place = Place::for_processes();
-        place._calm = Some(nothing_is_started());
-        place
+        let mut dir = TestDir::for_children();
+        dir._spawn_guard = Some(prevent_spawn());
+        dir
     }
 
-    /// For a test that starts some, and so has to see itself that none is being started.
-    fn for_processes() -> Self {
+    /// Creates a directory for a test that spawns children, and so cannot prevent that.
+    fn for_children() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("smolchat-history-file-{}-{number}", process::id());
         let path = std::env::temp_dir().join(name);
         fs::create_dir(&path).unwrap();
-        Place { path: path.canonicalize().unwrap(), _calm: None }
+        TestDir { path: path.canonicalize().unwrap(), _spawn_guard: None }
     }
 
     fn file(&self) -> PathBuf {
         self.path.join("history")
     }
 
-    fn older(&self) -> PathBuf {
+    fn rotated(&self) -> PathBuf {
         self.path.join("history.1")
     }
 
@@ -66,7 +67,7 @@ impl Place {
         fs::write(self.file(), text).unwrap();
     }
 
-    /// Opens the file on a machine that runs since this boot; a new epoch has its name from it.
+    /// Opens the file on a machine with this boot id. A new epoch is named after it.
     fn try_open(&self, boot: &str) -> Result<(HistoryFile, Snapshot), Error> {
         self.open_with(boot, Options::default())
     }
@@ -76,23 +77,23 @@ impl Place {
     }
 
     fn open_with(&self, boot: &str, options: Options) -> Result<(HistoryFile, Snapshot), Error> {
-        let epoch = format!("since {boot}").into();
+        let epoch = format!("epoch of {boot}").into();
         HistoryFile::open_with_boot(Some(boot.into()), &self.file(), options, || Ok(epoch))
     }
 
-    /// What the file holds, as a server would find it that starts on the same boot.
-    fn snapshot(&self, boot: &str) -> Snapshot {
+    /// Opens the file as a server does that restarts, and returns what it recovers.
+    fn reopen(&self, boot: &str) -> Snapshot {
         self.open(boot).1
     }
 }
 
-impl Drop for Place {
+impl Drop for TestDir {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.path);
     }
 }
 
-fn frame_of(seq: u64, data: &str) -> String {
+fn frame(seq: u64, data: &str) -> String {
     let body = Body::Chat { seq, time: 1_790_000_000_000, id: None };
     let mut line = Vec::new();
     Frame { data_source: "alice".into(), data: data.into(), body }.encode(&mut line);
@@ -100,19 +101,24 @@ fn frame_of(seq: u64, data: &str) -> String {
 }
 
 fn frames(numbers: RangeInclusive<u64>) -> String {
-    numbers.map(|seq| frame_of(seq, &format!("line \"{seq}\""))).collect()
+    numbers.map(|seq| frame(seq, &format!("line \"{seq}\""))).collect()
 }
 
-fn header_of(epoch: &str, before: u64, boot: &str) -> String {
+fn header(epoch: &str, before: u64, boot: &str) -> String {
     let (epoch, boot) = (epoch.into(), Some(boot.into()));
     let line = Record::History { version: 1, epoch, before, boot }.encode().unwrap();
     String::from_utf8(line).unwrap()
+}
+
+fn append(file: &mut HistoryFile, numbers: RangeInclusive<u64>) {
+    let before = numbers.start() - 1;
+    file.append(frames(numbers).as_bytes(), before).unwrap();
 }
 
 fn snapshot(epoch: &str, seq: u64, frames: String, resumable: usize) -> Snapshot {
     Snapshot { epoch: epoch.into(), seq, frames: frames.into(), resumable }
 }
 
-fn chain(error: &Error) -> String {
+fn message(error: &Error) -> String {
     format!("{error}: {}", error.source().unwrap())
 }
