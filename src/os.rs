@@ -1,5 +1,7 @@
 //! Queries to the operating system: random bytes, memory use and the boot id.
 
+#![doc(hidden)]
+
 use std::fs::File;
 use std::io::{self, Read as _};
 
@@ -10,7 +12,7 @@ use rustix::rand::GetRandomFlags;
 /// # Errors
 ///
 /// Returns the error of the system call.
-pub fn random<const N: usize>() -> io::Result<[u8; N]> {
+pub(crate) fn random<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     rustix::rand::getrandom(&mut bytes, GetRandomFlags::empty())?;
     Ok(bytes)
@@ -27,13 +29,13 @@ pub fn fresh_epoch() -> io::Result<Box<str>> {
 
 /// Returns the resident memory of this process in bytes, or `None` without /proc
 /// (proc_pid_statm(5)).
-pub fn resident_memory() -> Option<u64> {
+pub(crate) fn resident_memory() -> Option<u64> {
     let pages: u64 = read_first_line("/proc/self/statm")?.split(' ').nth(1)?.parse().ok()?;
     Some(pages * rustix::param::page_size() as u64)
 }
 
 /// Returns the random id of the current boot of the machine, or `None` without /proc.
-pub fn boot_id() -> Option<Box<str>> {
+pub(crate) fn boot_id() -> Option<Box<str>> {
     read_first_line("/proc/sys/kernel/random/boot_id")
 }
 

@@ -10,7 +10,7 @@ use super::Stats;
 /// have this name.
 pub const SERVER: &str = "server";
 
-/// One line from the server.
+/// A line from the server.
 ///
 /// The first two keys are enough for a simple client: the sender and a text to show. The other
 /// keys are those of the [`Body`], which starts with `kind`; they are for programs.

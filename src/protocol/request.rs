@@ -12,7 +12,7 @@ const MAX_ID: usize = 64;
 const KEYS: &[&str] =
     &["after", "data", "epoch", "hello", "history", "id", "keep", "name", "to", "token"];
 
-/// One parsed line from a client.
+/// A parsed line from a client.
 ///
 /// # Examples
 ///

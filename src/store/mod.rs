@@ -7,6 +7,8 @@
 //! The format of the file, and the rule by which the room continues after a restart, are
 //! documented in `store/format.rs`.
 
+#![doc(hidden)]
+
 mod file;
 mod format;
 mod lock;
@@ -14,4 +16,4 @@ mod recovery;
 mod writer;
 
 pub use file::{Error, HistoryFile, Options};
-pub use writer::{HistoryWriter, StoreStatus};
+pub(crate) use writer::HistoryWriter;
