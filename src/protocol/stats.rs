@@ -72,12 +72,10 @@ pub struct Counters<K>(Vec<(K, u64)>);
 impl<K: Copy + Ord> Counters<K> {
     /// Adds 1 to the count of `code`.
     pub fn add(&mut self, code: K) {
-        match self.0.iter_mut().find(|(counted, _)| *counted == code) {
-            Some((_, count)) => *count += 1,
-            None => {
-                self.0.push((code, 1));
-                self.0.sort_unstable_by_key(|(counted, _)| *counted);
-            }
+        let index = self.0.partition_point(|(counted, _)| *counted < code);
+        match self.0.get_mut(index) {
+            Some((counted, count)) if *counted == code => *count += 1,
+            _ => self.0.insert(index, (code, 1)),
         }
     }
 }
