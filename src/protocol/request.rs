@@ -164,7 +164,7 @@ impl ClientLine {
         let id = object.take_string("id").map_err(RequestError::bad_json)?;
         let id = id.map(|id| id.into_owned().into_boxed_str());
         if id.as_ref().is_some_and(|id| id.len() > MAX_ID) {
-            let text = format!("the id is longer than {MAX_ID} bytes");
+            let text = format!("the id is too long; it may have at most {MAX_ID} bytes");
             return Err(RequestError::new(ErrorCode::BadId, text));
         }
         match Request::from_object(object) {
