@@ -1,7 +1,7 @@
 //! The store: a history file that keeps the frames of a room across restarts of the server.
 //!
 //! - [`HistoryFile`] opens, recovers and writes the file. All its calls block.
-//! - [`HistoryWriter`] makes these calls on a thread of their own, so that a slow disk does not
+//! - `HistoryWriter` makes these calls on a thread of their own, so that a slow disk does not
 //!   stop the room.
 //!
 //! The format of the file, and the rule by which the room continues after a restart, are
