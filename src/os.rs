@@ -1,43 +1,51 @@
-//! What is asked of the operating system: random bytes, and what it knows about itself.
+//! Queries to the operating system: random bytes, memory use and the boot id.
+
+#![doc(hidden)]
 
 use std::fs::File;
 use std::io::{self, Read as _};
 
 use rustix::rand::GetRandomFlags;
 
-/// `N` random bytes.
+/// Returns `N` random bytes from getrandom(2).
 ///
 /// # Errors
 ///
-/// When the system has none to give.
-pub fn random<const N: usize>() -> io::Result<[u8; N]> {
+/// Returns the error of the system call.
+pub(crate) fn random<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     rustix::rand::getrandom(&mut bytes, GetRandomFlags::empty())?;
     Ok(bytes)
 }
 
-/// A word that tells the sequence of one room from that of any other.
+/// Returns a random word that identifies a new sequence of frame numbers.
+///
+/// # Errors
+///
+/// Returns an error if the system has no random bytes.
 pub fn fresh_epoch() -> io::Result<Box<str>> {
     Ok(format!("{:016x}", u64::from_ne_bytes(random()?)).into())
 }
 
-/// Memory of this process that is in RAM, in bytes, where that is told (proc_pid_statm(5)).
-pub fn resident_memory() -> Option<u64> {
-    let pages: u64 = first_line("/proc/self/statm")?.split(' ').nth(1)?.parse().ok()?;
+/// Returns the resident memory of this process in bytes, or `None` without /proc
+/// (proc_pid_statm(5)).
+pub(crate) fn resident_memory() -> Option<u64> {
+    let pages: u64 = read_first_line("/proc/self/statm")?.split(' ').nth(1)?.parse().ok()?;
     Some(pages * rustix::param::page_size() as u64)
 }
 
-/// What tells one boot of the machine from the others, where that is told.
-pub fn boot_id() -> Option<Box<str>> {
-    first_line("/proc/sys/kernel/random/boot_id")
+/// Returns the random id of the current boot of the machine, or `None` without /proc.
+pub(crate) fn boot_id() -> Option<Box<str>> {
+    read_first_line("/proc/sys/kernel/random/boot_id")
 }
 
-/// The first line of a file of proc(5), if it is not longer than 127 bytes: such a line comes in
-/// one read.
-fn first_line(path: &str) -> Option<Box<str>> {
+/// Returns the first line of a file of proc(5), or `None` if it is longer than 127 bytes.
+///
+/// The kernel returns such a line in one read.
+fn read_first_line(path: &str) -> Option<Box<str>> {
     let mut bytes = [0; 128];
-    let length = File::open(path).ok()?.read(&mut bytes).ok()?;
-    let text = str::from_utf8(bytes.get(..length)?).ok()?;
+    let len = File::open(path).ok()?.read(&mut bytes).ok()?;
+    let text = str::from_utf8(bytes.get(..len)?).ok()?;
     Some(text.split_once('\n')?.0.into())
 }
 
@@ -46,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn linux_says_how_much_memory_is_in_use_and_which_boot_this_is() {
+    fn resident_memory_and_boot_id_are_known() {
         let memory = resident_memory().unwrap();
         assert!((100 << 10..16 << 30).contains(&memory), "{memory}");
         let boot = boot_id().unwrap();
@@ -55,14 +63,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_or_not_a_short_line_says_nothing() {
-        assert_eq!(first_line("/proc/self/there-is-no-such-file"), None);
-        assert_eq!(first_line("/proc/self/cmdline"), None);
-        assert_eq!(first_line("/proc/self"), None);
+    fn missing_file_or_long_line_is_none() {
+        assert_eq!(read_first_line("/proc/self/there-is-no-such-file"), None);
+        assert_eq!(read_first_line("/proc/self/cmdline"), None);
+        assert_eq!(read_first_line("/proc/self"), None);
     }
 
     #[test]
-    fn random_bytes_differ() {
+    fn random_bytes_differ_between_calls() {
         assert_ne!(random::<16>().unwrap(), random::<16>().unwrap());
     }
 }

@@ -75,6 +75,7 @@ fn check_accepted(parsed: &ClientLine, line: &[u8]) {
         Request::Who | Request::History(_) | Request::Stats | Request::Help | Request::Quit => {
             assert!(is_json || line.starts_with(b"/"));
         }
+        request => unreachable!("{request:?} is not checked"),
     }
 }
 

@@ -52,11 +52,11 @@ impl Stream {
         let expected = lines_of(&self.bytes, self.max_line);
         self.step(bytes, budget, &expected);
         // A limit and a carriage return, and what was read now and may not go out yet.
-        assert!(self.reader.held().len() <= self.max_line + 1 + bytes.len());
+        assert!(self.reader.buffer().len() <= self.max_line + 1 + bytes.len());
         while self.reader.has_more() {
             self.step(&[], budget.max(1), &expected);
         }
-        assert!(self.reader.held().len() <= self.max_line + 1);
+        assert!(self.reader.buffer().len() <= self.max_line + 1);
         let is_inside = self.bytes.last().is_some_and(|&byte| byte != b'\n');
         assert_eq!(self.reader.is_inside_line(), is_inside);
     }
@@ -71,7 +71,7 @@ impl Stream {
 
     fn start_anew(&mut self) {
         self.reader.clear();
-        assert!(self.reader.held().is_empty() && !self.reader.is_inside_line());
+        assert!(self.reader.buffer().is_empty() && !self.reader.is_inside_line());
         self.bytes.clear();
         self.lines.clear();
     }

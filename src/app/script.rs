@@ -367,8 +367,8 @@ async fn read(mut output: ChildStdout, said: &Sender<Line>) {
         }
     }
     // The last line may lack its end.
-    if !reader.held().is_empty() {
-        let _ = said.send(Ok(reader.held().to_vec())).await;
+    if !reader.buffer().is_empty() {
+        let _ = said.send(Ok(reader.buffer().to_vec())).await;
     }
 }
 

@@ -1,28 +1,29 @@
-//! Letters that look like others, and marks that make no other letter.
+//! Tables of Unicode characters: letters that look like ASCII letters, and combining marks.
 
-/// Whether a reader may take `name`, folded, for `word`, which is plain ASCII: letters of other
-/// scripts or forms that look like those of the word, marks above or below them, and punctuation
-/// around them make no difference.
+/// Returns whether `name`, which is case-folded, looks like the ASCII word `word`.
 ///
-/// The letters are those of `server`, after the confusables of Unicode Technical Standard 39 and
-/// what decomposes to them; others are taken as they are.
+/// Letters of other scripts that look like those of `word`, combining marks, and punctuation
+/// around the name make no difference.
+///
+/// The table has the letters of `server` only, from the confusables of Unicode Technical Standard
+/// 39 and the characters that decompose to these letters.
 pub fn looks_like(name: &str, word: &str) -> bool {
     let letters = name.trim_matches(['-', '_', '.']).chars();
-    letters.filter(|c| !is_mark(*c)).map(plain).eq(word.chars())
+    letters.filter(|c| !is_mark(*c)).map(to_ascii).eq(word.chars())
 }
 
-/// The letter of ASCII that `c` looks like, or `c` itself.
-fn plain(c: char) -> char {
-    let ascii = |place: u32| char::from(b'a' + (place % 26) as u8);
+/// Returns the ASCII letter that `c` looks like, or `c` itself.
+fn to_ascii(c: char) -> char {
+    let letter = |index: u32| char::from(b'a' + (index % 26) as u8);
     match c {
-        // Fullwidth, circled and squared forms, and the alphabets of mathematics, which are sets of
-        // 26 capital and 26 small letters each.
-        '\u{FF41}'..='\u{FF5A}' => ascii(c as u32 - 0xFF41),
-        '\u{24D0}'..='\u{24E9}' => ascii(c as u32 - 0x24D0),
-        '\u{1F130}'..='\u{1F149}' => ascii(c as u32 - 0x1F130),
-        '\u{1F150}'..='\u{1F169}' => ascii(c as u32 - 0x1F150),
-        '\u{1F170}'..='\u{1F189}' => ascii(c as u32 - 0x1F170),
-        '\u{1D400}'..='\u{1D6A3}' => ascii(c as u32 - 0x1D400),
+        // Fullwidth, circled and squared letters, and the mathematical alphabets, which are sets
+        // of 26 capital and 26 small letters each.
+        '\u{FF41}'..='\u{FF5A}' => letter(c as u32 - 0xFF41),
+        '\u{24D0}'..='\u{24E9}' => letter(c as u32 - 0x24D0),
+        '\u{1F130}'..='\u{1F149}' => letter(c as u32 - 0x1F130),
+        '\u{1F150}'..='\u{1F169}' => letter(c as u32 - 0x1F150),
+        '\u{1F170}'..='\u{1F189}' => letter(c as u32 - 0x1F170),
+        '\u{1D400}'..='\u{1D6A3}' => letter(c as u32 - 0x1D400),
         _ if is_one_of("śŝşšșſṡṣṥṧṩꜱʂȿꞩᶊƽѕꮪꓢʃˢₛ𐑈", c) => 's',
         _ if is_one_of("èéêëēĕėęěȅȇȩɇḕḗḙḛḝẹẻẽếềểễệⱸꬲᴇеѐёєҽҿεɛꭼꓰℯᵉₑ", c) => {
             'e'
@@ -39,9 +40,11 @@ fn is_one_of(letters: &str, c: char) -> bool {
     letters.chars().any(|letter| letter == c)
 }
 
-/// Marks that belong to a letter before them: the general diacritics, and those without which
-/// names in Hebrew, Arabic, the Indic scripts, Thai, Lao, Burmese, Khmer and Japanese kana
-/// cannot be written. The standard library counts many vowel signs as letters already.
+/// Returns whether `c` is a combining mark, which belongs to the letter before it.
+///
+/// The table has the general diacritics and the marks that names in Hebrew, Arabic, the Indic
+/// scripts, Thai, Lao, Burmese, Khmer and Japanese kana need. Many vowel signs are not in it
+/// because `char::is_alphanumeric` accepts them as letters.
 pub fn is_mark(c: char) -> bool {
     matches!(c,
         '\u{300}'..='\u{36F}'
@@ -72,7 +75,7 @@ mod tests {
     use crate::protocol::case_fold;
 
     #[test]
-    fn other_letters_marks_and_punctuation_do_not_hide_a_word() {
+    fn lookalike_letters_and_marks_are_detected() {
         for name in [
             "server",
             "SERVER",
@@ -99,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn other_words_are_left_alone() {
+    fn other_words_do_not_look_like_server() {
         for name in ["alice", "сергей", "servers", "serve", "observer", "s-erver2", "σ", "", "小明"]
         {
             assert!(!looks_like(&case_fold(name), "server"), "{name}");

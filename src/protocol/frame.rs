@@ -1,4 +1,4 @@
-//! What the server sends.
+//! Lines from the server to a client: [`Frame`] and the kinds of its [`Body`].
 
 use std::borrow::Cow;
 
@@ -6,13 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use super::Stats;
 
-/// The `data_source` of everything that the server says for itself. No member has this name.
+/// The `data_source` of frames that come from the server and not from a member. No member can
+/// have this name.
 pub const SERVER: &str = "server";
 
-/// One line from the server.
+/// A line from the server.
 ///
-/// The first two keys are all that a simple client needs: who, and what a person would read.
-/// The [`Body`] is for programs, and its first key is `kind`.
+/// The first two keys are enough for a simple client: the sender and a text to show. The other
+/// keys are those of the [`Body`], which starts with `kind`; they are for programs.
+///
+/// # Examples
 ///
 /// ```
 /// use smolchat::protocol::{Body, Frame};
@@ -33,43 +36,48 @@ pub const SERVER: &str = "server";
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Frame<'a> {
-    /// Who said it: a member's name, or [`SERVER`].
+    /// The sender: a member's name or [`SERVER`].
     pub data_source: Cow<'a, str>,
-    /// What was said, as a person would read it.
+    /// The text to show.
     pub data: Cow<'a, str>,
-    /// What programs go by.
+    /// The kind of the frame and the values for programs.
     #[serde(flatten)]
     pub body: Body<'a>,
 }
 
-/// The kinds of [`Frame`], and what each has beside the first two keys.
+/// The kind of a [`Frame`], with the keys that follow `data_source` and `data`.
 ///
-/// `seq` numbers the room's own sequence: each member sees the same frames in the same order,
-/// with consecutive numbers. `time` is Unix time in milliseconds. `id` is the word that the
-/// sender of a line gave with it.
+/// These keys mean the same in each kind:
+///
+/// - `seq` is the number of the frame in the sequence of the room. All members get the frames of
+///   the sequence in the same order, with consecutive numbers.
+/// - `time` is the time at which the server received the line, in milliseconds since the Unix
+///   epoch.
+/// - `id` is the id of the client's line that caused the frame, if the line had one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
+#[non_exhaustive]
 #[allow(missing_docs, reason = "the keys that repeat are documented once, above")]
 pub enum Body<'a> {
-    /// To all, the sender too: somebody spoke.
+    /// Sent to all members, the sender included, when a member says `data`.
     Chat {
         seq: u64,
         time: u64,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<Cow<'a, str>>,
     },
-    /// To all, the sender too: `/me`; `data` is what follows the name.
+    /// Sent to all members, the sender included, for `/me TEXT`; `data` is the text alone.
     Action {
         seq: u64,
         time: u64,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<Cow<'a, str>>,
     },
-    /// To all, the new ones too: they came.
+    /// Sent to all members, those in `names` included, when they have joined.
     Join { seq: u64, time: u64, names: Vec<Cow<'a, str>> },
-    /// To all who stay: they went.
+    /// Sent to the members who stay, when those in `names` have left.
     Leave { seq: u64, time: u64, names: Vec<Cow<'a, str>> },
-    /// To all: `from` is now called `to`.
+    /// Sent to all members when a member has changed its name.
     Name {
         seq: u64,
         time: u64,
@@ -78,142 +86,148 @@ pub enum Body<'a> {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<Cow<'a, str>>,
     },
-    /// To one, as the first line: the name it goes by, where the room stands, what it may do.
+    /// Sent to a new member as its first line.
     Welcome {
-        /// The name that this member has now.
+        /// The member's name.
         name: Cow<'a, str>,
-        /// A random word that tells this sequence from that of any other run.
+        /// A random word that is different for each sequence of numbers.
         epoch: Cow<'a, str>,
-        /// The last number given out before this member came.
+        /// The number of the last frame before the member joined.
         seq: u64,
-        /// A secret that proves to be this member, later.
+        /// A secret with which the member can resume on another connection.
         token: Cow<'a, str>,
-        /// Whether what follows continues after the number that the hello named.
+        /// Whether the frames that follow continue after the number in the hello.
         resumed: bool,
-        /// How many are in the room, this one included.
+        /// The number of members, the new one included.
         members: usize,
-        /// What this client must know to stay within bounds.
+        /// The limits that the server sets.
         limits: Limits,
     },
-    /// To one that resumes: the numbers `from` to `to`, both included, are gone for good.
+    /// Sent to a member that resumes, if the server no longer has the frames with the numbers
+    /// `from` to `to`, both included.
     Gap { from: u64, to: u64 },
-    /// To one, and a copy to its sender: `/msg`.
+    /// Sent to the recipient and to the sender, when a member sends a private message.
     Private {
         time: u64,
         to: Cow<'a, str>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<Cow<'a, str>>,
     },
-    /// To the one who asked: who is here.
+    /// Sent to a member as the answer to `/who`.
     Who {
         names: Vec<Cow<'a, str>>,
-        /// How many others are here, whose names would make the answer too long.
+        /// The number of members that are left out of `names`, because the answer would be too
+        /// long.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         more: Option<usize>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<Cow<'a, str>>,
     },
-    /// To the one who asked, or whom it concerns.
+    /// Sent to a member as the answer to another command or to a heartbeat with an id, and to all
+    /// members as a notice from the server.
     Info {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<Cow<'a, str>>,
-        /// With the answer to `/stats`.
+        /// The statistics of the server, in the answer to `/stats`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stats: Option<Box<Stats>>,
     },
-    /// To the one whose input was not accepted.
+    /// Sent to a client whose line was not accepted.
     Error {
         code: ErrorCode,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<Cow<'a, str>>,
     },
-    /// To one, as the last line before the server closes.
+    /// Sent to a client as the last line before the server closes the connection.
     Bye {
         code: ByeCode,
-        /// The last number of the sequence that this member was sent.
+        /// The number of the last frame of the sequence that this client was sent.
         seq: u64,
     },
-    /// A kind that this version does not know. The first two keys say enough to show it.
+    /// A kind that this version does not know; `data_source` and `data` can still be shown.
     #[serde(other)]
     Unknown,
 }
 
-/// What a client must know, as the welcome states it.
+/// The limits of a server, as it states them in [`Body::Welcome`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Limits {
-    /// The longest line from a client, in bytes without its newline.
+    /// The longest line that a client may send, in bytes without the line end.
     pub max_line: u32,
-    /// Lines a second that the server takes from one member; 0 is no limit.
+    /// Lines per second that the server reads from one member; 0 = no limit.
     pub rate: u32,
-    /// Lines that may come at once before `rate` counts.
+    /// Lines that the server reads at once before `rate` applies.
     pub burst: u32,
-    /// Frames that the room keeps, for `/history` and for a hello.
+    /// Frames that the server keeps, for `/history` and for members that resume.
     pub history: usize,
-    /// Whether what is said is written to a file.
+    /// Whether the server writes the frames to a file.
     pub stored: bool,
 }
 
-/// Why something that a client sent was not accepted.
+/// The reason for which a line from a client was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum ErrorCode {
-    /// The line was over the limit; its rest is skipped.
+    /// The line is longer than [`Limits::max_line`]; all of it is skipped.
     TooLong,
-    /// The line was not UTF-8.
+    /// The line is not UTF-8.
     NotUtf8,
-    /// The line began with `{` and is not JSON of the form that the protocol knows.
+    /// The line begins with `{` and is not JSON, or a key has a value of the wrong type.
     BadJson,
-    /// The JSON object has none of the keys that say what to do.
+    /// The JSON object has neither `data` nor `hello`.
     NoKnownKey,
-    /// The `id` was over its limit.
+    /// The `id` is longer than 64 bytes.
     BadId,
-    /// A private message without a text.
+    /// A private message has no text.
     Empty,
-    /// The connection ended inside a line, which was not said.
+    /// The connection ended inside a line; the line is discarded.
     Unfinished,
     /// No command has this name.
     UnknownCommand,
-    /// The command lacks what it needs.
+    /// An argument of the command is missing or invalid.
     Usage,
-    /// No member may have this name.
+    /// The name is [not valid](super::is_valid_name).
     BadName,
-    /// Another member has this name.
+    /// Another member has the name.
     NameTaken,
-    /// The name is kept for a member who dropped and may come back.
+    /// The name is reserved for a member whose connection was lost.
     NameKept,
-    /// No member has this name.
+    /// No member has the name.
     NoSuchUser,
-    /// A hello that was not the first line.
+    /// A hello came after the first line.
     LateHello,
-    /// More lines than the rate allows: they are read more slowly now, and none is lost. Or more
-    /// connections than it allows: this one is closed.
+    /// The member sends more than [`Limits::rate`]: its lines are read more slowly and none is
+    /// lost. Or the address opens too many connections: this one is closed.
     TooFast,
     /// A code that this version does not know.
     #[serde(other)]
     Unknown,
 }
 
-/// Why the server closes a connection.
+/// The reason for which the server closes a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum ByeCode {
-    /// The client said `/quit`, or closed its side.
+    /// The client sent `/quit` or closed its side of the connection.
     Quit,
-    /// The client read more slowly than its outbox could bear.
+    /// The client read too slowly and its outbox was full.
     Slow,
-    /// The member has come back on another connection.
+    /// The member resumed on another connection.
     Replaced,
-    /// The server ends.
+    /// The server shuts down.
     Shutdown,
-    /// No place is left, or none for this address.
+    /// The server has as many connections as it accepts, in all or from this address.
     Full,
-    /// Connections from this address come faster than they may.
+    /// This address opens connections faster than the server accepts them.
     TooFast,
-    /// The client sent nothing but errors.
+    /// The client sent too many invalid lines in a row.
     Errors,
-    /// The client began with a TLS handshake, which this port does not speak.
+    /// The client sent a TLS handshake, which this port does not accept.
     Tls,
-    /// The client began with an HTTP request, which this port does not speak.
+    /// The client sent an HTTP request, which this port does not accept.
     Http,
     /// A code that this version does not know.
     #[serde(other)]
@@ -221,40 +235,40 @@ pub enum ByeCode {
 }
 
 impl Frame<'_> {
-    /// Appends this frame as one line of JSON, its newline included.
+    /// Appends this frame to `out` as one line of JSON, with its newline.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        // Writing to a Vec cannot fail, and neither can any of our types: their keys are
-        // strings and none has a serializer of its own.
-        let written = serde_json::to_writer(&mut *out, self);
-        debug_assert!(written.is_ok());
+        // Neither a write to a Vec nor the serialization of these types can fail: their keys are
+        // strings.
+        let result = serde_json::to_writer(&mut *out, self);
+        debug_assert!(result.is_ok());
         out.push(b'\n');
     }
 
-    /// Reads one line from the server, with or without its newline.
+    /// Parses one line from the server, with or without its newline.
     ///
     /// # Errors
     ///
-    /// When the line is not a JSON object with at least `data_source`, `data` and the keys
-    /// that its kind asks for.
+    /// Returns an error if the line is not a JSON object with `data_source`, `data` and the keys
+    /// that its kind requires.
     pub fn decode(line: &[u8]) -> Result<Frame<'static>, serde_json::Error> {
         serde_json::from_slice(line)
     }
 }
 
 impl<'a> Frame<'a> {
-    /// A frame that the server says for itself.
+    /// Creates a frame whose sender is the server.
     pub fn server(data: impl Into<Cow<'a, str>>, body: Body<'a>) -> Self {
         Frame { data_source: SERVER.into(), data: data.into(), body }
     }
 
-    /// The last line before the server closes; `seq` is the last number that was sent.
+    /// Creates the last frame for a client that was sent the sequence up to the number `seq`.
     pub fn bye(code: ByeCode, seq: u64) -> Self {
         Frame::server(code.text(), Body::Bye { code, seq })
     }
 }
 
 impl Body<'_> {
-    /// The place in the room's sequence, for the kinds that have one.
+    /// Returns the number in the sequence of the room, for the kinds that have one.
     pub fn seq(&self) -> Option<u64> {
         match self {
             Body::Chat { seq, .. }
@@ -266,7 +280,7 @@ impl Body<'_> {
         }
     }
 
-    /// When it was said, in Unix milliseconds, for the kinds that say so.
+    /// Returns the time in milliseconds since the Unix epoch, for the kinds that have one.
     pub fn time(&self) -> Option<u64> {
         match self {
             Body::Chat { time, .. }
@@ -279,7 +293,7 @@ impl Body<'_> {
         }
     }
 
-    /// The word that came with the line that this frame answers or carries.
+    /// Returns the id of the client's line that caused this frame, if it had one.
     pub fn id(&self) -> Option<&str> {
         match self {
             Body::Chat { id, .. }
@@ -295,18 +309,18 @@ impl Body<'_> {
 }
 
 impl ByeCode {
-    /// What a person reads.
+    /// Returns the text that the server sends with this code.
     pub fn text(self) -> &'static str {
         match self {
             ByeCode::Quit => "goodbye",
-            ByeCode::Slow => {
-                "you read too slowly, and the room could not wait; come back and resume"
-            }
-            ByeCode::Replaced => "you have come back on another connection",
+            ByeCode::Slow => "you read too slowly and your queue is full; reconnect to resume",
+            ByeCode::Replaced => "you resumed on another connection",
             ByeCode::Shutdown => "the server is shutting down",
-            ByeCode::Full => "the room is full, or has too many from your address; try again later",
-            ByeCode::TooFast => "try again in a moment",
-            ByeCode::Errors => "nothing that you sent could be understood",
+            ByeCode::Full => {
+                "the room is full, or your address has too many connections; try again later"
+            }
+            ByeCode::TooFast => "too many connections from your address; try again in a moment",
+            ByeCode::Errors => "you sent too many invalid lines",
             ByeCode::Tls => "this port speaks plain text, not TLS",
             ByeCode::Http => "this port speaks the smolchat protocol, not HTTP",
             ByeCode::Unknown => "the server closes the connection",
@@ -319,7 +333,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_two_keys_of_the_lab_come_first_and_the_kind_is_third() {
+    fn encode_writes_sender_text_and_kind_first() {
         let mut line = Vec::new();
         Frame::bye(ByeCode::Slow, 3).encode(&mut line);
         let line = String::from_utf8(line).unwrap();
@@ -328,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_cannot_break_out_of_its_line() {
+    fn encode_escapes_newlines_and_quotes() {
         let mut line = Vec::new();
         Frame {
             data_source: "a".into(),
@@ -341,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_and_codes_of_a_later_version_are_still_readable() {
+    fn decode_accepts_unknown_kinds_and_codes() {
         let line = br#"{"data_source":"server","data":"hi","kind":"poll","seq":9,"options":[1]}"#;
         assert_eq!(Frame::decode(line).unwrap().body, Body::Unknown);
         let line = br#"{"data_source":"server","data":"no","kind":"bye","code":"bored","seq":1}"#;

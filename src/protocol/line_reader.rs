@@ -1,14 +1,18 @@
-//! Bytes in any pieces to whole lines.
+//! A reader that splits a stream of bytes into lines.
 
-/// A line was longer than the reader's limit. Its rest is skipped, up to the next newline.
+/// The error for a line that is longer than the limit of its [`LineReader`].
+///
+/// The reader skips the rest of the line, up to the next newline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLong;
 
-/// Cuts a stream of bytes into lines, however the bytes are split into reads.
+/// A reader that splits a stream of bytes into lines, independent of how reads split the stream.
 ///
-/// The reader keeps what is not a whole line yet, never more than the line limit and one
-/// read, and owns no memory at all while nothing is half-read. A line that is too long is
-/// reported once, as soon as that is known, and costs no more memory than a short one.
+/// The reader buffers the start of a line until its newline arrives: at most the line limit and
+/// one read. Between lines it owns no memory. A line that is too long is reported once, as soon as
+/// it exceeds the limit, and is not buffered.
+///
+/// # Examples
 ///
 /// ```
 /// use smolchat::protocol::{LineReader, TooLong};
@@ -22,114 +26,115 @@ pub struct TooLong;
 /// ```
 #[derive(Debug)]
 pub struct LineReader {
-    /// What was read and not handed out: the start of a line, or, where the budget ran out,
-    /// whole lines too.
-    held: Vec<u8>,
+    /// The start of a line, or, if `has_more`, whole lines and perhaps the start of another.
+    buffer: Vec<u8>,
     max_line: u32,
-    /// The rest of a line that was too long is on its way.
-    skipping: bool,
-    /// `held` has at least one line that the budget did not cover.
-    more: bool,
+    /// Whether the next bytes are the rest of a line that was too long.
+    is_skipping: bool,
+    /// Whether `buffer` has at least one line that exceeded the budget.
+    has_more: bool,
 }
 
 impl LineReader {
-    /// A reader for lines of at most `max_line` bytes, without their newline.
+    /// Creates a reader for lines of at most `max_line` bytes, without their line ends.
     pub fn new(max_line: u32) -> Self {
-        LineReader { held: Vec::new(), max_line, skipping: false, more: false }
+        LineReader { buffer: Vec::new(), max_line, is_skipping: false, has_more: false }
     }
 
-    /// Hands the lines in what was held and then in `bytes` to `on_line`, without their line
-    /// ends, `budget` of them at most.
+    /// Calls `on_line` for each line in the buffer and then in `bytes`, at most `budget` times.
     ///
-    /// Where there is another line beyond the budget, [`has_more`](Self::has_more) is true:
-    /// call again with no bytes to go on.
+    /// A line is passed without its line end, which is `\n` or `\r\n`. If there are more lines
+    /// than `budget`, they are buffered and [`has_more`](Self::has_more) returns `true`; the caller
+    /// gets them by another call, with or without new bytes.
     pub fn read(
         &mut self,
         bytes: &[u8],
         budget: usize,
         on_line: impl FnMut(Result<&[u8], TooLong>),
     ) {
-        if self.held.is_empty() {
-            let used = self.cut(bytes, 0, budget, on_line);
-            self.held = bytes.get(used..).unwrap_or_default().to_vec();
-        } else {
-            let mut held = std::mem::take(&mut self.held);
-            // The start of a line has been searched for its end already; who sends a long line
-            // in small pieces must not have all of it searched again for each of them.
-            let searched = if self.more { 0 } else { held.len() };
-            held.extend_from_slice(bytes);
-            let used = self.cut(&held, searched, budget, on_line);
-            held.drain(..used);
-            if !held.is_empty() {
-                self.held = held;
-            }
+        if self.buffer.is_empty() {
+            self.buffer = self.parse_lines(bytes, 0, budget, on_line).to_vec();
+            return;
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        // The start of a line has no newline. Without this, a long line that arrives in small
+        // pieces would be searched from its start for each piece.
+        let searched = if self.has_more { 0 } else { buffer.len() };
+        buffer.extend_from_slice(bytes);
+        let unread = self.parse_lines(&buffer, searched, budget, on_line).len();
+        buffer.drain(..buffer.len() - unread);
+        // An empty buffer is dropped with its memory.
+        if !buffer.is_empty() {
+            self.buffer = buffer;
         }
     }
 
-    /// Whether a line is held that the budget of the last [`read`](Self::read) did not cover.
+    /// Returns whether the buffer has a line that exceeded the budget of the last
+    /// [`read`](Self::read).
     pub fn has_more(&self) -> bool {
-        self.more
+        self.has_more
     }
 
-    /// What is held: the start of the next line, at least.
-    pub fn held(&self) -> &[u8] {
-        &self.held
+    /// Returns the bytes that were read and not passed on: the start of the next line, or more if
+    /// [`has_more`](Self::has_more) is `true`.
+    pub fn buffer(&self) -> &[u8] {
+        &self.buffer
     }
 
-    /// Whether the stream would end inside of a line if it ended here.
+    /// Returns whether the stream would end without a newline if it ended now.
     pub fn is_inside_line(&self) -> bool {
-        self.skipping || !self.held.is_empty()
+        self.is_skipping || !self.buffer.is_empty()
     }
 
-    /// Forgets what is held.
+    /// Discards the buffer; the next byte starts a line.
     pub fn clear(&mut self) {
         *self = LineReader::new(self.max_line);
     }
 
-    /// Returns how many of `bytes` are done with. There is no newline in the first `searched`.
-    fn cut(
+    /// Passes the lines in `bytes` to `on_line` and returns the bytes to buffer.
+    ///
+    /// The first `searched` bytes have no newline.
+    fn parse_lines<'a>(
         &mut self,
-        bytes: &[u8],
+        bytes: &'a [u8],
         mut searched: usize,
         mut budget: usize,
         mut on_line: impl FnMut(Result<&[u8], TooLong>),
-    ) -> usize {
-        let max_line = self.max_line as usize;
-        let mut rest = bytes;
+    ) -> &'a [u8] {
+        let mut unread = bytes;
         loop {
-            let new = rest.get(searched..).unwrap_or_default();
-            let (line, after) = match new.iter().position(|&b| b == b'\n').map(|at| searched + at) {
-                Some(end) => (rest.get(..end).unwrap_or_default(), rest.get(end + 1..)),
-                None => (rest, None),
-            };
+            let (line, rest) = split_line(unread, searched);
             searched = 0;
-            // A carriage return at the very end may belong to the line end, not to the line.
+            // Without a newline, the carriage return may still become a part of the line end.
             let line = line.strip_suffix(b"\r").unwrap_or(line);
-            let too_long = line.len() > max_line;
-            let reports = !self.skipping && (too_long || after.is_some());
-            self.more = reports && budget == 0;
-            if self.more {
-                break;
+            let is_too_long = line.len() > self.max_line as usize;
+            let is_reported = !self.is_skipping && (is_too_long || rest.is_some());
+            self.has_more = is_reported && budget == 0;
+            if self.has_more {
+                return unread;
             }
-            if reports {
+            if is_reported {
                 budget -= 1;
-                on_line(if too_long { Err(TooLong) } else { Ok(line) });
+                on_line(if is_too_long { Err(TooLong) } else { Ok(line) });
             }
-            match after {
-                Some(after) => {
-                    self.skipping = false;
-                    rest = after;
-                }
-                None => {
-                    self.skipping |= too_long;
-                    if self.skipping {
-                        rest = &[];
-                    }
-                    break;
-                }
-            }
+            let Some(rest) = rest else {
+                self.is_skipping |= is_too_long;
+                return if self.is_skipping { &[] } else { unread };
+            };
+            self.is_skipping = false;
+            unread = rest;
         }
-        bytes.len() - rest.len()
+    }
+}
+
+/// Splits `bytes` at the first newline: the bytes before it, and those after it if there is one.
+///
+/// The first `searched` bytes have no newline.
+fn split_line(bytes: &[u8], searched: usize) -> (&[u8], Option<&[u8]>) {
+    let newline = bytes.iter().skip(searched).position(|&byte| byte == b'\n');
+    match newline.map(|index| bytes.split_at(searched + index)) {
+        Some((line, [b'\n', rest @ ..])) => (line, Some(rest)),
+        _ => (bytes, None),
     }
 }
 
@@ -138,11 +143,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    type Line = Result<Vec<u8>, TooLong>;
-
     #[test]
-    fn a_line_in_the_smallest_pieces_is_searched_once_and_not_once_a_piece() {
-        // Searched anew for each byte, this would take an hour.
+    fn line_in_single_bytes_is_searched_once() {
+        // If each byte caused a search from the start, this would take an hour.
         let length = 4 << 20;
         let mut reader = LineReader::new(length);
         for _ in 0..length {
@@ -156,25 +159,28 @@ mod tests {
         assert_eq!((lines, reader.is_inside_line()), (1, false));
     }
 
-    fn read_all<'a>(max_line: u32, reads: impl IntoIterator<Item = &'a [u8]>) -> Vec<Line> {
+    fn read_all<'a>(
+        max_line: u32,
+        reads: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Vec<Result<Vec<u8>, TooLong>> {
         let mut reader = LineReader::new(max_line);
         let mut lines = Vec::new();
         for bytes in reads {
             reader.read(bytes, usize::MAX, |line| lines.push(line.map(<[u8]>::to_vec)));
-            assert!(reader.held.len() <= max_line as usize + 1);
+            assert!(reader.buffer.len() <= max_line as usize + 1);
         }
         lines
     }
 
     #[test]
-    fn a_line_of_the_limit_is_whole_and_one_more_byte_is_too_long() {
+    fn line_over_limit_is_too_long() {
         assert_eq!(read_all(3, [&b"abc\r\n"[..]]), [Ok(b"abc".to_vec())]);
         assert_eq!(read_all(3, [&b"abcd\n"[..]]), [Err(TooLong)]);
         assert_eq!(read_all(3, [&b"abc\r"[..], b"d\n"]), [Err(TooLong)]);
     }
 
     #[test]
-    fn a_long_line_is_reported_once_and_before_its_end() {
+    fn long_line_is_reported_once_before_its_end() {
         let mut reader = LineReader::new(8);
         let mut errors = 0;
         for _ in 0..1000 {
@@ -182,38 +188,39 @@ mod tests {
                 assert_eq!(line, Err(TooLong));
                 errors += 1;
             });
-            assert!(reader.held.is_empty());
+            assert!(reader.buffer.is_empty());
         }
         assert_eq!(errors, 1);
         assert!(reader.is_inside_line());
     }
 
     #[test]
-    fn nothing_is_owned_between_lines() {
+    fn reader_between_lines_owns_no_memory() {
         let mut reader = LineReader::new(100);
         reader.read(b"half", usize::MAX, |_| ());
         reader.read(b" and half\n", usize::MAX, |_| ());
-        assert_eq!(reader.held.capacity(), 0);
+        assert_eq!(reader.buffer.capacity(), 0);
     }
 
     proptest! {
         #[test]
-        fn any_splitting_into_reads_gives_the_same_lines(
+        fn any_split_into_reads_gives_the_same_lines(
             text in proptest::collection::vec(prop_oneof![
                 4 => Just(b'a'), 2 => Just(b'\n'), 1 => Just(b'\r'), 1 => any::<u8>(),
             ], 0..200),
-            cuts in proptest::collection::vec(0usize..200, 0..20),
+            splits in proptest::collection::vec(0usize..200, 0..20),
             max_line in 0u32..12,
         ) {
-            let mut cuts: Vec<usize> = cuts.into_iter().map(|c| c % (text.len() + 1)).collect();
-            cuts.extend([0, text.len()]);
-            cuts.sort_unstable();
-            let pieces = cuts.windows(2).map(|w| &text[w[0]..w[1]]);
-            prop_assert_eq!(read_all(max_line, pieces), read_all(max_line, [&text[..]]));
+            let mut splits: Vec<usize> =
+                splits.into_iter().map(|index| index % (text.len() + 1)).collect();
+            splits.extend([0, text.len()]);
+            splits.sort_unstable();
+            let reads = splits.windows(2).map(|pair| &text[pair[0]..pair[1]]);
+            prop_assert_eq!(read_all(max_line, reads), read_all(max_line, [&text[..]]));
         }
 
         #[test]
-        fn a_budget_of_one_line_loses_nothing(text in "[ab\r\n]{0,100}", max_line in 0u32..12) {
+        fn budget_of_one_line_loses_no_line(text in "[ab\r\n]{0,100}", max_line in 0u32..12) {
             let mut reader = LineReader::new(max_line);
             let mut lines = Vec::new();
             let mut bytes = text.as_bytes();

@@ -1,8 +1,26 @@
-//! The wire: text in, text out. No sockets, no clock, no state of the room.
+//! The wire protocol: types for the lines that server and clients send, and their text form.
 //!
-//! UTF-8, one JSON object a line from the server, plain text or JSON from a client, `\n` at
-//! the end (`\r\n` is accepted). What the server sends is a [`Frame`]; what a client sends is
-//! a [`ClientLine`]; [`LineReader`] cuts bytes into lines, however they arrive.
+//! A line is UTF-8 and ends with `\n`; `\r\n` is accepted from clients. The server sends one JSON
+//! object per line, a [`Frame`]. A client sends plain text or a JSON object, a [`ClientLine`].
+//! [`LineReader`] splits the bytes of a connection into lines.
+//!
+//! This module does no I/O and reads no clock.
+//!
+//! # Examples
+//!
+//! A client's line and the frame that the server sends for it:
+//!
+//! ```
+//! use smolchat::protocol::{Body, ClientLine, Frame, Request};
+//!
+//! let line = ClientLine::parse(br#"{"data": "hello", "id": "1"}"#).unwrap();
+//! assert_eq!(line.request, Request::Say("hello".into()));
+//!
+//! let sent = r#"{"data_source":"alice","data":"hello","kind":"chat","seq":7,"time":0,"id":"1"}"#;
+//! let frame = Frame::decode(sent.as_bytes()).unwrap();
+//! assert!(matches!(frame.body, Body::Chat { seq: 7, .. }));
+//! assert_eq!(frame.body.id(), line.id.as_deref());
+//! ```
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -15,7 +33,7 @@ mod request;
 mod stats;
 
 pub use frame::{Body, ByeCode, ErrorCode, Frame, Limits, SERVER};
-pub use json::JsonObject;
+pub(crate) use json::JsonObject;
 pub use line_reader::{LineReader, TooLong};
 pub use name::{MAX_MARKS, MAX_NAME, case_fold, is_valid_name};
 pub use request::{ClientLine, Hello, OtherProtocol, Request, RequestError};

@@ -1,21 +1,24 @@
-//! What a member may be called.
+//! Rules for the names of members: which are valid, and which are equal.
 
 use super::SERVER;
 use super::confusables::{is_mark, looks_like};
 
-/// The longest name, in characters.
+/// The maximum length of a name, in characters.
 pub const MAX_NAME: usize = 32;
 
-/// Marks in a row beyond which they are no part of any script, but a tower that reaches into the
-/// lines above.
+/// The maximum number of combining marks in a row.
+///
+/// No script needs more; a longer run is drawn over the lines above and below.
 pub const MAX_MARKS: usize = 6;
 
-/// Whether `name` may be a member's name: 1 to [`MAX_NAME`] letters, digits, `-`, `_` or `.`
-/// of any script, at least one of them a letter or a digit, with no more than [`MAX_MARKS`] marks in
-/// a row, and neither the server's own nor one that looks like it.
+/// Returns whether a member can have the name `name`.
 ///
-/// Spaces, controls, format characters (bidirectional controls and zero-width ones among
-/// them) and letters that show nothing are out.
+/// A valid name has 1 to [`MAX_NAME`] letters, digits, `-`, `_` or `.`, of any script, at least
+/// one letter or digit, and at most [`MAX_MARKS`] combining marks in a row. It is not [`SERVER`]
+/// and does not look like it. Spaces, control and format characters and invisible letters are not
+/// valid.
+///
+/// # Examples
 ///
 /// ```
 /// use smolchat::protocol::is_valid_name;
@@ -29,27 +32,36 @@ pub fn is_valid_name(name: &str) -> bool {
     let mut marks = 0;
     for c in name.chars() {
         length += 1;
-        let mark = is_mark(c);
-        marks = if mark { marks + 1 } else { 0 };
+        let is_mark = is_mark(c);
+        marks = if is_mark { marks + 1 } else { 0 };
         if marks > MAX_MARKS {
             return false;
         }
-        if is_blank_letter(c) || !(c.is_alphanumeric() || mark || matches!(c, '-' | '_' | '.')) {
+        if is_blank_letter(c) || !(c.is_alphanumeric() || is_mark || matches!(c, '-' | '_' | '.')) {
             return false;
         }
-        has_base |= c.is_alphanumeric() && !mark;
+        has_base |= c.is_alphanumeric() && !is_mark;
     }
     length <= MAX_NAME && has_base && !looks_like(&case_fold(name), SERVER)
 }
 
-/// The form under which names are compared: two names that differ only in case are one.
+/// Returns the form in which names are compared: names that differ only in case have the same.
+///
+/// # Examples
+///
+/// ```
+/// use smolchat::protocol::case_fold;
+///
+/// assert_eq!(case_fold("Alice"), case_fold("ALICE"));
+/// assert_ne!(case_fold("alice"), case_fold("bob"));
+/// ```
 pub fn case_fold(name: &str) -> String {
-    // Upper case is what makes `ß` and `ss`, or `ς` and `σ`, the same. `ẞ` is upper case already,
-    // and so has to become `ß` first.
+    // Upper case maps `ß` to `SS`, and `ς` and `σ` to the same letter. `ẞ` is upper case already
+    // and must become `ß` first.
     name.to_lowercase().to_uppercase().to_lowercase()
 }
 
-/// Letters to Unicode that a reader sees as nothing at all.
+/// Returns whether `c` is a letter to Unicode but is drawn as a blank.
 fn is_blank_letter(c: char) -> bool {
     matches!(c, '\u{115F}' | '\u{1160}' | '\u{3164}' | '\u{FFA0}')
 }
@@ -59,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn letters_and_digits_of_any_script_make_a_name() {
+    fn name_of_any_script_is_valid() {
         for name in
             ["a", "alice", "bob_2", "c.d-e", "Ωmega", "अनिरुद्ध", "ผู้ใช้", "小明", "e\u{301}va", "42"]
         {
@@ -68,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_seen_or_told_apart_is_no_name() {
+    fn invisible_or_reserved_name_is_invalid() {
         for name in [
             "",
             " ",
@@ -99,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn case_does_not_tell_names_apart() {
+    fn case_fold_ignores_case_only() {
         assert_eq!(case_fold("ALICE"), case_fold("alice"));
         assert_eq!(case_fold("ΣΊΣΥΦΟΣ"), case_fold("σίσυφος"));
         for name in ["groß", "GROSS", "gross"] {

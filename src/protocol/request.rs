@@ -1,14 +1,20 @@
-//! What a client sends.
+//! Lines from a client to the server: [`ClientLine`] and its [`Request`].
 
 use std::borrow::Cow;
 
 use super::frame::ErrorCode;
 use super::json::JsonObject;
 
-/// The longest `id` that a client may give a line, in bytes.
+/// The longest `id` of a line, in bytes.
 const MAX_ID: usize = 64;
 
-/// One line from a client, understood.
+/// The keys that the server reads in a JSON object from a client.
+const KEYS: &[&str] =
+    &["after", "data", "epoch", "hello", "history", "id", "keep", "name", "to", "token"];
+
+/// A parsed line from a client.
+///
+/// # Examples
 ///
 /// ```
 /// use smolchat::protocol::{ClientLine, Request};
@@ -22,96 +28,110 @@ const MAX_ID: usize = 64;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientLine {
-    /// A word of the client's own that comes back in the frame that this line becomes.
+    /// The id that the client gave the line. The frames that the line causes have the same id.
     pub id: Option<Box<str>>,
-    /// What the client wants.
+    /// The request in the line.
     pub request: Request,
 }
 
-/// What a line from a client asks for.
+/// The request in a line from a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Request {
-    /// An empty line, or empty `data`: I am still here. With an `id` it is answered.
+    /// An empty line or empty `data`. The server answers it only if it has an `id`.
     Heartbeat,
-    /// The first line of a client that knows the protocol.
+    /// The first line of a client that chooses its name or resumes.
     Hello(Box<Hello>),
-    /// Say this to all.
+    /// A text for all members.
     Say(Box<str>),
-    /// `/me TEXT`
+    /// `/me TEXT`: a text for all members that describes an action.
     Act(Box<str>),
-    /// `/msg NAME TEXT`, or `to` beside `data`.
+    /// `/msg NAME TEXT`, or `data` with the key `to`: a text for one member.
     Private {
-        /// The member it is for.
+        /// The name of the recipient.
         to: Box<str>,
-        /// What to tell it.
+        /// The text.
         text: Box<str>,
     },
-    /// `/nick NAME`
+    /// `/nick NAME`: changes the member's name.
     Nick(Box<str>),
-    /// `/who`
+    /// `/who`: lists the members.
     Who,
-    /// `/history [N]`
+    /// `/history [N]`: shows the last `N` frames.
     History(Option<u64>),
-    /// `/stats`
+    /// `/stats`: shows the statistics of the server.
     Stats,
-    /// `/help`
+    /// `/help`: lists the commands.
     Help,
-    /// `/quit`
+    /// `/quit`: leaves the room.
     Quit,
 }
 
-/// `{"hello": {…}}`: who a client wants to be. Every key may be missing.
+/// The values of `{"hello": {…}}`. All keys are optional.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hello {
-    /// The name it wants.
+    /// The name that the client asks for.
     pub name: Option<String>,
-    /// How many past frames it wants to be shown, if it does not resume.
+    /// The number of past frames to send to a client that does not resume.
     pub history: Option<u64>,
-    /// The epoch that it was in, to resume there.
+    /// The epoch of the last welcome, to resume.
     pub epoch: Option<String>,
-    /// The last number of the sequence that it saw in that epoch.
+    /// The number of the last frame that the client received in that epoch.
     pub after: Option<u64>,
-    /// The token of its last welcome, to be who it was.
+    /// The token of the last welcome, to get the same name back.
     pub token: Option<String>,
-    /// Keep my name for me if I drop.
+    /// Whether to reserve the name for a while if the connection is lost.
     pub keep: bool,
 }
 
-/// A line that was not understood, and the error that answers it.
+/// The error that answers a line that was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestError {
-    /// What was wrong, for a program.
+    /// The reason.
     pub code: ErrorCode,
-    /// What was wrong, for a person.
+    /// The reason as a text to show.
     pub text: String,
-    /// The `id` of the line, where it could be read.
+    /// The id of the line, if it could be parsed.
     pub id: Option<Box<str>>,
 }
 
 impl RequestError {
-    /// An error that answers no line with an `id`.
+    /// Creates an error for a line without an id.
     pub fn new(code: ErrorCode, text: impl Into<String>) -> Self {
         RequestError { code, text: text.into(), id: None }
     }
+
+    fn bad_json(cause: String) -> Self {
+        RequestError::new(ErrorCode::BadJson, format!("the JSON is not understood: {cause}"))
+    }
 }
 
-/// What speaks another protocol altogether, told by its first bytes.
+/// A protocol that clients of other programs send to the port by mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OtherProtocol {
-    /// A TLS handshake.
+    /// TLS, detected by its handshake.
     Tls,
-    /// An HTTP request.
+    /// HTTP, detected by its request line.
     Http,
 }
 
 impl OtherProtocol {
-    /// Recognises a TLS record that holds a handshake, or the request line of HTTP, in the
-    /// first line of a connection or as much of it as is there.
-    pub fn detect(first: &[u8]) -> Option<OtherProtocol> {
-        if first.starts_with(&[0x16, 0x03]) {
+    /// Detects another protocol in the first line of a connection, or in its first bytes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use smolchat::protocol::OtherProtocol;
+    ///
+    /// assert_eq!(OtherProtocol::detect(b"GET / HTTP/1.1"), Some(OtherProtocol::Http));
+    /// assert_eq!(OtherProtocol::detect(b"hello"), None);
+    /// ```
+    pub fn detect(bytes: &[u8]) -> Option<OtherProtocol> {
+        // The record type "handshake" and the major version of TLS.
+        if bytes.starts_with(&[0x16, 0x03]) {
             return Some(OtherProtocol::Tls);
         }
-        let mut words = first.split(|&b| b == b' ');
+        let mut words = bytes.split(|&byte| byte == b' ');
         let method = words.next()?;
         let version = words.nth(1)?;
         let is_request = !method.is_empty()
@@ -122,11 +142,12 @@ impl OtherProtocol {
 }
 
 impl ClientLine {
-    /// Understands one line, given without its line end.
+    /// Parses one line, which is given without its line end.
     ///
     /// # Errors
     ///
-    /// What is wrong with the line, as the `error` that the client is to be told.
+    /// Returns the error to send to the client if the line is not UTF-8, not the JSON of this
+    /// protocol, or not a command with valid arguments.
     pub fn parse(line: &[u8]) -> Result<Self, RequestError> {
         let Ok(line) = std::str::from_utf8(line) else {
             return Err(RequestError::new(ErrorCode::NotUtf8, "the line is not UTF-8"));
@@ -139,48 +160,46 @@ impl ClientLine {
     }
 
     fn from_json(line: &str) -> Result<Self, RequestError> {
-        let bad_json = |why: String| {
-            RequestError::new(ErrorCode::BadJson, format!("the JSON is not understood: {why}"))
-        };
-        let mut fields = JsonObject::parse(line).map_err(bad_json)?;
-        let id = fields.text("id").map_err(bad_json)?;
+        let mut object = JsonObject::parse(line, KEYS).map_err(RequestError::bad_json)?;
+        let id = object.take_string("id").map_err(RequestError::bad_json)?;
         let id = id.map(|id| id.into_owned().into_boxed_str());
         if id.as_ref().is_some_and(|id| id.len() > MAX_ID) {
-            let text = format!("an id has at most {MAX_ID} bytes");
+            let text = format!("the id is too long; it may have at most {MAX_ID} bytes");
             return Err(RequestError::new(ErrorCode::BadId, text));
         }
-        match Request::from_object(fields).unwrap_or_else(|why| Err(bad_json(why))) {
+        match Request::from_object(object) {
             Ok(request) => Ok(ClientLine { id, request }),
-            Err(rejected) => Err(RequestError { id, ..rejected }),
+            Err(error) => Err(RequestError { id, ..error }),
         }
     }
 }
 
 impl Hello {
-    fn from_object(mut fields: JsonObject<'_>) -> Result<Self, String> {
-        let mut text = |key| Ok::<_, String>(fields.text(key)?.map(Cow::into_owned));
-        let (name, epoch, token) = (text("name")?, text("epoch")?, text("token")?);
+    fn from_object(mut object: JsonObject<'_>) -> Result<Self, String> {
+        let mut string = |key| Ok::<_, String>(object.take_string(key)?.map(Cow::into_owned));
+        let (name, epoch, token) = (string("name")?, string("epoch")?, string("token")?);
         Ok(Hello {
             name,
             epoch,
             token,
-            history: fields.number("history")?,
-            after: fields.number("after")?,
-            keep: fields.flag("keep")?,
+            history: object.take_integer("history")?,
+            after: object.take_integer("after")?,
+            keep: object.take_bool("keep")?,
         })
     }
 }
 
 impl Request {
-    /// What an object asks for; or else what is wrong with its values.
-    fn from_object(mut fields: JsonObject<'_>) -> Result<Result<Self, RequestError>, String> {
-        let hello = fields.object("hello")?.map(|hello| Hello::from_object(*hello)).transpose()?;
-        let (data, to) = (fields.text("data")?, fields.text("to")?);
-        Ok(match (hello, data, to) {
+    fn from_object(mut object: JsonObject<'_>) -> Result<Self, RequestError> {
+        let hello = object.take_object("hello").map_err(RequestError::bad_json)?;
+        let hello = hello.map(Hello::from_object).transpose().map_err(RequestError::bad_json)?;
+        let data = object.take_string("data").map_err(RequestError::bad_json)?;
+        let to = object.take_string("to").map_err(RequestError::bad_json)?;
+        match (hello, data, to) {
             (Some(hello), _, _) => Ok(Request::Hello(Box::new(hello))),
             (_, Some(text), None) if text.is_empty() => Ok(Request::Heartbeat),
             (_, Some(text), Some(_)) if text.is_empty() => {
-                Err(RequestError::new(ErrorCode::Empty, "there is nothing to say"))
+                Err(RequestError::new(ErrorCode::Empty, "the private message has no text"))
             }
             (_, Some(text), Some(to)) => {
                 Ok(Request::Private { to: (*to).into(), text: (*text).into() })
@@ -189,10 +208,10 @@ impl Request {
             (None, None, _) => {
                 Err(RequestError::new(ErrorCode::NoKnownKey, "the JSON has neither data nor hello"))
             }
-        })
+        }
     }
 
-    /// A text as a person types it, commands included.
+    /// Parses a text as a person types it: a command, or a text to say.
     fn from_text(text: &str) -> Result<Self, RequestError> {
         let Some(command) = text.strip_prefix('/') else {
             return Ok(Request::Say(text.into()));
@@ -223,13 +242,16 @@ impl Request {
             "quit" => Ok(Request::Quit),
             word => Err(RequestError::new(
                 ErrorCode::UnknownCommand,
-                format!("there is no command /{word}; /help lists them, // says a literal /"),
+                format!(
+                    "there is no command /{word}; /help lists the commands, and a line that \
+                     begins with // is sent with one /"
+                ),
             )),
         }
     }
 }
 
-/// The first word, and what follows it, both without the white space around them.
+/// Returns the first word and the text after it, both without the white space around them.
 fn split_word(text: &str) -> (&str, &str) {
     let text = text.trim();
     match text.split_once(char::is_whitespace) {
@@ -252,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_text_is_said_and_an_empty_line_is_a_heartbeat() {
+    fn text_is_said_and_empty_line_is_heartbeat() {
         assert_eq!(request("hello there"), Request::Say("hello there".into()));
         assert_eq!(request(" {not json"), Request::Say(" {not json".into()));
         assert_eq!(request("//etc is a path"), Request::Say("/etc is a path".into()));
@@ -261,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_are_the_same_in_text_and_in_json() {
+    fn command_in_json_equals_command_in_text() {
         let private = Request::Private { to: "bob".into(), text: "a  b".into() };
         for (text, expected) in [
             ("/nick alice", Request::Nick("alice".into())),
@@ -281,7 +303,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_says_why() {
+    fn unknown_keys_may_have_any_value() {
+        let line = r#"{"data":"hi","data_source":5,"seq":"x","seq":1e999}"#;
+        assert_eq!(request(line), Request::Say("hi".into()));
+    }
+
+    #[test]
+    fn wrong_type_or_repeated_key_is_named() {
+        for (line, expected) in [
+            (r#"{"data":5}"#, "data must be a string"),
+            (r#"{"data":"a","data":"b"}"#, "data is repeated"),
+            (r#"{"hello":[]}"#, "hello must be an object"),
+            (r#"{"hello":{"keep":1}}"#, "keep must be true or false"),
+            (r#"{"hello":{"after":-1}}"#, "after must be an integer of at least 0"),
+        ] {
+            let error = ClientLine::parse(line.as_bytes()).unwrap_err();
+            assert_eq!(error.text, format!("the JSON is not understood: {expected}"));
+        }
+    }
+
+    #[test]
+    fn invalid_line_is_rejected_with_its_code() {
         assert_eq!(code(b"\xff\xfe"), ErrorCode::NotUtf8);
         assert_eq!(code(b"{"), ErrorCode::BadJson);
         assert_eq!(code(b"{\"data\":5}"), ErrorCode::BadJson);
@@ -296,18 +338,18 @@ mod tests {
     }
 
     #[test]
-    fn an_id_comes_back_with_the_error_too_and_has_a_limit() {
-        let rejected = ClientLine::parse(br#"{"data":"/dance","id":"a1"}"#).unwrap_err();
-        assert_eq!(rejected.id.as_deref(), Some("a1"));
-        let rejected = ClientLine::parse(br#"{"data":5,"id":"a2"}"#).unwrap_err();
-        assert_eq!((rejected.code, rejected.id.as_deref()), (ErrorCode::BadJson, Some("a2")));
+    fn error_has_id_of_line_within_limit() {
+        let error = ClientLine::parse(br#"{"data":"/dance","id":"a1"}"#).unwrap_err();
+        assert_eq!(error.id.as_deref(), Some("a1"));
+        let error = ClientLine::parse(br#"{"data":5,"id":"a2"}"#).unwrap_err();
+        assert_eq!((error.code, error.id.as_deref()), (ErrorCode::BadJson, Some("a2")));
         let id = "x".repeat(MAX_ID);
         assert!(ClientLine::parse(format!(r#"{{"data":"a","id":"{id}"}}"#).as_bytes()).is_ok());
         assert_eq!(code(format!(r#"{{"data":"a","id":"{id}x"}}"#).as_bytes()), ErrorCode::BadId);
     }
 
     #[test]
-    fn other_protocols_are_told_by_their_first_bytes() {
+    fn other_protocol_is_detected_by_first_bytes() {
         assert_eq!(OtherProtocol::detect(b"\x16\x03\x01\x02\x00\x01"), Some(OtherProtocol::Tls));
         assert_eq!(OtherProtocol::detect(b"GET / HTTP/1.1"), Some(OtherProtocol::Http));
         assert_eq!(OtherProtocol::detect(b"PRI * HTTP/2.0"), Some(OtherProtocol::Http));
@@ -318,12 +360,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_line_panics(line in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn parse_any_line_never_panics(line in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = ClientLine::parse(&line);
         }
 
         #[test]
-        fn no_json_like_line_panics(line in r#"\{[{}\[\]",:0-9a-z\\ ]{0,100}"#) {
+        fn parse_json_like_line_never_panics(line in r#"\{[{}\[\]",:0-9a-z\\ ]{0,100}"#) {
             let _ = ClientLine::parse(line.as_bytes());
         }
     }

@@ -1,4 +1,4 @@
-//! How a server is doing, in figures.
+//! The statistics of a server, as `/stats` and the log show them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,33 +7,33 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::{ByeCode, ErrorCode};
 
-/// What a server has done since it started, and where it stands.
+/// The statistics of a server since its start.
 ///
-/// Members are told with the answer to `/stats`, the log with SIGUSR1. There is nothing in it of
-/// any one member.
+/// Members get them in the answer to `/stats`, and SIGUSR1 writes them to the log. They contain
+/// nothing about a single member. The [`Display`](fmt::Display) form is one line of text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stats {
     /// Seconds since the start.
     pub uptime: u64,
     /// Members in the room.
     pub members: usize,
-    /// Connections that the room knows, those that are no members yet included.
+    /// Connections in the room, those of clients that are not members yet included.
     pub connections: usize,
-    /// Lines that clients sent, whatever became of them.
+    /// Lines received from clients, rejected lines included.
     pub lines_in: u64,
-    /// Lines that were handed on to clients, those included that still wait for them.
+    /// Lines sent to clients, those in an outbox included.
     pub lines_out: u64,
-    /// Bytes that clients sent, as far as they made up lines.
+    /// Bytes of the lines received from clients.
     pub bytes_in: u64,
-    /// Bytes of the lines that were handed on.
+    /// Bytes of the lines sent to clients.
     pub bytes_out: u64,
-    /// Connections that the server ended, or refused, by reason.
+    /// Connections that the server closed or refused, by reason.
     pub evictions: Counters<ByeCode>,
-    /// Errors that clients were told, by code.
+    /// Errors sent to clients, by code.
     pub errors: Counters<ErrorCode>,
-    /// Events that waited for the room when this was asked.
+    /// Events that wait for the broadcaster.
     pub events_waiting: usize,
-    /// Resident memory in bytes, where the system tells it.
+    /// Resident memory in bytes, if the system reports it.
     pub memory: Option<u64>,
 }
 
@@ -61,23 +61,21 @@ impl fmt::Display for Stats {
     }
 }
 
-/// How often each of a few things happened. To a reader it is `3 (slow 2, full 1)`, in JSON an
-/// object.
+/// A count for each of a few codes.
+///
+/// The [`Display`](fmt::Display) form is `3 (slow 2, full 1)`; the JSON form is an object.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(from = "BTreeMap<K, u64>")]
 #[serde(bound(deserialize = "K: Deserialize<'de> + Ord"))]
 pub struct Counters<K>(Vec<(K, u64)>);
 
 impl<K: Copy + Ord> Counters<K> {
-    /// It happened once more.
-    pub fn add(&mut self, what: K) {
-        match self.0.binary_search_by_key(&what, |(what, _)| *what) {
-            Ok(place) => {
-                if let Some((_, count)) = self.0.get_mut(place) {
-                    *count += 1;
-                }
-            }
-            Err(place) => self.0.insert(place, (what, 1)),
+    /// Adds 1 to the count of `code`.
+    pub fn add(&mut self, code: K) {
+        let index = self.0.partition_point(|(counted, _)| *counted < code);
+        match self.0.get_mut(index) {
+            Some((counted, count)) if *counted == code => *count += 1,
+            _ => self.0.insert(index, (code, 1)),
         }
     }
 }
@@ -96,18 +94,18 @@ impl<K> From<BTreeMap<K, u64>> for Counters<K> {
 
 impl<K: Serialize> Serialize for Counters<K> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(what, count)| (what, count)))
+        serializer.collect_map(self.0.iter().map(|(code, count)| (code, count)))
     }
 }
 
 impl<K: Serialize> fmt::Display for Counters<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0.iter().map(|(_, count)| count).sum::<u64>())?;
-        for (place, (code, count)) in self.0.iter().enumerate() {
-            // A code is a word in JSON, too.
+        for (index, (code, count)) in self.0.iter().enumerate() {
+            // The text form of a code is its JSON string without the quotes.
             let code = serde_json::to_string(code).map_err(|_| fmt::Error)?;
-            let before = if place == 0 { " (" } else { ", " };
-            write!(f, "{before}{} {count}", code.trim_matches('"'))?;
+            let separator = if index == 0 { " (" } else { ", " };
+            write!(f, "{separator}{} {count}", code.trim_matches('"'))?;
         }
         f.write_str(if self.0.is_empty() { "" } else { ")" })
     }
@@ -119,7 +117,7 @@ mod tests {
     use crate::protocol::{Body, Frame};
 
     #[test]
-    fn a_reader_gets_the_same_figures_in_words_and_in_json() {
+    fn stats_are_the_same_in_text_and_in_json() {
         let stats = Stats {
             uptime: 3_723,
             members: 2,

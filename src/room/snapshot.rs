@@ -1,16 +1,15 @@
 //! The state from which a room continues after a restart.
 
-/// What a history file held when it was opened.
+/// The contents of a history file, read at the start of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The epoch of what is said from now on: that of the file, or a new one.
+    /// The epoch of the next frame: that of the file or a new one.
     pub epoch: Box<str>,
-    /// The number before the next frame.
+    /// The number of the last frame; the next frame has one more.
     pub seq: u64,
-    /// The newest frames, back to back, as they went out.
+    /// The newest frames: the encoded lines that were sent, oldest first.
     pub frames: Vec<u8>,
-    /// How many of the last of them belong to `epoch` and have the numbers up to `seq`, so that
-    /// a client can resume with them. Those before are for reading alone: they are of another
-    /// epoch, or some are missing between.
+    /// How many of the last `frames` belong to `epoch` and have consecutive numbers up to `seq`,
+    /// so that a client can resume from them. Frames before these are shown only by `/history`.
     pub resumable: usize,
 }

@@ -209,12 +209,12 @@ impl Connection {
 
     /// Detects another protocol by the first line, or the part of it that has arrived.
     fn detect_other_protocol(&self, bytes: &[u8]) -> Option<OtherProtocol> {
-        let held = self.lines.held();
-        if held.len() >= MAX_DETECTION_BYTES {
+        let buffer = self.lines.buffer();
+        if buffer.len() >= MAX_DETECTION_BYTES {
             return None;
         }
         let line = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
-        OtherProtocol::detect(&[held, line].concat())
+        OtherProtocol::detect(&[buffer, line].concat())
     }
 
     /// Waits until the rate allows another line. If that takes time, the client is told once.

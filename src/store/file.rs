@@ -1,42 +1,7 @@
-//! The file in which a room keeps its history across restarts.
+//! The history file of a room: opening, appending, syncing, rotating and closing it.
 //!
-//! A [`HistoryFile`] is handed each batch of frames before anybody is shown it, and writes it
-//! behind the others. When the server starts again, [`HistoryFile::open`] reads it back. All calls
-//! block, so they belong on a thread of their own.
-//!
-//! # The format
-//!
-//! One JSON object a line. The frames of the sequence are in it as they went out, byte for byte.
-//! Lines of the file's own have `smolchat` as their first key:
-//!
-//! ```json
-//! {"smolchat":"history","version":1,"epoch":"5b1f…","before":41,"boot":"0f9c…"}
-//! {"data_source":"alice","data":"hello","kind":"chat","seq":42,"time":1790000000000}
-//! {"smolchat":"end","seq":42}
-//! ```
-//!
-//! The first is how each file begins: which epoch the frames that follow belong to, the number
-//! before the first of them, and the boot of the machine that they were written under. It comes
-//! again inside a file when the server was started anew, or when another epoch began. The last is
-//! a clean end. A third, `{"smolchat":"broken"}`, says that frames are missing from there on.
-//!
-//! At its limit the file is renamed to `PATH.1`, in place of an older one, and a new one begins.
-//! Both are one history: who wants to be rid of it removes both.
-//!
-//! # Whether the epoch goes on
-//!
-//! In one epoch no number may ever be given out twice, or a client that resumes would miss what it
-//! has not seen and not know it. So the epoch goes on only when nothing can be missing that
-//! anybody was shown:
-//!
-//! - after a clean end, which is written once all that came before it is on the disk;
-//! - after any other end of the server, if the machine still runs: what it wrote is then with the
-//!   kernel, if not on the disk. The header tells by its `boot`, and it is on the disk before the
-//!   first frame is taken.
-//!
-//! In all other cases (the power was cut, the disk failed, the file is damaged) a new epoch begins.
-//! Its numbers go on from the last in the file all the same, so that those who are shown the old
-//! frames never see a number go back. Where the boot cannot be told, only a clean end counts.
+//! Each batch of frames is appended before members receive it. After a restart,
+//! [`HistoryFile::open`] reads the frames back. The format is documented in `format.rs`.
 
 use std::borrow::Cow;
 use std::error;
@@ -47,23 +12,26 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::lock::{LockedFile, create, lock, rotated_path};
-use super::recovery::{FileLayout, Record, Recovery};
 use log::{info, warn};
 
+use super::format::Record;
+use super::lock::{LockedFile, create, lock, rotated_path};
+use super::recovery::{FileLayout, Recovery};
 use crate::os::boot_id;
 use crate::room::Snapshot;
 
-/// What a [`HistoryFile`] is held to.
+/// The options of a [`HistoryFile`].
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Bytes after which the file becomes `PATH.1`. One batch that is larger is still one file's.
+    /// The size in bytes at which the file is renamed to `PATH.1`. A larger batch is written to one
+    /// file nevertheless. The default is 8 MiB.
     pub max_bytes: u64,
-    /// How long what was written may wait until it is on the disk; zero is not at all.
+    /// The longest time between a write and the sync to disk; zero = sync after each write. The
+    /// default is one second.
     pub sync: Duration,
-    /// Frames read back at most.
+    /// The maximum number of frames to read back. The default is 1000.
     pub keep_frames: usize,
-    /// Bytes of frames read back at most.
+    /// The maximum number of bytes of frames to read back. The default is 1 MiB.
     pub keep_bytes: usize,
 }
 
@@ -78,7 +46,7 @@ impl Default for Options {
     }
 }
 
-/// What went wrong with a history file. The source says why.
+/// A failed operation on a history file, with the system's error as its source.
 #[derive(Debug)]
 pub struct Error {
     step: &'static str,
@@ -98,73 +66,74 @@ impl error::Error for Error {
     }
 }
 
-/// A history file that is open for writing, locked against other servers.
+/// A history file that is open for writing and locked against other servers.
 ///
-/// After an error nothing more is written until [`recover`](Self::recover) has worked. Dropping
-/// it without [`close`](Self::close) is to the file as if the server had been killed.
+/// After an error it writes nothing until [`recover`](Self::recover) succeeds. To drop it without
+/// [`close`](Self::close) leaves the file as if the server was killed. All calls block.
 #[derive(Debug)]
 pub struct HistoryFile {
     path: PathBuf,
     options: Options,
     boot: Option<Box<str>>,
     epoch: Box<str>,
-    /// The number of the last frame in it.
+    /// The number of the last frame in the file.
     seq: u64,
-    /// Nothing after a failure.
+    /// `None` after an error, and after `close`.
     file: Option<File>,
-    /// Bytes of whole lines. What is behind them is the rest of a write that failed.
+    /// Bytes of complete lines. Bytes after these are from a write that failed.
     len: u64,
-    holds_frames: bool,
-    /// The last thing written says that it is broken.
-    is_marked: bool,
-    /// Since when something waits to be on the disk.
-    unsynced: Option<Instant>,
+    has_frames: bool,
+    /// Whether the last line is [`Record::Broken`].
+    has_broken_marker: bool,
+    /// The time of the first write that is not synced to disk.
+    unsynced_since: Option<Instant>,
 }
 
 impl HistoryFile {
-    /// Opens the file at `path`, or creates it, and reads back what it and `PATH.1` hold.
+    /// Opens the file at `path`, or creates it, and reads the frames in it and in `PATH.1`.
     ///
-    /// What follows the last whole line is cut off, with a warning. `fresh_epoch` is called if the
-    /// epoch cannot go on.
+    /// Bytes after the last complete line are removed and reported to the log. `fresh_epoch` is
+    /// called if the epoch cannot continue.
     ///
     /// # Errors
     ///
-    /// When one of the two is not a history, cannot be read or written or is in use by another
-    /// server, or when there is no fresh epoch. A file that is not a history is left as it is.
+    /// Returns an error if one of the two files is not a history file, cannot be read or written, or
+    /// is in use by another server, or if `fresh_epoch` fails. A file that is not a history file is
+    /// not changed.
     pub fn open(
         path: &Path,
         options: Options,
         fresh_epoch: impl FnOnce() -> io::Result<Box<str>>,
     ) -> Result<(Self, Snapshot), Error> {
-        Self::open_under(boot_id(), path, options, fresh_epoch)
+        Self::open_with_boot(boot_id(), path, options, fresh_epoch)
     }
 
-    fn open_under(
+    fn open_with_boot(
         boot: Option<Box<str>>,
         path: &Path,
         options: Options,
         fresh_epoch: impl FnOnce() -> io::Result<Box<str>>,
     ) -> Result<(Self, Snapshot), Error> {
-        let LockedFile { path, file, older } = LockedFile::take(path)?;
-        let mut replay = Recovery::new(options.keep_frames, options.keep_bytes);
-        if let Some(older) = &older {
-            read(&mut replay, older, &rotated_path(&path))?;
+        let LockedFile { path, file, rotated } = LockedFile::open(path)?;
+        let mut recovery = Recovery::new(options.keep_frames, options.keep_bytes);
+        if let Some(rotated) = &rotated {
+            read(&mut recovery, rotated, &rotated_path(&path))?;
         }
-        let layout = read(&mut replay, &file, &path)?;
-        let goes_on = replay.goes_on(boot.as_deref());
-        let (epoch, resumable) = match replay.epoch.take().filter(|_| goes_on) {
-            Some(epoch) => (epoch, replay.resumable()),
+        let layout = read(&mut recovery, &file, &path)?;
+        let continues = recovery.can_continue_epoch(boot.as_deref());
+        let (epoch, resumable) = match recovery.epoch.take().filter(|_| continues) {
+            Some(epoch) => (epoch, recovery.resumable()),
             None => {
-                if replay.seq > 0 {
-                    info!("{}: a new epoch begins", path.display());
+                if recovery.seq > 0 {
+                    info!("{}: starting a new epoch", path.display());
                 }
-                (fresh_epoch().map_err(failed("find an epoch for", &path))?, 0)
+                (fresh_epoch().map_err(error_at("create an epoch for", &path))?, 0)
             }
         };
-        let (seq, ended) = (replay.seq, replay.ended);
+        let (seq, is_closed) = (recovery.seq, recovery.is_closed);
         let snapshot =
-            Snapshot { epoch: epoch.clone(), seq, frames: replay.into_frames(), resumable };
-        cut(&file, &layout, &path)?;
+            Snapshot { epoch: epoch.clone(), seq, frames: recovery.into_frames(), resumable };
+        remove_trailing_bytes(&file, &layout, &path)?;
         let mut history = HistoryFile {
             path,
             options,
@@ -172,44 +141,45 @@ impl HistoryFile {
             epoch,
             seq,
             file: Some(file),
-            len: layout.whole,
-            holds_frames: layout.has_frames,
-            is_marked: false,
-            unsynced: None,
+            len: layout.valid_bytes,
+            has_frames: layout.has_frames,
+            has_broken_marker: false,
+            unsynced_since: None,
         };
-        if history.len == 0 || ended || !goes_on {
+        if history.len == 0 || is_closed || !continues {
             history.write_record(history.header())?;
         }
-        // The header there may be from a server that was killed before it was on the disk.
+        // An existing header may be from a server that was killed before it synced the file.
         history.sync()?;
-        if layout.whole == 0 {
+        if layout.valid_bytes == 0 {
             history.sync_directory();
         }
         Ok((history, snapshot))
     }
 
-    /// Appends the frames of one batch, whole lines that follow the number `before`, in one write.
+    /// Appends the frames of one batch in one write. They follow the number `before`.
     ///
-    /// When this returns, the frames outlive the server, and if [`Options::sync`] is zero, a power
-    /// cut too.
+    /// When this returns, the frames outlive the server; if [`Options::sync`] is zero, they also
+    /// outlive a power loss.
     ///
     /// # Errors
     ///
-    /// When the system does not take them, or they do not follow what is there. They are then not
-    /// in the file, as far as the system lets us take them out again.
+    /// Returns an error if the write fails, or if the frames are not complete lines that follow
+    /// those in the file. The file is then truncated to its state before the call, if the system
+    /// allows it.
     pub fn append(&mut self, frames: &[u8], before: u64) -> Result<(), Error> {
         if frames.is_empty() {
             return Ok(());
         }
         if before != self.seq || !frames.ends_with(b"\n") {
-            let why = format!("frames after {before} were to follow number {}", self.seq);
-            return Err(self.fail("write", io::Error::new(io::ErrorKind::InvalidInput, why)));
+            let text = format!("frames after number {before} do not follow number {}", self.seq);
+            return Err(self.fail("write", io::Error::new(io::ErrorKind::InvalidInput, text)));
         }
-        if self.holds_frames && self.len + frames.len() as u64 > self.options.max_bytes {
+        if self.has_frames && self.len + frames.len() as u64 > self.options.max_bytes {
             self.rotate().map_err(|error| self.fail("rotate", error))?;
         }
         self.write(frames)?;
-        self.holds_frames = true;
+        self.has_frames = true;
         self.seq += frames.iter().filter(|&&byte| byte == b'\n').count() as u64;
         if self.options.sync.is_zero() {
             self.sync()?;
@@ -217,16 +187,16 @@ impl HistoryFile {
         Ok(())
     }
 
-    /// When [`sync_if_due`](Self::sync_if_due) has something to do next.
+    /// Returns when to call [`sync_if_due`](Self::sync_if_due), or `None` if all is synced.
     pub fn sync_due(&self) -> Option<Instant> {
-        self.unsynced.and_then(|since| since.checked_add(self.options.sync))
+        self.unsynced_since.and_then(|since| since.checked_add(self.options.sync))
     }
 
-    /// Has what was written put on the disk, if it has waited for long enough.
+    /// Syncs the file to disk if the oldest write is older than [`Options::sync`].
     ///
     /// # Errors
     ///
-    /// When the system cannot. What of it is on the disk then, nobody knows.
+    /// Returns an error if the sync fails. It is then not known which frames are on the disk.
     pub fn sync_if_due(&mut self) -> Result<(), Error> {
         match self.sync_due() {
             Some(due) if due <= Instant::now() => self.sync(),
@@ -234,21 +204,21 @@ impl HistoryFile {
         }
     }
 
-    /// Goes on after frames could not be kept: from here on those of a new `epoch` follow, one that
-    /// the file has never had, the first of them behind number `before`. After a failure, the file
-    /// is opened again.
+    /// Starts a new epoch after frames were lost, and opens the file again after an error.
+    ///
+    /// `epoch` is one that the file never had. The next frame follows the number `before`.
     ///
     /// # Errors
     ///
-    /// As for [`open`](Self::open). It may be tried again.
+    /// Returns an error as [`open`](Self::open) does. The call can be repeated.
     pub fn recover(&mut self, epoch: &str, before: u64) -> Result<(), Error> {
         if self.file.is_none() {
-            let LockedFile { file, .. } = LockedFile::take(&self.path)?;
+            let LockedFile { file, .. } = LockedFile::open(&self.path)?;
             let layout = read(&mut Recovery::new(0, 0), &file, &self.path)?;
-            cut(&file, &layout, &self.path)?;
+            remove_trailing_bytes(&file, &layout, &self.path)?;
             self.file = Some(file);
-            self.len = layout.whole;
-            self.holds_frames = layout.has_frames;
+            self.len = layout.valid_bytes;
+            self.has_frames = layout.has_frames;
         }
         let is_new = self.len == 0;
         self.epoch = epoch.into();
@@ -261,16 +231,16 @@ impl HistoryFile {
         Ok(())
     }
 
-    /// Ends the file cleanly, with all that was written on the disk, and closes it.
+    /// Writes a clean end, with all frames synced to disk, and closes the file.
     ///
     /// # Errors
     ///
-    /// When the system cannot, or after a failure from which it has not recovered: the file then
-    /// looks as if the server had been killed.
+    /// Returns an error if the write or the sync fails, or if the file has not recovered from an
+    /// earlier error. The file is then as if the server was killed.
     pub fn close(&mut self) -> Result<(), Error> {
-        // First what came before the end: once that is there, nothing may be missing.
+        // A clean end states that all frames are on the disk, so they are synced before it.
         self.sync()?;
-        self.write_record(Record::End { seq: self.seq }.line())?;
+        self.write_record(Record::End { seq: self.seq }.encode())?;
         self.sync()?;
         self.file = None;
         Ok(())
@@ -279,108 +249,111 @@ impl HistoryFile {
     fn header(&self) -> io::Result<Vec<u8>> {
         let boot = self.boot.as_deref().map(Cow::from);
         let epoch = Cow::from(&*self.epoch);
-        Record::History { version: 1, epoch, before: self.seq, boot }.line()
+        Record::History { version: 1, epoch, before: self.seq, boot }.encode()
     }
 
-    fn write_record(&mut self, line: io::Result<Vec<u8>>) -> Result<(), Error> {
-        let line = line.map_err(|error| self.fail("write", error))?;
+    fn write_record(&mut self, record: io::Result<Vec<u8>>) -> Result<(), Error> {
+        let line = record.map_err(|error| self.fail("write", error))?;
         self.write(&line)
     }
 
     fn write(&mut self, lines: &[u8]) -> Result<(), Error> {
-        // To the place where the last whole line ended, wherever a failed write left off.
-        let written = self.working().and_then(|file| file.write_all_at(lines, self.len));
-        written.map_err(|error| self.fail("write", error))?;
+        // At `len` and not at the end of the file, which may have the rest of a failed write.
+        let result = self.open_file().and_then(|file| file.write_all_at(lines, self.len));
+        result.map_err(|error| self.fail("write", error))?;
         self.len += lines.len() as u64;
-        self.is_marked = false;
-        self.unsynced.get_or_insert_with(Instant::now);
+        self.has_broken_marker = false;
+        self.unsynced_since.get_or_insert_with(Instant::now);
         Ok(())
     }
 
     fn sync(&mut self) -> Result<(), Error> {
-        let synced = self.working().and_then(File::sync_data);
-        synced.map_err(|error| self.fail("sync", error))?;
-        self.unsynced = None;
+        let result = self.open_file().and_then(File::sync_data);
+        result.map_err(|error| self.fail("sync", error))?;
+        self.unsynced_since = None;
         Ok(())
     }
 
-    /// Renames the file to `PATH.1` and begins a new one.
+    /// Renames the file to `PATH.1` and starts a new file.
     fn rotate(&mut self) -> io::Result<()> {
-        let file = self.working()?;
+        let file = self.open_file()?;
         file.sync_data()?;
         fs::rename(&self.path, rotated_path(&self.path))?;
-        // The old file is locked until the new one has taken its place, so that another server
-        // that comes meanwhile finds one or the other in use.
+        // The renamed file stays locked until the new one is locked, so that another server that
+        // starts at the same time finds a locked file.
         let new = create(&self.path)?;
         lock(&new)?;
         if new.metadata()?.len() > 0 {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "another one has appeared"));
+            let text = "another process has created a file with its name";
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
         }
-        let line = self.header()?;
-        new.write_all_at(&line, 0)?;
+        let header = self.header()?;
+        new.write_all_at(&header, 0)?;
         new.sync_data()?;
         self.file = Some(new);
-        self.len = line.len() as u64;
-        self.holds_frames = false;
-        self.unsynced = None;
+        self.len = header.len() as u64;
+        self.has_frames = false;
+        self.unsynced_since = None;
         self.sync_directory();
         Ok(())
     }
 
-    /// Puts the names of new files on the disk. Not every file system can, and what a power cut
-    /// then takes is noticed, so nothing depends on it but how much that is.
+    /// Syncs the names of new files to disk.
+    ///
+    /// Errors are only logged: not every file system can do this, and recovery detects a file that
+    /// is missing after a power loss.
     fn sync_directory(&self) {
-        let synced = self.path.parent().map(|parent| File::open(parent)?.sync_all());
-        if let Some(Err(error)) = synced {
+        let result = self.path.parent().map(|parent| File::open(parent)?.sync_all());
+        if let Some(Err(error)) = result {
             warn!("cannot sync the directory of {}: {error}", self.path.display());
         }
     }
 
-    fn working(&self) -> io::Result<&File> {
-        self.file.as_ref().ok_or_else(|| io::Error::other("it has failed before"))
+    fn open_file(&self) -> io::Result<&File> {
+        self.file.as_ref().ok_or_else(|| io::Error::other("an earlier operation failed"))
     }
 
-    /// Lets go of the file, which may be on a disk that is to be taken out, and leaves it in as
-    /// good a state as it will have.
+    /// Closes the file after an error, so that its disk can be unmounted, and returns the error.
     fn fail(&mut self, step: &'static str, source: io::Error) -> Error {
         if let Some(file) = self.file.take() {
-            self.unsynced = None;
-            let is_cut = file.set_len(self.len).is_ok();
-            // The room goes on without us. If the server is killed before we recover, this line
-            // is what keeps the epoch from going on without the frames that were shown. It is
-            // short, so even a full disk has mostly room for it behind what is cut off. Once is
-            // enough, however often we try to recover; and no file can begin with it.
-            if is_cut
+            self.unsynced_since = None;
+            let is_truncated = file.set_len(self.len).is_ok();
+            // The room continues without the file. If the server is killed before `recover`, this
+            // marker ends the epoch, which lacks frames that members received. A full disk has
+            // space for it in most cases, because the truncation has freed some. One marker is
+            // enough for repeated errors, and a file cannot begin with it.
+            if is_truncated
                 && self.len > 0
-                && !self.is_marked
-                && let Ok(line) = Record::Broken.line()
+                && !self.has_broken_marker
+                && let Ok(marker) = Record::Broken.encode()
             {
-                self.is_marked = file.write_all_at(&line, self.len).is_ok();
+                self.has_broken_marker = file.write_all_at(&marker, self.len).is_ok();
             }
         }
         Error { step, path: self.path.clone(), source }
     }
 }
 
-/// Reads a whole file, and tells the log what was not as it should be.
-fn read(replay: &mut Recovery, file: &File, path: &Path) -> Result<FileLayout, Error> {
-    let layout = replay.read(file).map_err(failed("read", path))?;
-    if layout.unreadable > 0 {
-        warn!("{}: lines that cannot be read: {}", path.display(), layout.unreadable);
+/// Reads one file into `recovery` and reports damaged lines to the log.
+fn read(recovery: &mut Recovery, file: &File, path: &Path) -> Result<FileLayout, Error> {
+    let layout = recovery.read_file(file).map_err(error_at("read", path))?;
+    if layout.damaged_lines > 0 {
+        warn!("{}: skipped {} damaged lines", path.display(), layout.damaged_lines);
     }
     Ok(layout)
 }
 
-/// Removes what follows the last whole line.
-fn cut(file: &File, layout: &FileLayout, path: &Path) -> Result<(), Error> {
-    if layout.rest == 0 {
+/// Removes the bytes after the last valid line.
+fn remove_trailing_bytes(file: &File, layout: &FileLayout, path: &Path) -> Result<(), Error> {
+    if layout.trailing_bytes == 0 {
         return Ok(());
     }
-    warn!("{}: the last {} bytes are no whole line, and are cut off", path.display(), layout.rest);
-    file.set_len(layout.whole).map_err(failed("cut", path))
+    warn!("{}: removing {} bytes after the last valid line", path.display(), layout.trailing_bytes);
+    file.set_len(layout.valid_bytes).map_err(error_at("truncate", path))
 }
 
-pub(super) fn failed(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+/// Returns a function that adds the failed step and the path to an error of the system.
+pub(super) fn error_at(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
     move |source| Error { step, path: path.into(), source }
 }
 

@@ -1,4 +1,4 @@
-//! A history file is one server's alone.
+//! Opening the history file with a lock that excludes other servers.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -8,69 +8,70 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, FlockOperation, access, flock};
 
-use super::file::{Error, failed};
+use super::file::{Error, error_at};
 
-/// How often a file is opened again that was renamed while it was being opened.
-const ATTEMPTS: usize = 3;
+/// How often to open a file that is renamed while it is being opened.
+const MAX_ATTEMPTS: usize = 3;
 
-/// A file that is locked, together with `PATH.1`, which stays locked as long as this lives.
+/// A locked history file, and `PATH.1` with its lock.
 pub struct LockedFile {
-    /// Where the file really is, so that a link to it does not become `PATH.1`.
+    /// The path without symbolic links, so that a rename replaces the file and not a link to it.
     pub path: PathBuf,
     pub file: File,
-    pub older: Option<File>,
+    /// `PATH.1`, if it exists.
+    pub rotated: Option<File>,
 }
 
 impl LockedFile {
-    /// Opens the file at `path`, or creates it, unless another server has it.
+    /// Opens the file at `path`, or creates it, and locks it and `PATH.1`.
     ///
     /// # Errors
     ///
-    /// When it or `PATH.1` is in use, is not a regular file or cannot be opened, or when it could
-    /// not be renamed later.
-    pub fn take(path: &Path) -> Result<Self, Error> {
-        for _ in 0..ATTEMPTS {
-            expect_regular(path).map_err(failed("open", path))?;
-            let file = create(path).map_err(failed("open", path))?;
-            lock(&file).map_err(failed("lock", path))?;
-            let real = fs::canonicalize(path).map_err(failed("open", path))?;
-            expect_renamable(&real).map_err(failed("rename", path))?;
-            let older = take_older(&rotated_path(&real))?;
-            // A server that renamed the file meanwhile had it locked until just now.
-            if is_at(&file, &real).map_err(failed("open", path))? {
-                return Ok(LockedFile { path: real, file, older });
+    /// Returns an error if one of the two is locked by another server, is not a regular file or
+    /// cannot be opened, or if the file could not be renamed later.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        for _ in 0..MAX_ATTEMPTS {
+            check_regular(path).map_err(error_at("open", path))?;
+            let file = create(path).map_err(error_at("open", path))?;
+            lock(&file).map_err(error_at("lock", path))?;
+            let real = fs::canonicalize(path).map_err(error_at("open", path))?;
+            check_renamable(&real).map_err(error_at("rename", path))?;
+            let rotated = open_rotated(&rotated_path(&real))?;
+            // Another server may have renamed the file before it released the lock.
+            if is_file_at(&file, &real).map_err(error_at("open", path))? {
+                return Ok(LockedFile { path: real, file, rotated });
             }
         }
-        Err(failed("lock", path)(in_use()))
+        Err(error_at("lock", path)(in_use()))
     }
 }
 
-fn take_older(path: &Path) -> Result<Option<File>, Error> {
-    expect_regular(path).map_err(failed("open", path))?;
+fn open_rotated(path: &Path) -> Result<Option<File>, Error> {
+    check_regular(path).map_err(error_at("open", path))?;
     match File::open(path) {
         Ok(file) => {
-            lock(&file).map_err(failed("lock", path))?;
+            lock(&file).map_err(error_at("lock", path))?;
             Ok(Some(file))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(failed("open", path)(error)),
+        Err(error) => Err(error_at("open", path)(error)),
     }
 }
 
-/// `PATH.1`
+/// Returns `PATH.1` for `PATH`.
 pub fn rotated_path(path: &Path) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(".1");
     name.into()
 }
 
-/// Opens a file, or creates one that only its owner can read: people spoke to the room alone.
+/// Opens the file at `path`, or creates it with access for its owner only.
 pub fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
-/// Pipes and devices would block, or worse, when they are opened.
-fn expect_regular(path: &Path) -> io::Result<()> {
+/// Returns an error if `path` is not a regular file: to open a pipe or a device could block.
+fn check_regular(path: &Path) -> io::Result<()> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_file() => Ok(()),
         Ok(metadata) if metadata.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
@@ -80,28 +81,28 @@ fn expect_regular(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Better to know now than when the limit is reached.
-fn expect_renamable(path: &Path) -> io::Result<()> {
+/// Returns an error if the file could not be renamed when it reaches its size limit.
+fn check_renamable(path: &Path) -> io::Result<()> {
     let Some(parent) = path.parent() else { return Ok(()) };
     access(parent, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| {
         let kind = io::Error::from(error).kind();
-        io::Error::new(kind, format!("its directory cannot be written: {error}"))
+        io::Error::new(kind, format!("its directory is not writable: {error}"))
     })
 }
 
-/// Locks a file against other servers, as long as it is open.
+/// Locks a file against other servers until it is closed.
 pub fn lock(file: &File) -> io::Result<()> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Err(rustix::io::Errno::WOULDBLOCK) => Err(in_use()),
-        locked => Ok(locked?),
+        result => Ok(result?),
     }
 }
 
 fn in_use() -> io::Error {
-    io::Error::new(io::ErrorKind::ResourceBusy, "another server uses it")
+    io::Error::new(io::ErrorKind::ResourceBusy, "it is in use by another server")
 }
 
-fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+fn is_file_at(file: &File, path: &Path) -> io::Result<bool> {
     let (file, path) = (file.metadata()?, fs::metadata(path)?);
     Ok((file.dev(), file.ino()) == (path.dev(), path.ino()))
 }

@@ -1,9 +1,19 @@
-//! The history file, and the way to it.
+//! The store: a history file that keeps the frames of a room across restarts of the server.
+//!
+//! - [`HistoryFile`] opens, recovers and writes the file. All its calls block.
+//! - `HistoryWriter` makes these calls on a thread of their own, so that a slow disk does not
+//!   stop the room.
+//!
+//! The format of the file, and the rule by which the room continues after a restart, are
+//! documented in `store/format.rs`.
+
+#![doc(hidden)]
 
 mod file;
+mod format;
 mod lock;
 mod recovery;
 mod writer;
 
 pub use file::{Error, HistoryFile, Options};
-pub use writer::{HistoryWriter, StoreStatus};
+pub(crate) use writer::HistoryWriter;

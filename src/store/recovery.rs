@@ -1,313 +1,233 @@
-//! Reading a history file back: its lines, and what they add up to.
+//! Recovery of a room's state from the lines of its history files.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 
-use serde::Serialize;
+use super::format::{Record, StoredLine, is_torn_header};
 
-use crate::protocol::JsonObject;
-
-/// The longest line that is read. A client's line has at most 1 MiB, which JSON can make six
-/// times as long in a frame.
+/// The longest line that is read, in bytes. A client's line has at most 1 MiB, and JSON escapes
+/// make it up to six times as long.
 const MAX_LINE: usize = 8 << 20;
-/// Numbers above this are damage: no room gets there, and not every JSON parser either.
-const MAX_SEQ: u64 = 1 << 53;
-/// How a line of the file's own begins, and how the file does.
-const OWN: &[u8] = br#"{"smolchat":"#;
-const FIRST: &[u8] = br#"{"smolchat":"history","#;
 
-/// A line of the file's own, as opposed to a frame.
-#[derive(Debug, PartialEq, Serialize)]
-#[serde(tag = "smolchat", rename_all = "lowercase")]
-pub enum Record<'a> {
-    /// What follows belongs to this epoch.
-    History {
-        version: u64,
-        epoch: Cow<'a, str>,
-        /// The number before the first frame.
-        before: u64,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        boot: Option<Cow<'a, str>>,
-    },
-    /// All that came before is on the disk, up to this number.
-    End { seq: u64 },
-    /// Frames are missing after this.
-    Broken,
-}
-
-impl<'a> Record<'a> {
-    /// The record that an object is, if it is one.
-    fn from_object(mut fields: JsonObject<'a>) -> Option<Self> {
-        match &*fields.text("smolchat").ok()?? {
-            "history" => Some(Record::History {
-                version: fields.number("version").ok()??,
-                epoch: fields.text("epoch").ok()??,
-                before: fields.number("before").ok()??,
-                boot: fields.text("boot").ok()?,
-            }),
-            "end" => Some(Record::End { seq: fields.number("seq").ok()?? }),
-            "broken" => Some(Record::Broken),
-            _ => None,
-        }
-    }
-
-    /// This as a line, its newline included.
-    pub fn line(&self) -> io::Result<Vec<u8>> {
-        let mut line = serde_json::to_vec(self)?;
-        line.push(b'\n');
-        Ok(line)
-    }
-}
-
-/// The number of a frame that has all that its kind asks for.
-fn number_of_frame(mut frame: JsonObject<'_>) -> Option<u64> {
-    let kind = frame.text("kind").ok()??;
-    let mut has_text = |key| matches!(frame.text(key), Ok(Some(_)));
-    let is_said = has_text("data_source") && has_text("data");
-    let is_whole = match &*kind {
-        "chat" | "action" => true,
-        "join" | "leave" => frame.has_texts("names"),
-        "name" => has_text("from") && has_text("to"),
-        _ => false,
-    };
-    let is_answerable = frame.text("id").is_ok();
-    let is_timed = matches!(frame.number("time"), Ok(Some(_)));
-    let seq = frame.number("seq").ok()??;
-    let is_frame = is_said && is_whole && is_answerable && is_timed;
-    (is_frame && (1..=MAX_SEQ).contains(&seq)).then_some(seq)
-}
-
-/// What one file consists of.
+/// The structure of one file.
 #[derive(Debug, Default, PartialEq)]
 pub struct FileLayout {
-    /// Bytes up to the end of the last line that could be read.
-    pub whole: u64,
-    /// Bytes behind that.
-    pub rest: u64,
-    /// Lines that could not be read though they are whole.
-    pub unreadable: u64,
-    /// Whether there is any frame.
+    /// Bytes up to the end of the last valid line.
+    pub valid_bytes: u64,
+    /// Bytes after the last valid line.
+    pub trailing_bytes: u64,
+    /// Lines that are complete but damaged.
+    pub damaged_lines: u64,
+    /// Whether the file has a frame.
     pub has_frames: bool,
 }
 
-/// What the lines read so far add up to.
+/// The state of a room, as far as its history files were read.
 #[derive(Debug)]
 pub struct Recovery {
-    /// The epoch of the last frame.
+    /// The epoch of the last header.
     pub epoch: Option<Box<str>>,
-    /// Its number.
+    /// The number of the last frame.
     pub seq: u64,
-    /// Nothing follows the last clean end.
-    pub ended: bool,
+    /// Whether the last line is a clean end.
+    pub is_closed: bool,
+    /// The boot id in the last header.
     boot: Option<Box<str>>,
-    /// No number of the epoch can have been given out that is not in the file, as far as the lines
-    /// themselves tell.
-    trusted: bool,
-    /// Frames up to `seq` without a hole.
-    run: usize,
-    kept: Kept,
+    /// Whether the lines show no sign that frames of the epoch are missing at its end.
+    is_complete: bool,
+    /// The number of frames with consecutive numbers up to `seq`.
+    consecutive: usize,
+    recent: RecentFrames,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
+enum LineKind {
     Header,
-    Mark,
+    Marker,
     Frame,
 }
 
 impl Recovery {
-    /// Nothing read so far; the newest frames are kept up to these bounds.
-    pub fn new(keep_frames: usize, keep_bytes: usize) -> Self {
+    /// Creates the state of an empty room, which keeps the newest frames within these bounds.
+    pub fn new(max_frames: usize, max_bytes: usize) -> Self {
+        let recent =
+            RecentFrames { bytes: VecDeque::new(), lens: VecDeque::new(), max_frames, max_bytes };
         Recovery {
             epoch: None,
             seq: 0,
-            ended: false,
+            is_closed: false,
             boot: None,
-            trusted: false,
-            run: 0,
-            kept: Kept {
-                bytes: VecDeque::new(),
-                lengths: VecDeque::new(),
-                max_frames: keep_frames,
-                max_bytes: keep_bytes,
-            },
+            is_complete: false,
+            consecutive: 0,
+            recent,
         }
     }
 
-    /// Whether the epoch can go on if the machine runs under this boot.
-    pub fn goes_on(&self, boot: Option<&str>) -> bool {
-        let still_runs = boot.is_some() && self.boot.as_deref() == boot;
-        self.trusted && (self.ended || still_runs)
+    /// Returns whether the epoch can continue on a machine with the boot id `boot`.
+    pub fn can_continue_epoch(&self, boot: Option<&str>) -> bool {
+        let is_same_boot = boot.is_some() && self.boot.as_deref() == boot;
+        self.is_complete && (self.is_closed || is_same_boot)
     }
 
-    /// How many of the frames that are kept are the last of the epoch, without a hole.
+    /// Returns how many of the kept frames have consecutive numbers up to the last.
     pub fn resumable(&self) -> usize {
-        self.run.min(self.kept.lengths.len())
+        self.consecutive.min(self.recent.lens.len())
     }
 
-    /// The frames that are kept, back to back.
+    /// Returns the kept frames, oldest first.
     pub fn into_frames(self) -> Vec<u8> {
-        self.kept.bytes.into()
+        self.recent.bytes.into()
     }
 
-    /// Reads a file from its beginning. It continues those that were read before.
+    /// Reads a file from its start. Files are read in order, oldest first.
     ///
     /// # Errors
     ///
-    /// `InvalidData` when it does not begin as a history does; what the system says when it cannot
-    /// be read.
-    pub fn read(&mut self, file: &File) -> io::Result<FileLayout> {
-        let mut lines = Lines { reader: BufReader::new(file), line: Vec::new(), offset: 0 };
+    /// Returns `InvalidData` if the first line is not a header of this version, or the error of
+    /// the system if the file cannot be read.
+    pub fn read_file(&mut self, file: &File) -> io::Result<FileLayout> {
+        let mut lines = FileLines { reader: BufReader::new(file), line: Vec::new(), offset: 0 };
         let mut layout = FileLayout::default();
         loop {
             let kind = match lines.next()? {
-                Line::None => break,
-                // Nobody can have been shown it: it was never written in full.
-                Line::Torn if layout.whole > 0 || is_torn_header(&lines.line) => break,
-                Line::Torn | Line::TooLong => None,
-                Line::Whole => self.line(&lines.line),
+                NextLine::EndOfFile => break,
+                // A line that was not written completely was not sent to any member.
+                NextLine::Torn(line) if layout.valid_bytes > 0 || is_torn_header(line) => break,
+                NextLine::Torn(_) | NextLine::TooLong => None,
+                NextLine::Complete(line) => self.read_line(line),
             };
-            if layout.whole == 0 && kind != Some(Kind::Header) {
-                let why = "its first line is not that of a history which this version knows";
-                return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+            if layout.valid_bytes == 0 && kind != Some(LineKind::Header) {
+                let text = "its first line is not a header that this version can read";
+                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
             }
             if kind.is_some() {
-                layout.whole = lines.offset;
-                layout.has_frames |= kind == Some(Kind::Frame);
+                layout.valid_bytes = lines.offset;
+                layout.has_frames |= kind == Some(LineKind::Frame);
             } else {
-                layout.unreadable += 1;
-                self.distrust();
+                layout.damaged_lines += 1;
+                self.on_missing_frames();
             }
         }
-        layout.rest = lines.offset - layout.whole;
+        layout.trailing_bytes = lines.offset - layout.valid_bytes;
         Ok(layout)
     }
 
-    fn line(&mut self, line: &[u8]) -> Option<Kind> {
-        let fields = JsonObject::parse(str::from_utf8(line).ok()?).ok()?;
-        if !line.starts_with(OWN) {
-            // What no client would understand must not be shown to any.
-            let seq = number_of_frame(fields)?;
-            self.pass_to(seq - 1);
-            self.seq = seq;
-            self.run += 1;
-            self.ended = false;
-            self.kept.push(line);
-            return Some(Kind::Frame);
-        }
-        match Record::from_object(fields)? {
-            Record::History { version: 1, epoch, before: before @ ..=MAX_SEQ, boot } => {
+    /// Returns `None` if the line is damaged.
+    fn read_line(&mut self, line: &[u8]) -> Option<LineKind> {
+        Some(match StoredLine::parse(line)? {
+            StoredLine::Frame(seq) => {
+                self.expect_seq(seq - 1);
+                self.seq = seq;
+                self.consecutive += 1;
+                self.is_closed = false;
+                self.recent.push(line);
+                LineKind::Frame
+            }
+            StoredLine::Record(Record::History { epoch, before, boot, .. }) => {
                 if self.epoch.as_deref() == Some(&*epoch) {
-                    self.pass_to(before);
+                    self.expect_seq(before);
                 } else {
                     self.epoch = Some(epoch.into());
                     self.seq = before;
-                    self.run = 0;
-                    self.trusted = true;
+                    self.consecutive = 0;
+                    self.is_complete = true;
                 }
                 self.boot = boot.map(Into::into);
-                self.ended = false;
-                Some(Kind::Header)
+                self.is_closed = false;
+                LineKind::Header
             }
-            Record::End { seq: seq @ ..=MAX_SEQ } => {
-                self.pass_to(seq);
-                self.ended = true;
-                Some(Kind::Mark)
+            StoredLine::Record(Record::End { seq }) => {
+                self.expect_seq(seq);
+                self.is_closed = true;
+                LineKind::Marker
             }
-            Record::Broken => {
-                self.distrust();
-                Some(Kind::Mark)
+            StoredLine::Record(Record::Broken) => {
+                self.on_missing_frames();
+                LineKind::Marker
             }
-            Record::History { .. } | Record::End { .. } => None,
-        }
+        })
     }
 
-    /// The last number should be this one.
-    fn pass_to(&mut self, seq: u64) {
+    /// Continues at the number `seq`, which differs from the last if frames are missing.
+    fn expect_seq(&mut self, seq: u64) {
         if seq != self.seq {
-            // Frames are missing, which a client can be told when it resumes; but numbers that
-            // come again are not those that it knows.
-            self.run = 0;
-            self.trusted &= seq > self.seq;
+            self.consecutive = 0;
+            // A gap can be reported to a client that resumes. A number that was used twice cannot.
+            self.is_complete &= seq > self.seq;
             self.seq = seq;
         }
     }
 
-    fn distrust(&mut self) {
-        self.run = 0;
-        self.trusted = false;
+    fn on_missing_frames(&mut self) {
+        self.consecutive = 0;
+        self.is_complete = false;
     }
 }
 
-/// Whether this is what remains of the first line when its write was cut short. Some file systems
-/// fill with zeros what was on its way to the disk when the power was cut.
-fn is_torn_header(line: &[u8]) -> bool {
-    line.starts_with(FIRST) || FIRST.starts_with(line) || line.iter().all(|&byte| byte == 0)
-}
-
-/// The newest frames within bounds, as the room's own history keeps them.
+/// The newest frames within bounds.
 #[derive(Debug)]
-struct Kept {
+struct RecentFrames {
     bytes: VecDeque<u8>,
-    lengths: VecDeque<usize>,
+    /// The length of each frame in `bytes`.
+    lens: VecDeque<usize>,
     max_frames: usize,
     max_bytes: usize,
 }
 
-impl Kept {
+impl RecentFrames {
+    /// Adds a frame and removes the oldest ones that exceed the bounds.
+    ///
+    /// A frame that is larger than the bound removes all others and is not added.
     fn push(&mut self, frame: &[u8]) {
-        while !self.has_room_for(frame) {
-            let Some(oldest) = self.lengths.pop_front() else { return };
+        while !self.has_space_for(frame) {
+            let Some(oldest) = self.lens.pop_front() else { return };
             self.bytes.drain(..oldest);
         }
         self.bytes.extend(frame);
-        self.lengths.push_back(frame.len());
+        self.lens.push_back(frame.len());
     }
 
-    fn has_room_for(&self, frame: &[u8]) -> bool {
-        self.lengths.len() < self.max_frames && self.bytes.len() + frame.len() <= self.max_bytes
+    fn has_space_for(&self, frame: &[u8]) -> bool {
+        self.lens.len() < self.max_frames && self.bytes.len() + frame.len() <= self.max_bytes
     }
 }
 
-/// The lines of a file, one at a time.
-struct Lines<'a> {
+/// A reader for the lines of a file.
+struct FileLines<'a> {
     reader: BufReader<&'a File>,
     line: Vec<u8>,
     /// Bytes read so far.
     offset: u64,
 }
 
-#[derive(PartialEq)]
-enum Line {
-    None,
-    /// It is in [`Lines::line`], with its newline.
-    Whole,
-    /// The file ended before the line did.
-    Torn,
+enum NextLine<'a> {
+    EndOfFile,
+    /// A line with its newline.
+    Complete(&'a [u8]),
+    /// The last line of the file, if it has no newline.
+    Torn(&'a [u8]),
     TooLong,
 }
 
-impl Lines<'_> {
-    fn next(&mut self) -> io::Result<Line> {
+impl FileLines<'_> {
+    fn next(&mut self) -> io::Result<NextLine<'_>> {
         let mut is_too_long = false;
         loop {
             self.line.clear();
             let mut part = (&mut self.reader).take(MAX_LINE as u64);
-            let count = part.read_until(b'\n', &mut self.line)?;
-            self.offset += count as u64;
-            let is_end = self.line.ends_with(b"\n");
-            if !is_end && count == MAX_LINE {
-                is_too_long = true;
-                continue;
+            let len = part.read_until(b'\n', &mut self.line)?;
+            self.offset += len as u64;
+            let is_complete = self.line.ends_with(b"\n");
+            if is_complete || len < MAX_LINE {
+                return Ok(match len {
+                    _ if is_too_long => NextLine::TooLong,
+                    0 => NextLine::EndOfFile,
+                    _ if is_complete => NextLine::Complete(&self.line),
+                    _ => NextLine::Torn(&self.line),
+                });
             }
-            return Ok(match count {
-                _ if is_too_long => Line::TooLong,
-                0 => Line::None,
-                _ if is_end => Line::Whole,
-                _ => Line::Torn,
-            });
+            is_too_long = true;
         }
     }
 }

@@ -1,9 +1,8 @@
-//! Writes the history file beside the room, and never lets the disk stop it.
+//! A writer that makes the blocking calls of a [`HistoryFile`] on a thread of their own.
 //!
-//! The blocking calls of a [`HistoryFile`] run on a thread of their own, one at a time. A batch
-//! is recorded before anybody is shown it, so the broadcaster waits for the write while the next
-//! batch gathers; but for a second at most. A disk that takes longer, or fails, is left alone:
-//! the room goes on without it, and the file begins a new epoch when it works again.
+//! A batch is written before members receive it, so the broadcaster waits for each write, for at
+//! most one second. If a write takes longer or fails, the room continues without the file, and the
+//! writer starts a new epoch in the file when the disk works again.
 
 use std::io;
 use std::sync::Arc;
@@ -16,147 +15,155 @@ use smol::{Task, Timer, unblock};
 use super::file::{Error, HistoryFile};
 use crate::room::Chunk;
 
-/// How long a write may take before the room goes on without it.
+/// The longest time that the room waits for a write.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a disk that failed is left alone.
+/// The time between an error and the next attempt to recover.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
-/// What the members should be told.
+/// A change in the state of the store that members are told about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreStatus {
-    /// What is said now is not kept.
+    /// New frames are not written to the file.
     Stopped,
-    /// It is kept again.
-    Works,
+    /// New frames are written again.
+    Recovered,
 }
 
 impl StoreStatus {
-    /// What a member reads.
+    /// Returns the text for members.
     pub fn text(self) -> &'static str {
         match self {
-            StoreStatus::Stopped => "the history cannot be written; what is said now is not kept",
-            StoreStatus::Works => "the history is written again",
+            StoreStatus::Stopped => "the history cannot be written; new messages are not stored",
+            StoreStatus::Recovered => "the history can be written again; new messages are stored",
         }
     }
 }
 
-/// What is to be done with the file.
+/// A blocking operation on the file.
 type Job = Box<dyn FnOnce(&mut HistoryFile) -> Result<(), Error> + Send>;
+/// A running operation. It returns the file when it is finished.
 type InFlight = Task<(HistoryFile, Result<(), Error>)>;
 
-/// The way from the room to its history file.
+/// The room's access to its history file.
 #[derive(Debug)]
 pub struct HistoryWriter {
-    /// Here while nothing is done with it.
+    /// The file, if no operation runs.
     file: Option<HistoryFile>,
-    /// What is being done with it.
     in_flight: Option<InFlight>,
-    /// Frames were shown that are not in the file, and when to try it again.
-    behind: Option<Instant>,
+    /// The time of the next attempt to recover, if frames are missing in the file.
+    retry_at: Option<Instant>,
     fresh_epoch: fn() -> io::Result<Box<str>>,
 }
 
 impl HistoryWriter {
-    /// Records into `file`, with epochs from `fresh_epoch` if some have to begin.
+    /// Creates a writer for `file`, which gets new epochs from `fresh_epoch`.
     pub fn new(file: HistoryFile, fresh_epoch: fn() -> io::Result<Box<str>>) -> Self {
-        HistoryWriter { file: Some(file), in_flight: None, behind: None, fresh_epoch }
+        HistoryWriter { file: Some(file), in_flight: None, retry_at: None, fresh_epoch }
     }
 
-    /// Records the frames of a batch, the first of which follows number `before`. When this
-    /// returns nothing, they outlive this process.
+    /// Writes the frames of a batch, which follow the number `before`.
+    ///
+    /// Returns a change of the status, if there is one. While the status is not
+    /// [`StoreStatus::Stopped`], the written frames outlive this process.
     pub async fn record(&mut self, chunk: &Chunk, before: u64) -> Option<StoreStatus> {
         if chunk.is_empty() {
             return None;
         }
         let chunk = Arc::clone(chunk);
-        let Some(retry) = self.behind else {
-            let written = self.perform(Box::new(move |file| file.append(&chunk, before))).await;
-            return match written {
-                Ok(()) => None,
-                Err(why) => {
-                    warn!("the room goes on without its history file: {why}");
-                    self.behind = Some(Instant::now() + RETRY_PAUSE);
-                    Some(StoreStatus::Stopped)
-                }
-            };
-        };
-        // The room does not wait for a disk that has failed until it has shown that it works.
+        if let Some(retry_at) = self.retry_at {
+            return self.record_after_error(chunk, before, retry_at).await;
+        }
+        let result = self.run(Box::new(move |file| file.append(&chunk, before))).await;
+        let error = result.err()?;
+        warn!("the room goes on without its history file: {error}");
+        self.retry_later();
+        Some(StoreStatus::Stopped)
+    }
+
+    /// Recovers the file in the background, and writes frames to it once that has succeeded.
+    async fn record_after_error(
+        &mut self,
+        chunk: Chunk,
+        before: u64,
+        retry_at: Instant,
+    ) -> Option<StoreStatus> {
         match self.in_flight.take() {
             Some(in_flight) if !in_flight.is_finished() => self.in_flight = Some(in_flight),
             Some(in_flight) => {
-                let (file, tried) = in_flight.await;
+                let (file, result) = in_flight.await;
                 self.file = Some(file);
-                if tried.is_ok() && self.begin_anew(chunk, before).await {
-                    info!("the history file works again");
-                    self.behind = None;
-                    return Some(StoreStatus::Works);
+                if result.is_ok() && self.start_epoch(chunk, before).await {
+                    info!("the history file is written again");
+                    self.retry_at = None;
+                    return Some(StoreStatus::Recovered);
                 }
-                self.behind = Some(Instant::now() + RETRY_PAUSE);
+                self.retry_later();
             }
-            None if retry <= Instant::now() => {
-                let epoch = (self.fresh_epoch)();
-                let recover =
-                    move |file: &mut HistoryFile| file.recover(&epoch.unwrap_or_default(), before);
-                self.start(Box::new(recover));
-            }
+            None if retry_at <= Instant::now() => match (self.fresh_epoch)() {
+                Ok(epoch) => self.start(Box::new(move |file| file.recover(&epoch, before))),
+                Err(_) => self.retry_later(),
+            },
             None => {}
         }
         None
     }
 
-    async fn begin_anew(&mut self, chunk: Chunk, before: u64) -> bool {
+    /// Writes the frames of a batch as the first of a new epoch. Returns whether this succeeded.
+    async fn start_epoch(&mut self, chunk: Chunk, before: u64) -> bool {
         let Ok(epoch) = (self.fresh_epoch)() else { return false };
-        let begin = move |file: &mut HistoryFile| {
+        let job = move |file: &mut HistoryFile| {
             file.recover(&epoch, before)?;
             file.append(&chunk, before)
         };
-        self.perform(Box::new(begin)).await.is_ok()
+        self.run(Box::new(job)).await.is_ok()
     }
 
-    /// When [`sync_if_due`](Self::sync_if_due) has something to do next.
+    fn retry_later(&mut self) {
+        self.retry_at = Some(Instant::now() + RETRY_PAUSE);
+    }
+
+    /// Returns when to call [`sync_if_due`](Self::sync_if_due), or `None` if all is synced.
     pub fn sync_due(&self) -> Option<Instant> {
         self.file.as_ref().and_then(HistoryFile::sync_due)
     }
 
-    /// Has what was written put on the disk, if it has waited for long enough. Nobody waits for
-    /// it but the next write.
+    /// Starts a sync to disk, if one is due. Only the next write waits for it.
     pub fn sync_if_due(&mut self) {
         if self.in_flight.is_none() && self.sync_due().is_some_and(|due| due <= Instant::now()) {
             self.start(Box::new(HistoryFile::sync_if_due));
         }
     }
 
-    /// Ends the file cleanly.
+    /// Writes a clean end and closes the file.
     pub async fn close(mut self) {
-        if let Err(why) = self.perform(Box::new(HistoryFile::close)).await {
-            warn!("the history file was not closed: {why}");
+        if let Err(error) = self.run(Box::new(HistoryFile::close)).await {
+            warn!("the history file was not closed: {error}");
         }
     }
 
-    /// Does something with the file, once what is under way is done.
-    async fn perform(&mut self, job: Job) -> Result<(), String> {
-        self.land().await?;
+    /// Runs an operation after the one in flight, and waits for both.
+    async fn run(&mut self, job: Job) -> Result<(), String> {
+        self.finish().await?;
         self.start(job);
-        self.land().await
+        self.finish().await
     }
 
     fn start(&mut self, job: Job) {
         if let Some(mut file) = self.file.take() {
             self.in_flight = Some(unblock(move || {
-                let done = job(&mut file);
-                (file, done)
+                let result = job(&mut file);
+                (file, result)
             }));
         }
     }
 
-    /// Waits for what is under way, but not for long. What is not done then goes on.
-    async fn land(&mut self) -> Result<(), String> {
+    /// Waits for the operation in flight until the timeout. After the timeout it keeps running.
+    async fn finish(&mut self) -> Result<(), String> {
         let Some(in_flight) = &mut self.in_flight else { return Ok(()) };
-        let landed = async { Ok(in_flight.await) };
-        let (file, done) = landed.or(timeout()).await?;
+        let (file, result) = async { Ok(in_flight.await) }.or(timeout()).await?;
         self.in_flight = None;
         self.file = Some(file);
-        done.map_err(|error| match std::error::Error::source(&error) {
+        result.map_err(|error| match std::error::Error::source(&error) {
             Some(cause) => format!("{error}: {cause}"),
             None => error.to_string(),
         })
@@ -165,7 +172,7 @@ impl HistoryWriter {
 
 async fn timeout<T>() -> Result<T, String> {
     Timer::after(WRITE_TIMEOUT).await;
-    Err(format!("the disk does not answer within {} s", WRITE_TIMEOUT.as_secs()))
+    Err(format!("the disk did not respond within {} s", WRITE_TIMEOUT.as_secs()))
 }
 
 #[cfg(test)]
@@ -176,7 +183,7 @@ mod tests {
     use super::*;
     use crate::store::Options;
 
-    fn epoch() -> io::Result<Box<str>> {
+    fn fresh_epoch() -> io::Result<Box<str>> {
         Ok("another".into())
     }
 
@@ -189,39 +196,39 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_does_not_answer_is_waited_for_once_and_then_left_alone_until_it_does() {
-        let path = std::env::temp_dir().join(format!("smolchat-recorder-{}", std::process::id()));
+    fn disk_that_hangs_delays_one_write_only() {
+        let path = std::env::temp_dir().join(format!("smolchat-writer-{}", std::process::id()));
         let opened = HistoryFile::open(&path, Options::default(), || Ok("first".into()));
-        let mut recorder = HistoryWriter::new(opened.unwrap().0, epoch);
-        let (wake, asleep) = std::sync::mpsc::channel();
+        let mut writer = HistoryWriter::new(opened.unwrap().0, fresh_epoch);
+        let (wake, hang) = std::sync::mpsc::channel();
         smol::block_on(async {
-            assert_eq!(recorder.record(&frame(1), 0).await, None);
-            // The disk hangs, as far as the thread that writes can tell.
-            recorder.start(Box::new(move |_| {
-                let _ = asleep.recv();
+            assert_eq!(writer.record(&frame(1), 0).await, None);
+            // Stands for a write that the disk does not finish.
+            writer.start(Box::new(move |_| {
+                let _ = hang.recv();
                 Ok(())
             }));
             let start = Instant::now();
-            assert_eq!(recorder.record(&frame(2), 1).await, Some(StoreStatus::Stopped));
+            assert_eq!(writer.record(&frame(2), 1).await, Some(StoreStatus::Stopped));
             assert!(start.elapsed() >= WRITE_TIMEOUT);
             let start = Instant::now();
             for seq in 3..10 {
-                assert_eq!(recorder.record(&frame(seq), seq - 1).await, None);
+                assert_eq!(writer.record(&frame(seq), seq - 1).await, None);
             }
             assert!(start.elapsed() < WRITE_TIMEOUT / 2);
 
             wake.send(()).unwrap();
             let mut seq = 10;
-            while recorder.record(&frame(seq), seq - 1).await.is_none() {
+            while writer.record(&frame(seq), seq - 1).await.is_none() {
                 seq += 1;
                 thread::yield_now();
             }
-            assert_eq!(recorder.record(&frame(seq + 1), seq).await, None);
-            recorder.close().await;
-            let (_, past) = HistoryFile::open(&path, Options::default(), epoch).unwrap();
-            assert_eq!((&*past.epoch, past.seq, past.resumable), ("another", seq + 1, 2));
+            assert_eq!(writer.record(&frame(seq + 1), seq).await, None);
+            writer.close().await;
+            let (_, found) = HistoryFile::open(&path, Options::default(), fresh_epoch).unwrap();
+            assert_eq!((&*found.epoch, found.seq, found.resumable), ("another", seq + 1, 2));
             let frames = [frame(1), frame(seq), frame(seq + 1)].concat();
-            assert_eq!(past.frames, frames);
+            assert_eq!(found.frames, frames);
         });
         fs::remove_file(&path).unwrap();
     }

@@ -287,6 +287,7 @@ impl Model {
             }
             Request::Stats => self.tell_stats(id, word),
             Request::Quit => self.dismiss(id, ByeCode::Quit),
+            _ => unreachable!("the model does not know this request"),
         }
         // To be there is not yet to speak the protocol.
         if let Some(client) = self.clients.get_mut(&id).filter(|_| !is_heartbeat) {

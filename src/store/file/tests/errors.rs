@@ -1,0 +1,98 @@
+//! Syncing, and recovery after an error.
+
+use super::*;
+
+#[test]
+fn sync_is_due_after_configured_time() {
+    let dir = TestDir::new();
+    let open = |sync| dir.open_with("boot-1", Options { sync, ..Options::default() }).unwrap().0;
+    let mut file = open(Duration::from_secs(3600));
+    assert_eq!(file.sync_due(), None);
+    append(&mut file, 1..=1);
+    let due = file.sync_due().unwrap();
+    append(&mut file, 2..=2);
+    file.sync_if_due().unwrap();
+    assert_eq!(file.sync_due(), Some(due));
+    drop(file);
+
+    let mut file = open(Duration::from_nanos(1));
+    append(&mut file, 3..=3);
+    while file.sync_due().unwrap() > Instant::now() {}
+    file.sync_if_due().unwrap();
+    assert_eq!(file.sync_due(), None);
+    drop(file);
+
+    let mut file = open(Duration::ZERO);
+    append(&mut file, 4..=4);
+    assert_eq!(file.sync_due(), None);
+    drop(file);
+
+    let mut file = open(Duration::MAX);
+    append(&mut file, 5..=5);
+    assert_eq!(file.sync_due(), None);
+}
+
+#[test]
+fn recover_starts_given_epoch() {
+    let dir = TestDir::new();
+    let (mut file, _) = dir.open("boot-1");
+    append(&mut file, 1..=2);
+    file.recover("second", 7).unwrap();
+    append(&mut file, 8..=9);
+    drop(file);
+    let all = frames(1..=2) + &frames(8..=9);
+    assert_eq!(dir.reopen("boot-1"), snapshot("second", 9, all, 2));
+}
+
+#[test]
+fn append_of_wrong_number_fails() {
+    for (lines, before) in [(frames(4..=4), 3), (frames(2..=2), 1), ("torn".into(), 2)] {
+        let dir = TestDir::new();
+        let (mut file, _) = dir.open("boot-1");
+        append(&mut file, 1..=2);
+        let text = dir.text();
+        let error = file.append(lines.as_bytes(), before).unwrap_err();
+        assert!(message(&error).ends_with("not follow number 2"), "{}", message(&error));
+        assert_eq!(dir.text(), text + "{\"smolchat\":\"broken\"}\n");
+
+        // Until `recover`, frames that follow are rejected, too.
+        let error = file.append(frames(3..=3).as_bytes(), 2).unwrap_err();
+        assert!(message(&error).ends_with("an earlier operation failed"), "{}", message(&error));
+        assert_eq!(file.sync_due(), None);
+        file.sync_if_due().unwrap();
+        file.recover("second", 2).unwrap();
+        append(&mut file, 3..=3);
+        drop(file);
+        assert_eq!(dir.reopen("boot-1"), snapshot("second", 3, frames(1..=3), 1));
+    }
+}
+
+#[test]
+fn kill_before_recover_starts_epoch() {
+    let dir = TestDir::new();
+    let (mut file, _) = dir.open("boot-1");
+    append(&mut file, 1..=2);
+    file.append(frames(9..=9).as_bytes(), 8).unwrap_err();
+    assert!(file.close().is_err());
+    let fresh_epoch = || Ok("other".into());
+    let boot = Some("boot-1".into());
+    let opened =
+        HistoryFile::open_with_boot(boot, &dir.file(), Options::default(), fresh_epoch).unwrap();
+    assert_eq!(opened.1, snapshot("other", 2, frames(1..=2), 0));
+}
+
+#[test]
+fn recover_creates_missing_file() {
+    let dir = TestDir::new();
+    let (mut file, _) = dir.open("boot-1");
+    append(&mut file, 1..=2);
+    file.append(frames(9..=9).as_bytes(), 8).unwrap_err();
+    fs::remove_file(dir.file()).unwrap();
+    fs::create_dir(dir.file()).unwrap();
+    file.recover("second", 9).unwrap_err();
+    fs::remove_dir(dir.file()).unwrap();
+    file.recover("second", 9).unwrap();
+    append(&mut file, 10..=10);
+    drop(file);
+    assert_eq!(dir.reopen("boot-1"), snapshot("second", 10, frames(10..=10), 1));
+}
