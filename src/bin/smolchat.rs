@@ -9,7 +9,7 @@ use std::time::Duration;
 use lexopt::{Parser, ValueExt};
 use smolchat::app::script::{self, Script};
 use smolchat::app::{Bell, Color, Options, config_file, run};
-use smolchat::cli::{Program, SMOLCHAT, SMOLCHATD, Shell, is_on};
+use smolchat::cli::{Program, SMOLCHAT, SMOLCHATD, Shell, parse_switch};
 use smolchat::client::{Error as Ended, ReconnectPolicy, ServerAddress, SessionConfig};
 use smolchat::report_error;
 
@@ -59,7 +59,9 @@ fn parse() -> Result<Invocation, lexopt::Error> {
     let warnings =
         path.map(|path| config_file::load(&path, |key, value| args.set_from_file(key, value)));
     args.name = variable("SMOLCHAT_NAME").or(args.name);
-    if let Some(text) = SMOLCHAT.take(Parser::from_env(), |name, value| args.set(name, value))? {
+    if let Some(text) =
+        SMOLCHAT.parse_args(Parser::from_env(), |name, value| args.set(name, value))?
+    {
         return Ok(Invocation::Text(text));
     }
     if let Some(program) = args.manual {
@@ -101,10 +103,10 @@ impl Args {
             "history" => self.history = Some(value.parse()?),
             "color" => self.color = value.parse()?,
             "bell" => self.bell = value.parse()?,
-            "time" => self.time = value.parse_with(is_on)?,
-            "no-keep" => self.no_keep = value.parse_with(is_on)?,
-            "no-reconnect" => self.no_reconnect = value.parse_with(is_on)?,
-            "json" => self.json = value.parse_with(is_on)?,
+            "time" => self.time = value.parse_with(parse_switch)?,
+            "no-keep" => self.no_keep = value.parse_with(parse_switch)?,
+            "no-reconnect" => self.no_reconnect = value.parse_with(parse_switch)?,
+            "json" => self.json = value.parse_with(parse_switch)?,
             "send" => self.send.extend(value.parse_with(lines)?),
             "exec" => self.exec = Some(value.string()?),
             "completions" => self.completions = Some(value.parse()?),
@@ -115,7 +117,7 @@ impl Args {
     }
 
     fn set_from_file(&mut self, key: &str, value: &str) -> Result<(), lexopt::Error> {
-        if SMOLCHAT.setting(key).is_none() {
+        if SMOLCHAT.find_setting(key).is_none() {
             return Err(format!("there is no setting {key:?}").into());
         }
         self.set(key, value.into()).map_err(|error| format!("{key}: {error}").into())
@@ -176,11 +178,11 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests state what they expect")]
 
     use super::*;
-    use smolchat::cli::Value;
+    use smolchat::cli::ValueKind;
 
     fn args(arguments: &[&str]) -> Result<Args, lexopt::Error> {
         let mut args = Args::default();
-        SMOLCHAT.take(Parser::from_args(arguments), |name, value| args.set(name, value))?;
+        SMOLCHAT.parse_args(Parser::from_args(arguments), |name, value| args.set(name, value))?;
         Ok(args)
     }
 
@@ -189,16 +191,16 @@ mod tests {
         for option in SMOLCHAT.options {
             let flag = option.flag();
             match option.value {
-                Value::Switch => drop(args(&[&flag]).unwrap()),
-                Value::Argument(_) => drop(args(&[option.default]).unwrap()),
-                Value::Choice(_, words) => {
+                ValueKind::Switch => drop(args(&[&flag]).unwrap()),
+                ValueKind::Positional(_) => drop(args(&[option.default]).unwrap()),
+                ValueKind::Choice(_, words) => {
                     for word in words {
                         args(&[&flag, word]).unwrap();
                     }
                     assert!(option.default.is_empty() || words.contains(&option.default), "{flag}");
                     assert!(args(&[&flag, "perhaps"]).is_err(), "{flag}");
                 }
-                Value::Text(_) | Value::Path(_) | Value::Command(_) => {
+                ValueKind::Text(_) | ValueKind::Path(_) | ValueKind::Command(_) => {
                     args(&[&flag, "7"]).unwrap();
                     assert!(args(&[&flag]).is_err(), "{flag}");
                 }
@@ -224,7 +226,7 @@ mod tests {
         let keys = manual.split("The keys are ").nth(1).unwrap().split(';').next().unwrap();
         for option in SMOLCHAT.options {
             let key = format!("\\fB{}\\fR", option.name);
-            assert_eq!(keys.contains(&key), option.in_file, "{}", option.name);
+            assert_eq!(keys.contains(&key), option.is_setting, "{}", option.name);
         }
     }
 

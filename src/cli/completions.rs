@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::{OptionSpec, Program, Value};
+use super::{OptionSpec, Program, ValueKind};
 
 /// A shell that completes what is typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,33 +37,33 @@ impl Program {
     /// The completions of this program, as a script for that shell.
     pub fn completions(&self, shell: Shell) -> String {
         match shell {
-            Shell::Bash => self.bash(),
-            Shell::Zsh => self.zsh(),
-            Shell::Fish => self.fish(),
+            Shell::Bash => self.bash_completions(),
+            Shell::Zsh => self.zsh_completions(),
+            Shell::Fish => self.fish_completions(),
         }
     }
 
     fn options(&self) -> impl Iterator<Item = &'static OptionSpec> {
-        self.options.iter().filter(|option| !option.is_argument())
+        self.options.iter().filter(|option| !option.is_positional())
     }
 
-    fn bash(&self) -> String {
+    fn bash_completions(&self) -> String {
         let name = self.name;
         let mut cases = String::new();
         for option in self.options() {
             let offer = match option.value {
-                Value::Switch | Value::Argument(_) => continue,
-                Value::Text(_) => String::new(),
-                Value::Choice(_, words) => offer(&format!("-W '{}'", words.join(" "))),
-                Value::Path(_) => offer("-f"),
-                Value::Command(_) => offer("-c"),
+                ValueKind::Switch | ValueKind::Positional(_) => continue,
+                ValueKind::Text(_) => String::new(),
+                ValueKind::Choice(_, words) => compgen(&format!("-W '{}'", words.join(" "))),
+                ValueKind::Path(_) => compgen("-f"),
+                ValueKind::Command(_) => compgen("-c"),
             };
             cases += &format!("        {}) COMPREPLY=({offer}) ;;\n", option.flag());
         }
         let flags = self.options().map(OptionSpec::flag).collect::<Vec<_>>().join(" ");
         cases += "        *) case $word in\n";
-        cases += &format!("            -*) COMPREPLY=({}) ;;\n", offer(&format!("-W '{flags}'")));
-        cases += &format!("            *) COMPREPLY=({}) ;;\n", offer("-A hostname"));
+        cases += &format!("            -*) COMPREPLY=({}) ;;\n", compgen(&format!("-W '{flags}'")));
+        cases += &format!("            *) COMPREPLY=({}) ;;\n", compgen("-A hostname"));
         format!(
             "# What bash offers behind `{name}`. Made by `{name} --completions bash`.\n\
              _{name}() {{\n    \
@@ -81,26 +81,26 @@ impl Program {
         )
     }
 
-    fn zsh(&self) -> String {
+    fn zsh_completions(&self) -> String {
         let name = self.name;
         let mut specs = String::new();
         for option in self.options {
-            let told = if option.help.is_empty() { option.more } else { option.help };
-            let told = zsh_text(told);
+            let description = if option.help.is_empty() { option.details } else { option.help };
+            let description = quote_zsh(description);
             let action = match option.value {
-                Value::Switch => String::new(),
-                Value::Argument(place) => format!("::{}:_hosts", zsh_text(place)),
-                Value::Text(value) => format!(":{}: ", zsh_text(value)),
-                Value::Choice(value, words) => {
-                    format!(":{}:({})", zsh_text(value), words.join(" "))
+                ValueKind::Switch => String::new(),
+                ValueKind::Positional(place) => format!("::{}:_hosts", quote_zsh(place)),
+                ValueKind::Text(value) => format!(":{}: ", quote_zsh(value)),
+                ValueKind::Choice(value, words) => {
+                    format!(":{}:({})", quote_zsh(value), words.join(" "))
                 }
-                Value::Path(value) => format!(":{}:_files", zsh_text(value)),
-                Value::Command(value) => format!(":{}:_cmdstring", zsh_text(value)),
+                ValueKind::Path(value) => format!(":{}:_files", quote_zsh(value)),
+                ValueKind::Command(value) => format!(":{}:_cmdstring", quote_zsh(value)),
             };
             let spec = match option.value {
-                Value::Argument(_) => format!("1{}", action),
-                Value::Switch => format!("{}[{told}]", option.flag()),
-                _ => format!("*{}=[{told}]{action}", option.flag()),
+                ValueKind::Positional(_) => format!("1{}", action),
+                ValueKind::Switch => format!("{}[{description}]", option.flag()),
+                _ => format!("*{}=[{description}]{action}", option.flag()),
             };
             specs += &format!(" \\\n    '{spec}'");
         }
@@ -111,35 +111,35 @@ impl Program {
         )
     }
 
-    fn fish(&self) -> String {
+    fn fish_completions(&self) -> String {
         let name = self.name;
         let mut script = format!(
             "# What fish offers behind `{name}`. Made by `{name} --completions fish`.\n\
              complete -c {name} -f -a '(__fish_print_hostnames)'\n"
         );
         for option in self.options() {
-            let told = if option.help.is_empty() { option.more } else { option.help };
-            let told = told.replace('\\', "\\\\").replace('\'', "\\'");
+            let description = if option.help.is_empty() { option.details } else { option.help };
+            let description = description.replace('\\', "\\\\").replace('\'', "\\'");
             let value = match option.value {
-                Value::Switch | Value::Argument(_) => String::new(),
-                Value::Text(_) => " -x".into(),
-                Value::Choice(_, words) => format!(" -x -a '{}'", words.join(" ")),
-                Value::Path(_) => " -r -F".into(),
-                Value::Command(_) => " -x -a '(__fish_complete_command)'".into(),
+                ValueKind::Switch | ValueKind::Positional(_) => String::new(),
+                ValueKind::Text(_) => " -x".into(),
+                ValueKind::Choice(_, words) => format!(" -x -a '{}'", words.join(" ")),
+                ValueKind::Path(_) => " -r -F".into(),
+                ValueKind::Command(_) => " -x -a '(__fish_complete_command)'".into(),
             };
-            script += &format!("complete -c {name} -l {}{value} -d '{told}'\n", option.name);
+            script += &format!("complete -c {name} -l {}{value} -d '{description}'\n", option.name);
         }
         script
     }
 }
 
 /// What `compgen` finds that begins like the word that is being typed.
-fn offer(of: &str) -> String {
+fn compgen(of: &str) -> String {
     format!("$(compgen {of} -- \"$word\")")
 }
 
 /// A text inside of a specification for `_arguments`, in single quotes.
-fn zsh_text(text: &str) -> String {
+fn quote_zsh(text: &str) -> String {
     let mut quoted = String::new();
     for c in text.chars() {
         match c {

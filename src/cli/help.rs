@@ -19,10 +19,10 @@ impl Program {
     fn write_help(&self, text: &mut String) -> fmt::Result {
         let Program { name, summary, usage, .. } = self;
         writeln!(text, "{name}: {summary}\nusage: {name} {usage}\n")?;
-        let is_told = |option: &&OptionSpec| !option.help.is_empty();
-        let widths = self.options.iter().filter(is_told).map(|option| option.label().len() + 4);
+        let has_help = |option: &&OptionSpec| !option.help.is_empty();
+        let widths = self.options.iter().filter(has_help).map(|option| option.label().len() + 4);
         let column = widths.max().unwrap_or(0);
-        for option in self.options.iter().filter(is_told) {
+        for option in self.options.iter().filter(has_help) {
             let mut help = option.help.to_owned();
             if !option.default.is_empty() {
                 write!(help, " [{}]", option.default)?;

@@ -42,7 +42,7 @@ pub struct Program {
     /// Another page to read.
     pub see_also: &'static str,
     /// When its texts were changed last, as year, month and day.
-    pub dated: &'static str,
+    pub date: &'static str,
 }
 
 /// An option, or an argument.
@@ -51,24 +51,24 @@ pub struct OptionSpec {
     /// What it is called, without dashes. It is the key in a file of settings, too.
     pub name: &'static str,
     /// What follows it.
-    pub value: Value,
+    pub value: ValueKind,
     /// What holds without it, if that can be said.
     pub default: &'static str,
     /// What it does, on a line or two. Where this is empty, the help only names the option.
     pub help: &'static str,
     /// What else it does, in whole sentences, for the manual.
-    pub more: &'static str,
+    pub details: &'static str,
     /// Whether it may stand in a file of settings.
-    pub in_file: bool,
+    pub is_setting: bool,
 }
 
 /// What follows an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Value {
+pub enum ValueKind {
     /// Nothing, so it is a switch; but `=on` or `=off` may.
     Switch,
     /// It is no option, but an argument.
-    Argument(&'static str),
+    Positional(&'static str),
     /// A text.
     Text(&'static str),
     /// One of these.
@@ -103,7 +103,7 @@ pub enum Block {
 #[derive(Debug)]
 pub struct Example {
     /// What it does.
-    pub does: &'static str,
+    pub purpose: &'static str,
     /// As it is typed.
     pub command: &'static str,
 }
@@ -121,53 +121,56 @@ pub struct Exit {
 
 impl OptionSpec {
     /// A switch without name and words: what a row is made from.
-    pub const NEW: OptionSpec = OptionSpec {
+    pub const DEFAULT: OptionSpec = OptionSpec {
         name: "",
-        value: Value::Switch,
+        value: ValueKind::Switch,
         default: "",
         help: "",
-        more: "",
-        in_file: false,
+        details: "",
+        is_setting: false,
     };
     /// `--help`
-    pub const HELP: OptionSpec =
-        OptionSpec { name: "help", more: "Prints a short help. So does `-h`.", ..OptionSpec::NEW };
+    pub const HELP: OptionSpec = OptionSpec {
+        name: "help",
+        details: "Prints a short help. So does `-h`.",
+        ..OptionSpec::DEFAULT
+    };
     /// `--version`
     pub const VERSION: OptionSpec = OptionSpec {
         name: "version",
-        more: "Prints the version. So does `-V`.",
-        ..OptionSpec::NEW
+        details: "Prints the version. So does `-V`.",
+        ..OptionSpec::DEFAULT
     };
 
     /// As it is typed: `--name`, or `ADDR` for what is no option.
     pub fn flag(&self) -> String {
         match self.value {
-            Value::Argument(place) => place.into(),
+            ValueKind::Positional(place) => place.into(),
             _ => format!("--{}", self.name),
         }
     }
 
     /// The same, with the name of what follows: `--name NAME`.
     pub fn label(&self) -> String {
-        match self.operand() {
+        match self.value_name() {
             "" => self.flag(),
-            operand => format!("{} {operand}", self.flag()),
+            value_name => format!("{} {value_name}", self.flag()),
         }
     }
 
     /// The name of what follows it, if anything does.
-    fn operand(&self) -> &'static str {
+    fn value_name(&self) -> &'static str {
         match self.value {
-            Value::Switch | Value::Argument(_) => "",
-            Value::Text(name)
-            | Value::Choice(name, _)
-            | Value::Path(name)
-            | Value::Command(name) => name,
+            ValueKind::Switch | ValueKind::Positional(_) => "",
+            ValueKind::Text(name)
+            | ValueKind::Choice(name, _)
+            | ValueKind::Path(name)
+            | ValueKind::Command(name) => name,
         }
     }
 
-    fn is_argument(&self) -> bool {
-        matches!(self.value, Value::Argument(_))
+    fn is_positional(&self) -> bool {
+        matches!(self.value, ValueKind::Positional(_))
     }
 }
 
@@ -180,12 +183,12 @@ impl Program {
     /// # Errors
     ///
     /// An option that is not in the table, or lacks its value, and what `set` says.
-    pub fn take(
+    pub fn parse_args(
         &self,
         mut arguments: Parser,
         mut set: impl FnMut(&str, OsString) -> Result<(), Error>,
     ) -> Result<Option<String>, Error> {
-        let mut places = self.options.iter().filter(|option| option.is_argument());
+        let mut places = self.options.iter().filter(|option| option.is_positional());
         while let Some(argument) = arguments.next()? {
             let (option, value) = match argument {
                 Arg::Value(value) => match places.next() {
@@ -194,18 +197,18 @@ impl Program {
                 },
                 Arg::Short('h') => (&OptionSpec::HELP, None),
                 Arg::Short('V') => (&OptionSpec::VERSION, None),
-                Arg::Long(name) => match self.option(name) {
+                Arg::Long(name) => match self.find_option(name) {
                     Some(option) => (option, None),
                     None => return Err(argument.unexpected()),
                 },
                 argument => return Err(argument.unexpected()),
             };
-            if let Some(text) = self.text(option.name) {
+            if let Some(text) = self.builtin_output(option.name) {
                 return Ok(Some(text));
             }
             let value = match (value, option.value) {
                 (Some(value), _) => value,
-                (None, Value::Switch) => arguments.optional_value().unwrap_or("on".into()),
+                (None, ValueKind::Switch) => arguments.optional_value().unwrap_or("on".into()),
                 (None, _) => arguments.value()?,
             };
             set(option.name, value).map_err(|error| match error {
@@ -218,15 +221,15 @@ impl Program {
     }
 
     /// The row of what may stand in a file of settings under this name.
-    pub fn setting(&self, name: &str) -> Option<&'static OptionSpec> {
-        self.options.iter().find(|option| option.in_file && option.name == name)
+    pub fn find_setting(&self, name: &str) -> Option<&'static OptionSpec> {
+        self.options.iter().find(|option| option.is_setting && option.name == name)
     }
 
-    fn option(&self, name: &str) -> Option<&'static OptionSpec> {
-        self.options.iter().find(|option| !option.is_argument() && option.name == name)
+    fn find_option(&self, name: &str) -> Option<&'static OptionSpec> {
+        self.options.iter().find(|option| !option.is_positional() && option.name == name)
     }
 
-    fn text(&self, option: &str) -> Option<String> {
+    fn builtin_output(&self, option: &str) -> Option<String> {
         match option {
             "help" => Some(self.help()),
             "version" => Some(format!("{} {}\n", self.name, env!("CARGO_PKG_VERSION"))),
@@ -240,7 +243,7 @@ impl Program {
 /// # Errors
 ///
 /// When it is neither `on` nor `off`.
-pub fn is_on(text: &str) -> Result<bool, &'static str> {
+pub fn parse_switch(text: &str) -> Result<bool, &'static str> {
     match text {
         "on" => Ok(true),
         "off" => Ok(false),

@@ -1,6 +1,6 @@
 //! The words of the client.
 
-use super::{Block, Example, Exit, OptionSpec, Program, Section, Shell, Value};
+use super::{Block, Example, Exit, OptionSpec, Program, Section, Shell, ValueKind};
 
 /// What `smolchat` can be told, and what there is to know about it.
 pub static SMOLCHAT: Program = Program {
@@ -10,102 +10,102 @@ pub static SMOLCHAT: Program = Program {
     options: &[
         OptionSpec {
             name: "address",
-            value: Value::Argument("ADDR"),
+            value: ValueKind::Positional("ADDR"),
             default: "127.0.0.1:8080",
             help: "HOST, HOST:PORT, [V6]:PORT or unix:PATH",
-            more: "In the file of settings this is `address`.",
-            in_file: true,
+            details: "In the file of settings this is `address`.",
+            is_setting: true,
         },
         OptionSpec {
             name: "name",
-            value: Value::Text("NAME"),
+            value: ValueKind::Text("NAME"),
             default: "$SMOLCHAT_NAME, else $USER",
             help: "who to be",
-            more: "A name in the file of settings counts less than `$SMOLCHAT_NAME` and more than \
+            details: "A name in the file of settings counts less than `$SMOLCHAT_NAME` and more than \
                    `$USER`.",
-            in_file: true,
+            is_setting: true,
         },
         OptionSpec {
             name: "history",
-            value: Value::Text("N"),
+            value: ValueKind::Text("N"),
             default: "20 on a terminal, else 0",
             help: "past lines to show on arrival",
-            in_file: true,
-            ..OptionSpec::NEW
+            is_setting: true,
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "color",
-            value: Value::Choice("WHEN", &["never", "auto", "always"]),
+            value: ValueKind::Choice("WHEN", &["never", "auto", "always"]),
             default: "auto",
             help: "use colours: never, auto or always",
-            more: "With `auto` it does so on a terminal.",
-            in_file: true,
+            details: "With `auto` it does so on a terminal.",
+            is_setting: true,
         },
         OptionSpec {
             name: "bell",
-            value: Value::Choice("WHEN", &["never", "mention", "always"]),
+            value: ValueKind::Choice("WHEN", &["never", "mention", "always"]),
             default: "mention",
             help: "ring: never, mention or always",
-            more: "With `mention` it rings when somebody says your name or something to you \
+            details: "With `mention` it rings when somebody says your name or something to you \
                    alone, with `always` whenever somebody else speaks.",
-            in_file: true,
+            is_setting: true,
         },
         OptionSpec {
             name: "time",
-            value: Value::Choice("on|off", &["on", "off"]),
+            value: ValueKind::Choice("on|off", &["on", "off"]),
             default: "on",
             help: "show when things were said",
-            in_file: true,
-            ..OptionSpec::NEW
+            is_setting: true,
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "no-keep",
             help: "leave the name free for others while the link is lost",
-            in_file: true,
-            ..OptionSpec::NEW
+            is_setting: true,
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "no-reconnect",
             help: "end when the link is lost, instead of coming back",
-            in_file: true,
-            ..OptionSpec::NEW
+            is_setting: true,
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "send",
-            value: Value::Text("TEXT"),
+            value: ValueKind::Text("TEXT"),
             help: "say this, wait until it is confirmed, and end",
-            more: "May be given more than once; each line of each text is said, in this order. An \
+            details: "May be given more than once; each line of each text is said, in this order. An \
                    answer to a command is printed, such as `/who`. Standard input is not read.",
-            ..OptionSpec::NEW
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "exec",
-            value: Value::Command("COMMAND"),
+            value: ValueKind::Command("COMMAND"),
             help: "feed what others say to a command, say what it prints",
-            more: "See SCRIPTS AND BOTS. Standard input is not read.",
-            ..OptionSpec::NEW
+            details: "See SCRIPTS AND BOTS. Standard input is not read.",
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "json",
             help: "JSON both ways: print the server's lines, send objects",
-            more: "The server's lines are printed as they are, and what is read as a JSON object \
+            details: "The server's lines are printed as they are, and what is read as a JSON object \
                    is sent as it is; anything else is sent as text. With `--send` the answers are \
                    printed so, and with `--exec` the command is fed so.",
-            ..OptionSpec::NEW
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "completions",
-            value: Value::Choice("SHELL", Shell::NAMES),
-            more: "Prints what this shell, bash, zsh or fish, needs to complete the options of \
+            value: ValueKind::Choice("SHELL", Shell::NAMES),
+            details: "Prints what this shell, bash, zsh or fish, needs to complete the options of \
                    `smolchat`.",
-            ..OptionSpec::NEW
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "manual",
-            value: Value::Choice("PROGRAM", &["smolchat", "smolchatd"]),
-            more: "Prints the manual page of this program as it is installed, for `man -l -` to \
+            value: ValueKind::Choice("PROGRAM", &["smolchat", "smolchatd"]),
+            details: "Prints the manual page of this program as it is installed, for `man -l -` to \
                    show. (The server leaves that to the client, to be small.)",
-            ..OptionSpec::NEW
+            ..OptionSpec::DEFAULT
         },
         OptionSpec::HELP,
         OptionSpec::VERSION,
@@ -181,14 +181,14 @@ pub static SMOLCHAT: Program = Program {
         },
     ],
     examples: &[
-        Example { does: "Talk in the room:", command: "smolchat router --name alice" },
+        Example { purpose: "Talk in the room:", command: "smolchat router --name alice" },
         Example {
-            does: "Say one line, from a timer or a script:",
+            purpose: "Say one line, from a timer or a script:",
             command: "smolchat router --name cron --send 'backup done'",
         },
-        Example { does: "Run a bot:", command: "smolchat router --name bot --exec ./bot.sh" },
+        Example { purpose: "Run a bot:", command: "smolchat router --name bot --exec ./bot.sh" },
         Example {
-            does: "Take out of it what a program wants:",
+            purpose: "Take out of it what a program wants:",
             command: "smolchat router --json | jq -r 'select(.kind == \"chat\") | .data'",
         },
     ],
@@ -209,5 +209,5 @@ pub static SMOLCHAT: Program = Program {
         Exit { code: 2, brief: "wrong options", meaning: "The options are wrong." },
     ],
     see_also: "smolchatd",
-    dated: "2026-11-22",
+    date: "2026-11-22",
 };

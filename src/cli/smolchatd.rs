@@ -1,6 +1,6 @@
 //! The words of the server.
 
-use super::{Block, Exit, OptionSpec, Program, Section, Value};
+use super::{Block, Exit, OptionSpec, Program, Section, ValueKind};
 
 /// What `smolchatd` can be told, and what there is to know about it.
 pub static SMOLCHATD: Program = Program {
@@ -10,130 +10,130 @@ pub static SMOLCHATD: Program = Program {
     options: &[
         OptionSpec {
             name: "listen",
-            value: Value::Text("ADDR"),
+            value: ValueKind::Text("ADDR"),
             default: "0.0.0.0:8080",
             help: "where clients connect: IP:PORT, [V6]:PORT or unix:PATH; may be given more \
                    than once",
-            more: "A unix socket that a dead server left behind is replaced; one of a living \
+            details: "A unix socket that a dead server left behind is replaced; one of a living \
                    server is an error.",
-            ..OptionSpec::NEW
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "max-clients",
-            value: Value::Text("N"),
+            value: ValueKind::Text("N"),
             default: "1000",
             help: "connections at once",
-            more: "One more is told `full` and closed.",
-            ..OptionSpec::NEW
+            details: "One more is told `full` and closed.",
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "max-per-ip",
-            value: Value::Text("N"),
+            value: ValueKind::Text("N"),
             default: "64",
             help: "of them from one address; 0 is no limit",
-            more: "Of IPv6, one /64 is one address.",
-            ..OptionSpec::NEW
+            details: "Of IPv6, one /64 is one address.",
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "connect-rate",
-            value: Value::Text("N[/BURST]"),
+            value: ValueKind::Text("N[/BURST]"),
             default: "20/100",
             help: "new connections a second from one address, and at once; 0 is no limit",
-            ..OptionSpec::NEW
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "max-line",
-            value: Value::Text("BYTES"),
+            value: ValueKind::Text("BYTES"),
             default: "4096",
             help: "longest line from a client",
-            more: "Its newline is not counted.",
-            ..OptionSpec::NEW
+            details: "Its newline is not counted.",
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "outbox",
-            value: Value::Text("SIZE"),
+            value: ValueKind::Text("SIZE"),
             default: "256K",
             help: "bytes that may wait for one member",
-            more: "When there are more, the member is closed with `bye` `slow`.",
-            ..OptionSpec::NEW
+            details: "When there are more, the member is closed with `bye` `slow`.",
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "history",
-            value: Value::Text("N"),
+            value: ValueKind::Text("N"),
             default: "1000",
             help: "frames kept, for /history and for those who come back",
-            ..OptionSpec::NEW
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "history-bytes",
-            value: Value::Text("SIZE"),
+            value: ValueKind::Text("SIZE"),
             default: "1M",
             help: "bytes of them kept",
-            ..OptionSpec::NEW
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "grace",
-            value: Value::Text("SECS"),
+            value: ValueKind::Text("SECS"),
             default: "60",
             help: "how long a dropped member's name is kept for it, if it asked for that; 0 is not",
-            ..OptionSpec::NEW
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "history-file",
-            value: Value::Path("PATH"),
+            value: ValueKind::Path("PATH"),
             help: "keep the room in this file across restarts",
-            ..OptionSpec::NEW
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "history-file-max",
-            value: Value::Text("SIZE"),
+            value: ValueKind::Text("SIZE"),
             default: "8M",
             help: "at which the file becomes PATH.1",
-            more: "A new one begins then.",
-            ..OptionSpec::NEW
+            details: "A new one begins then.",
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "sync",
-            value: Value::Text("SECS"),
+            value: ValueKind::Text("SECS"),
             default: "1",
             help: "how long what was said may wait to be on the disk; 0 is not at all",
-            ..OptionSpec::NEW
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "memory",
-            value: Value::Text("SIZE"),
+            value: ValueKind::Text("SIZE"),
             help: "make do with so much: clients, outbox and history are made to fit",
-            more: "What is given for them stays as it is. The sum is that of `--check`, socket buffers \
+            details: "What is given for them stays as it is. The sum is that of `--check`, socket buffers \
                    in the kernel included.",
-            ..OptionSpec::NEW
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "check",
             help: "tell what each part may take at worst, and end",
-            more: "Options that contradict each other are an error then.",
-            ..OptionSpec::NEW
+            details: "Options that contradict each other are an error then.",
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "rate",
-            value: Value::Text("N[/BURST]"),
+            value: ValueKind::Text("N[/BURST]"),
             default: "10/40",
             help: "lines a second from one member, and at once; 0 is no limit",
-            more: "Above it they are read more slowly.",
-            ..OptionSpec::NEW
+            details: "Above it they are read more slowly.",
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "hello-wait",
-            value: Value::Text("MS"),
+            value: ValueKind::Text("MS"),
             default: "250",
             help: "how long a silent client is waited for",
-            ..OptionSpec::NEW
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "log",
-            value: Value::Choice("LEVEL", &["error", "warn", "info", "debug"]),
+            value: ValueKind::Choice("LEVEL", &["error", "warn", "info", "debug"]),
             default: "info",
             help: "error, warn, info or debug",
-            ..OptionSpec::NEW
+            ..OptionSpec::DEFAULT
         },
         OptionSpec::HELP,
         OptionSpec::VERSION,
@@ -164,5 +164,5 @@ pub static SMOLCHATD: Program = Program {
         Exit { code: 2, brief: "wrong options", meaning: "The options are wrong." },
     ],
     see_also: "smolchat",
-    dated: "2026-11-22",
+    date: "2026-11-22",
 };
