@@ -1,10 +1,10 @@
-//! The manual page, in the macros of man(7), which every `man` understands.
+//! The manual page, in the macros of man(7).
 
 use super::help::{WIDTH, wrap};
 use super::{Block, Example, Exit, OptionSpec, Program, Section};
 
 impl Program {
-    /// The manual page.
+    /// Returns the source of the manual page.
     pub fn manual(&self) -> String {
         let Program { name, summary, usage, date, .. } = self;
         let (title, version) = (name.to_uppercase(), env!("CARGO_PKG_VERSION"));
@@ -21,22 +21,22 @@ impl Program {
         for Section { title, blocks } in self.sections {
             page += &format_section(title, blocks.iter().map(format_block));
         }
-        let code = |exit: &Exit| format_item(&format!("\\fB{}\\fR", exit.code), exit.meaning);
-        page += &format_section("EXIT STATUS", self.exits.iter().map(code));
-        let shown = |Example { purpose, command }: &Example| {
+        let exit = |exit: &Exit| format_item(&format!("\\fB{}\\fR", exit.code), exit.meaning);
+        page += &format_section("EXIT STATUS", self.exits.iter().map(exit));
+        let example = |Example { purpose, command }: &Example| {
             format_block(&Block::Text(purpose)) + &format_block(&Block::Code(command))
         };
-        page += &format_section("EXAMPLES", self.examples.iter().map(shown));
+        page += &format_section("EXAMPLES", self.examples.iter().map(example));
         page + &format!(".SH SEE ALSO\n.BR {} (1)\n", self.see_also)
     }
 }
 
-/// A section, if there is anything in it.
+/// Returns a section, or an empty text if it has no parts.
 fn format_section(title: &str, parts: impl Iterator<Item = String>) -> String {
     let body: String = parts.collect();
     match body.strip_prefix(".PP\n").unwrap_or(&body) {
         "" => String::new(),
-        // The title begins a paragraph.
+        // A title already begins a paragraph.
         body => format!(".SH {title}\n{body}"),
     }
 }
@@ -52,7 +52,7 @@ fn format_block(block: &Block) -> String {
     }
 }
 
-/// A term that is in roff already, and what there is to say about it.
+/// Returns a list item for a term that is already in roff.
 fn format_item(term: &str, text: &str) -> String {
     format!(".TP\n{term}\n{}\n", format_roff(text))
 }
@@ -68,7 +68,7 @@ fn format_label(option: &OptionSpec) -> String {
     }
 }
 
-/// All that is to be said of an option, as sentences.
+/// Returns help, default and details of an option as sentences.
 fn describe(option: &OptionSpec) -> String {
     let mut sentences = Vec::new();
     let mut help = option.help.chars();
@@ -84,14 +84,14 @@ fn describe(option: &OptionSpec) -> String {
     sentences.join(" ")
 }
 
-/// A paragraph, in which every second piece between `` ` `` is in bold.
+/// Converts a paragraph to roff, with the parts between backquotes in bold.
 fn format_roff(text: &str) -> String {
     let mut roff = String::new();
-    for (place, piece) in text.split('`').enumerate() {
-        if place > 0 {
-            roff += if place % 2 == 1 { "\\fB" } else { "\\fR" };
+    for (index, part) in text.split('`').enumerate() {
+        if index > 0 {
+            roff += if index % 2 == 1 { "\\fB" } else { "\\fR" };
         }
-        roff += &escape(piece);
+        roff += &escape(part);
     }
     wrap(&roff, WIDTH).into_iter().map(escape_leading_dot).collect::<Vec<_>>().join("\n")
 }
@@ -116,7 +116,7 @@ fn escape(text: &str) -> String {
     roff
 }
 
-/// A line that begins with a point would be a request.
+/// Escapes a dot at the start of a line, which would begin a request.
 fn escape_leading_dot(roff: String) -> String {
     if roff.starts_with('.') { format!("\\&{roff}") } else { roff }
 }
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_text_is_taken_for_a_request() {
+    fn special_characters_are_escaped() {
         assert_eq!(format_roff("a `--flag` of a\\b"), "a \\fB\\-\\-flag\\fR of a\\eb");
         assert_eq!(format_roff(".TH"), "\\&.TH");
         assert_eq!(format_literal("'it`s"), "\\(aqit\\(gas");
