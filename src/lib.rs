@@ -40,6 +40,7 @@
 
 #[doc(hidden)]
 pub mod app;
+mod calendar;
 #[doc(hidden)]
 pub mod cli;
 pub mod client;

@@ -10,9 +10,9 @@
 //! - `view`, with `entry`, `wrap`, `style` and `presence`, is what is seen: events in, text out.
 
 mod app;
-mod calendar;
 mod commands;
 mod completion;
+mod date;
 mod editor;
 mod entry;
 mod input_history;

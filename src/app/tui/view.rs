@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::calendar::date;
+use super::date::format_date;
 use super::entry::{Entry, Kind, Painter};
 use super::presence::PresenceBatch;
 use super::style::Style;
@@ -210,7 +210,7 @@ impl View {
             let day = self.clock.day(time);
             if day != self.day {
                 self.day = day;
-                self.redraw(Entry::new(Kind::Rule, date(day)));
+                self.redraw(Entry::new(Kind::Rule, format_date(day)));
             }
         }
         self.column = self.column.max(entry.column());
