@@ -49,7 +49,7 @@ impl FromStr for Color {
             "never" => Ok(Color::Never),
             "auto" => Ok(Color::Auto),
             "always" => Ok(Color::Always),
-            _ => Err("wants never, auto or always"),
+            _ => Err("expected never, auto or always"),
         }
     }
 }
@@ -62,7 +62,7 @@ impl FromStr for Bell {
             "never" => Ok(Bell::Never),
             "mention" => Ok(Bell::Mention),
             "always" => Ok(Bell::Always),
-            _ => Err("wants never, mention or always"),
+            _ => Err("expected never, mention or always"),
         }
     }
 }
@@ -83,8 +83,8 @@ mod tests {
         {
             assert_eq!(text.parse(), Ok(bell));
         }
-        assert_eq!("sometimes".parse::<Color>(), Err("wants never, auto or always"));
-        assert_eq!("auto".parse::<Bell>(), Err("wants never, mention or always"));
+        assert_eq!("sometimes".parse::<Color>(), Err("expected never, auto or always"));
+        assert_eq!("auto".parse::<Bell>(), Err("expected never, mention or always"));
     }
 
     #[test]

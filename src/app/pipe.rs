@@ -248,11 +248,5 @@ pub(super) fn status(event: &SessionEvent) -> Option<String> {
 
 /// An error with its causes, on one line. The server has a say in its words.
 pub(super) fn error_chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    sanitize(&text)
+    sanitize(&crate::error::chain(error))
 }

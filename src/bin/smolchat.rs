@@ -163,14 +163,14 @@ impl Args {
 
 fn program(name: &str) -> Result<&'static Program, &'static str> {
     let known = [&SMOLCHAT, &SMOLCHATD].into_iter().find(|program| program.name == name);
-    known.ok_or("wants smolchat or smolchatd")
+    known.ok_or("expected smolchat or smolchatd")
 }
 
 /// The lines of a text that have something in them.
 fn lines(text: &str) -> Result<Vec<String>, &'static str> {
     let lines: Vec<String> =
         text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
-    if lines.is_empty() { Err("wants something to say") } else { Ok(lines) }
+    if lines.is_empty() { Err("expected something to say") } else { Ok(lines) }
 }
 
 #[cfg(test)]

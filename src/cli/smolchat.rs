@@ -110,9 +110,7 @@ pub static SMOLCHAT: Program = Program {
         OptionSpec::HELP,
         OptionSpec::VERSION,
     ],
-    notes: &[
-        "Lines that you type are sent to all members; `/help` lists the commands, `/quit` leaves.",
-    ],
+    notes: &["A line that you type is sent to all members; `/help` lists all commands."],
     sections: &[
         Section {
             title: "CONVERSATION",
