@@ -250,8 +250,8 @@ fn a_server_that_is_killed_and_comes_back_while_one_types() {
     alice.keys("half a li");
     alice.has_typed("> half a li", 11);
     drop(server);
-    alice.shows("; coming back");
-    alice.shows("-!- away for 1 s");
+    alice.shows("; reconnecting");
+    alice.shows("-!- outage for 1 s");
     alice.keys("ne\r");
     alice.shows("  ... alice> half a line");
     alice.shows("; one line waits");
@@ -260,12 +260,12 @@ fn a_server_that_is_killed_and_comes_back_while_one_types() {
     let server = TestServer::start(&["--listen", &address]);
     let mut bob = server.join("bob");
     bob.until(|frame| frame["data"] == "half a line" && frame["data_source"] == "alice");
-    alice.shows("back after");
-    alice.shows("up to date again; one line that waited goes out");
+    alice.shows("reconnected after");
+    alice.shows("up to date again; sending one line that waited");
     alice.shows("alice> half a line");
     alice.keys("other\r");
     assert_eq!(bob.until(|frame| frame["data_source"] == "alice")["data"], "and another");
-    assert!(!alice.contents().contains("away for"), "{}", alice.contents());
+    assert!(!alice.contents().contains("outage for"), "{}", alice.contents());
 }
 
 #[test]
@@ -352,7 +352,7 @@ fn the_client_s_own_commands() {
     alice.keys("/dance\r");
     alice.shows("!!! ");
     alice.keys("/reconnect\r");
-    alice.shows("back after 0 s");
+    alice.shows("reconnected after 0 s");
     alice.keys("/clear\r");
     alice.until("an empty screen", |screen| screen.contents().trim() == ">");
     let other = TestServer::start(QUICK);

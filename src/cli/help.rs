@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use super::{OptionSpec, Program};
 
 /// The line width of the help and of the manual's source, in characters.
-pub(super) const WIDTH: usize = 79;
+pub const WIDTH: usize = 79;
 
 impl Program {
     /// Returns the text of `--help`.
@@ -59,7 +59,7 @@ fn write_paragraph(text: &mut String, paragraph: &str) -> fmt::Result {
 }
 
 /// Breaks `text` at spaces into lines of at most `width` characters; a longer word is kept whole.
-pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
         match lines.last_mut() {

@@ -19,7 +19,7 @@ use super::screen::Screen;
 use super::server_switch::ServerSwitch;
 use super::view::View;
 use crate::app::Clock;
-use crate::app::pipe::{error_chain, status};
+use crate::app::link_status::{describe, link_message};
 use crate::client::{Error, Received, Session, SessionEvent};
 use crate::protocol::Body;
 
@@ -226,22 +226,21 @@ impl App {
         }
         match &event {
             SessionEvent::Received(received) => return self.receive(received),
+            SessionEvent::Lost { .. } => {}
             SessionEvent::Reconnected { .. } => {
-                let text = status(&event).unwrap_or_default();
-                let after = self.outage.take().map_or(0, |outage| outage.seconds());
-                let text = text.replacen("back", &format!("back after {after} s"), 1);
-                self.view.tell(Kind::Info, &text);
+                let outage = self.outage.take().map(|outage| outage.duration());
+                let message = link_message(&event, Some(outage.unwrap_or_default()));
+                self.view.tell(Kind::Info, &message.unwrap_or_default());
             }
             SessionEvent::Synced { .. } | SessionEvent::Gap { .. } => {
-                self.view.tell(Kind::Info, &status(&event).unwrap_or_default());
+                self.view.tell(Kind::Info, &link_message(&event, None).unwrap_or_default());
             }
-            SessionEvent::Lost { .. } => {}
         }
         if let SessionEvent::Lost { cause, .. } = event {
             match &mut self.outage {
                 Some(outage) => outage.failed(cause),
                 None => {
-                    self.view.tell(Kind::Error, &format!("{}; coming back", error_chain(&cause)));
+                    self.view.tell(Kind::Error, &format!("{}; reconnecting", describe(&cause)));
                     self.outage = Some(Outage::new(cause));
                 }
             }
@@ -377,7 +376,7 @@ impl App {
                 self.last_private = None;
                 self.server_switch.leave(old);
             }
-            Err(error) => self.view.tell(Kind::Error, &error_chain(&error)),
+            Err(error) => self.view.tell(Kind::Error, &describe(&error)),
         }
     }
 

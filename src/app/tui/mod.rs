@@ -48,7 +48,7 @@ use crate::client::{Error, Session};
 /// When the server cannot be reached or goes away for good, or a signal ends the program.
 pub fn run(options: Options) -> Result<(), Error> {
     smol::block_on(async {
-        let Options { address, config, reconnect, color, bell, time, .. } = options;
+        let Options { address, config, reconnect, color, bell, has_timestamps, .. } = options;
         let session = Session::connect(address, config.clone(), reconnect).await?;
         let signals = Signals::new([
             Signal::Int,
@@ -62,7 +62,7 @@ pub fn run(options: Options) -> Result<(), Error> {
         let signals = signals.map_err(Error::Terminal)?;
         // Before the editor sets its own.
         let modes = Modes::save().map_err(Error::Terminal)?;
-        let settings = Settings { colors: color.is_on(true), bell, time };
+        let settings = Settings { colors: color.is_enabled(true), bell, time: has_timestamps };
         let editor = Editor::start(settings.colors).map_err(Error::Terminal)?;
         let view = View::new(settings, Clock::local(), screen::size().0, unix_ms());
         let screen = Screen::new(editor.printer, modes);

@@ -1,6 +1,6 @@
 //! What there is to say while the server is away.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::client::Error;
 
@@ -25,9 +25,9 @@ impl Outage {
         self.cause = cause;
     }
 
-    /// For how long, in seconds.
-    pub fn seconds(&self) -> u64 {
-        self.since.elapsed().as_secs()
+    /// Returns the time since the connection was lost.
+    pub fn duration(&self) -> Duration {
+        self.since.elapsed()
     }
 
     /// The line that says so and counts.
@@ -42,7 +42,7 @@ impl Outage {
             1 => "; one line waits".into(),
             waiting => format!("; {waiting} lines wait"),
         };
-        format!("outage for {} s{tries}{waiting}", self.seconds())
+        format!("outage for {} s{tries}{waiting}", self.duration().as_secs())
     }
 }
 
