@@ -12,7 +12,7 @@ use smol::Timer;
 
 use super::commands::{Command, HELP};
 use super::editor::UserInput;
-use super::entry::Kind;
+use super::entry::EntryKind;
 use super::member_names::MemberNames;
 use super::outage::Outage;
 use super::screen::Screen;
@@ -26,7 +26,7 @@ use crate::protocol::Body;
 /// How often what goes on in time is looked after: who came and went, how long we are away.
 const TICK: Duration = Duration::from_secs(1);
 /// How long the local time is believed to be as far ahead of UTC as it was.
-const CLOCK_HOLDS: Duration = Duration::from_secs(3600);
+const CLOCK_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// All that takes part in it.
 pub struct App {
@@ -36,35 +36,35 @@ pub struct App {
     screen: Screen,
     signals: Signals,
     /// What the user does, until that ends.
-    typed: Option<Receiver<UserInput>>,
-    names: Sender<Vec<String>>,
-    roster: MemberNames,
+    user_input: Option<Receiver<UserInput>>,
+    name_updates: Sender<Vec<String>>,
+    members: MemberNames,
     /// The line by which we asked who is here: nobody wants to see the answer.
-    asked_who: Option<String>,
+    who_query: Option<String>,
     /// Lines that were said and are not seen to be heard.
-    said: VecDeque<Said>,
+    unconfirmed_lines: VecDeque<UnconfirmedLine>,
     last_private: Option<Box<Received>>,
     outage: Option<Outage>,
     /// The signal that ends us.
-    ended_by: Option<i32>,
+    end_signal: Option<i32>,
     tick: Option<Timer>,
-    clock_set: Instant,
+    clock_read_at: Instant,
 }
 
-struct Said {
+struct UnconfirmedLine {
     id: String,
     text: String,
     is_shown: bool,
 }
 
-enum Next {
-    Event(Result<Option<SessionEvent>, Error>),
+enum AppEvent {
+    Session(Result<Option<SessionEvent>, Error>),
     UserInput(UserInput),
-    TypingEnds,
+    InputClosed,
     Signal(Signal),
-    Arrived(Box<Result<Session, Error>>),
+    Connected(Box<Result<Session, Error>>),
     Tick,
-    Screen,
+    ScreenReady,
 }
 
 impl App {
@@ -75,8 +75,8 @@ impl App {
         view: View,
         screen: Screen,
         signals: Signals,
-        typed: Receiver<UserInput>,
-        names: Sender<Vec<String>>,
+        user_input: Receiver<UserInput>,
+        name_updates: Sender<Vec<String>>,
     ) -> Self {
         App {
             session,
@@ -84,60 +84,60 @@ impl App {
             view,
             screen,
             signals,
-            typed: Some(typed),
-            names,
-            roster: MemberNames::default(),
-            asked_who: None,
-            said: VecDeque::new(),
+            user_input: Some(user_input),
+            name_updates,
+            members: MemberNames::default(),
+            who_query: None,
+            unconfirmed_lines: VecDeque::new(),
             last_private: None,
             outage: None,
-            ended_by: None,
+            end_signal: None,
             tick: None,
-            clock_set: Instant::now(),
+            clock_read_at: Instant::now(),
         }
     }
 
     /// Talks until one of them ends it.
     pub async fn run(&mut self) -> Result<(), Error> {
         loop {
-            match self.next().await {
-                Next::Event(event) => {
-                    if let Some(end) = self.hear_all(event).await {
+            match self.next_event().await {
+                AppEvent::Session(event) => {
+                    if let Some(end) = self.on_session_events(event).await {
                         return end;
                     }
                 }
-                Next::UserInput(UserInput::Line(line)) => self.execute(&line),
-                Next::UserInput(UserInput::Leave) | Next::TypingEnds => self.leave(),
-                Next::UserInput(UserInput::Stop) => {
+                AppEvent::UserInput(UserInput::Line(line)) => self.execute(&line),
+                AppEvent::UserInput(UserInput::Leave) | AppEvent::InputClosed => self.leave(),
+                AppEvent::UserInput(UserInput::Suspend) => {
                     // All of our job, as the terminal itself would do it.
                     let signal = rustix::process::Signal::TSTP;
                     let _ = rustix::process::kill_current_process_group(signal);
                 }
-                Next::UserInput(UserInput::Repaint) | Next::Signal(Signal::Winch) => {
+                AppEvent::UserInput(UserInput::Repaint) | AppEvent::Signal(Signal::Winch) => {
                     self.screen.request_redraw()
                 }
-                Next::Signal(Signal::Tstp) => self.screen.stop(),
-                Next::Signal(Signal::Cont) => self.screen.go_on(),
-                Next::Signal(signal) => {
-                    self.ended_by = Some(signal as i32);
+                AppEvent::Signal(Signal::Tstp) => self.screen.suspend(),
+                AppEvent::Signal(Signal::Cont) => self.screen.resume(),
+                AppEvent::Signal(signal) => {
+                    self.end_signal = Some(signal as i32);
                     self.leave();
                 }
-                Next::Arrived(arrival) => self.arrive(*arrival),
-                Next::Tick => {
+                AppEvent::Connected(result) => self.on_connected(*result),
+                AppEvent::Tick => {
                     self.tick = None;
-                    self.view.rest();
-                    if let Some(number) = self.ended_by {
+                    self.view.flush_held();
+                    if let Some(number) = self.end_signal {
                         return Err(Error::Signal(number));
                     }
                 }
-                Next::Screen => {}
+                AppEvent::ScreenReady => {}
             }
             // Who has said goodbye does not sit and wait until the server can hear it.
-            if self.typed.is_none()
+            if self.user_input.is_none()
                 && self.session.unanswered() > 0
                 && let Some(outage) = self.outage.take()
             {
-                let count = self.unheard();
+                let count = self.unconfirmed();
                 if count == 0 {
                     return Err(outage.cause);
                 }
@@ -149,30 +149,30 @@ impl App {
 
     /// Gives the terminal back.
     pub async fn close(&mut self, is_empty: &AtomicBool) {
-        self.view.rest();
+        self.view.flush_held();
         self.screen.close(&mut self.view, is_empty).await;
     }
 
-    async fn next(&mut self) -> Next {
-        let App { session, server_switch, screen, signals, typed, tick, .. } = self;
+    async fn next_event(&mut self) -> AppEvent {
+        let App { session, server_switch, screen, signals, user_input, tick, .. } = self;
         let (has_room, is_behind) = (session.has_room(), screen.is_behind());
         let event = async {
             match is_behind {
                 true => pending().await,
-                false => Next::Event(session.receive().await),
+                false => AppEvent::Session(session.receive().await),
             }
         };
-        let typed = async {
-            match typed {
-                Some(typed) if has_room => {
-                    typed.recv().await.map_or(Next::TypingEnds, Next::UserInput)
+        let user_input = async {
+            match user_input {
+                Some(user_input) if has_room => {
+                    user_input.recv().await.map_or(AppEvent::InputClosed, AppEvent::UserInput)
                 }
                 _ => pending().await,
             }
         };
         let signal = async {
             match signals.next().await {
-                Some(Ok(signal)) => Next::Signal(signal),
+                Some(Ok(signal)) => AppEvent::Signal(signal),
                 _ => pending().await,
             }
         };
@@ -180,33 +180,33 @@ impl App {
             match tick {
                 Some(timer) => {
                     timer.await;
-                    Next::Tick
+                    AppEvent::Tick
                 }
                 None => pending().await,
             }
         };
-        let arrived = async { Next::Arrived(Box::new(server_switch.arrival().await)) };
+        let connected = async { AppEvent::Connected(Box::new(server_switch.next_session().await)) };
         let screen = async {
-            screen.changed().await;
-            Next::Screen
+            screen.wait_ready().await;
+            AppEvent::ScreenReady
         };
         // Neither a flood from the room nor one from the user shuts out the other.
-        let often = future::race(event, typed);
-        let seldom = future::or(future::or(signal, tick), future::or(arrived, screen));
+        let often = future::race(event, user_input);
+        let seldom = future::or(future::or(signal, tick), future::or(connected, screen));
         future::or(seldom, often).await
     }
 
     /// Takes in an event, and all others that are there already: they are printed together.
-    async fn hear_all(
+    async fn on_session_events(
         &mut self,
         mut event: Result<Option<SessionEvent>, Error>,
     ) -> Option<Result<(), Error>> {
         loop {
             match event {
                 Ok(Some(event)) => self.on_event(event),
-                Ok(None) => return Some(self.ended_by.map_or(Ok(()), |n| Err(Error::Signal(n)))),
+                Ok(None) => return Some(self.end_signal.map_or(Ok(()), |n| Err(Error::Signal(n)))),
                 Err(error) => {
-                    return Some(Err(match self.unheard() {
+                    return Some(Err(match self.unconfirmed() {
                         0 => error,
                         count => Error::Unconfirmed(count, Box::new(error)),
                     }));
@@ -222,43 +222,47 @@ impl App {
 
     fn on_event(&mut self, mut event: SessionEvent) {
         if let SessionEvent::Synced { kept } = &mut event {
-            *kept = self.unheard();
+            *kept = self.unconfirmed();
         }
         match &event {
-            SessionEvent::Received(received) => return self.receive(received),
+            SessionEvent::Received(received) => return self.on_frame(received),
             SessionEvent::Lost { .. } => {}
             SessionEvent::Reconnected { .. } => {
                 let outage = self.outage.take().map(|outage| outage.duration());
                 let message = link_message(&event, Some(outage.unwrap_or_default()));
-                self.view.tell(Kind::Info, &message.unwrap_or_default());
+                self.view.show_notice(EntryKind::Info, &message.unwrap_or_default());
             }
             SessionEvent::Synced { .. } | SessionEvent::Gap { .. } => {
-                self.view.tell(Kind::Info, &link_message(&event, None).unwrap_or_default());
+                self.view
+                    .show_notice(EntryKind::Info, &link_message(&event, None).unwrap_or_default());
             }
         }
         if let SessionEvent::Lost { cause, .. } = event {
             match &mut self.outage {
-                Some(outage) => outage.failed(cause),
+                Some(outage) => outage.record_failure(cause),
                 None => {
-                    self.view.tell(Kind::Error, &format!("{}; reconnecting", describe(&cause)));
+                    self.view.show_notice(
+                        EntryKind::Error,
+                        &format!("{}; reconnecting", describe(&cause)),
+                    );
                     self.outage = Some(Outage::new(cause));
                 }
             }
             // What was said and not heard is kept, and seen to be.
-            for said in self.said.iter_mut().filter(|said| !said.is_shown) {
-                said.is_shown = true;
-                self.view.tell_pending(self.session.name(), &said.text);
+            for line in self.unconfirmed_lines.iter_mut().filter(|line| !line.is_shown) {
+                line.is_shown = true;
+                self.view.show_pending(self.session.name(), &line.text);
             }
         }
     }
 
-    fn receive(&mut self, received: &Received) {
+    fn on_frame(&mut self, received: &Received) {
         let me = self.session.name();
-        self.roster.learn(&received.frame, me);
+        self.members.update(&received.frame, me);
         if let Some(id) = &received.answers {
-            self.said.retain(|said| said.id != *id);
-            if self.asked_who.as_ref() == Some(id) {
-                self.asked_who = None;
+            self.unconfirmed_lines.retain(|line| line.id != *id);
+            if self.who_query.as_ref() == Some(id) {
+                self.who_query = None;
                 return;
             }
         }
@@ -267,22 +271,22 @@ impl App {
         {
             self.last_private = Some(Box::new(received.clone()));
         }
-        self.view.receive(received, me);
+        self.view.show_frame(received, me);
         if let Body::Welcome { .. } = received.frame.body {
             // For the names that Tab completes. A question that waited for the link goes out again.
-            if self.asked_who.is_none() {
-                self.asked_who = self.session.say("/who").ok();
+            if self.who_query.is_none() {
+                self.who_query = self.session.say("/who").ok();
             }
         }
     }
 
-    /// Does what a typed line asks for.
+    /// Does what a user_input line asks for.
     fn execute(&mut self, line: &str) {
         match Command::parse(line) {
-            Command::Say(line) => self.say(line),
+            Command::Send(line) => self.send_line(line),
             Command::Help => {
-                self.view.tell(Kind::Info, HELP);
-                self.say("/help");
+                self.view.show_notice(EntryKind::Info, HELP);
+                self.send_line("/help");
             }
             Command::Clear => {
                 self.view.clear();
@@ -293,108 +297,119 @@ impl App {
                     [] => "nobody is ignored".into(),
                     names => format!("ignored: {}", names.join(", ")),
                 };
-                self.view.tell(Kind::Info, &text);
+                self.view.show_notice(EntryKind::Info, &text);
             }
             Command::Ignore(Some(name)) => {
                 let is_new = self.view.ignore(name);
                 let already = if is_new { "" } else { " already" };
                 let text = format!("what {name} says is not shown{already}; /unignore {name}");
-                self.view.tell(Kind::Info, &text);
+                self.view.show_notice(EntryKind::Info, &text);
             }
             Command::Unignore(name) => {
                 let was_ignored = self.view.unignore(name);
                 let again = if was_ignored { "again" } else { "anyway" };
-                self.view.tell(Kind::Info, &format!("what {name} says is shown {again}"));
+                self.view
+                    .show_notice(EntryKind::Info, &format!("what {name} says is shown {again}"));
             }
             Command::Reconnect => self.session.reconnect(),
             Command::Connect(address) => {
-                self.view.tell(Kind::Info, &format!("connecting to {address}"));
+                self.view.show_notice(EntryKind::Info, &format!("connecting to {address}"));
                 // Every text is an address.
                 let Ok(address) = address.parse();
-                self.server_switch.set_out(address, self.session.name());
+                self.server_switch.connect(address, self.session.name());
             }
             Command::Last => match self.last_private.take() {
                 Some(received) => {
-                    self.view.receive(&received, self.session.name());
+                    self.view.show_frame(&received, self.session.name());
                     self.last_private = Some(received);
                 }
-                None => self.view.tell(Kind::Error, "nobody told you anything in private"),
+                None => {
+                    self.view.show_notice(EntryKind::Error, "nobody told you anything in private")
+                }
             },
             Command::Reply(text) => match &self.last_private {
                 Some(received) => {
                     let to = received.frame.data_source.clone();
-                    self.say(&format!("/msg {to} {text}"));
+                    self.send_line(&format!("/msg {to} {text}"));
                 }
-                None => self.view.tell(Kind::Error, "nobody told you anything in private"),
+                None => {
+                    self.view.show_notice(EntryKind::Error, "nobody told you anything in private")
+                }
             },
             Command::Time(is_on) => {
-                self.view.settings.time = is_on;
+                self.view.settings.has_timestamps = is_on;
                 self.screen.request_redraw();
             }
-            Command::Usage(usage) => self.view.tell(Kind::Error, &format!("usage: {usage}")),
+            Command::Usage(usage) => {
+                self.view.show_notice(EntryKind::Error, &format!("usage: {usage}"))
+            }
         }
     }
 
-    fn say(&mut self, line: &str) {
+    fn send_line(&mut self, line: &str) {
         let is_shown = !self.session.is_up();
         match self.session.say(line) {
             Ok(id) => {
                 if is_shown && !self.session.is_finishing() {
-                    self.view.tell_pending(self.session.name(), line);
+                    self.view.show_pending(self.session.name(), line);
                 }
-                self.said.push_back(Said { id, text: line.to_owned(), is_shown });
+                self.unconfirmed_lines.push_back(UnconfirmedLine {
+                    id,
+                    text: line.to_owned(),
+                    is_shown,
+                });
             }
-            Err(unsaid) => self.view.tell(Kind::Error, &unsaid.to_string()),
+            Err(unsent) => self.view.show_notice(EntryKind::Error, &unsent.to_string()),
         }
         if self.session.is_finishing() {
-            self.typed = None;
+            self.user_input = None;
         }
     }
 
     fn leave(&mut self) {
-        self.typed = None;
+        self.user_input = None;
         self.session.finish();
     }
 
     /// Lines of the user's that were not seen to be heard.
-    fn unheard(&self) -> usize {
-        self.session.unanswered() - usize::from(self.asked_who.is_some())
+    fn unconfirmed(&self) -> usize {
+        self.session.unanswered() - usize::from(self.who_query.is_some())
     }
 
     /// The new session is there, or cannot be.
-    fn arrive(&mut self, arrival: Result<Session, Error>) {
-        match arrival {
+    fn on_connected(&mut self, result: Result<Session, Error>) {
+        match result {
             Ok(session) => {
-                let unsaid = self.unheard();
+                let unsent = self.unconfirmed();
                 let old = std::mem::replace(&mut self.session, session);
-                if self.outage.take().is_some() && unsaid > 0 {
-                    let text = format!("{unsaid} of your lines were never heard, and are dropped");
-                    self.view.tell(Kind::Error, &text);
+                if self.outage.take().is_some() && unsent > 0 {
+                    let text = format!("{unsent} of your lines were never heard, and are dropped");
+                    self.view.show_notice(EntryKind::Error, &text);
                 }
-                self.said.clear();
-                self.asked_who = None;
+                self.unconfirmed_lines.clear();
+                self.who_query = None;
                 self.last_private = None;
-                self.server_switch.leave(old);
+                self.server_switch.close_old(old);
             }
-            Err(error) => self.view.tell(Kind::Error, &describe(&error)),
+            Err(error) => self.view.show_notice(EntryKind::Error, &describe(&error)),
         }
     }
 
     /// Brings the screen up to date, and sees to it that we wake up when it is out of date.
     fn redraw(&mut self) {
-        if let Some(names) = self.roster.news() {
-            let _ = self.names.force_send(names);
+        if let Some(names) = self.members.take_changes() {
+            let _ = self.name_updates.force_send(names);
         }
-        let status = self.outage.as_ref().map(|outage| outage.status(self.unheard()));
+        let status = self.outage.as_ref().map(|outage| outage.status(self.unconfirmed()));
         self.screen.set_status(status.map(|status| self.view.status(&status)));
         self.screen.flush(&mut self.view);
-        let is_timed = self.outage.is_some() || self.view.is_holding() || self.ended_by.is_some();
+        let is_timed = self.outage.is_some() || self.view.has_held() || self.end_signal.is_some();
         if is_timed && self.tick.is_none() {
             self.tick = Some(Timer::after(TICK));
         }
-        if self.clock_set.elapsed() > CLOCK_HOLDS {
+        if self.clock_read_at.elapsed() > CLOCK_LIFETIME {
             // Summer may have come.
-            self.clock_set = Instant::now();
+            self.clock_read_at = Instant::now();
             self.view.clock = Clock::local();
         }
     }

@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command<'a> {
     /// Say it, to the server: what is said to all, and the server's commands.
-    Say(&'a str),
+    Send(&'a str),
     /// `/help`: the server's, and the client's own.
     Help,
     /// Empty the screen.
@@ -89,7 +89,7 @@ impl<'a> Command<'a> {
             ("/time", "on") => Command::Time(true),
             ("/time", "off") => Command::Time(false),
             ("/time", _) => Command::Usage("/time on|off"),
-            _ => Command::Say(line),
+            _ => Command::Send(line),
         }
     }
 }
@@ -108,7 +108,7 @@ mod tests {
     fn what_the_client_does_not_know_goes_to_the_server() {
         for line in ["hello", "/dance", "/who", "/me waves", "//clear", "/msg bob /clear", " /r x"]
         {
-            assert_eq!(Command::parse(line), Command::Say(line));
+            assert_eq!(Command::parse(line), Command::Send(line));
         }
     }
 

@@ -20,31 +20,33 @@ pub fn complete(head: &str, names: &[String]) -> Completions {
     let word = head.get(start..).unwrap_or_default();
     if start == 0 && word.starts_with('/') {
         let commands = COMMANDS.iter().map(|(name, _)| format!("{name} "));
-        return Completions { start, candidates: fitting(word, commands) };
+        return Completions { start, candidates: filter_by_prefix(word, commands) };
     }
     let mut words = head.get(..start).unwrap_or_default().split_whitespace();
     let command = words.next().unwrap_or_default().to_ascii_lowercase();
     let argument =
         COMMANDS.iter().find(|(name, _)| *name == command).map(|(_, argument)| *argument);
     let is_first = words.next().is_none();
-    let named = || names.iter().map(|name| format!("{name} "));
+    let names_with_space = || names.iter().map(|name| format!("{name} "));
     let candidates = match argument {
         Some(Argument::Free) => Vec::new(),
         Some(Argument::Name) if !is_first => Vec::new(),
         // Here a name is all that can come, so that none of it needs to be typed.
-        Some(Argument::Name | Argument::NameAndText) if is_first => fitting(word, named()),
+        Some(Argument::Name | Argument::NameAndText) if is_first => {
+            filter_by_prefix(word, names_with_space())
+        }
         Some(Argument::Word(choices)) if is_first => {
-            fitting(word, choices.iter().map(|&choice| choice.to_owned()))
+            filter_by_prefix(word, choices.iter().map(|&choice| choice.to_owned()))
         }
         Some(Argument::Word(_)) => Vec::new(),
         _ if word.is_empty() => Vec::new(),
-        _ if start == 0 => fitting(word, names.iter().map(|name| format!("{name}: "))),
-        _ => fitting(word, named()),
+        _ if start == 0 => filter_by_prefix(word, names.iter().map(|name| format!("{name}: "))),
+        _ => filter_by_prefix(word, names_with_space()),
     };
     Completions { start, candidates }
 }
 
-fn fitting(word: &str, all: impl Iterator<Item = String>) -> Vec<String> {
+fn filter_by_prefix(word: &str, all: impl Iterator<Item = String>) -> Vec<String> {
     let word = case_fold(word);
     all.filter(|candidate| case_fold(candidate).starts_with(&word)).collect()
 }

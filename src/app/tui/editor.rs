@@ -1,8 +1,8 @@
-//! The line that is typed: `rustyline` in a thread of its own.
+//! The line that is user_input: `rustyline` in a thread of its own.
 //!
 //! The editor reads one line that never ends. When a line is accepted, it is sent to the
-//! conversation and taken out of the editor, which goes on with an empty one in the same place. So
-//! the terminal's modes do not change between one line and the next, nothing that is typed ahead
+//! conversation and taken out of the editor, which goes on with an empty one in the same index. So
+//! the terminal's modes do not change between one line and the next, nothing that is user_input ahead
 //! is lost, and nothing needs to be wiped off the screen when a line comes back from the server.
 
 use std::borrow::Cow;
@@ -26,16 +26,16 @@ use rustyline::{
 
 use super::commands::is_private;
 use super::completion::complete;
-use super::input_history::{self, InputHistory, Searched};
-use super::keys::{EditAction, Keys};
+use super::input_history::{self, InputHistory, SearchableHistory};
+use super::keys::{EditAction, KeyHandler};
 use super::printer::Printer;
 use super::style::Style;
 use super::wrap::width;
 
 /// Lines that may wait between the editor and the session.
-const TYPED_AHEAD: usize = 64;
+const INPUT_CAPACITY: usize = 64;
 /// How long an Escape waits for what makes it another key, in milliseconds.
-const ESCAPE_WAIT: u16 = 50;
+const ESCAPE_TIMEOUT_MS: u16 = 50;
 const PROMPT: &str = "> ";
 
 /// What the user does.
@@ -46,66 +46,66 @@ pub enum UserInput {
     /// The user leaves.
     Leave,
     /// The program is to be stopped, as the shell does it with Ctrl-Z.
-    Stop,
-    /// The screen is to be painted anew.
+    Suspend,
+    /// The screen is to be paint_sender anew.
     Repaint,
 }
 
-/// The line that is typed, and the way to the screen above it.
+/// The line that is user_input, and the way to the screen above it.
 #[derive(Debug)]
 pub struct Editor {
     /// What the user does. It ends when the terminal is gone.
-    pub typed: Receiver<UserInput>,
+    pub user_input: Receiver<UserInput>,
     /// Takes the names that can be completed.
     pub names: Sender<Vec<String>>,
     pub printer: Printer,
-    /// Whether nothing is typed.
+    /// Whether nothing is user_input.
     pub is_empty: Arc<AtomicBool>,
 }
 
 impl Editor {
     /// Begins to read from the terminal.
     pub fn start(colors: bool) -> io::Result<Self> {
-        let (tell_typed, typed) = bounded(TYPED_AHEAD);
-        let (names, hear_names) = bounded(1);
-        let (tell_printer, hear_printer) = bounded(1);
+        let (input_sender, user_input) = bounded(INPUT_CAPACITY);
+        let (names, name_receiver) = bounded(1);
+        let (printer_sender, printer_receiver) = bounded(1);
         let is_empty = Arc::new(AtomicBool::new(true));
-        let emptiness = Arc::clone(&is_empty);
+        let is_line_empty = Arc::clone(&is_empty);
         thread::Builder::new().name("editor".into()).spawn(move || {
-            let (actions, hear_acts) = bounded(1);
-            let (painted, hear_painted) = bounded(1);
+            let (actions, action_receiver) = bounded(1);
+            let (paint_sender, paint_receiver) = bounded(1);
             let is_asking = Arc::new(AtomicBool::new(false));
-            let keys = Keys {
+            let keys = KeyHandler {
                 actions,
-                typed: tell_typed.clone(),
+                user_input: input_sender.clone(),
                 is_asking: Arc::clone(&is_asking),
                 is_searching: AtomicBool::new(false),
             };
-            let input_history = Rc::new(InputHistory::load(input_history::file()));
-            let desk = EditorHelper {
-                actions: hear_acts,
-                typed: tell_typed,
-                names: hear_names,
-                known: Cell::default(),
+            let input_history = Rc::new(InputHistory::load(input_history::default_path()));
+            let helper = EditorHelper {
+                actions: action_receiver,
+                user_input: input_sender,
+                names: name_receiver,
+                member_names: Cell::default(),
                 input_history: Rc::clone(&input_history),
                 cycle: Cell::default(),
                 replaces_all: Cell::new(false),
-                painted,
+                paint_sender,
                 is_asking,
-                is_empty: emptiness,
+                is_empty: is_line_empty,
                 colors,
             };
-            let editor = build(desk, keys, input_history).and_then(|mut editor| {
+            let editor = build_editor(helper, keys, input_history).and_then(|mut editor| {
                 let to = editor.create_external_printer()?;
-                Ok((editor, Printer::start(to, hear_painted)?))
+                Ok((editor, Printer::start(to, paint_receiver)?))
             });
             let mut editor = match editor {
                 Ok((editor, printer)) => {
-                    let _ = tell_printer.send_blocking(Ok(printer));
+                    let _ = printer_sender.send_blocking(Ok(printer));
                     editor
                 }
                 Err(error) => {
-                    let _ = tell_printer.send_blocking(Err(io::Error::other(error)));
+                    let _ = printer_sender.send_blocking(Err(io::Error::other(error)));
                     return;
                 }
             };
@@ -113,25 +113,25 @@ impl Editor {
             // that accepts the line in a way that is not ours.
             while let Ok(_) | Err(ReadlineError::Interrupted) = editor.readline(PROMPT) {}
         })?;
-        let printer = hear_printer.recv_blocking().map_err(io::Error::other)??;
-        Ok(Editor { typed, names, printer, is_empty })
+        let printer = printer_receiver.recv_blocking().map_err(io::Error::other)??;
+        Ok(Editor { user_input, names, printer, is_empty })
     }
 }
 
-fn build(
-    desk: EditorHelper,
-    keys: Keys,
+fn build_editor(
+    helper: EditorHelper,
+    keys: KeyHandler,
     input_history: Rc<InputHistory>,
-) -> Result<rustyline::Editor<EditorHelper, Searched>> {
+) -> Result<rustyline::Editor<EditorHelper, SearchableHistory>> {
     let config = Config::builder()
         .completion_type(CompletionType::List)
         .bell_style(BellStyle::None)
-        .keyseq_timeout(Some(ESCAPE_WAIT))
+        .keyseq_timeout(Some(ESCAPE_TIMEOUT_MS))
         // It is how the editor is made to ask us about what it paints.
         .color_mode(ColorMode::Forced)
         .build();
-    let mut editor = rustyline::Editor::with_history(config, Searched(input_history))?;
-    editor.set_helper(Some(desk));
+    let mut editor = rustyline::Editor::with_history(config, SearchableHistory(input_history))?;
+    editor.set_helper(Some(helper));
     editor.bind_sequence(Event::Any, EventHandler::Conditional(Box::new(keys)));
     Ok(editor)
 }
@@ -139,64 +139,64 @@ fn build(
 /// Does with the line what the keys ask for. All of it is in the editor's thread.
 struct EditorHelper {
     actions: Receiver<EditAction>,
-    typed: Sender<UserInput>,
+    user_input: Sender<UserInput>,
     names: Receiver<Vec<String>>,
     /// The names that came last.
-    known: Cell<Vec<String>>,
+    member_names: Cell<Vec<String>>,
     input_history: Rc<InputHistory>,
     /// The completion that the next Tab replaces by another.
-    cycle: Cell<Option<Cycle>>,
+    cycle: Cell<Option<CompletionCycle>>,
     /// Whether what the completer says is to replace the whole line.
     replaces_all: Cell<bool>,
-    painted: Sender<()>,
+    paint_sender: Sender<()>,
     is_asking: Arc<AtomicBool>,
     is_empty: Arc<AtomicBool>,
     colors: bool,
 }
 
-struct Cycle {
+struct CompletionCycle {
     start: usize,
     candidates: Vec<String>,
     /// The one that stands there.
-    place: usize,
+    index: usize,
     /// The text before the cursor, since it does.
     head: String,
 }
 
 impl EditorHelper {
-    fn say(&self, line: &str) {
+    fn submit(&self, line: &str) {
         if line.trim().is_empty() {
             return;
         }
         if is_private(line) {
-            self.input_history.rest();
+            self.input_history.reset_position();
         } else {
             self.input_history.add(line);
         }
-        let _ = self.typed.send_blocking(UserInput::Line(line.to_owned()));
+        let _ = self.user_input.send_blocking(UserInput::Line(line.to_owned()));
     }
 
     /// The next completion of what is before the cursor: where it begins, and what it is.
     fn next_completion(&self, head: &str) -> Option<(usize, String)> {
         let cycle = match self.cycle.take() {
             Some(cycle) if cycle.head == head => {
-                Cycle { place: (cycle.place + 1) % cycle.candidates.len(), ..cycle }
+                CompletionCycle { index: (cycle.index + 1) % cycle.candidates.len(), ..cycle }
             }
             _ => {
                 while let Ok(names) = self.names.try_recv() {
-                    self.known.set(names);
+                    self.member_names.set(names);
                 }
-                let known = self.known.take();
-                let found = complete(head, &known);
-                self.known.set(known);
+                let member_names = self.member_names.take();
+                let found = complete(head, &member_names);
+                self.member_names.set(member_names);
                 let (start, candidates) = (found.start, found.candidates);
-                Cycle { start, candidates, place: 0, head: String::new() }
+                CompletionCycle { start, candidates, index: 0, head: String::new() }
             }
         };
-        let candidate = cycle.candidates.get(cycle.place)?.clone();
+        let candidate = cycle.candidates.get(cycle.index)?.clone();
         let start = cycle.start;
         let head = format!("{}{candidate}", head.get(..start)?);
-        self.cycle.set(Some(Cycle { head, ..cycle }));
+        self.cycle.set(Some(CompletionCycle { head, ..cycle }));
         Some((start, candidate))
     }
 }
@@ -206,7 +206,7 @@ impl Completer for EditorHelper {
 
     fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> Result<(usize, Vec<String>)> {
         let line = line.to_owned();
-        let whole = match self.actions.try_recv() {
+        let new_line = match self.actions.try_recv() {
             Ok(EditAction::Complete) => {
                 let completion = self.next_completion(line.get(..pos).unwrap_or_default());
                 let (start, candidate) = completion.unzip();
@@ -217,16 +217,16 @@ impl Completer for EditorHelper {
                 Some(line)
             }
             Ok(EditAction::Accept | EditAction::AcceptAll) => {
-                line.lines().for_each(|line| self.say(line));
+                line.lines().for_each(|line| self.submit(line));
                 Some(String::new())
             }
-            Ok(EditAction::Older) => self.input_history.older(&line),
-            Ok(EditAction::Newer) => self.input_history.newer(),
-            Ok(EditAction::Show) => Some(line),
+            Ok(EditAction::Older) => self.input_history.recall_older(&line),
+            Ok(EditAction::Newer) => self.input_history.recall_newer(),
+            Ok(EditAction::Redraw) => Some(line),
             Err(_) => None,
         };
-        self.replaces_all.set(whole.is_some());
-        Ok((0, whole.into_iter().collect()))
+        self.replaces_all.set(new_line.is_some());
+        Ok((0, new_line.into_iter().collect()))
     }
 
     fn update(&self, line: &mut LineBuffer, start: usize, elected: &str, changes: &mut Changeset) {
@@ -269,7 +269,7 @@ impl Highlighter for EditorHelper {
     }
 
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
-        let _ = self.painted.try_send(());
+        let _ = self.paint_sender.try_send(());
         Cow::Borrowed(prompt)
     }
 

@@ -12,16 +12,16 @@ use rustyline::Result;
 use rustyline::history::{History, SearchDirection, SearchResult};
 
 /// Lines that are kept.
-const KEPT: usize = 1000;
+const MAX_LINES: usize = 1000;
 
 /// What was typed, the latest last. The editor and what answers its keys have it both, and both
 /// are in one thread.
 #[derive(Default)]
 pub struct InputHistory {
     lines: Cell<Vec<String>>,
-    /// How far back the user went, 0 being what is typed now.
-    back: Cell<usize>,
-    /// What was typed before the user went back.
+    /// How far offset the user went, 0 being what is typed now.
+    offset: Cell<usize>,
+    /// What was typed before the user went offset.
     draft: Cell<String>,
     file: Option<PathBuf>,
 }
@@ -31,62 +31,62 @@ impl InputHistory {
     pub fn load(file: Option<PathBuf>) -> Self {
         let text = file.as_ref().and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
         let all: Vec<String> = text.lines().map(str::to_owned).collect();
-        let lines = all.get(all.len().saturating_sub(KEPT)..).unwrap_or_default().to_vec();
-        if all.len() > 2 * KEPT
+        let lines = all.get(all.len().saturating_sub(MAX_LINES)..).unwrap_or_default().to_vec();
+        if all.len() > 2 * MAX_LINES
             && let Some(file) = &file
         {
             // If that fails, the file is longer than it needs to be, and nothing else.
-            let _ = rewrite(file, &lines);
+            let _ = rewrite_file(file, &lines);
         }
         InputHistory { lines: Cell::new(lines), file, ..InputHistory::default() }
     }
 
     /// Adds a line, and is where what is typed now is again.
     pub fn add(&self, line: &str) {
-        self.rest();
-        let is_new = self.with(|lines| {
+        self.reset_position();
+        let is_new = self.with_lines(|lines| {
             let is_new = lines.last().is_none_or(|last| last != line);
             if is_new {
                 lines.push(line.to_owned());
-                let beyond = lines.len().saturating_sub(KEPT);
+                let beyond = lines.len().saturating_sub(MAX_LINES);
                 lines.drain(..beyond);
             }
             is_new
         });
         if is_new && let Some(file) = &self.file {
             // Who cannot write there has the lines of this run all the same.
-            let _ = append(file, line);
+            let _ = append_line(file, line);
         }
     }
 
     /// Is where what is typed now is.
-    pub fn rest(&self) {
-        self.back.set(0);
+    pub fn reset_position(&self) {
+        self.offset.set(0);
         self.draft.take();
     }
 
     /// The line before the one that is shown; nothing if there is none.
-    pub fn older(&self, shown: &str) -> Option<String> {
-        let back = self.back.get() + 1;
-        let line = self.with(|lines| lines.iter().rev().nth(back - 1).cloned())?;
-        if back == 1 {
+    pub fn recall_older(&self, shown: &str) -> Option<String> {
+        let offset = self.offset.get() + 1;
+        let line = self.with_lines(|lines| lines.iter().rev().nth(offset - 1).cloned())?;
+        if offset == 1 {
             self.draft.set(shown.to_owned());
         }
-        self.back.set(back);
+        self.offset.set(offset);
         Some(line)
     }
 
     /// The line after the one that is shown, or at last what was typed before.
-    pub fn newer(&self) -> Option<String> {
-        let back = self.back.get().checked_sub(1)?;
-        self.back.set(back);
-        match back {
+    pub fn recall_newer(&self) -> Option<String> {
+        let offset = self.offset.get().checked_sub(1)?;
+        self.offset.set(offset);
+        match offset {
             0 => Some(self.draft.take()),
-            _ => self.with(|lines| lines.iter().rev().nth(back - 1).cloned()),
+            _ => self.with_lines(|lines| lines.iter().rev().nth(offset - 1).cloned()),
         }
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut Vec<String>) -> T) -> T {
+    fn with_lines<T>(&self, work: impl FnOnce(&mut Vec<String>) -> T) -> T {
         let mut lines = self.lines.take();
         let result = work(&mut lines);
         self.lines.set(lines);
@@ -99,12 +99,12 @@ impl InputHistory {
         &self,
         start: usize,
         direction: SearchDirection,
-        is_so: impl Fn(&str) -> Option<usize>,
+        find_in_line: impl Fn(&str) -> Option<usize>,
     ) -> Option<SearchResult<'static>> {
         let found = |(idx, line): (usize, &String)| {
-            is_so(line).map(|pos| SearchResult { entry: Cow::Owned(line.clone()), idx, pos })
+            find_in_line(line).map(|pos| SearchResult { entry: Cow::Owned(line.clone()), idx, pos })
         };
-        self.with(|lines| match direction {
+        self.with_lines(|lines| match direction {
             SearchDirection::Forward => lines.iter().enumerate().skip(start).find_map(found),
             SearchDirection::Reverse => {
                 lines.iter().enumerate().take(start + 1).rev().find_map(found)
@@ -114,13 +114,13 @@ impl InputHistory {
 }
 
 /// Where the file is, by the rules of the XDG base directories.
-pub fn file() -> Option<PathBuf> {
+pub fn default_path() -> Option<PathBuf> {
     let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let state = folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME")?.join(".local/state")))?;
     Some(state.join("smolchat/history"))
 }
 
-fn append(file: &Path, line: &str) -> std::io::Result<()> {
+fn append_line(file: &Path, line: &str) -> std::io::Result<()> {
     if let Some(folder) = file.parent() {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
@@ -129,7 +129,7 @@ fn append(file: &Path, line: &str) -> std::io::Result<()> {
     file.write_all(format!("{line}\n").as_bytes())
 }
 
-fn rewrite(file: &Path, lines: &[String]) -> std::io::Result<()> {
+fn rewrite_file(file: &Path, lines: &[String]) -> std::io::Result<()> {
     let new = file.with_extension("new");
     let mut to =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
@@ -138,11 +138,11 @@ fn rewrite(file: &Path, lines: &[String]) -> std::io::Result<()> {
 }
 
 /// The same as the editor searches it.
-pub struct Searched(pub Rc<InputHistory>);
+pub struct SearchableHistory(pub Rc<InputHistory>);
 
-impl History for Searched {
+impl History for SearchableHistory {
     fn get(&self, index: usize, _: SearchDirection) -> Result<Option<SearchResult<'_>>> {
-        let line = self.0.with(|lines| lines.get(index).cloned());
+        let line = self.0.with_lines(|lines| lines.get(index).cloned());
         Ok(line.map(|line| SearchResult { entry: Cow::Owned(line), idx: index, pos: 0 }))
     }
 
@@ -168,7 +168,7 @@ impl History for Searched {
     }
 
     fn len(&self) -> usize {
-        self.0.with(|lines| lines.len())
+        self.0.with_lines(|lines| lines.len())
     }
 
     fn is_empty(&self) -> bool {
@@ -220,17 +220,17 @@ mod tests {
     #[test]
     fn one_goes_back_and_forth_and_finds_what_one_was_typing() {
         let input_history = InputHistory::default();
-        assert_eq!(input_history.older("draft"), None);
+        assert_eq!(input_history.recall_older("draft"), None);
         for line in ["one", "two", "two"] {
             input_history.add(line);
         }
-        assert_eq!(input_history.newer(), None);
-        assert_eq!(input_history.older("draft").as_deref(), Some("two"));
-        assert_eq!(input_history.older("two").as_deref(), Some("one"));
-        assert_eq!(input_history.older("one"), None);
-        assert_eq!(input_history.newer().as_deref(), Some("two"));
-        assert_eq!(input_history.newer().as_deref(), Some("draft"));
-        assert_eq!(input_history.newer(), None);
+        assert_eq!(input_history.recall_newer(), None);
+        assert_eq!(input_history.recall_older("draft").as_deref(), Some("two"));
+        assert_eq!(input_history.recall_older("two").as_deref(), Some("one"));
+        assert_eq!(input_history.recall_older("one"), None);
+        assert_eq!(input_history.recall_newer().as_deref(), Some("two"));
+        assert_eq!(input_history.recall_newer().as_deref(), Some("draft"));
+        assert_eq!(input_history.recall_newer(), None);
     }
 
     #[test]
@@ -239,31 +239,31 @@ mod tests {
         for line in ["say one", "two", "say three"] {
             input_history.add(line);
         }
-        let searched = Searched(input_history);
+        let searchable = SearchableHistory(input_history);
         let found = |start, direction| {
-            searched.search("say", start, direction).unwrap().map(|found| found.idx)
+            searchable.search("say", start, direction).unwrap().map(|found| found.idx)
         };
         assert_eq!(found(2, SearchDirection::Reverse), Some(2));
         assert_eq!(found(1, SearchDirection::Reverse), Some(0));
         assert_eq!(found(1, SearchDirection::Forward), Some(2));
-        assert!(searched.search("four", 2, SearchDirection::Reverse).unwrap().is_none());
+        assert!(searchable.search("four", 2, SearchDirection::Reverse).unwrap().is_none());
     }
 
     #[test]
     fn a_file_that_grew_too_long_is_cut_and_only_its_owner_may_read_it() {
         let folder =
-            std::env::temp_dir().join(format!("smolchat-input_history-{}", std::process::id()));
+            std::env::temp_dir().join(format!("smolchat-input-history-{}", std::process::id()));
         let file = folder.join("smolchat/history");
         let input_history = InputHistory::load(Some(file.clone()));
-        for number in 0..2 * KEPT + 1 {
+        for number in 0..2 * MAX_LINES + 1 {
             input_history.add(&number.to_string());
         }
         use std::os::unix::fs::PermissionsExt;
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         let again = InputHistory::load(Some(file.clone()));
-        assert_eq!(again.older(""), Some((2 * KEPT).to_string()));
+        assert_eq!(again.recall_older(""), Some((2 * MAX_LINES).to_string()));
         let text = fs::read_to_string(&file).unwrap();
-        assert_eq!(text.lines().count(), KEPT);
+        assert_eq!(text.lines().count(), MAX_LINES);
         fs::remove_dir_all(folder).unwrap();
     }
 }

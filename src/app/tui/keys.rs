@@ -20,42 +20,42 @@ pub enum EditAction {
     Accept,
     /// Say each of its lines.
     AcceptAll,
-    /// Put what was typed before in its place.
+    /// Put what was user_input before in its place.
     Older,
-    /// Put what was typed after in its place.
+    /// Put what was user_input after in its place.
     Newer,
     /// Nothing, but show it anew.
-    Show,
+    Redraw,
 }
 
 /// Is asked about each key. The answer [`Cmd::Complete`] makes the editor call the completer, which
 /// may do with the line whatever it likes; so all acts go that way.
-pub struct Keys {
+pub struct KeyHandler {
     pub actions: Sender<EditAction>,
-    pub typed: Sender<UserInput>,
+    pub user_input: Sender<UserInput>,
     /// Whether the user was asked to say several lines, and a key is the answer.
     pub is_asking: Arc<AtomicBool>,
     /// Whether the editor searches, which it does not tell.
     pub is_searching: AtomicBool,
 }
 
-impl Keys {
-    fn act(&self, act: EditAction) -> Option<Cmd> {
+impl KeyHandler {
+    fn queue_action(&self, action: EditAction) -> Option<Cmd> {
         // In a search, the first key that is none of it only ends it.
         if self.is_searching.swap(false, Ordering::Relaxed) {
             return Some(Cmd::Move(Movement::EndOfLine));
         }
-        let _ = self.actions.force_send(act);
+        let _ = self.actions.force_send(action);
         Some(Cmd::Complete)
     }
 
-    fn tell(&self, typed: UserInput) -> Option<Cmd> {
-        let _ = self.typed.send_blocking(typed);
+    fn send_input(&self, user_input: UserInput) -> Option<Cmd> {
+        let _ = self.user_input.send_blocking(user_input);
         Some(Cmd::Noop)
     }
 }
 
-impl ConditionalEventHandler for Keys {
+impl ConditionalEventHandler for KeyHandler {
     fn handle(
         &self,
         event: &Event,
@@ -68,7 +68,11 @@ impl ConditionalEventHandler for Keys {
         let KeyEvent(code, modifiers) = *event.get(0)?;
         if self.is_asking.swap(false, Ordering::Relaxed) {
             let is_yes = matches!(code, KeyCode::Char('y' | 'Y')) && modifiers == NONE;
-            return self.act(if is_yes { EditAction::AcceptAll } else { EditAction::Show });
+            return self.queue_action(if is_yes {
+                EditAction::AcceptAll
+            } else {
+                EditAction::Redraw
+            });
         }
         let line = context.line();
         let has_lines = line.contains('\n');
@@ -78,21 +82,23 @@ impl ConditionalEventHandler for Keys {
                 None
             }
             (KeyCode::Enter, NONE) | (KeyCode::Char('J' | 'M'), CTRL) => {
-                self.act(EditAction::Accept)
+                self.queue_action(EditAction::Accept)
             }
-            (KeyCode::Tab, NONE) | (KeyCode::Char('I'), CTRL) => self.act(EditAction::Complete),
-            (KeyCode::Up, NONE) if !has_lines => self.act(EditAction::Older),
-            (KeyCode::Down, NONE) if !has_lines => self.act(EditAction::Newer),
-            (KeyCode::Char('P'), CTRL) => self.act(EditAction::Older),
-            (KeyCode::Char('N'), CTRL) => self.act(EditAction::Newer),
-            (KeyCode::Char('C'), CTRL) if line.is_empty() => self.tell(UserInput::Leave),
+            (KeyCode::Tab, NONE) | (KeyCode::Char('I'), CTRL) => {
+                self.queue_action(EditAction::Complete)
+            }
+            (KeyCode::Up, NONE) if !has_lines => self.queue_action(EditAction::Older),
+            (KeyCode::Down, NONE) if !has_lines => self.queue_action(EditAction::Newer),
+            (KeyCode::Char('P'), CTRL) => self.queue_action(EditAction::Older),
+            (KeyCode::Char('N'), CTRL) => self.queue_action(EditAction::Newer),
+            (KeyCode::Char('C'), CTRL) if line.is_empty() => self.send_input(UserInput::Leave),
             (KeyCode::Char('C'), CTRL) => {
                 self.is_searching.store(false, Ordering::Relaxed);
                 Some(Cmd::Kill(Movement::WholeBuffer))
             }
-            (KeyCode::Char('D'), CTRL) if line.is_empty() => self.tell(UserInput::Leave),
-            (KeyCode::Char('Z'), CTRL) => self.tell(UserInput::Stop),
-            (KeyCode::Char('L'), CTRL) => self.tell(UserInput::Repaint),
+            (KeyCode::Char('D'), CTRL) if line.is_empty() => self.send_input(UserInput::Leave),
+            (KeyCode::Char('Z'), CTRL) => self.send_input(UserInput::Suspend),
+            (KeyCode::Char('L'), CTRL) => self.send_input(UserInput::Repaint),
             (KeyCode::Char(_) | KeyCode::Backspace, NONE) | (KeyCode::Char('S'), CTRL) => None,
             _ => {
                 self.is_searching.store(false, Ordering::Relaxed);

@@ -11,7 +11,7 @@ pub struct MemberNames {
 
 impl MemberNames {
     /// Learns from a frame that came to the member called `me`.
-    pub fn learn(&mut self, frame: &Frame<'_>, me: &str) {
+    pub fn update(&mut self, frame: &Frame<'_>, me: &str) {
         match &frame.body {
             Body::Who { names, more, .. } => {
                 // Those who spoke keep their places.
@@ -44,7 +44,7 @@ impl MemberNames {
     }
 
     /// The names, if they are not what they were when this was asked last.
-    pub fn news(&mut self) -> Option<Vec<String>> {
+    pub fn take_changes(&mut self) -> Option<Vec<String>> {
         std::mem::take(&mut self.has_changed).then(|| self.names.clone())
     }
 
@@ -66,24 +66,24 @@ impl MemberNames {
 mod tests {
     use super::*;
 
-    fn learn(roster: &mut MemberNames, source: &str, body: Body<'_>) {
-        roster.learn(&Frame { data_source: source.into(), data: "".into(), body }, "me");
+    fn learn(members: &mut MemberNames, source: &str, body: Body<'_>) {
+        members.update(&Frame { data_source: source.into(), data: "".into(), body }, "me");
     }
 
     #[test]
     fn whoever_spoke_last_is_first_and_who_left_is_gone() {
-        let mut roster = MemberNames::default();
+        let mut members = MemberNames::default();
         let names = ["alice", "bob", "carol", "me"].map(Into::into).to_vec();
-        learn(&mut roster, "server", Body::Who { names, more: None, id: None });
-        assert_eq!(roster.news().unwrap(), ["alice", "bob", "carol"]);
-        assert_eq!(roster.news(), None);
-        learn(&mut roster, "carol", Body::Chat { seq: 1, time: 0, id: None });
-        learn(&mut roster, "carol", Body::Chat { seq: 2, time: 0, id: None });
-        learn(&mut roster, "me", Body::Chat { seq: 3, time: 0, id: None });
+        learn(&mut members, "server", Body::Who { names, more: None, id: None });
+        assert_eq!(members.take_changes().unwrap(), ["alice", "bob", "carol"]);
+        assert_eq!(members.take_changes(), None);
+        learn(&mut members, "carol", Body::Chat { seq: 1, time: 0, id: None });
+        learn(&mut members, "carol", Body::Chat { seq: 2, time: 0, id: None });
+        learn(&mut members, "me", Body::Chat { seq: 3, time: 0, id: None });
         let (from, to) = ("bob".into(), "dave".into());
-        learn(&mut roster, "server", Body::Name { seq: 4, time: 0, from, to, id: None });
+        learn(&mut members, "server", Body::Name { seq: 4, time: 0, from, to, id: None });
         let names = vec!["alice".into()];
-        learn(&mut roster, "server", Body::Leave { seq: 5, time: 0, names });
-        assert_eq!(roster.news().unwrap(), ["carol", "dave"]);
+        learn(&mut members, "server", Body::Leave { seq: 5, time: 0, names });
+        assert_eq!(members.take_changes().unwrap(), ["carol", "dave"]);
     }
 }

@@ -34,10 +34,10 @@ use async_signal::{Signal, Signals};
 
 use self::app::App;
 use self::editor::Editor;
-use self::modes::Modes;
+use self::modes::TerminalModes;
 use self::screen::Screen;
 use self::server_switch::ServerSwitch;
-use self::view::{Settings, View};
+use self::view::{View, ViewSettings};
 use super::{Clock, Options};
 use crate::client::{Error, Session};
 
@@ -61,14 +61,21 @@ pub fn run(options: Options) -> Result<(), Error> {
         ]);
         let signals = signals.map_err(Error::Terminal)?;
         // Before the editor sets its own.
-        let modes = Modes::save().map_err(Error::Terminal)?;
-        let settings = Settings { colors: color.is_enabled(true), bell, time: has_timestamps };
-        let editor = Editor::start(settings.colors).map_err(Error::Terminal)?;
-        let view = View::new(settings, Clock::local(), screen::size().0, unix_ms());
+        let modes = TerminalModes::save().map_err(Error::Terminal)?;
+        let settings = ViewSettings { has_colors: color.is_enabled(true), bell, has_timestamps };
+        let editor = Editor::start(settings.has_colors).map_err(Error::Terminal)?;
+        let view = View::new(settings, Clock::local(), screen::terminal_size().0, unix_ms());
         let screen = Screen::new(editor.printer, modes);
         let server_switch = ServerSwitch::new(config, reconnect);
-        let mut app =
-            App::new(session, server_switch, view, screen, signals, editor.typed, editor.names);
+        let mut app = App::new(
+            session,
+            server_switch,
+            view,
+            screen,
+            signals,
+            editor.user_input,
+            editor.names,
+        );
         let end = app.run().await;
         app.close(&editor.is_empty).await;
         end

@@ -6,31 +6,31 @@ use std::panic;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
 /// Ends the editor's marking of what is pasted.
-const PASTE_OFF: &str = "\x1b[?2004l";
-const PASTE_ON: &str = "\x1b[?2004h";
+const DISABLE_PASTE_MARKS: &str = "\x1b[?2004l";
+const ENABLE_PASTE_MARKS: &str = "\x1b[?2004h";
 
 /// Restores the modes of the terminal when it is dropped, and when the program panics.
 ///
 /// The editor sets its own modes and would restore them itself when it has read a line. But this
 /// program ends in the middle of a line, as a rule.
 #[derive(Debug)]
-pub struct Modes {
+pub struct TerminalModes {
     before: Termios,
     /// Those that the editor works with.
     editing: Option<Termios>,
 }
 
-impl Modes {
+impl TerminalModes {
     /// Remembers the modes of standard input, before any of them is changed.
     pub fn save() -> io::Result<Self> {
         let before = tcgetattr(io::stdin())?;
         let (modes, hook) = (before.clone(), panic::take_hook());
         panic::set_hook(Box::new(move |panic| {
             // First, so that what follows is shown as it should.
-            restore(&modes);
+            set_modes(&modes);
             hook(panic);
         }));
-        Ok(Modes { before, editing: None })
+        Ok(TerminalModes { before, editing: None })
     }
 
     /// Remembers those of the editor, which has set them now.
@@ -41,34 +41,34 @@ impl Modes {
     }
 
     /// Restores the modes, for good or for as long as the program is stopped.
-    pub fn leave(&self) {
-        restore(&self.before);
+    pub fn restore(&self) {
+        set_modes(&self.before);
     }
 
     /// Sets those of the editor again, whatever was done to them while the program was stopped.
-    pub fn enter_again(&self) {
+    pub fn set_editing(&self) {
         if let Some(editing) = &self.editing {
             let _ = tcsetattr(io::stdin(), OptionalActions::Now, editing);
-            let _ = write_out(PASTE_ON);
+            let _ = write_to_terminal(ENABLE_PASTE_MARKS);
         }
     }
 }
 
-impl Drop for Modes {
+impl Drop for TerminalModes {
     fn drop(&mut self) {
-        restore(&self.before);
+        set_modes(&self.before);
     }
 }
 
 /// A terminal that is gone has no modes to restore.
-fn restore(modes: &Termios) {
-    let _ = write_out(PASTE_OFF);
+fn set_modes(modes: &Termios) {
+    let _ = write_to_terminal(DISABLE_PASTE_MARKS);
     // Not after what waits to be written: a terminal that is stuck must not keep us here.
     let _ = tcsetattr(io::stdin(), OptionalActions::Now, modes);
 }
 
 /// Writes to the terminal, past the editor.
-pub fn write_out(text: &str) -> io::Result<()> {
+pub fn write_to_terminal(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout();
     stdout.write_all(text.as_bytes())?;
     stdout.flush()
@@ -86,7 +86,7 @@ mod tests {
     #[ignore = "it is run by the test below, in a terminal of its own"]
     fn panic_in_raw_mode() {
         // So that it is not dropped: a panic in another thread would not do that.
-        std::mem::forget(Modes::save().unwrap());
+        std::mem::forget(TerminalModes::save().unwrap());
         let mut raw = tcgetattr(io::stdin()).unwrap();
         raw.make_raw();
         tcsetattr(io::stdin(), OptionalActions::Now, &raw).unwrap();

@@ -8,7 +8,7 @@ use crate::client::Error;
 #[derive(Debug)]
 pub struct Outage {
     since: Instant,
-    tries: usize,
+    attempts: usize,
     /// Why the last try failed, or the link was lost.
     pub cause: Error,
 }
@@ -16,12 +16,12 @@ pub struct Outage {
 impl Outage {
     /// It was just lost.
     pub fn new(cause: Error) -> Self {
-        Outage { since: Instant::now(), tries: 0, cause }
+        Outage { since: Instant::now(), attempts: 0, cause }
     }
 
     /// Another try has failed.
-    pub fn failed(&mut self, cause: Error) {
-        self.tries += 1;
+    pub fn record_failure(&mut self, cause: Error) {
+        self.attempts += 1;
         self.cause = cause;
     }
 
@@ -32,17 +32,17 @@ impl Outage {
 
     /// The line that says so and counts.
     pub fn status(&self, waiting: usize) -> String {
-        let tries = match self.tries {
+        let attempts = match self.attempts {
             0 => String::new(),
             1 => ", one try".into(),
-            tries => format!(", {tries} tries"),
+            attempts => format!(", {attempts} attempts"),
         };
         let waiting = match waiting {
             0 => String::new(),
             1 => "; one line waits".into(),
             waiting => format!("; {waiting} lines wait"),
         };
-        format!("outage for {} s{tries}{waiting}", self.duration().as_secs())
+        format!("outage for {} s{attempts}{waiting}", self.duration().as_secs())
     }
 }
 
@@ -54,9 +54,9 @@ mod tests {
     fn it_counts() {
         let mut outage = Outage::new(Error::Replaced);
         assert_eq!(outage.status(0), "outage for 0 s");
-        outage.failed(Error::TooLate);
+        outage.record_failure(Error::TooLate);
         assert_eq!(outage.status(1), "outage for 0 s, one try; one line waits");
-        outage.failed(Error::TooLate);
-        assert_eq!(outage.status(2), "outage for 0 s, 2 tries; 2 lines wait");
+        outage.record_failure(Error::TooLate);
+        assert_eq!(outage.status(2), "outage for 0 s, 2 attempts; 2 lines wait");
     }
 }

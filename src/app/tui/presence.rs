@@ -3,7 +3,7 @@
 use crate::protocol::case_fold;
 
 /// Names that a notice of more spells out.
-const SPELLED: usize = 2;
+const MAX_NAMES: usize = 2;
 
 /// Joins and leaves that were not shown yet.
 #[derive(Debug, Default)]
@@ -16,8 +16,8 @@ pub struct PresenceBatch {
 
 impl PresenceBatch {
     /// These came, or went.
-    pub fn add<'a>(&mut self, names: impl Iterator<Item = &'a str>, came: bool, time: u64) {
-        let list = if came { &mut self.joined } else { &mut self.left };
+    pub fn add<'a>(&mut self, names: impl Iterator<Item = &'a str>, is_join: bool, time: u64) {
+        let list = if is_join { &mut self.joined } else { &mut self.left };
         for name in names {
             // Who comes and goes again and again is told of once.
             if !list.iter().any(|listed| case_fold(listed) == case_fold(name)) {
@@ -39,7 +39,7 @@ impl PresenceBatch {
         lists
             .map(|(mark, verb, names)| {
                 let names = std::mem::take(names);
-                (!names.is_empty()).then(|| (mark, format!("{} {verb}", list(&names)), time))
+                (!names.is_empty()).then(|| (mark, format!("{} {verb}", join_names(&names)), time))
             })
             .into_iter()
             .flatten()
@@ -47,13 +47,15 @@ impl PresenceBatch {
 }
 
 /// `alice`, `alice and bob`, `alice, bob and carol`, `alice, bob and 2 more`.
-fn list(names: &[String]) -> String {
+fn join_names(names: &[String]) -> String {
     match names {
         [] => String::new(),
         [name] => name.clone(),
-        [first @ .., last] if first.len() <= SPELLED => format!("{} and {last}", first.join(", ")),
+        [first @ .., last] if first.len() <= MAX_NAMES => {
+            format!("{} and {last}", first.join(", "))
+        }
         names => {
-            let (spelled, rest) = names.split_at(SPELLED);
+            let (spelled, rest) = names.split_at(MAX_NAMES);
             format!("{} and {} more", spelled.join(", "), rest.len())
         }
     }

@@ -25,9 +25,9 @@ impl Printer {
         painted: Receiver<()>,
     ) -> std::io::Result<Self> {
         let (batches, waiting) = bounded::<String>(1);
-        let (tell_done, done) = bounded(1);
+        let (done_sender, done) = bounded(1);
         thread::Builder::new().name("printer".into()).spawn(move || {
-            while painted.recv_blocking().is_ok() && tell_done.send_blocking(()).is_ok() {
+            while painted.recv_blocking().is_ok() && done_sender.send_blocking(()).is_ok() {
                 let Ok(batch) = waiting.recv_blocking() else { break };
                 // The line is painted for each key, too.
                 while painted.try_recv().is_ok() {}
@@ -52,7 +52,7 @@ impl Printer {
     }
 
     /// Waits until the batch is printed. If there is none, or nobody prints any more, for ever.
-    pub async fn printed(&mut self) {
+    pub async fn wait_until_idle(&mut self) {
         if !self.is_busy || self.done.recv().await.is_err() {
             future::pending::<()>().await;
         }
@@ -60,12 +60,12 @@ impl Printer {
     }
 
     /// Waits until the batch is printed, if there is one, but not for long.
-    pub async fn settle(&mut self, patience: Duration) {
+    pub async fn wait_printed(&mut self, timeout: Duration) {
         if self.is_busy {
-            let too_long = async {
-                Timer::after(patience).await;
+            let timer = async {
+                Timer::after(timeout).await;
             };
-            future::or(self.printed(), too_long).await;
+            future::or(self.wait_until_idle(), timer).await;
         }
     }
 }

@@ -5,54 +5,54 @@ use std::pin::Pin;
 
 use crate::client::{Error, ReconnectPolicy, ServerAddress, Session, SessionConfig};
 
-type Attempt = Pin<Box<dyn Future<Output = Result<Session, Error>>>>;
+type ConnectFuture = Pin<Box<dyn Future<Output = Result<Session, Error>>>>;
 
 /// A session that is yet to come, and one that is left behind.
 pub struct ServerSwitch {
     config: SessionConfig,
     reconnect: ReconnectPolicy,
-    arriving: Option<Attempt>,
+    attempt: Option<ConnectFuture>,
     /// It says its last lines.
-    leaving: Option<Session>,
+    old_session: Option<Session>,
 }
 
 impl ServerSwitch {
     /// Nowhere, yet.
     pub fn new(config: SessionConfig, reconnect: ReconnectPolicy) -> Self {
-        ServerSwitch { config, reconnect, arriving: None, leaving: None }
+        ServerSwitch { config, reconnect, attempt: None, old_session: None }
     }
 
     /// Sets out, under the name of now. Where somebody set out before and did not arrive, that is
     /// forgotten.
-    pub fn set_out(&mut self, to: ServerAddress, name: &str) {
+    pub fn connect(&mut self, to: ServerAddress, name: &str) {
         let config = SessionConfig { name: Some(name.to_owned()), ..self.config.clone() };
-        self.arriving = Some(Box::pin(Session::connect(to, config, self.reconnect)));
+        self.attempt = Some(Box::pin(Session::connect(to, config, self.reconnect)));
     }
 
     /// Lets the old session say what it has to, and leave.
-    pub fn leave(&mut self, mut old: Session) {
+    pub fn close_old(&mut self, mut old: Session) {
         old.finish();
-        self.leaving = Some(old);
+        self.old_session = Some(old);
     }
 
     /// Waits until the new session is there, or cannot be.
-    pub async fn arrival(&mut self) -> Result<Session, Error> {
-        let ServerSwitch { arriving, leaving, .. } = self;
-        let left = async {
-            if let Some(old) = leaving {
+    pub async fn next_session(&mut self) -> Result<Session, Error> {
+        let ServerSwitch { attempt, old_session, .. } = self;
+        let closed = async {
+            if let Some(old) = old_session {
                 while let Ok(Some(_)) = old.receive().await {}
             }
-            *leaving = None;
+            *old_session = None;
             pending().await
         };
-        let arrived = async {
-            match arriving {
+        let connected = async {
+            match attempt {
                 Some(attempt) => attempt.await,
                 None => pending().await,
             }
         };
-        let session = futures_lite::future::or(arrived, left).await;
-        self.arriving = None;
+        let session = futures_lite::future::or(connected, closed).await;
+        self.attempt = None;
         session
     }
 }

@@ -18,7 +18,7 @@ pub enum Style {
     /// What is between two alone.
     Private,
     /// What calls for the user.
-    Loud,
+    Highlight,
 }
 
 /// Colours of 256 for names, none of which is close to black, to white, or to what means an error.
@@ -48,7 +48,7 @@ impl Style {
             Style::Own => "\x1b[1m".into(),
             Style::Error => format!("\x1b[38;5;{ERROR}m"),
             Style::Private => format!("\x1b[38;5;{PRIVATE}m"),
-            Style::Loud => "\x1b[1;7m".into(),
+            Style::Highlight => "\x1b[1;7m".into(),
         };
         out.push_str(&begin);
         out.push_str(text);
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn without_colours_nothing_but_the_text_is_written() {
         let mut out = String::new();
-        for style in [Style::Plain, Style::Faint, Style::Own, Style::Loud, Style::Name(28)] {
+        for style in [Style::Plain, Style::Faint, Style::Own, Style::Highlight, Style::Name(28)] {
             style.paint(false, "x", &mut out);
         }
         assert_eq!(out, "xxxxx");

@@ -18,7 +18,8 @@ pub fn width(text: &str) -> usize {
 /// cuts inside of it. A URL is never cut: the terminal wraps it, knows that it is one, and can
 /// open it.
 pub fn wrap(text: &str, columns: usize, first: usize, indent: usize) -> Vec<String> {
-    let mut lines = Lines { done: Vec::new(), line: String::new(), column: first, columns, indent };
+    let mut lines =
+        WrappedLines { done: Vec::new(), line: String::new(), column: first, columns, indent };
     for word in text.split_inclusive(' ') {
         let letters = word.trim_end_matches(' ');
         let taken = width(letters);
@@ -39,7 +40,7 @@ pub fn wrap(text: &str, columns: usize, first: usize, indent: usize) -> Vec<Stri
     lines.done
 }
 
-struct Lines {
+struct WrappedLines {
     done: Vec<String>,
     line: String,
     /// Where the next character goes.
@@ -48,7 +49,7 @@ struct Lines {
     indent: usize,
 }
 
-impl Lines {
+impl WrappedLines {
     fn push(&mut self, text: &str, taken: usize) {
         // Spaces at the end of a line are not carried over to the next.
         if self.column + taken > self.columns && text.starts_with(' ') {

@@ -12,7 +12,7 @@ const DAY: u64 = 24 * 60 * MINUTE;
 const NOW: u64 = 20_779 * DAY + (14 * 60 + 3) * MINUTE;
 
 fn view(bell: Bell) -> View {
-    let settings = Settings { colors: false, bell, time: true };
+    let settings = ViewSettings { has_colors: false, bell, has_timestamps: true };
     View::new(settings, Clock::default(), 60, NOW)
 }
 
@@ -41,9 +41,9 @@ fn past(received: Received) -> Received {
 
 /// What alice sees of these.
 fn seen(view: &mut View, all: impl IntoIterator<Item = Received>) -> String {
-    all.into_iter().for_each(|received| view.receive(&received, "alice"));
-    view.rest();
-    view.take().0
+    all.into_iter().for_each(|received| view.show_frame(&received, "alice"));
+    view.flush_held();
+    view.take_output().0
 }
 
 #[test]
@@ -78,13 +78,13 @@ fn each_kind_of_frame_has_its_form() {
 fn those_who_come_are_put_together_until_something_else_happens() {
     let mut view = view(Bell::Never);
     for names in [["alice", "bob"], ["carol", "dave"], ["erin", "frank"]] {
-        view.receive(&join(&names), "alice");
+        view.show_frame(&join(&names), "alice");
     }
-    assert_eq!(view.take().0, "");
-    assert!(view.is_holding());
-    view.receive(&chat("bob", "hi"), "alice");
-    assert!(!view.is_holding());
-    assert_eq!(view.take().0, "14:03 --> bob, carol and 3 more joined\n14:03 bob  hi\n");
+    assert_eq!(view.take_output().0, "");
+    assert!(view.has_held());
+    view.show_frame(&chat("bob", "hi"), "alice");
+    assert!(!view.has_held());
+    assert_eq!(view.take_output().0, "14:03 --> bob, carol and 3 more joined\n14:03 bob  hi\n");
     assert_eq!(seen(&mut view, [join(&["alice"])]), "", "the welcome told of it");
 }
 
@@ -99,9 +99,9 @@ fn what_is_from_before_is_marked_off() {
     assert_eq!(lines[3..], ["-- now --", "14:03 bob  there"]);
     let mut quiet = view(Bell::Always);
     seen(&mut quiet, [past(chat("bob", "alice?"))]);
-    quiet.receive(&past(chat("bob", "alice?")), "alice");
-    assert!(!quiet.take().1, "what is from before does not ring");
-    assert!(quiet.is_holding(), "that it ends is to be shown though nothing follows");
+    quiet.show_frame(&past(chat("bob", "alice?")), "alice");
+    assert!(!quiet.take_output().1, "what is from before does not ring");
+    assert!(quiet.has_held(), "that it ends is to be shown though nothing follows");
 }
 
 #[test]
@@ -129,10 +129,10 @@ fn the_bell_rings_as_it_was_asked_to() {
         ("alice", Bell::Never, false),
     ] {
         let mut view = view(bell);
-        view.receive(&chat("bob", text), "alice");
-        assert_eq!(view.take().1, rings, "{text} {bell:?}");
-        view.receive(&chat("alice", text), "alice");
-        assert!(!view.take().1, "one's own lines do not ring");
+        view.show_frame(&chat("bob", text), "alice");
+        assert_eq!(view.take_output().1, rings, "{text} {bell:?}");
+        view.show_frame(&chat("alice", text), "alice");
+        assert!(!view.take_output().1, "one's own lines do not ring");
     }
     assert!(mentions("早上好小明你在吗", "小明"));
 }
@@ -141,8 +141,8 @@ fn the_bell_rings_as_it_was_asked_to() {
 fn who_is_ignored_is_not_seen_and_does_not_ring() {
     let mut view = view(Bell::Always);
     assert!(view.ignore("Mallory") && !view.ignore("mallory"));
-    view.receive(&chat("mallory", "alice!"), "alice");
-    assert_eq!(view.take(), (String::new(), false));
+    view.show_frame(&chat("mallory", "alice!"), "alice");
+    assert_eq!(view.take_output(), (String::new(), false));
     assert!(view.unignore("MALLORY") && !view.unignore("mallory"));
     assert_eq!(seen(&mut view, [chat("mallory", "hi")]), "14:03 mallory  hi\n");
 }
@@ -186,7 +186,7 @@ proptest! {
         frames in proptest::collection::vec(any_received(), 1..6),
         columns in 1usize..100,
     ) {
-        let settings = Settings { colors: true, bell: Bell::Always, time: true };
+        let settings = ViewSettings { has_colors: true, bell: Bell::Always, has_timestamps: true };
         let mut view = View::new(settings, Clock::default(), columns, NOW);
         for text in [seen(&mut view, frames), view.repaint(50)] {
             let mut pieces = text.split("\x1b[");
@@ -210,7 +210,7 @@ fn the_screen_can_be_laid_out_anew() {
         let data = format!("line {number} of many words").into();
         let frame = Frame { data_source: "bob".into(), data, body };
         let received = Received { frame, line: Vec::new(), is_past: false, answers: None };
-        view.receive(&received, "alice");
+        view.show_frame(&received, "alice");
     }
     view.columns = 25;
     let screen = view.repaint(4);
