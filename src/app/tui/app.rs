@@ -1,4 +1,7 @@
-//! The conversation: waits for whatever comes first, and does what it asks for.
+//! The state and the main loop of the terminal client.
+
+mod execute;
+mod session_events;
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -10,50 +13,48 @@ use async_signal::{Signal, Signals};
 use futures_lite::{StreamExt, future};
 use smol::Timer;
 
-use super::commands::{Command, HELP};
 use super::editor::UserInput;
-use super::entry::EntryKind;
 use super::member_names::MemberNames;
 use super::outage::Outage;
 use super::screen::Screen;
 use super::server_switch::ServerSwitch;
 use super::view::View;
 use crate::app::Clock;
-use crate::app::link_status::{describe, link_message};
 use crate::client::{Error, Received, Session, SessionEvent};
-use crate::protocol::Body;
 
-/// How often what goes on in time is looked after: who came and went, how long we are away.
+/// The interval of updates that only time causes: collected joins and leaves, and the status line.
 const TICK: Duration = Duration::from_secs(1);
-/// How long the local time is believed to be as far ahead of UTC as it was.
+/// The time after which the offset of local time is read again, because it may have changed.
 const CLOCK_LIFETIME: Duration = Duration::from_secs(3600);
 
-/// All that takes part in it.
+/// The terminal client.
 pub struct App {
     session: Session,
     server_switch: ServerSwitch,
     view: View,
     screen: Screen,
     signals: Signals,
-    /// What the user does, until that ends.
+    /// The input of the user, until the user leaves.
     user_input: Option<Receiver<UserInput>>,
+    /// Takes the names of the members to the completion.
     name_updates: Sender<Vec<String>>,
     members: MemberNames,
-    /// The line by which we asked who is here: nobody wants to see the answer.
+    /// The id of the client's own `/who`, whose answer is not shown.
     who_query: Option<String>,
-    /// Lines that were said and are not seen to be heard.
     unconfirmed_lines: VecDeque<UnconfirmedLine>,
     last_private: Option<Box<Received>>,
     outage: Option<Outage>,
-    /// The signal that ends us.
+    /// The number of the signal that ends the program.
     end_signal: Option<i32>,
     tick: Option<Timer>,
     clock_read_at: Instant,
 }
 
+/// A line that the server has not answered yet.
 struct UnconfirmedLine {
     id: String,
     text: String,
+    /// Whether the line is shown as pending.
     is_shown: bool,
 }
 
@@ -62,13 +63,13 @@ enum AppEvent {
     UserInput(UserInput),
     InputClosed,
     Signal(Signal),
+    /// The result of `/connect`.
     Connected(Box<Result<Session, Error>>),
     Tick,
     ScreenReady,
 }
 
 impl App {
-    /// One that has not begun.
     pub fn new(
         session: Session,
         server_switch: ServerSwitch,
@@ -97,66 +98,48 @@ impl App {
         }
     }
 
-    /// Talks until one of them ends it.
+    /// Handles events until the user leaves, the session ends or a signal arrives.
     pub async fn run(&mut self) -> Result<(), Error> {
         loop {
-            match self.next_event().await {
-                AppEvent::Session(event) => {
-                    if let Some(end) = self.on_session_events(event).await {
-                        return end;
-                    }
-                }
-                AppEvent::UserInput(UserInput::Line(line)) => self.execute(&line),
-                AppEvent::UserInput(UserInput::Leave) | AppEvent::InputClosed => self.leave(),
-                AppEvent::UserInput(UserInput::Suspend) => {
-                    // All of our job, as the terminal itself would do it.
-                    let signal = rustix::process::Signal::TSTP;
-                    let _ = rustix::process::kill_current_process_group(signal);
-                }
-                AppEvent::UserInput(UserInput::Repaint) | AppEvent::Signal(Signal::Winch) => {
-                    self.screen.request_redraw()
-                }
-                AppEvent::Signal(Signal::Tstp) => self.screen.suspend(),
-                AppEvent::Signal(Signal::Cont) => self.screen.resume(),
-                AppEvent::Signal(signal) => {
-                    self.end_signal = Some(signal as i32);
-                    self.leave();
-                }
-                AppEvent::Connected(result) => self.on_connected(*result),
-                AppEvent::Tick => {
-                    self.tick = None;
-                    self.view.flush_held();
-                    if let Some(number) = self.end_signal {
-                        return Err(Error::Signal(number));
-                    }
-                }
-                AppEvent::ScreenReady => {}
+            let event = self.next_event().await;
+            if let Some(result) = self.handle(event).await {
+                return result;
             }
-            // Who has said goodbye does not sit and wait until the server can hear it.
+            // A user who leaves does not wait until the server is reachable again.
             if self.user_input.is_none()
                 && self.session.unanswered() > 0
                 && let Some(outage) = self.outage.take()
             {
-                let count = self.unconfirmed();
-                if count == 0 {
-                    return Err(outage.cause);
-                }
-                return Err(Error::Unconfirmed(count, Box::new(outage.cause)));
+                return Err(self.with_unconfirmed(outage.cause));
             }
             self.redraw();
         }
     }
 
-    /// Gives the terminal back.
-    pub async fn close(&mut self, is_empty: &AtomicBool) {
+    /// Handles an event. Returns the result of the program if the event ends it.
+    async fn handle(&mut self, event: AppEvent) -> Option<Result<(), Error>> {
+        match event {
+            AppEvent::Session(event) => return self.on_session_events(event).await,
+            AppEvent::Tick => return self.on_tick(),
+            AppEvent::UserInput(input) => self.on_user_input(input),
+            AppEvent::InputClosed => self.leave(),
+            AppEvent::Signal(signal) => self.on_signal(signal),
+            AppEvent::Connected(result) => self.on_connected(*result),
+            AppEvent::ScreenReady => {}
+        }
+        None
+    }
+
+    /// Restores the terminal. `is_line_empty` says whether the input line is empty.
+    pub async fn close(&mut self, is_line_empty: &AtomicBool) {
         self.view.flush_held();
-        self.screen.close(&mut self.view, is_empty).await;
+        self.screen.close(&mut self.view, is_line_empty).await;
     }
 
     async fn next_event(&mut self) -> AppEvent {
         let App { session, server_switch, screen, signals, user_input, tick, .. } = self;
         let (has_room, is_behind) = (session.has_room(), screen.is_behind());
-        let event = async {
+        let session_event = async {
             match is_behind {
                 true => pending().await,
                 false => AppEvent::Session(session.receive().await),
@@ -190,225 +173,57 @@ impl App {
             screen.wait_ready().await;
             AppEvent::ScreenReady
         };
-        // Neither a flood from the room nor one from the user shuts out the other.
-        let often = future::race(event, user_input);
-        let seldom = future::or(future::or(signal, tick), future::or(connected, screen));
-        future::or(seldom, often).await
+        // A fair race: neither a flood of frames nor one of input may block the other.
+        let frequent = future::race(session_event, user_input);
+        let rare = future::or(future::or(signal, tick), future::or(connected, screen));
+        future::or(rare, frequent).await
     }
 
-    /// Takes in an event, and all others that are there already: they are printed together.
-    async fn on_session_events(
-        &mut self,
-        mut event: Result<Option<SessionEvent>, Error>,
-    ) -> Option<Result<(), Error>> {
-        loop {
-            match event {
-                Ok(Some(event)) => self.on_event(event),
-                Ok(None) => return Some(self.end_signal.map_or(Ok(()), |n| Err(Error::Signal(n)))),
-                Err(error) => {
-                    return Some(Err(match self.unconfirmed() {
-                        0 => error,
-                        count => Error::Unconfirmed(count, Box::new(error)),
-                    }));
-                }
+    fn on_user_input(&mut self, input: UserInput) {
+        match input {
+            UserInput::Line(line) => self.execute(&line),
+            UserInput::Leave => self.leave(),
+            UserInput::Suspend => {
+                // To the whole process group, like Ctrl-Z in a terminal that is not in raw mode.
+                let signal = rustix::process::Signal::TSTP;
+                let _ = rustix::process::kill_current_process_group(signal);
             }
-            if self.screen.is_behind() {
-                return None;
-            }
-            self.screen.flush(&mut self.view);
-            event = future::poll_once(self.session.receive()).await?;
+            UserInput::Redraw => self.screen.request_redraw(),
         }
     }
 
-    fn on_event(&mut self, mut event: SessionEvent) {
-        if let SessionEvent::Synced { kept } = &mut event {
-            *kept = self.unconfirmed();
-        }
-        match &event {
-            SessionEvent::Received(received) => return self.on_frame(received),
-            SessionEvent::Lost { .. } => {}
-            SessionEvent::Reconnected { .. } => {
-                let outage = self.outage.take().map(|outage| outage.duration());
-                let message = link_message(&event, Some(outage.unwrap_or_default()));
-                self.view.show_notice(EntryKind::Info, &message.unwrap_or_default());
-            }
-            SessionEvent::Synced { .. } | SessionEvent::Gap { .. } => {
-                self.view
-                    .show_notice(EntryKind::Info, &link_message(&event, None).unwrap_or_default());
-            }
-        }
-        if let SessionEvent::Lost { cause, .. } = event {
-            match &mut self.outage {
-                Some(outage) => outage.record_failure(cause),
-                None => {
-                    self.view.show_notice(
-                        EntryKind::Error,
-                        &format!("{}; reconnecting", describe(&cause)),
-                    );
-                    self.outage = Some(Outage::new(cause));
-                }
-            }
-            // What was said and not heard is kept, and seen to be.
-            for line in self.unconfirmed_lines.iter_mut().filter(|line| !line.is_shown) {
-                line.is_shown = true;
-                self.view.show_pending(self.session.name(), &line.text);
+    fn on_signal(&mut self, signal: Signal) {
+        match signal {
+            Signal::Winch => self.screen.request_redraw(),
+            Signal::Tstp => self.screen.suspend(),
+            Signal::Cont => self.screen.resume(),
+            signal => {
+                self.end_signal = Some(signal as i32);
+                self.leave();
             }
         }
     }
 
-    fn on_frame(&mut self, received: &Received) {
-        let me = self.session.name();
-        self.members.update(&received.frame, me);
-        if let Some(id) = &received.answers {
-            self.unconfirmed_lines.retain(|line| line.id != *id);
-            if self.who_query.as_ref() == Some(id) {
-                self.who_query = None;
-                return;
-            }
-        }
-        if let Body::Private { .. } = received.frame.body
-            && received.frame.data_source != me
-        {
-            self.last_private = Some(Box::new(received.clone()));
-        }
-        self.view.show_frame(received, me);
-        if let Body::Welcome { .. } = received.frame.body {
-            // For the names that Tab completes. A question that waited for the link goes out again.
-            if self.who_query.is_none() {
-                self.who_query = self.session.say("/who").ok();
-            }
-        }
+    /// Returns the result of the program if a signal ends it and the server has not answered yet.
+    fn on_tick(&mut self) -> Option<Result<(), Error>> {
+        self.tick = None;
+        self.view.flush_held();
+        self.end_signal.map(|number| Err(Error::Signal(number)))
     }
 
-    /// Does what a user_input line asks for.
-    fn execute(&mut self, line: &str) {
-        match Command::parse(line) {
-            Command::Send(line) => self.send_line(line),
-            Command::Help => {
-                self.view.show_notice(EntryKind::Info, HELP);
-                self.send_line("/help");
-            }
-            Command::Clear => {
-                self.view.clear();
-                self.screen.clear();
-            }
-            Command::Ignore(None) => {
-                let text = match self.view.ignored() {
-                    [] => "nobody is ignored".into(),
-                    names => format!("ignored: {}", names.join(", ")),
-                };
-                self.view.show_notice(EntryKind::Info, &text);
-            }
-            Command::Ignore(Some(name)) => {
-                let is_new = self.view.ignore(name);
-                let already = if is_new { "" } else { " already" };
-                let text = format!("what {name} says is not shown{already}; /unignore {name}");
-                self.view.show_notice(EntryKind::Info, &text);
-            }
-            Command::Unignore(name) => {
-                let was_ignored = self.view.unignore(name);
-                let again = if was_ignored { "again" } else { "anyway" };
-                self.view
-                    .show_notice(EntryKind::Info, &format!("what {name} says is shown {again}"));
-            }
-            Command::Reconnect => self.session.reconnect(),
-            Command::Connect(address) => {
-                self.view.show_notice(EntryKind::Info, &format!("connecting to {address}"));
-                // Every text is an address.
-                let Ok(address) = address.parse();
-                self.server_switch.connect(address, self.session.name());
-            }
-            Command::Last => match self.last_private.take() {
-                Some(received) => {
-                    self.view.show_frame(&received, self.session.name());
-                    self.last_private = Some(received);
-                }
-                None => {
-                    self.view.show_notice(EntryKind::Error, "nobody told you anything in private")
-                }
-            },
-            Command::Reply(text) => match &self.last_private {
-                Some(received) => {
-                    let to = received.frame.data_source.clone();
-                    self.send_line(&format!("/msg {to} {text}"));
-                }
-                None => {
-                    self.view.show_notice(EntryKind::Error, "nobody told you anything in private")
-                }
-            },
-            Command::Time(is_on) => {
-                self.view.settings.has_timestamps = is_on;
-                self.screen.request_redraw();
-            }
-            Command::Usage(usage) => {
-                self.view.show_notice(EntryKind::Error, &format!("usage: {usage}"))
-            }
-        }
-    }
-
-    fn send_line(&mut self, line: &str) {
-        let is_shown = !self.session.is_up();
-        match self.session.say(line) {
-            Ok(id) => {
-                if is_shown && !self.session.is_finishing() {
-                    self.view.show_pending(self.session.name(), line);
-                }
-                self.unconfirmed_lines.push_back(UnconfirmedLine {
-                    id,
-                    text: line.to_owned(),
-                    is_shown,
-                });
-            }
-            Err(unsent) => self.view.show_notice(EntryKind::Error, &unsent.to_string()),
-        }
-        if self.session.is_finishing() {
-            self.user_input = None;
-        }
-    }
-
-    fn leave(&mut self) {
-        self.user_input = None;
-        self.session.finish();
-    }
-
-    /// Lines of the user's that were not seen to be heard.
-    fn unconfirmed(&self) -> usize {
-        self.session.unanswered() - usize::from(self.who_query.is_some())
-    }
-
-    /// The new session is there, or cannot be.
-    fn on_connected(&mut self, result: Result<Session, Error>) {
-        match result {
-            Ok(session) => {
-                let unsent = self.unconfirmed();
-                let old = std::mem::replace(&mut self.session, session);
-                if self.outage.take().is_some() && unsent > 0 {
-                    let text = format!("{unsent} of your lines were never heard, and are dropped");
-                    self.view.show_notice(EntryKind::Error, &text);
-                }
-                self.unconfirmed_lines.clear();
-                self.who_query = None;
-                self.last_private = None;
-                self.server_switch.close_old(old);
-            }
-            Err(error) => self.view.show_notice(EntryKind::Error, &describe(&error)),
-        }
-    }
-
-    /// Brings the screen up to date, and sees to it that we wake up when it is out of date.
+    /// Draws what has changed, and starts the timer if time alone will change the screen.
     fn redraw(&mut self) {
         if let Some(names) = self.members.take_changes() {
             let _ = self.name_updates.force_send(names);
         }
         let status = self.outage.as_ref().map(|outage| outage.status(self.unconfirmed()));
-        self.screen.set_status(status.map(|status| self.view.status(&status)));
+        self.screen.set_status(status.map(|status| self.view.format_status(&status)));
         self.screen.flush(&mut self.view);
         let is_timed = self.outage.is_some() || self.view.has_held() || self.end_signal.is_some();
         if is_timed && self.tick.is_none() {
             self.tick = Some(Timer::after(TICK));
         }
         if self.clock_read_at.elapsed() > CLOCK_LIFETIME {
-            // Summer may have come.
             self.clock_read_at = Instant::now();
             self.view.clock = Clock::local();
         }

@@ -1,28 +1,27 @@
-//! What Tab makes of what was typed.
+//! Completion of commands and names with Tab.
 
 use super::commands::{Argument, COMMANDS};
 use crate::protocol::case_fold;
 
-/// What the text before the cursor may become.
+/// The possible completions of the word before the cursor.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Completions {
-    /// Where the part begins that is replaced, in bytes.
+    /// The byte offset of the word.
     pub start: usize,
-    /// By what, the likeliest first.
+    /// The replacements of the word, the likeliest first.
     pub candidates: Vec<String>,
 }
 
-/// What `head`, the text before the cursor, may become, where these `names` are here.
+/// Returns the completions of `head`, the text before the cursor, with the names of the members.
 pub fn complete(head: &str, names: &[String]) -> Completions {
-    let start = head.rfind(char::is_whitespace).map_or(0, |place| {
-        place + head.get(place..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8)
-    });
-    let word = head.get(start..).unwrap_or_default();
+    let word = head.rsplit(char::is_whitespace).next().unwrap_or_default();
+    let before = head.strip_suffix(word).unwrap_or_default();
+    let start = before.len();
     if start == 0 && word.starts_with('/') {
         let commands = COMMANDS.iter().map(|(name, _)| format!("{name} "));
         return Completions { start, candidates: filter_by_prefix(word, commands) };
     }
-    let mut words = head.get(..start).unwrap_or_default().split_whitespace();
+    let mut words = before.split_whitespace();
     let command = words.next().unwrap_or_default().to_ascii_lowercase();
     let argument =
         COMMANDS.iter().find(|(name, _)| *name == command).map(|(_, argument)| *argument);
@@ -31,7 +30,7 @@ pub fn complete(head: &str, names: &[String]) -> Completions {
     let candidates = match argument {
         Some(Argument::Free) => Vec::new(),
         Some(Argument::Name) if !is_first => Vec::new(),
-        // Here a name is all that can come, so that none of it needs to be typed.
+        // Only a name can follow, so all names are candidates of an empty word.
         Some(Argument::Name | Argument::NameAndText) if is_first => {
             filter_by_prefix(word, names_with_space())
         }
@@ -61,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_at_the_start_is_addressed_and_elsewhere_it_is_a_word() {
+    fn name_at_the_start_gets_a_colon() {
         assert_eq!(candidates("al"), ["alice: ", "Alan: "]);
         assert_eq!(candidates("AL"), ["alice: ", "Alan: "]);
         assert_eq!(candidates("ask al"), ["alice ", "Alan "]);
@@ -72,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_are_completed_with_what_they_take() {
+    fn commands_and_their_arguments_are_completed() {
         assert_eq!(candidates("/n"), ["/nick "]);
         assert_eq!(candidates("/re"), ["/reconnect "]);
         assert_eq!(candidates("/msg c"), ["carol "]);

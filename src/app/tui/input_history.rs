@@ -1,4 +1,4 @@
-//! The lines that were typed, to be had again: in memory, and in a file across runs.
+//! The history of typed lines, which is kept in a file between runs.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -11,61 +11,65 @@ use std::rc::Rc;
 use rustyline::Result;
 use rustyline::history::{History, SearchDirection, SearchResult};
 
-/// Lines that are kept.
+use crate::app::xdg::base_directory;
+
+/// The number of lines that are kept.
 const MAX_LINES: usize = 1000;
 
-/// What was typed, the latest last. The editor and what answers its keys have it both, and both
-/// are in one thread.
+/// The typed lines, the latest last.
+///
+/// The editor and the handler of its keys share it; both run in the editor thread.
 #[derive(Default)]
 pub struct InputHistory {
     lines: Cell<Vec<String>>,
-    /// How far offset the user went, 0 being what is typed now.
+    /// The number of lines that the user went back; 0 is the line that is typed now.
     offset: Cell<usize>,
-    /// What was typed before the user went offset.
+    /// The line that was typed before the user went back.
     draft: Cell<String>,
     file: Option<PathBuf>,
 }
 
 impl InputHistory {
-    /// What is in the file, which need not exist.
+    /// Loads the lines of the file, if it exists.
     pub fn load(file: Option<PathBuf>) -> Self {
         let text = file.as_ref().and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
-        let all: Vec<String> = text.lines().map(str::to_owned).collect();
-        let lines = all.get(all.len().saturating_sub(MAX_LINES)..).unwrap_or_default().to_vec();
-        if all.len() > 2 * MAX_LINES
+        let count = text.lines().count();
+        let lines: Vec<String> =
+            text.lines().skip(count.saturating_sub(MAX_LINES)).map(str::to_owned).collect();
+        if count > 2 * MAX_LINES
             && let Some(file) = &file
         {
-            // If that fails, the file is longer than it needs to be, and nothing else.
+            // Ignored: the file then only stays longer than needed.
             let _ = rewrite_file(file, &lines);
         }
         InputHistory { lines: Cell::new(lines), file, ..InputHistory::default() }
     }
 
-    /// Adds a line, and is where what is typed now is again.
+    /// Adds a line, unless it repeats the latest, and resets the position.
     pub fn add(&self, line: &str) {
         self.reset_position();
         let is_new = self.with_lines(|lines| {
             let is_new = lines.last().is_none_or(|last| last != line);
             if is_new {
                 lines.push(line.to_owned());
-                let beyond = lines.len().saturating_sub(MAX_LINES);
-                lines.drain(..beyond);
+                let excess = lines.len().saturating_sub(MAX_LINES);
+                lines.drain(..excess);
             }
             is_new
         });
         if is_new && let Some(file) = &self.file {
-            // Who cannot write there has the lines of this run all the same.
+            // Ignored: the lines of this run are still in memory.
             let _ = append_line(file, line);
         }
     }
 
-    /// Is where what is typed now is.
+    /// Resets the position to the line that is typed now.
     pub fn reset_position(&self) {
         self.offset.set(0);
         self.draft.take();
     }
 
-    /// The line before the one that is shown; nothing if there is none.
+    /// Returns the line before the shown one, if there is one. `shown` is stored as the draft.
     pub fn recall_older(&self, shown: &str) -> Option<String> {
         let offset = self.offset.get() + 1;
         let line = self.with_lines(|lines| lines.iter().rev().nth(offset - 1).cloned())?;
@@ -76,7 +80,7 @@ impl InputHistory {
         Some(line)
     }
 
-    /// The line after the one that is shown, or at last what was typed before.
+    /// Returns the line after the shown one, which is the draft in the end.
     pub fn recall_newer(&self) -> Option<String> {
         let offset = self.offset.get().checked_sub(1)?;
         self.offset.set(offset);
@@ -86,15 +90,14 @@ impl InputHistory {
         }
     }
 
-    fn with_lines<T>(&self, work: impl FnOnce(&mut Vec<String>) -> T) -> T {
+    fn with_lines<T>(&self, function: impl FnOnce(&mut Vec<String>) -> T) -> T {
         let mut lines = self.lines.take();
-        let result = work(&mut lines);
+        let result = function(&mut lines);
         self.lines.set(lines);
         result
     }
 
-    /// The nearest line, from place `start` on in that direction, for which it is so, and where in
-    /// the line.
+    /// Returns the nearest line, from index `start` on, for which `find_in_line` returns a position.
     fn find(
         &self,
         start: usize,
@@ -113,11 +116,9 @@ impl InputHistory {
     }
 }
 
-/// Where the file is, by the rules of the XDG base directories.
+/// Returns the path of the file: `smolchat/history` below `$XDG_STATE_HOME` or `~/.local/state`.
 pub fn default_path() -> Option<PathBuf> {
-    let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let state = folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME")?.join(".local/state")))?;
-    Some(state.join("smolchat/history"))
+    Some(base_directory("XDG_STATE_HOME", ".local/state")?.join("smolchat/history"))
 }
 
 fn append_line(file: &Path, line: &str) -> std::io::Result<()> {
@@ -125,19 +126,19 @@ fn append_line(file: &Path, line: &str) -> std::io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
     let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(file)?;
-    // In one write, so that two clients do not mix their lines.
+    // One write, so that the lines of two clients are not mixed.
     file.write_all(format!("{line}\n").as_bytes())
 }
 
 fn rewrite_file(file: &Path, lines: &[String]) -> std::io::Result<()> {
-    let new = file.with_extension("new");
-    let mut to =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    lines.iter().try_for_each(|line| writeln!(to, "{line}"))?;
-    fs::rename(new, file)
+    let new_file = file.with_extension("new");
+    let mut output =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new_file)?;
+    lines.iter().try_for_each(|line| writeln!(output, "{line}"))?;
+    fs::rename(new_file, file)
 }
 
-/// The same as the editor searches it.
+/// The input history in the form that the editor searches.
 pub struct SearchableHistory(pub Rc<InputHistory>);
 
 impl History for SearchableHistory {
@@ -189,7 +190,7 @@ impl History for SearchableHistory {
         Ok(())
     }
 
-    // How much is kept, and where, is not the editor's affair.
+    // The limits and the file are those of InputHistory, not of the editor.
     fn set_max_len(&mut self, _: usize) -> Result<()> {
         Ok(())
     }
@@ -218,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_goes_back_and_forth_and_finds_what_one_was_typing() {
+    fn draft_is_restored_after_going_back() {
         let input_history = InputHistory::default();
         assert_eq!(input_history.recall_older("draft"), None);
         for line in ["one", "two", "two"] {
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn search_goes_both_ways() {
+    fn search_works_in_both_directions() {
         let input_history = Rc::new(InputHistory::default());
         for line in ["say one", "two", "say three"] {
             input_history.add(line);
@@ -250,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_grew_too_long_is_cut_and_only_its_owner_may_read_it() {
+    fn long_file_is_shortened_and_private() {
         let folder =
             std::env::temp_dir().join(format!("smolchat-input-history-{}", std::process::id()));
         let file = folder.join("smolchat/history");

@@ -1,4 +1,4 @@
-//! What single keys do that the editor does not do by itself.
+//! Keys that the line editor does not handle itself.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,37 +11,38 @@ use rustyline::{
 
 use super::editor::UserInput;
 
-/// What is to be done with the line.
+/// An action on the input line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EditAction {
     /// Complete the word before the cursor.
     Complete,
-    /// Say it; ask first, if it has several lines.
+    /// Send the line; ask first if it has line breaks.
     Accept,
-    /// Say each of its lines.
+    /// Send each line of the text.
     AcceptAll,
-    /// Put what was user_input before in its place.
+    /// Replace the line by the previous one of the input history.
     Older,
-    /// Put what was user_input after in its place.
+    /// Replace the line by the next one of the input history.
     Newer,
-    /// Nothing, but show it anew.
     Redraw,
 }
 
-/// Is asked about each key. The answer [`Cmd::Complete`] makes the editor call the completer, which
-/// may do with the line whatever it likes; so all acts go that way.
+/// The handler that `rustyline` calls for each key.
+///
+/// Only the completer of `rustyline` can change the line freely. An action is therefore queued, and
+/// [`Cmd::Complete`] makes the editor call the completer, which executes it.
 pub struct KeyHandler {
     pub actions: Sender<EditAction>,
     pub user_input: Sender<UserInput>,
-    /// Whether the user was asked to say several lines, and a key is the answer.
+    /// Whether the next key answers the question whether to send several lines.
     pub is_asking: Arc<AtomicBool>,
-    /// Whether the editor searches, which it does not tell.
+    /// Whether the editor searches the history. `rustyline` does not report it.
     pub is_searching: AtomicBool,
 }
 
 impl KeyHandler {
     fn queue_action(&self, action: EditAction) -> Option<Cmd> {
-        // In a search, the first key that is none of it only ends it.
+        // The key ends the search and has no other effect.
         if self.is_searching.swap(false, Ordering::Relaxed) {
             return Some(Cmd::Move(Movement::EndOfLine));
         }
@@ -98,7 +99,7 @@ impl ConditionalEventHandler for KeyHandler {
             }
             (KeyCode::Char('D'), CTRL) if line.is_empty() => self.send_input(UserInput::Leave),
             (KeyCode::Char('Z'), CTRL) => self.send_input(UserInput::Suspend),
-            (KeyCode::Char('L'), CTRL) => self.send_input(UserInput::Repaint),
+            (KeyCode::Char('L'), CTRL) => self.send_input(UserInput::Redraw),
             (KeyCode::Char(_) | KeyCode::Backspace, NONE) | (KeyCode::Char('S'), CTRL) => None,
             _ => {
                 self.is_searching.store(false, Ordering::Relaxed);

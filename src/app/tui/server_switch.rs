@@ -1,4 +1,4 @@
-//! From one server to another.
+//! The change from one server to another, for `/connect`.
 
 use std::future::{Future, pending};
 use std::pin::Pin;
@@ -7,40 +7,37 @@ use crate::client::{Error, ReconnectPolicy, ServerAddress, Session, SessionConfi
 
 type ConnectFuture = Pin<Box<dyn Future<Output = Result<Session, Error>>>>;
 
-/// A session that is yet to come, and one that is left behind.
+/// The session to the next server while it connects, and the one to the old server while it ends.
 pub struct ServerSwitch {
     config: SessionConfig,
     reconnect: ReconnectPolicy,
     attempt: Option<ConnectFuture>,
-    /// It says its last lines.
     old_session: Option<Session>,
 }
 
 impl ServerSwitch {
-    /// Nowhere, yet.
     pub fn new(config: SessionConfig, reconnect: ReconnectPolicy) -> Self {
         ServerSwitch { config, reconnect, attempt: None, old_session: None }
     }
 
-    /// Sets out, under the name of now. Where somebody set out before and did not arrive, that is
-    /// forgotten.
+    /// Starts to connect to another server, in place of an attempt that has not finished.
     pub fn connect(&mut self, to: ServerAddress, name: &str) {
         let config = SessionConfig { name: Some(name.to_owned()), ..self.config.clone() };
         self.attempt = Some(Box::pin(Session::connect(to, config, self.reconnect)));
     }
 
-    /// Lets the old session say what it has to, and leave.
-    pub fn close_old(&mut self, mut old: Session) {
-        old.finish();
-        self.old_session = Some(old);
+    /// Finishes the old session. The server still answers the lines that were sent.
+    pub fn close_old(&mut self, mut session: Session) {
+        session.finish();
+        self.old_session = Some(session);
     }
 
-    /// Waits until the new session is there, or cannot be.
+    /// Waits until the new session is connected or has failed; without one, forever.
     pub async fn next_session(&mut self) -> Result<Session, Error> {
         let ServerSwitch { attempt, old_session, .. } = self;
         let closed = async {
-            if let Some(old) = old_session {
-                while let Ok(Some(_)) = old.receive().await {}
+            if let Some(session) = old_session {
+                while let Ok(Some(_)) = session.receive().await {}
             }
             *old_session = None;
             pending().await
@@ -51,8 +48,8 @@ impl ServerSwitch {
                 None => pending().await,
             }
         };
-        let session = futures_lite::future::or(connected, closed).await;
+        let result = futures_lite::future::or(connected, closed).await;
         self.attempt = None;
-        session
+        result
     }
 }
