@@ -88,7 +88,8 @@ impl LineClient {
                 Ok(LoopEvent::SessionEnded) => return Ok(()),
                 Err(error) => return Err(self.unconfirmed(error, lines.len())),
             }
-            // A person who has ended the input does not wait until the server is reachable again.
+            // After the end of the input, a person does not wait until the server is reachable
+            // again.
             if self.is_interactive
                 && !self.is_input_open
                 && self.session.unanswered() > 0

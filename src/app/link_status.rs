@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reconnect_message_tells_what_was_missed() {
+    fn reconnect_message_counts_missed_lines() {
         let message = |resumed, missed, outage: Option<u64>| {
             let event = SessionEvent::Reconnected { resumed, missed };
             link_message(&event, outage.map(Duration::from_secs)).unwrap()

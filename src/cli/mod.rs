@@ -25,7 +25,7 @@ pub use smolchatd::SMOLCHATD;
 #[derive(Debug)]
 pub struct Program {
     pub name: &'static str,
-    /// A noun phrase that says what the program is.
+    /// A noun phrase that describes the program.
     pub summary: &'static str,
     /// The part of the usage line after the name.
     pub usage: &'static str,
@@ -66,7 +66,7 @@ pub enum ValueKind {
     /// The value is a positional argument.
     Positional(&'static str),
     Text(&'static str),
-    /// One of the listed words.
+    /// A word from the list.
     Choice(&'static str, &'static [&'static str]),
     Path(&'static str),
     /// A shell command.

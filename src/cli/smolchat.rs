@@ -39,8 +39,8 @@ pub static SMOLCHAT: Program = Program {
             value: ValueKind::Choice("WHEN", &["never", "auto", "always"]),
             default: "auto",
             help: "use colours: never, auto or always",
-            details: "With `auto`, colours are used on a terminal, unless `$NO_COLOR` is set or `$TERM` \
-                      is `dumb`.",
+            details: "With `auto`, colours are used on a terminal, unless `$NO_COLOR` is set or \
+                      `$TERM` is `dumb`.",
             is_setting: true,
         },
         OptionSpec {
@@ -76,8 +76,9 @@ pub static SMOLCHAT: Program = Program {
             name: "send",
             value: ValueKind::Text("TEXT"),
             help: "send this text, wait until it is confirmed, and exit",
-            details: "May be given more than once; each line of each text is sent, in this order. The \
-                      answer to a command such as `/who` is printed. Standard input is not read.",
+            details: "May be given more than once; each line of each text is sent, in this order. \
+                      The answer to a command such as `/who` is printed. Standard input is not \
+                      read.",
             ..OptionSpec::DEFAULT
         },
         OptionSpec {
@@ -90,9 +91,9 @@ pub static SMOLCHAT: Program = Program {
         OptionSpec {
             name: "json",
             help: "print the server's lines and send JSON objects, unchanged",
-            details: "An input line that is a JSON object is sent unchanged; any other line is sent as \
-                      text. With `--send` the answers are printed as JSON, and with `--exec` the \
-                      command reads the server's lines.",
+            details: "An input line that is a JSON object is sent unchanged; any other line is \
+                      sent as text. With `--send` the answers are printed as JSON, and with \
+                      `--exec` the command reads the server's lines.",
             ..OptionSpec::DEFAULT
         },
         OptionSpec {
@@ -118,12 +119,13 @@ pub static SMOLCHAT: Program = Program {
                 Block::Text(
                     "When the connection is lost, `smolchat` prints a message and reconnects. It \
                      then shows the lines that were missed, names those that are no longer \
-                     available, and sends the lines that were typed in the meantime, exactly once.",
+                     available, and sends the lines that were typed in the meantime, exactly \
+                     once.",
                 ),
                 Block::Text(
                     "Where standard input is not a terminal, each of its lines is sent, and \
-                     `smolchat` exits when the last line is answered. There, and with `--send`, it \
-                     gives up after 60 seconds without a connection.",
+                     `smolchat` exits when the last line is answered. There, and with `--send`, \
+                     it gives up after 60 seconds without a connection.",
                 ),
             ],
         },
@@ -131,14 +133,14 @@ pub static SMOLCHAT: Program = Program {
             title: "SCRIPTS AND BOTS",
             blocks: &[
                 Block::Text(
-                    "With `--json`, an input line that is a JSON object is sent unchanged, with its \
-                     own `id`; without one it is given an `id`, so that it is answered. An object \
-                     that the server could not answer is refused: one whose `id` is not a text of \
-                     at most 64 bytes, or whose `data` is not a text.",
+                    "With `--json`, an input line that is a JSON object is sent unchanged, with \
+                     its own `id`; without one it is given an `id`, so that it is answered. An \
+                     object that the server could not answer is refused: one whose `id` is not a \
+                     text of at most 64 bytes, or whose `data` is not a text.",
                 ),
                 Block::Text(
-                    "`--exec` runs the command once, with `sh -c`, for the whole conversation: the \
-                     command can keep state. It reads one line for each message that another \
+                    "`--exec` runs the command once, with `sh -c`, for the whole conversation: \
+                     the command can keep state. It reads one line for each message that another \
                      member sends to all: the name, a tab and the text, with control characters \
                      shown as in `^J`. With `--json` it reads the server's lines unchanged. It \
                      does not get its own messages, nor messages from before it joined.",
@@ -170,12 +172,13 @@ pub static SMOLCHAT: Program = Program {
             blocks: &[
                 Block::Item(
                     "~/.config/smolchat/config",
-                    "The config file, or `smolchat/config` below `$XDG_CONFIG_HOME`, if that is an \
-                     absolute path. It has one `key = value` per line; a line that begins with `#` \
-                     is a comment. The keys are `address`, `name`, `history`, `color`, `bell`, \
-                     `time`, `no-keep` and `no-reconnect`; the last two are `on` or `off`. Options \
-                     on the command line take precedence and can turn a switch off, as in \
-                     `--no-keep=off`. An invalid line gives one warning and is ignored.",
+                    "The config file, or `smolchat/config` below `$XDG_CONFIG_HOME`, if that is \
+                     an absolute path. It has one `key = value` per line; a line that begins with \
+                     `#` is a comment. The keys are `address`, `name`, `history`, `color`, \
+                     `bell`, `time`, `no-keep` and `no-reconnect`; the last two are `on` or \
+                     `off`. Options on the command line take precedence and can turn a switch \
+                     off, as in `--no-keep=off`. An invalid line gives one warning and is \
+                     ignored.",
                 ),
                 Block::Code("address = router:8080\nname = alice"),
                 Block::Item(

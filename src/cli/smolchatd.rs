@@ -12,8 +12,8 @@ pub static SMOLCHATD: Program = Program {
             name: "listen",
             value: ValueKind::Text("ADDR"),
             default: "0.0.0.0:8080",
-            help: "where clients connect: IP:PORT, [V6]:PORT or unix:PATH; may be given more \
-                   than once",
+            help: "where clients connect: IP:PORT, [V6]:PORT or unix:PATH; may be given more than \
+                   once",
             details: "A unix socket that a dead server left behind is replaced; the socket of a \
                       running server is an error.",
             ..OptionSpec::DEFAULT
@@ -104,9 +104,9 @@ pub static SMOLCHATD: Program = Program {
             name: "memory",
             value: ValueKind::Text("SIZE"),
             help: "memory budget: limits are scaled to fit, except those set explicitly",
-            details: "Scaled are `--max-clients`, `--outbox`, `--history` and `--history-bytes`. The \
-                      budget covers the sum that `--check` prints, with the socket buffers in the \
-                      kernel.",
+            details: "Scaled are `--max-clients`, `--outbox`, `--history` and `--history-bytes`. \
+                      The budget covers the sum that `--check` prints, with the socket buffers in \
+                      the kernel.",
             ..OptionSpec::DEFAULT
         },
         OptionSpec {
@@ -142,9 +142,10 @@ pub static SMOLCHATD: Program = Program {
     ],
     notes: &[
         "Each line that a member sends reaches all members, in the same order.",
-        "A SIZE may end in K, M or G. For each address, `listening on ADDR` is printed on standard \
-         output; the log goes to standard error. SIGINT or SIGTERM stops the server in order, a \
-         second one at once; SIGUSR1 writes the statistics of /stats to the log, as JSON.",
+        "A SIZE may end in K, M or G. For each address, `listening on ADDR` is printed on \
+         standard output; the log goes to standard error. SIGINT or SIGTERM stops the server in \
+         order, a second one at once; SIGUSR1 writes the statistics of /stats to the log, as \
+         JSON.",
     ],
     sections: &[Section {
         title: "OTHER CLIENTS",
@@ -166,7 +167,8 @@ pub static SMOLCHATD: Program = Program {
         Exit {
             code: 1,
             brief: "failure",
-            meaning: "The server could not listen or not continue, or a second signal stopped it at once.",
+            meaning: "The server could not listen or not continue, or a second signal stopped it \
+                      at once.",
         },
         Exit { code: 2, brief: "wrong options", meaning: "The options are wrong." },
     ],

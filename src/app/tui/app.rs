@@ -105,7 +105,7 @@ impl App {
             if let Some(result) = self.handle(event).await {
                 return result;
             }
-            // A user who leaves does not wait until the server is reachable again.
+            // After leaving, the user does not wait until the server is reachable again.
             if self.user_input.is_none()
                 && self.session.unanswered() > 0
                 && let Some(outage) = self.outage.take()

@@ -38,7 +38,7 @@ pub enum Argument {
     NameAndText,
     /// A text, in which names may occur.
     Text,
-    /// One of these words.
+    /// A word from the list.
     Word(&'static [&'static str]),
 }
 

@@ -14,9 +14,8 @@ pub struct Completions {
 
 /// Returns the completions of `head`, the text before the cursor, with the names of the members.
 pub fn complete(head: &str, names: &[String]) -> Completions {
-    let word = head.rsplit(char::is_whitespace).next().unwrap_or_default();
-    let before = head.strip_suffix(word).unwrap_or_default();
-    let start = before.len();
+    let (before, word) = head.rsplit_once(char::is_whitespace).unwrap_or(("", head));
+    let start = head.len() - word.len();
     if start == 0 && word.starts_with('/') {
         let commands = COMMANDS.iter().map(|(name, _)| format!("{name} "));
         return Completions { start, candidates: filter_by_prefix(word, commands) };

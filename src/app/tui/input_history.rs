@@ -97,7 +97,7 @@ impl InputHistory {
         result
     }
 
-    /// Returns the nearest line, from index `start` on, for which `find_in_line` returns a position.
+    /// Returns the nearest line, from index `start` on, in which `find_in_line` finds a position.
     fn find(
         &self,
         start: usize,
@@ -126,7 +126,7 @@ fn append_line(file: &Path, line: &str) -> std::io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
     let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(file)?;
-    // One write, so that the lines of two clients are not mixed.
+    // A single write, so that the lines of two clients are not mixed.
     file.write_all(format!("{line}\n").as_bytes())
 }
 

@@ -1,8 +1,9 @@
-//! The terminal client: the input line stays at the bottom, and what arrives is printed above it.
+//! The terminal client: an input line at the bottom, with the conversation above it.
 //!
 //! - [`run`], with `app`, waits for events of the session, keys, signals and timers, and handles
 //!   them. `server_switch` connects to another server, `outage` describes a lost connection.
-//! - `editor`, with `editor_helper`, `keys`, `commands`, `completion` and `input_history`, is the input line.
+//! - `editor`, with `editor_helper`, `keys`, `commands`, `completion` and `input_history`, is the
+//!   input line.
 //! - `screen`, with `printer` and `modes`, writes to the terminal.
 //! - `view`, with `entry`, `wrap`, `style`, `date` and `presence`, turns events into text.
 

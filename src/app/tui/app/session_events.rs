@@ -44,7 +44,9 @@ impl App {
             }
             SessionEvent::Gap { .. } => link_message(&event, None),
         };
-        self.view.show_notice(EntryKind::Info, &message.unwrap_or_default());
+        if let Some(message) = message {
+            self.view.show_notice(EntryKind::Info, &message);
+        }
     }
 
     fn on_lost(&mut self, cause: Error) {
