@@ -119,7 +119,9 @@ impl Args {
 
     fn set_from_file(&mut self, key: &str, value: &str) -> Result<(), lexopt::Error> {
         if SMOLCHAT.find_setting(key).is_none() {
-            return Err(format!("unknown setting {key:?}").into());
+            let names = SMOLCHAT.options.iter().filter(|option| option.is_setting);
+            let names = names.map(|option| option.name).collect::<Vec<_>>().join(", ");
+            return Err(format!("unknown setting {key:?}, expected one of {names}").into());
         }
         self.set(key, value.into()).map_err(|error| format!("{key}: {error}").into())
     }
