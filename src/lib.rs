@@ -38,7 +38,10 @@
 //! Nothing is shared between tasks but the channel and, between the two ends of one connection,
 //! its socket; so there is no lock in this crate.
 
+#[doc(hidden)]
 pub mod app;
+mod calendar;
+#[doc(hidden)]
 pub mod cli;
 pub mod client;
 pub mod daemon;

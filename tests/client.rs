@@ -113,11 +113,11 @@ fn it_comes_back_to_a_server_that_was_killed_and_says_what_waited() {
     let mut alice = Smolchat::start(&address, "alice", &[]);
     alice.until("alice joined");
     drop(server);
-    alice.until("next try in");
+    alice.until("reconnecting in");
     alice.type_in("are you there?\n");
     let server = TestServer::start(&["--listen", &address]);
     let mut bob = server.join("bob");
-    alice.until("back, but");
+    alice.until("reconnected; lines sent");
     alice.until("up to date again");
     bob.until(|frame| frame["data"] == "are you there?" && frame["data_source"] == "alice");
     let (code, stdout, stderr) = alice.end();
@@ -152,7 +152,7 @@ fn whose_place_is_taken_over_does_not_fight_for_it() {
     alice.until("replaced");
     let (code, _, stderr) = alice.end();
     assert_eq!((code, stderr.lines().count()), (1, 1), "{stderr}");
-    assert!(stderr.contains("took this place in the room over"), "{stderr}");
+    assert!(stderr.contains("took this state in the room over"), "{stderr}");
 }
 
 /// Long enough for what is said to fill all buffers on the way, so that it is closed as slow.
@@ -189,5 +189,5 @@ fn a_client_that_stops_for_five_seconds_hears_each_line_once() {
     assert!(chats.eq((0..LINES).map(|number| number.to_string())));
     let (code, _, stderr) = alice.end();
     assert_eq!(code, 0);
-    assert!(stderr.contains("coming back") && stderr.contains("up to date again"), "{stderr}");
+    assert!(stderr.contains("reconnecting") && stderr.contains("up to date again"), "{stderr}");
 }

@@ -356,7 +356,7 @@ fn a_command_that_does_not_read_stops_nobody() {
     bob.until(|frame| frame["data"] == "bot left");
     let (code, _, stderr) = bot.end();
     assert_eq!((code, stderr.lines().count()), (0, 1), "{stderr}");
-    assert!(stderr.trim_end().ends_with(" left out"), "{stderr}");
+    assert!(stderr.trim_end().ends_with(" dropped"), "{stderr}");
 }
 
 #[test]

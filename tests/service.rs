@@ -23,7 +23,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use ::smolchat::cli::{OptionSpec, SMOLCHATD, Value as Takes};
+use ::smolchat::cli::{OptionSpec, SMOLCHATD, ValueKind as Takes};
 use common::{
     PATIENCE, Scratch, TestClient, TestServer, assert_consecutive, eventually, parse,
     run_to_end_after, seqs,
@@ -522,7 +522,7 @@ fn the_script_for_procd_passes_on_each_setting_and_the_server_takes_them() {
     let words = script.split("WORDS=\"").nth(1).unwrap().split('"').next().unwrap();
     let words: HashSet<&str> = words.split_whitespace().collect();
     let has_value =
-        |option: &&OptionSpec| !matches!(option.value, Takes::Switch | Takes::Argument(_));
+        |option: &&OptionSpec| !matches!(option.value, Takes::Switch | Takes::Positional(_));
     for option in
         SMOLCHATD.options.iter().filter(has_value).filter(|option| option.name != "listen")
     {

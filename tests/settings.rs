@@ -107,7 +107,7 @@ fn a_bad_line_is_one_warning_and_the_others_count() {
         let beginning = format!("smolchat: {}:{}: ", file.display(), place + 2);
         assert!(warning.starts_with(&beginning), "{warning}");
     }
-    assert!(stderr.contains("color: cannot parse argument \"red\": wants never"), "{stderr}");
+    assert!(stderr.contains("color: cannot parse argument \"red\": expected never"), "{stderr}");
 
     fs::write(&file, b"name = \xff\n").unwrap();
     let (code, _, stderr) = run(&scratch.path(""), &[server.address(0), "--send", "hi"]);

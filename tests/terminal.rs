@@ -136,15 +136,15 @@ fn a_paste_of_several_lines_is_a_block_and_is_said_after_a_yes() {
     let mut bob = server.join("bob");
     let mut alice = Terminal::start(server.address(0), "alice", &[]);
     alice.keys("\x1b[200~one\rtwo\rthree\x1b[201~");
-    alice.shows("> one\ntwo\nthree\n[3 lines; Enter asks");
+    alice.shows("> one\ntwo\nthree\n[3 lines; Enter to send");
     bob.say("while it is there");
     alice.shows("while it is there\n> one\ntwo\nthree");
     alice.keys("\r");
-    alice.shows("[say these 3 lines to all?");
+    alice.shows("[send these 3 lines to all?");
     alice.keys("n");
-    alice.shows("[3 lines; Enter asks");
+    alice.shows("[3 lines; Enter to send");
     alice.keys("\r");
-    alice.shows("[say these 3 lines to all?");
+    alice.shows("[send these 3 lines to all?");
     alice.keys("y");
     for text in ["one", "two", "three"] {
         assert_eq!(bob.until(|frame| frame["data_source"] == "alice")["data"], text);
@@ -250,22 +250,22 @@ fn a_server_that_is_killed_and_comes_back_while_one_types() {
     alice.keys("half a li");
     alice.has_typed("> half a li", 11);
     drop(server);
-    alice.shows("; coming back");
-    alice.shows("-!- away for 1 s");
+    alice.shows("; reconnecting");
+    alice.shows("-!- no connection for 1 s");
     alice.keys("ne\r");
     alice.shows("  ... alice> half a line");
-    alice.shows("; one line waits");
+    alice.shows("; one line is waiting");
     alice.keys("and an");
     alice.has_typed("> and an", 8);
     let server = TestServer::start(&["--listen", &address]);
     let mut bob = server.join("bob");
     bob.until(|frame| frame["data"] == "half a line" && frame["data_source"] == "alice");
-    alice.shows("back after");
-    alice.shows("up to date again; one line that waited goes out");
+    alice.shows("reconnected after");
+    alice.shows("up to date again; sending one line that waited");
     alice.shows("alice> half a line");
     alice.keys("other\r");
     assert_eq!(bob.until(|frame| frame["data_source"] == "alice")["data"], "and another");
-    assert!(!alice.contents().contains("away for"), "{}", alice.contents());
+    assert!(!alice.contents().contains("no connection for"), "{}", alice.contents());
 }
 
 #[test]
@@ -337,13 +337,13 @@ fn the_client_s_own_commands() {
     let mut dan = server.join("dan");
     let mut alice = Terminal::start(server.address(0), "alice", &[]);
     alice.keys("/ignore bob\r");
-    alice.shows("what bob says is not shown");
+    alice.shows("messages of bob are hidden");
     bob.say("unheard");
     bob.until(|frame| frame["data"] == "unheard");
     dan.say("I hear you, bob");
     alice.shows("dan  I hear you, bob");
     alice.keys("/unignore bob\r");
-    alice.shows("what bob says is shown again");
+    alice.shows("messages of bob are shown again");
     bob.say("heard");
     alice.shows("bob  heard");
     assert!(!alice.contents().contains("unheard"));
@@ -352,7 +352,7 @@ fn the_client_s_own_commands() {
     alice.keys("/dance\r");
     alice.shows("!!! ");
     alice.keys("/reconnect\r");
-    alice.shows("back after 0 s");
+    alice.shows("reconnected after 0 s");
     alice.keys("/clear\r");
     alice.until("an empty screen", |screen| screen.contents().trim() == ">");
     let other = TestServer::start(QUICK);

@@ -1,41 +1,41 @@
-//! How a conversation looks.
+//! When the terminal client uses colours and rings the bell.
 
+use std::env;
 use std::str::FromStr;
 
-/// When to use colours.
+/// The setting that decides when colours are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Color {
-    /// Not at all.
     Never,
-    /// On a terminal.
+    /// On a terminal that shows colours.
     #[default]
     Auto,
-    /// Wherever it goes.
     Always,
 }
 
-/// When to ring.
+/// The setting that decides when the terminal rings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Bell {
-    /// Not at all.
     Never,
-    /// When somebody says our name, or something to us alone.
+    /// For a private message, and for a message with the user's name.
     #[default]
     Mention,
-    /// With each line that somebody else says.
+    /// For each message of another member.
     Always,
 }
 
 impl Color {
-    /// Whether to use colours on what is, or is not, a terminal.
-    pub fn is_on(self, is_terminal: bool) -> bool {
-        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    /// Returns whether colours are used.
+    ///
+    /// `Auto` obeys `NO_COLOR` (<https://no-color.org>) and `TERM=dumb`.
+    pub fn is_enabled(self, is_terminal: bool) -> bool {
         match self {
             Color::Never => false,
             Color::Always => true,
             Color::Auto => {
-                let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-                is_terminal && !is_dumb && !is_set("NO_COLOR")
+                let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
+                let is_refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+                is_terminal && !is_dumb && !is_refused
             }
         }
     }
@@ -49,7 +49,7 @@ impl FromStr for Color {
             "never" => Ok(Color::Never),
             "auto" => Ok(Color::Auto),
             "always" => Ok(Color::Always),
-            _ => Err("wants never, auto or always"),
+            _ => Err("expected never, auto or always"),
         }
     }
 }
@@ -62,7 +62,7 @@ impl FromStr for Bell {
             "never" => Ok(Bell::Never),
             "mention" => Ok(Bell::Mention),
             "always" => Ok(Bell::Always),
-            _ => Err("wants never, mention or always"),
+            _ => Err("expected never, mention or always"),
         }
     }
 }
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_can_be_chosen_is_what_the_message_names() {
+    fn values_named_in_the_error_are_accepted() {
         for (text, color) in
             [("never", Color::Never), ("auto", Color::Auto), ("always", Color::Always)]
         {
@@ -83,13 +83,13 @@ mod tests {
         {
             assert_eq!(text.parse(), Ok(bell));
         }
-        assert_eq!("sometimes".parse::<Color>(), Err("wants never, auto or always"));
-        assert_eq!("auto".parse::<Bell>(), Err("wants never, mention or always"));
+        assert_eq!("sometimes".parse::<Color>(), Err("expected never, auto or always"));
+        assert_eq!("auto".parse::<Bell>(), Err("expected never, mention or always"));
     }
 
     #[test]
-    fn without_a_terminal_there_are_no_colours_unless_they_are_asked_for() {
-        assert!(!Color::Auto.is_on(false) && !Color::Never.is_on(true));
-        assert!(Color::Always.is_on(false) && Color::Always.is_on(true));
+    fn colours_without_terminal_need_always() {
+        assert!(!Color::Auto.is_enabled(false) && !Color::Never.is_enabled(true));
+        assert!(Color::Always.is_enabled(false) && Color::Always.is_enabled(true));
     }
 }

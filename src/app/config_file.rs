@@ -1,25 +1,23 @@
-//! The file in which a person writes down, once, what would else be typed each time.
+//! The config file, which sets options of the client permanently.
 //!
-//! One `key = value` a line; what is empty or begins with `#` is passed over. Which keys there are
-//! is none of its business.
+//! It has one `key = value` per line. Empty lines, and lines that begin with `#`, are ignored.
 
-use std::env;
 use std::fmt::Display;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// Where the file is: `smolchat/config` below `$XDG_CONFIG_HOME`, or else below `~/.config`.
-pub fn path() -> Option<PathBuf> {
-    let folder = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let config = folder("XDG_CONFIG_HOME").or_else(|| Some(folder("HOME")?.join(".config")))?;
-    Some(config.join("smolchat/config"))
+use super::xdg::base_directory;
+
+/// Returns the path of the config file: `smolchat/config` below `$XDG_CONFIG_HOME` or `~/.config`.
+pub fn default_path() -> Option<PathBuf> {
+    Some(base_directory("XDG_CONFIG_HOME", ".config")?.join("smolchat/config"))
 }
 
-/// Reads the file, and hands the key and the value of each line to `set`.
+/// Reads the file and calls `set` with the key and the value of each line.
 ///
-/// Returns a warning for each line that is none, or that `set` does not accept; or one for the
-/// file, if it is there and cannot be read.
+/// Returns one warning for each line that is malformed or that `set` rejects, or for a file that
+/// exists and cannot be read.
 pub fn load<E: Display>(
     path: &Path,
     mut set: impl FnMut(&str, &str) -> Result<(), E>,
@@ -33,18 +31,18 @@ pub fn load<E: Display>(
     };
     let mut warnings = Vec::new();
     for (number, line) in (1..).zip(text.split(|&byte| byte == b'\n')) {
-        let done = match std::str::from_utf8(line).map(str::trim) {
+        let result = match std::str::from_utf8(line).map(str::trim) {
             Err(_) => Err("the line is not UTF-8".into()),
             Ok(line) if line.is_empty() || line.starts_with('#') => Ok(()),
             Ok(line) => match line.split_once('=') {
-                None => Err("wants `key = value`".into()),
+                None => Err(format!("expected `key = value`, found {line:?}")),
                 Some((key, value)) => {
                     set(key.trim_end(), value.trim_start()).map_err(|error| error.to_string())
                 }
             },
         };
-        if let Err(why) = done {
-            warnings.push(format!("{}:{number}: {why}", path.display()));
+        if let Err(error) = result {
+            warnings.push(format!("{}:{number}: {error}", path.display()));
         }
     }
     warnings

@@ -1,23 +1,48 @@
-//! The program `smolchat`: what it makes of a [`Session`](crate::client::Session).
+//! The program `smolchat`, on top of [`client::Session`](crate::client::Session).
 //!
-//! From the outside in:
-//!
-//! - [`run`] is a session between standard input and output, with
-//!   [`render`] for what a person sees of a frame. At a terminal, with the feature `editor`, it is
-//!   `tui`, which keeps what is typed apart from what arrives. [`script::run`] is the same for programs: lines of
-//!   JSON, a few lines from the command line, or a command that takes part. What a person always
-//!   wants is in the file of [`config_file`].
+//! - [`run`] is the client for a person. On a terminal, with the feature `editor`, it is `tui`,
+//!   which keeps the input line apart from the output; otherwise it is `pipe`.
+//! - [`script::run`] is the client for scripts and bots.
+//! - [`config_file`] reads the settings of the user.
 
 mod appearance;
 mod clock;
+mod command;
+mod command_input;
 pub mod config_file;
+mod event_sink;
+mod line_client;
+mod link_status;
+mod options;
 mod pipe;
 mod render;
 pub mod script;
+mod stdin;
 #[cfg(feature = "editor")]
 mod tui;
+mod xdg;
+
+use std::io::{self, IsTerminal};
 
 pub use appearance::{Bell, Color};
 pub use clock::Clock;
-pub use pipe::{Options, run};
+pub use options::Options;
 pub use render::render;
+
+use crate::client::Error;
+
+/// Connects to the server and takes part in the conversation, until the input or the session ends.
+///
+/// # Errors
+///
+/// Fails if the server cannot be reached, if the session fails or a signal ends it, or, unless
+/// standard input is a terminal, if a line was refused.
+pub fn run(options: Options) -> Result<(), Error> {
+    let is_interactive = io::stdin().is_terminal();
+    let has_echo = is_interactive && io::stdout().is_terminal();
+    #[cfg(feature = "editor")]
+    if has_echo && std::env::var_os("TERM").is_some_and(|term| term != "dumb") {
+        return tui::run(options);
+    }
+    pipe::run(options, is_interactive, has_echo)
+}

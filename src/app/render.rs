@@ -1,10 +1,10 @@
-//! What a person sees of a frame.
+//! Frames as lines of text.
 
 use super::Clock;
 use crate::client::sanitize;
 use crate::protocol::{Body, Frame};
 
-/// One frame as one line of text, harmless to a terminal.
+/// Returns a frame as one line of text that is safe to print.
 ///
 /// ```
 /// use smolchat::app::{Clock, render};

@@ -1,4 +1,5 @@
-//! `smolchat`, the client: settings and arguments to [`Options`], errors to an exit code.
+//! `smolchat`, the client: converts config file and arguments to [`Options`], and errors to an exit
+//! code.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -9,28 +10,28 @@ use std::time::Duration;
 use lexopt::{Parser, ValueExt};
 use smolchat::app::script::{self, Script};
 use smolchat::app::{Bell, Color, Options, config_file, run};
-use smolchat::cli::{Program, SMOLCHAT, SMOLCHATD, Shell, is_on};
+use smolchat::cli::{Program, SMOLCHAT, SMOLCHATD, Shell, parse_switch};
 use smolchat::client::{Error as Ended, ReconnectPolicy, ServerAddress, SessionConfig};
 use smolchat::report_error;
 
-/// How long a script is kept waiting for a link.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The time after which a script gives up to reconnect.
+const RECONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
     match parse() {
         Ok(Invocation::Text(text)) => {
-            // A reader that has gone away has read enough.
+            // Ignored: the reader may close the pipe early, like `head`.
             let _ = io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }
-        Ok(Invocation::Talk(options, script)) => {
-            let done = match script {
+        Ok(Invocation::Run(options, script)) => {
+            let result = match script {
                 Some(script) => script::run(options, script),
                 None => run(options),
             };
-            match done {
+            match result {
                 Ok(()) => ExitCode::SUCCESS,
-                // As a shell says it of a program that did not catch the signal.
+                // The exit code that a shell reports for a program killed by the signal.
                 Err(Ended::Signal(number)) => ExitCode::from(128 + number as u8),
                 Err(error) => report_error("smolchat", &error, 1),
             }
@@ -43,23 +44,25 @@ fn main() -> ExitCode {
     }
 }
 
+/// The task of the program.
 enum Invocation {
-    /// To print this, and that is all.
+    /// Print the text and exit.
     Text(String),
-    /// To take part in a conversation: as a person, if there is no script.
-    Talk(Options, Option<Script>),
+    /// Connect to the server, with a person at the keyboard if there is no script.
+    Run(Options, Option<Script>),
 }
 
-/// What the file of settings, the environment and the arguments ask for; each has more say than
-/// the one before.
+/// Reads the config file, the environment and the arguments; the later takes precedence.
 fn parse() -> Result<Invocation, lexopt::Error> {
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     let mut args = Args { time: true, name: variable("USER"), ..Args::default() };
-    let path = config_file::path();
+    let path = config_file::default_path();
     let warnings =
         path.map(|path| config_file::load(&path, |key, value| args.set_from_file(key, value)));
     args.name = variable("SMOLCHAT_NAME").or(args.name);
-    if let Some(text) = SMOLCHAT.take(Parser::from_env(), |name, value| args.set(name, value))? {
+    if let Some(text) =
+        SMOLCHAT.parse_args(Parser::from_env(), |name, value| args.set(name, value))?
+    {
         return Ok(Invocation::Text(text));
     }
     if let Some(program) = args.manual {
@@ -68,14 +71,14 @@ fn parse() -> Result<Invocation, lexopt::Error> {
     if let Some(shell) = args.completions {
         return Ok(Invocation::Text(SMOLCHAT.completions(shell)));
     }
-    let (options, script) = args.understood(io::stdin().is_terminal())?;
+    let (options, script) = args.into_options(io::stdin().is_terminal())?;
     for warning in warnings.into_iter().flatten() {
         let _ = writeln!(io::stderr(), "smolchat: {warning}");
     }
-    Ok(Invocation::Talk(options, script))
+    Ok(Invocation::Run(options, script))
 }
 
-/// What was asked for, by the names in the [table](SMOLCHAT).
+/// The values of the options, under the names that they have in the [table](SMOLCHAT).
 #[derive(Default)]
 struct Args {
     address: Option<ServerAddress>,
@@ -101,74 +104,73 @@ impl Args {
             "history" => self.history = Some(value.parse()?),
             "color" => self.color = value.parse()?,
             "bell" => self.bell = value.parse()?,
-            "time" => self.time = value.parse_with(is_on)?,
-            "no-keep" => self.no_keep = value.parse_with(is_on)?,
-            "no-reconnect" => self.no_reconnect = value.parse_with(is_on)?,
-            "json" => self.json = value.parse_with(is_on)?,
-            "send" => self.send.extend(value.parse_with(lines)?),
+            "time" => self.time = value.parse_with(parse_switch)?,
+            "no-keep" => self.no_keep = value.parse_with(parse_switch)?,
+            "no-reconnect" => self.no_reconnect = value.parse_with(parse_switch)?,
+            "json" => self.json = value.parse_with(parse_switch)?,
+            "send" => self.send.extend(value.parse_with(parse_lines)?),
             "exec" => self.exec = Some(value.string()?),
             "completions" => self.completions = Some(value.parse()?),
-            "manual" => self.manual = Some(value.parse_with(program)?),
+            "manual" => self.manual = Some(value.parse_with(parse_program)?),
             _ => return Err(lexopt::Error::UnexpectedOption(format!("--{name}"))),
         }
         Ok(())
     }
 
     fn set_from_file(&mut self, key: &str, value: &str) -> Result<(), lexopt::Error> {
-        if SMOLCHAT.setting(key).is_none() {
-            return Err(format!("there is no setting {key:?}").into());
+        if SMOLCHAT.find_setting(key).is_none() {
+            let names = SMOLCHAT.options.iter().filter(|option| option.is_setting);
+            let names = names.map(|option| option.name).collect::<Vec<_>>().join(", ");
+            return Err(format!("unknown setting {key:?}, expected one of {names}").into());
         }
         self.set(key, value.into()).map_err(|error| format!("{key}: {error}").into())
     }
 
-    fn understood(self, is_terminal: bool) -> Result<(Options, Option<Script>), lexopt::Error> {
+    fn into_options(self, is_terminal: bool) -> Result<(Options, Option<Script>), lexopt::Error> {
+        let is_json = self.json;
         let script = match (self.exec, self.send) {
-            (Some(_), send) if !send.is_empty() => {
-                return Err("--exec and --send do not go together".into());
+            (Some(_), lines) if !lines.is_empty() => {
+                return Err("--exec and --send cannot be used together".into());
             }
-            (Some(command), _) => Some(Script::Exec(command)),
-            (None, send) if !send.is_empty() => Some(Script::Send(send)),
-            _ => Some(Script::Input).filter(|_| self.json),
+            (Some(command), _) => Some(Script::Exec { command, is_json }),
+            (None, lines) if !lines.is_empty() => Some(Script::Send { lines, is_json }),
+            _ if is_json => Some(Script::JsonInput),
+            _ => None,
         };
-        let is_patient = match script {
-            Some(Script::Exec(_)) => true,
-            Some(Script::Send(_)) => false,
-            Some(Script::Input) | None => is_terminal,
+        let (has_timeout, history) = match script {
+            Some(Script::Exec { .. }) => (false, 0),
+            Some(Script::Send { .. }) => (true, 0),
+            Some(Script::JsonInput) | None if is_terminal => (false, 20),
+            Some(Script::JsonInput) | None => (true, 0),
         };
-        let reconnect = match is_patient {
+        let reconnect = match has_timeout {
             _ if self.no_reconnect => ReconnectPolicy::Never,
-            true => ReconnectPolicy::Always,
-            false => ReconnectPolicy::Within(PATIENCE),
+            true => ReconnectPolicy::Within(RECONNECT_TIMEOUT),
+            false => ReconnectPolicy::Always,
         };
-        let shown = match script {
-            Some(Script::Exec(_) | Script::Send(_)) => 0,
-            Some(Script::Input) | None if is_terminal => 20,
-            _ => 0,
-        };
-        let history = self.history.unwrap_or(shown);
+        let history = self.history.unwrap_or(history);
         let options = Options {
             address: self.address.unwrap_or(ServerAddress::Inet("127.0.0.1:8080".into())),
             config: SessionConfig { name: self.name, history, keep: !self.no_keep },
             reconnect,
-            json: self.json,
             color: self.color,
             bell: self.bell,
-            time: self.time,
+            has_timestamps: self.time,
         };
         Ok((options, script))
     }
 }
 
-fn program(name: &str) -> Result<&'static Program, &'static str> {
-    let known = [&SMOLCHAT, &SMOLCHATD].into_iter().find(|program| program.name == name);
-    known.ok_or("wants smolchat or smolchatd")
+fn parse_program(name: &str) -> Result<&'static Program, &'static str> {
+    let program = [&SMOLCHAT, &SMOLCHATD].into_iter().find(|program| program.name == name);
+    program.ok_or("expected smolchat or smolchatd")
 }
 
-/// The lines of a text that have something in them.
-fn lines(text: &str) -> Result<Vec<String>, &'static str> {
+/// Splits a text into its lines, without the empty ones.
+fn parse_lines(text: &str) -> Result<Vec<String>, &'static str> {
     let lines: Vec<String> =
         text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
-    if lines.is_empty() { Err("wants something to say") } else { Ok(lines) }
+    if lines.is_empty() { Err("expected a text that is not empty") } else { Ok(lines) }
 }
 
 #[cfg(test)]
@@ -176,29 +178,29 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests state what they expect")]
 
     use super::*;
-    use smolchat::cli::Value;
+    use smolchat::cli::ValueKind;
 
     fn args(arguments: &[&str]) -> Result<Args, lexopt::Error> {
         let mut args = Args::default();
-        SMOLCHAT.take(Parser::from_args(arguments), |name, value| args.set(name, value))?;
+        SMOLCHAT.parse_args(Parser::from_args(arguments), |name, value| args.set(name, value))?;
         Ok(args)
     }
 
     #[test]
-    fn each_option_of_the_table_is_understood() {
+    fn every_option_of_the_table_is_accepted() {
         for option in SMOLCHAT.options {
             let flag = option.flag();
             match option.value {
-                Value::Switch => drop(args(&[&flag]).unwrap()),
-                Value::Argument(_) => drop(args(&[option.default]).unwrap()),
-                Value::Choice(_, words) => {
+                ValueKind::Switch => drop(args(&[&flag]).unwrap()),
+                ValueKind::Positional(_) => drop(args(&[option.default]).unwrap()),
+                ValueKind::Choice(_, words) => {
                     for word in words {
                         args(&[&flag, word]).unwrap();
                     }
                     assert!(option.default.is_empty() || words.contains(&option.default), "{flag}");
                     assert!(args(&[&flag, "perhaps"]).is_err(), "{flag}");
                 }
-                Value::Text(_) | Value::Path(_) | Value::Command(_) => {
+                ValueKind::Text(_) | ValueKind::Path(_) | ValueKind::Command(_) => {
                     args(&[&flag, "7"]).unwrap();
                     assert!(args(&[&flag]).is_err(), "{flag}");
                 }
@@ -209,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_lists_each_option() {
+    fn readme_lists_every_option() {
         let readme = include_str!("../../README.md");
         let chapter = readme.split("\n## ").find(|text| text.starts_with("The client")).unwrap();
         for option in SMOLCHAT.options {
@@ -219,17 +221,17 @@ mod tests {
     }
 
     #[test]
-    fn the_manual_lists_each_key_of_the_file() {
+    fn manual_lists_every_config_key() {
         let manual = SMOLCHAT.manual().replace("\\-", "-").replace('\n', " ");
         let keys = manual.split("The keys are ").nth(1).unwrap().split(';').next().unwrap();
         for option in SMOLCHAT.options {
             let key = format!("\\fB{}\\fR", option.name);
-            assert_eq!(keys.contains(&key), option.in_file, "{}", option.name);
+            assert_eq!(keys.contains(&key), option.is_setting, "{}", option.name);
         }
     }
 
     #[test]
-    fn a_switch_may_be_turned_off_again() {
+    fn switch_can_be_turned_off_again() {
         assert!(args(&["--no-keep"]).unwrap().no_keep);
         assert!(!args(&["--no-keep", "--no-keep=off"]).unwrap().no_keep);
         assert!(args(&["--no-keep=perhaps"]).is_err());

@@ -15,7 +15,7 @@ use futures_lite::StreamExt;
 use lexopt::{Parser, ValueExt};
 use log::LevelFilter;
 use rustix::process::{Resource, getrlimit, setrlimit};
-use smolchat::cli::{SMOLCHATD, is_on};
+use smolchat::cli::{SMOLCHATD, parse_switch};
 use smolchat::daemon::notify::Notifier;
 use smolchat::daemon::{activation, logger};
 use smolchat::os::fresh_epoch;
@@ -102,7 +102,7 @@ fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
         pinned: Pinned::default(),
         check: false,
     };
-    if let Some(text) = SMOLCHATD.take(arguments, |name, value| options.set(name, value))? {
+    if let Some(text) = SMOLCHATD.parse_args(arguments, |name, value| options.set(name, value))? {
         return Ok(Invocation::Text(text));
     }
     if options.addresses.is_empty() && !activation::is_used() {
@@ -144,7 +144,7 @@ impl Options {
             "rate" => (room.rate, room.burst) = value.parse_with(rate)?,
             "hello-wait" => room.hello_wait = Duration::from_millis(value.parse::<u32>()?.into()),
             "memory" => self.memory = Some(value.parse_with(size)?),
-            "check" => self.check = value.parse_with(is_on)?,
+            "check" => self.check = value.parse_with(parse_switch)?,
             "log" => self.log = value.parse_with(level)?,
             _ => return Err(lexopt::Error::UnexpectedOption(format!("--{option}"))),
         }
@@ -317,7 +317,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, reason = "tests state what they expect")]
 
     use super::*;
-    use smolchat::cli::Value;
+    use smolchat::cli::ValueKind;
 
     fn understood(arguments: &[&str]) -> Result<Invocation, lexopt::Error> {
         parse(Parser::from_args(arguments))
@@ -328,7 +328,7 @@ mod tests {
         let Ok(Invocation::Service(plain)) = understood(&[]) else { panic!("no service") };
         for option in SMOLCHATD.options {
             let flag = option.flag();
-            if option.value == Value::Switch {
+            if option.value == ValueKind::Switch {
                 understood(&[&flag]).unwrap();
                 continue;
             }

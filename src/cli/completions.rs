@@ -1,22 +1,19 @@
-//! What a shell offers where an option or its value is being typed.
+//! Completion scripts for bash, zsh and fish.
 
 use std::str::FromStr;
 
-use super::{OptionSpec, Program, Value};
+use super::{OptionSpec, Program, ValueKind};
 
-/// A shell that completes what is typed.
+/// A shell that a completion script can be generated for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shell {
-    /// For a file in `bash-completion/completions`.
     Bash,
-    /// For a file in `zsh/site-functions`.
     Zsh,
-    /// For a file in `fish/vendor_completions.d`.
     Fish,
 }
 
 impl Shell {
-    /// What they are called.
+    /// The names of all shells, as accepted by [`FromStr`].
     pub const NAMES: &[&str] = &["bash", "zsh", "fish"];
 }
 
@@ -28,47 +25,51 @@ impl FromStr for Shell {
             "bash" => Ok(Shell::Bash),
             "zsh" => Ok(Shell::Zsh),
             "fish" => Ok(Shell::Fish),
-            _ => Err("wants bash, zsh or fish"),
+            _ => Err("expected bash, zsh or fish"),
         }
     }
 }
 
 impl Program {
-    /// The completions of this program, as a script for that shell.
+    /// Returns the completion script of this program for `shell`.
+    ///
+    /// Each script belongs into a file of its own, in `bash-completion/completions`,
+    /// `zsh/site-functions` or `fish/vendor_completions.d`.
     pub fn completions(&self, shell: Shell) -> String {
         match shell {
-            Shell::Bash => self.bash(),
-            Shell::Zsh => self.zsh(),
-            Shell::Fish => self.fish(),
+            Shell::Bash => self.bash_completions(),
+            Shell::Zsh => self.zsh_completions(),
+            Shell::Fish => self.fish_completions(),
         }
     }
 
-    fn options(&self) -> impl Iterator<Item = &'static OptionSpec> {
-        self.options.iter().filter(|option| !option.is_argument())
+    /// Iterates over the options, without the positional arguments.
+    fn flags(&self) -> impl Iterator<Item = &'static OptionSpec> {
+        self.options.iter().filter(|option| !option.is_positional())
     }
 
-    fn bash(&self) -> String {
+    fn bash_completions(&self) -> String {
         let name = self.name;
         let mut cases = String::new();
-        for option in self.options() {
-            let offer = match option.value {
-                Value::Switch | Value::Argument(_) => continue,
-                Value::Text(_) => String::new(),
-                Value::Choice(_, words) => offer(&format!("-W '{}'", words.join(" "))),
-                Value::Path(_) => offer("-f"),
-                Value::Command(_) => offer("-c"),
+        for option in self.flags() {
+            let words = match option.value {
+                ValueKind::Switch | ValueKind::Positional(_) => continue,
+                ValueKind::Text(_) => String::new(),
+                ValueKind::Choice(_, words) => compgen(&format!("-W '{}'", words.join(" "))),
+                ValueKind::Path(_) => compgen("-f"),
+                ValueKind::Command(_) => compgen("-c"),
             };
-            cases += &format!("        {}) COMPREPLY=({offer}) ;;\n", option.flag());
+            cases += &format!("        {}) COMPREPLY=({words}) ;;\n", option.flag());
         }
-        let flags = self.options().map(OptionSpec::flag).collect::<Vec<_>>().join(" ");
+        let flags = self.flags().map(OptionSpec::flag).collect::<Vec<_>>().join(" ");
         cases += "        *) case $word in\n";
-        cases += &format!("            -*) COMPREPLY=({}) ;;\n", offer(&format!("-W '{flags}'")));
-        cases += &format!("            *) COMPREPLY=({}) ;;\n", offer("-A hostname"));
+        cases += &format!("            -*) COMPREPLY=({}) ;;\n", compgen(&format!("-W '{flags}'")));
+        cases += &format!("            *) COMPREPLY=({}) ;;\n", compgen("-A hostname"));
         format!(
-            "# What bash offers behind `{name}`. Made by `{name} --completions bash`.\n\
+            "# Completions of {name} for bash, printed by `{name} --completions bash`.\n\
              _{name}() {{\n    \
                  local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}}\n    \
-                 # bash cuts --flag=value into three words.\n    \
+                 # bash splits --flag=value into three words.\n    \
                  if [[ $word == = ]]; then\n        \
                      word=\n    \
                  elif [[ $before == = ]]; then\n        \
@@ -81,65 +82,68 @@ impl Program {
         )
     }
 
-    fn zsh(&self) -> String {
+    fn zsh_completions(&self) -> String {
         let name = self.name;
         let mut specs = String::new();
         for option in self.options {
-            let told = if option.help.is_empty() { option.more } else { option.help };
-            let told = zsh_text(told);
+            let description = quote_zsh(description(option));
             let action = match option.value {
-                Value::Switch => String::new(),
-                Value::Argument(place) => format!("::{}:_hosts", zsh_text(place)),
-                Value::Text(value) => format!(":{}: ", zsh_text(value)),
-                Value::Choice(value, words) => {
-                    format!(":{}:({})", zsh_text(value), words.join(" "))
+                ValueKind::Switch => String::new(),
+                ValueKind::Positional(value) => format!("::{}:_hosts", quote_zsh(value)),
+                ValueKind::Text(value) => format!(":{}: ", quote_zsh(value)),
+                ValueKind::Choice(value, words) => {
+                    format!(":{}:({})", quote_zsh(value), words.join(" "))
                 }
-                Value::Path(value) => format!(":{}:_files", zsh_text(value)),
-                Value::Command(value) => format!(":{}:_cmdstring", zsh_text(value)),
+                ValueKind::Path(value) => format!(":{}:_files", quote_zsh(value)),
+                ValueKind::Command(value) => format!(":{}:_cmdstring", quote_zsh(value)),
             };
             let spec = match option.value {
-                Value::Argument(_) => format!("1{}", action),
-                Value::Switch => format!("{}[{told}]", option.flag()),
-                _ => format!("*{}=[{told}]{action}", option.flag()),
+                ValueKind::Positional(_) => format!("1{action}"),
+                ValueKind::Switch => format!("{}[{description}]", option.flag()),
+                _ => format!("*{}=[{description}]{action}", option.flag()),
             };
             specs += &format!(" \\\n    '{spec}'");
         }
         format!(
             "#compdef {name}\n\
-             # What zsh offers behind `{name}`. Made by `{name} --completions zsh`.\n\
+             # Completions of {name} for zsh, printed by `{name} --completions zsh`.\n\
              _arguments -S{specs}\n"
         )
     }
 
-    fn fish(&self) -> String {
+    fn fish_completions(&self) -> String {
         let name = self.name;
         let mut script = format!(
-            "# What fish offers behind `{name}`. Made by `{name} --completions fish`.\n\
+            "# Completions of {name} for fish, printed by `{name} --completions fish`.\n\
              complete -c {name} -f -a '(__fish_print_hostnames)'\n"
         );
-        for option in self.options() {
-            let told = if option.help.is_empty() { option.more } else { option.help };
-            let told = told.replace('\\', "\\\\").replace('\'', "\\'");
+        for option in self.flags() {
+            let description = description(option).replace('\\', "\\\\").replace('\'', "\\'");
             let value = match option.value {
-                Value::Switch | Value::Argument(_) => String::new(),
-                Value::Text(_) => " -x".into(),
-                Value::Choice(_, words) => format!(" -x -a '{}'", words.join(" ")),
-                Value::Path(_) => " -r -F".into(),
-                Value::Command(_) => " -x -a '(__fish_complete_command)'".into(),
+                ValueKind::Switch | ValueKind::Positional(_) => String::new(),
+                ValueKind::Text(_) => " -x".into(),
+                ValueKind::Choice(_, words) => format!(" -x -a '{}'", words.join(" ")),
+                ValueKind::Path(_) => " -r -F".into(),
+                ValueKind::Command(_) => " -x -a '(__fish_complete_command)'".into(),
             };
-            script += &format!("complete -c {name} -l {}{value} -d '{told}'\n", option.name);
+            script += &format!("complete -c {name} -l {}{value} -d '{description}'\n", option.name);
         }
         script
     }
 }
 
-/// What `compgen` finds that begins like the word that is being typed.
-fn offer(of: &str) -> String {
-    format!("$(compgen {of} -- \"$word\")")
+/// Returns the text of an option next to it in a list of completions.
+fn description(option: &OptionSpec) -> &'static str {
+    if option.help.is_empty() { option.details } else { option.help }
 }
 
-/// A text inside of a specification for `_arguments`, in single quotes.
-fn zsh_text(text: &str) -> String {
+/// Returns a shell expression for the words of `source` that begin like the current word.
+fn compgen(source: &str) -> String {
+    format!("$(compgen {source} -- \"$word\")")
+}
+
+/// Escapes a text for a specification of `_arguments` in single quotes.
+fn quote_zsh(text: &str) -> String {
     let mut quoted = String::new();
     for c in text.chars() {
         match c {

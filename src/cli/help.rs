@@ -1,17 +1,17 @@
-//! The text for `--help`.
+//! The text of `--help`.
 
 use std::fmt::{self, Write};
 
 use super::{OptionSpec, Program};
 
-/// How wide a text may be.
+/// The line width of the help and of the manual's source, in characters.
 pub const WIDTH: usize = 79;
 
 impl Program {
-    /// The text for `--help`.
+    /// Returns the text of `--help`.
     pub fn help(&self) -> String {
         let mut text = String::new();
-        // A string takes all that is written to it.
+        // Writing to a String cannot fail.
         let _ = self.write_help(&mut text);
         text
     }
@@ -19,10 +19,10 @@ impl Program {
     fn write_help(&self, text: &mut String) -> fmt::Result {
         let Program { name, summary, usage, .. } = self;
         writeln!(text, "{name}: {summary}\nusage: {name} {usage}\n")?;
-        let is_told = |option: &&OptionSpec| !option.help.is_empty();
-        let widths = self.options.iter().filter(is_told).map(|option| option.label().len() + 4);
+        let has_help = |option: &&OptionSpec| !option.help.is_empty();
+        let widths = self.options.iter().filter(has_help).map(|option| option.label().len() + 4);
         let column = widths.max().unwrap_or(0);
-        for option in self.options.iter().filter(is_told) {
+        for option in self.options.iter().filter(has_help) {
             let mut help = option.help.to_owned();
             if !option.default.is_empty() {
                 write!(help, " [{}]", option.default)?;
@@ -33,10 +33,10 @@ impl Program {
                 label.clear();
             }
         }
-        let mut before = "  ";
+        let mut separator = "  ";
         for option in self.options.iter().filter(|option| option.help.is_empty()) {
-            write!(text, "{before}{}", option.label())?;
-            before = ", ";
+            write!(text, "{separator}{}", option.label())?;
+            separator = ", ";
         }
         text.push('\n');
         for note in self.notes {
@@ -45,7 +45,7 @@ impl Program {
         for example in self.examples {
             writeln!(text, "  {}", example.command)?;
         }
-        let mut exits = String::from("exit code:");
+        let mut exits = String::from("exit codes:");
         for exit in self.exits {
             write!(exits, " {} {},", exit.code, exit.brief)?;
         }
@@ -58,7 +58,7 @@ fn write_paragraph(text: &mut String, paragraph: &str) -> fmt::Result {
     wrap(paragraph, WIDTH).iter().try_for_each(|line| writeln!(text, "{line}"))
 }
 
-/// Breaks a text into lines of at most so many characters.
+/// Breaks `text` at spaces into lines of at most `width` characters; a longer word is kept whole.
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_broken_between_words() {
+    fn long_text_is_broken_at_spaces() {
         assert_eq!(wrap("to be or not to be", 9), ["to be or", "not to be"]);
         assert_eq!(wrap("honorificabilitudinitatibus is long", 9)[1..], ["is long"]);
     }

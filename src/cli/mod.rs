@@ -1,8 +1,9 @@
-//! What the options of a program are called and what they do, written once.
+//! The command line options of both programs, described in one table per program.
 //!
-//! Each program has one table, a [`Program`]. `--help`, the manual page and the completions are
-//! made of it, and no argument is accepted that is not in it. What an option then does is a match
-//! on its name, in the program: to add one takes one row and one arm.
+//! The help text, the manual page and the shell completions are generated from the table, a
+//! [`Program`], and [`Program::parse_args`] rejects every option that is not in it. The effect of
+//! an option is a `match` on its name in the program. A new option therefore needs one table entry
+//! and one match arm.
 
 mod completions;
 mod help;
@@ -18,73 +19,64 @@ pub use completions::Shell;
 pub use smolchat::SMOLCHAT;
 pub use smolchatd::SMOLCHATD;
 
-/// A program, as its help and its manual page describe it.
+/// The description of a program and its options.
 ///
-/// In its texts, what stands in `` ` `` is what has to be typed, or is printed, as it is.
+/// In all texts, a part between backquotes is literal: input to type, or output of the program.
 #[derive(Debug)]
 pub struct Program {
-    /// What it is called.
     pub name: &'static str,
-    /// What it is, in a few words.
+    /// A noun phrase that describes the program.
     pub summary: &'static str,
-    /// What follows the name in a command.
+    /// The part of the usage line after the name.
     pub usage: &'static str,
-    /// What it can be told.
     pub options: &'static [OptionSpec],
-    /// What else there is to know: paragraphs for the help and the manual.
+    /// Paragraphs for the help and the manual.
     pub notes: &'static [&'static str],
-    /// What there is to know beyond that, for the manual.
+    /// Further sections, for the manual only.
     pub sections: &'static [Section],
-    /// Commands to begin with.
     pub examples: &'static [Example],
-    /// What its exit codes mean.
     pub exits: &'static [Exit],
-    /// Another page to read.
+    /// The name of another manual page.
     pub see_also: &'static str,
-    /// When its texts were changed last, as year, month and day.
-    pub dated: &'static str,
+    /// The day of the last change to the texts, as `YYYY-MM-DD`.
+    pub date: &'static str,
 }
 
-/// An option, or an argument.
+/// An option or a positional argument.
 #[derive(Clone, Copy, Debug)]
 pub struct OptionSpec {
-    /// What it is called, without dashes. It is the key in a file of settings, too.
+    /// The name without dashes, which is also the key in the config file.
     pub name: &'static str,
-    /// What follows it.
-    pub value: Value,
-    /// What holds without it, if that can be said.
+    pub value: ValueKind,
+    /// The default value, or an empty text.
     pub default: &'static str,
-    /// What it does, on a line or two. Where this is empty, the help only names the option.
+    /// A phrase for the help. If it is empty, the help only lists the option.
     pub help: &'static str,
-    /// What else it does, in whole sentences, for the manual.
-    pub more: &'static str,
-    /// Whether it may stand in a file of settings.
-    pub in_file: bool,
+    /// Further sentences, for the manual only.
+    pub details: &'static str,
+    /// Whether the config file may set this option.
+    pub is_setting: bool,
 }
 
-/// What follows an option.
+/// The value that an option takes, with the name of the value in the help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Value {
-    /// Nothing, so it is a switch; but `=on` or `=off` may.
+pub enum ValueKind {
+    /// No value, or `=on` or `=off`.
     Switch,
-    /// It is no option, but an argument.
-    Argument(&'static str),
-    /// A text.
+    /// The value is a positional argument.
+    Positional(&'static str),
     Text(&'static str),
-    /// One of these.
+    /// A word from the list.
     Choice(&'static str, &'static [&'static str]),
-    /// A path.
     Path(&'static str),
-    /// A command.
+    /// A shell command.
     Command(&'static str),
 }
 
-/// A chapter of a manual.
+/// A section of a manual page.
 #[derive(Debug)]
 pub struct Section {
-    /// What it is called.
     pub title: &'static str,
-    /// What is in it.
     pub blocks: &'static [Block],
 }
 
@@ -93,123 +85,121 @@ pub struct Section {
 pub enum Block {
     /// A paragraph.
     Text(&'static str),
-    /// A word, and what there is to say about it.
+    /// A term and its description.
     Item(&'static str, &'static str),
-    /// Lines to be shown as they are.
+    /// Lines without formatting.
     Code(&'static str),
 }
 
-/// A command, and what it does.
+/// A command line and its purpose.
 #[derive(Debug)]
 pub struct Example {
-    /// What it does.
-    pub does: &'static str,
-    /// As it is typed.
+    pub purpose: &'static str,
     pub command: &'static str,
 }
 
-/// What an exit code means.
+/// An exit code and its meaning.
 #[derive(Debug)]
 pub struct Exit {
-    /// The code.
     pub code: u8,
-    /// What it means, in a few words.
+    /// The meaning as a phrase, for the help.
     pub brief: &'static str,
-    /// What it means.
+    /// The meaning as a sentence, for the manual.
     pub meaning: &'static str,
 }
 
 impl OptionSpec {
-    /// A switch without name and words: what a row is made from.
-    pub const NEW: OptionSpec = OptionSpec {
+    /// A switch without name and texts, from which the table entries are built.
+    pub const DEFAULT: OptionSpec = OptionSpec {
         name: "",
-        value: Value::Switch,
+        value: ValueKind::Switch,
         default: "",
         help: "",
-        more: "",
-        in_file: false,
+        details: "",
+        is_setting: false,
     };
-    /// `--help`
-    pub const HELP: OptionSpec =
-        OptionSpec { name: "help", more: "Prints a short help. So does `-h`.", ..OptionSpec::NEW };
-    /// `--version`
+    pub const HELP: OptionSpec = OptionSpec {
+        name: "help",
+        details: "Prints a short help. The short form is `-h`.",
+        ..OptionSpec::DEFAULT
+    };
     pub const VERSION: OptionSpec = OptionSpec {
         name: "version",
-        more: "Prints the version. So does `-V`.",
-        ..OptionSpec::NEW
+        details: "Prints the version. The short form is `-V`.",
+        ..OptionSpec::DEFAULT
     };
 
-    /// As it is typed: `--name`, or `ADDR` for what is no option.
+    /// Returns the option as typed: `--name`, or the name of a positional argument.
     pub fn flag(&self) -> String {
         match self.value {
-            Value::Argument(place) => place.into(),
+            ValueKind::Positional(name) => name.into(),
             _ => format!("--{}", self.name),
         }
     }
 
-    /// The same, with the name of what follows: `--name NAME`.
+    /// Returns the flag with the name of its value: `--name NAME`.
     pub fn label(&self) -> String {
-        match self.operand() {
+        match self.value_name() {
             "" => self.flag(),
-            operand => format!("{} {operand}", self.flag()),
+            value_name => format!("{} {value_name}", self.flag()),
         }
     }
 
-    /// The name of what follows it, if anything does.
-    fn operand(&self) -> &'static str {
+    /// Returns the name of the value after the flag, or an empty text if there is none.
+    fn value_name(&self) -> &'static str {
         match self.value {
-            Value::Switch | Value::Argument(_) => "",
-            Value::Text(name)
-            | Value::Choice(name, _)
-            | Value::Path(name)
-            | Value::Command(name) => name,
+            ValueKind::Switch | ValueKind::Positional(_) => "",
+            ValueKind::Text(name)
+            | ValueKind::Choice(name, _)
+            | ValueKind::Path(name)
+            | ValueKind::Command(name) => name,
         }
     }
 
-    fn is_argument(&self) -> bool {
-        matches!(self.value, Value::Argument(_))
+    fn is_positional(&self) -> bool {
+        matches!(self.value, ValueKind::Positional(_))
     }
 }
 
 impl Program {
-    /// Takes arguments one by one: each has to be in the table, and is then handed to `set`, by
-    /// its name and with what followed it (`on` if that is nothing).
+    /// Parses the arguments and calls `set` with the name and the value of each option, in order.
     ///
-    /// Ends early, with the text to print, where help or version are asked for.
+    /// The value of a switch is `on` if none is given. Parsing stops at `--help` and `--version`;
+    /// the text to print is then returned.
     ///
     /// # Errors
     ///
-    /// An option that is not in the table, or lacks its value, and what `set` says.
-    pub fn take(
+    /// Fails if an option is not in the table or lacks its value, or if `set` fails.
+    pub fn parse_args(
         &self,
         mut arguments: Parser,
         mut set: impl FnMut(&str, OsString) -> Result<(), Error>,
     ) -> Result<Option<String>, Error> {
-        let mut places = self.options.iter().filter(|option| option.is_argument());
+        let mut positionals = self.options.iter().filter(|option| option.is_positional());
         while let Some(argument) = arguments.next()? {
             let (option, value) = match argument {
-                Arg::Value(value) => match places.next() {
+                Arg::Value(value) => match positionals.next() {
                     Some(option) => (option, Some(value)),
                     None => return Err(Arg::Value(value).unexpected()),
                 },
                 Arg::Short('h') => (&OptionSpec::HELP, None),
                 Arg::Short('V') => (&OptionSpec::VERSION, None),
-                Arg::Long(name) => match self.option(name) {
+                Arg::Long(name) => match self.find_option(name) {
                     Some(option) => (option, None),
                     None => return Err(argument.unexpected()),
                 },
                 argument => return Err(argument.unexpected()),
             };
-            if let Some(text) = self.text(option.name) {
+            if let Some(text) = self.builtin_output(option.name) {
                 return Ok(Some(text));
             }
             let value = match (value, option.value) {
                 (Some(value), _) => value,
-                (None, Value::Switch) => arguments.optional_value().unwrap_or("on".into()),
+                (None, ValueKind::Switch) => arguments.optional_value().unwrap_or("on".into()),
                 (None, _) => arguments.value()?,
             };
             set(option.name, value).map_err(|error| match error {
-                // Of all errors, this one does not say which option it is about.
+                // The only error whose message does not name the option.
                 Error::ParsingFailed { .. } => format!("{}: {error}", option.flag()).into(),
                 error => error,
             })?;
@@ -217,16 +207,16 @@ impl Program {
         Ok(None)
     }
 
-    /// The row of what may stand in a file of settings under this name.
-    pub fn setting(&self, name: &str) -> Option<&'static OptionSpec> {
-        self.options.iter().find(|option| option.in_file && option.name == name)
+    /// Returns the option with this name if the config file may set it.
+    pub fn find_setting(&self, name: &str) -> Option<&'static OptionSpec> {
+        self.options.iter().find(|option| option.is_setting && option.name == name)
     }
 
-    fn option(&self, name: &str) -> Option<&'static OptionSpec> {
-        self.options.iter().find(|option| !option.is_argument() && option.name == name)
+    fn find_option(&self, name: &str) -> Option<&'static OptionSpec> {
+        self.options.iter().find(|option| !option.is_positional() && option.name == name)
     }
 
-    fn text(&self, option: &str) -> Option<String> {
+    fn builtin_output(&self, option: &str) -> Option<String> {
         match option {
             "help" => Some(self.help()),
             "version" => Some(format!("{} {}\n", self.name, env!("CARGO_PKG_VERSION"))),
@@ -235,15 +225,15 @@ impl Program {
     }
 }
 
-/// Understands what may follow a switch.
+/// Parses the value of a switch.
 ///
 /// # Errors
 ///
-/// When it is neither `on` nor `off`.
-pub fn is_on(text: &str) -> Result<bool, &'static str> {
+/// Fails if `text` is neither `on` nor `off`.
+pub fn parse_switch(text: &str) -> Result<bool, &'static str> {
     match text {
         "on" => Ok(true),
         "off" => Ok(false),
-        _ => Err("wants on or off"),
+        _ => Err("expected on or off"),
     }
 }

@@ -1,8 +1,8 @@
-//! The words of the client.
+//! The option table of the client.
 
-use super::{Block, Example, Exit, OptionSpec, Program, Section, Shell, Value};
+use super::{Block, Example, Exit, OptionSpec, Program, Section, Shell, ValueKind};
 
-/// What `smolchat` can be told, and what there is to know about it.
+/// The client `smolchat`.
 pub static SMOLCHAT: Program = Program {
     name: "smolchat",
     summary: "a terminal client for smolchatd",
@@ -10,120 +10,122 @@ pub static SMOLCHAT: Program = Program {
     options: &[
         OptionSpec {
             name: "address",
-            value: Value::Argument("ADDR"),
+            value: ValueKind::Positional("ADDR"),
             default: "127.0.0.1:8080",
             help: "HOST, HOST:PORT, [V6]:PORT or unix:PATH",
-            more: "In the file of settings this is `address`.",
-            in_file: true,
+            details: "Without a port, the port is 8080. The key in the config file is `address`.",
+            is_setting: true,
         },
         OptionSpec {
             name: "name",
-            value: Value::Text("NAME"),
+            value: ValueKind::Text("NAME"),
             default: "$SMOLCHAT_NAME, else $USER",
-            help: "who to be",
-            more: "A name in the file of settings counts less than `$SMOLCHAT_NAME` and more than \
-                   `$USER`.",
-            in_file: true,
+            help: "your name in the room",
+            details: "A `name` in the config file takes precedence over `$USER`, and \
+                      `$SMOLCHAT_NAME` over both. If the name is taken or invalid, the server \
+                      assigns a free one.",
+            is_setting: true,
         },
         OptionSpec {
             name: "history",
-            value: Value::Text("N"),
+            value: ValueKind::Text("N"),
             default: "20 on a terminal, else 0",
-            help: "past lines to show on arrival",
-            in_file: true,
-            ..OptionSpec::NEW
+            help: "earlier lines to show on joining",
+            is_setting: true,
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "color",
-            value: Value::Choice("WHEN", &["never", "auto", "always"]),
+            value: ValueKind::Choice("WHEN", &["never", "auto", "always"]),
             default: "auto",
             help: "use colours: never, auto or always",
-            more: "With `auto` it does so on a terminal.",
-            in_file: true,
+            details: "With `auto`, colours are used on a terminal, unless `$NO_COLOR` is set or \
+                      `$TERM` is `dumb`.",
+            is_setting: true,
         },
         OptionSpec {
             name: "bell",
-            value: Value::Choice("WHEN", &["never", "mention", "always"]),
+            value: ValueKind::Choice("WHEN", &["never", "mention", "always"]),
             default: "mention",
-            help: "ring: never, mention or always",
-            more: "With `mention` it rings when somebody says your name or something to you \
-                   alone, with `always` whenever somebody else speaks.",
-            in_file: true,
+            help: "ring the bell: never, mention or always",
+            details: "With `mention` it rings when another member writes your name or a private \
+                      message to you, with `always` for each message of another member.",
+            is_setting: true,
         },
         OptionSpec {
             name: "time",
-            value: Value::Choice("on|off", &["on", "off"]),
+            value: ValueKind::Choice("on|off", &["on", "off"]),
             default: "on",
-            help: "show when things were said",
-            in_file: true,
-            ..OptionSpec::NEW
+            help: "show the time of each line",
+            is_setting: true,
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "no-keep",
-            help: "leave the name free for others while the link is lost",
-            in_file: true,
-            ..OptionSpec::NEW
+            help: "do not reserve your name while the connection is lost",
+            is_setting: true,
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "no-reconnect",
-            help: "end when the link is lost, instead of coming back",
-            in_file: true,
-            ..OptionSpec::NEW
+            help: "exit when the connection is lost, instead of reconnecting",
+            is_setting: true,
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "send",
-            value: Value::Text("TEXT"),
-            help: "say this, wait until it is confirmed, and end",
-            more: "May be given more than once; each line of each text is said, in this order. An \
-                   answer to a command is printed, such as `/who`. Standard input is not read.",
-            ..OptionSpec::NEW
+            value: ValueKind::Text("TEXT"),
+            help: "send this text, wait until it is confirmed, and exit",
+            details: "May be given more than once; each line of each text is sent, in this order. \
+                      The answer to a command such as `/who` is printed. Standard input is not \
+                      read.",
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "exec",
-            value: Value::Command("COMMAND"),
-            help: "feed what others say to a command, say what it prints",
-            more: "See SCRIPTS AND BOTS. Standard input is not read.",
-            ..OptionSpec::NEW
+            value: ValueKind::Command("COMMAND"),
+            help: "run a bot: pass messages to a command, send its output",
+            details: "See SCRIPTS AND BOTS. Standard input is not read.",
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "json",
-            help: "JSON both ways: print the server's lines, send objects",
-            more: "The server's lines are printed as they are, and what is read as a JSON object \
-                   is sent as it is; anything else is sent as text. With `--send` the answers are \
-                   printed so, and with `--exec` the command is fed so.",
-            ..OptionSpec::NEW
+            help: "print the server's lines and send JSON objects, unchanged",
+            details: "An input line that is a JSON object is sent unchanged; any other line is \
+                      sent as text. With `--send` the answers are printed as JSON, and with \
+                      `--exec` the command reads the server's lines.",
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "completions",
-            value: Value::Choice("SHELL", Shell::NAMES),
-            more: "Prints what this shell, bash, zsh or fish, needs to complete the options of \
-                   `smolchat`.",
-            ..OptionSpec::NEW
+            value: ValueKind::Choice("SHELL", Shell::NAMES),
+            details: "Prints the completions of `smolchat` for bash, zsh or fish.",
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "manual",
-            value: Value::Choice("PROGRAM", &["smolchat", "smolchatd"]),
-            more: "Prints the manual page of this program as it is installed, for `man -l -` to \
-                   show. (The server leaves that to the client, to be small.)",
-            ..OptionSpec::NEW
+            value: ValueKind::Choice("PROGRAM", &["smolchat", "smolchatd"]),
+            details: "Prints the manual page of `smolchat` or `smolchatd`, for `man -l -`.",
+            ..OptionSpec::DEFAULT
         },
         OptionSpec::HELP,
         OptionSpec::VERSION,
     ],
-    notes: &["What you type is said to all; `/help` lists the commands, `/quit` leaves."],
+    notes: &["A line that you type is sent to all members; `/help` lists all commands."],
     sections: &[
         Section {
             title: "CONVERSATION",
             blocks: &[
                 Block::Text(
-                    "When the link is lost, `smolchat` says so and comes back by itself. It shows \
-                     what was missed, names what is gone for good, and says what was typed in the \
-                     meantime, once.",
+                    "When the connection is lost, `smolchat` prints a message and reconnects. It \
+                     then shows the lines that were missed, names those that are no longer \
+                     available, and sends the lines that were typed in the meantime, exactly \
+                     once.",
                 ),
                 Block::Text(
-                    "Where standard input is no terminal, each of its lines is said, and \
-                     `smolchat` ends when the last one was answered. There, and with `--send`, it \
-                     gives up when there was no link for 60 seconds at a stretch.",
+                    "Where standard input is not a terminal, each of its lines is sent, and \
+                     `smolchat` exits when the last line is answered. There, and with `--send`, \
+                     it gives up after 60 seconds without a connection.",
                 ),
             ],
         },
@@ -131,37 +133,38 @@ pub static SMOLCHAT: Program = Program {
             title: "SCRIPTS AND BOTS",
             blocks: &[
                 Block::Text(
-                    "With `--json`, a line of input that is a JSON object goes out as it is, with \
-                     its own `id`, or else with one that it is given, so that it is answered. An \
-                     object that the server could not answer is refused: one that has an `id` \
-                     that is no word of at most 64 bytes, or `data` that is no text.",
+                    "With `--json`, an input line that is a JSON object is sent unchanged, with \
+                     its own `id`; without one it is given an `id`, so that it is answered. An \
+                     object that the server could not answer is refused: one whose `id` is not a \
+                     text of at most 64 bytes, or whose `data` is not a text.",
                 ),
                 Block::Text(
-                    "`--exec` runs the command once, by `sh -c`, and not once for each line, so \
-                     that it can remember what was said. Of what others say to all, each line is \
-                     fed to it as the name, a tab and the text, in which control characters are \
-                     shown as in `^J`. With `--json` it is fed each line of the server as it is. \
-                     It is not fed what it said itself, nor what was said before it came.",
+                    "`--exec` runs the command once, with `sh -c`, for the whole conversation: \
+                     the command can keep state. It reads one line for each message that another \
+                     member sends to all: the name, a tab and the text, with control characters \
+                     shown as in `^J`. With `--json` it reads the server's lines unchanged. It \
+                     does not get its own messages, nor messages from before it joined.",
                 ),
                 Block::Text(
-                    "Each line that the command prints is said. In text, a `/` at its start is \
-                     said too, so that nobody can command a bot that repeats what it hears; to \
-                     give commands, print JSON objects, with `--json`.",
+                    "Each line that the command prints is sent. A `/` at the start is sent \
+                     literally, so that members cannot make a bot that repeats text run commands; \
+                     to run commands, print JSON objects, with `--json`.",
                 ),
                 Block::Text(
-                    "When the command has ended, and its output with it, `smolchat` waits for the \
-                     last line to be confirmed, and ends. When the conversation ends first, the \
-                     input of the command ends; two seconds later the command is killed. A \
-                     command that does not read misses lines, which are counted, and delays \
-                     nobody. It comes back when the link is lost, however long that takes.",
+                    "When the command has exited and its output is closed, `smolchat` waits until \
+                     the last line is confirmed, and exits. When the conversation ends first, the \
+                     input of the command is closed; two seconds later the command is killed. If \
+                     the command does not read, lines are dropped and counted; the room is not \
+                     delayed. With `--exec`, `smolchat` reconnects without a time limit.",
                 ),
             ],
         },
         Section {
             title: "ENVIRONMENT",
             blocks: &[
-                Block::Item("SMOLCHAT_NAME, USER", "Who to be, where no option says so."),
-                Block::Item("XDG_CONFIG_HOME", "Where the file of settings is looked for."),
+                Block::Item("SMOLCHAT_NAME, USER", "The name, if no option sets it."),
+                Block::Item("XDG_CONFIG_HOME", "The directory of the config file."),
+                Block::Item("XDG_STATE_HOME", "The directory of the input history."),
             ],
         },
         Section {
@@ -169,45 +172,51 @@ pub static SMOLCHAT: Program = Program {
             blocks: &[
                 Block::Item(
                     "~/.config/smolchat/config",
-                    "Settings, one `key = value` a line; below `$XDG_CONFIG_HOME`, if that is an \
-                     absolute path. What begins with `#` is a comment. The keys are `address`, \
-                     `name`, `history`, `color`, `bell`, `time`, `no-keep` and `no-reconnect`; \
-                     the last two are `on` or `off`. What is given on the command line counts \
-                     more; there a switch may be turned off, as in `--no-keep=off`. A bad line is \
-                     one warning, and is passed over.",
+                    "The config file, or `smolchat/config` below `$XDG_CONFIG_HOME`, if that is \
+                     an absolute path. It has one `key = value` per line; a line that begins with \
+                     `#` is a comment. The keys are `address`, `name`, `history`, `color`, \
+                     `bell`, `time`, `no-keep` and `no-reconnect`; the last two are `on` or \
+                     `off`. Options on the command line take precedence and can turn a switch \
+                     off, as in `--no-keep=off`. An invalid line gives one warning and is \
+                     ignored.",
                 ),
                 Block::Code("address = router:8080\nname = alice"),
+                Block::Item(
+                    "~/.local/state/smolchat/history",
+                    "The last lines that were typed at a terminal, or `smolchat/history` below \
+                     `$XDG_STATE_HOME`, if that is an absolute path. Private messages are not \
+                     stored.",
+                ),
             ],
         },
     ],
     examples: &[
-        Example { does: "Talk in the room:", command: "smolchat router --name alice" },
+        Example { purpose: "Join the room:", command: "smolchat router --name alice" },
         Example {
-            does: "Say one line, from a timer or a script:",
+            purpose: "Send one line, from a timer or a script:",
             command: "smolchat router --name cron --send 'backup done'",
         },
-        Example { does: "Run a bot:", command: "smolchat router --name bot --exec ./bot.sh" },
+        Example { purpose: "Run a bot:", command: "smolchat router --name bot --exec ./bot.sh" },
         Example {
-            does: "Take out of it what a program wants:",
+            purpose: "Print only the texts of chat messages:",
             command: "smolchat router --json | jq -r 'select(.kind == \"chat\") | .data'",
         },
     ],
     exits: &[
         Exit {
             code: 0,
-            brief: "all was said",
-            meaning: "All that was to be said was confirmed, and the conversation ended in good \
-                      order.",
+            brief: "all lines confirmed",
+            meaning: "All lines were confirmed, and the conversation ended in order.",
         },
         Exit {
             code: 1,
-            brief: "something failed or was refused",
-            meaning: "The server could not be reached or went away for good; or a line was not \
-                      accepted or not confirmed (but where a person types at a terminal, and not with \
-                      `--json`, they see it and it is no failure); or the command of `--exec` failed.",
+            brief: "failure or refused line",
+            meaning: "The server could not be reached or did not return; or a line was refused or \
+                      not confirmed; or the command of `--exec` failed. At a terminal, without \
+                      `--json`, a refused line is shown and is no failure.",
         },
         Exit { code: 2, brief: "wrong options", meaning: "The options are wrong." },
     ],
     see_also: "smolchatd",
-    dated: "2026-11-22",
+    date: "2026-11-25",
 };

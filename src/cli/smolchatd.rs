@@ -1,168 +1,177 @@
-//! The words of the server.
+//! The option table of the server.
 
-use super::{Block, Exit, OptionSpec, Program, Section, Value};
+use super::{Block, Exit, OptionSpec, Program, Section, ValueKind};
 
-/// What `smolchatd` can be told, and what there is to know about it.
+/// The server `smolchatd`.
 pub static SMOLCHATD: Program = Program {
     name: "smolchatd",
-    summary: "a group-chat room",
+    summary: "a group-chat server",
     usage: "[OPTIONS]",
     options: &[
         OptionSpec {
             name: "listen",
-            value: Value::Text("ADDR"),
+            value: ValueKind::Text("ADDR"),
             default: "0.0.0.0:8080",
-            help: "where clients connect: IP:PORT, [V6]:PORT or unix:PATH; may be given more \
-                   than once",
-            more: "A unix socket that a dead server left behind is replaced; one of a living \
-                   server is an error.",
-            ..OptionSpec::NEW
+            help: "where clients connect: IP:PORT, [V6]:PORT or unix:PATH; may be given more than \
+                   once",
+            details: "A unix socket that a dead server left behind is replaced; the socket of a \
+                      running server is an error.",
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "max-clients",
-            value: Value::Text("N"),
+            value: ValueKind::Text("N"),
             default: "1000",
-            help: "connections at once",
-            more: "One more is told `full` and closed.",
-            ..OptionSpec::NEW
+            help: "connections at the same time",
+            details: "A further connection gets `bye` with the code `full` and is closed.",
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "max-per-ip",
-            value: Value::Text("N"),
+            value: ValueKind::Text("N"),
             default: "64",
-            help: "of them from one address; 0 is no limit",
-            more: "Of IPv6, one /64 is one address.",
-            ..OptionSpec::NEW
+            help: "connections from one address; 0 = no limit",
+            details: "For IPv6, a /64 network counts as one address.",
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "connect-rate",
-            value: Value::Text("N[/BURST]"),
+            value: ValueKind::Text("N[/BURST]"),
             default: "20/100",
-            help: "new connections a second from one address, and at once; 0 is no limit",
-            ..OptionSpec::NEW
+            help: "new connections per second from one address, and at once; 0 = no limit",
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "max-line",
-            value: Value::Text("BYTES"),
+            value: ValueKind::Text("BYTES"),
             default: "4096",
             help: "longest line from a client",
-            more: "Its newline is not counted.",
-            ..OptionSpec::NEW
+            details: "The newline is not counted.",
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "outbox",
-            value: Value::Text("SIZE"),
+            value: ValueKind::Text("SIZE"),
             default: "256K",
             help: "bytes that may wait for one member",
-            more: "When there are more, the member is closed with `bye` `slow`.",
-            ..OptionSpec::NEW
+            details: "At the limit, the member gets `bye` with the code `slow` and is closed.",
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "history",
-            value: Value::Text("N"),
+            value: ValueKind::Text("N"),
             default: "1000",
-            help: "frames kept, for /history and for those who come back",
-            ..OptionSpec::NEW
+            help: "lines kept, for /history and for clients that resume",
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "history-bytes",
-            value: Value::Text("SIZE"),
+            value: ValueKind::Text("SIZE"),
             default: "1M",
-            help: "bytes of them kept",
-            ..OptionSpec::NEW
+            help: "bytes of these lines kept",
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "grace",
-            value: Value::Text("SECS"),
+            value: ValueKind::Text("SECS"),
             default: "60",
-            help: "how long a dropped member's name is kept for it, if it asked for that; 0 is not",
-            ..OptionSpec::NEW
+            help: "seconds to reserve a name after its connection is lost, if the client asked \
+                   for it; 0 = not reserved",
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "history-file",
-            value: Value::Path("PATH"),
+            value: ValueKind::Path("PATH"),
             help: "keep the room in this file across restarts",
-            ..OptionSpec::NEW
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "history-file-max",
-            value: Value::Text("SIZE"),
+            value: ValueKind::Text("SIZE"),
             default: "8M",
-            help: "at which the file becomes PATH.1",
-            more: "A new one begins then.",
-            ..OptionSpec::NEW
+            help: "size at which the file becomes PATH.1",
+            details: "A new file begins then.",
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "sync",
-            value: Value::Text("SECS"),
+            value: ValueKind::Text("SECS"),
             default: "1",
-            help: "how long what was said may wait to be on the disk; 0 is not at all",
-            ..OptionSpec::NEW
+            help: "seconds between syncs to disk; 0 = sync before every delivery",
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "memory",
-            value: Value::Text("SIZE"),
-            help: "make do with so much: clients, outbox and history are made to fit",
-            more: "What is given for them stays as it is. The sum is that of `--check`, socket buffers \
-                   in the kernel included.",
-            ..OptionSpec::NEW
+            value: ValueKind::Text("SIZE"),
+            help: "memory budget: limits are scaled to fit, except those set explicitly",
+            details: "Scaled are `--max-clients`, `--outbox`, `--history` and `--history-bytes`. \
+                      The budget covers the sum that `--check` prints, with the socket buffers in \
+                      the kernel.",
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "check",
-            help: "tell what each part may take at worst, and end",
-            more: "Options that contradict each other are an error then.",
-            ..OptionSpec::NEW
+            help: "print the largest memory use of each part, and exit",
+            details: "Options that contradict each other are then an error.",
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "rate",
-            value: Value::Text("N[/BURST]"),
+            value: ValueKind::Text("N[/BURST]"),
             default: "10/40",
-            help: "lines a second from one member, and at once; 0 is no limit",
-            more: "Above it they are read more slowly.",
-            ..OptionSpec::NEW
+            help: "lines per second from one member, and at once; 0 = no limit",
+            details: "Further lines are read more slowly; none is lost.",
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "hello-wait",
-            value: Value::Text("MS"),
+            value: ValueKind::Text("MS"),
             default: "250",
-            help: "how long a silent client is waited for",
-            ..OptionSpec::NEW
+            help: "milliseconds after which a silent client joins as a guest",
+            ..OptionSpec::DEFAULT
         },
         OptionSpec {
             name: "log",
-            value: Value::Choice("LEVEL", &["error", "warn", "info", "debug"]),
+            value: ValueKind::Choice("LEVEL", &["error", "warn", "info", "debug"]),
             default: "info",
-            help: "error, warn, info or debug",
-            ..OptionSpec::NEW
+            help: "log level: error, warn, info or debug",
+            ..OptionSpec::DEFAULT
         },
         OptionSpec::HELP,
         OptionSpec::VERSION,
     ],
     notes: &[
-        "A SIZE may end in K, M or G. Each address is told as `listening on ADDR` on standard \
-         output; the log goes to standard error. SIGINT or SIGTERM ends it in good order, a second \
-         one at once; SIGUSR1 writes the figures of /stats to the log, as JSON.",
+        "Each line that a member sends reaches all members, in the same order.",
+        "A SIZE may end in K, M or G. For each address, `listening on ADDR` is printed on \
+         standard output; the log goes to standard error. SIGINT or SIGTERM stops the server in \
+         order, a second one at once; SIGUSR1 writes the statistics of /stats to the log, as \
+         JSON.",
     ],
     sections: &[Section {
-        title: "FROM ANYWHERE",
+        title: "OTHER CLIENTS",
         blocks: &[
             Block::Text(
-                "Anything that can open a TCP socket and read a line is a client. Every member may \
-                 ask for the figures of the server, with `/stats`:",
+                "Every program that can open a TCP connection and read lines is a client. Every \
+                 member can ask for the statistics of the server, with `/stats`:",
             ),
             Block::Code("printf '/stats\\n' | nc -N 127.0.0.1 8080"),
         ],
     }],
     examples: &[],
     exits: &[
-        Exit { code: 0, brief: "after a signal", meaning: "A signal ended it in good order." },
+        Exit {
+            code: 0,
+            brief: "stopped by a signal",
+            meaning: "A signal stopped the server in order.",
+        },
         Exit {
             code: 1,
-            brief: "something failed",
-            meaning: "It could not listen or could not go on, or a second signal ended it at once.",
+            brief: "failure",
+            meaning: "The server could not listen or not continue, or a second signal stopped it \
+                      at once.",
         },
         Exit { code: 2, brief: "wrong options", meaning: "The options are wrong." },
     ],
     see_also: "smolchat",
-    dated: "2026-11-22",
+    date: "2026-11-25",
 };

@@ -1,4 +1,7 @@
-//! The conversation: waits for whatever comes first, and does what it asks for.
+//! The state and the main loop of the terminal client.
+
+mod execute;
+mod session_events;
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -10,73 +13,71 @@ use async_signal::{Signal, Signals};
 use futures_lite::{StreamExt, future};
 use smol::Timer;
 
-use super::commands::{Command, HELP};
 use super::editor::UserInput;
-use super::entry::Kind;
 use super::member_names::MemberNames;
 use super::outage::Outage;
 use super::screen::Screen;
 use super::server_switch::ServerSwitch;
 use super::view::View;
 use crate::app::Clock;
-use crate::app::pipe::{error_chain, status};
 use crate::client::{Error, Received, Session, SessionEvent};
-use crate::protocol::Body;
 
-/// How often what goes on in time is looked after: who came and went, how long we are away.
+/// The interval of updates that only time causes: collected joins and leaves, and the status line.
 const TICK: Duration = Duration::from_secs(1);
-/// How long the local time is believed to be as far ahead of UTC as it was.
-const CLOCK_HOLDS: Duration = Duration::from_secs(3600);
+/// The time after which the offset of local time is read again, because it may have changed.
+const CLOCK_LIFETIME: Duration = Duration::from_secs(3600);
 
-/// All that takes part in it.
+/// The terminal client.
 pub struct App {
     session: Session,
     server_switch: ServerSwitch,
     view: View,
     screen: Screen,
     signals: Signals,
-    /// What the user does, until that ends.
-    typed: Option<Receiver<UserInput>>,
-    names: Sender<Vec<String>>,
-    roster: MemberNames,
-    /// The line by which we asked who is here: nobody wants to see the answer.
-    asked_who: Option<String>,
-    /// Lines that were said and are not seen to be heard.
-    said: VecDeque<Said>,
+    /// The input of the user, until the user leaves.
+    user_input: Option<Receiver<UserInput>>,
+    /// Takes the names of the members to the completion.
+    name_updates: Sender<Vec<String>>,
+    members: MemberNames,
+    /// The id of the client's own `/who`, whose answer is not shown.
+    who_query: Option<String>,
+    unconfirmed_lines: VecDeque<UnconfirmedLine>,
     last_private: Option<Box<Received>>,
     outage: Option<Outage>,
-    /// The signal that ends us.
-    ended_by: Option<i32>,
+    /// The number of the signal that ends the program.
+    end_signal: Option<i32>,
     tick: Option<Timer>,
-    clock_set: Instant,
+    clock_read_at: Instant,
 }
 
-struct Said {
+/// A line that the server has not answered yet.
+struct UnconfirmedLine {
     id: String,
     text: String,
+    /// Whether the line is shown as pending.
     is_shown: bool,
 }
 
-enum Next {
-    Event(Result<Option<SessionEvent>, Error>),
+enum AppEvent {
+    Session(Result<Option<SessionEvent>, Error>),
     UserInput(UserInput),
-    TypingEnds,
+    InputClosed,
     Signal(Signal),
-    Arrived(Box<Result<Session, Error>>),
+    /// The result of `/connect`.
+    Connected(Box<Result<Session, Error>>),
     Tick,
-    Screen,
+    ScreenReady,
 }
 
 impl App {
-    /// One that has not begun.
     pub fn new(
         session: Session,
         server_switch: ServerSwitch,
         view: View,
         screen: Screen,
         signals: Signals,
-        typed: Receiver<UserInput>,
-        names: Sender<Vec<String>>,
+        user_input: Receiver<UserInput>,
+        name_updates: Sender<Vec<String>>,
     ) -> Self {
         App {
             session,
@@ -84,95 +85,77 @@ impl App {
             view,
             screen,
             signals,
-            typed: Some(typed),
-            names,
-            roster: MemberNames::default(),
-            asked_who: None,
-            said: VecDeque::new(),
+            user_input: Some(user_input),
+            name_updates,
+            members: MemberNames::default(),
+            who_query: None,
+            unconfirmed_lines: VecDeque::new(),
             last_private: None,
             outage: None,
-            ended_by: None,
+            end_signal: None,
             tick: None,
-            clock_set: Instant::now(),
+            clock_read_at: Instant::now(),
         }
     }
 
-    /// Talks until one of them ends it.
+    /// Handles events until the user leaves, the session ends or a signal arrives.
     pub async fn run(&mut self) -> Result<(), Error> {
         loop {
-            match self.next().await {
-                Next::Event(event) => {
-                    if let Some(end) = self.hear_all(event).await {
-                        return end;
-                    }
-                }
-                Next::UserInput(UserInput::Line(line)) => self.execute(&line),
-                Next::UserInput(UserInput::Leave) | Next::TypingEnds => self.leave(),
-                Next::UserInput(UserInput::Stop) => {
-                    // All of our job, as the terminal itself would do it.
-                    let signal = rustix::process::Signal::TSTP;
-                    let _ = rustix::process::kill_current_process_group(signal);
-                }
-                Next::UserInput(UserInput::Repaint) | Next::Signal(Signal::Winch) => {
-                    self.screen.request_redraw()
-                }
-                Next::Signal(Signal::Tstp) => self.screen.stop(),
-                Next::Signal(Signal::Cont) => self.screen.go_on(),
-                Next::Signal(signal) => {
-                    self.ended_by = Some(signal as i32);
-                    self.leave();
-                }
-                Next::Arrived(arrival) => self.arrive(*arrival),
-                Next::Tick => {
-                    self.tick = None;
-                    self.view.rest();
-                    if let Some(number) = self.ended_by {
-                        return Err(Error::Signal(number));
-                    }
-                }
-                Next::Screen => {}
+            let event = self.next_event().await;
+            if let Some(result) = self.handle(event).await {
+                return result;
             }
-            // Who has said goodbye does not sit and wait until the server can hear it.
-            if self.typed.is_none()
+            // After leaving, the user does not wait until the server is reachable again.
+            if self.user_input.is_none()
                 && self.session.unanswered() > 0
                 && let Some(outage) = self.outage.take()
             {
-                let count = self.unheard();
-                if count == 0 {
-                    return Err(outage.cause);
-                }
-                return Err(Error::Unconfirmed(count, Box::new(outage.cause)));
+                return Err(self.with_unconfirmed(outage.cause));
             }
             self.redraw();
         }
     }
 
-    /// Gives the terminal back.
-    pub async fn close(&mut self, is_empty: &AtomicBool) {
-        self.view.rest();
-        self.screen.close(&mut self.view, is_empty).await;
+    /// Handles an event. Returns the result of the program if the event ends it.
+    async fn handle(&mut self, event: AppEvent) -> Option<Result<(), Error>> {
+        match event {
+            AppEvent::Session(event) => return self.on_session_events(event).await,
+            AppEvent::Tick => return self.on_tick(),
+            AppEvent::UserInput(input) => self.on_user_input(input),
+            AppEvent::InputClosed => self.leave(),
+            AppEvent::Signal(signal) => self.on_signal(signal),
+            AppEvent::Connected(result) => self.on_connected(*result),
+            AppEvent::ScreenReady => {}
+        }
+        None
     }
 
-    async fn next(&mut self) -> Next {
-        let App { session, server_switch, screen, signals, typed, tick, .. } = self;
+    /// Restores the terminal. `is_line_empty` says whether the input line is empty.
+    pub async fn close(&mut self, is_line_empty: &AtomicBool) {
+        self.view.flush_held();
+        self.screen.close(&mut self.view, is_line_empty).await;
+    }
+
+    async fn next_event(&mut self) -> AppEvent {
+        let App { session, server_switch, screen, signals, user_input, tick, .. } = self;
         let (has_room, is_behind) = (session.has_room(), screen.is_behind());
-        let event = async {
+        let session_event = async {
             match is_behind {
                 true => pending().await,
-                false => Next::Event(session.receive().await),
+                false => AppEvent::Session(session.receive().await),
             }
         };
-        let typed = async {
-            match typed {
-                Some(typed) if has_room => {
-                    typed.recv().await.map_or(Next::TypingEnds, Next::UserInput)
+        let user_input = async {
+            match user_input {
+                Some(user_input) if has_room => {
+                    user_input.recv().await.map_or(AppEvent::InputClosed, AppEvent::UserInput)
                 }
                 _ => pending().await,
             }
         };
         let signal = async {
             match signals.next().await {
-                Some(Ok(signal)) => Next::Signal(signal),
+                Some(Ok(signal)) => AppEvent::Signal(signal),
                 _ => pending().await,
             }
         };
@@ -180,222 +163,68 @@ impl App {
             match tick {
                 Some(timer) => {
                     timer.await;
-                    Next::Tick
+                    AppEvent::Tick
                 }
                 None => pending().await,
             }
         };
-        let arrived = async { Next::Arrived(Box::new(server_switch.arrival().await)) };
+        let connected = async { AppEvent::Connected(Box::new(server_switch.next_session().await)) };
         let screen = async {
-            screen.changed().await;
-            Next::Screen
+            screen.wait_ready().await;
+            AppEvent::ScreenReady
         };
-        // Neither a flood from the room nor one from the user shuts out the other.
-        let often = future::race(event, typed);
-        let seldom = future::or(future::or(signal, tick), future::or(arrived, screen));
-        future::or(seldom, often).await
+        // A fair race: neither a flood of frames nor one of input may block the other.
+        let frequent = future::race(session_event, user_input);
+        let rare = future::or(future::or(signal, tick), future::or(connected, screen));
+        future::or(rare, frequent).await
     }
 
-    /// Takes in an event, and all others that are there already: they are printed together.
-    async fn hear_all(
-        &mut self,
-        mut event: Result<Option<SessionEvent>, Error>,
-    ) -> Option<Result<(), Error>> {
-        loop {
-            match event {
-                Ok(Some(event)) => self.on_event(event),
-                Ok(None) => return Some(self.ended_by.map_or(Ok(()), |n| Err(Error::Signal(n)))),
-                Err(error) => {
-                    return Some(Err(match self.unheard() {
-                        0 => error,
-                        count => Error::Unconfirmed(count, Box::new(error)),
-                    }));
-                }
+    fn on_user_input(&mut self, input: UserInput) {
+        match input {
+            UserInput::Line(line) => self.execute(&line),
+            UserInput::Leave => self.leave(),
+            UserInput::Suspend => {
+                // To the whole process group, like Ctrl-Z in a terminal that is not in raw mode.
+                let signal = rustix::process::Signal::TSTP;
+                let _ = rustix::process::kill_current_process_group(signal);
             }
-            if self.screen.is_behind() {
-                return None;
-            }
-            self.screen.flush(&mut self.view);
-            event = future::poll_once(self.session.receive()).await?;
+            UserInput::Redraw => self.screen.request_redraw(),
         }
     }
 
-    fn on_event(&mut self, mut event: SessionEvent) {
-        if let SessionEvent::Synced { kept } = &mut event {
-            *kept = self.unheard();
-        }
-        match &event {
-            SessionEvent::Received(received) => return self.receive(received),
-            SessionEvent::Reconnected { .. } => {
-                let text = status(&event).unwrap_or_default();
-                let after = self.outage.take().map_or(0, |outage| outage.seconds());
-                let text = text.replacen("back", &format!("back after {after} s"), 1);
-                self.view.tell(Kind::Info, &text);
-            }
-            SessionEvent::Synced { .. } | SessionEvent::Gap { .. } => {
-                self.view.tell(Kind::Info, &status(&event).unwrap_or_default());
-            }
-            SessionEvent::Lost { .. } => {}
-        }
-        if let SessionEvent::Lost { cause, .. } = event {
-            match &mut self.outage {
-                Some(outage) => outage.failed(cause),
-                None => {
-                    self.view.tell(Kind::Error, &format!("{}; coming back", error_chain(&cause)));
-                    self.outage = Some(Outage::new(cause));
-                }
-            }
-            // What was said and not heard is kept, and seen to be.
-            for said in self.said.iter_mut().filter(|said| !said.is_shown) {
-                said.is_shown = true;
-                self.view.tell_pending(self.session.name(), &said.text);
+    fn on_signal(&mut self, signal: Signal) {
+        match signal {
+            Signal::Winch => self.screen.request_redraw(),
+            Signal::Tstp => self.screen.suspend(),
+            Signal::Cont => self.screen.resume(),
+            signal => {
+                self.end_signal = Some(signal as i32);
+                self.leave();
             }
         }
     }
 
-    fn receive(&mut self, received: &Received) {
-        let me = self.session.name();
-        self.roster.learn(&received.frame, me);
-        if let Some(id) = &received.answers {
-            self.said.retain(|said| said.id != *id);
-            if self.asked_who.as_ref() == Some(id) {
-                self.asked_who = None;
-                return;
-            }
-        }
-        if let Body::Private { .. } = received.frame.body
-            && received.frame.data_source != me
-        {
-            self.last_private = Some(Box::new(received.clone()));
-        }
-        self.view.receive(received, me);
-        if let Body::Welcome { .. } = received.frame.body {
-            // For the names that Tab completes. A question that waited for the link goes out again.
-            if self.asked_who.is_none() {
-                self.asked_who = self.session.say("/who").ok();
-            }
-        }
+    /// Returns the result of the program if a signal ends it and the server has not answered yet.
+    fn on_tick(&mut self) -> Option<Result<(), Error>> {
+        self.tick = None;
+        self.view.flush_held();
+        self.end_signal.map(|number| Err(Error::Signal(number)))
     }
 
-    /// Does what a typed line asks for.
-    fn execute(&mut self, line: &str) {
-        match Command::parse(line) {
-            Command::Say(line) => self.say(line),
-            Command::Help => {
-                self.view.tell(Kind::Info, HELP);
-                self.say("/help");
-            }
-            Command::Clear => {
-                self.view.clear();
-                self.screen.clear();
-            }
-            Command::Ignore(None) => {
-                let text = match self.view.ignored() {
-                    [] => "nobody is ignored".into(),
-                    names => format!("ignored: {}", names.join(", ")),
-                };
-                self.view.tell(Kind::Info, &text);
-            }
-            Command::Ignore(Some(name)) => {
-                let is_new = self.view.ignore(name);
-                let already = if is_new { "" } else { " already" };
-                let text = format!("what {name} says is not shown{already}; /unignore {name}");
-                self.view.tell(Kind::Info, &text);
-            }
-            Command::Unignore(name) => {
-                let was_ignored = self.view.unignore(name);
-                let again = if was_ignored { "again" } else { "anyway" };
-                self.view.tell(Kind::Info, &format!("what {name} says is shown {again}"));
-            }
-            Command::Reconnect => self.session.reconnect(),
-            Command::Connect(address) => {
-                self.view.tell(Kind::Info, &format!("connecting to {address}"));
-                // Every text is an address.
-                let Ok(address) = address.parse();
-                self.server_switch.set_out(address, self.session.name());
-            }
-            Command::Last => match self.last_private.take() {
-                Some(received) => {
-                    self.view.receive(&received, self.session.name());
-                    self.last_private = Some(received);
-                }
-                None => self.view.tell(Kind::Error, "nobody told you anything in private"),
-            },
-            Command::Reply(text) => match &self.last_private {
-                Some(received) => {
-                    let to = received.frame.data_source.clone();
-                    self.say(&format!("/msg {to} {text}"));
-                }
-                None => self.view.tell(Kind::Error, "nobody told you anything in private"),
-            },
-            Command::Time(is_on) => {
-                self.view.settings.time = is_on;
-                self.screen.request_redraw();
-            }
-            Command::Usage(usage) => self.view.tell(Kind::Error, &format!("usage: {usage}")),
-        }
-    }
-
-    fn say(&mut self, line: &str) {
-        let is_shown = !self.session.is_up();
-        match self.session.say(line) {
-            Ok(id) => {
-                if is_shown && !self.session.is_finishing() {
-                    self.view.tell_pending(self.session.name(), line);
-                }
-                self.said.push_back(Said { id, text: line.to_owned(), is_shown });
-            }
-            Err(unsaid) => self.view.tell(Kind::Error, &unsaid.to_string()),
-        }
-        if self.session.is_finishing() {
-            self.typed = None;
-        }
-    }
-
-    fn leave(&mut self) {
-        self.typed = None;
-        self.session.finish();
-    }
-
-    /// Lines of the user's that were not seen to be heard.
-    fn unheard(&self) -> usize {
-        self.session.unanswered() - usize::from(self.asked_who.is_some())
-    }
-
-    /// The new session is there, or cannot be.
-    fn arrive(&mut self, arrival: Result<Session, Error>) {
-        match arrival {
-            Ok(session) => {
-                let unsaid = self.unheard();
-                let old = std::mem::replace(&mut self.session, session);
-                if self.outage.take().is_some() && unsaid > 0 {
-                    let text = format!("{unsaid} of your lines were never heard, and are dropped");
-                    self.view.tell(Kind::Error, &text);
-                }
-                self.said.clear();
-                self.asked_who = None;
-                self.last_private = None;
-                self.server_switch.leave(old);
-            }
-            Err(error) => self.view.tell(Kind::Error, &error_chain(&error)),
-        }
-    }
-
-    /// Brings the screen up to date, and sees to it that we wake up when it is out of date.
+    /// Draws what has changed, and starts the timer if time alone will change the screen.
     fn redraw(&mut self) {
-        if let Some(names) = self.roster.news() {
-            let _ = self.names.force_send(names);
+        if let Some(names) = self.members.take_changes() {
+            let _ = self.name_updates.force_send(names);
         }
-        let status = self.outage.as_ref().map(|outage| outage.status(self.unheard()));
-        self.screen.set_status(status.map(|status| self.view.status(&status)));
+        let status = self.outage.as_ref().map(|outage| outage.status(self.unconfirmed()));
+        self.screen.set_status(status.map(|status| self.view.format_status(&status)));
         self.screen.flush(&mut self.view);
-        let is_timed = self.outage.is_some() || self.view.is_holding() || self.ended_by.is_some();
+        let is_timed = self.outage.is_some() || self.view.has_held() || self.end_signal.is_some();
         if is_timed && self.tick.is_none() {
             self.tick = Some(Timer::after(TICK));
         }
-        if self.clock_set.elapsed() > CLOCK_HOLDS {
-            // Summer may have come.
-            self.clock_set = Instant::now();
+        if self.clock_read_at.elapsed() > CLOCK_LIFETIME {
+            self.clock_read_at = Instant::now();
             self.view.clock = Clock::local();
         }
     }

@@ -1,36 +1,36 @@
-//! What is typed, and what of it is for the client itself.
+//! The commands of the terminal client.
 
-/// What a typed line asks for.
+/// A line that the user has typed, as a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command<'a> {
-    /// Say it, to the server: what is said to all, and the server's commands.
-    Say(&'a str),
-    /// `/help`: the server's, and the client's own.
+    /// A message or a command of the server.
+    Send(&'a str),
+    /// `/help`, which shows the commands of the server and of the client.
     Help,
-    /// Empty the screen.
+    /// `/clear`
     Clear,
-    /// Show nothing more of what this member says; without a name, tell who is ignored.
+    /// `/ignore [NAME]`; without a name, the ignored members are listed.
     Ignore(Option<&'a str>),
-    /// Show it again.
+    /// `/unignore NAME`
     Unignore(&'a str),
-    /// Drop the link and come back.
+    /// `/reconnect`
     Reconnect,
-    /// Leave, and go to another server.
+    /// `/connect ADDR`
     Connect(&'a str),
-    /// Show the latest private line again.
+    /// `/last`, which shows the latest private message again.
     Last,
-    /// Tell whoever the latest private line was from.
+    /// `/r TEXT`, which answers the latest private message.
     Reply(&'a str),
-    /// Show the time of day, or not.
+    /// `/time on|off`
     Time(bool),
-    /// It lacks what it needs.
+    /// A command without its argument, with the correct usage.
     Usage(&'static str),
 }
 
-/// What may stand behind a command.
+/// The argument of a command, as the completion needs to know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Argument {
-    /// Nothing that can be completed.
+    /// No argument, or one that cannot be completed.
     Free,
     /// The name of a member.
     Name,
@@ -38,11 +38,11 @@ pub enum Argument {
     NameAndText,
     /// A text, in which names may occur.
     Text,
-    /// One of these words.
+    /// A word from the list.
     Word(&'static [&'static str]),
 }
 
-/// All commands, those of the server and those of the client, by their names.
+/// All commands of the server and of the client, sorted by name.
 pub const COMMANDS: [(&str, Argument); 16] = [
     ("/clear", Argument::Free),
     ("/connect", Argument::Free),
@@ -62,14 +62,15 @@ pub const COMMANDS: [(&str, Argument); 16] = [
     ("/who", Argument::Free),
 ];
 
-/// What `/help` adds to what the server says.
-pub const HELP: &str = "and here: /r TEXT answers the latest private line, /last shows it again, \
-    /ignore NAME and /unignore NAME hide and redraw what somebody says, /time on|off shows the time, \
-    /clear empties the screen, /reconnect drops the link and comes back, /connect ADDR goes to \
-    another server; Tab completes, Ctrl-R searches what you typed";
+/// The text of `/help` about the commands of the client.
+pub const HELP: &str = "in this client: /r TEXT answers the latest private message, /last shows it \
+    again, /ignore NAME hides the messages of a member and /unignore NAME shows them, /time on|off \
+    shows or hides the times, /clear clears the screen, /reconnect closes the connection and \
+    reconnects, /connect ADDR connects to another server; Tab completes names and commands, Ctrl-R \
+    searches your earlier lines";
 
 impl<'a> Command<'a> {
-    /// Understands a typed line.
+    /// Parses a line that the user has typed.
     pub fn parse(line: &'a str) -> Self {
         let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let rest = rest.trim();
@@ -89,12 +90,12 @@ impl<'a> Command<'a> {
             ("/time", "on") => Command::Time(true),
             ("/time", "off") => Command::Time(false),
             ("/time", _) => Command::Usage("/time on|off"),
-            _ => Command::Say(line),
+            _ => Command::Send(line),
         }
     }
 }
 
-/// Whether a typed line is for somebody alone, and so not for the history of typed lines.
+/// Returns whether a line is a private message, which must not be stored in the input history.
 pub fn is_private(line: &str) -> bool {
     let word = line.split(char::is_whitespace).next().unwrap_or_default();
     ["/msg", "/r"].iter().any(|private| word.eq_ignore_ascii_case(private))
@@ -105,15 +106,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_client_does_not_know_goes_to_the_server() {
+    fn unknown_commands_are_sent_to_the_server() {
         for line in ["hello", "/dance", "/who", "/me waves", "//clear", "/msg bob /clear", " /r x"]
         {
-            assert_eq!(Command::parse(line), Command::Say(line));
+            assert_eq!(Command::parse(line), Command::Send(line));
         }
     }
 
     #[test]
-    fn the_client_s_own_commands_are_understood_in_any_case_and_spacing() {
+    fn client_commands_ignore_case_and_spacing() {
         for (line, command) in [
             ("/clear", Command::Clear),
             ("/Ignore  bob ", Command::Ignore(Some("bob"))),
@@ -129,13 +130,13 @@ mod tests {
     }
 
     #[test]
-    fn private_lines_are_told_from_others() {
+    fn private_messages_are_recognised() {
         assert!(is_private("/msg bob psst") && is_private("/R yes") && is_private("/MSG"));
         assert!(!is_private("/reconnect") && !is_private("msg bob") && !is_private("/me /msg"));
     }
 
     #[test]
-    fn the_list_is_sorted_as_the_completer_wants_it() {
+    fn command_list_is_sorted() {
         assert!(COMMANDS.is_sorted_by_key(|(name, _)| name));
     }
 }

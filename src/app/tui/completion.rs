@@ -1,50 +1,50 @@
-//! What Tab makes of what was typed.
+//! Completion of commands and names with Tab.
 
 use super::commands::{Argument, COMMANDS};
 use crate::protocol::case_fold;
 
-/// What the text before the cursor may become.
+/// The possible completions of the word before the cursor.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Completions {
-    /// Where the part begins that is replaced, in bytes.
+    /// The byte offset of the word.
     pub start: usize,
-    /// By what, the likeliest first.
+    /// The replacements of the word, the likeliest first.
     pub candidates: Vec<String>,
 }
 
-/// What `head`, the text before the cursor, may become, where these `names` are here.
+/// Returns the completions of `head`, the text before the cursor, with the names of the members.
 pub fn complete(head: &str, names: &[String]) -> Completions {
-    let start = head.rfind(char::is_whitespace).map_or(0, |place| {
-        place + head.get(place..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8)
-    });
-    let word = head.get(start..).unwrap_or_default();
+    let (before, word) = head.rsplit_once(char::is_whitespace).unwrap_or(("", head));
+    let start = head.len() - word.len();
     if start == 0 && word.starts_with('/') {
         let commands = COMMANDS.iter().map(|(name, _)| format!("{name} "));
-        return Completions { start, candidates: fitting(word, commands) };
+        return Completions { start, candidates: filter_by_prefix(word, commands) };
     }
-    let mut words = head.get(..start).unwrap_or_default().split_whitespace();
+    let mut words = before.split_whitespace();
     let command = words.next().unwrap_or_default().to_ascii_lowercase();
     let argument =
         COMMANDS.iter().find(|(name, _)| *name == command).map(|(_, argument)| *argument);
     let is_first = words.next().is_none();
-    let named = || names.iter().map(|name| format!("{name} "));
+    let names_with_space = || names.iter().map(|name| format!("{name} "));
     let candidates = match argument {
         Some(Argument::Free) => Vec::new(),
         Some(Argument::Name) if !is_first => Vec::new(),
-        // Here a name is all that can come, so that none of it needs to be typed.
-        Some(Argument::Name | Argument::NameAndText) if is_first => fitting(word, named()),
+        // Only a name can follow, so all names are candidates of an empty word.
+        Some(Argument::Name | Argument::NameAndText) if is_first => {
+            filter_by_prefix(word, names_with_space())
+        }
         Some(Argument::Word(choices)) if is_first => {
-            fitting(word, choices.iter().map(|&choice| choice.to_owned()))
+            filter_by_prefix(word, choices.iter().map(|&choice| choice.to_owned()))
         }
         Some(Argument::Word(_)) => Vec::new(),
         _ if word.is_empty() => Vec::new(),
-        _ if start == 0 => fitting(word, names.iter().map(|name| format!("{name}: "))),
-        _ => fitting(word, named()),
+        _ if start == 0 => filter_by_prefix(word, names.iter().map(|name| format!("{name}: "))),
+        _ => filter_by_prefix(word, names_with_space()),
     };
     Completions { start, candidates }
 }
 
-fn fitting(word: &str, all: impl Iterator<Item = String>) -> Vec<String> {
+fn filter_by_prefix(word: &str, all: impl Iterator<Item = String>) -> Vec<String> {
     let word = case_fold(word);
     all.filter(|candidate| case_fold(candidate).starts_with(&word)).collect()
 }
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_at_the_start_is_addressed_and_elsewhere_it_is_a_word() {
+    fn name_at_the_start_gets_a_colon() {
         assert_eq!(candidates("al"), ["alice: ", "Alan: "]);
         assert_eq!(candidates("AL"), ["alice: ", "Alan: "]);
         assert_eq!(candidates("ask al"), ["alice ", "Alan "]);
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_are_completed_with_what_they_take() {
+    fn commands_and_their_arguments_are_completed() {
         assert_eq!(candidates("/n"), ["/nick "]);
         assert_eq!(candidates("/re"), ["/reconnect "]);
         assert_eq!(candidates("/msg c"), ["carol "]);

@@ -1,155 +1,182 @@
-//! One thing that is shown, and the lines that it takes.
+//! An entry of the conversation and its layout as lines.
 
 use super::style::Style;
 use super::wrap::{width, wrap};
 
-/// The widest that the column of names becomes: longer names stand out of it.
-const MAX_COLUMN: usize = 16;
-/// How far later lines are indented where the terminal is too narrow for the usual.
-const NARROW: usize = 2;
+/// The largest width of the column of names; longer names extend beyond it.
+const MAX_NAME_WIDTH: usize = 16;
+/// The indent of later lines if the normal one takes more than half of the terminal.
+const NARROW_INDENT: usize = 2;
 
-/// What kind of thing it is.
+/// The kind of an entry, which decides its form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Somebody spoke.
+pub enum EntryKind {
+    /// A message of another member.
     Chat,
-    /// The user spoke.
+    /// A message of the user.
     Own,
-    /// The user spoke, and nobody has heard it yet.
+    /// A message of the user that the server has not answered yet.
     Pending,
-    /// Somebody does something.
+    /// `/me`
     Action,
-    /// Between two alone.
     Private,
-    /// Somebody came, went, or is called something else.
-    Coming(&'static str),
-    /// What the server tells, or the client.
+    /// A join, a leave or a change of a name, with its mark.
+    Presence(&'static str),
+    /// A notice of the server or of the client.
     Info,
-    /// Something was not accepted.
     Error,
-    /// A line across: another day, or where what is live begins.
-    Rule,
+    /// A separator: a new day, or the begin or end of the history.
+    Separator,
 }
 
-/// One thing that is shown. All of it is harmless already.
+/// An entry of the conversation, whose texts are safe to print.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    pub kind: Kind,
-    /// Unix milliseconds.
+    pub kind: EntryKind,
+    /// Unix time in milliseconds.
     pub time: Option<u64>,
-    /// Who: a name, or for what is private both.
-    pub who: String,
+    /// The name of the author; for a private message, both names.
+    pub author: String,
     pub text: String,
-    /// It calls for the user.
-    pub is_loud: bool,
-    /// It is from before.
+    /// Whether the message mentions the user or is private.
+    pub is_highlighted: bool,
+    /// Whether the entry is from before the user joined.
     pub is_past: bool,
 }
 
 impl Entry {
-    /// One that has nothing but a kind and a text.
-    pub fn new(kind: Kind, text: impl Into<String>) -> Self {
-        let (who, text) = (String::new(), text.into());
-        Entry { kind, time: None, who, text, is_loud: false, is_past: false }
+    /// Returns an entry without time and author.
+    pub fn new(kind: EntryKind, text: impl Into<String>) -> Self {
+        let (author, text) = (String::new(), text.into());
+        Entry { kind, time: None, author, text, is_highlighted: false, is_past: false }
     }
 
-    /// How wide a column of names this one asks for.
-    pub fn column(&self) -> usize {
+    /// Returns the width that the column of names needs for this entry.
+    pub fn name_width(&self) -> usize {
         match self.kind {
-            Kind::Chat | Kind::Own | Kind::Pending => width(&self.who).min(MAX_COLUMN),
+            EntryKind::Chat | EntryKind::Own | EntryKind::Pending => {
+                width(&self.author).min(MAX_NAME_WIDTH)
+            }
             _ => 0,
         }
     }
 
-    /// Appends its lines, each with its newline. `time` is the time of day in words, or nothing
-    /// where times are not shown; `columns` is how wide the terminal is and `column` the column of
-    /// names.
-    pub fn layout(&self, time: Option<&str>, columns: usize, column: usize, out: &mut Painter) {
-        let faint = self.is_past.then_some(Style::Faint);
-        let text_style = faint.unwrap_or(match self.kind {
-            Kind::Coming(_) | Kind::Info | Kind::Rule | Kind::Pending => Style::Faint,
-            Kind::Error => Style::Error,
-            Kind::Private => Style::Private,
-            Kind::Chat | Kind::Own | Kind::Action => Style::Plain,
-        });
-        let who_style = match self.kind {
-            _ if self.is_loud => Style::Loud,
-            _ if self.is_past => Style::Faint,
-            Kind::Own => Style::Own,
-            Kind::Chat | Kind::Action => Style::of_name(&self.who),
-            _ => text_style,
-        };
-        let begin = out.column;
-        if self.kind != Kind::Rule {
-            match (time, self.kind) {
-                (Some(_), Kind::Pending) => out.push(Style::Faint, "  ..."),
-                (Some(time), _) => out.push(Style::Faint, &format!("{time:5}")),
-                (None, _) => {}
-            }
-            // What calls for the user does so without colours, too.
-            let gutter = if self.is_loud { ">" } else { " " };
-            if time.is_some() || self.is_loud {
-                out.push(Style::Plain, gutter);
-            }
+    /// Appends the lines of the entry to `out`, each with a newline.
+    ///
+    /// `time` is the time of day, or `None` if times are hidden. `columns` is the width of the
+    /// terminal and `name_width` that of the column of names.
+    pub fn layout(
+        &self,
+        time: Option<&str>,
+        columns: usize,
+        name_width: usize,
+        out: &mut StyledText,
+    ) {
+        let start = out.column;
+        if self.kind != EntryKind::Separator {
+            self.push_time(time, out);
         }
-        let padding = column.saturating_sub(width(&self.who));
-        match self.kind {
-            Kind::Chat => {
-                out.push(who_style, &self.who);
-                out.push(Style::Plain, &format!("{:padding$}  ", ""));
-            }
-            Kind::Own | Kind::Pending => {
-                out.push(who_style, &self.who);
-                out.push(Style::Plain, &format!("{:padding$}> ", ""));
-            }
-            Kind::Action => {
-                out.push(who_style, &format!("* {}", self.who));
-                out.push(Style::Plain, " ");
-            }
-            Kind::Private => {
-                out.push(who_style, &format!("[{}]", self.who));
-                out.push(Style::Plain, "  ");
-            }
-            Kind::Coming(mark) => out.push(text_style, &format!("{mark} ")),
-            Kind::Info => out.push(text_style, "-!- "),
-            Kind::Error => out.push(text_style, "!!! "),
-            Kind::Rule => out.push(text_style, "-- "),
-        }
-        let first = out.column - begin;
-        let indent = if first * 2 > columns { NARROW } else { first };
+        self.push_author(name_width, out);
+        let style = self.text_style();
+        let first = out.column - start;
+        let indent = if first * 2 > columns { NARROW_INDENT } else { first };
         let mut lines = wrap(&self.text, columns, first, indent).into_iter();
         if let Some(line) = lines.next() {
-            out.push(text_style, &line);
+            out.push(style, &line);
         }
-        if self.kind == Kind::Rule {
-            out.push(text_style, " --");
+        if self.kind == EntryKind::Separator {
+            out.push(style, " --");
         }
         for line in lines {
             out.end_line();
             out.push(Style::Plain, &format!("{:indent$}", ""));
-            out.push(text_style, &line);
+            out.push(style, &line);
         }
         out.end_line();
     }
+
+    fn push_time(&self, time: Option<&str>, out: &mut StyledText) {
+        match (time, self.kind) {
+            (Some(_), EntryKind::Pending) => out.push(Style::Faint, "  ..."),
+            (Some(time), _) => out.push(Style::Faint, &format!("{time:5}")),
+            (None, _) => {}
+        }
+        // The mark of a highlighted entry is visible without colours, too.
+        let mark = if self.is_highlighted { ">" } else { " " };
+        if time.is_some() || self.is_highlighted {
+            out.push(Style::Plain, mark);
+        }
+    }
+
+    /// Appends the author, or the mark of an entry without one.
+    fn push_author(&self, name_width: usize, out: &mut StyledText) {
+        let (text_style, author_style) = (self.text_style(), self.author_style());
+        let padding = name_width.saturating_sub(width(&self.author));
+        match self.kind {
+            EntryKind::Chat => {
+                out.push(author_style, &self.author);
+                out.push(Style::Plain, &format!("{:padding$}  ", ""));
+            }
+            EntryKind::Own | EntryKind::Pending => {
+                out.push(author_style, &self.author);
+                out.push(Style::Plain, &format!("{:padding$}> ", ""));
+            }
+            EntryKind::Action => {
+                out.push(author_style, &format!("* {}", self.author));
+                out.push(Style::Plain, " ");
+            }
+            EntryKind::Private => {
+                out.push(author_style, &format!("[{}]", self.author));
+                out.push(Style::Plain, "  ");
+            }
+            EntryKind::Presence(mark) => out.push(text_style, &format!("{mark} ")),
+            EntryKind::Info => out.push(text_style, "-!- "),
+            EntryKind::Error => out.push(text_style, "!!! "),
+            EntryKind::Separator => out.push(text_style, "-- "),
+        }
+    }
+
+    fn text_style(&self) -> Style {
+        match self.kind {
+            _ if self.is_past => Style::Faint,
+            EntryKind::Presence(_)
+            | EntryKind::Info
+            | EntryKind::Separator
+            | EntryKind::Pending => Style::Faint,
+            EntryKind::Error => Style::Error,
+            EntryKind::Private => Style::Private,
+            EntryKind::Chat | EntryKind::Own | EntryKind::Action => Style::Plain,
+        }
+    }
+
+    fn author_style(&self) -> Style {
+        match self.kind {
+            _ if self.is_highlighted => Style::Highlight,
+            _ if self.is_past => Style::Faint,
+            EntryKind::Own => Style::Own,
+            EntryKind::Chat | EntryKind::Action => Style::of_name(&self.author),
+            _ => self.text_style(),
+        }
+    }
 }
 
-/// Text with its colours, and where in the line it has come to.
+/// Text with escape sequences for colours, and the column of its end.
 #[derive(Debug, Default)]
-pub struct Painter {
-    colors: bool,
+pub struct StyledText {
+    has_colors: bool,
     pub text: String,
     column: usize,
 }
 
-impl Painter {
-    /// One that has painted nothing.
-    pub fn new(colors: bool) -> Self {
-        Painter { colors, ..Painter::default() }
+impl StyledText {
+    /// Returns an empty text.
+    pub fn new(has_colors: bool) -> Self {
+        StyledText { has_colors, ..StyledText::default() }
     }
 
-    /// Appends a text without line ends.
+    /// Appends a text without newlines.
     pub fn push(&mut self, style: Style, text: &str) {
-        style.paint(self.colors, text, &mut self.text);
+        style.paint(self.has_colors, text, &mut self.text);
         self.column += width(text);
     }
 
@@ -164,45 +191,45 @@ mod tests {
     use super::*;
 
     fn layout(entry: &Entry, columns: usize, column: usize) -> String {
-        let mut out = Painter::default();
+        let mut out = StyledText::default();
         entry.layout(Some("14:03"), columns, column, &mut out);
         out.text
     }
 
-    fn entry(kind: Kind, who: &str, text: &str) -> Entry {
-        Entry { who: who.into(), ..Entry::new(kind, text) }
+    fn entry(kind: EntryKind, author: &str, text: &str) -> Entry {
+        Entry { author: author.into(), ..Entry::new(kind, text) }
     }
 
     #[test]
-    fn each_kind_has_a_form_of_its_own() {
+    fn each_kind_has_its_own_form() {
         for (kind, line) in [
-            (Kind::Chat, "14:03 bob    hi\n"),
-            (Kind::Own, "14:03 bob  > hi\n"),
-            (Kind::Pending, "  ... bob  > hi\n"),
-            (Kind::Action, "14:03 * bob hi\n"),
-            (Kind::Private, "14:03 [bob]  hi\n"),
-            (Kind::Coming("-->"), "14:03 --> hi\n"),
-            (Kind::Info, "14:03 -!- hi\n"),
-            (Kind::Error, "14:03 !!! hi\n"),
-            (Kind::Rule, "-- hi --\n"),
+            (EntryKind::Chat, "14:03 bob    hi\n"),
+            (EntryKind::Own, "14:03 bob  > hi\n"),
+            (EntryKind::Pending, "  ... bob  > hi\n"),
+            (EntryKind::Action, "14:03 * bob hi\n"),
+            (EntryKind::Private, "14:03 [bob]  hi\n"),
+            (EntryKind::Presence("-->"), "14:03 --> hi\n"),
+            (EntryKind::Info, "14:03 -!- hi\n"),
+            (EntryKind::Error, "14:03 !!! hi\n"),
+            (EntryKind::Separator, "-- hi --\n"),
         ] {
             assert_eq!(layout(&entry(kind, "bob", "hi"), 80, 5), line);
         }
     }
 
     #[test]
-    fn later_lines_are_indented_under_the_text() {
-        let long = entry(Kind::Chat, "小明", "one two three four");
+    fn later_lines_are_indented_below_the_text() {
+        let long = entry(EntryKind::Chat, "小明", "one two three four");
         assert_eq!(layout(&long, 26, 5), "14:03 小明   one two three\n             four\n");
         assert_eq!(layout(&long, 20, 5), "14:03 小明   one two\n  three four\n");
     }
 
     #[test]
-    fn what_calls_for_the_user_does_so_without_colours() {
-        let loud = Entry { is_loud: true, ..entry(Kind::Chat, "bob", "hi") };
-        assert_eq!(layout(&loud, 80, 5), "14:03>bob    hi\n");
-        let mut out = Painter::new(true);
-        loud.layout(None, 80, 5, &mut out);
+    fn highlight_is_visible_without_colours() {
+        let highlighted = Entry { is_highlighted: true, ..entry(EntryKind::Chat, "bob", "hi") };
+        assert_eq!(layout(&highlighted, 80, 5), "14:03>bob    hi\n");
+        let mut out = StyledText::new(true);
+        highlighted.layout(None, 80, 5, &mut out);
         assert_eq!(out.text, ">\x1b[1;7mbob\x1b[0m    hi\n");
     }
 }

@@ -1,4 +1,4 @@
-//! The lines that were typed, to be had again: in memory, and in a file across runs.
+//! The history of typed lines, which is kept in a file between runs.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -11,100 +11,103 @@ use std::rc::Rc;
 use rustyline::Result;
 use rustyline::history::{History, SearchDirection, SearchResult};
 
-/// Lines that are kept.
-const KEPT: usize = 1000;
+use crate::app::xdg::base_directory;
 
-/// What was typed, the latest last. The editor and what answers its keys have it both, and both
-/// are in one thread.
+/// The number of lines that are kept.
+const MAX_LINES: usize = 1000;
+
+/// The typed lines, the latest last.
+///
+/// The editor and the handler of its keys share it; both run in the editor thread.
 #[derive(Default)]
 pub struct InputHistory {
     lines: Cell<Vec<String>>,
-    /// How far back the user went, 0 being what is typed now.
-    back: Cell<usize>,
-    /// What was typed before the user went back.
+    /// The number of lines that the user went back; 0 is the line that is typed now.
+    offset: Cell<usize>,
+    /// The line that was typed before the user went back.
     draft: Cell<String>,
     file: Option<PathBuf>,
 }
 
 impl InputHistory {
-    /// What is in the file, which need not exist.
+    /// Loads the lines of the file, if it exists.
     pub fn load(file: Option<PathBuf>) -> Self {
         let text = file.as_ref().and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
-        let all: Vec<String> = text.lines().map(str::to_owned).collect();
-        let lines = all.get(all.len().saturating_sub(KEPT)..).unwrap_or_default().to_vec();
-        if all.len() > 2 * KEPT
+        let count = text.lines().count();
+        let lines: Vec<String> =
+            text.lines().skip(count.saturating_sub(MAX_LINES)).map(str::to_owned).collect();
+        if count > 2 * MAX_LINES
             && let Some(file) = &file
         {
-            // If that fails, the file is longer than it needs to be, and nothing else.
-            let _ = rewrite(file, &lines);
+            // Ignored: the file then only stays longer than needed.
+            let _ = rewrite_file(file, &lines);
         }
         InputHistory { lines: Cell::new(lines), file, ..InputHistory::default() }
     }
 
-    /// Adds a line, and is where what is typed now is again.
+    /// Adds a line, unless it repeats the latest, and resets the position.
     pub fn add(&self, line: &str) {
-        self.rest();
-        let is_new = self.with(|lines| {
+        self.reset_position();
+        let is_new = self.with_lines(|lines| {
             let is_new = lines.last().is_none_or(|last| last != line);
             if is_new {
                 lines.push(line.to_owned());
-                let beyond = lines.len().saturating_sub(KEPT);
-                lines.drain(..beyond);
+                let excess = lines.len().saturating_sub(MAX_LINES);
+                lines.drain(..excess);
             }
             is_new
         });
         if is_new && let Some(file) = &self.file {
-            // Who cannot write there has the lines of this run all the same.
-            let _ = append(file, line);
+            // Ignored: the lines of this run are still in memory.
+            let _ = append_line(file, line);
         }
     }
 
-    /// Is where what is typed now is.
-    pub fn rest(&self) {
-        self.back.set(0);
+    /// Resets the position to the line that is typed now.
+    pub fn reset_position(&self) {
+        self.offset.set(0);
         self.draft.take();
     }
 
-    /// The line before the one that is shown; nothing if there is none.
-    pub fn older(&self, shown: &str) -> Option<String> {
-        let back = self.back.get() + 1;
-        let line = self.with(|lines| lines.iter().rev().nth(back - 1).cloned())?;
-        if back == 1 {
+    /// Returns the line before the shown one, if there is one. `shown` is stored as the draft.
+    pub fn recall_older(&self, shown: &str) -> Option<String> {
+        let offset = self.offset.get() + 1;
+        let line = self.with_lines(|lines| lines.iter().rev().nth(offset - 1).cloned())?;
+        if offset == 1 {
             self.draft.set(shown.to_owned());
         }
-        self.back.set(back);
+        self.offset.set(offset);
         Some(line)
     }
 
-    /// The line after the one that is shown, or at last what was typed before.
-    pub fn newer(&self) -> Option<String> {
-        let back = self.back.get().checked_sub(1)?;
-        self.back.set(back);
-        match back {
+    /// Returns the line after the shown one, which is the draft in the end.
+    pub fn recall_newer(&self) -> Option<String> {
+        let offset = self.offset.get().checked_sub(1)?;
+        self.offset.set(offset);
+        match offset {
             0 => Some(self.draft.take()),
-            _ => self.with(|lines| lines.iter().rev().nth(back - 1).cloned()),
+            _ => self.with_lines(|lines| lines.iter().rev().nth(offset - 1).cloned()),
         }
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut Vec<String>) -> T) -> T {
+    fn with_lines<T>(&self, function: impl FnOnce(&mut Vec<String>) -> T) -> T {
         let mut lines = self.lines.take();
-        let result = work(&mut lines);
+        let result = function(&mut lines);
         self.lines.set(lines);
         result
     }
 
-    /// The nearest line, from place `start` on in that direction, for which it is so, and where in
-    /// the line.
+    /// Returns the nearest line, from index `start` on, in which `find_in_line` finds a position.
     fn find(
         &self,
         start: usize,
         direction: SearchDirection,
-        is_so: impl Fn(&str) -> Option<usize>,
+        find_in_line: impl Fn(&str) -> Option<usize>,
     ) -> Option<SearchResult<'static>> {
         let found = |(idx, line): (usize, &String)| {
-            is_so(line).map(|pos| SearchResult { entry: Cow::Owned(line.clone()), idx, pos })
+            find_in_line(line).map(|pos| SearchResult { entry: Cow::Owned(line.clone()), idx, pos })
         };
-        self.with(|lines| match direction {
+        self.with_lines(|lines| match direction {
             SearchDirection::Forward => lines.iter().enumerate().skip(start).find_map(found),
             SearchDirection::Reverse => {
                 lines.iter().enumerate().take(start + 1).rev().find_map(found)
@@ -113,36 +116,34 @@ impl InputHistory {
     }
 }
 
-/// Where the file is, by the rules of the XDG base directories.
-pub fn file() -> Option<PathBuf> {
-    let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let state = folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME")?.join(".local/state")))?;
-    Some(state.join("smolchat/history"))
+/// Returns the path of the file: `smolchat/history` below `$XDG_STATE_HOME` or `~/.local/state`.
+pub fn default_path() -> Option<PathBuf> {
+    Some(base_directory("XDG_STATE_HOME", ".local/state")?.join("smolchat/history"))
 }
 
-fn append(file: &Path, line: &str) -> std::io::Result<()> {
+fn append_line(file: &Path, line: &str) -> std::io::Result<()> {
     if let Some(folder) = file.parent() {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
     let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(file)?;
-    // In one write, so that two clients do not mix their lines.
+    // A single write, so that the lines of two clients are not mixed.
     file.write_all(format!("{line}\n").as_bytes())
 }
 
-fn rewrite(file: &Path, lines: &[String]) -> std::io::Result<()> {
-    let new = file.with_extension("new");
-    let mut to =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    lines.iter().try_for_each(|line| writeln!(to, "{line}"))?;
-    fs::rename(new, file)
+fn rewrite_file(file: &Path, lines: &[String]) -> std::io::Result<()> {
+    let new_file = file.with_extension("new");
+    let mut output =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new_file)?;
+    lines.iter().try_for_each(|line| writeln!(output, "{line}"))?;
+    fs::rename(new_file, file)
 }
 
-/// The same as the editor searches it.
-pub struct Searched(pub Rc<InputHistory>);
+/// The input history in the form that the editor searches.
+pub struct SearchableHistory(pub Rc<InputHistory>);
 
-impl History for Searched {
+impl History for SearchableHistory {
     fn get(&self, index: usize, _: SearchDirection) -> Result<Option<SearchResult<'_>>> {
-        let line = self.0.with(|lines| lines.get(index).cloned());
+        let line = self.0.with_lines(|lines| lines.get(index).cloned());
         Ok(line.map(|line| SearchResult { entry: Cow::Owned(line), idx: index, pos: 0 }))
     }
 
@@ -168,7 +169,7 @@ impl History for Searched {
     }
 
     fn len(&self) -> usize {
-        self.0.with(|lines| lines.len())
+        self.0.with_lines(|lines| lines.len())
     }
 
     fn is_empty(&self) -> bool {
@@ -189,7 +190,7 @@ impl History for Searched {
         Ok(())
     }
 
-    // How much is kept, and where, is not the editor's affair.
+    // The limits and the file are those of InputHistory, not of the editor.
     fn set_max_len(&mut self, _: usize) -> Result<()> {
         Ok(())
     }
@@ -218,52 +219,52 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_goes_back_and_forth_and_finds_what_one_was_typing() {
+    fn draft_is_restored_after_going_back() {
         let input_history = InputHistory::default();
-        assert_eq!(input_history.older("draft"), None);
+        assert_eq!(input_history.recall_older("draft"), None);
         for line in ["one", "two", "two"] {
             input_history.add(line);
         }
-        assert_eq!(input_history.newer(), None);
-        assert_eq!(input_history.older("draft").as_deref(), Some("two"));
-        assert_eq!(input_history.older("two").as_deref(), Some("one"));
-        assert_eq!(input_history.older("one"), None);
-        assert_eq!(input_history.newer().as_deref(), Some("two"));
-        assert_eq!(input_history.newer().as_deref(), Some("draft"));
-        assert_eq!(input_history.newer(), None);
+        assert_eq!(input_history.recall_newer(), None);
+        assert_eq!(input_history.recall_older("draft").as_deref(), Some("two"));
+        assert_eq!(input_history.recall_older("two").as_deref(), Some("one"));
+        assert_eq!(input_history.recall_older("one"), None);
+        assert_eq!(input_history.recall_newer().as_deref(), Some("two"));
+        assert_eq!(input_history.recall_newer().as_deref(), Some("draft"));
+        assert_eq!(input_history.recall_newer(), None);
     }
 
     #[test]
-    fn search_goes_both_ways() {
+    fn search_works_in_both_directions() {
         let input_history = Rc::new(InputHistory::default());
         for line in ["say one", "two", "say three"] {
             input_history.add(line);
         }
-        let searched = Searched(input_history);
+        let searchable = SearchableHistory(input_history);
         let found = |start, direction| {
-            searched.search("say", start, direction).unwrap().map(|found| found.idx)
+            searchable.search("say", start, direction).unwrap().map(|found| found.idx)
         };
         assert_eq!(found(2, SearchDirection::Reverse), Some(2));
         assert_eq!(found(1, SearchDirection::Reverse), Some(0));
         assert_eq!(found(1, SearchDirection::Forward), Some(2));
-        assert!(searched.search("four", 2, SearchDirection::Reverse).unwrap().is_none());
+        assert!(searchable.search("four", 2, SearchDirection::Reverse).unwrap().is_none());
     }
 
     #[test]
-    fn a_file_that_grew_too_long_is_cut_and_only_its_owner_may_read_it() {
+    fn long_file_is_shortened_and_private() {
         let folder =
-            std::env::temp_dir().join(format!("smolchat-input_history-{}", std::process::id()));
+            std::env::temp_dir().join(format!("smolchat-input-history-{}", std::process::id()));
         let file = folder.join("smolchat/history");
         let input_history = InputHistory::load(Some(file.clone()));
-        for number in 0..2 * KEPT + 1 {
+        for number in 0..2 * MAX_LINES + 1 {
             input_history.add(&number.to_string());
         }
         use std::os::unix::fs::PermissionsExt;
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         let again = InputHistory::load(Some(file.clone()));
-        assert_eq!(again.older(""), Some((2 * KEPT).to_string()));
+        assert_eq!(again.recall_older(""), Some((2 * MAX_LINES).to_string()));
         let text = fs::read_to_string(&file).unwrap();
-        assert_eq!(text.lines().count(), KEPT);
+        assert_eq!(text.lines().count(), MAX_LINES);
         fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! What single keys do that the editor does not do by itself.
+//! Keys that the line editor does not handle itself.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,51 +11,52 @@ use rustyline::{
 
 use super::editor::UserInput;
 
-/// What is to be done with the line.
+/// An action on the input line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EditAction {
     /// Complete the word before the cursor.
     Complete,
-    /// Say it; ask first, if it has several lines.
+    /// Send the line; ask first if it has line breaks.
     Accept,
-    /// Say each of its lines.
+    /// Send each line of the text.
     AcceptAll,
-    /// Put what was typed before in its place.
+    /// Replace the line by the previous one of the input history.
     Older,
-    /// Put what was typed after in its place.
+    /// Replace the line by the next one of the input history.
     Newer,
-    /// Nothing, but show it anew.
-    Show,
+    Redraw,
 }
 
-/// Is asked about each key. The answer [`Cmd::Complete`] makes the editor call the completer, which
-/// may do with the line whatever it likes; so all acts go that way.
-pub struct Keys {
+/// The handler that `rustyline` calls for each key.
+///
+/// Only the completer of `rustyline` can change the line freely. An action is therefore queued, and
+/// [`Cmd::Complete`] makes the editor call the completer, which executes it.
+pub struct KeyHandler {
     pub actions: Sender<EditAction>,
-    pub typed: Sender<UserInput>,
-    /// Whether the user was asked to say several lines, and a key is the answer.
+    pub user_input: Sender<UserInput>,
+    /// Whether the next key answers the question whether to send several lines.
     pub is_asking: Arc<AtomicBool>,
-    /// Whether the editor searches, which it does not tell.
+    /// Whether the editor searches the history. `rustyline` does not report it.
     pub is_searching: AtomicBool,
 }
 
-impl Keys {
-    fn act(&self, act: EditAction) -> Option<Cmd> {
-        // In a search, the first key that is none of it only ends it.
+impl KeyHandler {
+    fn queue_action(&self, action: EditAction) -> Option<Cmd> {
+        // The key ends the search and has no other effect.
         if self.is_searching.swap(false, Ordering::Relaxed) {
             return Some(Cmd::Move(Movement::EndOfLine));
         }
-        let _ = self.actions.force_send(act);
+        let _ = self.actions.force_send(action);
         Some(Cmd::Complete)
     }
 
-    fn tell(&self, typed: UserInput) -> Option<Cmd> {
-        let _ = self.typed.send_blocking(typed);
+    fn send_input(&self, user_input: UserInput) -> Option<Cmd> {
+        let _ = self.user_input.send_blocking(user_input);
         Some(Cmd::Noop)
     }
 }
 
-impl ConditionalEventHandler for Keys {
+impl ConditionalEventHandler for KeyHandler {
     fn handle(
         &self,
         event: &Event,
@@ -68,7 +69,11 @@ impl ConditionalEventHandler for Keys {
         let KeyEvent(code, modifiers) = *event.get(0)?;
         if self.is_asking.swap(false, Ordering::Relaxed) {
             let is_yes = matches!(code, KeyCode::Char('y' | 'Y')) && modifiers == NONE;
-            return self.act(if is_yes { EditAction::AcceptAll } else { EditAction::Show });
+            return self.queue_action(if is_yes {
+                EditAction::AcceptAll
+            } else {
+                EditAction::Redraw
+            });
         }
         let line = context.line();
         let has_lines = line.contains('\n');
@@ -78,21 +83,23 @@ impl ConditionalEventHandler for Keys {
                 None
             }
             (KeyCode::Enter, NONE) | (KeyCode::Char('J' | 'M'), CTRL) => {
-                self.act(EditAction::Accept)
+                self.queue_action(EditAction::Accept)
             }
-            (KeyCode::Tab, NONE) | (KeyCode::Char('I'), CTRL) => self.act(EditAction::Complete),
-            (KeyCode::Up, NONE) if !has_lines => self.act(EditAction::Older),
-            (KeyCode::Down, NONE) if !has_lines => self.act(EditAction::Newer),
-            (KeyCode::Char('P'), CTRL) => self.act(EditAction::Older),
-            (KeyCode::Char('N'), CTRL) => self.act(EditAction::Newer),
-            (KeyCode::Char('C'), CTRL) if line.is_empty() => self.tell(UserInput::Leave),
+            (KeyCode::Tab, NONE) | (KeyCode::Char('I'), CTRL) => {
+                self.queue_action(EditAction::Complete)
+            }
+            (KeyCode::Up, NONE) if !has_lines => self.queue_action(EditAction::Older),
+            (KeyCode::Down, NONE) if !has_lines => self.queue_action(EditAction::Newer),
+            (KeyCode::Char('P'), CTRL) => self.queue_action(EditAction::Older),
+            (KeyCode::Char('N'), CTRL) => self.queue_action(EditAction::Newer),
+            (KeyCode::Char('C'), CTRL) if line.is_empty() => self.send_input(UserInput::Leave),
             (KeyCode::Char('C'), CTRL) => {
                 self.is_searching.store(false, Ordering::Relaxed);
                 Some(Cmd::Kill(Movement::WholeBuffer))
             }
-            (KeyCode::Char('D'), CTRL) if line.is_empty() => self.tell(UserInput::Leave),
-            (KeyCode::Char('Z'), CTRL) => self.tell(UserInput::Stop),
-            (KeyCode::Char('L'), CTRL) => self.tell(UserInput::Repaint),
+            (KeyCode::Char('D'), CTRL) if line.is_empty() => self.send_input(UserInput::Leave),
+            (KeyCode::Char('Z'), CTRL) => self.send_input(UserInput::Suspend),
+            (KeyCode::Char('L'), CTRL) => self.send_input(UserInput::Redraw),
             (KeyCode::Char(_) | KeyCode::Backspace, NONE) | (KeyCode::Char('S'), CTRL) => None,
             _ => {
                 self.is_searching.store(false, Ordering::Relaxed);

@@ -1,8 +1,8 @@
-//! Who is here, as far as it was seen, for the names that Tab completes.
+//! The names of the members, for the completion.
 
 use crate::protocol::{Body, Frame, case_fold};
 
-/// The members, whoever spoke last first.
+/// The names of the members, the latest speaker first.
 #[derive(Debug, Default)]
 pub struct MemberNames {
     names: Vec<String>,
@@ -10,25 +10,25 @@ pub struct MemberNames {
 }
 
 impl MemberNames {
-    /// Learns from a frame that came to the member called `me`.
-    pub fn learn(&mut self, frame: &Frame<'_>, me: &str) {
+    /// Updates the names from a frame. `own_name` is not one of them.
+    pub fn update(&mut self, frame: &Frame<'_>, own_name: &str) {
         match &frame.body {
             Body::Who { names, more, .. } => {
-                // Those who spoke keep their places.
+                // Members that are still there keep their order.
                 self.names.retain(|known| more.is_some() || names.iter().any(|name| name == known));
                 for name in names {
-                    self.add(name, me);
+                    self.add(name, own_name);
                 }
             }
-            Body::Join { names, .. } => names.iter().for_each(|name| self.add(name, me)),
+            Body::Join { names, .. } => names.iter().for_each(|name| self.add(name, own_name)),
             Body::Leave { names, .. } => names.iter().for_each(|name| self.remove(name)),
             Body::Name { from, to, .. } => {
                 self.remove(from);
-                self.add(to, me);
+                self.add(to, own_name);
             }
             Body::Chat { .. } | Body::Action { .. } | Body::Private { .. } => {
                 let name = &frame.data_source;
-                if self.names.first().is_some_and(|first| first == name) || name == me {
+                if self.names.first().is_some_and(|first| first == name) || name == own_name {
                     return;
                 }
                 self.remove(name);
@@ -43,13 +43,13 @@ impl MemberNames {
         }
     }
 
-    /// The names, if they are not what they were when this was asked last.
-    pub fn news(&mut self) -> Option<Vec<String>> {
+    /// Returns the names if they have changed since the last call.
+    pub fn take_changes(&mut self) -> Option<Vec<String>> {
         std::mem::take(&mut self.has_changed).then(|| self.names.clone())
     }
 
-    fn add(&mut self, name: &str, me: &str) {
-        if name != me && !self.names.iter().any(|known| known == name) {
+    fn add(&mut self, name: &str, own_name: &str) {
+        if name != own_name && !self.names.iter().any(|known| known == name) {
             self.names.push(name.to_owned());
             self.has_changed = true;
         }
@@ -66,24 +66,24 @@ impl MemberNames {
 mod tests {
     use super::*;
 
-    fn learn(roster: &mut MemberNames, source: &str, body: Body<'_>) {
-        roster.learn(&Frame { data_source: source.into(), data: "".into(), body }, "me");
+    fn update(members: &mut MemberNames, source: &str, body: Body<'_>) {
+        members.update(&Frame { data_source: source.into(), data: "".into(), body }, "me");
     }
 
     #[test]
-    fn whoever_spoke_last_is_first_and_who_left_is_gone() {
-        let mut roster = MemberNames::default();
+    fn latest_speaker_is_first() {
+        let mut members = MemberNames::default();
         let names = ["alice", "bob", "carol", "me"].map(Into::into).to_vec();
-        learn(&mut roster, "server", Body::Who { names, more: None, id: None });
-        assert_eq!(roster.news().unwrap(), ["alice", "bob", "carol"]);
-        assert_eq!(roster.news(), None);
-        learn(&mut roster, "carol", Body::Chat { seq: 1, time: 0, id: None });
-        learn(&mut roster, "carol", Body::Chat { seq: 2, time: 0, id: None });
-        learn(&mut roster, "me", Body::Chat { seq: 3, time: 0, id: None });
+        update(&mut members, "server", Body::Who { names, more: None, id: None });
+        assert_eq!(members.take_changes().unwrap(), ["alice", "bob", "carol"]);
+        assert_eq!(members.take_changes(), None);
+        update(&mut members, "carol", Body::Chat { seq: 1, time: 0, id: None });
+        update(&mut members, "carol", Body::Chat { seq: 2, time: 0, id: None });
+        update(&mut members, "me", Body::Chat { seq: 3, time: 0, id: None });
         let (from, to) = ("bob".into(), "dave".into());
-        learn(&mut roster, "server", Body::Name { seq: 4, time: 0, from, to, id: None });
+        update(&mut members, "server", Body::Name { seq: 4, time: 0, from, to, id: None });
         let names = vec!["alice".into()];
-        learn(&mut roster, "server", Body::Leave { seq: 5, time: 0, names });
-        assert_eq!(roster.news().unwrap(), ["carol", "dave"]);
+        update(&mut members, "server", Body::Leave { seq: 5, time: 0, names });
+        assert_eq!(members.take_changes().unwrap(), ["carol", "dave"]);
     }
 }

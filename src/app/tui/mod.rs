@@ -1,19 +1,18 @@
-//! A conversation that somebody sits in front of: what is typed stays in place at the bottom of
-//! the terminal, and what arrives is shown above it.
+//! The terminal client: an input line at the bottom, with the conversation above it.
 //!
-//! From the outside in:
-//!
-//! - [`run`], with `app` and `server_switch`, waits for whatever comes first: keys, events of the session,
-//!   signals, time.
-//! - `editor`, with `keys`, `input_history` and `completion`, is the line that is typed.
-//! - `screen`, with `printer` and `modes`, is the way to the terminal, and back.
-//! - `view`, with `entry`, `wrap`, `style` and `presence`, is what is seen: events in, text out.
+//! - [`run`], with `app`, waits for events of the session, keys, signals and timers, and handles
+//!   them. `server_switch` connects to another server, `outage` describes a lost connection.
+//! - `editor`, with `editor_helper`, `keys`, `commands`, `completion` and `input_history`, is the
+//!   input line.
+//! - `screen`, with `printer` and `modes`, writes to the terminal.
+//! - `view`, with `entry`, `wrap`, `style`, `date` and `presence`, turns events into text.
 
 mod app;
-mod calendar;
 mod commands;
 mod completion;
+mod date;
 mod editor;
+mod editor_helper;
 mod entry;
 mod input_history;
 mod keys;
@@ -34,21 +33,22 @@ use async_signal::{Signal, Signals};
 
 use self::app::App;
 use self::editor::Editor;
-use self::modes::Modes;
+use self::modes::TerminalModes;
 use self::screen::Screen;
 use self::server_switch::ServerSwitch;
-use self::view::{Settings, View};
+use self::view::{View, ViewSettings};
 use super::{Clock, Options};
 use crate::client::{Error, Session};
 
-/// Takes part in a conversation, at a terminal.
+/// Runs the client on the terminal that is standard input and output.
 ///
 /// # Errors
 ///
-/// When the server cannot be reached or goes away for good, or a signal ends the program.
+/// Fails if the server cannot be reached, if the terminal cannot be used, or if the session fails
+/// or a signal ends it.
 pub fn run(options: Options) -> Result<(), Error> {
     smol::block_on(async {
-        let Options { address, config, reconnect, color, bell, time, .. } = options;
+        let Options { address, config, reconnect, color, bell, has_timestamps } = options;
         let session = Session::connect(address, config.clone(), reconnect).await?;
         let signals = Signals::new([
             Signal::Int,
@@ -60,22 +60,29 @@ pub fn run(options: Options) -> Result<(), Error> {
             Signal::Winch,
         ]);
         let signals = signals.map_err(Error::Terminal)?;
-        // Before the editor sets its own.
-        let modes = Modes::save().map_err(Error::Terminal)?;
-        let settings = Settings { colors: color.is_on(true), bell, time };
-        let editor = Editor::start(settings.colors).map_err(Error::Terminal)?;
-        let view = View::new(settings, Clock::local(), screen::size().0, unix_ms());
+        // Before the editor changes the modes.
+        let modes = TerminalModes::save().map_err(Error::Terminal)?;
+        let settings = ViewSettings { has_colors: color.is_enabled(true), bell, has_timestamps };
+        let editor = Editor::start(settings.has_colors).map_err(Error::Terminal)?;
+        let view = View::new(settings, Clock::local(), screen::terminal_size().0, unix_ms());
         let screen = Screen::new(editor.printer, modes);
         let server_switch = ServerSwitch::new(config, reconnect);
-        let mut app =
-            App::new(session, server_switch, view, screen, signals, editor.typed, editor.names);
-        let end = app.run().await;
-        app.close(&editor.is_empty).await;
-        end
+        let mut app = App::new(
+            session,
+            server_switch,
+            view,
+            screen,
+            signals,
+            editor.user_input,
+            editor.name_updates,
+        );
+        let result = app.run().await;
+        app.close(&editor.is_line_empty).await;
+        result
     })
 }
 
-/// The time, in milliseconds since 1970.
+/// Returns the current time in milliseconds since 1970.
 fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)

@@ -1,74 +1,73 @@
-//! The terminal's modes: as they were before, whatever happens.
+//! Saving and restoring the modes of the terminal.
 
 use std::io::{self, Write};
 use std::panic;
 
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
-/// Ends the editor's marking of what is pasted.
-const PASTE_OFF: &str = "\x1b[?2004l";
-const PASTE_ON: &str = "\x1b[?2004h";
+/// Disables the marks around pasted text (bracketed paste), which the editor enables.
+const DISABLE_PASTE_MARKS: &str = "\x1b[?2004l";
+const ENABLE_PASTE_MARKS: &str = "\x1b[?2004h";
 
-/// Restores the modes of the terminal when it is dropped, and when the program panics.
+/// The modes of the terminal, which are restored on drop and on a panic.
 ///
-/// The editor sets its own modes and would restore them itself when it has read a line. But this
-/// program ends in the middle of a line, as a rule.
+/// The editor restores them only after it has read a line, and the program usually ends within one.
 #[derive(Debug)]
-pub struct Modes {
+pub struct TerminalModes {
     before: Termios,
-    /// Those that the editor works with.
+    /// The modes that the editor sets.
     editing: Option<Termios>,
 }
 
-impl Modes {
-    /// Remembers the modes of standard input, before any of them is changed.
+impl TerminalModes {
+    /// Saves the current modes of standard input, and sets a panic hook that restores them.
     pub fn save() -> io::Result<Self> {
         let before = tcgetattr(io::stdin())?;
         let (modes, hook) = (before.clone(), panic::take_hook());
         panic::set_hook(Box::new(move |panic| {
-            // First, so that what follows is shown as it should.
-            restore(&modes);
+            // First, so that the message of the panic is shown correctly.
+            set_modes(&modes);
             hook(panic);
         }));
-        Ok(Modes { before, editing: None })
+        Ok(TerminalModes { before, editing: None })
     }
 
-    /// Remembers those of the editor, which has set them now.
+    /// Saves the modes of the editor, once it has set them.
     pub fn save_editing(&mut self) {
         if self.editing.is_none() {
             self.editing = tcgetattr(io::stdin()).ok();
         }
     }
 
-    /// Restores the modes, for good or for as long as the program is stopped.
-    pub fn leave(&self) {
-        restore(&self.before);
+    /// Restores the saved modes, at the end or before the program stops.
+    pub fn restore(&self) {
+        set_modes(&self.before);
     }
 
-    /// Sets those of the editor again, whatever was done to them while the program was stopped.
-    pub fn enter_again(&self) {
+    /// Sets the modes of the editor again, after the program was stopped.
+    pub fn set_editing(&self) {
         if let Some(editing) = &self.editing {
             let _ = tcsetattr(io::stdin(), OptionalActions::Now, editing);
-            let _ = write_out(PASTE_ON);
+            let _ = write_to_terminal(ENABLE_PASTE_MARKS);
         }
     }
 }
 
-impl Drop for Modes {
+impl Drop for TerminalModes {
     fn drop(&mut self) {
-        restore(&self.before);
+        set_modes(&self.before);
     }
 }
 
-/// A terminal that is gone has no modes to restore.
-fn restore(modes: &Termios) {
-    let _ = write_out(PASTE_OFF);
-    // Not after what waits to be written: a terminal that is stuck must not keep us here.
+/// Sets the modes and disables the paste marks. Errors are ignored: the terminal may be gone.
+fn set_modes(modes: &Termios) {
+    let _ = write_to_terminal(DISABLE_PASTE_MARKS);
+    // Now, not after pending output: a terminal that does not read must not block the end.
     let _ = tcsetattr(io::stdin(), OptionalActions::Now, modes);
 }
 
-/// Writes to the terminal, past the editor.
-pub fn write_out(text: &str) -> io::Result<()> {
+/// Writes to the terminal without the editor.
+pub fn write_to_terminal(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout();
     stdout.write_all(text.as_bytes())?;
     stdout.flush()
@@ -83,10 +82,10 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    #[ignore = "it is run by the test below, in a terminal of its own"]
+    #[ignore = "run by the next test, in a terminal of its own"]
     fn panic_in_raw_mode() {
-        // So that it is not dropped: a panic in another thread would not do that.
-        std::mem::forget(Modes::save().unwrap());
+        // Not dropped, as after a panic in another thread.
+        std::mem::forget(TerminalModes::save().unwrap());
         let mut raw = tcgetattr(io::stdin()).unwrap();
         raw.make_raw();
         tcsetattr(io::stdin(), OptionalActions::Now, &raw).unwrap();
@@ -94,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_leaves_the_terminal_as_it_was() {
+    fn panic_restores_the_terminal() {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -107,7 +106,7 @@ mod tests {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["app::tui::modes::tests::panic_in_raw_mode", "--exact", "--ignored"]);
         command.stdin(terminal()).stdout(terminal()).stderr(terminal());
-        assert_eq!(command.status().unwrap().code(), Some(101), "the test above has failed");
+        assert_eq!(command.status().unwrap().code(), Some(101), "the previous test has failed");
         assert_eq!(local(), before);
     }
 }

@@ -1,48 +1,49 @@
-//! What there is to say while the server is away.
+//! The time without a connection to the server.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::client::Error;
 
-/// Since when there is no link, and why.
+/// The state of the client while it is not connected.
 #[derive(Debug)]
 pub struct Outage {
     since: Instant,
-    tries: usize,
-    /// Why the last try failed, or the link was lost.
+    /// Failed attempts to reconnect.
+    attempts: usize,
+    /// The error that broke the connection or the last attempt.
     pub cause: Error,
 }
 
 impl Outage {
-    /// It was just lost.
+    /// Starts an outage now.
     pub fn new(cause: Error) -> Self {
-        Outage { since: Instant::now(), tries: 0, cause }
+        Outage { since: Instant::now(), attempts: 0, cause }
     }
 
-    /// Another try has failed.
-    pub fn failed(&mut self, cause: Error) {
-        self.tries += 1;
+    /// Counts a failed attempt to reconnect.
+    pub fn record_failure(&mut self, cause: Error) {
+        self.attempts += 1;
         self.cause = cause;
     }
 
-    /// For how long, in seconds.
-    pub fn seconds(&self) -> u64 {
-        self.since.elapsed().as_secs()
+    /// Returns the time since the connection was lost.
+    pub fn duration(&self) -> Duration {
+        self.since.elapsed()
     }
 
-    /// The line that says so and counts.
+    /// Returns the text of the status line. `waiting` is the number of lines that wait to be sent.
     pub fn status(&self, waiting: usize) -> String {
-        let tries = match self.tries {
+        let attempts = match self.attempts {
             0 => String::new(),
-            1 => ", one try".into(),
-            tries => format!(", {tries} tries"),
+            1 => ", one attempt".into(),
+            attempts => format!(", {attempts} attempts"),
         };
         let waiting = match waiting {
             0 => String::new(),
-            1 => "; one line waits".into(),
-            waiting => format!("; {waiting} lines wait"),
+            1 => "; one line is waiting".into(),
+            waiting => format!("; {waiting} lines are waiting"),
         };
-        format!("outage for {} s{tries}{waiting}", self.seconds())
+        format!("no connection for {} s{attempts}{waiting}", self.duration().as_secs())
     }
 }
 
@@ -51,12 +52,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_counts() {
+    fn status_counts_attempts_and_waiting_lines() {
         let mut outage = Outage::new(Error::Replaced);
-        assert_eq!(outage.status(0), "outage for 0 s");
-        outage.failed(Error::TooLate);
-        assert_eq!(outage.status(1), "outage for 0 s, one try; one line waits");
-        outage.failed(Error::TooLate);
-        assert_eq!(outage.status(2), "outage for 0 s, 2 tries; 2 lines wait");
+        assert_eq!(outage.status(0), "no connection for 0 s");
+        outage.record_failure(Error::TooLate);
+        let status = "no connection for 0 s, one attempt; one line is waiting";
+        assert_eq!(outage.status(1), status);
+        outage.record_failure(Error::TooLate);
+        let status = "no connection for 0 s, 2 attempts; 2 lines are waiting";
+        assert_eq!(outage.status(2), status);
     }
 }

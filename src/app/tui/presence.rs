@@ -1,25 +1,22 @@
-//! Who came and went, put together.
+//! Collecting joins and leaves into one notice.
 
 use crate::protocol::case_fold;
 
-/// Names that a notice of more spells out.
-const SPELLED: usize = 2;
-
-/// Joins and leaves that were not shown yet.
+/// Joins and leaves that are not shown yet.
 #[derive(Debug, Default)]
 pub struct PresenceBatch {
     joined: Vec<String>,
     left: Vec<String>,
-    /// Unix time of the last of them, in milliseconds.
+    /// The Unix time of the latest, in milliseconds.
     time: u64,
 }
 
 impl PresenceBatch {
-    /// These came, or went.
-    pub fn add<'a>(&mut self, names: impl Iterator<Item = &'a str>, came: bool, time: u64) {
-        let list = if came { &mut self.joined } else { &mut self.left };
+    /// Adds members that joined or left at `time`.
+    pub fn add<'a>(&mut self, names: impl Iterator<Item = &'a str>, is_join: bool, time: u64) {
+        let list = if is_join { &mut self.joined } else { &mut self.left };
         for name in names {
-            // Who comes and goes again and again is told of once.
+            // A member that joins and leaves repeatedly is listed once.
             if !list.iter().any(|listed| case_fold(listed) == case_fold(name)) {
                 list.push(name.to_owned());
             }
@@ -27,35 +24,33 @@ impl PresenceBatch {
         self.time = time;
     }
 
-    /// Whether there is nothing to be shown.
+    /// Returns whether there is nothing to show.
     pub fn is_empty(&self) -> bool {
         self.joined.is_empty() && self.left.is_empty()
     }
 
-    /// What there is to be shown, each with its mark and time.
+    /// Removes all joins and leaves and returns them as notices, each with its mark and time.
     pub fn take(&mut self) -> impl Iterator<Item = (&'static str, String, u64)> + use<> {
         let time = self.time;
         let lists = [("-->", "joined", &mut self.joined), ("<--", "left", &mut self.left)];
         lists
             .map(|(mark, verb, names)| {
                 let names = std::mem::take(names);
-                (!names.is_empty()).then(|| (mark, format!("{} {verb}", list(&names)), time))
+                (!names.is_empty()).then(|| (mark, format!("{} {verb}", join_names(&names)), time))
             })
             .into_iter()
             .flatten()
     }
 }
 
-/// `alice`, `alice and bob`, `alice, bob and carol`, `alice, bob and 2 more`.
-fn list(names: &[String]) -> String {
+/// Returns `alice`, `alice and bob`, `alice, bob and carol` or `alice, bob and 2 more`.
+fn join_names(names: &[String]) -> String {
     match names {
         [] => String::new(),
         [name] => name.clone(),
-        [first @ .., last] if first.len() <= SPELLED => format!("{} and {last}", first.join(", ")),
-        names => {
-            let (spelled, rest) = names.split_at(SPELLED);
-            format!("{} and {} more", spelled.join(", "), rest.len())
-        }
+        [first, second] => format!("{first} and {second}"),
+        [first, second, third] => format!("{first}, {second} and {third}"),
+        [first, second, rest @ ..] => format!("{first}, {second} and {} more", rest.len()),
     }
 }
 
@@ -75,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_came_and_those_who_went_are_one_line_each() {
+    fn joins_and_leaves_are_one_notice_each() {
         assert_eq!(presence(&[], &[]), [""; 0]);
         assert_eq!(presence(&["alice"], &[]), ["--> alice joined"]);
         assert_eq!(presence(&["alice", "bob", "carol"], &[]), ["--> alice, bob and carol joined"]);
@@ -86,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_and_goes_all_the_time_is_told_of_once() {
+    fn repeated_join_of_a_member_is_listed_once() {
         assert_eq!(presence(&["bob", "Bob", "bob"], &["bob"]), ["--> bob joined", "<-- bob left"]);
     }
 }

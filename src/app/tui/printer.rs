@@ -1,4 +1,4 @@
-//! The way to the terminal: what arrives is printed above what is typed.
+//! Printing above the input line.
 
 use std::thread;
 use std::time::Duration;
@@ -8,30 +8,33 @@ use futures_lite::future;
 use rustyline::ExternalPrinter;
 use smol::Timer;
 
-/// Prints one batch after another, in a thread of its own: the editor takes a batch when it waits
-/// for a key, and while it searches in what was typed it does not.
+/// A thread that prints one batch of text after another.
+///
+/// It needs a thread, because the editor accepts a batch only while it waits for a key, and not
+/// while it searches the input history.
 #[derive(Debug)]
 pub struct Printer {
     batches: Sender<String>,
     done: Receiver<()>,
-    /// A batch is on its way, or the first prompt is.
+    /// Whether a batch, or the first prompt, is not painted yet.
     is_busy: bool,
 }
 
 impl Printer {
-    /// `painted` tells each time that the editor has painted its line: first when it begins.
+    /// Starts the thread. `painted` receives a message each time the editor has painted its line,
+    /// the first time when it starts.
     pub fn start(
-        mut to: impl ExternalPrinter + Send + 'static,
+        mut output: impl ExternalPrinter + Send + 'static,
         painted: Receiver<()>,
     ) -> std::io::Result<Self> {
         let (batches, waiting) = bounded::<String>(1);
-        let (tell_done, done) = bounded(1);
+        let (done_sender, done) = bounded(1);
         thread::Builder::new().name("printer".into()).spawn(move || {
-            while painted.recv_blocking().is_ok() && tell_done.send_blocking(()).is_ok() {
+            while painted.recv_blocking().is_ok() && done_sender.send_blocking(()).is_ok() {
                 let Ok(batch) = waiting.recv_blocking() else { break };
-                // The line is painted for each key, too.
+                // Messages of paintings for keys, which are not for a batch.
                 while painted.try_recv().is_ok() {}
-                if to.print(batch).is_err() {
+                if output.print(batch).is_err() {
                     break;
                 }
             }
@@ -39,33 +42,33 @@ impl Printer {
         Ok(Printer { batches, done, is_busy: true })
     }
 
-    /// Whether it takes no batch now.
+    /// Returns whether no batch can be printed now.
     pub fn is_busy(&self) -> bool {
         self.is_busy
     }
 
-    /// Prints a batch, which ends with a newline. There must be none on its way.
+    /// Prints a batch, which ends with a newline. The printer must not be busy.
     pub fn print(&mut self, batch: String) {
         self.is_busy = true;
-        // Where nobody prints any more, the editor has ended, and that is noticed elsewhere.
+        // Ignored: the editor has ended, which also closes the channel of its input.
         let _ = self.batches.try_send(batch);
     }
 
-    /// Waits until the batch is printed. If there is none, or nobody prints any more, for ever.
-    pub async fn printed(&mut self) {
+    /// Waits until the batch is printed; without a batch, or after the editor has ended, forever.
+    pub async fn wait_until_printed(&mut self) {
         if !self.is_busy || self.done.recv().await.is_err() {
             future::pending::<()>().await;
         }
         self.is_busy = false;
     }
 
-    /// Waits until the batch is printed, if there is one, but not for long.
-    pub async fn settle(&mut self, patience: Duration) {
+    /// Waits until the batch is printed, if there is one, but not longer than `timeout`.
+    pub async fn wait_with_timeout(&mut self, timeout: Duration) {
         if self.is_busy {
-            let too_long = async {
-                Timer::after(patience).await;
+            let timer = async {
+                Timer::after(timeout).await;
             };
-            future::or(self.printed(), too_long).await;
+            future::or(self.wait_until_printed(), timer).await;
         }
     }
 }

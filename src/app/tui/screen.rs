@@ -1,199 +1,203 @@
-//! The terminal above the line that is typed: what is to be printed there, and when.
+//! The output above the input line.
 
+use std::collections::VecDeque;
 use std::future::pending;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use futures_lite::future;
 use rustix::process::{Signal, getpid, kill_process};
 use rustix::termios::tcgetwinsize;
 use smol::Timer;
 
-use super::modes::{Modes, write_out};
+use super::modes::{TerminalModes, write_to_terminal};
 use super::printer::Printer;
 use super::view::View;
 
-/// Bytes that go to the terminal at once. Between two batches the editor takes keys.
-const BATCH: usize = 32 << 10;
-/// Bytes that may wait for the terminal. Then nothing more is taken from the server, which waits
-/// in turn.
-const WAITING: usize = 8 << 20;
-/// How long the terminal must keep its size before it is painted anew: the editor has to know it
-/// by then, and a window that is dragged changes it many times.
-const RESIZED: Duration = Duration::from_millis(100);
-/// How long the terminal may take for what it is told last. That is a moment, but on a machine that
-/// is busy with other things; what is not printed by then is lost.
-const LAST_WORDS: Duration = Duration::from_secs(3);
-/// To the line above, and wipes it.
-const WIPE_ABOVE: &str = "\x1b[A\r\x1b[K";
-/// To the upper left corner, and wipes all.
-const WIPE_ALL: &str = "\x1b[H\x1b[J";
+/// The size of a batch for the terminal, in bytes. Between two batches the editor handles keys.
+const BATCH_BYTES: usize = 32 << 10;
+/// The number of queued bytes above which the client stops to read from the server.
+const MAX_QUEUED_BYTES: usize = 8 << 20;
+/// The time without a further change of the window size after which the screen is redrawn.
+///
+/// The editor must have noticed the new size by then, and dragging a window changes it many times.
+const REDRAW_DELAY: Duration = Duration::from_millis(100);
+/// The time that the terminal has at the end to print all queued output; the rest is lost.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Moves the cursor to the line above and erases it.
+const ERASE_LINE_ABOVE: &str = "\x1b[A\r\x1b[K";
+/// Moves the cursor to the upper left corner and erases the screen.
+const ERASE_SCREEN: &str = "\x1b[H\x1b[J";
 
-/// What is to be printed, and what stands there.
+/// The output queue of the terminal, and the state of what is shown.
 #[derive(Debug)]
 pub struct Screen {
     printer: Printer,
-    modes: Modes,
-    waiting: String,
-    rings: bool,
-    /// The line that stays below all others, and is replaced by the next.
+    modes: TerminalModes,
+    queue: BatchQueue,
+    is_bell_due: bool,
+    /// The line below all others, which the next status line replaces.
     status: Option<String>,
-    status_is_shown: bool,
-    status_is_new: bool,
-    resized: Option<Timer>,
-    repaint: Option<Repaint>,
+    is_status_shown: bool,
+    is_status_new: bool,
+    redraw_timer: Option<Timer>,
+    redraw: Option<Redraw>,
 }
 
-/// How the screen is painted anew.
+/// A redraw of the whole screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Repaint {
-    /// With what was shown.
-    All,
-    /// Empty.
+enum Redraw {
+    /// With the latest entries.
+    Entries,
     Empty,
 }
 
+/// Lines that wait for the terminal, collected into batches of about [`BATCH_BYTES`].
+#[derive(Debug, Default)]
+struct BatchQueue {
+    batches: VecDeque<String>,
+    bytes: usize,
+}
+
+impl BatchQueue {
+    /// Appends lines, each with its newline. No line is split between batches.
+    fn push(&mut self, lines: &str) {
+        self.bytes += lines.len();
+        for line in lines.split_inclusive('\n') {
+            match self.batches.back_mut() {
+                Some(batch) if batch.len() + line.len() <= BATCH_BYTES => batch.push_str(line),
+                _ => self.batches.push_back(line.to_owned()),
+            }
+        }
+    }
+
+    fn pop(&mut self) -> Option<String> {
+        let batch = self.batches.pop_front()?;
+        self.bytes -= batch.len();
+        Some(batch)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+}
+
 impl Screen {
-    /// An empty one.
-    pub fn new(printer: Printer, modes: Modes) -> Self {
+    pub fn new(printer: Printer, modes: TerminalModes) -> Self {
         Screen {
             printer,
             modes,
-            waiting: String::new(),
-            rings: false,
+            queue: BatchQueue::default(),
+            is_bell_due: false,
             status: None,
-            status_is_shown: false,
-            status_is_new: false,
-            resized: None,
-            repaint: None,
+            is_status_shown: false,
+            is_status_new: false,
+            redraw_timer: None,
+            redraw: None,
         }
     }
 
-    /// Whether the terminal is so far behind that nothing more should come.
+    /// Returns whether so much output is queued that the client must not read more.
     pub fn is_behind(&self) -> bool {
-        self.waiting.len() > WAITING
+        self.queue.bytes > MAX_QUEUED_BYTES
     }
 
-    /// Sets the line that stays below all others, given with its newline.
+    /// Sets the status line, given with its newline.
     pub fn set_status(&mut self, status: Option<String>) {
         if self.status != status {
             self.status = status;
-            self.status_is_new = true;
+            self.is_status_new = true;
         }
     }
 
-    /// The terminal has another size, or something else was written to it.
+    /// Redraws the screen after [`REDRAW_DELAY`].
     pub fn request_redraw(&mut self) {
-        self.resized = Some(Timer::after(RESIZED));
+        self.redraw_timer = Some(Timer::after(REDRAW_DELAY));
     }
 
-    /// Empties the screen.
+    /// Clears the screen and the queue.
     pub fn clear(&mut self) {
-        self.waiting.clear();
-        self.repaint = Some(Repaint::Empty);
+        self.queue = BatchQueue::default();
+        self.redraw = Some(Redraw::Empty);
     }
 
-    /// Prints what there is to be printed, if the printer is free: all of it in one go, so that a
-    /// burst costs no more than a few writes.
+    /// Queues the output of the view and prints the next batch, unless the printer is busy.
     pub fn flush(&mut self, view: &mut View) {
-        let (text, rings) = view.take();
-        self.waiting.push_str(&text);
-        self.rings |= rings;
+        let (lines, is_bell_due) = view.take_output();
+        self.queue.push(&lines);
+        self.is_bell_due |= is_bell_due;
         if self.printer.is_busy() {
             return;
         }
-        if self.waiting.is_empty() && !self.status_is_new && self.repaint.is_none() {
+        if self.queue.is_empty() && !self.is_status_new && self.redraw.is_none() {
             return;
         }
         let mut batch = String::new();
-        if std::mem::take(&mut self.rings) {
+        if std::mem::take(&mut self.is_bell_due) {
             batch.push('\x07');
         }
-        match self.repaint.take() {
-            Some(kind) => {
-                self.status_is_shown = false;
-                self.paint_anew(kind, view, &mut batch);
+        match self.redraw.take() {
+            Some(redraw) => {
+                self.is_status_shown = false;
+                write_redraw(redraw, view, &mut batch);
             }
-            None if std::mem::take(&mut self.status_is_shown) => batch.push_str(WIPE_ABOVE),
+            None if std::mem::take(&mut self.is_status_shown) => batch.push_str(ERASE_LINE_ABOVE),
             None => {}
         }
-        let end = match self.waiting.as_bytes().get(..BATCH) {
-            // The last line end before it; the longest line is far shorter.
-            Some(bytes) => {
-                bytes.iter().rposition(|byte| *byte == b'\n').map_or(BATCH, |end| end + 1)
-            }
-            None => self.waiting.len(),
-        };
-        batch.extend(self.waiting.drain(..end));
-        if self.waiting.is_empty() {
-            // A burst must not be paid for ever after.
-            self.waiting.shrink_to(BATCH);
-            self.status_is_new = false;
+        if let Some(lines) = self.queue.pop() {
+            batch.push_str(&lines);
+        }
+        if self.queue.is_empty() {
+            self.is_status_new = false;
             if let Some(status) = &self.status {
                 batch.push_str(status);
-                self.status_is_shown = true;
+                self.is_status_shown = true;
             }
         }
         self.printer.print(batch);
     }
 
-    fn paint_anew(&mut self, kind: Repaint, view: &mut View, batch: &mut String) {
-        let (columns, rows) = size();
-        view.columns = columns;
-        if kind == Repaint::Empty {
-            batch.push_str(WIPE_ALL);
-            return;
-        }
-        // What waits was laid out for the old size, and what is kept has the last of it.
-        let screen = view.repaint(rows.saturating_sub(1));
-        if screen.lines().count() + 1 < rows {
-            // There is more on the screen than what we have shown: it is moved out, not wiped.
-            batch.extend(std::iter::repeat_n('\n', rows));
-        }
-        batch.push_str(WIPE_ALL);
-        batch.push_str(&screen);
-    }
-
-    /// Waits until there is something to be [flushed](Self::flush).
-    pub async fn changed(&mut self) {
-        let Screen { printer, modes, resized, repaint, .. } = self;
+    /// Waits until [`flush`](Self::flush) may have something to print.
+    pub async fn wait_ready(&mut self) {
+        let Screen { printer, modes, redraw_timer, redraw, .. } = self;
         let printed = async {
-            printer.printed().await;
+            printer.wait_until_printed().await;
             modes.save_editing();
         };
-        let resized = async {
-            match resized {
+        let redraw_due = async {
+            match redraw_timer {
                 Some(timer) => timer.await,
                 None => pending().await,
             };
-            *repaint = Some(Repaint::All);
+            *redraw = Some(Redraw::Entries);
         };
-        futures_lite::future::or(printed, resized).await;
-        if self.repaint.is_some() {
-            self.resized = None;
+        future::or(printed, redraw_due).await;
+        if self.redraw.is_some() {
+            self.redraw_timer = None;
         }
     }
 
-    /// Stops the program, as the shell's Ctrl-Z does, with the terminal as it was. It returns when
-    /// the program is continued.
-    pub fn stop(&mut self) {
-        self.modes.leave();
-        let _ = write_out("\r\n");
+    /// Restores the terminal and stops the program, like Ctrl-Z. Returns when it is continued.
+    pub fn suspend(&mut self) {
+        self.modes.restore();
+        let _ = write_to_terminal("\r\n");
         let _ = kill_process(getpid(), Signal::STOP);
     }
 
-    /// The program goes on, after it was stopped by whatever means.
-    pub fn go_on(&mut self) {
-        self.modes.enter_again();
+    /// Sets the modes of the editor and redraws the screen, after the program was stopped.
+    pub fn resume(&mut self) {
+        self.modes.set_editing();
         self.request_redraw();
     }
 
-    /// Prints what is left and gives the terminal back. `is_empty` tells whether nothing is typed.
-    pub async fn close(&mut self, view: &mut View, is_empty: &AtomicBool) {
+    /// Prints the queued output and restores the terminal.
+    pub async fn close(&mut self, view: &mut View, is_line_empty: &AtomicBool) {
         self.set_status(None);
-        let until = std::time::Instant::now() + LAST_WORDS;
+        let deadline = Instant::now() + CLOSE_TIMEOUT;
         loop {
-            self.printer.settle(until.saturating_duration_since(std::time::Instant::now())).await;
+            let timeout = deadline.saturating_duration_since(Instant::now());
+            self.printer.wait_with_timeout(timeout).await;
             if self.printer.is_busy() {
                 break;
             }
@@ -202,17 +206,66 @@ impl Screen {
                 break;
             }
         }
-        self.modes.leave();
-        // The prompt goes, but not what somebody has typed.
-        let below = if is_empty.load(Ordering::Relaxed) { "\r\x1b[J" } else { "\r\n\x1b[J" };
-        let _ = write_out(&format!("{below}{}", self.waiting));
+        self.modes.restore();
+        // The prompt is erased, but not a line that the user has typed.
+        let erase = if is_line_empty.load(Ordering::Relaxed) { "\r\x1b[J" } else { "\r\n\x1b[J" };
+        let _ = write_to_terminal(erase);
+        while let Some(batch) = self.queue.pop() {
+            let _ = write_to_terminal(&batch);
+        }
     }
 }
 
-/// Columns and rows of the terminal.
-pub fn size() -> (usize, usize) {
+/// Appends the control sequences and the lines of a redraw.
+fn write_redraw(redraw: Redraw, view: &mut View, batch: &mut String) {
+    let (columns, rows) = terminal_size();
+    view.columns = columns;
+    if redraw == Redraw::Empty {
+        batch.push_str(ERASE_SCREEN);
+        return;
+    }
+    let lines = view.format_screen(rows.saturating_sub(1));
+    if lines.lines().count() + 1 < rows {
+        // The screen has lines from before the program started: scroll them out, do not erase them.
+        batch.extend(std::iter::repeat_n('\n', rows));
+    }
+    batch.push_str(ERASE_SCREEN);
+    batch.push_str(&lines);
+}
+
+/// Returns the columns and rows of the terminal.
+pub fn terminal_size() -> (usize, usize) {
     match tcgetwinsize(io::stdout()) {
         Ok(size) if size.ws_col > 0 && size.ws_row > 0 => (size.ws_col.into(), size.ws_row.into()),
         _ => (80, 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queue_keeps_lines_whole_and_in_order() {
+        let mut queue = BatchQueue::default();
+        let lines: Vec<String> = (0..5_000).map(|number| format!("line {number}\n")).collect();
+        lines.iter().for_each(|line| queue.push(line));
+        queue.push(&lines.concat());
+        assert_eq!(queue.bytes, 2 * lines.concat().len());
+        let batches: Vec<String> = std::iter::from_fn(|| queue.pop()).collect();
+        assert!(batches.iter().all(|batch| batch.len() <= BATCH_BYTES && batch.ends_with('\n')));
+        assert_eq!(batches.concat(), lines.concat().repeat(2));
+        assert_eq!(queue.bytes, 0);
+    }
+
+    #[test]
+    fn line_longer_than_a_batch_is_not_split() {
+        let mut queue = BatchQueue::default();
+        let long = "x".repeat(BATCH_BYTES + 1) + "\n";
+        queue.push(&format!("short\n{long}short\n"));
+        assert_eq!(queue.pop().as_deref(), Some("short\n"));
+        assert_eq!(queue.pop(), Some(long));
+        assert_eq!(queue.pop().as_deref(), Some("short\n"));
+        assert_eq!(queue.pop(), None);
     }
 }

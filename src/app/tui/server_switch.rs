@@ -1,58 +1,55 @@
-//! From one server to another.
+//! The change from one server to another, for `/connect`.
 
 use std::future::{Future, pending};
 use std::pin::Pin;
 
 use crate::client::{Error, ReconnectPolicy, ServerAddress, Session, SessionConfig};
 
-type Attempt = Pin<Box<dyn Future<Output = Result<Session, Error>>>>;
+type ConnectFuture = Pin<Box<dyn Future<Output = Result<Session, Error>>>>;
 
-/// A session that is yet to come, and one that is left behind.
+/// The session to the next server while it connects, and the one to the old server while it ends.
 pub struct ServerSwitch {
     config: SessionConfig,
     reconnect: ReconnectPolicy,
-    arriving: Option<Attempt>,
-    /// It says its last lines.
-    leaving: Option<Session>,
+    attempt: Option<ConnectFuture>,
+    old_session: Option<Session>,
 }
 
 impl ServerSwitch {
-    /// Nowhere, yet.
     pub fn new(config: SessionConfig, reconnect: ReconnectPolicy) -> Self {
-        ServerSwitch { config, reconnect, arriving: None, leaving: None }
+        ServerSwitch { config, reconnect, attempt: None, old_session: None }
     }
 
-    /// Sets out, under the name of now. Where somebody set out before and did not arrive, that is
-    /// forgotten.
-    pub fn set_out(&mut self, to: ServerAddress, name: &str) {
+    /// Starts to connect to another server, in place of an attempt that has not finished.
+    pub fn connect(&mut self, to: ServerAddress, name: &str) {
         let config = SessionConfig { name: Some(name.to_owned()), ..self.config.clone() };
-        self.arriving = Some(Box::pin(Session::connect(to, config, self.reconnect)));
+        self.attempt = Some(Box::pin(Session::connect(to, config, self.reconnect)));
     }
 
-    /// Lets the old session say what it has to, and leave.
-    pub fn leave(&mut self, mut old: Session) {
-        old.finish();
-        self.leaving = Some(old);
+    /// Finishes the old session. The server still answers the lines that were sent.
+    pub fn close_old(&mut self, mut session: Session) {
+        session.finish();
+        self.old_session = Some(session);
     }
 
-    /// Waits until the new session is there, or cannot be.
-    pub async fn arrival(&mut self) -> Result<Session, Error> {
-        let ServerSwitch { arriving, leaving, .. } = self;
-        let left = async {
-            if let Some(old) = leaving {
-                while let Ok(Some(_)) = old.receive().await {}
+    /// Waits until the new session is connected or has failed; without one, forever.
+    pub async fn next_session(&mut self) -> Result<Session, Error> {
+        let ServerSwitch { attempt, old_session, .. } = self;
+        let closed = async {
+            if let Some(session) = old_session {
+                while let Ok(Some(_)) = session.receive().await {}
             }
-            *leaving = None;
+            *old_session = None;
             pending().await
         };
-        let arrived = async {
-            match arriving {
+        let connected = async {
+            match attempt {
                 Some(attempt) => attempt.await,
                 None => pending().await,
             }
         };
-        let session = futures_lite::future::or(arrived, left).await;
-        self.arriving = None;
-        session
+        let result = futures_lite::future::or(connected, closed).await;
+        self.attempt = None;
+        result
     }
 }

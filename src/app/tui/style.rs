@@ -1,54 +1,55 @@
-//! Colours that can be read on dark ground and on light.
+//! Text styles, with colours that are readable on dark and light backgrounds.
 
 use crate::protocol::case_fold;
 
-/// What a piece of text looks like.
+/// The style of a piece of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
-    /// As the terminal has it.
+    /// The default of the terminal.
     Plain,
-    /// What may be overlooked: joins and leaves, what is from before.
+    /// Unimportant text: joins, leaves and history.
     Faint,
-    /// A member's name, in a colour of its own.
+    /// The name of a member, in one of the 256 colours.
     Name(u8),
-    /// The user's own name.
+    /// The own name of the user.
     Own,
-    /// What went wrong.
     Error,
-    /// What is between two alone.
+    /// A private message.
     Private,
-    /// What calls for the user.
-    Loud,
+    /// The author of a message that mentions the user.
+    Highlight,
 }
 
-/// Colours of 256 for names, none of which is close to black, to white, or to what means an error.
+/// The colours of names, of the 256 colours. None is close to black, white or the error colour.
 const NAMES: [u8; 16] = [28, 30, 31, 32, 62, 64, 67, 94, 97, 100, 130, 132, 134, 163, 166, 63];
 const FAINT: u8 = 243;
 const ERROR: u8 = 160;
 const PRIVATE: u8 = 133;
 
 impl Style {
-    /// The style of a name: the same for ever, in all clients.
+    /// Returns the style of a name, which is the same in all clients and versions.
     pub fn of_name(name: &str) -> Style {
-        // FNV-1a: the standard library's hash may differ from one release to the next.
+        // FNV-1a, because the hash of the standard library may change with a release.
         let hash = case_fold(name).bytes().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
         });
-        let place = (hash ^ (hash >> 32)) as usize % NAMES.len();
-        Style::Name(NAMES.get(place).copied().unwrap_or(FAINT))
+        let index = (hash ^ (hash >> 32)) as usize % NAMES.len();
+        let color = NAMES.get(index).copied();
+        debug_assert!(color.is_some(), "index {index}");
+        Style::Name(color.unwrap_or(FAINT))
     }
 
-    /// Appends `text` in this style, or as it is without `colors`.
-    pub fn paint(self, colors: bool, text: &str, out: &mut String) {
+    /// Appends `text` in this style, or without any style if `has_colors` is false.
+    pub fn paint(self, has_colors: bool, text: &str, out: &mut String) {
         let begin = match self {
-            _ if !colors => String::new(),
+            _ if !has_colors => String::new(),
             Style::Plain => String::new(),
             Style::Faint => format!("\x1b[38;5;{FAINT}m"),
             Style::Name(color) => format!("\x1b[38;5;{color}m"),
             Style::Own => "\x1b[1m".into(),
             Style::Error => format!("\x1b[38;5;{ERROR}m"),
             Style::Private => format!("\x1b[38;5;{PRIVATE}m"),
-            Style::Loud => "\x1b[1;7m".into(),
+            Style::Highlight => "\x1b[1;7m".into(),
         };
         out.push_str(&begin);
         out.push_str(text);
@@ -62,7 +63,8 @@ impl Style {
 mod tests {
     use super::*;
 
-    /// How bright a colour of the 256 is, from 0 to 1, by the Web Content Accessibility Guidelines.
+    /// Returns the relative luminance of one of the 256 colours, from 0 to 1, as defined by the Web
+    /// Content Accessibility Guidelines.
     fn luminance(color: u8) -> f64 {
         let linear = |value: u8| {
             let value = f64::from(value) / 255.0;
@@ -71,17 +73,17 @@ mod tests {
         let step = |value: u8| if value == 0 { 0 } else { 55 + 40 * value };
         let [red, green, blue] = match color {
             16..=231 => {
-                let place = color - 16;
-                [step(place / 36), step(place / 6 % 6), step(place % 6)]
+                let index = color - 16;
+                [step(index / 36), step(index / 6 % 6), step(index % 6)]
             }
             232.. => [8 + 10 * (color - 232); 3],
-            _ => panic!("{color} is whatever the terminal likes"),
+            _ => panic!("the terminal chooses colour {color}"),
         };
         0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue)
     }
 
     #[test]
-    fn every_colour_has_contrast_on_dark_and_on_light_ground() {
+    fn colours_have_contrast_on_black_and_white() {
         for color in NAMES.into_iter().chain([FAINT, ERROR, PRIVATE]) {
             let luminance = luminance(color);
             let (on_white, on_black) = (1.05 / (luminance + 0.05), (luminance + 0.05) / 0.05);
@@ -90,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_keeps_its_colour_and_names_differ() {
+    fn name_colours_are_fixed_and_spread() {
         assert_eq!(Style::of_name("alice"), Style::Name(134));
         assert_eq!(Style::of_name("ALICE"), Style::of_name("alice"));
         let mut colors: Vec<_> =
@@ -101,9 +103,9 @@ mod tests {
     }
 
     #[test]
-    fn without_colours_nothing_but_the_text_is_written() {
+    fn text_without_colours_has_no_escape_codes() {
         let mut out = String::new();
-        for style in [Style::Plain, Style::Faint, Style::Own, Style::Loud, Style::Name(28)] {
+        for style in [Style::Plain, Style::Faint, Style::Own, Style::Highlight, Style::Name(28)] {
             style.paint(false, "x", &mut out);
         }
         assert_eq!(out, "xxxxx");

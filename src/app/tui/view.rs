@@ -1,240 +1,231 @@
-//! What a person sees of a conversation: events in, lines out. It knows no terminal.
+//! The text of the conversation: frames in, lines out.
 
 use std::collections::VecDeque;
 
-use super::calendar::date;
-use super::entry::{Entry, Kind, Painter};
+use super::date::format_date;
+use super::entry::{Entry, EntryKind, StyledText};
 use super::presence::PresenceBatch;
 use super::style::Style;
 use super::wrap::width;
 use crate::app::{Bell, Clock};
 use crate::client::{Received, sanitize};
-use crate::protocol::{Body, case_fold};
+use crate::protocol::{Body, Frame, case_fold};
 
-/// Entries that are kept, to be laid out anew when the terminal changes its size.
-const KEPT: usize = 200;
-/// Bytes of them.
-const KEPT_BYTES: usize = 256 << 10;
+/// The number of entries that are kept for a redraw of the screen.
+const MAX_ENTRIES: usize = 200;
+/// The number of bytes of their texts.
+const MAX_ENTRY_BYTES: usize = 256 << 10;
 
-/// What the user may choose.
+/// The settings of the user for the view.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// Paint with colours.
-    pub colors: bool,
-    /// When to ring.
+pub struct ViewSettings {
+    pub has_colors: bool,
     pub bell: Bell,
-    /// Show the time of day.
-    pub time: bool,
+    pub has_timestamps: bool,
 }
 
-/// What was shown, how it looks, and what is yet to be written to the terminal.
+/// The entries that are shown, and the text that is not written to the terminal yet.
 #[derive(Debug)]
 pub struct View {
-    pub settings: Settings,
-    /// How wide the terminal is.
+    pub settings: ViewSettings,
+    /// The width of the terminal.
     pub columns: usize,
     pub clock: Clock,
-    out: Painter,
-    rings: bool,
-    kept: VecDeque<Entry>,
-    kept_bytes: usize,
+    out: StyledText,
+    is_bell_due: bool,
+    entries: VecDeque<Entry>,
+    entry_bytes: usize,
     presence: PresenceBatch,
-    /// Members whose lines are not shown, folded.
+    /// The ignored members, case-folded.
     ignored: Vec<String>,
-    /// The day of what was shown last.
-    day: i64,
-    /// How wide the column of names is.
-    column: usize,
-    /// What was shown last is from before.
+    /// The day of the latest entry.
+    last_day: i64,
+    /// The width of the column of names.
+    name_width: usize,
+    /// Whether the latest frame was from before the user joined.
     is_past: bool,
 }
 
 impl View {
-    /// An empty one, at the time `now`.
-    pub fn new(settings: Settings, clock: Clock, columns: usize, now: u64) -> Self {
+    /// Returns an empty view. `now` is the Unix time in milliseconds.
+    pub fn new(settings: ViewSettings, clock: Clock, columns: usize, now: u64) -> Self {
         View {
-            out: Painter::new(settings.colors),
+            out: StyledText::new(settings.has_colors),
             settings,
             columns,
-            rings: false,
-            kept: VecDeque::new(),
-            kept_bytes: 0,
+            is_bell_due: false,
+            entries: VecDeque::new(),
+            entry_bytes: 0,
             presence: PresenceBatch::default(),
             ignored: Vec::new(),
-            day: clock.day(now),
+            last_day: clock.day(now),
             clock,
-            column: 0,
+            name_width: 0,
             is_past: false,
         }
     }
 
-    /// Shows a frame to the member called `me`.
-    pub fn receive(&mut self, received: &Received, me: &str) {
+    /// Shows a frame. `own_name` is the name of the user.
+    pub fn show_frame(&mut self, received: &Received, own_name: &str) {
         let (frame, is_past) = (&received.frame, received.is_past);
         if is_past != self.is_past {
-            self.settle();
+            self.flush_presence();
             self.is_past = is_past;
-            self.redraw(Entry::new(Kind::Rule, if is_past { "earlier" } else { "now" }));
+            let text = if is_past { "earlier" } else { "now" };
+            self.push_entry(Entry::new(EntryKind::Separator, text));
         }
         let time = frame.body.time();
         if let Body::Join { names, .. } | Body::Leave { names, .. } = &frame.body {
-            let came = matches!(frame.body, Body::Join { .. });
-            // The welcome told that we came.
-            let others = names.iter().map(|name| &**name).filter(|name| is_past || *name != me);
-            return self.presence.add(others, came, time.unwrap_or(0));
+            let is_join = matches!(frame.body, Body::Join { .. });
+            // The own join is left out, because the welcome is shown.
+            let others =
+                names.iter().map(|name| &**name).filter(|name| is_past || *name != own_name);
+            return self.presence.add(others, is_join, time.unwrap_or(0));
         }
-        // Is told of elsewhere, with the gaps that the server did not name.
+        // Gaps are shown as notices, with those that the server did not name.
         if matches!(frame.body, Body::Gap { .. }) {
             return;
         }
-        let is_own = frame.data_source == me;
-        if !is_own && self.ignores(&frame.data_source) {
+        let is_own = frame.data_source == own_name;
+        if !is_own && self.is_ignored(&frame.data_source) {
             return;
         }
-        let text = sanitize(&frame.data);
-        let (kind, is_for_me) = match &frame.body {
-            Body::Chat { .. } | Body::Unknown if is_own => (Kind::Own, false),
-            Body::Chat { .. } | Body::Unknown => (Kind::Chat, mentions(&frame.data, me)),
-            Body::Action { .. } => (Kind::Action, !is_own && mentions(&frame.data, me)),
-            Body::Private { .. } => (Kind::Private, !is_own),
-            Body::Name { .. } => (Kind::Coming("---"), false),
-            Body::Error { .. } => (Kind::Error, false),
-            _ => (Kind::Info, false),
-        };
-        let who = match &frame.body {
+        let (kind, is_highlighted) = classify(frame, own_name);
+        let author = match &frame.body {
             Body::Private { to, .. } => format!("{} > {}", frame.data_source, to),
             _ => frame.data_source.to_string(),
         };
-        let is_speech = matches!(kind, Kind::Chat | Kind::Action | Kind::Private) && !is_own;
-        self.rings |= !is_past
-            && match self.settings.bell {
-                Bell::Never => false,
-                Bell::Mention => is_for_me,
-                Bell::Always => is_speech,
-            };
-        self.settle();
-        self.redraw(Entry { kind, time, who: sanitize(&who), text, is_loud: is_for_me, is_past });
+        let (author, text) = (sanitize(&author), sanitize(&frame.data));
+        let is_message = matches!(kind, EntryKind::Chat | EntryKind::Action | EntryKind::Private);
+        let is_bell_due = match self.settings.bell {
+            Bell::Never => false,
+            Bell::Mention => is_highlighted,
+            Bell::Always => is_message && !is_own,
+        };
+        self.is_bell_due |= is_bell_due && !is_past;
+        self.flush_presence();
+        self.push_entry(Entry { kind, time, author, text, is_highlighted, is_past });
     }
 
-    /// Shows something that the client has to say.
-    pub fn tell(&mut self, kind: Kind, text: &str) {
-        self.settle();
-        self.redraw(Entry::new(kind, sanitize(text)));
+    /// Shows a notice of the client.
+    pub fn show_notice(&mut self, kind: EntryKind, text: &str) {
+        self.flush_presence();
+        self.push_entry(Entry::new(kind, sanitize(text)));
     }
 
-    /// Shows a line of the user's that nobody has heard yet.
-    pub fn tell_pending(&mut self, me: &str, text: &str) {
-        self.settle();
-        self.redraw(Entry { who: sanitize(me), ..Entry::new(Kind::Pending, sanitize(text)) });
+    /// Shows a line of the user that the server has not answered yet.
+    pub fn show_pending(&mut self, own_name: &str, text: &str) {
+        self.flush_presence();
+        let entry = Entry::new(EntryKind::Pending, sanitize(text));
+        self.push_entry(Entry { author: sanitize(own_name), ..entry });
     }
 
-    /// Whether joins and leaves are held back, to be put together with others.
-    pub fn is_holding(&self) -> bool {
+    /// Returns whether entries are held back: joins and leaves, or the end of the history.
+    pub fn has_held(&self) -> bool {
         !self.presence.is_empty() || self.is_past
     }
 
-    /// Shows the joins and leaves that were held back.
-    pub fn settle(&mut self) {
+    /// Shows the joins and leaves that are held back.
+    fn flush_presence(&mut self) {
         let (presence, is_past) = (self.presence.take(), self.is_past);
         for (mark, text, time) in presence {
             let text = sanitize(&text);
             let time = Some(time);
-            self.redraw(Entry { time, is_past, ..Entry::new(Kind::Coming(mark), text) });
+            self.push_entry(Entry { time, is_past, ..Entry::new(EntryKind::Presence(mark), text) });
         }
     }
 
-    /// Shows what was held back, and that nothing more comes of what is from before.
-    pub fn rest(&mut self) {
-        self.settle();
+    /// Shows all entries that are held back.
+    pub fn flush_held(&mut self) {
+        self.flush_presence();
         if std::mem::take(&mut self.is_past) {
-            self.redraw(Entry::new(Kind::Rule, "now"));
+            self.push_entry(Entry::new(EntryKind::Separator, "now"));
         }
     }
 
-    /// What is to be written to the terminal, and whether to ring.
-    pub fn take(&mut self) -> (String, bool) {
-        (std::mem::take(&mut self.out.text), std::mem::take(&mut self.rings))
+    /// Removes and returns the text for the terminal, and whether the bell rings.
+    pub fn take_output(&mut self) -> (String, bool) {
+        (std::mem::take(&mut self.out.text), std::mem::take(&mut self.is_bell_due))
     }
 
-    /// Lays out what is kept anew, for a screen of so many rows.
-    pub fn repaint(&mut self, rows: usize) -> String {
-        let mut screen = String::new();
-        let mut lines: Vec<String> = Vec::new();
-        for entry in self.kept.iter().rev() {
-            let mut painter = Painter::new(self.settings.colors);
-            self.paint(entry, &mut painter);
-            lines.push(painter.text);
-            if lines.iter().map(|text| text.lines().count()).sum::<usize>() >= rows {
+    /// Returns the latest entries in the current layout, in at most `rows` lines.
+    pub fn format_screen(&mut self, rows: usize) -> String {
+        let (mut texts, mut count): (Vec<String>, usize) = (Vec::new(), 0);
+        for entry in self.entries.iter().rev() {
+            let mut out = StyledText::new(self.settings.has_colors);
+            self.layout(entry, &mut out);
+            count += out.text.lines().count();
+            texts.push(out.text);
+            if count >= rows {
                 break;
             }
         }
-        lines.iter().rev().for_each(|text| screen.push_str(text));
-        let all = screen.lines().count();
-        screen.lines().skip(all.saturating_sub(rows)).flat_map(|line| [line, "\n"]).collect()
+        let lines = texts.iter().rev().flat_map(|text| text.lines());
+        lines.skip(count.saturating_sub(rows)).flat_map(|line| [line, "\n"]).collect()
     }
 
-    /// Forgets what was shown.
+    /// Removes all entries.
     pub fn clear(&mut self) {
         self.out.text.clear();
-        self.kept.clear();
-        self.kept_bytes = 0;
+        self.entries.clear();
+        self.entry_bytes = 0;
     }
 
-    /// Shows nothing more of what this member says; false if that was so already.
+    /// Hides the messages of a member. Returns false if they are already hidden.
     pub fn ignore(&mut self, name: &str) -> bool {
-        let is_new = !self.ignores(name);
+        let is_new = !self.is_ignored(name);
         if is_new {
             self.ignored.push(case_fold(name));
         }
         is_new
     }
 
-    /// Shows it again; false if it was shown.
+    /// Shows the messages of a member again. Returns false if they were not hidden.
     pub fn unignore(&mut self, name: &str) -> bool {
         let before = self.ignored.len();
         self.ignored.retain(|ignored| *ignored != case_fold(name));
         self.ignored.len() < before
     }
 
-    /// Whose lines are not shown.
+    /// Returns the names of the ignored members.
     pub fn ignored(&self) -> &[String] {
         &self.ignored
     }
 
-    fn ignores(&self, name: &str) -> bool {
+    fn is_ignored(&self, name: &str) -> bool {
         !self.ignored.is_empty() && self.ignored.contains(&case_fold(name))
     }
 
-    fn redraw(&mut self, entry: Entry) {
+    fn push_entry(&mut self, entry: Entry) {
         if let Some(time) = entry.time {
             let day = self.clock.day(time);
-            if day != self.day {
-                self.day = day;
-                self.redraw(Entry::new(Kind::Rule, date(day)));
+            if day != self.last_day {
+                self.last_day = day;
+                self.push_entry(Entry::new(EntryKind::Separator, format_date(day)));
             }
         }
-        self.column = self.column.max(entry.column());
+        self.name_width = self.name_width.max(entry.name_width());
         let mut out = std::mem::take(&mut self.out);
-        self.paint(&entry, &mut out);
+        self.layout(&entry, &mut out);
         self.out = out;
-        self.kept_bytes += entry.text.len();
-        self.kept.push_back(entry);
-        while self.kept.len() > KEPT || self.kept_bytes > KEPT_BYTES {
-            let Some(gone) = self.kept.pop_front() else { break };
-            self.kept_bytes -= gone.text.len();
+        self.entry_bytes += entry.text.len();
+        self.entries.push_back(entry);
+        while self.entries.len() > MAX_ENTRIES || self.entry_bytes > MAX_ENTRY_BYTES {
+            let Some(oldest) = self.entries.pop_front() else { break };
+            self.entry_bytes -= oldest.text.len();
         }
     }
 
-    fn paint(&self, entry: &Entry, out: &mut Painter) {
+    fn layout(&self, entry: &Entry, out: &mut StyledText) {
         let time = entry.time.map(|time| self.clock.time_of_day(time)).unwrap_or_default();
-        let time = self.settings.time.then_some(time.as_str());
-        entry.layout(time, self.columns, self.column, out);
+        let time = self.settings.has_timestamps.then_some(time.as_str());
+        entry.layout(time, self.columns, self.name_width, out);
     }
 
-    /// A line of the client's own that stays below all others for a while: it fits in one row.
-    pub fn status(&self, text: &str) -> String {
+    /// Returns a status line for `text` with its newline, cut to the width of the terminal.
+    pub fn format_status(&self, text: &str) -> String {
         let mut line = String::new();
-        let indent = if self.settings.time { "      " } else { "" };
+        let indent = if self.settings.has_timestamps { "      " } else { "" };
         for c in format!("{indent}-!- {}", sanitize(text)).chars() {
             line.push(c);
             if width(&line) >= self.columns {
@@ -243,26 +234,44 @@ impl View {
             }
         }
         let mut out = String::new();
-        Style::Faint.paint(self.settings.colors, &line, &mut out);
+        Style::Faint.paint(self.settings.has_colors, &line, &mut out);
         out + "\n"
     }
 }
 
-/// Whether a text has a name in it, as a word of its own.
+/// Returns the kind of the entry for a frame, and whether it is highlighted.
+fn classify(frame: &Frame<'_>, own_name: &str) -> (EntryKind, bool) {
+    let is_own = frame.data_source == own_name;
+    match &frame.body {
+        Body::Chat { .. } | Body::Unknown if is_own => (EntryKind::Own, false),
+        Body::Chat { .. } | Body::Unknown => (EntryKind::Chat, mentions(&frame.data, own_name)),
+        Body::Action { .. } => (EntryKind::Action, !is_own && mentions(&frame.data, own_name)),
+        Body::Private { .. } => (EntryKind::Private, !is_own),
+        Body::Name { .. } => (EntryKind::Presence("---"), false),
+        Body::Error { .. } => (EntryKind::Error, false),
+        _ => (EntryKind::Info, false),
+    }
+}
+
+/// Returns whether `text` contains `name` as a word of its own.
 fn mentions(text: &str, name: &str) -> bool {
     if name.is_empty() {
         return false;
     }
     let (text, name) = (case_fold(text), case_fold(name));
+    // Other scripts may have no spaces between words.
+    let needs_spaces = name.is_ascii();
     let is_letter =
         |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '-');
-    text.match_indices(&name).any(|(place, found)| {
-        let before = text.get(..place).and_then(|text| text.chars().next_back());
-        let after = text.get(place + found.len()..).and_then(|text| text.chars().next());
-        // A name in a script without spaces stands among other letters.
-        let is_spaced = name.is_ascii();
-        !(is_spaced && (is_letter(before) || is_letter(after)))
-    })
+    let (mut last, mut rest) = (None, &*text);
+    while let Some((head, tail)) = rest.split_once(&*name) {
+        let (before, after) = (head.chars().next_back().or(last), tail.chars().next());
+        if !needs_spaces || !is_letter(before) && !is_letter(after) {
+            return true;
+        }
+        (last, rest) = (name.chars().next_back(), tail);
+    }
+    false
 }
 
 #[cfg(test)]

@@ -1,56 +1,59 @@
-//! A text in lines of a terminal, the later ones indented.
+//! Wrapping text to the width of the terminal.
 
 use rustyline::GraphemeClusterMode;
 
-/// The columns that `text` takes.
+/// Returns the number of columns that `text` takes.
 pub fn width(text: &str) -> usize {
     if text.bytes().all(|byte| (0x20..0x7F).contains(&byte)) {
         return text.len();
     }
-    // The editor counts so as well, and so do most terminals: one character after another.
+    // Character by character, like the editor and most terminals.
     usize::from(GraphemeClusterMode::WcWidth.width(text))
 }
 
-/// Cuts `text` into lines of at most `columns`, of which the first begins in column `first` and
-/// the others in column `indent`.
+/// Breaks `text` into lines that end before column `columns`. The first line begins in column
+/// `first`, the others in column `indent`.
 ///
-/// It cuts at spaces; where a word is too long for a line, or of a script that needs no spaces, it
-/// cuts inside of it. A URL is never cut: the terminal wraps it, knows that it is one, and can
-/// open it.
+/// Lines are broken at spaces, and inside a word if the word is longer than a line or belongs to a
+/// script without spaces. A URL is never broken, so that the terminal can recognise and open it.
 pub fn wrap(text: &str, columns: usize, first: usize, indent: usize) -> Vec<String> {
-    let mut lines = Lines { done: Vec::new(), line: String::new(), column: first, columns, indent };
+    let mut lines =
+        WrappedLines { done: Vec::new(), line: String::new(), column: first, columns, indent };
     for word in text.split_inclusive(' ') {
-        let letters = word.trim_end_matches(' ');
+        let (letters, space) = match word.strip_suffix(' ') {
+            Some(letters) => (letters, " "),
+            None => (word, ""),
+        };
         let taken = width(letters);
         let needs_spaces = taken == letters.chars().count();
         let stays_whole = letters.contains("://") || (needs_spaces && indent + taken <= columns);
         match lines.column + taken > columns {
-            true if !stays_whole => lines.push_cut(letters),
+            true if !stays_whole => lines.push_broken(letters),
             true => {
                 lines.break_line();
                 lines.push(letters, taken);
             }
             false => lines.push(letters, taken),
         }
-        let spaces = word.get(letters.len()..).unwrap_or_default();
-        lines.push(spaces, spaces.len());
+        lines.push(space, space.len());
     }
     lines.done.push(lines.line);
     lines.done
 }
 
-struct Lines {
+/// The lines so far, and the position in the current one.
+struct WrappedLines {
     done: Vec<String>,
     line: String,
-    /// Where the next character goes.
+    /// The column of the next character.
     column: usize,
     columns: usize,
     indent: usize,
 }
 
-impl Lines {
+impl WrappedLines {
     fn push(&mut self, text: &str, taken: usize) {
-        // Spaces at the end of a line are not carried over to the next.
+        // Spaces that do not fit are dropped.
         if self.column + taken > self.columns && text.starts_with(' ') {
             self.column = self.columns;
             return;
@@ -59,8 +62,8 @@ impl Lines {
         self.column += taken;
     }
 
-    /// Pushes a word that is cut wherever a line is full.
-    fn push_cut(&mut self, word: &str) {
+    /// Appends a word and breaks it wherever a line is full.
+    fn push_broken(&mut self, word: &str) {
         let mut buffer = [0; 4];
         for c in word.chars() {
             let c = &*c.encode_utf8(&mut buffer);
@@ -73,7 +76,7 @@ impl Lines {
     }
 
     fn break_line(&mut self) {
-        // Nothing stands in the line but what is before it, and the next would begin no earlier.
+        // The line is empty, and the next one would not have more room.
         if self.line.is_empty() && self.column <= self.indent {
             return;
         }
@@ -89,7 +92,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn words_stay_whole_and_spaces_at_the_end_of_a_line_go() {
+    fn lines_are_broken_at_spaces() {
         assert_eq!(wrap("one two three", 9, 2, 2), ["one two", "three"]);
         assert_eq!(wrap("one  two   three", 9, 0, 0), ["one  two", "three"]);
         assert_eq!(wrap("", 9, 2, 2), [""]);
@@ -97,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_for_a_line_is_cut_but_a_url_is_not() {
+    fn long_words_are_broken_but_urls_are_not() {
         assert_eq!(wrap("abcdefghij", 6, 2, 2), ["abcd", "efgh", "ij"]);
         assert_eq!(wrap("a abcdefgh", 6, 2, 2), ["a ab", "cdef", "gh"]);
         let url = "https://example.org/a-long-way";
@@ -105,14 +108,14 @@ mod tests {
     }
 
     #[test]
-    fn scripts_without_spaces_fill_the_line_and_are_not_cut_inside_a_character() {
+    fn scripts_without_spaces_fill_the_line() {
         assert_eq!(wrap("好 你好世界你好世界", 9, 2, 2), ["好 你好", "世界你", "好世界"]);
         assert_eq!(wrap("e\u{301}e\u{301}e\u{301}", 4, 2, 2), ["e\u{301}e\u{301}", "e\u{301}"]);
     }
 
     proptest! {
         #[test]
-        fn no_line_is_too_long_and_nothing_but_spaces_is_lost(
+        fn lines_fit_and_keep_all_letters(
             text in "[a-z你e\u{301} ]{0,60}", columns in 8_usize..30, first in 0_usize..10,
         ) {
             let lines = wrap(&text, columns, first, 4);

@@ -8,11 +8,11 @@ use crate::protocol::Frame;
 
 const MINUTE: u64 = 60_000;
 const DAY: u64 = 24 * 60 * MINUTE;
-/// 14:03 on some day.
+/// 14:03 on 22 November 2026.
 const NOW: u64 = 20_779 * DAY + (14 * 60 + 3) * MINUTE;
 
 fn view(bell: Bell) -> View {
-    let settings = Settings { colors: false, bell, time: true };
+    let settings = ViewSettings { has_colors: false, bell, has_timestamps: true };
     View::new(settings, Clock::default(), 60, NOW)
 }
 
@@ -39,22 +39,22 @@ fn past(received: Received) -> Received {
     Received { is_past: true, ..received }
 }
 
-/// What alice sees of these.
-fn seen(view: &mut View, all: impl IntoIterator<Item = Received>) -> String {
-    all.into_iter().for_each(|received| view.receive(&received, "alice"));
-    view.rest();
-    view.take().0
+/// Returns the output of the frames for alice.
+fn shown_lines(view: &mut View, all: impl IntoIterator<Item = Received>) -> String {
+    all.into_iter().for_each(|received| view.show_frame(&received, "alice"));
+    view.flush_held();
+    view.take_output().0
 }
 
 #[test]
-fn names_are_aligned_and_own_lines_set_apart() {
+fn names_are_aligned_and_own_lines_marked() {
     let lines = [chat("bob", "hi"), chat("alice", "hello"), chat("小明", "你好"), chat("bob", "!")];
     let text = "14:03 bob  hi\n14:03 alice> hello\n14:03 小明   你好\n14:03 bob    !\n";
-    assert_eq!(seen(&mut view(Bell::Never), lines), text);
+    assert_eq!(shown_lines(&mut view(Bell::Never), lines), text);
 }
 
 #[test]
-fn each_kind_of_frame_has_its_form() {
+fn each_kind_of_frame_has_its_own_form() {
     let private = |source, to: &'static str| {
         received(source, "psst", Body::Private { time: NOW, to: to.into(), id: None })
     };
@@ -71,26 +71,26 @@ fn each_kind_of_frame_has_its_form() {
     ];
     let text = "14:03 * bob waves\n14:03>[bob > alice]  psst\n14:03 [alice > bob]  psst\n\
         14:03 --- bob is now rob\n      !!! no\n      -!- yes\n";
-    assert_eq!(seen(&mut view(Bell::Never), frames), text);
+    assert_eq!(shown_lines(&mut view(Bell::Never), frames), text);
 }
 
 #[test]
-fn those_who_come_are_put_together_until_something_else_happens() {
+fn joins_are_collected_until_the_next_message() {
     let mut view = view(Bell::Never);
     for names in [["alice", "bob"], ["carol", "dave"], ["erin", "frank"]] {
-        view.receive(&join(&names), "alice");
+        view.show_frame(&join(&names), "alice");
     }
-    assert_eq!(view.take().0, "");
-    assert!(view.is_holding());
-    view.receive(&chat("bob", "hi"), "alice");
-    assert!(!view.is_holding());
-    assert_eq!(view.take().0, "14:03 --> bob, carol and 3 more joined\n14:03 bob  hi\n");
-    assert_eq!(seen(&mut view, [join(&["alice"])]), "", "the welcome told of it");
+    assert_eq!(view.take_output().0, "");
+    assert!(view.has_held());
+    view.show_frame(&chat("bob", "hi"), "alice");
+    assert!(!view.has_held());
+    assert_eq!(view.take_output().0, "14:03 --> bob, carol and 3 more joined\n14:03 bob  hi\n");
+    assert_eq!(shown_lines(&mut view, [join(&["alice"])]), "", "the welcome is shown instead");
 }
 
 #[test]
-fn what_is_from_before_is_marked_off() {
-    let text = seen(
+fn history_is_marked_and_silent() {
+    let text = shown_lines(
         &mut view(Bell::Always),
         [past(chat("bob", "alice?")), past(chat("bob", "hm")), chat("bob", "there")],
     );
@@ -98,28 +98,28 @@ fn what_is_from_before_is_marked_off() {
     assert_eq!(lines[0], "-- earlier --");
     assert_eq!(lines[3..], ["-- now --", "14:03 bob  there"]);
     let mut quiet = view(Bell::Always);
-    seen(&mut quiet, [past(chat("bob", "alice?"))]);
-    quiet.receive(&past(chat("bob", "alice?")), "alice");
-    assert!(!quiet.take().1, "what is from before does not ring");
-    assert!(quiet.is_holding(), "that it ends is to be shown though nothing follows");
+    shown_lines(&mut quiet, [past(chat("bob", "alice?"))]);
+    quiet.show_frame(&past(chat("bob", "alice?")), "alice");
+    assert!(!quiet.take_output().1, "history does not ring");
+    assert!(quiet.has_held(), "the end of the history is not shown yet");
 }
 
 #[test]
-fn a_new_day_is_a_line() {
+fn new_day_is_a_separator() {
     let midnight = NOW + 10 * 60 * MINUTE;
-    let text = seen(
+    let text = shown_lines(
         &mut view(Bell::Never),
         [chat("bob", "late"), at(midnight, chat("bob", "early")), at(midnight, chat("bob", "up"))],
     );
     let day = "-- Monday, 23 November 2026 --";
     let lines = ["14:03 bob  late", day, "00:03 bob  early", "00:03 bob  up", ""];
     assert_eq!(text, lines.join("\n"));
-    let text = seen(&mut view(Bell::Never), [past(at(NOW - DAY, chat("bob", "old")))]);
+    let text = shown_lines(&mut view(Bell::Never), [past(at(NOW - DAY, chat("bob", "old")))]);
     assert!(text.contains("-- Saturday, 21 November 2026 --\n14:03 bob  old"), "{text}");
 }
 
 #[test]
-fn the_bell_rings_as_it_was_asked_to() {
+fn bell_follows_the_setting() {
     for (text, bell, rings) in [
         ("hello alice!", Bell::Mention, true),
         ("hello ALICE", Bell::Mention, true),
@@ -129,35 +129,35 @@ fn the_bell_rings_as_it_was_asked_to() {
         ("alice", Bell::Never, false),
     ] {
         let mut view = view(bell);
-        view.receive(&chat("bob", text), "alice");
-        assert_eq!(view.take().1, rings, "{text} {bell:?}");
-        view.receive(&chat("alice", text), "alice");
-        assert!(!view.take().1, "one's own lines do not ring");
+        view.show_frame(&chat("bob", text), "alice");
+        assert_eq!(view.take_output().1, rings, "{text} {bell:?}");
+        view.show_frame(&chat("alice", text), "alice");
+        assert!(!view.take_output().1, "own lines do not ring");
     }
     assert!(mentions("早上好小明你在吗", "小明"));
 }
 
 #[test]
-fn who_is_ignored_is_not_seen_and_does_not_ring() {
+fn ignored_member_is_hidden_and_silent() {
     let mut view = view(Bell::Always);
     assert!(view.ignore("Mallory") && !view.ignore("mallory"));
-    view.receive(&chat("mallory", "alice!"), "alice");
-    assert_eq!(view.take(), (String::new(), false));
+    view.show_frame(&chat("mallory", "alice!"), "alice");
+    assert_eq!(view.take_output(), (String::new(), false));
     assert!(view.unignore("MALLORY") && !view.unignore("mallory"));
-    assert_eq!(seen(&mut view, [chat("mallory", "hi")]), "14:03 mallory  hi\n");
+    assert_eq!(shown_lines(&mut view, [chat("mallory", "hi")]), "14:03 mallory  hi\n");
 }
 
 #[test]
-fn what_others_say_changes_nothing_but_its_own_line() {
+fn control_characters_are_shown_as_text() {
     let text = "\x1b[2J\x07\r\n\u{202e}evil\u{200b}\u{9b}1m";
-    let seen = seen(&mut view(Bell::Never), [chat("mal\x1blory", text)]);
-    assert_eq!(seen, "14:03 mal^[lory  ^[[2J^G^M^J<U+202E>evil<U+200B><U+009B>1m\n");
+    let shown = shown_lines(&mut view(Bell::Never), [chat("mal\x1blory", text)]);
+    assert_eq!(shown, "14:03 mal^[lory  ^[[2J^G^M^J<U+202E>evil<U+200B><U+009B>1m\n");
     let zalgo: String = std::iter::once('e').chain(std::iter::repeat_n('\u{301}', 100)).collect();
     let shown = sanitize(&zalgo);
     assert!(shown.chars().filter(|c| *c == '\u{301}').count() < 10, "{shown}");
 }
 
-/// A frame of any kind, with any texts in it.
+/// Returns frames of all kinds with arbitrary texts.
 fn any_received() -> impl Strategy<Value = Received> {
     let texts = (any::<String>(), any::<String>(), any::<String>());
     let times = prop_oneof![Just(NOW), any::<u64>()];
@@ -180,40 +180,40 @@ fn any_received() -> impl Strategy<Value = Received> {
 }
 
 proptest! {
-    /// With what the view itself colours taken out, there is nothing but text and line ends.
+    /// Apart from the colours of the view, the output has only text and newlines.
     #[test]
-    fn no_frame_does_more_than_to_be_seen(
+    fn no_frame_writes_control_sequences(
         frames in proptest::collection::vec(any_received(), 1..6),
         columns in 1usize..100,
     ) {
-        let settings = Settings { colors: true, bell: Bell::Always, time: true };
+        let settings = ViewSettings { has_colors: true, bell: Bell::Always, has_timestamps: true };
         let mut view = View::new(settings, Clock::default(), columns, NOW);
-        for text in [seen(&mut view, frames), view.repaint(50)] {
-            let mut pieces = text.split("\x1b[");
-            let mut plain = pieces.next().unwrap_or_default().to_owned();
-            for piece in pieces {
-                let (color, rest) = piece.split_once('m').expect("a colour");
+        for text in [shown_lines(&mut view, frames), view.format_screen(50)] {
+            let mut parts = text.split("\x1b[");
+            let mut plain = parts.next().unwrap_or_default().to_owned();
+            for part in parts {
+                let (color, rest) = part.split_once('m').expect("a colour");
                 prop_assert!(color.chars().all(|c| c.is_ascii_digit() || c == ';'), "{:?}", color);
                 plain.push_str(rest);
             }
-            let moves = |c: char| c != '\n' && (c.is_control() || is_unseen(c));
-            prop_assert!(!plain.contains(moves), "{:?}", plain);
+            let is_active = |c: char| c != '\n' && (c.is_control() || is_unseen(c));
+            prop_assert!(!plain.contains(is_active), "{:?}", plain);
         }
     }
 }
 
 #[test]
-fn the_screen_can_be_laid_out_anew() {
+fn screen_has_the_latest_lines_in_new_width() {
     let mut view = view(Bell::Never);
     for number in 0..500 {
         let body = Body::Chat { seq: 1, time: NOW, id: None };
         let data = format!("line {number} of many words").into();
         let frame = Frame { data_source: "bob".into(), data, body };
         let received = Received { frame, line: Vec::new(), is_past: false, answers: None };
-        view.receive(&received, "alice");
+        view.show_frame(&received, "alice");
     }
     view.columns = 25;
-    let screen = view.repaint(4);
+    let screen = view.format_screen(4);
     let lines = [
         "14:03 bob  line 498 of",
         "           many words",
@@ -223,12 +223,12 @@ fn the_screen_can_be_laid_out_anew() {
     ];
     assert_eq!(screen, lines.join("\n"));
     view.clear();
-    assert_eq!(view.repaint(4), "");
+    assert_eq!(view.format_screen(4), "");
 }
 
 #[test]
-fn a_status_is_one_row() {
+fn status_fits_into_one_row() {
     let view = view(Bell::Never);
-    assert_eq!(view.status("outage for 3 s"), "      -!- outage for 3 s\n");
-    assert_eq!(view.status(&"长".repeat(60)).trim_end().chars().count(), 10 + 24);
+    assert_eq!(view.format_status("no connection for 3 s"), "      -!- no connection for 3 s\n");
+    assert_eq!(view.format_status(&"长".repeat(60)).trim_end().chars().count(), 10 + 24);
 }

@@ -1,0 +1,128 @@
+//! A shell command that takes part in the conversation.
+//!
+//! The command is started once, not once per line, so that it can keep state and answers in order.
+//!
+//! - Its input is one line for each message that another member sends to all: `NAME<TAB>TEXT`, or
+//!   with JSON each line of the server, unchanged. Its own messages are left out, so that it does
+//!   not answer itself, and so are messages from before it joined.
+//! - Each line of its output is sent. A `/` at the start is sent literally. With JSON, a line that
+//!   is an object is sent unchanged.
+//! - When the command has exited and its output is closed, the client waits for the answers to its
+//!   last lines. When the session ends first, the input of the command is closed, and the command
+//!   is killed if it does not exit within [`EXIT_TIMEOUT`].
+
+use std::io;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use async_channel::{Receiver, Sender};
+use futures_lite::io::BufReader;
+use futures_lite::{AsyncBufReadExt, AsyncWriteExt, FutureExt};
+use smol::process::{Child, ChildStdin, ChildStdout, Command};
+use smol::{LocalExecutor, Timer};
+
+use super::command_input::CommandInput;
+use super::event_sink::EventSink;
+use super::line_client::{LineClient, MAX_LINE, OutgoingLine};
+use crate::client::{Error, Session};
+use crate::protocol::LineReader;
+
+/// The number of lines that are read ahead of the session.
+const OUTPUT_CAPACITY: usize = 64;
+/// The size of the buffer for the output of the command, in bytes.
+const BUFFER_SIZE: usize = 16 << 10;
+/// The time that a command has to exit after its input is closed.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Runs `command` with `sh -c` and connects its input and output to the session.
+///
+/// # Errors
+///
+/// Fails if the command cannot be started or exits with an error, if the session fails, or if a
+/// line was refused.
+pub async fn run_command(command: &str, session: Session, is_json: bool) -> Result<(), Error> {
+    let mut child = Command::new("sh");
+    child.arg("-c").arg(command).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = child.kill_on_drop(true).spawn().map_err(Error::Command)?;
+    let (command_input, input_lines) = CommandInput::new(is_json);
+    let (output_sender, output_lines) = async_channel::bounded(OUTPUT_CAPACITY);
+    // Closed when the session has ended.
+    let (session_guard, session_end) = async_channel::bounded::<()>(1);
+    let executor = LocalExecutor::new();
+    if let Some(stdin) = child.stdin.take() {
+        executor.spawn(write_input(stdin, input_lines)).detach();
+    }
+    let exit = executor.spawn(wait_for_exit(child, output_sender, session_end));
+    let client = LineClient::new(session, EventSink::Command(command_input)).with_json(is_json);
+    let conversation = async {
+        let session_result = client.run(output_lines).await;
+        drop(session_guard);
+        let exit_result = exit.await;
+        session_result?;
+        match exit_result.map_err(Error::Command)? {
+            Some(status) if !status.success() => Err(Error::Failed(status)),
+            _ => Ok(()),
+        }
+    };
+    executor.run(conversation).await
+}
+
+/// Writes lines to the command, and closes its input after the last.
+async fn write_input(mut stdin: ChildStdin, lines: Receiver<Vec<u8>>) {
+    while let Ok(line) = lines.recv().await {
+        // The command has closed its input.
+        if stdin.write_all(&line).await.is_err() {
+            break;
+        }
+    }
+}
+
+/// Forwards the output of the command and returns its exit status.
+///
+/// Kills the command if it still runs [`EXIT_TIMEOUT`] after `session_end` is closed, and returns
+/// `None` then.
+async fn wait_for_exit(
+    mut child: Child,
+    lines: Sender<OutgoingLine>,
+    session_end: Receiver<()>,
+) -> io::Result<Option<ExitStatus>> {
+    let stdout = child.stdout.take();
+    let exit = async {
+        if let Some(stdout) = stdout {
+            forward_output(stdout, &lines).await;
+        }
+        Some(child.status().await)
+    };
+    let timeout = async {
+        let _ = session_end.recv().await;
+        Timer::after(EXIT_TIMEOUT).await;
+        None
+    };
+    match exit.or(timeout).await {
+        Some(status) => status.map(Some),
+        None => {
+            child.kill()?;
+            child.status().await.map(|_| None)
+        }
+    }
+}
+
+/// Sends the lines that the command prints, until it closes its output.
+async fn forward_output(stdout: ChildStdout, lines: &Sender<OutgoingLine>) {
+    let mut reader = LineReader::new(MAX_LINE);
+    let mut stdout = BufReader::with_capacity(BUFFER_SIZE, stdout);
+    while let Ok(bytes @ [_, ..]) = stdout.fill_buf().await {
+        let mut output = Vec::new();
+        reader.read(bytes, usize::MAX, |line| output.push(line.map(<[u8]>::to_vec)));
+        let count = bytes.len();
+        stdout.consume(count);
+        for line in output {
+            // Fails after the session has ended; the output is then discarded.
+            let _ = lines.send(line).await;
+        }
+    }
+    // The last line may have no newline.
+    if !reader.buffer().is_empty() {
+        let _ = lines.send(Ok(reader.buffer().to_vec())).await;
+    }
+}

@@ -1,0 +1,77 @@
+//! Messages about the connection to the server.
+
+use std::time::Duration;
+
+use crate::client::{Error, SessionEvent, sanitize};
+
+/// Returns an error with its causes as one line that is safe to print.
+///
+/// The server chooses a part of the text.
+pub fn describe(error: &Error) -> String {
+    sanitize(&crate::error::chain(error))
+}
+
+/// Returns the message for a change of the connection, or `None` if the event is a frame.
+///
+/// `outage` is the time without a connection, if it is to be shown.
+pub fn link_message(event: &SessionEvent, outage: Option<Duration>) -> Option<String> {
+    Some(match event {
+        SessionEvent::Received(_) => return None,
+        SessionEvent::Lost { cause, retry_in } if retry_in.is_zero() => {
+            format!("{}; reconnecting", describe(cause))
+        }
+        SessionEvent::Lost { cause, retry_in } => {
+            format!("{}; reconnecting in {:.1} s", describe(cause), retry_in.as_secs_f32())
+        }
+        SessionEvent::Reconnected { resumed, missed } => {
+            let after =
+                outage.map(|outage| format!(" after {} s", outage.as_secs())).unwrap_or_default();
+            let missed = match missed {
+                _ if !resumed => "lines sent in the meantime cannot be shown".into(),
+                0 => "no line was missed".into(),
+                1 => "one line was missed:".into(),
+                missed => format!("{missed} lines were missed:"),
+            };
+            format!("reconnected{after}; {missed}")
+        }
+        SessionEvent::Gap { from, to } if from == to => {
+            format!("line {from} is no longer available")
+        }
+        SessionEvent::Gap { from, to } => format!("lines {from} to {to} are no longer available"),
+        SessionEvent::Synced { kept: 0 } => "up to date again".into(),
+        SessionEvent::Synced { kept: 1 } => "up to date again; sending one line that waited".into(),
+        SessionEvent::Synced { kept } => {
+            format!("up to date again; sending {kept} lines that waited")
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reconnect_message_counts_missed_lines() {
+        let message = |resumed, missed, outage: Option<u64>| {
+            let event = SessionEvent::Reconnected { resumed, missed };
+            link_message(&event, outage.map(Duration::from_secs)).unwrap()
+        };
+        assert_eq!(message(true, 0, None), "reconnected; no line was missed");
+        assert_eq!(message(true, 1, Some(3)), "reconnected after 3 s; one line was missed:");
+        assert_eq!(message(true, 2, None), "reconnected; 2 lines were missed:");
+        let not_resumed = "reconnected; lines sent in the meantime cannot be shown";
+        assert_eq!(message(false, 2, None), not_resumed);
+    }
+
+    #[test]
+    fn loss_message_names_cause_and_next_attempt() {
+        let message = |retry_ms| {
+            let cause = Error::Closed(Some("too\nslow".into()));
+            let retry_in = Duration::from_millis(retry_ms);
+            link_message(&SessionEvent::Lost { cause, retry_in }, None).unwrap()
+        };
+        let cause = "the server closed the connection: too^Jslow";
+        assert_eq!(message(0), format!("{cause}; reconnecting"));
+        assert_eq!(message(1500), format!("{cause}; reconnecting in 1.5 s"));
+    }
+}

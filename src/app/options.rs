@@ -1,0 +1,16 @@
+//! The options of the client.
+
+use super::{Bell, Color};
+use crate::client::{ReconnectPolicy, ServerAddress, SessionConfig};
+
+/// The options of the client, as given on the command line and in the config file.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub address: ServerAddress,
+    pub config: SessionConfig,
+    pub reconnect: ReconnectPolicy,
+    /// Applies to the terminal client, like `bell` and `has_timestamps`.
+    pub color: Color,
+    pub bell: Bell,
+    pub has_timestamps: bool,
+}

@@ -1,0 +1,94 @@
+//! The effects of the lines that the user types.
+
+use super::{App, UnconfirmedLine};
+use crate::app::tui::commands::{Command, HELP};
+use crate::app::tui::entry::EntryKind;
+
+const NO_PRIVATE: &str = "there is no private message yet";
+
+impl App {
+    /// Executes a command of the client, or sends the line to the server.
+    pub(super) fn execute(&mut self, line: &str) {
+        match Command::parse(line) {
+            Command::Send(line) => self.send_line(line),
+            Command::Help => {
+                self.view.show_notice(EntryKind::Info, HELP);
+                self.send_line("/help");
+            }
+            Command::Clear => {
+                self.view.clear();
+                self.screen.clear();
+            }
+            Command::Ignore(None) => self.show_ignored(),
+            Command::Ignore(Some(name)) => {
+                let already = if self.view.ignore(name) { "" } else { "already " };
+                let text =
+                    format!("messages of {name} are {already}hidden; /unignore {name} shows them");
+                self.view.show_notice(EntryKind::Info, &text);
+            }
+            Command::Unignore(name) => {
+                let text = match self.view.unignore(name) {
+                    true => format!("messages of {name} are shown again"),
+                    false => format!("messages of {name} were not hidden"),
+                };
+                self.view.show_notice(EntryKind::Info, &text);
+            }
+            Command::Reconnect => self.session.reconnect(),
+            Command::Connect(address) => {
+                self.view.show_notice(EntryKind::Info, &format!("connecting to {address}"));
+                // Parsing an address cannot fail.
+                let Ok(address) = address.parse();
+                self.server_switch.connect(address, self.session.name());
+            }
+            Command::Last => match &self.last_private {
+                Some(received) => self.view.show_frame(received, self.session.name()),
+                None => self.view.show_notice(EntryKind::Error, NO_PRIVATE),
+            },
+            Command::Reply(text) => match &self.last_private {
+                Some(received) => {
+                    let line = format!("/msg {} {text}", received.frame.data_source);
+                    self.send_line(&line);
+                }
+                None => self.view.show_notice(EntryKind::Error, NO_PRIVATE),
+            },
+            Command::Time(is_on) => {
+                self.view.settings.has_timestamps = is_on;
+                self.screen.request_redraw();
+            }
+            Command::Usage(usage) => {
+                self.view.show_notice(EntryKind::Error, &format!("usage: {usage}"));
+            }
+        }
+    }
+
+    fn show_ignored(&mut self) {
+        let text = match self.view.ignored() {
+            [] => "no member is ignored".into(),
+            names => format!("ignored: {}", names.join(", ")),
+        };
+        self.view.show_notice(EntryKind::Info, &text);
+    }
+
+    fn send_line(&mut self, line: &str) {
+        let is_shown = !self.session.is_up();
+        match self.session.say(line) {
+            Ok(id) => {
+                if is_shown && !self.session.is_finishing() {
+                    self.view.show_pending(self.session.name(), line);
+                }
+                let text = line.to_owned();
+                self.unconfirmed_lines.push_back(UnconfirmedLine { id, text, is_shown });
+            }
+            Err(error) => self.view.show_notice(EntryKind::Error, &error.to_string()),
+        }
+        if self.session.is_finishing() {
+            self.user_input = None;
+        }
+    }
+
+    /// Ends the input and finishes the session.
+    pub(super) fn leave(&mut self) {
+        self.user_input = None;
+        self.session.finish();
+    }
+}

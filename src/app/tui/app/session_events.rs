@@ -1,0 +1,124 @@
+//! The reaction of the terminal client to events of the session.
+
+use futures_lite::future;
+
+use super::App;
+use crate::app::link_status::{describe, link_message};
+use crate::app::tui::entry::EntryKind;
+use crate::app::tui::outage::Outage;
+use crate::client::{Error, Received, Session, SessionEvent};
+use crate::protocol::Body;
+
+impl App {
+    /// Handles an event and all further events that are ready, so that they are printed together.
+    ///
+    /// Returns the result of the program if the session has ended.
+    pub(super) async fn on_session_events(
+        &mut self,
+        mut event: Result<Option<SessionEvent>, Error>,
+    ) -> Option<Result<(), Error>> {
+        loop {
+            match event {
+                Ok(Some(event)) => self.on_event(event),
+                Ok(None) => return Some(self.end_signal.map_or(Ok(()), |n| Err(Error::Signal(n)))),
+                Err(error) => return Some(Err(self.with_unconfirmed(error))),
+            }
+            if self.screen.is_behind() {
+                return None;
+            }
+            self.screen.flush(&mut self.view);
+            event = future::poll_once(self.session.receive()).await?;
+        }
+    }
+
+    fn on_event(&mut self, event: SessionEvent) {
+        let message = match event {
+            SessionEvent::Received(received) => return self.on_frame(&received),
+            SessionEvent::Lost { cause, .. } => return self.on_lost(cause),
+            SessionEvent::Reconnected { .. } => {
+                let outage = self.outage.take().map(|outage| outage.duration());
+                link_message(&event, Some(outage.unwrap_or_default()))
+            }
+            SessionEvent::Synced { .. } => {
+                link_message(&SessionEvent::Synced { kept: self.unconfirmed() }, None)
+            }
+            SessionEvent::Gap { .. } => link_message(&event, None),
+        };
+        if let Some(message) = message {
+            self.view.show_notice(EntryKind::Info, &message);
+        }
+    }
+
+    fn on_lost(&mut self, cause: Error) {
+        match &mut self.outage {
+            Some(outage) => outage.record_failure(cause),
+            None => {
+                let message = format!("{}; reconnecting", describe(&cause));
+                self.view.show_notice(EntryKind::Error, &message);
+                self.outage = Some(Outage::new(cause));
+            }
+        }
+        // The session keeps these lines; they are shown as pending until the server answers.
+        for line in self.unconfirmed_lines.iter_mut().filter(|line| !line.is_shown) {
+            line.is_shown = true;
+            self.view.show_pending(self.session.name(), &line.text);
+        }
+    }
+
+    fn on_frame(&mut self, received: &Received) {
+        let own_name = self.session.name();
+        self.members.update(&received.frame, own_name);
+        if let Some(id) = &received.answers {
+            self.unconfirmed_lines.retain(|line| line.id != *id);
+            if self.who_query.as_ref() == Some(id) {
+                self.who_query = None;
+                return;
+            }
+        }
+        if let Body::Private { .. } = received.frame.body
+            && received.frame.data_source != own_name
+        {
+            self.last_private = Some(Box::new(received.clone()));
+        }
+        self.view.show_frame(received, own_name);
+        if let Body::Welcome { .. } = received.frame.body {
+            // The completion needs the names. A query from before an outage is sent again anyway.
+            if self.who_query.is_none() {
+                self.who_query = self.session.say("/who").ok();
+            }
+        }
+    }
+
+    /// Switches to the session of `/connect`, or shows why it failed.
+    pub(super) fn on_connected(&mut self, result: Result<Session, Error>) {
+        let session = match result {
+            Ok(session) => session,
+            Err(error) => return self.view.show_notice(EntryKind::Error, &describe(&error)),
+        };
+        let unconfirmed = self.unconfirmed();
+        if self.outage.take().is_some() && unconfirmed > 0 {
+            let message = match unconfirmed {
+                1 => "one line was not sent and is discarded".into(),
+                count => format!("{count} lines were not sent and are discarded"),
+            };
+            self.view.show_notice(EntryKind::Error, &message);
+        }
+        self.unconfirmed_lines.clear();
+        self.who_query = None;
+        self.last_private = None;
+        self.server_switch.close_old(std::mem::replace(&mut self.session, session));
+    }
+
+    /// Returns the number of the user's lines that the server has not answered.
+    pub(super) fn unconfirmed(&self) -> usize {
+        self.session.unanswered().saturating_sub(usize::from(self.who_query.is_some()))
+    }
+
+    /// Adds to `error` the number of lines that are not confirmed.
+    pub(super) fn with_unconfirmed(&self, error: Error) -> Error {
+        match self.unconfirmed() {
+            0 => error,
+            count => Error::Unconfirmed(count, Box::new(error)),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Conversion of day numbers to calendar dates.
+
+#![cfg_attr(
+    not(feature = "editor"),
+    allow(dead_code, reason = "only the terminal client shows dates")
+)]
+
+/// Returns the year, month (1 to 12) and day (1 to 31) of a day in the Gregorian calendar.
+///
+/// Day 0 is 1970-01-01; earlier days are negative. The algorithm is `civil_from_days` by Howard
+/// Hinnant (<https://howardhinnant.github.io/date_algorithms.html>).
+pub(crate) fn civil_from_days(days: i64) -> (i64, u32, u32) {
+    /// Days of 400 years, after which the calendar repeats.
+    const ERA: i64 = 146_097;
+    // Years begin in March, so that the leap day is the last day of a year. Saturating: the limits
+    // of i64 are not dates, but must not panic.
+    let days = days.saturating_add(719_468);
+    let era = days.div_euclid(ERA);
+    let day_of_era = days.rem_euclid(ERA);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    (year, month as u32, day as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_have_the_dates_of_the_gregorian_calendar() {
+        for (days, date) in [
+            (0, (1970, 1, 1)),
+            (-1, (1969, 12, 31)),
+            (59, (1970, 3, 1)),
+            (11_016, (2000, 2, 29)),
+            (20_779, (2026, 11, 22)),
+            (20_819, (2027, 1, 1)),
+            (47_540, (2100, 2, 28)),
+            (47_541, (2100, 3, 1)),
+            (-719_162, (1, 1, 1)),
+        ] {
+            assert_eq!(civil_from_days(days), date);
+        }
+    }
+
+    #[test]
+    fn consecutive_days_have_consecutive_dates() {
+        let mut before = civil_from_days(-200_000);
+        for days in -199_999..200_000 {
+            let (year, month, day) = civil_from_days(days);
+            let is_next_day = (before.0, before.1, before.2 + 1) == (year, month, day);
+            let is_next_month = (before.0, before.1 + 1, 1) == (year, month, day);
+            let is_next_year = (before.0 + 1, 1, 1) == (year, month, day) && before.1 == 12;
+            assert!(is_next_day || is_next_month || is_next_year, "{before:?} {days}");
+            before = (year, month, day);
+        }
+    }
+
+    #[test]
+    fn extreme_days_do_not_panic() {
+        civil_from_days(i64::MIN);
+        civil_from_days(i64::MAX);
+    }
+}
