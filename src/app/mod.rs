@@ -11,6 +11,7 @@
 mod appearance;
 mod clock;
 pub mod config_file;
+mod error;
 mod pipe;
 mod render;
 pub mod script;
@@ -19,5 +20,6 @@ mod tui;
 
 pub use appearance::{Bell, Color};
 pub use clock::Clock;
+pub use error::Error;
 pub use pipe::{Options, run};
 pub use render::render;

@@ -6,9 +6,9 @@ use std::thread;
 use async_channel::Receiver;
 use futures_lite::future;
 
-use super::{Bell, Clock, Color, render};
+use super::{Bell, Clock, Color, Error, render};
 use crate::client::{
-    Error, Received, ReconnectPolicy, ServerAddress, Session, SessionConfig, SessionEvent, sanitize,
+    self, Received, ReconnectPolicy, ServerAddress, Session, SessionConfig, SessionEvent, sanitize,
 };
 use crate::protocol::Body;
 
@@ -86,7 +86,7 @@ struct PipeClient {
     is_typing: bool,
     refused: usize,
     /// Why there is no link at the moment, if so.
-    lost: Option<Error>,
+    lost: Option<client::Error>,
 }
 
 impl PipeClient {
@@ -112,7 +112,7 @@ impl PipeClient {
     }
 
     /// Waits for whatever comes first, a line of the input or something from the session.
-    async fn next(&mut self, lines: &Receiver<Vec<u8>>) -> Result<Next, Error> {
+    async fn next(&mut self, lines: &Receiver<Vec<u8>>) -> Result<Next, client::Error> {
         let has_room = self.is_typing && self.session.has_room();
         let event = async {
             let event = self.session.receive().await?;
@@ -170,9 +170,9 @@ impl PipeClient {
 
     /// The conversation ended before its time: says how many lines are not known to be heard,
     /// with those that wait to be said.
-    fn unconfirmed(&self, error: Error, waiting: usize) -> Error {
+    fn unconfirmed(&self, error: client::Error, waiting: usize) -> Error {
         match self.refused + self.session.unanswered() + waiting {
-            0 => error,
+            0 => error.into(),
             count => Error::Unconfirmed(count, Box::new(error)),
         }
     }
@@ -247,7 +247,7 @@ pub(super) fn status(event: &SessionEvent) -> Option<String> {
 }
 
 /// An error with its causes, on one line. The server has a say in its words.
-pub(super) fn error_chain(error: &Error) -> String {
+pub(super) fn error_chain(error: &client::Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {

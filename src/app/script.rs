@@ -28,9 +28,9 @@ use serde_json::{Map, Value};
 use smol::process::{Child, ChildStdin, ChildStdout, Command};
 use smol::{LocalExecutor, Timer};
 
-use super::Options;
 use super::pipe::{error_chain, status};
-use crate::client::{Error, Received, SendError, Session, SessionEvent, sanitize};
+use super::{Error, Options};
+use crate::client::{self, Received, SendError, Session, SessionEvent, sanitize};
 use crate::protocol::{Body, LineReader, TooLong};
 
 /// Lines that may wait between what they come from and the session.
@@ -139,7 +139,7 @@ impl ScriptClient {
                 Ok(Next::Over) => return Ok(()),
                 Err(error) => {
                     return Err(match self.refused + self.session.unanswered() + lines.len() {
-                        0 => error,
+                        0 => error.into(),
                         count => Error::Unconfirmed(count, Box::new(error)),
                     });
                 }
@@ -148,7 +148,7 @@ impl ScriptClient {
     }
 
     /// Waits for whatever comes first, a line to say or something from the session.
-    async fn next(&mut self, lines: &Receiver<Line>) -> Result<Next, Error> {
+    async fn next(&mut self, lines: &Receiver<Line>) -> Result<Next, client::Error> {
         let takes_lines = !self.is_ending && self.session.has_room();
         let event = async {
             let event = self.session.receive().await?;

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use lexopt::{Parser, ValueExt};
 use smolchat::app::script::{self, Script};
-use smolchat::app::{Bell, Color, Options, config_file, run};
+use smolchat::app::{Bell, Color, Error as Ended, Options, config_file, run};
 use smolchat::cli::{Program, SMOLCHAT, SMOLCHATD, Shell, is_on};
-use smolchat::client::{Error as Ended, ReconnectPolicy, ServerAddress, SessionConfig};
+use smolchat::client::{ReconnectPolicy, ServerAddress, SessionConfig};
 use smolchat::report_error;
 
 /// How long a script is kept waiting for a link.

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io;
-use std::process::ExitStatus;
 use std::time::Duration;
 
 use super::{ServerAddress, sanitize};
@@ -24,18 +23,6 @@ pub enum Error {
     Protocol(serde_json::Error),
     /// The server could not be reached again for so long; the last attempt ended like this.
     GaveUp(Duration, Box<Error>),
-    /// The terminal cannot be used.
-    Terminal(io::Error),
-    /// A signal with this number has ended it.
-    Signal(i32),
-    /// So many lines were answered with an error.
-    Refused(usize),
-    /// So many lines were refused, or not seen to arrive before the end, which came like this.
-    Unconfirmed(usize, Box<Error>),
-    /// The command that was to take part could not be run.
-    Command(io::Error),
-    /// The command that took part failed.
-    Failed(ExitStatus),
 }
 
 impl fmt::Display for Error {
@@ -54,14 +41,6 @@ impl fmt::Display for Error {
             Error::GaveUp(after, _) => {
                 write!(f, "gave up after {} s without a connection", after.as_secs())
             }
-            Error::Terminal(_) => f.write_str("the terminal cannot be used"),
-            Error::Signal(number) => write!(f, "ended by signal {number}"),
-            Error::Refused(1) => f.write_str("one line was not accepted"),
-            Error::Refused(count) => write!(f, "{count} lines were not accepted"),
-            Error::Unconfirmed(1, _) => f.write_str("one line was not confirmed"),
-            Error::Unconfirmed(count, _) => write!(f, "{count} lines were not confirmed"),
-            Error::Command(_) => f.write_str("cannot run the command"),
-            Error::Failed(status) => write!(f, "the command failed, with {status}"),
         }
     }
 }
@@ -69,18 +48,10 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Error::Connect(_, error)
-            | Error::Lost(error)
-            | Error::Command(error)
-            | Error::Terminal(error) => Some(error),
+            Error::Connect(_, error) | Error::Lost(error) => Some(error),
             Error::Protocol(error) => Some(error),
-            Error::GaveUp(_, error) | Error::Unconfirmed(_, error) => Some(error),
-            Error::Closed(_)
-            | Error::Replaced
-            | Error::TooLate
-            | Error::Signal(_)
-            | Error::Refused(_)
-            | Error::Failed(_) => None,
+            Error::GaveUp(_, error) => Some(error),
+            Error::Closed(_) | Error::Replaced | Error::TooLate => None,
         }
     }
 }

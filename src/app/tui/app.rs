@@ -18,9 +18,9 @@ use super::outage::Outage;
 use super::screen::Screen;
 use super::server_switch::ServerSwitch;
 use super::view::View;
-use crate::app::Clock;
 use crate::app::pipe::{error_chain, status};
-use crate::client::{Error, Received, Session, SessionEvent};
+use crate::app::{Clock, Error};
+use crate::client::{self, Received, Session, SessionEvent};
 use crate::protocol::Body;
 
 /// How often what goes on in time is looked after: who came and went, how long we are away.
@@ -58,11 +58,11 @@ struct Said {
 }
 
 enum Next {
-    Event(Result<Option<SessionEvent>, Error>),
+    Event(Result<Option<SessionEvent>, client::Error>),
     UserInput(UserInput),
     TypingEnds,
     Signal(Signal),
-    Arrived(Box<Result<Session, Error>>),
+    Arrived(Box<Result<Session, client::Error>>),
     Tick,
     Screen,
 }
@@ -139,7 +139,7 @@ impl App {
             {
                 let count = self.unheard();
                 if count == 0 {
-                    return Err(outage.cause);
+                    return Err(outage.cause.into());
                 }
                 return Err(Error::Unconfirmed(count, Box::new(outage.cause)));
             }
@@ -199,7 +199,7 @@ impl App {
     /// Takes in an event, and all others that are there already: they are printed together.
     async fn hear_all(
         &mut self,
-        mut event: Result<Option<SessionEvent>, Error>,
+        mut event: Result<Option<SessionEvent>, client::Error>,
     ) -> Option<Result<(), Error>> {
         loop {
             match event {
@@ -207,7 +207,7 @@ impl App {
                 Ok(None) => return Some(self.ended_by.map_or(Ok(()), |n| Err(Error::Signal(n)))),
                 Err(error) => {
                     return Some(Err(match self.unheard() {
-                        0 => error,
+                        0 => error.into(),
                         count => Error::Unconfirmed(count, Box::new(error)),
                     }));
                 }
@@ -363,7 +363,7 @@ impl App {
     }
 
     /// The new session is there, or cannot be.
-    fn arrive(&mut self, arrival: Result<Session, Error>) {
+    fn arrive(&mut self, arrival: Result<Session, client::Error>) {
         match arrival {
             Ok(session) => {
                 let unsaid = self.unheard();

@@ -38,8 +38,8 @@ use self::modes::Modes;
 use self::screen::Screen;
 use self::server_switch::ServerSwitch;
 use self::view::{Settings, View};
-use super::{Clock, Options};
-use crate::client::{Error, Session};
+use super::{Clock, Error, Options};
+use crate::client::Session;
 
 /// Takes part in a conversation, at a terminal.
 ///
