@@ -16,7 +16,7 @@ use rustix::net::sockopt;
 use smol::{Async, Timer};
 
 /// The port of a server that is named without one.
-const PORT: &str = "8080";
+const DEFAULT_PORT: &str = "8080";
 /// How long one address may take to answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the kernel waits for what it has sent to be acknowledged, in milliseconds.
@@ -42,9 +42,9 @@ impl FromStr for ServerAddress {
             Some(path) => ServerAddress::Unix(path.into()),
             None if has_port => ServerAddress::Inet(text.into()),
             None if text.contains(':') && !text.starts_with('[') => {
-                ServerAddress::Inet(format!("[{text}]:{PORT}"))
+                ServerAddress::Inet(format!("[{text}]:{DEFAULT_PORT}"))
             }
-            None => ServerAddress::Inet(format!("{text}:{PORT}")),
+            None => ServerAddress::Inet(format!("{text}:{DEFAULT_PORT}")),
         })
     }
 }
@@ -71,14 +71,14 @@ impl ServerAddress {
                 return Ok(Async::<UnixStream>::connect(path).await?.into_inner()?.into());
             }
         };
-        let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-        for address in in_time(smol::net::resolve(host)).await? {
-            match in_time(connect_inet(address)).await {
+        let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+        for address in with_timeout(smol::net::resolve(host)).await? {
+            match with_timeout(connect_inet(address)).await {
                 Ok(socket) => return Ok(socket),
-                Err(error) => failed = error,
+                Err(error) => last_error = error,
             }
         }
-        Err(failed)
+        Err(last_error)
     }
 }
 
@@ -89,12 +89,12 @@ async fn connect_inet(address: SocketAddr) -> io::Result<OwnedFd> {
     Ok(stream.into_inner()?.into())
 }
 
-async fn in_time<T>(step: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    let too_late = async {
+async fn with_timeout<T>(step: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let timeout = async {
         Timer::after(CONNECT_TIMEOUT).await;
         Err(io::ErrorKind::TimedOut.into())
     };
-    step.or(too_late).await
+    step.or(timeout).await
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use smol::Timer;
 
 /// How long nothing may come before the server is asked for a sign of life.
-const SILENCE: Duration = Duration::from_secs(10);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long nothing may come after that.
-const ANSWER: Duration = Duration::from_secs(15);
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Notices a link over which nothing comes any more, which TCP alone does not if nobody talks.
 ///
@@ -18,7 +18,7 @@ const ANSWER: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub struct Keepalive {
     /// When a sign of life was asked for, if that was not answered yet.
-    asked: Option<Instant>,
+    heartbeat_sent: Option<Instant>,
     timer: Timer,
 }
 
@@ -26,22 +26,22 @@ pub struct Keepalive {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Ask for a sign of life.
-    Ask,
+    SendHeartbeat,
     /// Give the link up.
-    Dead,
+    Disconnect,
 }
 
 impl Keepalive {
     /// The pulse of a link over which a first question is being sent.
     pub fn new() -> Self {
-        Keepalive { asked: Some(Instant::now()), timer: Timer::never() }
+        Keepalive { heartbeat_sent: Some(Instant::now()), timer: Timer::never() }
     }
 
     /// Waits until something has to be done. Something was `heard` last at that time.
-    pub fn poll(&mut self, heard: Instant, cx: &mut Context<'_>) -> Poll<Action> {
+    pub fn poll(&mut self, last_read: Instant, cx: &mut Context<'_>) -> Poll<Action> {
         loop {
-            match self.beat(heard, Instant::now()) {
-                Ok(beat) => return Poll::Ready(beat),
+            match self.next_action(last_read, Instant::now()) {
+                Ok(action) => return Poll::Ready(action),
                 Err(due) => self.timer.set_at(due),
             }
             ready!(Pin::new(&mut self.timer).poll(cx));
@@ -49,16 +49,17 @@ impl Keepalive {
     }
 
     /// What to do now, or when to ask again.
-    fn beat(&mut self, heard: Instant, now: Instant) -> Result<Action, Instant> {
-        let (due, beat) = match self.asked.filter(|asked| *asked >= heard) {
-            Some(asked) => (asked + ANSWER, Action::Dead),
-            None => (heard + SILENCE, Action::Ask),
-        };
+    fn next_action(&mut self, last_read: Instant, now: Instant) -> Result<Action, Instant> {
+        let (due, action) =
+            match self.heartbeat_sent.filter(|heartbeat_sent| *heartbeat_sent >= last_read) {
+                Some(heartbeat_sent) => (heartbeat_sent + HEARTBEAT_TIMEOUT, Action::Disconnect),
+                None => (last_read + IDLE_TIMEOUT, Action::SendHeartbeat),
+            };
         if now < due {
             return Err(due);
         }
-        self.asked = Some(now);
-        Ok(beat)
+        self.heartbeat_sent = Some(now);
+        Ok(action)
     }
 }
 
@@ -71,24 +72,30 @@ mod tests {
         let mut keepalive = Keepalive::new();
         let start = Instant::now();
         // The first question was answered.
-        let heard = start + Duration::from_secs(1);
-        assert_eq!(keepalive.beat(heard, heard), Err(heard + SILENCE));
-        assert_eq!(keepalive.beat(heard, heard + SILENCE), Ok(Action::Ask));
-        let dead = heard + SILENCE + ANSWER;
-        assert_eq!(keepalive.beat(heard, heard + SILENCE), Err(dead));
-        assert_eq!(keepalive.beat(heard, dead), Ok(Action::Dead));
-        assert!(SILENCE + ANSWER < Duration::from_secs(30));
+        let last_read = start + Duration::from_secs(1);
+        assert_eq!(keepalive.next_action(last_read, last_read), Err(last_read + IDLE_TIMEOUT));
+        assert_eq!(
+            keepalive.next_action(last_read, last_read + IDLE_TIMEOUT),
+            Ok(Action::SendHeartbeat)
+        );
+        let dead = last_read + IDLE_TIMEOUT + HEARTBEAT_TIMEOUT;
+        assert_eq!(keepalive.next_action(last_read, last_read + IDLE_TIMEOUT), Err(dead));
+        assert_eq!(keepalive.next_action(last_read, dead), Ok(Action::Disconnect));
+        assert!(IDLE_TIMEOUT + HEARTBEAT_TIMEOUT < Duration::from_secs(30));
     }
 
     #[test]
     fn an_answer_starts_it_anew_and_a_long_sleep_is_no_death() {
         let mut keepalive = Keepalive::new();
-        let heard = Instant::now() + Duration::from_secs(1);
-        assert_eq!(keepalive.beat(heard, heard + SILENCE), Ok(Action::Ask));
-        let heard = heard + SILENCE + Duration::from_secs(1);
-        assert_eq!(keepalive.beat(heard, heard), Err(heard + SILENCE));
-        let awake = heard + Duration::from_secs(3600);
-        assert_eq!(keepalive.beat(heard, awake), Ok(Action::Ask));
-        assert_eq!(keepalive.beat(heard, awake), Err(awake + ANSWER));
+        let last_read = Instant::now() + Duration::from_secs(1);
+        assert_eq!(
+            keepalive.next_action(last_read, last_read + IDLE_TIMEOUT),
+            Ok(Action::SendHeartbeat)
+        );
+        let last_read = last_read + IDLE_TIMEOUT + Duration::from_secs(1);
+        assert_eq!(keepalive.next_action(last_read, last_read), Err(last_read + IDLE_TIMEOUT));
+        let awake = last_read + Duration::from_secs(3600);
+        assert_eq!(keepalive.next_action(last_read, awake), Ok(Action::SendHeartbeat));
+        assert_eq!(keepalive.next_action(last_read, awake), Err(awake + HEARTBEAT_TIMEOUT));
     }
 }

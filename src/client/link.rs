@@ -18,9 +18,9 @@ use crate::protocol::LineReader;
 /// Lines that are handed out between two looks at the socket. What is made of a line takes longer
 /// than it takes the server to send another; so a burst is taken in first, lest the server finds
 /// that we read too slowly.
-const TURN: usize = 64;
+const LINES_PER_READ: usize = 64;
 /// Bytes that are taken in and not handed out, beyond which the rest of a burst waits.
-const AHEAD: usize = 8 << 20;
+const MAX_RECEIVED: usize = 8 << 20;
 
 /// The longest line that is taken from a server: a list of all names in a room of 100,000.
 const MAX_LINE: u32 = 16 << 20;
@@ -34,17 +34,17 @@ pub const HEARTBEAT_ID: &str = "heartbeat";
 #[derive(Debug)]
 pub struct Link {
     socket: Async<OwnedFd>,
-    lines: LineReader,
+    reader: LineReader,
     received: VecDeque<Vec<u8>>,
     /// Bytes of them.
-    ahead: usize,
+    received_bytes: usize,
     /// Lines that are yet to be handed out before the next look at the socket.
-    turn: usize,
+    lines_until_read: usize,
     /// How the connection came to its end, behind what was received.
-    end: Option<io::Result<()>>,
+    read_end: Option<io::Result<()>>,
     outgoing: Vec<u8>,
     /// When anything came last.
-    heard: Instant,
+    last_read: Instant,
     keepalive: Keepalive,
 }
 
@@ -53,13 +53,13 @@ impl Link {
     pub fn new(socket: OwnedFd) -> io::Result<Self> {
         Ok(Link {
             socket: Async::new(socket)?,
-            lines: LineReader::new(MAX_LINE),
+            reader: LineReader::new(MAX_LINE),
             received: VecDeque::new(),
-            ahead: 0,
-            turn: 0,
-            end: None,
+            received_bytes: 0,
+            lines_until_read: 0,
+            read_end: None,
             outgoing: Vec::new(),
-            heard: Instant::now(),
+            last_read: Instant::now(),
             keepalive: Keepalive::new(),
         })
     }
@@ -81,11 +81,11 @@ impl Link {
                 });
             }
             // Only behind all that is there to read, lest a long sleep looks like a long silence.
-            match ready!(self.keepalive.poll(self.heard, cx)) {
-                Action::Ask => self.send(HEARTBEAT),
-                Action::Dead => {
-                    let silence = io::Error::new(io::ErrorKind::TimedOut, "the server is silent");
-                    return Poll::Ready(Err(Error::Lost(silence)));
+            match ready!(self.keepalive.poll(self.last_read, cx)) {
+                Action::SendHeartbeat => self.send(HEARTBEAT),
+                Action::Disconnect => {
+                    let error = io::Error::new(io::ErrorKind::TimedOut, "the server is silent");
+                    return Poll::Ready(Err(Error::Lost(error)));
                 }
             }
         }
@@ -95,17 +95,17 @@ impl Link {
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Vec<u8>>>> {
         self.poll_write(cx);
         loop {
-            if self.turn == 0 {
-                self.take_in();
-                self.turn = TURN;
+            if self.lines_until_read == 0 {
+                self.read_available();
+                self.lines_until_read = LINES_PER_READ;
             }
             if let Some(line) = self.received.pop_front() {
-                self.turn -= 1;
-                self.ahead -= line.len();
+                self.lines_until_read -= 1;
+                self.received_bytes -= line.len();
                 return Poll::Ready(Ok(Some(line)));
             }
-            self.turn = 0;
-            match self.end.take() {
+            self.lines_until_read = 0;
+            match self.read_end.take() {
                 Some(end) => return Poll::Ready(end.map(|()| None)),
                 None => ready!(self.socket.poll_readable(cx))?,
             }
@@ -113,22 +113,22 @@ impl Link {
     }
 
     /// Takes in what is there to be read.
-    fn take_in(&mut self) {
-        while self.ahead < AHEAD && self.end.is_none() {
+    fn read_available(&mut self) {
+        while self.received_bytes < MAX_RECEIVED && self.read_end.is_none() {
             let mut buffer = [const { MaybeUninit::uninit() }; 16 * 1024];
             match recv(&self.socket, &mut buffer, RecvFlags::DONTWAIT) {
-                Ok((([], _), _)) => self.end = Some(Ok(())),
+                Ok((([], _), _)) => self.read_end = Some(Ok(())),
                 Ok(((bytes, _), _)) => {
-                    self.heard = Instant::now();
-                    self.lines.read(bytes, usize::MAX, |line| {
+                    self.last_read = Instant::now();
+                    self.reader.read(bytes, usize::MAX, |line| {
                         let Ok(line) = line else { return };
-                        self.ahead += line.len();
+                        self.received_bytes += line.len();
                         self.received.push_back(line.to_vec());
                     });
                 }
                 Err(Errno::AGAIN) => return,
                 Err(Errno::INTR) => {}
-                Err(error) => self.end = Some(Err(error.into())),
+                Err(error) => self.read_end = Some(Err(error.into())),
             }
         }
     }

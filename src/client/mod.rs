@@ -23,6 +23,6 @@ pub use address::ServerAddress;
 pub use error::Error;
 pub use event::{Received, ReconnectPolicy, SendError, SessionConfig, SessionEvent};
 #[cfg(feature = "editor")]
-pub(crate) use sanitize::is_unseen;
+pub(crate) use sanitize::is_invisible;
 pub use sanitize::sanitize;
 pub use session::Session;

@@ -13,7 +13,7 @@ use crate::protocol::{Body, Limits};
 #[derive(Debug)]
 pub struct ResumeState {
     /// The name to ask for: the one that was wished for at first, or was taken by `/nick`.
-    wish: Option<String>,
+    requested_name: Option<String>,
     history: usize,
     keep: bool,
     /// The name that the room knows us by.
@@ -24,9 +24,9 @@ pub struct ResumeState {
     token: Option<ResumeToken>,
     limits: Option<Limits>,
     /// The number that the last welcome told: what is above came after us.
-    welcomed_at: u64,
+    welcome_seq: u64,
     /// The server has answered what was sent behind the hello of this connection.
-    is_greeted: bool,
+    is_hello_confirmed: bool,
     stage: Stage,
 }
 
@@ -34,7 +34,7 @@ pub struct ResumeState {
 #[derive(Debug)]
 enum Stage {
     /// No welcome came yet.
-    Connecting,
+    AwaitingWelcome,
     /// The welcome is one for a newcomer, in the epoch that we named: either our hello came after
     /// the server had let us in as a guest, or it cannot resume.
     Unverified { welcome: Box<Received>, newest: u64 },
@@ -57,7 +57,7 @@ impl ResumeState {
     /// Of somebody who has never been in the room.
     pub fn new(config: SessionConfig) -> Self {
         ResumeState {
-            wish: config.name,
+            requested_name: config.name,
             history: config.history,
             keep: config.keep,
             name: String::new(),
@@ -65,9 +65,9 @@ impl ResumeState {
             seq: 0,
             token: None,
             limits: None,
-            welcomed_at: 0,
-            is_greeted: false,
-            stage: Stage::Connecting,
+            welcome_seq: 0,
+            is_hello_confirmed: false,
+            stage: Stage::AwaitingWelcome,
         }
     }
 
@@ -82,7 +82,7 @@ impl ResumeState {
     }
 
     /// Whether there ever was a welcome.
-    pub fn is_known(&self) -> bool {
+    pub fn was_welcomed(&self) -> bool {
         self.limits.is_some()
     }
 
@@ -108,7 +108,7 @@ impl ResumeState {
     }
 
     /// Begins another connection: the line to say first.
-    pub fn hello(&mut self) -> String {
+    pub fn start_connection(&mut self) -> String {
         #[derive(Serialize)]
         struct First<'a> {
             hello: Hello<'a>,
@@ -127,41 +127,41 @@ impl ResumeState {
             #[serde(skip_serializing_if = "Option::is_none")]
             history: Option<usize>,
         }
-        self.stage = Stage::Connecting;
-        self.is_greeted = false;
+        self.stage = Stage::AwaitingWelcome;
+        self.is_hello_confirmed = false;
         let hello = Hello {
-            name: self.wish.as_deref(),
+            name: self.requested_name.as_deref(),
             epoch: self.epoch.as_deref(),
             after: self.epoch.as_ref().map(|_| self.seq),
             token: self.token.as_ref().map(|token| token.0.as_str()),
             keep: self.keep,
-            history: Some(self.history).filter(|count| *count > 0 && !self.is_known()),
+            history: Some(self.history).filter(|count| *count > 0 && !self.was_welcomed()),
         };
         // All of it is strings and numbers, which cannot fail.
         serde_json::to_string(&First { hello }).unwrap_or_default()
     }
 
     /// The connection is gone.
-    pub fn lose_link(&mut self) {
-        self.stage = Stage::Connecting;
+    pub fn on_disconnect(&mut self) {
+        self.stage = Stage::AwaitingWelcome;
     }
 
     /// The server told that our hello came too late: whose token this is, nobody wants to be.
     /// Not so while that welcome was in doubt, and so was never taken over.
-    pub fn forget_token(&mut self) {
+    pub fn discard_token(&mut self) {
         if !self.is_unverified() {
             self.token = None;
         }
     }
 
     /// The server has answered what was sent behind the hello.
-    pub fn greeted(&mut self, events: &mut VecDeque<SessionEvent>) {
-        self.is_greeted = true;
-        match std::mem::replace(&mut self.stage, Stage::Connecting) {
+    pub fn on_hello_confirmed(&mut self, events: &mut VecDeque<SessionEvent>) {
+        self.is_hello_confirmed = true;
+        match std::mem::replace(&mut self.stage, Stage::AwaitingWelcome) {
             // The hello was heard and nothing resumed; what came in the meantime was not shown.
             Stage::Unverified { welcome, newest } => {
-                self.enter(*welcome, events);
-                self.miss(newest, events);
+                self.accept_welcome(*welcome, events);
+                self.skip_to(newest, events);
             }
             stage => self.stage = stage,
         }
@@ -169,23 +169,23 @@ impl ResumeState {
 
     /// Whether the last line that was taken in makes us [inside](Self::is_live). That is so
     /// when the replay has come to the number of the welcome, and the hello was surely heard.
-    pub fn settle(&mut self) -> bool {
-        let settles = matches!(self.stage, Stage::Replaying { .. })
-            && self.is_greeted
-            && self.seq >= self.welcomed_at;
-        if settles {
+    pub fn advance_to_live(&mut self) -> bool {
+        let is_synced = matches!(self.stage, Stage::Replaying { .. })
+            && self.is_hello_confirmed
+            && self.seq >= self.welcome_seq;
+        if is_synced {
             self.stage = Stage::Live;
         }
-        settles
+        is_synced
     }
 
     /// Takes in a line, and hands out what is to be made of it.
-    pub fn take(&mut self, mut received: Received, events: &mut VecDeque<SessionEvent>) {
+    pub fn on_frame(&mut self, mut received: Received, events: &mut VecDeque<SessionEvent>) {
         if let Body::Welcome { epoch, seq, resumed, .. } = &received.frame.body {
             if !resumed && self.epoch.as_deref() == Some(epoch) {
                 self.stage = Stage::Unverified { newest: *seq, welcome: Box::new(received) };
             } else {
-                self.enter(received, events);
+                self.accept_welcome(received, events);
             }
             return;
         }
@@ -203,9 +203,9 @@ impl ResumeState {
                 received.is_past = true;
             }
             Some(seq) => {
-                self.miss(seq - 1, events);
+                self.skip_to(seq - 1, events);
                 self.seq = seq;
-                self.notice_name(&received);
+                self.track_own_name(&received);
             }
             None => {}
         }
@@ -215,12 +215,12 @@ impl ResumeState {
         };
         events.push_back(SessionEvent::Received(received));
         if let Some(to) = gap {
-            self.miss(to, events);
+            self.skip_to(to, events);
         }
     }
 
     /// Goes on behind number `to`. What was between is not going to come.
-    fn miss(&mut self, to: u64, events: &mut VecDeque<SessionEvent>) {
+    fn skip_to(&mut self, to: u64, events: &mut VecDeque<SessionEvent>) {
         if to > self.seq {
             events.push_back(SessionEvent::Gap { from: self.seq + 1, to });
             self.seq = to;
@@ -228,24 +228,24 @@ impl ResumeState {
     }
 
     /// Takes what a welcome says for the truth.
-    fn enter(&mut self, received: Received, events: &mut VecDeque<SessionEvent>) {
+    fn accept_welcome(&mut self, received: Received, events: &mut VecDeque<SessionEvent>) {
         let Body::Welcome { name, epoch, seq, token, resumed, limits, .. } = &received.frame.body
         else {
             return;
         };
         let (seq, resumed) = (*seq, *resumed);
-        let is_same = self.epoch.as_deref() == Some(&**epoch);
-        let was_known = self.is_known();
+        let is_same_epoch = self.epoch.as_deref() == Some(&**epoch);
+        let was_welcomed = self.was_welcomed();
         self.name = name.to_string();
         self.token = Some(ResumeToken(token.to_string()));
         self.limits = Some(*limits);
-        self.welcomed_at = seq;
+        self.welcome_seq = seq;
         self.stage = Stage::Replaying { resumed };
-        if !is_same {
+        if !is_same_epoch {
             self.epoch = Some(epoch.to_string());
             self.seq = seq;
         }
-        if was_known {
+        if was_welcomed {
             let missed = seq.saturating_sub(self.seq);
             events.push_back(SessionEvent::Reconnected { resumed, missed });
         }
@@ -253,14 +253,14 @@ impl ResumeState {
     }
 
     /// Learns a new name of our own from the frame that tells of it.
-    fn notice_name(&mut self, received: &Received) {
+    fn track_own_name(&mut self, received: &Received) {
         let Body::Name { from, to, .. } = &received.frame.body else { return };
         // In a replay, the name was somebody else's perhaps; the welcome knows it already.
-        if self.seq > self.welcomed_at && *from == self.name {
+        if self.seq > self.welcome_seq && *from == self.name {
             self.name = to.to_string();
-            self.wish = Some(to.to_string());
+            self.requested_name = Some(to.to_string());
         } else if received.answers.is_some() {
-            self.wish = Some(to.to_string());
+            self.requested_name = Some(to.to_string());
         }
     }
 }

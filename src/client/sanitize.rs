@@ -8,13 +8,13 @@ use crate::protocol::MAX_MARKS;
 /// what is around it: such characters are shown instead of obeyed.
 pub fn sanitize(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
-    let mut joined = 0;
+    let mut marks = 0;
     for c in text.chars() {
-        joined = if is_joined(c) { joined + 1 } else { 0 };
+        marks = if is_mark(c) { marks + 1 } else { 0 };
         match c {
             '\0'..='\x1f' => shown.extend(['^', char::from(c as u8 + 0x40)]),
             '\x7f' => shown.push_str("^?"),
-            c if c.is_control() || is_unseen(c) || joined > MAX_MARKS => {
+            c if c.is_control() || is_invisible(c) || marks > MAX_MARKS => {
                 // Writing to a String cannot fail.
                 let _ = write!(shown, "<U+{:04X}>", u32::from(c));
             }
@@ -29,7 +29,7 @@ pub fn sanitize(text: &str) -> String {
 /// shorthand, and tags. Those that join
 /// and vary what is next to them (U+200C, U+200D, U+FE0F) are left, because emoji and several
 /// scripts are made of them.
-pub fn is_unseen(c: char) -> bool {
+pub fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{AD}'
         | '\u{61C}'
@@ -45,7 +45,7 @@ pub fn is_unseen(c: char) -> bool {
 }
 
 /// Characters that take no room of their own: general marks, joiners and what varies a character.
-fn is_joined(c: char) -> bool {
+fn is_mark(c: char) -> bool {
     matches!(c,
         '\u{300}'..='\u{36F}'
         | '\u{483}'..='\u{489}'
@@ -80,7 +80,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_leaves_its_line(text in any::<String>()) {
-            prop_assert!(sanitize(&text).chars().all(|c| !c.is_control() && !is_unseen(c)));
+            prop_assert!(sanitize(&text).chars().all(|c| !c.is_control() && !is_invisible(c)));
         }
     }
 }

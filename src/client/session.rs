@@ -85,7 +85,7 @@ const QUIT: &str = "/quit";
 /// ```
 pub struct Session {
     address: ServerAddress,
-    reconnect: ReconnectPolicy,
+    policy: ReconnectPolicy,
     resume: ResumeState,
     pending: PendingLines,
     state: State,
@@ -93,17 +93,17 @@ pub struct Session {
     events: VecDeque<SessionEvent>,
     backoff: Backoff,
     /// Since when nothing could be said, if so.
-    down_since: Option<Instant>,
+    disconnected_at: Option<Instant>,
     /// When everything is answered, leave.
     is_finishing: bool,
-    said_quit: bool,
+    is_quit_sent: bool,
 }
 
 enum State {
     Connecting(Pin<Box<dyn Future<Output = io::Result<OwnedFd>> + Send>>),
-    Up(Box<Link>),
+    Connected(Box<Link>),
     Waiting(Timer),
-    Over(Option<Error>),
+    Ended(Option<Error>),
 }
 
 impl Session {
@@ -117,23 +117,23 @@ impl Session {
     pub async fn connect(
         address: ServerAddress,
         config: SessionConfig,
-        reconnect: ReconnectPolicy,
+        policy: ReconnectPolicy,
     ) -> Result<Self, Error> {
         let mut session = Session {
             state: State::Connecting(Box::pin(address.clone().connect())),
             address,
-            reconnect,
+            policy,
             resume: ResumeState::new(config),
             pending: PendingLines::default(),
             events: VecDeque::new(),
             backoff: Backoff::default(),
-            down_since: None,
+            disconnected_at: None,
             is_finishing: false,
-            said_quit: false,
+            is_quit_sent: false,
         };
         poll_fn(|cx| {
-            while !session.resume.is_known() {
-                if let State::Over(error) = &mut session.state {
+            while !session.resume.was_welcomed() {
+                if let State::Ended(error) = &mut session.state {
                     return Poll::Ready(Err(error.take().unwrap_or(Error::Closed(None))));
                 }
                 ready!(session.poll_step(cx));
@@ -166,7 +166,7 @@ impl Session {
 
     /// Whether another line can be [said](Self::say) before one that waits is answered.
     pub fn has_room(&self) -> bool {
-        self.pending.has_room()
+        self.pending.has_capacity()
     }
 
     /// Whether nothing more can be said, because of [`finish`](Self::finish) or `/quit`.
@@ -200,7 +200,7 @@ impl Session {
         if self.is_finishing {
             return Err(SendError::Finished);
         }
-        if !self.pending.has_room() {
+        if !self.pending.has_capacity() {
             return Err(SendError::Full);
         }
         if to.is_none() && is_quit(text) {
@@ -221,7 +221,7 @@ impl Session {
         match object.get("data").and_then(Value::as_str) {
             Some(text) if is_text && is_quit(text) => self.push(QUIT, None),
             _ if self.is_finishing => Err(SendError::Finished),
-            _ if !self.pending.has_room() => Err(SendError::Full),
+            _ if !self.pending.has_capacity() => Err(SendError::Full),
             _ => self.pending.push_object(object).map_err(SendError::InvalidObject),
         }
     }
@@ -230,17 +230,17 @@ impl Session {
     /// [`receive`](Self::receive) returns nothing.
     pub fn finish(&mut self) {
         self.is_finishing = true;
-        if self.pending.is_empty() && !matches!(self.state, State::Up(_) | State::Over(_)) {
-            self.state = State::Over(None);
+        if self.pending.is_empty() && !matches!(self.state, State::Connected(_) | State::Ended(_)) {
+            self.state = State::Ended(None);
         }
     }
 
     /// Drops the link, if there is one, and comes back at once.
     pub fn reconnect(&mut self) {
-        if !matches!(self.state, State::Over(_)) {
+        if !matches!(self.state, State::Ended(_)) {
             let asked = io::Error::new(io::ErrorKind::ConnectionAborted, "it was asked for");
             self.backoff.reset();
-            self.lose(Error::Lost(asked), true);
+            self.on_disconnect(Error::Lost(asked), true);
             // What was lost before waits for its next try, which is now.
             if matches!(self.state, State::Waiting(_)) {
                 self.state = State::Waiting(Timer::after(Duration::ZERO));
@@ -261,7 +261,7 @@ impl Session {
                 if let Some(event) = self.events.pop_front() {
                     return Poll::Ready(Ok(Some(event)));
                 }
-                if let State::Over(error) = &mut self.state {
+                if let State::Ended(error) = &mut self.state {
                     return Poll::Ready(error.take().map_or(Ok(None), Err));
                 }
                 ready!(self.poll_step(cx));
@@ -276,76 +276,78 @@ impl Session {
             State::Connecting(attempt) => {
                 match ready!(attempt.as_mut().poll(cx)).and_then(Link::new) {
                     Ok(mut link) => {
-                        link.send(&self.resume.hello());
+                        link.send(&self.resume.start_connection());
                         link.send(HEARTBEAT);
-                        self.state = State::Up(Box::new(link));
+                        self.state = State::Connected(Box::new(link));
                     }
-                    Err(error) => self.lose(Error::Connect(self.address.clone(), error), false),
+                    Err(error) => {
+                        self.on_disconnect(Error::Connect(self.address.clone(), error), false)
+                    }
                 }
             }
-            State::Up(link) => {
+            State::Connected(link) => {
                 if self.resume.is_live() {
-                    self.pending.send().for_each(|line| link.send(line));
-                    if self.is_finishing && self.pending.is_empty() && !self.said_quit {
-                        self.said_quit = true;
+                    self.pending.take_unsent().for_each(|line| link.send(line));
+                    if self.is_finishing && self.pending.is_empty() && !self.is_quit_sent {
+                        self.is_quit_sent = true;
                         link.send(QUIT);
                     }
                 }
                 match ready!(link.poll_receive(cx)) {
-                    Ok(line) => self.take(line),
-                    Err(cause) => self.lose(cause, false),
+                    Ok(line) => self.on_line(line),
+                    Err(cause) => self.on_disconnect(cause, false),
                 }
             }
             State::Waiting(timer) => {
                 ready!(Pin::new(timer).poll(cx));
                 self.state = State::Connecting(Box::pin(self.address.clone().connect()));
             }
-            State::Over(_) => {}
+            State::Ended(_) => {}
         }
         Poll::Ready(())
     }
 
     /// Takes in a line from the server.
-    fn take(&mut self, line: Vec<u8>) {
+    fn on_line(&mut self, line: Vec<u8>) {
         let frame = match Frame::decode(&line) {
             Ok(frame) => frame,
-            Err(error) => return self.lose(Error::Protocol(error), false),
+            Err(error) => return self.on_disconnect(Error::Protocol(error), false),
         };
         let mut received = Received { frame, line, is_past: false, answers: None };
         match &received.frame.body {
-            Body::Bye { code, .. } => return self.part(*code, received),
+            Body::Bye { code, .. } => return self.on_bye(*code, received),
             Body::Info { id: Some(id), .. } | Body::Error { id: Some(id), .. }
                 if id == HEARTBEAT_ID =>
             {
-                self.resume.greeted(&mut self.events);
+                self.resume.on_hello_confirmed(&mut self.events);
             }
             Body::Error { code: ErrorCode::LateHello, id: None } if !self.resume.is_live() => {
-                self.resume.forget_token();
-                return self.lose(Error::TooLate, false);
+                self.resume.discard_token();
+                return self.on_disconnect(Error::TooLate, false);
             }
             _ => {
                 if !self.resume.is_unverified() {
-                    received.answers = self.answered(&received.frame);
+                    received.answers = self.remove_answered(&received.frame);
                 }
                 let before = self.resume.seq();
-                self.resume.take(received, &mut self.events);
+                self.resume.on_frame(received, &mut self.events);
                 // A link that brings some of what was missed each time is worth coming back to.
                 if self.resume.is_replaying() && self.resume.seq() > before {
                     self.backoff.reset();
                 }
             }
         }
-        self.pending.go_by(self.resume.name());
-        if self.resume.settle() {
+        self.pending.add_own_name(self.resume.name());
+        if self.resume.advance_to_live() {
             self.backoff.reset();
-            if self.down_since.take().is_some() {
+            if self.disconnected_at.take().is_some() {
                 self.events.push_back(SessionEvent::Synced { kept: self.pending.len() });
             }
         }
     }
 
     /// Which of our lines this answers.
-    fn answered(&mut self, frame: &Frame<'_>) -> Option<String> {
+    fn remove_answered(&mut self, frame: &Frame<'_>) -> Option<String> {
         // What is from before answers nothing, though it may have the same id.
         if frame.body.seq().is_some_and(|seq| seq <= self.resume.seq()) {
             return None;
@@ -358,64 +360,65 @@ impl Session {
             _ => None,
         };
         match (&frame.body, frame.body.id()) {
-            (_, Some(id)) => self.pending.answer(id, author).then(|| id.to_owned()),
+            (_, Some(id)) => self.pending.remove_answered(id, author).then(|| id.to_owned()),
             (Body::Error { code: ErrorCode::TooLong, .. }, None) => {
                 let limits = self.resume.limits()?;
-                self.pending.refuse_too_long(limits.max_line)
+                self.pending.remove_too_long(limits.max_line)
             }
             _ => None,
         }
     }
 
     /// The server says bye.
-    fn part(&mut self, code: ByeCode, received: Received) {
+    fn on_bye(&mut self, code: ByeCode, received: Received) {
         let why = Error::Closed(Some(received.frame.data.to_string()));
         self.events.push_back(SessionEvent::Received(received));
         match code {
-            ByeCode::Quit if self.said_quit => self.state = State::Over(None),
+            ByeCode::Quit if self.is_quit_sent => self.state = State::Ended(None),
             // We did not ask to leave: something on the way has closed our side for us.
             ByeCode::Quit | ByeCode::Shutdown | ByeCode::Full | ByeCode::TooFast => {
-                self.lose(why, false);
+                self.on_disconnect(why, false);
             }
-            ByeCode::Slow => self.lose(why, true),
+            ByeCode::Slow => self.on_disconnect(why, true),
             // To take it back would be the beginning of a fight.
-            ByeCode::Replaced => self.state = State::Over(Some(Error::Replaced)),
+            ByeCode::Replaced => self.state = State::Ended(Some(Error::Replaced)),
             // We are not understood; or it is a reason that we do not know, after which it is
             // better not to come back.
             ByeCode::Errors | ByeCode::Tls | ByeCode::Http | ByeCode::Unknown => {
-                self.state = State::Over(Some(why));
+                self.state = State::Ended(Some(why));
             }
         }
     }
 
     /// The link is lost: comes back, at once or after a pause, or gives up.
-    fn lose(&mut self, cause: Error, at_once: bool) {
-        let was_inside = self.resume.is_live();
-        self.resume.lose_link();
-        self.pending.lose_link();
+    fn on_disconnect(&mut self, cause: Error, is_immediate: bool) {
+        let was_live = self.resume.is_live();
+        self.resume.on_disconnect();
+        self.pending.on_disconnect();
         if self.is_finishing && self.pending.is_empty() {
-            self.state = State::Over(None);
+            self.state = State::Ended(None);
             return;
         }
         let now = Instant::now();
-        let down = now.duration_since(*self.down_since.get_or_insert(now));
-        let patience = match self.reconnect {
-            _ if !self.resume.is_known() => Duration::ZERO,
+        let down = now.duration_since(*self.disconnected_at.get_or_insert(now));
+        let limit = match self.policy {
+            _ if !self.resume.was_welcomed() => Duration::ZERO,
             ReconnectPolicy::Never => Duration::ZERO,
-            ReconnectPolicy::Within(patience) => patience,
+            ReconnectPolicy::Within(limit) => limit,
             ReconnectPolicy::Always => Duration::MAX,
         };
-        let left = patience.saturating_sub(down);
+        let left = limit.saturating_sub(down);
         if left.is_zero() {
             let error = match down.is_zero() {
                 true => cause,
                 false => Error::GaveUp(down, Box::new(cause)),
             };
-            self.state = State::Over(Some(error));
+            self.state = State::Ended(Some(error));
             return;
         }
         // Who was there and is closed at once each time would come back without end.
-        let pause = if at_once && was_inside { Duration::ZERO } else { self.backoff.pause() };
+        let pause =
+            if is_immediate && was_live { Duration::ZERO } else { self.backoff.next_pause() };
         let retry_in = pause.min(left);
         self.state = State::Waiting(Timer::after(retry_in));
         self.events.push_back(SessionEvent::Lost { cause, retry_in });

@@ -255,8 +255,9 @@ impl Highlighter for EditorHelper {
     fn highlight<'l>(&self, line: &'l str, _: usize) -> Cow<'l, str> {
         // What the editor believes to take no room must not do anything either: a paste may bring
         // all kinds of characters.
-        let is_active =
-            |c: char| !matches!(c, '\n' | '\t') && (c.is_control() || crate::client::is_unseen(c));
+        let is_active = |c: char| {
+            !matches!(c, '\n' | '\t') && (c.is_control() || crate::client::is_invisible(c))
+        };
         if !line.contains(is_active) {
             return Cow::Borrowed(line);
         }

@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use proptest::prelude::*;
 
 use super::*;
-use crate::client::is_unseen;
+use crate::client::is_invisible;
 use crate::protocol::Frame;
 
 const MINUTE: u64 = 60_000;
@@ -196,7 +196,7 @@ proptest! {
                 prop_assert!(color.chars().all(|c| c.is_ascii_digit() || c == ';'), "{:?}", color);
                 plain.push_str(rest);
             }
-            let moves = |c: char| c != '\n' && (c.is_control() || is_unseen(c));
+            let moves = |c: char| c != '\n' && (c.is_control() || is_invisible(c));
             prop_assert!(!plain.contains(moves), "{:?}", plain);
         }
     }
