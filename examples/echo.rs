@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let is_for_us = matches!(frame.body, Body::Private { .. });
             // What it tells others comes back to it, too.
             if is_for_us && frame.data_source != session.name() {
-                session.tell(&frame.data_source, &frame.data)?;
+                session.send_private(&frame.data_source, &frame.data)?;
             }
         }
         Ok(())

@@ -103,7 +103,7 @@ impl PipeClient {
             // Who has said goodbye does not sit and wait until the server can hear it.
             if self.is_terminal
                 && !self.is_typing
-                && self.session.unanswered() > 0
+                && self.session.pending_count() > 0
                 && let Some(cause) = self.lost.take()
             {
                 return Err(self.unconfirmed(cause, 0));
@@ -113,7 +113,7 @@ impl PipeClient {
 
     /// Waits for whatever comes first, a line of the input or something from the session.
     async fn next(&mut self, lines: &Receiver<Vec<u8>>) -> Result<Next, client::Error> {
-        let has_room = self.is_typing && self.session.has_room();
+        let has_room = self.is_typing && self.session.has_capacity();
         let event = async {
             let event = self.session.receive().await?;
             Ok(event.map_or(Next::Over, Next::Event))
@@ -130,14 +130,14 @@ impl PipeClient {
         let line = String::from_utf8_lossy(line);
         let line = line.strip_suffix('\r').unwrap_or(&line);
         // What waits for the link is not going to come back soon, and stays to be seen.
-        if self.session.is_up() {
+        if self.session.is_connected() {
             self.printer.forget_typed();
         }
         if line.is_empty() {
             return;
         }
         // There was room, so what is not taken comes behind a `/quit`.
-        let _ = self.session.say(line);
+        let _ = self.session.send(line);
         self.is_typing = !self.session.is_finishing();
     }
 
@@ -149,7 +149,7 @@ impl PipeClient {
     fn on_event(&mut self, event: SessionEvent) {
         // The same again and again, each time that a server is not there, is no news.
         let is_news = match (&event, &self.lost) {
-            (SessionEvent::Lost { cause, .. }, Some(before)) => {
+            (SessionEvent::Disconnected { cause, .. }, Some(before)) => {
                 error_chain(cause) != error_chain(before)
             }
             _ => true,
@@ -158,11 +158,11 @@ impl PipeClient {
             self.printer.print(&event);
         }
         match event {
-            SessionEvent::Received(Received { frame, answers: Some(_), .. }) => {
+            SessionEvent::Received(Received { frame, in_reply_to: Some(_), .. }) => {
                 let is_refused = matches!(frame.body, Body::Error { .. });
                 self.refused += usize::from(is_refused && !self.is_terminal);
             }
-            SessionEvent::Lost { cause, .. } => self.lost = Some(cause),
+            SessionEvent::Disconnected { cause, .. } => self.lost = Some(cause),
             SessionEvent::Synced { .. } => self.lost = None,
             _ => {}
         }
@@ -171,7 +171,7 @@ impl PipeClient {
     /// The conversation ended before its time: says how many lines are not known to be heard,
     /// with those that wait to be said.
     fn unconfirmed(&self, error: client::Error, waiting: usize) -> Error {
-        match self.refused + self.session.unanswered() + waiting {
+        match self.refused + self.session.pending_count() + waiting {
             0 => error.into(),
             count => Error::Unconfirmed(count, Box::new(error)),
         }
@@ -221,10 +221,10 @@ impl LinePrinter {
 /// What there is to say about the link.
 pub(super) fn status(event: &SessionEvent) -> Option<String> {
     Some(match event {
-        SessionEvent::Lost { cause, retry_in } if retry_in.is_zero() => {
+        SessionEvent::Disconnected { cause, retry_in } if retry_in.is_zero() => {
             format!("{}; coming back", error_chain(cause))
         }
-        SessionEvent::Lost { cause, retry_in } => {
+        SessionEvent::Disconnected { cause, retry_in } => {
             format!("{}; next try in {:.1} s", error_chain(cause), retry_in.as_secs_f32())
         }
         SessionEvent::Reconnected { resumed: false, .. } => {
@@ -235,12 +235,12 @@ pub(super) fn status(event: &SessionEvent) -> Option<String> {
         SessionEvent::Reconnected { missed, .. } => format!("back; {missed} lines were missed:"),
         SessionEvent::Gap { from, to } if from == to => format!("line {from} is gone for good"),
         SessionEvent::Gap { from, to } => format!("lines {from} to {to} are gone for good"),
-        SessionEvent::Synced { kept: 0 } => "up to date again".into(),
-        SessionEvent::Synced { kept: 1 } => {
+        SessionEvent::Synced { pending: 0 } => "up to date again".into(),
+        SessionEvent::Synced { pending: 1 } => {
             "up to date again; one line that waited goes out".into()
         }
-        SessionEvent::Synced { kept } => {
-            format!("up to date again; {kept} lines that waited go out")
+        SessionEvent::Synced { pending } => {
+            format!("up to date again; {pending} lines that waited go out")
         }
         SessionEvent::Received(_) => return None,
     })

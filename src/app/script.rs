@@ -138,7 +138,7 @@ impl ScriptClient {
                 Ok(Next::Over) if self.refused > 0 => return Err(Error::Refused(self.refused)),
                 Ok(Next::Over) => return Ok(()),
                 Err(error) => {
-                    return Err(match self.refused + self.session.unanswered() + lines.len() {
+                    return Err(match self.refused + self.session.pending_count() + lines.len() {
                         0 => error.into(),
                         count => Error::Unconfirmed(count, Box::new(error)),
                     });
@@ -149,7 +149,7 @@ impl ScriptClient {
 
     /// Waits for whatever comes first, a line to say or something from the session.
     async fn next(&mut self, lines: &Receiver<Line>) -> Result<Next, client::Error> {
-        let takes_lines = !self.is_ending && self.session.has_room();
+        let takes_lines = !self.is_ending && self.session.has_capacity();
         let event = async {
             let event = self.session.receive().await?;
             Ok(event.map_or(Next::Over, Next::Event))
@@ -173,9 +173,9 @@ impl ScriptClient {
         let object = || serde_json::from_str::<Map<String, Value>>(line).ok();
         let said = match object().filter(|_| self.is_json) {
             _ if line.is_empty() => return,
-            Some(object) => self.session.send(object),
-            None if is_literal && line.starts_with('/') => self.session.say(&format!("/{line}")),
-            None => self.session.say(line),
+            Some(object) => self.session.send_object(object),
+            None if is_literal && line.starts_with('/') => self.session.send(&format!("/{line}")),
+            None => self.session.send(line),
         };
         if let Err(SendError::InvalidObject(why)) = said {
             self.refused += 1;
@@ -188,18 +188,20 @@ impl ScriptClient {
         match event {
             SessionEvent::Received(received) => {
                 let is_error = matches!(received.frame.body, Body::Error { .. });
-                self.refused += usize::from(is_error && received.answers.is_some());
+                self.refused += usize::from(is_error && received.in_reply_to.is_some());
                 if is_error && !matches!(listener, EventSink::Output) {
                     warn(&sanitize(&received.frame.data));
                 }
                 self.pass_on(received, listener);
             }
             // The same again and again, each time that a server is not there, is no news.
-            SessionEvent::Lost { cause, .. } if self.lost.as_ref() == Some(&error_chain(cause)) => {
-            }
+            SessionEvent::Disconnected { cause, .. }
+                if self.lost.as_ref() == Some(&error_chain(cause)) => {}
             event => {
                 match event {
-                    SessionEvent::Lost { cause, .. } => self.lost = Some(error_chain(cause)),
+                    SessionEvent::Disconnected { cause, .. } => {
+                        self.lost = Some(error_chain(cause))
+                    }
                     SessionEvent::Synced { .. } => self.lost = None,
                     _ => {}
                 }
@@ -214,7 +216,7 @@ impl ScriptClient {
         let frame = &received.frame;
         match listener {
             EventSink::Output => print(&received.line),
-            EventSink::Answers if received.answers.is_none() => {}
+            EventSink::Answers if received.in_reply_to.is_none() => {}
             EventSink::Answers if self.is_json => print(&received.line),
             EventSink::Answers => {
                 if let Body::Who { .. } | Body::Info { .. } = frame.body {
@@ -225,7 +227,7 @@ impl ScriptClient {
             EventSink::Command(feed) => {
                 let is_own = match frame.body {
                     Body::Chat { .. } | Body::Action { .. } | Body::Private { .. } => {
-                        received.answers.is_some() || frame.data_source == self.session.name()
+                        received.in_reply_to.is_some() || frame.data_source == self.session.name()
                     }
                     _ => false,
                 };

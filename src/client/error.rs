@@ -18,7 +18,7 @@ pub enum Error {
     /// Somebody else took this place in the room over, with its token.
     Replaced,
     /// The server had let us in as a guest before our hello came.
-    TooLate,
+    LateHello,
     /// The server sent something that is not of the protocol.
     Protocol(serde_json::Error),
     /// The server could not be reached again for so long; the last attempt ended like this.
@@ -36,7 +36,7 @@ impl fmt::Display for Error {
             }
             Error::Closed(None) => f.write_str("the server went away"),
             Error::Replaced => f.write_str("somebody else took this state in the room over"),
-            Error::TooLate => f.write_str("the hello came too late"),
+            Error::LateHello => f.write_str("the hello came too late"),
             Error::Protocol(_) => f.write_str("what answers there is no smolchat server"),
             Error::GaveUp(after, _) => {
                 write!(f, "gave up after {} s without a connection", after.as_secs())
@@ -51,7 +51,7 @@ impl std::error::Error for Error {
             Error::Connect(_, error) | Error::Lost(error) => Some(error),
             Error::Protocol(error) => Some(error),
             Error::GaveUp(_, error) => Some(error),
-            Error::Closed(_) | Error::Replaced | Error::TooLate => None,
+            Error::Closed(_) | Error::Replaced | Error::LateHello => None,
         }
     }
 }

@@ -36,7 +36,7 @@ pub enum SessionEvent {
     Received(Received),
     /// The link is lost, and the session tries to come back after a while. Lines may still be
     /// said; they wait.
-    Lost {
+    Disconnected {
         /// Why.
         cause: Error,
         /// When it tries next.
@@ -52,7 +52,7 @@ pub enum SessionEvent {
     /// All that was missed is here, and the lines that were kept go out.
     Synced {
         /// How many lines go out.
-        kept: usize,
+        pending: usize,
     },
     /// The frames with these numbers, both included, will not come.
     Gap {
@@ -74,7 +74,7 @@ pub struct Received {
     pub is_past: bool,
     /// The line that this is the answer to, of those that were said: it was refused if this is
     /// an error, and is confirmed otherwise.
-    pub answers: Option<String>,
+    pub in_reply_to: Option<String>,
 }
 
 /// A line could not be said.

@@ -259,7 +259,7 @@ impl ResumeState {
         if self.seq > self.welcome_seq && *from == self.name {
             self.name = to.to_string();
             self.requested_name = Some(to.to_string());
-        } else if received.answers.is_some() {
+        } else if received.in_reply_to.is_some() {
             self.requested_name = Some(to.to_string());
         }
     }

@@ -35,7 +35,7 @@
 //! - Private lines and the answers to commands are not in the replay. If the link is lost before
 //!   they are answered, they are sent again and may be heard twice; what others told this member
 //!   privately in the meantime is lost.
-//! - A line that was [sent](Session::send) with an id of the application's own is answered by what
+//! - A line that was [sent](Session::send_object) with an id of the application's own is answered by what
 //!   comes from a name that we had since; if we are let in under another name after a loss, and
 //!   are not known by the old one, it is sent again.
 //! - Kept lines live in memory, and go with the process.
@@ -74,7 +74,7 @@ const QUIT: &str = "/quit";
 /// # async fn bot() -> Result<(), Box<dyn std::error::Error>> {
 /// let config = SessionConfig { name: Some("alice".into()), keep: true, ..SessionConfig::default() };
 /// let mut session = Session::connect("router".parse()?, config, ReconnectPolicy::Always).await?;
-/// session.say("hello everybody")?;
+/// session.send("hello everybody")?;
 /// while let Some(event) = session.receive().await? {
 ///     if let SessionEvent::Received(received) = event {
 ///         println!("{}: {}", received.frame.data_source, received.frame.data);
@@ -155,17 +155,17 @@ impl Session {
     }
 
     /// Whether what is said now goes out now.
-    pub fn is_up(&self) -> bool {
+    pub fn is_connected(&self) -> bool {
         self.resume.is_live()
     }
 
     /// How many of the lines that were said are not answered yet.
-    pub fn unanswered(&self) -> usize {
+    pub fn pending_count(&self) -> usize {
         self.pending.len()
     }
 
-    /// Whether another line can be [said](Self::say) before one that waits is answered.
-    pub fn has_room(&self) -> bool {
+    /// Whether another line can be [sent](Self::send) before one that waits is answered.
+    pub fn has_capacity(&self) -> bool {
         self.pending.has_capacity()
     }
 
@@ -175,7 +175,7 @@ impl Session {
     }
 
     /// Says `text`, commands included, and returns the id of the line, which is in
-    /// [`Received::answers`] when its answer comes. It goes out while something is received, or
+    /// [`Received::in_reply_to`] when its answer comes. It goes out while something is received, or
     /// when the link is back.
     ///
     /// `/quit` is the same as [`finish`](Self::finish), and is not answered.
@@ -183,7 +183,7 @@ impl Session {
     /// # Errors
     ///
     /// [`SendError`] when it was not taken.
-    pub fn say(&mut self, text: &str) -> Result<String, SendError> {
+    pub fn send(&mut self, text: &str) -> Result<String, SendError> {
         self.push(text, None)
     }
 
@@ -192,7 +192,7 @@ impl Session {
     /// # Errors
     ///
     /// [`SendError`] when it was not taken.
-    pub fn tell(&mut self, name: &str, text: &str) -> Result<String, SendError> {
+    pub fn send_private(&mut self, name: &str, text: &str) -> Result<String, SendError> {
         self.push(text, Some(name))
     }
 
@@ -216,7 +216,7 @@ impl Session {
     /// # Errors
     ///
     /// [`SendError`] when it was not taken.
-    pub fn send(&mut self, object: Map<String, Value>) -> Result<String, SendError> {
+    pub fn send_object(&mut self, object: Map<String, Value>) -> Result<String, SendError> {
         let is_text = !["hello", "to"].iter().any(|key| object.contains_key(*key));
         match object.get("data").and_then(Value::as_str) {
             Some(text) if is_text && is_quit(text) => self.push(QUIT, None),
@@ -313,7 +313,7 @@ impl Session {
             Ok(frame) => frame,
             Err(error) => return self.on_disconnect(Error::Protocol(error), false),
         };
-        let mut received = Received { frame, line, is_past: false, answers: None };
+        let mut received = Received { frame, line, is_past: false, in_reply_to: None };
         match &received.frame.body {
             Body::Bye { code, .. } => return self.on_bye(*code, received),
             Body::Info { id: Some(id), .. } | Body::Error { id: Some(id), .. }
@@ -323,11 +323,11 @@ impl Session {
             }
             Body::Error { code: ErrorCode::LateHello, id: None } if !self.resume.is_live() => {
                 self.resume.discard_token();
-                return self.on_disconnect(Error::TooLate, false);
+                return self.on_disconnect(Error::LateHello, false);
             }
             _ => {
                 if !self.resume.is_unverified() {
-                    received.answers = self.remove_answered(&received.frame);
+                    received.in_reply_to = self.remove_answered(&received.frame);
                 }
                 let before = self.resume.seq();
                 self.resume.on_frame(received, &mut self.events);
@@ -341,7 +341,7 @@ impl Session {
         if self.resume.advance_to_live() {
             self.backoff.reset();
             if self.disconnected_at.take().is_some() {
-                self.events.push_back(SessionEvent::Synced { kept: self.pending.len() });
+                self.events.push_back(SessionEvent::Synced { pending: self.pending.len() });
             }
         }
     }
@@ -421,7 +421,7 @@ impl Session {
             if is_immediate && was_live { Duration::ZERO } else { self.backoff.next_pause() };
         let retry_in = pause.min(left);
         self.state = State::Waiting(Timer::after(retry_in));
-        self.events.push_back(SessionEvent::Lost { cause, retry_in });
+        self.events.push_back(SessionEvent::Disconnected { cause, retry_in });
     }
 }
 

@@ -134,7 +134,7 @@ impl App {
             }
             // Who has said goodbye does not sit and wait until the server can hear it.
             if self.typed.is_none()
-                && self.session.unanswered() > 0
+                && self.session.pending_count() > 0
                 && let Some(outage) = self.outage.take()
             {
                 let count = self.unheard();
@@ -155,7 +155,7 @@ impl App {
 
     async fn next(&mut self) -> Next {
         let App { session, server_switch, screen, signals, typed, tick, .. } = self;
-        let (has_room, is_behind) = (session.has_room(), screen.is_behind());
+        let (has_room, is_behind) = (session.has_capacity(), screen.is_behind());
         let event = async {
             match is_behind {
                 true => pending().await,
@@ -221,8 +221,8 @@ impl App {
     }
 
     fn on_event(&mut self, mut event: SessionEvent) {
-        if let SessionEvent::Synced { kept } = &mut event {
-            *kept = self.unheard();
+        if let SessionEvent::Synced { pending } = &mut event {
+            *pending = self.unheard();
         }
         match &event {
             SessionEvent::Received(received) => return self.receive(received),
@@ -235,9 +235,9 @@ impl App {
             SessionEvent::Synced { .. } | SessionEvent::Gap { .. } => {
                 self.view.tell(Kind::Info, &status(&event).unwrap_or_default());
             }
-            SessionEvent::Lost { .. } => {}
+            SessionEvent::Disconnected { .. } => {}
         }
-        if let SessionEvent::Lost { cause, .. } = event {
+        if let SessionEvent::Disconnected { cause, .. } = event {
             match &mut self.outage {
                 Some(outage) => outage.failed(cause),
                 None => {
@@ -256,7 +256,7 @@ impl App {
     fn receive(&mut self, received: &Received) {
         let me = self.session.name();
         self.roster.learn(&received.frame, me);
-        if let Some(id) = &received.answers {
+        if let Some(id) = &received.in_reply_to {
             self.said.retain(|said| said.id != *id);
             if self.asked_who.as_ref() == Some(id) {
                 self.asked_who = None;
@@ -272,7 +272,7 @@ impl App {
         if let Body::Welcome { .. } = received.frame.body {
             // For the names that Tab completes. A question that waited for the link goes out again.
             if self.asked_who.is_none() {
-                self.asked_who = self.session.say("/who").ok();
+                self.asked_who = self.session.send("/who").ok();
             }
         }
     }
@@ -337,8 +337,8 @@ impl App {
     }
 
     fn say(&mut self, line: &str) {
-        let is_shown = !self.session.is_up();
-        match self.session.say(line) {
+        let is_shown = !self.session.is_connected();
+        match self.session.send(line) {
             Ok(id) => {
                 if is_shown && !self.session.is_finishing() {
                     self.view.tell_pending(self.session.name(), line);
@@ -359,7 +359,7 @@ impl App {
 
     /// Lines of the user's that were not seen to be heard.
     fn unheard(&self) -> usize {
-        self.session.unanswered() - usize::from(self.asked_who.is_some())
+        self.session.pending_count() - usize::from(self.asked_who.is_some())
     }
 
     /// The new session is there, or cannot be.

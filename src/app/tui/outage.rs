@@ -54,9 +54,9 @@ mod tests {
     fn it_counts() {
         let mut outage = Outage::new(Error::Replaced);
         assert_eq!(outage.status(0), "outage for 0 s");
-        outage.failed(Error::TooLate);
+        outage.failed(Error::LateHello);
         assert_eq!(outage.status(1), "outage for 0 s, one try; one line waits");
-        outage.failed(Error::TooLate);
+        outage.failed(Error::LateHello);
         assert_eq!(outage.status(2), "outage for 0 s, 2 tries; 2 lines wait");
     }
 }

@@ -37,7 +37,7 @@ impl Tester {
     fn on_frame(&mut self, line: &str) -> Vec<String> {
         let frame = Frame::decode(line.as_bytes()).unwrap();
         let received =
-            Received { frame, line: line.as_bytes().to_vec(), is_past: false, answers: None };
+            Received { frame, line: line.as_bytes().to_vec(), is_past: false, in_reply_to: None };
         self.state.on_frame(received, &mut self.events);
         self.drain()
     }

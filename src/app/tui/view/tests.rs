@@ -18,7 +18,7 @@ fn view(bell: Bell) -> View {
 
 fn received(source: &'static str, data: &'static str, body: Body<'static>) -> Received {
     let frame = Frame { data_source: source.into(), data: data.into(), body };
-    Received { frame, line: Vec::new(), is_past: false, answers: None }
+    Received { frame, line: Vec::new(), is_past: false, in_reply_to: None }
 }
 
 fn chat(source: &'static str, text: &'static str) -> Received {
@@ -175,7 +175,7 @@ fn any_received() -> impl Strategy<Value = Received> {
             _ => Body::Unknown,
         };
         let frame = Frame { data_source: source.into(), data: data.into(), body };
-        Received { frame, line: Vec::new(), is_past, answers: None }
+        Received { frame, line: Vec::new(), is_past, in_reply_to: None }
     })
 }
 
@@ -209,7 +209,7 @@ fn the_screen_can_be_laid_out_anew() {
         let body = Body::Chat { seq: 1, time: NOW, id: None };
         let data = format!("line {number} of many words").into();
         let frame = Frame { data_source: "bob".into(), data, body };
-        let received = Received { frame, line: Vec::new(), is_past: false, answers: None };
+        let received = Received { frame, line: Vec::new(), is_past: false, in_reply_to: None };
         view.receive(&received, "alice");
     }
     view.columns = 25;
