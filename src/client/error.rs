@@ -56,6 +56,29 @@ impl std::error::Error for Error {
     }
 }
 
+/// A line could not be said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SendError {
+    /// Too much waits to be answered already. [Receive](super::Session::receive) until it is less.
+    Full,
+    /// The session is to [end](super::Session::finish).
+    Finished,
+    /// It is an object that the server could not answer, for this reason.
+    InvalidObject(String),
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SendError::Full => "too many lines wait to be answered",
+            SendError::Finished => "nothing can be said any more",
+            SendError::InvalidObject(why) => why,
+        })
+    }
+}
+
+impl std::error::Error for SendError {}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,33 +1,9 @@
-//! What goes in and out of a session.
+//! What comes out of a session.
 
-use std::fmt;
 use std::time::Duration;
 
 use super::Error;
 use crate::protocol::Frame;
-
-/// Who to be, and what to be shown on arrival.
-#[derive(Clone, Debug, Default)]
-pub struct SessionConfig {
-    /// The name to ask for; the server gives one otherwise.
-    pub name: Option<String>,
-    /// How many past frames to be shown.
-    pub history: usize,
-    /// Ask the server to keep the name for a while when the link is lost.
-    pub keep: bool,
-}
-
-/// What to do when the link is lost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ReconnectPolicy {
-    /// End with an error.
-    Never,
-    /// Come back, but give up when there was no link for so long at a stretch.
-    Within(Duration),
-    /// Come back.
-    #[default]
-    Always,
-}
 
 /// What happens to a session.
 #[derive(Debug)]
@@ -76,26 +52,3 @@ pub struct Received {
     /// an error, and is confirmed otherwise.
     pub in_reply_to: Option<String>,
 }
-
-/// A line could not be said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SendError {
-    /// Too much waits to be answered already. [Receive](super::Session::receive) until it is less.
-    Full,
-    /// The session is to [end](super::Session::finish).
-    Finished,
-    /// It is an object that the server could not answer, for this reason.
-    InvalidObject(String),
-}
-
-impl fmt::Display for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            SendError::Full => "too many lines wait to be answered",
-            SendError::Finished => "nothing can be said any more",
-            SendError::InvalidObject(why) => why,
-        })
-    }
-}
-
-impl std::error::Error for SendError {}

@@ -10,6 +10,7 @@
 
 mod address;
 mod backoff;
+mod config;
 mod error;
 mod event;
 mod keepalive;
@@ -20,8 +21,9 @@ mod sanitize;
 pub mod session;
 
 pub use address::ServerAddress;
-pub use error::Error;
-pub use event::{Received, ReconnectPolicy, SendError, SessionConfig, SessionEvent};
+pub use config::{ReconnectPolicy, SessionConfig};
+pub use error::{Error, SendError};
+pub use event::{Received, SessionEvent};
 #[cfg(feature = "editor")]
 pub(crate) use sanitize::is_invisible;
 pub use sanitize::sanitize;

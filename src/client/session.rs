@@ -40,6 +40,9 @@
 //!   are not known by the old one, it is sent again.
 //! - Kept lines live in memory, and go with the process.
 
+mod incoming;
+mod reconnect;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
@@ -47,19 +50,17 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Map, Value};
 use smol::Timer;
 
 use super::backoff::Backoff;
-use super::link::{HEARTBEAT, HEARTBEAT_ID, Link};
+use super::link::{HEARTBEAT, Link};
 use super::pending_lines::PendingLines;
 use super::resume_state::ResumeState;
-use super::{
-    Error, Received, ReconnectPolicy, SendError, ServerAddress, SessionConfig, SessionEvent,
-};
-use crate::protocol::{Body, ByeCode, ClientLine, ErrorCode, Frame, Limits, Request};
+use super::{Error, ReconnectPolicy, SendError, ServerAddress, SessionConfig, SessionEvent};
+use crate::protocol::{ClientLine, Limits, Request};
 
 const QUIT: &str = "/quit";
 
@@ -235,19 +236,6 @@ impl Session {
         }
     }
 
-    /// Drops the link, if there is one, and comes back at once.
-    pub fn reconnect(&mut self) {
-        if !matches!(self.state, State::Ended(_)) {
-            let asked = io::Error::new(io::ErrorKind::ConnectionAborted, "it was asked for");
-            self.backoff.reset();
-            self.on_disconnect(Error::Lost(asked), true);
-            // What was lost before waits for its next try, which is now.
-            if matches!(self.state, State::Waiting(_)) {
-                self.state = State::Waiting(Timer::after(Duration::ZERO));
-            }
-        }
-    }
-
     /// The next event, or nothing when the session has [finished](Self::finish). Dropping the
     /// future that waits for it loses nothing.
     ///
@@ -305,123 +293,6 @@ impl Session {
             State::Ended(_) => {}
         }
         Poll::Ready(())
-    }
-
-    /// Takes in a line from the server.
-    fn on_line(&mut self, line: Vec<u8>) {
-        let frame = match Frame::decode(&line) {
-            Ok(frame) => frame,
-            Err(error) => return self.on_disconnect(Error::Protocol(error), false),
-        };
-        let mut received = Received { frame, line, is_past: false, in_reply_to: None };
-        match &received.frame.body {
-            Body::Bye { code, .. } => return self.on_bye(*code, received),
-            Body::Info { id: Some(id), .. } | Body::Error { id: Some(id), .. }
-                if id == HEARTBEAT_ID =>
-            {
-                self.resume.on_hello_confirmed(&mut self.events);
-            }
-            Body::Error { code: ErrorCode::LateHello, id: None } if !self.resume.is_live() => {
-                self.resume.discard_token();
-                return self.on_disconnect(Error::LateHello, false);
-            }
-            _ => {
-                if !self.resume.is_unverified() {
-                    received.in_reply_to = self.remove_answered(&received.frame);
-                }
-                let before = self.resume.seq();
-                self.resume.on_frame(received, &mut self.events);
-                // A link that brings some of what was missed each time is worth coming back to.
-                if self.resume.is_replaying() && self.resume.seq() > before {
-                    self.backoff.reset();
-                }
-            }
-        }
-        self.pending.add_own_name(self.resume.name());
-        if self.resume.advance_to_live() {
-            self.backoff.reset();
-            if self.disconnected_at.take().is_some() {
-                self.events.push_back(SessionEvent::Synced { pending: self.pending.len() });
-            }
-        }
-    }
-
-    /// Which of our lines this answers.
-    fn remove_answered(&mut self, frame: &Frame<'_>) -> Option<String> {
-        // What is from before answers nothing, though it may have the same id.
-        if frame.body.seq().is_some_and(|seq| seq <= self.resume.seq()) {
-            return None;
-        }
-        let author = match &frame.body {
-            Body::Chat { .. } | Body::Action { .. } | Body::Private { .. } => {
-                Some(&*frame.data_source)
-            }
-            Body::Name { from, .. } => Some(&**from),
-            _ => None,
-        };
-        match (&frame.body, frame.body.id()) {
-            (_, Some(id)) => self.pending.remove_answered(id, author).then(|| id.to_owned()),
-            (Body::Error { code: ErrorCode::TooLong, .. }, None) => {
-                let limits = self.resume.limits()?;
-                self.pending.remove_too_long(limits.max_line)
-            }
-            _ => None,
-        }
-    }
-
-    /// The server says bye.
-    fn on_bye(&mut self, code: ByeCode, received: Received) {
-        let why = Error::Closed(Some(received.frame.data.to_string()));
-        self.events.push_back(SessionEvent::Received(received));
-        match code {
-            ByeCode::Quit if self.is_quit_sent => self.state = State::Ended(None),
-            // We did not ask to leave: something on the way has closed our side for us.
-            ByeCode::Quit | ByeCode::Shutdown | ByeCode::Full | ByeCode::TooFast => {
-                self.on_disconnect(why, false);
-            }
-            ByeCode::Slow => self.on_disconnect(why, true),
-            // To take it back would be the beginning of a fight.
-            ByeCode::Replaced => self.state = State::Ended(Some(Error::Replaced)),
-            // We are not understood; or it is a reason that we do not know, after which it is
-            // better not to come back.
-            ByeCode::Errors | ByeCode::Tls | ByeCode::Http | ByeCode::Unknown => {
-                self.state = State::Ended(Some(why));
-            }
-        }
-    }
-
-    /// The link is lost: comes back, at once or after a pause, or gives up.
-    fn on_disconnect(&mut self, cause: Error, is_immediate: bool) {
-        let was_live = self.resume.is_live();
-        self.resume.on_disconnect();
-        self.pending.on_disconnect();
-        if self.is_finishing && self.pending.is_empty() {
-            self.state = State::Ended(None);
-            return;
-        }
-        let now = Instant::now();
-        let down = now.duration_since(*self.disconnected_at.get_or_insert(now));
-        let limit = match self.policy {
-            _ if !self.resume.was_welcomed() => Duration::ZERO,
-            ReconnectPolicy::Never => Duration::ZERO,
-            ReconnectPolicy::Within(limit) => limit,
-            ReconnectPolicy::Always => Duration::MAX,
-        };
-        let left = limit.saturating_sub(down);
-        if left.is_zero() {
-            let error = match down.is_zero() {
-                true => cause,
-                false => Error::GaveUp(down, Box::new(cause)),
-            };
-            self.state = State::Ended(Some(error));
-            return;
-        }
-        // Who was there and is closed at once each time would come back without end.
-        let pause =
-            if is_immediate && was_live { Duration::ZERO } else { self.backoff.next_pause() };
-        let retry_in = pause.min(left);
-        self.state = State::Waiting(Timer::after(retry_in));
-        self.events.push_back(SessionEvent::Disconnected { cause, retry_in });
     }
 }
 
