@@ -1,4 +1,4 @@
-//! Whether the other end is still there.
+//! Detects a dead connection with heartbeats.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -6,41 +6,40 @@ use std::time::{Duration, Instant};
 
 use smol::Timer;
 
-/// How long nothing may come before the server is asked for a sign of life.
+/// Time without data from the server, after which a heartbeat is sent.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long nothing may come after that.
+/// Time without data after a heartbeat, after which the connection counts as dead.
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Notices a link over which nothing comes any more, which TCP alone does not if nobody talks.
+/// A timer that tells when to send a heartbeat, and when to give a connection up.
 ///
-/// Only a question that was asked and not answered makes a link dead: a process that was stopped
-/// for a minute, and heard nothing in it, still asks first.
+/// TCP alone does not notice a dead peer while nothing is sent. A connection counts as dead only
+/// after an unanswered heartbeat: a process that was suspended for a minute received nothing in
+/// that time, and first sends one.
 #[derive(Debug)]
 pub struct Keepalive {
-    /// When a sign of life was asked for, if that was not answered yet.
-    heartbeat_sent: Option<Instant>,
+    /// The time of the last heartbeat.
+    heartbeat_sent: Instant,
     timer: Timer,
 }
 
-/// What there is to do.
+/// An action that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Ask for a sign of life.
     SendHeartbeat,
-    /// Give the link up.
     Disconnect,
 }
 
 impl Keepalive {
-    /// The pulse of a link over which a first question is being sent.
+    /// Creates the keepalive of a connection over which the first heartbeat is sent now.
     pub fn new() -> Self {
-        Keepalive { heartbeat_sent: Some(Instant::now()), timer: Timer::never() }
+        Keepalive { heartbeat_sent: Instant::now(), timer: Timer::never() }
     }
 
-    /// Waits until something has to be done. Something was `heard` last at that time.
+    /// Waits until an action is due. `last_read` is the time of the last data from the server.
     pub fn poll(&mut self, last_read: Instant, cx: &mut Context<'_>) -> Poll<Action> {
         loop {
-            match self.next_action(last_read, Instant::now()) {
+            match self.action_at(Instant::now(), last_read) {
                 Ok(action) => return Poll::Ready(action),
                 Err(due) => self.timer.set_at(due),
             }
@@ -48,17 +47,17 @@ impl Keepalive {
         }
     }
 
-    /// What to do now, or when to ask again.
-    fn next_action(&mut self, last_read: Instant, now: Instant) -> Result<Action, Instant> {
-        let (due, action) =
-            match self.heartbeat_sent.filter(|heartbeat_sent| *heartbeat_sent >= last_read) {
-                Some(heartbeat_sent) => (heartbeat_sent + HEARTBEAT_TIMEOUT, Action::Disconnect),
-                None => (last_read + IDLE_TIMEOUT, Action::SendHeartbeat),
-            };
+    /// Returns the action that is due at `now`, or as the error the time at which one is due.
+    fn action_at(&mut self, now: Instant, last_read: Instant) -> Result<Action, Instant> {
+        let is_unanswered = self.heartbeat_sent >= last_read;
+        let (due, action) = match is_unanswered {
+            true => (self.heartbeat_sent + HEARTBEAT_TIMEOUT, Action::Disconnect),
+            false => (last_read + IDLE_TIMEOUT, Action::SendHeartbeat),
+        };
         if now < due {
             return Err(due);
         }
-        self.heartbeat_sent = Some(now);
+        self.heartbeat_sent = now;
         Ok(action)
     }
 }
@@ -68,34 +67,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_silent_link_is_asked_and_then_given_up() {
+    fn idle_connection_gets_heartbeat_then_disconnect() {
         let mut keepalive = Keepalive::new();
-        let start = Instant::now();
-        // The first question was answered.
-        let last_read = start + Duration::from_secs(1);
-        assert_eq!(keepalive.next_action(last_read, last_read), Err(last_read + IDLE_TIMEOUT));
-        assert_eq!(
-            keepalive.next_action(last_read, last_read + IDLE_TIMEOUT),
-            Ok(Action::SendHeartbeat)
-        );
-        let dead = last_read + IDLE_TIMEOUT + HEARTBEAT_TIMEOUT;
-        assert_eq!(keepalive.next_action(last_read, last_read + IDLE_TIMEOUT), Err(dead));
-        assert_eq!(keepalive.next_action(last_read, dead), Ok(Action::Disconnect));
+        let read = Instant::now() + Duration::from_secs(1);
+        assert_eq!(keepalive.action_at(read, read), Err(read + IDLE_TIMEOUT));
+        let idle = read + IDLE_TIMEOUT;
+        assert_eq!(keepalive.action_at(idle, read), Ok(Action::SendHeartbeat));
+        let dead = idle + HEARTBEAT_TIMEOUT;
+        assert_eq!(keepalive.action_at(idle, read), Err(dead));
+        assert_eq!(keepalive.action_at(dead, read), Ok(Action::Disconnect));
         assert!(IDLE_TIMEOUT + HEARTBEAT_TIMEOUT < Duration::from_secs(30));
     }
 
     #[test]
-    fn an_answer_starts_it_anew_and_a_long_sleep_is_no_death() {
+    fn answered_heartbeat_restarts_the_idle_time() {
         let mut keepalive = Keepalive::new();
-        let last_read = Instant::now() + Duration::from_secs(1);
-        assert_eq!(
-            keepalive.next_action(last_read, last_read + IDLE_TIMEOUT),
-            Ok(Action::SendHeartbeat)
-        );
-        let last_read = last_read + IDLE_TIMEOUT + Duration::from_secs(1);
-        assert_eq!(keepalive.next_action(last_read, last_read), Err(last_read + IDLE_TIMEOUT));
-        let awake = last_read + Duration::from_secs(3600);
-        assert_eq!(keepalive.next_action(last_read, awake), Ok(Action::SendHeartbeat));
-        assert_eq!(keepalive.next_action(last_read, awake), Err(awake + HEARTBEAT_TIMEOUT));
+        let read = Instant::now() + Duration::from_secs(1);
+        let idle = read + IDLE_TIMEOUT;
+        assert_eq!(keepalive.action_at(idle, read), Ok(Action::SendHeartbeat));
+        let answer = idle + Duration::from_secs(1);
+        assert_eq!(keepalive.action_at(answer, answer), Err(answer + IDLE_TIMEOUT));
+    }
+
+    #[test]
+    fn suspended_process_sends_heartbeat_first() {
+        let mut keepalive = Keepalive::new();
+        let read = Instant::now() + Duration::from_secs(1);
+        let woken = read + Duration::from_secs(3600);
+        assert_eq!(keepalive.action_at(woken, read), Ok(Action::SendHeartbeat));
+        assert_eq!(keepalive.action_at(woken, read), Err(woken + HEARTBEAT_TIMEOUT));
     }
 }

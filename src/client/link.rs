@@ -1,4 +1,4 @@
-//! One connection to a server: lines out, lines in, and a sign of life now and then.
+//! One connection to a server: sends and receives lines, and keeps the connection alive.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,41 +15,43 @@ use super::Error;
 use super::keepalive::{Action, Keepalive};
 use crate::protocol::LineReader;
 
-/// Lines that are handed out between two looks at the socket. What is made of a line takes longer
-/// than it takes the server to send another; so a burst is taken in first, lest the server finds
-/// that we read too slowly.
+/// Lines that are returned between two reads of the socket.
+///
+/// The caller takes longer to handle a line than the server takes to send one. Reading ahead
+/// empties the socket during a burst, so that the server does not close the client as slow.
 const LINES_PER_READ: usize = 64;
-/// Bytes that are taken in and not handed out, beyond which the rest of a burst waits.
+/// Bytes of lines that are read ahead, above which the socket is not read.
 const MAX_RECEIVED: usize = 8 << 20;
 
-/// The longest line that is taken from a server: a list of all names in a room of 100,000.
+/// The longest line that is accepted from a server, in bytes: longer than a list of all names in a
+/// room with 100,000 members.
 const MAX_LINE: u32 = 16 << 20;
 
-/// The line that asks the server for a sign of life.
+/// The line that asks the server for an answer.
 pub const HEARTBEAT: &str = r#"{"data":"","id":"heartbeat"}"#;
-/// The `id` of the answer, which comes to us alone.
+/// The `id` of the answer, which the server sends to this client alone.
 pub const HEARTBEAT_ID: &str = "heartbeat";
 
-/// A connected socket, what waits to be written to it, and what was read and not handed out.
+/// A connected socket with its send buffer and its received lines.
 #[derive(Debug)]
 pub struct Link {
     socket: Async<OwnedFd>,
     reader: LineReader,
+    /// Lines that are not yet returned.
     received: VecDeque<Vec<u8>>,
-    /// Bytes of them.
+    /// The bytes in `received`.
     received_bytes: usize,
-    /// Lines that are yet to be handed out before the next look at the socket.
+    /// Lines that are still returned before the next read of the socket.
     lines_until_read: usize,
-    /// How the connection came to its end, behind what was received.
+    /// The end of the connection, which is returned after all received lines.
     read_end: Option<io::Result<()>>,
     outgoing: Vec<u8>,
-    /// When anything came last.
     last_read: Instant,
     keepalive: Keepalive,
 }
 
 impl Link {
-    /// A link over a socket that is connected. A first [`HEARTBEAT`] is yet to be sent.
+    /// Creates a link over a connected socket. The caller sends the first [`HEARTBEAT`].
     pub fn new(socket: OwnedFd) -> io::Result<Self> {
         Ok(Link {
             socket: Async::new(socket)?,
@@ -64,35 +66,36 @@ impl Link {
         })
     }
 
-    /// Puts a line, given without its newline, on the way. It goes out while something is
-    /// received.
+    /// Queues a line, given without its newline. [`poll_receive`](Self::poll_receive) writes it.
     pub fn send(&mut self, line: &str) {
         self.outgoing.extend_from_slice(line.as_bytes());
         self.outgoing.push(b'\n');
     }
 
-    /// The next line from the server, or the reason why there is none.
+    /// Writes queued lines, and returns the next line from the server or the reason for the end of
+    /// the connection.
     pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Vec<u8>, Error>> {
         loop {
-            if let Poll::Ready(line) = self.poll_read(cx) {
+            if let Poll::Ready(line) = self.poll_line(cx) {
                 return Poll::Ready(match line {
                     Ok(line) => line.ok_or(Error::Closed(None)),
                     Err(error) => Err(Error::Lost(error)),
                 });
             }
-            // Only behind all that is there to read, lest a long sleep looks like a long silence.
+            // Only after the socket is empty: after a suspend, the answer may wait there unread.
             match ready!(self.keepalive.poll(self.last_read, cx)) {
                 Action::SendHeartbeat => self.send(HEARTBEAT),
                 Action::Disconnect => {
-                    let error = io::Error::new(io::ErrorKind::TimedOut, "the server is silent");
+                    let text = "the server did not answer a heartbeat";
+                    let error = io::Error::new(io::ErrorKind::TimedOut, text);
                     return Poll::Ready(Err(Error::Lost(error)));
                 }
             }
         }
     }
 
-    /// The next line, or nothing when the server has closed its side.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Vec<u8>>>> {
+    /// Returns the next line, or `None` when the server has closed its side.
+    fn poll_line(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Vec<u8>>>> {
         self.poll_write(cx);
         loop {
             if self.lines_until_read == 0 {
@@ -112,7 +115,7 @@ impl Link {
         }
     }
 
-    /// Takes in what is there to be read.
+    /// Reads from the socket until it is empty or [`MAX_RECEIVED`] is reached.
     fn read_available(&mut self) {
         while self.received_bytes < MAX_RECEIVED && self.read_end.is_none() {
             let mut buffer = [const { MaybeUninit::uninit() }; 16 * 1024];
@@ -121,6 +124,7 @@ impl Link {
                 Ok(((bytes, _), _)) => {
                     self.last_read = Instant::now();
                     self.reader.read(bytes, usize::MAX, |line| {
+                        // A line over the limit is dropped. The next sequence number shows the gap.
                         let Ok(line) = line else { return };
                         self.received_bytes += line.len();
                         self.received.push_back(line.to_vec());
@@ -133,8 +137,7 @@ impl Link {
         }
     }
 
-    /// Writes what it can. A socket that is broken says so to those who read from it, behind
-    /// what the server had to say.
+    /// Writes queued lines until the socket is full.
     fn poll_write(&mut self, cx: &mut Context<'_>) {
         while !self.outgoing.is_empty() {
             let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
@@ -145,6 +148,8 @@ impl Link {
                     _ => return,
                 },
                 Err(Errno::INTR) => {}
+                // Ignored: a broken socket also fails its next read, after the last lines from
+                // the server.
                 Err(_) => self.outgoing.clear(),
             }
         }
