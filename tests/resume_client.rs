@@ -40,8 +40,8 @@ const ROOMY: &[&str] = &[
 ];
 
 async fn join(address: &str, name: &str, reconnect: ReconnectPolicy) -> Session {
-    let config = SessionConfig { name: Some(name.into()), keep: true, ..SessionConfig::default() };
-    Session::connect(address.parse().unwrap(), config, reconnect).await.unwrap()
+    let config = SessionConfig::new(name).keep_name(true);
+    Session::connect(address, config, reconnect).await.unwrap()
 }
 
 /// The next event, which comes within a while.

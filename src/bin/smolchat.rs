@@ -146,9 +146,10 @@ impl Args {
             _ => 0,
         };
         let history = self.history.unwrap_or(shown);
+        let config = self.name.map_or_else(SessionConfig::default, SessionConfig::new);
         let options = Options {
             address: self.address.unwrap_or(ServerAddress::Inet("127.0.0.1:8080".into())),
-            config: SessionConfig { name: self.name, history, keep: !self.no_keep },
+            config: config.history(history).keep_name(!self.no_keep),
             reconnect,
             json: self.json,
             color: self.color,

@@ -25,7 +25,7 @@ impl ServerSwitch {
     /// Sets out, under the name of now. Where somebody set out before and did not arrive, that is
     /// forgotten.
     pub fn set_out(&mut self, to: ServerAddress, name: &str) {
-        let config = SessionConfig { name: Some(name.to_owned()), ..self.config.clone() };
+        let config = self.config.clone().name(name);
         self.arriving = Some(Box::pin(Session::connect(to, config, self.reconnect)));
     }
 

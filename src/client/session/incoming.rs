@@ -1,4 +1,4 @@
-//! What a session makes of the lines from the server.
+//! Handles the lines that the server sends to a session.
 
 use super::{Session, State};
 use crate::client::link::HEARTBEAT_ID;
@@ -6,7 +6,7 @@ use crate::client::{Error, Received, SessionEvent};
 use crate::protocol::{Body, ByeCode, ErrorCode, Frame};
 
 impl Session {
-    /// Takes in a line from the server.
+    /// Handles one line: updates the session, and adds the events that it causes.
     pub(super) fn on_line(&mut self, line: Vec<u8>) {
         let frame = match Frame::decode(&line) {
             Ok(frame) => frame,
@@ -28,10 +28,10 @@ impl Session {
                 if !self.resume.is_unverified() {
                     received.in_reply_to = self.remove_answered(&received.frame);
                 }
-                let before = self.resume.seq();
+                let seq_before = self.resume.seq();
                 self.resume.on_frame(received, &mut self.events);
-                // A link that brings some of what was missed each time is worth coming back to.
-                if self.resume.is_replaying() && self.resume.seq() > before {
+                // A connection that breaks during a long replay still makes progress.
+                if self.resume.is_replaying() && self.resume.seq() > seq_before {
                     self.backoff.reset();
                 }
             }
@@ -45,9 +45,9 @@ impl Session {
         }
     }
 
-    /// Which of our lines this answers.
+    /// Removes the pending line that a frame answers, and returns its id.
     fn remove_answered(&mut self, frame: &Frame<'_>) -> Option<String> {
-        // What is from before answers nothing, though it may have the same id.
+        // A frame of the history may have the same id by chance.
         if frame.body.seq().is_some_and(|seq| seq <= self.resume.seq()) {
             return None;
         }
@@ -68,23 +68,22 @@ impl Session {
         }
     }
 
-    /// The server says bye.
+    /// Handles the last frame of a connection: reconnects or ends, depending on its code.
     fn on_bye(&mut self, code: ByeCode, received: Received) {
-        let why = Error::Closed(Some(received.frame.data.to_string()));
+        let error = Error::Closed(Some(received.frame.data.to_string()));
         self.events.push_back(SessionEvent::Received(received));
         match code {
             ByeCode::Quit if self.is_quit_sent => self.state = State::Ended(None),
-            // We did not ask to leave: something on the way has closed our side for us.
+            // `Quit` without `/quit`: something between client and server closed the connection.
             ByeCode::Quit | ByeCode::Shutdown | ByeCode::Full | ByeCode::TooFast => {
-                self.on_disconnect(why, false);
+                self.on_disconnect(error, false);
             }
-            ByeCode::Slow => self.on_disconnect(why, true),
-            // To take it back would be the beginning of a fight.
+            ByeCode::Slow => self.on_disconnect(error, true),
+            // Not resumed: two clients with the same token would replace each other forever.
             ByeCode::Replaced => self.state = State::Ended(Some(Error::Replaced)),
-            // We are not understood; or it is a reason that we do not know, after which it is
-            // better not to come back.
+            // Another attempt would end the same way. This is also assumed of unknown codes.
             ByeCode::Errors | ByeCode::Tls | ByeCode::Http | ByeCode::Unknown => {
-                self.state = State::Ended(Some(why));
+                self.state = State::Ended(Some(error));
             }
         }
     }
