@@ -40,8 +40,8 @@ const ROOMY: &[&str] = &[
 ];
 
 async fn join(address: &str, name: &str, reconnect: ReconnectPolicy) -> Session {
-    let config = SessionConfig { name: Some(name.into()), keep: true, ..SessionConfig::default() };
-    Session::connect(address.parse().unwrap(), config, reconnect).await.unwrap()
+    let config = SessionConfig::new(name).keep_name(true);
+    Session::connect(address, config, reconnect).await.unwrap()
 }
 
 /// The next event, which comes within a while.
@@ -149,10 +149,10 @@ impl Member {
         heard: &AtomicUsize,
     ) {
         let mut due = Instant::now();
-        while self.chats.len() < total || session.unanswered() > 0 {
-            let has_more = self.said < lines && session.unanswered() < ahead;
+        while self.chats.len() < total || session.pending_count() > 0 {
+            let has_more = self.said < lines && session.pending_count() < ahead;
             if has_more && due <= Instant::now() {
-                session.say(&format!("{}: {}", self.number, self.said)).unwrap();
+                session.send(&format!("{}: {}", self.number, self.said)).unwrap();
                 self.said += 1;
                 due += pace;
             }
@@ -241,22 +241,22 @@ fn what_is_said_while_the_link_is_down_is_heard_once_when_it_is_back() {
     let proxy = Proxy::start(server.address(0), 0);
     smol::block_on(async {
         let mut alice = join(proxy.address(), "alice", ReconnectPolicy::Always).await;
-        alice.say("before").unwrap();
+        alice.send("before").unwrap();
         until(&mut alice, |event| chat(event) == Some("before")).await;
         proxy.cut_all();
-        until(&mut alice, |event| matches!(event, SessionEvent::Lost { .. })).await;
-        alice.say("meanwhile").unwrap();
-        assert!(!alice.is_up());
+        until(&mut alice, |event| matches!(event, SessionEvent::Disconnected { .. })).await;
+        alice.send("meanwhile").unwrap();
+        assert!(!alice.is_connected());
         bob.say("are you there?");
         let back =
             until(&mut alice, |event| matches!(event, SessionEvent::Reconnected { .. })).await;
         assert!(matches!(back, SessionEvent::Reconnected { resumed: true, .. }), "{back:?}");
         until(&mut alice, |event| chat(event) == Some("are you there?")).await;
         let whole = until(&mut alice, |event| matches!(event, SessionEvent::Synced { .. })).await;
-        assert!(matches!(whole, SessionEvent::Synced { kept: 1 }), "{whole:?}");
-        assert_eq!((alice.name(), alice.unanswered()), ("alice", 1));
+        assert!(matches!(whole, SessionEvent::Synced { pending: 1 }), "{whole:?}");
+        assert_eq!((alice.name(), alice.pending_count()), ("alice", 1));
         until(&mut alice, |event| chat(event) == Some("meanwhile")).await;
-        assert_eq!(alice.unanswered(), 0);
+        assert_eq!(alice.pending_count(), 0);
     });
     let meanwhile = |frame: &&serde_json::Value| frame["data"] == "meanwhile";
     assert_eq!(bob.waiting().iter().filter(meanwhile).count(), 1);
@@ -268,12 +268,12 @@ fn a_hello_that_comes_too_late_is_said_again_on_another_connection() {
     let proxy = Proxy::start(server.address(0), 0);
     smol::block_on(async {
         let is_late = |event: &SessionEvent| {
-            matches!(event, SessionEvent::Lost { cause: Error::TooLate, .. })
+            matches!(event, SessionEvent::Disconnected { cause: Error::LateHello, .. })
         };
         proxy.hold_up_next();
         let mut alice = join(proxy.address(), "alice", ReconnectPolicy::Always).await;
         assert!(alice.name().starts_with("guest-"), "{}", alice.name());
-        alice.say("it is me").unwrap();
+        alice.send("it is me").unwrap();
         until(&mut alice, is_late).await;
         let chat = until(&mut alice, |event| chat(event) == Some("it is me")).await;
         let SessionEvent::Received(received) = chat else { panic!("{chat:?}") };
@@ -329,7 +329,9 @@ fn a_session_gives_up_when_it_was_told_to() {
         assert!(matches!(error, Error::GaveUp(..)), "{error:?}");
         let error = loop {
             match next(&mut bob).await {
-                Ok(event) => assert!(!matches!(event, Some(SessionEvent::Lost { .. }) | None)),
+                Ok(event) => {
+                    assert!(!matches!(event, Some(SessionEvent::Disconnected { .. }) | None))
+                }
                 Err(error) => break error,
             }
         };

@@ -161,7 +161,7 @@ fn json_that_cannot_be_answered_is_refused_and_does_not_stop_the_rest() {
     for (refused, why) in [
         (r#"{"data":"hi","id":5}"#.to_owned(), "the JSON is not understood"),
         (json!({"data": "hi", "id": "x".repeat(65)}).to_string(), "at most 64 bytes"),
-        (r#"{"data":"","id":"heartbeat"}"#.to_owned(), "the id heartbeat is taken"),
+        (r#"{"data":"","id":"heartbeat"}"#.to_owned(), "the id heartbeat is reserved"),
     ] {
         let mut alice = Smolchat::start(server.address(0), "alice", &["--json"]);
         alice.type_in(&format!("{refused}\nafter\n"));

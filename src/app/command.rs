@@ -21,10 +21,11 @@ use futures_lite::{AsyncBufReadExt, AsyncWriteExt, FutureExt};
 use smol::process::{Child, ChildStdin, ChildStdout, Command};
 use smol::{LocalExecutor, Timer};
 
+use super::Error;
 use super::command_input::CommandInput;
 use super::event_sink::EventSink;
 use super::line_client::{LineClient, MAX_LINE, OutgoingLine};
-use crate::client::{Error, Session};
+use crate::client::Session;
 use crate::protocol::LineReader;
 
 /// The number of lines that are read ahead of the session.

@@ -34,7 +34,7 @@ impl CommandInput {
         let frame = &received.frame;
         let is_own = match frame.body {
             Body::Chat { .. } | Body::Action { .. } | Body::Private { .. } => {
-                received.answers.is_some() || frame.data_source == own_name
+                received.in_reply_to.is_some() || frame.data_source == own_name
             }
             _ => false,
         };

@@ -47,7 +47,7 @@ impl EventSink {
             EventSink::Text(_) if matches!(frame.body, Body::Gap { .. }) => {}
             EventSink::Text(output) => print_line(render(frame, &output.clock).as_bytes()),
             EventSink::Json => print_line(&received.line),
-            EventSink::Answers { .. } if received.answers.is_none() => {}
+            EventSink::Answers { .. } if received.in_reply_to.is_none() => {}
             EventSink::Answers { is_json: true } => print_line(&received.line),
             EventSink::Answers { is_json: false } => print_answer(frame),
             EventSink::Command(input) => input.write_frame(received, own_name),

@@ -4,9 +4,10 @@ use async_channel::Receiver;
 use futures_lite::future;
 use serde_json::{Map, Value};
 
+use super::Error;
 use super::event_sink::{EventSink, print_warning};
 use super::link_status::{describe, link_message};
-use crate::client::{Error, Received, SendError, Session, SessionEvent};
+use crate::client::{self, Received, SendError, Session, SessionEvent};
 use crate::protocol::{Body, TooLong};
 
 /// The longest line that is read from a command, in bytes. No server accepts a longer one.
@@ -27,7 +28,7 @@ pub struct LineClient {
     /// The number of lines that were answered with an error.
     refused: usize,
     /// The error that broke the connection, until the session is up to date again.
-    link_error: Option<Error>,
+    link_error: Option<client::Error>,
 }
 
 enum LoopEvent {
@@ -92,7 +93,7 @@ impl LineClient {
             // again.
             if self.is_interactive
                 && !self.is_input_open
-                && self.session.unanswered() > 0
+                && self.session.pending_count() > 0
                 && let Some(cause) = self.link_error.take()
             {
                 return Err(self.unconfirmed(cause, 0));
@@ -101,8 +102,11 @@ impl LineClient {
     }
 
     /// Waits for a line or an event of the session.
-    async fn next_event(&mut self, lines: &Receiver<OutgoingLine>) -> Result<LoopEvent, Error> {
-        let takes_lines = self.is_input_open && self.session.has_room();
+    async fn next_event(
+        &mut self,
+        lines: &Receiver<OutgoingLine>,
+    ) -> Result<LoopEvent, client::Error> {
+        let takes_lines = self.is_input_open && self.session.has_capacity();
         let event = async {
             let event = self.session.receive().await?;
             Ok(event.map_or(LoopEvent::SessionEnded, LoopEvent::Session))
@@ -125,7 +129,7 @@ impl LineClient {
         let line = String::from_utf8_lossy(&line);
         let line = line.strip_suffix('\r').unwrap_or(&line);
         // Without a connection the answer will take a while, and the typed line stays visible.
-        if self.session.is_up() {
+        if self.session.is_connected() {
             self.sink.erase_echo();
         }
         if line.is_empty() {
@@ -134,10 +138,12 @@ impl LineClient {
         let object =
             if self.is_json { serde_json::from_str::<Map<String, Value>>(line).ok() } else { None };
         let result = match object {
-            Some(object) => self.session.send(object),
+            Some(object) => self.session.send_object(object),
             // Members must not be able to make a bot that repeats text run commands.
-            None if self.is_bot() && line.starts_with('/') => self.session.say(&format!("/{line}")),
-            None => self.session.say(line),
+            None if self.is_bot() && line.starts_with('/') => {
+                self.session.send(&format!("/{line}"))
+            }
+            None => self.session.send(line),
         };
         if let Err(SendError::InvalidObject(reason)) = result {
             self.refused += 1;
@@ -149,7 +155,7 @@ impl LineClient {
     fn on_event(&mut self, event: SessionEvent) {
         match event {
             SessionEvent::Received(received) => self.on_frame(&received),
-            SessionEvent::Lost { ref cause, .. } => {
+            SessionEvent::Disconnected { ref cause, .. } => {
                 // Each failed attempt to reconnect is an event; the same error is shown once.
                 let is_repeated = self
                     .link_error
@@ -158,7 +164,7 @@ impl LineClient {
                 if !is_repeated {
                     self.show_status(&event);
                 }
-                if let SessionEvent::Lost { cause, .. } = event {
+                if let SessionEvent::Disconnected { cause, .. } = event {
                     self.link_error = Some(cause);
                 }
             }
@@ -172,7 +178,7 @@ impl LineClient {
 
     fn on_frame(&mut self, received: &Received) {
         let is_refusal =
-            received.answers.is_some() && matches!(received.frame.body, Body::Error { .. });
+            received.in_reply_to.is_some() && matches!(received.frame.body, Body::Error { .. });
         self.refused += usize::from(is_refusal && !self.is_interactive);
         self.sink.write_frame(received, self.session.name());
     }
@@ -188,9 +194,9 @@ impl LineClient {
     }
 
     /// Adds to `error` the number of lines that are not confirmed, with `queued` unsent lines.
-    fn unconfirmed(&self, error: Error, queued: usize) -> Error {
-        match self.refused + self.session.unanswered() + queued {
-            0 => error,
+    fn unconfirmed(&self, error: client::Error, queued: usize) -> Error {
+        match self.refused + self.session.pending_count() + queued {
+            0 => error.into(),
             count => Error::Unconfirmed(count, Box::new(error)),
         }
     }

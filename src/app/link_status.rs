@@ -17,10 +17,10 @@ pub fn describe(error: &Error) -> String {
 pub fn link_message(event: &SessionEvent, outage: Option<Duration>) -> Option<String> {
     Some(match event {
         SessionEvent::Received(_) => return None,
-        SessionEvent::Lost { cause, retry_in } if retry_in.is_zero() => {
+        SessionEvent::Disconnected { cause, retry_in } if retry_in.is_zero() => {
             format!("{}; reconnecting", describe(cause))
         }
-        SessionEvent::Lost { cause, retry_in } => {
+        SessionEvent::Disconnected { cause, retry_in } => {
             format!("{}; reconnecting in {:.1} s", describe(cause), retry_in.as_secs_f32())
         }
         SessionEvent::Reconnected { resumed, missed } => {
@@ -38,10 +38,12 @@ pub fn link_message(event: &SessionEvent, outage: Option<Duration>) -> Option<St
             format!("line {from} is no longer available")
         }
         SessionEvent::Gap { from, to } => format!("lines {from} to {to} are no longer available"),
-        SessionEvent::Synced { kept: 0 } => "up to date again".into(),
-        SessionEvent::Synced { kept: 1 } => "up to date again; sending one line that waited".into(),
-        SessionEvent::Synced { kept } => {
-            format!("up to date again; sending {kept} lines that waited")
+        SessionEvent::Synced { pending: 0 } => "up to date again".into(),
+        SessionEvent::Synced { pending: 1 } => {
+            "up to date again; sending one line that waited".into()
+        }
+        SessionEvent::Synced { pending } => {
+            format!("up to date again; sending {pending} lines that waited")
         }
     })
 }
@@ -68,7 +70,7 @@ mod tests {
         let message = |retry_ms| {
             let cause = Error::Closed(Some("too\nslow".into()));
             let retry_in = Duration::from_millis(retry_ms);
-            link_message(&SessionEvent::Lost { cause, retry_in }, None).unwrap()
+            link_message(&SessionEvent::Disconnected { cause, retry_in }, None).unwrap()
         };
         let cause = "the server closed the connection: too^Jslow";
         assert_eq!(message(0), format!("{cause}; reconnecting"));

@@ -10,6 +10,7 @@ mod clock;
 mod command;
 mod command_input;
 pub mod config_file;
+mod error;
 mod event_sink;
 mod line_client;
 mod link_status;
@@ -26,10 +27,9 @@ use std::io::{self, IsTerminal};
 
 pub use appearance::{Bell, Color};
 pub use clock::Clock;
+pub use error::Error;
 pub use options::Options;
 pub use render::render;
-
-use crate::client::Error;
 
 /// Connects to the server and takes part in the conversation, until the input or the session ends.
 ///

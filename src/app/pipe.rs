@@ -3,8 +3,8 @@
 use super::event_sink::{EventSink, TextOutput};
 use super::line_client::LineClient;
 use super::stdin::read_stdin;
-use super::{Clock, Options};
-use crate::client::{Error, Session};
+use super::{Clock, Error, Options};
+use crate::client::Session;
 
 /// Sends the lines of standard input and prints the room's on standard output.
 ///

@@ -1,11 +1,11 @@
 //! The client for scripts and bots: JSON lines, lines from the command line, or a command.
 
-use super::Options;
 use super::command::run_command;
 use super::event_sink::EventSink;
 use super::line_client::LineClient;
 use super::stdin::read_stdin;
-use crate::client::{Error, Session};
+use super::{Error, Options};
+use crate::client::Session;
 
 /// The source of the lines to send, in place of a person.
 #[derive(Clone, Debug)]

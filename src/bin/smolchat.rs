@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use lexopt::{Parser, ValueExt};
 use smolchat::app::script::{self, Script};
-use smolchat::app::{Bell, Color, Options, config_file, run};
+use smolchat::app::{Bell, Color, Error as Ended, Options, config_file, run};
 use smolchat::cli::{Program, SMOLCHAT, SMOLCHATD, Shell, parse_switch};
-use smolchat::client::{Error as Ended, ReconnectPolicy, ServerAddress, SessionConfig};
+use smolchat::client::{ReconnectPolicy, ServerAddress, SessionConfig};
 use smolchat::report_error;
 
 /// The time after which a script gives up to reconnect.
@@ -149,9 +149,10 @@ impl Args {
             false => ReconnectPolicy::Always,
         };
         let history = self.history.unwrap_or(history);
+        let config = self.name.map_or_else(SessionConfig::default, SessionConfig::new);
         let options = Options {
             address: self.address.unwrap_or(ServerAddress::Inet("127.0.0.1:8080".into())),
-            config: SessionConfig { name: self.name, history, keep: !self.no_keep },
+            config: config.history(history).keep_name(!self.no_keep),
             reconnect,
             color: self.color,
             bell: self.bell,

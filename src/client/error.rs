@@ -1,41 +1,33 @@
-//! What ends a conversation before its time, or interrupts it.
+//! The errors of a session.
 
 use std::fmt;
 use std::io;
-use std::process::ExitStatus;
 use std::time::Duration;
 
 use super::{ServerAddress, sanitize};
 
-/// A conversation could not begin, or go on.
+/// An error that ends a session, or the reason why its connection is lost.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Error {
-    /// The server could not be reached.
+    /// No connection to this address could be made.
     Connect(ServerAddress, io::Error),
-    /// The connection broke, or nothing came over it any more.
+    /// The connection failed, or the server did not answer a heartbeat in time.
     Lost(io::Error),
-    /// The server closed the connection, and said why, if it did.
+    /// The server closed the connection, with the text of its `bye` frame if it sent one.
     Closed(Option<String>),
-    /// Somebody else took this place in the room over, with its token.
+    /// Another connection resumed the session with its token.
     Replaced,
-    /// The server had let us in as a guest before our hello came.
-    TooLate,
-    /// The server sent something that is not of the protocol.
+    /// The server had already admitted this connection as a guest when the hello arrived.
+    LateHello,
+    /// The server sent a line that is not a frame of the protocol.
     Protocol(serde_json::Error),
-    /// The server could not be reached again for so long; the last attempt ended like this.
+    /// [`Session::reconnect`](super::Session::reconnect) was called.
+    ReconnectRequested,
+    /// The session had no connection for this time, which is more than
+    /// [`ReconnectPolicy::Within`](super::ReconnectPolicy::Within) allows. The second field is the
+    /// error of the last attempt.
     GaveUp(Duration, Box<Error>),
-    /// The terminal cannot be used.
-    Terminal(io::Error),
-    /// A signal with this number has ended it.
-    Signal(i32),
-    /// So many lines were answered with an error.
-    Refused(usize),
-    /// So many lines were refused, or not seen to arrive before the end, which came like this.
-    Unconfirmed(usize, Box<Error>),
-    /// The command that was to take part could not be run.
-    Command(io::Error),
-    /// The command that took part failed.
-    Failed(ExitStatus),
 }
 
 impl fmt::Display for Error {
@@ -43,25 +35,18 @@ impl fmt::Display for Error {
         match self {
             Error::Connect(address, _) => write!(f, "cannot connect to {address}"),
             Error::Lost(_) => f.write_str("lost the connection to the server"),
-            // These are the server's own words, and errors end on a terminal.
-            Error::Closed(Some(why)) => {
-                write!(f, "the server closed the connection: {}", sanitize(why))
+            // The text comes from the server, and this message is printed to a terminal.
+            Error::Closed(Some(text)) => {
+                write!(f, "the server closed the connection: {}", sanitize(text))
             }
-            Error::Closed(None) => f.write_str("the server went away"),
-            Error::Replaced => f.write_str("somebody else took this place in the room over"),
-            Error::TooLate => f.write_str("the hello came too late"),
-            Error::Protocol(_) => f.write_str("what answers there is no smolchat server"),
+            Error::Closed(None) => f.write_str("the server closed the connection"),
+            Error::Replaced => f.write_str("another connection resumed this session"),
+            Error::LateHello => f.write_str("the server received the hello too late"),
+            Error::Protocol(_) => f.write_str("the server does not speak the smolchat protocol"),
+            Error::ReconnectRequested => f.write_str("reconnect requested"),
             Error::GaveUp(after, _) => {
                 write!(f, "gave up after {} s without a connection", after.as_secs())
             }
-            Error::Terminal(_) => f.write_str("the terminal cannot be used"),
-            Error::Signal(number) => write!(f, "ended by signal {number}"),
-            Error::Refused(1) => f.write_str("one line was not accepted"),
-            Error::Refused(count) => write!(f, "{count} lines were not accepted"),
-            Error::Unconfirmed(1, _) => f.write_str("one line was not confirmed"),
-            Error::Unconfirmed(count, _) => write!(f, "{count} lines were not confirmed"),
-            Error::Command(_) => f.write_str("cannot run the command"),
-            Error::Failed(status) => write!(f, "the command failed, with {status}"),
         }
     }
 }
@@ -69,30 +54,50 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Error::Connect(_, error)
-            | Error::Lost(error)
-            | Error::Command(error)
-            | Error::Terminal(error) => Some(error),
+            Error::Connect(_, error) | Error::Lost(error) => Some(error),
             Error::Protocol(error) => Some(error),
-            Error::GaveUp(_, error) | Error::Unconfirmed(_, error) => Some(error),
-            Error::Closed(_)
-            | Error::Replaced
-            | Error::TooLate
-            | Error::Signal(_)
-            | Error::Refused(_)
-            | Error::Failed(_) => None,
+            Error::GaveUp(_, error) => Some(error),
+            Error::Closed(_) | Error::Replaced | Error::LateHello | Error::ReconnectRequested => {
+                None
+            }
         }
     }
 }
+
+/// The reason why a [`Session`](super::Session) did not accept a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SendError {
+    /// Too many lines are pending. Call [`Session::receive`](super::Session::receive) until
+    /// [`Session::has_capacity`](super::Session::has_capacity) returns `true`.
+    Full,
+    /// [`Session::finish`](super::Session::finish) was called, or `/quit` was sent.
+    Finished,
+    /// The JSON object has no valid `id`, so that its answer could not be recognized. The field is
+    /// the message of the error.
+    InvalidObject(String),
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SendError::Full => "too many lines are waiting for an answer of the server",
+            SendError::Finished => "the session is finishing and accepts no more lines",
+            SendError::InvalidObject(message) => message,
+        })
+    }
+}
+
+impl std::error::Error for SendError {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_last_words_of_a_server_are_shown_not_obeyed() {
+    fn closed_with_control_characters_is_sanitized() {
         let error = Error::Closed(Some("go\u{1b}[2J\nsmolchat: all is well".into()));
-        let shown = "the server closed the connection: go^[[2J^Jsmolchat: all is well";
-        assert_eq!(error.to_string(), shown);
+        let message = "the server closed the connection: go^[[2J^Jsmolchat: all is well";
+        assert_eq!(error.to_string(), message);
     }
 }

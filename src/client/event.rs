@@ -1,101 +1,60 @@
-//! What goes in and out of a session.
+//! The events of a session.
 
-use std::fmt;
 use std::time::Duration;
 
 use super::Error;
 use crate::protocol::Frame;
 
-/// Who to be, and what to be shown on arrival.
-#[derive(Clone, Debug, Default)]
-pub struct SessionConfig {
-    /// The name to ask for; the server gives one otherwise.
-    pub name: Option<String>,
-    /// How many past frames to be shown.
-    pub history: usize,
-    /// Ask the server to keep the name for a while when the link is lost.
-    pub keep: bool,
-}
-
-/// What to do when the link is lost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ReconnectPolicy {
-    /// End with an error.
-    Never,
-    /// Come back, but give up when there was no link for so long at a stretch.
-    Within(Duration),
-    /// Come back.
-    #[default]
-    Always,
-}
-
-/// What happens to a session.
+/// An event that [`Session::receive`](super::Session::receive) returns.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum SessionEvent {
-    /// The server sent a line.
+    /// The server sent a frame.
     Received(Received),
-    /// The link is lost, and the session tries to come back after a while. Lines may still be
-    /// said; they wait.
-    Lost {
-        /// Why.
+    /// The connection is lost, or another attempt to connect failed. The session tries again
+    /// after a pause. Lines can still be sent: they wait until the session is connected.
+    Disconnected {
+        /// The reason.
         cause: Error,
-        /// When it tries next.
+        /// The pause before the next attempt.
         retry_in: Duration,
     },
-    /// The server let us in again.
+    /// The server accepted the session again, after a [`Disconnected`](Self::Disconnected).
     Reconnected {
-        /// Whether what was missed is known. It follows then; otherwise the numbers begin anew.
+        /// Whether the server sends the missed frames. It cannot after a restart without a
+        /// history file.
         resumed: bool,
-        /// How many numbers of the sequence went by, as far as that is known.
+        /// The number of missed frames, as far as it is known.
         missed: u64,
     },
-    /// All that was missed is here, and the lines that were kept go out.
+    /// All missed frames were received after a reconnect. The pending lines are sent now.
     Synced {
-        /// How many lines go out.
-        kept: usize,
+        /// The number of pending lines.
+        pending: usize,
     },
-    /// The frames with these numbers, both included, will not come.
+    /// The frames with these sequence numbers are lost.
     Gap {
-        /// The first.
+        /// The first number.
         from: u64,
-        /// The last.
+        /// The last number, inclusive.
         to: u64,
     },
 }
 
-/// A frame, and the line that it came as.
+/// A frame from the server, and the line that it was decoded from.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Received {
-    /// What the server said.
+    /// The decoded frame.
     pub frame: Frame<'static>,
-    /// The same, byte for byte, without its newline.
+    /// The bytes of the line, without the newline.
     pub line: Vec<u8>,
-    /// It is from before, and shown because that was asked for, by the hello or by `/history`.
+    /// Whether the frame is history: it was sent because of
+    /// [`SessionConfig::history`](super::SessionConfig::history) or the command `/history`.
     pub is_past: bool,
-    /// The line that this is the answer to, of those that were said: it was refused if this is
-    /// an error, and is confirmed otherwise.
-    pub answers: Option<String>,
+    /// The id of the sent line that this frame answers, as [`Session::send`](super::Session::send)
+    /// returned it.
+    ///
+    /// If the frame is an error, the line was rejected. Otherwise it is confirmed.
+    pub in_reply_to: Option<String>,
 }
-
-/// A line could not be said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SendError {
-    /// Too much waits to be answered already. [Receive](super::Session::receive) until it is less.
-    Full,
-    /// The session is to [end](super::Session::finish).
-    Finished,
-    /// It is an object that the server could not answer, for this reason.
-    InvalidObject(String),
-}
-
-impl fmt::Display for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            SendError::Full => "too many lines wait to be answered",
-            SendError::Finished => "nothing can be said any more",
-            SendError::InvalidObject(why) => why,
-        })
-    }
-}
-
-impl std::error::Error for SendError {}

@@ -1,4 +1,4 @@
-//! Whether the other end is still there.
+//! Detects a dead connection with heartbeats.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -6,59 +6,59 @@ use std::time::{Duration, Instant};
 
 use smol::Timer;
 
-/// How long nothing may come before the server is asked for a sign of life.
-const SILENCE: Duration = Duration::from_secs(10);
-/// How long nothing may come after that.
-const ANSWER: Duration = Duration::from_secs(15);
+/// Time without data from the server, after which a heartbeat is sent.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time without data after a heartbeat, after which the connection counts as dead.
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Notices a link over which nothing comes any more, which TCP alone does not if nobody talks.
+/// A timer that tells when to send a heartbeat, and when to give a connection up.
 ///
-/// Only a question that was asked and not answered makes a link dead: a process that was stopped
-/// for a minute, and heard nothing in it, still asks first.
+/// TCP alone does not notice a dead peer while nothing is sent. A connection counts as dead only
+/// after an unanswered heartbeat: a process that was suspended for a minute received nothing in
+/// that time, and first sends one.
 #[derive(Debug)]
 pub struct Keepalive {
-    /// When a sign of life was asked for, if that was not answered yet.
-    asked: Option<Instant>,
+    /// The time of the last heartbeat.
+    heartbeat_sent: Instant,
     timer: Timer,
 }
 
-/// What there is to do.
+/// An action that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Ask for a sign of life.
-    Ask,
-    /// Give the link up.
-    Dead,
+    SendHeartbeat,
+    Disconnect,
 }
 
 impl Keepalive {
-    /// The pulse of a link over which a first question is being sent.
+    /// Creates the keepalive of a connection over which the first heartbeat is sent now.
     pub fn new() -> Self {
-        Keepalive { asked: Some(Instant::now()), timer: Timer::never() }
+        Keepalive { heartbeat_sent: Instant::now(), timer: Timer::never() }
     }
 
-    /// Waits until something has to be done. Something was `heard` last at that time.
-    pub fn poll(&mut self, heard: Instant, cx: &mut Context<'_>) -> Poll<Action> {
+    /// Waits until an action is due. `last_read` is the time of the last data from the server.
+    pub fn poll(&mut self, last_read: Instant, cx: &mut Context<'_>) -> Poll<Action> {
         loop {
-            match self.beat(heard, Instant::now()) {
-                Ok(beat) => return Poll::Ready(beat),
+            match self.action_at(Instant::now(), last_read) {
+                Ok(action) => return Poll::Ready(action),
                 Err(due) => self.timer.set_at(due),
             }
             ready!(Pin::new(&mut self.timer).poll(cx));
         }
     }
 
-    /// What to do now, or when to ask again.
-    fn beat(&mut self, heard: Instant, now: Instant) -> Result<Action, Instant> {
-        let (due, beat) = match self.asked.filter(|asked| *asked >= heard) {
-            Some(asked) => (asked + ANSWER, Action::Dead),
-            None => (heard + SILENCE, Action::Ask),
+    /// Returns the action that is due at `now`, or as the error the time at which one is due.
+    fn action_at(&mut self, now: Instant, last_read: Instant) -> Result<Action, Instant> {
+        let is_unanswered = self.heartbeat_sent >= last_read;
+        let (due, action) = match is_unanswered {
+            true => (self.heartbeat_sent + HEARTBEAT_TIMEOUT, Action::Disconnect),
+            false => (last_read + IDLE_TIMEOUT, Action::SendHeartbeat),
         };
         if now < due {
             return Err(due);
         }
-        self.asked = Some(now);
-        Ok(beat)
+        self.heartbeat_sent = now;
+        Ok(action)
     }
 }
 
@@ -67,28 +67,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_silent_link_is_asked_and_then_given_up() {
+    fn idle_connection_gets_heartbeat_then_disconnect() {
         let mut keepalive = Keepalive::new();
-        let start = Instant::now();
-        // The first question was answered.
-        let heard = start + Duration::from_secs(1);
-        assert_eq!(keepalive.beat(heard, heard), Err(heard + SILENCE));
-        assert_eq!(keepalive.beat(heard, heard + SILENCE), Ok(Action::Ask));
-        let dead = heard + SILENCE + ANSWER;
-        assert_eq!(keepalive.beat(heard, heard + SILENCE), Err(dead));
-        assert_eq!(keepalive.beat(heard, dead), Ok(Action::Dead));
-        assert!(SILENCE + ANSWER < Duration::from_secs(30));
+        let read = Instant::now() + Duration::from_secs(1);
+        assert_eq!(keepalive.action_at(read, read), Err(read + IDLE_TIMEOUT));
+        let idle = read + IDLE_TIMEOUT;
+        assert_eq!(keepalive.action_at(idle, read), Ok(Action::SendHeartbeat));
+        let dead = idle + HEARTBEAT_TIMEOUT;
+        assert_eq!(keepalive.action_at(idle, read), Err(dead));
+        assert_eq!(keepalive.action_at(dead, read), Ok(Action::Disconnect));
+        assert!(IDLE_TIMEOUT + HEARTBEAT_TIMEOUT < Duration::from_secs(30));
     }
 
     #[test]
-    fn an_answer_starts_it_anew_and_a_long_sleep_is_no_death() {
+    fn answered_heartbeat_restarts_the_idle_time() {
         let mut keepalive = Keepalive::new();
-        let heard = Instant::now() + Duration::from_secs(1);
-        assert_eq!(keepalive.beat(heard, heard + SILENCE), Ok(Action::Ask));
-        let heard = heard + SILENCE + Duration::from_secs(1);
-        assert_eq!(keepalive.beat(heard, heard), Err(heard + SILENCE));
-        let awake = heard + Duration::from_secs(3600);
-        assert_eq!(keepalive.beat(heard, awake), Ok(Action::Ask));
-        assert_eq!(keepalive.beat(heard, awake), Err(awake + ANSWER));
+        let read = Instant::now() + Duration::from_secs(1);
+        let idle = read + IDLE_TIMEOUT;
+        assert_eq!(keepalive.action_at(idle, read), Ok(Action::SendHeartbeat));
+        let answer = idle + Duration::from_secs(1);
+        assert_eq!(keepalive.action_at(answer, answer), Err(answer + IDLE_TIMEOUT));
+    }
+
+    #[test]
+    fn suspended_process_sends_heartbeat_first() {
+        let mut keepalive = Keepalive::new();
+        let read = Instant::now() + Duration::from_secs(1);
+        let woken = read + Duration::from_secs(3600);
+        assert_eq!(keepalive.action_at(woken, read), Ok(Action::SendHeartbeat));
+        assert_eq!(keepalive.action_at(woken, read), Err(woken + HEARTBEAT_TIMEOUT));
     }
 }

@@ -1,4 +1,4 @@
-//! One connection to a server: lines out, lines in, and a sign of life now and then.
+//! One connection to a server: sends and receives lines, and keeps the connection alive.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,126 +15,129 @@ use super::Error;
 use super::keepalive::{Action, Keepalive};
 use crate::protocol::LineReader;
 
-/// Lines that are handed out between two looks at the socket. What is made of a line takes longer
-/// than it takes the server to send another; so a burst is taken in first, lest the server finds
-/// that we read too slowly.
-const TURN: usize = 64;
-/// Bytes that are taken in and not handed out, beyond which the rest of a burst waits.
-const AHEAD: usize = 8 << 20;
+/// Lines that are returned between two reads of the socket.
+///
+/// The caller takes longer to handle a line than the server takes to send one. Reading ahead
+/// empties the socket during a burst, so that the server does not close the client as slow.
+const LINES_PER_READ: usize = 64;
+/// Bytes of lines that are read ahead, above which the socket is not read.
+const MAX_RECEIVED: usize = 8 << 20;
 
-/// The longest line that is taken from a server: a list of all names in a room of 100,000.
+/// The longest line that is accepted from a server, in bytes: longer than a list of all names in a
+/// room with 100,000 members.
 const MAX_LINE: u32 = 16 << 20;
 
-/// The line that asks the server for a sign of life.
+/// The line that asks the server for an answer.
 pub const HEARTBEAT: &str = r#"{"data":"","id":"heartbeat"}"#;
-/// The `id` of the answer, which comes to us alone.
+/// The `id` of the answer, which the server sends to this client alone.
 pub const HEARTBEAT_ID: &str = "heartbeat";
 
-/// A connected socket, what waits to be written to it, and what was read and not handed out.
+/// A connected socket with its send buffer and its received lines.
 #[derive(Debug)]
 pub struct Link {
     socket: Async<OwnedFd>,
-    lines: LineReader,
+    reader: LineReader,
+    /// Lines that are not yet returned.
     received: VecDeque<Vec<u8>>,
-    /// Bytes of them.
-    ahead: usize,
-    /// Lines that are yet to be handed out before the next look at the socket.
-    turn: usize,
-    /// How the connection came to its end, behind what was received.
-    end: Option<io::Result<()>>,
+    /// The bytes in `received`.
+    received_bytes: usize,
+    /// Lines that are still returned before the next read of the socket.
+    lines_until_read: usize,
+    /// The end of the connection, which is returned after all received lines.
+    read_end: Option<io::Result<()>>,
     outgoing: Vec<u8>,
-    /// When anything came last.
-    heard: Instant,
+    last_read: Instant,
     keepalive: Keepalive,
 }
 
 impl Link {
-    /// A link over a socket that is connected. A first [`HEARTBEAT`] is yet to be sent.
+    /// Creates a link over a connected socket. The caller sends the first [`HEARTBEAT`].
     pub fn new(socket: OwnedFd) -> io::Result<Self> {
         Ok(Link {
             socket: Async::new(socket)?,
-            lines: LineReader::new(MAX_LINE),
+            reader: LineReader::new(MAX_LINE),
             received: VecDeque::new(),
-            ahead: 0,
-            turn: 0,
-            end: None,
+            received_bytes: 0,
+            lines_until_read: 0,
+            read_end: None,
             outgoing: Vec::new(),
-            heard: Instant::now(),
+            last_read: Instant::now(),
             keepalive: Keepalive::new(),
         })
     }
 
-    /// Puts a line, given without its newline, on the way. It goes out while something is
-    /// received.
+    /// Queues a line, given without its newline. [`poll_receive`](Self::poll_receive) writes it.
     pub fn send(&mut self, line: &str) {
         self.outgoing.extend_from_slice(line.as_bytes());
         self.outgoing.push(b'\n');
     }
 
-    /// The next line from the server, or the reason why there is none.
+    /// Writes queued lines, and returns the next line from the server or the reason for the end of
+    /// the connection.
     pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Vec<u8>, Error>> {
         loop {
-            if let Poll::Ready(line) = self.poll_read(cx) {
+            if let Poll::Ready(line) = self.poll_line(cx) {
                 return Poll::Ready(match line {
                     Ok(line) => line.ok_or(Error::Closed(None)),
                     Err(error) => Err(Error::Lost(error)),
                 });
             }
-            // Only behind all that is there to read, lest a long sleep looks like a long silence.
-            match ready!(self.keepalive.poll(self.heard, cx)) {
-                Action::Ask => self.send(HEARTBEAT),
-                Action::Dead => {
-                    let silence = io::Error::new(io::ErrorKind::TimedOut, "the server is silent");
-                    return Poll::Ready(Err(Error::Lost(silence)));
+            // Only after the socket is empty: after a suspend, the answer may wait there unread.
+            match ready!(self.keepalive.poll(self.last_read, cx)) {
+                Action::SendHeartbeat => self.send(HEARTBEAT),
+                Action::Disconnect => {
+                    let text = "the server did not answer a heartbeat";
+                    let error = io::Error::new(io::ErrorKind::TimedOut, text);
+                    return Poll::Ready(Err(Error::Lost(error)));
                 }
             }
         }
     }
 
-    /// The next line, or nothing when the server has closed its side.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Vec<u8>>>> {
+    /// Returns the next line, or `None` when the server has closed its side.
+    fn poll_line(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Vec<u8>>>> {
         self.poll_write(cx);
         loop {
-            if self.turn == 0 {
-                self.take_in();
-                self.turn = TURN;
+            if self.lines_until_read == 0 {
+                self.read_available();
+                self.lines_until_read = LINES_PER_READ;
             }
             if let Some(line) = self.received.pop_front() {
-                self.turn -= 1;
-                self.ahead -= line.len();
+                self.lines_until_read -= 1;
+                self.received_bytes -= line.len();
                 return Poll::Ready(Ok(Some(line)));
             }
-            self.turn = 0;
-            match self.end.take() {
+            self.lines_until_read = 0;
+            match self.read_end.take() {
                 Some(end) => return Poll::Ready(end.map(|()| None)),
                 None => ready!(self.socket.poll_readable(cx))?,
             }
         }
     }
 
-    /// Takes in what is there to be read.
-    fn take_in(&mut self) {
-        while self.ahead < AHEAD && self.end.is_none() {
+    /// Reads from the socket until it is empty or [`MAX_RECEIVED`] is reached.
+    fn read_available(&mut self) {
+        while self.received_bytes < MAX_RECEIVED && self.read_end.is_none() {
             let mut buffer = [const { MaybeUninit::uninit() }; 16 * 1024];
             match recv(&self.socket, &mut buffer, RecvFlags::DONTWAIT) {
-                Ok((([], _), _)) => self.end = Some(Ok(())),
+                Ok((([], _), _)) => self.read_end = Some(Ok(())),
                 Ok(((bytes, _), _)) => {
-                    self.heard = Instant::now();
-                    self.lines.read(bytes, usize::MAX, |line| {
+                    self.last_read = Instant::now();
+                    self.reader.read(bytes, usize::MAX, |line| {
+                        // A line over the limit is dropped. The next sequence number shows the gap.
                         let Ok(line) = line else { return };
-                        self.ahead += line.len();
+                        self.received_bytes += line.len();
                         self.received.push_back(line.to_vec());
                     });
                 }
                 Err(Errno::AGAIN) => return,
                 Err(Errno::INTR) => {}
-                Err(error) => self.end = Some(Err(error.into())),
+                Err(error) => self.read_end = Some(Err(error.into())),
             }
         }
     }
 
-    /// Writes what it can. A socket that is broken says so to those who read from it, behind
-    /// what the server had to say.
+    /// Writes queued lines until the socket is full.
     fn poll_write(&mut self, cx: &mut Context<'_>) {
         while !self.outgoing.is_empty() {
             let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
@@ -145,6 +148,8 @@ impl Link {
                     _ => return,
                 },
                 Err(Errno::INTR) => {}
+                // Ignored: a broken socket also fails its next read, after the last lines from
+                // the server.
                 Err(_) => self.outgoing.clear(),
             }
         }

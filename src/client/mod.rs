@@ -1,15 +1,64 @@
-//! The client: a [`Session`] with a room.
+//! The client library, for bots and other programs that join a room.
 //!
-//! It knows the [protocol](crate::protocol) and nothing else of the server.
+//! A [`Session`] joins a room, sends lines and receives events. If its connection is lost, it
+//! reconnects, receives the frames that it missed, and sends again the lines that were not
+//! answered. This bot sends each private line back to its author:
 //!
-//! - [`Session`] is for programs: connect, say, receive, finish. It comes back by itself when the
-//!   link is lost, and [its module](session) says what that means for what was said.
-//! - Below it, each with no knowledge of the others: the place in the room's sequence, the ledger
-//!   of lines that were not answered yet, the link that carries lines, its pulse, and the pauses
-//!   between one try and the next.
+//! ```
+//! use smolchat::client::{ReconnectPolicy, Session, SessionConfig, SessionEvent};
+//! use smolchat::protocol::Body;
+//! # use futures_lite::{FutureExt, stream};
+//! # use smolchat::server::listener::{Buffers, Listener};
+//! # use smolchat::server::{self, Control};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let listener = Listener::bind(&"127.0.0.1:0".parse()?, Buffers::default())?;
+//! # let server_address = listener.to_string();
+//! # let controls = stream::pending::<Control>();
+//! # let server = async {
+//! #     server::run(vec![listener], server::Config::default(), controls).await?;
+//! #     Err("the server ended".into())
+//! # };
+//! # let bot = async {
+//! let address = "127.0.0.1:8080";
+//! # let address = server_address.as_str();
+//! let config = SessionConfig::new("echo").keep_name(true);
+//! let mut session = Session::connect(address, config, ReconnectPolicy::Always).await?;
+//! # let mut bob =
+//! #     Session::connect(address, SessionConfig::new("bob"), ReconnectPolicy::Never).await?;
+//! # bob.send_private("echo", "hi")?;
+//! # let answer = async {
+//! #     while let Some(event) = bob.receive().await? {
+//! #         let SessionEvent::Received(received) = event else { continue };
+//! #         if received.frame.data_source == "echo" && received.frame.data == "hi" {
+//! #             return Ok(());
+//! #         }
+//! #     }
+//! #     Err("there was no answer".into())
+//! # };
+//! # let receive = async {
+//! while let Some(event) = session.receive().await? {
+//!     let SessionEvent::Received(received) = event else { continue };
+//!     let frame = received.frame;
+//!     let is_private = matches!(frame.body, Body::Private { .. });
+//!     if is_private && frame.data_source != session.name() {
+//!         session.send_private(&frame.data_source, &frame.data)?;
+//!     }
+//! }
+//! # Ok(())
+//! # };
+//! # answer.or(receive).await
+//! # };
+//! # smol::block_on(bot.or(server))
+//! # }
+//! ```
+//!
+//! The comparison with `session.name()` is needed because the server sends a copy of each private
+//! line to its sender.
 
 mod address;
 mod backoff;
+mod config;
 mod error;
 mod event;
 mod keepalive;
@@ -17,12 +66,13 @@ mod link;
 mod pending_lines;
 mod resume_state;
 mod sanitize;
-pub mod session;
+mod session;
 
 pub use address::ServerAddress;
-pub use error::Error;
-pub use event::{Received, ReconnectPolicy, SendError, SessionConfig, SessionEvent};
+pub use config::{ReconnectPolicy, SessionConfig};
+pub use error::{Error, SendError};
+pub use event::{Received, SessionEvent};
 #[cfg(feature = "editor")]
-pub(crate) use sanitize::is_unseen;
+pub(crate) use sanitize::is_invisible;
 pub use sanitize::sanitize;
 pub use session::Session;

@@ -1,4 +1,4 @@
-//! The lines that were said and not yet seen to come back.
+//! The lines that were sent, or wait to be sent, and are not yet answered by the server.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
@@ -8,132 +8,144 @@ use serde_json::{Map, Value, json};
 use super::link::HEARTBEAT_ID;
 use crate::protocol::ClientLine;
 
-/// Lines that are kept at most.
+/// The most lines that may be pending.
 const MAX_LINES: usize = 1024;
-/// Bytes of lines beyond which none is taken.
+/// The bytes of pending lines above which no line is accepted.
 const MAX_BYTES: usize = 1 << 20;
 
-/// Lines in the order in which they were said, until each is answered.
+/// A queue of pending lines, in the order in which the application sent them.
 ///
-/// It does not know why a line is sent, or when it is safe to send it again: that is argued in
-/// [`session`](super::session).
+/// A line is pending until a frame from the server answers it. The queue does not decide when a
+/// line may be sent again: see `session/reconnect.rs`.
 #[derive(Debug, Default)]
 pub struct PendingLines {
-    lines: VecDeque<Line>,
+    lines: VecDeque<PendingLine>,
+    /// The bytes in `lines`.
     bytes: usize,
-    said: u64,
-    /// Makes ids that nobody can guess: whoever could, might answer a line that was lost.
+    /// The number of ids that were generated.
+    id_count: u64,
+    /// Makes generated ids unpredictable. A member who guesses the id of a lost line could send a
+    /// line with the same id, and the session would take that for the answer.
     random: RandomState,
-    /// What we were called since the oldest of the lines was said.
-    names: Vec<String>,
+    /// The names of this member since the oldest pending line was sent.
+    own_names: Vec<String>,
 }
 
 #[derive(Debug)]
-struct Line {
+struct PendingLine {
     id: String,
-    /// As it goes out, without its newline.
+    /// The line as it is sent, without its newline.
     text: String,
-    /// It went out over the present link.
+    /// Whether the line was sent over the present connection.
     is_sent: bool,
-    /// The id is the application's own, and somebody else may use the same.
-    is_given: bool,
+    /// Whether the application chose the id. Another member may use the same one.
+    has_own_id: bool,
 }
 
 impl PendingLines {
-    /// Whether another line is taken.
-    pub fn has_room(&self) -> bool {
+    /// Returns whether another line is accepted.
+    pub fn has_capacity(&self) -> bool {
         self.lines.len() < MAX_LINES && self.bytes < MAX_BYTES
     }
 
-    /// How many lines are not answered.
+    /// Returns the number of pending lines.
     pub fn len(&self) -> usize {
         self.lines.len()
     }
 
-    /// Whether all were answered.
+    /// Returns whether all lines are answered.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
     }
 
-    /// Takes a line that says `data`, to one member or to all, and gives it its id.
+    /// Adds a line with the text `data`, to all members or to one, and returns its new id.
     pub fn push(&mut self, data: &str, to: Option<&str>) -> String {
         let id = self.next_id();
         let text = match to {
             Some(to) => json!({ "data": data, "to": to, "id": id }),
             None => json!({ "data": data, "id": id }),
         };
-        self.keep(&id, text.to_string(), false);
+        self.insert(&id, text.to_string(), false);
         id
     }
 
-    /// Takes an object as a line, with its own id or else with one that it is given.
+    /// Adds a JSON object as a line. Returns its id, which is generated if the object has none.
     ///
-    /// Fails with the reason if the server could not answer it, because it would not understand
-    /// so much as the id.
+    /// # Errors
+    ///
+    /// Returns the reason if the `id` is invalid, so that the server could not answer with it.
     pub fn push_object(&mut self, mut object: Map<String, Value>) -> Result<String, String> {
-        let is_given = object.get("id").is_some_and(|id| !id.is_null());
-        if !is_given {
+        let has_own_id = object.get("id").is_some_and(|id| !id.is_null());
+        if !has_own_id {
             object.insert("id".into(), self.next_id().into());
         }
+        // An id that is not a string is an error of the parser below.
         let id = object.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
         let text = Value::Object(object).to_string();
         match ClientLine::parse(text.as_bytes()) {
-            Err(rejected) if rejected.id.is_none() => return Err(rejected.text),
-            _ if id == HEARTBEAT_ID => return Err(format!("the id {id} is taken")),
-            _ => self.keep(&id, text, is_given),
-        }
-        Ok(id)
-    }
-
-    fn keep(&mut self, id: &str, text: String, is_given: bool) {
-        self.bytes += text.len();
-        self.lines.push_back(Line { id: id.into(), text, is_sent: false, is_given });
-    }
-
-    /// Takes note of what we are called now.
-    pub fn go_by(&mut self, name: &str) {
-        if self.names.last().is_none_or(|last| last != name) {
-            if self.lines.is_empty() {
-                self.names.clear();
+            Err(error) if error.id.is_none() => Err(error.text),
+            _ if id == HEARTBEAT_ID => Err(format!("the id {id} is reserved, choose another")),
+            // The server answers any other error itself.
+            _ => {
+                self.insert(&id, text, has_own_id);
+                Ok(id)
             }
-            self.names.retain(|other| other != name);
-            self.names.push(name.into());
         }
     }
 
-    /// An id that was not given to any line.
-    pub fn next_id(&mut self) -> String {
-        self.said += 1;
-        format!("{:x}-{:016x}", self.said, self.random.hash_one(self.said))
+    fn insert(&mut self, id: &str, text: String, has_own_id: bool) {
+        self.bytes += text.len();
+        self.lines.push_back(PendingLine { id: id.into(), text, is_sent: false, has_own_id });
     }
 
-    /// A frame with this id came, from the one of that name if it is what somebody said: whether
-    /// it answers one of these lines, which is then done with.
-    pub fn answer(&mut self, id: &str, author: Option<&str>) -> bool {
-        let is_ours = author.is_none_or(|author| self.names.iter().any(|name| name == author));
-        match self.lines.iter().position(|line| line.id == id && (is_ours || !line.is_given)) {
-            Some(state) => self.remove(state).is_some(),
+    /// Stores the present name of this member.
+    pub fn add_own_name(&mut self, name: &str) {
+        if self.own_names.last().is_none_or(|last| last != name) {
+            if self.lines.is_empty() {
+                self.own_names.clear();
+            }
+            self.own_names.retain(|other| other != name);
+            self.own_names.push(name.into());
+        }
+    }
+
+    /// Generates an id that no other line has.
+    pub fn next_id(&mut self) -> String {
+        self.id_count += 1;
+        format!("{:x}-{:016x}", self.id_count, self.random.hash_one(self.id_count))
+    }
+
+    /// Removes the line that a frame with this id answers. Returns whether there is one.
+    ///
+    /// `author` is the member who sent the frame, or `None` if the server sent it to this client.
+    /// A line whose id the application chose is answered only by a frame of this member.
+    pub fn remove_answered(&mut self, id: &str, author: Option<&str>) -> bool {
+        let is_own = author.is_none_or(|author| self.own_names.iter().any(|name| name == author));
+        let answered = |line: &PendingLine| line.id == id && (is_own || !line.has_own_id);
+        match self.lines.iter().position(answered) {
+            Some(index) => self.remove(index).is_some(),
             None => false,
         }
     }
 
-    /// The server skipped a line of more than `max_line` bytes without reading its id: that was
-    /// the first such line.
-    pub fn refuse_too_long(&mut self, max_line: u32) -> Option<String> {
-        let is_too_long = |line: &Line| line.is_sent && line.text.len() > max_line as usize;
-        let state = self.lines.iter().position(is_too_long)?;
-        self.remove(state)
+    /// Removes the first sent line of more than `max_line` bytes, and returns its id.
+    ///
+    /// The server answers such a line with an error without an id, because it does not read it.
+    pub fn remove_too_long(&mut self, max_line: u32) -> Option<String> {
+        let is_too_long = |line: &PendingLine| line.is_sent && line.text.len() > max_line as usize;
+        let index = self.lines.iter().position(is_too_long)?;
+        self.remove(index)
     }
 
-    fn remove(&mut self, state: usize) -> Option<String> {
-        let line = self.lines.remove(state)?;
+    fn remove(&mut self, index: usize) -> Option<String> {
+        let line = self.lines.remove(index)?;
         self.bytes -= line.text.len();
         Some(line.id)
     }
 
-    /// The lines that did not go out over the present link, and now do.
-    pub fn send(&mut self) -> impl Iterator<Item = &str> {
-        // Lines go out in order, so those that did not are at the end.
+    /// Returns the lines that were not sent over the present connection, and marks each as sent.
+    pub fn take_unsent(&mut self) -> impl Iterator<Item = &str> {
+        // Lines are sent in order, so the unsent ones are at the end.
         let sent = self.lines.partition_point(|line| line.is_sent);
         self.lines.range_mut(sent..).map(|line| {
             line.is_sent = true;
@@ -141,8 +153,8 @@ impl PendingLines {
         })
     }
 
-    /// The link is gone, and nobody knows which of the lines arrived.
-    pub fn lose_link(&mut self) {
+    /// Marks all lines as not sent over the next connection.
+    pub fn on_disconnect(&mut self) {
         for line in &mut self.lines {
             line.is_sent = false;
         }
@@ -155,81 +167,83 @@ mod tests {
 
     fn sent(pending: &mut PendingLines) -> Vec<String> {
         let text = |line| serde_json::from_str::<serde_json::Value>(line).unwrap()["data"].clone();
-        pending.send().map(|line| text(line).as_str().unwrap().to_owned()).collect()
+        pending.take_unsent().map(|line| text(line).as_str().unwrap().to_owned()).collect()
     }
 
     #[test]
-    fn a_line_goes_out_once_a_link_until_it_is_answered() {
+    fn line_is_sent_once_per_connection_until_answered() {
         let mut pending = PendingLines::default();
         let one = pending.push("one", None);
         pending.push("two", Some("bob"));
         assert_eq!(sent(&mut pending), ["one", "two"]);
         assert_eq!(sent(&mut pending), [""; 0]);
-        assert!(pending.answer(&one, None));
-        assert!(!pending.answer(&one, None));
+        assert!(pending.remove_answered(&one, None));
+        assert!(!pending.remove_answered(&one, None));
         pending.push("three", None);
         assert_eq!(sent(&mut pending), ["three"]);
-        pending.lose_link();
+        pending.on_disconnect();
         pending.push("four", None);
         assert_eq!(sent(&mut pending), ["two", "three", "four"]);
     }
 
     #[test]
-    fn what_is_kept_is_bounded_in_lines_and_in_bytes() {
+    fn capacity_is_bounded_in_lines_and_bytes() {
         let mut pending = PendingLines::default();
         let first = pending.push("", None);
-        while pending.has_room() {
+        while pending.has_capacity() {
             pending.push("", None);
         }
         assert_eq!(pending.len(), MAX_LINES);
-        assert!(pending.answer(&first, None));
-        assert!(pending.has_room());
+        assert!(pending.remove_answered(&first, None));
+        assert!(pending.has_capacity());
         pending.push(&"x".repeat(MAX_BYTES), None);
-        assert!(!pending.has_room());
+        assert!(!pending.has_capacity());
     }
 
     #[test]
-    fn a_line_that_was_skipped_is_the_first_that_is_too_long() {
+    fn too_long_error_removes_first_sent_long_line() {
         let mut pending = PendingLines::default();
         pending.push("short", None);
         let long = pending.push(&"x".repeat(200), None);
-        assert_eq!(pending.refuse_too_long(200), None, "it was not sent yet");
+        assert_eq!(pending.remove_too_long(200), None, "not sent yet");
         assert_eq!(sent(&mut pending).len(), 2);
-        assert_eq!(pending.refuse_too_long(200), Some(long));
-        assert_eq!(pending.refuse_too_long(200), None);
+        assert_eq!(pending.remove_too_long(200), Some(long));
+        assert_eq!(pending.remove_too_long(200), None);
         assert_eq!(pending.len(), 1);
     }
+
     fn push_json(pending: &mut PendingLines, object: Value) -> Result<String, String> {
         pending.push_object(object.as_object().unwrap().clone())
     }
 
     #[test]
-    fn an_id_of_the_application_s_own_is_answered_only_by_what_we_said() {
+    fn own_id_is_answered_only_under_an_own_name() {
         let mut pending = PendingLines::default();
-        pending.go_by("alice");
+        pending.add_own_name("alice");
         assert_eq!(push_json(&mut pending, json!({"data": "hi", "id": "1"})), Ok("1".into()));
-        pending.go_by("carol");
-        assert!(!pending.answer("1", Some("bob")));
-        assert!(pending.answer("1", Some("alice")), "said before the change of name");
-        pending.go_by("alice");
+        pending.add_own_name("carol");
+        assert!(!pending.remove_answered("1", Some("bob")));
+        assert!(pending.remove_answered("1", Some("alice")), "sent before the change of name");
+        pending.add_own_name("alice");
         assert_eq!(push_json(&mut pending, json!({"data": "hi", "id": "1"})), Ok("1".into()));
-        assert!(!pending.answer("1", Some("carol")));
-        assert!(pending.answer("1", None), "what comes to us alone");
+        assert!(!pending.remove_answered("1", Some("carol")));
+        assert!(pending.remove_answered("1", None), "sent by the server to this client");
     }
 
     #[test]
-    fn an_object_without_an_id_is_given_one() {
+    fn object_without_id_gets_generated_id() {
         let mut pending = PendingLines::default();
         for object in [json!({"data": "hi", "to": "bob"}), json!({"data": "hi", "id": null})] {
             let id = push_json(&mut pending, object).unwrap();
-            let line = serde_json::from_str::<Value>(pending.send().next().unwrap()).unwrap();
+            let line =
+                serde_json::from_str::<Value>(pending.take_unsent().next().unwrap()).unwrap();
             assert_eq!((&line["data"], &line["id"]), (&json!("hi"), &json!(id)));
-            assert!(pending.answer(&id, Some("bob")));
+            assert!(pending.remove_answered(&id, Some("bob")));
         }
     }
 
     #[test]
-    fn what_could_not_be_answered_is_not_taken() {
+    fn object_with_invalid_id_is_rejected() {
         let mut pending = PendingLines::default();
         let id = "x".repeat(65);
         for object in [

@@ -1,4 +1,4 @@
-//! Where a client stands in the room's sequence, from one connection to the next. No sockets.
+//! The position of a client in the sequence of the room, over all its connections. Does no I/O.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -8,43 +8,46 @@ use serde::Serialize;
 use super::{Received, SessionConfig, SessionEvent};
 use crate::protocol::{Body, Limits};
 
-/// Who we are to the room and how much of its sequence we have, and what each line from the
-/// server changes about that.
+/// The identity of a client, the last sequence number that it received, and the stage of its
+/// present connection.
+///
+/// Each frame from the server changes this state, and becomes events for the application.
 #[derive(Debug)]
 pub struct ResumeState {
-    /// The name to ask for: the one that was wished for at first, or was taken by `/nick`.
-    wish: Option<String>,
+    /// The name to ask for: that of the configuration, or the last one set with `/nick`.
+    requested_name: Option<String>,
     history: usize,
-    keep: bool,
-    /// The name that the room knows us by.
+    keep_name: bool,
+    /// The name that the server assigned.
     name: String,
     epoch: Option<String>,
-    /// The last number of the sequence that was handed out.
+    /// The last sequence number that was passed to the application.
     seq: u64,
     token: Option<ResumeToken>,
     limits: Option<Limits>,
-    /// The number that the last welcome told: what is above came after us.
-    welcomed_at: u64,
-    /// The server has answered what was sent behind the hello of this connection.
-    is_greeted: bool,
+    /// The last sequence number before this connection joined, from its welcome.
+    welcome_seq: u64,
+    /// Whether the server answered the heartbeat that follows the hello of this connection.
+    is_hello_confirmed: bool,
     stage: Stage,
 }
 
-/// How far this connection has come.
+/// The stage of a connection.
 #[derive(Debug)]
 enum Stage {
-    /// No welcome came yet.
-    Connecting,
-    /// The welcome is one for a newcomer, in the epoch that we named: either our hello came after
-    /// the server had let us in as a guest, or it cannot resume.
+    /// No welcome was received.
+    AwaitingWelcome,
+    /// The welcome does not resume, although it is of the known epoch. Either the server admitted
+    /// this connection as a guest before the hello arrived, or it cannot resume. The answer to
+    /// the hello decides. `newest` is the highest sequence number received until then.
     Unverified { welcome: Box<Received>, newest: u64 },
-    /// Welcomed; what was missed is on its way.
+    /// The missed frames are being received.
     Replaying { resumed: bool },
-    /// All that was missed is here, and what is said now will be heard.
+    /// All missed frames were received, and lines can be sent.
     Live,
 }
 
-/// A secret, which has no business in a log.
+/// A secret. `Debug` does not print it.
 struct ResumeToken(String);
 
 impl fmt::Debug for ResumeToken {
@@ -53,139 +56,145 @@ impl fmt::Debug for ResumeToken {
     }
 }
 
+#[derive(Serialize)]
+struct HelloLine<'a> {
+    hello: Hello<'a>,
+}
+
+#[derive(Serialize)]
+struct Hello<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    epoch: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<&'a str>,
+    keep: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    history: Option<usize>,
+}
+
 impl ResumeState {
-    /// Of somebody who has never been in the room.
+    /// Creates the state of a client that has never joined.
     pub fn new(config: SessionConfig) -> Self {
         ResumeState {
-            wish: config.name,
+            requested_name: config.name,
             history: config.history,
-            keep: config.keep,
+            keep_name: config.keep_name,
             name: String::new(),
             epoch: None,
             seq: 0,
             token: None,
             limits: None,
-            welcomed_at: 0,
-            is_greeted: false,
-            stage: Stage::Connecting,
+            welcome_seq: 0,
+            is_hello_confirmed: false,
+            stage: Stage::AwaitingWelcome,
         }
     }
 
-    /// The name that the room knows us by; empty before the first welcome.
+    /// Returns the name that the server assigned, or an empty string before the first welcome.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What the last welcome asked us to keep to.
+    /// Returns the limits of the last welcome.
     pub fn limits(&self) -> Option<Limits> {
         self.limits
     }
 
-    /// Whether there ever was a welcome.
-    pub fn is_known(&self) -> bool {
+    /// Returns whether a welcome was ever accepted.
+    pub fn was_welcomed(&self) -> bool {
         self.limits.is_some()
     }
 
-    /// Whether all that was missed is here, and what is said now will be heard.
+    /// Returns whether all missed frames were received, so that lines can be sent.
     pub fn is_live(&self) -> bool {
         matches!(self.stage, Stage::Live)
     }
 
-    /// Whether what was missed is on its way.
+    /// Returns whether missed frames are being received after a resume.
     pub fn is_replaying(&self) -> bool {
         matches!(self.stage, Stage::Replaying { resumed: true })
     }
 
-    /// The last number of the sequence that was handed out.
-    pub fn seq(&self) -> u64 {
-        self.seq
-    }
-
-    /// Whether it is yet to be seen what this connection is worth. What comes over it until then
-    /// is neither handed out nor believed.
+    /// Returns whether the welcome of this connection is not yet accepted. Frames received until
+    /// then are not passed on.
     pub fn is_unverified(&self) -> bool {
         matches!(self.stage, Stage::Unverified { .. })
     }
 
-    /// Begins another connection: the line to say first.
-    pub fn hello(&mut self) -> String {
-        #[derive(Serialize)]
-        struct First<'a> {
-            hello: Hello<'a>,
-        }
-        #[derive(Serialize)]
-        struct Hello<'a> {
-            #[serde(skip_serializing_if = "Option::is_none")]
-            name: Option<&'a str>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            epoch: Option<&'a str>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            after: Option<u64>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            token: Option<&'a str>,
-            keep: bool,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            history: Option<usize>,
-        }
-        self.stage = Stage::Connecting;
-        self.is_greeted = false;
+    /// Returns the last sequence number that was passed to the application.
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// Starts another connection, and returns its first line.
+    pub fn start_connection(&mut self) -> String {
+        self.stage = Stage::AwaitingWelcome;
+        self.is_hello_confirmed = false;
         let hello = Hello {
-            name: self.wish.as_deref(),
+            name: self.requested_name.as_deref(),
             epoch: self.epoch.as_deref(),
             after: self.epoch.as_ref().map(|_| self.seq),
             token: self.token.as_ref().map(|token| token.0.as_str()),
-            keep: self.keep,
-            history: Some(self.history).filter(|count| *count > 0 && !self.is_known()),
+            keep: self.keep_name,
+            history: Some(self.history).filter(|count| *count > 0 && !self.was_welcomed()),
         };
-        // All of it is strings and numbers, which cannot fail.
-        serde_json::to_string(&First { hello }).unwrap_or_default()
+        let line = serde_json::to_string(&HelloLine { hello });
+        // A struct of strings and numbers is always serialized.
+        debug_assert!(line.is_ok());
+        line.unwrap_or_default()
     }
 
-    /// The connection is gone.
-    pub fn lose_link(&mut self) {
-        self.stage = Stage::Connecting;
+    /// Ends the present connection.
+    pub fn on_disconnect(&mut self) {
+        self.stage = Stage::AwaitingWelcome;
     }
 
-    /// The server told that our hello came too late: whose token this is, nobody wants to be.
-    /// Not so while that welcome was in doubt, and so was never taken over.
-    pub fn forget_token(&mut self) {
+    /// Handles the error that the hello arrived too late: the token of the accepted welcome is
+    /// that of a guest, and is discarded.
+    ///
+    /// An unverified welcome was never accepted, so the token is still the one from before.
+    pub fn discard_token(&mut self) {
         if !self.is_unverified() {
             self.token = None;
         }
     }
 
-    /// The server has answered what was sent behind the hello.
-    pub fn greeted(&mut self, events: &mut VecDeque<SessionEvent>) {
-        self.is_greeted = true;
-        match std::mem::replace(&mut self.stage, Stage::Connecting) {
-            // The hello was heard and nothing resumed; what came in the meantime was not shown.
+    /// Handles the answer to the heartbeat that follows the hello: the hello was not too late.
+    pub fn on_hello_confirmed(&mut self, events: &mut VecDeque<SessionEvent>) {
+        self.is_hello_confirmed = true;
+        match std::mem::replace(&mut self.stage, Stage::AwaitingWelcome) {
+            // The server cannot resume. The frames received since the welcome were not passed on.
             Stage::Unverified { welcome, newest } => {
-                self.enter(*welcome, events);
-                self.miss(newest, events);
+                self.accept_welcome(*welcome, events);
+                self.skip_to(newest, events);
             }
             stage => self.stage = stage,
         }
     }
 
-    /// Whether the last line that was taken in makes us [inside](Self::is_live). That is so
-    /// when the replay has come to the number of the welcome, and the hello was surely heard.
-    pub fn settle(&mut self) -> bool {
-        let settles = matches!(self.stage, Stage::Replaying { .. })
-            && self.is_greeted
-            && self.seq >= self.welcomed_at;
-        if settles {
+    /// Enters the live stage if the replay is complete and the hello is confirmed. Returns whether
+    /// it was entered now.
+    pub fn advance_to_live(&mut self) -> bool {
+        let is_synced = matches!(self.stage, Stage::Replaying { .. })
+            && self.is_hello_confirmed
+            && self.seq >= self.welcome_seq;
+        if is_synced {
             self.stage = Stage::Live;
         }
-        settles
+        is_synced
     }
 
-    /// Takes in a line, and hands out what is to be made of it.
-    pub fn take(&mut self, mut received: Received, events: &mut VecDeque<SessionEvent>) {
+    /// Handles a frame, and adds the events that it causes.
+    pub fn on_frame(&mut self, mut received: Received, events: &mut VecDeque<SessionEvent>) {
         if let Body::Welcome { epoch, seq, resumed, .. } = &received.frame.body {
             if !resumed && self.epoch.as_deref() == Some(epoch) {
                 self.stage = Stage::Unverified { newest: *seq, welcome: Box::new(received) };
             } else {
-                self.enter(received, events);
+                self.accept_welcome(received, events);
             }
             return;
         }
@@ -196,16 +205,16 @@ impl ResumeState {
         }
         match seq {
             Some(seq) if seq <= self.seq => {
-                // Nothing was asked for before the replay is complete, so this is none of it.
+                // A duplicate. It is not history: `/history` is not sent during a replay.
                 if self.is_replaying() {
                     return;
                 }
                 received.is_past = true;
             }
             Some(seq) => {
-                self.miss(seq - 1, events);
+                self.skip_to(seq - 1, events);
                 self.seq = seq;
-                self.notice_name(&received);
+                self.track_own_name(&received);
             }
             None => {}
         }
@@ -215,52 +224,53 @@ impl ResumeState {
         };
         events.push_back(SessionEvent::Received(received));
         if let Some(to) = gap {
-            self.miss(to, events);
+            self.skip_to(to, events);
         }
     }
 
-    /// Goes on behind number `to`. What was between is not going to come.
-    fn miss(&mut self, to: u64, events: &mut VecDeque<SessionEvent>) {
+    /// Advances the sequence number to `to`. The frames before it are lost.
+    fn skip_to(&mut self, to: u64, events: &mut VecDeque<SessionEvent>) {
         if to > self.seq {
             events.push_back(SessionEvent::Gap { from: self.seq + 1, to });
             self.seq = to;
         }
     }
 
-    /// Takes what a welcome says for the truth.
-    fn enter(&mut self, received: Received, events: &mut VecDeque<SessionEvent>) {
+    /// Takes the name, token, limits and position from a welcome.
+    fn accept_welcome(&mut self, received: Received, events: &mut VecDeque<SessionEvent>) {
         let Body::Welcome { name, epoch, seq, token, resumed, limits, .. } = &received.frame.body
         else {
             return;
         };
         let (seq, resumed) = (*seq, *resumed);
-        let is_same = self.epoch.as_deref() == Some(&**epoch);
-        let was_known = self.is_known();
+        let is_same_epoch = self.epoch.as_deref() == Some(&**epoch);
+        let was_welcomed = self.was_welcomed();
         self.name = name.to_string();
         self.token = Some(ResumeToken(token.to_string()));
         self.limits = Some(*limits);
-        self.welcomed_at = seq;
+        self.welcome_seq = seq;
         self.stage = Stage::Replaying { resumed };
-        if !is_same {
+        if !is_same_epoch {
             self.epoch = Some(epoch.to_string());
             self.seq = seq;
         }
-        if was_known {
+        if was_welcomed {
             let missed = seq.saturating_sub(self.seq);
             events.push_back(SessionEvent::Reconnected { resumed, missed });
         }
         events.push_back(SessionEvent::Received(received));
     }
 
-    /// Learns a new name of our own from the frame that tells of it.
-    fn notice_name(&mut self, received: &Received) {
+    /// Updates the own name from a `name` frame.
+    fn track_own_name(&mut self, received: &Received) {
         let Body::Name { from, to, .. } = &received.frame.body else { return };
-        // In a replay, the name was somebody else's perhaps; the welcome knows it already.
-        if self.seq > self.welcomed_at && *from == self.name {
+        // A replayed frame is older than the welcome, which has the present name. `from` may be
+        // the name of another member at that time.
+        if self.seq > self.welcome_seq && *from == self.name {
             self.name = to.to_string();
-            self.wish = Some(to.to_string());
-        } else if received.answers.is_some() {
-            self.wish = Some(to.to_string());
+            self.requested_name = Some(to.to_string());
+        } else if received.in_reply_to.is_some() {
+            self.requested_name = Some(to.to_string());
         }
     }
 }

@@ -1,44 +1,9 @@
-//! A place in a room that outlives its connections.
-//!
-//! # What was said is said once
-//!
-//! A [`Session`] keeps each line until it is *answered*: until a frame comes back with the `id`
-//! that it gave the line, be it the line itself as all see it or an error. When the link is lost,
-//! nobody can know which of the kept lines arrived. After a resume it is known, and only those
-//! that did not arrive are sent again, because:
-//!
-//! 1. Lines go out only over a connection whose replay is complete, and in order.
-//! 2. With the token in its hello, the new connection takes over from the old one. From that
-//!    moment the server ignores whatever was still unread of the old one. If the token fits nobody
-//!    any more, then the old one was gone before, or was taken over by an earlier attempt of ours
-//!    of which we never heard; and over that one nothing was said. So when the welcome is made,
-//!    each line that was sent either is in the room's sequence, with a number up to the `seq` of
-//!    the welcome, or never will be.
-//! 3. The replay is every frame from the last one that this session took in up to that number,
-//!    ids included. So when it is complete, the kept lines are exactly those that never arrived.
-//!
-//! They are sent, in order, before anything that was said later; then 1 holds again.
-//!
-//! Frames of the room's sequence come to the application once each and in order for a like
-//! reason: the hello names the last number that was handed out, and a number that is not above it
-//! is dropped unless it is history.
-//!
-//! A server that let us in as a guest, because our hello was late, would seem not to resume. So
-//! each hello is followed by a question; only when it is answered, and no error told of a late
-//! hello before, is the connection one to talk over. Otherwise it is dropped and another is made.
-//!
-//! ## What is not promised
-//!
-//! - If the frame that answers a line is in a [gap](SessionEvent::Gap), or the server begins another
-//!   epoch ([`Back`](SessionEvent::Reconnected) with `resumed: false`), the line is sent again though it may
-//!   have been heard: once too often is mended more easily than never.
-//! - Private lines and the answers to commands are not in the replay. If the link is lost before
-//!   they are answered, they are sent again and may be heard twice; what others told this member
-//!   privately in the meantime is lost.
-//! - A line that was [sent](Session::send) with an id of the application's own is answered by what
-//!   comes from a name that we had since; if we are let in under another name after a loss, and
-//!   are not known by the old one, it is sent again.
-//! - Kept lines live in memory, and go with the process.
+//! A session: one membership of a room over several connections.
+
+mod incoming;
+mod reconnect;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -47,34 +12,53 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Map, Value};
 use smol::Timer;
 
 use super::backoff::Backoff;
-use super::link::{HEARTBEAT, HEARTBEAT_ID, Link};
+use super::link::{HEARTBEAT, Link};
 use super::pending_lines::PendingLines;
 use super::resume_state::ResumeState;
-use super::{
-    Error, Received, ReconnectPolicy, SendError, ServerAddress, SessionConfig, SessionEvent,
-};
-use crate::protocol::{Body, ByeCode, ClientLine, ErrorCode, Frame, Limits, Request};
+use super::{Error, ReconnectPolicy, SendError, ServerAddress, SessionConfig, SessionEvent};
+use crate::protocol::{ClientLine, Limits, Request};
 
 const QUIT: &str = "/quit";
 
-/// A place in a room, which [comes back](ReconnectPolicy) by itself when its link is lost.
+/// A member of a room, which reconnects when its connection is lost.
 ///
-/// All that it does it does inside of [`receive`](Self::receive): call that again and again.
-/// Dropping the future of `receive` loses nothing.
+/// All work is done in [`receive`](Self::receive): call it in a loop. The `send` methods do not
+/// wait. They queue a line, and `receive` sends it. Dropping a session closes its connection.
+///
+/// A session runs on any executor. It is [`Send`]: it can move to another thread between two calls.
+///
+/// # Delivery
+///
+/// A line is *pending* until the server answers it with a frame that has the id of the line. After
+/// a reconnect, the session first receives the frames that it missed. Then it sends again those
+/// lines that are still pending. Every frame of the room arrives once and in order, and every line
+/// is delivered once and in order, with these exceptions:
+///
+/// - After a [`Gap`](SessionEvent::Gap), or after a [`Reconnected`](SessionEvent::Reconnected) with
+///   `resumed: false`, frames are lost, and pending lines may be delivered twice: a duplicate is
+///   preferred to a loss.
+/// - Private lines and the answers to commands are not sent again by the server. If the connection
+///   is lost before the answer, the session sends such a line again, and it may be delivered twice.
+///   Private lines from other members to this session are lost while it is not connected.
+/// - A line with an id from the application ([`send_object`](Self::send_object)) may be delivered
+///   twice if the server assigns another name after a reconnect.
+/// - Pending lines are lost when the session is dropped.
+///
+/// # Examples
 ///
 /// ```no_run
-/// use smolchat::client::{ReconnectPolicy, SessionEvent, SessionConfig, Session};
+/// use smolchat::client::{ReconnectPolicy, Session, SessionConfig, SessionEvent};
 ///
-/// # async fn bot() -> Result<(), Box<dyn std::error::Error>> {
-/// let config = SessionConfig { name: Some("alice".into()), keep: true, ..SessionConfig::default() };
-/// let mut session = Session::connect("router".parse()?, config, ReconnectPolicy::Always).await?;
-/// session.say("hello everybody")?;
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = SessionConfig::new("alice");
+/// let mut session = Session::connect("router", config, ReconnectPolicy::Always).await?;
+/// session.send("hello")?;
 /// while let Some(event) = session.receive().await? {
 ///     if let SessionEvent::Received(received) = event {
 ///         println!("{}: {}", received.frame.data_source, received.frame.data);
@@ -83,57 +67,75 @@ const QUIT: &str = "/quit";
 /// # Ok(())
 /// # }
 /// ```
+#[must_use = "a session sends and receives only while `receive` is called"]
 pub struct Session {
     address: ServerAddress,
-    reconnect: ReconnectPolicy,
+    policy: ReconnectPolicy,
     resume: ResumeState,
     pending: PendingLines,
     state: State,
-    /// What one line from the server became, or one loss: never more than a few.
+    /// The events of the last step, which are not yet returned.
     events: VecDeque<SessionEvent>,
     backoff: Backoff,
-    /// Since when nothing could be said, if so.
-    down_since: Option<Instant>,
-    /// When everything is answered, leave.
+    /// The start of the present outage.
+    disconnected_at: Option<Instant>,
     is_finishing: bool,
-    said_quit: bool,
+    is_quit_sent: bool,
 }
 
 enum State {
     Connecting(Pin<Box<dyn Future<Output = io::Result<OwnedFd>> + Send>>),
-    Up(Box<Link>),
+    Connected(Box<Link>),
+    /// A pause before the next attempt.
     Waiting(Timer),
-    Over(Option<Error>),
+    /// The error is returned once.
+    Ended(Option<Error>),
 }
 
 impl Session {
-    /// Connects, says hello and waits for the welcome, which is then the first thing to be
-    /// [received](Self::receive).
+    /// Connects to a server and joins its room.
+    ///
+    /// Returns after the welcome frame, which is also the first event that
+    /// [`receive`](Self::receive) returns. Dropping the future closes the connection.
     ///
     /// # Errors
     ///
-    /// When the server cannot be reached or does not let us in. Coming back is for those who
-    /// have been there: this tries once.
+    /// Returns an error if the server cannot be reached or does not accept the client. There is
+    /// one attempt: `policy` applies after it.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use smolchat::client::{ReconnectPolicy, Session, SessionConfig};
+    ///
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let config = SessionConfig::new("alice").history(20);
+    /// let session = Session::connect("127.0.0.1:8080", config, ReconnectPolicy::Never).await?;
+    /// println!("the name is {}", session.name());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn connect(
-        address: ServerAddress,
+        address: impl Into<ServerAddress>,
         config: SessionConfig,
-        reconnect: ReconnectPolicy,
+        policy: ReconnectPolicy,
     ) -> Result<Self, Error> {
+        let address = address.into();
         let mut session = Session {
             state: State::Connecting(Box::pin(address.clone().connect())),
             address,
-            reconnect,
+            policy,
             resume: ResumeState::new(config),
             pending: PendingLines::default(),
             events: VecDeque::new(),
             backoff: Backoff::default(),
-            down_since: None,
+            disconnected_at: None,
             is_finishing: false,
-            said_quit: false,
+            is_quit_sent: false,
         };
         poll_fn(|cx| {
-            while !session.resume.is_known() {
-                if let State::Over(error) = &mut session.state {
+            while !session.resume.was_welcomed() {
+                if let State::Ended(error) = &mut session.state {
                     return Poll::Ready(Err(error.take().unwrap_or(Error::Closed(None))));
                 }
                 ready!(session.poll_step(cx));
@@ -144,65 +146,76 @@ impl Session {
         Ok(session)
     }
 
-    /// The name that the room knows this member by.
+    /// Returns the name that the server assigned to this member.
     pub fn name(&self) -> &str {
         self.resume.name()
     }
 
-    /// What the server asked us to keep to.
+    /// Returns the limits of the server, such as the longest line. It is `Some` once
+    /// [`connect`](Self::connect) has returned.
     pub fn limits(&self) -> Option<Limits> {
         self.resume.limits()
     }
 
-    /// Whether what is said now goes out now.
-    pub fn is_up(&self) -> bool {
+    /// Returns whether the session is connected and has received all missed frames, so that a line
+    /// is sent at once.
+    pub fn is_connected(&self) -> bool {
         self.resume.is_live()
     }
 
-    /// How many of the lines that were said are not answered yet.
-    pub fn unanswered(&self) -> usize {
+    /// Returns the number of sent lines that are not answered yet.
+    pub fn pending_count(&self) -> usize {
         self.pending.len()
     }
 
-    /// Whether another line can be [said](Self::say) before one that waits is answered.
-    pub fn has_room(&self) -> bool {
-        self.pending.has_room()
+    /// Returns whether another line is accepted before a pending one is answered.
+    ///
+    /// At most 1,024 lines are pending. No line is accepted while the pending ones have more than
+    /// 1 MiB.
+    pub fn has_capacity(&self) -> bool {
+        self.pending.has_capacity()
     }
 
-    /// Whether nothing more can be said, because of [`finish`](Self::finish) or `/quit`.
+    /// Returns whether [`finish`](Self::finish) was called or `/quit` was sent, so that no more
+    /// lines are accepted.
     pub fn is_finishing(&self) -> bool {
         self.is_finishing
     }
 
-    /// Says `text`, commands included, and returns the id of the line, which is in
-    /// [`Received::answers`] when its answer comes. It goes out while something is received, or
-    /// when the link is back.
+    /// Queues a line of text or a command for all members, and returns its id.
     ///
-    /// `/quit` is the same as [`finish`](Self::finish), and is not answered.
+    /// [`Received::in_reply_to`](super::Received::in_reply_to) is this id when the answer arrives.
+    /// The command `/quit` is the same as [`finish`](Self::finish), and is not answered.
     ///
     /// # Errors
     ///
-    /// [`SendError`] when it was not taken.
-    pub fn say(&mut self, text: &str) -> Result<String, SendError> {
+    /// Returns [`SendError::Full`] or [`SendError::Finished`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use smolchat::client::{SendError, Session};
+    /// # fn greet(session: &mut Session) -> Result<(), SendError> {
+    /// session.send("good morning")?;
+    /// session.send("/me waves")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn send(&mut self, text: &str) -> Result<String, SendError> {
         self.push(text, None)
     }
 
-    /// Says `text` to one member alone.
+    /// Queues a private line for the member with this name, and returns its id.
     ///
     /// # Errors
     ///
-    /// [`SendError`] when it was not taken.
-    pub fn tell(&mut self, name: &str, text: &str) -> Result<String, SendError> {
+    /// Returns [`SendError::Full`] or [`SendError::Finished`].
+    pub fn send_private(&mut self, name: &str, text: &str) -> Result<String, SendError> {
         self.push(text, Some(name))
     }
 
     fn push(&mut self, text: &str, to: Option<&str>) -> Result<String, SendError> {
-        if self.is_finishing {
-            return Err(SendError::Finished);
-        }
-        if !self.pending.has_room() {
-            return Err(SendError::Full);
-        }
+        self.check_accepts_line()?;
         if to.is_none() && is_quit(text) {
             self.finish();
             return Ok(self.pending.next_id());
@@ -210,58 +223,105 @@ impl Session {
         Ok(self.pending.push(text, to))
     }
 
-    /// Sends an object of the [protocol](crate::protocol::ClientLine) as it is. The id of the line
-    /// is its own, or else one that it is given.
+    /// Queues a JSON object as a [line of the protocol](ClientLine), and returns its id.
+    ///
+    /// The id is that of the object. If it has none, one is added.
     ///
     /// # Errors
     ///
-    /// [`SendError`] when it was not taken.
-    pub fn send(&mut self, object: Map<String, Value>) -> Result<String, SendError> {
+    /// Returns [`SendError::Full`], [`SendError::Finished`] or [`SendError::InvalidObject`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use smolchat::client::{SendError, Session};
+    /// # fn ask(session: &mut Session) -> Result<(), SendError> {
+    /// let mut object = serde_json::Map::new();
+    /// object.insert("data".into(), "/who".into());
+    /// object.insert("id".into(), "question-1".into());
+    /// assert_eq!(session.send_object(object)?, "question-1");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn send_object(&mut self, object: Map<String, Value>) -> Result<String, SendError> {
         let is_text = !["hello", "to"].iter().any(|key| object.contains_key(*key));
-        match object.get("data").and_then(Value::as_str) {
-            Some(text) if is_text && is_quit(text) => self.push(QUIT, None),
-            _ if self.is_finishing => Err(SendError::Finished),
-            _ if !self.pending.has_room() => Err(SendError::Full),
-            _ => self.pending.push_object(object).map_err(SendError::InvalidObject),
+        if let Some(text) = object.get("data").and_then(Value::as_str)
+            && is_text
+            && is_quit(text)
+        {
+            return self.push(QUIT, None);
         }
+        self.check_accepts_line()?;
+        self.pending.push_object(object).map_err(SendError::InvalidObject)
     }
 
-    /// Says nothing more, and leaves when all that was said is answered. Then
-    /// [`receive`](Self::receive) returns nothing.
+    fn check_accepts_line(&self) -> Result<(), SendError> {
+        if self.is_finishing {
+            return Err(SendError::Finished);
+        }
+        if !self.pending.has_capacity() {
+            return Err(SendError::Full);
+        }
+        Ok(())
+    }
+
+    /// Accepts no more lines, and leaves the room when all pending lines are answered.
+    ///
+    /// Continue to call [`receive`](Self::receive) until it returns `Ok(None)`.
     pub fn finish(&mut self) {
         self.is_finishing = true;
-        if self.pending.is_empty() && !matches!(self.state, State::Up(_) | State::Over(_)) {
-            self.state = State::Over(None);
+        let is_disconnected = matches!(self.state, State::Connecting(_) | State::Waiting(_));
+        if is_disconnected && self.pending.is_empty() {
+            self.state = State::Ended(None);
         }
     }
 
-    /// Drops the link, if there is one, and comes back at once.
-    pub fn reconnect(&mut self) {
-        if !matches!(self.state, State::Over(_)) {
-            let asked = io::Error::new(io::ErrorKind::ConnectionAborted, "it was asked for");
-            self.backoff.reset();
-            self.lose(Error::Lost(asked), true);
-            // What was lost before waits for its next try, which is now.
-            if matches!(self.state, State::Waiting(_)) {
-                self.state = State::Waiting(Timer::after(Duration::ZERO));
-            }
-        }
-    }
-
-    /// The next event, or nothing when the session has [finished](Self::finish). Dropping the
-    /// future that waits for it loses nothing.
+    /// Waits for the next event. Returns `None` after the session has [finished](Self::finish).
     ///
     /// # Errors
     ///
-    /// When the session is at its end: the link is lost and not to be restored, or the server
-    /// does not want us. Nothing comes after that.
+    /// Returns the error that ended the session: the connection is lost and the
+    /// [`ReconnectPolicy`] does not allow another attempt, or the server refused the client for a
+    /// reason that another attempt would not change. Later calls return `Ok(None)`.
+    ///
+    /// # Cancel safety
+    ///
+    /// This method is cancel safe. If its future is dropped, no event and no line is lost, and the
+    /// next call continues at the same point.
+    ///
+    /// # Examples
+    ///
+    /// A bot that also sends a line each minute:
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use smolchat::client::{Session, SessionEvent};
+    /// use futures_lite::FutureExt;
+    /// use smol::Timer;
+    ///
+    /// # async fn run(mut session: Session) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut timer = Timer::interval(Duration::from_secs(60));
+    /// loop {
+    ///     let event = async { session.receive().await.map(Some) };
+    ///     let tick = async {
+    ///         futures_lite::StreamExt::next(&mut timer).await;
+    ///         Ok(None)
+    ///     };
+    ///     match event.or(tick).await? {
+    ///         Some(Some(event)) => println!("{event:?}"),
+    ///         Some(None) => return Ok(()),
+    ///         None => drop(session.send("still here")?),
+    ///     }
+    /// }
+    /// # }
+    /// ```
     pub async fn receive(&mut self) -> Result<Option<SessionEvent>, Error> {
         poll_fn(|cx| {
             loop {
                 if let Some(event) = self.events.pop_front() {
                     return Poll::Ready(Ok(Some(event)));
                 }
-                if let State::Over(error) = &mut self.state {
+                if let State::Ended(error) = &mut self.state {
                     return Poll::Ready(error.take().map_or(Ok(None), Err));
                 }
                 ready!(self.poll_step(cx));
@@ -270,161 +330,47 @@ impl Session {
         .await
     }
 
-    /// Waits for the next thing to happen, and lets it.
+    /// Advances the state by one step: an attempt to connect, a received line, or a pause.
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.state {
             State::Connecting(attempt) => {
                 match ready!(attempt.as_mut().poll(cx)).and_then(Link::new) {
                     Ok(mut link) => {
-                        link.send(&self.resume.hello());
+                        link.send(&self.resume.start_connection());
                         link.send(HEARTBEAT);
-                        self.state = State::Up(Box::new(link));
+                        self.state = State::Connected(Box::new(link));
                     }
-                    Err(error) => self.lose(Error::Connect(self.address.clone(), error), false),
+                    Err(error) => {
+                        self.on_disconnect(Error::Connect(self.address.clone(), error), false);
+                    }
                 }
             }
-            State::Up(link) => {
+            State::Connected(link) => {
                 if self.resume.is_live() {
-                    self.pending.send().for_each(|line| link.send(line));
-                    if self.is_finishing && self.pending.is_empty() && !self.said_quit {
-                        self.said_quit = true;
+                    self.pending.take_unsent().for_each(|line| link.send(line));
+                    if self.is_finishing && self.pending.is_empty() && !self.is_quit_sent {
+                        self.is_quit_sent = true;
                         link.send(QUIT);
                     }
                 }
                 match ready!(link.poll_receive(cx)) {
-                    Ok(line) => self.take(line),
-                    Err(cause) => self.lose(cause, false),
+                    Ok(line) => self.on_line(line),
+                    Err(cause) => self.on_disconnect(cause, false),
                 }
             }
             State::Waiting(timer) => {
                 ready!(Pin::new(timer).poll(cx));
                 self.state = State::Connecting(Box::pin(self.address.clone().connect()));
             }
-            State::Over(_) => {}
+            State::Ended(_) => {}
         }
         Poll::Ready(())
     }
-
-    /// Takes in a line from the server.
-    fn take(&mut self, line: Vec<u8>) {
-        let frame = match Frame::decode(&line) {
-            Ok(frame) => frame,
-            Err(error) => return self.lose(Error::Protocol(error), false),
-        };
-        let mut received = Received { frame, line, is_past: false, answers: None };
-        match &received.frame.body {
-            Body::Bye { code, .. } => return self.part(*code, received),
-            Body::Info { id: Some(id), .. } | Body::Error { id: Some(id), .. }
-                if id == HEARTBEAT_ID =>
-            {
-                self.resume.greeted(&mut self.events);
-            }
-            Body::Error { code: ErrorCode::LateHello, id: None } if !self.resume.is_live() => {
-                self.resume.forget_token();
-                return self.lose(Error::TooLate, false);
-            }
-            _ => {
-                if !self.resume.is_unverified() {
-                    received.answers = self.answered(&received.frame);
-                }
-                let before = self.resume.seq();
-                self.resume.take(received, &mut self.events);
-                // A link that brings some of what was missed each time is worth coming back to.
-                if self.resume.is_replaying() && self.resume.seq() > before {
-                    self.backoff.reset();
-                }
-            }
-        }
-        self.pending.go_by(self.resume.name());
-        if self.resume.settle() {
-            self.backoff.reset();
-            if self.down_since.take().is_some() {
-                self.events.push_back(SessionEvent::Synced { kept: self.pending.len() });
-            }
-        }
-    }
-
-    /// Which of our lines this answers.
-    fn answered(&mut self, frame: &Frame<'_>) -> Option<String> {
-        // What is from before answers nothing, though it may have the same id.
-        if frame.body.seq().is_some_and(|seq| seq <= self.resume.seq()) {
-            return None;
-        }
-        let author = match &frame.body {
-            Body::Chat { .. } | Body::Action { .. } | Body::Private { .. } => {
-                Some(&*frame.data_source)
-            }
-            Body::Name { from, .. } => Some(&**from),
-            _ => None,
-        };
-        match (&frame.body, frame.body.id()) {
-            (_, Some(id)) => self.pending.answer(id, author).then(|| id.to_owned()),
-            (Body::Error { code: ErrorCode::TooLong, .. }, None) => {
-                let limits = self.resume.limits()?;
-                self.pending.refuse_too_long(limits.max_line)
-            }
-            _ => None,
-        }
-    }
-
-    /// The server says bye.
-    fn part(&mut self, code: ByeCode, received: Received) {
-        let why = Error::Closed(Some(received.frame.data.to_string()));
-        self.events.push_back(SessionEvent::Received(received));
-        match code {
-            ByeCode::Quit if self.said_quit => self.state = State::Over(None),
-            // We did not ask to leave: something on the way has closed our side for us.
-            ByeCode::Quit | ByeCode::Shutdown | ByeCode::Full | ByeCode::TooFast => {
-                self.lose(why, false);
-            }
-            ByeCode::Slow => self.lose(why, true),
-            // To take it back would be the beginning of a fight.
-            ByeCode::Replaced => self.state = State::Over(Some(Error::Replaced)),
-            // We are not understood; or it is a reason that we do not know, after which it is
-            // better not to come back.
-            ByeCode::Errors | ByeCode::Tls | ByeCode::Http | ByeCode::Unknown => {
-                self.state = State::Over(Some(why));
-            }
-        }
-    }
-
-    /// The link is lost: comes back, at once or after a pause, or gives up.
-    fn lose(&mut self, cause: Error, at_once: bool) {
-        let was_inside = self.resume.is_live();
-        self.resume.lose_link();
-        self.pending.lose_link();
-        if self.is_finishing && self.pending.is_empty() {
-            self.state = State::Over(None);
-            return;
-        }
-        let now = Instant::now();
-        let down = now.duration_since(*self.down_since.get_or_insert(now));
-        let patience = match self.reconnect {
-            _ if !self.resume.is_known() => Duration::ZERO,
-            ReconnectPolicy::Never => Duration::ZERO,
-            ReconnectPolicy::Within(patience) => patience,
-            ReconnectPolicy::Always => Duration::MAX,
-        };
-        let left = patience.saturating_sub(down);
-        if left.is_zero() {
-            let error = match down.is_zero() {
-                true => cause,
-                false => Error::GaveUp(down, Box::new(cause)),
-            };
-            self.state = State::Over(Some(error));
-            return;
-        }
-        // Who was there and is closed at once each time would come back without end.
-        let pause = if at_once && was_inside { Duration::ZERO } else { self.backoff.pause() };
-        let retry_in = pause.min(left);
-        self.state = State::Waiting(Timer::after(retry_in));
-        self.events.push_back(SessionEvent::Lost { cause, retry_in });
-    }
 }
 
+/// Returns whether the text is the command `/quit`. A text that is JSON is not a command here.
 fn is_quit(text: &str) -> bool {
     let line = ClientLine::parse(text.as_bytes());
-    // Text that is JSON is said as it is, whatever it would mean as a line of its own.
     text.starts_with('/') && line.is_ok_and(|line| line.request == Request::Quit)
 }
 
@@ -433,7 +379,7 @@ impl fmt::Debug for Session {
         f.debug_struct("Session")
             .field("address", &self.address)
             .field("resume", &self.resume)
-            .field("unanswered", &self.pending.len())
+            .field("pending_count", &self.pending.len())
             .finish_non_exhaustive()
     }
 }

@@ -19,8 +19,8 @@ use super::outage::Outage;
 use super::screen::Screen;
 use super::server_switch::ServerSwitch;
 use super::view::View;
-use crate::app::Clock;
-use crate::client::{Error, Received, Session, SessionEvent};
+use crate::app::{Clock, Error};
+use crate::client::{self, Received, Session, SessionEvent};
 
 /// The interval of updates that only time causes: collected joins and leaves, and the status line.
 const TICK: Duration = Duration::from_secs(1);
@@ -59,12 +59,12 @@ struct UnconfirmedLine {
 }
 
 enum AppEvent {
-    Session(Result<Option<SessionEvent>, Error>),
+    Session(Result<Option<SessionEvent>, client::Error>),
     UserInput(UserInput),
     InputClosed,
     Signal(Signal),
     /// The result of `/connect`.
-    Connected(Box<Result<Session, Error>>),
+    Connected(Box<Result<Session, client::Error>>),
     Tick,
     ScreenReady,
 }
@@ -107,7 +107,7 @@ impl App {
             }
             // After leaving, the user does not wait until the server is reachable again.
             if self.user_input.is_none()
-                && self.session.unanswered() > 0
+                && self.session.pending_count() > 0
                 && let Some(outage) = self.outage.take()
             {
                 return Err(self.with_unconfirmed(outage.cause));
@@ -138,7 +138,7 @@ impl App {
 
     async fn next_event(&mut self) -> AppEvent {
         let App { session, server_switch, screen, signals, user_input, tick, .. } = self;
-        let (has_room, is_behind) = (session.has_room(), screen.is_behind());
+        let (has_room, is_behind) = (session.has_capacity(), screen.is_behind());
         let session_event = async {
             match is_behind {
                 true => pending().await,

@@ -21,7 +21,7 @@ use super::input_history::InputHistory;
 use super::keys::EditAction;
 use super::style::Style;
 use super::wrap::width;
-use crate::client::is_unseen;
+use crate::client::is_invisible;
 
 /// The callbacks of `rustyline`, and the actions of the keys. Used by the editor thread only.
 pub struct EditorHelper {
@@ -152,7 +152,7 @@ impl Highlighter for EditorHelper {
     fn highlight<'l>(&self, line: &'l str, _: usize) -> Cow<'l, str> {
         // A pasted text may contain control characters. The editor counts them as zero columns
         // wide, so they must not be written to the terminal.
-        let is_active = |c: char| !matches!(c, '\n' | '\t') && (c.is_control() || is_unseen(c));
+        let is_active = |c: char| !matches!(c, '\n' | '\t') && (c.is_control() || is_invisible(c));
         if !line.contains(is_active) {
             return Cow::Borrowed(line);
         }

@@ -37,8 +37,8 @@ use self::modes::TerminalModes;
 use self::screen::Screen;
 use self::server_switch::ServerSwitch;
 use self::view::{View, ViewSettings};
-use super::{Clock, Options};
-use crate::client::{Error, Session};
+use super::{Clock, Error, Options};
+use crate::client::Session;
 
 /// Runs the client on the terminal that is standard input and output.
 ///

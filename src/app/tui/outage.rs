@@ -55,10 +55,10 @@ mod tests {
     fn status_counts_attempts_and_waiting_lines() {
         let mut outage = Outage::new(Error::Replaced);
         assert_eq!(outage.status(0), "no connection for 0 s");
-        outage.record_failure(Error::TooLate);
+        outage.record_failure(Error::LateHello);
         let status = "no connection for 0 s, one attempt; one line is waiting";
         assert_eq!(outage.status(1), status);
-        outage.record_failure(Error::TooLate);
+        outage.record_failure(Error::LateHello);
         let status = "no connection for 0 s, 2 attempts; 2 lines are waiting";
         assert_eq!(outage.status(2), status);
     }

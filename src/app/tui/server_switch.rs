@@ -22,7 +22,7 @@ impl ServerSwitch {
 
     /// Starts to connect to another server, in place of an attempt that has not finished.
     pub fn connect(&mut self, to: ServerAddress, name: &str) {
-        let config = SessionConfig { name: Some(name.to_owned()), ..self.config.clone() };
+        let config = self.config.clone().name(name);
         self.attempt = Some(Box::pin(Session::connect(to, config, self.reconnect)));
     }
 

@@ -1,4 +1,4 @@
-//! A place, line by line.
+//! Feeds frames to a resume state and checks the events and the hello lines.
 
 use super::*;
 use crate::protocol::Frame;
@@ -20,142 +20,144 @@ struct Tester {
 
 impl Tester {
     fn new() -> Self {
-        let config = SessionConfig { name: Some("alice".into()), history: 5, keep: true };
+        let config = SessionConfig::new("alice").history(5).keep_name(true);
         Tester { state: ResumeState::new(config), events: VecDeque::new() }
     }
 
-    /// One that has a place in epoch `a`, after number 7.
-    fn inside() -> Self {
+    /// Returns a tester that is live in epoch `a`, after sequence number 7.
+    fn live() -> Self {
         let mut tester = Tester::new();
-        tester.state.hello();
-        tester.take(&welcome("a", 7, false, "alice"));
-        tester.greeted();
-        assert!(tester.state.settle());
+        tester.state.start_connection();
+        tester.on_frame(&welcome("a", 7, false, "alice"));
+        tester.on_hello_confirmed();
+        assert!(tester.state.advance_to_live());
         tester
     }
 
-    fn take(&mut self, line: &str) -> Vec<String> {
+    fn on_frame(&mut self, line: &str) -> Vec<String> {
         let frame = Frame::decode(line.as_bytes()).unwrap();
         let received =
-            Received { frame, line: line.as_bytes().to_vec(), is_past: false, answers: None };
-        self.state.take(received, &mut self.events);
-        self.told()
+            Received { frame, line: line.as_bytes().to_vec(), is_past: false, in_reply_to: None };
+        self.state.on_frame(received, &mut self.events);
+        self.drain()
     }
 
-    fn greeted(&mut self) -> Vec<String> {
-        self.state.greeted(&mut self.events);
-        self.told()
+    fn on_hello_confirmed(&mut self) -> Vec<String> {
+        self.state.on_hello_confirmed(&mut self.events);
+        self.drain()
     }
 
-    /// What was handed out, in short.
-    fn told(&mut self) -> Vec<String> {
-        let told = self.events.drain(..).map(|event| match event {
+    /// Removes the events and returns each as a short text.
+    fn drain(&mut self) -> Vec<String> {
+        let events = self.events.drain(..).map(|event| match event {
             SessionEvent::Received(Received { frame, is_past, .. }) => match frame.body.seq() {
                 Some(seq) if is_past => format!("past {seq}"),
                 Some(seq) => seq.to_string(),
-                None => "line".into(),
+                None => "frame".into(),
             },
-            SessionEvent::Reconnected { resumed, missed } => format!("back {resumed} {missed}"),
+            SessionEvent::Reconnected { resumed, missed } => {
+                format!("reconnected {resumed} {missed}")
+            }
             SessionEvent::Gap { from, to } => format!("gap {from}-{to}"),
             other => panic!("{other:?}"),
         });
-        told.collect()
+        events.collect()
     }
 }
 
 #[test]
-fn the_first_hello_asks_for_the_past_and_later_ones_say_where_we_were() {
+fn hello_asks_for_history_first_then_for_resume() {
     let mut tester = Tester::new();
     let first = r#"{"hello":{"name":"alice","keep":true,"history":5}}"#;
-    assert_eq!(tester.state.hello(), first);
-    assert_eq!(tester.take(&welcome("a", 7, false, "alice")), ["line"]);
-    assert_eq!(tester.take(&chat(6)), ["past 6"]);
-    assert_eq!(tester.take(&chat(8)), ["8"]);
-    assert!(!tester.state.settle(), "the hello may have been too late");
-    tester.greeted();
-    assert!(tester.state.settle());
+    assert_eq!(tester.state.start_connection(), first);
+    assert_eq!(tester.on_frame(&welcome("a", 7, false, "alice")), ["frame"]);
+    assert_eq!(tester.on_frame(&chat(6)), ["past 6"]);
+    assert_eq!(tester.on_frame(&chat(8)), ["8"]);
+    assert!(!tester.state.advance_to_live(), "the hello is not confirmed");
+    tester.on_hello_confirmed();
+    assert!(tester.state.advance_to_live());
     assert_eq!(
-        tester.state.hello(),
+        tester.state.start_connection(),
         r#"{"hello":{"name":"alice","epoch":"a","after":8,"token":"secret alice 7","keep":true}}"#
     );
 }
 
 #[test]
-fn a_replay_is_complete_at_the_number_of_the_welcome() {
-    let mut tester = Tester::inside();
-    tester.state.hello();
-    assert_eq!(tester.take(&welcome("a", 9, true, "alice")), ["back true 2", "line"]);
-    tester.greeted();
-    assert!(!tester.state.settle());
-    assert_eq!(tester.take(&chat(8)), ["8"]);
-    assert_eq!(tester.take(&chat(8)), [""; 0], "a number comes once");
-    assert!(!tester.state.settle());
-    assert_eq!(tester.take(&chat(9)), ["9"]);
-    assert!(tester.state.settle());
-    assert!(!tester.state.settle());
-    assert_eq!(tester.take(&chat(3)), ["past 3"], "the answer to /history");
+fn replay_ends_at_sequence_number_of_welcome() {
+    let mut tester = Tester::live();
+    tester.state.start_connection();
+    assert_eq!(tester.on_frame(&welcome("a", 9, true, "alice")), ["reconnected true 2", "frame"]);
+    tester.on_hello_confirmed();
+    assert!(!tester.state.advance_to_live());
+    assert_eq!(tester.on_frame(&chat(8)), ["8"]);
+    assert_eq!(tester.on_frame(&chat(8)), [""; 0], "a duplicate is dropped");
+    assert!(!tester.state.advance_to_live());
+    assert_eq!(tester.on_frame(&chat(9)), ["9"]);
+    assert!(tester.state.advance_to_live());
+    assert!(!tester.state.advance_to_live());
+    assert_eq!(tester.on_frame(&chat(3)), ["past 3"], "the answer to /history");
 }
 
 #[test]
-fn a_gap_is_named_and_a_hole_that_is_not_is_noticed() {
-    let mut tester = Tester::inside();
-    tester.state.hello();
-    tester.take(&welcome("a", 20, true, "alice"));
+fn missing_numbers_are_reported_as_gap() {
+    let mut tester = Tester::live();
+    tester.state.start_connection();
+    tester.on_frame(&welcome("a", 20, true, "alice"));
     let gap = r#"{"data_source":"server","data":"","kind":"gap","from":8,"to":18}"#;
-    assert_eq!(tester.take(gap), ["line", "gap 8-18"]);
-    assert_eq!(tester.take(&chat(19)), ["19"]);
-    assert_eq!(tester.take(&chat(22)), ["gap 20-21", "22"]);
+    assert_eq!(tester.on_frame(gap), ["frame", "gap 8-18"]);
+    assert_eq!(tester.on_frame(&chat(19)), ["19"]);
+    assert_eq!(tester.on_frame(&chat(22)), ["gap 20-21", "22"]);
 }
 
 #[test]
-fn a_guest_welcome_is_forgotten_when_the_hello_was_late() {
-    let mut tester = Tester::inside();
-    let hello = tester.state.hello();
-    assert_eq!(tester.take(&welcome("a", 9, false, "guest-1")), [""; 0]);
-    assert_eq!(tester.take(&chat(10)), [""; 0]);
-    tester.state.forget_token();
-    tester.state.lose_link();
-    assert_eq!(tester.state.hello(), hello);
+fn guest_welcome_of_late_hello_is_ignored() {
+    let mut tester = Tester::live();
+    let hello = tester.state.start_connection();
+    assert_eq!(tester.on_frame(&welcome("a", 9, false, "guest-1")), [""; 0]);
+    assert_eq!(tester.on_frame(&chat(10)), [""; 0]);
+    tester.state.discard_token();
+    tester.state.on_disconnect();
+    assert_eq!(tester.state.start_connection(), hello);
     assert_eq!(tester.state.name(), "alice");
 }
 
 #[test]
-fn a_server_that_cannot_resume_leaves_a_gap() {
-    let mut tester = Tester::inside();
-    tester.state.hello();
-    tester.take(&welcome("a", 9, false, "alice"));
-    tester.take(&chat(10));
-    assert_eq!(tester.greeted(), ["back false 2", "line", "gap 8-10"]);
-    assert!(tester.state.settle());
-    assert_eq!(tester.take(&chat(11)), ["11"]);
+fn resume_refused_in_same_epoch_leaves_gap() {
+    let mut tester = Tester::live();
+    tester.state.start_connection();
+    tester.on_frame(&welcome("a", 9, false, "alice"));
+    tester.on_frame(&chat(10));
+    assert_eq!(tester.on_hello_confirmed(), ["reconnected false 2", "frame", "gap 8-10"]);
+    assert!(tester.state.advance_to_live());
+    assert_eq!(tester.on_frame(&chat(11)), ["11"]);
 }
 
 #[test]
-fn another_epoch_counts_anew() {
-    let mut tester = Tester::inside();
-    tester.state.hello();
-    assert_eq!(tester.take(&welcome("b", 2, false, "alice")), ["back false 0", "line"]);
-    assert_eq!(tester.take(&chat(3)), ["3"]);
-    // Too late after all: the guest's token is worth nothing, its place in the sequence is.
-    tester.state.forget_token();
+fn new_epoch_starts_sequence_anew() {
+    let mut tester = Tester::live();
+    tester.state.start_connection();
+    assert_eq!(tester.on_frame(&welcome("b", 2, false, "alice")), ["reconnected false 0", "frame"]);
+    assert_eq!(tester.on_frame(&chat(3)), ["3"]);
+    // The hello was late: the token is discarded, the position in the sequence is kept.
+    tester.state.discard_token();
     let hello = r#"{"hello":{"name":"alice","epoch":"b","after":3,"keep":true}}"#;
-    assert_eq!(tester.state.hello(), hello);
+    assert_eq!(tester.state.start_connection(), hello);
 }
 
 #[test]
-fn a_name_that_was_taken_by_nick_is_asked_for_again() {
+fn name_set_with_nick_is_requested_on_reconnect() {
     let name = |from: &str, to: &str, seq| {
         format!(
             r#"{{"data_source":"server","data":"","kind":"name","seq":{seq},"time":1,"from":"{from}","to":"{to}"}}"#
         )
     };
-    let mut tester = Tester::inside();
-    tester.take(&name("bob", "carol", 8));
+    let mut tester = Tester::live();
+    tester.on_frame(&name("bob", "carol", 8));
     assert_eq!(tester.state.name(), "alice");
-    tester.take(&name("alice", "bob", 9));
+    tester.on_frame(&name("alice", "bob", 9));
     assert_eq!(tester.state.name(), "bob");
-    assert!(tester.state.hello().contains(r#""name":"bob""#));
-    tester.take(&welcome("a", 11, true, "bob"));
-    tester.take(&name("bob", "dave", 10));
-    assert_eq!(tester.state.name(), "bob", "the welcome is younger than the replay");
+    assert!(tester.state.start_connection().contains(r#""name":"bob""#));
+    tester.on_frame(&welcome("a", 11, true, "bob"));
+    tester.on_frame(&name("bob", "carol-2", 10));
+    assert_eq!(tester.state.name(), "bob", "the welcome is newer than the replay");
 }

@@ -70,8 +70,8 @@ impl App {
     }
 
     fn send_line(&mut self, line: &str) {
-        let is_shown = !self.session.is_up();
-        match self.session.say(line) {
+        let is_shown = !self.session.is_connected();
+        match self.session.send(line) {
             Ok(id) => {
                 if is_shown && !self.session.is_finishing() {
                     self.view.show_pending(self.session.name(), line);

@@ -3,10 +3,11 @@
 use futures_lite::future;
 
 use super::App;
+use crate::app::Error;
 use crate::app::link_status::{describe, link_message};
 use crate::app::tui::entry::EntryKind;
 use crate::app::tui::outage::Outage;
-use crate::client::{Error, Received, Session, SessionEvent};
+use crate::client::{self, Received, Session, SessionEvent};
 use crate::protocol::Body;
 
 impl App {
@@ -15,7 +16,7 @@ impl App {
     /// Returns the result of the program if the session has ended.
     pub(super) async fn on_session_events(
         &mut self,
-        mut event: Result<Option<SessionEvent>, Error>,
+        mut event: Result<Option<SessionEvent>, client::Error>,
     ) -> Option<Result<(), Error>> {
         loop {
             match event {
@@ -34,13 +35,13 @@ impl App {
     fn on_event(&mut self, event: SessionEvent) {
         let message = match event {
             SessionEvent::Received(received) => return self.on_frame(&received),
-            SessionEvent::Lost { cause, .. } => return self.on_lost(cause),
+            SessionEvent::Disconnected { cause, .. } => return self.on_disconnected(cause),
             SessionEvent::Reconnected { .. } => {
                 let outage = self.outage.take().map(|outage| outage.duration());
                 link_message(&event, Some(outage.unwrap_or_default()))
             }
             SessionEvent::Synced { .. } => {
-                link_message(&SessionEvent::Synced { kept: self.unconfirmed() }, None)
+                link_message(&SessionEvent::Synced { pending: self.unconfirmed() }, None)
             }
             SessionEvent::Gap { .. } => link_message(&event, None),
         };
@@ -49,11 +50,14 @@ impl App {
         }
     }
 
-    fn on_lost(&mut self, cause: Error) {
+    fn on_disconnected(&mut self, cause: client::Error) {
         match &mut self.outage {
             Some(outage) => outage.record_failure(cause),
             None => {
-                let message = format!("{}; reconnecting", describe(&cause));
+                let message = match &cause {
+                    client::Error::ReconnectRequested => "reconnecting".into(),
+                    cause => format!("{}; reconnecting", describe(cause)),
+                };
                 self.view.show_notice(EntryKind::Error, &message);
                 self.outage = Some(Outage::new(cause));
             }
@@ -68,7 +72,7 @@ impl App {
     fn on_frame(&mut self, received: &Received) {
         let own_name = self.session.name();
         self.members.update(&received.frame, own_name);
-        if let Some(id) = &received.answers {
+        if let Some(id) = &received.in_reply_to {
             self.unconfirmed_lines.retain(|line| line.id != *id);
             if self.who_query.as_ref() == Some(id) {
                 self.who_query = None;
@@ -84,13 +88,13 @@ impl App {
         if let Body::Welcome { .. } = received.frame.body {
             // The completion needs the names. A query from before an outage is sent again anyway.
             if self.who_query.is_none() {
-                self.who_query = self.session.say("/who").ok();
+                self.who_query = self.session.send("/who").ok();
             }
         }
     }
 
     /// Switches to the session of `/connect`, or shows why it failed.
-    pub(super) fn on_connected(&mut self, result: Result<Session, Error>) {
+    pub(super) fn on_connected(&mut self, result: Result<Session, client::Error>) {
         let session = match result {
             Ok(session) => session,
             Err(error) => return self.view.show_notice(EntryKind::Error, &describe(&error)),
@@ -111,13 +115,13 @@ impl App {
 
     /// Returns the number of the user's lines that the server has not answered.
     pub(super) fn unconfirmed(&self) -> usize {
-        self.session.unanswered().saturating_sub(usize::from(self.who_query.is_some()))
+        self.session.pending_count().saturating_sub(usize::from(self.who_query.is_some()))
     }
 
     /// Adds to `error` the number of lines that are not confirmed.
-    pub(super) fn with_unconfirmed(&self, error: Error) -> Error {
+    pub(super) fn with_unconfirmed(&self, error: client::Error) -> Error {
         match self.unconfirmed() {
-            0 => error,
+            0 => error.into(),
             count => Error::Unconfirmed(count, Box::new(error)),
         }
     }

@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use proptest::prelude::*;
 
 use super::*;
-use crate::client::is_unseen;
+use crate::client::is_invisible;
 use crate::protocol::Frame;
 
 const MINUTE: u64 = 60_000;
@@ -18,7 +18,7 @@ fn view(bell: Bell) -> View {
 
 fn received(source: &'static str, data: &'static str, body: Body<'static>) -> Received {
     let frame = Frame { data_source: source.into(), data: data.into(), body };
-    Received { frame, line: Vec::new(), is_past: false, answers: None }
+    Received { frame, line: Vec::new(), is_past: false, in_reply_to: None }
 }
 
 fn chat(source: &'static str, text: &'static str) -> Received {
@@ -175,7 +175,7 @@ fn any_received() -> impl Strategy<Value = Received> {
             _ => Body::Unknown,
         };
         let frame = Frame { data_source: source.into(), data: data.into(), body };
-        Received { frame, line: Vec::new(), is_past, answers: None }
+        Received { frame, line: Vec::new(), is_past, in_reply_to: None }
     })
 }
 
@@ -196,7 +196,7 @@ proptest! {
                 prop_assert!(color.chars().all(|c| c.is_ascii_digit() || c == ';'), "{:?}", color);
                 plain.push_str(rest);
             }
-            let is_active = |c: char| c != '\n' && (c.is_control() || is_unseen(c));
+            let is_active = |c: char| c != '\n' && (c.is_control() || is_invisible(c));
             prop_assert!(!plain.contains(is_active), "{:?}", plain);
         }
     }
@@ -209,7 +209,7 @@ fn screen_has_the_latest_lines_in_new_width() {
         let body = Body::Chat { seq: 1, time: NOW, id: None };
         let data = format!("line {number} of many words").into();
         let frame = Frame { data_source: "bob".into(), data, body };
-        let received = Received { frame, line: Vec::new(), is_past: false, answers: None };
+        let received = Received { frame, line: Vec::new(), is_past: false, in_reply_to: None };
         view.show_frame(&received, "alice");
     }
     view.columns = 25;

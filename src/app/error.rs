@@ -1,0 +1,75 @@
+//! The error type of the program `smolchat`.
+
+use std::fmt;
+use std::io;
+use std::process::ExitStatus;
+
+use crate::client;
+
+/// An error that ends the program `smolchat`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The session could not start, or ended with an error.
+    Session(client::Error),
+    /// The terminal cannot be used.
+    Terminal(io::Error),
+    /// A signal with this number ended the program.
+    Signal(i32),
+    /// The session ended as asked, but this number of lines was rejected.
+    Refused(usize),
+    /// The session ended with this error while this number of lines was rejected or unconfirmed.
+    Unconfirmed(usize, Box<client::Error>),
+    /// The command of `--exec` could not be started, or its exit status could not be read.
+    Command(io::Error),
+    /// The command of `--exec` exited with a status other than 0, or was killed by a signal.
+    Failed(ExitStatus),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Session(error) => error.fmt(f),
+            Error::Terminal(_) => f.write_str("the terminal cannot be used"),
+            Error::Signal(number) => write!(f, "ended by signal {number}"),
+            Error::Refused(1) => f.write_str("one line was not accepted"),
+            Error::Refused(count) => write!(f, "{count} lines were not accepted"),
+            Error::Unconfirmed(1, _) => f.write_str("one line was not confirmed"),
+            Error::Unconfirmed(count, _) => write!(f, "{count} lines were not confirmed"),
+            Error::Command(_) => f.write_str("cannot run the command"),
+            Error::Failed(status) => write!(f, "the command failed, with {status}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            // Its message is that of the session's error, so its cause is, too.
+            Error::Session(error) => error.source(),
+            Error::Unconfirmed(_, error) => Some(error),
+            Error::Terminal(error) | Error::Command(error) => Some(error),
+            Error::Signal(_) | Error::Refused(_) | Error::Failed(_) => None,
+        }
+    }
+}
+
+impl From<client::Error> for Error {
+    fn from(error: client::Error) -> Self {
+        Error::Session(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn session_error_message_is_unchanged() {
+        let lost = || client::Error::Lost(io::ErrorKind::TimedOut.into());
+        let error = Error::from(lost());
+        assert_eq!(error.to_string(), lost().to_string());
+        let cause = std::error::Error::source(&error).unwrap();
+        assert_eq!(cause.to_string(), io::Error::from(io::ErrorKind::TimedOut).to_string());
+    }
+}

@@ -1,0 +1,83 @@
+//! The options of a session.
+
+use std::time::Duration;
+
+/// The name that a session asks for, and the history that it receives when it joins.
+///
+/// By default there is no name, no history, and the name is not kept.
+///
+/// # Examples
+///
+/// ```
+/// use smolchat::client::SessionConfig;
+///
+/// let config = SessionConfig::new("alice").history(20).keep_name(true);
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct SessionConfig {
+    pub(super) name: Option<String>,
+    pub(super) history: usize,
+    pub(super) keep_name: bool,
+}
+
+impl SessionConfig {
+    /// Creates a configuration with a name and the default of everything else.
+    ///
+    /// If the name is taken or invalid, the server assigns a free one, which
+    /// [`Session::name`](super::Session::name) returns. Without a name
+    /// ([`SessionConfig::default`]) it is `guest-` and a number.
+    pub fn new(name: impl Into<String>) -> Self {
+        SessionConfig::default().name(name)
+    }
+
+    /// Sets the name.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Sets how many past frames the server sends when the session first joins. The default is 0.
+    ///
+    /// They arrive with [`Received::is_past`](super::Received::is_past) set.
+    pub fn history(mut self, frames: usize) -> Self {
+        self.history = frames;
+        self
+    }
+
+    /// Sets whether the server keeps the name for this session while it has no connection. The
+    /// default is `false`.
+    ///
+    /// The server limits the time (option `--grace` of `smolchatd`, 60 seconds by default).
+    pub fn keep_name(mut self, keep: bool) -> Self {
+        self.keep_name = keep;
+        self
+    }
+}
+
+/// The action of a session whose connection is lost.
+///
+/// A session reconnects only after it has joined the room once. It waits for a random time between
+/// two attempts, at most 15 seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReconnectPolicy {
+    /// End with an error.
+    Never,
+    /// Reconnect, but end with an error after this much time without a connection.
+    Within(Duration),
+    /// Reconnect without a limit.
+    #[default]
+    Always,
+}
+
+impl ReconnectPolicy {
+    /// Returns the longest time without a connection after which a session still reconnects.
+    pub(super) fn time_limit(self) -> Duration {
+        match self {
+            ReconnectPolicy::Never => Duration::ZERO,
+            ReconnectPolicy::Within(limit) => limit,
+            ReconnectPolicy::Always => Duration::MAX,
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Handles the lines that the server sends to a session.
+
+use super::{Session, State};
+use crate::client::link::HEARTBEAT_ID;
+use crate::client::{Error, Received, SessionEvent};
+use crate::protocol::{Body, ByeCode, ErrorCode, Frame};
+
+impl Session {
+    /// Handles one line: updates the session, and adds the events that it causes.
+    pub(super) fn on_line(&mut self, line: Vec<u8>) {
+        let frame = match Frame::decode(&line) {
+            Ok(frame) => frame,
+            Err(error) => return self.on_disconnect(Error::Protocol(error), false),
+        };
+        let mut received = Received { frame, line, is_past: false, in_reply_to: None };
+        match &received.frame.body {
+            Body::Bye { code, .. } => return self.on_bye(*code, received),
+            Body::Info { id: Some(id), .. } | Body::Error { id: Some(id), .. }
+                if id == HEARTBEAT_ID =>
+            {
+                self.resume.on_hello_confirmed(&mut self.events);
+            }
+            Body::Error { code: ErrorCode::LateHello, id: None } if !self.resume.is_live() => {
+                self.resume.discard_token();
+                return self.on_disconnect(Error::LateHello, false);
+            }
+            _ => {
+                if !self.resume.is_unverified() {
+                    received.in_reply_to = self.remove_answered(&received.frame);
+                }
+                let seq_before = self.resume.seq();
+                self.resume.on_frame(received, &mut self.events);
+                // A connection that breaks during a long replay still makes progress.
+                if self.resume.is_replaying() && self.resume.seq() > seq_before {
+                    self.backoff.reset();
+                }
+            }
+        }
+        self.pending.add_own_name(self.resume.name());
+        if self.resume.advance_to_live() {
+            self.backoff.reset();
+            if self.disconnected_at.take().is_some() {
+                self.events.push_back(SessionEvent::Synced { pending: self.pending.len() });
+            }
+        }
+    }
+
+    /// Removes the pending line that a frame answers, and returns its id.
+    fn remove_answered(&mut self, frame: &Frame<'_>) -> Option<String> {
+        // A frame of the history may have the same id by chance.
+        if frame.body.seq().is_some_and(|seq| seq <= self.resume.seq()) {
+            return None;
+        }
+        let author = match &frame.body {
+            Body::Chat { .. } | Body::Action { .. } | Body::Private { .. } => {
+                Some(&*frame.data_source)
+            }
+            Body::Name { from, .. } => Some(&**from),
+            _ => None,
+        };
+        match (&frame.body, frame.body.id()) {
+            (_, Some(id)) => self.pending.remove_answered(id, author).then(|| id.to_owned()),
+            (Body::Error { code: ErrorCode::TooLong, .. }, None) => {
+                let limits = self.resume.limits()?;
+                self.pending.remove_too_long(limits.max_line)
+            }
+            _ => None,
+        }
+    }
+
+    /// Handles the last frame of a connection: reconnects or ends, depending on its code.
+    fn on_bye(&mut self, code: ByeCode, received: Received) {
+        let error = Error::Closed(Some(received.frame.data.to_string()));
+        self.events.push_back(SessionEvent::Received(received));
+        match code {
+            ByeCode::Quit if self.is_quit_sent => self.state = State::Ended(None),
+            // `Quit` without `/quit`: something between client and server closed the connection.
+            ByeCode::Quit | ByeCode::Shutdown | ByeCode::Full | ByeCode::TooFast => {
+                self.on_disconnect(error, false);
+            }
+            ByeCode::Slow => self.on_disconnect(error, true),
+            // Not resumed: two clients with the same token would replace each other forever.
+            ByeCode::Replaced => self.state = State::Ended(Some(Error::Replaced)),
+            // Another attempt would end the same way. This is also assumed of unknown codes.
+            ByeCode::Errors | ByeCode::Tls | ByeCode::Http | ByeCode::Unknown => {
+                self.state = State::Ended(Some(error));
+            }
+        }
+    }
+}

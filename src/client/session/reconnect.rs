@@ -1,0 +1,85 @@
+//! Decides whether a session reconnects after it lost its connection.
+//!
+//! # Why a line is delivered once
+//!
+//! When a connection is lost, it is not known which of the pending lines arrived. After a resume it
+//! is known, and only the others are sent again:
+//!
+//! 1. Lines are sent only over a connection whose replay is complete, and in order.
+//! 2. The hello has the token, so the new connection takes over from the old one. From then on the
+//!    server ignores the unread input of the old connection. If the server does not know the token,
+//!    the old connection had already ended, or an earlier attempt whose welcome was lost took over
+//!    from it, and no line was sent over that attempt. So when the server makes the welcome, each
+//!    sent line is in the sequence of the room at or below the `seq` of the welcome, or never will
+//!    be.
+//! 3. The replay has all frames from the last received one up to that `seq`, with their ids. When it
+//!    is complete, the lines that are still pending are those that did not arrive.
+//!
+//! They are sent before any later line, so 1 holds again.
+//!
+//! Each frame is passed on once and in order for a similar reason: the hello has the number of the
+//! last one that was passed on, and a frame whose number is not higher is dropped, or is history.
+//!
+//! A server that admitted this client as a guest, because the hello was late, seems unable to
+//! resume. Each hello is therefore followed by a heartbeat. If its answer arrives without an error
+//! about a late hello before it, the connection is used. Otherwise it is closed and another is made.
+
+use std::time::{Duration, Instant};
+
+use smol::Timer;
+
+use super::{Session, State};
+use crate::client::{Error, SessionEvent};
+
+impl Session {
+    /// Closes the connection, if there is one, and connects again at once.
+    ///
+    /// The session ends with [`Error::ReconnectRequested`] if its
+    /// [`ReconnectPolicy`](crate::client::ReconnectPolicy) is `Never`.
+    pub fn reconnect(&mut self) {
+        if !matches!(self.state, State::Ended(_)) {
+            self.backoff.reset();
+            self.on_disconnect(Error::ReconnectRequested, true);
+            // A session that was not connected before pauses now; end the pause.
+            if matches!(self.state, State::Waiting(_)) {
+                self.state = State::Waiting(Timer::after(Duration::ZERO));
+            }
+        }
+    }
+
+    /// Handles the end of a connection or of an attempt to connect: ends the session, or waits for
+    /// the next attempt. `is_immediate` asks for an attempt without a pause.
+    pub(super) fn on_disconnect(&mut self, cause: Error, is_immediate: bool) {
+        let was_live = self.resume.is_live();
+        self.resume.on_disconnect();
+        self.pending.on_disconnect();
+        if self.is_finishing && self.pending.is_empty() {
+            self.state = State::Ended(None);
+            return;
+        }
+        let now = Instant::now();
+        let outage = now.duration_since(*self.disconnected_at.get_or_insert(now));
+        let limit = match self.resume.was_welcomed() {
+            true => self.policy.time_limit(),
+            false => Duration::ZERO,
+        };
+        let time_left = limit.saturating_sub(outage);
+        if time_left.is_zero() {
+            let error = match outage.is_zero() {
+                true => cause,
+                false => Error::GaveUp(outage, Box::new(cause)),
+            };
+            self.state = State::Ended(Some(error));
+            return;
+        }
+        // Without a pause only after a working connection: a server that closes each new one would
+        // otherwise be contacted in a busy loop.
+        let pause = match is_immediate && was_live {
+            true => Duration::ZERO,
+            false => self.backoff.next_pause(),
+        };
+        let retry_in = pause.min(time_left);
+        self.state = State::Waiting(Timer::after(retry_in));
+        self.events.push_back(SessionEvent::Disconnected { cause, retry_in });
+    }
+}

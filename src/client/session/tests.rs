@@ -1,0 +1,67 @@
+//! Runs a session against a socket whose other end the test writes to.
+
+use std::net::TcpListener;
+
+use futures_lite::{AsyncWriteExt, future};
+use smol::Async;
+
+use super::*;
+
+const WELCOME: &str = r#"{"data_source":"server","data":"","kind":"welcome","name":"alice","epoch":"a","seq":7,"token":"t","resumed":false,"members":1,"limits":{"max_line":4096,"rate":10,"burst":40,"history":9,"stored":false}}
+"#;
+
+/// Lines that arrive after the welcome.
+const LINES: &str = r#"{"data_source":"bob","data":"one","kind":"chat","seq":8,"time":1}
+{"data_source":"bob","data":"two","kind":"chat","seq":11,"time":1}
+"#;
+
+#[test]
+fn session_and_its_futures_are_send() {
+    fn assert_send<T: Send>(value: T) -> T {
+        value
+    }
+    let connect = Session::connect("router", SessionConfig::default(), ReconnectPolicy::Never);
+    drop(assert_send(connect));
+    fn assert_receive_is_send(session: &mut Session) {
+        drop(assert_send(session.receive()));
+    }
+    let _ = assert_receive_is_send;
+}
+
+#[test]
+fn receive_dropped_at_any_byte_loses_no_event() {
+    smol::block_on(async {
+        let listener = Async::<TcpListener>::bind(([127, 0, 0, 1], 0)).unwrap();
+        let address = listener.get_ref().local_addr().unwrap().to_string();
+        let connect = Session::connect(address, SessionConfig::default(), ReconnectPolicy::Never);
+        let serve = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(WELCOME.as_bytes()).await.unwrap();
+            stream
+        };
+        let (session, mut stream) = future::zip(connect, serve).await;
+        let mut session = session.unwrap();
+        let mut events = Vec::new();
+        for byte in LINES.bytes() {
+            stream.write_all(&[byte]).await.unwrap();
+            // Polled once, and dropped.
+            events.extend(future::poll_once(session.receive()).await);
+        }
+        while events.len() < 4 {
+            events.push(session.receive().await);
+        }
+        let events: Vec<String> = events.into_iter().map(describe).collect();
+        assert_eq!(events, ["frame", "frame 8", "gap 9-10", "frame 11"]);
+    });
+}
+
+fn describe(event: Result<Option<SessionEvent>, Error>) -> String {
+    match event.unwrap().unwrap() {
+        SessionEvent::Received(received) => match received.frame.body.seq() {
+            Some(seq) => format!("frame {seq}"),
+            None => "frame".into(),
+        },
+        SessionEvent::Gap { from, to } => format!("gap {from}-{to}"),
+        other => panic!("{other:?}"),
+    }
+}
