@@ -1,10 +1,5 @@
 //! Conversion of day numbers to calendar dates.
 
-#![cfg_attr(
-    not(feature = "editor"),
-    allow(dead_code, reason = "only the terminal client shows dates")
-)]
-
 /// Returns the year, month (1 to 12) and day (1 to 31) of a day in the Gregorian calendar.
 ///
 /// Day 0 is 1970-01-01; earlier days are negative. The algorithm is `civil_from_days` by Howard

@@ -1,42 +1,96 @@
-//! A group-chat room on the smol runtime, small enough for a router.
+//! smolchat is a group-chat room on the smol runtime, small enough for a router.
 //!
-//! `smolchatd` is the server: everybody who connects is in one room, and every line that one
-//! member sends reaches every member, at once and in one order. `smolchat` is the client for a
-//! terminal. Both are thin; what they do is here.
+//! `smolchatd` is the server: all its clients are in one room, and every line of one member reaches
+//! all members, in one order. `smolchat` is the client for a terminal. This crate has both, and
+//! three modules for other programs:
+//!
+//! - [`client`]: the session library for bots. Start at [`client::Session`].
+//! - [`protocol`]: the wire format, for programs that connect in their own way.
+//! - [`server`]: [`server::run`] runs a server inside another program.
+//!
+//! # A bot
+//!
+//! This bot sends each private line back to its author:
+//!
+//! ```
+//! use smolchat::client::{ReconnectPolicy, Session, SessionConfig, SessionEvent};
+//! use smolchat::protocol::Body;
+//! # use futures_lite::{FutureExt, stream};
+//! # use smolchat::server::{self, Buffers, Control, Listener};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let listener = Listener::bind(&"127.0.0.1:0".parse()?, Buffers::default())?;
+//! # let server_address = listener.to_string();
+//! # let controls = stream::pending::<Control>();
+//! # let server = async {
+//! #     server::run(vec![listener], server::Config::default(), controls).await?;
+//! #     Err("the server ended".into())
+//! # };
+//! # let bot = async {
+//! let address = "127.0.0.1:8080";
+//! # let address = server_address.as_str();
+//! let config = SessionConfig::new("echo").keep_name(true);
+//! let mut session = Session::connect(address, config, ReconnectPolicy::Always).await?;
+//! # let mut bob =
+//! #     Session::connect(address, SessionConfig::new("bob"), ReconnectPolicy::Never).await?;
+//! # bob.send_private("echo", "hi")?;
+//! # let answer = async {
+//! #     while let Some(event) = bob.receive().await? {
+//! #         let SessionEvent::Received(received) = event else { continue };
+//! #         if received.frame.data_source == "echo" && received.frame.data == "hi" {
+//! #             return Ok(());
+//! #         }
+//! #     }
+//! #     Err("there was no answer".into())
+//! # };
+//! # let receive = async {
+//! while let Some(event) = session.receive().await? {
+//!     let SessionEvent::Received(received) = event else { continue };
+//!     let frame = received.frame;
+//!     let is_private = matches!(frame.body, Body::Private { .. });
+//!     if is_private && frame.data_source != session.name() {
+//!         session.send_private(&frame.data_source, &frame.data)?;
+//!     }
+//! }
+//! # Ok(())
+//! # };
+//! # answer.or(receive).await
+//! # };
+//! # smol::block_on(bot.or(server))
+//! # }
+//! ```
 //!
 //! # Layout
 //!
-//! In reading order; each module imports only from those above it.
+//! Each module imports only from those above it.
 //!
-//! - [`os`]: what is asked of the operating system.
-//! - [`protocol`]: the wire. What clients and servers send, as text in and text out.
-//! - [`store`]: what a room keeps across restarts, if it is asked to.
-//! - [`room`]: who is here, what is said and in which order. Pure: no sockets, no clock.
-//! - [`outbox`](server::outbox): a member's way out. Written to at once; queues only while a member is behind.
-//! - [`Recorder`](store::Recorder): the way to the history file, beside the room, so that no disk stops it.
-//! - [`broadcaster`](server::broadcaster): the one task that owns the room and all outboxes.
-//! - [`connection`](server::connection): one client's way in. Bytes to lines to events.
-//! - [`listener`](server::listener) and [`server`]: where clients connect, and the life of the whole.
-//! - [`logger`](daemon::logger): the log of the server, which nobody has to read.
-//! - [`memory`](server::memory): what a server may take at worst, and what fits into a budget.
-//! - [`activation`](daemon::activation) and [`notify`](daemon::notify): what a service manager hands over, and what it is told.
-//! - [`client`]: the other end. It knows [`protocol`] and nothing else of the above.
-//! - [`cli`]: what the options of the two programs are called and do. It knows none of the
-//!   above.
+//! - `os`: queries to the operating system.
+//! - `rate_limit`, `calendar`, `error`: the rate limiter, dates, and the printing of errors.
+//! - [`protocol`]: the wire: frames, requests, lines and names.
+//! - `room`: the members, their names, and the sequence of frames. Pure: no I/O and no clock.
+//! - `store`: the history file.
+//! - [`server`]: the accept loop, the connection tasks, the broadcaster and the outboxes.
+//! - `daemon`: the service manager and the log.
+//! - [`client`]: the session library. It imports `protocol` alone.
+//! - `cli`: the options of both programs. It imports none of the above.
+//! - `app`: the program `smolchat`.
 //!
-//! # One message's way through
+//! # One line from socket to socket
 //!
-//! A line arrives at a socket and wakes its [`connection`](server::connection) task, which cuts it out of the bytes,
-//! understands it as a [`ClientLine`](protocol::ClientLine) and sends it as an
-//! [`Event`](room::Event) over the one bounded channel. The [`broadcaster`](server::broadcaster) takes it, with all
-//! others that wait, and lets the [`Room`](room::Room) give it a number and encode it, once,
-//! behind the others into one [`Chunk`](room::Chunk). That same chunk is then written to the
-//! socket of each member, without waiting and without a copy. Where a socket is full, the rest
-//! stays in that member's [`Outbox`](server::outbox::Outbox) until there is room, or until it is more
-//! than may wait: then the member is closed, and nobody else has noticed.
+//! A line arrives at a socket. The connection task splits it off, parses it as a
+//! [`ClientLine`](protocol::ClientLine) and sends it over one bounded channel. The broadcaster takes
+//! it, with all others that wait, and applies it to the room, which gives it a number and encodes
+//! it once, behind the others of the same batch. The broadcaster then writes the batch to the socket
+//! of each member, without waiting and without a copy. Bytes that a socket does not take wait in that
+//! member's outbox until there is room; if they exceed a limit, the member is closed.
 //!
-//! Nothing is shared between tasks but the channel and, between the two ends of one connection,
-//! its socket; so there is no lock in this crate.
+//! Tasks of the server share nothing but the channel and, between the two sides of one connection,
+//! its socket. So the server has no lock.
+//!
+//! `docs/design.md` in the repository follows the line file by file, with the reasons.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("smolchat runs on Linux only: it uses pidfd_getfd, TCP_USER_TIMEOUT and /proc");
 
 #[doc(hidden)]
 pub mod app;
@@ -44,13 +98,18 @@ mod calendar;
 #[doc(hidden)]
 pub mod cli;
 pub mod client;
+#[doc(hidden)]
 pub mod daemon;
 mod error;
+#[doc(hidden)]
 pub mod os;
 pub mod protocol;
 mod rate_limit;
+#[doc(hidden)]
 pub mod room;
 pub mod server;
+#[doc(hidden)]
 pub mod store;
 
+#[doc(hidden)]
 pub use error::report_error;

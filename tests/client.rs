@@ -152,7 +152,7 @@ fn whose_place_is_taken_over_does_not_fight_for_it() {
     alice.until("replaced");
     let (code, _, stderr) = alice.end();
     assert_eq!((code, stderr.lines().count()), (1, 1), "{stderr}");
-    assert!(stderr.contains("took this state in the room over"), "{stderr}");
+    assert!(stderr.contains("another connection resumed this session"), "{stderr}");
 }
 
 /// Long enough for what is said to fill all buffers on the way, so that it is closed as slow.

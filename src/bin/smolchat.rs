@@ -212,9 +212,9 @@ mod tests {
     }
 
     #[test]
-    fn readme_lists_every_option() {
-        let readme = include_str!("../../README.md");
-        let chapter = readme.split("\n## ").find(|text| text.starts_with("The client")).unwrap();
+    fn documentation_lists_every_option() {
+        let page = include_str!("../../docs/client.md");
+        let chapter = page.split("\n## ").find(|text| text.starts_with("Options")).unwrap();
         for option in SMOLCHAT.options {
             let label = option.label().replace('|', "\\|");
             assert!(chapter.contains(&format!("`{label}`")), "{label}");

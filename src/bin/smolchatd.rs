@@ -1,5 +1,5 @@
-//! `smolchatd`, the server: arguments to a [`Config`], signals to a shutdown, errors to an exit
-//! code.
+//! `smolchatd`, the server: turns arguments into a [`Config`], signals into a [`Control`], and errors
+//! into an exit code.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -26,40 +26,41 @@ use smolchat::server::{Buffers, ListenAddress, Listener};
 use smolchat::store::{self, HistoryFile};
 
 fn main() -> ExitCode {
-    match parse(Parser::from_env()).and_then(Invocation::settle) {
+    match parse(Parser::from_env()).and_then(Invocation::resolve) {
         Ok(Invocation::Service(options)) => match serve(*options) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) => report_error(sender(), &*error, 1),
+            Err(error) => report_error(program(), &*error, 1),
         },
         Ok(Invocation::Text(text)) => {
-            // A reader that has gone away has read enough.
+            // Ignored: the reader has closed the pipe.
             let _ = io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }
-        Err(error) => report_error(sender(), &*format_usage(&error), 2),
+        Err(error) => report_error(program(), &*format_usage(&error), 2),
     }
 }
 
-/// Who complains; for the journal, with the priority of an error in front.
-fn sender() -> &'static str {
-    if logger::goes_to_journal() { "<3>smolchatd" } else { "smolchatd" }
+/// Returns the name of the program for error messages. For the journal it begins with the priority of
+/// an error.
+fn program() -> &'static str {
+    if logger::is_journal() { "<3>smolchatd" } else { "smolchatd" }
 }
 
+/// What the arguments ask for.
 enum Invocation {
-    /// To print this, and that is all.
+    /// Print a text.
     Text(String),
-    /// To be a server.
+    /// Run a server.
     Service(Box<Options>),
 }
 
 impl Invocation {
-    /// Fits what was asked for into the memory that there is, and sees that it is not at odds with
-    /// itself, where that was asked for.
-    fn settle(self) -> Result<Self, lexopt::Error> {
+    /// Applies `--memory` and `--check`.
+    fn resolve(self) -> Result<Self, lexopt::Error> {
         let Invocation::Service(mut options) = self else { return Ok(self) };
         if let Some(budget) = options.memory {
             options.config = fit(budget, options.config, options.pinned).map_err(|least| {
-                format!("--memory: {budget} bytes are not enough, it takes {least}")
+                format!("--memory: {budget} bytes are not enough, expected at least {least}")
             })?;
         }
         if !options.check {
@@ -79,17 +80,17 @@ struct Options {
     log: LevelFilter,
     history_file: Option<PathBuf>,
     file: store::Options,
-    /// Some of it was said about a history file.
-    tunes_file: bool,
-    /// The memory to make do with.
+    /// An option of the history file was given.
+    has_file_options: bool,
+    /// Memory budget: limits are scaled to fit, except those set explicitly.
     memory: Option<usize>,
-    /// What that must leave as it is.
+    /// Limits set explicitly.
     pinned: Pinned,
-    /// Tell what it takes at worst, and end.
+    /// Print the memory ceiling and exit.
     check: bool,
 }
 
-/// What the arguments ask for.
+/// Parses the arguments.
 fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
     let mut options = Options {
         addresses: Vec::new(),
@@ -97,7 +98,7 @@ fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
         log: LevelFilter::Info,
         history_file: None,
         file: store::Options::default(),
-        tunes_file: false,
+        has_file_options: false,
         memory: None,
         pinned: Pinned::default(),
         check: false,
@@ -112,7 +113,7 @@ fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
 }
 
 impl Options {
-    /// Takes an option and its value.
+    /// Sets an option.
     fn set(&mut self, option: &str, value: OsString) -> Result<(), lexopt::Error> {
         let seconds = |value: OsString| value.parse::<u32>().map(|n| Duration::from_secs(n.into()));
         let room = &mut self.config.room;
@@ -121,7 +122,7 @@ impl Options {
             "outbox" => self.pinned.outbox = true,
             "history" => self.pinned.history = true,
             "history-bytes" => self.pinned.history_bytes = true,
-            "history-file-max" | "sync" => self.tunes_file = true,
+            "history-file-max" | "sync" => self.has_file_options = true,
             _ => {}
         }
         match option {
@@ -153,10 +154,12 @@ impl Options {
 }
 
 impl Options {
-    /// Which options contradict each other, if any do.
+    /// Returns why the options contradict each other, if they do.
     fn contradiction(&self) -> Option<String> {
-        if self.tunes_file && self.history_file.is_none() {
-            return Some("--history-file-max and --sync say nothing without --history-file".into());
+        if self.has_file_options && self.history_file.is_none() {
+            return Some(
+                "--history-file-max and --sync have no effect without --history-file".into(),
+            );
         }
         memory::contradiction(&self.config)
     }
@@ -164,13 +167,13 @@ impl Options {
 
 fn max_line(text: &str) -> Result<u32, &'static str> {
     match text.parse() {
-        // One read holds that much at once already.
+        // One line is held in memory.
         Ok(bytes @ 1..=1_048_576) => Ok(bytes),
-        _ => Err("wants bytes, from 1 to 1048576"),
+        _ => Err("expected bytes from 1 to 1048576"),
     }
 }
 
-/// `4096`, `256K`, `1M` or `1G`.
+/// Parses a size such as `4096`, `256K`, `1M` or `1G`.
 fn size(text: &str) -> Result<usize, &'static str> {
     let (digits, unit) = match text.strip_suffix(['K', 'k']) {
         Some(digits) => (digits, 1 << 10),
@@ -183,26 +186,29 @@ fn size(text: &str) -> Result<usize, &'static str> {
         },
     };
     let number: Option<usize> = digits.parse().ok();
-    number.and_then(|number| number.checked_mul(unit)).ok_or("wants a size, like 4096, 256K or 1M")
+    number
+        .and_then(|number| number.checked_mul(unit))
+        .ok_or("expected a size such as 4096, 256K or 1M")
 }
 
-/// A size that places in one buffer can be counted in 32 bits for.
+/// Parses a size whose offsets fit in 32 bits.
 fn history_bytes(text: &str) -> Result<usize, &'static str> {
     match size(text)? {
         bytes if bytes <= 1 << 30 => Ok(bytes),
-        _ => Err("wants at most 1G"),
+        _ => Err("expected at most 1G"),
     }
 }
 
-/// `10`, with a burst of four seconds' worth, or `10/40`.
+/// Parses a rate such as `10/40`; without a burst, the burst is four seconds' worth.
 fn rate(text: &str) -> Result<(u32, u32), &'static str> {
-    rate_and_burst(text, 4).ok_or("wants lines a second, and perhaps how many at once, like 10/40")
+    rate_and_burst(text, 4)
+        .ok_or("expected lines a second, optionally with lines at once, such as 10/40")
 }
 
-/// `20`, with a burst of five seconds' worth, or `20/100`.
+/// Parses a rate such as `20/100`; without a burst, the burst is five seconds' worth.
 fn connect_rate(text: &str) -> Result<(u32, u32), &'static str> {
     rate_and_burst(text, 5)
-        .ok_or("wants connections a second, and perhaps how many at once, like 20/100")
+        .ok_or("expected connections a second, optionally with connections at once, such as 20/100")
 }
 
 fn rate_and_burst(text: &str, seconds: u32) -> Option<(u32, u32)> {
@@ -223,7 +229,7 @@ fn level(text: &str) -> Result<LevelFilter, &'static str> {
         "warn" => Ok(LevelFilter::Warn),
         "info" => Ok(LevelFilter::Info),
         "debug" => Ok(LevelFilter::Debug),
-        _ => Err("wants error, warn, info or debug"),
+        _ => Err("expected error, warn, info or debug"),
     }
 }
 
@@ -238,8 +244,8 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     if let Some(contradiction) = contradiction {
         log::warn!("{contradiction}");
     }
-    // Before anything else is opened that could be taken for one of them.
-    let handed_over = activation::sockets()?;
+    // First, because later descriptors could have the numbers of these.
+    let activated = activation::sockets()?;
     raise_descriptor_limit();
     if let Some(path) = history_file {
         file.keep_frames = config.room.history;
@@ -247,22 +253,22 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
         config.room.stored = true;
         config.history = Some(HistoryFile::open(&path, file, fresh_epoch)?);
     }
-    // Before anybody is told that we are here, and may want us to go.
+    // Before the service manager knows the server, and can send signals to it.
     let signals = Signals::new([Signal::Int, Signal::Term, Signal::Usr1])
         .map_err(|error| format!("cannot watch for signals: {error}"))?;
-    let listeners = listen(&addresses, handed_over, config.buffers)?;
+    let listeners = listen(&addresses, activated, config.buffers)?;
     let mut stdout = io::stdout();
     for listener in &listeners {
-        // Nobody has to read this.
+        // Ignored: standard output may be closed.
         let _ = writeln!(stdout, "listening on {listener}").and_then(|()| stdout.flush());
     }
-    let manager = manager();
+    let manager = notify_ready();
     config.observer = manager.clone().map(Notifier::observer);
     let controls = signals.map(move |signal| match signal {
         Ok(Signal::Usr1) => Control::Report,
         _ => {
             if let Some(manager) = &manager {
-                let _ = manager.tell("STOPPING=1");
+                let _ = manager.notify("STOPPING=1");
             }
             Control::Shutdown
         }
@@ -270,14 +276,14 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     Ok(smol::block_on(server::run(listeners, config, controls))?)
 }
 
-/// The sockets that were handed over, and those at our own addresses.
+/// Returns listeners for the sockets of the service manager and for the addresses.
 fn listen(
     addresses: &[ListenAddress],
-    handed_over: Vec<OwnedFd>,
+    activated: Vec<OwnedFd>,
     buffers: Buffers,
 ) -> Result<Vec<Listener>, String> {
     let mut listeners = Vec::new();
-    for (number, socket) in (activation::FIRST..).zip(handed_over) {
+    for (number, socket) in (activation::FIRST..).zip(activated) {
         let adopted = Listener::adopt(socket, buffers);
         listeners.push(
             adopted.map_err(|error| format!("cannot listen on descriptor {number}: {error}"))?,
@@ -290,20 +296,21 @@ fn listen(
     Ok(listeners)
 }
 
-/// The service manager, if there is one, told that clients can connect.
-fn manager() -> Option<Arc<Notifier>> {
-    let told = Notifier::from_environment().and_then(|manager| {
+/// Tells the service manager, if there is one, that clients can connect.
+fn notify_ready() -> Option<Arc<Notifier>> {
+    let notified = Notifier::from_environment().and_then(|manager| {
         if let Some(manager) = &manager {
-            manager.tell("READY=1\nSTATUS=0 members")?;
+            manager.notify("READY=1\nSTATUS=0 members")?;
         }
         Ok(manager)
     });
-    // Whoever waits for it has to know why it does not come.
-    let manager = told.inspect_err(|why| log::warn!("cannot tell the service manager: {why}"));
+    // A service manager that gets no message waits until its timeout.
+    let manager =
+        notified.inspect_err(|error| log::warn!("cannot notify the service manager: {error}"));
     manager.ok().flatten().map(Arc::new)
 }
 
-/// As many descriptors as the system lets us have: each client takes one.
+/// Raises the limit of open files to its hard limit: each client takes one.
 fn raise_descriptor_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
@@ -314,43 +321,43 @@ fn raise_descriptor_limit() {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests state what they expect")]
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests may panic")]
 
     use super::*;
     use smolchat::cli::ValueKind;
 
-    fn understood(arguments: &[&str]) -> Result<Invocation, lexopt::Error> {
+    fn parse_all(arguments: &[&str]) -> Result<Invocation, lexopt::Error> {
         parse(Parser::from_args(arguments))
     }
 
     #[test]
-    fn each_option_of_the_table_is_understood_and_has_the_default_that_it_says() {
-        let Ok(Invocation::Service(plain)) = understood(&[]) else { panic!("no service") };
+    fn every_option_of_the_table_is_parsed() {
+        let Ok(Invocation::Service(plain)) = parse_all(&[]) else { panic!("no service") };
         for option in SMOLCHATD.options {
             let flag = option.flag();
             if option.value == ValueKind::Switch {
-                understood(&[&flag]).unwrap();
+                parse_all(&[&flag]).unwrap();
                 continue;
             }
-            assert!(understood(&[&flag]).is_err(), "{flag}");
+            assert!(parse_all(&[&flag]).is_err(), "{flag}");
             if option.default.is_empty() {
-                understood(&[&flag, "7"]).unwrap();
+                parse_all(&[&flag, "7"]).unwrap();
                 continue;
             }
-            let Ok(Invocation::Service(mut set)) = understood(&[&flag, option.default]) else {
-                panic!("{flag} {} is not understood", option.default)
+            let Ok(Invocation::Service(mut set)) = parse_all(&[&flag, option.default]) else {
+                panic!("{flag} {} is not parsed", option.default)
             };
-            // That it was said at all may count.
-            (set.pinned, set.tunes_file) = (plain.pinned, plain.tunes_file);
+            // An option counts as given, even with its default.
+            (set.pinned, set.has_file_options) = (plain.pinned, plain.has_file_options);
             assert_eq!(format!("{set:?}"), format!("{plain:?}"), "{flag}");
         }
-        assert!(understood(&["--nonsense"]).is_err());
+        assert!(parse_all(&["--nonsense"]).is_err());
     }
 
     #[test]
-    fn the_readme_lists_each_option_with_its_default() {
-        let readme = include_str!("../../README.md");
-        let chapter = readme.split("\n## ").find(|text| text.starts_with("The server")).unwrap();
+    fn documentation_lists_every_option() {
+        let page = include_str!("../../docs/deploy.md");
+        let chapter = page.split("\n## ").find(|text| text.starts_with("Options")).unwrap();
         for option in SMOLCHATD.options {
             let label = format!("`{}`", option.label());
             let line = chapter.lines().find(|line| line.contains(&label));

@@ -8,8 +8,7 @@
 //! use smolchat::client::{ReconnectPolicy, Session, SessionConfig, SessionEvent};
 //! use smolchat::protocol::Body;
 //! # use futures_lite::{FutureExt, stream};
-//! # use smolchat::server::listener::{Buffers, Listener};
-//! # use smolchat::server::{self, Control};
+//! # use smolchat::server::{self, Buffers, Control, Listener};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let listener = Listener::bind(&"127.0.0.1:0".parse()?, Buffers::default())?;

@@ -1,12 +1,9 @@
-//! Sockets that a service manager has opened for this process, as sd_listen_fds(3) has it.
+//! Socket activation: listening sockets that a service manager passes on (sd_listen_fds(3)).
 //!
-//! They are descriptors 3 and up, which nothing in this process owns; and a descriptor cannot be
-//! owned on the strength of its number without `unsafe`. So each is taken as a process takes one
-//! of another's, of which this one happens to be the other: by pidfd_getfd(2), which gives a copy.
-//!
-//! The originals stay open until the process ends. That is as it should be: while the server ends
-//! in good order it lets nobody in any more, but the sockets listen on, and whoever connects waits
-//! for the next one.
+//! The sockets are descriptors 3 and up. Owning a descriptor by its number needs `unsafe` code, so
+//! each is copied with pidfd_getfd(2), as if from another process. The originals stay open until
+//! the process ends. So during a shutdown clients can still connect, and the next server accepts
+//! them.
 
 use std::env;
 use std::ffi::OsStr;
@@ -16,19 +13,19 @@ use std::process;
 
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
-/// The number of the first of them.
+/// The number of the first descriptor.
 pub const FIRST: i32 = 3;
 
-/// Whether there are such sockets, so that there is no need for any of our own.
+/// Returns whether there are sockets for this process, so that it opens none itself.
 pub fn is_used() -> bool {
-    is_for_us() && env::var_os("LISTEN_FDS").is_some_and(|count| count != "0")
+    is_for_this_process() && env::var_os("LISTEN_FDS").is_some_and(|count| count != "0")
 }
 
-/// The sockets, in the manager's order.
+/// Returns the sockets, in the order of the service manager.
 ///
 /// # Errors
 ///
-/// When there are fewer than was said, or the system does not give them to us.
+/// Returns an error if `LISTEN_FDS` is not a number, or if a descriptor cannot be copied.
 pub fn sockets() -> io::Result<Vec<OwnedFd>> {
     if !is_used() {
         return Ok(Vec::new());
@@ -38,23 +35,24 @@ pub fn sockets() -> io::Result<Vec<OwnedFd>> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "LISTEN_FDS is not a number"));
     };
     let this = pidfd_open(getpid(), PidfdFlags::empty())
-        .map_err(|error| refused("cannot get a hold on this process (pidfd_open)", error))?;
+        .map_err(|error| with_context("cannot open this process (pidfd_open)", error))?;
     let numbers = FIRST..FIRST + i32::from(count);
-    let take = |number| {
+    let copy = |number| {
         pidfd_getfd(&this, number, PidfdGetfdFlags::empty()).map_err(|error| {
-            refused(&format!("cannot take descriptor {number} (pidfd_getfd, Linux 5.6)"), error)
+            let step = format!("cannot copy descriptor {number} (pidfd_getfd, Linux 5.6)");
+            with_context(&step, error)
         })
     };
-    numbers.map(take).collect()
+    numbers.map(copy).collect()
 }
 
-/// Whether they are for this process, and not for the one that started it.
-fn is_for_us() -> bool {
-    let ours = process::id().to_string();
-    env::var_os("LISTEN_PID").is_some_and(|pid| pid == *OsStr::new(&ours))
+/// A child of the activated process inherits the variables, but the sockets are not for it.
+fn is_for_this_process() -> bool {
+    let own_pid = process::id().to_string();
+    env::var_os("LISTEN_PID").is_some_and(|pid| pid == *OsStr::new(&own_pid))
 }
 
-fn refused(what: &str, error: rustix::io::Errno) -> io::Error {
+fn with_context(step: &str, error: rustix::io::Errno) -> io::Error {
     let error = io::Error::from(error);
-    io::Error::new(error.kind(), format!("{what}: {error}"))
+    io::Error::new(error.kind(), format!("{step}: {error}"))
 }

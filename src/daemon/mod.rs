@@ -1,4 +1,4 @@
-//! What a server has to do with the system around it: its service manager and its log.
+//! The service manager and the log.
 
 pub mod activation;
 pub mod logger;

@@ -1,4 +1,4 @@
-//! What a service manager is told of the server, as sd_notify(3) has it.
+//! Notifications to a service manager (sd_notify(3)).
 
 use std::env;
 use std::ffi::OsStr;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::server::{Status, StatusObserver};
 
-/// The way to the service manager that started this process.
+/// The socket of the service manager that started this process.
 #[derive(Debug)]
 pub struct Notifier {
     socket: UnixDatagram,
@@ -20,62 +20,62 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// One for the manager that `NOTIFY_SOCKET` names; nothing if there is none.
+    /// Creates a notifier for the address in `NOTIFY_SOCKET`; `None` if it is not set.
     ///
     /// # Errors
     ///
-    /// When what it names is no address of a unix socket, or the system gives out no socket.
+    /// Returns an error if that is not the address of a unix socket, or if no socket can be created.
     pub fn from_environment() -> io::Result<Option<Self>> {
         let Some(address) = env::var_os("NOTIFY_SOCKET").filter(|address| !address.is_empty())
         else {
             return Ok(None);
         };
-        let manager = address_of(&address)?;
+        let manager = parse_address(&address)?;
         let socket = UnixDatagram::unbound()?;
-        // A manager that is behind with its reading must not stop the room.
+        // A slow service manager must not block the room.
         socket.set_nonblocking(true)?;
         Ok(Some(Notifier { socket, manager }))
     }
 
-    /// Tells the manager a state, as `NAME=VALUE`, one a line.
+    /// Sends a state: one `NAME=VALUE` on each line.
     ///
     /// # Errors
     ///
-    /// When it is not there, or has too much unread.
-    pub fn tell(&self, state: &str) -> io::Result<()> {
+    /// Returns an error if the service manager is gone, or has too many unread messages.
+    pub fn notify(&self, state: &str) -> io::Result<()> {
         self.socket.send_to_addr(state.as_bytes(), &self.manager).map(drop)
     }
 
-    /// For the room to tell the manager how it is.
+    /// Returns an observer that passes on the status of the room.
     pub fn observer(self: Arc<Self>) -> StatusObserver {
-        let tell = move |sign| {
-            // A manager that does not hear it has its own way to deal with that.
-            let _ = match sign {
-                Status::Alive => self.tell("WATCHDOG=1"),
-                Status::Members(1) => self.tell("STATUS=1 member"),
-                Status::Members(count) => self.tell(&format!("STATUS={count} members")),
+        let report = move |status| {
+            // Ignored: a service manager that misses keepalives restarts the server.
+            let _ = match status {
+                Status::Alive => self.notify("WATCHDOG=1"),
+                Status::Members(1) => self.notify("STATUS=1 member"),
+                Status::Members(count) => self.notify(&format!("STATUS={count} members")),
             };
         };
-        StatusObserver::new(watchdog(), tell)
+        StatusObserver::new(keepalive_period(), report)
     }
 }
 
-fn address_of(text: &OsStr) -> io::Result<SocketAddr> {
+fn parse_address(text: &OsStr) -> io::Result<SocketAddr> {
     match text.as_bytes() {
         [b'/', ..] => SocketAddr::from_pathname(text),
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "neither a path nor @NAME")),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "expected a path or @NAME")),
     }
 }
 
-/// How often the manager wants a sign of life: twice in the time after which it takes this process
-/// for dead. Nothing if it does not watch it.
-fn watchdog() -> Option<Duration> {
+/// Returns half of the time after which the service manager takes this process for dead; `None` if
+/// it does not watch it.
+fn keepalive_period() -> Option<Duration> {
     let number = |name| env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let is_for_us = match env::var_os("WATCHDOG_PID") {
+    let is_for_this_process = match env::var_os("WATCHDOG_PID") {
         Some(_) => number("WATCHDOG_PID") == Some(process::id().into()),
         None => true,
     };
-    let time = number("WATCHDOG_USEC").filter(|time| is_for_us && *time > 0)?;
-    Some(Duration::from_micros(time) / 2)
+    let timeout = number("WATCHDOG_USEC").filter(|time| is_for_this_process && *time > 0)?;
+    Some(Duration::from_micros(timeout) / 2)
 }

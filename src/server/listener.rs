@@ -1,4 +1,4 @@
-//! Where clients connect: an address as it is written, and the socket that listens there.
+//! A listener: the address on which clients connect, and its socket.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -18,33 +18,33 @@ use smol::Async;
 
 use crate::room::Peer;
 
-/// Connections that may wait to be accepted, so that a crowd that comes at once is not turned
-/// away. The kernel cuts it to its own limit.
+/// Connections that may wait to be accepted. The kernel reduces it to its own limit
+/// (`net.core.somaxconn`).
 const BACKLOG: i32 = 1024;
-/// A peer that vanished is noticed after a minute of silence and a minute of questions.
+/// A client that has vanished is noticed after a minute of silence and a minute of probes.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEPALIVE_COUNT: u32 = 4;
-/// The same for a peer that vanished while something was on its way to it, in milliseconds.
+/// The same for a client with unacknowledged data, in milliseconds.
 const USER_TIMEOUT: u32 = 120_000;
 
-/// Bytes that the kernel may hold for one connection. It counts its own overhead, and doubles the
-/// figures for that (socket(7)).
+/// The socket buffers of one connection, in bytes. The kernel doubles them for its own overhead
+/// (socket(7)).
 ///
-/// Left to itself it takes megabytes for each who does not read, which a small machine does not
-/// have: a hundred of them then cost the others three times the CPU time, until they are found to
-/// be slow.
+/// By default the kernel holds megabytes for a client that does not read, which a small machine does
+/// not have. With a hundred such clients, the others cost three times the CPU time until these are
+/// closed as slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Buffers {
-    /// On the way to a client.
+    /// The send buffer. Default: 128 KiB.
     pub send: usize,
-    /// On the way from it.
+    /// The receive buffer. Default: 64 KiB.
     pub receive: usize,
 }
 
 impl Buffers {
-    /// What they come to in the kernel.
-    pub fn in_kernel(self) -> usize {
+    /// Returns the kernel memory for both.
+    pub(crate) fn kernel_bytes(self) -> usize {
         self.send.saturating_add(self.receive).saturating_mul(2)
     }
 }
@@ -55,13 +55,13 @@ impl Default for Buffers {
     }
 }
 
-/// An address to listen at: `IP:PORT`, `[V6]:PORT`, `localhost:PORT` or `unix:PATH`.
+/// An address to listen on: `IP:PORT`, `[IPV6]:PORT`, `localhost:PORT` or `unix:PATH`.
 ///
-/// A host is a number, so that a server that is started before the network has names still comes
-/// up, and always in the same place.
+/// There are no other host names, so that the server starts without a resolver and always on the
+/// same address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenAddress {
-    /// An address of this machine, or all of them, and a port; 0 is any free one.
+    /// An IP address and a port. Port 0 is any free port.
     Inet(SocketAddr),
     /// The path of a unix socket.
     Unix(PathBuf),
@@ -73,19 +73,19 @@ impl FromStr for ListenAddress {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if let Some(path) = text.strip_prefix("unix:") {
             return match path {
-                "" => Err("unix: wants a path behind it"),
+                "" => Err("expected a path after unix:"),
                 path => Ok(ListenAddress::Unix(path.into())),
             };
         }
-        let (host, port) = text.rsplit_once(':').ok_or("an address is IP:PORT or unix:PATH")?;
-        let port = port.parse().map_err(|_| "a port is a number up to 65535")?;
+        let (host, port) = text.rsplit_once(':').ok_or("expected IP:PORT or unix:PATH")?;
+        let port = port.parse().map_err(|_| "expected a port from 0 to 65535")?;
         let in_brackets = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         let ip = match in_brackets {
             Some(ip) => ip.parse().ok().map(IpAddr::V6),
             None if host == "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
             None => host.parse().ok().map(IpAddr::V4),
         };
-        let ip = ip.ok_or("a host is a number, one of IPv6 in brackets, or localhost")?;
+        let ip = ip.ok_or("expected an IPv4 address, an IPv6 address in brackets, or localhost")?;
         Ok(ListenAddress::Inet(SocketAddr::new(ip, port)))
     }
 }
@@ -99,92 +99,91 @@ impl fmt::Display for ListenAddress {
     }
 }
 
-/// A socket that clients can connect to.
+/// A socket on which clients connect.
 ///
-/// Its `Display` is the address with the real port. The file of a unix socket goes when this is
-/// dropped, unless the socket is somebody else's.
+/// Its `Display` is the address with the real port. Dropping it removes the file of a unix socket,
+/// except of a socket that was [adopted](Self::adopt).
 #[derive(Debug)]
 pub struct Listener {
     socket: Async<OwnedFd>,
     address: ListenAddress,
-    /// What its connections are held to.
+    /// The buffers of its connections.
     buffers: Buffers,
-    /// It listened before we had it, and does so after us.
-    was_handed_over: bool,
+    /// The socket belongs to a service manager.
+    is_adopted: bool,
 }
 
 impl Listener {
-    /// Listens at `address`. The file that a dead server left in place of a unix socket is
-    /// replaced.
+    /// Listens on an address. The file of a unix socket that a dead server left is replaced.
     ///
     /// # Errors
     ///
-    /// What the system says: the address is in use (for a unix socket: by a server that is
-    /// alive, or by a file that is no socket), is not one of this machine, or may not be used.
+    /// Returns the error of the system if the address is in use (for a unix socket: by a running
+    /// server, or by a file that is not a socket), belongs to another machine, or is not permitted.
     pub fn bind(address: &ListenAddress, buffers: Buffers) -> io::Result<Self> {
         let (socket, address) = match address {
             ListenAddress::Inet(address) => {
                 let socket = TcpListener::bind(address)?;
-                tune(&socket)?;
+                set_tcp_options(&socket)?;
                 let address = ListenAddress::Inet(socket.local_addr()?);
                 (OwnedFd::from(socket), address)
             }
             ListenAddress::Unix(path) => (bind_unix(path)?.into(), address.clone()),
         };
-        // A second call on the same socket changes its backlog; the standard library has no say.
+        // A second listen(2) changes the backlog, which the standard library does not offer.
         rustix::net::listen(&socket, BACKLOG)?;
-        limit_buffers(&socket, buffers)?;
-        Ok(Listener { socket: Async::new(socket)?, address, buffers, was_handed_over: false })
+        set_buffers(&socket, buffers)?;
+        Ok(Listener { socket: Async::new(socket)?, address, buffers, is_adopted: false })
     }
 
-    /// Takes a socket that listens already. Its backlog, and the file of a unix socket, are the
-    /// affair of whoever made it.
+    /// Adopts a listening socket, such as one from a service manager. Its backlog and the file of a
+    /// unix socket are left as they are.
     ///
     /// # Errors
     ///
-    /// When it is not a stream socket, TCP or unix, that listens.
+    /// Returns an error if the socket is not a listening stream socket, TCP or unix.
     pub fn adopt(socket: OwnedFd, buffers: Buffers) -> io::Result<Self> {
         if sockopt::socket_type(&socket)? != SocketType::STREAM
             || !sockopt::socket_acceptconn(&socket)?
         {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                "it is not a stream socket that listens",
+                "not a listening stream socket",
             ));
         }
-        limit_buffers(&socket, buffers)?;
+        set_buffers(&socket, buffers)?;
         let address = rustix::net::getsockname(&socket)?;
         let address = match sockopt::socket_domain(&socket)? {
             AddressFamily::UNIX => ListenAddress::Unix(path_of(&address.try_into()?)),
             _ => {
-                tune(&socket)?;
+                set_tcp_options(&socket)?;
                 ListenAddress::Inet(address.try_into()?)
             }
         };
-        Ok(Listener { socket: Async::new(socket)?, address, buffers, was_handed_over: true })
+        Ok(Listener { socket: Async::new(socket)?, address, buffers, is_adopted: true })
     }
 
-    /// The socket, to wait for clients.
-    pub fn socket(&self) -> &Async<OwnedFd> {
+    /// Returns the socket, to wait for clients.
+    pub(crate) fn socket(&self) -> &Async<OwnedFd> {
         &self.socket
     }
 
-    /// Takes the next client that waits, without blocking.
+    /// Accepts the next client without blocking.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when none waits; what the system says when it cannot be taken.
-    pub fn accept(&self) -> io::Result<(OwnedFd, Peer)> {
+    /// Returns `WouldBlock` if no client waits, or the error of the system.
+    pub(crate) fn accept(&self) -> io::Result<(OwnedFd, Peer)> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let (socket, peer) = acceptfrom_with(&self.socket, flags)?;
         let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
-        // If one of these fails, its end is near.
+        // Ignored: a broken socket fails on its first read.
         let _ = match peer {
-            // A unix socket inherits nothing.
-            None => limit_buffers(&socket, self.buffers),
-            // It may have connected before we were there.
-            Some(_) if self.was_handed_over => {
-                limit_buffers(&socket, self.buffers).and_then(|()| tune(&socket))
+            // A unix socket does not inherit buffer sizes.
+            None => set_buffers(&socket, self.buffers),
+            // The client may have connected before the listener was adopted.
+            Some(_) if self.is_adopted => {
+                set_buffers(&socket, self.buffers).and_then(|()| set_tcp_options(&socket))
             }
             Some(_) => Ok(()),
         };
@@ -201,23 +200,23 @@ impl fmt::Display for Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         if let ListenAddress::Unix(path) = &self.address
-            && !self.was_handed_over
+            && !self.is_adopted
         {
-            // If it is gone already, so much the better.
+            // Ignored: the file may be removed already.
             let _ = std::fs::remove_file(path);
         }
     }
 }
 
-// What these two set, each TCP connection inherits that is made from then on: no call for each.
+// TCP connections inherit these options from their listener, which saves the calls for each.
 
-fn limit_buffers(socket: impl AsFd, buffers: Buffers) -> rustix::io::Result<()> {
+fn set_buffers(socket: impl AsFd, buffers: Buffers) -> rustix::io::Result<()> {
     let socket = socket.as_fd();
     sockopt::set_socket_send_buffer_size(socket, buffers.send)?;
     sockopt::set_socket_recv_buffer_size(socket, buffers.receive)
 }
 
-fn tune(socket: impl AsFd) -> rustix::io::Result<()> {
+fn set_tcp_options(socket: impl AsFd) -> rustix::io::Result<()> {
     let socket = socket.as_fd();
     sockopt::set_tcp_nodelay(socket, true)?;
     sockopt::set_socket_keepalive(socket, true)?;
@@ -227,7 +226,7 @@ fn tune(socket: impl AsFd) -> rustix::io::Result<()> {
     sockopt::set_tcp_user_timeout(socket, USER_TIMEOUT)
 }
 
-/// The path of a unix socket; of one without, what the system shows for it.
+/// Returns the path of a unix socket, or a description of a socket without a path.
 fn path_of(address: &SocketAddrUnix) -> PathBuf {
     match (address.path(), address.abstract_name()) {
         (Some(path), _) => OsStr::from_bytes(path.to_bytes()).into(),
@@ -255,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_read_as_people_write_them() {
+    fn address_round_trips_or_is_rejected() {
         for text in ["127.0.0.1:8080", "0.0.0.0:1", "[::1]:8080", "[::]:0"] {
             let address: ListenAddress = text.parse().unwrap();
             assert_eq!(address.to_string(), text);

@@ -1,11 +1,11 @@
-//! The memory ceiling: what a server may take at worst, and what fits into a budget.
+//! The memory ceiling of a server, and the limits that fit a memory budget.
 //!
-//! Whatever clients do, each part of the server is bounded. [`Ceiling::of`] multiplies the bounds
-//! out for a [`Config`], and [`fit`] goes the other way.
+//! Every part of the server has a limit. [`Ceiling::of`] adds up the limits of a [`Config`], and
+//! [`fit`] chooses limits that stay within a budget.
 //!
 //! ```
-//! use smolchat::server::memory::{Ceiling, Pinned, fit};
 //! use smolchat::server::Config;
+//! use smolchat::server::memory::{Ceiling, Pinned, fit};
 //!
 //! let config = fit(4 << 20, Config::default(), Pinned::default()).unwrap();
 //! assert!(config.room.max_clients >= 100);
@@ -20,40 +20,40 @@ use crate::server::broadcaster::{batch_bytes, max_ending};
 use crate::server::connection::{LINE_OVERHEAD, MAX_INPUT_LINES, MAX_READ_BYTES};
 use crate::server::listener::Buffers;
 
-/// The program at rest: its stacks, and the heap of an empty room. What is read from its file is
-/// not in it: the kernel drops that when memory is short, and reads it again.
+/// The idle program: its stacks, and the heap of an empty room. The pages of its file are not
+/// counted: the kernel drops them if memory is short, and reads them again.
 const PROGRAM: usize = 384 << 10;
-/// A connection: its task, its place in the reactor, its rows in the tables. A member takes some
-/// 750 bytes, measured by the project's bench.
+/// A connection: its task, its entry in the reactor, its rows in the tables. A member takes about
+/// 750 bytes, measured by `make bench`.
 const CONNECTION: usize = 1 << 10;
-/// A frame in the history, beside its bytes: a place in a queue that grows by doubling.
+/// A frame in the history, beside its bytes: an entry in a queue that grows by doubling.
 const FRAME: usize = 48;
-/// What a frame may have beside the line that it was made from.
-const FRAME_HEAD: usize = 512;
+/// The most bytes of a frame, beside the line that it was made from.
+const FRAME_OVERHEAD: usize = 512;
 
-/// What a server may take at worst, part by part.
+/// The most memory that a server takes, by part.
 #[derive(Clone, Debug)]
 pub struct Ceiling {
     parts: [Part; 9],
 }
 
-/// So many things of so many bytes.
+/// A number of things of one size.
 #[derive(Clone, Copy, Debug)]
 struct Part {
-    what: &'static str,
+    name: &'static str,
     count: usize,
     bytes: usize,
 }
 
 impl Part {
-    /// What a small machine could not even count is still told.
+    /// In 64 bits, so that a 32-bit machine can report a ceiling that it could not hold.
     fn total(&self) -> u64 {
         (self.count as u64).saturating_mul(self.bytes as u64)
     }
 }
 
 impl Ceiling {
-    /// The worst case of a configuration.
+    /// Returns the ceiling of a configuration.
     pub fn of(config: &Config) -> Self {
         let room = &config.room;
         let connections = room.max_clients.saturating_add(max_ending(room.max_clients));
@@ -63,23 +63,23 @@ impl Ceiling {
         let frames = room.history.saturating_mul(FRAME);
         let history = room.history_bytes.saturating_add(frames).saturating_add(batch);
         let outbox = config.outbox.saturating_add(History::max_replay_overhead(room.history));
-        let part = |what, count, bytes| Part { what, count, bytes };
+        let part = |name, count, bytes| Part { name, count, bytes };
         Ceiling {
             parts: [
-                part("the program at rest", 1, PROGRAM),
-                part("table and tasks", connections.saturating_add(config.events), CONNECTION),
+                part("idle program", 1, PROGRAM),
+                part("tables and tasks", connections.saturating_add(config.events), CONNECTION),
                 part("half-read lines", connections, held),
-                part("events on their way to the room", config.events, event),
-                part("the batch that is written", 2, batch),
+                part("events for the room", config.events, event),
+                part("batch", 2, batch),
                 part("outboxes", connections, outbox),
                 part("history", 1, history),
-                part("kept names, known addresses", 1, room.memory_for_absent_clients()),
-                part("socket buffers in the kernel", connections, config.buffers.in_kernel()),
+                part("reserved names, addresses", 1, room.memory_for_absent_clients()),
+                part("socket buffers in the kernel", connections, config.buffers.kernel_bytes()),
             ],
         }
     }
 
-    /// All of it, in bytes.
+    /// Returns the whole ceiling in bytes.
     pub fn total(&self) -> u64 {
         self.parts.iter().fold(0, |sum: u64, part| sum.saturating_add(part.total()))
     }
@@ -87,11 +87,11 @@ impl Ceiling {
 
 impl fmt::Display for Ceiling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for part @ Part { what, count, bytes } in self.parts {
+        for part @ Part { name, count, bytes } in self.parts {
             let total = kib(part.total());
-            writeln!(f, "{what:<32} {count:>7} x {bytes:>10} B = {total:>10} KiB")?;
+            writeln!(f, "{name:<32} {count:>7} x {bytes:>10} B = {total:>10} KiB")?;
         }
-        write!(f, "{:<32} {:>36} KiB", "all together, at worst", kib(self.total()))
+        write!(f, "{:<32} {:>36} KiB", "total", kib(self.total()))
     }
 }
 
@@ -99,27 +99,27 @@ fn kib(bytes: u64) -> u64 {
     bytes.div_ceil(1024)
 }
 
-/// What an operator has decided, and a budget must leave as it is.
+/// Limits set explicitly, which a budget must not change.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pinned {
-    /// The number of clients.
+    /// [`max_clients`](crate::room::Config::max_clients)
     pub clients: bool,
-    /// The size of an outbox.
+    /// [`outbox`](Config::outbox)
     pub outbox: bool,
-    /// How many frames the history has.
+    /// [`history`](crate::room::Config::history)
     pub history: bool,
-    /// How many bytes the history has.
+    /// [`history_bytes`](crate::room::Config::history_bytes)
     pub history_bytes: bool,
 }
 
-/// Makes `config` fit into so many bytes: as many clients as the defaults have, if there is room
-/// for them, and otherwise as many as there is.
+/// Changes the limits of `config` so that its ceiling is at most `budget` bytes. The number of clients
+/// stays if it fits, and becomes as large as possible otherwise.
 ///
 /// # Errors
 ///
-/// The bytes that it would take at the least, when what is [given](Pinned) does not fit.
+/// Returns the bytes needed if the [pinned](Pinned) limits do not fit.
 pub fn fit(budget: usize, mut config: Config, pinned: Pinned) -> Result<Config, u64> {
-    let line = config.room.max_line as usize + FRAME_HEAD;
+    let line = config.room.max_line as usize + FRAME_OVERHEAD;
     let share = |part: usize, least: usize, most: usize| (budget / part).clamp(least, most);
     config.read_bytes = share(2048, 1024, MAX_READ_BYTES);
     config.events = share(256 << 10, 8, config.events);
@@ -159,7 +159,7 @@ pub fn fit(budget: usize, mut config: Config, pinned: Pinned) -> Result<Config, 
     }
 }
 
-/// The largest number from `least` to `most` that fits, or `least` if none does.
+/// Returns the largest number from `least` to `most` that fits, or `least` if none does.
 fn largest(least: usize, most: usize, mut fits: impl FnMut(usize) -> bool) -> usize {
     let (mut least, mut most) = (least, most.max(least));
     while least < most {
@@ -169,16 +169,19 @@ fn largest(least: usize, most: usize, mut fits: impl FnMut(usize) -> bool) -> us
     least
 }
 
-/// Why the parts of a configuration contradict each other, if they do.
+/// Returns why the limits of a configuration contradict each other, if they do.
 pub fn contradiction(config: &Config) -> Option<String> {
     let room = &config.room;
-    let frame = room.max_line as usize + FRAME_HEAD;
+    let frame = room.max_line as usize + FRAME_OVERHEAD;
     if room.max_clients == 0 {
-        Some("with --max-clients 0 nobody can come in".into())
+        Some("--max-clients 0 admits no client".into())
     } else if config.outbox < frame {
-        Some(format!("an outbox of {} bytes has no room for a line of {frame}", config.outbox))
+        Some(format!("--outbox {} is too small for a frame of {frame} bytes", config.outbox))
     } else if room.history > 0 && room.history_bytes < frame {
-        Some(format!("a history of {} bytes has no room for a line of {frame}", room.history_bytes))
+        Some(format!(
+            "--history-bytes {} is too small for a frame of {frame} bytes",
+            room.history_bytes
+        ))
     } else {
         None
     }
@@ -189,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_small_budget_has_room_for_a_hundred_and_a_large_one_for_the_defaults() {
+    fn small_budget_admits_a_hundred_clients() {
         let small = fit(4 << 20, Config::default(), Pinned::default()).unwrap();
 
         assert!(small.room.max_clients >= 100, "{}", Ceiling::of(&small));
@@ -200,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn every_budget_holds_or_says_what_it_would_take() {
+    fn every_budget_is_kept_or_rejected() {
         let mut budget = 64 << 10;
         while budget < 1 << 32 {
             match fit(budget, Config::default(), Pinned::default()) {
@@ -218,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_stays() {
+    fn pinned_limits_stay() {
         let mut config = Config::default();
         config.room.max_clients = 30;
         config.outbox = 64 << 10;
@@ -232,13 +235,13 @@ mod tests {
     }
 
     #[test]
-    fn a_ceiling_is_the_sum_of_what_it_lists() {
+    fn ceiling_is_the_sum_of_its_parts() {
         let table = Ceiling::of(&Config::default()).to_string();
         let figures =
             table.lines().filter_map(|line| line.rsplit_once(" KiB")?.0.rsplit(' ').next());
         let figures: Vec<usize> = figures.map(|figure| figure.parse().unwrap()).collect();
         let (sum, parts) = figures.split_last().unwrap();
-        // Each was rounded up for itself.
+        // Each part is rounded up.
         assert!(parts.iter().sum::<usize>().abs_diff(*sum) <= parts.len());
     }
 }

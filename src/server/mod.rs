@@ -47,6 +47,9 @@ pub use config::Config;
 pub use listener::{Buffers, ListenAddress, Listener};
 pub use status::{Status, StatusObserver};
 
+#[doc(inline)]
+pub use crate::room::Config as RoomConfig;
+
 use accept::AcceptLoop;
 use connection::ReadLimits;
 
