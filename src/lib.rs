@@ -69,6 +69,7 @@
 //! - [`protocol`]: the wire: frames, requests, lines and names.
 //! - `room`: the members, their names, and the sequence of frames. Pure: no I/O and no clock.
 //! - `store`: the history file.
+//! - `status`: reports about the room to an observer outside.
 //! - [`server`]: the accept loop, the connection tasks, the broadcaster and the outboxes.
 //! - `daemon`: the service manager and the log.
 //! - [`client`]: the session library. It imports `protocol` alone.
@@ -108,6 +109,7 @@ mod rate_limit;
 #[doc(hidden)]
 pub mod room;
 pub mod server;
+mod status;
 #[doc(hidden)]
 pub mod store;
 

@@ -4,6 +4,7 @@
 //! members share. Whatever one client alone gets is a [`Unicast`]: an [`Op`] at a position in that
 //! chunk. [`Batch::slices_for`] puts the two together for one client.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use log::Level;
@@ -259,14 +260,15 @@ impl Batch {
 #[derive(Debug)]
 pub(super) struct BatchBuilder {
     /// The last sequence number that was given out.
-    seq: u64,
+    pub seq: u64,
     frames: Vec<u8>,
     /// The byte offset at which each frame ends.
     ends: Vec<u32>,
     unicasts: Vec<Unicast>,
     /// Bytes of the frames for single clients.
     unicast_bytes: usize,
-    log: Vec<(Level, String)>,
+    /// Lines for the log.
+    pub log: Vec<(Level, String)>,
 }
 
 impl BatchBuilder {
@@ -280,11 +282,6 @@ impl BatchBuilder {
             unicast_bytes: 0,
             log: Vec::new(),
         }
-    }
-
-    /// Returns the last sequence number that was given out.
-    pub fn seq(&self) -> u64 {
-        self.seq
     }
 
     /// Appends a frame for all members. Only this function gives out sequence numbers.
@@ -310,9 +307,9 @@ impl BatchBuilder {
         self.unicasts.push(Unicast { to, at: self.position(), op });
     }
 
-    /// Adds a line for the log.
-    pub fn log(&mut self, level: Level, line: String) {
-        self.log.push((level, line));
+    /// Adds a frame from the server to one client.
+    pub fn send<'a>(&mut self, to: MemberId, text: impl Into<Cow<'a, str>>, body: Body<'a>) {
+        self.unicast(to, Op::Send(Slice::own(&Frame::server(text, body))));
     }
 
     /// Returns the byte offset of the next frame.

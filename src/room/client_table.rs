@@ -29,33 +29,27 @@ impl<T> ClientTable<T> {
         self.rows.is_empty()
     }
 
-    /// Adds the row of a client, or replaces it.
+    /// Adds the row of a client, whose number is larger than any before.
     pub fn insert(&mut self, id: MemberId, row: T) {
-        match self.find(id) {
-            Ok(at) => {
-                if let Some(old) = self.rows.get_mut(at) {
-                    old.1 = row;
-                }
-            }
-            Err(at) => self.rows.insert(at, (id, row)),
-        }
+        debug_assert!(self.rows.last().is_none_or(|(last, _)| *last < id), "{id:?} is not new");
+        self.rows.push((id, row));
     }
 
     /// Returns the row of a client.
     pub fn get(&self, id: MemberId) -> Option<&T> {
-        let at = self.find(id).ok()?;
+        let at = self.find(id)?;
         self.rows.get(at).map(|(_, row)| row)
     }
 
     /// Returns the row of a client.
     pub fn get_mut(&mut self, id: MemberId) -> Option<&mut T> {
-        let at = self.find(id).ok()?;
+        let at = self.find(id)?;
         self.rows.get_mut(at).map(|(_, row)| row)
     }
 
     /// Removes and returns the row of a client.
     pub fn remove(&mut self, id: MemberId) -> Option<T> {
-        let at = self.find(id).ok()?;
+        let at = self.find(id)?;
         let (_, row) = self.rows.remove(at);
         if self.rows.len() < self.rows.capacity() / 4 {
             self.rows.shrink_to(self.rows.len() * 2);
@@ -73,11 +67,7 @@ impl<T> ClientTable<T> {
         self.rows.chunks_mut(count)
     }
 
-    fn find(&self, id: MemberId) -> Result<usize, usize> {
-        // The usual case for a new row.
-        if self.rows.last().is_none_or(|(last, _)| *last < id) {
-            return Err(self.rows.len());
-        }
-        self.rows.binary_search_by_key(&id, |(id, _)| *id)
+    fn find(&self, id: MemberId) -> Option<usize> {
+        self.rows.binary_search_by_key(&id, |(id, _)| *id).ok()
     }
 }

@@ -19,7 +19,7 @@ use log::Level;
 
 use super::admission::Refusal;
 use super::presence::Change;
-use super::{Client, MemberId, Membership, Op, Peer, Room, Slice, SliceKind, Token};
+use super::{Client, MemberId, Op, Peer, Room, Slice, SliceKind, Token};
 use crate::protocol::{
     Body, ByeCode, ErrorCode, Frame, Hello, Limits, MAX_NAME, RequestError, is_valid_name,
 };
@@ -40,23 +40,19 @@ impl Room {
         match admitted {
             Ok(()) => {}
             Err(Refusal::TooMany) => {
-                self.batch.log(Level::Warn, format!("{peer} refused: full"));
+                self.log(Level::Warn, format!("{peer} refused: full"));
                 return self.send_bye(id, ByeCode::Full);
             }
             Err(Refusal::TooFast) => {
-                self.batch
-                    .log(Level::Warn, format!("{peer} refused: too many connections a second"));
+                self.log(Level::Warn, format!("{peer} refused: too many connections a second"));
                 let text = "too many connections a second from your address";
                 self.send_error(id, RequestError::new(ErrorCode::TooFast, text));
                 return self.send_bye(id, ByeCode::TooFast);
             }
         }
-        self.batch.log(Level::Debug, format!("{peer} connected"));
-        let membership = Membership::Silent(token);
-        self.clients.insert(id, Client { peer, errors: 0, keeps_name: false, membership });
-        self.lobby.push(self.now.uptime + self.config.hello_wait, id);
-        let clients = &self.clients;
-        self.lobby.clean(clients.len(), |id| clients.get(id).is_some_and(Client::is_silent));
+        self.log(Level::Debug, format!("{peer} connected"));
+        self.clients.insert(id, Client { peer, errors: 0, keeps_name: false, token, name: None });
+        self.lobby.push(self.now.uptime + self.config.hello_wait, id, &self.clients);
     }
 
     /// Makes a silent client a member. `line_id` is the `id` of its hello.
@@ -70,16 +66,16 @@ impl Room {
             None => self.choose_name(id, hello.name.as_deref(), proof),
         };
         let Some(client) = self.clients.get_mut(id) else { return };
-        let Membership::Silent(token) = client.membership else { return };
-        client.membership = Membership::Member { name: name.as_str().into(), token };
+        let token = client.token;
+        client.name = Some(name.as_str().into());
         client.keeps_name = hello.keep;
         self.names.insert(&name, id);
         let verb = if old.is_some() { "reconnected" } else { "joined" };
         let line = format!("{} {verb}", self.describe(id));
-        self.batch.log(Level::Info, line);
+        self.log(Level::Info, line);
 
         let same_epoch = hello.epoch.as_deref() == Some(&*self.epoch);
-        let after = hello.after.filter(|after| same_epoch && *after <= self.batch.seq());
+        let after = hello.after.filter(|after| same_epoch && *after <= self.batch.seq);
         self.send_welcome(id, &name, token, after.is_some());
         if let Some(error) = error {
             self.send_error(id, RequestError { id: line_id, ..error });
@@ -110,7 +106,7 @@ impl Room {
         let welcome = Body::Welcome {
             name: name.into(),
             epoch: (&*self.epoch).into(),
-            seq: self.batch.seq(),
+            seq: self.batch.seq,
             token: token.to_string().into(),
             resumed,
             members,
@@ -122,16 +118,15 @@ impl Room {
                 stored: self.config.stored,
             },
         };
-        let welcome = Slice::own(&Frame::server(data, welcome));
-        self.batch.unicast(id, Op::Send(welcome));
+        self.batch.send(id, data, welcome);
     }
 
     /// Returns the member that holds a token. It compares with every member, so that its time does
     /// not depend on which token is nearly right.
     fn holder_of(&self, token: &Token) -> Option<MemberId> {
-        self.clients.iter().fold(None, |found, (id, client)| match &client.membership {
-            Membership::Member { token: held, .. } if held.matches(token) => Some(id),
-            _ => found,
+        self.clients.iter().fold(None, |found, (id, client)| {
+            let is_holder = client.token.matches(token) && client.name.is_some();
+            if is_holder { Some(id) } else { found }
         })
     }
 
@@ -141,10 +136,7 @@ impl Room {
         let client = self.remove_client(old)?;
         self.counts.evictions.add(ByeCode::Replaced);
         self.batch.unicast(old, Op::Evict(ByeCode::Replaced));
-        match client.membership {
-            Membership::Member { name, .. } => Some(name.into()),
-            Membership::Silent(_) => None,
-        }
+        client.name.map(String::from)
     }
 
     /// Returns the name for a new member, and an error if that is not the name that it asked for.
@@ -170,17 +162,18 @@ impl Room {
         let name = self.free_name(id, wanted.into());
         let error = self
             .name_conflict(wanted)
-            .map(|(code, text)| RequestError::new(code, format!("{text}; you are {name}")));
+            .map(|error| RequestError::new(error.code, format!("{}; you are {name}", error.text)));
         (name, error)
     }
 
     /// Returns why a name cannot be taken, if it cannot.
-    pub(super) fn name_conflict(&self, name: &str) -> Option<(ErrorCode, String)> {
+    pub(super) fn name_conflict(&self, name: &str) -> Option<RequestError> {
         if self.names.get(name).is_some() {
-            Some((ErrorCode::NameTaken, format!("another member is called {name}")))
+            let text = format!("another member is called {name}");
+            Some(RequestError::new(ErrorCode::NameTaken, text))
         } else if self.reserved.contains(name, self.now.uptime) {
             let text = format!("{name} is reserved for a member that lost its connection");
-            Some((ErrorCode::NameKept, text))
+            Some(RequestError::new(ErrorCode::NameKept, text))
         } else {
             None
         }
@@ -234,7 +227,7 @@ impl Room {
     /// Returns the number of the oldest of the last `count` frames, or of as many as there are.
     pub(super) fn oldest_of(&self, count: u64) -> u64 {
         let count = count.min(self.history.max_frames() as u64);
-        (self.batch.seq() + 1).saturating_sub(count).max(self.history.oldest())
+        (self.batch.seq + 1).saturating_sub(count).max(self.history.oldest())
     }
 }
 

@@ -8,16 +8,14 @@ use std::fmt;
 use log::Level;
 
 use super::presence::Change;
-use super::{Client, ClientTable, DisconnectReason, MemberId, Membership, Op, Peer, Room, Slice};
-use crate::protocol::{ByeCode, Frame};
+use super::{Client, ClientTable, DisconnectReason, MemberId, Op, Peer, Room};
+use crate::protocol::{Body, ByeCode};
 
 impl Room {
     /// Removes a client whose connection has ended. If the client asked for it, its name is
     /// reserved for it.
     pub(super) fn disconnect(&mut self, id: MemberId, reason: DisconnectReason) {
-        if let Some(Client {
-            keeps_name: true, membership: Membership::Member { name, token }, ..
-        }) = self.clients.get(id)
+        if let Some(Client { keeps_name: true, name: Some(name), token, .. }) = self.clients.get(id)
             && !self.config.grace.is_zero()
         {
             let until = self.now.uptime + self.config.grace;
@@ -60,8 +58,7 @@ impl Room {
         if !matches!(code, ByeCode::Quit | ByeCode::Shutdown) {
             self.counts.evictions.add(code);
         }
-        let bye = Slice::own(&Frame::bye(code, self.batch.seq()));
-        self.batch.unicast(id, Op::Send(bye));
+        self.batch.send(id, code.text(), Body::Bye { code, seq: self.batch.seq });
         self.batch.unicast(id, Op::Close);
     }
 
@@ -69,12 +66,12 @@ impl Room {
     fn remove(&mut self, id: MemberId, reason: impl fmt::Display) -> bool {
         let description = self.describe(id);
         let Some(client) = self.remove_client(id) else { return false };
-        let Membership::Member { name, .. } = client.membership else {
+        let Some(name) = client.name else {
             let line = format!("{description} left before it was a member: {reason}");
-            self.batch.log(Level::Debug, line);
+            self.log(Level::Debug, line);
             return true;
         };
-        self.batch.log(Level::Info, format!("{description} left: {reason}"));
+        self.log(Level::Info, format!("{description} left: {reason}"));
         self.names.remove(&name);
         self.announce(Change::Left, &name);
         true

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::MemberId;
+use super::{Client, ClientTable, MemberId};
 
 /// Entries that may be out of date before the queue is cleaned.
 const SLACK: usize = 16;
@@ -18,26 +18,21 @@ pub struct Lobby {
 
 impl Lobby {
     /// Adds a client. `deadline` is not before that of any other client.
-    pub fn push(&mut self, deadline: Duration, id: MemberId) {
+    pub fn push(&mut self, deadline: Duration, id: MemberId, clients: &ClientTable<Client>) {
         self.waiting.push_back((deadline, id));
+        if self.waiting.len() > 2 * clients.len() + SLACK {
+            self.waiting.retain(|(_, id)| is_waiting(*id, clients));
+        }
     }
 
     /// Removes and returns the first client if its deadline is not after `now`.
-    pub fn pop_expired(&mut self, now: Duration) -> Option<MemberId> {
+    pub fn pop_expired(
+        &mut self,
+        now: Duration,
+        clients: &ClientTable<Client>,
+    ) -> Option<MemberId> {
+        while self.waiting.pop_front_if(|(_, id)| !is_waiting(*id, clients)).is_some() {}
         self.waiting.pop_front_if(|(deadline, _)| *deadline <= now).map(|(_, id)| id)
-    }
-
-    /// Removes clients from the front that are not waiting any more.
-    pub fn skip(&mut self, is_waiting: impl Fn(MemberId) -> bool) {
-        while self.waiting.pop_front_if(|(_, id)| !is_waiting(*id)).is_some() {}
-    }
-
-    /// Removes all clients that are not waiting, if there can be many of them: `clients` is the
-    /// number of all clients in the room.
-    pub fn clean(&mut self, clients: usize, is_waiting: impl Fn(MemberId) -> bool) {
-        if self.waiting.len() > 2 * clients + SLACK {
-            self.waiting.retain(|(_, id)| is_waiting(*id));
-        }
     }
 
     /// Returns the deadline of the first client.
@@ -50,4 +45,8 @@ impl Lobby {
     pub fn len(&self) -> usize {
         self.waiting.len()
     }
+}
+
+fn is_waiting(id: MemberId, clients: &ClientTable<Client>) -> bool {
+    clients.get(id).is_some_and(|client| client.name.is_none())
 }

@@ -41,6 +41,8 @@ mod snapshot;
 use std::borrow::Cow;
 use std::time::Duration;
 
+use log::Level;
+
 pub use batch::{Batch, Chunk, ClientSlices, End, Op, Slice, SliceKind, Unicast};
 pub use client_table::ClientTable;
 pub use config::Config;
@@ -90,44 +92,28 @@ struct Client {
     errors: u8,
     /// The client asked to have its name reserved if it loses its connection.
     keeps_name: bool,
-    membership: Membership,
+    /// Proves that a reconnecting client is this member.
+    token: Token,
+    /// `None` until the client is a member.
+    name: Option<Box<str>>,
 }
 
-impl Client {
-    fn is_silent(&self) -> bool {
-        matches!(self.membership, Membership::Silent(_))
-    }
-}
-
-#[derive(Debug)]
-enum Membership {
-    /// Connected, and no member before its first line. Holds the token for the welcome.
-    Silent(Token),
-    Member {
-        name: Box<str>,
-        token: Token,
-    },
+/// The author of a line.
+#[derive(Clone, Copy)]
+struct Author<'a> {
+    id: MemberId,
+    name: &'a str,
+    /// The `id` that the author gave the line.
+    line_id: Option<&'a str>,
 }
 
 impl Room {
     /// Creates an empty room. `epoch` identifies its sequence.
     pub fn new(config: Config, epoch: Box<str>) -> Self {
         let history = History::new(config.history, config.history_bytes, 0);
-        Room::with_history(config, epoch, history, 0)
-    }
-
-    /// Creates a room that continues from a snapshot.
-    pub fn with_snapshot(config: Config, snapshot: Snapshot) -> Self {
-        let Snapshot { epoch, seq, frames, resumable } = snapshot;
-        let (count, bytes) = (config.history, config.history_bytes);
-        let history = History::with_frames(count, bytes, seq, frames, resumable);
-        Room::with_history(config, epoch, history, seq)
-    }
-
-    fn with_history(config: Config, epoch: Box<str>, history: History, seq: u64) -> Self {
         Room {
             history,
-            batch: BatchBuilder::new(seq),
+            batch: BatchBuilder::new(0),
             admission: config.admission(),
             reserved: ReservedNames::new(max_reserved(config.max_clients)),
             config,
@@ -141,6 +127,14 @@ impl Room {
             now: Now { uptime: Duration::ZERO, unix_ms: 0 },
             notice: PendingNotice::default(),
         }
+    }
+
+    /// Creates a room that continues from a snapshot.
+    pub fn with_snapshot(config: Config, snapshot: Snapshot) -> Self {
+        let Snapshot { epoch, seq, frames, resumable } = snapshot;
+        let (count, bytes) = (config.history, config.history_bytes);
+        let history = History::with_frames(count, bytes, seq, frames, resumable);
+        Room { history, batch: BatchBuilder::new(seq), ..Room::new(config, epoch) }
     }
 
     /// Applies one input. The result is in the batch that [`seal`](Self::seal) returns.
@@ -169,7 +163,8 @@ impl Room {
     }
 
     fn on_line(&mut self, id: MemberId, line: Result<ClientLine, RequestError>) {
-        if self.is_silent(id) {
+        let Some(client) = self.clients.get(id) else { return };
+        if client.name.is_none() {
             match line {
                 Ok(ClientLine { request: Request::Hello(hello), id: line_id }) => {
                     return self.join(id, *hello, line_id);
@@ -178,63 +173,59 @@ impl Room {
             }
         }
         // An earlier line of the same input may have removed the client.
-        let Some(name) = self.member_name(id).map(Box::from) else { return };
-        let is_heartbeat = matches!(&line, Ok(ClientLine { request: Request::Heartbeat, .. }));
-        match line.and_then(|line| self.on_request(id, name, line)) {
-            // A heartbeat does not show that the client speaks the protocol.
-            Ok(()) if is_heartbeat => {}
-            Ok(()) => {
-                if let Some(client) = self.clients.get_mut(id) {
-                    client.errors = 0;
+        let Some(name) = self.name_of(id).map(Box::<str>::from) else { return };
+        let error = match line {
+            Ok(ClientLine { id: line_id, request }) => {
+                let author = Author { id, name: &name, line_id: line_id.as_deref() };
+                match self.on_request(author, request) {
+                    Ok(()) => return,
+                    Err(error) => RequestError { id: line_id, ..error },
                 }
             }
-            Err(error) => self.send_error(id, error),
-        }
+            Err(error) => error,
+        };
+        self.send_error(id, error);
     }
 
-    fn on_request(
-        &mut self,
-        id: MemberId,
-        name: Box<str>,
-        line: ClientLine,
-    ) -> Result<(), RequestError> {
-        let ClientLine { id: line_id, request } = line;
-        let is_heartbeat = matches!(request, Request::Heartbeat);
+    fn on_request(&mut self, author: Author<'_>, request: Request) -> Result<(), RequestError> {
+        let Author { id, name, line_id } = author;
+        let time = self.now.unix_ms;
+        if request == Request::Heartbeat {
+            if line_id.is_some() {
+                self.send_info(author, "still here");
+            }
+            return Ok(());
+        }
         // The join notice of a member comes before everything that the member does.
-        if !is_heartbeat && (!self.is_crowded() || self.notice.announces_join_of(&name)) {
+        if !self.is_crowded() || self.notice.announces_join_of(name) {
             self.publish_notice();
         }
-        let time = self.now.unix_ms;
         match request {
-            Request::Heartbeat if line_id.is_none() => {}
-            Request::Heartbeat => self.send_info(id, "still here", line_id),
-            Request::Hello(_) => {
-                let text = "a hello is accepted only as the first line";
-                return Err(RequestError {
-                    code: ErrorCode::LateHello,
-                    text: text.into(),
-                    id: line_id,
-                });
-            }
-            Request::Say(text) => self.batch.publish(&name, &text, |seq| Body::Chat {
+            Request::Say(text) => self.batch.publish(name, &text, |seq| Body::Chat {
                 seq,
                 time,
-                id: line_id.as_deref().map(Cow::from),
+                id: line_id.map(Cow::from),
             }),
-            Request::Act(text) => self.batch.publish(&name, &text, |seq| Body::Action {
+            Request::Act(text) => self.batch.publish(name, &text, |seq| Body::Action {
                 seq,
                 time,
-                id: line_id.as_deref().map(Cow::from),
+                id: line_id.map(Cow::from),
             }),
-            Request::Private { to, text } => {
-                return self.send_private(id, &name, &to, &text, line_id);
-            }
-            Request::Nick(wanted) => return self.rename(id, &name, &wanted, line_id),
-            Request::Who => self.send_who(id, line_id),
-            Request::History(count) => self.show_history(id, count, line_id),
-            Request::Stats => self.send_stats(id, line_id),
-            Request::Help => self.send_info(id, HELP, line_id),
+            Request::Private { to, text } => self.send_private(author, &to, &text)?,
+            Request::Nick(wanted) => self.rename(author, &wanted)?,
+            Request::Who => self.send_who(author),
+            Request::History(count) => self.show_history(author, count),
+            Request::Stats => self.send_stats(author),
+            Request::Help => self.send_info(author, HELP),
             Request::Quit => self.dismiss(id, ByeCode::Quit, "quit"),
+            Request::Heartbeat | Request::Hello(_) => {
+                let text = "a hello is accepted only as the first line";
+                return Err(RequestError::new(ErrorCode::LateHello, text));
+            }
+        }
+        // A heartbeat, which returned above, does not show that the client speaks the protocol.
+        if let Some(client) = self.clients.get_mut(id) {
+            client.errors = 0;
         }
         Ok(())
     }
@@ -242,10 +233,7 @@ impl Room {
     /// Makes silent clients members whose [`Config::hello_wait`] is over.
     pub fn tick(&mut self, now: Now) {
         self.now = now;
-        loop {
-            let clients = &self.clients;
-            self.lobby.skip(|id| clients.get(id).is_some_and(Client::is_silent));
-            let Some(id) = self.lobby.pop_expired(now.uptime) else { return };
+        while let Some(id) = self.lobby.pop_expired(now.uptime, &self.clients) {
             self.join(id, Hello::default(), None);
         }
     }
@@ -298,33 +286,26 @@ impl Room {
 
     /// Returns the last sequence number that was given out.
     pub fn seq(&self) -> u64 {
-        self.batch.seq()
+        self.batch.seq
     }
 
-    fn is_silent(&self, id: MemberId) -> bool {
-        self.clients.get(id).is_some_and(Client::is_silent)
-    }
-
-    fn member_name(&self, id: MemberId) -> Option<&str> {
-        match &self.clients.get(id)?.membership {
-            Membership::Member { name, .. } => Some(name),
-            Membership::Silent(_) => None,
-        }
+    /// Returns the name of a member; `None` for a client that is no member.
+    fn name_of(&self, id: MemberId) -> Option<&str> {
+        self.clients.get(id)?.name.as_deref()
     }
 
     fn members(&self) -> impl Iterator<Item = (MemberId, &str)> {
-        self.clients.iter().filter_map(|(id, client)| match &client.membership {
-            Membership::Member { name, .. } => Some((id, &**name)),
-            Membership::Silent(_) => None,
-        })
+        self.clients.iter().filter_map(|(id, client)| Some((id, client.name.as_deref()?)))
+    }
+
+    fn log(&mut self, level: Level, line: String) {
+        self.batch.log.push((level, line));
     }
 
     /// Returns a client as the log names it.
     fn describe(&self, id: MemberId) -> String {
         match self.clients.get(id) {
-            Some(Client { membership: Membership::Member { name, .. }, peer, .. }) => {
-                format!("{name} {peer}")
-            }
+            Some(Client { name: Some(name), peer, .. }) => format!("{name} {peer}"),
             Some(Client { peer, .. }) => peer.to_string(),
             None => format!("client {}", id.0),
         }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
+use std::hash::BuildHasher;
 
 use super::MemberId;
 use crate::protocol::case_fold;
@@ -15,26 +15,8 @@ use crate::protocol::case_fold;
 /// something is sent to a member by name, the name itself is compared.
 #[derive(Debug, Default)]
 pub struct Names {
-    members: HashMap<u64, MemberId, BuildHasherDefault<IdentityHasher>>,
+    members: HashMap<u64, MemberId>,
     keys: RandomState,
-}
-
-/// A hasher for keys that are hashes already.
-#[derive(Debug, Default)]
-struct IdentityHasher(u64);
-
-impl Hasher for IdentityHasher {
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        debug_assert!(bytes.is_empty(), "keys are of type u64");
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
 
 impl Names {

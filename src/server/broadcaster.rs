@@ -14,13 +14,13 @@ use futures_lite::FutureExt;
 use log::log;
 use smol::{LocalExecutor, Timer};
 
-use super::clients::{ClientLimits, Clients};
+use super::clients::Clients;
 use super::config::Config;
 use super::socket::Socket;
-use super::status::StatusObserver;
 use crate::os::{fresh_epoch, random, resident_memory};
 use crate::protocol::Stats;
 use crate::room::{Input, MemberId, Now, Peer, Room, Token};
+use crate::status::StatusObserver;
 use crate::store::HistoryWriter;
 
 /// Bytes of frames after which a batch is closed, however many events wait. A larger batch saves
@@ -87,7 +87,7 @@ impl Broadcaster {
         executor: Weak<LocalExecutor<'static>>,
     ) -> io::Result<Self> {
         let Config { mut room, outbox, history, observer, .. } = config;
-        let limits = ClientLimits { outbox, ending: max_ending(room.max_clients) };
+        let max_ending = max_ending(room.max_clients);
         room.crowd = room.crowd.min(outbox / OUTBOX_BYTES_PER_NOTICE);
         room.answer_bytes = room.answer_bytes.min(outbox / 2);
         let (room, writer) = match history {
@@ -102,7 +102,7 @@ impl Broadcaster {
             room,
             writer,
             observer,
-            clients: Clients::new(limits, sender, executor),
+            clients: Clients::new(outbox, max_ending, sender, executor),
             events,
             batch_bytes: batch_bytes(outbox),
             started: Instant::now(),

@@ -20,19 +20,13 @@ pub struct ClientHandle {
     pub outbox: Outbox,
     pub state: ClientState,
     /// A task waits until the socket is writable.
-    is_watched: bool,
+    pub is_watched: bool,
 }
 
 impl ClientHandle {
     /// Creates the handle of a new connection.
     pub fn new(socket: Arc<Socket>) -> Self {
         ClientHandle { outbox: Outbox::new(socket), state: ClientState::NEW, is_watched: false }
-    }
-
-    /// Writes queued slices: the socket is writable.
-    pub fn on_writable(&mut self) -> Delivery {
-        self.is_watched = false;
-        self.outbox.flush()
     }
 
     /// Drops everything that waits and sends a bye. `seq` is the last sequence number that the

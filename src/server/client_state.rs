@@ -2,28 +2,32 @@
 //!
 //! The broadcaster holds one [`ClientState`] for each connection. Whatever happens to the
 //! connection is a [`ClientEvent`], and [`ClientState::next`] is the only place that changes the
-//! state:
+//! state.
 //!
-//! | state      | read from the client      | written to the client         | event         | next state         |
-//! |------------|---------------------------|-------------------------------|---------------|--------------------|
-//! | `Open`     | lines                     | own frames; shared frames too | `StartLive`   | `Open`, live       |
-//! |            |                           | if live                       | `ReadClosed`  | `Open`, read closed |
-//! |            |                           |                               | `Close`       | `Closing`, or as after `Written` |
-//! |            |                           |                               | `WriteFailed` | `Broken`           |
-//! |            |                           |                               | `Abort`       | `Closed`           |
-//! | `Closing`  | lines, which the room     | the frames up to the bye      | `Written`     | `Draining`; `Closed` if the read side is closed or the server shuts down |
-//! |            | ignores                   |                               | `ReadClosed`  | `Closing`, read closed |
-//! |            |                           |                               | `WriteFailed`, `TimedOut` | `Closed` |
-//! | `Draining` | lines, which the room     | nothing: the write side is    | `ReadClosed`, `TimedOut` | `Closed` |
-//! |            | ignores                   | shut down                     |               |                    |
-//! | `Broken`   | lines                     | nothing                       | `ReadClosed`, `Close`, `Abort`, `TimedOut` | `Closed` |
-//! | `Closed`   | nothing                   | nothing                       |               |                    |
+//! | state      | read from the client            | written to the client        | timeout |
+//! |------------|---------------------------------|------------------------------|---------|
+//! | `Open`     | lines                           | own frames; if live, shared  | none    |
+//! | `Closing`  | lines, which the room ignores   | frames up to the bye         | 120 s; 5 s at shutdown |
+//! | `Draining` | lines, which the room ignores   | nothing: write side shut down | 5 s    |
+//! | `Broken`   | lines                           | nothing                      | 5 s     |
+//! | `Closed`   | nothing                         | nothing                      | none    |
 //!
-//! An event that a state does not list changes nothing. Every state but `Open` and `Closed` has a
-//! timeout:
+//! | state      | event                                         | next state              |
+//! |------------|-----------------------------------------------|-------------------------|
+//! | `Open`     | `StartLive`                                   | `Open`, live            |
+//! |            | `ReadClosed`                                  | `Open`, read closed     |
+//! |            | `Close`, and frames wait                      | `Closing`               |
+//! |            | `Close`, and everything is written            | as `Closing`, `Written` |
+//! |            | `WriteFailed`                                 | `Broken`                |
+//! |            | `Abort`                                       | `Closed`                |
+//! | `Closing`  | `Written`                                     | `Draining`              |
+//! |            | `Written`, if read closed or shutting down    | `Closed`                |
+//! |            | `ReadClosed`                                  | `Closing`, read closed  |
+//! |            | `WriteFailed`, `TimedOut`                     | `Closed`                |
+//! | `Draining` | `ReadClosed`, `TimedOut`                      | `Closed`                |
+//! | `Broken`   | `ReadClosed`, `Close`, `Abort`, `TimedOut`    | `Closed`                |
 //!
-//! - `Closing`: [`WRITE_DRAIN_TIMEOUT`], or [`SHUTDOWN_TIMEOUT`] if the server shuts down;
-//! - `Draining` and `Broken`: [`READ_DRAIN_TIMEOUT`].
+//! An event that is not in the table changes nothing.
 //!
 //! `Draining` exists because closing a socket that has unread input resets the connection, and a
 //! reset can destroy the bye on its way. `Broken` exists because lines that arrived before the write
@@ -31,15 +35,15 @@
 //!
 //! The ways in which a connection ends:
 //!
-//! | cause                                | events |
-//! |--------------------------------------|--------|
+//! | cause                                   | events                                        |
+//! |-----------------------------------------|-----------------------------------------------|
 //! | `/quit`, too many errors, another protocol, refused, shutdown | the room sends a bye: `Close` |
-//! | the client closes its sending side   | `ReadClosed`; the room answers with a bye: `Close` |
-//! | the connection is reset              | `ReadClosed`; the room answers with `Abort` |
-//! | a panic in the connection task       | the same |
-//! | a write fails                        | `WriteFailed`, then `ReadClosed`, or `TimedOut`, which the room is told |
-//! | the client reads too slowly          | the outbox is cut, gets a bye, and the room is told: `Close` |
-//! | the member reconnects with its token | the outbox is cut and gets a bye: `Close` |
+//! | the client closes its sending side      | `ReadClosed`; the room sends a bye: `Close`    |
+//! | the connection is reset                 | `ReadClosed`; the room answers with `Abort`    |
+//! | a panic in the connection task          | the same                                      |
+//! | a write fails                           | `WriteFailed`, then `ReadClosed` or `TimedOut` |
+//! | the client reads too slowly             | its outbox is replaced by a bye: `Close`       |
+//! | the member reconnects with its token    | the same                                      |
 
 use std::time::Duration;
 

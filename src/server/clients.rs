@@ -33,7 +33,10 @@ pub struct Clients {
     deadlines: Deadlines,
     /// Clients that the room has not been told of: they were too slow, or their connection broke.
     disconnected: Vec<(MemberId, DisconnectReason)>,
-    limits: ClientLimits,
+    /// Bytes that may wait for one client.
+    outbox_limit: usize,
+    /// Connections that may be ending at the same time.
+    max_ending: usize,
     is_shutting_down: bool,
     /// For the tasks that wait until a socket is writable.
     events: Sender<Event>,
@@ -48,19 +51,12 @@ pub struct Sent {
     pub bytes: u64,
 }
 
-/// The limits on connections.
-#[derive(Clone, Copy, Debug)]
-pub struct ClientLimits {
-    /// Bytes that may wait for one client.
-    pub outbox: usize,
-    /// Connections that may be ending at the same time.
-    pub ending: usize,
-}
-
 impl Clients {
-    /// Creates an empty table.
+    /// Creates an empty table. `outbox_limit` is the number of bytes that may wait for one client, and
+    /// `max_ending` the number of connections that may be ending at the same time.
     pub fn new(
-        limits: ClientLimits,
+        outbox_limit: usize,
+        max_ending: usize,
         events: Sender<Event>,
         executor: Weak<LocalExecutor<'static>>,
     ) -> Self {
@@ -68,7 +64,8 @@ impl Clients {
             table: ClientTable::default(),
             deadlines: Deadlines::default(),
             disconnected: Vec::new(),
-            limits,
+            outbox_limit,
+            max_ending,
             is_shutting_down: false,
             events,
             executor,
@@ -100,42 +97,39 @@ impl Clients {
 
     /// Delivers a batch: to each live client the shared frames, to each client its own.
     pub fn deliver(&mut self, batch: &Batch, now: Duration) {
-        let shared = batch.shared();
-        if shared.bytes().is_empty() {
-            let ids = batch.unicasts.chunk_by(|one, next| one.to == next.to);
-            let ids: Vec<MemberId> = ids.filter_map(|own| Some(own.first()?.to)).collect();
-            for id in ids {
-                self.deliver_own(id, batch, now);
-            }
-            return;
+        if batch.frames > 0 {
+            self.deliver_shared(batch, now);
         }
-        // The others are handled after the loop, in the same order.
+        for own in batch.unicasts.chunk_by(|one, next| one.to == next.to) {
+            if let Some(unicast) = own.first() {
+                self.deliver_own(unicast.to, batch, now);
+            }
+        }
+    }
+
+    /// Delivers the shared frames to all live clients without unicasts.
+    fn deliver_shared(&mut self, batch: &Batch, now: Duration) {
+        let shared = batch.shared();
         let mut unfinished = Vec::new();
-        let mut recipients = 0;
         for clients in self.table.chunks_mut(PREFETCHED) {
             for (_, client) in &*clients {
                 black_box(client.outbox.socket().as_raw_fd());
             }
             for (id, client) in clients {
-                if !batch.unicasts_for(*id).is_empty() {
-                    unfinished.push((*id, None));
-                } else if client.state.is_live() {
-                    recipients += 1;
-                    let slices = slice::from_ref(&shared);
-                    match client.outbox.send(slices, batch.before, self.limits.outbox) {
-                        Delivery::Sent => {}
-                        delivery => unfinished.push((*id, Some(delivery))),
-                    }
+                if !client.state.is_live() || !batch.unicasts_for(*id).is_empty() {
+                    continue;
+                }
+                self.sent.lines += batch.frames;
+                self.sent.bytes += shared.bytes().len() as u64;
+                match client.outbox.send(slice::from_ref(&shared), batch.before, self.outbox_limit)
+                {
+                    Delivery::Sent => {}
+                    delivery => unfinished.push((*id, delivery)),
                 }
             }
         }
-        self.sent.lines += recipients * batch.frames;
-        self.sent.bytes += recipients * shared.bytes().len() as u64;
         for (id, delivery) in unfinished {
-            match delivery {
-                Some(delivery) => self.handle_delivery(id, delivery, now),
-                None => self.deliver_own(id, batch, now),
-            }
+            self.handle_delivery(id, delivery, now);
         }
     }
 
@@ -147,7 +141,7 @@ impl Clients {
             self.sent.lines += part.slices.iter().map(Slice::frames).sum::<u64>();
             self.sent.bytes +=
                 part.slices.iter().map(|slice| slice.bytes().len() as u64).sum::<u64>();
-            let delivery = client.outbox.send(&part.slices, batch.before, self.limits.outbox);
+            let delivery = client.outbox.send(&part.slices, batch.before, self.outbox_limit);
             if part.is_live {
                 self.transition(id, ClientEvent::StartLive, now);
             }
@@ -208,7 +202,8 @@ impl Clients {
     /// The socket of a client is writable.
     pub fn on_writable(&mut self, id: MemberId, now: Duration) {
         if let Some(client) = self.table.get_mut(id) {
-            let delivery = client.on_writable();
+            client.is_watched = false;
+            let delivery = client.outbox.flush();
             self.handle_delivery(id, delivery, now);
         }
     }
@@ -227,12 +222,12 @@ impl Clients {
     /// Closes connections whose timeout has passed, and the first to time out if too many are
     /// ending.
     pub fn close_overdue(&mut self, now: Duration) {
-        if self.deadlines.len() > self.limits.ending {
+        if self.deadlines.len() > self.max_ending {
             let table = &self.table;
             self.deadlines.retain(|id| table.get(id).is_some());
         }
         while let Some((deadline, id)) = self.deadlines.first()
-            && (deadline <= now || self.deadlines.len() > self.limits.ending)
+            && (deadline <= now || self.deadlines.len() > self.max_ending)
         {
             self.deadlines.pop_first();
             if self.table.get(id).is_some_and(|client| client.state == ClientState::Broken) {

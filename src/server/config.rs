@@ -2,8 +2,8 @@
 
 use super::connection::MAX_READ_BYTES;
 use super::listener::Buffers;
-use super::status::StatusObserver;
 use crate::room::{self, Snapshot};
+use crate::status::StatusObserver;
 use crate::store::HistoryFile;
 
 /// The limits and the parts of a server. [`Config::default`] is what `smolchatd` uses without

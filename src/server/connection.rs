@@ -43,10 +43,8 @@ pub struct ReadLimits {
     pub max_line: u32,
     /// Bytes in one read, at most [`MAX_READ_BYTES`].
     pub read_bytes: usize,
-    /// Lines a second; 0 = no limit.
-    pub rate: u32,
-    /// Lines at once.
-    pub burst: u32,
+    /// The rate of lines.
+    pub rate: Rate,
 }
 
 /// Reads from a client until the connection ends or the broadcaster has let go of it. Then it sends
@@ -63,7 +61,7 @@ pub fn run(
         events,
         lines: LineReader::new(limits.max_line),
         read_bytes: limits.read_bytes.clamp(1, MAX_READ_BYTES) as u32,
-        rate: Rate::new(limits.rate, limits.burst),
+        rate: limits.rate,
         limiter: RateLimiter::new(),
         started: Instant::now(),
         wait: ReadyWait::default(),
@@ -256,7 +254,7 @@ mod tests {
     #[test]
     fn future_of_a_connection_is_small() {
         let channel = async_channel::bounded(1);
-        let limits = ReadLimits { max_line: 1, read_bytes: 1, rate: 1, burst: 1 };
+        let limits = ReadLimits { max_line: 1, read_bytes: 1, rate: Rate::new(1, 1) };
         let (one, _two) = smol::Async::<std::os::unix::net::UnixStream>::pair().unwrap();
         let socket = Arc::new(smol::Async::new(one.into_inner().unwrap().into()).unwrap());
         let future = run(socket, MemberId(1), channel.0, limits);

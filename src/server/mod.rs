@@ -28,7 +28,6 @@ mod listener;
 pub mod memory;
 mod outbox;
 mod socket;
-mod status;
 
 use std::fmt;
 use std::future::pending;
@@ -38,20 +37,22 @@ use std::rc::Rc;
 use async_channel::Sender;
 use futures_lite::{FutureExt, Stream, StreamExt};
 use log::info;
-use smol::{LocalExecutor, Task};
+use smol::LocalExecutor;
 
 pub use broadcaster::REPORT;
 #[doc(hidden)]
 pub use broadcaster::{Broadcaster, Event};
 pub use config::Config;
 pub use listener::{Buffers, ListenAddress, Listener};
-pub use status::{Status, StatusObserver};
 
 #[doc(inline)]
 pub use crate::room::Config as RoomConfig;
+pub use crate::status::{Status, StatusObserver};
 
 use accept::AcceptLoop;
 use connection::ReadLimits;
+
+use crate::rate_limit::Rate;
 
 /// A command to a running server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +120,7 @@ impl std::error::Error for Error {
 pub async fn run(
     listeners: Vec<Listener>,
     config: Config,
-    controls: impl Stream<Item = Control> + Unpin + 'static,
+    mut controls: impl Stream<Item = Control> + Unpin + 'static,
 ) -> Result<(), Error> {
     // Only this function owns the executor; tasks that spawn others have a weak reference. So all
     // tasks and their sockets are dropped when this function ends.
@@ -128,8 +129,7 @@ pub async fn run(
     let limits = ReadLimits {
         max_line: config.room.max_line,
         read_bytes: config.read_bytes,
-        rate: config.room.rate,
-        burst: config.room.burst,
+        rate: Rate::new(config.room.rate, config.room.burst),
     };
     let channel = (events.clone(), received);
     let broadcaster = Broadcaster::new(config, channel, Rc::downgrade(&executor));
@@ -145,59 +145,61 @@ pub async fn run(
     // it needs no further instance of the generic code.
     let (stop, stopped) = async_channel::bounded(1);
     // Tasks of their own, because the future given to `Executor::run` is polled at each wake-up.
-    let tasks = Tasks {
-        broadcaster: executor.spawn(broadcaster.run()),
-        accept: executor.spawn(accept.run(stopped)),
-        shutdown: executor.spawn(until_shutdown(controls, events.clone())),
-        stop,
-        events,
-    };
-    executor.run(tasks.run()).await
-}
-
-/// The tasks of a server, except those of its connections.
-struct Tasks<S> {
-    broadcaster: Task<()>,
-    accept: Task<()>,
-    /// Ends with the first [`Control::Shutdown`], and returns the stream of controls.
-    shutdown: Task<S>,
-    stop: Sender<Event>,
-    events: Sender<Event>,
-}
-
-impl<S: Stream<Item = Control> + Unpin> Tasks<S> {
-    /// Waits for the shutdown and performs it.
-    async fn run(self) -> Result<(), Error> {
-        let mut controls = self.shutdown.await;
+    let broadcaster = executor.spawn(broadcaster.run());
+    let accept = executor.spawn(accept.run(stopped));
+    let shutdown = executor.spawn(async move {
+        next_shutdown(&mut controls, &events).await;
         info!("shutting down");
-        let shutdown = async {
-            // The listeners are closed, and the files of unix sockets removed, before any client
-            // gets its bye.
-            drop(self.stop);
-            self.accept.await;
-            let _ = self.events.send(Event::Shutdown).await;
-            self.broadcaster.await;
-            Ok(())
-        };
-        let interrupted = async {
-            while let Some(control) = controls.next().await {
-                if control == Control::Shutdown {
-                    return Err(Error::Interrupted);
-                }
-            }
-            pending().await
-        };
-        shutdown.or(interrupted).await
-    }
+        // The listeners are closed, and the files of unix sockets removed, before any client gets
+        // its bye.
+        drop(stop);
+        accept.await;
+        let _ = events.send(Event::Shutdown).await;
+        next_shutdown(&mut controls, &events).await
+    });
+    let serve = async {
+        // It ends after the shutdown. If it panics, so does this.
+        broadcaster.await;
+        Ok(())
+    };
+    let interrupt = async {
+        match shutdown.await {
+            Some(_) => Err(Error::Interrupted),
+            None => pending().await,
+        }
+    };
+    executor.run(serve.or(interrupt)).await
 }
 
-/// Passes reports on to the broadcaster until the first [`Control::Shutdown`].
-async fn until_shutdown<S>(mut controls: S, events: Sender<Event>) -> S
+/// Returns the next [`Control::Shutdown`], or `None` at the end of the stream. Passes reports on to
+/// the broadcaster.
+async fn next_shutdown<S>(controls: &mut S, events: &Sender<Event>) -> Option<Control>
 where
     S: Stream<Item = Control> + Unpin,
 {
-    while let Some(Control::Report) = controls.next().await {
-        let _ = events.send(Event::Report).await;
+    loop {
+        match controls.next().await {
+            Some(Control::Report) => drop(events.send(Event::Report).await),
+            end => return end,
+        }
     }
-    controls
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn panic_in_the_broadcaster_ends_the_server() {
+        let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap(), Buffers::default()).unwrap();
+        let mut config = Config::default();
+        let period = Some(Duration::from_secs(1));
+        config.observer = Some(StatusObserver::new(period, |_| panic!("expected by the test")));
+        let controls = futures_lite::stream::pending();
+        let server = || smol::block_on(run(vec![listener], config, controls));
+        assert!(catch_unwind(AssertUnwindSafe(server)).is_err());
+    }
 }

@@ -43,14 +43,14 @@ impl StatusObserver {
     }
 
     /// Returns the time of the next report, if the number of members stays.
-    pub(super) fn deadline(&self, members: usize) -> Option<Duration> {
+    pub(crate) fn deadline(&self, members: usize) -> Option<Duration> {
         let keepalive = self.keepalive.map(|_| self.next_keepalive);
         let count = (members != self.members).then_some(self.next_count);
         keepalive.into_iter().chain(count).min()
     }
 
     /// Makes the reports that are due.
-    pub(super) fn update(&mut self, members: usize, now: Duration) {
+    pub(crate) fn update(&mut self, members: usize, now: Duration) {
         if let Some(keepalive) = self.keepalive
             && self.next_keepalive <= now
         {
