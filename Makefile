@@ -103,7 +103,7 @@ footprint: ## build for all TARGETS, measure size, memory and wake-ups, and writ
 	    CARGO='$(CARGO)' FEATURES='$(FEATURES)' WAY=zig deploy/dist.sh build $$target || exit; \
 	done
 	$(CARGO) build --release --locked --bin smolchatd
-	$(CARGO) bench --locked --bench footprint -- --dist target/dist --readme README.md \
+	$(CARGO) bench --locked --bench footprint -- --dist target/dist --page docs/deploy.md \
 	    --run static=target/dist/$(MACHINE)/smolchatd --run glibc=target/release/smolchatd
 
 # Removes the target that it adds: with it, `make dist` would use the ready-made standard library.

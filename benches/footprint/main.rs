@@ -1,11 +1,11 @@
 //! The footprint bench: bytes of the program files, memory, threads, wake-ups and start time of
-//! smolchatd. It compares each figure with a limit, and writes the tables in the README.
+//! smolchatd. It compares each figure with a limit, and writes the tables in `docs/deploy.md`.
 //!
 //! # Layout
 //!
 //! - [`measure`] runs a server with up to 10,000 members;
 //! - [`limits`] reads the file of limits and compares figures with it;
-//! - [`table`] writes the tables of the README and reads them;
+//! - [`table`] writes the tables and reads them;
 //! - [`harness`] is shared with the other benches.
 
 #![allow(
@@ -42,11 +42,11 @@ cargo bench --bench footprint -- [OPTIONS]
   --run BUILD=PATH    measure this server; BUILD is how it was built: static, plain or glibc; may
                       be given several times
   --dist DIR          directory of the static programs, with one directory for each target
-  --readme FILE       write the tables into this file; without it, check those in the README
+  --page FILE         write the tables into this file; without it, check those in docs/deploy.md
 ";
 
 /// The file with the tables.
-const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/deploy.md");
 const NO_TABLES: &str = "the file has no lines `<!-- footprint -->` and `<!-- /footprint -->`";
 /// Time without messages in which wake-ups are counted.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -67,7 +67,7 @@ struct Options {
     /// Servers to run, with the names of their builds.
     runs: Vec<(String, PathBuf)>,
     dist: Option<PathBuf>,
-    readme: Option<PathBuf>,
+    page: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -83,7 +83,7 @@ fn parse_options() -> Result<Invocation<Options>, lexopt::Error> {
             Long("help") | Short('h') => is_help = true,
             Long("run") => options.runs.push(parser.value()?.parse_with(build_and_path)?),
             Long("dist") => options.dist = Some(parser.value()?.into()),
-            Long("readme") => options.readme = Some(parser.value()?.into()),
+            Long("page") => options.page = Some(parser.value()?.into()),
             argument => return Err(argument.unexpected()),
         }
     }
@@ -115,13 +115,13 @@ fn footprint(options: &Options) -> Result<(), Box<dyn Error>> {
     for (build, figures) in &runs {
         exceeded.extend(exceeded_by_run(&limits, build, figures));
     }
-    match &options.readme {
+    match &options.page {
         Some(path) => {
-            let readme = fs::read_to_string(path)?;
-            let readme = table::with_part(&readme, &text).ok_or(NO_TABLES)?;
-            fs::write(path, readme)?;
+            let page = fs::read_to_string(path)?;
+            let page = table::with_part(&page, &text).ok_or(NO_TABLES)?;
+            fs::write(path, page)?;
         }
-        None => exceeded.extend(exceeded_in_readme(&limits)?),
+        None => exceeded.extend(exceeded_in_page(&limits)?),
     }
     if exceeded.is_empty() { Ok(()) } else { Err(exceeded.join("\nfootprint: ").into()) }
 }
@@ -141,12 +141,12 @@ fn exceeded_by_run(limits: &Limits, build: &str, figures: &Figures) -> Vec<Strin
     exceeded
 }
 
-/// Returns a message for each figure in the tables of the README that is over its limit, and for
+/// Returns a message for each figure in the tables of the page that is over its limit, and for
 /// each limit without a figure there.
-fn exceeded_in_readme(limits: &Limits) -> Result<Vec<String>, Box<dyn Error>> {
-    let readme = fs::read_to_string(README)?;
+fn exceeded_in_page(limits: &Limits) -> Result<Vec<String>, Box<dyn Error>> {
+    let page = fs::read_to_string(PAGE)?;
     // Targets are rows of the first table, builds are columns of the second.
-    let shown: Vec<(String, String, u64)> = table::read(table::part_of(&readme).ok_or(NO_TABLES)?)
+    let shown: Vec<(String, String, u64)> = table::read(table::part_of(&page).ok_or(NO_TABLES)?)
         .into_iter()
         .map(|(column, row, value)| {
             let is_size = column.contains(", bytes");
@@ -163,7 +163,7 @@ fn exceeded_in_readme(limits: &Limits) -> Result<Vec<String>, Box<dyn Error>> {
         exceeded
             .extend(figures.filter_map(|(_, build, value)| limits.complaint(limit, build, *value)));
     }
-    Ok(exceeded.into_iter().map(|text| format!("in the README, {text}")).collect())
+    Ok(exceeded.into_iter().map(|text| format!("in docs/deploy.md, {text}")).collect())
 }
 
 /// Returns the sizes of the programs in each directory below `dist`.

@@ -1,4 +1,4 @@
-//! Writes the tables of the README and reads them.
+//! Writes the tables of a Markdown page and reads them.
 
 /// Lines before and after the tables.
 const MARKS: (&str, &str) = ("<!-- footprint -->\n", "<!-- /footprint -->\n");
@@ -19,15 +19,15 @@ pub struct Sizes {
 /// Names and figures of a running server, in the order of the table.
 pub type Figures = Vec<(&'static str, u64)>;
 
-/// Returns the part of a README between the marks.
-pub fn part_of(readme: &str) -> Option<&str> {
-    let (_, rest) = readme.split_once(MARKS.0)?;
+/// Returns the part of a page between the marks.
+pub fn part_of(page: &str) -> Option<&str> {
+    let (_, rest) = page.split_once(MARKS.0)?;
     Some(rest.split_once(MARKS.1)?.0)
 }
 
-/// Returns a README with another part between the marks.
-pub fn with_part(readme: &str, part: &str) -> Option<String> {
-    let (before, rest) = readme.split_once(MARKS.0)?;
+/// Returns a page with another part between the marks.
+pub fn with_part(page: &str, part: &str) -> Option<String> {
+    let (before, rest) = page.split_once(MARKS.0)?;
     let (_, after) = rest.split_once(MARKS.1)?;
     Some([before, MARKS.0, part, MARKS.1, after].concat())
 }
@@ -55,7 +55,7 @@ pub fn write(sizes: &[Sizes], runs: &[(String, Figures)], machine: &str) -> Stri
     text + &format!("\n{machine}\n\n")
 }
 
-/// Returns the figures in a part of a README: column, row and number.
+/// Returns the figures in a part of a page: column, row and number.
 pub fn read(part: &str) -> Vec<(String, String, u64)> {
     let mut figures = Vec::new();
     let mut head: Vec<&str> = Vec::new();
