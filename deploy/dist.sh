@@ -155,7 +155,7 @@ compile() {
 # Builds program $1 with the features $2.
 link() {
     linked=$1
-    set -- --locked --profile dist --bin "$linked" --features "$2" --target "$triple" \
+    set -- --locked --profile dist --bin "$linked" --no-default-features --features "$2" --target "$triple" \
         --target-dir "$out"
     # shellcheck disable=SC2086 # It is a list of options.
     case $way in
