@@ -157,7 +157,7 @@ impl Room {
                 };
                 self.dismiss(id, code, format_args!("it speaks {protocol:?}"));
             }
-            Input::Leave { id, reason } => self.disconnect(id, reason),
+            Input::Leave { id, reason } => self.disconnect(id, reason, now),
             Input::Shutdown => self.shut_down(),
         }
     }
