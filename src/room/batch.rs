@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use log::Level;
 
-use super::{History, MemberId};
+use super::{ClientId, History};
 use crate::protocol::{Body, ByeCode, Frame};
 
 /// Encoded frames, shared by all members that get them.
@@ -131,7 +131,7 @@ fn frames_in(bytes: &[u8]) -> u64 {
 #[derive(Debug)]
 pub struct Unicast {
     /// The client.
-    pub to: MemberId,
+    pub to: ClientId,
     /// The byte offset in the batch's chunk: frames before it are sent first.
     pub at: u32,
     /// The operation.
@@ -205,7 +205,7 @@ impl Batch {
     }
 
     /// Returns the operations on one client.
-    pub fn unicasts_for(&self, id: MemberId) -> &[Unicast] {
+    pub fn unicasts_for(&self, id: ClientId) -> &[Unicast] {
         let (_, rest) = self.unicasts.split_at(self.unicasts.partition_point(|own| own.to < id));
         let (own, _) = rest.split_at(rest.partition_point(|own| own.to == id));
         own
@@ -213,7 +213,7 @@ impl Batch {
 
     /// Returns one client's part of the batch: the shared frames while the client is live, with
     /// its own operations at their positions. `is_live` is the client's state before the batch.
-    pub fn slices_for(&self, id: MemberId, is_live: bool) -> ClientSlices {
+    pub fn slices_for(&self, id: ClientId, is_live: bool) -> ClientSlices {
         let mut slices = Vec::new();
         // The shared frames that the client has not been given yet: from this byte, after this
         // sequence number.
@@ -298,7 +298,7 @@ impl BatchBuilder {
     }
 
     /// Adds an operation on one client at the current position.
-    pub fn unicast(&mut self, to: MemberId, op: Op) {
+    pub fn unicast(&mut self, to: ClientId, op: Op) {
         if let Op::Send(slice) = &op
             && slice.counts()
         {
@@ -308,7 +308,7 @@ impl BatchBuilder {
     }
 
     /// Adds a frame from the server to one client.
-    pub fn send<'a>(&mut self, to: MemberId, text: impl Into<Cow<'a, str>>, body: Body<'a>) {
+    pub fn send<'a>(&mut self, to: ClientId, text: impl Into<Cow<'a, str>>, body: Body<'a>) {
         self.unicast(to, Op::Send(Slice::own(&Frame::server(text, body))));
     }
 

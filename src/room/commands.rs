@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use log::Level;
 
 use super::join::invalid_name;
-use super::{Author, MemberId, Op, Room, Slice, format_names};
+use super::{Author, ClientId, Op, Room, Slice, format_names};
 use crate::protocol::{
     Body, ByeCode, ErrorCode, Frame, RequestError, SERVER, Stats, case_fold, is_valid_name,
 };
@@ -108,7 +108,7 @@ impl Room {
     }
 
     /// Sends an error to a client, and closes the client after too many of them.
-    pub(super) fn send_error(&mut self, id: MemberId, error: RequestError) {
+    pub(super) fn send_error(&mut self, id: ClientId, error: RequestError) {
         let RequestError { code, text, id: line_id } = error;
         self.counts.errors.add(code);
         let line = format!("{}: {text}", self.describe(id));

@@ -11,7 +11,7 @@ use crate::protocol::{ClientLine, OtherProtocol, Request, RequestError};
 
 /// The number of a connection. Numbers grow in the order of arrival and are never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MemberId(pub u64);
+pub struct ClientId(pub u64);
 
 /// A secret of 128 random bits that identifies a member when it reconnects.
 #[derive(Clone, Copy)]
@@ -40,9 +40,9 @@ pub struct Now {
 pub enum Input {
     /// A client has connected. It becomes a member with its first line, or after
     /// [`Config::hello_wait`](super::Config::hello_wait).
-    Arrive {
+    Connect {
         /// The client's number, larger than any before.
-        id: MemberId,
+        id: ClientId,
         /// The client's address.
         peer: Peer,
         /// The token for the client's welcome.
@@ -51,21 +51,21 @@ pub enum Input {
     /// A client has sent lines.
     Lines {
         /// The client.
-        id: MemberId,
+        id: ClientId,
         /// The lines, in order.
         lines: Vec<Result<ClientLine, RequestError>>,
     },
     /// A client speaks another protocol.
     OtherProtocol {
         /// The client.
-        id: MemberId,
+        id: ClientId,
         /// The protocol.
         protocol: OtherProtocol,
     },
     /// A client sends nothing any more.
-    Leave {
+    Disconnect {
         /// The client.
-        id: MemberId,
+        id: ClientId,
         /// The reason.
         reason: DisconnectReason,
     },

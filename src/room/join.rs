@@ -19,7 +19,7 @@ use log::Level;
 
 use super::admission::Refusal;
 use super::presence::Change;
-use super::{Client, MemberId, Op, Peer, Room, Slice, SliceKind, Token};
+use super::{Client, ClientId, Op, Peer, Room, Slice, SliceKind, Token};
 use crate::protocol::{
     Body, ByeCode, ErrorCode, Frame, Hello, Limits, MAX_NAME, RequestError, is_valid_name,
 };
@@ -28,7 +28,7 @@ use crate::protocol::{
 const TRIED_NUMBERS: std::ops::Range<u64> = 2..100;
 
 impl Room {
-    pub(super) fn arrive(&mut self, id: MemberId, peer: Peer, token: Token) {
+    pub(super) fn connect(&mut self, id: ClientId, peer: Peer, token: Token) {
         if self.is_closed {
             return self.send_bye(id, ByeCode::Shutdown);
         }
@@ -56,7 +56,7 @@ impl Room {
     }
 
     /// Makes a silent client a member. `line_id` is the `id` of its hello.
-    pub(super) fn join(&mut self, id: MemberId, hello: Hello, line_id: Option<Box<str>>) {
+    pub(super) fn join(&mut self, id: ClientId, hello: Hello, line_id: Option<Box<str>>) {
         // Publish pending leave notices first: the new member must not see them.
         self.publish_notice_of(Change::Left);
         let proof = hello.token.as_deref().and_then(|token| token.parse().ok());
@@ -93,7 +93,7 @@ impl Room {
         }
     }
 
-    fn send_welcome(&mut self, id: MemberId, name: &str, token: Token, resumed: bool) {
+    fn send_welcome(&mut self, id: ClientId, name: &str, token: Token, resumed: bool) {
         let members = self.names.len();
         let mut data = match members {
             1 => format!("welcome, {name}; nobody else is here"),
@@ -123,7 +123,7 @@ impl Room {
 
     /// Returns the member that holds a token. It compares with every member, so that its time does
     /// not depend on which token is nearly right.
-    fn holder_of(&self, token: &Token) -> Option<MemberId> {
+    fn holder_of(&self, token: &Token) -> Option<ClientId> {
         self.clients.iter().fold(None, |found, (id, client)| {
             let is_holder = client.token.matches(token) && client.name.is_some();
             if is_holder { Some(id) } else { found }
@@ -132,7 +132,7 @@ impl Room {
 
     /// Ends the old connection of a member that has reconnected, and returns the member's name.
     /// There is no leave notice.
-    fn take_over(&mut self, old: MemberId) -> Option<String> {
+    fn take_over(&mut self, old: ClientId) -> Option<String> {
         let client = self.remove_client(old)?;
         self.counts.evictions.add(ByeCode::Replaced);
         self.batch.unicast(old, Op::Evict(ByeCode::Replaced));
@@ -142,7 +142,7 @@ impl Room {
     /// Returns the name for a new member, and an error if that is not the name that it asked for.
     fn choose_name(
         &mut self,
-        id: MemberId,
+        id: ClientId,
         wanted: Option<&str>,
         proof: Option<Token>,
     ) -> (String, Option<RequestError>) {
@@ -180,7 +180,7 @@ impl Room {
     }
 
     /// Returns `name`, or `name` with a number behind it that makes it free.
-    fn free_name(&self, id: MemberId, name: String) -> String {
+    fn free_name(&self, id: ClientId, name: String) -> String {
         if self.name_conflict(&name).is_none() {
             return name;
         }
@@ -198,7 +198,7 @@ impl Room {
 
     /// Sends every frame after number `after`, and a gap for those that are lost. Returns the same
     /// as [`send_history`](Self::send_history).
-    fn replay(&mut self, id: MemberId, after: u64) -> (u32, u64) {
+    fn replay(&mut self, id: ClientId, after: u64) -> (u32, u64) {
         let first = self.history.oldest_resumable().max(after + 1);
         if first > after + 1 {
             let (from, to) = (after + 1, first - 1);
@@ -217,7 +217,7 @@ impl Room {
     /// Sends the frames from number `from` on that are in the history, either as a replay or as past
     /// frames. Returns the byte offset in the open batch at which the rest of them begins, and the
     /// sequence number before it.
-    pub(super) fn send_history(&mut self, id: MemberId, from: u64, is_replay: bool) -> (u32, u64) {
+    pub(super) fn send_history(&mut self, id: ClientId, from: u64, is_replay: bool) -> (u32, u64) {
         for slice in self.history.since(from, is_replay) {
             self.batch.unicast(id, Op::Send(slice));
         }

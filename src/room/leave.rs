@@ -8,13 +8,13 @@ use std::fmt;
 use log::Level;
 
 use super::presence::Change;
-use super::{Client, ClientTable, DisconnectReason, MemberId, Op, Peer, Room};
+use super::{Client, ClientId, ClientTable, DisconnectReason, Op, Peer, Room};
 use crate::protocol::{Body, ByeCode};
 
 impl Room {
     /// Removes a client whose connection has ended. If the client asked for it, its name is
     /// reserved for it.
-    pub(super) fn disconnect(&mut self, id: MemberId, reason: DisconnectReason) {
+    pub(super) fn disconnect(&mut self, id: ClientId, reason: DisconnectReason) {
         if let Some(Client { keeps_name: true, name: Some(name), token, .. }) = self.clients.get(id)
             && !self.config.grace.is_zero()
         {
@@ -32,7 +32,7 @@ impl Room {
     }
 
     /// Sends a bye to a client, removes it, and ends its connection once all is sent.
-    pub(super) fn dismiss(&mut self, id: MemberId, code: ByeCode, reason: impl fmt::Display) {
+    pub(super) fn dismiss(&mut self, id: ClientId, code: ByeCode, reason: impl fmt::Display) {
         if self.clients.get(id).is_some() {
             self.publish_notice_of(Change::Joined);
             self.send_bye(id, code);
@@ -43,7 +43,7 @@ impl Room {
     /// Sends a bye to every client and closes the room.
     pub(super) fn shut_down(&mut self) {
         self.publish_notice();
-        let ids: Vec<MemberId> = self.clients.iter().map(|(id, _)| id).collect();
+        let ids: Vec<ClientId> = self.clients.iter().map(|(id, _)| id).collect();
         for id in ids {
             self.send_bye(id, ByeCode::Shutdown);
         }
@@ -54,7 +54,7 @@ impl Room {
     }
 
     /// Sends a bye to a client and ends its connection once all is sent.
-    pub(super) fn send_bye(&mut self, id: MemberId, code: ByeCode) {
+    pub(super) fn send_bye(&mut self, id: ClientId, code: ByeCode) {
         if !matches!(code, ByeCode::Quit | ByeCode::Shutdown) {
             self.counts.evictions.add(code);
         }
@@ -63,7 +63,7 @@ impl Room {
     }
 
     /// Removes a client from the room. If it was a member, the others are told.
-    fn remove(&mut self, id: MemberId, reason: impl fmt::Display) -> bool {
+    fn remove(&mut self, id: ClientId, reason: impl fmt::Display) -> bool {
         let description = self.describe(id);
         let Some(client) = self.remove_client(id) else { return false };
         let Some(name) = client.name else {
@@ -78,7 +78,7 @@ impl Room {
     }
 
     /// Removes a client from the table and from the count of its address. Its name stays taken.
-    pub(super) fn remove_client(&mut self, id: MemberId) -> Option<Client> {
+    pub(super) fn remove_client(&mut self, id: ClientId) -> Option<Client> {
         let client = self.clients.remove(id)?;
         if let Peer::Inet(ip, _) = client.peer {
             self.admission.leave(ip, self.now.uptime);

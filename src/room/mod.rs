@@ -6,14 +6,14 @@
 //!
 //! ```
 //! use smolchat::protocol::ClientLine;
-//! use smolchat::room::{Config, Input, MemberId, Now, Peer, Room, Token};
+//! use smolchat::room::{Config, Input, ClientId, Now, Peer, Room, Token};
 //! use std::time::Duration;
 //!
 //! let mut room = Room::new(Config::default(), "epoch".into());
 //! let now = Now { uptime: Duration::ZERO, unix_ms: 1_790_000_000_000 };
-//! let alice = MemberId(1);
+//! let alice = ClientId(1);
 //! let token = Token(*b"sixteen secrets!");
-//! room.apply(Input::Arrive { id: alice, peer: Peer::Unix, token }, now);
+//! room.apply(Input::Connect { id: alice, peer: Peer::Unix, token }, now);
 //! let line = ClientLine::parse(br#"{"hello":{"name":"alice"}}"#);
 //! room.apply(Input::Lines { id: alice, lines: vec![line] }, now);
 //!
@@ -47,7 +47,7 @@ pub use batch::{Batch, Chunk, ClientSlices, End, Op, Slice, SliceKind, Unicast};
 pub use client_table::ClientTable;
 pub use config::Config;
 pub use history::History;
-pub use input::{DisconnectReason, Input, MemberId, Now, Peer, Token};
+pub use input::{ClientId, DisconnectReason, Input, Now, Peer, Token};
 pub use snapshot::Snapshot;
 
 use admission::Admission;
@@ -101,7 +101,7 @@ struct Client {
 /// The author of a line.
 #[derive(Clone, Copy)]
 struct Author<'a> {
-    id: MemberId,
+    id: ClientId,
     name: &'a str,
     /// The `id` that the author gave the line.
     line_id: Option<&'a str>,
@@ -143,7 +143,7 @@ impl Room {
     pub fn apply(&mut self, input: Input, now: Now) {
         self.now = now;
         match input {
-            Input::Arrive { id, peer, token } => self.arrive(id, peer, token),
+            Input::Connect { id, peer, token } => self.connect(id, peer, token),
             Input::Lines { id, lines } => {
                 self.counts.lines_in += lines.len() as u64;
                 for line in lines {
@@ -157,12 +157,12 @@ impl Room {
                 };
                 self.dismiss(id, code, format_args!("it speaks {protocol:?}"));
             }
-            Input::Leave { id, reason } => self.disconnect(id, reason),
+            Input::Disconnect { id, reason } => self.disconnect(id, reason),
             Input::Shutdown => self.shut_down(),
         }
     }
 
-    fn on_line(&mut self, id: MemberId, line: Result<ClientLine, RequestError>) {
+    fn on_line(&mut self, id: ClientId, line: Result<ClientLine, RequestError>) {
         let Some(client) = self.clients.get(id) else { return };
         if client.name.is_none() {
             match line {
@@ -247,7 +247,7 @@ impl Room {
     /// Sends every member a text from the server. It has no place in the sequence.
     pub fn broadcast_info(&mut self, text: &'static str) {
         let info = Slice::own(&Frame::server(text, Body::Info { id: None, stats: None }));
-        let members: Vec<MemberId> = self.members().map(|(id, _)| id).collect();
+        let members: Vec<ClientId> = self.members().map(|(id, _)| id).collect();
         for id in members {
             self.batch.unicast(id, Op::Send(info.clone()));
         }
@@ -290,11 +290,11 @@ impl Room {
     }
 
     /// Returns the name of a member; `None` for a client that is no member.
-    fn name_of(&self, id: MemberId) -> Option<&str> {
+    fn name_of(&self, id: ClientId) -> Option<&str> {
         self.clients.get(id)?.name.as_deref()
     }
 
-    fn members(&self) -> impl Iterator<Item = (MemberId, &str)> {
+    fn members(&self) -> impl Iterator<Item = (ClientId, &str)> {
         self.clients.iter().filter_map(|(id, client)| Some((id, client.name.as_deref()?)))
     }
 
@@ -303,7 +303,7 @@ impl Room {
     }
 
     /// Returns a client as the log names it.
-    fn describe(&self, id: MemberId) -> String {
+    fn describe(&self, id: ClientId) -> String {
         match self.clients.get(id) {
             Some(Client { name: Some(name), peer, .. }) => format!("{name} {peer}"),
             Some(Client { peer, .. }) => peer.to_string(),

@@ -17,7 +17,7 @@ use super::broadcaster::Event;
 use super::connection::{self, ReadLimits};
 use super::listener::Listener;
 use super::socket::ReadyWait;
-use crate::room::{MemberId, Peer};
+use crate::room::{ClientId, Peer};
 
 /// Clients accepted from one listener before the other tasks run.
 const MAX_ACCEPTS: usize = 64;
@@ -87,10 +87,10 @@ impl AcceptLoop {
     async fn add_client(&mut self, socket: OwnedFd, peer: Peer) -> io::Result<()> {
         let socket = Arc::new(Async::new_nonblocking(socket)?);
         self.last_id += 1;
-        let id = MemberId(self.last_id);
+        let id = ClientId(self.last_id);
         // The broadcaster must know the client before the client's first input arrives.
-        let arrived = Event::Arrived { id, peer, socket: Arc::clone(&socket) };
-        let _ = self.events.send(arrived).await;
+        let connected = Event::Connected { id, peer, socket: Arc::clone(&socket) };
+        let _ = self.events.send(connected).await;
         if let Some(executor) = self.executor.upgrade() {
             let task = connection::run(socket, id, self.events.clone(), self.limits);
             executor.spawn(task).detach();

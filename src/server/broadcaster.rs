@@ -19,7 +19,7 @@ use super::config::Config;
 use super::socket::Socket;
 use crate::os::{fresh_epoch, random, resident_memory};
 use crate::protocol::Stats;
-use crate::room::{Input, MemberId, Now, Peer, Room, Token};
+use crate::room::{ClientId, Input, Now, Peer, Room, Token};
 use crate::status::StatusObserver;
 use crate::store::HistoryWriter;
 
@@ -36,9 +36,9 @@ pub const REPORT: &str = "smolchat::report";
 #[derive(Debug)]
 pub enum Event {
     /// From the accept loop: a client has connected. The broadcaster writes to it from now on.
-    Arrived {
+    Connected {
         /// The client's number, larger than any before.
-        id: MemberId,
+        id: ClientId,
         /// The client's address.
         peer: Peer,
         /// The client's socket.
@@ -54,7 +54,7 @@ pub enum Event {
     /// From the server: write the statistics to the log.
     Report,
     /// From a task that waits for a socket: it is writable.
-    Writable(MemberId),
+    Writable(ClientId),
     /// From the server: end all connections.
     Shutdown,
 }
@@ -180,16 +180,16 @@ impl Broadcaster {
     fn on_event(&mut self, event: Event, now: Now) {
         match event {
             // The token is what tells members apart: without one, no client comes in.
-            Event::Arrived { id, peer, socket } => match random() {
+            Event::Connected { id, peer, socket } => match random() {
                 Ok(secret) => {
                     self.clients.insert(id, socket);
                     let token = Token(secret);
-                    self.room.apply(Input::Arrive { id, peer, token }, now);
+                    self.room.apply(Input::Connect { id, peer, token }, now);
                 }
                 Err(error) => log::error!("{peer} refused: cannot create a token: {error}"),
             },
             Event::Input { input, bytes } => {
-                if let Input::Leave { id, .. } = input {
+                if let Input::Disconnect { id, .. } = input {
                     self.clients.on_read_closed(id, now.uptime);
                 }
                 self.bytes_in += u64::from(bytes);
@@ -232,7 +232,7 @@ impl Broadcaster {
                 return;
             }
             for (id, reason) in disconnected {
-                self.room.apply(Input::Leave { id, reason }, now);
+                self.room.apply(Input::Disconnect { id, reason }, now);
             }
             self.deliver(now).await;
         }

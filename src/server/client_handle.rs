@@ -12,7 +12,7 @@ use super::client_state::ClientState;
 use super::outbox::{Delivery, Outbox};
 use super::socket::{ReadyWait, Socket};
 use crate::protocol::{ByeCode, Frame};
-use crate::room::{MemberId, Slice};
+use crate::room::{ClientId, Slice};
 
 /// The outbox and the state of one connection.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl ClientHandle {
     /// one.
     pub fn watch(
         &mut self,
-        id: MemberId,
+        id: ClientId,
         events: &Sender<Event>,
         executor: &Weak<LocalExecutor<'static>>,
     ) {

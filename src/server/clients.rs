@@ -18,7 +18,7 @@ use super::deadlines::Deadlines;
 use super::outbox::Delivery;
 use super::socket::Socket;
 use crate::protocol::ByeCode;
-use crate::room::{Batch, ClientTable, DisconnectReason, End, MemberId, Slice};
+use crate::room::{Batch, ClientId, ClientTable, DisconnectReason, End, Slice};
 
 /// Sockets whose descriptors are loaded before the first of them is written to. In a large room
 /// each is a cache miss; together they overlap. Measured together with a change of the same day,
@@ -32,7 +32,7 @@ pub struct Clients {
     /// The timeouts of connections that are ending.
     deadlines: Deadlines,
     /// Clients that the room has not been told of: they were too slow, or their connection broke.
-    disconnected: Vec<(MemberId, DisconnectReason)>,
+    disconnected: Vec<(ClientId, DisconnectReason)>,
     /// Bytes that may wait for one client.
     outbox_limit: usize,
     /// Connections that may be ending at the same time.
@@ -74,7 +74,7 @@ impl Clients {
     }
 
     /// Adds a connection.
-    pub fn insert(&mut self, id: MemberId, socket: Arc<Socket>) {
+    pub fn insert(&mut self, id: ClientId, socket: Arc<Socket>) {
         self.table.insert(id, ClientHandle::new(socket));
     }
 
@@ -134,7 +134,7 @@ impl Clients {
     }
 
     /// Delivers the part of a batch of a client that has unicasts in it.
-    fn deliver_own(&mut self, id: MemberId, batch: &Batch, now: Duration) {
+    fn deliver_own(&mut self, id: ClientId, batch: &Batch, now: Duration) {
         let Some(client) = self.table.get_mut(id) else { return };
         let part = batch.slices_for(id, client.state.is_live());
         if client.state.is_open() {
@@ -156,7 +156,7 @@ impl Clients {
     }
 
     /// Handles a delivery that queued bytes, failed, or exceeded the limit of the outbox.
-    fn handle_delivery(&mut self, id: MemberId, delivery: Delivery, now: Duration) {
+    fn handle_delivery(&mut self, id: ClientId, delivery: Delivery, now: Duration) {
         let Some(client) = self.table.get_mut(id) else { return };
         match delivery {
             Delivery::Sent => self.transition(id, ClientEvent::Written, now),
@@ -170,7 +170,7 @@ impl Clients {
     }
 
     /// Ends a connection whose last frame is in the outbox.
-    fn close(&mut self, id: MemberId, now: Duration) {
+    fn close(&mut self, id: ClientId, now: Duration) {
         if let Some(client) = self.table.get_mut(id) {
             let is_written = client.outbox.is_empty();
             self.transition(id, ClientEvent::Close { is_written }, now);
@@ -178,7 +178,7 @@ impl Clients {
     }
 
     /// Drops everything that waits for a client, sends it a bye, and ends its connection.
-    fn evict(&mut self, id: MemberId, code: ByeCode, seq: u64, now: Duration) {
+    fn evict(&mut self, id: ClientId, code: ByeCode, seq: u64, now: Duration) {
         let Some(client) = self.table.get_mut(id) else { return };
         if !client.state.is_open() {
             return self.close(id, now);
@@ -195,12 +195,12 @@ impl Clients {
     }
 
     /// The connection task of a client has ended.
-    pub fn on_read_closed(&mut self, id: MemberId, now: Duration) {
+    pub fn on_read_closed(&mut self, id: ClientId, now: Duration) {
         self.transition(id, ClientEvent::ReadClosed, now);
     }
 
     /// The socket of a client is writable.
-    pub fn on_writable(&mut self, id: MemberId, now: Duration) {
+    pub fn on_writable(&mut self, id: ClientId, now: Duration) {
         if let Some(client) = self.table.get_mut(id) {
             client.is_watched = false;
             let delivery = client.outbox.flush();
@@ -239,12 +239,12 @@ impl Clients {
     }
 
     /// Returns the clients that the room has to be told of, and forgets them.
-    pub fn take_disconnected(&mut self) -> Vec<(MemberId, DisconnectReason)> {
+    pub fn take_disconnected(&mut self) -> Vec<(ClientId, DisconnectReason)> {
         std::mem::take(&mut self.disconnected)
     }
 
     /// Changes the state of a client after an event, and does what the new state needs.
-    fn transition(&mut self, id: MemberId, event: ClientEvent, now: Duration) {
+    fn transition(&mut self, id: ClientId, event: ClientEvent, now: Duration) {
         let Some(client) = self.table.get_mut(id) else { return };
         let old = std::mem::discriminant(&client.state);
         client.state = client.state.next(event, self.is_shutting_down);

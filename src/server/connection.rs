@@ -24,7 +24,7 @@ use super::broadcaster::Event;
 use super::socket::{ReadyWait, Socket};
 use crate::protocol::{ClientLine, ErrorCode, LineReader, OtherProtocol, RequestError};
 use crate::rate_limit::{Rate, RateLimiter};
-use crate::room::{DisconnectReason, Input, MemberId};
+use crate::room::{ClientId, DisconnectReason, Input};
 
 /// The most bytes in one read. With the line limit it bounds the memory of a connection.
 pub const MAX_READ_BYTES: usize = 16 * 1024;
@@ -48,11 +48,11 @@ pub struct ReadLimits {
 }
 
 /// Reads from a client until the connection ends or the broadcaster has let go of it. Then it sends
-/// [`Input::Leave`], even if reading panics.
+/// [`Input::Disconnect`], even if reading panics.
 #[expect(clippy::disallowed_methods, reason = "the start of the rate limiter's clock")]
 pub fn run(
     socket: Arc<Socket>,
-    id: MemberId,
+    id: ClientId,
     events: Sender<Event>,
     limits: ReadLimits,
 ) -> impl Future<Output = ()> {
@@ -74,7 +74,7 @@ pub fn run(
     async move {
         let reason = AssertUnwindSafe(connection.run()).catch_unwind().await;
         let reason = reason.unwrap_or(DisconnectReason::Panicked);
-        if let Some(pending) = connection.send(Input::Leave { id, reason }) {
+        if let Some(pending) = connection.send(Input::Disconnect { id, reason }) {
             pending.await;
         }
     }
@@ -93,7 +93,7 @@ struct Connection {
     limiter: RateLimiter,
     started: Instant,
     wait: ReadyWait,
-    id: MemberId,
+    id: ClientId,
     /// The first bytes were this protocol.
     has_sent_line: bool,
     /// The client speaks another protocol; its input is discarded.
@@ -257,7 +257,7 @@ mod tests {
         let limits = ReadLimits { max_line: 1, read_bytes: 1, rate: Rate::new(1, 1) };
         let (one, _two) = smol::Async::<std::os::unix::net::UnixStream>::pair().unwrap();
         let socket = Arc::new(smol::Async::new(one.into_inner().unwrap().into()).unwrap());
-        let future = run(socket, MemberId(1), channel.0, limits);
+        let future = run(socket, ClientId(1), channel.0, limits);
         assert!(size_of_val(&future) <= 176, "{} bytes", size_of_val(&future));
     }
 }

@@ -8,7 +8,7 @@ use crate::protocol::case_fold;
 /// One step of a random run.
 #[derive(Clone, Debug)]
 enum RandomStep {
-    Arrive,
+    Connect,
     Hello(u8, u8, u8),
     Say(u8, &'static str),
     Leave(u8, bool),
@@ -29,7 +29,7 @@ fn step() -> impl Strategy<Value = RandomStep> {
         1 => Just(""),
     ];
     prop_oneof![
-        2 => Just(RandomStep::Arrive),
+        2 => Just(RandomStep::Connect),
         3 => (any::<u8>(), 0u8..4, 0u8..6).prop_map(|(id, name, history)| {
             RandomStep::Hello(id, name, history)
         }),
@@ -53,9 +53,9 @@ proptest! {
         for step in steps {
             let pick = |pick: u8| 1 + u64::from(pick) % u64::max(last, 1);
             match step {
-                RandomStep::Arrive => {
+                RandomStep::Connect => {
                     last += 1;
-                    harness.arrive(last);
+                    harness.connect(last);
                 }
                 _ if last == 0 => {}
                 RandomStep::Hello(id, name, history) => {

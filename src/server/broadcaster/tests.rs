@@ -128,7 +128,7 @@ impl BroadcasterHarness {
             has_task: true,
         };
         self.remotes.insert(id, remote);
-        self.turn(Some(Event::Arrived { id: MemberId(id), peer: Peer::Unix, socket }));
+        self.turn(Some(Event::Connected { id: ClientId(id), peer: Peer::Unix, socket }));
     }
 
     fn input(&mut self, id: u64, input: Input) {
@@ -139,11 +139,11 @@ impl BroadcasterHarness {
 
     fn say(&mut self, id: u64, line: &str) {
         let lines = vec![ClientLine::parse(line.as_bytes())];
-        self.input(id, Input::Lines { id: MemberId(id), lines });
+        self.input(id, Input::Lines { id: ClientId(id), lines });
     }
 
     fn end_task(&mut self, id: u64, reason: DisconnectReason) {
-        self.input(id, Input::Leave { id: MemberId(id), reason });
+        self.input(id, Input::Disconnect { id: ClientId(id), reason });
         self.remotes.get_mut(&id).expect("a client").has_task = false;
     }
 
@@ -177,7 +177,7 @@ impl BroadcasterHarness {
             Step::SpeakTls(id) => {
                 let id = pick(id);
                 let protocol = OtherProtocol::Tls;
-                self.input(id, Input::OtherProtocol { id: MemberId(id), protocol });
+                self.input(id, Input::OtherProtocol { id: ClientId(id), protocol });
             }
             Step::Read(id) => {
                 let id = pick(id);
@@ -188,7 +188,7 @@ impl BroadcasterHarness {
                 self.remotes.get_mut(&id).expect("a client").stream = None;
             }
             Step::EndTask(id, reason) => self.end_task(pick(id), reason),
-            Step::Writable(id) => self.turn(Some(Event::Writable(MemberId(pick(id))))),
+            Step::Writable(id) => self.turn(Some(Event::Writable(ClientId(pick(id))))),
             Step::Advance(ms) => self.advance(Duration::from_millis(ms)),
         }
     }
