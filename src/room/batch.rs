@@ -85,13 +85,13 @@ impl Slice {
     }
 
     /// Returns whether the bytes count against the outbox of the member.
-    pub fn counts(&self) -> bool {
+    pub fn is_counted(&self) -> bool {
         matches!(self.kind, SliceKind::Live { .. } | SliceKind::Own)
     }
 
     /// Returns the number of frames that end in the slice.
     pub fn frames(&self) -> u64 {
-        frames_in(self.bytes())
+        count_frames(self.bytes())
     }
 
     /// Returns the bytes that have not been sent.
@@ -104,7 +104,7 @@ impl Slice {
     /// Removes the first `count` bytes, which have been sent.
     pub fn advance(&mut self, count: usize) {
         let (sent, _) = self.bytes().split_at(count.min(self.bytes().len()));
-        let (frames, count) = (frames_in(sent), sent.len());
+        let (frames, count) = (count_frames(sent), sent.len());
         if let SliceKind::Live { before } | SliceKind::Replay { before } = &mut self.kind {
             *before += frames;
         }
@@ -123,7 +123,7 @@ impl Slice {
     }
 }
 
-fn frames_in(bytes: &[u8]) -> u64 {
+fn count_frames(bytes: &[u8]) -> u64 {
     bytes.iter().filter(|&&b| b == b'\n').count() as u64
 }
 
@@ -300,7 +300,7 @@ impl BatchBuilder {
     /// Adds an operation on one client at the current position.
     pub fn unicast(&mut self, to: ClientId, op: Op) {
         if let Op::Send(slice) = &op
-            && slice.counts()
+            && slice.is_counted()
         {
             self.unicast_bytes += slice.bytes().len();
         }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use log::Level;
 
-use super::join::invalid_name;
+use super::join::describe_invalid_name;
 use super::{Author, ClientId, Op, Room, Slice, format_names};
 use crate::protocol::{
     Body, ByeCode, ErrorCode, Frame, RequestError, SERVER, Stats, case_fold, is_valid_name,
@@ -65,7 +65,7 @@ impl Room {
     }
 
     pub(super) fn show_history(&mut self, author: Author<'_>, count: Option<u64>) {
-        let from = self.oldest_of(count.unwrap_or(DEFAULT_HISTORY));
+        let from = self.oldest_of_last(count.unwrap_or(DEFAULT_HISTORY));
         let data = match self.batch.seq + 1 - from {
             0 => "the history is empty".into(),
             1 => "the last line:".into(),
@@ -76,33 +76,37 @@ impl Room {
         self.batch.unicast(author.id, Op::Repeat(start, self.batch.position()));
     }
 
-    pub(super) fn rename(&mut self, author: Author<'_>, wanted: &str) -> Result<(), RequestError> {
+    pub(super) fn rename(
+        &mut self,
+        author: Author<'_>,
+        requested: &str,
+    ) -> Result<(), RequestError> {
         let Author { id, name, line_id } = author;
-        if name == wanted {
+        if name == requested {
             self.send_info(author, &format!("your name is {name} already"));
             return Ok(());
         }
-        if !is_valid_name(wanted) {
-            return Err(RequestError::new(ErrorCode::BadName, invalid_name(wanted)));
+        if !is_valid_name(requested) {
+            return Err(RequestError::new(ErrorCode::BadName, describe_invalid_name(requested)));
         }
-        if self.names.get(wanted) != Some(id)
-            && let Some(error) = self.name_conflict(wanted)
+        if self.names.get(requested) != Some(id)
+            && let Some(error) = self.find_name_conflict(requested)
         {
             return Err(error);
         }
         // The last member with this name may have left, and its leave notice comes first.
         self.publish_notice();
         self.names.remove(name);
-        self.names.insert(wanted, id);
-        let data = format!("{name} is now {wanted}");
-        self.log(Level::Info, format!("{} is now {wanted}", self.describe(id)));
+        self.names.insert(requested, id);
+        let data = format!("{name} is now {requested}");
+        self.log(Level::Info, format!("{} is now {requested}", self.describe(id)));
         if let Some(client) = self.clients.get_mut(id) {
-            client.name = Some(wanted.into());
+            client.name = Some(requested.into());
         }
         let time = self.now.unix_ms;
         self.batch.publish(SERVER, &data, |seq| {
             let id = line_id.map(Cow::from);
-            Body::Name { seq, time, from: name.into(), to: wanted.into(), id }
+            Body::Name { seq, time, from: name.into(), to: requested.into(), id }
         });
         Ok(())
     }
@@ -120,7 +124,7 @@ impl Room {
         if code != ErrorCode::TooFast {
             client.errors += 1;
             if client.errors >= MAX_ERRORS {
-                self.dismiss(id, ByeCode::Errors, "too many errors in a row");
+                self.close_client(id, ByeCode::Errors, "too many errors in a row");
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::admission::{ADDRESS_RECORD_BYTES, Admission, max_known};
+use super::admission::{ADDRESS_RECORD_BYTES, Admission, max_addresses};
 use super::reserved_names::{RESERVED_NAME_BYTES, max_reserved};
 use crate::rate_limit::Rate;
 
@@ -34,7 +34,7 @@ pub struct Config {
     /// asked for that; zero = not at all. Default: 60 s.
     pub grace: Duration,
     /// Whether the history is written to a file; the welcome says so. Default: no.
-    pub stored: bool,
+    pub is_stored: bool,
     /// The longest line in bytes; the welcome says so. Default: 4096.
     pub max_line: u32,
     /// Lines a second from one client, after `burst` at once; 0 = no limit. The welcome says so.
@@ -57,7 +57,7 @@ impl Default for Config {
             history: 1000,
             history_bytes: 1 << 20,
             grace: Duration::from_secs(60),
-            stored: false,
+            is_stored: false,
             max_line: 4096,
             rate: 10,
             burst: 40,
@@ -70,12 +70,12 @@ impl Config {
     /// known addresses.
     pub fn memory_for_absent_clients(&self) -> usize {
         let reserved = max_reserved(self.max_clients).saturating_mul(RESERVED_NAME_BYTES);
-        let known = max_known(self.max_clients).saturating_mul(ADDRESS_RECORD_BYTES);
-        reserved.saturating_add(known)
+        let addresses = max_addresses(self.max_clients).saturating_mul(ADDRESS_RECORD_BYTES);
+        reserved.saturating_add(addresses)
     }
 
     /// Creates the table of addresses for these limits.
-    pub(super) fn admission(&self) -> Admission {
+    pub(super) fn create_admission(&self) -> Admission {
         let rate = Rate::new(self.connect_rate, self.connect_burst);
         Admission::new(self.max_per_ip, rate, self.max_clients)
     }

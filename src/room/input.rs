@@ -76,7 +76,7 @@ pub enum Input {
 impl Input {
     /// Returns whether a line asks for statistics, so that
     /// [`set_server_stats`](super::Room::set_server_stats) has to be called first.
-    pub fn asks_for_stats(&self) -> bool {
+    pub fn has_stats_request(&self) -> bool {
         let asks = |line: &Result<ClientLine, RequestError>| {
             line.as_ref().is_ok_and(|line| matches!(line.request, Request::Stats))
         };

@@ -18,7 +18,7 @@
 use log::Level;
 
 use super::admission::Refusal;
-use super::presence::Change;
+use super::presence::PresenceChange;
 use super::{Client, ClientId, Op, Peer, Room, Slice, SliceKind, Token};
 use crate::protocol::{
     Body, ByeCode, ErrorCode, Frame, Hello, Limits, MAX_NAME, RequestError, is_valid_name,
@@ -34,7 +34,7 @@ impl Room {
         }
         let admitted = match peer {
             _ if self.clients.len() >= self.config.max_clients => Err(Refusal::TooMany),
-            Peer::Inet(ip, _) => self.admission.enter(ip, self.now.uptime),
+            Peer::Inet(ip, _) => self.admission.admit(ip, self.now.uptime),
             Peer::Unix => Ok(()),
         };
         match admitted {
@@ -58,9 +58,9 @@ impl Room {
     /// Makes a silent client a member. `line_id` is the `id` of its hello.
     pub(super) fn join(&mut self, id: ClientId, hello: Hello, line_id: Option<Box<str>>) {
         // Publish pending leave notices first: the new member must not see them.
-        self.publish_notice_of(Change::Left);
+        self.publish_notice_of(PresenceChange::Left);
         let proof = hello.token.as_deref().and_then(|token| token.parse().ok());
-        let old = proof.and_then(|proof| self.holder_of(&proof));
+        let old = proof.and_then(|proof| self.find_by_token(&proof));
         let (name, error) = match old.and_then(|old| self.take_over(old)) {
             Some(name) => (name, None),
             None => self.choose_name(id, hello.name.as_deref(), proof),
@@ -83,13 +83,13 @@ impl Room {
         let (from, before) = match after {
             Some(after) => self.replay(id, after),
             None => {
-                let from = self.oldest_of(hello.history.unwrap_or(0));
+                let from = self.oldest_of_last(hello.history.unwrap_or(0));
                 self.send_history(id, from, false)
             }
         };
         self.batch.unicast(id, Op::StartLive { from, before });
         if old.is_none() {
-            self.announce(Change::Joined, &name);
+            self.announce(PresenceChange::Joined, &name);
         }
     }
 
@@ -100,7 +100,7 @@ impl Room {
             2 => format!("welcome, {name}; one other is here"),
             _ => format!("welcome, {name}; {} others are here", members - 1),
         };
-        if self.config.stored {
+        if self.config.is_stored {
             data.push_str("; what is said here is kept in a file");
         }
         let welcome = Body::Welcome {
@@ -115,7 +115,7 @@ impl Room {
                 rate: self.config.rate,
                 burst: self.config.burst,
                 history: self.config.history,
-                stored: self.config.stored,
+                stored: self.config.is_stored,
             },
         };
         self.batch.send(id, data, welcome);
@@ -123,10 +123,10 @@ impl Room {
 
     /// Returns the member that holds a token. It compares with every member, so that its time does
     /// not depend on which token is nearly right.
-    fn holder_of(&self, token: &Token) -> Option<ClientId> {
+    fn find_by_token(&self, token: &Token) -> Option<ClientId> {
         self.clients.iter().fold(None, |found, (id, client)| {
-            let is_holder = client.token.matches(token) && client.name.is_some();
-            if is_holder { Some(id) } else { found }
+            let has_token = client.token.matches(token) && client.name.is_some();
+            if has_token { Some(id) } else { found }
         })
     }
 
@@ -143,7 +143,7 @@ impl Room {
     fn choose_name(
         &mut self,
         id: ClientId,
-        wanted: Option<&str>,
+        requested: Option<&str>,
         proof: Option<Token>,
     ) -> (String, Option<RequestError>) {
         if let Some(name) = proof.and_then(|proof| self.reserved.take(&proof, self.now.uptime)) {
@@ -153,21 +153,21 @@ impl Room {
             Some(Peer::Inet(_, port)) => format!("guest-{port}"),
             _ => format!("guest-{}", id.0),
         };
-        let Some(wanted) = wanted else { return (self.free_name(id, guest()), None) };
-        if !is_valid_name(wanted) {
-            let name = self.free_name(id, guest());
-            let text = format!("{}; you are {name}", invalid_name(wanted));
+        let Some(requested) = requested else { return (self.find_free_name(id, guest()), None) };
+        if !is_valid_name(requested) {
+            let name = self.find_free_name(id, guest());
+            let text = format!("{}; you are {name}", describe_invalid_name(requested));
             return (name, Some(RequestError::new(ErrorCode::BadName, text)));
         }
-        let name = self.free_name(id, wanted.into());
+        let name = self.find_free_name(id, requested.into());
         let error = self
-            .name_conflict(wanted)
+            .find_name_conflict(requested)
             .map(|error| RequestError::new(error.code, format!("{}; you are {name}", error.text)));
         (name, error)
     }
 
     /// Returns why a name cannot be taken, if it cannot.
-    pub(super) fn name_conflict(&self, name: &str) -> Option<RequestError> {
+    pub(super) fn find_name_conflict(&self, name: &str) -> Option<RequestError> {
         if self.names.get(name).is_some() {
             let text = format!("another member is called {name}");
             Some(RequestError::new(ErrorCode::NameTaken, text))
@@ -180,8 +180,8 @@ impl Room {
     }
 
     /// Returns `name`, or `name` with a number behind it that makes it free.
-    fn free_name(&self, id: ClientId, name: String) -> String {
-        if self.name_conflict(&name).is_none() {
+    fn find_free_name(&self, id: ClientId, name: String) -> String {
+        if self.find_name_conflict(&name).is_none() {
             return name;
         }
         // Where hundreds of clients want one name, trying every number would take each client
@@ -193,7 +193,7 @@ impl Room {
             stem + &number
         });
         // There are more numbers than members.
-        numbered.into_iter().find(|name| self.name_conflict(name).is_none()).unwrap_or(name)
+        numbered.into_iter().find(|name| self.find_name_conflict(name).is_none()).unwrap_or(name)
     }
 
     /// Sends every frame after number `after`, and a gap for those that are lost. Returns the same
@@ -218,23 +218,23 @@ impl Room {
     /// frames. Returns the byte offset in the open batch at which the rest of them begins, and the
     /// sequence number before it.
     pub(super) fn send_history(&mut self, id: ClientId, from: u64, is_replay: bool) -> (u32, u64) {
-        for slice in self.history.since(from, is_replay) {
+        for slice in self.history.slices_from(from, is_replay) {
             self.batch.unicast(id, Op::Send(slice));
         }
         self.batch.position_of(from)
     }
 
     /// Returns the number of the oldest of the last `count` frames, or of as many as there are.
-    pub(super) fn oldest_of(&self, count: u64) -> u64 {
+    pub(super) fn oldest_of_last(&self, count: u64) -> u64 {
         let count = count.min(self.history.max_frames() as u64);
         (self.batch.seq + 1).saturating_sub(count).max(self.history.oldest())
     }
 }
 
 /// Returns the text of the error for an invalid name.
-pub(super) fn invalid_name(wanted: &str) -> String {
+pub(super) fn describe_invalid_name(requested: &str) -> String {
     format!(
-        "{wanted:?} cannot be a name: a name has 1 to {MAX_NAME} letters, digits, - _ or . \
+        "{requested:?} cannot be a name: a name has 1 to {MAX_NAME} letters, digits, - _ or . \
          and does not look like server"
     )
 }

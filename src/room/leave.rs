@@ -7,7 +7,7 @@ use std::fmt;
 
 use log::Level;
 
-use super::presence::Change;
+use super::presence::PresenceChange;
 use super::{Client, ClientId, ClientTable, DisconnectReason, Op, Peer, Room};
 use crate::protocol::{Body, ByeCode};
 
@@ -22,8 +22,8 @@ impl Room {
             self.reserved.reserve(name.clone(), *token, until);
         }
         if reason == DisconnectReason::Finished {
-            self.dismiss(id, ByeCode::Quit, reason);
-        } else if self.remove(id, reason) {
+            self.close_client(id, ByeCode::Quit, reason);
+        } else if self.remove_and_announce(id, reason) {
             if reason == DisconnectReason::Slow {
                 self.counts.evictions.add(ByeCode::Slow);
             }
@@ -32,11 +32,11 @@ impl Room {
     }
 
     /// Sends a bye to a client, removes it, and ends its connection once all is sent.
-    pub(super) fn dismiss(&mut self, id: ClientId, code: ByeCode, reason: impl fmt::Display) {
+    pub(super) fn close_client(&mut self, id: ClientId, code: ByeCode, reason: impl fmt::Display) {
         if self.clients.get(id).is_some() {
-            self.publish_notice_of(Change::Joined);
+            self.publish_notice_of(PresenceChange::Joined);
             self.send_bye(id, code);
-            self.remove(id, reason);
+            self.remove_and_announce(id, reason);
         }
     }
 
@@ -49,7 +49,7 @@ impl Room {
         }
         self.clients = ClientTable::default();
         self.names.clear();
-        self.admission = self.config.admission();
+        self.admission = self.config.create_admission();
         self.is_closed = true;
     }
 
@@ -63,7 +63,7 @@ impl Room {
     }
 
     /// Removes a client from the room. If it was a member, the others are told.
-    fn remove(&mut self, id: ClientId, reason: impl fmt::Display) -> bool {
+    fn remove_and_announce(&mut self, id: ClientId, reason: impl fmt::Display) -> bool {
         let description = self.describe(id);
         let Some(client) = self.remove_client(id) else { return false };
         let Some(name) = client.name else {
@@ -73,7 +73,7 @@ impl Room {
         };
         self.log(Level::Info, format!("{description} left: {reason}"));
         self.names.remove(&name);
-        self.announce(Change::Left, &name);
+        self.announce(PresenceChange::Left, &name);
         true
     }
 
@@ -81,7 +81,7 @@ impl Room {
     pub(super) fn remove_client(&mut self, id: ClientId) -> Option<Client> {
         let client = self.clients.remove(id)?;
         if let Peer::Inet(ip, _) = client.peer {
-            self.admission.leave(ip, self.now.uptime);
+            self.admission.remove(ip, self.now.uptime);
         }
         Some(client)
     }

@@ -54,7 +54,7 @@ use admission::Admission;
 use batch::BatchBuilder;
 use commands::HELP;
 use lobby::Lobby;
-use names::Names;
+use names::NameIndex;
 use presence::PendingNotice;
 use reserved_names::{ReservedNames, max_reserved};
 
@@ -69,7 +69,7 @@ pub struct Room {
     /// Identifies this sequence.
     epoch: Box<str>,
     clients: ClientTable<Client>,
-    names: Names,
+    names: NameIndex,
     reserved: ReservedNames,
     admission: Admission,
     lobby: Lobby,
@@ -114,12 +114,12 @@ impl Room {
         Room {
             history,
             batch: BatchBuilder::new(0),
-            admission: config.admission(),
+            admission: config.create_admission(),
             reserved: ReservedNames::new(max_reserved(config.max_clients)),
             config,
             epoch,
             clients: ClientTable::default(),
-            names: Names::default(),
+            names: NameIndex::default(),
             lobby: Lobby::default(),
             is_closed: false,
             counts: Stats::default(),
@@ -155,7 +155,7 @@ impl Room {
                     OtherProtocol::Tls => ByeCode::Tls,
                     OtherProtocol::Http => ByeCode::Http,
                 };
-                self.dismiss(id, code, format_args!("it speaks {protocol:?}"));
+                self.close_client(id, code, format_args!("it speaks {protocol:?}"));
             }
             Input::Disconnect { id, reason } => self.disconnect(id, reason),
             Input::Shutdown => self.shut_down(),
@@ -197,7 +197,7 @@ impl Room {
             return Ok(());
         }
         // The join notice of a member comes before everything that the member does.
-        if !self.is_crowded() || self.notice.announces_join_of(name) {
+        if !self.is_crowded() || self.notice.has_join_of(name) {
             self.publish_notice();
         }
         match request {
@@ -212,12 +212,12 @@ impl Room {
                 id: line_id.map(Cow::from),
             }),
             Request::Private { to, text } => self.send_private(author, &to, &text)?,
-            Request::Nick(wanted) => self.rename(author, &wanted)?,
+            Request::Nick(requested) => self.rename(author, &requested)?,
             Request::Who => self.send_who(author),
             Request::History(count) => self.show_history(author, count),
             Request::Stats => self.send_stats(author),
             Request::Help => self.send_info(author, HELP),
-            Request::Quit => self.dismiss(id, ByeCode::Quit, "quit"),
+            Request::Quit => self.close_client(id, ByeCode::Quit, "quit"),
             Request::Heartbeat | Request::Hello(_) => {
                 let text = "a hello is accepted only as the first line";
                 return Err(RequestError::new(ErrorCode::LateHello, text));

@@ -14,12 +14,12 @@ use crate::protocol::case_fold;
 /// second member gets another one. A client cannot cause that, because the key is random. Before
 /// something is sent to a member by name, the name itself is compared.
 #[derive(Debug, Default)]
-pub struct Names {
+pub struct NameIndex {
     members: HashMap<u64, ClientId>,
     keys: RandomState,
 }
 
-impl Names {
+impl NameIndex {
     /// Returns the number of names.
     pub fn len(&self) -> usize {
         self.members.len()

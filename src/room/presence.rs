@@ -21,20 +21,18 @@ pub const NAMES_PER_CROWD: usize = 4;
 /// Names that the text of a notice spells out.
 const NAMES_IN_TEXT: usize = 3;
 
-type Names = Vec<Cow<'static, str>>;
-
 /// The notice that has not been published.
 #[derive(Debug, Default)]
 pub struct PendingNotice {
-    change: Option<Change>,
-    names: Names,
+    change: Option<PresenceChange>,
+    names: Vec<Cow<'static, str>>,
     /// The earliest time at which the notice is published without another reason.
     due: Duration,
 }
 
 /// The change that a notice announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum PresenceChange {
     Joined,
     Left,
 }
@@ -46,14 +44,15 @@ impl PendingNotice {
     }
 
     /// Returns whether the notice announces that `name` joined.
-    pub fn announces_join_of(&self, name: &str) -> bool {
-        self.change == Some(Change::Joined) && self.names.iter().any(|joined| joined == name)
+    pub fn has_join_of(&self, name: &str) -> bool {
+        self.change == Some(PresenceChange::Joined)
+            && self.names.iter().any(|joined| joined == name)
     }
 }
 
 impl Room {
     /// Adds a name to the notice that is published next.
-    pub(super) fn announce(&mut self, change: Change, name: &str) {
+    pub(super) fn announce(&mut self, change: PresenceChange, name: &str) {
         if self.notice.change != Some(change) {
             self.publish_notice();
             self.notice.change = Some(change);
@@ -65,7 +64,7 @@ impl Room {
     }
 
     /// Publishes the notice if it announces `change`.
-    pub(super) fn publish_notice_of(&mut self, change: Change) {
+    pub(super) fn publish_notice_of(&mut self, change: PresenceChange) {
         if self.notice.change == Some(change) {
             self.publish_notice();
         }
@@ -85,11 +84,11 @@ impl Room {
         let list = format_names(&names, NAMES_IN_TEXT);
         let time = self.now.unix_ms;
         match change {
-            Change::Joined => {
+            PresenceChange::Joined => {
                 let data = format!("{list} joined");
                 self.batch.publish(SERVER, &data, |seq| Body::Join { seq, time, names });
             }
-            Change::Left => {
+            PresenceChange::Left => {
                 let data = format!("{list} left");
                 self.batch.publish(SERVER, &data, |seq| Body::Leave { seq, time, names });
             }

@@ -193,7 +193,7 @@ impl Broadcaster {
                     self.clients.on_read_closed(id, now.uptime);
                 }
                 self.bytes_in += u64::from(bytes);
-                if input.asks_for_stats() {
+                if input.has_stats_request() {
                     self.room.set_server_stats(self.server_stats());
                 }
                 self.room.apply(input, now);

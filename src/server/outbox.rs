@@ -164,7 +164,7 @@ impl Backlog {
         if slice.bytes().is_empty() {
             return;
         }
-        if slice.counts() {
+        if slice.is_counted() {
             self.waiting += SLICE_OVERHEAD + slice.bytes().len();
         }
         self.queue.push_back(slice);
@@ -176,7 +176,7 @@ impl Backlog {
             let length = slice.bytes().len();
             let part = written.min(length);
             self.advance_slice(&mut slice, part);
-            if slice.counts() {
+            if slice.is_counted() {
                 self.waiting -= if part < length { part } else { part + SLICE_OVERHEAD };
             }
             written -= part;

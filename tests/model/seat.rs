@@ -238,7 +238,7 @@ impl Seat {
             ) => {
                 assert_eq!((&**told, &**secret, *count), (&*name, &*token, members));
                 assert_eq!((&**epoch, limits.history), (EPOCH, rules.history));
-                assert_eq!((limits.max_line, limits.stored), (rules.max_line, rules.stored));
+                assert_eq!((limits.max_line, limits.stored), (rules.max_line, rules.is_stored));
                 assert_eq!((limits.rate, limits.burst), (rules.rate, rules.burst));
                 let (at, place) = (record.at(*seq).place, due.place);
                 assert_eq!((at.said, at.went), (place.said, place.went), "where the room stands");
