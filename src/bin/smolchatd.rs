@@ -29,20 +29,20 @@ fn main() -> ExitCode {
     match parse(Parser::from_env()).and_then(Invocation::resolve) {
         Ok(Invocation::Service(options)) => match serve(*options) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) => report_error(program(), &*error, 1),
+            Err(error) => report_error(program_name(), &*error, 1),
         },
         Ok(Invocation::Text(text)) => {
             // Ignored: the reader has closed the pipe.
             let _ = io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }
-        Err(error) => report_error(program(), &*format_usage(&error), 2),
+        Err(error) => report_error(program_name(), &*format_usage_error(&error), 2),
     }
 }
 
 /// Returns the name of the program for error messages. For the journal it begins with the priority of
 /// an error.
-fn program() -> &'static str {
+fn program_name() -> &'static str {
     if logger::is_journal() { "<3>smolchatd" } else { "smolchatd" }
 }
 
@@ -63,7 +63,7 @@ impl Invocation {
                 format!("--memory: {budget} bytes are not enough, expected at least {least}")
             })?;
         }
-        if !options.check {
+        if !options.is_check {
             return Ok(Invocation::Service(options));
         }
         match options.contradiction() {
@@ -87,7 +87,7 @@ struct Options {
     /// Limits set explicitly.
     pinned: Pinned,
     /// Print the memory ceiling and exit.
-    check: bool,
+    is_check: bool,
 }
 
 /// Parses the arguments.
@@ -101,7 +101,7 @@ fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
         has_file_options: false,
         memory: None,
         pinned: Pinned::default(),
-        check: false,
+        is_check: false,
     };
     if let Some(text) = SMOLCHATD.parse_args(arguments, |name, value| options.set(name, value))? {
         return Ok(Invocation::Text(text));
@@ -130,23 +130,24 @@ impl Options {
             "max-clients" => room.max_clients = value.parse()?,
             "max-per-ip" => room.max_per_ip = value.parse()?,
             "connect-rate" => {
-                (room.connect_rate, room.connect_burst) = value.parse_with(connect_rate)?;
+                (room.connect_rate, room.connect_burst) = value.parse_with(parse_connect_rate)?;
             }
-            "max-line" => room.max_line = value.parse_with(max_line)?,
-            "outbox" => self.config.outbox = value.parse_with(size)?,
+            "max-line" => room.max_line = value.parse_with(parse_max_line)?,
+            "outbox" => self.config.outbox = value.parse_with(parse_size)?,
             "history" => room.history = value.parse()?,
-            "history-bytes" => room.history_bytes = value.parse_with(history_bytes)?,
+            "history-bytes" => room.history_bytes = value.parse_with(parse_history_bytes)?,
             "history-file" => self.history_file = Some(value.into()),
             "history-file-max" => {
-                self.file.max_bytes = u64::try_from(value.parse_with(size)?).unwrap_or(u64::MAX);
+                self.file.max_bytes =
+                    u64::try_from(value.parse_with(parse_size)?).unwrap_or(u64::MAX);
             }
             "sync" => self.file.sync = seconds(value)?,
             "grace" => room.grace = seconds(value)?,
-            "rate" => (room.rate, room.burst) = value.parse_with(rate)?,
+            "rate" => (room.rate, room.burst) = value.parse_with(parse_rate)?,
             "hello-wait" => room.hello_wait = Duration::from_millis(value.parse::<u32>()?.into()),
-            "memory" => self.memory = Some(value.parse_with(size)?),
-            "check" => self.check = value.parse_with(parse_switch)?,
-            "log" => self.log = value.parse_with(level)?,
+            "memory" => self.memory = Some(value.parse_with(parse_size)?),
+            "check" => self.is_check = value.parse_with(parse_switch)?,
+            "log" => self.log = value.parse_with(parse_level)?,
             _ => return Err(lexopt::Error::UnexpectedOption(format!("--{option}"))),
         }
         Ok(())
@@ -165,7 +166,7 @@ impl Options {
     }
 }
 
-fn max_line(text: &str) -> Result<u32, &'static str> {
+fn parse_max_line(text: &str) -> Result<u32, &'static str> {
     match text.parse() {
         // One line is held in memory.
         Ok(bytes @ 1..=1_048_576) => Ok(bytes),
@@ -174,7 +175,7 @@ fn max_line(text: &str) -> Result<u32, &'static str> {
 }
 
 /// Parses a size such as `4096`, `256K`, `1M` or `1G`.
-fn size(text: &str) -> Result<usize, &'static str> {
+fn parse_size(text: &str) -> Result<usize, &'static str> {
     let (digits, unit) = match text.strip_suffix(['K', 'k']) {
         Some(digits) => (digits, 1 << 10),
         None => match text.strip_suffix(['M', 'm']) {
@@ -192,26 +193,26 @@ fn size(text: &str) -> Result<usize, &'static str> {
 }
 
 /// Parses a size whose offsets fit in 32 bits.
-fn history_bytes(text: &str) -> Result<usize, &'static str> {
-    match size(text)? {
+fn parse_history_bytes(text: &str) -> Result<usize, &'static str> {
+    match parse_size(text)? {
         bytes if bytes <= 1 << 30 => Ok(bytes),
         _ => Err("expected at most 1G"),
     }
 }
 
 /// Parses a rate such as `10/40`; without a burst, the burst is four seconds' worth.
-fn rate(text: &str) -> Result<(u32, u32), &'static str> {
-    rate_and_burst(text, 4)
+fn parse_rate(text: &str) -> Result<(u32, u32), &'static str> {
+    parse_rate_and_burst(text, 4)
         .ok_or("expected lines a second, optionally with lines at once, such as 10/40")
 }
 
 /// Parses a rate such as `20/100`; without a burst, the burst is five seconds' worth.
-fn connect_rate(text: &str) -> Result<(u32, u32), &'static str> {
-    rate_and_burst(text, 5)
+fn parse_connect_rate(text: &str) -> Result<(u32, u32), &'static str> {
+    parse_rate_and_burst(text, 5)
         .ok_or("expected connections a second, optionally with connections at once, such as 20/100")
 }
 
-fn rate_and_burst(text: &str, seconds: u32) -> Option<(u32, u32)> {
+fn parse_rate_and_burst(text: &str, seconds: u32) -> Option<(u32, u32)> {
     let (rate, burst) = match text.split_once('/') {
         Some((rate, burst)) => (rate.parse(), Some(burst.parse())),
         None => (text.parse(), None),
@@ -223,7 +224,7 @@ fn rate_and_burst(text: &str, seconds: u32) -> Option<(u32, u32)> {
     }
 }
 
-fn level(text: &str) -> Result<LevelFilter, &'static str> {
+fn parse_level(text: &str) -> Result<LevelFilter, &'static str> {
     match text {
         "error" => Ok(LevelFilter::Error),
         "warn" => Ok(LevelFilter::Warn),
@@ -233,7 +234,7 @@ fn level(text: &str) -> Result<LevelFilter, &'static str> {
     }
 }
 
-fn format_usage(error: &lexopt::Error) -> Box<dyn Error> {
+fn format_usage_error(error: &lexopt::Error) -> Box<dyn Error> {
     format!("{error} (smolchatd --help lists the options)").into()
 }
 
@@ -245,7 +246,7 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
         log::warn!("{contradiction}");
     }
     // First, because later descriptors could have the numbers of these.
-    let activated = activation::sockets()?;
+    let activated = activation::copy_sockets()?;
     raise_descriptor_limit();
     if let Some(path) = history_file {
         file.keep_frames = config.room.history;
@@ -263,7 +264,7 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
         let _ = writeln!(stdout, "listening on {listener}").and_then(|()| stdout.flush());
     }
     let manager = notify_ready();
-    config.observer = manager.clone().map(Notifier::observer);
+    config.observer = manager.clone().map(Notifier::into_observer);
     let controls = signals.map(move |signal| match signal {
         Ok(Signal::Usr1) => Control::Report,
         _ => {
@@ -283,7 +284,7 @@ fn listen(
     buffers: Buffers,
 ) -> Result<Vec<Listener>, String> {
     let mut listeners = Vec::new();
-    for (number, socket) in (activation::FIRST..).zip(activated) {
+    for (number, socket) in (activation::FIRST_DESCRIPTOR..).zip(activated) {
         let adopted = Listener::adopt(socket, buffers);
         listeners.push(
             adopted.map_err(|error| format!("cannot listen on descriptor {number}: {error}"))?,

@@ -14,7 +14,7 @@ use std::process;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
 /// The number of the first descriptor.
-pub const FIRST: i32 = 3;
+pub const FIRST_DESCRIPTOR: i32 = 3;
 
 /// Returns whether there are sockets for this process, so that it opens none itself.
 pub fn is_used() -> bool {
@@ -26,7 +26,7 @@ pub fn is_used() -> bool {
 /// # Errors
 ///
 /// Returns an error if `LISTEN_FDS` is not a number, or if a descriptor cannot be copied.
-pub fn sockets() -> io::Result<Vec<OwnedFd>> {
+pub fn copy_sockets() -> io::Result<Vec<OwnedFd>> {
     if !is_used() {
         return Ok(Vec::new());
     }
@@ -35,12 +35,12 @@ pub fn sockets() -> io::Result<Vec<OwnedFd>> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "LISTEN_FDS is not a number"));
     };
     let this = pidfd_open(getpid(), PidfdFlags::empty())
-        .map_err(|error| with_context("cannot open this process (pidfd_open)", error))?;
-    let numbers = FIRST..FIRST + i32::from(count);
+        .map_err(|error| add_context("cannot open this process (pidfd_open)", error))?;
+    let numbers = FIRST_DESCRIPTOR..FIRST_DESCRIPTOR + i32::from(count);
     let copy = |number| {
         pidfd_getfd(&this, number, PidfdGetfdFlags::empty()).map_err(|error| {
             let step = format!("cannot copy descriptor {number} (pidfd_getfd, Linux 5.6)");
-            with_context(&step, error)
+            add_context(&step, error)
         })
     };
     numbers.map(copy).collect()
@@ -52,7 +52,7 @@ fn is_for_this_process() -> bool {
     env::var_os("LISTEN_PID").is_some_and(|pid| pid == *OsStr::new(&own_pid))
 }
 
-fn with_context(step: &str, error: rustix::io::Errno) -> io::Error {
+fn add_context(step: &str, error: rustix::io::Errno) -> io::Error {
     let error = io::Error::from(error);
     io::Error::new(error.kind(), format!("{step}: {error}"))
 }

@@ -11,7 +11,7 @@ use rustix::stdio::stderr;
 
 use crate::calendar::civil_from_days;
 use crate::rate_limit::{Rate, RateLimiter};
-use crate::server::REPORT;
+use crate::server::REPORT_TARGET;
 
 /// The longest line. A writable pipe takes this much at once without blocking (`PIPE_BUF`, pipe(7)).
 const MAX_LINE: usize = 4096;
@@ -66,7 +66,7 @@ impl Log for StderrLogger {
 fn format_line(record: &Record<'_>) -> String {
     let mut line = String::new();
     // A report is for programs: it has no time, no level and no count of dropped lines.
-    let is_report = record.target() == REPORT;
+    let is_report = record.target() == REPORT_TARGET;
     let level = if is_report { Level::Info } else { record.level() };
     // Writing to a String cannot fail.
     if is_journal() {

@@ -47,7 +47,7 @@ impl Notifier {
     }
 
     /// Returns an observer that passes on the status of the room.
-    pub fn observer(self: Arc<Self>) -> StatusObserver {
+    pub fn into_observer(self: Arc<Self>) -> StatusObserver {
         let report = move |status| {
             // Ignored: a service manager that misses keepalives restarts the server.
             let _ = match status {

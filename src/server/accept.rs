@@ -70,9 +70,9 @@ impl AcceptLoop {
 
     /// Accepts the clients that wait, at most [`MAX_ACCEPTS`] from each listener.
     async fn accept_waiting(&mut self) -> io::Result<()> {
-        for listener in 0..self.listeners.len() {
+        for index in 0..self.listeners.len() {
             for _ in 0..MAX_ACCEPTS {
-                let Some(listener) = self.listeners.get(listener) else { break };
+                let Some(listener) = self.listeners.get(index) else { break };
                 match listener.accept() {
                     Ok((socket, peer)) => self.add_client(socket, peer).await?,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,

@@ -30,7 +30,7 @@ const MAX_BATCH_BYTES: usize = 64 * 1024;
 /// crowd that joins at once does not make the other members slow.
 const OUTBOX_BYTES_PER_NOTICE: usize = 1024;
 /// The log target of a report, which is written without time and level, and at every log level.
-pub const REPORT: &str = "smolchat::report";
+pub const REPORT_TARGET: &str = "smolchat::report";
 
 /// A message to the broadcaster.
 #[derive(Debug)]
@@ -117,7 +117,7 @@ impl Broadcaster {
         while !(self.is_shutting_down && self.clients.is_empty()) {
             let event = self.next_event().await;
             let now = self.now();
-            self.turn(event, now).await;
+            self.run_turn(event, now).await;
             if let Some(writer) = &mut self.writer {
                 writer.sync_if_due();
             }
@@ -131,7 +131,7 @@ impl Broadcaster {
     }
 
     /// Applies an event, and others that wait, and delivers the result.
-    async fn turn(&mut self, event: Option<Event>, now: Now) {
+    async fn run_turn(&mut self, event: Option<Event>, now: Now) {
         if let Some(event) = event {
             self.on_event(event, now);
         }
@@ -243,7 +243,7 @@ impl Broadcaster {
         let sent = self.clients.sent();
         Stats {
             bytes_in: self.bytes_in,
-            lines_out: sent.lines,
+            lines_out: sent.frames,
             bytes_out: sent.bytes,
             events_waiting: self.events.len(),
             memory: resident_memory(),
@@ -255,7 +255,7 @@ impl Broadcaster {
     fn report(&self) {
         let stats = self.room.stats(self.server_stats());
         if let Ok(line) = serde_json::to_string(&stats) {
-            log::error!(target: REPORT, "{line}");
+            log::error!(target: REPORT_TARGET, "{line}");
         }
     }
 

@@ -20,13 +20,17 @@ pub struct ClientHandle {
     pub outbox: Outbox,
     pub state: ClientState,
     /// A task waits until the socket is writable.
-    pub is_watched: bool,
+    pub has_waiting_task: bool,
 }
 
 impl ClientHandle {
     /// Creates the handle of a new connection.
     pub fn new(socket: Arc<Socket>) -> Self {
-        ClientHandle { outbox: Outbox::new(socket), state: ClientState::NEW, is_watched: false }
+        ClientHandle {
+            outbox: Outbox::new(socket),
+            state: ClientState::NEW,
+            has_waiting_task: false,
+        }
     }
 
     /// Drops everything that waits and sends a bye. `seq` is the last sequence number that the
@@ -43,25 +47,25 @@ impl ClientHandle {
 
     /// Spawns a task that sends [`Event::Writable`] when the socket is writable, unless there is
     /// one.
-    pub fn watch(
+    pub fn notify_when_writable(
         &mut self,
         id: ClientId,
         events: &Sender<Event>,
         executor: &Weak<LocalExecutor<'static>>,
     ) {
-        if std::mem::replace(&mut self.is_watched, true) {
+        if std::mem::replace(&mut self.has_waiting_task, true) {
             return;
         }
         let Some(executor) = executor.upgrade() else { return };
         let socket = Arc::clone(self.outbox.socket());
         let events = events.clone();
-        let watch = async move {
+        let wait_and_notify = async move {
             let mut wait = ReadyWait::default();
             // An error is found by the next write.
             let _ = poll_fn(|cx| wait.poll(socket.poll_writable(cx))).await;
             drop(socket);
             let _ = events.send(Event::Writable(id)).await;
         };
-        executor.spawn(watch).detach();
+        executor.spawn(wait_and_notify).detach();
     }
 }

@@ -41,13 +41,13 @@ pub struct Clients {
     /// For the tasks that wait until a socket is writable.
     events: Sender<Event>,
     executor: Weak<LocalExecutor<'static>>,
-    sent: Sent,
+    sent: SentCounts,
 }
 
 /// The frames handed to clients, those included that wait in an outbox.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Sent {
-    pub lines: u64,
+pub struct SentCounts {
+    pub frames: u64,
     pub bytes: u64,
 }
 
@@ -69,7 +69,7 @@ impl Clients {
             is_shutting_down: false,
             events,
             executor,
-            sent: Sent::default(),
+            sent: SentCounts::default(),
         }
     }
 
@@ -91,7 +91,7 @@ impl Clients {
     }
 
     /// Returns the frames handed to clients since the start.
-    pub fn sent(&self) -> Sent {
+    pub fn sent(&self) -> SentCounts {
         self.sent
     }
 
@@ -119,7 +119,7 @@ impl Clients {
                 if !client.state.is_live() || !batch.unicasts_for(*id).is_empty() {
                     continue;
                 }
-                self.sent.lines += batch.frames;
+                self.sent.frames += batch.frames;
                 self.sent.bytes += shared.bytes().len() as u64;
                 match client.outbox.send(slice::from_ref(&shared), batch.before, self.outbox_limit)
                 {
@@ -138,7 +138,7 @@ impl Clients {
         let Some(client) = self.table.get_mut(id) else { return };
         let part = batch.slices_for(id, client.state.is_live());
         if client.state.is_open() {
-            self.sent.lines += part.slices.iter().map(Slice::frames).sum::<u64>();
+            self.sent.frames += part.slices.iter().map(Slice::frames).sum::<u64>();
             self.sent.bytes +=
                 part.slices.iter().map(|slice| slice.bytes().len() as u64).sum::<u64>();
             let delivery = client.outbox.send(&part.slices, batch.before, self.outbox_limit);
@@ -160,7 +160,7 @@ impl Clients {
         let Some(client) = self.table.get_mut(id) else { return };
         match delivery {
             Delivery::Sent => self.transition(id, ClientEvent::Written, now),
-            Delivery::Waiting => client.watch(id, &self.events, &self.executor),
+            Delivery::Waiting => client.notify_when_writable(id, &self.events, &self.executor),
             Delivery::Failed => self.transition(id, ClientEvent::WriteFailed, now),
             Delivery::Slow => {
                 self.disconnected.push((id, DisconnectReason::Slow));
@@ -185,7 +185,7 @@ impl Clients {
         }
         let delivery = client.evict(code, seq);
         if delivery == Delivery::Waiting {
-            client.watch(id, &self.events, &self.executor);
+            client.notify_when_writable(id, &self.events, &self.executor);
         }
         let is_written = delivery == Delivery::Sent;
         self.transition(id, ClientEvent::Close { is_written }, now);
@@ -202,7 +202,7 @@ impl Clients {
     /// The socket of a client is writable.
     pub fn on_writable(&mut self, id: ClientId, now: Duration) {
         if let Some(client) = self.table.get_mut(id) {
-            client.is_watched = false;
+            client.has_waiting_task = false;
             let delivery = client.outbox.flush();
             self.handle_delivery(id, delivery, now);
         }
@@ -211,7 +211,7 @@ impl Clients {
     /// The server shuts down: no connection outlives [`SHUTDOWN_TIMEOUT`].
     pub fn on_shutdown(&mut self, now: Duration) {
         self.is_shutting_down = true;
-        self.deadlines.bring_forward(now + SHUTDOWN_TIMEOUT);
+        self.deadlines.limit_to(now + SHUTDOWN_TIMEOUT);
     }
 
     /// Returns the time at which [`close_overdue`](Self::close_overdue) has to be called.

@@ -67,9 +67,9 @@ pub fn run(
         wait: ReadyWait::default(),
         id,
         has_sent_line: false,
-        speaks_other_protocol: false,
+        is_other_protocol: false,
         was_warned: false,
-        unreported: 0,
+        unreported_bytes: 0,
     };
     async move {
         let reason = AssertUnwindSafe(connection.run()).catch_unwind().await;
@@ -97,11 +97,11 @@ struct Connection {
     /// The first bytes were this protocol.
     has_sent_line: bool,
     /// The client speaks another protocol; its input is discarded.
-    speaks_other_protocol: bool,
+    is_other_protocol: bool,
     /// The client was told that it is too fast.
     was_warned: bool,
     /// Bytes read since the last input.
-    unreported: u32,
+    unreported_bytes: u32,
 }
 
 impl Connection {
@@ -127,7 +127,7 @@ impl Connection {
     /// Sends an input to the broadcaster. If the channel is full, returns a future that waits: a
     /// client that sends faster than the room works is slowed down here.
     fn send(&mut self, input: Input) -> Option<PendingSend> {
-        let bytes = std::mem::take(&mut self.unreported);
+        let bytes = std::mem::take(&mut self.unreported_bytes);
         match self.events.try_send(Event::Input { input, bytes }) {
             Err(TrySendError::Full(event)) => {
                 let events = self.events.clone();
@@ -157,11 +157,11 @@ impl Connection {
                 Ok((([], _), _)) if self.lines.is_inside_line() => {
                     self.lines.clear();
                     let text = "the last line has no newline and was not said";
-                    return Poll::Ready(Ok(Some(self.error(ErrorCode::Unfinished, text))));
+                    return Poll::Ready(Ok(Some(self.error_input(ErrorCode::Unfinished, text))));
                 }
                 Ok((([], _), _)) => return Poll::Ready(Err(DisconnectReason::Finished)),
                 // Reading it keeps the answer from being lost to a reset.
-                Ok(_) if self.speaks_other_protocol => {}
+                Ok(_) if self.is_other_protocol => {}
                 Ok(((bytes, _), _)) => {
                     let input = self.parse_lines(bytes);
                     if input.is_some() || self.lines.has_more() {
@@ -177,12 +177,12 @@ impl Connection {
     /// Parses the lines that are complete with `bytes`, as many as the rate allows.
     fn parse_lines(&mut self, bytes: &[u8]) -> Option<Input> {
         // Saturating: counts above 4 GiB are not needed.
-        self.unreported = self.unreported.saturating_add(bytes.len() as u32);
+        self.unreported_bytes = self.unreported_bytes.saturating_add(bytes.len() as u32);
         if !self.has_sent_line
             && let Some(protocol) = self.detect_other_protocol(bytes)
         {
             self.lines.clear();
-            self.speaks_other_protocol = true;
+            self.is_other_protocol = true;
             return Some(Input::OtherProtocol { id: self.id, protocol });
         }
         let now = self.now();
@@ -225,7 +225,7 @@ impl Connection {
             None
         } else {
             let text = "too many lines a second; the server now reads yours more slowly";
-            self.send(self.error(ErrorCode::TooFast, text))
+            self.send(self.error_input(ErrorCode::TooFast, text))
         };
         Box::pin(async move {
             if let Some(pending) = pending {
@@ -236,7 +236,7 @@ impl Connection {
     }
 
     /// Returns an error as an input, so that the room sends it in its place among the lines.
-    fn error(&self, code: ErrorCode, text: &str) -> Input {
+    fn error_input(&self, code: ErrorCode, text: &str) -> Input {
         Input::Lines { id: self.id, lines: vec![Err(RequestError::new(code, text))] }
     }
 

@@ -42,7 +42,7 @@ impl Deadlines {
     }
 
     /// Moves every deadline after `latest` to `latest`.
-    pub fn bring_forward(&mut self, latest: Duration) {
+    pub fn limit_to(&mut self, latest: Duration) {
         let all = std::mem::take(&mut self.0).into_iter();
         self.0 = all.map(|Reverse((deadline, id))| Reverse((deadline.min(latest), id))).collect();
     }
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn deadlines_are_ordered_and_brought_forward() {
+    fn deadlines_are_ordered_and_limited() {
         let mut deadlines = Deadlines::default();
         let at = Duration::from_secs;
         for (seconds, id) in [(120, 1), (5, 2), (6, 3), (121, 4), (6, 5)] {
@@ -61,7 +61,7 @@ mod tests {
         }
         assert_eq!(deadlines.first(), Some((at(5), ClientId(2))));
         deadlines.retain(|id| id != ClientId(3));
-        deadlines.bring_forward(at(10));
+        deadlines.limit_to(at(10));
         assert_eq!(deadlines.len(), 4);
         let order: Vec<_> = std::iter::from_fn(|| deadlines.pop_first()).collect();
         let expected = [(5, 2), (6, 5), (10, 1), (10, 4)];

@@ -39,7 +39,7 @@ use futures_lite::{FutureExt, Stream, StreamExt};
 use log::info;
 use smol::LocalExecutor;
 
-pub use broadcaster::REPORT;
+pub use broadcaster::REPORT_TARGET;
 #[doc(hidden)]
 pub use broadcaster::{Broadcaster, Event};
 pub use config::Config;
@@ -59,7 +59,7 @@ use crate::rate_limit::Rate;
 #[non_exhaustive]
 pub enum Control {
     /// Write the [`Stats`](crate::protocol::Stats) to the log, as one line of JSON with the target
-    /// [`REPORT`].
+    /// [`REPORT_TARGET`].
     Report,
     /// Shut down in good order. A second one ends the server at once.
     Shutdown,

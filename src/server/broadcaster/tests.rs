@@ -21,7 +21,7 @@ use crate::room::{self, DisconnectReason};
 const OBSERVER: u64 = 1;
 const OUTBOX: usize = 8 << 10;
 /// Longer than every timeout of a connection.
-const AGES: Duration = Duration::from_secs(1000);
+const LONG_TIME: Duration = Duration::from_secs(1000);
 
 /// One step of a random run. The first field of most steps selects a client.
 #[derive(Clone, Debug)]
@@ -106,7 +106,7 @@ impl BroadcasterHarness {
     }
 
     fn turn(&mut self, event: Option<Event>) {
-        smol::block_on(self.broadcaster.turn(event, self.now));
+        smol::block_on(self.broadcaster.run_turn(event, self.now));
         self.remotes.get_mut(&OBSERVER).expect("the observer").read();
         let known = self.broadcaster.clients.known_to_room();
         assert_eq!(self.broadcaster.room.len(), known, "the room knows other clients");
@@ -227,7 +227,7 @@ impl BroadcasterHarness {
     fn check_released(&mut self) {
         assert!(self.broadcaster.clients.is_empty());
         assert!(self.broadcaster.room.is_empty());
-        self.advance(AGES);
+        self.advance(LONG_TIME);
         assert_eq!(self.broadcaster.clients.deadline(), None);
         assert_eq!(self.broadcaster.room.deadline(), None);
         // The tasks that wait for a writable socket end, because the sockets are shut down.
@@ -254,7 +254,7 @@ proptest! {
         for id in ids {
             harness.end_task(id, DisconnectReason::Finished);
         }
-        harness.advance(AGES);
+        harness.advance(LONG_TIME);
         prop_assert_eq!(harness.members_seen_by_observer(), ["observer"]);
         harness.end_task(OBSERVER, DisconnectReason::Finished);
         harness.check_released();
