@@ -55,16 +55,19 @@ impl Program {
             let words = match option.value {
                 ValueKind::Switch | ValueKind::Positional(_) => continue,
                 ValueKind::Text(_) => String::new(),
-                ValueKind::Choice(_, words) => compgen(&format!("-W '{}'", words.join(" "))),
-                ValueKind::Path(_) => compgen("-f"),
-                ValueKind::Command(_) => compgen("-c"),
+                ValueKind::Choice(_, words) => format_compgen(&format!("-W '{}'", words.join(" "))),
+                ValueKind::Path(_) => format_compgen("-f"),
+                ValueKind::Command(_) => format_compgen("-c"),
             };
             cases += &format!("        {}) COMPREPLY=({words}) ;;\n", option.flag());
         }
         let flags = self.flags().map(OptionSpec::flag).collect::<Vec<_>>().join(" ");
         cases += "        *) case $word in\n";
-        cases += &format!("            -*) COMPREPLY=({}) ;;\n", compgen(&format!("-W '{flags}'")));
-        cases += &format!("            *) COMPREPLY=({}) ;;\n", compgen("-A hostname"));
+        cases += &format!(
+            "            -*) COMPREPLY=({}) ;;\n",
+            format_compgen(&format!("-W '{flags}'"))
+        );
+        cases += &format!("            *) COMPREPLY=({}) ;;\n", format_compgen("-A hostname"));
         format!(
             "# Completions of {name} for bash, printed by `{name} --completions bash`.\n\
              _{name}() {{\n    \
@@ -138,7 +141,7 @@ fn description(option: &OptionSpec) -> &'static str {
 }
 
 /// Returns a shell expression for the words of `source` that begin like the current word.
-fn compgen(source: &str) -> String {
+fn format_compgen(source: &str) -> String {
     format!("$(compgen {source} -- \"$word\")")
 }
 

@@ -39,7 +39,7 @@ impl SessionConfig {
 
     /// Sets how many past frames the server sends when the session first joins. The default is 0.
     ///
-    /// They arrive with [`Received::is_past`](super::Received::is_past) set.
+    /// They arrive with [`ReceivedFrame::is_past`](super::ReceivedFrame::is_past) set.
     pub fn history(mut self, frames: usize) -> Self {
         self.history = frames;
         self

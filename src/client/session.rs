@@ -184,7 +184,7 @@ impl Session {
 
     /// Queues a line of text or a command for all members, and returns its id.
     ///
-    /// [`Received::in_reply_to`](super::Received::in_reply_to) is this id when the answer arrives.
+    /// [`ReceivedFrame::in_reply_to`](super::ReceivedFrame::in_reply_to) is this id when the answer arrives.
     /// The command `/quit` is the same as [`finish`](Self::finish), and is not answered.
     ///
     /// # Errors

@@ -76,7 +76,7 @@ impl ConditionalEventHandler for KeyHandler {
             });
         }
         let line = context.line();
-        let has_lines = line.contains('\n');
+        let has_line_breaks = line.contains('\n');
         match (code, modifiers) {
             (KeyCode::Char('R'), CTRL) => {
                 self.is_searching.store(true, Ordering::Relaxed);
@@ -88,8 +88,8 @@ impl ConditionalEventHandler for KeyHandler {
             (KeyCode::Tab, NONE) | (KeyCode::Char('I'), CTRL) => {
                 self.queue_action(EditAction::Complete)
             }
-            (KeyCode::Up, NONE) if !has_lines => self.queue_action(EditAction::Older),
-            (KeyCode::Down, NONE) if !has_lines => self.queue_action(EditAction::Newer),
+            (KeyCode::Up, NONE) if !has_line_breaks => self.queue_action(EditAction::Older),
+            (KeyCode::Down, NONE) if !has_line_breaks => self.queue_action(EditAction::Newer),
             (KeyCode::Char('P'), CTRL) => self.queue_action(EditAction::Older),
             (KeyCode::Char('N'), CTRL) => self.queue_action(EditAction::Newer),
             (KeyCode::Char('C'), CTRL) if line.is_empty() => self.send_input(UserInput::Leave),
