@@ -46,7 +46,7 @@ pub fn copy_sockets() -> io::Result<Vec<OwnedFd>> {
     numbers.map(copy).collect()
 }
 
-/// A child of the activated process inherits the variables, but the sockets are not for it.
+/// Returns whether the variables are for this process, and not inherited from its parent.
 fn is_for_this_process() -> bool {
     let own_pid = process::id().to_string();
     env::var_os("LISTEN_PID").is_some_and(|pid| pid == *OsStr::new(&own_pid))

@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use crate::rate_limit::{Rate, RateLimiter};
 
-/// Known addresses beyond twice the number of clients.
+/// Addresses in the table beyond twice the number of clients.
 const SPARE_ADDRESSES: usize = 256;
 /// The most bytes for one address, in a table that grows by doubling.
 pub const ADDRESS_RECORD_BYTES: usize = 3 * size_of::<(IpAddr, AddressRecord)>();
 
-/// Returns the number of known addresses in a room for `max_clients`.
+/// Returns the most addresses in the table of a room for `max_clients`.
 pub fn max_addresses(max_clients: usize) -> usize {
     max_clients.saturating_mul(2).saturating_add(SPARE_ADDRESSES)
 }
 
-/// The clients of each address. An IPv6 network of 64 bits counts as one address (RFC 4291,
-/// section 2.5.4), because its owner has all addresses in it.
+/// A table of addresses and the number of their clients. An IPv6 network of 64 bits counts as one
+/// address (RFC 4291, section 2.5.4), because one host can use all addresses in it.
 #[derive(Debug)]
 pub struct Admission {
     addresses: HashMap<IpAddr, AddressRecord>,
@@ -34,7 +34,7 @@ struct AddressRecord {
     connections: RateLimiter,
 }
 
-/// Why a client is not admitted.
+/// The reason for which a client is not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// There are as many clients as allowed.
@@ -55,7 +55,7 @@ impl Admission {
         }
     }
 
-    /// Admits a client of an address, or returns why not. A refused client counts for nothing.
+    /// Admits a client of an address, or returns the reason. A refused client is not counted.
     pub fn admit(&mut self, ip: IpAddr, now: Duration) -> Result<(), Refusal> {
         if self.addresses.len() >= self.max_addresses {
             self.remove_idle(now);
@@ -92,8 +92,8 @@ impl Admission {
             .collect()
     }
 
-    /// Forgets addresses without clients whose rate limiter is idle. If many are left, also those
-    /// whose rate limiter is not: the table must not grow.
+    /// Removes addresses without clients whose rate limiter is idle. If many are left, removes all
+    /// addresses without clients: the table must not grow.
     fn remove_idle(&mut self, now: Duration) {
         self.addresses
             .retain(|_, address| address.clients > 0 || !address.connections.is_idle(now));
@@ -104,8 +104,8 @@ impl Admission {
     }
 }
 
-/// Returns the part of an address that counts. A link-local IPv6 network belongs to all neighbours,
-/// so there the whole address counts.
+/// Returns the address by which a client is counted. A link-local IPv6 network is shared by all
+/// hosts on the link, so there the whole address counts.
 fn to_network(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V6(ip) if !ip.is_unicast_link_local() => {
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_client_counts_for_nothing() {
+    fn refused_client_is_not_counted() {
         let mut admission = Admission::new(1, Rate::new(20, 100), 10);
         let alice = ip("192.0.2.1");
         admission.admit(alice, NOW).unwrap();

@@ -14,7 +14,7 @@ use crate::protocol::{
 pub const MAX_ERRORS: u8 = 50;
 /// Frames that `/history` sends if it has no number.
 const DEFAULT_HISTORY: u64 = 50;
-/// Names that the text of an answer to `/who` spells out; its `names` has all that fit.
+/// The most names in the text of an answer to `/who`. Its key `names` has all that fit.
 const NAMES_IN_TEXT: usize = 20;
 
 pub(super) const HELP: &str = "/nick NAME changes your name, /me TEXT says what you do, \
@@ -120,7 +120,7 @@ impl Room {
         let body = Body::Error { code, id: line_id.as_deref().map(Cow::from) };
         self.batch.send(id, text, body);
         let Some(client) = self.clients.get_mut(id) else { return };
-        // A client that is too fast may well speak the protocol.
+        // Too many lines are no sign of another protocol.
         if code != ErrorCode::TooFast {
             client.errors += 1;
             if client.errors >= MAX_ERRORS {
@@ -129,7 +129,7 @@ impl Room {
         }
     }
 
-    /// Sets the statistics that the room cannot count itself, for the next answer to `/stats`.
+    /// Sets the statistics that the caller counts, for the next answer to `/stats`.
     pub fn set_server_stats(&mut self, stats: Stats) {
         self.server_stats = stats;
     }

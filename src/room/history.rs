@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::batch::{Chunk, Slice, SliceKind};
 
-/// The number of frames in small chunks from which they are copied into one chunk. A replay is then
-/// a few slices, which take little room in the outbox of a slow member.
+/// The most frames in small chunks; more are copied into one chunk. A replay then has few slices,
+/// which take little memory in the outbox of a slow member.
 const MAX_SCATTERED: usize = 16;
 
 /// The last frames, bounded in count and in bytes; the oldest is dropped first.
@@ -21,9 +21,9 @@ pub struct History {
     bytes: usize,
     max_frames: usize,
     max_bytes: usize,
-    /// The number of the newest frames that are in small chunks.
+    /// The count of the newest frames that are in small chunks.
     scattered: usize,
-    /// The lowest number from which a client can resume, even if older frames are here.
+    /// The lowest number from which a client can resume, even if there are older frames.
     min_resumable: u64,
 }
 

@@ -1,19 +1,19 @@
-//! How a client becomes a member, with which name, and from which point in the sequence.
+//! Joining: a client becomes a member, with a name and a position in the sequence.
 //!
 //! A client that reconnects sends `epoch` and `after`, the last sequence number that it received.
 //! It gets every later frame once: first from the history, then from the open batch, then live.
-//! Frames that the history has dropped are named in a `gap`.
+//! A `gap` states the numbers of the frames that the history no longer has.
 //!
 //! # Exactly once
 //!
-//! A client that gives each of its lines an `id`, and reconnects with its `token`, can tell which
-//! lines arrived. The token moves the member to the new connection. From then on nothing that the
-//! old connection sent is read: either the old connection is removed here, or its task had ended
-//! before. So the frames up to the `seq` of the welcome are everything that will ever come of the
-//! old lines. Lines that are among them arrived; the client can send the others again.
+//! A client that gives each of its lines an `id`, and reconnects with its `token`, can find out
+//! which lines arrived. The token moves the member to the new connection. From then on the room
+//! ignores the input of the old connection: either it is removed here, or its task had ended before.
+//! So no frame after the `seq` of the welcome comes from a line of the old connection. The client
+//! can send again the lines that are not among the frames up to that `seq`.
 //!
 //! This does not cover lines whose answer is not replayed: lines behind a `gap` or in another epoch
-//! (`resumed` is false), private lines, and commands that only their sender sees answered.
+//! (`resumed` is false), private lines, and commands whose answer is for their sender alone.
 
 use log::Level;
 
@@ -24,7 +24,7 @@ use crate::protocol::{
     Body, ByeCode, ErrorCode, Frame, Hello, Limits, MAX_NAME, RequestError, is_valid_name,
 };
 
-/// The numbers that are tried behind a taken name, one after the other, before the client's own.
+/// The numbers that are tried after a taken name, in this order, before the client's own number.
 const TRIED_NUMBERS: std::ops::Range<u64> = 2..100;
 
 impl Room {
@@ -55,7 +55,7 @@ impl Room {
         self.lobby.push(self.now.uptime + self.config.hello_wait, id, &self.clients);
     }
 
-    /// Makes a silent client a member. `line_id` is the `id` of its hello.
+    /// Makes a client a member. `line_id` is the `id` of its hello.
     pub(super) fn join(&mut self, id: ClientId, hello: Hello, line_id: Option<Box<str>>) {
         // Publish pending leave notices first: the new member must not see them.
         self.publish_notice_of(PresenceChange::Left);
@@ -121,8 +121,8 @@ impl Room {
         self.batch.send(id, data, welcome);
     }
 
-    /// Returns the member that holds a token. It compares with every member, so that its time does
-    /// not depend on which token is nearly right.
+    /// Returns the member with a token. All tokens are compared, so that the time taken does not
+    /// depend on the position of the match.
     fn find_by_token(&self, token: &Token) -> Option<ClientId> {
         self.clients.iter().fold(None, |found, (id, client)| {
             let has_token = client.token.matches(token) && client.name.is_some();
@@ -139,7 +139,7 @@ impl Room {
         client.name.map(String::from)
     }
 
-    /// Returns the name for a new member, and an error if that is not the name that it asked for.
+    /// Returns the name for a new member, and an error if it is not the requested name.
     fn choose_name(
         &mut self,
         id: ClientId,
@@ -166,7 +166,7 @@ impl Room {
         (name, error)
     }
 
-    /// Returns why a name cannot be taken, if it cannot.
+    /// Returns the error for a name that is taken or reserved, or `None` if it is free.
     pub(super) fn find_name_conflict(&self, name: &str) -> Option<RequestError> {
         if self.names.get(name).is_some() {
             let text = format!("another member is called {name}");
@@ -179,13 +179,13 @@ impl Room {
         }
     }
 
-    /// Returns `name`, or `name` with a number behind it that makes it free.
+    /// Returns `name` if it is free, or else `name` with a number that makes it free.
     fn find_free_name(&self, id: ClientId, name: String) -> String {
         if self.find_name_conflict(&name).is_none() {
             return name;
         }
-        // Where hundreds of clients want one name, trying every number would take each client
-        // longer than the one before. The client's own number is nearly always free.
+        // If hundreds of clients request one name, trying every number would take longer for each
+        // further client. The client's own number is nearly always free.
         let numbers = TRIED_NUMBERS.chain(id.0.max(TRIED_NUMBERS.end)..);
         let numbered = numbers.map(|number: u64| {
             let number = format!("-{number}");

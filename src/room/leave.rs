@@ -1,7 +1,7 @@
-//! How a client leaves the room.
+//! Leaving: a client is removed from the room, with a leave notice if it was a member.
 //!
-//! The room decides when a client is no member any more and sends its last line; how the
-//! connection then ends is the broadcaster's work, see `server/client_state.rs`.
+//! The room sends the last frame of the client. The broadcaster then ends the connection, see
+//! `server/client_state.rs`.
 
 use std::fmt;
 
@@ -31,7 +31,7 @@ impl Room {
         }
     }
 
-    /// Sends a bye to a client, removes it, and ends its connection once all is sent.
+    /// Sends a bye to a client, removes it, and ends its connection after all frames are sent.
     pub(super) fn close_client(&mut self, id: ClientId, code: ByeCode, reason: impl fmt::Display) {
         if self.clients.get(id).is_some() {
             self.publish_notice_of(PresenceChange::Joined);
@@ -53,7 +53,7 @@ impl Room {
         self.is_closed = true;
     }
 
-    /// Sends a bye to a client and ends its connection once all is sent.
+    /// Sends a bye to a client, and ends its connection after all frames are sent.
     pub(super) fn send_bye(&mut self, id: ClientId, code: ByeCode) {
         if !matches!(code, ByeCode::Quit | ByeCode::Shutdown) {
             self.counts.evictions.add(code);
@@ -62,7 +62,7 @@ impl Room {
         self.batch.unicast(id, Op::Close);
     }
 
-    /// Removes a client from the room. If it was a member, the others are told.
+    /// Removes a client and announces that, if it was a member. Returns whether it was in the room.
     fn remove_and_announce(&mut self, id: ClientId, reason: impl fmt::Display) -> bool {
         let description = self.describe(id);
         let Some(client) = self.remove_client(id) else { return false };

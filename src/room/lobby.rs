@@ -8,9 +8,9 @@ use super::{Client, ClientId, ClientTable};
 /// Entries that may be out of date before the queue is cleaned.
 const SLACK: usize = 16;
 
-/// A queue of clients that have not sent a line, in the order in which their time to say hello
-/// ends. A client that sends a line or leaves stays in the queue until it is at the front, or until
-/// more than half of the queue is out of date.
+/// A queue of clients that have not sent a line, the earliest deadline first. An entry stays after
+/// its client has sent a line or left, until it is at the front, or until more than half of the
+/// entries are out of date.
 #[derive(Debug, Default)]
 pub struct Lobby {
     waiting: VecDeque<(Duration, ClientId)>,

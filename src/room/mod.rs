@@ -1,8 +1,8 @@
-//! The room: its members, their names, and the sequence of everything that is said.
+//! The room: its members, their names, and the sequence of its frames.
 //!
-//! A [`Room`] is pure and knows no transport. It takes an [`Input`] and the time, and returns
-//! frames to deliver; it does no I/O, awaits nothing and reads no clock. Its owner applies the
-//! inputs that wait, [seals](Room::seal) the result into a [`Batch`], and delivers that.
+//! A [`Room`] is pure and has no transport. It takes an [`Input`] and the time, and collects frames
+//! to deliver; it does no I/O, awaits nothing and reads no clock. The caller applies inputs,
+//! [seals](Room::seal) the result into a [`Batch`], and delivers the batch.
 //!
 //! ```
 //! use smolchat::protocol::ClientLine;
@@ -74,11 +74,11 @@ pub struct Room {
     admission: Admission,
     lobby: Lobby,
     history: History,
-    /// The server shuts down: no client comes in.
+    /// The server shuts down: no client is admitted.
     is_closed: bool,
     /// The statistics that the room counts.
     counts: Stats,
-    /// The statistics that the owner counts.
+    /// The statistics that the caller counts.
     server_stats: Stats,
     now: Now,
     batch: BatchBuilder,
@@ -230,7 +230,7 @@ impl Room {
         Ok(())
     }
 
-    /// Makes silent clients members whose [`Config::hello_wait`] is over.
+    /// Makes a member of each silent client whose [`Config::hello_wait`] is over.
     pub fn tick(&mut self, now: Now) {
         self.now = now;
         while let Some(id) = self.lobby.pop_expired(now.uptime, &self.clients) {
@@ -244,7 +244,7 @@ impl Room {
         [self.lobby.deadline(), self.notice.deadline()].into_iter().flatten().min()
     }
 
-    /// Sends every member a text from the server. It has no place in the sequence.
+    /// Sends every member a text from the server, outside the sequence.
     pub fn broadcast_info(&mut self, text: &'static str) {
         let info = Slice::own(&Frame::server(text, Body::Info { id: None, stats: None }));
         let members: Vec<ClientId> = self.members().map(|(id, _)| id).collect();
@@ -253,7 +253,7 @@ impl Room {
         }
     }
 
-    /// Returns everything that the room sends since the last call.
+    /// Returns all frames and operations since the last call.
     pub fn seal(&mut self) -> Batch {
         self.publish_due_notice();
         self.batch.seal(&mut self.history)
@@ -284,12 +284,12 @@ impl Room {
         self.clients.is_empty()
     }
 
-    /// Returns the last sequence number that was given out.
+    /// Returns the last sequence number that was assigned.
     pub fn seq(&self) -> u64 {
         self.batch.seq
     }
 
-    /// Returns the name of a member; `None` for a client that is no member.
+    /// Returns the name of a member, or `None` for a client that is not a member.
     fn name_of(&self, id: ClientId) -> Option<&str> {
         self.clients.get(id)?.name.as_deref()
     }
@@ -302,7 +302,7 @@ impl Room {
         self.batch.log.push((level, line));
     }
 
-    /// Returns a client as the log names it.
+    /// Returns the text that identifies a client in the log.
     fn describe(&self, id: ClientId) -> String {
         match self.clients.get(id) {
             Some(Client { name: Some(name), peer, .. }) => format!("{name} {peer}"),

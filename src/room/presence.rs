@@ -1,9 +1,9 @@
 //! Join and leave notices.
 //!
-//! A notice is one frame for all members, so in a large room it is expensive. From
-//! [`Config::crowd`](super::Config::crowd) members on, notices wait for others to share a frame
-//! with, for a time that grows with the room, and at most for a second. In a smaller room a notice
-//! goes out with the next batch.
+//! A notice is one frame for all members, so it is expensive in a large room. From
+//! [`Config::crowd`](super::Config::crowd) members on, names are gathered into one notice, for a
+//! time that grows with the room up to one second. In a smaller room a notice is published with the
+//! next batch.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -15,18 +15,18 @@ use crate::protocol::{Body, SERVER};
 const PAUSE_PER_MEMBER: Duration = Duration::from_micros(200);
 /// The longest pause between two notices.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
-/// Names in one notice, as a multiple of [`Config::crowd`](super::Config::crowd): one notice must
-/// not fill an outbox.
+/// The most names in one notice, as a multiple of [`Config::crowd`](super::Config::crowd): one
+/// notice must not fill an outbox.
 pub const NAMES_PER_CROWD: usize = 4;
-/// Names that the text of a notice spells out.
+/// The most names in the text of a notice.
 const NAMES_IN_TEXT: usize = 3;
 
-/// The notice that has not been published.
+/// The notice that is not published yet.
 #[derive(Debug, Default)]
 pub struct PendingNotice {
     change: Option<PresenceChange>,
     names: Vec<Cow<'static, str>>,
-    /// The earliest time at which the notice is published without another reason.
+    /// The time at which the notice is published, if no other event causes that before.
     due: Duration,
 }
 
@@ -101,7 +101,7 @@ impl Room {
         }
     }
 
-    /// Returns whether notices wait for one another.
+    /// Returns whether names are gathered into one notice.
     pub(super) fn is_crowded(&self) -> bool {
         self.names.len() >= self.config.crowd
     }

@@ -1,7 +1,7 @@
-//! The broadcaster: the one task that owns the room and the way to every client.
+//! The broadcaster: the one task that owns the room and the outbox of every client.
 //!
-//! Everything that happens arrives as an [`Event`] over one bounded channel. The broadcaster takes
-//! the events that wait, up to a bound, applies them to the [`Room`], and delivers the resulting
+//! It receives every [`Event`] over one bounded channel. In each turn it takes the events that wait,
+//! up to a bound, applies them to the [`Room`], and delivers the resulting
 //! [`Batch`](crate::room::Batch) to every client. It never waits for a client.
 
 use std::io;
@@ -24,15 +24,15 @@ use crate::status::StatusObserver;
 use crate::store::HistoryWriter;
 
 /// Bytes of frames after which a batch is closed, however many events wait. A larger batch saves
-/// few system calls, and makes the last member wait for the first.
+/// few system calls, and delays the delivery to the last member.
 const MAX_BATCH_BYTES: usize = 64 * 1024;
-/// Bytes of an outbox for each notice a second. A notice takes from a sixth to half of that, so a
-/// crowd that joins at once does not make the other members slow.
+/// Bytes of an outbox for each notice a second. A notice takes from a sixth to half of that, so many
+/// joins at once do not fill the outboxes of the other members.
 const OUTBOX_BYTES_PER_NOTICE: usize = 1024;
 /// The log target of a report, which is written without time and level, and at every log level.
 pub const REPORT_TARGET: &str = "smolchat::report";
 
-/// A message to the broadcaster.
+/// An event for the broadcaster.
 #[derive(Debug)]
 pub enum Event {
     /// From the accept loop: a client has connected. The broadcaster writes to it from now on.
@@ -79,7 +79,7 @@ impl Broadcaster {
     ///
     /// # Errors
     ///
-    /// If the operating system has no random bytes for a new epoch.
+    /// Returns an error if the operating system has no random bytes for a new epoch.
     #[expect(clippy::disallowed_methods, reason = "the start of the uptime")]
     pub fn new(
         config: Config,
@@ -130,7 +130,7 @@ impl Broadcaster {
         }
     }
 
-    /// Applies an event, and others that wait, and delivers the result.
+    /// Applies an event, and others that wait up to a bound, and delivers the result.
     async fn run_turn(&mut self, event: Option<Event>, now: Now) {
         if let Some(event) = event {
             self.on_event(event, now);
@@ -146,7 +146,7 @@ impl Broadcaster {
         self.deliver_disconnects(now).await;
     }
 
-    /// Returns the next event, or nothing if a deadline has passed.
+    /// Returns the next event, or `None` if a deadline has passed.
     async fn next_event(&mut self) -> Option<Event> {
         let sync = self.writer.as_ref().and_then(HistoryWriter::sync_due);
         let observer = self.observer.as_ref();
@@ -160,7 +160,7 @@ impl Broadcaster {
             self.timer = None;
             return self.events.recv().await.ok();
         };
-        // Setting a timer costs a system call, so a timer that is early enough stays.
+        // Setting a timer costs a system call, so a timer that is early enough is kept.
         let (_, timer) = match &mut self.timer {
             Some(timer) if timer.0 <= deadline => timer,
             timer => timer.insert((deadline, Timer::at(self.started + deadline))),
@@ -179,7 +179,7 @@ impl Broadcaster {
 
     fn on_event(&mut self, event: Event, now: Now) {
         match event {
-            // The token is what tells members apart: without one, no client comes in.
+            // A member reconnects with its token, so a client without one is not admitted.
             Event::Connected { id, peer, socket } => match random() {
                 Ok(secret) => {
                     self.clients.insert(id, socket);
@@ -208,13 +208,13 @@ impl Broadcaster {
         }
     }
 
-    /// Delivers everything that the room sends.
+    /// Writes the batch of the room to the history file, and delivers it.
     async fn deliver(&mut self, now: Now) {
         let batch = self.room.seal();
         if let Some(writer) = &mut self.writer
             && let Some(status) = writer.record(&batch.chunk, batch.before).await
         {
-            // Delivered behind this batch.
+            // Delivered after this batch.
             self.room.broadcast_info(status.text());
         }
         self.clients.deliver(&batch, now.uptime);
@@ -223,8 +223,8 @@ impl Broadcaster {
         }
     }
 
-    /// Tells the room which clients were found to be gone, and delivers the result, until there is
-    /// nothing left to deliver.
+    /// Removes slow and broken clients from the room, and delivers the result, until there is no
+    /// such client and nothing to deliver.
     async fn deliver_disconnects(&mut self, now: Now) {
         loop {
             let disconnected = self.clients.take_disconnected();
@@ -238,7 +238,7 @@ impl Broadcaster {
         }
     }
 
-    /// Returns the statistics that the room cannot count itself.
+    /// Returns the statistics that the room does not count.
     fn server_stats(&self) -> Stats {
         let sent = self.clients.sent();
         Stats {
@@ -269,7 +269,7 @@ impl Broadcaster {
     }
 }
 
-/// Returns the most connections that may be ending at the same time, beside `max_clients`.
+/// Returns the most connections that may be ending at the same time, in addition to `max_clients`.
 pub fn max_ending(max_clients: usize) -> usize {
     (max_clients / 4).max(16)
 }

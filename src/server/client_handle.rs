@@ -1,4 +1,4 @@
-//! One connection, as the broadcaster sees it.
+//! The broadcaster's handle of one connection.
 
 use std::future::poll_fn;
 use std::rc::Weak;
@@ -33,7 +33,7 @@ impl ClientHandle {
         }
     }
 
-    /// Drops everything that waits and sends a bye. `seq` is the last sequence number that the
+    /// Discards all frames that wait and sends a bye. `seq` is the last sequence number that the
     /// client was sent if nothing waits.
     pub fn evict(&mut self, code: ByeCode, seq: u64) -> Delivery {
         let seq = self.outbox.clear(seq);
@@ -61,7 +61,7 @@ impl ClientHandle {
         let events = events.clone();
         let wait_and_notify = async move {
             let mut wait = ReadyWait::default();
-            // An error is found by the next write.
+            // Ignored: the next write returns the error.
             let _ = poll_fn(|cx| wait.poll(socket.poll_writable(cx))).await;
             drop(socket);
             let _ = events.send(Event::Writable(id)).await;

@@ -1,8 +1,8 @@
 //! The connection task: reads one client and sends its lines to the broadcaster.
 //!
 //! A connection task has its socket, a sender of events, and a few numbers. It shares nothing else
-//! with other tasks. It parses lines; the room decides what they do, and whether their sender is
-//! still in the room. While no line is half-read the task holds no buffer: it reads into the stack
+//! with other tasks. It parses lines; the room applies them, or ignores them if the client is not in
+//! the room any more. While no line is incomplete, the task has no buffer: it reads into the stack
 //! and splits the lines there.
 
 use std::future::poll_fn;
@@ -28,15 +28,15 @@ use crate::room::{ClientId, DisconnectReason, Input};
 
 /// The most bytes in one read. With the line limit it bounds the memory of a connection.
 pub const MAX_READ_BYTES: usize = 16 * 1024;
-/// The most lines in one input, which bounds the frames that one input becomes.
+/// The most lines in one input, which bounds the frames that one input causes.
 pub const MAX_INPUT_LINES: usize = 64;
 /// Bytes that a parsed line takes, beside its text.
 pub const LINE_OVERHEAD: usize = size_of::<Result<ClientLine, RequestError>>();
 
-/// Bytes of a first line that are searched for another protocol, each time more of it arrives.
+/// The most bytes of a first line that are searched, at each read, for another protocol.
 const MAX_DETECTION_BYTES: usize = 4096;
 
-/// The limits on what a client sends.
+/// The limits on the input of a client.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadLimits {
     /// The longest line, in bytes without its newline.
@@ -47,7 +47,7 @@ pub struct ReadLimits {
     pub rate: Rate,
 }
 
-/// Reads from a client until the connection ends or the broadcaster has let go of it. Then it sends
+/// Reads from a client until the connection ends or the broadcaster has closed it. Then it sends
 /// [`Input::Disconnect`], even if reading panics.
 #[expect(clippy::disallowed_methods, reason = "the start of the rate limiter's clock")]
 pub fn run(
@@ -80,7 +80,7 @@ pub fn run(
     }
 }
 
-/// A send or a pause that has to be waited for. It is rare, and larger than everything else in a
+/// A send or a pause that is not finished. It is rare, and larger than everything else in a
 /// connection, so it is boxed.
 type PendingSend = Pin<Box<dyn Future<Output = ()>>>;
 
@@ -94,11 +94,11 @@ struct Connection {
     started: Instant,
     wait: ReadyWait,
     id: ClientId,
-    /// The first bytes were this protocol.
+    /// A complete line was read. Later lines are not searched for another protocol.
     has_sent_line: bool,
     /// The client speaks another protocol; its input is discarded.
     is_other_protocol: bool,
-    /// The client was told that it is too fast.
+    /// The client was sent the error that it is too fast.
     was_warned: bool,
     /// Bytes read since the last input.
     unreported_bytes: u32,
@@ -124,8 +124,8 @@ impl Connection {
         }
     }
 
-    /// Sends an input to the broadcaster. If the channel is full, returns a future that waits: a
-    /// client that sends faster than the room works is slowed down here.
+    /// Sends an input to the broadcaster. If the channel is full, returns a future that waits, so
+    /// that the client is read no faster than the room handles its lines.
     fn send(&mut self, input: Input) -> Option<PendingSend> {
         let bytes = std::mem::take(&mut self.unreported_bytes);
         match self.events.try_send(Event::Input { input, bytes }) {
@@ -137,8 +137,8 @@ impl Connection {
         }
     }
 
-    /// Polls for the next input. Returns no input if there is a line that the rate does not allow
-    /// yet.
+    /// Polls for the next input. Returns `None` as the input if the rate does not allow the next
+    /// line yet.
     fn poll_input(
         &mut self,
         cx: &mut Context<'_>,
@@ -147,7 +147,7 @@ impl Connection {
             return Poll::Ready(Ok(self.parse_lines(&[])));
         }
         loop {
-            // Asking for readiness before reading saves one system call.
+            // Polling readiness before reading saves one system call.
             if let Err(error) = ready!(self.wait.poll(self.socket.poll_readable(cx))) {
                 return Poll::Ready(Err(DisconnectReason::Lost(error.kind())));
             }
@@ -160,7 +160,7 @@ impl Connection {
                     return Poll::Ready(Ok(Some(self.error_input(ErrorCode::Unfinished, text))));
                 }
                 Ok((([], _), _)) => return Poll::Ready(Err(DisconnectReason::Finished)),
-                // Reading it keeps the answer from being lost to a reset.
+                // Discarded. Unread input would cause a reset, which can discard the answer.
                 Ok(_) if self.is_other_protocol => {}
                 Ok(((bytes, _), _)) => {
                     let input = self.parse_lines(bytes);
@@ -215,7 +215,7 @@ impl Connection {
         OtherProtocol::detect(&[buffer, line].concat())
     }
 
-    /// Waits until the rate allows another line. If that takes time, the client is told once.
+    /// Returns a future that waits until the rate allows a line. The client is sent an error once.
     fn slow_down(&mut self) -> PendingSend {
         let wait = self.limiter.wait(self.rate, self.now());
         if wait.is_zero() {
@@ -235,7 +235,7 @@ impl Connection {
         })
     }
 
-    /// Returns an error as an input, so that the room sends it in its place among the lines.
+    /// Returns an error as an input, so that the room sends it in order with other answers.
     fn error_input(&self, code: ErrorCode, text: &str) -> Input {
         Input::Lines { id: self.id, lines: vec![Err(RequestError::new(code, text))] }
     }

@@ -1,10 +1,10 @@
 //! The outbox of one client: writes at once, and queues only while the client is behind.
 //!
-//! A socket nearly always has room, so frames are handed to the kernel at once and without waiting:
+//! A socket nearly always has space, so frames are handed to the kernel at once and without waiting:
 //! no task switch, no queue, no copy. The outbox queues frames that the socket does not take, as
-//! shared [`Slice`]s, and queues everything later behind them, so that the order stays. The
-//! broadcaster owns all outboxes and is told when a socket is writable again. So an outbox needs no
-//! lock and no channel, and knows to the byte how far its client is.
+//! shared [`Slice`]s, and all later frames behind them, so that the order is kept. The broadcaster
+//! owns all outboxes and gets an event when a socket is writable again. So an outbox needs no lock
+//! and no channel.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -37,7 +37,7 @@ pub enum Delivery {
     Failed,
 }
 
-/// The way to one client.
+/// The socket of one client, and the frames that wait for it.
 #[derive(Debug)]
 pub struct Outbox {
     socket: Arc<Socket>,
@@ -125,9 +125,9 @@ impl Outbox {
         self.queue.is_none()
     }
 
-    /// Drops the queued frames, except the rest of a frame that was begun: the next frame starts on
-    /// a line of its own. Returns the last sequence number that the client is sent, or `seq` if no
-    /// frame waits.
+    /// Discards the queued frames, except the rest of a frame that is partly sent: the next frame
+    /// starts on a line of its own. Returns the last sequence number that the client is sent, or
+    /// `seq` if no frame waits.
     pub fn clear(&mut self, seq: u64) -> u64 {
         let Some(queue) = &mut self.queue else { return seq };
         let mut slices = std::mem::take(&mut queue.slices);
@@ -147,8 +147,8 @@ impl Outbox {
         let _ = shutdown(&self.socket, Shutdown::Write);
     }
 
-    /// Shuts down both sides. The kernel still delivers what it has taken; the connection task
-    /// wakes up and closes the socket.
+    /// Shuts down both sides. The kernel still delivers the bytes that it has taken. The connection
+    /// task is woken and closes the socket.
     pub fn shut_down(&self) {
         // Ignored: a broken socket has nothing to shut down.
         let _ = shutdown(&self.socket, Shutdown::Both);

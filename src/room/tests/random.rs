@@ -1,4 +1,4 @@
-//! Random runs.
+//! Random inputs: all members get the same sequence.
 
 use proptest::prelude::*;
 
@@ -34,7 +34,7 @@ fn step() -> impl Strategy<Value = RandomStep> {
             RandomStep::Hello(id, name, history)
         }),
         6 => (any::<u8>(), line).prop_map(|(id, line)| RandomStep::Say(id, line)),
-        1 => (any::<u8>(), any::<bool>()).prop_map(|(id, polite)| RandomStep::Leave(id, polite)),
+        1 => (any::<u8>(), any::<bool>()).prop_map(|(id, is_end)| RandomStep::Leave(id, is_end)),
         1 => Just(RandomStep::Advance),
         3 => Just(RandomStep::Seal),
     ]

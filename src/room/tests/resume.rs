@@ -70,7 +70,7 @@ fn token_moves_a_member_without_notices() {
 }
 
 #[test]
-fn old_token_is_worthless() {
+fn old_token_does_not_take_over() {
     let mut harness = RoomHarness::new(Config::default());
     harness.join(1, "alice");
     harness.connect(2);

@@ -65,7 +65,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The remote side of a connection, and what its connection task holds.
+/// The remote side of a connection, and the socket of its connection task.
 struct Remote {
     stream: Option<UnixStream>,
     received: Vec<u8>,
@@ -155,7 +155,7 @@ impl BroadcasterHarness {
     }
 
     fn apply(&mut self, step: Step) {
-        // The observer takes part in nothing.
+        // The observer is never selected.
         let pick = |pick: u8| 2 + u64::from(pick) % (self.remotes.len() as u64 - 1).max(1);
         if self.remotes.len() == 1 && !matches!(step, Step::Advance(_)) {
             return self.connect();
