@@ -8,13 +8,14 @@ use std::fmt;
 use log::Level;
 
 use super::presence::PresenceChange;
-use super::{Client, ClientId, ClientTable, DisconnectReason, Op, Peer, Room};
+use super::{Client, ClientId, ClientTable, DisconnectReason, Now, Op, Peer, Room};
 use crate::protocol::{Body, ByeCode};
 
 impl Room {
     /// Removes a client whose connection has ended. If the client asked for it, its name is
     /// reserved for it.
-    pub(super) fn disconnect(&mut self, id: ClientId, reason: DisconnectReason) {
+    pub fn disconnect(&mut self, id: ClientId, reason: DisconnectReason, now: Now) {
+        self.now = now;
         if let Some(Client { keeps_name: true, name: Some(name), token, .. }) = self.clients.get(id)
             && !self.config.grace.is_zero()
         {

@@ -157,7 +157,7 @@ impl Room {
                 };
                 self.close_client(id, code, format_args!("it speaks {protocol:?}"));
             }
-            Input::Disconnect { id, reason } => self.disconnect(id, reason),
+            Input::Disconnect { id, reason } => self.disconnect(id, reason, now),
             Input::Shutdown => self.shut_down(),
         }
     }

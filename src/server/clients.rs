@@ -1,5 +1,6 @@
 //! The table of all connections: delivers batches to them and ends them.
 
+use std::future::poll_fn;
 use std::hint::black_box;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -12,12 +13,11 @@ use async_channel::Sender;
 use smol::LocalExecutor;
 
 use super::broadcaster::Event;
-use super::client_handle::ClientHandle;
 use super::client_state::{ClientEvent, ClientState, SHUTDOWN_TIMEOUT};
 use super::deadlines::Deadlines;
-use super::outbox::Delivery;
-use super::socket::Socket;
-use crate::protocol::ByeCode;
+use super::outbox::{Delivery, Outbox};
+use super::socket::{ReadyWait, Socket};
+use crate::protocol::{ByeCode, Frame};
 use crate::room::{Batch, ClientId, ClientTable, DisconnectReason, End, Slice};
 
 /// Sockets whose descriptors are loaded before the first of them is written to. In a large room
@@ -49,6 +49,62 @@ pub struct Clients {
 pub struct SentCounts {
     pub frames: u64,
     pub bytes: u64,
+}
+
+/// The outbox and the state of one connection.
+#[derive(Debug)]
+struct ClientHandle {
+    outbox: Outbox,
+    state: ClientState,
+    /// A task waits until the socket is writable.
+    has_waiting_task: bool,
+}
+
+impl ClientHandle {
+    /// Creates the handle of a new connection.
+    fn new(socket: Arc<Socket>) -> Self {
+        ClientHandle {
+            outbox: Outbox::new(socket),
+            state: ClientState::NEW,
+            has_waiting_task: false,
+        }
+    }
+
+    /// Discards all frames that wait and sends a bye. `seq` is the last sequence number that the
+    /// client was sent if nothing waits.
+    fn evict(&mut self, code: ByeCode, seq: u64) -> Delivery {
+        let seq = self.outbox.clear(seq);
+        let bye = Slice::own(&Frame::bye(code, seq));
+        // The last frame may wait without a limit.
+        match self.outbox.send(&[bye], seq, usize::MAX) {
+            Delivery::Sent => Delivery::Sent,
+            _ => self.outbox.flush(),
+        }
+    }
+
+    /// Spawns a task that sends [`Event::Writable`] when the socket is writable, unless there is
+    /// one.
+    fn notify_when_writable(
+        &mut self,
+        id: ClientId,
+        events: &Sender<Event>,
+        executor: &Weak<LocalExecutor<'static>>,
+    ) {
+        if std::mem::replace(&mut self.has_waiting_task, true) {
+            return;
+        }
+        let Some(executor) = executor.upgrade() else { return };
+        let socket = Arc::clone(self.outbox.socket());
+        let events = events.clone();
+        let wait_and_notify = async move {
+            let mut wait = ReadyWait::default();
+            // Ignored: the next write returns the error.
+            let _ = poll_fn(|cx| wait.poll(socket.poll_writable(cx))).await;
+            drop(socket);
+            let _ = events.send(Event::Writable(id)).await;
+        };
+        executor.spawn(wait_and_notify).detach();
+    }
 }
 
 impl Clients {

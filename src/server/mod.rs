@@ -17,7 +17,6 @@
 
 mod accept;
 mod broadcaster;
-mod client_handle;
 mod client_state;
 mod clients;
 mod config;
