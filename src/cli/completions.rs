@@ -55,19 +55,16 @@ impl Program {
             let words = match option.value {
                 ValueKind::Switch | ValueKind::Positional(_) => continue,
                 ValueKind::Text(_) => String::new(),
-                ValueKind::Choice(_, words) => format_compgen(&format!("-W '{}'", words.join(" "))),
-                ValueKind::Path(_) => format_compgen("-f"),
-                ValueKind::Command(_) => format_compgen("-c"),
+                ValueKind::Choice(_, words) => compgen(&format!("-W '{}'", words.join(" "))),
+                ValueKind::Path(_) => compgen("-f"),
+                ValueKind::Command(_) => compgen("-c"),
             };
             cases += &format!("        {}) COMPREPLY=({words}) ;;\n", option.flag());
         }
         let flags = self.flags().map(OptionSpec::flag).collect::<Vec<_>>().join(" ");
         cases += "        *) case $word in\n";
-        cases += &format!(
-            "            -*) COMPREPLY=({}) ;;\n",
-            format_compgen(&format!("-W '{flags}'"))
-        );
-        cases += &format!("            *) COMPREPLY=({}) ;;\n", format_compgen("-A hostname"));
+        cases += &format!("            -*) COMPREPLY=({}) ;;\n", compgen(&format!("-W '{flags}'")));
+        cases += &format!("            *) COMPREPLY=({}) ;;\n", compgen("-A hostname"));
         format!(
             "# Completions of {name} for bash, printed by `{name} --completions bash`.\n\
              _{name}() {{\n    \
@@ -141,7 +138,7 @@ fn description(option: &OptionSpec) -> &'static str {
 }
 
 /// Returns a shell expression for the words of `source` that begin like the current word.
-fn format_compgen(source: &str) -> String {
+fn compgen(source: &str) -> String {
     format!("$(compgen {source} -- \"$word\")")
 }
 

@@ -20,7 +20,7 @@ pub fn max_addresses(max_clients: usize) -> usize {
 /// address (RFC 4291, section 2.5.4), because one host can use all addresses in it.
 #[derive(Debug)]
 pub struct Admission {
-    addresses: HashMap<IpAddr, AddressRecord>,
+    table: HashMap<IpAddr, AddressRecord>,
     max_addresses: usize,
     /// Clients at once from one address; 0 = no limit.
     max_clients: u32,
@@ -48,7 +48,7 @@ impl Admission {
     /// `rate` its new connections, and `room_size` is the number of clients of all addresses.
     pub fn new(max_clients: usize, rate: Rate, room_size: usize) -> Self {
         Admission {
-            addresses: HashMap::new(),
+            table: HashMap::new(),
             max_addresses: max_addresses(room_size),
             max_clients: u32::try_from(max_clients).unwrap_or(u32::MAX),
             rate,
@@ -57,10 +57,10 @@ impl Admission {
 
     /// Admits a client of an address, or returns the reason. A refused client is not counted.
     pub fn admit(&mut self, ip: IpAddr, now: Duration) -> Result<(), Refusal> {
-        if self.addresses.len() >= self.max_addresses {
+        if self.table.len() >= self.max_addresses {
             self.remove_idle(now);
         }
-        let address = self.addresses.entry(to_network(ip)).or_default();
+        let address = self.table.entry(to_network(ip)).or_default();
         if self.max_clients > 0 && address.clients >= self.max_clients {
             return Err(Refusal::TooMany);
         }
@@ -74,10 +74,10 @@ impl Admission {
     /// Removes an admitted client of an address.
     pub fn remove(&mut self, ip: IpAddr, now: Duration) {
         let network = to_network(ip);
-        if let Some(address) = self.addresses.get_mut(&network) {
+        if let Some(address) = self.table.get_mut(&network) {
             address.clients = address.clients.saturating_sub(1);
             if address.clients == 0 && address.connections.is_idle(now) {
-                self.addresses.remove(&network);
+                self.table.remove(&network);
             }
         }
     }
@@ -85,22 +85,17 @@ impl Admission {
     /// Returns the number of clients of each address that has any.
     #[cfg(test)]
     pub fn clients(&self) -> Vec<u32> {
-        self.addresses
-            .values()
-            .map(|address| address.clients)
-            .filter(|&clients| clients > 0)
-            .collect()
+        self.table.values().map(|address| address.clients).filter(|&clients| clients > 0).collect()
     }
 
     /// Removes addresses without clients whose rate limiter is idle. If many are left, removes all
     /// addresses without clients: the table must not grow.
     fn remove_idle(&mut self, now: Duration) {
-        self.addresses
-            .retain(|_, address| address.clients > 0 || !address.connections.is_idle(now));
-        if self.addresses.len() > self.max_addresses / 2 {
-            self.addresses.retain(|_, address| address.clients > 0);
+        self.table.retain(|_, address| address.clients > 0 || !address.connections.is_idle(now));
+        if self.table.len() > self.max_addresses / 2 {
+            self.table.retain(|_, address| address.clients > 0);
         }
-        self.addresses.shrink_to(self.addresses.len() * 2);
+        self.table.shrink_to(self.table.len() * 2);
     }
 }
 
@@ -184,11 +179,11 @@ mod tests {
             let other = IpAddr::from(number.to_be_bytes());
             admission.admit(other, NOW).unwrap();
             admission.remove(other, NOW);
-            assert!(admission.addresses.len() <= 2 * 10 + SPARE_ADDRESSES);
+            assert!(admission.table.len() <= 2 * 10 + SPARE_ADDRESSES);
         }
         assert_eq!(admission.admit(alice, NOW), Err(Refusal::TooMany));
         admission.remove(alice, NOW + Duration::from_secs(1));
         admission.remove_idle(NOW + Duration::from_secs(1));
-        assert!(admission.addresses.is_empty());
+        assert!(admission.table.is_empty());
     }
 }

@@ -76,37 +76,33 @@ impl Room {
         self.batch.unicast(author.id, Op::Repeat(start, self.batch.position()));
     }
 
-    pub(super) fn rename(
-        &mut self,
-        author: Author<'_>,
-        requested: &str,
-    ) -> Result<(), RequestError> {
+    pub(super) fn rename(&mut self, author: Author<'_>, to: &str) -> Result<(), RequestError> {
         let Author { id, name, line_id } = author;
-        if name == requested {
+        if name == to {
             self.send_info(author, &format!("your name is {name} already"));
             return Ok(());
         }
-        if !is_valid_name(requested) {
-            return Err(RequestError::new(ErrorCode::BadName, describe_invalid_name(requested)));
+        if !is_valid_name(to) {
+            return Err(RequestError::new(ErrorCode::BadName, describe_invalid_name(to)));
         }
-        if self.names.get(requested) != Some(id)
-            && let Some(error) = self.find_name_conflict(requested)
+        if self.names.get(to) != Some(id)
+            && let Some(error) = self.find_name_conflict(to)
         {
             return Err(error);
         }
         // The last member with this name may have left, and its leave notice comes first.
         self.publish_notice();
         self.names.remove(name);
-        self.names.insert(requested, id);
-        let data = format!("{name} is now {requested}");
-        self.log(Level::Info, format!("{} is now {requested}", self.describe(id)));
+        self.names.insert(to, id);
+        let data = format!("{name} is now {to}");
+        self.log(Level::Info, format!("{} is now {to}", self.describe(id)));
         if let Some(client) = self.clients.get_mut(id) {
-            client.name = Some(requested.into());
+            client.name = Some(to.into());
         }
         let time = self.now.unix_ms;
         self.batch.publish(SERVER, &data, |seq| {
             let id = line_id.map(Cow::from);
-            Body::Name { seq, time, from: name.into(), to: requested.into(), id }
+            Body::Name { seq, time, from: name.into(), to: to.into(), id }
         });
         Ok(())
     }

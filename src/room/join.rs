@@ -218,7 +218,7 @@ impl Room {
     /// frames. Returns the byte offset in the open batch at which the rest of them begins, and the
     /// sequence number before it.
     pub(super) fn send_history(&mut self, id: ClientId, from: u64, is_replay: bool) -> (u32, u64) {
-        for slice in self.history.slices_from(from, is_replay) {
+        for slice in self.history.slices(from, is_replay) {
             self.batch.unicast(id, Op::Send(slice));
         }
         self.batch.position_of(from)

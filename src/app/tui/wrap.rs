@@ -24,17 +24,16 @@ pub fn wrap(text: &str, columns: usize, first: usize, indent: usize) -> Vec<Stri
             Some(letters) => (letters, " "),
             None => (word, ""),
         };
-        let columns_taken = width(letters);
-        let has_spaces = columns_taken == letters.chars().count();
-        let is_unbreakable =
-            letters.contains("://") || (has_spaces && indent + columns_taken <= columns);
-        match lines.column + columns_taken > columns {
+        let taken = width(letters);
+        let has_spaces = taken == letters.chars().count();
+        let is_unbreakable = letters.contains("://") || (has_spaces && indent + taken <= columns);
+        match lines.column + taken > columns {
             true if !is_unbreakable => lines.push_broken(letters),
             true => {
                 lines.break_line();
-                lines.push(letters, columns_taken);
+                lines.push(letters, taken);
             }
-            false => lines.push(letters, columns_taken),
+            false => lines.push(letters, taken),
         }
         lines.push(space, space.len());
     }
@@ -53,14 +52,14 @@ struct WrappedLines {
 }
 
 impl WrappedLines {
-    fn push(&mut self, text: &str, columns_taken: usize) {
+    fn push(&mut self, text: &str, taken: usize) {
         // Spaces that do not fit are dropped.
-        if self.column + columns_taken > self.columns && text.starts_with(' ') {
+        if self.column + taken > self.columns && text.starts_with(' ') {
             self.column = self.columns;
             return;
         }
         self.line.push_str(text);
-        self.column += columns_taken;
+        self.column += taken;
     }
 
     /// Appends a word and breaks it wherever a line is full.
@@ -68,11 +67,11 @@ impl WrappedLines {
         let mut buffer = [0; 4];
         for c in word.chars() {
             let c = &*c.encode_utf8(&mut buffer);
-            let columns_taken = width(c);
-            if columns_taken > 0 && self.column + columns_taken > self.columns {
+            let taken = width(c);
+            if taken > 0 && self.column + taken > self.columns {
                 self.break_line();
             }
-            self.push(c, columns_taken);
+            self.push(c, taken);
         }
     }
 

@@ -36,12 +36,8 @@ impl Tester {
 
     fn on_frame(&mut self, line: &str) -> Vec<String> {
         let frame = Frame::decode(line.as_bytes()).unwrap();
-        let received = ReceivedFrame {
-            frame,
-            line: line.as_bytes().to_vec(),
-            is_past: false,
-            in_reply_to: None,
-        };
+        let received =
+            ReceivedFrame { frame, line: line.into(), is_past: false, in_reply_to: None };
         self.state.on_frame(received, &mut self.events);
         self.drain()
     }
