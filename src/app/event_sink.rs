@@ -42,8 +42,7 @@ impl EventSink {
             print_warning(&sanitize(&frame.data));
         }
         match self {
-            // A gap is shown as a message about the connection, with gaps that the server did not
-            // name.
+            // Shown as a message about the connection, like gaps for which there is no frame.
             EventSink::Text(_) if matches!(frame.body, Body::Gap { .. }) => {}
             EventSink::Text(output) => print_line(render(frame, &output.clock).as_bytes()),
             EventSink::Json => print_line(&received.line),

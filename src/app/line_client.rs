@@ -128,7 +128,7 @@ impl LineClient {
         };
         let line = String::from_utf8_lossy(&line);
         let line = line.strip_suffix('\r').unwrap_or(&line);
-        // Without a connection the answer will take a while, and the typed line stays visible.
+        // Without a connection the answer is delayed, so the typed line stays visible.
         if self.session.is_connected() {
             self.sink.erase_echo();
         }
@@ -139,7 +139,7 @@ impl LineClient {
             if self.is_json { serde_json::from_str::<Map<String, Value>>(line).ok() } else { None };
         let result = match object {
             Some(object) => self.session.send_object(object),
-            // Members must not be able to make a bot that repeats text run commands.
+            // A bot that repeats the texts of members must not execute their commands.
             None if self.is_bot() && line.starts_with('/') => {
                 self.session.send(&format!("/{line}"))
             }
@@ -193,7 +193,7 @@ impl LineClient {
         matches!(self.sink, EventSink::Command(_))
     }
 
-    /// Adds to `error` the number of lines that are not confirmed, with `queued` unsent lines.
+    /// Adds to `error` the number of lines that are not confirmed, including `queued` unsent lines.
     fn with_unconfirmed(&self, error: client::Error, queued: usize) -> Error {
         match self.refused_count + self.session.pending_count() + queued {
             0 => error.into(),

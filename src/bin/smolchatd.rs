@@ -1,5 +1,5 @@
-//! `smolchatd`, the server: turns arguments into a [`Config`], signals into a [`Control`], and errors
-//! into an exit code.
+//! `smolchatd`, the server: converts arguments to a [`Config`], signals to a [`Control`], and errors
+//! to an exit code.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
             Err(error) => report_error(program_name(), &*error, 1),
         },
         Ok(Invocation::Text(text)) => {
-            // Ignored: the reader has closed the pipe.
+            // Ignored: the reader may close the pipe early, like `head`.
             let _ = io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }
@@ -40,17 +40,17 @@ fn main() -> ExitCode {
     }
 }
 
-/// Returns the name of the program for error messages. For the journal it begins with the priority of
-/// an error.
+/// Returns the name of the program for error messages. For the journal it begins with the priority
+/// of an error.
 fn program_name() -> &'static str {
     if logger::is_journal() { "<3>smolchatd" } else { "smolchatd" }
 }
 
-/// What the arguments ask for.
+/// The action that the arguments select.
 enum Invocation {
-    /// Print a text.
+    /// Prints a text and exits.
     Text(String),
-    /// Run a server.
+    /// Runs a server.
     Service(Box<Options>),
 }
 
@@ -80,13 +80,13 @@ struct Options {
     log: LevelFilter,
     history_file: Option<PathBuf>,
     file: store::Options,
-    /// An option of the history file was given.
+    /// Whether an option of the history file was given.
     has_file_options: bool,
-    /// Memory budget: limits are scaled to fit, except those set explicitly.
+    /// Memory budget in bytes: limits are scaled to fit, except those set explicitly.
     memory: Option<usize>,
-    /// Limits set explicitly.
+    /// Limits set explicitly, which `memory` must not change.
     pinned: Pinned,
-    /// Print the memory ceiling and exit.
+    /// Whether to print the memory ceiling and exit.
     is_check: bool,
 }
 
@@ -113,7 +113,6 @@ fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
 }
 
 impl Options {
-    /// Sets an option.
     fn set(&mut self, option: &str, value: OsString) -> Result<(), lexopt::Error> {
         let seconds = |value: OsString| value.parse::<u32>().map(|n| Duration::from_secs(n.into()));
         let room = &mut self.config.room;
@@ -152,10 +151,8 @@ impl Options {
         }
         Ok(())
     }
-}
 
-impl Options {
-    /// Returns why the options contradict each other, if they do.
+    /// Returns the contradiction between the options, if there is one.
     fn contradiction(&self) -> Option<String> {
         if self.has_file_options && self.history_file.is_none() {
             return Some(
@@ -192,7 +189,7 @@ fn parse_size(text: &str) -> Result<usize, &'static str> {
         .ok_or("expected a size such as 4096, 256K or 1M")
 }
 
-/// Parses a size whose offsets fit in 32 bits.
+/// Parses a size of at most 1 GiB: the offsets in it fit in 32 bits.
 fn parse_history_bytes(text: &str) -> Result<usize, &'static str> {
     match parse_size(text)? {
         bytes if bytes <= 1 << 30 => Ok(bytes),
@@ -200,13 +197,13 @@ fn parse_history_bytes(text: &str) -> Result<usize, &'static str> {
     }
 }
 
-/// Parses a rate such as `10/40`; without a burst, the burst is four seconds' worth.
+/// Parses a rate such as `10/40`; the default burst is that of four seconds.
 fn parse_rate(text: &str) -> Result<(u32, u32), &'static str> {
     parse_rate_and_burst(text, 4)
         .ok_or("expected lines a second, optionally with lines at once, such as 10/40")
 }
 
-/// Parses a rate such as `20/100`; without a burst, the burst is five seconds' worth.
+/// Parses a rate such as `20/100`; the default burst is that of five seconds.
 fn parse_connect_rate(text: &str) -> Result<(u32, u32), &'static str> {
     parse_rate_and_burst(text, 5)
         .ok_or("expected connections a second, optionally with connections at once, such as 20/100")
@@ -254,7 +251,7 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
         config.room.is_stored = true;
         config.history = Some(HistoryFile::open(&path, file, fresh_epoch)?);
     }
-    // Before the service manager knows the server, and can send signals to it.
+    // Before the service manager is notified, because it may send signals after that.
     let signals = Signals::new([Signal::Int, Signal::Term, Signal::Usr1])
         .map_err(|error| format!("cannot watch for signals: {error}"))?;
     let listeners = listen(&addresses, activated, config.buffers)?;

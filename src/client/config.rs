@@ -62,11 +62,11 @@ impl SessionConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReconnectPolicy {
-    /// End with an error.
+    /// Ends with an error.
     Never,
-    /// Reconnect, but end with an error after this much time without a connection.
+    /// Reconnects, but ends with an error after this much time without a connection.
     Within(Duration),
-    /// Reconnect without a limit.
+    /// Reconnects without a limit.
     #[default]
     Always,
 }

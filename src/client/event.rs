@@ -55,6 +55,6 @@ pub struct ReceivedFrame {
     /// The id of the sent line that this frame answers, as [`Session::send`](super::Session::send)
     /// returned it.
     ///
-    /// If the frame is an error, the line was rejected. Otherwise it is confirmed.
+    /// If the frame is an error, the line was refused. Otherwise it is confirmed.
     pub in_reply_to: Option<String>,
 }

@@ -62,7 +62,7 @@ pub enum Input {
         /// The protocol.
         protocol: OtherProtocol,
     },
-    /// The input of a client has ended, or its connection is closed.
+    /// The input of a client has ended.
     Disconnect {
         /// The client.
         id: ClientId,
@@ -84,7 +84,7 @@ impl Input {
     }
 }
 
-/// The reason for an [`Input::Disconnect`].
+/// The reason for which a client is disconnected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DisconnectReason {
     /// The client closed its sending side. It is still sent all frames up to its bye.

@@ -22,7 +22,7 @@ use super::view::View;
 use crate::app::{Clock, Error};
 use crate::client::{self, ReceivedFrame, Session, SessionEvent};
 
-/// The interval of updates that only time causes: collected joins and leaves, and the status line.
+/// The interval of updates without an event: collected joins and leaves, and the status line.
 const TICK: Duration = Duration::from_secs(1);
 /// The time after which the offset of local time is read again, because it may have changed.
 const CLOCK_LIFETIME: Duration = Duration::from_secs(3600);
@@ -36,7 +36,7 @@ pub struct App {
     signals: Signals,
     /// The input of the user, until the user leaves.
     user_input: Option<Receiver<UserInput>>,
-    /// Takes the names of the members to the completion.
+    /// Sends the names of the members to the completion.
     name_updates: Sender<Vec<String>>,
     members: MemberNames,
     /// The id of the client's own `/who`, whose answer is not shown.
@@ -211,7 +211,7 @@ impl App {
         self.end_signal.map(|number| Err(Error::Signal(number)))
     }
 
-    /// Draws what has changed, and starts the timer if time alone will change the screen.
+    /// Draws the changes, and starts the timer if the screen will change without an event.
     fn redraw(&mut self) {
         if let Some(names) = self.members.take_changes() {
             let _ = self.name_updates.force_send(names);

@@ -14,15 +14,15 @@ use super::editor::UserInput;
 /// An action on the input line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EditAction {
-    /// Complete the word before the cursor.
+    /// Completes the word before the cursor.
     Complete,
-    /// Send the line; ask first if it has line breaks.
+    /// Sends the line; asks first if it has line breaks.
     Accept,
-    /// Send each line of the text.
+    /// Sends each line of the text.
     AcceptAll,
-    /// Replace the line by the previous one of the input history.
+    /// Replaces the line by the previous one of the input history.
     Older,
-    /// Replace the line by the next one of the input history.
+    /// Replaces the line by the next one of the input history.
     Newer,
     Redraw,
 }
@@ -34,7 +34,7 @@ pub enum EditAction {
 pub struct KeyHandler {
     pub actions: Sender<EditAction>,
     pub user_input: Sender<UserInput>,
-    /// Whether the next key answers the question whether to send several lines.
+    /// Whether the next key is the answer to "send these lines to all?".
     pub is_asking: Arc<AtomicBool>,
     /// Whether the editor searches the history. `rustyline` does not report it.
     pub is_searching: AtomicBool,

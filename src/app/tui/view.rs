@@ -11,9 +11,9 @@ use crate::app::{Bell, Clock};
 use crate::client::{ReceivedFrame, sanitize};
 use crate::protocol::{Body, Frame, case_fold};
 
-/// The number of entries that are kept for a redraw of the screen.
+/// The most entries that are kept for a redraw of the screen.
 const MAX_ENTRIES: usize = 200;
-/// The number of bytes of their texts.
+/// The most bytes in the texts of these entries.
 const MAX_ENTRY_BYTES: usize = 256 << 10;
 
 /// The settings of the user for the view.
@@ -82,7 +82,7 @@ impl View {
                 names.iter().map(|name| &**name).filter(|name| is_past || *name != own_name);
             return self.presence.add(others, is_join, time.unwrap_or(0));
         }
-        // Gaps are shown as notices, with those that the server did not name.
+        // Gaps are shown as notices, also those for which the server sent no frame.
         if matches!(frame.body, Body::Gap { .. }) {
             return;
         }

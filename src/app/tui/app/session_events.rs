@@ -1,4 +1,4 @@
-//! The reaction of the terminal client to events of the session.
+//! Handles the events of the session in the terminal client.
 
 use futures_lite::future;
 
@@ -93,7 +93,7 @@ impl App {
         }
     }
 
-    /// Switches to the session of `/connect`, or shows why it failed.
+    /// Switches to the session of `/connect`, or shows the error.
     pub(super) fn on_connected(&mut self, result: Result<Session, client::Error>) {
         let session = match result {
             Ok(session) => session,

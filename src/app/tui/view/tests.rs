@@ -1,10 +1,11 @@
+//! Shows frames in a view and checks the output.
+
 use std::borrow::Cow;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::client::is_invisible;
-use crate::protocol::Frame;
 
 const MINUTE: u64 = 60_000;
 const DAY: u64 = 24 * 60 * MINUTE;
