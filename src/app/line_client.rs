@@ -56,7 +56,7 @@ impl LineClient {
         LineClient { is_json, ..self }
     }
 
-    /// Sets whether a person at a terminal takes part. The default is false.
+    /// Sets whether a person at a terminal types the lines. The default is false.
     ///
     /// A refused line is then no failure, because the person sees the error.
     pub fn with_interactive(self, is_interactive: bool) -> Self {

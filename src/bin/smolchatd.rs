@@ -294,7 +294,7 @@ fn listen(
     Ok(listeners)
 }
 
-/// Tells the service manager, if there is one, that clients can connect.
+/// Notifies the service manager, if there is one, that clients can connect.
 fn notify_ready() -> Option<Arc<Notifier>> {
     let notified = Notifier::from_environment().and_then(|manager| {
         if let Some(manager) = &manager {

@@ -14,7 +14,7 @@ pub static SMOLCHATD: Program = Program {
             default: "0.0.0.0:8080",
             help: "address to listen on: IP:PORT, [V6]:PORT or unix:PATH; may be given more than \
                    once",
-            details: "The unix socket of a server that has ended is replaced; the socket of a \
+            details: "The Unix socket of a server that has ended is replaced; the socket of a \
                       running server is an error.",
             ..OptionSpec::DEFAULT
         },

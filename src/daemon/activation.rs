@@ -21,7 +21,7 @@ pub fn is_used() -> bool {
     is_for_this_process() && env::var_os("LISTEN_FDS").is_some_and(|count| count != "0")
 }
 
-/// Returns the sockets, in the order of the service manager.
+/// Copies the sockets and returns the copies, in the order of the service manager.
 ///
 /// # Errors
 ///

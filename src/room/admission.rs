@@ -55,7 +55,7 @@ impl Admission {
         }
     }
 
-    /// Admits a client of an address, or returns the reason. A refused client is not counted.
+    /// Admits a client of an address. A client that is refused is not counted.
     pub fn admit(&mut self, ip: IpAddr, now: Duration) -> Result<(), Refusal> {
         if self.table.len() >= self.max_addresses {
             self.remove_idle(now);

@@ -255,7 +255,7 @@ impl Batch {
     }
 }
 
-/// The batch that the room is filling.
+/// The open batch of a room, to which frames and operations are added.
 #[derive(Debug)]
 pub(super) struct BatchBuilder {
     /// The last sequence number that was assigned.

@@ -22,7 +22,7 @@ pub struct Token(pub [u8; 16]);
 pub enum Peer {
     /// An IP address and a port.
     Inet(IpAddr, u16),
-    /// A unix socket.
+    /// A Unix socket.
     Unix,
 }
 

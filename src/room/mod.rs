@@ -264,7 +264,7 @@ impl Room {
         self.batch.has_unicasts()
     }
 
-    /// Returns the bytes of the frames in the open batch, those for single clients included.
+    /// Returns the bytes of the frames in the open batch, including those for single clients.
     pub fn pending_bytes(&self) -> usize {
         self.batch.bytes()
     }
