@@ -50,7 +50,7 @@ pub struct Outbox {
 struct SendQueue {
     slices: VecDeque<Slice>,
     /// Bytes that count against the limit, with their overhead.
-    waiting: usize,
+    waiting_bytes: usize,
     /// The last sequence number that was sent completely.
     seq: u64,
 }
@@ -131,7 +131,7 @@ impl Outbox {
     pub fn clear(&mut self, seq: u64) -> u64 {
         let Some(queue) = &mut self.queue else { return seq };
         let mut slices = std::mem::take(&mut queue.slices);
-        queue.waiting = 0;
+        queue.waiting_bytes = 0;
         if let Some(first) = slices.front_mut().filter(|slice| slice.is_inside_frame()) {
             if let Some(before) = first.before() {
                 queue.seq = before + 1;
@@ -157,7 +157,7 @@ impl Outbox {
 
 impl SendQueue {
     fn delivery(&self, limit: usize) -> Delivery {
-        if self.waiting > limit { Delivery::Slow } else { Delivery::Waiting }
+        if self.waiting_bytes > limit { Delivery::Slow } else { Delivery::Waiting }
     }
 
     fn push(&mut self, slice: Slice) {
@@ -165,7 +165,7 @@ impl SendQueue {
             return;
         }
         if slice.is_counted() {
-            self.waiting += SLICE_OVERHEAD + slice.bytes().len();
+            self.waiting_bytes += SLICE_OVERHEAD + slice.bytes().len();
         }
         self.slices.push_back(slice);
     }
@@ -177,7 +177,7 @@ impl SendQueue {
             let part = written.min(length);
             self.advance_slice(&mut slice, part);
             if slice.is_counted() {
-                self.waiting -= if part < length { part } else { part + SLICE_OVERHEAD };
+                self.waiting_bytes -= if part < length { part } else { part + SLICE_OVERHEAD };
             }
             written -= part;
             if part < length {
