@@ -3,7 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::rc::Weak;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -30,7 +30,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 pub struct AcceptLoop {
     pub listeners: Vec<Listener>,
     pub events: Sender<Event>,
-    pub limits: ReadLimits,
+    pub limits: Rc<ReadLimits>,
     pub executor: Weak<LocalExecutor<'static>>,
     /// The number of the last client.
     pub last_id: u64,
@@ -92,7 +92,7 @@ impl AcceptLoop {
         let connected = Event::Connected { id, peer, socket: Arc::clone(&socket) };
         let _ = self.events.send(connected).await;
         if let Some(executor) = self.executor.upgrade() {
-            let task = connection::run(socket, id, self.events.clone(), self.limits);
+            let task = connection::run(socket, id, self.events.clone(), Rc::clone(&self.limits));
             executor.spawn(task).detach();
         }
         Ok(())

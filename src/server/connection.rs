@@ -1,14 +1,15 @@
 //! The connection task: reads one client and sends its lines to the broadcaster.
 //!
-//! A connection task has its socket, a sender of events, and a few numbers. It shares nothing else
-//! with other tasks. It parses lines; the room applies them, or ignores them if the client is not in
-//! the room any more. While no line is incomplete, the task has no buffer: it reads into the stack
-//! and splits the lines there.
+//! A connection task has its socket, a sender of events, and a few numbers. It shares no state with
+//! other tasks. It parses lines; the room applies them, or ignores them if the client is not in the
+//! room any more. While no line is incomplete, the task has no buffer: it reads into the stack and
+//! splits the lines there.
 
 use std::future::poll_fn;
 use std::mem::MaybeUninit;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -36,34 +37,33 @@ pub const LINE_OVERHEAD: usize = size_of::<Result<ClientLine, RequestError>>();
 /// The most bytes of a first line that are searched, at each read, for another protocol.
 const MAX_DETECTION_BYTES: usize = 4096;
 
-/// The limits on the input of a client.
-#[derive(Clone, Copy, Debug)]
+/// The limits on the input of each client.
+#[derive(Debug)]
 pub struct ReadLimits {
     /// The longest line, in bytes without its newline.
     pub max_line: u32,
-    /// Bytes in one read, at most [`MAX_READ_BYTES`].
+    /// Bytes in one read, from 1 to [`MAX_READ_BYTES`].
     pub read_bytes: usize,
     /// The rate of lines.
     pub rate: Rate,
+    /// The start of the rate limiters' time.
+    pub started: Instant,
 }
 
 /// Reads from a client until the connection ends or the broadcaster has closed it. Then it sends
 /// [`Input::Disconnect`], even if reading panics.
-#[expect(clippy::disallowed_methods, reason = "the start of the rate limiter's clock")]
 pub fn run(
     socket: Arc<Socket>,
     id: ClientId,
     events: Sender<Event>,
-    limits: ReadLimits,
+    limits: Rc<ReadLimits>,
 ) -> impl Future<Output = ()> {
     let mut connection = Connection {
         socket,
         events,
         lines: LineReader::new(limits.max_line),
-        read_bytes: limits.read_bytes.clamp(1, MAX_READ_BYTES) as u32,
-        rate: limits.rate,
+        limits,
         limiter: RateLimiter::new(),
-        started: Instant::now(),
         wait: ReadyWait::default(),
         id,
         has_sent_line: false,
@@ -88,10 +88,9 @@ struct Connection {
     socket: Arc<Socket>,
     events: Sender<Event>,
     lines: LineReader,
-    read_bytes: u32,
-    rate: Rate,
+    /// Shared by all connections.
+    limits: Rc<ReadLimits>,
     limiter: RateLimiter,
-    started: Instant,
     wait: ReadyWait,
     id: ClientId,
     /// A complete line was read. Later lines are not searched for another protocol.
@@ -152,7 +151,7 @@ impl Connection {
                 return Poll::Ready(Err(DisconnectReason::Lost(error.kind())));
             }
             let mut buffer = [const { MaybeUninit::uninit() }; MAX_READ_BYTES];
-            let (buffer, _) = buffer.split_at_mut(self.read_bytes as usize);
+            let (buffer, _) = buffer.split_at_mut(self.limits.read_bytes.min(MAX_READ_BYTES));
             match recv(&self.socket, buffer, RecvFlags::DONTWAIT) {
                 Ok((([], _), _)) if self.lines.is_inside_line() => {
                     self.lines.clear();
@@ -186,7 +185,7 @@ impl Connection {
             return Some(Input::OtherProtocol { id: self.id, protocol });
         }
         let now = self.now();
-        let budget = self.limiter.available(self.rate, now).min(MAX_INPUT_LINES);
+        let budget = self.limiter.available(self.limits.rate, now).min(MAX_INPUT_LINES);
         let mut lines = Vec::new();
         self.lines.read(bytes, budget, |line| {
             lines.push(match line {
@@ -200,7 +199,7 @@ impl Connection {
         if self.limiter.is_idle(now) {
             self.was_warned = false;
         }
-        self.limiter.take(self.rate, lines.len(), now);
+        self.limiter.take(self.limits.rate, lines.len(), now);
         self.has_sent_line |= !lines.is_empty();
         (!lines.is_empty()).then_some(Input::Lines { id: self.id, lines })
     }
@@ -217,7 +216,7 @@ impl Connection {
 
     /// Returns a future that waits until the rate allows a line. The client is sent an error once.
     fn slow_down(&mut self) -> PendingSend {
-        let wait = self.limiter.wait(self.rate, self.now());
+        let wait = self.limiter.wait(self.limits.rate, self.now());
         if wait.is_zero() {
             return Box::pin(yield_now());
         }
@@ -242,7 +241,7 @@ impl Connection {
 
     #[expect(clippy::disallowed_methods, reason = "the rate limiter's clock")]
     fn now(&self) -> Duration {
-        self.started.elapsed()
+        self.limits.started.elapsed()
     }
 }
 
@@ -252,12 +251,18 @@ mod tests {
 
     /// Every connection has one of these futures.
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "the test has no other clock")]
     fn future_of_a_connection_is_small() {
         let channel = async_channel::bounded(1);
-        let limits = ReadLimits { max_line: 1, read_bytes: 1, rate: Rate::new(1, 1) };
+        let limits = ReadLimits {
+            max_line: 1,
+            read_bytes: 1,
+            rate: Rate::new(1, 1),
+            started: Instant::now(),
+        };
         let (one, _two) = smol::Async::<std::os::unix::net::UnixStream>::pair().unwrap();
         let socket = Arc::new(smol::Async::new(one.into_inner().unwrap().into()).unwrap());
-        let future = run(socket, ClientId(1), channel.0, limits);
-        assert!(size_of_val(&future) <= 176, "{} bytes", size_of_val(&future));
+        let future = run(socket, ClientId(1), channel.0, Rc::new(limits));
+        assert!(size_of_val(&future) <= 160, "{} bytes", size_of_val(&future));
     }
 }

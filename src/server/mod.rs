@@ -32,6 +32,7 @@ use std::fmt;
 use std::future::pending;
 use std::io;
 use std::rc::Rc;
+use std::time::Instant;
 
 use async_channel::Sender;
 use futures_lite::{FutureExt, Stream, StreamExt};
@@ -116,6 +117,7 @@ impl std::error::Error for Error {
 /// # Ok(())
 /// # }
 /// ```
+#[expect(clippy::disallowed_methods, reason = "the start of the rate limiters' time")]
 pub async fn run(
     listeners: Vec<Listener>,
     config: Config,
@@ -127,8 +129,9 @@ pub async fn run(
     let (events, received) = async_channel::bounded(config.events);
     let limits = ReadLimits {
         max_line: config.room.max_line,
-        read_bytes: config.read_bytes,
+        read_bytes: config.read_bytes.max(1),
         rate: Rate::new(config.room.rate, config.room.burst),
+        started: Instant::now(),
     };
     let channel = (events.clone(), received);
     let broadcaster = Broadcaster::new(config, channel, Rc::downgrade(&executor));
@@ -136,7 +139,7 @@ pub async fn run(
     let accept = AcceptLoop {
         listeners,
         events: events.clone(),
-        limits,
+        limits: Rc::new(limits),
         executor: Rc::downgrade(&executor),
         last_id: 0,
     };
