@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use smolchat::protocol::ClientLine;
 use smolchat::room::{
-    Config, DisconnectReason, Input, MemberId, Now, Op, Peer, Room, Slice, Token,
+    ClientId, Config, DisconnectReason, Input, Now, Op, Peer, Room, Slice, Token,
 };
 
 const START: u64 = 1_790_000_000_000;
@@ -89,7 +89,7 @@ impl Life {
     fn arrive(&mut self, peer: Peer) {
         self.clients += 1;
         let token = Token([self.clients as u8; 16]);
-        let event = Input::Arrive { id: MemberId(self.clients), peer, token };
+        let event = Input::Connect { id: ClientId(self.clients), peer, token };
         self.room.apply(event, self.now);
     }
 
@@ -100,7 +100,7 @@ impl Life {
         self.now.unix_ms = unix_ms;
         // The newest eight are of interest; the others are the crowd, or gone.
         let newest = self.clients;
-        let id = |who: u64| MemberId(newest.saturating_sub(who));
+        let id = |who: u64| ClientId(newest.saturating_sub(who));
         let say = |who, line: &str| {
             let lines = vec![ClientLine::parse(line.as_bytes())];
             Input::Lines { id: id(who), lines }
@@ -121,7 +121,7 @@ impl Life {
             Act::Leave(who, lost) => {
                 let lost_link = DisconnectReason::Lost(std::io::ErrorKind::ConnectionReset);
                 let reason = if *lost { lost_link } else { DisconnectReason::Finished };
-                Some(Input::Leave { id: id(*who), reason })
+                Some(Input::Disconnect { id: id(*who), reason })
             }
             Act::Pass(ms) => {
                 self.now.uptime += Duration::from_millis(*ms);

@@ -14,7 +14,7 @@ use futures_lite::future::yield_now;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socketpair};
 use smol::{Async, LocalExecutor};
 use smolchat::protocol::ClientLine;
-use smolchat::room::{Input, MemberId, Peer};
+use smolchat::room::{ClientId, Input, Peer};
 use smolchat::server::{Broadcaster, Config, Event};
 
 /// Events that may wait, as in the server.
@@ -42,9 +42,9 @@ impl Hall {
             let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
             let (near, far) =
                 socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
-            let id = MemberId(id);
+            let id = ClientId(id);
             let socket = Arc::new(Async::new(near).unwrap());
-            let arrived = Event::Arrived { id, peer: Peer::Unix, socket };
+            let arrived = Event::Connected { id, peer: Peer::Unix, socket };
             hall.events.try_send(arrived).unwrap();
             hall.members.push(far);
             hall.say(id, 1, "");
@@ -54,7 +54,7 @@ impl Hall {
         hall
     }
 
-    fn say(&self, id: MemberId, lines: usize, text: &str) {
+    fn say(&self, id: ClientId, lines: usize, text: &str) {
         let lines = vec![ClientLine::parse(text.as_bytes()); lines];
         self.events.try_send(Event::Input { input: Input::Lines { id, lines }, bytes: 0 }).unwrap();
     }
@@ -90,7 +90,7 @@ fn a_delivery_allocates_nothing() {
         let count = |rounds| {
             let measured = allocation_counter::measure(|| {
                 for _ in 0..rounds {
-                    hall.say(MemberId(1), 4, "a line of some length, as people write them");
+                    hall.say(ClientId(1), 4, "a line of some length, as people write them");
                     hall.settle();
                 }
             });
@@ -113,7 +113,7 @@ fn a_delivery_allocates_nothing() {
 fn in_a_flood_many_lines_share_a_system_call() {
     let hall = Hall::with(20);
     for _ in 0..SIGNALS {
-        hall.say(MemberId(7), 4, &"x".repeat(64));
+        hall.say(ClientId(7), 4, &"x".repeat(64));
     }
     hall.settle();
     for (packets, frames) in hall.packets() {
@@ -125,7 +125,7 @@ fn in_a_flood_many_lines_share_a_system_call() {
 #[test]
 fn what_is_for_one_member_is_written_to_nobody_else() {
     let hall = Hall::with(20);
-    hall.say(MemberId(7), 1, "/who");
+    hall.say(ClientId(7), 1, "/who");
     hall.settle();
     let received = hall.packets();
     assert_eq!(received.iter().map(|(packets, _)| packets).sum::<usize>(), 1);
@@ -135,9 +135,9 @@ fn what_is_for_one_member_is_written_to_nobody_else() {
 #[test]
 fn frames_for_one_and_frames_for_all_go_out_together() {
     let hall = Hall::with(3);
-    hall.say(MemberId(1), 1, "before");
-    hall.say(MemberId(2), 1, "/who");
-    hall.say(MemberId(3), 1, "after");
+    hall.say(ClientId(1), 1, "before");
+    hall.say(ClientId(2), 1, "/who");
+    hall.say(ClientId(3), 1, "after");
     hall.settle();
     assert_eq!(hall.packets(), [(1, 2), (1, 3), (1, 2)]);
 }

@@ -22,7 +22,9 @@ use futures_lite::FutureExt;
 use proxy::Proxy;
 use rustix::process::Signal;
 use smol::Timer;
-use smolchat::client::{Error, Received, ReconnectPolicy, Session, SessionConfig, SessionEvent};
+use smolchat::client::{
+    Error, ReceivedFrame, ReconnectPolicy, Session, SessionConfig, SessionEvent,
+};
 use smolchat::protocol::Body;
 
 /// A server that forgets nothing and holds nobody back.
@@ -70,7 +72,7 @@ async fn until(
 
 fn chat(event: &SessionEvent) -> Option<&str> {
     match event {
-        SessionEvent::Received(Received { frame, is_past: false, .. }) => {
+        SessionEvent::Received(ReceivedFrame { frame, is_past: false, .. }) => {
             matches!(frame.body, Body::Chat { .. }).then_some(&*frame.data)
         }
         _ => None,

@@ -1,4 +1,4 @@
-//! When the terminal client uses colours and rings the bell.
+//! The settings for the colours and the bell of the terminal client.
 
 use std::env;
 use std::str::FromStr;
@@ -27,7 +27,7 @@ pub enum Bell {
 impl Color {
     /// Returns whether colours are used.
     ///
-    /// `Auto` obeys `NO_COLOR` (<https://no-color.org>) and `TERM=dumb`.
+    /// `Auto` follows `NO_COLOR` (<https://no-color.org>) and `TERM=dumb`.
     pub fn is_enabled(self, is_terminal: bool) -> bool {
         match self {
             Color::Never => false,

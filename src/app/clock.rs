@@ -28,7 +28,7 @@ impl Clock {
         format!("{:02}:{:02}", minutes / 60, minutes % 60)
     }
 
-    /// Returns the local day as the number of days since 1970-01-01.
+    /// Returns the local day as days since 1970-01-01, for milliseconds since 1970.
     pub fn day(&self, unix_ms: u64) -> i64 {
         self.local_seconds(unix_ms).div_euclid(24 * 3600)
     }

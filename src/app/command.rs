@@ -1,4 +1,4 @@
-//! A shell command that takes part in the conversation.
+//! A shell command that reads the messages of the room and whose output is sent to it.
 //!
 //! The command is started once, not once per line, so that it can keep state and answers in order.
 //!
@@ -71,7 +71,7 @@ pub async fn run_command(command: &str, session: Session, is_json: bool) -> Resu
 /// Writes lines to the command, and closes its input after the last.
 async fn write_input(mut stdin: ChildStdin, lines: Receiver<Vec<u8>>) {
     while let Ok(line) = lines.recv().await {
-        // The command has closed its input.
+        // Fails after the command has closed its input.
         if stdin.write_all(&line).await.is_err() {
             break;
         }

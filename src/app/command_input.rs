@@ -3,7 +3,7 @@
 use async_channel::{Receiver, Sender, TrySendError};
 
 use super::event_sink::print_warning;
-use crate::client::{Received, sanitize};
+use crate::client::{ReceivedFrame, sanitize};
 use crate::protocol::Body;
 
 /// The number of lines that may wait until a command reads them.
@@ -30,7 +30,7 @@ impl CommandInput {
 
     /// Queues a frame if it is for the command: not a message of its own, and not from before it
     /// joined.
-    pub fn write_frame(&mut self, received: &Received, own_name: &str) {
+    pub fn write_frame(&mut self, received: &ReceivedFrame, own_name: &str) {
         let frame = &received.frame;
         let is_own = match frame.body {
             Body::Chat { .. } | Body::Action { .. } | Body::Private { .. } => {

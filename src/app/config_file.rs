@@ -14,7 +14,7 @@ pub fn default_path() -> Option<PathBuf> {
     Some(base_directory("XDG_CONFIG_HOME", ".config")?.join("smolchat/config"))
 }
 
-/// Reads the file and calls `set` with the key and the value of each line.
+/// Reads the file at `path` and calls `set` with the key and the value of each line.
 ///
 /// Returns one warning for each line that is malformed or that `set` rejects, or for a file that
 /// exists and cannot be read.

@@ -16,9 +16,9 @@ pub enum Error {
     Terminal(io::Error),
     /// A signal with this number ended the program.
     Signal(i32),
-    /// The session ended as asked, but this number of lines was rejected.
+    /// The session ended without an error, but this number of lines was refused.
     Refused(usize),
-    /// The session ended with this error while this number of lines was rejected or unconfirmed.
+    /// The session ended with this error while this number of lines was refused or unconfirmed.
     Unconfirmed(usize, Box<client::Error>),
     /// The command of `--exec` could not be started, or its exit status could not be read.
     Command(io::Error),
@@ -45,7 +45,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            // Its message is that of the session's error, so its cause is, too.
+            // The message is that of the session's error, so its cause is the cause of that error.
             Error::Session(error) => error.source(),
             Error::Unconfirmed(_, error) => Some(error),
             Error::Terminal(error) | Error::Command(error) => Some(error),

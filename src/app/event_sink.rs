@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use super::command_input::CommandInput;
 use super::{Clock, render};
-use crate::client::{Received, sanitize};
+use crate::client::{ReceivedFrame, sanitize};
 use crate::protocol::{Body, Frame};
 
 /// A destination of frames and of messages about the connection.
@@ -34,7 +34,7 @@ pub struct TextOutput {
 
 impl EventSink {
     /// Writes a frame. `own_name` is the name of this member.
-    pub fn write_frame(&mut self, received: &Received, own_name: &str) {
+    pub fn write_frame(&mut self, received: &ReceivedFrame, own_name: &str) {
         let frame = &received.frame;
         if let (Body::Error { .. }, EventSink::Answers { .. } | EventSink::Command(_)) =
             (&frame.body, &self)
@@ -42,8 +42,7 @@ impl EventSink {
             print_warning(&sanitize(&frame.data));
         }
         match self {
-            // A gap is shown as a message about the connection, with gaps that the server did not
-            // name.
+            // Shown as a message about the connection, like gaps for which there is no frame.
             EventSink::Text(_) if matches!(frame.body, Body::Gap { .. }) => {}
             EventSink::Text(output) => print_line(render(frame, &output.clock).as_bytes()),
             EventSink::Json => print_line(&received.line),

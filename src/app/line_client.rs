@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 
 use super::Error;
 use super::event_sink::{EventSink, print_warning};
-use super::link_status::{describe, link_message};
-use crate::client::{self, Received, SendError, Session, SessionEvent};
+use super::link_status::{describe_error, format_link_event};
+use crate::client::{self, ReceivedFrame, SendError, Session, SessionEvent};
 use crate::protocol::{Body, TooLong};
 
 /// The longest line that is read from a command, in bytes. No server accepts a longer one.
@@ -26,7 +26,7 @@ pub struct LineClient {
     is_interactive: bool,
     is_input_open: bool,
     /// The number of lines that were answered with an error.
-    refused: usize,
+    refused_count: usize,
     /// The error that broke the connection, until the session is up to date again.
     link_error: Option<client::Error>,
 }
@@ -46,7 +46,7 @@ impl LineClient {
             is_json: false,
             is_interactive: false,
             is_input_open: true,
-            refused: 0,
+            refused_count: 0,
             link_error: None,
         }
     }
@@ -56,7 +56,7 @@ impl LineClient {
         LineClient { is_json, ..self }
     }
 
-    /// Sets whether a person at a terminal takes part. The default is false.
+    /// Sets whether a person at a terminal types the lines. The default is false.
     ///
     /// A refused line is then no failure, because the person sees the error.
     pub fn with_interactive(self, is_interactive: bool) -> Self {
@@ -83,11 +83,11 @@ impl LineClient {
                         future::yield_now().await;
                     }
                 }
-                Ok(LoopEvent::SessionEnded) if self.refused > 0 => {
-                    return Err(Error::Refused(self.refused));
+                Ok(LoopEvent::SessionEnded) if self.refused_count > 0 => {
+                    return Err(Error::Refused(self.refused_count));
                 }
                 Ok(LoopEvent::SessionEnded) => return Ok(()),
-                Err(error) => return Err(self.unconfirmed(error, lines.len())),
+                Err(error) => return Err(self.with_unconfirmed(error, lines.len())),
             }
             // After the end of the input, a person does not wait until the server is reachable
             // again.
@@ -96,7 +96,7 @@ impl LineClient {
                 && self.session.pending_count() > 0
                 && let Some(cause) = self.link_error.take()
             {
-                return Err(self.unconfirmed(cause, 0));
+                return Err(self.with_unconfirmed(cause, 0));
             }
         }
     }
@@ -106,12 +106,12 @@ impl LineClient {
         &mut self,
         lines: &Receiver<OutgoingLine>,
     ) -> Result<LoopEvent, client::Error> {
-        let takes_lines = self.is_input_open && self.session.has_capacity();
+        let is_accepting_lines = self.is_input_open && self.session.has_capacity();
         let event = async {
             let event = self.session.receive().await?;
             Ok(event.map_or(LoopEvent::SessionEnded, LoopEvent::Session))
         };
-        if !takes_lines {
+        if !is_accepting_lines {
             return event.await;
         }
         let line = async { Ok(lines.recv().await.map_or(LoopEvent::InputClosed, LoopEvent::Line)) };
@@ -121,14 +121,14 @@ impl LineClient {
 
     fn send_line(&mut self, line: OutgoingLine) {
         let Ok(line) = line else {
-            self.refused += 1;
+            self.refused_count += 1;
             return print_warning(&format!(
                 "a line is longer than {MAX_LINE} bytes and is not sent"
             ));
         };
         let line = String::from_utf8_lossy(&line);
         let line = line.strip_suffix('\r').unwrap_or(&line);
-        // Without a connection the answer will take a while, and the typed line stays visible.
+        // Without a connection the answer is delayed, so the typed line stays visible.
         if self.session.is_connected() {
             self.sink.erase_echo();
         }
@@ -139,14 +139,14 @@ impl LineClient {
             if self.is_json { serde_json::from_str::<Map<String, Value>>(line).ok() } else { None };
         let result = match object {
             Some(object) => self.session.send_object(object),
-            // Members must not be able to make a bot that repeats text run commands.
+            // A bot that repeats the texts of members must not execute their commands.
             None if self.is_bot() && line.starts_with('/') => {
                 self.session.send(&format!("/{line}"))
             }
             None => self.session.send(line),
         };
         if let Err(SendError::InvalidObject(reason)) = result {
-            self.refused += 1;
+            self.refused_count += 1;
             print_warning(&reason);
         }
         self.is_input_open = !self.session.is_finishing();
@@ -160,7 +160,7 @@ impl LineClient {
                 let is_repeated = self
                     .link_error
                     .as_ref()
-                    .is_some_and(|error| describe(error) == describe(cause));
+                    .is_some_and(|error| describe_error(error) == describe_error(cause));
                 if !is_repeated {
                     self.show_status(&event);
                 }
@@ -176,15 +176,15 @@ impl LineClient {
         }
     }
 
-    fn on_frame(&mut self, received: &Received) {
+    fn on_frame(&mut self, received: &ReceivedFrame) {
         let is_refusal =
             received.in_reply_to.is_some() && matches!(received.frame.body, Body::Error { .. });
-        self.refused += usize::from(is_refusal && !self.is_interactive);
+        self.refused_count += usize::from(is_refusal && !self.is_interactive);
         self.sink.write_frame(received, self.session.name());
     }
 
     fn show_status(&self, event: &SessionEvent) {
-        if let Some(message) = link_message(event, None) {
+        if let Some(message) = format_link_event(event, None) {
             self.sink.write_status(&message);
         }
     }
@@ -193,9 +193,9 @@ impl LineClient {
         matches!(self.sink, EventSink::Command(_))
     }
 
-    /// Adds to `error` the number of lines that are not confirmed, with `queued` unsent lines.
-    fn unconfirmed(&self, error: client::Error, queued: usize) -> Error {
-        match self.refused + self.session.pending_count() + queued {
+    /// Adds to `error` the number of lines that are not confirmed, including `queued` unsent lines.
+    fn with_unconfirmed(&self, error: client::Error, queued: usize) -> Error {
+        match self.refused_count + self.session.pending_count() + queued {
             0 => error.into(),
             count => Error::Unconfirmed(count, Box::new(error)),
         }

@@ -7,21 +7,21 @@ use crate::client::{Error, SessionEvent, sanitize};
 /// Returns an error with its causes as one line that is safe to print.
 ///
 /// The server chooses a part of the text.
-pub fn describe(error: &Error) -> String {
+pub fn describe_error(error: &Error) -> String {
     sanitize(&crate::error::chain(error))
 }
 
 /// Returns the message for a change of the connection, or `None` if the event is a frame.
 ///
 /// `outage` is the time without a connection, if it is to be shown.
-pub fn link_message(event: &SessionEvent, outage: Option<Duration>) -> Option<String> {
+pub fn format_link_event(event: &SessionEvent, outage: Option<Duration>) -> Option<String> {
     Some(match event {
         SessionEvent::Received(_) => return None,
         SessionEvent::Disconnected { cause, retry_in } if retry_in.is_zero() => {
-            format!("{}; reconnecting", describe(cause))
+            format!("{}; reconnecting", describe_error(cause))
         }
         SessionEvent::Disconnected { cause, retry_in } => {
-            format!("{}; reconnecting in {:.1} s", describe(cause), retry_in.as_secs_f32())
+            format!("{}; reconnecting in {:.1} s", describe_error(cause), retry_in.as_secs_f32())
         }
         SessionEvent::Reconnected { resumed, missed } => {
             let after =
@@ -56,7 +56,7 @@ mod tests {
     fn reconnect_message_counts_missed_lines() {
         let message = |resumed, missed, outage: Option<u64>| {
             let event = SessionEvent::Reconnected { resumed, missed };
-            link_message(&event, outage.map(Duration::from_secs)).unwrap()
+            format_link_event(&event, outage.map(Duration::from_secs)).unwrap()
         };
         assert_eq!(message(true, 0, None), "reconnected; no line was missed");
         assert_eq!(message(true, 1, Some(3)), "reconnected after 3 s; one line was missed:");
@@ -70,7 +70,7 @@ mod tests {
         let message = |retry_ms| {
             let cause = Error::Closed(Some("too\nslow".into()));
             let retry_in = Duration::from_millis(retry_ms);
-            link_message(&SessionEvent::Disconnected { cause, retry_in }, None).unwrap()
+            format_link_event(&SessionEvent::Disconnected { cause, retry_in }, None).unwrap()
         };
         let cause = "the server closed the connection: too^Jslow";
         assert_eq!(message(0), format!("{cause}; reconnecting"));

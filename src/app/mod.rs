@@ -31,7 +31,8 @@ pub use error::Error;
 pub use options::Options;
 pub use render::render;
 
-/// Connects to the server and takes part in the conversation, until the input or the session ends.
+/// Connects to the server, sends the lines of the user and shows the frames of the room, until the
+/// input or the session ends.
 ///
 /// # Errors
 ///

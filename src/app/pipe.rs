@@ -6,7 +6,7 @@ use super::stdin::read_stdin;
 use super::{Clock, Error, Options};
 use crate::client::Session;
 
-/// Sends the lines of standard input and prints the room's on standard output.
+/// Sends the lines of standard input and prints the frames of the room on standard output.
 ///
 /// At the end of the input, waits until the server has answered the last line. `is_interactive`
 /// says that standard input is a terminal, `has_echo` that it echoes to standard output.

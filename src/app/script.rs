@@ -36,7 +36,7 @@ pub fn run(options: Options, script: Script) -> Result<(), Error> {
             Script::Send { lines, is_json } => {
                 let (sender, receiver) = async_channel::unbounded();
                 for line in lines {
-                    // Cannot fail: the receiver is alive and the channel has no bound.
+                    // Cannot fail: the receiver exists and the channel has no bound.
                     let _ = sender.try_send(Ok(line.into_bytes()));
                 }
                 drop(sender);

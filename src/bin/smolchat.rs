@@ -14,7 +14,7 @@ use smolchat::cli::{Program, SMOLCHAT, SMOLCHATD, Shell, parse_switch};
 use smolchat::client::{ReconnectPolicy, ServerAddress, SessionConfig};
 use smolchat::report_error;
 
-/// The time after which a script gives up to reconnect.
+/// The time without a connection after which a script exits with an error.
 const RECONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
@@ -44,11 +44,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// The task of the program.
+/// The action that the arguments select.
 enum Invocation {
-    /// Print the text and exit.
+    /// Prints the text and exits.
     Text(String),
-    /// Connect to the server, with a person at the keyboard if there is no script.
+    /// Connects to the server, for a person at the keyboard if there is no script.
     Run(Options, Option<Script>),
 }
 

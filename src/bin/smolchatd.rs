@@ -1,5 +1,5 @@
-//! `smolchatd`, the server: turns arguments into a [`Config`], signals into a [`Control`], and errors
-//! into an exit code.
+//! `smolchatd`, the server: converts arguments to a [`Config`], signals to a [`Control`], and errors
+//! to an exit code.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -29,28 +29,28 @@ fn main() -> ExitCode {
     match parse(Parser::from_env()).and_then(Invocation::resolve) {
         Ok(Invocation::Service(options)) => match serve(*options) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) => report_error(program(), &*error, 1),
+            Err(error) => report_error(program_name(), &*error, 1),
         },
         Ok(Invocation::Text(text)) => {
-            // Ignored: the reader has closed the pipe.
+            // Ignored: the reader may close the pipe early, like `head`.
             let _ = io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }
-        Err(error) => report_error(program(), &*format_usage(&error), 2),
+        Err(error) => report_error(program_name(), &*format_usage_error(&error), 2),
     }
 }
 
-/// Returns the name of the program for error messages. For the journal it begins with the priority of
-/// an error.
-fn program() -> &'static str {
+/// Returns the name of the program for error messages. For the journal it begins with the priority
+/// of an error.
+fn program_name() -> &'static str {
     if logger::is_journal() { "<3>smolchatd" } else { "smolchatd" }
 }
 
-/// What the arguments ask for.
+/// The action that the arguments select.
 enum Invocation {
-    /// Print a text.
+    /// Prints a text and exits.
     Text(String),
-    /// Run a server.
+    /// Runs a server.
     Service(Box<Options>),
 }
 
@@ -63,7 +63,7 @@ impl Invocation {
                 format!("--memory: {budget} bytes are not enough, expected at least {least}")
             })?;
         }
-        if !options.check {
+        if !options.is_check {
             return Ok(Invocation::Service(options));
         }
         match options.contradiction() {
@@ -80,14 +80,14 @@ struct Options {
     log: LevelFilter,
     history_file: Option<PathBuf>,
     file: store::Options,
-    /// An option of the history file was given.
+    /// Whether an option of the history file was given.
     has_file_options: bool,
-    /// Memory budget: limits are scaled to fit, except those set explicitly.
+    /// Memory budget in bytes: limits are scaled to fit, except those set explicitly.
     memory: Option<usize>,
-    /// Limits set explicitly.
+    /// Limits set explicitly, which `memory` must not change.
     pinned: Pinned,
-    /// Print the memory ceiling and exit.
-    check: bool,
+    /// Whether to print the memory ceiling and exit.
+    is_check: bool,
 }
 
 /// Parses the arguments.
@@ -101,7 +101,7 @@ fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
         has_file_options: false,
         memory: None,
         pinned: Pinned::default(),
-        check: false,
+        is_check: false,
     };
     if let Some(text) = SMOLCHATD.parse_args(arguments, |name, value| options.set(name, value))? {
         return Ok(Invocation::Text(text));
@@ -113,7 +113,6 @@ fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
 }
 
 impl Options {
-    /// Sets an option.
     fn set(&mut self, option: &str, value: OsString) -> Result<(), lexopt::Error> {
         let seconds = |value: OsString| value.parse::<u32>().map(|n| Duration::from_secs(n.into()));
         let room = &mut self.config.room;
@@ -130,31 +129,30 @@ impl Options {
             "max-clients" => room.max_clients = value.parse()?,
             "max-per-ip" => room.max_per_ip = value.parse()?,
             "connect-rate" => {
-                (room.connect_rate, room.connect_burst) = value.parse_with(connect_rate)?;
+                (room.connect_rate, room.connect_burst) = value.parse_with(parse_connect_rate)?;
             }
-            "max-line" => room.max_line = value.parse_with(max_line)?,
-            "outbox" => self.config.outbox = value.parse_with(size)?,
+            "max-line" => room.max_line = value.parse_with(parse_max_line)?,
+            "outbox" => self.config.outbox = value.parse_with(parse_size)?,
             "history" => room.history = value.parse()?,
-            "history-bytes" => room.history_bytes = value.parse_with(history_bytes)?,
+            "history-bytes" => room.history_bytes = value.parse_with(parse_history_bytes)?,
             "history-file" => self.history_file = Some(value.into()),
             "history-file-max" => {
-                self.file.max_bytes = u64::try_from(value.parse_with(size)?).unwrap_or(u64::MAX);
+                self.file.max_bytes =
+                    u64::try_from(value.parse_with(parse_size)?).unwrap_or(u64::MAX);
             }
             "sync" => self.file.sync = seconds(value)?,
             "grace" => room.grace = seconds(value)?,
-            "rate" => (room.rate, room.burst) = value.parse_with(rate)?,
+            "rate" => (room.rate, room.burst) = value.parse_with(parse_rate)?,
             "hello-wait" => room.hello_wait = Duration::from_millis(value.parse::<u32>()?.into()),
-            "memory" => self.memory = Some(value.parse_with(size)?),
-            "check" => self.check = value.parse_with(parse_switch)?,
-            "log" => self.log = value.parse_with(level)?,
+            "memory" => self.memory = Some(value.parse_with(parse_size)?),
+            "check" => self.is_check = value.parse_with(parse_switch)?,
+            "log" => self.log = value.parse_with(parse_level)?,
             _ => return Err(lexopt::Error::UnexpectedOption(format!("--{option}"))),
         }
         Ok(())
     }
-}
 
-impl Options {
-    /// Returns why the options contradict each other, if they do.
+    /// Returns the contradiction between the options, if there is one.
     fn contradiction(&self) -> Option<String> {
         if self.has_file_options && self.history_file.is_none() {
             return Some(
@@ -165,7 +163,7 @@ impl Options {
     }
 }
 
-fn max_line(text: &str) -> Result<u32, &'static str> {
+fn parse_max_line(text: &str) -> Result<u32, &'static str> {
     match text.parse() {
         // One line is held in memory.
         Ok(bytes @ 1..=1_048_576) => Ok(bytes),
@@ -174,7 +172,7 @@ fn max_line(text: &str) -> Result<u32, &'static str> {
 }
 
 /// Parses a size such as `4096`, `256K`, `1M` or `1G`.
-fn size(text: &str) -> Result<usize, &'static str> {
+fn parse_size(text: &str) -> Result<usize, &'static str> {
     let (digits, unit) = match text.strip_suffix(['K', 'k']) {
         Some(digits) => (digits, 1 << 10),
         None => match text.strip_suffix(['M', 'm']) {
@@ -191,27 +189,27 @@ fn size(text: &str) -> Result<usize, &'static str> {
         .ok_or("expected a size such as 4096, 256K or 1M")
 }
 
-/// Parses a size whose offsets fit in 32 bits.
-fn history_bytes(text: &str) -> Result<usize, &'static str> {
-    match size(text)? {
+/// Parses a size of at most 1 GiB: the offsets in it fit in 32 bits.
+fn parse_history_bytes(text: &str) -> Result<usize, &'static str> {
+    match parse_size(text)? {
         bytes if bytes <= 1 << 30 => Ok(bytes),
         _ => Err("expected at most 1G"),
     }
 }
 
-/// Parses a rate such as `10/40`; without a burst, the burst is four seconds' worth.
-fn rate(text: &str) -> Result<(u32, u32), &'static str> {
-    rate_and_burst(text, 4)
+/// Parses a rate such as `10/40`; the default burst is that of four seconds.
+fn parse_rate(text: &str) -> Result<(u32, u32), &'static str> {
+    parse_rate_and_burst(text, 4)
         .ok_or("expected lines a second, optionally with lines at once, such as 10/40")
 }
 
-/// Parses a rate such as `20/100`; without a burst, the burst is five seconds' worth.
-fn connect_rate(text: &str) -> Result<(u32, u32), &'static str> {
-    rate_and_burst(text, 5)
+/// Parses a rate such as `20/100`; the default burst is that of five seconds.
+fn parse_connect_rate(text: &str) -> Result<(u32, u32), &'static str> {
+    parse_rate_and_burst(text, 5)
         .ok_or("expected connections a second, optionally with connections at once, such as 20/100")
 }
 
-fn rate_and_burst(text: &str, seconds: u32) -> Option<(u32, u32)> {
+fn parse_rate_and_burst(text: &str, seconds: u32) -> Option<(u32, u32)> {
     let (rate, burst) = match text.split_once('/') {
         Some((rate, burst)) => (rate.parse(), Some(burst.parse())),
         None => (text.parse(), None),
@@ -223,7 +221,7 @@ fn rate_and_burst(text: &str, seconds: u32) -> Option<(u32, u32)> {
     }
 }
 
-fn level(text: &str) -> Result<LevelFilter, &'static str> {
+fn parse_level(text: &str) -> Result<LevelFilter, &'static str> {
     match text {
         "error" => Ok(LevelFilter::Error),
         "warn" => Ok(LevelFilter::Warn),
@@ -233,7 +231,7 @@ fn level(text: &str) -> Result<LevelFilter, &'static str> {
     }
 }
 
-fn format_usage(error: &lexopt::Error) -> Box<dyn Error> {
+fn format_usage_error(error: &lexopt::Error) -> Box<dyn Error> {
     format!("{error} (smolchatd --help lists the options)").into()
 }
 
@@ -245,15 +243,15 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
         log::warn!("{contradiction}");
     }
     // First, because later descriptors could have the numbers of these.
-    let activated = activation::sockets()?;
+    let activated = activation::copy_sockets()?;
     raise_descriptor_limit();
     if let Some(path) = history_file {
         file.keep_frames = config.room.history;
         file.keep_bytes = config.room.history_bytes;
-        config.room.stored = true;
+        config.room.is_stored = true;
         config.history = Some(HistoryFile::open(&path, file, fresh_epoch)?);
     }
-    // Before the service manager knows the server, and can send signals to it.
+    // Before the service manager is notified, because it may send signals after that.
     let signals = Signals::new([Signal::Int, Signal::Term, Signal::Usr1])
         .map_err(|error| format!("cannot watch for signals: {error}"))?;
     let listeners = listen(&addresses, activated, config.buffers)?;
@@ -263,7 +261,7 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
         let _ = writeln!(stdout, "listening on {listener}").and_then(|()| stdout.flush());
     }
     let manager = notify_ready();
-    config.observer = manager.clone().map(Notifier::observer);
+    config.observer = manager.clone().map(Notifier::into_observer);
     let controls = signals.map(move |signal| match signal {
         Ok(Signal::Usr1) => Control::Report,
         _ => {
@@ -283,7 +281,7 @@ fn listen(
     buffers: Buffers,
 ) -> Result<Vec<Listener>, String> {
     let mut listeners = Vec::new();
-    for (number, socket) in (activation::FIRST..).zip(activated) {
+    for (number, socket) in (activation::FIRST_DESCRIPTOR..).zip(activated) {
         let adopted = Listener::adopt(socket, buffers);
         listeners.push(
             adopted.map_err(|error| format!("cannot listen on descriptor {number}: {error}"))?,
@@ -296,7 +294,7 @@ fn listen(
     Ok(listeners)
 }
 
-/// Tells the service manager, if there is one, that clients can connect.
+/// Notifies the service manager, if there is one, that clients can connect.
 fn notify_ready() -> Option<Arc<Notifier>> {
     let notified = Notifier::from_environment().and_then(|manager| {
         if let Some(manager) = &manager {

@@ -50,7 +50,7 @@ pub struct OptionSpec {
     pub value: ValueKind,
     /// The default value, or an empty text.
     pub default: &'static str,
-    /// A phrase for the help. If it is empty, the help only lists the option.
+    /// A phrase for the help. If it is empty, the help has only the name of the option.
     pub help: &'static str,
     /// Further sentences, for the manual only.
     pub details: &'static str,

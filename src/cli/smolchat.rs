@@ -114,7 +114,7 @@ pub static SMOLCHAT: Program = Program {
     notes: &["A line that you type is sent to all members; `/help` lists all commands."],
     sections: &[
         Section {
-            title: "CONVERSATION",
+            title: "CONNECTION",
             blocks: &[
                 Block::Text(
                     "When the connection is lost, `smolchat` prints a message and reconnects. It \
@@ -123,9 +123,9 @@ pub static SMOLCHAT: Program = Program {
                      once.",
                 ),
                 Block::Text(
-                    "Where standard input is not a terminal, each of its lines is sent, and \
-                     `smolchat` exits when the last line is answered. There, and with `--send`, \
-                     it gives up after 60 seconds without a connection.",
+                    "If standard input is not a terminal, each of its lines is sent, and \
+                     `smolchat` exits when the last line is answered. In this case, and with \
+                     `--send`, it exits with an error after 60 seconds without a connection.",
                 ),
             ],
         },
@@ -139,20 +139,20 @@ pub static SMOLCHAT: Program = Program {
                      text of at most 64 bytes, or whose `data` is not a text.",
                 ),
                 Block::Text(
-                    "`--exec` runs the command once, with `sh -c`, for the whole conversation: \
-                     the command can keep state. It reads one line for each message that another \
+                    "`--exec` runs the command once, with `sh -c`, for the whole session, so \
+                     that it can keep state. It reads one line for each message that another \
                      member sends to all: the name, a tab and the text, with control characters \
                      shown as in `^J`. With `--json` it reads the server's lines unchanged. It \
                      does not get its own messages, nor messages from before it joined.",
                 ),
                 Block::Text(
                     "Each line that the command prints is sent. A `/` at the start is sent \
-                     literally, so that members cannot make a bot that repeats text run commands; \
-                     to run commands, print JSON objects, with `--json`.",
+                     literally, so that a bot that repeats the texts of members does not execute \
+                     commands. To execute commands, print JSON objects, with `--json`.",
                 ),
                 Block::Text(
                     "When the command has exited and its output is closed, `smolchat` waits until \
-                     the last line is confirmed, and exits. When the conversation ends first, the \
+                     the last line is confirmed, and exits. When the session ends first, the \
                      input of the command is closed; two seconds later the command is killed. If \
                      the command does not read, lines are dropped and counted; the room is not \
                      delayed. With `--exec`, `smolchat` reconnects without a time limit.",
@@ -206,14 +206,14 @@ pub static SMOLCHAT: Program = Program {
         Exit {
             code: 0,
             brief: "all lines confirmed",
-            meaning: "All lines were confirmed, and the conversation ended in order.",
+            meaning: "All lines were confirmed, and the session ended without an error.",
         },
         Exit {
             code: 1,
             brief: "failure or refused line",
-            meaning: "The server could not be reached or did not return; or a line was refused or \
-                      not confirmed; or the command of `--exec` failed. At a terminal, without \
-                      `--json`, a refused line is shown and is no failure.",
+            meaning: "The server could not be reached, at the start or after the connection was \
+                      lost; or a line was refused or not confirmed; or the command of `--exec` \
+                      failed. At a terminal, without `--json`, a refused line is no failure.",
         },
         Exit { code: 2, brief: "wrong options", meaning: "The options are wrong." },
     ],

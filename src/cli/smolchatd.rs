@@ -12,9 +12,9 @@ pub static SMOLCHATD: Program = Program {
             name: "listen",
             value: ValueKind::Text("ADDR"),
             default: "0.0.0.0:8080",
-            help: "where clients connect: IP:PORT, [V6]:PORT or unix:PATH; may be given more than \
+            help: "address to listen on: IP:PORT, [V6]:PORT or unix:PATH; may be given more than \
                    once",
-            details: "A unix socket that a dead server left behind is replaced; the socket of a \
+            details: "The Unix socket of a server that has ended is replaced; the socket of a \
                       running server is an error.",
             ..OptionSpec::DEFAULT
         },
@@ -23,7 +23,7 @@ pub static SMOLCHATD: Program = Program {
             value: ValueKind::Text("N"),
             default: "1000",
             help: "connections at the same time",
-            details: "A further connection gets `bye` with the code `full` and is closed.",
+            details: "A further connection is sent a `bye` with the code `full` and closed.",
             ..OptionSpec::DEFAULT
         },
         OptionSpec {
@@ -54,7 +54,7 @@ pub static SMOLCHATD: Program = Program {
             value: ValueKind::Text("SIZE"),
             default: "256K",
             help: "bytes that may wait for one member",
-            details: "At the limit, the member gets `bye` with the code `slow` and is closed.",
+            details: "Above it, the member is sent a `bye` with the code `slow` and disconnected.",
             ..OptionSpec::DEFAULT
         },
         OptionSpec {
@@ -143,9 +143,9 @@ pub static SMOLCHATD: Program = Program {
     notes: &[
         "Each line that a member sends reaches all members, in the same order.",
         "A SIZE may end in K, M or G. For each address, `listening on ADDR` is printed on \
-         standard output; the log goes to standard error. SIGINT or SIGTERM stops the server in \
-         order, a second one at once; SIGUSR1 writes the statistics of /stats to the log, as \
-         JSON.",
+         standard output; the log goes to standard error. SIGINT or SIGTERM shuts the server \
+         down, a second one stops it at once; SIGUSR1 writes the statistics of /stats to the log, \
+         as JSON.",
     ],
     sections: &[Section {
         title: "OTHER CLIENTS",
@@ -159,16 +159,12 @@ pub static SMOLCHATD: Program = Program {
     }],
     examples: &[],
     exits: &[
-        Exit {
-            code: 0,
-            brief: "stopped by a signal",
-            meaning: "A signal stopped the server in order.",
-        },
+        Exit { code: 0, brief: "stopped by a signal", meaning: "A signal shut the server down." },
         Exit {
             code: 1,
             brief: "failure",
-            meaning: "The server could not listen or not continue, or a second signal stopped it \
-                      at once.",
+            meaning: "The server could not listen or could not continue, or a second signal \
+                      stopped it at once.",
         },
         Exit { code: 2, brief: "wrong options", meaning: "The options are wrong." },
     ],

@@ -1,4 +1,4 @@
-//! The address of a server, and how to connect to it.
+//! The address of a server, and the attempt to connect to it.
 
 use std::convert::Infallible;
 use std::fmt;

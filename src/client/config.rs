@@ -39,7 +39,7 @@ impl SessionConfig {
 
     /// Sets how many past frames the server sends when the session first joins. The default is 0.
     ///
-    /// They arrive with [`Received::is_past`](super::Received::is_past) set.
+    /// They arrive with [`ReceivedFrame::is_past`](super::ReceivedFrame::is_past) set.
     pub fn history(mut self, frames: usize) -> Self {
         self.history = frames;
         self
@@ -62,11 +62,11 @@ impl SessionConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReconnectPolicy {
-    /// End with an error.
+    /// Ends with an error.
     Never,
-    /// Reconnect, but end with an error after this much time without a connection.
+    /// Reconnects, but ends with an error after this much time without a connection.
     Within(Duration),
-    /// Reconnect without a limit.
+    /// Reconnects without a limit.
     #[default]
     Always,
 }

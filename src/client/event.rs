@@ -10,7 +10,7 @@ use crate::protocol::Frame;
 #[non_exhaustive]
 pub enum SessionEvent {
     /// The server sent a frame.
-    Received(Received),
+    Received(ReceivedFrame),
     /// The connection is lost, or another attempt to connect failed. The session tries again
     /// after a pause. Lines can still be sent: they wait until the session is connected.
     Disconnected {
@@ -44,7 +44,7 @@ pub enum SessionEvent {
 /// A frame from the server, and the line that it was decoded from.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Received {
+pub struct ReceivedFrame {
     /// The decoded frame.
     pub frame: Frame<'static>,
     /// The bytes of the line, without the newline.
@@ -55,6 +55,6 @@ pub struct Received {
     /// The id of the sent line that this frame answers, as [`Session::send`](super::Session::send)
     /// returned it.
     ///
-    /// If the frame is an error, the line was rejected. Otherwise it is confirmed.
+    /// If the frame is an error, the line was refused. Otherwise it is confirmed.
     pub in_reply_to: Option<String>,
 }

@@ -11,9 +11,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time without data after a heartbeat, after which the connection counts as dead.
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A timer that tells when to send a heartbeat, and when to give a connection up.
+/// A timer for the heartbeats of a connection, and for its end if one is not answered.
 ///
-/// TCP alone does not notice a dead peer while nothing is sent. A connection counts as dead only
+/// TCP alone does not detect a dead peer while nothing is sent. A connection counts as dead only
 /// after an unanswered heartbeat: a process that was suspended for a minute received nothing in
 /// that time, and first sends one.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl Keepalive {
         Keepalive { heartbeat_sent: Instant::now(), timer: Timer::never() }
     }
 
-    /// Waits until an action is due. `last_read` is the time of the last data from the server.
+    /// Polls for the action that is due. `last_read` is the time of the last data from the server.
     pub fn poll(&mut self, last_read: Instant, cx: &mut Context<'_>) -> Poll<Action> {
         loop {
             match self.action_at(Instant::now(), last_read) {

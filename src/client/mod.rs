@@ -70,7 +70,7 @@ mod session;
 pub use address::ServerAddress;
 pub use config::{ReconnectPolicy, SessionConfig};
 pub use error::{Error, SendError};
-pub use event::{Received, SessionEvent};
+pub use event::{ReceivedFrame, SessionEvent};
 #[cfg(feature = "editor")]
 pub(crate) use sanitize::is_invisible;
 pub use sanitize::sanitize;

@@ -24,7 +24,7 @@ pub struct PendingLines {
     bytes: usize,
     /// The number of ids that were generated.
     id_count: u64,
-    /// Makes generated ids unpredictable. A member who guesses the id of a lost line could send a
+    /// Makes generated ids unpredictable. A member that guesses the id of a lost line could send a
     /// line with the same id, and the session would take that for the answer.
     random: RandomState,
     /// The names of this member since the oldest pending line was sent.
@@ -117,7 +117,7 @@ impl PendingLines {
 
     /// Removes the line that a frame with this id answers. Returns whether there is one.
     ///
-    /// `author` is the member who sent the frame, or `None` if the server sent it to this client.
+    /// `author` is the member that sent the frame, or `None` if the server sent it to this client.
     /// A line whose id the application chose is answered only by a frame of this member.
     pub fn remove_answered(&mut self, id: &str, author: Option<&str>) -> bool {
         let is_own = author.is_none_or(|author| self.own_names.iter().any(|name| name == author));

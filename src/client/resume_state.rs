@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Received, SessionConfig, SessionEvent};
+use super::{ReceivedFrame, SessionConfig, SessionEvent};
 use crate::protocol::{Body, Limits};
 
 /// The identity of a client, the last sequence number that it received, and the stage of its
@@ -40,7 +40,7 @@ enum Stage {
     /// The welcome does not resume, although it is of the known epoch. Either the server admitted
     /// this connection as a guest before the hello arrived, or it cannot resume. The answer to
     /// the hello decides. `newest` is the highest sequence number received until then.
-    Unverified { welcome: Box<Received>, newest: u64 },
+    Unverified { welcome: Box<ReceivedFrame>, newest: u64 },
     /// The missed frames are being received.
     Replaying { resumed: bool },
     /// All missed frames were received, and lines can be sent.
@@ -58,11 +58,11 @@ impl fmt::Debug for ResumeToken {
 
 #[derive(Serialize)]
 struct HelloLine<'a> {
-    hello: Hello<'a>,
+    hello: HelloObject<'a>,
 }
 
 #[derive(Serialize)]
-struct Hello<'a> {
+struct HelloObject<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,7 +134,7 @@ impl ResumeState {
     pub fn start_connection(&mut self) -> String {
         self.stage = Stage::AwaitingWelcome;
         self.is_hello_confirmed = false;
-        let hello = Hello {
+        let hello = HelloObject {
             name: self.requested_name.as_deref(),
             epoch: self.epoch.as_deref(),
             after: self.epoch.as_ref().map(|_| self.seq),
@@ -189,7 +189,7 @@ impl ResumeState {
     }
 
     /// Handles a frame, and adds the events that it causes.
-    pub fn on_frame(&mut self, mut received: Received, events: &mut VecDeque<SessionEvent>) {
+    pub fn on_frame(&mut self, mut received: ReceivedFrame, events: &mut VecDeque<SessionEvent>) {
         if let Body::Welcome { epoch, seq, resumed, .. } = &received.frame.body {
             if !resumed && self.epoch.as_deref() == Some(epoch) {
                 self.stage = Stage::Unverified { newest: *seq, welcome: Box::new(received) };
@@ -237,7 +237,7 @@ impl ResumeState {
     }
 
     /// Takes the name, token, limits and position from a welcome.
-    fn accept_welcome(&mut self, received: Received, events: &mut VecDeque<SessionEvent>) {
+    fn accept_welcome(&mut self, received: ReceivedFrame, events: &mut VecDeque<SessionEvent>) {
         let Body::Welcome { name, epoch, seq, token, resumed, limits, .. } = &received.frame.body
         else {
             return;
@@ -262,7 +262,7 @@ impl ResumeState {
     }
 
     /// Updates the own name from a `name` frame.
-    fn track_own_name(&mut self, received: &Received) {
+    fn track_own_name(&mut self, received: &ReceivedFrame) {
         let Body::Name { from, to, .. } = &received.frame.body else { return };
         // A replayed frame is older than the welcome, which has the present name. `from` may be
         // the name of another member at that time.

@@ -170,8 +170,8 @@ impl Session {
 
     /// Returns whether another line is accepted before a pending one is answered.
     ///
-    /// At most 1,024 lines are pending. No line is accepted while the pending ones have more than
-    /// 1 MiB.
+    /// At most 1,024 lines are pending. No line is accepted while the pending lines have 1 MiB
+    /// or more.
     pub fn has_capacity(&self) -> bool {
         self.pending.has_capacity()
     }
@@ -184,7 +184,7 @@ impl Session {
 
     /// Queues a line of text or a command for all members, and returns its id.
     ///
-    /// [`Received::in_reply_to`](super::Received::in_reply_to) is this id when the answer arrives.
+    /// The answer has this id in [`ReceivedFrame::in_reply_to`](super::ReceivedFrame::in_reply_to).
     /// The command `/quit` is the same as [`finish`](Self::finish), and is not answered.
     ///
     /// # Errors

@@ -14,19 +14,19 @@ use std::process;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
 /// The number of the first descriptor.
-pub const FIRST: i32 = 3;
+pub const FIRST_DESCRIPTOR: i32 = 3;
 
 /// Returns whether there are sockets for this process, so that it opens none itself.
 pub fn is_used() -> bool {
     is_for_this_process() && env::var_os("LISTEN_FDS").is_some_and(|count| count != "0")
 }
 
-/// Returns the sockets, in the order of the service manager.
+/// Copies the sockets and returns the copies, in the order of the service manager.
 ///
 /// # Errors
 ///
 /// Returns an error if `LISTEN_FDS` is not a number, or if a descriptor cannot be copied.
-pub fn sockets() -> io::Result<Vec<OwnedFd>> {
+pub fn copy_sockets() -> io::Result<Vec<OwnedFd>> {
     if !is_used() {
         return Ok(Vec::new());
     }
@@ -35,24 +35,24 @@ pub fn sockets() -> io::Result<Vec<OwnedFd>> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "LISTEN_FDS is not a number"));
     };
     let this = pidfd_open(getpid(), PidfdFlags::empty())
-        .map_err(|error| with_context("cannot open this process (pidfd_open)", error))?;
-    let numbers = FIRST..FIRST + i32::from(count);
+        .map_err(|error| add_context("cannot open this process (pidfd_open)", error))?;
+    let numbers = FIRST_DESCRIPTOR..FIRST_DESCRIPTOR + i32::from(count);
     let copy = |number| {
         pidfd_getfd(&this, number, PidfdGetfdFlags::empty()).map_err(|error| {
             let step = format!("cannot copy descriptor {number} (pidfd_getfd, Linux 5.6)");
-            with_context(&step, error)
+            add_context(&step, error)
         })
     };
     numbers.map(copy).collect()
 }
 
-/// A child of the activated process inherits the variables, but the sockets are not for it.
+/// Returns whether the variables are for this process, and not inherited from its parent.
 fn is_for_this_process() -> bool {
     let own_pid = process::id().to_string();
     env::var_os("LISTEN_PID").is_some_and(|pid| pid == *OsStr::new(&own_pid))
 }
 
-fn with_context(step: &str, error: rustix::io::Errno) -> io::Error {
+fn add_context(step: &str, error: rustix::io::Errno) -> io::Error {
     let error = io::Error::from(error);
     io::Error::new(error.kind(), format!("{step}: {error}"))
 }

@@ -11,11 +11,11 @@ use rustix::stdio::stderr;
 
 use crate::calendar::civil_from_days;
 use crate::rate_limit::{Rate, RateLimiter};
-use crate::server::REPORT;
+use crate::server::REPORT_TARGET;
 
-/// The longest line. A writable pipe takes this much at once without blocking (`PIPE_BUF`, pipe(7)).
+/// The longest line in bytes. A writable pipe takes it without blocking (`PIPE_BUF`, pipe(7)).
 const MAX_LINE: usize = 4096;
-/// The length of the longest escaped control character, `\u{9f}`.
+/// The most bytes of an escaped control character, `\u{9f}`.
 const MAX_ESCAPE: usize = 8;
 
 /// Lines a second, and lines at once, of each level except errors: clients must not fill the disk of
@@ -35,7 +35,7 @@ struct StderrLogger;
 ///
 /// A line is dropped and counted if standard error would block, such as a full pipe or a stopped
 /// terminal, or if there are more than a few lines a second. Errors are not limited, and nothing is
-/// if `level` is debug. The next line that is written tells how many were dropped.
+/// if `level` is debug. The next line that is written states the number of dropped lines.
 pub fn init(level: LevelFilter) {
     log::set_max_level(level);
     // Ignored: it fails if the program has a logger already.
@@ -66,7 +66,7 @@ impl Log for StderrLogger {
 fn format_line(record: &Record<'_>) -> String {
     let mut line = String::new();
     // A report is for programs: it has no time, no level and no count of dropped lines.
-    let is_report = record.target() == REPORT;
+    let is_report = record.target() == REPORT_TARGET;
     let level = if is_report { Level::Info } else { record.level() };
     // Writing to a String cannot fail.
     if is_journal() {
@@ -97,8 +97,8 @@ fn format_line(record: &Record<'_>) -> String {
     line
 }
 
-/// Returns whether standard error is the journal (`JOURNAL_STREAM`, systemd.exec(5)). It adds the
-/// time to a line, and expects the level as a priority in front of it (sd-daemon(3)).
+/// Returns whether standard error is the journal (`JOURNAL_STREAM`, systemd.exec(5)). The journal
+/// adds the time to a line, and expects the level as a priority in front of it (sd-daemon(3)).
 pub fn is_journal() -> bool {
     *IS_JOURNAL.get_or_init(|| {
         let stream = std::env::var("JOURNAL_STREAM");
@@ -132,8 +132,8 @@ fn is_within_rate(record: &Record<'_>) -> bool {
     limiter.lock().unwrap_or_else(PoisonError::into_inner).try_take(rate, now)
 }
 
-/// Returns whether standard error takes a line without blocking. Making it non-blocking instead would
-/// do that to every program that has it open.
+/// Returns whether standard error takes a line without blocking. Making it non-blocking instead
+/// would change it for every program that has it open.
 fn is_writable() -> bool {
     let stderr = stderr();
     let mut fds = [PollFd::from_borrowed_fd(stderr, PollFlags::OUT)];

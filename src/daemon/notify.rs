@@ -24,7 +24,7 @@ impl Notifier {
     ///
     /// # Errors
     ///
-    /// Returns an error if that is not the address of a unix socket, or if no socket can be created.
+    /// Returns an error if that is not the address of a Unix socket, or if no socket can be created.
     pub fn from_environment() -> io::Result<Option<Self>> {
         let Some(address) = env::var_os("NOTIFY_SOCKET").filter(|address| !address.is_empty())
         else {
@@ -41,13 +41,13 @@ impl Notifier {
     ///
     /// # Errors
     ///
-    /// Returns an error if the service manager is gone, or has too many unread messages.
+    /// Returns an error if the service manager has ended, or has too many unread messages.
     pub fn notify(&self, state: &str) -> io::Result<()> {
         self.socket.send_to_addr(state.as_bytes(), &self.manager).map(drop)
     }
 
-    /// Returns an observer that passes on the status of the room.
-    pub fn observer(self: Arc<Self>) -> StatusObserver {
+    /// Creates an observer that sends the status of the room.
+    pub fn into_observer(self: Arc<Self>) -> StatusObserver {
         let report = move |status| {
             // Ignored: a service manager that misses keepalives restarts the server.
             let _ = match status {
@@ -68,8 +68,8 @@ fn parse_address(text: &OsStr) -> io::Result<SocketAddr> {
     }
 }
 
-/// Returns half of the time after which the service manager takes this process for dead; `None` if
-/// it does not watch it.
+/// Returns half of the time without a keepalive after which the service manager restarts this
+/// process, or `None` if there is no such time.
 fn keepalive_period() -> Option<Duration> {
     let number = |name| env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let is_for_this_process = match env::var_os("WATCHDOG_PID") {

@@ -6,22 +6,22 @@ use std::time::Duration;
 
 use crate::rate_limit::{Rate, RateLimiter};
 
-/// Known addresses beyond twice the number of clients.
-const SPARE: usize = 256;
+/// Addresses in the table beyond twice the number of clients.
+const SPARE_ADDRESSES: usize = 256;
 /// The most bytes for one address, in a table that grows by doubling.
 pub const ADDRESS_RECORD_BYTES: usize = 3 * size_of::<(IpAddr, AddressRecord)>();
 
-/// Returns the number of known addresses in a room for `max_clients`.
-pub fn max_known(max_clients: usize) -> usize {
-    max_clients.saturating_mul(2).saturating_add(SPARE)
+/// Returns the most addresses in the table of a room for `max_clients`.
+pub fn max_addresses(max_clients: usize) -> usize {
+    max_clients.saturating_mul(2).saturating_add(SPARE_ADDRESSES)
 }
 
-/// The clients of each address. An IPv6 network of 64 bits counts as one address (RFC 4291,
-/// section 2.5.4), because its owner has all addresses in it.
+/// A table of addresses and the number of their clients. An IPv6 network of 64 bits counts as one
+/// address (RFC 4291, section 2.5.4), because one host can use all addresses in it.
 #[derive(Debug)]
 pub struct Admission {
-    known: HashMap<IpAddr, AddressRecord>,
-    max_known: usize,
+    table: HashMap<IpAddr, AddressRecord>,
+    max_addresses: usize,
     /// Clients at once from one address; 0 = no limit.
     max_clients: u32,
     /// New connections from one address.
@@ -34,7 +34,7 @@ struct AddressRecord {
     connections: RateLimiter,
 }
 
-/// Why a client is not admitted.
+/// The reason for which a client is not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// There are as many clients as allowed.
@@ -48,19 +48,19 @@ impl Admission {
     /// `rate` its new connections, and `room_size` is the number of clients of all addresses.
     pub fn new(max_clients: usize, rate: Rate, room_size: usize) -> Self {
         Admission {
-            known: HashMap::new(),
-            max_known: max_known(room_size),
+            table: HashMap::new(),
+            max_addresses: max_addresses(room_size),
             max_clients: u32::try_from(max_clients).unwrap_or(u32::MAX),
             rate,
         }
     }
 
-    /// Admits a client of an address, or returns why not. A refused client counts for nothing.
-    pub fn enter(&mut self, ip: IpAddr, now: Duration) -> Result<(), Refusal> {
-        if self.known.len() >= self.max_known {
-            self.clean(now);
+    /// Admits a client of an address. A client that is refused is not counted.
+    pub fn admit(&mut self, ip: IpAddr, now: Duration) -> Result<(), Refusal> {
+        if self.table.len() >= self.max_addresses {
+            self.remove_idle(now);
         }
-        let address = self.known.entry(network(ip)).or_default();
+        let address = self.table.entry(to_network(ip)).or_default();
         if self.max_clients > 0 && address.clients >= self.max_clients {
             return Err(Refusal::TooMany);
         }
@@ -72,12 +72,12 @@ impl Admission {
     }
 
     /// Removes an admitted client of an address.
-    pub fn leave(&mut self, ip: IpAddr, now: Duration) {
-        let network = network(ip);
-        if let Some(address) = self.known.get_mut(&network) {
+    pub fn remove(&mut self, ip: IpAddr, now: Duration) {
+        let network = to_network(ip);
+        if let Some(address) = self.table.get_mut(&network) {
             address.clients = address.clients.saturating_sub(1);
             if address.clients == 0 && address.connections.is_idle(now) {
-                self.known.remove(&network);
+                self.table.remove(&network);
             }
         }
     }
@@ -85,23 +85,23 @@ impl Admission {
     /// Returns the number of clients of each address that has any.
     #[cfg(test)]
     pub fn clients(&self) -> Vec<u32> {
-        self.known.values().map(|address| address.clients).filter(|&clients| clients > 0).collect()
+        self.table.values().map(|address| address.clients).filter(|&clients| clients > 0).collect()
     }
 
-    /// Forgets addresses without clients whose rate limiter is idle. If many are left, also those
-    /// whose rate limiter is not: the table must not grow.
-    fn clean(&mut self, now: Duration) {
-        self.known.retain(|_, address| address.clients > 0 || !address.connections.is_idle(now));
-        if self.known.len() > self.max_known / 2 {
-            self.known.retain(|_, address| address.clients > 0);
+    /// Removes addresses without clients whose rate limiter is idle. If many are left, removes all
+    /// addresses without clients: the table must not grow.
+    fn remove_idle(&mut self, now: Duration) {
+        self.table.retain(|_, address| address.clients > 0 || !address.connections.is_idle(now));
+        if self.table.len() > self.max_addresses / 2 {
+            self.table.retain(|_, address| address.clients > 0);
         }
-        self.known.shrink_to(self.known.len() * 2);
+        self.table.shrink_to(self.table.len() * 2);
     }
 }
 
-/// Returns the part of an address that counts. A link-local IPv6 network belongs to all neighbours,
-/// so there the whole address counts.
-fn network(ip: IpAddr) -> IpAddr {
+/// Returns the address by which a client is counted. A link-local IPv6 network is shared by all
+/// hosts on the link, so there the whole address counts.
+fn to_network(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V6(ip) if !ip.is_unicast_link_local() => {
             Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64)).into()
@@ -125,65 +125,65 @@ mod tests {
         let mut admission = Admission::new(0, Rate::new(20, 3), 10);
         let alice = ip("192.0.2.1");
         for _ in 0..3 {
-            admission.enter(alice, NOW).unwrap();
+            admission.admit(alice, NOW).unwrap();
         }
-        assert_eq!(admission.enter(alice, NOW), Err(Refusal::TooFast));
-        admission.enter(ip("192.0.2.2"), NOW).unwrap();
+        assert_eq!(admission.admit(alice, NOW), Err(Refusal::TooFast));
+        admission.admit(ip("192.0.2.2"), NOW).unwrap();
         let next = NOW + Duration::from_millis(50);
-        assert_eq!(admission.enter(alice, next - Duration::from_nanos(1)), Err(Refusal::TooFast));
-        admission.enter(alice, next).unwrap();
-        assert_eq!(admission.enter(alice, next), Err(Refusal::TooFast));
+        assert_eq!(admission.admit(alice, next - Duration::from_nanos(1)), Err(Refusal::TooFast));
+        admission.admit(alice, next).unwrap();
+        assert_eq!(admission.admit(alice, next), Err(Refusal::TooFast));
         let later = NOW + Duration::from_secs(60);
         for _ in 0..3 {
-            admission.enter(alice, later).unwrap();
+            admission.admit(alice, later).unwrap();
         }
-        assert_eq!(admission.enter(alice, later), Err(Refusal::TooFast));
+        assert_eq!(admission.admit(alice, later), Err(Refusal::TooFast));
     }
 
     #[test]
     fn limits_of_zero_are_no_limits() {
         let mut admission = Admission::new(0, Rate::new(0, 0), 10);
         for _ in 0..1000 {
-            admission.enter(ip("192.0.2.1"), NOW).unwrap();
+            admission.admit(ip("192.0.2.1"), NOW).unwrap();
         }
     }
 
     #[test]
-    fn refused_client_counts_for_nothing() {
+    fn refused_client_is_not_counted() {
         let mut admission = Admission::new(1, Rate::new(20, 100), 10);
         let alice = ip("192.0.2.1");
-        admission.enter(alice, NOW).unwrap();
+        admission.admit(alice, NOW).unwrap();
         for _ in 0..1000 {
-            assert_eq!(admission.enter(alice, NOW), Err(Refusal::TooMany));
+            assert_eq!(admission.admit(alice, NOW), Err(Refusal::TooMany));
         }
-        admission.leave(alice, NOW);
-        admission.enter(alice, NOW).unwrap();
+        admission.remove(alice, NOW);
+        admission.admit(alice, NOW).unwrap();
     }
 
     #[test]
     fn ipv6_network_counts_as_one_address() {
         let mut admission = Admission::new(1, Rate::new(0, 0), 10);
-        admission.enter(ip("2001:db8::1"), NOW).unwrap();
-        assert_eq!(admission.enter(ip("2001:db8::2:1"), NOW), Err(Refusal::TooMany));
-        admission.enter(ip("2001:db8:0:1::1"), NOW).unwrap();
-        admission.enter(ip("fe80::1"), NOW).unwrap();
-        admission.enter(ip("fe80::2"), NOW).unwrap();
+        admission.admit(ip("2001:db8::1"), NOW).unwrap();
+        assert_eq!(admission.admit(ip("2001:db8::2:1"), NOW), Err(Refusal::TooMany));
+        admission.admit(ip("2001:db8:0:1::1"), NOW).unwrap();
+        admission.admit(ip("fe80::1"), NOW).unwrap();
+        admission.admit(ip("fe80::2"), NOW).unwrap();
     }
 
     #[test]
     fn table_is_bounded_and_keeps_connected_clients() {
         let mut admission = Admission::new(1, Rate::new(1, 1), 10);
         let alice = ip("192.0.2.1");
-        admission.enter(alice, NOW).unwrap();
+        admission.admit(alice, NOW).unwrap();
         for number in 0..100_000u32 {
             let other = IpAddr::from(number.to_be_bytes());
-            admission.enter(other, NOW).unwrap();
-            admission.leave(other, NOW);
-            assert!(admission.known.len() <= 2 * 10 + SPARE);
+            admission.admit(other, NOW).unwrap();
+            admission.remove(other, NOW);
+            assert!(admission.table.len() <= 2 * 10 + SPARE_ADDRESSES);
         }
-        assert_eq!(admission.enter(alice, NOW), Err(Refusal::TooMany));
-        admission.leave(alice, NOW + Duration::from_secs(1));
-        admission.clean(NOW + Duration::from_secs(1));
-        assert!(admission.known.is_empty());
+        assert_eq!(admission.admit(alice, NOW), Err(Refusal::TooMany));
+        admission.remove(alice, NOW + Duration::from_secs(1));
+        admission.remove_idle(NOW + Duration::from_secs(1));
+        assert!(admission.table.is_empty());
     }
 }

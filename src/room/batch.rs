@@ -1,15 +1,15 @@
-//! A batch: everything that the room sends in one turn, with each frame encoded once.
+//! A batch: all frames that the room sends in one turn, each encoded once.
 //!
 //! Most frames are for all members. They are encoded back to back into one [`Chunk`], which all
-//! members share. Whatever one client alone gets is a [`Unicast`]: an [`Op`] at a position in that
-//! chunk. [`Batch::slices_for`] puts the two together for one client.
+//! members share. Frames and operations for one client alone are [`Unicast`]s: each is an [`Op`] at
+//! a position in that chunk. [`Batch::slices_for`] merges both for one client.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use log::Level;
 
-use super::{History, MemberId};
+use super::{ClientId, History};
 use crate::protocol::{Body, ByeCode, Frame};
 
 /// Encoded frames, shared by all members that get them.
@@ -25,7 +25,7 @@ pub struct Slice {
     kind: SliceKind,
 }
 
-/// How the frames of a [`Slice`] count for the member that gets them.
+/// The kind of the frames in a [`Slice`], by which their bytes count against an outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SliceKind {
     /// New frames of the room's sequence.
@@ -42,7 +42,7 @@ pub enum SliceKind {
     /// Frames that the member asked to see again. They count against the outbox only if the member
     /// is behind already when it asks.
     Past,
-    /// A frame for this member alone.
+    /// A frame for one client alone.
     Own,
 }
 
@@ -59,14 +59,14 @@ impl Slice {
         Slice::new(chunk, 0, end, kind)
     }
 
-    /// Encodes one frame for one member.
+    /// Encodes a frame for one client alone.
     pub fn own(frame: &Frame<'_>) -> Self {
         let mut bytes = Vec::new();
         frame.encode(&mut bytes);
         Slice::whole(bytes.into(), SliceKind::Own)
     }
 
-    /// Returns how the frames count for the member.
+    /// Returns the kind of the frames.
     pub fn kind(&self) -> SliceKind {
         self.kind
     }
@@ -84,14 +84,14 @@ impl Slice {
         }
     }
 
-    /// Returns whether the bytes count against the outbox of the member.
-    pub fn counts(&self) -> bool {
+    /// Returns whether the bytes count against the limit of an outbox.
+    pub fn is_counted(&self) -> bool {
         matches!(self.kind, SliceKind::Live { .. } | SliceKind::Own)
     }
 
     /// Returns the number of frames that end in the slice.
     pub fn frames(&self) -> u64 {
-        frames_in(self.bytes())
+        count_frames(self.bytes())
     }
 
     /// Returns the bytes that have not been sent.
@@ -104,7 +104,7 @@ impl Slice {
     /// Removes the first `count` bytes, which have been sent.
     pub fn advance(&mut self, count: usize) {
         let (sent, _) = self.bytes().split_at(count.min(self.bytes().len()));
-        let (frames, count) = (frames_in(sent), sent.len());
+        let (frames, count) = (count_frames(sent), sent.len());
         if let SliceKind::Live { before } | SliceKind::Replay { before } = &mut self.kind {
             *before += frames;
         }
@@ -116,29 +116,29 @@ impl Slice {
         self.start > 0 && self.chunk.get(self.start as usize - 1) != Some(&b'\n')
     }
 
-    /// Returns the unsent part of the first frame, copied so that it keeps no chunk alive.
+    /// Returns the unsent part of the first frame, copied so that the chunk can be freed.
     pub fn rest_of_frame(&self) -> Slice {
         let rest = self.bytes().split_inclusive(|&b| b == b'\n').next().unwrap_or_default();
         Slice::whole(rest.into(), self.kind)
     }
 }
 
-fn frames_in(bytes: &[u8]) -> u64 {
+fn count_frames(bytes: &[u8]) -> u64 {
     bytes.iter().filter(|&&b| b == b'\n').count() as u64
 }
 
-/// An operation on one client, at a position between the shared frames.
+/// An operation on one client, with its position between the shared frames.
 #[derive(Debug)]
 pub struct Unicast {
     /// The client.
-    pub to: MemberId,
+    pub to: ClientId,
     /// The byte offset in the batch's chunk: frames before it are sent first.
     pub at: u32,
     /// The operation.
     pub op: Op,
 }
 
-/// What happens to a client at a position in a batch.
+/// An operation on one client.
 #[derive(Debug)]
 pub enum Op {
     /// Sends a frame for this client alone, or frames of earlier batches.
@@ -156,11 +156,11 @@ pub enum Op {
     Close,
     /// Ends the connection at once: it is broken.
     Abort,
-    /// Ends the connection, drops everything that waits for it, and sends a bye with this code.
+    /// Discards all frames that wait, sends a bye with this code, and ends the connection.
     Evict(ByeCode),
 }
 
-/// Everything that the room sends in one turn.
+/// All frames and operations of one turn of the room.
 #[derive(Debug)]
 pub struct Batch {
     /// The frames of the room's sequence, each encoded once.
@@ -187,7 +187,7 @@ pub struct ClientSlices {
     pub end: Option<End>,
 }
 
-/// How a batch ends a connection.
+/// An operation that ends a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// [`Op::Close`]
@@ -205,7 +205,7 @@ impl Batch {
     }
 
     /// Returns the operations on one client.
-    pub fn unicasts_for(&self, id: MemberId) -> &[Unicast] {
+    pub fn unicasts_for(&self, id: ClientId) -> &[Unicast] {
         let (_, rest) = self.unicasts.split_at(self.unicasts.partition_point(|own| own.to < id));
         let (own, _) = rest.split_at(rest.partition_point(|own| own.to == id));
         own
@@ -213,10 +213,9 @@ impl Batch {
 
     /// Returns one client's part of the batch: the shared frames while the client is live, with
     /// its own operations at their positions. `is_live` is the client's state before the batch.
-    pub fn slices_for(&self, id: MemberId, is_live: bool) -> ClientSlices {
+    pub fn slices_for(&self, id: ClientId, is_live: bool) -> ClientSlices {
         let mut slices = Vec::new();
-        // The shared frames that the client has not been given yet: from this byte, after this
-        // sequence number.
+        // The shared frames that are not in `slices` yet: from this byte, after this number.
         let mut live = is_live.then_some((0, self.before));
         let mut end = None;
         for unicast in self.unicasts_for(id) {
@@ -256,10 +255,10 @@ impl Batch {
     }
 }
 
-/// The batch that the room is filling.
+/// The open batch of a room, to which frames and operations are added.
 #[derive(Debug)]
 pub(super) struct BatchBuilder {
-    /// The last sequence number that was given out.
+    /// The last sequence number that was assigned.
     pub seq: u64,
     frames: Vec<u8>,
     /// The byte offset at which each frame ends.
@@ -284,7 +283,7 @@ impl BatchBuilder {
         }
     }
 
-    /// Appends a frame for all members. Only this function gives out sequence numbers.
+    /// Appends a frame for all members. Only this function assigns sequence numbers.
     pub fn publish<'a>(
         &mut self,
         source: &'a str,
@@ -298,9 +297,9 @@ impl BatchBuilder {
     }
 
     /// Adds an operation on one client at the current position.
-    pub fn unicast(&mut self, to: MemberId, op: Op) {
+    pub fn unicast(&mut self, to: ClientId, op: Op) {
         if let Op::Send(slice) = &op
-            && slice.counts()
+            && slice.is_counted()
         {
             self.unicast_bytes += slice.bytes().len();
         }
@@ -308,7 +307,7 @@ impl BatchBuilder {
     }
 
     /// Adds a frame from the server to one client.
-    pub fn send<'a>(&mut self, to: MemberId, text: impl Into<Cow<'a, str>>, body: Body<'a>) {
+    pub fn send<'a>(&mut self, to: ClientId, text: impl Into<Cow<'a, str>>, body: Body<'a>) {
         self.unicast(to, Op::Send(Slice::own(&Frame::server(text, body))));
     }
 

@@ -1,14 +1,14 @@
 //! A table of clients by number.
 
-use super::MemberId;
+use super::ClientId;
 
-/// A table with one row for each client, sorted by [`MemberId`].
+/// A table with one row for each client, sorted by [`ClientId`].
 ///
 /// Numbers only grow, so a new row goes to the end. A lookup is a binary search, and a walk over all
 /// rows, as in a fan-out, reads memory in order.
 #[derive(Debug)]
 pub struct ClientTable<T> {
-    rows: Vec<(MemberId, T)>,
+    rows: Vec<(ClientId, T)>,
 }
 
 impl<T> Default for ClientTable<T> {
@@ -30,25 +30,25 @@ impl<T> ClientTable<T> {
     }
 
     /// Adds the row of a client, whose number is larger than any before.
-    pub fn insert(&mut self, id: MemberId, row: T) {
+    pub fn insert(&mut self, id: ClientId, row: T) {
         debug_assert!(self.rows.last().is_none_or(|(last, _)| *last < id), "{id:?} is not new");
         self.rows.push((id, row));
     }
 
     /// Returns the row of a client.
-    pub fn get(&self, id: MemberId) -> Option<&T> {
+    pub fn get(&self, id: ClientId) -> Option<&T> {
         let at = self.find(id)?;
         self.rows.get(at).map(|(_, row)| row)
     }
 
     /// Returns the row of a client.
-    pub fn get_mut(&mut self, id: MemberId) -> Option<&mut T> {
+    pub fn get_mut(&mut self, id: ClientId) -> Option<&mut T> {
         let at = self.find(id)?;
         self.rows.get_mut(at).map(|(_, row)| row)
     }
 
     /// Removes and returns the row of a client.
-    pub fn remove(&mut self, id: MemberId) -> Option<T> {
+    pub fn remove(&mut self, id: ClientId) -> Option<T> {
         let at = self.find(id)?;
         let (_, row) = self.rows.remove(at);
         if self.rows.len() < self.rows.capacity() / 4 {
@@ -58,16 +58,16 @@ impl<T> ClientTable<T> {
     }
 
     /// Returns all rows.
-    pub fn iter(&self) -> impl Iterator<Item = (MemberId, &T)> {
+    pub fn iter(&self) -> impl Iterator<Item = (ClientId, &T)> {
         self.rows.iter().map(|(id, row)| (*id, row))
     }
 
     /// Returns all rows, `count` at a time.
-    pub fn chunks_mut(&mut self, count: usize) -> impl Iterator<Item = &mut [(MemberId, T)]> {
+    pub fn chunks_mut(&mut self, count: usize) -> impl Iterator<Item = &mut [(ClientId, T)]> {
         self.rows.chunks_mut(count)
     }
 
-    fn find(&self, id: MemberId) -> Option<usize> {
+    fn find(&self, id: ClientId) -> Option<usize> {
         self.rows.binary_search_by_key(&id, |(id, _)| *id).ok()
     }
 }

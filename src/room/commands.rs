@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use log::Level;
 
-use super::join::invalid_name;
-use super::{Author, MemberId, Op, Room, Slice, format_names};
+use super::join::describe_invalid_name;
+use super::{Author, ClientId, Op, Room, Slice, format_names};
 use crate::protocol::{
     Body, ByeCode, ErrorCode, Frame, RequestError, SERVER, Stats, case_fold, is_valid_name,
 };
@@ -14,7 +14,7 @@ use crate::protocol::{
 pub const MAX_ERRORS: u8 = 50;
 /// Frames that `/history` sends if it has no number.
 const DEFAULT_HISTORY: u64 = 50;
-/// Names that the text of an answer to `/who` spells out; its `names` has all that fit.
+/// The most names in the text of an answer to `/who`. Its key `names` has all that fit.
 const NAMES_IN_TEXT: usize = 20;
 
 pub(super) const HELP: &str = "/nick NAME changes your name, /me TEXT says what you do, \
@@ -65,7 +65,7 @@ impl Room {
     }
 
     pub(super) fn show_history(&mut self, author: Author<'_>, count: Option<u64>) {
-        let from = self.oldest_of(count.unwrap_or(DEFAULT_HISTORY));
+        let from = self.oldest_of_last(count.unwrap_or(DEFAULT_HISTORY));
         let data = match self.batch.seq + 1 - from {
             0 => "the history is empty".into(),
             1 => "the last line:".into(),
@@ -76,39 +76,39 @@ impl Room {
         self.batch.unicast(author.id, Op::Repeat(start, self.batch.position()));
     }
 
-    pub(super) fn rename(&mut self, author: Author<'_>, wanted: &str) -> Result<(), RequestError> {
+    pub(super) fn rename(&mut self, author: Author<'_>, to: &str) -> Result<(), RequestError> {
         let Author { id, name, line_id } = author;
-        if name == wanted {
+        if name == to {
             self.send_info(author, &format!("your name is {name} already"));
             return Ok(());
         }
-        if !is_valid_name(wanted) {
-            return Err(RequestError::new(ErrorCode::BadName, invalid_name(wanted)));
+        if !is_valid_name(to) {
+            return Err(RequestError::new(ErrorCode::BadName, describe_invalid_name(to)));
         }
-        if self.names.get(wanted) != Some(id)
-            && let Some(error) = self.name_conflict(wanted)
+        if self.names.get(to) != Some(id)
+            && let Some(error) = self.find_name_conflict(to)
         {
             return Err(error);
         }
         // The last member with this name may have left, and its leave notice comes first.
         self.publish_notice();
         self.names.remove(name);
-        self.names.insert(wanted, id);
-        let data = format!("{name} is now {wanted}");
-        self.log(Level::Info, format!("{} is now {wanted}", self.describe(id)));
+        self.names.insert(to, id);
+        let data = format!("{name} is now {to}");
+        self.log(Level::Info, format!("{} is now {to}", self.describe(id)));
         if let Some(client) = self.clients.get_mut(id) {
-            client.name = Some(wanted.into());
+            client.name = Some(to.into());
         }
         let time = self.now.unix_ms;
         self.batch.publish(SERVER, &data, |seq| {
             let id = line_id.map(Cow::from);
-            Body::Name { seq, time, from: name.into(), to: wanted.into(), id }
+            Body::Name { seq, time, from: name.into(), to: to.into(), id }
         });
         Ok(())
     }
 
     /// Sends an error to a client, and closes the client after too many of them.
-    pub(super) fn send_error(&mut self, id: MemberId, error: RequestError) {
+    pub(super) fn send_error(&mut self, id: ClientId, error: RequestError) {
         let RequestError { code, text, id: line_id } = error;
         self.counts.errors.add(code);
         let line = format!("{}: {text}", self.describe(id));
@@ -116,16 +116,16 @@ impl Room {
         let body = Body::Error { code, id: line_id.as_deref().map(Cow::from) };
         self.batch.send(id, text, body);
         let Some(client) = self.clients.get_mut(id) else { return };
-        // A client that is too fast may well speak the protocol.
+        // Too many lines are no sign of another protocol.
         if code != ErrorCode::TooFast {
             client.errors += 1;
             if client.errors >= MAX_ERRORS {
-                self.dismiss(id, ByeCode::Errors, "too many errors in a row");
+                self.close_client(id, ByeCode::Errors, "too many errors in a row");
             }
         }
     }
 
-    /// Sets the statistics that the room cannot count itself, for the next answer to `/stats`.
+    /// Sets the statistics that the caller counts, for the next answer to `/stats`.
     pub fn set_server_stats(&mut self, stats: Stats) {
         self.server_stats = stats;
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::admission::{ADDRESS_RECORD_BYTES, Admission, max_known};
+use super::admission::{ADDRESS_RECORD_BYTES, Admission, max_addresses};
 use super::reserved_names::{RESERVED_NAME_BYTES, max_reserved};
 use crate::rate_limit::Rate;
 
@@ -24,7 +24,7 @@ pub struct Config {
     /// The number of members from which join and leave notices are gathered, and the most notices
     /// a second from then on. Default: 64.
     pub crowd: usize,
-    /// Bytes of an answer that lists members; members that do not fit are counted. Default: 128 KiB.
+    /// The most bytes of a list of members; members that do not fit are counted. Default: 128 KiB.
     pub answer_bytes: usize,
     /// Frames in the history. Default: 1000.
     pub history: usize,
@@ -33,14 +33,14 @@ pub struct Config {
     /// The time for which the name of a member that lost its connection is reserved, if the member
     /// asked for that; zero = not at all. Default: 60 s.
     pub grace: Duration,
-    /// Whether the history is written to a file; the welcome says so. Default: no.
-    pub stored: bool,
-    /// The longest line in bytes; the welcome says so. Default: 4096.
+    /// Whether the history is written to a file; stated in the welcome. Default: false.
+    pub is_stored: bool,
+    /// The longest line in bytes; stated in the welcome. Default: 4096.
     pub max_line: u32,
-    /// Lines a second from one client, after `burst` at once; 0 = no limit. The welcome says so.
+    /// Lines a second from one client, after `burst` at once; 0 = no limit. Stated in the welcome.
     /// Default: 10.
     pub rate: u32,
-    /// Lines at once from one client; the welcome says so. Default: 40.
+    /// Lines at once from one client; stated in the welcome. Default: 40.
     pub burst: u32,
 }
 
@@ -57,7 +57,7 @@ impl Default for Config {
             history: 1000,
             history_bytes: 1 << 20,
             grace: Duration::from_secs(60),
-            stored: false,
+            is_stored: false,
             max_line: 4096,
             rate: 10,
             burst: 40,
@@ -67,15 +67,15 @@ impl Default for Config {
 
 impl Config {
     /// Returns the most memory, in bytes, for clients that are not connected: reserved names and
-    /// known addresses.
+    /// addresses.
     pub fn memory_for_absent_clients(&self) -> usize {
         let reserved = max_reserved(self.max_clients).saturating_mul(RESERVED_NAME_BYTES);
-        let known = max_known(self.max_clients).saturating_mul(ADDRESS_RECORD_BYTES);
-        reserved.saturating_add(known)
+        let addresses = max_addresses(self.max_clients).saturating_mul(ADDRESS_RECORD_BYTES);
+        reserved.saturating_add(addresses)
     }
 
     /// Creates the table of addresses for these limits.
-    pub(super) fn admission(&self) -> Admission {
+    pub(super) fn create_admission(&self) -> Admission {
         let rate = Rate::new(self.connect_rate, self.connect_burst);
         Admission::new(self.max_per_ip, rate, self.max_clients)
     }

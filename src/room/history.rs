@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::batch::{Chunk, Slice, SliceKind};
 
-/// The number of frames in small chunks from which they are copied into one chunk. A replay is then
-/// a few slices, which take little room in the outbox of a slow member.
+/// The most frames in small chunks; more are copied into one chunk. A replay then has few slices,
+/// which take little memory in the outbox of a slow member.
 const MAX_SCATTERED: usize = 16;
 
 /// The last frames, bounded in count and in bytes; the oldest is dropped first.
@@ -21,9 +21,9 @@ pub struct History {
     bytes: usize,
     max_frames: usize,
     max_bytes: usize,
-    /// The number of the newest frames that are in small chunks.
+    /// The count of the newest frames that are in small chunks.
     scattered: usize,
-    /// The lowest number from which a client can resume, even if older frames are here.
+    /// The lowest number from which a client can resume, even if there are older frames.
     min_resumable: u64,
 }
 
@@ -137,7 +137,7 @@ impl History {
 
     /// Returns the frames from number `from` on, as [replayed](SliceKind::Replay) or as
     /// [past](SliceKind::Past) frames, in few slices.
-    pub fn since(&self, from: u64, is_replay: bool) -> Vec<Slice> {
+    pub fn slices(&self, from: u64, is_replay: bool) -> Vec<Slice> {
         let skip = from.saturating_sub(self.oldest());
         let skip = usize::try_from(skip).unwrap_or(usize::MAX).min(self.frames.len());
         let mut before = self.oldest().saturating_sub(1) + skip as u64;
@@ -183,13 +183,13 @@ mod tests {
         history.extend(&first, &ends);
         let (second, ends) = chunk(&["4\n", "5\n"]);
         history.extend(&second, &ends);
-        assert_eq!((history.oldest(), text(&history.since(0, false))), (2, "2\n3\n4\n5\n".into()));
+        assert_eq!((history.oldest(), text(&history.slices(0, false))), (2, "2\n3\n4\n5\n".into()));
         let (third, ends) = chunk(&["six..\n"]);
         history.extend(&third, &ends);
-        assert_eq!((history.oldest(), text(&history.since(0, false))), (5, "5\nsix..\n".into()));
-        assert_eq!(text(&history.since(6, false)), "six..\n");
-        assert_eq!(text(&history.since(7, false)), "");
-        assert_eq!(text(&history.since(u64::MAX, false)), "");
+        assert_eq!((history.oldest(), text(&history.slices(0, false))), (5, "5\nsix..\n".into()));
+        assert_eq!(text(&history.slices(6, false)), "six..\n");
+        assert_eq!(text(&history.slices(7, false)), "");
+        assert_eq!(text(&history.slices(u64::MAX, false)), "");
     }
 
     #[test]
@@ -199,7 +199,7 @@ mod tests {
         history.extend(&first, &ends);
         let (second, ends) = chunk(&["4\n"]);
         history.extend(&second, &ends);
-        assert_eq!(history.since(2, false).len(), 2);
+        assert_eq!(history.slices(2, false).len(), 2);
     }
 
     #[test]
@@ -209,7 +209,7 @@ mod tests {
             let (chunk, ends) = chunk(&[&format!("{number}\n")]);
             history.extend(&chunk, &ends);
         }
-        let slices = history.since(0, true);
+        let slices = history.slices(0, true);
         assert!(slices.len() <= 1000 / MAX_SCATTERED + MAX_SCATTERED + 1, "{}", slices.len());
         assert_eq!(slices.first().unwrap().kind(), SliceKind::Replay { before: 1000 });
         assert!(text(&slices).starts_with("1001\n1002\n") && text(&slices).ends_with("\n2000\n"));
@@ -236,7 +236,7 @@ mod tests {
                 });
                 let kept = fits.count();
                 prop_assert_eq!(history.oldest() as usize, all.len() - kept + 1);
-                prop_assert_eq!(text(&history.since(0, false)), all[all.len() - kept..].concat());
+                prop_assert_eq!(text(&history.slices(0, false)), all[all.len() - kept..].concat());
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The input of a room: what happened, to which client, and when.
+//! The inputs of a room, and the values in them.
 
 use std::fmt;
 use std::hint::black_box;
@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use crate::protocol::{ClientLine, OtherProtocol, Request, RequestError};
 
-/// The number of a connection. Numbers grow in the order of arrival and are never reused.
+/// The number of a client. Numbers grow in the order of connecting and are never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MemberId(pub u64);
+pub struct ClientId(pub u64);
 
 /// A secret of 128 random bits that identifies a member when it reconnects.
 #[derive(Clone, Copy)]
@@ -22,7 +22,7 @@ pub struct Token(pub [u8; 16]);
 pub enum Peer {
     /// An IP address and a port.
     Inet(IpAddr, u16),
-    /// A unix socket.
+    /// A Unix socket.
     Unix,
 }
 
@@ -40,9 +40,9 @@ pub struct Now {
 pub enum Input {
     /// A client has connected. It becomes a member with its first line, or after
     /// [`Config::hello_wait`](super::Config::hello_wait).
-    Arrive {
+    Connect {
         /// The client's number, larger than any before.
-        id: MemberId,
+        id: ClientId,
         /// The client's address.
         peer: Peer,
         /// The token for the client's welcome.
@@ -51,21 +51,21 @@ pub enum Input {
     /// A client has sent lines.
     Lines {
         /// The client.
-        id: MemberId,
+        id: ClientId,
         /// The lines, in order.
         lines: Vec<Result<ClientLine, RequestError>>,
     },
     /// A client speaks another protocol.
     OtherProtocol {
         /// The client.
-        id: MemberId,
+        id: ClientId,
         /// The protocol.
         protocol: OtherProtocol,
     },
-    /// A client sends nothing any more.
-    Leave {
+    /// The input of a client has ended.
+    Disconnect {
         /// The client.
-        id: MemberId,
+        id: ClientId,
         /// The reason.
         reason: DisconnectReason,
     },
@@ -74,9 +74,9 @@ pub enum Input {
 }
 
 impl Input {
-    /// Returns whether a line asks for statistics, so that
-    /// [`set_server_stats`](super::Room::set_server_stats) has to be called first.
-    pub fn asks_for_stats(&self) -> bool {
+    /// Returns whether a line requests the statistics, which
+    /// [`set_server_stats`](super::Room::set_server_stats) has to set before.
+    pub fn has_stats_request(&self) -> bool {
         let asks = |line: &Result<ClientLine, RequestError>| {
             line.as_ref().is_ok_and(|line| matches!(line.request, Request::Stats))
         };
@@ -84,12 +84,12 @@ impl Input {
     }
 }
 
-/// The reason why a client sends nothing any more.
+/// The reason for which a client is disconnected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DisconnectReason {
-    /// The client closed its sending side. It still gets everything up to its bye.
+    /// The client closed its sending side. It is still sent all frames up to its bye.
     Finished,
-    /// The connection broke.
+    /// The connection failed with an error of this kind.
     Lost(io::ErrorKind),
     /// The client read too slowly.
     Slow,
@@ -109,7 +109,7 @@ impl fmt::Display for DisconnectReason {
 }
 
 impl Token {
-    /// Returns whether two tokens are equal. The time does not depend on where they differ.
+    /// Returns whether two tokens are equal. The time taken does not depend on their bytes.
     pub fn matches(&self, other: &Token) -> bool {
         let differences = self.0.iter().zip(&other.0).fold(0, |sum, (a, b)| sum | (a ^ b));
         black_box(differences) == 0
@@ -141,7 +141,7 @@ impl fmt::Display for Token {
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A secret must not reach a log.
+        // A secret must not be written to a log.
         f.write_str("Token(…)")
     }
 }

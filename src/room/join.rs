@@ -1,40 +1,40 @@
-//! How a client becomes a member, with which name, and from which point in the sequence.
+//! Joining: a client becomes a member, with a name and a position in the sequence.
 //!
 //! A client that reconnects sends `epoch` and `after`, the last sequence number that it received.
 //! It gets every later frame once: first from the history, then from the open batch, then live.
-//! Frames that the history has dropped are named in a `gap`.
+//! A `gap` states the numbers of the frames that the history no longer has.
 //!
 //! # Exactly once
 //!
-//! A client that gives each of its lines an `id`, and reconnects with its `token`, can tell which
-//! lines arrived. The token moves the member to the new connection. From then on nothing that the
-//! old connection sent is read: either the old connection is removed here, or its task had ended
-//! before. So the frames up to the `seq` of the welcome are everything that will ever come of the
-//! old lines. Lines that are among them arrived; the client can send the others again.
+//! A client that gives each of its lines an `id`, and reconnects with its `token`, can find out
+//! which lines arrived. The token moves the member to the new connection. From then on the room
+//! ignores the input of the old connection: either it is removed here, or its task had ended before.
+//! So no frame after the `seq` of the welcome comes from a line of the old connection. The client
+//! can send again the lines that are not among the frames up to that `seq`.
 //!
 //! This does not cover lines whose answer is not replayed: lines behind a `gap` or in another epoch
-//! (`resumed` is false), private lines, and commands that only their sender sees answered.
+//! (`resumed` is false), private lines, and commands whose answer is for their sender alone.
 
 use log::Level;
 
 use super::admission::Refusal;
-use super::presence::Change;
-use super::{Client, MemberId, Op, Peer, Room, Slice, SliceKind, Token};
+use super::presence::PresenceChange;
+use super::{Client, ClientId, Op, Peer, Room, Slice, SliceKind, Token};
 use crate::protocol::{
     Body, ByeCode, ErrorCode, Frame, Hello, Limits, MAX_NAME, RequestError, is_valid_name,
 };
 
-/// The numbers that are tried behind a taken name, one after the other, before the client's own.
+/// The numbers that are tried after a taken name, in this order, before the client's own number.
 const TRIED_NUMBERS: std::ops::Range<u64> = 2..100;
 
 impl Room {
-    pub(super) fn arrive(&mut self, id: MemberId, peer: Peer, token: Token) {
+    pub(super) fn connect(&mut self, id: ClientId, peer: Peer, token: Token) {
         if self.is_closed {
             return self.send_bye(id, ByeCode::Shutdown);
         }
         let admitted = match peer {
             _ if self.clients.len() >= self.config.max_clients => Err(Refusal::TooMany),
-            Peer::Inet(ip, _) => self.admission.enter(ip, self.now.uptime),
+            Peer::Inet(ip, _) => self.admission.admit(ip, self.now.uptime),
             Peer::Unix => Ok(()),
         };
         match admitted {
@@ -55,12 +55,12 @@ impl Room {
         self.lobby.push(self.now.uptime + self.config.hello_wait, id, &self.clients);
     }
 
-    /// Makes a silent client a member. `line_id` is the `id` of its hello.
-    pub(super) fn join(&mut self, id: MemberId, hello: Hello, line_id: Option<Box<str>>) {
+    /// Makes a client a member. `line_id` is the `id` of its hello.
+    pub(super) fn join(&mut self, id: ClientId, hello: Hello, line_id: Option<Box<str>>) {
         // Publish pending leave notices first: the new member must not see them.
-        self.publish_notice_of(Change::Left);
+        self.publish_notice_of(PresenceChange::Left);
         let proof = hello.token.as_deref().and_then(|token| token.parse().ok());
-        let old = proof.and_then(|proof| self.holder_of(&proof));
+        let old = proof.and_then(|proof| self.find_by_token(&proof));
         let (name, error) = match old.and_then(|old| self.take_over(old)) {
             Some(name) => (name, None),
             None => self.choose_name(id, hello.name.as_deref(), proof),
@@ -83,24 +83,24 @@ impl Room {
         let (from, before) = match after {
             Some(after) => self.replay(id, after),
             None => {
-                let from = self.oldest_of(hello.history.unwrap_or(0));
+                let from = self.oldest_of_last(hello.history.unwrap_or(0));
                 self.send_history(id, from, false)
             }
         };
         self.batch.unicast(id, Op::StartLive { from, before });
         if old.is_none() {
-            self.announce(Change::Joined, &name);
+            self.announce(PresenceChange::Joined, &name);
         }
     }
 
-    fn send_welcome(&mut self, id: MemberId, name: &str, token: Token, resumed: bool) {
+    fn send_welcome(&mut self, id: ClientId, name: &str, token: Token, resumed: bool) {
         let members = self.names.len();
         let mut data = match members {
             1 => format!("welcome, {name}; nobody else is here"),
             2 => format!("welcome, {name}; one other is here"),
             _ => format!("welcome, {name}; {} others are here", members - 1),
         };
-        if self.config.stored {
+        if self.config.is_stored {
             data.push_str("; what is said here is kept in a file");
         }
         let welcome = Body::Welcome {
@@ -115,35 +115,35 @@ impl Room {
                 rate: self.config.rate,
                 burst: self.config.burst,
                 history: self.config.history,
-                stored: self.config.stored,
+                stored: self.config.is_stored,
             },
         };
         self.batch.send(id, data, welcome);
     }
 
-    /// Returns the member that holds a token. It compares with every member, so that its time does
-    /// not depend on which token is nearly right.
-    fn holder_of(&self, token: &Token) -> Option<MemberId> {
+    /// Returns the member with a token. All tokens are compared, so that the time taken does not
+    /// depend on the position of the match.
+    fn find_by_token(&self, token: &Token) -> Option<ClientId> {
         self.clients.iter().fold(None, |found, (id, client)| {
-            let is_holder = client.token.matches(token) && client.name.is_some();
-            if is_holder { Some(id) } else { found }
+            let has_token = client.token.matches(token) && client.name.is_some();
+            if has_token { Some(id) } else { found }
         })
     }
 
     /// Ends the old connection of a member that has reconnected, and returns the member's name.
     /// There is no leave notice.
-    fn take_over(&mut self, old: MemberId) -> Option<String> {
+    fn take_over(&mut self, old: ClientId) -> Option<String> {
         let client = self.remove_client(old)?;
         self.counts.evictions.add(ByeCode::Replaced);
         self.batch.unicast(old, Op::Evict(ByeCode::Replaced));
         client.name.map(String::from)
     }
 
-    /// Returns the name for a new member, and an error if that is not the name that it asked for.
+    /// Returns the name for a new member, and an error if it is not the requested name.
     fn choose_name(
         &mut self,
-        id: MemberId,
-        wanted: Option<&str>,
+        id: ClientId,
+        requested: Option<&str>,
         proof: Option<Token>,
     ) -> (String, Option<RequestError>) {
         if let Some(name) = proof.and_then(|proof| self.reserved.take(&proof, self.now.uptime)) {
@@ -153,21 +153,21 @@ impl Room {
             Some(Peer::Inet(_, port)) => format!("guest-{port}"),
             _ => format!("guest-{}", id.0),
         };
-        let Some(wanted) = wanted else { return (self.free_name(id, guest()), None) };
-        if !is_valid_name(wanted) {
-            let name = self.free_name(id, guest());
-            let text = format!("{}; you are {name}", invalid_name(wanted));
+        let Some(requested) = requested else { return (self.find_free_name(id, guest()), None) };
+        if !is_valid_name(requested) {
+            let name = self.find_free_name(id, guest());
+            let text = format!("{}; you are {name}", describe_invalid_name(requested));
             return (name, Some(RequestError::new(ErrorCode::BadName, text)));
         }
-        let name = self.free_name(id, wanted.into());
+        let name = self.find_free_name(id, requested.into());
         let error = self
-            .name_conflict(wanted)
+            .find_name_conflict(requested)
             .map(|error| RequestError::new(error.code, format!("{}; you are {name}", error.text)));
         (name, error)
     }
 
-    /// Returns why a name cannot be taken, if it cannot.
-    pub(super) fn name_conflict(&self, name: &str) -> Option<RequestError> {
+    /// Returns the error for a name that is taken or reserved, or `None` if it is free.
+    pub(super) fn find_name_conflict(&self, name: &str) -> Option<RequestError> {
         if self.names.get(name).is_some() {
             let text = format!("another member is called {name}");
             Some(RequestError::new(ErrorCode::NameTaken, text))
@@ -179,13 +179,13 @@ impl Room {
         }
     }
 
-    /// Returns `name`, or `name` with a number behind it that makes it free.
-    fn free_name(&self, id: MemberId, name: String) -> String {
-        if self.name_conflict(&name).is_none() {
+    /// Returns `name` if it is free, or else `name` with a number that makes it free.
+    fn find_free_name(&self, id: ClientId, name: String) -> String {
+        if self.find_name_conflict(&name).is_none() {
             return name;
         }
-        // Where hundreds of clients want one name, trying every number would take each client
-        // longer than the one before. The client's own number is nearly always free.
+        // If hundreds of clients request one name, trying every number would take longer for each
+        // further client. The client's own number is nearly always free.
         let numbers = TRIED_NUMBERS.chain(id.0.max(TRIED_NUMBERS.end)..);
         let numbered = numbers.map(|number: u64| {
             let number = format!("-{number}");
@@ -193,12 +193,12 @@ impl Room {
             stem + &number
         });
         // There are more numbers than members.
-        numbered.into_iter().find(|name| self.name_conflict(name).is_none()).unwrap_or(name)
+        numbered.into_iter().find(|name| self.find_name_conflict(name).is_none()).unwrap_or(name)
     }
 
     /// Sends every frame after number `after`, and a gap for those that are lost. Returns the same
     /// as [`send_history`](Self::send_history).
-    fn replay(&mut self, id: MemberId, after: u64) -> (u32, u64) {
+    fn replay(&mut self, id: ClientId, after: u64) -> (u32, u64) {
         let first = self.history.oldest_resumable().max(after + 1);
         if first > after + 1 {
             let (from, to) = (after + 1, first - 1);
@@ -217,24 +217,24 @@ impl Room {
     /// Sends the frames from number `from` on that are in the history, either as a replay or as past
     /// frames. Returns the byte offset in the open batch at which the rest of them begins, and the
     /// sequence number before it.
-    pub(super) fn send_history(&mut self, id: MemberId, from: u64, is_replay: bool) -> (u32, u64) {
-        for slice in self.history.since(from, is_replay) {
+    pub(super) fn send_history(&mut self, id: ClientId, from: u64, is_replay: bool) -> (u32, u64) {
+        for slice in self.history.slices(from, is_replay) {
             self.batch.unicast(id, Op::Send(slice));
         }
         self.batch.position_of(from)
     }
 
     /// Returns the number of the oldest of the last `count` frames, or of as many as there are.
-    pub(super) fn oldest_of(&self, count: u64) -> u64 {
+    pub(super) fn oldest_of_last(&self, count: u64) -> u64 {
         let count = count.min(self.history.max_frames() as u64);
         (self.batch.seq + 1).saturating_sub(count).max(self.history.oldest())
     }
 }
 
 /// Returns the text of the error for an invalid name.
-pub(super) fn invalid_name(wanted: &str) -> String {
+pub(super) fn describe_invalid_name(requested: &str) -> String {
     format!(
-        "{wanted:?} cannot be a name: a name has 1 to {MAX_NAME} letters, digits, - _ or . \
+        "{requested:?} cannot be a name: a name has 1 to {MAX_NAME} letters, digits, - _ or . \
          and does not look like server"
     )
 }

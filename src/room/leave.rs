@@ -1,20 +1,20 @@
-//! How a client leaves the room.
+//! Leaving: a client is removed from the room, with a leave notice if it was a member.
 //!
-//! The room decides when a client is no member any more and sends its last line; how the
-//! connection then ends is the broadcaster's work, see `server/client_state.rs`.
+//! The room sends the last frame of the client. The broadcaster then ends the connection, see
+//! `server/client_state.rs`.
 
 use std::fmt;
 
 use log::Level;
 
-use super::presence::Change;
-use super::{Client, ClientTable, DisconnectReason, MemberId, Now, Op, Peer, Room};
+use super::presence::PresenceChange;
+use super::{Client, ClientId, ClientTable, DisconnectReason, Now, Op, Peer, Room};
 use crate::protocol::{Body, ByeCode};
 
 impl Room {
     /// Removes a client whose connection has ended. If the client asked for it, its name is
     /// reserved for it.
-    pub fn disconnect(&mut self, id: MemberId, reason: DisconnectReason, now: Now) {
+    pub fn disconnect(&mut self, id: ClientId, reason: DisconnectReason, now: Now) {
         self.now = now;
         if let Some(Client { keeps_name: true, name: Some(name), token, .. }) = self.clients.get(id)
             && !self.config.grace.is_zero()
@@ -23,8 +23,8 @@ impl Room {
             self.reserved.reserve(name.clone(), *token, until);
         }
         if reason == DisconnectReason::Finished {
-            self.dismiss(id, ByeCode::Quit, reason);
-        } else if self.remove(id, reason) {
+            self.close_client(id, ByeCode::Quit, reason);
+        } else if self.remove_and_announce(id, reason) {
             if reason == DisconnectReason::Slow {
                 self.counts.evictions.add(ByeCode::Slow);
             }
@@ -32,30 +32,30 @@ impl Room {
         }
     }
 
-    /// Sends a bye to a client, removes it, and ends its connection once all is sent.
-    pub(super) fn dismiss(&mut self, id: MemberId, code: ByeCode, reason: impl fmt::Display) {
+    /// Sends a bye to a client, removes it, and ends its connection after all frames are sent.
+    pub(super) fn close_client(&mut self, id: ClientId, code: ByeCode, reason: impl fmt::Display) {
         if self.clients.get(id).is_some() {
-            self.publish_notice_of(Change::Joined);
+            self.publish_notice_of(PresenceChange::Joined);
             self.send_bye(id, code);
-            self.remove(id, reason);
+            self.remove_and_announce(id, reason);
         }
     }
 
     /// Sends a bye to every client and closes the room.
     pub(super) fn shut_down(&mut self) {
         self.publish_notice();
-        let ids: Vec<MemberId> = self.clients.iter().map(|(id, _)| id).collect();
+        let ids: Vec<ClientId> = self.clients.iter().map(|(id, _)| id).collect();
         for id in ids {
             self.send_bye(id, ByeCode::Shutdown);
         }
         self.clients = ClientTable::default();
         self.names.clear();
-        self.admission = self.config.admission();
+        self.admission = self.config.create_admission();
         self.is_closed = true;
     }
 
-    /// Sends a bye to a client and ends its connection once all is sent.
-    pub(super) fn send_bye(&mut self, id: MemberId, code: ByeCode) {
+    /// Sends a bye to a client, and ends its connection after all frames are sent.
+    pub(super) fn send_bye(&mut self, id: ClientId, code: ByeCode) {
         if !matches!(code, ByeCode::Quit | ByeCode::Shutdown) {
             self.counts.evictions.add(code);
         }
@@ -63,8 +63,8 @@ impl Room {
         self.batch.unicast(id, Op::Close);
     }
 
-    /// Removes a client from the room. If it was a member, the others are told.
-    fn remove(&mut self, id: MemberId, reason: impl fmt::Display) -> bool {
+    /// Removes a client and announces that, if it was a member. Returns whether it was in the room.
+    fn remove_and_announce(&mut self, id: ClientId, reason: impl fmt::Display) -> bool {
         let description = self.describe(id);
         let Some(client) = self.remove_client(id) else { return false };
         let Some(name) = client.name else {
@@ -74,15 +74,15 @@ impl Room {
         };
         self.log(Level::Info, format!("{description} left: {reason}"));
         self.names.remove(&name);
-        self.announce(Change::Left, &name);
+        self.announce(PresenceChange::Left, &name);
         true
     }
 
     /// Removes a client from the table and from the count of its address. Its name stays taken.
-    pub(super) fn remove_client(&mut self, id: MemberId) -> Option<Client> {
+    pub(super) fn remove_client(&mut self, id: ClientId) -> Option<Client> {
         let client = self.clients.remove(id)?;
         if let Peer::Inet(ip, _) = client.peer {
-            self.admission.leave(ip, self.now.uptime);
+            self.admission.remove(ip, self.now.uptime);
         }
         Some(client)
     }

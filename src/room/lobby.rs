@@ -3,22 +3,22 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{Client, ClientTable, MemberId};
+use super::{Client, ClientId, ClientTable};
 
 /// Entries that may be out of date before the queue is cleaned.
 const SLACK: usize = 16;
 
-/// A queue of clients that have not sent a line, in the order in which their time to say hello
-/// ends. A client that sends a line or leaves stays in the queue until it is at the front, or until
-/// more than half of the queue is out of date.
+/// A queue of clients that have not sent a line, the earliest deadline first. An entry stays after
+/// its client has sent a line or left, until it is at the front, or until more than half of the
+/// entries are out of date.
 #[derive(Debug, Default)]
 pub struct Lobby {
-    waiting: VecDeque<(Duration, MemberId)>,
+    waiting: VecDeque<(Duration, ClientId)>,
 }
 
 impl Lobby {
     /// Adds a client. `deadline` is not before that of any other client.
-    pub fn push(&mut self, deadline: Duration, id: MemberId, clients: &ClientTable<Client>) {
+    pub fn push(&mut self, deadline: Duration, id: ClientId, clients: &ClientTable<Client>) {
         self.waiting.push_back((deadline, id));
         if self.waiting.len() > 2 * clients.len() + SLACK {
             self.waiting.retain(|(_, id)| is_waiting(*id, clients));
@@ -30,7 +30,7 @@ impl Lobby {
         &mut self,
         now: Duration,
         clients: &ClientTable<Client>,
-    ) -> Option<MemberId> {
+    ) -> Option<ClientId> {
         while self.waiting.pop_front_if(|(_, id)| !is_waiting(*id, clients)).is_some() {}
         self.waiting.pop_front_if(|(deadline, _)| *deadline <= now).map(|(_, id)| id)
     }
@@ -47,6 +47,6 @@ impl Lobby {
     }
 }
 
-fn is_waiting(id: MemberId, clients: &ClientTable<Client>) -> bool {
+fn is_waiting(id: ClientId, clients: &ClientTable<Client>) -> bool {
     clients.get(id).is_some_and(|client| client.name.is_none())
 }

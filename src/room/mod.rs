@@ -1,19 +1,19 @@
-//! The room: its members, their names, and the sequence of everything that is said.
+//! The room: its members, their names, and the sequence of its frames.
 //!
-//! A [`Room`] is pure and knows no transport. It takes an [`Input`] and the time, and returns
-//! frames to deliver; it does no I/O, awaits nothing and reads no clock. Its owner applies the
-//! inputs that wait, [seals](Room::seal) the result into a [`Batch`], and delivers that.
+//! A [`Room`] is pure and has no transport. It takes an [`Input`] and the time, and collects frames
+//! to deliver; it does no I/O, awaits nothing and reads no clock. The caller applies inputs,
+//! [seals](Room::seal) the result into a [`Batch`], and delivers the batch.
 //!
 //! ```
 //! use smolchat::protocol::ClientLine;
-//! use smolchat::room::{Config, Input, MemberId, Now, Peer, Room, Token};
+//! use smolchat::room::{Config, Input, ClientId, Now, Peer, Room, Token};
 //! use std::time::Duration;
 //!
 //! let mut room = Room::new(Config::default(), "epoch".into());
 //! let now = Now { uptime: Duration::ZERO, unix_ms: 1_790_000_000_000 };
-//! let alice = MemberId(1);
+//! let alice = ClientId(1);
 //! let token = Token(*b"sixteen secrets!");
-//! room.apply(Input::Arrive { id: alice, peer: Peer::Unix, token }, now);
+//! room.apply(Input::Connect { id: alice, peer: Peer::Unix, token }, now);
 //! let line = ClientLine::parse(br#"{"hello":{"name":"alice"}}"#);
 //! room.apply(Input::Lines { id: alice, lines: vec![line] }, now);
 //!
@@ -47,14 +47,14 @@ pub use batch::{Batch, Chunk, ClientSlices, End, Op, Slice, SliceKind, Unicast};
 pub use client_table::ClientTable;
 pub use config::Config;
 pub use history::History;
-pub use input::{DisconnectReason, Input, MemberId, Now, Peer, Token};
+pub use input::{ClientId, DisconnectReason, Input, Now, Peer, Token};
 pub use snapshot::Snapshot;
 
 use admission::Admission;
 use batch::BatchBuilder;
 use commands::HELP;
 use lobby::Lobby;
-use names::Names;
+use names::NameIndex;
 use presence::PendingNotice;
 use reserved_names::{ReservedNames, max_reserved};
 
@@ -69,16 +69,16 @@ pub struct Room {
     /// Identifies this sequence.
     epoch: Box<str>,
     clients: ClientTable<Client>,
-    names: Names,
+    names: NameIndex,
     reserved: ReservedNames,
     admission: Admission,
     lobby: Lobby,
     history: History,
-    /// The server shuts down: no client comes in.
+    /// The server shuts down: no client is admitted.
     is_closed: bool,
     /// The statistics that the room counts.
     counts: Stats,
-    /// The statistics that the owner counts.
+    /// The statistics that the caller counts.
     server_stats: Stats,
     now: Now,
     batch: BatchBuilder,
@@ -101,7 +101,7 @@ struct Client {
 /// The author of a line.
 #[derive(Clone, Copy)]
 struct Author<'a> {
-    id: MemberId,
+    id: ClientId,
     name: &'a str,
     /// The `id` that the author gave the line.
     line_id: Option<&'a str>,
@@ -114,12 +114,12 @@ impl Room {
         Room {
             history,
             batch: BatchBuilder::new(0),
-            admission: config.admission(),
+            admission: config.create_admission(),
             reserved: ReservedNames::new(max_reserved(config.max_clients)),
             config,
             epoch,
             clients: ClientTable::default(),
-            names: Names::default(),
+            names: NameIndex::default(),
             lobby: Lobby::default(),
             is_closed: false,
             counts: Stats::default(),
@@ -143,7 +143,7 @@ impl Room {
     pub fn apply(&mut self, input: Input, now: Now) {
         self.now = now;
         match input {
-            Input::Arrive { id, peer, token } => self.arrive(id, peer, token),
+            Input::Connect { id, peer, token } => self.connect(id, peer, token),
             Input::Lines { id, lines } => {
                 self.counts.lines_in += lines.len() as u64;
                 for line in lines {
@@ -155,14 +155,14 @@ impl Room {
                     OtherProtocol::Tls => ByeCode::Tls,
                     OtherProtocol::Http => ByeCode::Http,
                 };
-                self.dismiss(id, code, format_args!("it speaks {protocol:?}"));
+                self.close_client(id, code, format_args!("it speaks {protocol:?}"));
             }
-            Input::Leave { id, reason } => self.disconnect(id, reason, now),
+            Input::Disconnect { id, reason } => self.disconnect(id, reason, now),
             Input::Shutdown => self.shut_down(),
         }
     }
 
-    fn on_line(&mut self, id: MemberId, line: Result<ClientLine, RequestError>) {
+    fn on_line(&mut self, id: ClientId, line: Result<ClientLine, RequestError>) {
         let Some(client) = self.clients.get(id) else { return };
         if client.name.is_none() {
             match line {
@@ -197,7 +197,7 @@ impl Room {
             return Ok(());
         }
         // The join notice of a member comes before everything that the member does.
-        if !self.is_crowded() || self.notice.announces_join_of(name) {
+        if !self.is_crowded() || self.notice.has_join_of(name) {
             self.publish_notice();
         }
         match request {
@@ -212,12 +212,12 @@ impl Room {
                 id: line_id.map(Cow::from),
             }),
             Request::Private { to, text } => self.send_private(author, &to, &text)?,
-            Request::Nick(wanted) => self.rename(author, &wanted)?,
+            Request::Nick(requested) => self.rename(author, &requested)?,
             Request::Who => self.send_who(author),
             Request::History(count) => self.show_history(author, count),
             Request::Stats => self.send_stats(author),
             Request::Help => self.send_info(author, HELP),
-            Request::Quit => self.dismiss(id, ByeCode::Quit, "quit"),
+            Request::Quit => self.close_client(id, ByeCode::Quit, "quit"),
             Request::Heartbeat | Request::Hello(_) => {
                 let text = "a hello is accepted only as the first line";
                 return Err(RequestError::new(ErrorCode::LateHello, text));
@@ -230,7 +230,7 @@ impl Room {
         Ok(())
     }
 
-    /// Makes silent clients members whose [`Config::hello_wait`] is over.
+    /// Makes a member of each silent client whose [`Config::hello_wait`] is over.
     pub fn tick(&mut self, now: Now) {
         self.now = now;
         while let Some(id) = self.lobby.pop_expired(now.uptime, &self.clients) {
@@ -244,16 +244,16 @@ impl Room {
         [self.lobby.deadline(), self.notice.deadline()].into_iter().flatten().min()
     }
 
-    /// Sends every member a text from the server. It has no place in the sequence.
+    /// Sends every member a text from the server, outside the sequence.
     pub fn broadcast_info(&mut self, text: &'static str) {
         let info = Slice::own(&Frame::server(text, Body::Info { id: None, stats: None }));
-        let members: Vec<MemberId> = self.members().map(|(id, _)| id).collect();
+        let members: Vec<ClientId> = self.members().map(|(id, _)| id).collect();
         for id in members {
             self.batch.unicast(id, Op::Send(info.clone()));
         }
     }
 
-    /// Returns everything that the room sends since the last call.
+    /// Returns all frames and operations since the last call.
     pub fn seal(&mut self) -> Batch {
         self.publish_due_notice();
         self.batch.seal(&mut self.history)
@@ -264,7 +264,7 @@ impl Room {
         self.batch.has_unicasts()
     }
 
-    /// Returns the bytes of the frames in the open batch, those for single clients included.
+    /// Returns the bytes of the frames in the open batch, including those for single clients.
     pub fn pending_bytes(&self) -> usize {
         self.batch.bytes()
     }
@@ -284,17 +284,17 @@ impl Room {
         self.clients.is_empty()
     }
 
-    /// Returns the last sequence number that was given out.
+    /// Returns the last sequence number that was assigned.
     pub fn seq(&self) -> u64 {
         self.batch.seq
     }
 
-    /// Returns the name of a member; `None` for a client that is no member.
-    fn name_of(&self, id: MemberId) -> Option<&str> {
+    /// Returns the name of a member, or `None` for a client that is not a member.
+    fn name_of(&self, id: ClientId) -> Option<&str> {
         self.clients.get(id)?.name.as_deref()
     }
 
-    fn members(&self) -> impl Iterator<Item = (MemberId, &str)> {
+    fn members(&self) -> impl Iterator<Item = (ClientId, &str)> {
         self.clients.iter().filter_map(|(id, client)| Some((id, client.name.as_deref()?)))
     }
 
@@ -302,8 +302,8 @@ impl Room {
         self.batch.log.push((level, line));
     }
 
-    /// Returns a client as the log names it.
-    fn describe(&self, id: MemberId) -> String {
+    /// Returns the text that identifies a client in the log.
+    fn describe(&self, id: ClientId) -> String {
         match self.clients.get(id) {
             Some(Client { name: Some(name), peer, .. }) => format!("{name} {peer}"),
             Some(Client { peer, .. }) => peer.to_string(),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
-use super::MemberId;
+use super::ClientId;
 use crate::protocol::case_fold;
 
 /// An index of members by case-folded name.
@@ -14,24 +14,24 @@ use crate::protocol::case_fold;
 /// second member gets another one. A client cannot cause that, because the key is random. Before
 /// something is sent to a member by name, the name itself is compared.
 #[derive(Debug, Default)]
-pub struct Names {
-    members: HashMap<u64, MemberId>,
+pub struct NameIndex {
+    members: HashMap<u64, ClientId>,
     keys: RandomState,
 }
 
-impl Names {
+impl NameIndex {
     /// Returns the number of names.
     pub fn len(&self) -> usize {
         self.members.len()
     }
 
     /// Returns the member with a name.
-    pub fn get(&self, name: &str) -> Option<MemberId> {
+    pub fn get(&self, name: &str) -> Option<ClientId> {
         self.members.get(&self.hash(name)).copied()
     }
 
     /// Gives a name to a member.
-    pub fn insert(&mut self, name: &str, id: MemberId) {
+    pub fn insert(&mut self, name: &str, id: ClientId) {
         self.members.insert(self.hash(name), id);
     }
 

@@ -1,9 +1,9 @@
 //! Join and leave notices.
 //!
-//! A notice is one frame for all members, so in a large room it is expensive. From
-//! [`Config::crowd`](super::Config::crowd) members on, notices wait for others to share a frame
-//! with, for a time that grows with the room, and at most for a second. In a smaller room a notice
-//! goes out with the next batch.
+//! A notice is one frame for all members, so it is expensive in a large room. From
+//! [`Config::crowd`](super::Config::crowd) members on, names are gathered into one notice, for a
+//! time that grows with the room up to one second. In a smaller room a notice is published with the
+//! next batch.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -15,26 +15,24 @@ use crate::protocol::{Body, SERVER};
 const PAUSE_PER_MEMBER: Duration = Duration::from_micros(200);
 /// The longest pause between two notices.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
-/// Names in one notice, as a multiple of [`Config::crowd`](super::Config::crowd): one notice must
-/// not fill an outbox.
+/// The most names in one notice, as a multiple of [`Config::crowd`](super::Config::crowd): one
+/// notice must not fill an outbox.
 pub const NAMES_PER_CROWD: usize = 4;
-/// Names that the text of a notice spells out.
+/// The most names in the text of a notice.
 const NAMES_IN_TEXT: usize = 3;
 
-type Names = Vec<Cow<'static, str>>;
-
-/// The notice that has not been published.
+/// The notice that is not published yet.
 #[derive(Debug, Default)]
 pub struct PendingNotice {
-    change: Option<Change>,
-    names: Names,
-    /// The earliest time at which the notice is published without another reason.
+    change: Option<PresenceChange>,
+    names: Vec<Cow<'static, str>>,
+    /// The time at which the notice is published, if no other event causes that before.
     due: Duration,
 }
 
 /// The change that a notice announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum PresenceChange {
     Joined,
     Left,
 }
@@ -46,14 +44,15 @@ impl PendingNotice {
     }
 
     /// Returns whether the notice announces that `name` joined.
-    pub fn announces_join_of(&self, name: &str) -> bool {
-        self.change == Some(Change::Joined) && self.names.iter().any(|joined| joined == name)
+    pub fn has_join_of(&self, name: &str) -> bool {
+        self.change == Some(PresenceChange::Joined)
+            && self.names.iter().any(|joined| joined == name)
     }
 }
 
 impl Room {
     /// Adds a name to the notice that is published next.
-    pub(super) fn announce(&mut self, change: Change, name: &str) {
+    pub(super) fn announce(&mut self, change: PresenceChange, name: &str) {
         if self.notice.change != Some(change) {
             self.publish_notice();
             self.notice.change = Some(change);
@@ -65,7 +64,7 @@ impl Room {
     }
 
     /// Publishes the notice if it announces `change`.
-    pub(super) fn publish_notice_of(&mut self, change: Change) {
+    pub(super) fn publish_notice_of(&mut self, change: PresenceChange) {
         if self.notice.change == Some(change) {
             self.publish_notice();
         }
@@ -85,11 +84,11 @@ impl Room {
         let list = format_names(&names, NAMES_IN_TEXT);
         let time = self.now.unix_ms;
         match change {
-            Change::Joined => {
+            PresenceChange::Joined => {
                 let data = format!("{list} joined");
                 self.batch.publish(SERVER, &data, |seq| Body::Join { seq, time, names });
             }
-            Change::Left => {
+            PresenceChange::Left => {
                 let data = format!("{list} left");
                 self.batch.publish(SERVER, &data, |seq| Body::Leave { seq, time, names });
             }
@@ -102,7 +101,7 @@ impl Room {
         }
     }
 
-    /// Returns whether notices wait for one another.
+    /// Returns whether names are gathered into one notice.
     pub(super) fn is_crowded(&self) -> bool {
         self.names.len() >= self.config.crowd
     }

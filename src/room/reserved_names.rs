@@ -9,7 +9,7 @@ use crate::protocol::{MAX_NAME, case_fold};
 /// The most reserved names in a room of any size.
 const MAX_RESERVED: usize = 1000;
 
-/// The most bytes for one reserved name: its letters, twice, in a queue that grows by doubling.
+/// The most bytes for one reserved name: its text, twice, in a queue that grows by doubling.
 pub const RESERVED_NAME_BYTES: usize = 2 * (4 * MAX_NAME + size_of::<ReservedName>());
 
 /// Returns the most reserved names in a room for `max_clients`.
@@ -56,7 +56,7 @@ impl ReservedNames {
     /// Removes and returns the name that is reserved for a token.
     pub fn take(&mut self, token: &Token, now: Duration) -> Option<Box<str>> {
         while self.names.pop_front_if(|held| held.until <= now).is_some() {}
-        // Compares with every token, so that the time does not depend on which one matches.
+        // All tokens are compared, so that the time taken does not depend on the position.
         let matching = |(at, held): (usize, &ReservedName)| held.token.matches(token).then_some(at);
         let at =
             self.names.iter().enumerate().fold(None, |found, held| matching(held).or(found))?;

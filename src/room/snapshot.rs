@@ -9,7 +9,7 @@ pub struct Snapshot {
     pub seq: u64,
     /// The newest frames: the encoded lines that were sent, oldest first.
     pub frames: Vec<u8>,
-    /// How many of the last `frames` belong to `epoch` and have consecutive numbers up to `seq`,
-    /// so that a client can resume from them. Frames before these are shown only by `/history`.
+    /// The count of the last `frames` that belong to `epoch` and have consecutive numbers up to
+    /// `seq`, so that a client can resume from them. Only `/history` shows frames before these.
     pub resumable: usize,
 }

@@ -1,4 +1,4 @@
-//! The accept loop: takes clients in and spawns a connection task for each.
+//! The accept loop: accepts clients and spawns a connection task for each.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -17,7 +17,7 @@ use super::broadcaster::Event;
 use super::connection::{self, ReadLimits};
 use super::listener::Listener;
 use super::socket::ReadyWait;
-use crate::room::{MemberId, Peer};
+use crate::room::{ClientId, Peer};
 
 /// Clients accepted from one listener before the other tasks run.
 const MAX_ACCEPTS: usize = 64;
@@ -26,7 +26,7 @@ const MIN_PAUSE: Duration = Duration::from_millis(10);
 /// The longest pause after a failed accept.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-/// The state of the accept loop.
+/// A loop that accepts the clients of all listeners.
 pub struct AcceptLoop {
     pub listeners: Vec<Listener>,
     pub events: Sender<Event>,
@@ -45,7 +45,7 @@ impl AcceptLoop {
         loop {
             let readable = poll_fn(|cx| {
                 let is_ready = |listener: &Listener| listener.socket().poll_readable(cx).is_ready();
-                // Every listener is polled, so that each wakes this task.
+                // Every listener is polled, so that each can wake this task.
                 let ready = self.listeners.iter().map(is_ready).fold(false, |any, one| any | one);
                 wait.poll(if ready { Poll::Ready(Ok(())) } else { Poll::Pending })
             });
@@ -70,9 +70,9 @@ impl AcceptLoop {
 
     /// Accepts the clients that wait, at most [`MAX_ACCEPTS`] from each listener.
     async fn accept_waiting(&mut self) -> io::Result<()> {
-        for listener in 0..self.listeners.len() {
+        for index in 0..self.listeners.len() {
             for _ in 0..MAX_ACCEPTS {
-                let Some(listener) = self.listeners.get(listener) else { break };
+                let Some(listener) = self.listeners.get(index) else { break };
                 match listener.accept() {
                     Ok((socket, peer)) => self.add_client(socket, peer).await?,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -87,10 +87,10 @@ impl AcceptLoop {
     async fn add_client(&mut self, socket: OwnedFd, peer: Peer) -> io::Result<()> {
         let socket = Arc::new(Async::new_nonblocking(socket)?);
         self.last_id += 1;
-        let id = MemberId(self.last_id);
-        // The broadcaster must know the client before the client's first input arrives.
-        let arrived = Event::Arrived { id, peer, socket: Arc::clone(&socket) };
-        let _ = self.events.send(arrived).await;
+        let id = ClientId(self.last_id);
+        // The broadcaster must receive this event before the first input of the client.
+        let connected = Event::Connected { id, peer, socket: Arc::clone(&socket) };
+        let _ = self.events.send(connected).await;
         if let Some(executor) = self.executor.upgrade() {
             let task = connection::run(socket, id, self.events.clone(), Rc::clone(&self.limits));
             executor.spawn(task).detach();
@@ -99,7 +99,7 @@ impl AcceptLoop {
     }
 }
 
-/// Returns the output of a future, or nothing if the sender of `stopped` is dropped before.
+/// Returns the output of a future, or `None` if the sender of `stopped` is dropped before.
 async fn until_stopped<T>(stopped: &Receiver<Event>, future: impl Future<Output = T>) -> Option<T> {
     let stopped = async {
         let _ = stopped.recv().await;

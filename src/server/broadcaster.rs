@@ -1,7 +1,7 @@
-//! The broadcaster: the one task that owns the room and the way to every client.
+//! The broadcaster: the one task that owns the room and the outbox of every client.
 //!
-//! Everything that happens arrives as an [`Event`] over one bounded channel. The broadcaster takes
-//! the events that wait, up to a bound, applies them to the [`Room`], and delivers the resulting
+//! It receives every [`Event`] over one bounded channel. In each turn it takes the events that wait,
+//! up to a bound, applies them to the [`Room`], and delivers the resulting
 //! [`Batch`](crate::room::Batch) to every client. It never waits for a client.
 
 use std::io;
@@ -19,26 +19,26 @@ use super::config::Config;
 use super::socket::Socket;
 use crate::os::{fresh_epoch, random, resident_memory};
 use crate::protocol::Stats;
-use crate::room::{Input, MemberId, Now, Peer, Room, Token};
+use crate::room::{ClientId, Input, Now, Peer, Room, Token};
 use crate::status::StatusObserver;
 use crate::store::HistoryWriter;
 
 /// Bytes of frames after which a batch is closed, however many events wait. A larger batch saves
-/// few system calls, and makes the last member wait for the first.
+/// few system calls, and delays the delivery to the last member.
 const MAX_BATCH_BYTES: usize = 64 * 1024;
-/// Bytes of an outbox for each notice a second. A notice takes from a sixth to half of that, so a
-/// crowd that joins at once does not make the other members slow.
+/// Bytes of an outbox for each notice a second. A notice takes from a sixth to half of that, so many
+/// joins at once do not fill the outboxes of the other members.
 const OUTBOX_BYTES_PER_NOTICE: usize = 1024;
 /// The log target of a report, which is written without time and level, and at every log level.
-pub const REPORT: &str = "smolchat::report";
+pub const REPORT_TARGET: &str = "smolchat::report";
 
-/// A message to the broadcaster.
+/// An event for the broadcaster.
 #[derive(Debug)]
 pub enum Event {
     /// From the accept loop: a client has connected. The broadcaster writes to it from now on.
-    Arrived {
+    Connected {
         /// The client's number, larger than any before.
-        id: MemberId,
+        id: ClientId,
         /// The client's address.
         peer: Peer,
         /// The client's socket.
@@ -54,7 +54,7 @@ pub enum Event {
     /// From the server: write the statistics to the log.
     Report,
     /// From a task that waits for a socket: it is writable.
-    Writable(MemberId),
+    Writable(ClientId),
     /// From the server: end all connections.
     Shutdown,
 }
@@ -79,7 +79,7 @@ impl Broadcaster {
     ///
     /// # Errors
     ///
-    /// If the operating system has no random bytes for a new epoch.
+    /// Returns an error if the operating system has no random bytes for a new epoch.
     #[expect(clippy::disallowed_methods, reason = "the start of the uptime")]
     pub fn new(
         config: Config,
@@ -117,7 +117,7 @@ impl Broadcaster {
         while !(self.is_shutting_down && self.clients.is_empty()) {
             let event = self.next_event().await;
             let now = self.now();
-            self.turn(event, now).await;
+            self.run_turn(event, now).await;
             if let Some(writer) = &mut self.writer {
                 writer.sync_if_due();
             }
@@ -130,8 +130,8 @@ impl Broadcaster {
         }
     }
 
-    /// Applies an event, and others that wait, and delivers the result.
-    async fn turn(&mut self, event: Option<Event>, now: Now) {
+    /// Applies an event, and others that wait up to a bound, and delivers the result.
+    async fn run_turn(&mut self, event: Option<Event>, now: Now) {
         if let Some(event) = event {
             self.on_event(event, now);
         }
@@ -146,7 +146,7 @@ impl Broadcaster {
         self.deliver_disconnects(now).await;
     }
 
-    /// Returns the next event, or nothing if a deadline has passed.
+    /// Returns the next event, or `None` if a deadline has passed.
     async fn next_event(&mut self) -> Option<Event> {
         let sync = self.writer.as_ref().and_then(HistoryWriter::sync_due);
         let observer = self.observer.as_ref();
@@ -160,7 +160,7 @@ impl Broadcaster {
             self.timer = None;
             return self.events.recv().await.ok();
         };
-        // Setting a timer costs a system call, so a timer that is early enough stays.
+        // Setting a timer costs a system call, so a timer that is early enough is kept.
         let (_, timer) = match &mut self.timer {
             Some(timer) if timer.0 <= deadline => timer,
             timer => timer.insert((deadline, Timer::at(self.started + deadline))),
@@ -179,21 +179,21 @@ impl Broadcaster {
 
     fn on_event(&mut self, event: Event, now: Now) {
         match event {
-            // The token is what tells members apart: without one, no client comes in.
-            Event::Arrived { id, peer, socket } => match random() {
+            // A member reconnects with its token, so a client without one is not admitted.
+            Event::Connected { id, peer, socket } => match random() {
                 Ok(secret) => {
                     self.clients.insert(id, socket);
                     let token = Token(secret);
-                    self.room.apply(Input::Arrive { id, peer, token }, now);
+                    self.room.apply(Input::Connect { id, peer, token }, now);
                 }
                 Err(error) => log::error!("{peer} refused: cannot create a token: {error}"),
             },
             Event::Input { input, bytes } => {
-                if let Input::Leave { id, .. } = input {
+                if let Input::Disconnect { id, .. } = input {
                     self.clients.on_read_closed(id, now.uptime);
                 }
                 self.bytes_in += u64::from(bytes);
-                if input.asks_for_stats() {
+                if input.has_stats_request() {
                     self.room.set_server_stats(self.server_stats());
                 }
                 self.room.apply(input, now);
@@ -208,13 +208,13 @@ impl Broadcaster {
         }
     }
 
-    /// Delivers everything that the room sends.
+    /// Writes the batch of the room to the history file, and delivers it.
     async fn deliver(&mut self, now: Now) {
         let batch = self.room.seal();
         if let Some(writer) = &mut self.writer
             && let Some(status) = writer.record(&batch.chunk, batch.before).await
         {
-            // Delivered behind this batch.
+            // Delivered after this batch.
             self.room.broadcast_info(status.text());
         }
         self.clients.deliver(&batch, now.uptime);
@@ -223,8 +223,8 @@ impl Broadcaster {
         }
     }
 
-    /// Tells the room which clients were found to be gone, and delivers the result, until there is
-    /// nothing left to deliver.
+    /// Removes slow and broken clients from the room, and delivers the result, until there is no
+    /// such client and nothing to deliver.
     async fn deliver_disconnects(&mut self, now: Now) {
         loop {
             let disconnected = self.clients.take_disconnected();
@@ -238,12 +238,12 @@ impl Broadcaster {
         }
     }
 
-    /// Returns the statistics that the room cannot count itself.
+    /// Returns the statistics that the room does not count.
     fn server_stats(&self) -> Stats {
         let sent = self.clients.sent();
         Stats {
             bytes_in: self.bytes_in,
-            lines_out: sent.lines,
+            lines_out: sent.frames,
             bytes_out: sent.bytes,
             events_waiting: self.events.len(),
             memory: resident_memory(),
@@ -255,7 +255,7 @@ impl Broadcaster {
     fn report(&self) {
         let stats = self.room.stats(self.server_stats());
         if let Ok(line) = serde_json::to_string(&stats) {
-            log::error!(target: REPORT, "{line}");
+            log::error!(target: REPORT_TARGET, "{line}");
         }
     }
 
@@ -269,7 +269,7 @@ impl Broadcaster {
     }
 }
 
-/// Returns the most connections that may be ending at the same time, beside `max_clients`.
+/// Returns the most connections that may be ending at the same time, in addition to `max_clients`.
 pub fn max_ending(max_clients: usize) -> usize {
     (max_clients / 4).max(16)
 }

@@ -1,8 +1,7 @@
-//! How a connection ends.
+//! The states of a connection, and how it ends.
 //!
-//! The broadcaster holds one [`ClientState`] for each connection. Whatever happens to the
-//! connection is a [`ClientEvent`], and [`ClientState::next`] is the only place that changes the
-//! state.
+//! The broadcaster has one [`ClientState`] for each connection. Only [`ClientState::next`] changes
+//! the state, after a [`ClientEvent`].
 //!
 //! | state      | read from the client            | written to the client        | timeout |
 //! |------------|---------------------------------|------------------------------|---------|
@@ -30,8 +29,9 @@
 //! An event that is not in the table changes nothing.
 //!
 //! `Draining` exists because closing a socket that has unread input resets the connection, and a
-//! reset can destroy the bye on its way. `Broken` exists because lines that arrived before the write
-//! failed still count: the connection task reads them to the end and then reports `ReadClosed`.
+//! reset can discard the bye before the client reads it. `Broken` exists because lines that arrived
+//! before the write failed still count: the connection task reads all of them and then reports
+//! `ReadClosed`.
 //!
 //! The ways in which a connection ends:
 //!
@@ -79,7 +79,7 @@ pub enum ClientState {
     Closed,
 }
 
-/// Something that happens to a connection.
+/// An event of a connection, which can change its state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientEvent {
     /// The client has become a member.
@@ -91,7 +91,7 @@ pub enum ClientEvent {
     },
     /// The outbox has become empty.
     Written,
-    /// The room has found that the connection is broken.
+    /// The room ends the connection at once, because it is broken.
     Abort,
     /// A write failed.
     WriteFailed,

@@ -1,4 +1,4 @@
-//! All connections: delivers batches to them and ends them.
+//! The table of all connections: delivers batches to them and ends them.
 
 use std::future::poll_fn;
 use std::hint::black_box;
@@ -18,11 +18,11 @@ use super::deadlines::Deadlines;
 use super::outbox::{Delivery, Outbox};
 use super::socket::{ReadyWait, Socket};
 use crate::protocol::{ByeCode, Frame};
-use crate::room::{Batch, ClientTable, DisconnectReason, End, MemberId, Slice};
+use crate::room::{Batch, ClientId, ClientTable, DisconnectReason, End, Slice};
 
 /// Sockets whose descriptors are loaded before the first of them is written to. In a large room
-/// each is a cache miss; together they overlap. Measured together with a change of the same day,
-/// within noise alone; three lines.
+/// each load is a cache miss, and loads in a row overlap. The gain alone is within the noise of the
+/// measurement.
 const PREFETCHED: usize = 16;
 
 /// The table of all connections.
@@ -31,8 +31,8 @@ pub struct Clients {
     table: ClientTable<ClientHandle>,
     /// The timeouts of connections that are ending.
     deadlines: Deadlines,
-    /// Clients that the room has not been told of: they were too slow, or their connection broke.
-    disconnected: Vec<(MemberId, DisconnectReason)>,
+    /// Clients to remove from the room: they were too slow, or their connection failed.
+    disconnected: Vec<(ClientId, DisconnectReason)>,
     /// Bytes that may wait for one client.
     outbox_limit: usize,
     /// Connections that may be ending at the same time.
@@ -41,13 +41,13 @@ pub struct Clients {
     /// For the tasks that wait until a socket is writable.
     events: Sender<Event>,
     executor: Weak<LocalExecutor<'static>>,
-    sent: Sent,
+    sent: SentCounts,
 }
 
-/// The frames handed to clients, those included that wait in an outbox.
+/// Counts of the frames handed to clients, including those that wait in an outbox.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Sent {
-    pub lines: u64,
+pub struct SentCounts {
+    pub frames: u64,
     pub bytes: u64,
 }
 
@@ -57,16 +57,20 @@ struct ClientHandle {
     outbox: Outbox,
     state: ClientState,
     /// A task waits until the socket is writable.
-    is_watched: bool,
+    has_waiting_task: bool,
 }
 
 impl ClientHandle {
     /// Creates the handle of a new connection.
     fn new(socket: Arc<Socket>) -> Self {
-        ClientHandle { outbox: Outbox::new(socket), state: ClientState::NEW, is_watched: false }
+        ClientHandle {
+            outbox: Outbox::new(socket),
+            state: ClientState::NEW,
+            has_waiting_task: false,
+        }
     }
 
-    /// Drops everything that waits and sends a bye. `seq` is the last sequence number that the
+    /// Discards all frames that wait and sends a bye. `seq` is the last sequence number that the
     /// client was sent if nothing waits.
     fn evict(&mut self, code: ByeCode, seq: u64) -> Delivery {
         let seq = self.outbox.clear(seq);
@@ -80,32 +84,32 @@ impl ClientHandle {
 
     /// Spawns a task that sends [`Event::Writable`] when the socket is writable, unless there is
     /// one.
-    fn watch(
+    fn notify_when_writable(
         &mut self,
-        id: MemberId,
+        id: ClientId,
         events: &Sender<Event>,
         executor: &Weak<LocalExecutor<'static>>,
     ) {
-        if std::mem::replace(&mut self.is_watched, true) {
+        if std::mem::replace(&mut self.has_waiting_task, true) {
             return;
         }
         let Some(executor) = executor.upgrade() else { return };
         let socket = Arc::clone(self.outbox.socket());
         let events = events.clone();
-        let watch = async move {
+        let wait_and_notify = async move {
             let mut wait = ReadyWait::default();
-            // An error is found by the next write.
+            // Ignored: the next write returns the error.
             let _ = poll_fn(|cx| wait.poll(socket.poll_writable(cx))).await;
             drop(socket);
             let _ = events.send(Event::Writable(id)).await;
         };
-        executor.spawn(watch).detach();
+        executor.spawn(wait_and_notify).detach();
     }
 }
 
 impl Clients {
-    /// Creates an empty table. `outbox_limit` is the number of bytes that may wait for one client, and
-    /// `max_ending` the number of connections that may be ending at the same time.
+    /// Creates an empty table. `outbox_limit` is the number of bytes that may wait for one client,
+    /// and `max_ending` the number of connections that may be ending at the same time.
     pub fn new(
         outbox_limit: usize,
         max_ending: usize,
@@ -121,12 +125,12 @@ impl Clients {
             is_shutting_down: false,
             events,
             executor,
-            sent: Sent::default(),
+            sent: SentCounts::default(),
         }
     }
 
     /// Adds a connection.
-    pub fn insert(&mut self, id: MemberId, socket: Arc<Socket>) {
+    pub fn insert(&mut self, id: ClientId, socket: Arc<Socket>) {
         self.table.insert(id, ClientHandle::new(socket));
     }
 
@@ -135,7 +139,7 @@ impl Clients {
         self.table.is_empty()
     }
 
-    /// Returns the number of clients that the room must know.
+    /// Returns the number of clients that must be in the room.
     #[cfg(test)]
     pub fn known_to_room(&self) -> usize {
         let is_known = |state| matches!(state, ClientState::Open { .. } | ClientState::Broken);
@@ -143,7 +147,7 @@ impl Clients {
     }
 
     /// Returns the frames handed to clients since the start.
-    pub fn sent(&self) -> Sent {
+    pub fn sent(&self) -> SentCounts {
         self.sent
     }
 
@@ -171,7 +175,7 @@ impl Clients {
                 if !client.state.is_live() || !batch.unicasts_for(*id).is_empty() {
                     continue;
                 }
-                self.sent.lines += batch.frames;
+                self.sent.frames += batch.frames;
                 self.sent.bytes += shared.bytes().len() as u64;
                 match client.outbox.send(slice::from_ref(&shared), batch.before, self.outbox_limit)
                 {
@@ -185,12 +189,12 @@ impl Clients {
         }
     }
 
-    /// Delivers the part of a batch of a client that has unicasts in it.
-    fn deliver_own(&mut self, id: MemberId, batch: &Batch, now: Duration) {
+    /// Delivers one client's part of a batch that has unicasts for it.
+    fn deliver_own(&mut self, id: ClientId, batch: &Batch, now: Duration) {
         let Some(client) = self.table.get_mut(id) else { return };
         let part = batch.slices_for(id, client.state.is_live());
         if client.state.is_open() {
-            self.sent.lines += part.slices.iter().map(Slice::frames).sum::<u64>();
+            self.sent.frames += part.slices.iter().map(Slice::frames).sum::<u64>();
             self.sent.bytes +=
                 part.slices.iter().map(|slice| slice.bytes().len() as u64).sum::<u64>();
             let delivery = client.outbox.send(&part.slices, batch.before, self.outbox_limit);
@@ -208,11 +212,11 @@ impl Clients {
     }
 
     /// Handles a delivery that queued bytes, failed, or exceeded the limit of the outbox.
-    fn handle_delivery(&mut self, id: MemberId, delivery: Delivery, now: Duration) {
+    fn handle_delivery(&mut self, id: ClientId, delivery: Delivery, now: Duration) {
         let Some(client) = self.table.get_mut(id) else { return };
         match delivery {
             Delivery::Sent => self.transition(id, ClientEvent::Written, now),
-            Delivery::Waiting => client.watch(id, &self.events, &self.executor),
+            Delivery::Waiting => client.notify_when_writable(id, &self.events, &self.executor),
             Delivery::Failed => self.transition(id, ClientEvent::WriteFailed, now),
             Delivery::Slow => {
                 self.disconnected.push((id, DisconnectReason::Slow));
@@ -222,22 +226,22 @@ impl Clients {
     }
 
     /// Ends a connection whose last frame is in the outbox.
-    fn close(&mut self, id: MemberId, now: Duration) {
+    fn close(&mut self, id: ClientId, now: Duration) {
         if let Some(client) = self.table.get_mut(id) {
             let is_written = client.outbox.is_empty();
             self.transition(id, ClientEvent::Close { is_written }, now);
         }
     }
 
-    /// Drops everything that waits for a client, sends it a bye, and ends its connection.
-    fn evict(&mut self, id: MemberId, code: ByeCode, seq: u64, now: Duration) {
+    /// Discards all frames that wait for a client, sends it a bye, and ends its connection.
+    fn evict(&mut self, id: ClientId, code: ByeCode, seq: u64, now: Duration) {
         let Some(client) = self.table.get_mut(id) else { return };
         if !client.state.is_open() {
             return self.close(id, now);
         }
         let delivery = client.evict(code, seq);
         if delivery == Delivery::Waiting {
-            client.watch(id, &self.events, &self.executor);
+            client.notify_when_writable(id, &self.events, &self.executor);
         }
         let is_written = delivery == Delivery::Sent;
         self.transition(id, ClientEvent::Close { is_written }, now);
@@ -246,24 +250,24 @@ impl Clients {
         }
     }
 
-    /// The connection task of a client has ended.
-    pub fn on_read_closed(&mut self, id: MemberId, now: Duration) {
+    /// Handles the end of the connection task of a client.
+    pub fn on_read_closed(&mut self, id: ClientId, now: Duration) {
         self.transition(id, ClientEvent::ReadClosed, now);
     }
 
-    /// The socket of a client is writable.
-    pub fn on_writable(&mut self, id: MemberId, now: Duration) {
+    /// Writes queued frames to the socket of a client, which is writable.
+    pub fn on_writable(&mut self, id: ClientId, now: Duration) {
         if let Some(client) = self.table.get_mut(id) {
-            client.is_watched = false;
+            client.has_waiting_task = false;
             let delivery = client.outbox.flush();
             self.handle_delivery(id, delivery, now);
         }
     }
 
-    /// The server shuts down: no connection outlives [`SHUTDOWN_TIMEOUT`].
+    /// Starts the shutdown: every connection ends within [`SHUTDOWN_TIMEOUT`].
     pub fn on_shutdown(&mut self, now: Duration) {
         self.is_shutting_down = true;
-        self.deadlines.bring_forward(now + SHUTDOWN_TIMEOUT);
+        self.deadlines.limit_to(now + SHUTDOWN_TIMEOUT);
     }
 
     /// Returns the time at which [`close_overdue`](Self::close_overdue) has to be called.
@@ -290,13 +294,13 @@ impl Clients {
         }
     }
 
-    /// Returns the clients that the room has to be told of, and forgets them.
-    pub fn take_disconnected(&mut self) -> Vec<(MemberId, DisconnectReason)> {
+    /// Removes and returns the clients that have to be removed from the room.
+    pub fn take_disconnected(&mut self) -> Vec<(ClientId, DisconnectReason)> {
         std::mem::take(&mut self.disconnected)
     }
 
-    /// Changes the state of a client after an event, and does what the new state needs.
-    fn transition(&mut self, id: MemberId, event: ClientEvent, now: Duration) {
+    /// Changes the state of a client after an event, and its socket to match it.
+    fn transition(&mut self, id: ClientId, event: ClientEvent, now: Duration) {
         let Some(client) = self.table.get_mut(id) else { return };
         let old = std::mem::discriminant(&client.state);
         client.state = client.state.next(event, self.is_shutting_down);

@@ -6,8 +6,7 @@ use crate::room::{self, Snapshot};
 use crate::status::StatusObserver;
 use crate::store::HistoryFile;
 
-/// The limits and the parts of a server. [`Config::default`] is what `smolchatd` uses without
-/// options.
+/// The limits and the parts of a server. `smolchatd` without options uses [`Config::default`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Config {
@@ -17,7 +16,7 @@ pub struct Config {
     pub outbox: usize,
     /// Bytes in one read from a client, at most 16 KiB. Default: 16 KiB.
     pub read_bytes: usize,
-    /// Events that may wait for the room. A connection whose event has no place waits. Default: 256.
+    /// Events that may wait for the room. If there are more, connection tasks wait. Default: 256.
     pub events: usize,
     /// The socket buffers of the kernel.
     pub buffers: Buffers,

@@ -1,9 +1,9 @@
 //! The connection task: reads one client and sends its lines to the broadcaster.
 //!
 //! A connection task has its socket, a sender of events, and a few numbers. It shares no state with
-//! other tasks. It parses lines; the room decides what they do, and whether their sender is
-//! still in the room. While no line is half-read the task holds no buffer: it reads into the stack
-//! and splits the lines there.
+//! other tasks. It parses lines; the room applies them, or ignores them if the client is not in the
+//! room any more. While no line is incomplete, the task has no buffer: it reads into the stack and
+//! splits the lines there.
 
 use std::future::poll_fn;
 use std::mem::MaybeUninit;
@@ -25,19 +25,19 @@ use super::broadcaster::Event;
 use super::socket::{ReadyWait, Socket};
 use crate::protocol::{ClientLine, ErrorCode, LineReader, OtherProtocol, RequestError};
 use crate::rate_limit::{Rate, RateLimiter};
-use crate::room::{DisconnectReason, Input, MemberId};
+use crate::room::{ClientId, DisconnectReason, Input};
 
 /// The most bytes in one read. With the line limit it bounds the memory of a connection.
 pub const MAX_READ_BYTES: usize = 16 * 1024;
-/// The most lines in one input, which bounds the frames that one input becomes.
+/// The most lines in one input, which bounds the frames that one input causes.
 pub const MAX_INPUT_LINES: usize = 64;
 /// Bytes that a parsed line takes, beside its text.
 pub const LINE_OVERHEAD: usize = size_of::<Result<ClientLine, RequestError>>();
 
-/// Bytes of a first line that are searched for another protocol, each time more of it arrives.
+/// The most bytes of a first line that are searched, at each read, for another protocol.
 const MAX_DETECTION_BYTES: usize = 4096;
 
-/// The limits on what a client sends.
+/// The limits on the input of each client.
 #[derive(Debug)]
 pub struct ReadLimits {
     /// The longest line, in bytes without its newline.
@@ -50,11 +50,11 @@ pub struct ReadLimits {
     pub started: Instant,
 }
 
-/// Reads from a client until the connection ends or the broadcaster has let go of it. Then it sends
-/// [`Input::Leave`], even if reading panics.
+/// Reads from a client until the connection ends or the broadcaster has closed it. Then it sends
+/// [`Input::Disconnect`], even if reading panics.
 pub fn run(
     socket: Arc<Socket>,
-    id: MemberId,
+    id: ClientId,
     events: Sender<Event>,
     limits: Rc<ReadLimits>,
 ) -> impl Future<Output = ()> {
@@ -67,20 +67,20 @@ pub fn run(
         wait: ReadyWait::default(),
         id,
         has_sent_line: false,
-        speaks_other_protocol: false,
+        is_other_protocol: false,
         was_warned: false,
-        unreported: 0,
+        unreported_bytes: 0,
     };
     async move {
         let reason = AssertUnwindSafe(connection.run()).catch_unwind().await;
         let reason = reason.unwrap_or(DisconnectReason::Panicked);
-        if let Some(pending) = connection.send(Input::Leave { id, reason }) {
+        if let Some(pending) = connection.send(Input::Disconnect { id, reason }) {
             pending.await;
         }
     }
 }
 
-/// A send or a pause that has to be waited for. It is rare, and larger than everything else in a
+/// A send or a pause that is not finished. It is rare, and larger than everything else in a
 /// connection, so it is boxed.
 type PendingSend = Pin<Box<dyn Future<Output = ()>>>;
 
@@ -92,15 +92,15 @@ struct Connection {
     limits: Rc<ReadLimits>,
     limiter: RateLimiter,
     wait: ReadyWait,
-    id: MemberId,
-    /// The first bytes were this protocol.
+    id: ClientId,
+    /// A complete line was read. Later lines are not searched for another protocol.
     has_sent_line: bool,
     /// The client speaks another protocol; its input is discarded.
-    speaks_other_protocol: bool,
-    /// The client was told that it is too fast.
+    is_other_protocol: bool,
+    /// The client was sent the error that it is too fast.
     was_warned: bool,
     /// Bytes read since the last input.
-    unreported: u32,
+    unreported_bytes: u32,
 }
 
 impl Connection {
@@ -123,10 +123,10 @@ impl Connection {
         }
     }
 
-    /// Sends an input to the broadcaster. If the channel is full, returns a future that waits: a
-    /// client that sends faster than the room works is slowed down here.
+    /// Sends an input to the broadcaster. If the channel is full, returns a future that waits, so
+    /// that the client is read no faster than the room handles its lines.
     fn send(&mut self, input: Input) -> Option<PendingSend> {
-        let bytes = std::mem::take(&mut self.unreported);
+        let bytes = std::mem::take(&mut self.unreported_bytes);
         match self.events.try_send(Event::Input { input, bytes }) {
             Err(TrySendError::Full(event)) => {
                 let events = self.events.clone();
@@ -136,8 +136,8 @@ impl Connection {
         }
     }
 
-    /// Polls for the next input. Returns no input if there is a line that the rate does not allow
-    /// yet.
+    /// Polls for the next input. Returns `None` as the input if the rate does not allow the next
+    /// line yet.
     fn poll_input(
         &mut self,
         cx: &mut Context<'_>,
@@ -146,7 +146,7 @@ impl Connection {
             return Poll::Ready(Ok(self.parse_lines(&[])));
         }
         loop {
-            // Asking for readiness before reading saves one system call.
+            // Polling readiness before reading saves one system call.
             if let Err(error) = ready!(self.wait.poll(self.socket.poll_readable(cx))) {
                 return Poll::Ready(Err(DisconnectReason::Lost(error.kind())));
             }
@@ -156,11 +156,11 @@ impl Connection {
                 Ok((([], _), _)) if self.lines.is_inside_line() => {
                     self.lines.clear();
                     let text = "the last line has no newline and was not said";
-                    return Poll::Ready(Ok(Some(self.error(ErrorCode::Unfinished, text))));
+                    return Poll::Ready(Ok(Some(self.error_input(ErrorCode::Unfinished, text))));
                 }
                 Ok((([], _), _)) => return Poll::Ready(Err(DisconnectReason::Finished)),
-                // Reading it keeps the answer from being lost to a reset.
-                Ok(_) if self.speaks_other_protocol => {}
+                // Discarded. Unread input would cause a reset, which can discard the answer.
+                Ok(_) if self.is_other_protocol => {}
                 Ok(((bytes, _), _)) => {
                     let input = self.parse_lines(bytes);
                     if input.is_some() || self.lines.has_more() {
@@ -176,12 +176,12 @@ impl Connection {
     /// Parses the lines that are complete with `bytes`, as many as the rate allows.
     fn parse_lines(&mut self, bytes: &[u8]) -> Option<Input> {
         // Saturating: counts above 4 GiB are not needed.
-        self.unreported = self.unreported.saturating_add(bytes.len() as u32);
+        self.unreported_bytes = self.unreported_bytes.saturating_add(bytes.len() as u32);
         if !self.has_sent_line
             && let Some(protocol) = self.detect_other_protocol(bytes)
         {
             self.lines.clear();
-            self.speaks_other_protocol = true;
+            self.is_other_protocol = true;
             return Some(Input::OtherProtocol { id: self.id, protocol });
         }
         let now = self.now();
@@ -214,7 +214,7 @@ impl Connection {
         OtherProtocol::detect(&[buffer, line].concat())
     }
 
-    /// Waits until the rate allows another line. If that takes time, the client is told once.
+    /// Returns a future that waits until the rate allows a line. The client is sent an error once.
     fn slow_down(&mut self) -> PendingSend {
         let wait = self.limiter.wait(self.limits.rate, self.now());
         if wait.is_zero() {
@@ -224,7 +224,7 @@ impl Connection {
             None
         } else {
             let text = "too many lines a second; the server now reads yours more slowly";
-            self.send(self.error(ErrorCode::TooFast, text))
+            self.send(self.error_input(ErrorCode::TooFast, text))
         };
         Box::pin(async move {
             if let Some(pending) = pending {
@@ -234,8 +234,8 @@ impl Connection {
         })
     }
 
-    /// Returns an error as an input, so that the room sends it in its place among the lines.
-    fn error(&self, code: ErrorCode, text: &str) -> Input {
+    /// Returns an error as an input, so that the room sends it in order with other answers.
+    fn error_input(&self, code: ErrorCode, text: &str) -> Input {
         Input::Lines { id: self.id, lines: vec![Err(RequestError::new(code, text))] }
     }
 
@@ -262,7 +262,7 @@ mod tests {
         };
         let (one, _two) = smol::Async::<std::os::unix::net::UnixStream>::pair().unwrap();
         let socket = Arc::new(smol::Async::new(one.into_inner().unwrap().into()).unwrap());
-        let future = run(socket, MemberId(1), channel.0, Rc::new(limits));
+        let future = run(socket, ClientId(1), channel.0, Rc::new(limits));
         assert!(size_of_val(&future) <= 160, "{} bytes", size_of_val(&future));
     }
 }

@@ -1,4 +1,4 @@
-//! The server: accepts clients, connects them to the room, and ends in good order.
+//! The server: accepts clients, connects them to the room, and shuts down.
 //!
 //! ```text
 //! accept loop --spawns--> connection task, one for each client
@@ -39,7 +39,7 @@ use futures_lite::{FutureExt, Stream, StreamExt};
 use log::info;
 use smol::LocalExecutor;
 
-pub use broadcaster::REPORT;
+pub use broadcaster::REPORT_TARGET;
 #[doc(hidden)]
 pub use broadcaster::{Broadcaster, Event};
 pub use config::Config;
@@ -58,10 +58,10 @@ use crate::rate_limit::Rate;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Control {
-    /// Write the [`Stats`](crate::protocol::Stats) to the log, as one line of JSON with the target
-    /// [`REPORT`].
+    /// Writes the [`Stats`](crate::protocol::Stats) to the log, as one line of JSON with the target
+    /// [`REPORT_TARGET`].
     Report,
-    /// Shut down in good order. A second one ends the server at once.
+    /// Sends a bye to all clients and ends the server. A second one ends the server at once.
     Shutdown,
 }
 
@@ -102,7 +102,7 @@ impl std::error::Error for Error {
 ///
 /// # Errors
 ///
-/// If the operating system has no random bytes, or a second [`Control::Shutdown`] arrives.
+/// Returns an error if there are no random bytes, or if a second [`Control::Shutdown`] arrives.
 ///
 /// # Examples
 ///
@@ -152,7 +152,7 @@ pub async fn run(
     let shutdown = executor.spawn(async move {
         next_shutdown(&mut controls, &events).await;
         info!("shutting down");
-        // The listeners are closed, and the files of unix sockets removed, before any client gets
+        // The listeners are closed, and the files of Unix sockets removed, before any client gets
         // its bye.
         drop(stop);
         accept.await;
@@ -160,7 +160,7 @@ pub async fn run(
         next_shutdown(&mut controls, &events).await
     });
     let serve = async {
-        // It ends after the shutdown. If it panics, so does this.
+        // The broadcaster ends after the shutdown. If it panics, this future panics, too.
         broadcaster.await;
         Ok(())
     };
@@ -173,8 +173,8 @@ pub async fn run(
     executor.run(serve.or(interrupt)).await
 }
 
-/// Returns the next [`Control::Shutdown`], or `None` at the end of the stream. Passes reports on to
-/// the broadcaster.
+/// Returns the next [`Control::Shutdown`], or `None` at the end of the stream. Sends an event to
+/// the broadcaster for each [`Control::Report`].
 async fn next_shutdown<S>(controls: &mut S, events: &Sender<Event>) -> Option<Control>
 where
     S: Stream<Item = Control> + Unpin,

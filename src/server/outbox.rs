@@ -1,10 +1,10 @@
 //! The outbox of one client: writes at once, and queues only while the client is behind.
 //!
-//! A socket nearly always has room, so frames are handed to the kernel at once and without waiting:
+//! A socket nearly always has space, so frames are handed to the kernel at once and without waiting:
 //! no task switch, no queue, no copy. The outbox queues frames that the socket does not take, as
-//! shared [`Slice`]s, and queues everything later behind them, so that the order stays. The
-//! broadcaster owns all outboxes and is told when a socket is writable again. So an outbox needs no
-//! lock and no channel, and knows to the byte how far its client is.
+//! shared [`Slice`]s, and all later frames behind them, so that the order is kept. The broadcaster
+//! owns all outboxes and gets an event when a socket is writable again. So an outbox needs no lock
+//! and no channel.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -37,20 +37,20 @@ pub enum Delivery {
     Failed,
 }
 
-/// The way to one client.
+/// The socket of one client, and the frames that wait for it.
 #[derive(Debug)]
 pub struct Outbox {
     socket: Arc<Socket>,
     /// Allocated only while the client is behind.
-    backlog: Option<Box<Backlog>>,
+    queue: Option<Box<SendQueue>>,
 }
 
 /// The frames that the socket did not take.
 #[derive(Debug, Default)]
-struct Backlog {
-    queue: VecDeque<Slice>,
+struct SendQueue {
+    slices: VecDeque<Slice>,
     /// Bytes that count against the limit, with their overhead.
-    waiting: usize,
+    waiting_bytes: usize,
     /// The last sequence number that was sent completely.
     seq: u64,
 }
@@ -58,7 +58,7 @@ struct Backlog {
 impl Outbox {
     /// Creates an empty outbox.
     pub fn new(socket: Arc<Socket>) -> Self {
-        Outbox { socket, backlog: None }
+        Outbox { socket, queue: None }
     }
 
     /// Returns the socket.
@@ -69,14 +69,14 @@ impl Outbox {
     /// Sends whole frames, now or when the socket is writable. `seq` is the sequence number before
     /// them, and `limit` the number of bytes that may wait.
     pub fn send(&mut self, slices: &[Slice], seq: u64, limit: usize) -> Delivery {
-        if let Some(backlog) = &mut self.backlog {
+        if let Some(queue) = &mut self.queue {
             for slice in slices {
                 // A client that is behind must not queue past frames without a limit.
                 let is_past = slice.kind() == SliceKind::Past;
                 let kind = if is_past { SliceKind::Own } else { slice.kind() };
-                backlog.push(slice.clone().with_kind(kind));
+                queue.push(slice.clone().with_kind(kind));
             }
-            return backlog.delivery(limit);
+            return queue.delivery(limit);
         }
         let written = match slices {
             [] => return Delivery::Sent,
@@ -92,53 +92,53 @@ impl Outbox {
             return Delivery::Sent;
         }
         let seq = slices.iter().find_map(Slice::before).unwrap_or(seq);
-        let mut backlog = Backlog { seq, ..Backlog::default() };
+        let mut queue = SendQueue { seq, ..SendQueue::default() };
         for slice in slices {
             let mut slice = slice.clone();
             let part = written.min(slice.bytes().len());
             written -= part;
-            backlog.advance_slice(&mut slice, part);
-            backlog.push(slice);
+            queue.advance_slice(&mut slice, part);
+            queue.push(slice);
         }
-        self.backlog.insert(Box::new(backlog)).delivery(limit)
+        self.queue.insert(Box::new(queue)).delivery(limit)
     }
 
     /// Writes queued frames, as many as the socket takes.
     pub fn flush(&mut self) -> Delivery {
-        let Some(backlog) = &mut self.backlog else { return Delivery::Sent };
-        while !backlog.queue.is_empty() {
-            match write_vectored(&self.socket, backlog.queue.make_contiguous()) {
-                Ok(written) => backlog.advance(written),
+        let Some(queue) = &mut self.queue else { return Delivery::Sent };
+        while !queue.slices.is_empty() {
+            match write_vectored(&self.socket, queue.slices.make_contiguous()) {
+                Ok(written) => queue.advance(written),
                 Err(Errno::AGAIN) => return Delivery::Waiting,
                 Err(_) => {
-                    self.backlog = None;
+                    self.queue = None;
                     return Delivery::Failed;
                 }
             }
         }
-        self.backlog = None;
+        self.queue = None;
         Delivery::Sent
     }
 
     /// Returns whether no frame waits.
     pub fn is_empty(&self) -> bool {
-        self.backlog.is_none()
+        self.queue.is_none()
     }
 
-    /// Drops the queued frames, except the rest of a frame that was begun: the next frame starts on
-    /// a line of its own. Returns the last sequence number that the client is sent, or `seq` if no
-    /// frame waits.
+    /// Discards the queued frames, except the rest of a frame that is partly sent: the next frame
+    /// starts on a line of its own. Returns the last sequence number that the client is sent, or
+    /// `seq` if no frame waits.
     pub fn clear(&mut self, seq: u64) -> u64 {
-        let Some(backlog) = &mut self.backlog else { return seq };
-        let mut queue = std::mem::take(&mut backlog.queue);
-        backlog.waiting = 0;
-        if let Some(first) = queue.front_mut().filter(|slice| slice.is_inside_frame()) {
+        let Some(queue) = &mut self.queue else { return seq };
+        let mut slices = std::mem::take(&mut queue.slices);
+        queue.waiting_bytes = 0;
+        if let Some(first) = slices.front_mut().filter(|slice| slice.is_inside_frame()) {
             if let Some(before) = first.before() {
-                backlog.seq = before + 1;
+                queue.seq = before + 1;
             }
-            backlog.push(first.rest_of_frame());
+            queue.push(first.rest_of_frame());
         }
-        backlog.seq
+        queue.seq
     }
 
     /// Shuts down the write side: the client reads the end of the stream.
@@ -147,41 +147,41 @@ impl Outbox {
         let _ = shutdown(&self.socket, Shutdown::Write);
     }
 
-    /// Shuts down both sides. The kernel still delivers what it has taken; the connection task
-    /// wakes up and closes the socket.
+    /// Shuts down both sides. The kernel still delivers the bytes that it has taken. The connection
+    /// task is woken and closes the socket.
     pub fn shut_down(&self) {
         // Ignored: a broken socket has nothing to shut down.
         let _ = shutdown(&self.socket, Shutdown::Both);
     }
 }
 
-impl Backlog {
+impl SendQueue {
     fn delivery(&self, limit: usize) -> Delivery {
-        if self.waiting > limit { Delivery::Slow } else { Delivery::Waiting }
+        if self.waiting_bytes > limit { Delivery::Slow } else { Delivery::Waiting }
     }
 
     fn push(&mut self, slice: Slice) {
         if slice.bytes().is_empty() {
             return;
         }
-        if slice.counts() {
-            self.waiting += SLICE_OVERHEAD + slice.bytes().len();
+        if slice.is_counted() {
+            self.waiting_bytes += SLICE_OVERHEAD + slice.bytes().len();
         }
-        self.queue.push_back(slice);
+        self.slices.push_back(slice);
     }
 
     /// Removes the first `written` bytes of the queue.
     fn advance(&mut self, mut written: usize) {
-        while let Some(mut slice) = self.queue.pop_front() {
+        while let Some(mut slice) = self.slices.pop_front() {
             let length = slice.bytes().len();
             let part = written.min(length);
             self.advance_slice(&mut slice, part);
-            if slice.counts() {
-                self.waiting -= if part < length { part } else { part + SLICE_OVERHEAD };
+            if slice.is_counted() {
+                self.waiting_bytes -= if part < length { part } else { part + SLICE_OVERHEAD };
             }
             written -= part;
             if part < length {
-                self.queue.push_front(slice);
+                self.slices.push_front(slice);
                 return;
             }
         }

@@ -1,4 +1,4 @@
-//! A non-blocking stream socket, and waiting for it.
+//! A non-blocking stream socket, and the wait until it is ready.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -9,12 +9,12 @@ use smol::Async;
 /// A connected stream socket, TCP or unix.
 pub type Socket = Async<OwnedFd>;
 
-/// Polls readiness and also retries after a spurious wake-up, because async-io can lose an event.
+/// A wait for readiness that also ends after a spurious wake-up: async-io can lose an event.
 ///
-/// If the reactor's helper thread collects an event just before a task asks for it, the event is not
-/// counted: the task is woken and told to wait, although the socket is ready. Under load that can
-/// happen to the same task over and over. A try after every wake-up costs nothing, and ended a delay
-/// that was measured at more than a second.
+/// If the reactor's helper thread collects an event just before a task polls for it, the event is
+/// not counted: the task is woken and its poll is pending, although the socket is ready. Under load
+/// this can happen to the same task repeatedly. A delay of more than one second was measured, which
+/// a try after every wake-up ended.
 #[derive(Debug, Default)]
 pub struct ReadyWait {
     has_waited: bool,

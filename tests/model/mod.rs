@@ -23,7 +23,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use smolchat::protocol::{ByeCode, ClientLine, Frame, Hello, Request, RequestError};
-use smolchat::room::{Config, DisconnectReason, Input, MemberId, Now, Peer, Room, Token};
+use smolchat::room::{ClientId, Config, DisconnectReason, Input, Now, Peer, Room, Token};
 
 use expected::Model;
 use news::{Due, Own};
@@ -80,7 +80,7 @@ impl World {
             Action::Lines(who, line, times) => self.lines(self.id(who), line, times),
             Action::OtherProtocol(who, protocol) => {
                 let id = self.id(who);
-                self.apply(Input::OtherProtocol { id: MemberId(id), protocol });
+                self.apply(Input::OtherProtocol { id: ClientId(id), protocol });
                 self.model.foreign(id, protocol);
             }
             Action::Leave(who, reason) => self.leave(self.id(who), reason),
@@ -146,7 +146,7 @@ impl World {
             Peer::Inet(ip, 1000 + (id % 4) as u16)
         });
         self.seats.insert(id, Seat::default());
-        self.apply(Input::Arrive { id: MemberId(id), peer, token: token(id) });
+        self.apply(Input::Connect { id: ClientId(id), peer, token: token(id) });
         self.model.arrive(id, peer, token(id));
     }
 
@@ -167,7 +167,7 @@ impl World {
 
     fn line(&mut self, id: u64, line: Result<ClientLine, RequestError>, times: usize) {
         let lines = vec![line; times];
-        self.apply(Input::Lines { id: MemberId(id), lines: lines.clone() });
+        self.apply(Input::Lines { id: ClientId(id), lines: lines.clone() });
         self.model.lines(id, lines);
     }
 
@@ -215,7 +215,7 @@ impl World {
     }
 
     fn leave(&mut self, id: u64, reason: DisconnectReason) {
-        self.apply(Input::Leave { id: MemberId(id), reason });
+        self.apply(Input::Disconnect { id: ClientId(id), reason });
         self.model.leave(id, reason);
     }
 
@@ -251,7 +251,7 @@ impl World {
             assert!(self.seats.contains_key(&unicast.to.0), "a unicast is for somebody");
         }
         for (id, seat) in &mut self.seats {
-            seat.deliver(MemberId(*id), &batch, &self.record);
+            seat.deliver(ClientId(*id), &batch, &self.record);
             seat.is_settled(&self.record);
             assert_eq!(!seat.is_closed, self.model.clients.contains_key(id), "who is here stays");
         }

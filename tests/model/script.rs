@@ -179,7 +179,7 @@ impl Bytes<'_> {
             history: self.pick(&[1000, 1000, 10, 3, 1, 0]),
             history_bytes: self.pick(&[1 << 20, 1 << 20, 1000, 300, 100, 0]),
             grace: Duration::from_secs(self.pick(&[60, 60, 1, 0])),
-            stored: self.pick(&[false, true]),
+            is_stored: self.pick(&[false, true]),
             max_line: self.next().into(),
             rate: self.next().into(),
             burst: self.next().into(),

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::ops::RangeInclusive;
 
 use smolchat::protocol::{Body, ByeCode, Frame, SERVER};
-use smolchat::room::{Batch, ClientSlices, Config, End, MemberId, Op, Slice, Unicast};
+use smolchat::room::{Batch, ClientId, ClientSlices, Config, End, Op, Slice, Unicast};
 
 use super::news::{Due, Own, Place};
 use super::script::EPOCH;
@@ -80,7 +80,7 @@ impl Seat {
     }
 
     /// Delivers the client's part of a batch.
-    pub fn deliver(&mut self, id: MemberId, batch: &Batch, record: &Record) {
+    pub fn deliver(&mut self, id: ClientId, batch: &Batch, record: &Record) {
         if self.is_closed {
             let is_abort = |unicast: &Unicast| matches!(unicast.op, Op::Abort);
             assert!(batch.unicasts_for(id).iter().all(is_abort), "it is closed");
@@ -238,7 +238,7 @@ impl Seat {
             ) => {
                 assert_eq!((&**told, &**secret, *count), (&*name, &*token, members));
                 assert_eq!((&**epoch, limits.history), (EPOCH, rules.history));
-                assert_eq!((limits.max_line, limits.stored), (rules.max_line, rules.stored));
+                assert_eq!((limits.max_line, limits.stored), (rules.max_line, rules.is_stored));
                 assert_eq!((limits.rate, limits.burst), (rules.rate, rules.burst));
                 let (at, place) = (record.at(*seq).place, due.place);
                 assert_eq!((at.said, at.went), (place.said, place.went), "where the room stands");

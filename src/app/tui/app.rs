@@ -20,9 +20,9 @@ use super::screen::Screen;
 use super::server_switch::ServerSwitch;
 use super::view::View;
 use crate::app::{Clock, Error};
-use crate::client::{self, Received, Session, SessionEvent};
+use crate::client::{self, ReceivedFrame, Session, SessionEvent};
 
-/// The interval of updates that only time causes: collected joins and leaves, and the status line.
+/// The interval of updates without an event: collected joins and leaves, and the status line.
 const TICK: Duration = Duration::from_secs(1);
 /// The time after which the offset of local time is read again, because it may have changed.
 const CLOCK_LIFETIME: Duration = Duration::from_secs(3600);
@@ -36,13 +36,13 @@ pub struct App {
     signals: Signals,
     /// The input of the user, until the user leaves.
     user_input: Option<Receiver<UserInput>>,
-    /// Takes the names of the members to the completion.
+    /// Sends the names of the members to the completion.
     name_updates: Sender<Vec<String>>,
     members: MemberNames,
     /// The id of the client's own `/who`, whose answer is not shown.
     who_query: Option<String>,
     unconfirmed_lines: VecDeque<UnconfirmedLine>,
-    last_private: Option<Box<Received>>,
+    last_private: Option<Box<ReceivedFrame>>,
     outage: Option<Outage>,
     /// The number of the signal that ends the program.
     end_signal: Option<i32>,
@@ -138,7 +138,7 @@ impl App {
 
     async fn next_event(&mut self) -> AppEvent {
         let App { session, server_switch, screen, signals, user_input, tick, .. } = self;
-        let (has_room, is_behind) = (session.has_capacity(), screen.is_behind());
+        let (has_capacity, is_behind) = (session.has_capacity(), screen.is_behind());
         let session_event = async {
             match is_behind {
                 true => pending().await,
@@ -147,7 +147,7 @@ impl App {
         };
         let user_input = async {
             match user_input {
-                Some(user_input) if has_room => {
+                Some(user_input) if has_capacity => {
                     user_input.recv().await.map_or(AppEvent::InputClosed, AppEvent::UserInput)
                 }
                 _ => pending().await,
@@ -211,15 +211,17 @@ impl App {
         self.end_signal.map(|number| Err(Error::Signal(number)))
     }
 
-    /// Draws what has changed, and starts the timer if time alone will change the screen.
+    /// Draws the changes, and starts the timer if the screen will change without an event.
     fn redraw(&mut self) {
         if let Some(names) = self.members.take_changes() {
             let _ = self.name_updates.force_send(names);
         }
-        let status = self.outage.as_ref().map(|outage| outage.status(self.unconfirmed()));
+        let status =
+            self.outage.as_ref().map(|outage| outage.format_status(self.unconfirmed_count()));
         self.screen.set_status(status.map(|status| self.view.format_status(&status)));
         self.screen.flush(&mut self.view);
-        let is_timed = self.outage.is_some() || self.view.has_held() || self.end_signal.is_some();
+        let is_timed =
+            self.outage.is_some() || self.view.has_held_entries() || self.end_signal.is_some();
         if is_timed && self.tick.is_none() {
             self.tick = Some(Timer::after(TICK));
         }

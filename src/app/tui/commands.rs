@@ -27,7 +27,7 @@ pub enum Command<'a> {
     Usage(&'static str),
 }
 
-/// The argument of a command, as the completion needs to know it.
+/// The kind of a command's argument, for the completion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Argument {
     /// No argument, or one that cannot be completed.

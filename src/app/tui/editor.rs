@@ -31,9 +31,9 @@ const PROMPT: &str = "> ";
 pub enum UserInput {
     /// A line to send or a command.
     Line(String),
-    /// Leave the room and exit.
+    /// A request to leave the room and exit.
     Leave,
-    /// Stop the program until the shell continues it.
+    /// A request to stop the program until the shell continues it.
     Suspend,
     Redraw,
 }
@@ -41,9 +41,9 @@ pub enum UserInput {
 /// The handle of the editor thread.
 #[derive(Debug)]
 pub struct Editor {
-    /// Closed when the terminal is gone.
+    /// Closed when the terminal is closed.
     pub user_input: Receiver<UserInput>,
-    /// Takes the names for the completion.
+    /// Sends the names of the members to the completion.
     pub name_updates: Sender<Vec<String>>,
     /// Prints above the input line.
     pub printer: Printer,
@@ -96,7 +96,7 @@ impl Editor {
                     return;
                 }
             };
-            // Returns only if the terminal is gone, or after a key that rustyline itself accepts.
+            // Returns only if the terminal is closed, or after a key that rustyline itself accepts.
             while let Ok(_) | Err(ReadlineError::Interrupted) = editor.readline(PROMPT) {}
         })?;
         let printer = printer_receiver.recv_blocking().map_err(io::Error::other)??;

@@ -37,7 +37,7 @@ pub struct EditorHelper {
     pub is_line_replaced: Cell<bool>,
     /// Notified when the editor has painted the line.
     pub painted: Sender<()>,
-    /// Whether the next key answers the question whether to send several lines.
+    /// Whether the next key is the answer to "send these lines to all?".
     pub is_asking: Arc<AtomicBool>,
     pub is_line_empty: Arc<AtomicBool>,
     pub has_colors: bool,
@@ -91,7 +91,7 @@ impl EditorHelper {
     }
 }
 
-/// Returns the text before a byte offset, which is how `rustyline` gives the cursor.
+/// Returns the text before a byte offset. `rustyline` gives the cursor as a byte offset.
 fn text_before(line: &str, offset: usize) -> &str {
     let head = line.get(..offset);
     debug_assert!(head.is_some(), "offset {offset} is inside a character of {line:?}");

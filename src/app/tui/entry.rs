@@ -25,7 +25,7 @@ pub enum EntryKind {
     /// A notice of the server or of the client.
     Info,
     Error,
-    /// A separator: a new day, or the begin or end of the history.
+    /// A separator: a new day, or the start or the end of the history.
     Separator,
 }
 

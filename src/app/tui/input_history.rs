@@ -13,7 +13,7 @@ use rustyline::history::{History, SearchDirection, SearchResult};
 
 use crate::app::xdg::base_directory;
 
-/// The number of lines that are kept.
+/// The most lines that are kept.
 const MAX_LINES: usize = 1000;
 
 /// The typed lines, the latest last.

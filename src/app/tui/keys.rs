@@ -14,15 +14,15 @@ use super::editor::UserInput;
 /// An action on the input line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EditAction {
-    /// Complete the word before the cursor.
+    /// Completes the word before the cursor.
     Complete,
-    /// Send the line; ask first if it has line breaks.
+    /// Sends the line; asks first if it has line breaks.
     Accept,
-    /// Send each line of the text.
+    /// Sends each line of the text.
     AcceptAll,
-    /// Replace the line by the previous one of the input history.
+    /// Replaces the line by the previous one of the input history.
     Older,
-    /// Replace the line by the next one of the input history.
+    /// Replaces the line by the next one of the input history.
     Newer,
     Redraw,
 }
@@ -34,7 +34,7 @@ pub enum EditAction {
 pub struct KeyHandler {
     pub actions: Sender<EditAction>,
     pub user_input: Sender<UserInput>,
-    /// Whether the next key answers the question whether to send several lines.
+    /// Whether the next key is the answer to "send these lines to all?".
     pub is_asking: Arc<AtomicBool>,
     /// Whether the editor searches the history. `rustyline` does not report it.
     pub is_searching: AtomicBool,
@@ -76,7 +76,7 @@ impl ConditionalEventHandler for KeyHandler {
             });
         }
         let line = context.line();
-        let has_lines = line.contains('\n');
+        let has_line_breaks = line.contains('\n');
         match (code, modifiers) {
             (KeyCode::Char('R'), CTRL) => {
                 self.is_searching.store(true, Ordering::Relaxed);
@@ -88,8 +88,8 @@ impl ConditionalEventHandler for KeyHandler {
             (KeyCode::Tab, NONE) | (KeyCode::Char('I'), CTRL) => {
                 self.queue_action(EditAction::Complete)
             }
-            (KeyCode::Up, NONE) if !has_lines => self.queue_action(EditAction::Older),
-            (KeyCode::Down, NONE) if !has_lines => self.queue_action(EditAction::Newer),
+            (KeyCode::Up, NONE) if !has_line_breaks => self.queue_action(EditAction::Older),
+            (KeyCode::Down, NONE) if !has_line_breaks => self.queue_action(EditAction::Newer),
             (KeyCode::Char('P'), CTRL) => self.queue_action(EditAction::Older),
             (KeyCode::Char('N'), CTRL) => self.queue_action(EditAction::Newer),
             (KeyCode::Char('C'), CTRL) if line.is_empty() => self.send_input(UserInput::Leave),

@@ -59,7 +59,7 @@ impl Drop for TerminalModes {
     }
 }
 
-/// Sets the modes and disables the paste marks. Errors are ignored: the terminal may be gone.
+/// Sets the modes and disables the paste marks. Errors are ignored: the terminal may be closed.
 fn set_modes(modes: &Termios) {
     let _ = write_to_terminal(DISABLE_PASTE_MARKS);
     // Now, not after pending output: a terminal that does not read must not block the end.

@@ -32,7 +32,7 @@ impl Outage {
     }
 
     /// Returns the text of the status line. `waiting` is the number of lines that wait to be sent.
-    pub fn status(&self, waiting: usize) -> String {
+    pub fn format_status(&self, waiting: usize) -> String {
         let attempts = match self.attempts {
             0 => String::new(),
             1 => ", one attempt".into(),
@@ -54,12 +54,12 @@ mod tests {
     #[test]
     fn status_counts_attempts_and_waiting_lines() {
         let mut outage = Outage::new(Error::Replaced);
-        assert_eq!(outage.status(0), "no connection for 0 s");
+        assert_eq!(outage.format_status(0), "no connection for 0 s");
         outage.record_failure(Error::LateHello);
         let status = "no connection for 0 s, one attempt; one line is waiting";
-        assert_eq!(outage.status(1), status);
+        assert_eq!(outage.format_status(1), status);
         outage.record_failure(Error::LateHello);
         let status = "no connection for 0 s, 2 attempts; 2 lines are waiting";
-        assert_eq!(outage.status(2), status);
+        assert_eq!(outage.format_status(2), status);
     }
 }

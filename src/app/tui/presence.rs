@@ -7,7 +7,7 @@ use crate::protocol::case_fold;
 pub struct PresenceBatch {
     joined: Vec<String>,
     left: Vec<String>,
-    /// The Unix time of the latest, in milliseconds.
+    /// The Unix time of the latest change, in milliseconds.
     time: u64,
 }
 

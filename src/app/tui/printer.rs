@@ -32,7 +32,7 @@ impl Printer {
         thread::Builder::new().name("printer".into()).spawn(move || {
             while painted.recv_blocking().is_ok() && done_sender.send_blocking(()).is_ok() {
                 let Ok(batch) = waiting.recv_blocking() else { break };
-                // Messages of paintings for keys, which are not for a batch.
+                // Discards the messages of paintings that keys caused, not a batch.
                 while painted.try_recv().is_ok() {}
                 if output.print(batch).is_err() {
                     break;

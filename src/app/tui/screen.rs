@@ -17,7 +17,7 @@ use super::view::View;
 
 /// The size of a batch for the terminal, in bytes. Between two batches the editor handles keys.
 const BATCH_BYTES: usize = 32 << 10;
-/// The number of queued bytes above which the client stops to read from the server.
+/// The number of queued bytes above which the client stops reading from the server.
 const MAX_QUEUED_BYTES: usize = 8 << 20;
 /// The time without a further change of the window size after which the screen is redrawn.
 ///
@@ -30,7 +30,7 @@ const ERASE_LINE_ABOVE: &str = "\x1b[A\r\x1b[K";
 /// Moves the cursor to the upper left corner and erases the screen.
 const ERASE_SCREEN: &str = "\x1b[H\x1b[J";
 
-/// The output queue of the terminal, and the state of what is shown.
+/// The output queue of the terminal, and the state of the screen.
 #[derive(Debug)]
 pub struct Screen {
     printer: Printer,

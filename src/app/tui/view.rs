@@ -8,12 +8,12 @@ use super::presence::PresenceBatch;
 use super::style::Style;
 use super::wrap::width;
 use crate::app::{Bell, Clock};
-use crate::client::{Received, sanitize};
+use crate::client::{ReceivedFrame, sanitize};
 use crate::protocol::{Body, Frame, case_fold};
 
-/// The number of entries that are kept for a redraw of the screen.
+/// The most entries that are kept for a redraw of the screen.
 const MAX_ENTRIES: usize = 200;
-/// The number of bytes of their texts.
+/// The most bytes in the texts of these entries.
 const MAX_ENTRY_BYTES: usize = 256 << 10;
 
 /// The settings of the user for the view.
@@ -66,7 +66,7 @@ impl View {
     }
 
     /// Shows a frame. `own_name` is the name of the user.
-    pub fn show_frame(&mut self, received: &Received, own_name: &str) {
+    pub fn show_frame(&mut self, received: &ReceivedFrame, own_name: &str) {
         let (frame, is_past) = (&received.frame, received.is_past);
         if is_past != self.is_past {
             self.flush_presence();
@@ -82,7 +82,7 @@ impl View {
                 names.iter().map(|name| &**name).filter(|name| is_past || *name != own_name);
             return self.presence.add(others, is_join, time.unwrap_or(0));
         }
-        // Gaps are shown as notices, with those that the server did not name.
+        // Gaps are shown as notices, also those for which the server sent no frame.
         if matches!(frame.body, Body::Gap { .. }) {
             return;
         }
@@ -121,7 +121,7 @@ impl View {
     }
 
     /// Returns whether entries are held back: joins and leaves, or the end of the history.
-    pub fn has_held(&self) -> bool {
+    pub fn has_held_entries(&self) -> bool {
         !self.presence.is_empty() || self.is_past
     }
 
@@ -188,7 +188,7 @@ impl View {
     }
 
     /// Returns the names of the ignored members.
-    pub fn ignored(&self) -> &[String] {
+    pub fn ignored_names(&self) -> &[String] {
         &self.ignored
     }
 
@@ -260,13 +260,13 @@ fn mentions(text: &str, name: &str) -> bool {
     }
     let (text, name) = (case_fold(text), case_fold(name));
     // Other scripts may have no spaces between words.
-    let needs_spaces = name.is_ascii();
+    let has_spaces = name.is_ascii();
     let is_letter =
         |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '-');
     let (mut last, mut rest) = (None, &*text);
     while let Some((head, tail)) = rest.split_once(&*name) {
         let (before, after) = (head.chars().next_back().or(last), tail.chars().next());
-        if !needs_spaces || !is_letter(before) && !is_letter(after) {
+        if !has_spaces || !is_letter(before) && !is_letter(after) {
             return true;
         }
         (last, rest) = (name.chars().next_back(), tail);

@@ -25,10 +25,10 @@ pub fn wrap(text: &str, columns: usize, first: usize, indent: usize) -> Vec<Stri
             None => (word, ""),
         };
         let taken = width(letters);
-        let needs_spaces = taken == letters.chars().count();
-        let stays_whole = letters.contains("://") || (needs_spaces && indent + taken <= columns);
+        let has_spaces = taken == letters.chars().count();
+        let is_unbreakable = letters.contains("://") || (has_spaces && indent + taken <= columns);
         match lines.column + taken > columns {
-            true if !stays_whole => lines.push_broken(letters),
+            true if !is_unbreakable => lines.push_broken(letters),
             true => {
                 lines.break_line();
                 lines.push(letters, taken);

@@ -37,7 +37,7 @@ impl Tester {
     fn on_frame(&mut self, line: &str) -> Vec<String> {
         let frame = Frame::decode(line.as_bytes()).unwrap();
         let received =
-            Received { frame, line: line.as_bytes().to_vec(), is_past: false, in_reply_to: None };
+            ReceivedFrame { frame, line: line.into(), is_past: false, in_reply_to: None };
         self.state.on_frame(received, &mut self.events);
         self.drain()
     }
@@ -50,11 +50,13 @@ impl Tester {
     /// Removes the events and returns each as a short text.
     fn drain(&mut self) -> Vec<String> {
         let events = self.events.drain(..).map(|event| match event {
-            SessionEvent::Received(Received { frame, is_past, .. }) => match frame.body.seq() {
-                Some(seq) if is_past => format!("past {seq}"),
-                Some(seq) => seq.to_string(),
-                None => "frame".into(),
-            },
+            SessionEvent::Received(ReceivedFrame { frame, is_past, .. }) => {
+                match frame.body.seq() {
+                    Some(seq) if is_past => format!("past {seq}"),
+                    Some(seq) => seq.to_string(),
+                    None => "frame".into(),
+                }
+            }
             SessionEvent::Reconnected { resumed, missed } => {
                 format!("reconnected {resumed} {missed}")
             }

@@ -2,7 +2,7 @@
 
 use super::{Session, State};
 use crate::client::link::HEARTBEAT_ID;
-use crate::client::{Error, Received, SessionEvent};
+use crate::client::{Error, ReceivedFrame, SessionEvent};
 use crate::protocol::{Body, ByeCode, ErrorCode, Frame};
 
 impl Session {
@@ -12,7 +12,7 @@ impl Session {
             Ok(frame) => frame,
             Err(error) => return self.on_disconnect(Error::Protocol(error), false),
         };
-        let mut received = Received { frame, line, is_past: false, in_reply_to: None };
+        let mut received = ReceivedFrame { frame, line, is_past: false, in_reply_to: None };
         match &received.frame.body {
             Body::Bye { code, .. } => return self.on_bye(*code, received),
             Body::Info { id: Some(id), .. } | Body::Error { id: Some(id), .. }
@@ -69,7 +69,7 @@ impl Session {
     }
 
     /// Handles the last frame of a connection: reconnects or ends, depending on its code.
-    fn on_bye(&mut self, code: ByeCode, received: Received) {
+    fn on_bye(&mut self, code: ByeCode, received: ReceivedFrame) {
         let error = Error::Closed(Some(received.frame.data.to_string()));
         self.events.push_back(SessionEvent::Received(received));
         match code {

@@ -32,7 +32,7 @@ fn stats_count_lines_errors_and_evictions() {
     let mut harness = RoomHarness::new(Config { max_clients: 2, ..Config::default() });
     harness.join(1, "alice");
     harness.join(2, "bob");
-    harness.arrive(3);
+    harness.connect(3);
     harness.say(1, "/dance");
     harness.leave(2, DisconnectReason::Slow);
     harness.room.set_server_stats(Stats { events_waiting: 5, ..Stats::default() });

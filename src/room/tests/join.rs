@@ -5,8 +5,8 @@ use super::*;
 #[test]
 fn silent_client_joins_as_guest_after_the_wait() {
     let mut harness = RoomHarness::new(Config::default());
-    harness.arrive(1);
-    harness.arrive(2);
+    harness.connect(1);
+    harness.connect(2);
     harness.advance(Duration::from_millis(249));
     harness.say(2, "hi");
     harness.seal();
@@ -22,7 +22,7 @@ fn silent_client_joins_as_guest_after_the_wait() {
 fn silent_client_that_leaves_is_not_announced() {
     let mut harness = RoomHarness::new(Config::default());
     harness.join(1, "alice");
-    harness.arrive(2);
+    harness.connect(2);
     harness.leave(2, DisconnectReason::Finished);
     harness.advance(Duration::from_secs(1));
     harness.seal();
@@ -35,7 +35,7 @@ fn lobby_does_not_grow_with_a_long_hello_wait() {
     let config = Config { hello_wait: Duration::from_secs(3600), ..Config::default() };
     let mut harness = RoomHarness::new(config);
     for id in 0..1000 {
-        harness.arrive(id);
+        harness.connect(id);
         harness.leave(id, DisconnectReason::Finished);
         harness.seal();
     }
@@ -47,20 +47,20 @@ fn full_room_refuses_and_counts_no_client() {
     let config = Config { max_clients: 3, max_per_ip: 2, ..Config::default() };
     let mut harness = RoomHarness::new(config);
     for id in 1..=3 {
-        harness.arrive(id);
+        harness.connect(id);
     }
     harness.seal();
     assert_eq!(harness.frames(3)[0]["code"], "full");
     assert!(harness.clients[&3].is_closed);
     harness.leave(3, DisconnectReason::Finished);
     for id in 4..=5 {
-        harness.arrive_from(id, Peer::Unix);
+        harness.connect_from(id, Peer::Unix);
     }
     harness.seal();
-    assert!(!harness.clients[&4].is_closed, "a unix socket has no address to count");
+    assert!(!harness.clients[&4].is_closed, "a Unix socket has no address to count");
     assert_eq!(harness.frames(5)[0]["code"], "full");
     harness.leave(1, DisconnectReason::Finished);
-    harness.arrive(6);
+    harness.connect(6);
     harness.seal();
     assert!(!harness.clients[&6].is_closed);
 }

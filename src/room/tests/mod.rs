@@ -36,29 +36,29 @@ impl RoomHarness {
         RoomHarness { room: Room::new(config, "epoch".into()), now, clients: HashMap::new() }
     }
 
-    fn arrive(&mut self, id: u64) {
+    fn connect(&mut self, id: u64) {
         let peer = Peer::Inet(IpAddr::from([192, 0, 2, 1]), 1000 + id as u16);
-        self.arrive_from(id, peer);
+        self.connect_from(id, peer);
     }
 
-    fn arrive_from(&mut self, id: u64, peer: Peer) {
+    fn connect_from(&mut self, id: u64, peer: Peer) {
         self.clients.insert(id, TestClient::default());
         let token = Token([id as u8; 16]);
-        self.room.apply(Input::Arrive { id: MemberId(id), peer, token }, self.now);
+        self.room.apply(Input::Connect { id: ClientId(id), peer, token }, self.now);
     }
 
     fn say(&mut self, id: u64, line: &str) {
         let lines = vec![ClientLine::parse(line.as_bytes())];
-        self.room.apply(Input::Lines { id: MemberId(id), lines }, self.now);
+        self.room.apply(Input::Lines { id: ClientId(id), lines }, self.now);
     }
 
     fn join(&mut self, id: u64, name: &str) {
-        self.arrive(id);
+        self.connect(id);
         self.say(id, &format!(r#"{{"hello":{{"name":"{name}"}}}}"#));
     }
 
     fn leave(&mut self, id: u64, reason: DisconnectReason) {
-        self.room.apply(Input::Leave { id: MemberId(id), reason }, self.now);
+        self.room.apply(Input::Disconnect { id: ClientId(id), reason }, self.now);
     }
 
     fn advance(&mut self, time: Duration) {
@@ -72,7 +72,7 @@ impl RoomHarness {
             assert!(self.clients.contains_key(&unicast.to.0), "{unicast:?} is for no client");
         }
         for (&id, client) in &mut self.clients {
-            let part = batch.slices_for(MemberId(id), client.is_live);
+            let part = batch.slices_for(ClientId(id), client.is_live);
             if client.is_closed {
                 continue;
             }

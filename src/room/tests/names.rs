@@ -28,7 +28,7 @@ fn name_is_unique_regardless_of_case() {
 fn error_of_a_hello_has_its_id() {
     let mut harness = RoomHarness::new(Config::default());
     harness.join(1, "alice");
-    harness.arrive(2);
+    harness.connect(2);
     harness.say(2, r#"{"hello":{"name":"alice"},"id":"h"}"#);
     harness.seal();
     let error = &harness.frames(2)[1];
@@ -67,7 +67,7 @@ fn hundreds_of_clients_share_a_stem() {
 #[test]
 fn name_is_reserved_only_on_request() {
     let mut harness = RoomHarness::new(Config::default());
-    harness.arrive(1);
+    harness.connect(1);
     harness.say(1, r#"{"hello":{"name":"alice","keep":true}}"#);
     harness.join(2, "bob");
     harness.leave(1, DisconnectReason::Slow);
@@ -75,7 +75,7 @@ fn name_is_reserved_only_on_request() {
     harness.join(3, "bob");
     harness.join(4, "Alice");
     harness.say(4, "/nick ALICE");
-    harness.arrive(5);
+    harness.connect(5);
     harness.say(5, &hello_of("whatever", 0, 1));
     harness.seal();
     assert_eq!(harness.frames(3)[0]["name"], "bob");
@@ -89,7 +89,7 @@ fn name_is_reserved_only_on_request() {
 fn name_is_free_after_grace_or_quit() {
     let mut harness = RoomHarness::new(Config::default());
     for id in [1, 2] {
-        harness.arrive(id);
+        harness.connect(id);
         harness.say(id, &format!(r#"{{"hello":{{"name":"name-{id}","keep":true}}}}"#));
     }
     harness.say(1, "/quit");

@@ -1,4 +1,4 @@
-//! Random runs.
+//! Random inputs: all members get the same sequence.
 
 use proptest::prelude::*;
 
@@ -8,7 +8,7 @@ use crate::protocol::case_fold;
 /// One step of a random run.
 #[derive(Clone, Debug)]
 enum RandomStep {
-    Arrive,
+    Connect,
     Hello(u8, u8, u8),
     Say(u8, &'static str),
     Leave(u8, bool),
@@ -29,12 +29,12 @@ fn step() -> impl Strategy<Value = RandomStep> {
         1 => Just(""),
     ];
     prop_oneof![
-        2 => Just(RandomStep::Arrive),
+        2 => Just(RandomStep::Connect),
         3 => (any::<u8>(), 0u8..4, 0u8..6).prop_map(|(id, name, history)| {
             RandomStep::Hello(id, name, history)
         }),
         6 => (any::<u8>(), line).prop_map(|(id, line)| RandomStep::Say(id, line)),
-        1 => (any::<u8>(), any::<bool>()).prop_map(|(id, polite)| RandomStep::Leave(id, polite)),
+        1 => (any::<u8>(), any::<bool>()).prop_map(|(id, is_end)| RandomStep::Leave(id, is_end)),
         1 => Just(RandomStep::Advance),
         3 => Just(RandomStep::Seal),
     ]
@@ -53,9 +53,9 @@ proptest! {
         for step in steps {
             let pick = |pick: u8| 1 + u64::from(pick) % u64::max(last, 1);
             match step {
-                RandomStep::Arrive => {
+                RandomStep::Connect => {
                     last += 1;
-                    harness.arrive(last);
+                    harness.connect(last);
                 }
                 _ if last == 0 => {}
                 RandomStep::Hello(id, name, history) => {

@@ -31,7 +31,7 @@ fn resume_replays_missed_frames_then_live_ones() {
         harness.seal();
     }
     harness.say(1, "three, in the batch in which bob comes back");
-    harness.arrive(3);
+    harness.connect(3);
     harness.say(3, &hello_of("bob", 1, 2));
     harness.say(1, "four");
     harness.seal();
@@ -55,7 +55,7 @@ fn token_moves_a_member_without_notices() {
     harness.say(2, "/nick robert");
     harness.seal();
     harness.say(1, "hello");
-    harness.arrive(3);
+    harness.connect(3);
     harness.say(3, &hello_of("bob", 2, 2));
     harness.say(2, "the last line of the old connection");
     harness.leave(2, DisconnectReason::Finished);
@@ -70,12 +70,12 @@ fn token_moves_a_member_without_notices() {
 }
 
 #[test]
-fn old_token_is_worthless() {
+fn old_token_does_not_take_over() {
     let mut harness = RoomHarness::new(Config::default());
     harness.join(1, "alice");
-    harness.arrive(2);
+    harness.connect(2);
     harness.say(2, &hello_of("alice", 0, 1));
-    harness.arrive(3);
+    harness.connect(3);
     harness.say(3, &hello_of("alice", 0, 1));
     harness.seal();
     assert_eq!(harness.frames(2)[0]["token"], Token([2; 16]).to_string());
@@ -91,7 +91,7 @@ fn lost_frames_are_named_in_a_gap() {
         harness.say(1, text);
         harness.seal();
     }
-    harness.arrive(2);
+    harness.connect(2);
     harness.say(2, &hello_of("bob", 1, 9));
     harness.seal();
     let gap = &harness.frames(2)[1];
@@ -105,7 +105,7 @@ fn without_history_every_missed_frame_is_a_gap() {
     harness.join(1, "alice");
     harness.say(1, "one");
     harness.seal();
-    harness.arrive(2);
+    harness.connect(2);
     harness.say(2, &hello_of("bob", 0, 9));
     harness.seal();
     assert_eq!(harness.frames(2)[1]["to"], 2);
@@ -117,14 +117,14 @@ fn unknown_epoch_or_number_does_not_resume() {
     let mut harness = RoomHarness::new(Config::default());
     harness.join(1, "alice");
     harness.seal();
-    harness.arrive(2);
+    harness.connect(2);
     harness.say(2, &hello_of("alice", 1, 1));
     harness.seal();
     assert_eq!(harness.frames(2)[0]["resumed"], true);
     assert_eq!(harness.transcript(2), [] as [String; 0]);
-    harness.arrive(3);
+    harness.connect(3);
     harness.say(3, &hello_of("bob", 2, 9));
-    harness.arrive(4);
+    harness.connect(4);
     harness.say(4, &hello_of("carol", 0, 9).replace(r#""epoch":"epoch""#, r#""epoch":"another""#));
     harness.seal();
     for id in [3, 4] {

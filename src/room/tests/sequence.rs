@@ -52,7 +52,7 @@ fn history_repeats_frames_within_its_bound() {
     }
     harness.seal();
     harness.say(1, "four");
-    harness.arrive(2);
+    harness.connect(2);
     harness.say(2, r#"{"hello":{"name":"bob","history":3}}"#);
     harness.say(1, "/history 9");
     harness.seal();
@@ -88,7 +88,7 @@ fn room_without_history_says_that_it_is_empty() {
 fn shutdown_sends_a_bye_and_refuses_clients() {
     let mut harness = RoomHarness::new(Config::default());
     harness.join(1, "alice");
-    harness.arrive(2);
+    harness.connect(2);
     harness.room.apply(Input::Shutdown, harness.now);
     harness.join(3, "carol");
     harness.seal();

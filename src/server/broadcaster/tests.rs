@@ -21,7 +21,7 @@ use crate::room::{self, DisconnectReason};
 const OBSERVER: u64 = 1;
 const OUTBOX: usize = 8 << 10;
 /// Longer than every timeout of a connection.
-const AGES: Duration = Duration::from_secs(1000);
+const LONG_TIME: Duration = Duration::from_secs(1000);
 
 /// One step of a random run. The first field of most steps selects a client.
 #[derive(Clone, Debug)]
@@ -65,7 +65,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The remote side of a connection, and what its connection task holds.
+/// The remote side of a connection, and the socket of its connection task.
 struct Remote {
     stream: Option<UnixStream>,
     received: Vec<u8>,
@@ -106,7 +106,7 @@ impl BroadcasterHarness {
     }
 
     fn turn(&mut self, event: Option<Event>) {
-        smol::block_on(self.broadcaster.turn(event, self.now));
+        smol::block_on(self.broadcaster.run_turn(event, self.now));
         self.remotes.get_mut(&OBSERVER).expect("the observer").read();
         let known = self.broadcaster.clients.known_to_room();
         assert_eq!(self.broadcaster.room.len(), known, "the room knows other clients");
@@ -128,7 +128,7 @@ impl BroadcasterHarness {
             has_task: true,
         };
         self.remotes.insert(id, remote);
-        self.turn(Some(Event::Arrived { id: MemberId(id), peer: Peer::Unix, socket }));
+        self.turn(Some(Event::Connected { id: ClientId(id), peer: Peer::Unix, socket }));
     }
 
     fn input(&mut self, id: u64, input: Input) {
@@ -139,11 +139,11 @@ impl BroadcasterHarness {
 
     fn say(&mut self, id: u64, line: &str) {
         let lines = vec![ClientLine::parse(line.as_bytes())];
-        self.input(id, Input::Lines { id: MemberId(id), lines });
+        self.input(id, Input::Lines { id: ClientId(id), lines });
     }
 
     fn end_task(&mut self, id: u64, reason: DisconnectReason) {
-        self.input(id, Input::Leave { id: MemberId(id), reason });
+        self.input(id, Input::Disconnect { id: ClientId(id), reason });
         self.remotes.get_mut(&id).expect("a client").has_task = false;
     }
 
@@ -155,7 +155,7 @@ impl BroadcasterHarness {
     }
 
     fn apply(&mut self, step: Step) {
-        // The observer takes part in nothing.
+        // The observer is never selected.
         let pick = |pick: u8| 2 + u64::from(pick) % (self.remotes.len() as u64 - 1).max(1);
         if self.remotes.len() == 1 && !matches!(step, Step::Advance(_)) {
             return self.connect();
@@ -177,7 +177,7 @@ impl BroadcasterHarness {
             Step::SpeakTls(id) => {
                 let id = pick(id);
                 let protocol = OtherProtocol::Tls;
-                self.input(id, Input::OtherProtocol { id: MemberId(id), protocol });
+                self.input(id, Input::OtherProtocol { id: ClientId(id), protocol });
             }
             Step::Read(id) => {
                 let id = pick(id);
@@ -188,7 +188,7 @@ impl BroadcasterHarness {
                 self.remotes.get_mut(&id).expect("a client").stream = None;
             }
             Step::EndTask(id, reason) => self.end_task(pick(id), reason),
-            Step::Writable(id) => self.turn(Some(Event::Writable(MemberId(pick(id))))),
+            Step::Writable(id) => self.turn(Some(Event::Writable(ClientId(pick(id))))),
             Step::Advance(ms) => self.advance(Duration::from_millis(ms)),
         }
     }
@@ -227,7 +227,7 @@ impl BroadcasterHarness {
     fn check_released(&mut self) {
         assert!(self.broadcaster.clients.is_empty());
         assert!(self.broadcaster.room.is_empty());
-        self.advance(AGES);
+        self.advance(LONG_TIME);
         assert_eq!(self.broadcaster.clients.deadline(), None);
         assert_eq!(self.broadcaster.room.deadline(), None);
         // The tasks that wait for a writable socket end, because the sockets are shut down.
@@ -254,7 +254,7 @@ proptest! {
         for id in ids {
             harness.end_task(id, DisconnectReason::Finished);
         }
-        harness.advance(AGES);
+        harness.advance(LONG_TIME);
         prop_assert_eq!(harness.members_seen_by_observer(), ["observer"]);
         harness.end_task(OBSERVER, DisconnectReason::Finished);
         harness.check_released();

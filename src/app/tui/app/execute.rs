@@ -62,7 +62,7 @@ impl App {
     }
 
     fn show_ignored(&mut self) {
-        let text = match self.view.ignored() {
+        let text = match self.view.ignored_names() {
             [] => "no member is ignored".into(),
             names => format!("ignored: {}", names.join(", ")),
         };

@@ -1,13 +1,13 @@
-//! The reaction of the terminal client to events of the session.
+//! Handles the events of the session in the terminal client.
 
 use futures_lite::future;
 
 use super::App;
 use crate::app::Error;
-use crate::app::link_status::{describe, link_message};
+use crate::app::link_status::{describe_error, format_link_event};
 use crate::app::tui::entry::EntryKind;
 use crate::app::tui::outage::Outage;
-use crate::client::{self, Received, Session, SessionEvent};
+use crate::client::{self, ReceivedFrame, Session, SessionEvent};
 use crate::protocol::Body;
 
 impl App {
@@ -38,12 +38,12 @@ impl App {
             SessionEvent::Disconnected { cause, .. } => return self.on_disconnected(cause),
             SessionEvent::Reconnected { .. } => {
                 let outage = self.outage.take().map(|outage| outage.duration());
-                link_message(&event, Some(outage.unwrap_or_default()))
+                format_link_event(&event, Some(outage.unwrap_or_default()))
             }
             SessionEvent::Synced { .. } => {
-                link_message(&SessionEvent::Synced { pending: self.unconfirmed() }, None)
+                format_link_event(&SessionEvent::Synced { pending: self.unconfirmed_count() }, None)
             }
-            SessionEvent::Gap { .. } => link_message(&event, None),
+            SessionEvent::Gap { .. } => format_link_event(&event, None),
         };
         if let Some(message) = message {
             self.view.show_notice(EntryKind::Info, &message);
@@ -56,7 +56,7 @@ impl App {
             None => {
                 let message = match &cause {
                     client::Error::ReconnectRequested => "reconnecting".into(),
-                    cause => format!("{}; reconnecting", describe(cause)),
+                    cause => format!("{}; reconnecting", describe_error(cause)),
                 };
                 self.view.show_notice(EntryKind::Error, &message);
                 self.outage = Some(Outage::new(cause));
@@ -69,7 +69,7 @@ impl App {
         }
     }
 
-    fn on_frame(&mut self, received: &Received) {
+    fn on_frame(&mut self, received: &ReceivedFrame) {
         let own_name = self.session.name();
         self.members.update(&received.frame, own_name);
         if let Some(id) = &received.in_reply_to {
@@ -93,15 +93,15 @@ impl App {
         }
     }
 
-    /// Switches to the session of `/connect`, or shows why it failed.
+    /// Switches to the session of `/connect`, or shows the error.
     pub(super) fn on_connected(&mut self, result: Result<Session, client::Error>) {
         let session = match result {
             Ok(session) => session,
-            Err(error) => return self.view.show_notice(EntryKind::Error, &describe(&error)),
+            Err(error) => return self.view.show_notice(EntryKind::Error, &describe_error(&error)),
         };
-        let unconfirmed = self.unconfirmed();
-        if self.outage.take().is_some() && unconfirmed > 0 {
-            let message = match unconfirmed {
+        let count = self.unconfirmed_count();
+        if self.outage.take().is_some() && count > 0 {
+            let message = match count {
                 1 => "one line was not sent and is discarded".into(),
                 count => format!("{count} lines were not sent and are discarded"),
             };
@@ -114,13 +114,13 @@ impl App {
     }
 
     /// Returns the number of the user's lines that the server has not answered.
-    pub(super) fn unconfirmed(&self) -> usize {
+    pub(super) fn unconfirmed_count(&self) -> usize {
         self.session.pending_count().saturating_sub(usize::from(self.who_query.is_some()))
     }
 
     /// Adds to `error` the number of lines that are not confirmed.
     pub(super) fn with_unconfirmed(&self, error: client::Error) -> Error {
-        match self.unconfirmed() {
+        match self.unconfirmed_count() {
             0 => error.into(),
             count => Error::Unconfirmed(count, Box::new(error)),
         }

@@ -1,10 +1,11 @@
+//! Shows frames in a view and checks the output.
+
 use std::borrow::Cow;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::client::is_invisible;
-use crate::protocol::Frame;
 
 const MINUTE: u64 = 60_000;
 const DAY: u64 = 24 * 60 * MINUTE;
@@ -16,31 +17,31 @@ fn view(bell: Bell) -> View {
     View::new(settings, Clock::default(), 60, NOW)
 }
 
-fn received(source: &'static str, data: &'static str, body: Body<'static>) -> Received {
+fn received(source: &'static str, data: &'static str, body: Body<'static>) -> ReceivedFrame {
     let frame = Frame { data_source: source.into(), data: data.into(), body };
-    Received { frame, line: Vec::new(), is_past: false, in_reply_to: None }
+    ReceivedFrame { frame, line: Vec::new(), is_past: false, in_reply_to: None }
 }
 
-fn chat(source: &'static str, text: &'static str) -> Received {
+fn chat(source: &'static str, text: &'static str) -> ReceivedFrame {
     received(source, text, Body::Chat { seq: 1, time: NOW, id: None })
 }
 
-fn join(names: &[&'static str]) -> Received {
+fn join(names: &[&'static str]) -> ReceivedFrame {
     let names = names.iter().map(|name| Cow::from(*name)).collect();
     received("server", "", Body::Join { seq: 1, time: NOW, names })
 }
 
-fn at(time: u64, mut chat: Received) -> Received {
+fn at(time: u64, mut chat: ReceivedFrame) -> ReceivedFrame {
     chat.frame.body = Body::Chat { seq: 1, time, id: None };
     chat
 }
 
-fn past(received: Received) -> Received {
-    Received { is_past: true, ..received }
+fn past(received: ReceivedFrame) -> ReceivedFrame {
+    ReceivedFrame { is_past: true, ..received }
 }
 
 /// Returns the output of the frames for alice.
-fn shown_lines(view: &mut View, all: impl IntoIterator<Item = Received>) -> String {
+fn shown_lines(view: &mut View, all: impl IntoIterator<Item = ReceivedFrame>) -> String {
     all.into_iter().for_each(|received| view.show_frame(&received, "alice"));
     view.flush_held();
     view.take_output().0
@@ -81,9 +82,9 @@ fn joins_are_collected_until_the_next_message() {
         view.show_frame(&join(&names), "alice");
     }
     assert_eq!(view.take_output().0, "");
-    assert!(view.has_held());
+    assert!(view.has_held_entries());
     view.show_frame(&chat("bob", "hi"), "alice");
-    assert!(!view.has_held());
+    assert!(!view.has_held_entries());
     assert_eq!(view.take_output().0, "14:03 --> bob, carol and 3 more joined\n14:03 bob  hi\n");
     assert_eq!(shown_lines(&mut view, [join(&["alice"])]), "", "the welcome is shown instead");
 }
@@ -101,7 +102,7 @@ fn history_is_marked_and_silent() {
     shown_lines(&mut quiet, [past(chat("bob", "alice?"))]);
     quiet.show_frame(&past(chat("bob", "alice?")), "alice");
     assert!(!quiet.take_output().1, "history does not ring");
-    assert!(quiet.has_held(), "the end of the history is not shown yet");
+    assert!(quiet.has_held_entries(), "the end of the history is not shown yet");
 }
 
 #[test]
@@ -158,7 +159,7 @@ fn control_characters_are_shown_as_text() {
 }
 
 /// Returns frames of all kinds with arbitrary texts.
-fn any_received() -> impl Strategy<Value = Received> {
+fn any_received() -> impl Strategy<Value = ReceivedFrame> {
     let texts = (any::<String>(), any::<String>(), any::<String>());
     let times = prop_oneof![Just(NOW), any::<u64>()];
     (texts, times, 0..8, any::<bool>()).prop_map(|((source, data, other), time, kind, is_past)| {
@@ -175,7 +176,7 @@ fn any_received() -> impl Strategy<Value = Received> {
             _ => Body::Unknown,
         };
         let frame = Frame { data_source: source.into(), data: data.into(), body };
-        Received { frame, line: Vec::new(), is_past, in_reply_to: None }
+        ReceivedFrame { frame, line: Vec::new(), is_past, in_reply_to: None }
     })
 }
 
@@ -209,7 +210,7 @@ fn screen_has_the_latest_lines_in_new_width() {
         let body = Body::Chat { seq: 1, time: NOW, id: None };
         let data = format!("line {number} of many words").into();
         let frame = Frame { data_source: "bob".into(), data, body };
-        let received = Received { frame, line: Vec::new(), is_past: false, in_reply_to: None };
+        let received = ReceivedFrame { frame, line: Vec::new(), is_past: false, in_reply_to: None };
         view.show_frame(&received, "alice");
     }
     view.columns = 25;
