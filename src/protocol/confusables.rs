@@ -1,5 +1,13 @@
 //! Tables of Unicode characters: letters that look like ASCII letters, and combining marks.
 
+/// The letters of `server`, and letters that look like them.
+const LOOKALIKES: [(char, &str); 4] = [
+    ('s', "śŝşšșſṡṣṥṧṩꜱʂȿꞩᶊƽѕꮪꓢʃˢₛ𐑈"),
+    ('e', "èéêëēĕėęěȅȇȩɇḕḗḙḛḝẹẻẽếềểễệⱸꬲᴇеѐёєҽҿεɛꭼꓰℯᵉₑ"),
+    ('r', "ŕŗřȑȓɍṙṛṝṟʀɼɽɾꞧꭇꭈᴦⲅᵲᶉгґꮢꓣʳᵣ"),
+    ('v', "ṽṿʋⱱᴠᶌνυѵѷⅴꮩꓦᵛᵥט"),
+];
+
 /// Returns whether `name`, which is case-folded, looks like the ASCII word `word`.
 ///
 /// Letters of other scripts that look like those of `word`, combining marks, and punctuation
@@ -24,20 +32,11 @@ fn to_ascii(c: char) -> char {
         '\u{1F150}'..='\u{1F169}' => letter(c as u32 - 0x1F150),
         '\u{1F170}'..='\u{1F189}' => letter(c as u32 - 0x1F170),
         '\u{1D400}'..='\u{1D6A3}' => letter(c as u32 - 0x1D400),
-        _ if is_one_of("śŝşšșſṡṣṥṧṩꜱʂȿꞩᶊƽѕꮪꓢʃˢₛ𐑈", c) => 's',
-        _ if is_one_of("èéêëēĕėęěȅȇȩɇḕḗḙḛḝẹẻẽếềểễệⱸꬲᴇеѐёєҽҿεɛꭼꓰℯᵉₑ", c) => {
-            'e'
+        _ => {
+            let has = |letters: &str| letters.chars().any(|letter| letter == c);
+            LOOKALIKES.iter().find(|(_, letters)| has(letters)).map_or(c, |(letter, _)| *letter)
         }
-        _ if is_one_of("ŕŗřȑȓɍṙṛṝṟʀɼɽɾꞧꭇꭈᴦⲅᵲᶉгґꮢꓣʳᵣ", c) => {
-            'r'
-        }
-        _ if is_one_of("ṽṿʋⱱᴠᶌνυѵѷⅴꮩꓦᵛᵥט", c) => 'v',
-        c => c,
     }
-}
-
-fn is_one_of(letters: &str, c: char) -> bool {
-    letters.chars().any(|letter| letter == c)
 }
 
 /// Returns whether `c` is a combining mark, which belongs to the letter before it.

@@ -1,238 +1,156 @@
 //! A reader for JSON objects that keeps only the keys its caller names.
 //!
 //! A caller passes the keys that it reads to [`JsonObject::parse`] and states the type of each
-//! value when it takes the value. All other keys may have any value.
+//! value when it reads the value. All other keys may have any value.
 //!
-//! Types with `#[derive(Deserialize)]` would check each object while they read it, and make
-//! `smolchatd` larger: by 52 KB of 702 with the profile `dist` on x86_64.
+//! serde_json checks the whole text and finds where each value ends, whatever its type. Types with
+//! `#[derive(Deserialize)]` would make `smolchatd` larger: by more than 50 KB of 700 with the
+//! profile `dist` on x86_64.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::iter;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-
-/// The depth at which lists and objects are skipped: below an object in the outermost object.
-const MAX_DEPTH: u8 = 2;
+use serde::de::IgnoredAny;
+use serde_json::Deserializer;
 
 /// The values that an object has for the keys that its caller named.
 #[derive(Debug)]
 pub struct JsonObject<'a> {
     keys: &'static [&'static str],
-    /// Found keys only, each once.
-    entries: Vec<(&'static str, JsonValue<'a>)>,
-}
-
-#[derive(Debug)]
-enum JsonValue<'a> {
-    Null,
-    String(Cow<'a, str>),
-    Integer(u64),
-    Bool(bool),
-    /// A list that has only strings.
-    StringList,
-    Object(JsonObject<'a>),
-    /// A value of a type that no method of [`JsonObject`] returns.
-    Other,
-    /// The key is in the object more than once.
-    Repeated,
+    /// Found keys only, each once, with the JSON of the value. A repeated key has `None`.
+    entries: Vec<(&'static str, Option<&'a str>)>,
 }
 
 impl<'a> JsonObject<'a> {
-    /// Parses `text`, which is one JSON object, and keeps the values of `keys`.
+    /// Parses `json`, which is one JSON object, and keeps the values of `keys`.
     ///
     /// `keys` holds for the objects inside of this one, too.
     ///
     /// # Errors
     ///
-    /// A message that says why `text` is not a JSON object.
-    pub fn parse(text: &'a str, keys: &'static [&'static str]) -> Result<Self, String> {
-        let mut json = serde_json::Deserializer::from_str(text);
-        let value = ValueVisitor { keys, depth: 0 }.deserialize(&mut json);
-        match value.and_then(|value| json.end().map(|()| value)) {
-            Ok(JsonValue::Object(object)) => Ok(object),
-            Ok(_) => Err("it is not an object".into()),
-            Err(error) => Err(error.to_string()),
+    /// A message that says why `json` is not a JSON object.
+    pub fn parse(json: &'a str, keys: &'static [&'static str]) -> Result<Self, String> {
+        serde_json::from_str::<IgnoredAny>(json).map_err(|error| error.to_string())?;
+        let mut rest = json.trim_start().strip_prefix('{').ok_or("it is not an object")?;
+        let mut entries: Vec<(&str, Option<&str>)> = Vec::new();
+        while let (Some(key), Some(value)) = (next_value(&mut rest), next_value(&mut rest)) {
+            let key = parse_string(key);
+            let Some(key) = keys.iter().find(|known| key.as_deref() == Some(known)) else {
+                continue;
+            };
+            match entries.iter_mut().find(|(found, _)| found == key) {
+                Some((_, value)) => *value = None,
+                None if value == "null" => {}
+                None => entries.push((key, Some(value))),
+            }
         }
+        Ok(JsonObject { keys, entries })
     }
 
-    /// Removes the string of `key` and returns it, or `None` if the key is missing or `null`.
+    /// Returns the string of `key`, or `None` if the key is missing or `null`.
     ///
     /// # Errors
     ///
     /// A message that names the key, if its value is not a string or the key is repeated. The
     /// other methods return the same for their types.
-    pub fn take_string(&mut self, key: &str) -> Result<Option<Cow<'a, str>>, String> {
-        match self.take(key) {
-            JsonValue::Null => Ok(None),
-            JsonValue::String(string) => Ok(Some(string)),
-            other => Err(other.error(key, "a string")),
-        }
+    pub fn string(&self, key: &str) -> Result<Option<Cow<'a, str>>, String> {
+        self.value(key, "a Unicode string", parse_string)
     }
 
-    /// Removes the number of `key`, an integer of at least 0, and returns it.
-    pub fn take_integer(&mut self, key: &str) -> Result<Option<u64>, String> {
-        match self.take(key) {
-            JsonValue::Null => Ok(None),
-            JsonValue::Integer(number) => Ok(Some(number)),
-            other => Err(other.error(key, "an integer of at least 0")),
-        }
+    /// Returns the number of `key`, an integer of at least 0.
+    pub fn integer(&self, key: &str) -> Result<Option<u64>, String> {
+        self.value(key, "an integer of at least 0", |json| json.parse().ok())
     }
 
-    /// Removes the boolean of `key` and returns it; a missing one is `false`.
-    pub fn take_bool(&mut self, key: &str) -> Result<bool, String> {
-        match self.take(key) {
-            JsonValue::Null => Ok(false),
-            JsonValue::Bool(value) => Ok(value),
-            other => Err(other.error(key, "true or false")),
-        }
+    /// Returns the boolean of `key`; a missing one is `false`.
+    pub fn boolean(&self, key: &str) -> Result<bool, String> {
+        Ok(self.value(key, "true or false", |json| json.parse().ok())?.unwrap_or(false))
     }
 
-    /// Removes the object of `key` and returns it.
-    pub fn take_object(&mut self, key: &str) -> Result<Option<JsonObject<'a>>, String> {
-        match self.take(key) {
-            JsonValue::Null => Ok(None),
-            JsonValue::Object(object) => Ok(Some(object)),
-            other => Err(other.error(key, "an object")),
-        }
+    /// Returns the object of `key`.
+    pub fn object(&self, key: &str) -> Result<Option<JsonObject<'a>>, String> {
+        self.value(key, "an object", |json| JsonObject::parse(json, self.keys).ok())
     }
 
-    /// Removes the value of `key` and returns whether it is a list of strings.
-    pub fn take_string_list(&mut self, key: &str) -> bool {
-        matches!(self.take(key), JsonValue::StringList)
+    /// Returns whether the value of `key` is a list of strings.
+    pub fn has_string_list(&self, key: &str) -> bool {
+        let Ok(Some(mut items)) = self.value(key, "a list", |json| json.strip_prefix('[')) else {
+            return false;
+        };
+        iter::from_fn(|| next_value(&mut items)).all(|item| parse_string(item).is_some())
     }
 
-    fn take(&mut self, key: &str) -> JsonValue<'a> {
+    /// Returns the value of `key`, parsed by `parse`.
+    fn value<T>(
+        &self,
+        key: &str,
+        expected: &str,
+        parse: impl FnOnce(&'a str) -> Option<T>,
+    ) -> Result<Option<T>, String> {
         debug_assert!(self.keys.contains(&key), "{key} is not one of {:?}", self.keys);
-        let entry = self.entries.iter_mut().find(|(found, _)| *found == key);
-        entry.map_or(JsonValue::Null, |(_, value)| std::mem::replace(value, JsonValue::Null))
-    }
-}
-
-impl JsonValue<'_> {
-    fn error(&self, key: &str, expected: &str) -> String {
-        match self {
-            JsonValue::Repeated => format!("{key} is repeated"),
-            _ => format!("{key} must be {expected}"),
+        match self.entries.iter().find(|(found, _)| *found == key) {
+            None => Ok(None),
+            Some((_, None)) => Err(format!("{key} is repeated")),
+            Some((_, Some(json))) => {
+                parse(json).map(Some).ok_or_else(|| format!("{key} must be {expected}"))
+            }
         }
     }
 }
 
-/// Reads a key, and returns the equal one of the keys in it.
-struct KeyVisitor(&'static [&'static str]);
-
-impl<'de> DeserializeSeed<'de> for KeyVisitor {
-    type Value = Option<&'static str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
+/// Removes the next key or value from the inside of a valid object or list, and returns it.
+///
+/// Returns `None` at the end of the object or list.
+fn next_value<'a>(inside: &mut &'a str) -> Option<&'a str> {
+    let json = inside.trim_start_matches([',', ':', ' ', '\t', '\r', '\n']);
+    let mut values = Deserializer::from_str(json).into_iter::<IgnoredAny>();
+    values.next()?.ok()?;
+    let (value, rest) = json.split_at_checked(values.byte_offset())?;
+    *inside = rest;
+    Some(value)
 }
 
-impl Visitor<'_> for KeyVisitor {
-    type Value = Option<&'static str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(self.0.iter().copied().find(|known| *known == key))
-    }
+/// Returns the string of a valid value, or `None` if the value has another type or is not Unicode:
+/// an escape can be half of a surrogate pair.
+fn parse_string(json: &str) -> Option<Cow<'_, str>> {
+    let string = json.strip_prefix('"')?.strip_suffix('"')?;
+    if string.contains('\\') { unescape(string).map(Cow::Owned) } else { Some(string.into()) }
 }
 
-/// Reads a value of any type.
-#[derive(Clone, Copy)]
-struct ValueVisitor {
-    keys: &'static [&'static str],
-    /// How many lists and objects the value is in. Bounded by [`MAX_DEPTH`], so that deep input
-    /// takes no memory.
-    depth: u8,
-}
-
-impl<'de> DeserializeSeed<'de> for ValueVisitor {
-    type Value = JsonValue<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for ValueVisitor {
-    type Value = JsonValue<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(JsonValue::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
-        Ok(JsonValue::Bool(value))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-        Ok(JsonValue::Integer(number))
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(JsonValue::Other)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(JsonValue::Other)
-    }
-
-    fn visit_borrowed_str<E>(self, string: &'de str) -> Result<Self::Value, E> {
-        Ok(JsonValue::String(string.into()))
-    }
-
-    fn visit_str<E>(self, string: &str) -> Result<Self::Value, E> {
-        Ok(JsonValue::String(string.to_owned().into()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        if self.depth >= MAX_DEPTH {
-            while list.next_element::<IgnoredAny>()?.is_some() {}
-            return Ok(JsonValue::Other);
-        }
-        let mut has_only_strings = true;
-        let item = ValueVisitor { depth: MAX_DEPTH, ..self };
-        while let Some(value) = list.next_element_seed(item)? {
-            has_only_strings &= matches!(value, JsonValue::String(_));
-        }
-        Ok(if has_only_strings { JsonValue::StringList } else { JsonValue::Other })
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        if self.depth >= MAX_DEPTH {
-            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-            return Ok(JsonValue::Other);
-        }
-        let mut entries: Vec<(&'static str, JsonValue<'de>)> = Vec::new();
-        while let Some(key) = map.next_key_seed(KeyVisitor(self.keys))? {
-            let Some(key) = key else {
-                map.next_value::<IgnoredAny>()?;
-                continue;
+/// Replaces the escapes of a string, all of which have a valid form.
+///
+/// `serde_json::from_str::<String>` does the same and makes `smolchatd` 9 KB larger, because it
+/// includes the parser of floating point numbers.
+fn unescape(string: &str) -> Option<String> {
+    // UTF-16, because two escapes can be one character.
+    let mut units = Vec::with_capacity(string.len());
+    let mut chars = string.chars();
+    while let Some(mut c) = chars.next() {
+        if c == '\\' {
+            c = match chars.next()? {
+                'b' => '\u{8}',
+                'f' => '\u{c}',
+                'n' => '\n',
+                'r' => '\r',
+                't' => '\t',
+                'u' => {
+                    let (digits, rest) = chars.as_str().split_at_checked(4)?;
+                    units.push(u16::from_str_radix(digits, 16).ok()?);
+                    chars = rest.chars();
+                    continue;
+                }
+                c => c,
             };
-            if let Some((_, value)) = entries.iter_mut().find(|(found, _)| *found == key) {
-                map.next_value::<IgnoredAny>()?;
-                *value = JsonValue::Repeated;
-                continue;
-            }
-            match map.next_value_seed(ValueVisitor { depth: self.depth + 1, ..self })? {
-                JsonValue::Null => {}
-                value => entries.push((key, value)),
-            }
         }
-        Ok(JsonValue::Object(JsonObject { keys: self.keys, entries }))
+        units.extend_from_slice(c.encode_utf16(&mut [0; 2]));
     }
+    String::from_utf16(&units).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const KEYS: &[&str] = &["data", "from", "hello", "id", "keep", "name", "names", "seq", "time"];
 
@@ -240,34 +158,34 @@ mod tests {
     fn known_keys_are_checked_and_others_ignored() {
         let text = r#"{"seq":1.5,"x":[{}],"data":"a\nb","time":7,"keep":true,"id":null,
             "names":["a",1],"hello":{"name":"alice","hello":{}},"from":"x","x":1,"from":"y"}"#;
-        let mut object = JsonObject::parse(text, KEYS).unwrap();
-        assert_eq!(object.take_string("data"), Ok(Some("a\nb".into())));
-        assert_eq!(object.take_integer("time"), Ok(Some(7)));
-        assert_eq!(object.take_bool("keep"), Ok(true));
-        assert_eq!((object.take_string("id"), object.take_bool("name")), (Ok(None), Ok(false)));
-        assert!(!object.take_string_list("names"));
-        assert_eq!(object.take_integer("seq"), Err("seq must be an integer of at least 0".into()));
-        assert_eq!(object.take_string("from"), Err("from is repeated".into()));
-        let mut hello = object.take_object("hello").unwrap().unwrap();
-        assert_eq!(hello.take_string("name"), Ok(Some("alice".into())));
-        assert_eq!(hello.take_string("hello"), Err("hello must be a string".into()));
+        let object = JsonObject::parse(text, KEYS).unwrap();
+        assert_eq!(object.string("data"), Ok(Some("a\nb".into())));
+        assert_eq!(object.integer("time"), Ok(Some(7)));
+        assert_eq!(object.boolean("keep"), Ok(true));
+        assert_eq!((object.string("id"), object.boolean("name")), (Ok(None), Ok(false)));
+        assert!(!object.has_string_list("names"));
+        assert_eq!(object.integer("seq"), Err("seq must be an integer of at least 0".into()));
+        assert_eq!(object.string("from"), Err("from is repeated".into()));
+        let hello = object.object("hello").unwrap().unwrap();
+        assert_eq!(hello.string("name"), Ok(Some("alice".into())));
+        assert_eq!(hello.string("hello"), Err("hello must be a Unicode string".into()));
     }
 
     #[test]
     fn string_list_is_recognized() {
         for (names, expected) in [("[]", true), (r#"["a"]"#, true), (r#"[["a"]]"#, false)] {
             let text = format!(r#"{{"names":{names}}}"#);
-            let mut object = JsonObject::parse(&text, KEYS).unwrap();
-            assert_eq!(object.take_string_list("names"), expected, "{names}");
+            let object = JsonObject::parse(&text, KEYS).unwrap();
+            assert_eq!(object.has_string_list("names"), expected, "{names}");
         }
     }
 
     #[test]
     fn null_before_value_is_missing() {
-        let mut object = JsonObject::parse(r#"{"id":null,"id":"1","id":null}"#, KEYS).unwrap();
-        assert_eq!(object.take_string("id"), Err("id is repeated".into()));
-        let mut object = JsonObject::parse(r#"{"id":null,"id":"1"}"#, KEYS).unwrap();
-        assert_eq!(object.take_string("id"), Ok(Some("1".into())));
+        let object = JsonObject::parse(r#"{"id":null,"id":"1","id":null}"#, KEYS).unwrap();
+        assert_eq!(object.string("id"), Err("id is repeated".into()));
+        let object = JsonObject::parse(r#"{"id":null,"id":"1"}"#, KEYS).unwrap();
+        assert_eq!(object.string("id"), Ok(Some("1".into())));
     }
 
     #[test]
@@ -282,9 +200,28 @@ mod tests {
         for (open, close) in [("[", "]"), (r#"{"data":"#, "}")] {
             let deep = open.repeat(200_000) + "1" + &close.repeat(200_000);
             let text = format!(r#"{{"x":{deep},"data":{deep},"id":"1"}}"#);
-            let mut object = JsonObject::parse(&text, KEYS).unwrap();
-            assert_eq!(object.take_string("id"), Ok(Some("1".into())));
-            assert_eq!(object.take_string("data"), Err("data must be a string".into()));
+            let object = JsonObject::parse(&text, KEYS).unwrap();
+            assert_eq!(object.string("id"), Ok(Some("1".into())));
+            assert_eq!(object.string("data"), Err("data must be a Unicode string".into()));
+        }
+    }
+
+    #[test]
+    fn lone_surrogate_is_rejected() {
+        let text = r#"{"data":"\ud83d\ude00","name":"\ude00\ud83d"}"#;
+        let object = JsonObject::parse(text, KEYS).unwrap();
+        assert_eq!(object.string("data"), Ok(Some("😀".into())));
+        assert_eq!(object.string("name"), Err("name must be a Unicode string".into()));
+    }
+
+    proptest! {
+        #[test]
+        fn string_equals_that_of_serde_json(
+            string in r#"(é|x|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4}|\\ud8[0-9a-f]{2}\\udc[0-9a-f]{2}){0,9}"#,
+        ) {
+            let json = format!("\"{string}\"");
+            let expected = serde_json::from_str(&json).ok().map(Cow::Owned);
+            prop_assert_eq!(parse_string(&json), expected);
         }
     }
 }

@@ -155,19 +155,17 @@ impl ClientLine {
         if line.starts_with('{') {
             return Self::from_json(line);
         }
-        let request = if line.is_empty() { Request::Heartbeat } else { Request::from_text(line)? };
-        Ok(ClientLine { id: None, request })
+        Ok(ClientLine { id: None, request: Request::from_text(line)? })
     }
 
     fn from_json(line: &str) -> Result<Self, RequestError> {
-        let mut object = JsonObject::parse(line, KEYS).map_err(RequestError::bad_json)?;
-        let id = object.take_string("id").map_err(RequestError::bad_json)?;
-        let id = id.map(|id| id.into_owned().into_boxed_str());
+        let object = JsonObject::parse(line, KEYS).map_err(RequestError::bad_json)?;
+        let id = object.string("id").map_err(RequestError::bad_json)?.map(Box::<str>::from);
         if id.as_ref().is_some_and(|id| id.len() > MAX_ID) {
             let text = format!("the id is too long; it may have at most {MAX_ID} bytes");
             return Err(RequestError::new(ErrorCode::BadId, text));
         }
-        match Request::from_object(object) {
+        match Request::from_object(&object) {
             Ok(request) => Ok(ClientLine { id, request }),
             Err(error) => Err(RequestError { id, ..error }),
         }
@@ -175,50 +173,49 @@ impl ClientLine {
 }
 
 impl Hello {
-    fn from_object(mut object: JsonObject<'_>) -> Result<Self, String> {
-        let mut string = |key| Ok::<_, String>(object.take_string(key)?.map(Cow::into_owned));
-        let (name, epoch, token) = (string("name")?, string("epoch")?, string("token")?);
+    fn from_object(object: &JsonObject<'_>) -> Result<Self, String> {
+        let string = |key| Ok::<_, String>(object.string(key)?.map(Cow::into_owned));
         Ok(Hello {
-            name,
-            epoch,
-            token,
-            history: object.take_integer("history")?,
-            after: object.take_integer("after")?,
-            keep: object.take_bool("keep")?,
+            name: string("name")?,
+            history: object.integer("history")?,
+            epoch: string("epoch")?,
+            after: object.integer("after")?,
+            token: string("token")?,
+            keep: object.boolean("keep")?,
         })
     }
 }
 
 impl Request {
-    fn from_object(mut object: JsonObject<'_>) -> Result<Self, RequestError> {
-        let hello = object.take_object("hello").map_err(RequestError::bad_json)?;
-        let hello = hello.map(Hello::from_object).transpose().map_err(RequestError::bad_json)?;
-        let data = object.take_string("data").map_err(RequestError::bad_json)?;
-        let to = object.take_string("to").map_err(RequestError::bad_json)?;
-        match (hello, data, to) {
-            (Some(hello), _, _) => Ok(Request::Hello(Box::new(hello))),
-            (_, Some(text), None) if text.is_empty() => Ok(Request::Heartbeat),
-            (_, Some(text), Some(_)) if text.is_empty() => {
+    fn from_object(object: &JsonObject<'_>) -> Result<Self, RequestError> {
+        let hello = object.object("hello").map_err(RequestError::bad_json)?;
+        let data = object.string("data").map_err(RequestError::bad_json)?;
+        let to = object.string("to").map_err(RequestError::bad_json)?;
+        if let Some(hello) = hello {
+            let hello = Hello::from_object(&hello).map_err(RequestError::bad_json)?;
+            return Ok(Request::Hello(Box::new(hello)));
+        }
+        let Some(text) = data else {
+            let text = "the JSON has neither data nor hello";
+            return Err(RequestError::new(ErrorCode::NoKnownKey, text));
+        };
+        match to {
+            None => Request::from_text(&text),
+            Some(_) if text.is_empty() => {
                 Err(RequestError::new(ErrorCode::Empty, "the private message has no text"))
             }
-            (_, Some(text), Some(to)) => {
-                Ok(Request::Private { to: (*to).into(), text: (*text).into() })
-            }
-            (_, Some(text), None) => Request::from_text(&text),
-            (None, None, _) => {
-                Err(RequestError::new(ErrorCode::NoKnownKey, "the JSON has neither data nor hello"))
-            }
+            Some(to) => Ok(Request::Private { to: to.into(), text: text.into() }),
         }
     }
 
     /// Parses a text as a person types it: a command, or a text to say.
     fn from_text(text: &str) -> Result<Self, RequestError> {
-        let Some(command) = text.strip_prefix('/') else {
-            return Ok(Request::Say(text.into()));
+        let command = match text.strip_prefix('/') {
+            None if text.is_empty() => return Ok(Request::Heartbeat),
+            None => return Ok(Request::Say(text.into())),
+            Some(text) if text.starts_with('/') => return Ok(Request::Say(text.into())),
+            Some(command) => command,
         };
-        if command.starts_with('/') {
-            return Ok(Request::Say(command.into()));
-        }
         let (word, rest) = split_word(command);
         let usage =
             |usage: &str| Err(RequestError::new(ErrorCode::Usage, format!("usage: {usage}")));
@@ -311,7 +308,7 @@ mod tests {
     #[test]
     fn wrong_type_or_repeated_key_is_named() {
         for (line, expected) in [
-            (r#"{"data":5}"#, "data must be a string"),
+            (r#"{"data":5}"#, "data must be a Unicode string"),
             (r#"{"data":"a","data":"b"}"#, "data is repeated"),
             (r#"{"hello":[]}"#, "hello must be an object"),
             (r#"{"hello":{"keep":1}}"#, "keep must be true or false"),

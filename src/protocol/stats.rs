@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::{ByeCode, ErrorCode};
 
@@ -39,21 +39,14 @@ pub struct Stats {
 
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (hours, minutes, seconds) =
-            (self.uptime / 3600, self.uptime / 60 % 60, self.uptime % 60);
-        write!(
-            f,
-            "up {hours}:{minutes:02}:{seconds:02}; members: {}, connections: {}; \
-             lines in: {} ({} bytes), out: {} ({} bytes); events waiting: {}; evictions: ",
-            self.members,
-            self.connections,
-            self.lines_in,
-            self.bytes_in,
-            self.lines_out,
-            self.bytes_out,
-            self.events_waiting,
-        )?;
-        write!(f, "{}; errors: {}", self.evictions, self.errors)?;
+        let Stats { uptime, members, connections, evictions, errors, .. } = self;
+        let (hours, minutes, seconds) = (uptime / 3600, uptime / 60 % 60, uptime % 60);
+        write!(f, "up {hours}:{minutes:02}:{seconds:02}; ")?;
+        write!(f, "members: {members}, connections: {connections}; ")?;
+        write!(f, "lines in: {} ({} bytes), ", self.lines_in, self.bytes_in)?;
+        write!(f, "out: {} ({} bytes); ", self.lines_out, self.bytes_out)?;
+        write!(f, "events waiting: {}; ", self.events_waiting)?;
+        write!(f, "evictions: {evictions}; errors: {errors}")?;
         match self.memory {
             Some(bytes) => write!(f, "; memory: {} KiB", bytes / 1024),
             None => Ok(()),
@@ -64,43 +57,26 @@ impl fmt::Display for Stats {
 /// A count for each of a few codes.
 ///
 /// The [`Display`](fmt::Display) form is `3 (slow 2, full 1)`; the JSON form is an object.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(from = "BTreeMap<K, u64>")]
-#[serde(bound(deserialize = "K: Deserialize<'de> + Ord"))]
-pub struct Counters<K>(Vec<(K, u64)>);
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Counters<K: Ord>(BTreeMap<K, u64>);
 
-impl<K: Copy + Ord> Counters<K> {
+impl<K: Ord> Counters<K> {
     /// Adds 1 to the count of `code`.
     pub fn add(&mut self, code: K) {
-        let index = self.0.partition_point(|(counted, _)| *counted < code);
-        match self.0.get_mut(index) {
-            Some((counted, count)) if *counted == code => *count += 1,
-            _ => self.0.insert(index, (code, 1)),
-        }
+        *self.0.entry(code).or_default() += 1;
     }
 }
 
-impl<K> Default for Counters<K> {
+impl<K: Ord> Default for Counters<K> {
     fn default() -> Self {
-        Counters(Vec::new())
+        Counters(BTreeMap::new())
     }
 }
 
-impl<K> From<BTreeMap<K, u64>> for Counters<K> {
-    fn from(counts: BTreeMap<K, u64>) -> Self {
-        Counters(counts.into_iter().collect())
-    }
-}
-
-impl<K: Serialize> Serialize for Counters<K> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(code, count)| (code, count)))
-    }
-}
-
-impl<K: Serialize> fmt::Display for Counters<K> {
+impl<K: Ord + Serialize> fmt::Display for Counters<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0.iter().map(|(_, count)| count).sum::<u64>())?;
+        write!(f, "{}", self.0.values().sum::<u64>())?;
         for (index, (code, count)) in self.0.iter().enumerate() {
             // The text form of a code is its JSON string without the quotes.
             let code = serde_json::to_string(code).map_err(|_| fmt::Error)?;
@@ -126,8 +102,8 @@ mod tests {
             lines_out: 8,
             bytes_in: 50,
             bytes_out: 900,
-            evictions: BTreeMap::from([(ByeCode::Slow, 2), (ByeCode::Full, 1)]).into(),
-            errors: BTreeMap::from([(ErrorCode::TooLong, 7)]).into(),
+            evictions: Counters(BTreeMap::from([(ByeCode::Slow, 2), (ByeCode::Full, 1)])),
+            errors: Counters(BTreeMap::from([(ErrorCode::TooLong, 7)])),
             events_waiting: 0,
             memory: Some(2048),
         };

@@ -3,8 +3,8 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
-use std::os::fd::{AsFd, OwnedFd};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -71,22 +71,14 @@ impl FromStr for ListenAddress {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if let Some(path) = text.strip_prefix("unix:") {
-            return match path {
-                "" => Err("expected a path after unix:"),
-                path => Ok(ListenAddress::Unix(path.into())),
-            };
-        }
-        let (host, port) = text.rsplit_once(':').ok_or("expected IP:PORT or unix:PATH")?;
-        let port = port.parse().map_err(|_| "expected a port from 0 to 65535")?;
-        let in_brackets = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        let ip = match in_brackets {
-            Some(ip) => ip.parse().ok().map(IpAddr::V6),
-            None if host == "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
-            None => host.parse().ok().map(IpAddr::V4),
+        let address = match (text.strip_prefix("unix:"), text.strip_prefix("localhost:")) {
+            (Some(""), _) => return Err("expected a path after unix:"),
+            (Some(path), _) => return Ok(ListenAddress::Unix(path.into())),
+            (None, Some(port)) => format!("{}:{port}", Ipv4Addr::LOCALHOST).parse(),
+            (None, None) => text.parse(),
         };
-        let ip = ip.ok_or("expected an IPv4 address, an IPv6 address in brackets, or localhost")?;
-        Ok(ListenAddress::Inet(SocketAddr::new(ip, port)))
+        let expected = "expected IPV4:PORT, [IPV6]:PORT, localhost:PORT or unix:PATH";
+        address.map(ListenAddress::Inet).map_err(|_| expected)
     }
 }
 
@@ -121,19 +113,13 @@ impl Listener {
     /// Returns the error of the system if the address is in use (for a unix socket: by a running
     /// server, or by a file that is not a socket), belongs to another machine, or is not permitted.
     pub fn bind(address: &ListenAddress, buffers: Buffers) -> io::Result<Self> {
-        let (socket, address) = match address {
-            ListenAddress::Inet(address) => {
-                let socket = TcpListener::bind(address)?;
-                set_tcp_options(&socket)?;
-                let address = ListenAddress::Inet(socket.local_addr()?);
-                (OwnedFd::from(socket), address)
-            }
-            ListenAddress::Unix(path) => (bind_unix(path)?.into(), address.clone()),
+        let socket: OwnedFd = match address {
+            ListenAddress::Inet(address) => TcpListener::bind(address)?.into(),
+            ListenAddress::Unix(path) => bind_unix(path)?.into(),
         };
         // A second listen(2) changes the backlog, which the standard library does not offer.
         rustix::net::listen(&socket, BACKLOG)?;
-        set_buffers(&socket, buffers)?;
-        Ok(Listener { socket: Async::new(socket)?, address, buffers, is_adopted: false })
+        Self::new(socket, buffers, false)
     }
 
     /// Adopts a listening socket, such as one from a service manager. Its backlog and the file of a
@@ -146,21 +132,20 @@ impl Listener {
         if sockopt::socket_type(&socket)? != SocketType::STREAM
             || !sockopt::socket_acceptconn(&socket)?
         {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "not a listening stream socket",
-            ));
+            let text = "not a listening stream socket";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
-        set_buffers(&socket, buffers)?;
+        Self::new(socket, buffers, true)
+    }
+
+    fn new(socket: OwnedFd, buffers: Buffers, is_adopted: bool) -> io::Result<Self> {
         let address = rustix::net::getsockname(&socket)?;
-        let address = match sockopt::socket_domain(&socket)? {
+        let address = match address.address_family() {
             AddressFamily::UNIX => ListenAddress::Unix(path_of(&address.try_into()?)),
-            _ => {
-                set_tcp_options(&socket)?;
-                ListenAddress::Inet(address.try_into()?)
-            }
+            _ => ListenAddress::Inet(address.try_into()?),
         };
-        Ok(Listener { socket: Async::new(socket)?, address, buffers, is_adopted: true })
+        set_options(&socket, matches!(address, ListenAddress::Inet(_)), buffers)?;
+        Ok(Listener { socket: Async::new(socket)?, address, buffers, is_adopted })
     }
 
     /// Returns the socket, to wait for clients.
@@ -177,16 +162,12 @@ impl Listener {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let (socket, peer) = acceptfrom_with(&self.socket, flags)?;
         let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
-        // Ignored: a broken socket fails on its first read.
-        let _ = match peer {
-            // A unix socket does not inherit buffer sizes.
-            None => set_buffers(&socket, self.buffers),
-            // The client may have connected before the listener was adopted.
-            Some(_) if self.is_adopted => {
-                set_buffers(&socket, self.buffers).and_then(|()| set_tcp_options(&socket))
-            }
-            Some(_) => Ok(()),
-        };
+        // A TCP socket inherits the options of its listener, unless the client connected before the
+        // listener was adopted.
+        if peer.is_none() || self.is_adopted {
+            // Ignored: a broken socket fails on its first read.
+            let _ = set_options(&socket, peer.is_some(), self.buffers);
+        }
         Ok((socket, peer.map_or(Peer::Unix, Peer::from)))
     }
 }
@@ -208,22 +189,19 @@ impl Drop for Listener {
     }
 }
 
-// TCP connections inherit these options from their listener, which saves the calls for each.
-
-fn set_buffers(socket: impl AsFd, buffers: Buffers) -> rustix::io::Result<()> {
-    let socket = socket.as_fd();
+/// Sets the options of a listener or of one of its connections.
+fn set_options(socket: &OwnedFd, is_tcp: bool, buffers: Buffers) -> rustix::io::Result<()> {
     sockopt::set_socket_send_buffer_size(socket, buffers.send)?;
-    sockopt::set_socket_recv_buffer_size(socket, buffers.receive)
-}
-
-fn set_tcp_options(socket: impl AsFd) -> rustix::io::Result<()> {
-    let socket = socket.as_fd();
-    sockopt::set_tcp_nodelay(socket, true)?;
-    sockopt::set_socket_keepalive(socket, true)?;
-    sockopt::set_tcp_keepidle(socket, KEEPALIVE_IDLE)?;
-    sockopt::set_tcp_keepintvl(socket, KEEPALIVE_INTERVAL)?;
-    sockopt::set_tcp_keepcnt(socket, KEEPALIVE_COUNT)?;
-    sockopt::set_tcp_user_timeout(socket, USER_TIMEOUT)
+    sockopt::set_socket_recv_buffer_size(socket, buffers.receive)?;
+    if is_tcp {
+        sockopt::set_tcp_nodelay(socket, true)?;
+        sockopt::set_socket_keepalive(socket, true)?;
+        sockopt::set_tcp_keepidle(socket, KEEPALIVE_IDLE)?;
+        sockopt::set_tcp_keepintvl(socket, KEEPALIVE_INTERVAL)?;
+        sockopt::set_tcp_keepcnt(socket, KEEPALIVE_COUNT)?;
+        sockopt::set_tcp_user_timeout(socket, USER_TIMEOUT)?;
+    }
+    Ok(())
 }
 
 /// Returns the path of a unix socket, or a description of a socket without a path.

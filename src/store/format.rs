@@ -99,23 +99,23 @@ impl<'a> StoredLine<'a> {
     pub fn parse(line: &'a [u8]) -> Option<Self> {
         let object = JsonObject::parse(str::from_utf8(line).ok()?, KEYS).ok()?;
         if line.starts_with(RECORD_PREFIX) {
-            Record::from_object(object).map(StoredLine::Record)
+            Record::from_object(&object).map(StoredLine::Record)
         } else {
-            frame_seq(object).map(StoredLine::Frame)
+            frame_seq(&object).map(StoredLine::Frame)
         }
     }
 }
 
 impl<'a> Record<'a> {
-    fn from_object(mut object: JsonObject<'a>) -> Option<Self> {
-        let record = match &*object.take_string("smolchat").ok()?? {
+    fn from_object(object: &JsonObject<'a>) -> Option<Self> {
+        let record = match &*object.string("smolchat").ok()?? {
             "history" => Record::History {
-                version: object.take_integer("version").ok()??,
-                epoch: object.take_string("epoch").ok()??,
-                before: object.take_integer("before").ok()??,
-                boot: object.take_string("boot").ok()?,
+                version: object.integer("version").ok()??,
+                epoch: object.string("epoch").ok()??,
+                before: object.integer("before").ok()??,
+                boot: object.string("boot").ok()?,
             },
-            "end" => Record::End { seq: object.take_integer("seq").ok()?? },
+            "end" => Record::End { seq: object.integer("seq").ok()?? },
             "broken" => Record::Broken,
             _ => return None,
         };
@@ -140,19 +140,19 @@ impl<'a> Record<'a> {
 }
 
 /// Returns the number of a frame, if the frame has all keys that its kind requires.
-fn frame_seq(mut object: JsonObject<'_>) -> Option<u64> {
-    let kind = object.take_string("kind").ok()??;
-    let mut has_string = |key| matches!(object.take_string(key), Ok(Some(_)));
+fn frame_seq(object: &JsonObject<'_>) -> Option<u64> {
+    let kind = object.string("kind").ok()??;
+    let has_string = |key| matches!(object.string(key), Ok(Some(_)));
     let has_common_keys = has_string("data_source") && has_string("data");
     let has_keys_of_kind = match &*kind {
         "chat" | "action" => true,
-        "join" | "leave" => object.take_string_list("names"),
+        "join" | "leave" => object.has_string_list("names"),
         "name" => has_string("from") && has_string("to"),
         _ => false,
     };
-    let has_valid_id = object.take_string("id").is_ok();
-    let has_time = matches!(object.take_integer("time"), Ok(Some(_)));
-    let seq = object.take_integer("seq").ok()??;
+    let has_valid_id = object.string("id").is_ok();
+    let has_time = matches!(object.integer("time"), Ok(Some(_)));
+    let seq = object.integer("seq").ok()??;
     let is_frame = has_common_keys && has_keys_of_kind && has_valid_id && has_time;
     (is_frame && (1..=MAX_SEQ).contains(&seq)).then_some(seq)
 }
