@@ -1,5 +1,6 @@
 //! The table of all connections: delivers batches to them and ends them.
 
+use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::hint::black_box;
 use std::io;
@@ -14,7 +15,6 @@ use smol::LocalExecutor;
 
 use super::broadcaster::Event;
 use super::client_state::{ClientEvent, ClientState, SHUTDOWN_TIMEOUT};
-use super::deadlines::Deadlines;
 use super::outbox::{Delivery, Outbox};
 use super::socket::{ReadyWait, Socket};
 use crate::protocol::{ByeCode, Frame};
@@ -29,8 +29,8 @@ const PREFETCHED: usize = 16;
 #[derive(Debug)]
 pub struct Clients {
     table: ClientTable<ClientHandle>,
-    /// The timeouts of connections that are ending.
-    deadlines: Deadlines,
+    /// When the connections that are ending time out. An entry stays if its connection ends before.
+    deadlines: BTreeSet<(Duration, ClientId)>,
     /// Clients to remove from the room: they were too slow, or their connection failed.
     disconnected: Vec<(ClientId, DisconnectReason)>,
     /// Bytes that may wait for one client.
@@ -118,7 +118,7 @@ impl Clients {
     ) -> Self {
         Clients {
             table: ClientTable::default(),
-            deadlines: Deadlines::default(),
+            deadlines: BTreeSet::new(),
             disconnected: Vec::new(),
             outbox_limit,
             max_ending,
@@ -267,12 +267,14 @@ impl Clients {
     /// Starts the shutdown: every connection ends within [`SHUTDOWN_TIMEOUT`].
     pub fn on_shutdown(&mut self, now: Duration) {
         self.is_shutting_down = true;
-        self.deadlines.limit_to(now + SHUTDOWN_TIMEOUT);
+        let latest = now + SHUTDOWN_TIMEOUT;
+        let later = self.deadlines.split_off(&(latest, ClientId(0)));
+        self.deadlines.extend(later.into_iter().map(|(_, id)| (latest, id)));
     }
 
     /// Returns the time at which [`close_overdue`](Self::close_overdue) has to be called.
     pub fn deadline(&self) -> Option<Duration> {
-        self.deadlines.first().map(|(deadline, _)| deadline)
+        self.deadlines.first().map(|(deadline, _)| *deadline)
     }
 
     /// Closes connections whose timeout has passed, and the first to time out if too many are
@@ -280,9 +282,9 @@ impl Clients {
     pub fn close_overdue(&mut self, now: Duration) {
         if self.deadlines.len() > self.max_ending {
             let table = &self.table;
-            self.deadlines.retain(|id| table.get(id).is_some());
+            self.deadlines.retain(|(_, id)| table.get(*id).is_some());
         }
-        while let Some((deadline, id)) = self.deadlines.first()
+        while let Some(&(deadline, id)) = self.deadlines.first()
             && (deadline <= now || self.deadlines.len() > self.max_ending)
         {
             self.deadlines.pop_first();
@@ -308,7 +310,7 @@ impl Clients {
             return;
         }
         if let Some(timeout) = client.state.timeout(self.is_shutting_down) {
-            self.deadlines.insert(now + timeout, id);
+            self.deadlines.insert((now + timeout, id));
         }
         match client.state {
             ClientState::Draining => client.outbox.shut_down_write(),

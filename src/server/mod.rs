@@ -21,7 +21,6 @@ mod client_state;
 mod clients;
 mod config;
 mod connection;
-mod deadlines;
 mod listener;
 #[doc(hidden)]
 pub mod memory;
