@@ -234,7 +234,7 @@ pub enum ByeCode {
     Unknown,
 }
 
-impl Frame<'_> {
+impl<'a> Frame<'a> {
     /// Appends this frame to `out` as one line of JSON, with its newline.
     pub fn encode(&self, out: &mut Vec<u8>) {
         // Neither a write to a Vec nor the serialization of these types can fail: their keys are
@@ -253,9 +253,7 @@ impl Frame<'_> {
     pub fn decode(line: &[u8]) -> Result<Frame<'static>, serde_json::Error> {
         serde_json::from_slice(line)
     }
-}
 
-impl<'a> Frame<'a> {
     /// Creates a frame whose sender is the server.
     pub fn server(data: impl Into<Cow<'a, str>>, body: Body<'a>) -> Self {
         Frame { data_source: SERVER.into(), data: data.into(), body }

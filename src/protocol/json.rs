@@ -124,26 +124,22 @@ fn parse_string(json: &str) -> Option<Cow<'_, str>> {
 fn unescape(string: &str) -> Option<String> {
     // UTF-16, because two escapes can be one character.
     let mut units = Vec::with_capacity(string.len());
-    let mut chars = string.chars();
-    while let Some(mut c) = chars.next() {
-        if c == '\\' {
-            c = match chars.next()? {
-                'b' => '\u{8}',
-                'f' => '\u{c}',
-                'n' => '\n',
-                'r' => '\r',
-                't' => '\t',
-                'u' => {
-                    let (digits, rest) = chars.as_str().split_at_checked(4)?;
-                    units.push(u16::from_str_radix(digits, 16).ok()?);
-                    chars = rest.chars();
-                    continue;
-                }
-                c => c,
-            };
-        }
-        units.extend_from_slice(c.encode_utf16(&mut [0; 2]));
+    let mut rest = string;
+    while let Some((before, escape)) = rest.split_once('\\') {
+        units.extend(before.encode_utf16());
+        let (unit, length) = match escape.as_bytes().first()? {
+            b'b' => (0x08, 1),
+            b'f' => (0x0C, 1),
+            b'n' => (0x0A, 1),
+            b'r' => (0x0D, 1),
+            b't' => (0x09, 1),
+            b'u' => (u16::from_str_radix(escape.get(1..5)?, 16).ok()?, 5),
+            byte => (u16::from(*byte), 1),
+        };
+        units.push(unit);
+        rest = escape.get(length..)?;
     }
+    units.extend(rest.encode_utf16());
     String::from_utf16(&units).ok()
 }
 

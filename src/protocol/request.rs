@@ -149,16 +149,11 @@ impl ClientLine {
     /// Returns the error to send to the client if the line is not UTF-8, not the JSON of this
     /// protocol, or not a command with valid arguments.
     pub fn parse(line: &[u8]) -> Result<Self, RequestError> {
-        let Ok(line) = std::str::from_utf8(line) else {
-            return Err(RequestError::new(ErrorCode::NotUtf8, "the line is not UTF-8"));
-        };
-        if line.starts_with('{') {
-            return Self::from_json(line);
+        let line = str::from_utf8(line)
+            .map_err(|_| RequestError::new(ErrorCode::NotUtf8, "the line is not UTF-8"))?;
+        if !line.starts_with('{') {
+            return Ok(ClientLine { id: None, request: Request::from_text(line)? });
         }
-        Ok(ClientLine { id: None, request: Request::from_text(line)? })
-    }
-
-    fn from_json(line: &str) -> Result<Self, RequestError> {
         let object = JsonObject::parse(line, KEYS).map_err(RequestError::bad_json)?;
         let id = object.string("id").map_err(RequestError::bad_json)?.map(Box::<str>::from);
         if id.as_ref().is_some_and(|id| id.len() > MAX_ID) {
@@ -195,10 +190,9 @@ impl Request {
             let hello = Hello::from_object(&hello).map_err(RequestError::bad_json)?;
             return Ok(Request::Hello(Box::new(hello)));
         }
-        let Some(text) = data else {
-            let text = "the JSON has neither data nor hello";
-            return Err(RequestError::new(ErrorCode::NoKnownKey, text));
-        };
+        let text = data.ok_or_else(|| {
+            RequestError::new(ErrorCode::NoKnownKey, "the JSON has neither data nor hello")
+        })?;
         match to {
             None => Request::from_text(&text),
             Some(_) if text.is_empty() => {

@@ -77,7 +77,7 @@ impl FromStr for ListenAddress {
             (None, Some(port)) => format!("{}:{port}", Ipv4Addr::LOCALHOST).parse(),
             (None, None) => text.parse(),
         };
-        let expected = "expected IPV4:PORT, [IPV6]:PORT, localhost:PORT or unix:PATH";
+        let expected = "expected IP:PORT, [IPV6]:PORT, localhost:PORT or unix:PATH";
         address.map(ListenAddress::Inet).map_err(|_| expected)
     }
 }

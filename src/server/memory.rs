@@ -18,7 +18,6 @@ use crate::room::History;
 use crate::server::Config;
 use crate::server::broadcaster::{batch_bytes, max_ending};
 use crate::server::connection::{LINE_OVERHEAD, MAX_INPUT_LINES, MAX_READ_BYTES};
-use crate::server::listener::Buffers;
 
 /// The idle program: its stacks, and the heap of an empty room. The pages of its file are not
 /// counted: the kernel drops them if memory is short, and reads them again.
@@ -34,22 +33,8 @@ const FRAME_OVERHEAD: usize = 512;
 /// The most memory that a server takes, by part.
 #[derive(Clone, Debug)]
 pub struct Ceiling {
-    parts: [Part; 9],
-}
-
-/// A number of things of one size.
-#[derive(Clone, Copy, Debug)]
-struct Part {
-    name: &'static str,
-    count: usize,
-    bytes: usize,
-}
-
-impl Part {
-    /// In 64 bits, so that a 32-bit machine can report a ceiling that it could not hold.
-    fn total(&self) -> u64 {
-        (self.count as u64).saturating_mul(self.bytes as u64)
-    }
+    /// The name, the number and the bytes of each part.
+    parts: [(&'static str, usize, usize); 9],
 }
 
 impl Ceiling {
@@ -63,36 +48,41 @@ impl Ceiling {
         let frames = room.history.saturating_mul(FRAME);
         let history = room.history_bytes.saturating_add(frames).saturating_add(batch);
         let outbox = config.outbox.saturating_add(History::max_replay_overhead(room.history));
-        let part = |name, count, bytes| Part { name, count, bytes };
         Ceiling {
             parts: [
-                part("idle program", 1, PROGRAM),
-                part("tables and tasks", connections.saturating_add(config.events), CONNECTION),
-                part("half-read lines", connections, held),
-                part("events for the room", config.events, event),
-                part("batch", 2, batch),
-                part("outboxes", connections, outbox),
-                part("history", 1, history),
-                part("reserved names, addresses", 1, room.memory_for_absent_clients()),
-                part("socket buffers in the kernel", connections, config.buffers.kernel_bytes()),
+                ("idle program", 1, PROGRAM),
+                ("tables and tasks", connections.saturating_add(config.events), CONNECTION),
+                ("half-read lines", connections, held),
+                ("events for the room", config.events, event),
+                ("batch", 2, batch),
+                ("outboxes", connections, outbox),
+                ("history", 1, history),
+                ("reserved names, addresses", 1, room.memory_for_absent_clients()),
+                ("socket buffers in the kernel", connections, config.buffers.kernel_bytes()),
             ],
         }
     }
 
     /// Returns the whole ceiling in bytes.
     pub fn total(&self) -> u64 {
-        self.parts.iter().fold(0, |sum: u64, part| sum.saturating_add(part.total()))
+        let total = |&(_, count, bytes): &_| bytes_of(count, bytes);
+        self.parts.iter().map(total).fold(0, u64::saturating_add)
     }
 }
 
 impl fmt::Display for Ceiling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for part @ Part { name, count, bytes } in self.parts {
-            let total = kib(part.total());
+        for (name, count, bytes) in self.parts {
+            let total = kib(bytes_of(count, bytes));
             writeln!(f, "{name:<32} {count:>7} x {bytes:>10} B = {total:>10} KiB")?;
         }
         write!(f, "{:<32} {:>36} KiB", "total", kib(self.total()))
     }
+}
+
+/// Multiplies in 64 bits, so that a 32-bit machine can report a ceiling that it could not hold.
+fn bytes_of(count: usize, bytes: usize) -> u64 {
+    (count as u64).saturating_mul(bytes as u64)
 }
 
 fn kib(bytes: u64) -> u64 {
@@ -120,40 +110,35 @@ pub struct Pinned {
 /// Returns the bytes needed if the [pinned](Pinned) limits do not fit.
 pub fn fit(budget: usize, mut config: Config, pinned: Pinned) -> Result<Config, u64> {
     let line = config.room.max_line as usize + FRAME_OVERHEAD;
-    let share = |part: usize, least: usize, most: usize| (budget / part).clamp(least, most);
+    let share = |part: usize, least: usize, most: usize| (budget / part).min(most).max(least);
     config.read_bytes = share(2048, 1024, MAX_READ_BYTES);
     config.events = share(256 << 10, 8, config.events);
-    let Buffers { send, receive } = config.buffers;
-    config.buffers = Buffers {
-        send: share(1024, 2304, send.max(2304)),
-        receive: share(4096, 1152, receive.max(1152)),
-    };
+    config.buffers.send = share(1024, 2304, config.buffers.send);
+    config.buffers.receive = share(4096, 1152, config.buffers.receive);
     if !pinned.history_bytes {
-        config.room.history_bytes = share(32, line, config.room.history_bytes.max(line));
+        config.room.history_bytes = share(32, line, config.room.history_bytes);
     }
     if !pinned.history {
         config.room.history = config.room.history.min(config.room.history_bytes / 512);
     }
-    let most_clients = config.room.max_clients;
-    let most_outbox = config.outbox;
-    if !pinned.outbox {
-        config.outbox = share(900, line, most_outbox.max(line));
-    }
-    let total = |config: &Config| Ceiling::of(config).total();
+    let (mut clients, mut outbox) = (config.room.max_clients, config.outbox);
+    let (most_clients, most_outbox) = (clients, outbox);
+    let mut total = |clients, outbox| {
+        config.room.max_clients = clients;
+        config.outbox = outbox;
+        Ceiling::of(&config).total()
+    };
     let most = budget as u64;
+    if !pinned.outbox {
+        outbox = share(900, line, most_outbox);
+    }
     if !pinned.clients {
-        config.room.max_clients = largest(1, most_clients, |clients| {
-            config.room.max_clients = clients;
-            total(&config) <= most
-        });
+        clients = largest(1, most_clients, |clients| total(clients, outbox) <= most);
     }
     if !pinned.outbox {
-        config.outbox = largest(line, most_outbox, |outbox| {
-            config.outbox = outbox;
-            total(&config) <= most
-        });
+        outbox = largest(line, most_outbox, |outbox| total(clients, outbox) <= most);
     }
-    match total(&config) {
+    match total(clients, outbox) {
         total if total <= most => Ok(config),
         total => Err(total),
     }
@@ -173,15 +158,14 @@ fn largest(least: usize, most: usize, mut fits: impl FnMut(usize) -> bool) -> us
 pub fn contradiction(config: &Config) -> Option<String> {
     let room = &config.room;
     let frame = room.max_line as usize + FRAME_OVERHEAD;
+    let too_small =
+        |option, bytes| Some(format!("{option} {bytes} is too small for a frame of {frame} bytes"));
     if room.max_clients == 0 {
         Some("--max-clients 0 admits no client".into())
     } else if config.outbox < frame {
-        Some(format!("--outbox {} is too small for a frame of {frame} bytes", config.outbox))
+        too_small("--outbox", config.outbox)
     } else if room.history > 0 && room.history_bytes < frame {
-        Some(format!(
-            "--history-bytes {} is too small for a frame of {frame} bytes",
-            room.history_bytes
-        ))
+        too_small("--history-bytes", room.history_bytes)
     } else {
         None
     }
