@@ -51,17 +51,16 @@ run-client: build ## run the client; ARGS='--name alice' passes options on
 
 test: ## run all tests but the slow ones
 	$(CARGO) test --locked
-	$(CARGO) test --locked --features editor --lib --test terminal
 
 test-slow: ## run the tests that take longer
-	$(CARGO) test --locked -- --ignored
+	$(CARGO) test --locked -- --ignored --skip picture::
 
 check: ## formatting, lints and documentation, warnings denied
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	$(CARGO) clippy --locked --all-targets --features editor -- -D warnings
+	$(CARGO) clippy --locked --all-targets --no-default-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --features editor
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --no-default-features
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 
 audit: ## compare all crates and their licences with what was agreed to
@@ -81,7 +80,7 @@ fuzz: ## give each parser whatever may break it; SECS=60 each, TARGET=line_reade
 	done
 
 picture: ## draw docs/conversation.svg anew, from a real client
-	$(CARGO) test --locked --features editor --test picture -- --ignored
+	$(CARGO) test --locked --test it -- --ignored picture::
 
 bench: ## measure the cost of a delivery, beside two yardsticks; ARGS='--work flood'
 	$(CARGO) bench --locked --bench fanout -- $(ARGS)

@@ -89,11 +89,11 @@ for target in "$@"; do
     export SMOLCHATD
     echo "cross: $target, $("$SMOLCHATD" --version)"
     # shellcheck disable=SC2086 # They are several words.
-    tests=$(printf ' --test %s' $suites)
+    tests=$(printf ' %s::' $suites)
     # shellcheck disable=SC2086
     skipped=$(printf ' --skip %s' $skips)
     # shellcheck disable=SC2086
-    ${CARGO:-cargo} test --locked --no-fail-fast $tests -- $skipped
+    ${CARGO:-cargo} test --locked --test it -- $tests $skipped
     converse "${CARGO_TARGET_DIR:-target}/debug/smolchat"
     echo "cross: $target is well"
 done
