@@ -1,4 +1,6 @@
-//! The limits of `make footprint`: they are read, they complain, and the tables are read back.
+//! The limits and tables of `make footprint`.
+
+#![allow(dead_code, reason = "the bench uses the rest of these modules")]
 
 #[path = "../../benches/footprint/limits.rs"]
 mod limits;
@@ -9,7 +11,7 @@ use limits::Limits;
 use table::Sizes;
 
 #[test]
-fn a_figure_over_its_limit_is_complained_of_and_so_is_one_without() {
+fn figure_over_or_without_limit_is_reported() {
     let text = "# why\nbytes  320\nbytes mipsel 550\n\n threads 2";
     let limits = Limits::parse(text).unwrap();
     let complaint = |figure, build, value| limits.complaint(figure, build, value);
@@ -25,26 +27,24 @@ fn a_figure_over_its_limit_is_complained_of_and_so_is_one_without() {
 }
 
 #[test]
-fn the_tables_are_read_as_they_were_written() {
+fn written_tables_are_read_back() {
     let arm = Sizes { target: "arm".into(), way: "zig".into(), server: 319_376, client: 1_000_000 };
     let runs = [("static", 484), ("glibc", 2572)].map(|(build, idle)| {
-        (build.to_owned(), vec![("KiB with nobody in", idle), ("threads", 2)])
+        (build.to_owned(), vec![("KiB without members", idle), ("threads", 2)])
     });
-    let part = table::write(&[arm], &runs, "(somewhere)");
-    let readme = "above\n<!-- footprint -->\nold\n<!-- /footprint -->\nbelow\n";
-    let readme = table::with_part(readme, &part).unwrap();
-    assert!(
-        readme.starts_with("above\n") && readme.ends_with("below\n") && !readme.contains("old")
-    );
-    assert_eq!(table::part_of(&readme), Some(&*part));
+    let part = table::write(&[arm], &runs, "(machine)");
+    let page = "above\n<!-- footprint -->\nold\n<!-- /footprint -->\nbelow\n";
+    let page = table::with_part(page, &part).unwrap();
+    assert!(page.starts_with("above\n") && page.ends_with("below\n") && !page.contains("old"));
+    assert_eq!(table::part_of(&page), Some(&*part));
     let figure = |column: &str, row: &str, figure| (column.to_owned(), row.to_owned(), figure);
     assert_eq!(
         table::read(&part),
         [
             figure("`smolchatd`, bytes", "arm", 319_376),
             figure("`smolchat`, bytes", "arm", 1_000_000),
-            figure("static", "KiB with nobody in", 484),
-            figure("glibc", "KiB with nobody in", 2572),
+            figure("static", "KiB without members", 484),
+            figure("glibc", "KiB without members", 2572),
             figure("static", "threads", 2),
             figure("glibc", "threads", 2),
         ]

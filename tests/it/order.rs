@@ -1,35 +1,36 @@
-//! One order for all: whoever is in the room sees the same frames, with consecutive numbers.
+//! One order for all: each member receives the same frames, with consecutive numbers.
 
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::thread;
 
-use crate::common::{TestClient, TestServer, assert_consecutive, names, parse, seqs};
 use serde_json::Value;
 
-/// The room's sequence as one member saw it: its lines, unread, with their numbers.
-#[derive(Default)]
-struct Record(Vec<(u64, String)>);
+use crate::common::{TestClient, TestServer, assert_consecutive, names, parse, seqs};
 
-impl Record {
-    /// Reads on until a frame for which it is so, which is the last that is recorded.
+/// The lines of the room's sequence that one member received, unparsed, with their numbers.
+#[derive(Default)]
+struct Transcript(Vec<(u64, String)>);
+
+impl Transcript {
+    /// Reads and keeps lines up to one that matches.
     #[track_caller]
-    fn until(&mut self, client: &mut TestClient, mut is_so: impl FnMut(&Value) -> bool) {
+    fn record_until(&mut self, client: &mut TestClient, mut matches: impl FnMut(&Value) -> bool) {
         loop {
-            let line = client.line().expect("a line, but this is the end of the stream");
+            let line = client.recv_line().expect("a line instead of the end of the stream");
             let frame = parse(&line);
             for seq in seqs(std::slice::from_ref(&frame)) {
                 self.0.push((seq, line.clone()));
             }
-            if is_so(&frame) {
+            if matches(&frame) {
                 return;
             }
         }
     }
 
-    /// What was recorded is a part of `whole` without a hole.
+    /// Checks that this is a part of `whole` without a hole.
     #[track_caller]
-    fn assert_part_of(&self, whole: &Record) {
+    fn assert_part_of(&self, whole: &Transcript) {
         let first = self.0.first().unwrap().0;
         let start = (first - whole.0.first().unwrap().0) as usize;
         assert_consecutive(&self.0.iter().map(|(seq, _)| *seq).collect::<Vec<_>>());
@@ -44,10 +45,10 @@ fn is_the_end(frame: &Value) -> bool {
 }
 
 #[test]
-fn everybody_sees_the_same_frames_in_the_same_order() {
+fn all_members_receive_the_same_sequence() {
     const TALKERS: usize = 8;
     const LINES: usize = 400;
-    const PASSERS: usize = 4;
+    const VISITORS: usize = 4;
     const VISITS: usize = 25;
 
     let server = TestServer::start(&["--rate", "0", "--max-per-ip", "0"]);
@@ -56,86 +57,86 @@ fn everybody_sees_the_same_frames_in_the_same_order() {
     let talkers: Vec<TestClient> =
         (0..TALKERS).map(|n| server.join(&format!("talker-{n}"))).collect();
 
-    let mut whole = Record::default();
-    let parts: Vec<Record> = thread::scope(|scope| {
-        let mut tasks = Vec::new();
+    let mut whole = Transcript::default();
+    let parts: Vec<Transcript> = thread::scope(|scope| {
+        let mut threads = Vec::new();
         for mut talker in talkers {
-            let mut writer = talker.writer();
+            let mut socket = talker.clone_socket();
             scope.spawn(move || {
                 for line in 0..LINES {
-                    writer.write_all(format!("{line}\n").as_bytes()).unwrap();
+                    socket.write_all(format!("{line}\n").as_bytes()).unwrap();
                 }
-                writer.write_all(b"done\n").unwrap();
+                socket.write_all(b"done\n").unwrap();
             });
-            tasks.push(scope.spawn(move || {
-                let mut record = Record::default();
-                record.until(&mut talker, is_the_end);
-                vec![record]
+            threads.push(scope.spawn(move || {
+                let mut transcript = Transcript::default();
+                transcript.record_until(&mut talker, is_the_end);
+                vec![transcript]
             }));
         }
-        // Others come in the middle of it, hear a little, say a word, and go in one of three ways.
-        for passer in 0..PASSERS {
+        // Visitors join in the middle, send a line, and leave in one of three ways.
+        for visitor in 0..VISITORS {
             let server = &server;
-            tasks.push(scope.spawn(move || {
+            threads.push(scope.spawn(move || {
                 let visit = |n: usize| {
                     let mut client = server.connect();
-                    let welcome = client.hello(&format!("passer-{passer}-{n}"));
-                    let mut record = Record::default();
-                    client.say("passing by");
-                    record.until(&mut client, |frame| {
+                    let welcome = client.hello(&format!("visitor-{visitor}-{n}"));
+                    let mut transcript = Transcript::default();
+                    client.say("a visit");
+                    transcript.record_until(&mut client, |frame| {
                         frame["kind"] == "chat" && frame["data_source"] == welcome["name"]
                     });
-                    assert_eq!(Some(record.0[0].0 - 1), welcome["seq"].as_u64());
+                    assert_eq!(Some(transcript.0[0].0 - 1), welcome["seq"].as_u64());
                     match n % 3 {
                         0 => client.say("/quit"),
-                        1 => client.break_off(),
+                        1 => client.reset(),
                         _ => drop(client),
                     }
-                    record
+                    transcript
                 };
                 (0..VISITS).map(visit).collect()
             }));
         }
-        let (mut done, mut gone) = (0, 0);
-        whole.until(&mut alice, |frame| {
+        let (mut done, mut left) = (0, 0);
+        whole.record_until(&mut alice, |frame| {
             done += usize::from(frame["data"] == "done");
-            gone += names(frame, "leave").count();
-            done == TALKERS && gone == PASSERS * VISITS
+            left += names(frame, "leave").count();
+            done == TALKERS && left == VISITORS * VISITS
         });
         alice.say("the end");
-        whole.until(&mut alice, is_the_end);
-        tasks.into_iter().flat_map(|task| task.join().unwrap()).collect()
+        whole.record_until(&mut alice, is_the_end);
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
 
     assert_eq!(whole.0[0].0, 1);
     whole.assert_part_of(&whole);
-    assert_eq!(parts.len(), TALKERS + PASSERS * VISITS);
+    assert_eq!(parts.len(), TALKERS + VISITORS * VISITS);
     for part in &parts {
         part.assert_part_of(&whole);
     }
 
-    // All that was said is there, and what each one said in the order in which it said it.
-    let mut said: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let (mut came, mut went) = (0, 0);
+    // Each line is there, in the order of its sender.
+    let mut lines: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let (mut joined, mut left) = (0, 0);
     for (_, line) in &whole.0 {
         let frame = parse(line);
-        came += names(&frame, "join").count();
-        went += names(&frame, "leave").count();
+        joined += names(&frame, "join").count();
+        left += names(&frame, "leave").count();
         if frame["kind"] == "chat" {
             let text = frame["data"].as_str().unwrap().to_owned();
-            said.entry(frame["data_source"].as_str().unwrap().to_owned()).or_default().push(text);
+            lines.entry(frame["data_source"].as_str().unwrap().to_owned()).or_default().push(text);
         }
     }
-    assert_eq!((came, went), (1 + TALKERS + PASSERS * VISITS, PASSERS * VISITS));
+    assert_eq!((joined, left), (1 + TALKERS + VISITORS * VISITS, VISITORS * VISITS));
     let mut expected: Vec<String> = (0..LINES).map(|line| line.to_string()).collect();
     expected.push("done".into());
     for talker in 0..TALKERS {
-        assert_eq!(said[&format!("talker-{talker}")], expected);
+        assert_eq!(lines[&format!("talker-{talker}")], expected);
     }
 }
 
 #[test]
-fn what_i_do_is_answered_in_the_order_in_which_i_did_it() {
+fn answers_have_the_order_of_the_requests() {
     let server = TestServer::start(&["--rate", "0"]);
     let mut talkers: Vec<TestClient> =
         (0..4).map(|n| server.join(&format!("talker-{n}"))).collect();
@@ -145,7 +146,7 @@ fn what_i_do_is_answered_in_the_order_in_which_i_did_it() {
                 let name = format!("talker-{n}");
                 let mut lines = String::new();
                 for n in 0..100 {
-                    lines += &format!("{{\"data\":\"said\",\"id\":\"{name} {n} a\"}}\n");
+                    lines += &format!("{{\"data\":\"hello\",\"id\":\"{name} {n} a\"}}\n");
                     lines += &format!("{{\"data\":\"/help\",\"id\":\"{name} {n} b\"}}\n");
                     lines += &format!("{{\"data\":\"/dance\",\"id\":\"{name} {n} c\"}}\n");
                     lines += &format!("{{\"data\":\"/me acts\",\"id\":\"{name} {n} d\"}}\n");
@@ -156,10 +157,10 @@ fn what_i_do_is_answered_in_the_order_in_which_i_did_it() {
                         [("a", "chat"), ("b", "info"), ("c", "error"), ("d", "action")]
                     {
                         let id = format!("{name} {n} {step}");
-                        let own = |frame: &Value| {
+                        let is_own = |frame: &Value| {
                             frame["id"].as_str().is_some_and(|id| id.starts_with(&name))
                         };
-                        let answer = talker.until(own);
+                        let answer = talker.recv_until(is_own);
                         assert_eq!((&answer["id"], &answer["kind"]), (&id.into(), &kind.into()));
                     }
                 }

@@ -1,44 +1,44 @@
-//! Draws the picture of the README: the screen of a real client in a real conversation.
+//! Draws the picture of the README: the screen of a real client in a conversation.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
 use crate::common::TestServer;
-use crate::common::pty::Terminal;
+use crate::common::terminal::Terminal;
 
-/// The size of a character in the picture, and the room around all of them.
+/// The size of a character cell, and the margin, in pixels.
 const WIDTH: usize = 9;
 const HEIGHT: usize = 20;
 const MARGIN: usize = 14;
 
 #[test]
-#[ignore = "draws docs/conversation.svg: make picture"]
-fn a_conversation() {
+#[ignore = "writes docs/conversation.svg, see `make picture`"]
+fn conversation_is_drawn() {
     let server = TestServer::start(&[]);
     let mut bob = server.join("bob");
     bob.say("/me is early");
     bob.recv_kind("action");
     let mut alice = Terminal::start(server.address(0), "alice", &["--color", "always"]);
-    alice.keys("good morning\r");
-    alice.shows("alice> good");
+    alice.type_keys("good morning\r");
+    alice.wait_for_text("alice> good");
     let mut carol = server.join("carol");
     carol.say("hi alice! the build is green, and the notes are at https://example.org/notes");
     carol.say("/msg alice lunch at noon?");
     carol.recv_kind("private");
-    bob.say("早上好！ we have been waiting for the router: it rang all night, and nobody was lost");
-    alice.shows("nobody was lost");
-    alice.keys("/r yes, at noon\r");
-    alice.shows("yes, at noon");
+    bob.say("早上好！ the new router is up: all tests passed last night, and it uses 2 MB");
+    alice.wait_for_text("it uses 2 MB");
+    alice.type_keys("/r yes, at noon\r");
+    alice.wait_for_text("yes, at noon");
     carol.say("/quit");
-    alice.shows("carol left");
-    alice.keys("what I type stays here, bo\t");
-    alice.shows("here, bob");
+    alice.wait_for_text("carol left");
+    alice.type_keys("my unsent text stays here, bo\t");
+    alice.wait_for_text("here, bob");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/conversation.svg");
     alice.with_screen(|screen| fs::write(path, draw(screen)).unwrap());
 }
 
-/// A screen as SVG, up to its last line that has something on it.
+/// Returns a screen as SVG, up to the last line that is not blank.
 fn draw(screen: &vt100::Screen) -> String {
     let (rows, columns) = screen.size();
     let (rows, columns) = (usize::from(rows.get()), usize::from(columns.get()));
@@ -79,7 +79,7 @@ fn draw(screen: &vt100::Screen) -> String {
     )
 }
 
-/// A colour of a terminal: the sixteen by name, and the cube and the greys of the 256.
+/// Returns a colour of the terminal: one of 16 named ones, or of the cube and the greys of the 256.
 fn color(color: vt100::Color) -> String {
     const NAMED: [&str; 16] = [
         "#282828", "#cc241d", "#98971a", "#d79921", "#458588", "#b16286", "#689d6a", "#a89984",

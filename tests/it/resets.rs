@@ -1,239 +1,230 @@
-//! Connections that are reset, at whichever step: the room notices each of them once, the others
-//! notice nothing else, and nothing is left behind.
+//! Connections that are reset at each step: the members see one leave, and nothing stays behind.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::witnesses::Witnesses;
-use crate::common::{PATIENCE, TestClient, TestServer, names};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-/// How often each step is tried.
+use crate::common::observers::Observers;
+use crate::common::{TestClient, TestServer, assert_has, long_line, names};
+
+/// Repetitions of each step.
 const TIMES: usize = 120;
-/// Long lines that are more than the kernel takes for one who does not read.
+/// Long lines of the history: more than the kernel holds for a client that does not read.
 const LINES: usize = 240;
 
 fn start(options: &[&str]) -> TestServer {
-    // A hello that is late on a busy machine is a guest's, which is another matter. At this level
-    // no line of the log is left out.
+    // A long wait, since a late hello on a busy machine makes a guest. At level debug, no line of
+    // the log is left out.
     let common = ["--rate", "0", "--max-per-ip", "0", "--hello-wait", "60000", "--log", "debug"];
     TestServer::start(&[&common, options].concat())
 }
 
-/// Takes a step many times, while two others talk, until all who took part are gone. Returns
-/// the names that came.
+/// Repeats a step while alice and bob talk, until they are alone again. Returns the names that
+/// joined.
 #[track_caller]
-fn again_and_again(server: &TestServer, mut step: impl FnMut(usize)) -> Vec<String> {
-    let witnesses = Witnesses::call(server);
+fn repeat(server: &TestServer, mut step: impl FnMut(usize)) -> Vec<String> {
+    let observers = Observers::start(server);
     (0..TIMES).for_each(&mut step);
-    witnesses.stop_when_alone(server)
+    observers.stop_when_alone(server)
 }
 
 fn hello(name: &str) -> Value {
     json!({ "hello": { "name": name, "history": 1000 } })
 }
 
-/// One who has said hello and read nothing yet.
-fn visitor(server: &TestServer, n: usize) -> TestClient {
+/// Returns a client that has sent a hello and read nothing.
+fn greeted(server: &TestServer, n: usize) -> TestClient {
     let mut client = server.connect();
-    client.send(&hello(&format!("m-{n}")));
+    client.send_json(&hello(&format!("m-{n}")));
     client
 }
 
-fn all() -> Vec<String> {
+fn all_names() -> Vec<String> {
     (0..TIMES).map(|n| format!("m-{n}")).collect()
 }
 
-/// Each name at most once, and none that nobody had.
+/// Checks that each name is one of all, and there once.
 #[track_caller]
-fn assert_some_of_all(came: &[String]) {
-    let mut rest = all();
-    for name in came {
-        let place = rest.iter().position(|one| one == name);
-        rest.remove(place.unwrap_or_else(|| panic!("{name} is not one who could come now")));
+fn assert_subset_of_all(joined: &[String]) {
+    let mut rest = all_names();
+    for name in joined {
+        let index = rest.iter().position(|one| one == name);
+        rest.remove(index.unwrap_or_else(|| panic!("{name} joined twice or is unknown")));
     }
 }
 
-/// Says enough for every one who does not read to fall behind.
-fn fill(server: &TestServer) {
+/// Fills the history with long lines.
+fn fill_history(server: &TestServer) {
     let mut carol = server.join("carol");
-    let text = "x".repeat(4000);
     for _ in 0..LINES {
-        carol.say(&text);
-        carol.recv_kind("chat");
+        carol.say_and_recv(&long_line());
     }
     carol.say("/quit");
     carol.expect_bye("quit");
 }
 
 #[test]
-fn before_a_byte() {
+fn reset_before_first_byte_is_cleaned_up() {
     let server = start(&["--hello-wait", "20"]);
-    let came = again_and_again(&server, |n| {
+    let joined = repeat(&server, |n| {
         let client = server.connect();
         // Every third is a guest by then.
         if n % 3 == 0 {
-            thread::sleep(Duration::from_millis(30));
+            thread::sleep(Duration::from_millis(25));
         }
-        client.break_off();
+        client.reset();
     });
-    assert!(came.iter().all(|name| name.starts_with("guest-")), "{came:?}");
+    assert!(joined.iter().all(|name| name.starts_with("guest-")), "{joined:?}");
 }
 
 #[test]
-fn within_hello() {
+fn reset_within_hello_is_cleaned_up() {
     let server = start(&["--hello-wait", "20"]);
-    let came = again_and_again(&server, |n| {
+    let joined = repeat(&server, |n| {
         let mut client = server.connect();
         let hello = hello("carol").to_string();
         client.send_raw(&hello.as_bytes()[..1 + n % hello.len()]);
-        client.break_off();
+        client.reset();
     });
-    // Half a hello is none.
-    assert!(came.iter().all(|name| name.starts_with("guest-")), "{came:?}");
+    assert!(joined.iter().all(|name| name.starts_with("guest-")), "{joined:?}");
 }
 
 #[test]
-fn after_hello_and_before_the_welcome_was_read() {
+fn reset_before_welcome_is_read_is_cleaned_up() {
     let server = start(&[]);
-    let came = again_and_again(&server, |n| visitor(&server, n).break_off());
-    assert_some_of_all(&came);
+    let joined = repeat(&server, |n| greeted(&server, n).reset());
+    assert_subset_of_all(&joined);
 }
 
 #[test]
-fn within_a_replay_and_while_what_waits_is_sent() {
+fn reset_within_replay_is_cleaned_up() {
     let server = start(&[]);
-    fill(&server);
-    let came = again_and_again(&server, |n| {
-        let mut client = visitor(&server, n);
-        // Most of it waits in the server when the first line is here, and less and less of it
-        // later.
+    fill_history(&server);
+    let joined = repeat(&server, |n| {
+        let mut client = greeted(&server, n);
+        // The rest of the replay is queued in the server; the more is read, the less.
         for _ in 0..1 + n * 2 {
-            client.line().unwrap();
+            client.recv_line().unwrap();
         }
-        client.break_off();
+        client.reset();
     });
-    assert_eq!(came, all());
+    assert_eq!(joined, all_names());
 }
 
 #[test]
-fn within_a_line() {
+fn reset_within_line_is_cleaned_up() {
     let server = start(&[]);
-    let came = again_and_again(&server, |n| {
+    let joined = repeat(&server, |n| {
         let mut client = server.join(&format!("m-{n}"));
         client.send_raw(&b"half a line".repeat(1 + n * 5));
-        client.break_off();
+        client.reset();
     });
-    assert_eq!(came, all());
+    assert_eq!(joined, all_names());
 }
 
 #[test]
-fn with_unread_data() {
+fn reset_with_unread_data_is_cleaned_up() {
     let server = start(&[]);
-    let came = again_and_again(&server, |n| {
+    let joined = repeat(&server, |n| {
         let mut client = server.join(&format!("m-{n}"));
         client.say("/help");
-        client.say(&format!("last words {n}"));
-        // The answer is there, and the talk of the others behind it.
-        assert_eq!(client.until(|frame| frame["kind"] == "info")["kind"], "info");
+        client.say(&format!("line {n}"));
+        client.recv_kind("info");
+        // Lets some lines of the observers arrive.
         thread::sleep(Duration::from_millis(10));
-        client.break_off();
+        client.reset();
     });
-    assert_eq!(came, all());
+    assert_eq!(joined, all_names());
 }
 
 #[test]
-fn right_after_quit() {
+fn reset_after_quit_is_cleaned_up() {
     let server = start(&[]);
-    let came = again_and_again(&server, |n| {
+    let joined = repeat(&server, |n| {
         let mut client = server.join(&format!("m-{n}"));
-        client.send_raw(b"/quit\nnot heard any more\n");
+        client.send_raw(b"/quit\ndiscarded\n");
         if n % 2 == 0 {
             client.recv_kind("bye");
         }
-        client.break_off();
+        client.reset();
     });
-    assert_eq!(came, all());
+    assert_eq!(joined, all_names());
 }
 
 #[test]
-fn around_being_closed_as_slow() {
+fn reset_around_close_of_slow_member_is_cleaned_up() {
     const MEMBERS: usize = 24;
     const ROUNDS: usize = 4;
     let server = start(&["--outbox", "32K", "--history", "0"]);
-    let witnesses = Witnesses::call(&server);
+    let observers = Observers::start(&server);
     let mut talker = server.join("carol");
-    let text = "x".repeat(4000);
+    let text = long_line();
     let mut expected = vec!["carol".to_owned()];
     for round in 0..ROUNDS {
-        // Each has missed a line less than the one before it, so that one after the other ends.
+        // Each member joins one line later, so that one after another becomes too slow.
         let mut members = Vec::new();
         for n in 0..MEMBERS {
             if n % 16 == 0 {
-                witnesses.catch_up();
+                observers.catch_up();
             }
             let name = format!("m-{round}-{n}");
             members.push(server.join(&name));
             expected.push(name);
-            talker.say(&text);
-            talker.until(|frame| frame["data"] == text.as_str());
+            talker.say_and_recv(&text);
         }
-        let mut gone = 0;
-        let mut said = 0;
-        while gone < MEMBERS / 2 {
-            said += 1;
-            if said % 16 == 0 {
-                witnesses.catch_up();
+        let mut left = 0;
+        let mut sent = 0;
+        while left < MEMBERS / 2 {
+            sent += 1;
+            if sent % 16 == 0 {
+                observers.catch_up();
             }
             talker.say(&text);
-            talker.until(|frame| {
-                gone += names(frame, "leave").count();
+            talker.recv_until(|frame| {
+                left += names(frame, "leave").count();
                 frame["data"] == text.as_str()
             });
         }
-        // Half of them have been told bye and some have not; none has read it.
-        members.into_iter().for_each(TestClient::break_off);
-        talker.until(|frame| {
-            gone += names(frame, "leave").count();
-            gone == MEMBERS
-        });
+        // Half of them are closed as slow, the others are not; none has read its bye.
+        members.into_iter().for_each(TestClient::reset);
+        talker.recv_leaves(MEMBERS - left);
     }
-    talker.break_off();
-    assert_eq!(witnesses.stop_when_alone(&server), expected);
+    talker.reset();
+    assert_eq!(observers.stop_when_alone(&server), expected);
     let slow = server.log().matches("read too slowly").count();
     assert!((ROUNDS * MEMBERS / 2..ROUNDS * MEMBERS).contains(&slow), "{slow} were slow");
 }
 
 #[test]
-fn on_either_side_of_a_takeover() {
+fn reset_around_takeover_is_cleaned_up() {
     let server = start(&[]);
-    let came = again_and_again(&server, |n| {
+    let joined = repeat(&server, |n| {
         let mut old = server.connect();
-        old.send(&hello(&format!("m-{n}")));
+        old.send_json(&hello(&format!("m-{n}")));
         let welcome = old.recv_kind("welcome");
         old.recv_kind("join");
         let mut new = server.connect();
-        let back = json!({ "hello": { "name": welcome["name"], "token": welcome["token"],
+        let resume = json!({ "hello": { "name": welcome["name"], "token": welcome["token"],
             "epoch": welcome["epoch"], "after": welcome["seq"], "keep": true } });
         match n % 3 {
-            // The old side goes just before, ...
+            // The old connection is reset before the takeover, ...
             0 => {
-                old.break_off();
-                new.send(&back);
+                old.reset();
+                new.send_json(&resume);
             }
-            // ... just after, ...
+            // ... or after it, ...
             1 => {
-                new.send(&back);
-                old.break_off();
+                new.send_json(&resume);
+                old.reset();
             }
-            // ... or it stays and the new one goes.
+            // ... or the new one is reset.
             _ => {
-                new.send(&back);
-                new.break_off();
-                let last = old.rest();
-                let bye = last.last().unwrap();
-                assert_eq!((&bye["kind"], &bye["code"]), (&json!("bye"), &json!("replaced")));
+                new.send_json(&resume);
+                new.reset();
+                let frames = old.recv_rest();
+                assert_has(frames.last().unwrap(), json!({ "kind": "bye", "code": "replaced" }));
                 return;
             }
         }
@@ -241,68 +232,68 @@ fn on_either_side_of_a_takeover() {
         new.say("/quit");
         new.recv_kind("bye");
     });
-    // Who was back before anybody noticed has come once; the others twice.
-    let mut once = came;
-    once.dedup();
-    assert_eq!(once, all());
+    // A takeover after the reset was seen is a second join.
+    let mut distinct = joined;
+    distinct.dedup();
+    assert_eq!(distinct, all_names());
 }
 
 #[test]
-fn when_the_server_ends() {
+fn reset_while_server_ends_is_cleaned_up() {
     for round in 0..10 {
         let mut server = start(&[]);
-        fill(&server);
+        fill_history(&server);
         let mut alice = server.join("alice");
-        // Some wait for their hello, some are idle, some have not read what there is.
-        let mut crowd: Vec<TestClient> = (0..20).map(|_| server.connect()).collect();
-        crowd.extend((0..20).map(|n| server.join(&format!("m-{n}"))));
-        crowd.extend((20..40).map(|n| visitor(&server, n)));
-        alice.until(|frame| names(frame, "join").any(|name| name == "m-39"));
-        let late = crowd.split_off(crowd.len() / 2 + round);
+        // Some have sent no hello, some are idle, some have a replay to read.
+        let mut clients: Vec<TestClient> = (0..20).map(|_| server.connect()).collect();
+        clients.extend((0..20).map(|n| server.join(&format!("m-{n}"))));
+        clients.extend((20..40).map(|n| greeted(&server, n)));
+        alice.recv_until(|frame| names(frame, "join").any(|name| name == "m-39"));
+        let late = clients.split_off(clients.len() / 2 + round);
         thread::scope(|scope| {
-            scope.spawn(|| crowd.into_iter().for_each(TestClient::break_off));
+            scope.spawn(|| clients.into_iter().for_each(TestClient::reset));
             server.signal(Signal::TERM);
         });
-        let bye = alice.until(|frame| frame["kind"] == "bye");
+        let bye = alice.recv_until(|frame| frame["kind"] == "bye");
         assert_eq!(bye["code"], "shutdown");
         alice.expect_eof();
-        late.into_iter().for_each(TestClient::break_off);
+        late.into_iter().for_each(TestClient::reset);
         let start = Instant::now();
-        assert_eq!(server.wait(PATIENCE).code(), Some(0));
-        // Nobody is waited for who is gone.
+        assert_eq!(server.wait().code(), Some(0));
+        // Shorter than the wait for members that do not read.
         assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
     }
 }
 
-/// A way to end a visit.
+/// A way to end a connection.
 type End = fn(TestClient);
 
-/// How a visit ends that is over before the server has seen it begin.
 const ENDS: [(&str, End); 3] =
-    [("close", drop), ("reset", TestClient::break_off), ("quit", |mut client| client.say("/quit"))];
+    [("close", drop), ("reset", TestClient::reset), ("quit", |mut client| client.say("/quit"))];
 
 #[test]
-fn who_comes_and_goes_in_one_breath_is_told_of_as_both_or_not_at_all() {
-    const CROWD: usize = 90;
+fn join_and_leave_within_one_batch_are_both_told() {
+    const CLIENTS: usize = 90;
     let server = start(&[]);
     for round in 0..4 {
-        let witnesses = Witnesses::call(&server);
-        // While the server stands still, all of it gathers: it is one batch, or a few.
+        let observers = Observers::start(&server);
+        // The events of a stopped server are one batch, or a few.
         server.signal(Signal::STOP);
         let mut expected = Vec::new();
-        for n in 0..CROWD {
-            let (how, end) = ENDS[(n + round) % ENDS.len()];
+        for n in 0..CLIENTS {
+            let (way, end) = ENDS[(n + round) % ENDS.len()];
             let mut client = server.connect();
-            client.send(&hello(&format!("{how}-{n}")));
-            expected.push(format!("{how}-{n}"));
+            client.send_json(&hello(&format!("{way}-{n}")));
+            expected.push(format!("{way}-{n}"));
             end(client);
         }
         server.signal(Signal::CONT);
-        server.logged(&[&format!("{}-{} ", ENDS[(CROWD - 1 + round) % 3].0, CROWD - 1), "left"]);
-        let mut came = witnesses.stop_when_alone(&server);
-        // All that arrived before a reset counts as said, and so does a hello.
-        came.sort();
+        let last = CLIENTS - 1;
+        server.wait_for_log(&[&format!("{}-{last} ", ENDS[(last + round) % 3].0), "left"]);
+        let mut joined = observers.stop_when_alone(&server);
+        // The server reads a hello even if a reset follows it.
+        joined.sort();
         expected.sort();
-        assert_eq!(came, expected);
+        assert_eq!(joined, expected);
     }
 }

@@ -1,64 +1,66 @@
-//! The file of settings, and what the programs say of themselves.
+//! The configuration file of the client, and the help, manual and completions of both programs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use crate::common::smolchat::Smolchat;
-use crate::common::{Scratch, TestServer, run_to_end};
 use smolchat::cli::{Program, SMOLCHAT, SMOLCHATD, Shell};
 
-/// Writes the file of settings below a folder that is `$XDG_CONFIG_HOME`.
-fn write(config: &Path, settings: &str) -> PathBuf {
-    let file = config.join("smolchat/config");
+use crate::common::client_process::ClientProcess;
+use crate::common::{TempDir, TestServer, run_server};
+
+/// Writes the configuration file below a folder that is `$XDG_CONFIG_HOME`.
+fn write_config(folder: &Path, settings: &str) -> PathBuf {
+    let file = folder.join("smolchat/config");
     fs::create_dir_all(file.parent().unwrap()).unwrap();
     fs::write(&file, settings).unwrap();
     file
 }
 
-/// Runs `smolchat` with these settings.
-fn run(config: &Path, options: &[&str]) -> (i32, Vec<String>, String) {
-    let mut command = Smolchat::command();
-    command.env("XDG_CONFIG_HOME", config).env("USER", "somebody").args(options);
-    Smolchat::run(command).end()
+/// Runs the client with a configuration folder.
+fn run(folder: &Path, options: &[&str]) -> (i32, Vec<String>, String) {
+    let mut command = ClientProcess::command();
+    command.env("XDG_CONFIG_HOME", folder).env("USER", "user").args(options);
+    ClientProcess::run(command).finish()
 }
 
 #[test]
-fn name_and_address_come_from_the_file() {
-    let (server, scratch) = (TestServer::start(&[]), Scratch::new());
+fn file_sets_name_and_address() {
+    let (server, dir) = (TestServer::start(&[]), TempDir::new());
     let settings = format!(
-        "# where we meet\r\n\r\n  address={}\r\n name =  carol  \nno-keep = on",
+        "# a comment\r\n\r\n  address={}\r\n name =  carol  \nno-keep = on",
         server.address(0)
     );
-    write(&scratch.path("config"), &settings);
-    let (code, stdout, stderr) = run(&scratch.path("config"), &["--send", "/who"]);
+    write_config(&dir.path("config"), &settings);
+    let (code, stdout, stderr) = run(&dir.path("config"), &["--send", "/who"]);
     assert_eq!((code, stdout, stderr), (0, vec!["1 here: carol".into()], String::new()));
 }
 
 #[test]
-fn without_xdg_config_home_the_file_is_below_the_home() {
-    let (server, scratch) = (TestServer::start(&[]), Scratch::new());
-    write(&scratch.path(".config"), &format!("address = {}", server.address(0)));
-    // A path that is not absolute counts for nothing.
-    for config in [None, Some(""), Some("config")] {
-        let mut command = Smolchat::command();
-        command.env_remove("XDG_CONFIG_HOME").envs(config.map(|path| ("XDG_CONFIG_HOME", path)));
-        command.env("HOME", scratch.path("")).args(["--name", "alice", "--send", "hello"]);
-        let (code, _, stderr) = Smolchat::run(command).end();
-        assert_eq!((code, stderr.as_str()), (0, ""), "{config:?}");
+fn file_is_in_home_without_xdg_config_home() {
+    let (server, dir) = (TestServer::start(&[]), TempDir::new());
+    write_config(&dir.path(".config"), &format!("address = {}", server.address(0)));
+    // A relative path is ignored.
+    for config_home in [None, Some(""), Some("config")] {
+        let mut command = ClientProcess::command();
+        command.env_remove("XDG_CONFIG_HOME");
+        command.envs(config_home.map(|path| ("XDG_CONFIG_HOME", path)));
+        command.env("HOME", dir.path("")).args(["--name", "alice", "--send", "hello"]);
+        let (code, _, stderr) = ClientProcess::run(command).finish();
+        assert_eq!((code, stderr.as_str()), (0, ""), "{config_home:?}");
     }
 }
 
 #[test]
-fn the_environment_counts_more_than_the_file_and_an_option_more_than_both() {
-    let (server, scratch) = (TestServer::start(&[]), Scratch::new());
+fn option_overrides_environment_overrides_file() {
+    let (server, dir) = (TestServer::start(&[]), TempDir::new());
     let who = |settings: &str, variable: &str, options: &[&str]| {
-        write(&scratch.path(""), settings);
-        let mut command = Smolchat::command();
-        command.env("XDG_CONFIG_HOME", scratch.path("")).env("USER", "user");
+        write_config(&dir.path(""), settings);
+        let mut command = ClientProcess::command();
+        command.env("XDG_CONFIG_HOME", dir.path("")).env("USER", "user");
         command.env("SMOLCHAT_NAME", variable);
         command.args([server.address(0), "--send", "/who"]).args(options);
-        let (code, stdout, stderr) = Smolchat::run(command).end();
+        let (code, stdout, stderr) = ClientProcess::run(command).finish();
         assert_eq!((code, stderr.as_str()), (0, ""), "{stdout:?}");
         stdout[0].clone()
     };
@@ -69,9 +71,9 @@ fn the_environment_counts_more_than_the_file_and_an_option_more_than_both() {
 }
 
 #[test]
-fn a_bad_line_is_one_warning_and_the_others_count() {
-    let (server, scratch) = (TestServer::start(&[]), Scratch::new());
-    let bad = [
+fn invalid_line_of_file_is_one_warning() {
+    let (server, dir) = (TestServer::start(&[]), TempDir::new());
+    let invalid = [
         "colour = never",
         "color = red",
         "color",
@@ -86,58 +88,61 @@ fn a_bad_line_is_one_warning_and_the_others_count() {
         "help = on",
         "\u{0}",
     ];
-    let settings = format!("name = alice\n{}\naddress = {}\n", bad.join("\n"), server.address(0));
-    let file = write(&scratch.path(""), &settings);
-    let (code, stdout, stderr) = run(&scratch.path(""), &["--send", "/who"]);
+    let settings =
+        format!("name = alice\n{}\naddress = {}\n", invalid.join("\n"), server.address(0));
+    let file = write_config(&dir.path(""), &settings);
+    let (code, stdout, stderr) = run(&dir.path(""), &["--send", "/who"]);
     assert_eq!((code, stdout), (0, vec!["1 here: alice".into()]));
-    assert_eq!(stderr.lines().count(), bad.len(), "{stderr}");
-    for (place, warning) in stderr.lines().enumerate() {
-        let beginning = format!("smolchat: {}:{}: ", file.display(), place + 2);
-        assert!(warning.starts_with(&beginning), "{warning}");
+    assert_eq!(stderr.lines().count(), invalid.len(), "{stderr}");
+    for (index, warning) in stderr.lines().enumerate() {
+        let start = format!("smolchat: {}:{}: ", file.display(), index + 2);
+        assert!(warning.starts_with(&start), "{warning}");
     }
-    assert!(stderr.contains("color: cannot parse argument \"red\": wants never"), "{stderr}");
+    assert!(stderr.contains("color: cannot parse argument \"red\": "), "{stderr}");
 
     fs::write(&file, b"name = \xff\n").unwrap();
-    let (code, _, stderr) = run(&scratch.path(""), &[server.address(0), "--send", "hi"]);
+    let (code, _, stderr) = run(&dir.path(""), &[server.address(0), "--send", "hi"]);
     assert_eq!((code, stderr.lines().count()), (0, 1), "{stderr}");
     assert!(stderr.contains("config:1: ") && stderr.contains("UTF-8"), "{stderr}");
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_one_warning() {
-    let (server, scratch) = (TestServer::start(&[]), Scratch::new());
-    fs::create_dir_all(scratch.path("smolchat/config")).unwrap();
-    let (code, _, stderr) = run(&scratch.path(""), &[server.address(0), "--send", "hi"]);
+fn unreadable_file_is_one_warning() {
+    let (server, dir) = (TestServer::start(&[]), TempDir::new());
+    fs::create_dir_all(dir.path("smolchat/config")).unwrap();
+    let (code, _, stderr) = run(&dir.path(""), &[server.address(0), "--send", "hi"]);
     assert_eq!((code, stderr.lines().count()), (0, 1), "{stderr}");
     assert!(stderr.starts_with("smolchat: cannot read "), "{stderr}");
 }
 
-fn asked(program: &Program, options: &[&str]) -> String {
+/// Returns the standard output of a program that ends with success.
+#[track_caller]
+fn output_of(program: &Program, options: &[&str]) -> String {
     let output: Output = match program.name {
-        "smolchatd" => run_to_end(options),
-        _ => Smolchat::command().args(options).output().unwrap(),
+        "smolchatd" => run_server(options),
+        _ => ClientProcess::command().args(options).output().unwrap(),
     };
     assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0), "{options:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
 #[test]
-fn the_help_of_the_client_fits_on_a_screen_and_has_examples() {
-    let help = asked(&SMOLCHAT, &["--help"]);
-    // The last line of the screen is where the shell asks for the next command.
+fn help_of_client_fits_on_a_screen() {
+    let help = output_of(&SMOLCHAT, &["--help"]);
+    // One line less than the screen, for the prompt of the shell.
     assert!(help.lines().count() < 24, "{help}");
     assert!(help.lines().all(|line| line.chars().count() < 80), "{help}");
     for example in SMOLCHAT.examples {
         assert!(help.contains(example.command), "{help}");
     }
-    assert_eq!(asked(&SMOLCHAT, &["-h"]), help);
+    assert_eq!(output_of(&SMOLCHAT, &["-h"]), help);
 }
 
 #[test]
-fn each_option_is_in_the_help_and_the_manual_of_its_program() {
+fn help_and_manual_have_each_option() {
     for program in [&SMOLCHAT, &SMOLCHATD] {
         let (help, manual) =
-            (asked(program, &["--help"]), asked(&SMOLCHAT, &["--manual", program.name]));
+            (output_of(program, &["--help"]), output_of(&SMOLCHAT, &["--manual", program.name]));
         assert!(help.lines().all(|line| line.chars().count() < 80), "{help}");
         assert!(manual.starts_with(&format!(".TH {} 1 ", program.name.to_uppercase())));
         let manual = manual.replace("\\-", "-").replace("\\fB", "").replace("\\fI", "");
@@ -150,18 +155,18 @@ fn each_option_is_in_the_help_and_the_manual_of_its_program() {
             assert!(help.contains(&format!("{} {}", exit.code, exit.brief)), "{help}");
         }
         let version = format!("{} {}\n", program.name, env!("CARGO_PKG_VERSION"));
-        assert_eq!(asked(program, &["--version"]), version);
+        assert_eq!(output_of(program, &["--version"]), version);
     }
 }
 
 #[test]
-fn bash_completes_options_and_their_values() {
-    let script = asked(&SMOLCHAT, &["--completions", "bash"]);
+fn bash_completes_options_and_values() {
+    let script = output_of(&SMOLCHAT, &["--completions", "bash"]);
     let complete = |words: &[&str]| {
         let typed = words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
-        let place = words.len() - 1;
+        let index = words.len() - 1;
         let run = format!(
-            "set -eu\n{script}\nCOMP_WORDS=({typed})\nCOMP_CWORD={place}\n_smolchat\n\
+            "set -eu\n{script}\nCOMP_WORDS=({typed})\nCOMP_CWORD={index}\n_smolchat\n\
              echo \"${{COMPREPLY[@]-}}\"\n"
         );
         let output = Command::new("bash").args(["-c", &run]).output().unwrap();
@@ -171,22 +176,22 @@ fn bash_completes_options_and_their_values() {
     assert_eq!(complete(&["smolchat", "--no-"]), "--no-keep --no-reconnect");
     assert_eq!(complete(&["smolchat", "--color", ""]), "never auto always");
     assert_eq!(complete(&["smolchat", "--bell", "m"]), "mention");
-    // This is how bash cuts `--bell=` and `--bell=m`.
+    // The words into which bash splits `--bell=` and `--bell=m`.
     assert_eq!(complete(&["smolchat", "--bell", "="]), "never mention always");
     assert_eq!(complete(&["smolchat", "--bell", "=", "m"]), "mention");
     assert_eq!(complete(&["smolchat", "--name", ""]), "");
 }
 
 #[test]
-fn each_shell_is_offered_each_option() {
+fn completions_of_each_shell_have_each_option() {
     for shell in Shell::NAMES {
-        let script = asked(&SMOLCHAT, &["--completions", shell]);
+        let script = output_of(&SMOLCHAT, &["--completions", shell]);
         for option in SMOLCHAT.options.iter().filter(|option| option.flag().starts_with("--")) {
-            let offer = match *shell {
+            let expected = match *shell {
                 "fish" => format!("-l {} ", option.name),
                 _ => option.flag(),
             };
-            assert!(script.contains(&offer), "{shell}: {offer}");
+            assert!(script.contains(&expected), "{shell}: {expected}");
         }
     }
 }

@@ -1,20 +1,19 @@
-//! How a server is doing: `/stats` for members, SIGUSR1 for the log.
+//! The statistics of a server: `/stats` for members, SIGUSR1 for the log.
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::common::{TestClient, TestServer, eventually};
+use crate::common::{TestClient, TestServer, wait_until};
 
-/// The figures as a member is told them.
 fn stats(member: &mut TestClient) -> Value {
-    member.send(&json!({"data": "/stats", "id": "stats"}));
+    member.send_json(&json!({"data": "/stats", "id": "stats"}));
     let answer = member.recv_kind("info");
     assert_eq!(answer["id"], "stats");
     answer["stats"].clone()
 }
 
 #[test]
-fn a_member_is_told_what_the_server_did_and_how_it_stands() {
+fn stats_count_lines_bytes_and_evictions() {
     let server = TestServer::start(&["--max-clients", "2"]);
     let mut alice = server.join("alice");
     let before = stats(&mut alice);
@@ -29,42 +28,40 @@ fn a_member_is_told_what_the_server_did_and_how_it_stands() {
     }
     assert_eq!(after["evictions"], json!({"full": 1}));
     assert_eq!(after["errors"], json!({"unknown-command": 1}));
-    let more = |key: &str| after[key].as_u64().unwrap() - before[key].as_u64().unwrap();
-    // From bob a hello, two lines and nothing else; from alice the question.
+    let added = |key: &str| after[key].as_u64().unwrap() - before[key].as_u64().unwrap();
+    // A hello and two lines of bob, and the request of alice.
     let hello = r#"{"hello":{"name":"bob"}}"#.len() + 1;
-    let question = json!({"data": "/stats", "id": "stats"}).to_string().len() + 1;
-    assert_eq!(more("bytes_in") as usize, hello + b"/dance\nhello\n".len() + question);
-    // The first answer, a welcome, two notices that bob is here, a refusal, an error, and what
-    // was said to both.
-    assert_eq!(more("lines_out"), 8);
-    assert!(more("bytes_out") > 500);
+    let request = json!({"data": "/stats", "id": "stats"}).to_string().len() + 1;
+    assert_eq!(added("bytes_in") as usize, hello + b"/dance\nhello\n".len() + request);
+    // The first answer, a welcome, the join for two, a bye, an error, and the chat for two.
+    assert_eq!(added("lines_out"), 8);
+    assert!(added("bytes_out") > 500);
     assert!(after["memory"].as_u64().unwrap() > 100_000);
 }
 
 #[test]
-fn the_figures_are_told_in_their_turn() {
+fn stats_before_quit_are_answered_in_order() {
     let server = TestServer::start(&[]);
-    let mut once = server.connect();
-    once.send_raw(b"/stats\n/help\n/stats\n/quit\n");
-    let frames = once.rest();
-    let told = frames.iter().filter(|frame| frame["kind"] == "info");
-    let has_stats: Vec<bool> = told.map(|frame| frame["stats"].is_object()).collect();
+    let mut client = server.connect();
+    client.send_raw(b"/stats\n/help\n/stats\n/quit\n");
+    let frames = client.recv_rest();
+    let answers = frames.iter().filter(|frame| frame["kind"] == "info");
+    let has_stats: Vec<bool> = answers.map(|frame| frame["stats"].is_object()).collect();
     assert_eq!(has_stats, [true, false, true]);
 }
 
 #[test]
-fn a_signal_puts_the_figures_on_the_log_as_one_line_of_json_at_every_level() {
+fn sigusr1_logs_stats_at_every_level() {
     let server = TestServer::start(&["--log", "error"]);
     let mut alice = server.join("alice");
-    for reports in 1..=2 {
+    for count in 1..=2 {
         server.signal(Signal::USR1);
-        eventually("the figures are on the log", || server.log().lines().count() == reports);
+        wait_until("the stats are logged", || server.log().lines().count() == count);
     }
     for line in server.log().lines() {
         let stats: Value = serde_json::from_str(line).unwrap();
         assert_eq!(stats["members"], 1);
         assert_eq!(stats["lines_in"], 1);
     }
-    // It was no order to end.
-    assert_eq!(alice.who(), ["alice"]);
+    assert_eq!(alice.members(), ["alice"]);
 }

@@ -1,4 +1,4 @@
-//! Any line from a client is understood or refused, and what the room makes of it is one line.
+//! Each line from a client is a request or an error, and what the room sends for it is one line.
 
 use serde_json::{Value, json};
 use smolchat::client::sanitize;
@@ -10,13 +10,13 @@ use smolchat::protocol::{
 const MAX_ID: usize = 64;
 
 pub fn run(data: &[u8]) {
-    // What reads lines never hands out a newline.
+    // The line reader never returns a newline.
     let line = data.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let _ = OtherProtocol::detect(line);
     let parsed = ClientLine::parse(line);
     match &parsed {
-        Ok(parsed) => check_accepted(parsed, line),
-        Err(rejected) => check_rejected(rejected, line),
+        Ok(parsed) => check_request(parsed, line),
+        Err(error) => check_error(error, line),
     }
     let Ok(text) = str::from_utf8(line) else {
         assert!(matches!(parsed, Err(RequestError { code: ErrorCode::NotUtf8, .. })));
@@ -25,19 +25,19 @@ pub fn run(data: &[u8]) {
     let in_json = json!({"data_source": "mallory", "data": text, "id": "7"}).to_string();
     let in_json = ClientLine::parse(in_json.as_bytes());
     if text.starts_with('{') {
-        // In JSON it is a text like any other.
+        // JSON within `data` is a text.
         assert_eq!(in_json.map(|line| line.request), Ok(Request::Say(text.into())));
     } else {
         let id = Some("7".into());
         let expected = match parsed {
             Ok(line) => Ok(ClientLine { id, ..line }),
-            Err(rejected) => Err(RequestError { id, ..rejected }),
+            Err(error) => Err(RequestError { id, ..error }),
         };
         assert_eq!(in_json, expected);
     }
 }
 
-fn check_accepted(parsed: &ClientLine, line: &[u8]) {
+fn check_request(parsed: &ClientLine, line: &[u8]) {
     let id = parsed.id.as_deref();
     let is_json = line.starts_with(b"{");
     assert!(id.is_none_or(|id| is_json && id.len() <= MAX_ID));
@@ -46,7 +46,7 @@ fn check_accepted(parsed: &ClientLine, line: &[u8]) {
     match &parsed.request {
         Request::Say(text) => {
             check_words("", &[text], line);
-            // One slash at the start is what keeps the next one from being a command.
+            // `//` stands for a text that begins with a slash.
             assert!(is_json || text.as_bytes() == line.strip_prefix(b"/").unwrap_or(line));
             check_frame(text, Body::Chat { seq, time, id: body_id() });
         }
@@ -56,7 +56,7 @@ fn check_accepted(parsed: &ClientLine, line: &[u8]) {
         }
         Request::Private { to, text } => {
             let words = [&**to, &**text];
-            // In JSON the name may be missing, which the room says.
+            // In JSON the name may be empty, which is an error of the room.
             check_words("/msg", if is_json { &words[1..] } else { &words }, line);
             check_name(to);
             check_frame(text, Body::Private { time, to: (&**to).into(), id: body_id() });
@@ -78,7 +78,7 @@ fn check_accepted(parsed: &ClientLine, line: &[u8]) {
     }
 }
 
-/// They are in the line, behind the command and something between each.
+/// Checks that the line has room for the command and the words, with a space before each word.
 fn check_words(command: &str, words: &[&str], line: &[u8]) {
     assert!(words.iter().all(|word| !word.is_empty()));
     if !line.starts_with(b"{") {
@@ -89,7 +89,7 @@ fn check_words(command: &str, words: &[&str], line: &[u8]) {
     }
 }
 
-/// Whoever may be called so is shown so, and is one member in whatever case.
+/// Checks that a valid name is shown unchanged, and that its case does not matter.
 fn check_name(name: &str) {
     if is_valid_name(name) {
         assert!((1..=MAX_NAME).contains(&name.chars().count()));
@@ -101,17 +101,17 @@ fn check_name(name: &str) {
     }
 }
 
-fn check_rejected(rejected: &RequestError, line: &[u8]) {
-    let RequestError { code, text, id } = rejected;
+fn check_error(error: &RequestError, line: &[u8]) {
+    let RequestError { code, text, id } = error;
     assert_ne!(*code, ErrorCode::Unknown);
     assert!(!text.is_empty());
-    // What is quoted of the line may be longer than it is there, as `\u{202e}` is.
+    // A quoted character may be longer than in the line, as `\u{202e}` is.
     assert!(text.len() <= 200 + 5 * line.len());
     assert!(id.as_ref().is_none_or(|id| id.len() <= MAX_ID));
     check_frame(text, Body::Error { code: *code, id: id.as_deref().map(Into::into) });
 }
 
-/// The frame is one line of JSON from which comes the same frame.
+/// Checks that a frame becomes one line of JSON that reads back as the same frame.
 fn check_frame(data: &str, body: Body<'_>) {
     let frame = Frame { data_source: "alice".into(), data: data.into(), body };
     let mut line = Vec::new();

@@ -1,8 +1,8 @@
-//! Whatever a history file holds, it opens with all whole frames that are in it, or is left alone.
+//! A history file with any content opens with all of its whole frames, or is refused and unchanged.
 //!
-//! The first line of the input says how the file is opened and damaged, see [`Plan`]; what follows
-//! is the file. In it, a line that begins with `@` stands for one that a server would write there,
-//! see [`Writer`]. What comes before a line `@older` is in `PATH.1`.
+//! The first line of the input is a [`Plan`]: how the file is opened and damaged. The rest is the
+//! file. A line that begins with `@` stands for a line that a server would write, see [`Writer`]. The
+//! lines before a line `@older` are in `PATH.1`.
 
 use std::error::Error as _;
 use std::fs;
@@ -15,9 +15,9 @@ use serde_json::Value;
 use smolchat::protocol::{Body, Frame};
 use smolchat::store::{HistoryFile, Options, Snapshot};
 
-/// How a line of the file's own begins.
-const OWN: &[u8] = br#"{"smolchat":"#;
-/// The largest number that a frame may have in a file.
+/// The start of a line that is not a frame.
+const META: &[u8] = br#"{"smolchat":"#;
+/// The largest number of a frame in a file.
 const MAX_SEQ: u64 = 1 << 53;
 
 pub fn run(data: &[u8]) {
@@ -27,39 +27,39 @@ pub fn run(data: &[u8]) {
     let (older, newer) = Writer::default().files(text.strip_prefix(b"\n").unwrap_or(text));
     let newer = plan.damaged(newer);
 
-    let place = Place::new();
-    fs::write(place.file(), &newer).unwrap();
+    let dir = FileDir::new();
+    fs::write(dir.file(), &newer).unwrap();
     if let Some(older) = &older {
-        fs::write(place.older(), older).unwrap();
+        fs::write(dir.older(), older).unwrap();
     }
     let older = older.unwrap_or_default();
-    let Some((file, found)) = place.open(&plan.options) else {
-        assert_eq!(fs::read(place.file()).unwrap(), newer);
+    let Some((file, snapshot)) = dir.open(&plan.options) else {
+        assert_eq!(fs::read(dir.file()).unwrap(), newer);
         return;
     };
     drop(file);
-    check_found(&found, &older, &newer, &plan.options, &place.fresh());
+    check_snapshot(&snapshot, &older, &newer, &plan.options, &dir.fresh_epoch());
 
-    let (file, again) = place.open(&plan.options).unwrap();
-    assert_eq!(again, found);
-    if found.seq + 3 > MAX_SEQ {
+    let (file, again) = dir.open(&plan.options).unwrap();
+    assert_eq!(again, snapshot);
+    if snapshot.seq + 3 > MAX_SEQ {
         return;
     }
-    check_appended(&place, file, &found, &plan.options);
+    check_appended(&dir, file, &snapshot, &plan.options);
 }
 
-/// What was in the files, and how they are kept, make what is found.
-fn check_found(found: &Snapshot, older: &[u8], newer: &[u8], options: &Options, fresh: &str) {
+/// Checks a snapshot against the content of the files.
+fn check_snapshot(snapshot: &Snapshot, older: &[u8], newer: &[u8], options: &Options, fresh: &str) {
     let lines: Vec<&[u8]> = [older, newer].into_iter().flat_map(whole_lines).collect();
     let frames: Vec<&[u8]> = lines.iter().copied().filter(|line| seq(line).is_some()).collect();
     let kept = newest(&frames, options);
-    assert_eq!(text(&found.frames), text(&kept.concat()));
-    assert!(found.seq <= MAX_SEQ);
-    assert!(found.resumable <= kept.len());
-    let numbers = kept.iter().rev().take(found.resumable).filter_map(|frame| seq(frame));
-    assert!(numbers.eq((0..found.resumable as u64).map(|back| found.seq - back)));
-    // Where the epoch goes on, no number of it has come twice, and none will.
-    if &*found.epoch != fresh {
+    assert_eq!(text(&snapshot.frames), text(&kept.concat()));
+    assert!(snapshot.seq <= MAX_SEQ);
+    assert!(snapshot.resumable <= kept.len());
+    let numbers = kept.iter().rev().take(snapshot.resumable).filter_map(|frame| seq(frame));
+    assert!(numbers.eq((0..snapshot.resumable as u64).map(|back| snapshot.seq - back)));
+    // In a continued epoch, no number is used twice.
+    if &*snapshot.epoch != fresh {
         let mut epoch = None;
         let mut numbers = Vec::new();
         for line in lines {
@@ -69,66 +69,67 @@ fn check_found(found: &Snapshot, older: &[u8], newer: &[u8], options: &Options, 
             }
             numbers.extend(seq(line));
         }
-        assert_eq!(epoch.as_deref(), Some(&*found.epoch));
-        numbers.push(found.seq + 1);
+        assert_eq!(epoch.as_deref(), Some(&*snapshot.epoch));
+        numbers.push(snapshot.seq + 1);
         assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
     }
 }
 
-/// A server goes on with what it found, is killed, and another one finds that and what followed.
-fn check_appended(place: &Place, mut file: HistoryFile, found: &Snapshot, options: &Options) {
-    let new: Vec<Vec<u8>> = (1..=3).map(|n| frame(found.seq + n, b"new")).collect();
-    file.append(&new[0], found.seq).unwrap();
-    file.append(&new[1..].concat(), found.seq + 1).unwrap();
+/// Appends frames, and checks that a later open finds the old and the new ones.
+fn check_appended(dir: &FileDir, mut file: HistoryFile, before: &Snapshot, options: &Options) {
+    let new: Vec<Vec<u8>> = (1..=3).map(|n| frame(before.seq + n, b"new")).collect();
+    file.append(&new[0], before.seq).unwrap();
+    file.append(&new[1..].concat(), before.seq + 1).unwrap();
     drop(file);
-    let (mut file, again) = place.open(options).unwrap();
-    let all: Vec<&[u8]> = whole_lines(&found.frames).chain(new.iter().map(Vec::as_slice)).collect();
+    let (mut file, again) = dir.open(options).unwrap();
+    let all: Vec<&[u8]> =
+        whole_lines(&before.frames).chain(new.iter().map(Vec::as_slice)).collect();
     let all = newest(&all, options);
     let expected = all.concat();
-    assert_eq!((&again.epoch, again.seq), (&found.epoch, found.seq + 3));
+    assert_eq!((&again.epoch, again.seq), (&before.epoch, before.seq + 3));
     if options.max_bytes < Options::default().max_bytes {
-        // The oldest may have gone with the file that they were in.
+        // The oldest frames may have been removed with the older file.
         assert!(expected.ends_with(&again.frames));
         let new: Vec<&[u8]> = new.iter().map(Vec::as_slice).collect();
         assert!(again.frames.ends_with(&newest(&new, options).concat()));
-        assert!(again.resumable <= found.resumable + 3);
+        assert!(again.resumable <= before.resumable + 3);
     } else {
         assert_eq!(text(&again.frames), text(&expected));
-        assert_eq!(again.resumable, (found.resumable + 3).min(all.len()));
+        assert_eq!(again.resumable, (before.resumable + 3).min(all.len()));
     }
     file.close().unwrap();
-    assert_eq!(place.open(options).unwrap().1, again);
+    assert_eq!(dir.open(options).unwrap().1, again);
 }
 
-/// What is done with a file; each byte of the first line is a part of it. A missing one is none.
+/// How a file is opened and damaged; each byte of the first line is one value, 0 if it is missing.
 struct Plan {
     options: Options,
-    /// Bytes that are cut off the end.
+    /// Bytes that are removed from the end.
     cut: usize,
-    /// A byte that is changed, counted from the end, and how.
+    /// A byte that is changed, counted from the end, and the bits that change.
     flipped: (usize, u8),
-    /// How many of the last bytes come again.
-    spliced: usize,
+    /// Bytes of the end that are repeated.
+    repeated: usize,
 }
 
 impl Plan {
     fn new(bytes: &[u8]) -> Self {
-        let number = |place: usize| bytes.get(place).map_or(0, |&byte| usize::from(byte));
-        let bound = |place: usize, unit: usize, default: usize| match number(place) {
+        let number = |index: usize| bytes.get(index).map_or(0, |&byte| usize::from(byte));
+        let bound = |index: usize, unit: usize, default: usize| match number(index) {
             0 => default,
             number => number.saturating_sub(usize::from(b' ')) * unit,
         };
-        let usual = Options::default();
+        let defaults = Options::default();
         Plan {
             options: Options {
-                keep_frames: bound(0, 1, usual.keep_frames),
-                keep_bytes: bound(1, 16, usual.keep_bytes),
-                max_bytes: bound(2, 16, usual.max_bytes as usize) as u64,
-                ..usual
+                keep_frames: bound(0, 1, defaults.keep_frames),
+                keep_bytes: bound(1, 16, defaults.keep_bytes),
+                max_bytes: bound(2, 16, defaults.max_bytes as usize) as u64,
+                ..defaults
             },
             cut: number(3),
             flipped: (number(4), number(5) as u8),
-            spliced: number(6),
+            repeated: number(6),
         }
     }
 
@@ -138,12 +139,12 @@ impl Plan {
             *byte ^= mask;
         }
         bytes.truncate(bytes.len().saturating_sub(self.cut));
-        bytes.extend_from_within(bytes.len().saturating_sub(self.spliced)..);
+        bytes.extend_from_within(bytes.len().saturating_sub(self.repeated)..);
         bytes
     }
 }
 
-/// A server as a file sees it: which lines it writes.
+/// The lines that a server writes.
 #[derive(Default)]
 struct Writer {
     epoch: u32,
@@ -151,22 +152,22 @@ struct Writer {
 }
 
 impl Writer {
-    /// `PATH.1`, if there is one, and `PATH`.
+    /// Returns `PATH.1`, if the input has one, and `PATH`.
     fn files(&mut self, text: &[u8]) -> (Option<Vec<u8>>, Vec<u8>) {
         let (mut older, mut file) = (None, Vec::new());
         for line in text.split_inclusive(|&byte| byte == b'\n') {
             match line.strip_prefix(b"@") {
                 Some(b"older\n") => older = Some(std::mem::take(&mut file)),
-                Some(order) => file.extend(self.written(order)),
+                Some(command) => file.extend(self.line(command)),
                 None => file.extend_from_slice(line),
             }
         }
         (older, file)
     }
 
-    fn written(&mut self, order: &[u8]) -> Vec<u8> {
-        let order = order.strip_suffix(b"\n").unwrap_or(order);
-        let (&kind, rest) = order.split_first().unwrap_or((&b'f', b""));
+    fn line(&mut self, command: &[u8]) -> Vec<u8> {
+        let command = command.strip_suffix(b"\n").unwrap_or(command);
+        let (&kind, rest) = command.split_first().unwrap_or((&b'f', b""));
         match kind {
             b'h' => self.header(),
             b'H' => {
@@ -175,7 +176,7 @@ impl Writer {
             }
             b'e' => format!("{{\"smolchat\":\"end\",\"seq\":{}}}\n", self.seq).into_bytes(),
             b'b' => b"{\"smolchat\":\"broken\"}\n".to_vec(),
-            // Numbers that are missing, and such as come again.
+            // Skips or repeats a number.
             b's' => {
                 self.seq += 1;
                 Vec::new()
@@ -202,12 +203,12 @@ impl Writer {
     }
 }
 
-/// A directory in memory, where there is one, that goes when this is dropped.
-struct Place {
+/// A directory, in memory if possible, that is removed when this is dropped.
+struct FileDir {
     path: PathBuf,
 }
 
-impl Place {
+impl FileDir {
     fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -216,7 +217,7 @@ impl Place {
         let parent = if memory.is_dir() { memory.into() } else { std::env::temp_dir() };
         let path = parent.join(name);
         fs::create_dir(&path).unwrap();
-        Place { path }
+        FileDir { path }
     }
 
     fn file(&self) -> PathBuf {
@@ -227,14 +228,14 @@ impl Place {
         self.path.join("history.1")
     }
 
-    /// An epoch that is in no file yet: no two runs have the same place.
-    fn fresh(&self) -> Box<str> {
+    /// Returns an epoch that is in no file: no two runs have the same directory.
+    fn fresh_epoch(&self) -> Box<str> {
         self.path.to_string_lossy().into()
     }
 
-    /// Opens the file. There is no other reason to refuse it than what it holds.
+    /// Opens the file. Returns nothing if its content is refused.
     fn open(&self, options: &Options) -> Option<(HistoryFile, Snapshot)> {
-        match HistoryFile::open(&self.file(), options.clone(), || Ok(self.fresh())) {
+        match HistoryFile::open(&self.file(), options.clone(), || Ok(self.fresh_epoch())) {
             Ok(opened) => Some(opened),
             Err(error) => {
                 let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
@@ -245,7 +246,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for FileDir {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.path);
     }
@@ -255,20 +256,20 @@ fn whole_lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.split_inclusive(|&byte| byte == b'\n').filter(|line| line.ends_with(b"\n"))
 }
 
-/// The number of a line that is a frame of the sequence, as a client understands it.
+/// Returns the number of a line that is a frame of the sequence.
 fn seq(line: &[u8]) -> Option<u64> {
-    let seq = (!line.starts_with(OWN)).then(|| Frame::decode(line).ok()?.body.seq())?;
+    let seq = (!line.starts_with(META)).then(|| Frame::decode(line).ok()?.body.seq())?;
     seq.filter(|seq| (1..=MAX_SEQ).contains(seq))
 }
 
-/// The epoch that a line begins, or would if it were whole.
+/// Returns the epoch of a header line.
 fn epoch_of(line: &[u8]) -> Option<String> {
-    let value: Value = line.starts_with(OWN).then(|| serde_json::from_slice(line).ok())??;
+    let value: Value = line.starts_with(META).then(|| serde_json::from_slice(line).ok())??;
     let epoch = value["epoch"].as_str().unwrap_or_default();
     (value["smolchat"] == "history").then(|| epoch.into())
 }
 
-/// The last of these frames that are within the bounds together.
+/// Returns the newest frames within the bounds.
 fn newest<'a>(frames: &'a [&'a [u8]], options: &Options) -> &'a [&'a [u8]] {
     let mut bytes = 0;
     let fits = frames.iter().rev().take(options.keep_frames).take_while(|frame| {

@@ -1,13 +1,13 @@
-//! Any bytes, split into reads in any way, are the lines that they are in one piece.
+//! Bytes in reads of any size give the same lines as in one read.
 //!
-//! The first line of the input says how the rest is read. Its first byte is the limit for a line;
-//! each one after that is a read.
+//! The first line of the input is the plan: its first byte is the limit of a line, each further byte
+//! is a read of the rest.
 
 use smolchat::protocol::{LineReader, TooLong};
 
 type Line = Result<Vec<u8>, TooLong>;
 
-/// Lines that may be handed out at once.
+/// Numbers of lines that a read may return.
 const BUDGETS: [usize; 7] = [usize::MAX, 0, 1, 2, 3, 7, 64];
 
 pub fn run(data: &[u8]) {
@@ -22,20 +22,19 @@ pub fn run(data: &[u8]) {
         text = rest;
         match BUDGETS.get(usize::from(read & 7)) {
             Some(&budget) => stream.read(bytes, budget),
-            None => stream.start_anew(),
+            None => stream.clear(),
         }
     }
     stream.read(text, usize::MAX);
-    // The client reads so, and to it the whole came in one piece.
     let mut at_once = Stream::new(max_line.into());
     at_once.read(&stream.bytes, usize::MAX);
     assert_eq!(at_once.lines, stream.lines);
 }
 
+/// A reader, its input and its output.
 struct Stream {
     reader: LineReader,
     max_line: usize,
-    /// What was read, and the lines that came out.
     bytes: Vec<u8>,
     lines: Vec<Line>,
 }
@@ -46,12 +45,12 @@ impl Stream {
         Stream { reader, max_line: max_line as usize, bytes: Vec::new(), lines: Vec::new() }
     }
 
-    /// Reads as a connection does: what is held and whole goes out before more is read.
+    /// Reads as a connection does: returns all whole lines before it reads more.
     fn read(&mut self, bytes: &[u8], budget: usize) {
         self.bytes.extend_from_slice(bytes);
-        let expected = lines_of(&self.bytes, self.max_line);
+        let expected = split_lines(&self.bytes, self.max_line);
         self.step(bytes, budget, &expected);
-        // A limit and a carriage return, and what was read now and may not go out yet.
+        // A line with its carriage return, and new bytes over the budget.
         assert!(self.reader.held().len() <= self.max_line + 1 + bytes.len());
         while self.reader.has_more() {
             self.step(&[], budget.max(1), &expected);
@@ -69,7 +68,7 @@ impl Stream {
         assert_eq!(self.reader.has_more(), count < expected.len());
     }
 
-    fn start_anew(&mut self) {
+    fn clear(&mut self) {
         self.reader.clear();
         assert!(self.reader.held().is_empty() && !self.reader.is_inside_line());
         self.bytes.clear();
@@ -77,9 +76,8 @@ impl Stream {
     }
 }
 
-/// The lines in `bytes`, split in the obvious way. An end that is no whole line counts when it is
-/// too long already.
-fn lines_of(bytes: &[u8], max_line: usize) -> Vec<Line> {
+/// Splits bytes into lines in the simplest way. An unfinished line counts if it is too long.
+fn split_lines(bytes: &[u8], max_line: usize) -> Vec<Line> {
     let pieces = bytes.split_inclusive(|&byte| byte == b'\n').filter_map(|piece| {
         let line = piece.strip_suffix(b"\n").unwrap_or(piece);
         let line = line.strip_suffix(b"\r").unwrap_or(line);

@@ -1,21 +1,21 @@
-//! What a machine that counts in 32 bits could get wrong. All of it has to hold on any machine:
-//! `make test-cross` runs this against servers for others.
+//! Numbers that do not fit into 32 bits. `make test-cross` runs these tests against servers for
+//! 32-bit machines.
 
 use std::fs;
 use std::process::Output;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::common::{Scratch, TestServer, run_to_end};
-use rustix::process::Signal;
 use serde_json::json;
+
+use crate::common::{TempDir, TestServer, assert_has, run_server};
 
 /// The first number that 32 bits do not hold.
 const BEYOND: u64 = 1 << 32;
 
 #[test]
-fn the_sequence_goes_on_past_32_bits_and_can_be_resumed_there() {
-    let scratch = Scratch::new();
-    let path = scratch.path("room");
+fn sequence_beyond_32_bits_is_resumed() {
+    let dir = TempDir::new();
+    let path = dir.path("room");
     let before = BEYOND - 2;
     let header = r#"{"smolchat":"history","version":1,"epoch":"0123456789abcdef","before":"#;
     let end = r#"{"smolchat":"end","seq":"#;
@@ -24,53 +24,49 @@ fn the_sequence_goes_on_past_32_bits_and_can_be_resumed_there() {
     let mut server = TestServer::start(&options);
     let mut alice = server.connect();
     let welcome = alice.hello("alice");
-    assert_eq!((&welcome["epoch"], &welcome["seq"]), (&json!("0123456789abcdef"), &json!(before)));
+    assert_has(&welcome, json!({ "epoch": "0123456789abcdef", "seq": before }));
     for text in ["one", "two", "three"] {
         alice.say(text);
     }
-    let joined = alice.recv_kind("join");
-    assert_eq!(joined["seq"], BEYOND - 1);
+    assert_eq!(alice.recv_kind("join")["seq"], BEYOND - 1);
     for seq in BEYOND..BEYOND + 3 {
         assert_eq!(alice.recv_kind("chat")["seq"], seq);
     }
     drop(alice);
-    server.signal(Signal::KILL);
-    server.wait(crate::common::PATIENCE);
+    server.kill();
 
     let server = TestServer::start(&options);
     let mut alice = server.connect();
-    let comeback = json!({ "name": "alice", "epoch": welcome["epoch"], "after": BEYOND });
-    alice.send(&json!({ "hello": comeback }));
+    let hello = json!({ "name": "alice", "epoch": welcome["epoch"], "after": BEYOND });
+    alice.send_json(&json!({ "hello": hello }));
     assert_eq!(alice.recv_kind("welcome")["resumed"], true);
     for (text, seq) in [("two", BEYOND + 1), ("three", BEYOND + 2)] {
-        let chat = alice.recv();
-        assert_eq!((&chat["data"], &chat["seq"]), (&json!(text), &json!(seq)), "{chat}");
+        assert_has(&alice.recv(), json!({ "data": text, "seq": seq }));
     }
 }
 
 #[test]
-fn the_time_is_told_in_milliseconds_that_32_bits_do_not_hold() {
+fn time_beyond_32_bits_is_that_of_the_clock() {
     let server = TestServer::start(&[]);
     let mut alice = server.join("alice");
-    alice.say("hello");
-    let told = alice.recv_kind("chat")["time"].as_u64().unwrap();
-    let now = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis());
-    let now = now.unwrap();
-    assert!(told <= now && now - told < 60_000, "{told} is not {now}");
+    let time = alice.say_and_recv("hello")["time"].as_u64().unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let now = u64::try_from(now).unwrap();
+    assert!(time <= now && now - time < 60_000, "{time} is not {now}");
 }
 
 #[test]
-fn a_size_that_32_bits_do_not_hold_is_refused_or_kept_and_never_cut() {
+fn size_beyond_32_bits_is_used_or_refused() {
     for (size, bytes) in [("4G", BEYOND), ("4294967297", BEYOND + 1), ("17G", 17 << 30)] {
-        let output = run_to_end(&["--outbox", size, "--check"]);
+        let output = run_server(&["--outbox", size, "--check"]);
         match output.status.code() {
             Some(0) => {
-                let (parts, _) = ceiling(output);
+                let (parts, _) = memory_table(output);
                 assert!(parts.iter().any(|&part| part >= 1000 * bytes / 1024), "{parts:?}");
             }
             Some(2) => {
-                let complaint = String::from_utf8(output.stderr).unwrap();
-                assert!(complaint.contains(&format!("--outbox: cannot parse argument {size:?}")));
+                let error = String::from_utf8(output.stderr).unwrap();
+                assert!(error.contains(&format!("--outbox: cannot parse argument {size:?}")));
             }
             code => panic!("{code:?}"),
         }
@@ -78,18 +74,18 @@ fn a_size_that_32_bits_do_not_hold_is_refused_or_kept_and_never_cut() {
 }
 
 #[test]
-fn a_ceiling_that_32_bits_do_not_hold_is_told_in_full() {
+fn memory_ceiling_beyond_32_bits_is_printed() {
     for options in [["--max-clients", "10000"], ["--outbox", "3G"]] {
-        let output = run_to_end(&[&options[..], &["--check"]].concat());
-        let (parts, sum) = ceiling(output);
+        let output = run_server(&[&options[..], &["--check"]].concat());
+        let (parts, sum) = memory_table(output);
         assert!(sum > BEYOND / 1024, "{sum}");
-        // Each was rounded up for itself.
+        // Each part is rounded up.
         assert!(parts.iter().sum::<u64>().abs_diff(sum) <= 10, "{parts:?} are {sum}");
     }
 }
 
-/// The figures that `--check` prints, in KiB: each part, and all together.
-fn ceiling(output: Output) -> (Vec<u64>, u64) {
+/// Returns the figures that `--check` prints, in KiB: the parts, and their sum.
+fn memory_table(output: Output) -> (Vec<u64>, u64) {
     let table = String::from_utf8(output.stdout).unwrap();
     let words = table.lines().filter_map(|line| line.strip_suffix(" KiB")?.rsplit(' ').next());
     let mut figures: Vec<u64> = words.map(|word| word.parse().unwrap()).collect();
@@ -98,13 +94,12 @@ fn ceiling(output: Output) -> (Vec<u64>, u64) {
 }
 
 #[test]
-fn numbers_from_a_client_may_be_as_large_as_json_says_them() {
+fn number_of_client_may_exceed_32_bits() {
     let server = TestServer::start(&[]);
     let mut alice = server.join("alice");
-    alice.say("before");
-    alice.recv_kind("chat");
+    alice.say_and_recv("before");
     let mut bob = server.connect();
-    bob.send(&json!({ "hello": { "name": "bob", "history": BEYOND + 1, "after": u64::MAX } }));
+    bob.send_json(&json!({ "hello": { "name": "bob", "history": BEYOND + 1, "after": u64::MAX } }));
     assert_eq!(bob.recv_kind("welcome")["name"], "bob");
     assert_eq!(bob.recv_kind("chat")["data"], "before");
     bob.recv_kind("join");
