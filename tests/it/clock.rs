@@ -184,7 +184,12 @@ fn split_time(line: &str) -> (String, Option<u64>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig {
+        cases: 64,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
     #[test]
     fn jumping_clock_changes_only_the_times(
         steps in prop::collection::vec((step(), wall_clock()), 1..120),

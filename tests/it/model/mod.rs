@@ -1,21 +1,20 @@
-//! A model of the room, and a run of the real one against it.
+//! A comparison of the room with a model of it.
 //!
-//! A [`Script`] says what happens. [`run`] lets it happen to a [`Room`] and to the [`Model`],
-//! puts together what each client is sent, as the broadcaster does, and checks it line by line:
-//! each client gets what the model says is due to it, at its place in the one sequence that all
-//! get, and nothing else.
+//! [`run`] applies a [`Script`] of events to a [`Room`] and to a [`ReferenceRoom`]. It assembles the
+//! output for each client as the broadcaster does, and checks it line by line: each client gets the
+//! frames that the model expects, in their order in the sequence, and no others.
 
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
-    reason = "tests state what they expect"
+    reason = "a failed expectation is a failed test"
 )]
 
 mod expected;
-mod news;
+mod receiver;
+mod reference;
 pub mod script;
-mod seat;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::ErrorKind;
@@ -27,43 +26,46 @@ use smolchat::room::{
     Config, DisconnectReason, Input, MemberId, Now, Peer, Room, Slice, SliceKind, Token, Unicast,
 };
 
-use expected::Model;
-use news::{Due, Own};
-use script::{Action, After, EPOCH, Greeting, Line, NAMES, Proof, Script, Who};
-use seat::{Record, Seat, Sent};
+use expected::{ExpectedUnicast, OwnFrame};
+use receiver::{FrameLog, LoggedFrame, Receiver};
+use reference::ReferenceRoom;
+use script::{
+    Action, ClientRef, EPOCH, HelloTemplate, ResumePoint, Script, ScriptLine, TokenTemplate,
+    VALID_NAMES,
+};
 
-/// Runs what a fuzzer made up.
+/// Runs the script that these bytes decode to.
 pub fn run_bytes(bytes: &[u8]) {
     run(Script::decode(bytes));
 }
 
-/// Lets it all happen, then lets everybody go, and sees that nothing remains.
+/// Runs a script, then disconnects all clients and checks that nothing is left.
 pub fn run(script: Script) {
-    let mut world = World::new(script.rules);
+    let mut simulation = Simulation::new(script.config);
     for action in script.actions {
-        world.act(action);
+        simulation.act(action);
     }
-    world.end();
+    simulation.finish();
 }
 
-/// The room, the model of it, and the clients.
-struct World {
+/// The room, the model, and the clients.
+struct Simulation {
     room: Room,
-    model: Model,
-    record: Record,
-    seats: BTreeMap<u64, Seat>,
+    model: ReferenceRoom,
+    log: FrameLog,
+    receivers: BTreeMap<u64, Receiver>,
     now: Now,
     last: u64,
 }
 
-impl World {
-    fn new(rules: Config) -> Self {
+impl Simulation {
+    fn new(config: Config) -> Self {
         let now = Now { uptime: Duration::from_secs(1), unix_ms: 1_790_000_000_000 };
-        World {
-            room: Room::new(rules.clone(), EPOCH.into()),
-            model: Model::new(rules.clone(), now),
-            record: Record { rules, sent: vec![Sent::default()] },
-            seats: BTreeMap::new(),
+        Simulation {
+            room: Room::new(config.clone(), EPOCH.into()),
+            model: ReferenceRoom::new(config.clone(), now),
+            log: FrameLog { config, frames: vec![LoggedFrame::default()] },
+            receivers: BTreeMap::new(),
             now,
             last: 0,
         }
@@ -72,10 +74,10 @@ impl World {
     fn act(&mut self, action: Action) {
         match action {
             Action::Arrive(from) => self.arrive(from),
-            Action::Crowd if self.seats.len() < 200 => {
+            Action::Crowd if self.receivers.len() < 200 => {
                 for _ in 0..64 {
                     self.arrive(None);
-                    self.lines(self.last, Line::Hello(Greeting::default()), 1);
+                    self.lines(self.last, ScriptLine::Hello(HelloTemplate::default()), 1);
                 }
             }
             Action::Crowd => {}
@@ -83,29 +85,29 @@ impl World {
             Action::OtherProtocol(who, protocol) => {
                 let id = self.id(who);
                 self.apply(Input::OtherProtocol { id: MemberId(id), protocol });
-                self.model.foreign(id, protocol);
+                self.model.other_protocol(id, protocol);
             }
             Action::Leave(who, reason) => self.leave(self.id(who), reason),
             Action::Overflow(who, count) => {
                 let id = self.id(who);
-                self.seats.entry(id).and_modify(|seat| seat.is_stalled = true);
+                self.receivers.entry(id).and_modify(|receiver| receiver.is_stalled = true);
                 self.overflow(id, count);
             }
-            Action::ComeBack { who, reason, uptime, from, hello } => {
-                self.come_back(self.id(who), reason, uptime, from, hello);
+            Action::Reconnect { who, reason, uptime, from, hello } => {
+                self.reconnect(self.id(who), reason, uptime, from, hello);
             }
             Action::Stall(who) => {
-                if let Some(seat) = self.seats.get_mut(&self.id(who)) {
-                    seat.is_stalled = true;
+                if let Some(receiver) = self.receivers.get_mut(&self.id(who)) {
+                    receiver.is_stalled = true;
                 }
             }
             Action::Read(who, count) => {
-                if let Some(seat) = self.seats.get_mut(&self.id(who)) {
-                    seat.read(count, &self.record);
-                    seat.is_stalled = count < usize::MAX;
+                if let Some(receiver) = self.receivers.get_mut(&self.id(who)) {
+                    receiver.read(count, &self.log);
+                    receiver.is_stalled = count < usize::MAX;
                 }
             }
-            Action::Pass { uptime, unix_ms, ticks } => {
+            Action::Advance { uptime, unix_ms, ticks } => {
                 self.now = Now { uptime: self.now.uptime + uptime, unix_ms };
                 if ticks {
                     self.tick();
@@ -124,7 +126,7 @@ impl World {
         self.check();
     }
 
-    fn id(&self, Who(who): Who) -> u64 {
+    fn id(&self, ClientRef(who): ClientRef) -> u64 {
         match u64::from(who) {
             who @ 0..192 => self.last.saturating_sub(who % 8),
             who => who - 192,
@@ -139,7 +141,7 @@ impl World {
     fn arrive(&mut self, from: Option<u8>) {
         self.last += 1;
         let id = self.last;
-        // Clients of one host may have the same port, when one of them is gone.
+        // Ports repeat, as after a disconnect.
         let peer = from.map_or(Peer::Unix, |host| {
             let ip = match host {
                 0..2 => IpAddr::from([192, 0, 2, host]),
@@ -147,19 +149,19 @@ impl World {
             };
             Peer::Inet(ip, 1000 + (id % 4) as u16)
         });
-        self.seats.insert(id, Seat::default());
+        self.receivers.insert(id, Receiver::default());
         self.apply(Input::Arrive { id: MemberId(id), peer, token: token(id) });
         self.model.arrive(id, peer, token(id));
     }
 
-    fn lines(&mut self, id: u64, line: Line, times: usize) {
+    fn lines(&mut self, id: u64, line: ScriptLine, times: usize) {
         let line = match line {
-            Line::Raw(bytes) => ClientLine::parse(&bytes),
-            Line::RequestError(code, id) => {
+            ScriptLine::Raw(bytes) => ClientLine::parse(&bytes),
+            ScriptLine::RequestError(code, id) => {
                 Err(RequestError { id, ..RequestError::new(code, "no") })
             }
-            Line::Request(request, id) => Ok(ClientLine { id, request }),
-            Line::Hello(hello) => {
+            ScriptLine::Request(request, id) => Ok(ClientLine { id, request }),
+            ScriptLine::Hello(hello) => {
                 let id = hello.id.clone();
                 Ok(ClientLine { id, request: Request::Hello(Box::new(self.hello(hello))) })
             }
@@ -173,46 +175,48 @@ impl World {
         self.model.lines(id, lines);
     }
 
-    fn come_back(
+    fn reconnect(
         &mut self,
         id: u64,
         reason: Option<DisconnectReason>,
         uptime: Duration,
         from: Option<u8>,
-        greeting: Greeting,
+        template: HelloTemplate,
     ) {
         if let Some(reason) = reason {
             self.leave(id, reason);
         }
         self.now.uptime += uptime;
-        let mut hello = self.hello(greeting);
+        let mut hello = self.hello(template);
         hello.token = Some(token(id).to_string());
-        hello.after = hello.after.and(self.seats.get(&id).and_then(|seat| seat.seen));
+        hello.after =
+            hello.after.and(self.receivers.get(&id).and_then(|receiver| receiver.last_seen));
         self.arrive(from);
         let request = Request::Hello(Box::new(hello));
         self.line(self.last, Ok(ClientLine { id: None, request }), 1);
     }
 
-    fn hello(&self, greeting: Greeting) -> Hello {
-        let after = greeting.after.map(|after| match after {
-            After::Number(number) => number,
-            After::Present(past) => self.room.seq() + past,
-            After::Seen(who, before) => {
-                let seen = self.seats.get(&self.id(who)).and_then(|seat| seat.seen);
+    fn hello(&self, template: HelloTemplate) -> Hello {
+        let after = template.after.map(|after| match after {
+            ResumePoint::Number(number) => number,
+            ResumePoint::Present(past) => self.room.seq() + past,
+            ResumePoint::Seen(who, before) => {
+                let seen =
+                    self.receivers.get(&self.id(who)).and_then(|receiver| receiver.last_seen);
                 seen.unwrap_or(0).saturating_sub(before)
             }
         });
-        let proof = greeting.proof.map(|proof| match proof {
-            Proof::TokenOf(who) => token(self.id(who)).to_string(),
-            Proof::Other(text) => text.into(),
+        let token = template.token.map(|of| match of {
+            TokenTemplate::Of(who) => token(self.id(who)).to_string(),
+            TokenTemplate::Text(text) => text.into(),
         });
         Hello {
-            name: greeting.name.map(String::from),
-            history: greeting.history,
-            epoch: greeting.epoch.map(String::from),
+            name: template.name.map(String::from),
+            history: template.history,
+            epoch: template.epoch.map(String::from),
             after,
-            token: proof,
-            keep: greeting.keep,
+            token,
+            keep: template.keep,
         }
     }
 
@@ -221,14 +225,17 @@ impl World {
         self.model.leave(id, reason);
     }
 
-    /// The outbox of a client turns out to be full, when a batch was delivered to it.
+    /// Delivers a batch to a client whose outbox is full.
     fn overflow(&mut self, id: u64, count: usize) {
         self.seal();
-        let Some(seat) = self.seats.get_mut(&id).filter(|seat| !seat.is_closed) else { return };
-        seat.read(count, &self.record);
-        let own = Own::Evicted(ByeCode::Slow);
-        seat.is_due(Due { own, place: self.record.place() });
-        seat.evict(ByeCode::Slow, self.room.seq(), &self.record);
+        let Some(receiver) = self.receivers.get_mut(&id).filter(|receiver| !receiver.is_closed)
+        else {
+            return;
+        };
+        receiver.read(count, &self.log);
+        let (frame, position) = (OwnFrame::Evicted(ByeCode::Slow), self.log.position());
+        receiver.expect(ExpectedUnicast { frame, position });
+        receiver.evict(ByeCode::Slow, self.room.seq(), &self.log);
         self.leave(id, DisconnectReason::Slow);
     }
 
@@ -238,62 +245,63 @@ impl World {
         self.model.tick();
     }
 
-    /// Closes a batch, and delivers it.
+    /// Seals a batch, delivers it, and checks the result.
     fn seal(&mut self) {
-        self.hand_out();
+        self.pass_expected();
         let batch = self.room.seal();
-        assert_eq!(batch.before, self.record.last());
+        assert_eq!(batch.before, self.log.last());
         for line in batch.chunk.split_inclusive(|&b| b == b'\n') {
             let frame = Frame::decode(line).expect("a frame");
-            let place = self.record.place().behind(&frame);
-            self.record.sent.push(Sent { bytes: line.to_vec(), place });
-            self.model.news.all_are_told(self.record.last(), &frame);
+            let position = self.log.position().after(&frame);
+            self.log.frames.push(LoggedFrame { bytes: line.to_vec(), position });
+            self.model.broadcasts.check(self.log.last(), &frame);
         }
         let all = Slice::new(batch.chunk, 0, u32::MAX, SliceKind::Live { before: batch.before });
         let mut unicasts: HashMap<u64, Vec<Unicast>> = HashMap::new();
         for unicast in batch.unicasts {
-            assert!(self.seats.contains_key(&unicast.to.0), "a unicast is for somebody");
+            assert!(self.receivers.contains_key(&unicast.to.0), "a unicast for no client");
             unicasts.entry(unicast.to.0).or_default().push(unicast);
         }
-        for (id, seat) in &mut self.seats {
+        for (id, receiver) in &mut self.receivers {
             let own = unicasts.remove(id).unwrap_or_default();
-            seat.deliver(&own, &all, batch.before, &self.record);
-            seat.is_settled(&self.record);
-            assert_eq!(!seat.is_closed, self.model.clients.contains_key(id), "who is here stays");
+            receiver.deliver(&own, &all, batch.before, &self.log);
+            receiver.check_delivered(&self.log);
+            assert_eq!(!receiver.is_closed, self.model.clients.contains_key(id), "client {id}");
         }
-        self.model.held = self.record.held();
-        self.model.sealed = self.record.last();
+        self.model.oldest = self.log.oldest();
+        self.model.sealed = self.log.last();
         assert!(!self.room.has_unicasts() && self.room.pending_bytes() == 0);
-        assert_eq!(self.room.seq(), self.record.last());
-        let notice_due = self.model.news.is_sealed(self.model.now);
-        for due in [notice_due, self.model.silent_until()].into_iter().flatten() {
-            assert!(
-                self.room.deadline().is_some_and(|deadline| deadline <= due),
-                "nobody wakes up"
-            );
+        assert_eq!(self.room.seq(), self.log.last());
+        let notice_deadline = self.model.broadcasts.check_sealed(self.model.now);
+        for due in [notice_deadline, self.model.hello_deadline()].into_iter().flatten() {
+            assert!(self.room.deadline().is_some_and(|deadline| deadline <= due), "a late timer");
         }
     }
 
-    /// Gives the seats what the model says is due to them.
-    fn hand_out(&mut self) {
-        for (id, due) in std::mem::take(&mut self.model.own) {
-            self.seats.get_mut(&id).expect("who is told something has come").is_due(due);
+    /// Passes the expected frames of the model to the receivers.
+    fn pass_expected(&mut self) {
+        for (id, unicast) in std::mem::take(&mut self.model.unicasts) {
+            self.receivers.get_mut(&id).expect("a client").expect(unicast);
         }
     }
 
-    /// Everybody goes, and time passes: then there is room again for as many, each name is free,
-    /// and what was said can still be resumed with as far as it is held.
-    fn end(&mut self) {
+    /// Disconnects all clients, and lets time pass. Checks that then as many clients are admitted as
+    /// before, each name is free, and the frames in the history can be resumed.
+    fn finish(&mut self) {
         self.seal();
         for id in self.model.clients.keys().copied().collect::<Vec<_>>() {
             self.leave(id, DisconnectReason::Lost(ErrorKind::BrokenPipe));
         }
         self.wait();
         assert_eq!((self.room.len(), self.room.deadline()), (0, None));
-        for name in NAMES {
+        for name in VALID_NAMES {
             self.arrive(None);
             let name = Some(name);
-            self.lines(self.last, Line::Hello(Greeting { name, ..Greeting::default() }), 1);
+            self.lines(
+                self.last,
+                ScriptLine::Hello(HelloTemplate { name, ..HelloTemplate::default() }),
+                1,
+            );
             self.leave(self.last, DisconnectReason::Lost(ErrorKind::BrokenPipe));
         }
         for from in [Some(0), Some(1), Some(2), None] {
@@ -301,15 +309,15 @@ impl World {
                 self.arrive(from);
             }
         }
-        let (epoch, after) = (Some(EPOCH), Some(After::Number(0)));
-        let greeting = Greeting { epoch, after, ..Greeting::default() };
+        let (epoch, after) = (Some(EPOCH), Some(ResumePoint::Number(0)));
+        let template = HelloTemplate { epoch, after, ..HelloTemplate::default() };
         for id in self.model.clients.keys().copied().collect::<Vec<_>>() {
-            self.lines(id, Line::Hello(greeting.clone()), 1);
+            self.lines(id, ScriptLine::Hello(template.clone()), 1);
         }
         self.wait();
-        for seat in self.seats.values_mut() {
-            seat.read(usize::MAX, &self.record);
-            seat.is_settled(&self.record);
+        for receiver in self.receivers.values_mut() {
+            receiver.read(usize::MAX, &self.log);
+            receiver.check_delivered(&self.log);
         }
         self.act(Action::Shutdown);
         self.arrive(None);
@@ -319,18 +327,18 @@ impl World {
 
     fn wait(&mut self) {
         self.seal();
-        self.now.uptime += self.record.rules.grace + Duration::from_secs(3);
+        self.now.uptime += self.log.config.grace + Duration::from_secs(3);
         self.tick();
         self.seal();
         self.check();
     }
 
     fn check(&mut self) {
-        self.hand_out();
+        self.pass_expected();
         assert_eq!(self.room.len(), self.model.clients.len());
         assert_eq!(self.room.is_empty(), self.model.clients.is_empty());
-        assert!(self.room.len() <= self.record.rules.max_clients);
-        assert!(self.room.seq() >= self.record.last());
+        assert!(self.room.len() <= self.log.config.max_clients);
+        assert!(self.room.seq() >= self.log.last());
     }
 }
 

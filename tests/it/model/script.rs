@@ -1,4 +1,4 @@
-//! What may happen to a room, made from plain bytes, so that a fuzzer and proptest share it.
+//! Events of a room, decoded from bytes, so that the fuzzer and proptest share them.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -6,39 +6,42 @@ use std::time::Duration;
 use smolchat::protocol::{ErrorCode, OtherProtocol, Request};
 use smolchat::room::{Config, DisconnectReason};
 
-/// Each action is made from so many bytes: one that is cut out or put in leaves the others alone.
+/// The bytes of one action. Removing or inserting a block does not change the other actions.
 pub const BLOCK: usize = 16;
 
-/// The rules of a room, and what happens in it.
+/// The configuration of a room, and its events.
 #[derive(Debug)]
 pub struct Script {
-    pub rules: Config,
+    pub config: Config,
     pub actions: Vec<Action>,
 }
 
 #[derive(Clone, Debug)]
 pub enum Action {
-    /// From an address, or over a unix socket.
+    /// A connection from an address, or over a unix socket.
     Arrive(Option<u8>),
-    /// So many that notices are gathered.
+    /// So many members that notices are delayed.
     Crowd,
-    Lines(Who, Line, usize),
-    OtherProtocol(Who, OtherProtocol),
-    Leave(Who, DisconnectReason),
-    /// It dropped perhaps, some time passed, and it comes back with what it had.
-    ComeBack {
-        who: Who,
+    /// A line, and how often it is sent.
+    Lines(ClientRef, ScriptLine, usize),
+    OtherProtocol(ClientRef, OtherProtocol),
+    Leave(ClientRef, DisconnectReason),
+    /// Leaves if there is a reason, and connects with the token and the state that it had.
+    Reconnect {
+        who: ClientRef,
         reason: Option<DisconnectReason>,
         uptime: Duration,
         from: Option<u8>,
-        hello: Greeting,
+        hello: HelloTemplate,
     },
-    /// It reads so much of a batch and no more, and more waits for it than may.
-    Overflow(Who, usize),
-    /// It reads no more, or so many bytes of what waits for it.
-    Stall(Who),
-    Read(Who, usize),
-    Pass {
+    /// Reads bytes of a batch; the rest is more than its outbox holds.
+    Overflow(ClientRef, usize),
+    /// Stops reading.
+    Stall(ClientRef),
+    /// Reads bytes of its queue.
+    Read(ClientRef, usize),
+    /// Lets time pass.
+    Advance {
         uptime: Duration,
         unix_ms: u64,
         ticks: bool,
@@ -48,49 +51,49 @@ pub enum Action {
     Seal,
 }
 
-/// A client, be it here, gone or not yet there: up to 191 one of the last eight that came, counted
-/// back from the last; from 192 on one of the first that came, of which 193 is the very first.
+/// A reference to a client, connected or not: up to 191 one of the eight newest, counted back from
+/// the newest; from 192 on one of the first, of which 193 is the very first.
 #[derive(Clone, Copy, Debug)]
-pub struct Who(pub u8);
+pub struct ClientRef(pub u8);
 
 #[derive(Clone, Debug)]
-pub enum Line {
-    Hello(Greeting),
+pub enum ScriptLine {
+    Hello(HelloTemplate),
     Request(Request, Option<Box<str>>),
     RequestError(ErrorCode, Option<Box<str>>),
     Raw(Vec<u8>),
 }
 
-/// A hello, of which some is known only when it is said.
+/// A hello whose token and number depend on the state of the room.
 #[derive(Clone, Debug, Default)]
-pub struct Greeting {
+pub struct HelloTemplate {
     pub name: Option<&'static str>,
     pub history: Option<u64>,
     pub epoch: Option<&'static str>,
-    pub after: Option<After>,
-    pub proof: Option<Proof>,
+    pub after: Option<ResumePoint>,
+    pub token: Option<TokenTemplate>,
     pub keep: bool,
     pub id: Option<Box<str>>,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub enum After {
+pub enum ResumePoint {
     Number(u64),
-    /// What a client was sent last, or the one before that.
-    Seen(Who, u64),
-    /// The present, or so much past it.
+    /// The last number that a client received, minus some.
+    Seen(ClientRef, u64),
+    /// The last number of the room, plus some.
     Present(u64),
 }
 
 #[derive(Clone, Copy, Debug)]
-pub enum Proof {
-    TokenOf(Who),
-    Other(&'static str),
+pub enum TokenTemplate {
+    Of(ClientRef),
+    Text(&'static str),
 }
 
 pub const EPOCH: &str = "epoch";
-/// Names to ask for that are good, if not for everybody at once.
-pub const NAMES: [&str; 13] = [
+/// Valid names, some of which are equal without their case.
+pub const VALID_NAMES: [&str; 13] = [
     "alice",
     "bob",
     "carol",
@@ -105,8 +108,7 @@ pub const NAMES: [&str; 13] = [
     "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-2",
     "小明",
 ];
-/// Names that nobody is ever called.
-pub const NO_NAMES: [&str; 8] = [
+pub const INVALID_NAMES: [&str; 8] = [
     "",
     "server",
     "SERVER",
@@ -116,8 +118,8 @@ pub const NO_NAMES: [&str; 8] = [
     "a\u{200b}",
     "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
 ];
-/// What a raw line is put together from, besides ASCII.
-const PIECES: [&[u8]; 25] = [
+/// Parts of raw lines.
+const RAW_PARTS: [&[u8]; 25] = [
     b"{\"data\":\"",
     b"\",\"id\":\"",
     b"\",\"to\":\"",
@@ -147,16 +149,16 @@ const PIECES: [&[u8]; 25] = [
 
 impl Script {
     pub fn decode(bytes: &[u8]) -> Self {
-        let mut blocks = bytes.chunks(BLOCK).map(Bytes);
-        let rules = blocks.next().unwrap_or(Bytes(&[])).rules();
-        Script { rules, actions: blocks.map(Bytes::action).collect() }
+        let mut blocks = bytes.chunks(BLOCK).map(BlockDecoder);
+        let config = blocks.next().unwrap_or(BlockDecoder(&[])).config();
+        Script { config, actions: blocks.map(BlockDecoder::action).collect() }
     }
 }
 
-/// Bytes to make something of; behind the last come zeros without end.
-struct Bytes<'a>(&'a [u8]);
+/// A decoder of one block; after the last byte, all bytes are 0.
+struct BlockDecoder<'a>(&'a [u8]);
 
-impl Bytes<'_> {
+impl BlockDecoder<'_> {
     fn next(&mut self) -> u8 {
         let Some((first, rest)) = self.0.split_first() else { return 0 };
         self.0 = rest;
@@ -167,7 +169,7 @@ impl Bytes<'_> {
         from[usize::from(self.next()) % from.len()].clone()
     }
 
-    fn rules(mut self) -> Config {
+    fn config(mut self) -> Config {
         Config {
             max_clients: self.pick(&[200, 200, 200, 8, 4, 2, 1, 0]),
             max_per_ip: self.pick(&[0, 0, 64, 3, 2, 1]),
@@ -191,34 +193,35 @@ impl Bytes<'_> {
             0..=7 => {
                 Action::Arrive(self.pick(&[Some(0), Some(0), Some(1), Some(2), Some(3), None]))
             }
-            // It takes long, so it is rare.
+            // Rare, because it is slow.
             8 if self.next() < 64 => Action::Crowd,
-            9..=18 => Action::Lines(self.who(), Line::Hello(self.greeting()), 1),
+            9..=18 => Action::Lines(self.client(), ScriptLine::Hello(self.hello()), 1),
             19..=37 => {
-                let (who, times) = (self.who(), self.pick(&[1, 1, 1, 1, 1, 1, 2, 3, 24, 49, 50]));
-                Action::Lines(who, self.line(), times)
+                let (client, times) =
+                    (self.client(), self.pick(&[1, 1, 1, 1, 1, 1, 2, 3, 24, 49, 50]));
+                Action::Lines(client, self.line(), times)
             }
             38 => Action::OtherProtocol(
-                self.who(),
+                self.client(),
                 self.pick(&[OtherProtocol::Tls, OtherProtocol::Http]),
             ),
-            39..=42 => Action::Leave(self.who(), self.reason()),
-            43 => Action::Overflow(self.who(), self.size()),
-            44 => Action::Stall(self.who()),
-            45..=46 => Action::Read(self.who(), self.size()),
-            47..=50 => Action::Pass {
+            39..=42 => Action::Leave(self.client(), self.reason()),
+            43 => Action::Overflow(self.client(), self.size()),
+            44 => Action::Stall(self.client()),
+            45..=46 => Action::Read(self.client(), self.size()),
+            47..=50 => Action::Advance {
                 uptime: Duration::from_millis(self.pick(&[0, 1, 12, 249, 250, 999, 1000, 60_000])),
                 unix_ms: self.pick(&[0, 1, 1000, 1_790_000_000_000, 1 << 53, u64::MAX]),
                 ticks: self.pick(&[true, true, false]),
             },
             51 => Action::Announce,
             52 if self.next() < 16 => Action::Shutdown,
-            53..=55 => Action::ComeBack {
-                who: self.who(),
+            53..=55 => Action::Reconnect {
+                who: self.client(),
                 reason: (self.next() % 4 < 3).then(|| self.reason()),
                 uptime: Duration::from_millis(self.pick(&[0, 0, 999, 1000, 59_999, 60_000])),
                 from: self.host(),
-                hello: self.greeting(),
+                hello: self.hello(),
             },
             _ => Action::Seal,
         }
@@ -232,8 +235,8 @@ impl Bytes<'_> {
         self.pick(&[0, 1, 50, 100, 300, 1000, 3000, usize::MAX])
     }
 
-    fn who(&mut self) -> Who {
-        Who(self.next())
+    fn client(&mut self) -> ClientRef {
+        ClientRef(self.next())
     }
 
     fn id(&mut self) -> Option<Box<str>> {
@@ -249,21 +252,25 @@ impl Bytes<'_> {
         ])
     }
 
-    fn greeting(&mut self) -> Greeting {
+    fn hello(&mut self) -> HelloTemplate {
         let after = match self.next() % 8 {
             0..=2 => None,
-            3..=4 => Some(After::Seen(self.who(), self.pick(&[0, 0, 1, 5]))),
-            5 => Some(After::Present(self.pick(&[0, 1]))),
-            _ => Some(After::Number(self.pick(&[0, 1, 2, 5, u64::MAX - 1, u64::MAX]))),
+            3..=4 => Some(ResumePoint::Seen(self.client(), self.pick(&[0, 0, 1, 5]))),
+            5 => Some(ResumePoint::Present(self.pick(&[0, 1]))),
+            _ => Some(ResumePoint::Number(self.pick(&[0, 1, 2, 5, u64::MAX - 1, u64::MAX]))),
         };
-        let proof = match self.next() % 8 {
+        let token = match self.next() % 8 {
             0..=2 => None,
-            3..=6 => Some(Proof::TokenOf(self.who())),
-            _ => Some(Proof::Other(self.pick(&["", "00", "gggggggggggggggggggggggggggggggg"]))),
+            3..=6 => Some(TokenTemplate::Of(self.client())),
+            _ => Some(TokenTemplate::Text(self.pick(&[
+                "",
+                "00",
+                "gggggggggggggggggggggggggggggggg",
+            ]))),
         };
-        Greeting {
+        HelloTemplate {
             after,
-            proof,
+            token,
             keep: self.pick(&[true, false]),
             name: (self.next() % 8 < 7).then(|| self.name()),
             epoch: self.pick(&[Some(EPOCH), Some(EPOCH), Some(EPOCH), None, Some("another")]),
@@ -273,11 +280,11 @@ impl Bytes<'_> {
     }
 
     fn name(&mut self) -> &'static str {
-        // Mostly one of a few, so that they meet.
+        // Mostly one of four, so that clients request the same name.
         match self.next() % 8 {
-            0..5 => self.pick(&NAMES[..4]),
-            5..7 => self.pick(&NAMES),
-            _ => self.pick(&NO_NAMES),
+            0..5 => self.pick(&VALID_NAMES[..4]),
+            5..7 => self.pick(&VALID_NAMES),
+            _ => self.pick(&INVALID_NAMES),
         }
     }
 
@@ -286,7 +293,7 @@ impl Bytes<'_> {
         text.repeat(self.pick(&[1, 1, 2, 50])).into()
     }
 
-    fn line(&mut self) -> Line {
+    fn line(&mut self) -> ScriptLine {
         let request = match self.next() % 24 {
             0..=4 => Request::Say(self.text()),
             5 => Request::Act(self.text()),
@@ -307,22 +314,22 @@ impl Bytes<'_> {
             19 => Request::Stats,
             20 => {
                 let codes = [ErrorCode::Usage, ErrorCode::TooLong, ErrorCode::TooFast];
-                return Line::RequestError(self.pick(&codes), self.id());
+                return ScriptLine::RequestError(self.pick(&codes), self.id());
             }
-            _ => return Line::Raw(self.raw()),
+            _ => return ScriptLine::Raw(self.raw()),
         };
-        Line::Request(request, self.id())
+        ScriptLine::Request(request, self.id())
     }
 
     fn raw(&mut self) -> Vec<u8> {
-        let piece = |&byte: &u8| match byte {
+        let part = |&byte: &u8| match byte {
             0..128 => vec![byte],
-            _ => PIECES[usize::from(byte) % PIECES.len()].to_vec(),
+            _ => RAW_PARTS[usize::from(byte) % RAW_PARTS.len()].to_vec(),
         };
-        // A zero ends it, as a block may be longer than its line.
+        // A zero ends the line.
         let bytes = self.0.iter().take_while(|&&byte| byte != 0);
-        let mut line: Vec<u8> = bytes.flat_map(piece).collect();
-        // A reader of lines lets none of these through.
+        let mut line: Vec<u8> = bytes.flat_map(part).collect();
+        // The line reader never returns a newline.
         line.retain(|&byte| byte != b'\n');
         line
     }
