@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::common::{TIMEOUT, TempDir, TestServer, assert_consecutive, parse, run_server};
 
-/// A client that answers each line with another one, and keeps all numbered lines of all servers
-/// that it connected to.
+/// A client that sends a line whenever it has received its last one, and keeps all numbered lines of
+/// all servers that it connected to.
 #[derive(Default)]
 struct ResumingClient {
     name: String,
@@ -25,6 +25,11 @@ struct ResumingClient {
 }
 
 impl ResumingClient {
+    /// Returns the last line that it sent.
+    fn text(&self) -> String {
+        format!("{} sends {}", self.name, self.sent)
+    }
+
     /// Connects, resumes if it can, and talks until the connection ends.
     fn run(&mut self, address: &str) {
         // The server may have ended already.
@@ -43,7 +48,8 @@ impl ResumingClient {
             let line = String::from_utf8(line).unwrap();
             // The last line of a killed server may be incomplete.
             let Ok(frame) = serde_json::from_str::<Value>(&line) else { return };
-            match frame["kind"].as_str().unwrap() {
+            let kind = frame["kind"].as_str().unwrap();
+            match kind {
                 "welcome" if self.epoch.is_null() => {
                     self.epoch = frame["epoch"].clone();
                     self.token = frame["token"].clone();
@@ -56,16 +62,16 @@ impl ResumingClient {
                 "gap" => panic!("lines were lost: {line}"),
                 _ => {}
             }
-            let Some(seq) = frame["seq"].as_u64().filter(|_| frame.get("time").is_some()) else {
-                continue;
-            };
-            assert_eq!(seq, self.last + 1, "{line}");
-            self.last = seq;
-            self.received.insert(seq, line);
-            self.sent += 1;
-            let line = format!("{} sends {}\n", self.name, self.sent);
-            if stream.write_all(line.as_bytes()).is_err() {
-                return;
+            if let Some(seq) = frame["seq"].as_u64().filter(|_| frame.get("time").is_some()) {
+                assert_eq!(seq, self.last + 1, "{line}");
+                self.last = seq;
+                self.received.insert(seq, line);
+            }
+            if kind == "welcome" || frame["data"] == self.text().as_str() {
+                self.sent += 1;
+                if stream.write_all((self.text() + "\n").as_bytes()).is_err() {
+                    return;
+                }
             }
         }
     }

@@ -368,7 +368,7 @@ fn log_of_errors_is_empty_without_errors() {
 
 #[test]
 fn out_of_descriptors_spares_members() {
-    const CROWD: usize = 40;
+    const CROWD: usize = 24;
     let server = TestServer::start_with_prelude("ulimit -n 24", &["--rate", "0"]);
     let (mut alice, mut bob) = (server.join("alice"), server.join("bob"));
     let fd_count = server.fd_count();

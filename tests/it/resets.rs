@@ -240,7 +240,7 @@ fn reset_around_takeover_is_cleaned_up() {
 
 #[test]
 fn reset_while_server_ends_is_cleaned_up() {
-    for round in 0..10 {
+    for round in 0..6 {
         let mut server = start(&[]);
         fill_history(&server);
         let mut alice = server.join("alice");

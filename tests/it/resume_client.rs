@@ -177,7 +177,7 @@ fn lines_arrive_once_over_failing_connection() {
     let server = TestServer::start(UNLIMITED);
     let proxy = FaultyProxy::start(server.address(0), seed);
     let conversation =
-        Conversation { sessions: 10, lines: 1000, window: 8, interval: Duration::ZERO };
+        Conversation { sessions: 20, lines: 250, window: 8, interval: Duration::ZERO };
     conversation.run(proxy.address(), |_| proxy.enable_faults());
     println!("{} faults", proxy.fault_count());
     assert!(proxy.fault_count() >= 200, "{} faults are too few", proxy.fault_count());

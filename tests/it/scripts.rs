@@ -119,7 +119,7 @@ fn unconfirmed_send_fails() {
 }
 
 #[test]
-fn json_objects_keep_their_id_and_other_lines_are_text() {
+fn json_objects_keep_id_and_other_lines_are_text() {
     let server = TestServer::start(&[]);
     let mut bob = server.join("bob");
     let mut alice = ClientProcess::start(server.address(0), "alice", &["--json"]);

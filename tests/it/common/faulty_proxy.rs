@@ -13,7 +13,7 @@ use std::time::Duration;
 use rustix::net::sockopt;
 
 /// The delay of a connection after [`FaultyProxy::delay_next`].
-const DELAY: Duration = Duration::from_millis(300);
+const DELAY: Duration = Duration::from_millis(150);
 
 /// Bytes until the next fault, at most. The server sends much more than a client.
 const MAX_BYTES_TO_SERVER: u64 = 2_000;
@@ -109,7 +109,7 @@ impl FaultSchedule {
     /// Counts bytes that arrived. If a fault is due, returns it and the number of bytes before it.
     fn advance(&mut self, count: usize) -> Option<(usize, Fault)> {
         let Some(remaining) = self.remaining.checked_sub(count) else {
-            let pause = Duration::from_millis(self.random.below(400));
+            let pause = Duration::from_millis(self.random.below(200));
             let fault = match self.random.below(5) {
                 0 => Fault::Close,
                 1 => Fault::Reset,
