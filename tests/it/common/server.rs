@@ -285,18 +285,10 @@ impl TestServer {
         cpu_time(&self.read_proc("stat"))
     }
 
-    /// Checks that the server uses at most 20 ms of processor time in 200 ms once it is idle.
+    /// Checks that the server uses no processor time once it is idle.
     #[track_caller]
     pub fn assert_idle(&self) {
-        let mut used = self.cpu_time();
-        wait_until("the server is idle for 100 ms", || {
-            thread::sleep(Duration::from_millis(100));
-            let before = std::mem::replace(&mut used, self.cpu_time());
-            used == before
-        });
-        thread::sleep(Duration::from_millis(200));
-        let used = self.cpu_time() - used;
-        assert!(used <= Duration::from_millis(20), "{used:?} of processor time while idle");
+        assert_idle(Duration::from_millis(200), || self.cpu_time());
     }
 
     fn read_proc(&self, file: &str) -> String {
@@ -325,4 +317,18 @@ pub fn cpu_time(stat: &str) -> Duration {
     let (_, fields) = stat.rsplit_once(") ").unwrap();
     let ticks = fields.split(' ').skip(11).take(2).map(|field| field.parse::<u64>().unwrap());
     Duration::from_millis(ticks.sum::<u64>() * 10)
+}
+
+/// Checks that a process uses at most 20 ms of processor time in `period` once it is idle.
+#[track_caller]
+pub fn assert_idle(period: Duration, cpu_time: impl Fn() -> Duration) {
+    let mut used = cpu_time();
+    wait_until("the process is idle for 100 ms", || {
+        thread::sleep(Duration::from_millis(100));
+        let before = std::mem::replace(&mut used, cpu_time());
+        used == before
+    });
+    thread::sleep(period);
+    let used = cpu_time() - used;
+    assert!(used <= Duration::from_millis(20), "{used:?} of processor time in {period:?}");
 }

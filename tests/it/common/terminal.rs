@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
 
-use super::server::{cpu_time, kib};
+use super::server::{assert_idle, cpu_time, kib};
 use super::{ChildGuard, POLL_INTERVAL, TIMEOUT, TempDir};
 
 /// The sequence that ends bracketed paste.
@@ -136,8 +136,10 @@ impl Terminal {
         kib(&self.read_proc("status"), "VmRSS:")
     }
 
-    pub fn cpu_time(&self) -> Duration {
-        cpu_time(&self.read_proc("stat"))
+    /// Checks that the client uses no processor time once it is idle.
+    #[track_caller]
+    pub fn assert_idle(&self) {
+        assert_idle(Duration::from_millis(1500), || cpu_time(&self.read_proc("stat")));
     }
 
     fn read_proc(&self, file: &str) -> String {
