@@ -53,7 +53,7 @@ test: ## run all tests but the slow ones
 	$(CARGO) test --locked
 
 test-slow: ## run the tests that take longer
-	$(CARGO) test --locked -- --ignored --skip picture::
+	$(CARGO) test --locked --test it -- --ignored --skip picture::
 
 check: ## formatting, lints and documentation, warnings denied
 	$(CARGO) fmt --check
