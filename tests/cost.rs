@@ -1,8 +1,8 @@
 //! Counts the system calls and allocations of a delivery.
 //!
 //! A binary of its own: the executor of these tests also handles the I/O events of all other
-//! sockets in the process, so that other tests would add allocations to the count. The allocator that
-//! counts is global, too.
+//! sockets in the process, so that other tests would add allocations to the count. The allocator
+//! that counts is global, too.
 //!
 //! The members' sockets keep packets apart (`SOCK_SEQPACKET`): a packet is one system call.
 

@@ -1,13 +1,13 @@
 #!/bin/sh
-# Runs the integration tests against the static servers of `make dist`, and builds missing ones. Servers
-# for another machine run under qemu-user. The clients are those of this machine.
+# Runs the integration tests against the static servers of `make dist`, and builds missing ones.
+# Servers for another machine run under qemu-user. The clients are those of this machine.
 #
 #   cross.sh [TARGET]...    default: all targets
 set -eu
 cd "$(dirname "$0")/.."
 
 # Modules of tests/it. Left out are tests of processor time, threads, descriptors and memory, which
-# would measure qemu, and two that need a fast server: many lines within 40 ms, a hello within 20 ms.
+# would measure qemu, and two that need a fast server, with limits of 20 and 40 ms.
 modules='client history lab_faults large_numbers order protocol resets resume resume_client stats'
 skips='received_lines_survive_a_hundred_kills reset_within_hello'
 

@@ -1,4 +1,4 @@
-//! A wall clock that jumps by days, forwards and backwards: only the `time` of frames depends on it.
+//! A wall clock that jumps by days: only the `time` of frames depends on it.
 //!
 //! The room receives the time as an argument, so no test has to set the clock of the machine.
 

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::common::{TIMEOUT, TempDir, TestServer, assert_consecutive, parse, run_server};
 
-/// A client that sends a line whenever it has received its last one, and keeps all numbered lines of
-/// all servers that it connected to.
+/// A client that sends a line whenever it has received its last one, and keeps all numbered lines
+/// of all servers that it connected to.
 #[derive(Default)]
 struct ResumingClient {
     name: String,

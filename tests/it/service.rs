@@ -203,8 +203,8 @@ fn client_before_the_server_gets_keepalive() {
     }
 }
 
-/// Returns the remote ports of the connections of a local port whose next timer is that of keepalive,
-/// which is a `tr` of 2 (proc_net_tcp).
+/// Returns the remote ports of the connections of a local port whose next timer is that of
+/// keepalive, which is a `tr` of 2 (proc_net_tcp).
 fn keepalive_timers(port: u16) -> HashSet<u16> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
     let text: String = tables.map(|path| fs::read_to_string(path).unwrap_or_default()).concat();
@@ -436,8 +436,8 @@ fn server_runs_in_empty_read_only_root() {
     alice.expect_bye("shutdown");
 }
 
-/// Defines the functions of OpenWrt that an init script uses: a UCI file is run as commands, and the
-/// parameters for procd are printed.
+/// Defines the functions of OpenWrt that an init script uses: a UCI file is run as commands, and
+/// the parameters for procd are printed.
 const OPENWRT: &str = r#"
     config() { :; }
     option() { eval "OPTION_$1=\$2"; }

@@ -1,5 +1,5 @@
-//! Members that read slowly or not at all: they delay no other member, cost little memory, and get a
-//! `bye`.
+//! Members that read slowly or not at all: they delay no other member, cost little memory, and get
+//! a `bye`.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -15,8 +15,8 @@ use crate::common::{
     raise_descriptor_limit, seqs, wait_until,
 };
 
-/// Starts a server with a second listener on a unix socket, whose kernel buffer is much smaller than
-/// that of TCP.
+/// Starts a server with a second listener on a unix socket, whose kernel buffer is much smaller
+/// than that of TCP.
 fn start(dir: &TempDir, options: &[&str]) -> TestServer {
     let common = ["--rate", "0", "--listen", &dir.unix_address("socket")];
     TestServer::start(&[&common, options].concat())
@@ -37,8 +37,8 @@ fn talk_until_leaves(talker: &mut TestClient, count: usize) -> Vec<String> {
     left
 }
 
-/// Checks that the frames of a slow member are consecutive, and end with a `bye` that has the number
-/// of the last.
+/// Checks that the frames of a slow member are consecutive, and end with a `bye` that has the
+/// number of the last.
 #[track_caller]
 fn assert_closed_as_slow(frames: &[Value]) {
     let (bye, before) = frames.split_last().unwrap();

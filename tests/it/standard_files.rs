@@ -1,5 +1,5 @@
-//! Standard input, output and error that are closed, broken or full: the server works, and uses none
-//! of their numbers for a client.
+//! Standard input, output and error that are closed, broken or full: the server works, and uses
+//! none of their numbers for a client.
 
 use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::path::Path;

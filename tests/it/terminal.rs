@@ -1,5 +1,5 @@
-//! The client in a terminal: the line that is typed stays whole while others arrive, and the terminal
-//! is restored at the end.
+//! The client in a terminal: the line that is typed stays whole while others arrive, and the
+//! terminal is restored at the end.
 
 use std::fs;
 use std::io::{Read, Write};

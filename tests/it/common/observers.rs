@@ -12,8 +12,8 @@ use super::{TIMEOUT, TestClient, TestServer, assert_consecutive, names, wait_unt
 
 /// The pause between two exchanges.
 const PAUSE: Duration = Duration::from_millis(5);
-/// Bounds of the median exchange, if there are enough, and of each. Other tests that run at the same
-/// time make single exchanges slow.
+/// Bounds of the median exchange, if there are enough, and of each. Other tests that run at the
+/// same time make single exchanges slow.
 const MAX_MEDIAN: Duration = Duration::from_millis(250);
 const MAX_EXCHANGE: Duration = Duration::from_secs(2);
 const ENOUGH_EXCHANGES: usize = 20;
@@ -36,8 +36,8 @@ impl Observers {
         Observations { alice, bob, exchanges: Vec::new(), fd_count }.resume()
     }
 
-    /// Waits until both have read all that was sent so far. A test that sends much calls this now and
-    /// then: otherwise the server closes alice and bob as slow.
+    /// Waits until both have read all that was sent so far. A test that sends much calls this now
+    /// and then: otherwise the server closes alice and bob as slow.
     #[track_caller]
     pub fn catch_up(&self) {
         // The current exchange may have started earlier.

@@ -1,8 +1,8 @@
 //! A history file with any content opens with all of its whole frames, or is refused and unchanged.
 //!
 //! The first line of the input is a [`Plan`]: how the file is opened and damaged. The rest is the
-//! file. A line that begins with `@` stands for a line that a server would write, see [`Writer`]. The
-//! lines before a line `@older` are in `PATH.1`.
+//! file. A line that begins with `@` stands for a line that a server would write, see [`Writer`].
+//! The lines before a line `@older` are in `PATH.1`.
 
 use std::error::Error as _;
 use std::fs;

@@ -1,7 +1,7 @@
 //! Bytes in reads of any size give the same lines as in one read.
 //!
-//! The first line of the input is the plan: its first byte is the limit of a line, each further byte
-//! is a read of the rest.
+//! The first line of the input is the plan: its first byte is the limit of a line, each further
+//! byte is a read of the rest.
 
 use smolchat::protocol::{LineReader, TooLong};
 

@@ -1,4 +1,5 @@
-//! The fuzz targets, run on the stable compiler with all seeds and all inputs that the fuzzer found.
+//! The fuzz targets, run on the stable compiler with all seeds and all inputs that the fuzzer
+//! found.
 //!
 //! `fuzz/` is a package of its own with the same targets. `cargo package` leaves it out, so inside
 //! the package these tests have no inputs and do nothing.

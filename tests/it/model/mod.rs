@@ -1,8 +1,8 @@
 //! A comparison of the room with a model of it.
 //!
-//! [`run`] applies a [`Script`] of events to a [`Room`] and to a [`ReferenceRoom`]. It assembles the
-//! output for each client as the broadcaster does, and checks it line by line: each client gets the
-//! frames that the model expects, in their order in the sequence, and no others.
+//! [`run`] applies a [`Script`] of events to a [`Room`] and to a [`ReferenceRoom`]. It assembles
+//! the output for each client as the broadcaster does, and checks it line by line: each client gets
+//! the frames that the model expects, in their order in the sequence, and no others.
 
 #![allow(
     clippy::expect_used,
@@ -285,8 +285,8 @@ impl Simulation {
         }
     }
 
-    /// Disconnects all clients, and lets time pass. Checks that then as many clients are admitted as
-    /// before, each name is free, and the frames in the history can be resumed.
+    /// Disconnects all clients, and lets time pass. Checks that then as many clients are admitted
+    /// as before, each name is free, and the frames in the history can be resumed.
     fn finish(&mut self) {
         self.seal();
         for id in self.model.clients.keys().copied().collect::<Vec<_>>() {
