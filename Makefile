@@ -51,17 +51,16 @@ run-client: build ## run the client; options: ARGS='--name alice'
 
 test: ## run all tests except the slow ones
 	$(CARGO) test --locked
-	$(CARGO) test --locked --features editor --lib --test terminal
 
 test-slow: ## run the slow tests
-	$(CARGO) test --locked -- --ignored
+	$(CARGO) test --locked --test it -- --ignored --skip picture::
 
 check: ## check formatting, lints and documentation; warnings are errors
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	$(CARGO) clippy --locked --all-targets --features editor -- -D warnings
+	$(CARGO) clippy --locked --all-targets --no-default-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --features editor
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --no-default-features
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 
 audit: ## compare all crates and their licences with tests/audit.list
@@ -81,7 +80,7 @@ fuzz: ## fuzz each target for SECS=60; one target: TARGET=line_reader
 	done
 
 picture: ## draw docs/conversation.svg from a real client
-	$(CARGO) test --locked --features editor --test picture -- --ignored
+	$(CARGO) test --locked --test it -- --ignored picture::
 
 bench: ## measure the cost of a delivery, beside two reference servers; ARGS='--work flood'
 	$(CARGO) bench --locked --bench fanout -- $(ARGS)

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Compares the crates that smolchat is made of, with their versions and licences, with the list
-# beside this script. A new crate, another licence or a version that may break something is a
-# decision, and is made by changing the list; smaller updates are in Cargo.lock alone.
+# Compares the crates of smolchat, with their versions and licences, with audit.list. A new crate,
+# another licence or an incompatible version needs a change of the list; compatible updates are in
+# Cargo.lock alone.
 set -eu
 export LC_ALL=C
 
@@ -9,7 +9,8 @@ permitted='MIT Apache-2.0 BSL-1.0 Unicode-3.0'
 cargo=${CARGO:-cargo}
 list=$(dirname "$0")/audit.list
 
-# Crates as "name version licence", smolchat itself left out; the options choose which.
+# Prints the crates without smolchat itself as "name version licence". The options are those of
+# `cargo tree`.
 crates() {
     tree=$($cargo tree --locked --prefix none --no-dedupe --format '{p}|{l}' "$@") || exit
     printf '%s\n' "$tree" |
@@ -26,7 +27,7 @@ crates() {
 found=$(mktemp)
 trap 'rm -f "$found"' EXIT
 everywhere='--all-features --target all'
-# shellcheck disable=SC2086 # They are several options.
+# shellcheck disable=SC2086 # Splits the options.
 programs=$(crates $everywhere --edges normal,build)
 # shellcheck disable=SC2086
 all=$(crates $everywhere --edges normal,build,dev)
@@ -34,8 +35,8 @@ printf '%s\n' "$all" | awk -v programs="$programs" '
     BEGIN { count = split(programs, lines, "\n"); for (i = 1; i <= count; i++) used[lines[i]] }
     { print ($0 in used ? "built" : "tests"), $0 }' >"$found"
 
-# One of several licences that a crate may be used under is enough, all of those joined by AND
-# are needed. Parentheses are read as if AND came last, which never permits too much.
+# Of licences joined by OR, one is enough; of those joined by AND, all are needed. Parentheses are
+# ignored, with AND applied last, which never permits too much.
 awk -v permitted="$permitted" '
     BEGIN { count = split(permitted, names, " "); for (i = 1; i <= count; i++) may[names[i]] }
     {
@@ -53,12 +54,12 @@ awk -v permitted="$permitted" '
     END { exit failed }' "$found" >&2
 
 if ! diff -u "$list" "$found" >&2; then
-    echo "audit: if that is meant, change $list accordingly" >&2
+    echo "audit: if this is intended, change $list" >&2
     exit 1
 fi
 
 count() { printf '%s\n' "$1" | wc -l | tr -d ' '; }
-default=$(crates --edges normal,build)
-echo "$(count "$default") crates in smolchatd's default build," \
-    "$(count "$programs") on all systems, $(count "$all") with development ones; licences:"
+server=$(crates --no-default-features --edges normal,build)
+echo "$(count "$server") crates in smolchatd, $(count "$programs") in both programs on all systems," \
+    "$(count "$all") with those for development; licences:"
 cut -d ' ' -f 4- "$found" | sort | uniq -c | sort -rn

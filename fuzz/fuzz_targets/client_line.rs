@@ -1,6 +1,6 @@
 #![no_main]
 
-#[path = "../targets/client_line.rs"]
+#[path = "../../tests/it/fuzz/client_line.rs"]
 mod client_line;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| client_line::run(data));

@@ -1,6 +1,6 @@
 #![no_main]
 
-#[path = "../targets/display.rs"]
+#[path = "../../tests/it/fuzz/display.rs"]
 mod display;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| display::run(data));

@@ -1,6 +1,6 @@
 #![no_main]
 
-#[path = "../targets/line_reader.rs"]
+#[path = "../../tests/it/fuzz/line_reader.rs"]
 mod line_reader;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| line_reader::run(data));

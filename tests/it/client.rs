@@ -1,0 +1,178 @@
+//! The program `smolchat` with pipes: its output, its exit code, and how it reconnects.
+
+use std::os::fd::AsFd;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::common::client_process::ClientProcess;
+use crate::common::{TempDir, TestServer, assert_consecutive, parse, seqs, wait_until};
+
+#[test]
+fn piped_lines_are_sent_and_printed() {
+    let server = TestServer::start(&[]);
+    let mut bob = server.join("bob");
+    let mut alice = ClientProcess::start(server.address(0), "alice", &[]);
+    alice.write_input("hello\n\nand goodbye\r\n");
+    let (code, stdout, stderr) = alice.finish();
+    assert_eq!((code, stderr.as_str()), (0, ""), "{stdout:?}");
+    let own: Vec<&str> =
+        stdout.iter().filter_map(|line| line.split_once("alice  ")).map(|(_, text)| text).collect();
+    assert_eq!(own, ["hello", "and goodbye"]);
+    bob.recv_until(|frame| frame["data"] == "and goodbye");
+    bob.recv_until(|frame| frame["data"] == "alice left");
+}
+
+#[test]
+fn refused_line_sets_exit_code() {
+    let server = TestServer::start(&["--max-line", "100"]);
+    for refused in ["/dance", "/msg carol psst", &"x".repeat(101)] {
+        let mut alice = ClientProcess::start(server.address(0), "alice", &[]);
+        alice.write_input(&format!("before\n{refused}\nafter\n"));
+        let (code, stdout, stderr) = alice.finish();
+        assert_eq!((code, stderr.as_str()), (1, "smolchat: one line was not accepted\n"));
+        assert!(stdout.iter().any(|line| line.contains("!!!")), "{stdout:?}");
+        assert!(stdout.iter().any(|line| line.ends_with("alice  after")), "{stdout:?}");
+    }
+}
+
+#[test]
+fn quit_ends_client_and_frees_name() {
+    let server = TestServer::start(&[]);
+    let mut alice = ClientProcess::start(server.address(0), "alice", &[]);
+    alice.write_input("hello\n/quit\nnot sent\n");
+    alice.wait_for_line("goodbye");
+    let (code, stdout, stderr) = alice.finish();
+    assert_eq!((code, stderr.as_str()), (0, ""), "{stdout:?}");
+    server.join("alice");
+}
+
+#[test]
+fn unreachable_server_is_one_line_of_error() {
+    let dir = TempDir::new();
+    let alice = ClientProcess::start(&dir.unix_address("missing"), "alice", &[]);
+    let (code, stdout, stderr) = alice.finish();
+    assert_eq!((code, stdout.len(), stderr.lines().count()), (1, 0, 1), "{stderr}");
+    assert!(stderr.starts_with("smolchat: cannot connect to unix:"), "{stderr}");
+    assert!(stderr.contains("No such file"), "{stderr}");
+}
+
+#[test]
+fn full_room_is_one_line_of_error() {
+    let server = TestServer::start(&["--max-clients", "1"]);
+    let _bob = server.join("bob");
+    let (code, _, stderr) = ClientProcess::start(server.address(0), "alice", &[]).finish();
+    assert_eq!((code, stderr.lines().count()), (1, 1), "{stderr}");
+    assert!(stderr.contains("the room is full"), "{stderr}");
+}
+
+#[test]
+fn json_prints_the_lines_of_the_server() {
+    let server = TestServer::start(&[]);
+    let mut bob = server.join("bob");
+    let mut alice = ClientProcess::start(server.address(0), "alice", &["--json"]);
+    alice.write_input("hello\n");
+    bob.recv_kind("join");
+    let expected = bob.recv_line().unwrap();
+    let (code, stdout, _) = alice.finish();
+    assert_eq!(code, 0);
+    let kinds = stdout.iter().map(|line| parse(line)["kind"].clone()).collect::<Vec<_>>();
+    assert_eq!(kinds, ["welcome", "join", "chat", "bye"], "without the answers to heartbeats");
+    assert_eq!(stdout[2], expected);
+}
+
+#[test]
+fn control_characters_are_printed_escaped() {
+    let server = TestServer::start(&[]);
+    let mut mallory = server.join("mallory");
+    let mut alice = ClientProcess::start(server.address(0), "alice", &[]);
+    alice.wait_for_line("alice joined");
+    mallory.send_json(&json!({"data": "\u{1b}]0;owned\u{7}\u{1b}[2Jbye\r\nserver  \u{202e}hi"}));
+    let line = alice.wait_for_line("owned");
+    assert!(line.ends_with("mallory  ^[]0;owned^G^[[2Jbye^M^Jserver  <U+202E>hi"), "{line}");
+    assert_eq!(alice.finish().0, 0);
+}
+
+#[test]
+fn client_reconnects_and_sends_waiting_line() {
+    let dir = TempDir::new();
+    let address = dir.unix_address("room");
+    let server = TestServer::start(&["--listen", &address]);
+    let mut alice = ClientProcess::start(&address, "alice", &[]);
+    alice.wait_for_line("alice joined");
+    drop(server);
+    // The time until the first attempt to reconnect.
+    alice.wait_for_line(" in 0.");
+    alice.write_input("are you there?\n");
+    let server = TestServer::start(&["--listen", &address]);
+    let mut bob = server.join("bob");
+    alice.wait_for_line("up to date again");
+    bob.recv_until(|frame| frame["data"] == "are you there?" && frame["data_source"] == "alice");
+    let (code, stdout, stderr) = alice.finish();
+    assert_eq!((code, stderr.as_str()), (0, ""), "{stdout:?}");
+}
+
+#[test]
+fn no_reconnect_reports_unconfirmed_lines() {
+    let server = TestServer::start(&[]);
+    let mut alice = ClientProcess::start(server.address(0), "alice", &["--no-reconnect"]);
+    alice.wait_for_line("alice joined");
+    server.signal(Signal::STOP);
+    alice.write_input("one\ntwo\n");
+    let input = alice.stdin.as_ref().unwrap().as_fd().try_clone_to_owned().unwrap();
+    wait_until("the input is read", || rustix::io::ioctl_fionread(&input).unwrap() == 0);
+    server.signal(Signal::KILL);
+    let (code, _, stderr) = alice.finish();
+    assert_eq!((code, stderr.lines().count()), (1, 1), "{stderr}");
+    assert!(stderr.starts_with("smolchat: 2 lines were not confirmed: "), "{stderr}");
+}
+
+#[test]
+fn replaced_client_ends_instead_of_reconnecting() {
+    let server = TestServer::start(&[]);
+    let mut alice = ClientProcess::start(server.address(0), "alice", &["--json"]);
+    let welcome = parse(&alice.wait_for_line("welcome"));
+    alice.wait_for_line("alice joined");
+    let mut other = server.connect();
+    other.send_json(&json!({"hello": {"name": "alice", "token": welcome["token"]}}));
+    assert_eq!(other.recv_kind("welcome")["name"], "alice");
+    alice.wait_for_line("replaced");
+    let (code, _, stderr) = alice.finish();
+    assert_eq!((code, stderr.lines().count()), (1, 1), "{stderr}");
+    assert!(stderr.contains("over"), "{stderr}");
+}
+
+#[test]
+fn stopped_client_resumes_without_loss() {
+    // More than all buffers hold, so that the server closes the client as slow.
+    const LINES: usize = 4000;
+    let options = ["--rate", "0", "--history", "9999", "--history-bytes", "16M"];
+    let server = TestServer::start(&options);
+    let mut alice = ClientProcess::start(server.address(0), "alice", &["--json"]);
+    alice.wait_for_line("alice joined");
+    alice.signal(Signal::STOP);
+    let mut bob = server.join("bob");
+    let padding = "x".repeat(3000);
+    for number in 0..LINES {
+        let line = format!("{number} {padding}");
+        bob.say(&line);
+        // Bob reads now and then, so that the server does not close him as slow.
+        if number % 20 == 19 {
+            bob.recv_until(|frame| frame["data"] == line.as_str());
+        }
+    }
+    server.wait_for_log(&["alice", "too slowly"]);
+    alice.write_input("back again\n");
+    alice.signal(Signal::CONT);
+    let mut frames = Vec::new();
+    while frames.last().is_none_or(|frame: &Value| frame["data"] != "back again") {
+        frames.push(parse(&alice.wait_for_line("")));
+    }
+    assert_consecutive(&seqs(&frames));
+    let chats = frames.iter().filter(|frame| frame["data_source"] == "bob");
+    let chats = chats.map(|chat| chat["data"].as_str().unwrap().split(' ').next().unwrap());
+    assert!(chats.eq((0..LINES).map(|number| number.to_string())));
+    let (code, _, stderr) = alice.finish();
+    assert_eq!(code, 0);
+    assert!(stderr.contains("up to date again"), "{stderr}");
+}

@@ -1,0 +1,206 @@
+//! The program `smolchat` in a pseudo-terminal, with an emulator that draws its screen.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::num::NonZero;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
+
+use super::server::{assert_idle, cpu_time, kib};
+use super::{ChildGuard, POLL_INTERVAL, TIMEOUT, TempDir};
+
+/// The sequence that ends bracketed paste.
+const PASTE_OFF: &str = "\x1b[?2004l";
+
+/// A pseudo-terminal with a client. The client is killed when this is dropped.
+pub struct Terminal {
+    process: ChildGuard,
+    master: File,
+    /// Keeps the terminal open when the client has ended.
+    slave: OwnedFd,
+    output: Arc<Mutex<TerminalOutput>>,
+    original_modes: String,
+    home: TempDir,
+}
+
+/// The output of the client so far.
+struct TerminalOutput {
+    parser: vt100::Parser,
+    raw: Vec<u8>,
+}
+
+impl Terminal {
+    /// Starts the client in a terminal of 72 columns and 24 rows, and waits for its prompt.
+    #[track_caller]
+    pub fn start(address: &str, name: &str, options: &[&str]) -> Self {
+        let home = TempDir::new();
+        let master =
+            openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let path = PathBuf::from(ptsname(&master, Vec::new()).unwrap().into_string().unwrap());
+        let open = || File::options().read(true).write(true).open(&path).unwrap();
+        let slave = OwnedFd::from(open());
+        set_size(&slave, 72, 24);
+        let original_modes = modes(&slave);
+        // A controlling terminal, so that its signals reach the client.
+        let mut command = Command::new("setsid");
+        command.args(["--ctty", env!("CARGO_BIN_EXE_smolchat"), address, "--name", name]);
+        command.args(options).stdin(open()).stdout(open()).stderr(open());
+        command.env("TERM", "xterm-256color").env("XDG_STATE_HOME", home.path("state"));
+        command.env_remove("NO_COLOR").env_remove("TERM_PROGRAM");
+        let process = ChildGuard(command.spawn().unwrap());
+        let parser = vt100::Parser::new(cells(24), cells(72), 10_000);
+        let output = Arc::new(Mutex::new(TerminalOutput { parser, raw: Vec::new() }));
+        read_output(File::from(master.try_clone().unwrap()), Arc::clone(&output));
+        let mut terminal =
+            Terminal { process, master: master.into(), slave, output, original_modes, home };
+        terminal.wait_for_screen("a prompt", |screen| last_line(screen).starts_with('>'));
+        terminal
+    }
+
+    #[track_caller]
+    pub fn type_keys(&mut self, keys: &str) {
+        self.master.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Waits until the screen matches.
+    #[track_caller]
+    pub fn wait_for_screen(
+        &mut self,
+        expected: &str,
+        mut matches: impl FnMut(&vt100::Screen) -> bool,
+    ) {
+        let deadline = Instant::now() + TIMEOUT;
+        while !matches(self.lock().parser.screen()) {
+            let screen = self.screen_text();
+            assert!(Instant::now() < deadline, "expected {expected}; the screen is:\n{screen}");
+            thread::sleep(POLL_INTERVAL);
+        }
+    }
+
+    /// Waits until the screen contains `text`.
+    #[track_caller]
+    pub fn wait_for_text(&mut self, text: &str) {
+        self.wait_for_screen(&format!("{text:?}"), |screen| screen.contents().contains(text));
+    }
+
+    /// Waits until the last line is `text`, with the cursor in `column`.
+    #[track_caller]
+    pub fn wait_for_input(&mut self, text: &str, column: u16) {
+        self.wait_for_screen(&format!("{text:?} with the cursor in column {column}"), |screen| {
+            last_line(screen) == text && screen.cursor_position().1 == column
+        });
+    }
+
+    pub fn screen_text(&self) -> String {
+        self.lock().parser.screen().contents()
+    }
+
+    pub fn with_screen<T>(&self, look: impl FnOnce(&vt100::Screen) -> T) -> T {
+        look(self.lock().parser.screen())
+    }
+
+    pub fn raw_output(&self) -> String {
+        String::from_utf8_lossy(&self.lock().raw).into_owned()
+    }
+
+    pub fn bell_count(&self) -> usize {
+        self.lock().raw.iter().filter(|byte| **byte == 7).count()
+    }
+
+    pub fn resize(&mut self, columns: u16, rows: u16) {
+        self.lock().parser.screen_mut().set_size(cells(rows), cells(columns));
+        set_size(&self.slave, columns, rows);
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.process.0), signal).unwrap();
+    }
+
+    /// Returns the state of the process, one letter as `ps` prints it.
+    pub fn state(&self) -> char {
+        self.read_proc("stat").rsplit_once(") ").unwrap().1.chars().next().unwrap()
+    }
+
+    /// Returns the resident memory, in KiB.
+    pub fn rss(&self) -> u64 {
+        kib(&self.read_proc("status"), "VmRSS:")
+    }
+
+    /// Checks that the client uses no processor time once it is idle.
+    #[track_caller]
+    pub fn assert_idle(&self) {
+        assert_idle(Duration::from_millis(1500), || cpu_time(&self.read_proc("stat")));
+    }
+
+    fn read_proc(&self, file: &str) -> String {
+        fs::read_to_string(format!("/proc/{}/{file}", self.process.0.id())).unwrap()
+    }
+
+    /// Returns whether the terminal has the modes that it had before the client started.
+    pub fn has_original_modes(&self) -> bool {
+        modes(&self.slave) == self.original_modes
+    }
+
+    /// Waits until the client has ended, and checks that the terminal is as it was.
+    #[track_caller]
+    pub fn finish(&mut self) -> ExitStatus {
+        let status = self.process.wait();
+        assert_eq!(modes(&self.slave), self.original_modes);
+        self.wait_for_screen("paste as before", |screen| !screen.bracketed_paste());
+        assert!(self.raw_output().contains(PASTE_OFF));
+        status
+    }
+
+    /// Returns the path of the input history.
+    pub fn input_history_path(&self) -> PathBuf {
+        self.home.path("state").join("smolchat/history")
+    }
+
+    fn lock(&self) -> MutexGuard<'_, TerminalOutput> {
+        self.output.lock().unwrap()
+    }
+}
+
+fn read_output(mut master: File, output: Arc<Mutex<TerminalOutput>>) {
+    thread::spawn(move || {
+        let mut buffer = [0; 64 << 10];
+        while let Ok(count @ 1..) = master.read(&mut buffer) {
+            let mut output = output.lock().unwrap();
+            output.parser.process(&buffer[..count]);
+            output.raw.extend_from_slice(&buffer[..count]);
+        }
+    });
+}
+
+/// Returns the modes of a terminal in a form that can be compared.
+fn modes(terminal: &OwnedFd) -> String {
+    let Termios { input_modes, output_modes, control_modes, local_modes, special_codes, .. } =
+        tcgetattr(terminal).unwrap();
+    format!("{input_modes:?} {output_modes:?} {control_modes:?} {local_modes:?} {special_codes:?}")
+}
+
+/// Returns the last line of the screen that is not empty.
+fn last_line(screen: &vt100::Screen) -> String {
+    let contents = screen.contents();
+    let mut lines = contents.lines().map(str::trim_end);
+    lines.rfind(|line| !line.is_empty()).unwrap_or_default().to_owned()
+}
+
+fn cells(count: u16) -> NonZero<u16> {
+    NonZero::new(count).unwrap()
+}
+
+fn set_size(terminal: &OwnedFd, columns: u16, rows: u16) {
+    let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(terminal, size).unwrap();
+}

@@ -1,0 +1,46 @@
+//! Integration tests, one binary: each module is one subject.
+//!
+//! All tests run in one process and at the same time, so a test sets no environment variable,
+//! working directory, signal handler or umask of its own. Those belong to the programs under
+//! test, which are child processes. `cost.rs` is a binary of its own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed expectation is a failed test"
+)]
+
+mod common;
+mod model;
+
+mod bad_input;
+mod client;
+mod clock;
+mod crowds;
+mod flooder;
+mod footprint;
+mod fuzz;
+mod history;
+mod lab_faults;
+mod large_numbers;
+mod lifecycle;
+mod memory;
+mod order;
+#[cfg(feature = "editor")]
+mod picture;
+mod protocol;
+mod resets;
+mod resume;
+mod resume_client;
+mod room_example;
+mod room_model;
+mod scripts;
+mod service;
+mod settings;
+mod slow_members;
+mod standard_files;
+mod stats;
+#[cfg(feature = "editor")]
+mod terminal;

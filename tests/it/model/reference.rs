@@ -1,0 +1,400 @@
+//! The model: a room that is as simple as possible.
+//!
+//! It knows the members, the reserved names and the expected frames. It has no batches, no byte
+//! offsets and no history.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use smolchat::protocol::{
+    Body, ByeCode, ClientLine, ErrorCode, Frame, Hello, MAX_NAME, OtherProtocol, Request,
+    RequestError, SERVER, Stats, case_fold, is_valid_name,
+};
+use smolchat::room::{Config, DisconnectReason, Now, Peer, Token};
+
+use super::expected::{ExpectedBroadcasts, ExpectedUnicast, OwnFrame};
+use super::script::EPOCH;
+
+const MAX_ERRORS: usize = 50;
+/// The number of frames that `/history` without a number repeats.
+const DEFAULT_HISTORY: u64 = 50;
+
+pub struct ReferenceRoom {
+    pub config: Config,
+    pub clients: BTreeMap<u64, ReferenceClient>,
+    pub is_closed: bool,
+    pub now: Now,
+    /// Names, their tokens, and the time until which they are reserved.
+    reserved: Vec<(String, Token, Duration)>,
+    pub broadcasts: ExpectedBroadcasts,
+    /// Frames for one client that the caller has not taken yet.
+    pub unicasts: Vec<(u64, ExpectedUnicast)>,
+    /// The times of the connections that were admitted, for each address.
+    admitted: BTreeMap<IpAddr, Vec<Duration>>,
+    stats: Stats,
+    /// The oldest number in the history.
+    pub oldest: u64,
+    /// The last number of all sealed batches.
+    pub sealed: u64,
+}
+
+pub struct ReferenceClient {
+    pub peer: Peer,
+    pub token: Token,
+    /// The name of a member; none before the hello.
+    pub name: Option<String>,
+    reserves_name: bool,
+    errors: usize,
+    hello_deadline: Duration,
+}
+
+impl ReferenceRoom {
+    pub fn new(config: Config, now: Now) -> Self {
+        ReferenceRoom {
+            broadcasts: ExpectedBroadcasts::new(config.crowd),
+            config,
+            now,
+            clients: BTreeMap::new(),
+            is_closed: false,
+            reserved: Vec::new(),
+            unicasts: Vec::new(),
+            admitted: BTreeMap::new(),
+            stats: Stats::default(),
+            oldest: 1,
+            sealed: 0,
+        }
+    }
+
+    pub fn set_time(&mut self, now: Now) {
+        self.now = now;
+        self.broadcasts.set_time(now, self.names().count());
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &String> {
+        self.clients.values().filter_map(|client| client.name.as_ref())
+    }
+
+    fn member_named(&self, name: &str) -> Option<u64> {
+        let name = case_fold(name);
+        let has = |client: &ReferenceClient| {
+            client.name.as_ref().is_some_and(|other| case_fold(other) == name)
+        };
+        self.clients.iter().find_map(|(id, client)| has(client).then_some(*id))
+    }
+
+    /// Returns the error for a valid name that is not free.
+    fn name_error(&self, name: &str) -> Option<ErrorCode> {
+        let is_reserved = |(n, _, until): &(String, _, _)| {
+            case_fold(n) == case_fold(name) && *until > self.now.uptime
+        };
+        if self.member_named(name).is_some() {
+            Some(ErrorCode::NameTaken)
+        } else {
+            self.reserved.iter().any(is_reserved).then_some(ErrorCode::NameKept)
+        }
+    }
+
+    /// Returns the name, with a number if it is not free.
+    fn free_name(&self, id: u64, name: &str) -> String {
+        let numbered = (2..100).chain(id.max(100)..).map(|number| {
+            let number = format!("-{number}");
+            name.chars().take(MAX_NAME - number.len()).collect::<String>() + &number
+        });
+        let mut names = [name.to_string()].into_iter().chain(numbered);
+        names.find(|name| self.name_error(name).is_none()).expect("a free name")
+    }
+
+    fn send(&mut self, id: u64, frame: OwnFrame) {
+        match frame {
+            OwnFrame::Error(code, _) | OwnFrame::NameError(code, _) => {
+                self.stats.errors.add(code);
+            }
+            OwnFrame::Bye(ByeCode::Quit | ByeCode::Shutdown) => {}
+            OwnFrame::Bye(code) | OwnFrame::Evicted(code) => {
+                self.stats.evictions.add(code);
+            }
+            _ => {}
+        }
+        let position = self.broadcasts.position;
+        self.unicasts.push((id, ExpectedUnicast { frame, position }));
+    }
+
+    pub fn arrive(&mut self, id: u64, peer: Peer, token: Token) {
+        if self.is_closed {
+            return self.send(id, OwnFrame::Bye(ByeCode::Shutdown));
+        }
+        let (config, now) = (&self.config, self.now.uptime);
+        if self.clients.len() >= config.max_clients {
+            return self.send(id, OwnFrame::Bye(ByeCode::Full));
+        }
+        if let Some(ip) = network(peer) {
+            let connected = self.clients.values().filter(|c| network(c.peer) == Some(ip));
+            if config.max_per_ip > 0 && connected.count() >= config.max_per_ip {
+                return self.send(id, OwnFrame::Bye(ByeCode::Full));
+            }
+            // Since each earlier connection, there were at most a burst and those of the rate.
+            let admitted = self.admitted.entry(ip).or_default();
+            let burst = config.connect_burst.max(1) as usize;
+            let is_too_fast = |(index, then): (usize, &Duration)| {
+                let over_burst = (admitted.len() - index + 1).saturating_sub(burst) as u32;
+                config.connect_rate > 0
+                    && Duration::from_secs(1) / config.connect_rate * over_burst > now - *then
+            };
+            if admitted.iter().enumerate().any(is_too_fast) {
+                self.send(id, OwnFrame::Error(ErrorCode::TooFast, None));
+                return self.send(id, OwnFrame::Bye(ByeCode::TooFast));
+            }
+            admitted.push(now);
+        }
+        let client = ReferenceClient {
+            peer,
+            token,
+            name: None,
+            reserves_name: false,
+            errors: 0,
+            hello_deadline: now + self.config.hello_wait,
+        };
+        self.clients.insert(id, client);
+    }
+
+    pub fn tick(&mut self) {
+        let is_late = |client: &ReferenceClient| {
+            client.name.is_none() && client.hello_deadline <= self.now.uptime
+        };
+        let late = self.clients.iter().filter(|(_, client)| is_late(client));
+        for id in late.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.join(id, &Hello::default(), None);
+        }
+    }
+
+    fn join(&mut self, id: u64, hello: &Hello, line_id: Option<Box<str>>) {
+        let token: Option<Token> = hello.token.as_deref().and_then(|text| text.parse().ok());
+        let is_same = |other: &Token| token.is_some_and(|token| token.0 == other.0);
+        let old = self.clients.iter().find(|(_, c)| c.name.is_some() && is_same(&c.token));
+        let old = old.map(|(id, _)| *id);
+        let is_valid =
+            |(_, token, until): &(_, Token, _)| is_same(token) && *until > self.now.uptime;
+        let reserved = self.reserved.iter().position(is_valid);
+        let guest = match self.clients[&id].peer {
+            Peer::Inet(_, port) => format!("guest-{port}"),
+            Peer::Unix => format!("guest-{id}"),
+        };
+        let (name, error) = match (old, reserved, hello.name.as_deref()) {
+            (Some(old), ..) => {
+                self.send(old, OwnFrame::Evicted(ByeCode::Replaced));
+                (self.clients.remove(&old).and_then(|old| old.name).expect("a name"), None)
+            }
+            (_, Some(reserved), _) => (self.reserved.remove(reserved).0, None),
+            (_, _, None) => (self.free_name(id, &guest), None),
+            (_, _, Some(invalid)) if !is_valid_name(invalid) => {
+                (self.free_name(id, &guest), Some(ErrorCode::BadName))
+            }
+            (_, _, Some(requested)) => (self.free_name(id, requested), self.name_error(requested)),
+        };
+        let client = self.clients.get_mut(&id).expect("a client");
+        client.name = Some(name.clone());
+        client.reserves_name = hello.keep;
+        client.errors = usize::from(error.is_some());
+        let welcome = OwnFrame::Welcome {
+            name: name.clone(),
+            token: client.token.to_string(),
+            members: self.names().count(),
+            after: hello.after.filter(|_| hello.epoch.as_deref() == Some(EPOCH)),
+            history: hello.history.unwrap_or(0),
+            oldest: self.oldest,
+            sealed: self.sealed,
+        };
+        self.send(id, welcome);
+        if let Some(code) = error {
+            self.send(id, OwnFrame::NameError(code, line_id));
+        }
+        if old.is_none() {
+            self.broadcasts.expect_join(name, self.names().count(), self.now);
+        }
+    }
+
+    pub fn lines(&mut self, id: u64, lines: Vec<Result<ClientLine, RequestError>>) {
+        self.stats.lines_in += lines.len() as u64;
+        for line in lines {
+            self.line(id, line);
+        }
+    }
+
+    fn line(&mut self, id: u64, line: Result<ClientLine, RequestError>) {
+        match (self.clients.get(&id).map(|client| client.name.is_none()), &line) {
+            (Some(true), Ok(ClientLine { request: Request::Hello(hello), id: line_id })) => {
+                return self.join(id, hello, line_id.clone());
+            }
+            (Some(true), _) => self.join(id, &Hello::default(), None),
+            _ => {}
+        }
+        let Some(name) = self.clients.get(&id).and_then(|client| client.name.clone()) else {
+            return;
+        };
+        let (line_id, result) = match line {
+            Ok(ClientLine { id: line_id, request }) => {
+                (line_id.clone(), self.request(id, name, request, line_id))
+            }
+            Err(error) => (error.id, Err(error.code)),
+        };
+        if let Err(code) = result {
+            self.send(id, OwnFrame::Error(code, line_id));
+            let Some(client) = self.clients.get_mut(&id) else { return };
+            client.errors += usize::from(code != ErrorCode::TooFast);
+            if client.errors >= MAX_ERRORS {
+                self.disconnect(id, ByeCode::Errors);
+            }
+        }
+    }
+
+    fn request(
+        &mut self,
+        id: u64,
+        name: String,
+        request: Request,
+        line_id: Option<Box<str>>,
+    ) -> Result<(), ErrorCode> {
+        let body_id = line_id.clone().map(|id| String::from(id).into());
+        let (seq, time) = (0, self.now.unix_ms);
+        let is_heartbeat = request == Request::Heartbeat;
+        match request {
+            Request::Heartbeat if line_id.is_none() => {}
+            Request::Heartbeat | Request::Help => self.send(id, OwnFrame::Info(line_id)),
+            Request::Hello(_) => return Err(ErrorCode::LateHello),
+            Request::Say(text) => {
+                self.broadcast(&name, text, Body::Chat { seq, time, id: body_id })
+            }
+            Request::Act(text) => {
+                self.broadcast(&name, text, Body::Action { seq, time, id: body_id });
+            }
+            Request::Private { to, text } => {
+                let recipient = self.member_named(&to).ok_or(ErrorCode::NoSuchUser)?;
+                let to = self.clients[&recipient].name.clone().expect("a member").into();
+                let body = Body::Private { time, to, id: body_id };
+                let data = String::from(text).into();
+                let frame = Frame { data_source: name.into(), data, body };
+                for id in BTreeSet::from([id, recipient]) {
+                    self.send(id, OwnFrame::Private(frame.clone()));
+                }
+            }
+            Request::Nick(nick) if *nick == *name => self.send(id, OwnFrame::Info(line_id)),
+            Request::Nick(nick) if !is_valid_name(&nick) => return Err(ErrorCode::BadName),
+            Request::Nick(nick) => {
+                if let Some(code) = self.name_error(&nick)
+                    && self.member_named(&nick) != Some(id)
+                {
+                    return Err(code);
+                }
+                let to = String::from(nick);
+                self.clients.get_mut(&id).expect("a member").name = Some(to.clone());
+                let data = format!("{name} is now {to}");
+                let body = Body::Name { seq, time, from: name.into(), to: to.into(), id: body_id };
+                self.broadcast(SERVER, data.into(), body);
+            }
+            Request::Who => {
+                let members = self.names().cloned().collect();
+                let answer_bytes = self.config.answer_bytes;
+                self.send(id, OwnFrame::Who { members, answer_bytes, id: line_id });
+            }
+            Request::History(count) => {
+                self.send(id, OwnFrame::Info(line_id));
+                let count = count.unwrap_or(DEFAULT_HISTORY);
+                self.send(id, OwnFrame::History { count, oldest: self.oldest });
+            }
+            Request::Stats => self.send_stats(id, line_id),
+            Request::Quit => self.disconnect(id, ByeCode::Quit),
+            _ => unreachable!("the model does not know this request"),
+        }
+        // A heartbeat does not end a series of errors.
+        if let Some(client) = self.clients.get_mut(&id).filter(|_| !is_heartbeat) {
+            client.errors = 0;
+        }
+        Ok(())
+    }
+
+    fn broadcast(&mut self, source: &str, text: Box<str>, body: Body<'static>) {
+        let data = String::from(text).into();
+        let frame = Frame { data_source: source.to_string().into(), data, body };
+        self.broadcasts.expect_message(frame, self.names().count());
+    }
+
+    pub fn other_protocol(&mut self, id: u64, protocol: OtherProtocol) {
+        let code = match protocol {
+            OtherProtocol::Tls => ByeCode::Tls,
+            OtherProtocol::Http => ByeCode::Http,
+        };
+        self.disconnect(id, code);
+    }
+
+    fn disconnect(&mut self, id: u64, code: ByeCode) {
+        if self.clients.contains_key(&id) {
+            self.send(id, OwnFrame::Bye(code));
+            self.remove(id);
+        }
+    }
+
+    pub fn leave(&mut self, id: u64, reason: DisconnectReason) {
+        let Some(client) = self.clients.get(&id) else { return };
+        if let Some(name) = client.name.clone().filter(|_| client.reserves_name) {
+            self.reserved.push((name, client.token, self.now.uptime + self.config.grace));
+        }
+        match reason {
+            DisconnectReason::Slow => {
+                self.stats.evictions.add(ByeCode::Slow);
+                self.remove(id);
+            }
+            DisconnectReason::Finished => self.disconnect(id, ByeCode::Quit),
+            _ => self.remove(id),
+        }
+    }
+
+    fn remove(&mut self, id: u64) {
+        if let Some(name) = self.clients.remove(&id).and_then(|client| client.name) {
+            self.broadcasts.expect_leave(name);
+        }
+    }
+
+    pub fn shutdown(&mut self) {
+        for id in std::mem::take(&mut self.clients).into_keys() {
+            self.send(id, OwnFrame::Bye(ByeCode::Shutdown));
+        }
+        self.is_closed = true;
+    }
+
+    /// Expects an info for each member.
+    pub fn announce(&mut self) {
+        let members = self.clients.iter().filter(|(_, client)| client.name.is_some());
+        for id in members.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.send(id, OwnFrame::Info(None));
+        }
+    }
+
+    fn send_stats(&mut self, id: u64, line_id: Option<Box<str>>) {
+        let stats = Stats {
+            uptime: self.now.uptime.as_secs(),
+            members: self.names().count(),
+            connections: self.clients.len(),
+            ..self.stats.clone()
+        };
+        self.send(id, OwnFrame::Stats(line_id, stats));
+    }
+
+    /// Returns the time at which the next silent client becomes a member.
+    pub fn hello_deadline(&self) -> Option<Duration> {
+        let silent = self.clients.values().filter(|client| client.name.is_none());
+        silent.map(|client| client.hello_deadline).min()
+    }
+}
+
+/// Returns the part of an address that the limits count.
+fn network(peer: Peer) -> Option<IpAddr> {
+    match peer {
+        Peer::Inet(IpAddr::V6(ip), _) => {
+            let [a, b, c, d, ..] = ip.segments();
+            Some(IpAddr::from([a, b, c, d, 0, 0, 0, 0]))
+        }
+        Peer::Inet(ip, _) => Some(ip),
+        Peer::Unix => None,
+    }
+}
