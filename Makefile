@@ -24,7 +24,7 @@ SECS    ?= 60
 TARGET  ?=
 FUZZERS  = $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
 FUZZ     = PATH="$(CURDIR)/target/tools/bin:$$PATH" $(NIGHTLY) fuzz
-# Cargo features of the programs: `editor` is the client's line editor, which needs Rust 1.95.
+# Cargo features of the client: `editor` is its line editor. FEATURES= builds it without.
 FEATURES ?= editor
 
 # The targets of `make footprint`, and the architecture of this machine, where the servers run.
@@ -38,15 +38,18 @@ PEERS = redis-server ngircd mosquitto nats-server
 .PHONY: help build run-server run-client test test-slow check audit fuzz picture bench bench-peers soak footprint footprint-check dist dist-all dist-deps test-cross install uninstall clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build both programs in target/release
-	$(CARGO) build --release --locked --features '$(FEATURES)'
+	$(CARGO) build --release --locked --no-default-features --features '$(FEATURES)'
 
-run-server: build ## run the server; options: ARGS='--listen 127.0.0.1:8080'
+# The server alone needs none of the crates of the client's line editor.
+run-server: ## run the server; options: ARGS='--listen 127.0.0.1:8080'
+	$(CARGO) build --release --locked --no-default-features --bin smolchatd
 	./target/release/smolchatd $(ARGS)
 
-run-client: build ## run the client; options: ARGS='--name alice'
+run-client: ## run the client; options: ARGS='--name alice'
+	$(CARGO) build --release --locked --no-default-features --features '$(FEATURES)' --bin smolchat
 	./target/release/smolchat $(ARGS)
 
 test: ## run all tests except the slow ones
@@ -101,7 +104,7 @@ footprint: ## build for all TARGETS, measure size, memory and wake-ups, and writ
 	@for target in $(TARGETS); do \
 	    CARGO='$(CARGO)' FEATURES='$(FEATURES)' WAY=zig deploy/dist.sh build $$target || exit; \
 	done
-	$(CARGO) build --release --locked --bin smolchatd
+	$(CARGO) build --release --locked --no-default-features --bin smolchatd
 	$(CARGO) bench --locked --bench footprint -- --dist target/dist --page docs/deploy.md \
 	    --run static=target/dist/$(MACHINE)/smolchatd --run glibc=target/release/smolchatd
 
@@ -116,7 +119,7 @@ footprint-check: ## compare the documented figures, and those of a new build, wi
 	    server=plain=target/dist/$(MACHINE)/smolchatd; \
 	else \
 	    echo 'footprint: no tools for a static server; measuring the one with glibc' && \
-	    $(CARGO) build --release --locked --bin smolchatd && \
+	    $(CARGO) build --release --locked --no-default-features --bin smolchatd && \
 	    server=glibc=target/release/smolchatd; \
 	fi && $(CARGO) bench --locked --bench footprint -- --run $$server
 
