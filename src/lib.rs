@@ -79,11 +79,11 @@
 //! # One line from socket to socket
 //!
 //! A line arrives at a socket. The connection task splits it off, parses it as a
-//! [`ClientLine`](protocol::ClientLine) and sends it over one bounded channel. The broadcaster takes
-//! it, with all others that wait, and applies it to the room, which gives it a number and encodes
-//! it once, behind the others of the same batch. The broadcaster then writes the batch to the socket
-//! of each member, without waiting and without a copy. Bytes that a socket does not take wait in that
-//! member's outbox until there is room; if they exceed a limit, the member is closed.
+//! [`ClientLine`](protocol::ClientLine) and sends it over one bounded channel. The broadcaster
+//! takes it, with all others that wait, and applies it to the room, which gives it a number and
+//! encodes it once, behind the others of the same batch. The broadcaster then writes the batch to
+//! the socket of each member, without waiting and without a copy. Bytes that a socket does not take
+//! wait in that member's outbox until there is room; if they exceed a limit, the member is closed.
 //!
 //! Tasks of the server share nothing but the channel and, between the two sides of one connection,
 //! its socket. So the server has no lock.

@@ -1,5 +1,5 @@
-//! `smolchatd`, the server: converts arguments to a [`Config`], signals to a [`Control`], and errors
-//! to an exit code.
+//! `smolchatd`, the server: converts arguments to a [`Config`], signals to a [`Control`], and
+//! errors to an exit code.
 
 use std::error::Error;
 use std::ffi::OsString;

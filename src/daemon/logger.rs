@@ -18,8 +18,8 @@ const MAX_LINE: usize = 4096;
 /// The most bytes of an escaped control character, `\u{9f}`.
 const MAX_ESCAPE: usize = 8;
 
-/// Lines a second, and lines at once, of each level except errors: clients must not fill the disk of
-/// a small machine through the log.
+/// Lines a second, and lines at once, of each level except errors: clients must not fill the disk
+/// of a small machine through the log.
 const LINES_PER_SECOND: u32 = 4;
 const BURST: u32 = 40;
 

@@ -4,8 +4,8 @@ use super::ClientId;
 
 /// A table with one row for each client, sorted by [`ClientId`].
 ///
-/// Numbers only grow, so a new row goes to the end. A lookup is a binary search, and a walk over all
-/// rows, as in a fan-out, reads memory in order.
+/// Numbers only grow, so a new row goes to the end. A lookup is a binary search, and a walk over
+/// all rows, as in a fan-out, reads memory in order.
 #[derive(Debug)]
 pub struct ClientTable<T> {
     rows: Vec<(ClientId, T)>,

@@ -65,7 +65,8 @@ impl History {
             end
         });
         let ends: Vec<u32> = ends.collect();
-        // Frames of an earlier epoch may carry other numbers. They are counted back from the newest.
+        // Frames of an earlier epoch may carry other numbers. They are counted back from the
+        // newest.
         let before = newest.saturating_sub(ends.len() as u64);
         let mut history = History::new(max_frames, max_bytes, before);
         history.extend(&frames.into(), &ends);

@@ -8,9 +8,9 @@
 //!
 //! A client that gives each of its lines an `id`, and reconnects with its `token`, can find out
 //! which lines arrived. The token moves the member to the new connection. From then on the room
-//! ignores the input of the old connection: either it is removed here, or its task had ended before.
-//! So no frame after the `seq` of the welcome comes from a line of the old connection. The client
-//! can send again the lines that are not among the frames up to that `seq`.
+//! ignores the input of the old connection: either it is removed here, or its task had ended
+//! before. So no frame after the `seq` of the welcome comes from a line of the old connection. The
+//! client can send again the lines that are not among the frames up to that `seq`.
 //!
 //! This does not cover lines whose answer is not replayed: lines behind a `gap` or in another epoch
 //! (`resumed` is false), private lines, and commands whose answer is for their sender alone.
@@ -214,9 +214,9 @@ impl Room {
         self.send_history(id, first, true)
     }
 
-    /// Sends the frames from number `from` on that are in the history, either as a replay or as past
-    /// frames. Returns the byte offset in the open batch at which the rest of them begins, and the
-    /// sequence number before it.
+    /// Sends the frames from number `from` on that are in the history, either as a replay or as
+    /// past frames. Returns the byte offset in the open batch at which the rest of them begins, and
+    /// the sequence number before it.
     pub(super) fn send_history(&mut self, id: ClientId, from: u64, is_replay: bool) -> (u32, u64) {
         for slice in self.history.slices(from, is_replay) {
             self.batch.unicast(id, Op::Send(slice));

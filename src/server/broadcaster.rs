@@ -1,7 +1,7 @@
 //! The broadcaster: the one task that owns the room and the outbox of every client.
 //!
-//! It receives every [`Event`] over one bounded channel. In each turn it takes the events that wait,
-//! up to a bound, applies them to the [`Room`], and delivers the resulting
+//! It receives every [`Event`] over one bounded channel. In each turn it takes the events that
+//! wait, up to a bound, applies them to the [`Room`], and delivers the resulting
 //! [`Batch`](crate::room::Batch) to every client. It never waits for a client.
 
 use std::io;
@@ -26,8 +26,8 @@ use crate::store::HistoryWriter;
 /// Bytes of frames after which a batch is closed, however many events wait. A larger batch saves
 /// few system calls, and delays the delivery to the last member.
 const MAX_BATCH_BYTES: usize = 64 * 1024;
-/// Bytes of an outbox for each notice a second. A notice takes from a sixth to half of that, so many
-/// joins at once do not fill the outboxes of the other members.
+/// Bytes of an outbox for each notice a second. A notice takes from a sixth to half of that, so
+/// many joins at once do not fill the outboxes of the other members.
 const OUTBOX_BYTES_PER_NOTICE: usize = 1024;
 /// The log target of a report, which is written without time and level, and at every log level.
 pub const REPORT_TARGET: &str = "smolchat::report";

@@ -31,9 +31,9 @@ const USER_TIMEOUT: u32 = 120_000;
 /// The socket buffers of one connection, in bytes. The kernel doubles them for its own overhead
 /// (socket(7)).
 ///
-/// By default the kernel holds megabytes for a client that does not read, which a small machine does
-/// not have. With a hundred such clients, the others cost three times the CPU time until these are
-/// closed as slow.
+/// By default the kernel holds megabytes for a client that does not read, which a small machine
+/// does not have. With a hundred such clients, the others cost three times the CPU time until these
+/// are closed as slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Buffers {
     /// The send buffer. Default: 128 KiB.

@@ -102,8 +102,8 @@ pub struct Pinned {
     pub history_bytes: bool,
 }
 
-/// Changes the limits of `config` so that its ceiling is at most `budget` bytes. The number of clients
-/// stays if it fits, and becomes as large as possible otherwise.
+/// Changes the limits of `config` so that its ceiling is at most `budget` bytes. The number of
+/// clients stays if it fits, and becomes as large as possible otherwise.
 ///
 /// # Errors
 ///

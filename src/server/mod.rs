@@ -10,8 +10,8 @@
 //!                         Clients: an outbox and a state for each client
 //! ```
 //!
-//! [`run`] starts the accept loop and the broadcaster. All tasks run on one thread; only the history
-//! file is written on another.
+//! [`run`] starts the accept loop and the broadcaster. All tasks run on one thread; only the
+//! history file is written on another.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -95,8 +95,8 @@ impl std::error::Error for Error {
 /// Runs a server with one room for all clients of `listeners`, until [`Control::Shutdown`] arrives
 /// or `controls` ends.
 ///
-/// On shutdown the listeners are closed, every client gets a bye, and has up to five seconds to read
-/// it. Everything runs on the thread that polls the future. Dropping the future closes all
+/// On shutdown the listeners are closed, every client gets a bye, and has up to five seconds to
+/// read it. Everything runs on the thread that polls the future. Dropping the future closes all
 /// connections at once.
 ///
 /// # Errors

@@ -1,10 +1,10 @@
 //! The outbox of one client: writes at once, and queues only while the client is behind.
 //!
-//! A socket nearly always has space, so frames are handed to the kernel at once and without waiting:
-//! no task switch, no queue, no copy. The outbox queues frames that the socket does not take, as
-//! shared [`Slice`]s, and all later frames behind them, so that the order is kept. The broadcaster
-//! owns all outboxes and gets an event when a socket is writable again. So an outbox needs no lock
-//! and no channel.
+//! A socket nearly always has space, so frames are handed to the kernel at once and without
+//! waiting: no task switch, no queue, no copy. The outbox queues frames that the socket does not
+//! take, as shared [`Slice`]s, and all later frames behind them, so that the order is kept. The
+//! broadcaster owns all outboxes and gets an event when a socket is writable again. So an outbox
+//! needs no lock and no channel.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;

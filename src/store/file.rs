@@ -97,9 +97,9 @@ impl HistoryFile {
     ///
     /// # Errors
     ///
-    /// Returns an error if one of the two files is not a history file, cannot be read or written, or
-    /// is in use by another server, or if `fresh_epoch` fails. A file that is not a history file is
-    /// not changed.
+    /// Returns an error if one of the two files is not a history file, cannot be read or written,
+    /// or is in use by another server, or if `fresh_epoch` fails. A file that is not a history file
+    /// is not changed.
     pub fn open(
         path: &Path,
         options: Options,

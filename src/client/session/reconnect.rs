@@ -22,7 +22,8 @@
 //!
 //! A server that admitted this client as a guest, because the hello was late, seems unable to
 //! resume. Each hello is therefore followed by a heartbeat. If its answer arrives without an error
-//! about a late hello before it, the connection is used. Otherwise it is closed and another is made.
+//! about a late hello before it, the connection is used. Otherwise it is closed and another is
+//! made.
 
 use std::time::{Duration, Instant};
 
