@@ -77,7 +77,7 @@ fuzz: ## fuzz each target for SECS=60; one target: TARGET=line_reader
 	@for target in $(or $(TARGET),$(FUZZERS)); do \
 	    echo "fuzzing $$target for $(SECS) s" && mkdir -p fuzz/corpus/$$target && \
 	    $(FUZZ) run --sanitizer none --target-dir target/fuzz $$target fuzz/corpus/$$target \
-	        $$(ls -d fuzz/seeds/$$target fuzz/regressions/$$target 2>/dev/null) -- \
+	        $$(ls -d tests/it/fuzz/seeds/$$target tests/it/fuzz/regressions/$$target 2>/dev/null) -- \
 	        -max_total_time=$(SECS) -dict=fuzz/protocol.dict -rss_limit_mb=256 \
 	        -print_final_stats=1 || exit; \
 	done
