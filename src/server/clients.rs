@@ -1,6 +1,7 @@
 //! The table of all connections: delivers batches to them and ends them.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::future::poll_fn;
 use std::hint::black_box;
 use std::io;
@@ -30,7 +31,7 @@ const PREFETCHED: usize = 16;
 pub struct Clients {
     table: ClientTable<ClientHandle>,
     /// When the connections that are ending time out. An entry stays if its connection ends before.
-    deadlines: BTreeSet<(Duration, ClientId)>,
+    deadlines: BinaryHeap<Reverse<(Duration, ClientId)>>,
     /// Clients to remove from the room: they were too slow, or their connection failed.
     disconnected: Vec<(ClientId, DisconnectReason)>,
     /// Bytes that may wait for one client.
@@ -118,7 +119,7 @@ impl Clients {
     ) -> Self {
         Clients {
             table: ClientTable::default(),
-            deadlines: BTreeSet::new(),
+            deadlines: BinaryHeap::new(),
             disconnected: Vec::new(),
             outbox_limit,
             max_ending,
@@ -268,13 +269,14 @@ impl Clients {
     pub fn on_shutdown(&mut self, now: Duration) {
         self.is_shutting_down = true;
         let latest = now + SHUTDOWN_TIMEOUT;
-        let later = self.deadlines.split_off(&(latest, ClientId(0)));
-        self.deadlines.extend(later.into_iter().map(|(_, id)| (latest, id)));
+        let deadlines = std::mem::take(&mut self.deadlines).into_iter();
+        let earlier = |Reverse((deadline, id))| Reverse((Duration::min(deadline, latest), id));
+        self.deadlines = deadlines.map(earlier).collect();
     }
 
     /// Returns the time at which [`close_overdue`](Self::close_overdue) has to be called.
     pub fn deadline(&self) -> Option<Duration> {
-        self.deadlines.first().map(|(deadline, _)| *deadline)
+        self.deadlines.peek().map(|Reverse((deadline, _))| *deadline)
     }
 
     /// Closes connections whose timeout has passed, and the first to time out if too many are
@@ -282,12 +284,12 @@ impl Clients {
     pub fn close_overdue(&mut self, now: Duration) {
         if self.deadlines.len() > self.max_ending {
             let table = &self.table;
-            self.deadlines.retain(|(_, id)| table.get(*id).is_some());
+            self.deadlines.retain(|Reverse((_, id))| table.get(*id).is_some());
         }
-        while let Some(&(deadline, id)) = self.deadlines.first()
+        while let Some(&Reverse((deadline, id))) = self.deadlines.peek()
             && (deadline <= now || self.deadlines.len() > self.max_ending)
         {
-            self.deadlines.pop_first();
+            self.deadlines.pop();
             if self.table.get(id).is_some_and(|client| client.state == ClientState::Broken) {
                 let reason = DisconnectReason::Lost(io::ErrorKind::BrokenPipe);
                 self.disconnected.push((id, reason));
@@ -310,7 +312,7 @@ impl Clients {
             return;
         }
         if let Some(timeout) = client.state.timeout(self.is_shutting_down) {
-            self.deadlines.insert((now + timeout, id));
+            self.deadlines.push(Reverse((now + timeout, id)));
         }
         match client.state {
             ClientState::Draining => client.outbox.shut_down_write(),
