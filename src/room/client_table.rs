@@ -7,18 +7,16 @@ use super::ClientId;
 /// Numbers only grow, so a new row goes to the end. A lookup is a binary search, and a walk over
 /// all rows, as in a fan-out, reads memory in order.
 #[derive(Debug)]
-pub struct ClientTable<T> {
+pub(crate) struct ClientTable<T> {
     rows: Vec<(ClientId, T)>,
 }
 
-impl<T> Default for ClientTable<T> {
+impl<T> ClientTable<T> {
     /// Creates an empty table, which allocates with its first row.
-    fn default() -> Self {
+    pub fn new() -> Self {
         ClientTable { rows: Vec::new() }
     }
-}
 
-impl<T> ClientTable<T> {
     /// Returns the number of rows.
     pub fn len(&self) -> usize {
         self.rows.len()

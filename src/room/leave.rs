@@ -48,7 +48,7 @@ impl Room {
         for id in ids {
             self.send_bye(id, ByeCode::Shutdown);
         }
-        self.clients = ClientTable::default();
+        self.clients = ClientTable::new();
         self.names.clear();
         self.admission = self.config.create_admission();
         self.is_closed = true;

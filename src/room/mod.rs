@@ -44,7 +44,7 @@ use std::time::Duration;
 use log::Level;
 
 pub use batch::{Batch, Chunk, ClientSlices, End, Op, Slice, SliceKind, Unicast};
-pub use client_table::ClientTable;
+pub(crate) use client_table::ClientTable;
 pub use config::Config;
 pub use history::History;
 pub use input::{ClientId, DisconnectReason, Input, Now, Peer, Token};
@@ -118,7 +118,7 @@ impl Room {
             reserved: ReservedNames::new(max_reserved(config.max_clients)),
             config,
             epoch,
-            clients: ClientTable::default(),
+            clients: ClientTable::new(),
             names: NameIndex::default(),
             lobby: Lobby::default(),
             is_closed: false,
@@ -275,13 +275,8 @@ impl Room {
     }
 
     /// Returns the number of clients, members or not.
-    pub fn len(&self) -> usize {
+    pub fn client_count(&self) -> usize {
         self.clients.len()
-    }
-
-    /// Returns whether there are no clients.
-    pub fn is_empty(&self) -> bool {
-        self.clients.is_empty()
     }
 
     /// Returns the last sequence number that was assigned.

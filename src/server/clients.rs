@@ -118,7 +118,7 @@ impl Clients {
         executor: Weak<LocalExecutor<'static>>,
     ) -> Self {
         Clients {
-            table: ClientTable::default(),
+            table: ClientTable::new(),
             deadlines: BinaryHeap::new(),
             disconnected: Vec::new(),
             outbox_limit,
