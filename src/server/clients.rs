@@ -221,6 +221,7 @@ impl Clients {
             Delivery::Failed => self.transition(id, ClientEvent::WriteFailed, now),
             Delivery::Slow => {
                 self.disconnected.push((id, DisconnectReason::Slow));
+                // The outbox knows the number for the bye, because frames wait in it.
                 self.evict(id, ByeCode::Slow, 0, now);
             }
         }
