@@ -62,15 +62,6 @@ struct ClientHandle {
 }
 
 impl ClientHandle {
-    /// Creates the handle of a new connection.
-    fn new(socket: Arc<Socket>) -> Self {
-        ClientHandle {
-            outbox: Outbox::new(socket),
-            state: ClientState::NEW,
-            has_waiting_task: false,
-        }
-    }
-
     /// Discards all frames that wait and sends a bye. `seq` is the last sequence number that the
     /// client was sent if nothing waits.
     fn evict(&mut self, code: ByeCode, seq: u64) -> Delivery {
@@ -132,7 +123,8 @@ impl Clients {
 
     /// Adds a connection.
     pub fn insert(&mut self, id: ClientId, socket: Arc<Socket>) {
-        self.table.insert(id, ClientHandle::new(socket));
+        let (outbox, state) = (Outbox::new(socket), ClientState::NEW);
+        self.table.insert(id, ClientHandle { outbox, state, has_waiting_task: false });
     }
 
     /// Returns whether there are no connections.
@@ -296,6 +288,10 @@ impl Clients {
                 self.disconnected.push((id, reason));
             }
             self.transition(id, ClientEvent::TimedOut, now);
+        }
+        // Returns the memory for the deadlines of a crowd that has left.
+        if self.deadlines.len() < self.deadlines.capacity() / 4 {
+            self.deadlines.shrink_to(2 * self.deadlines.len());
         }
     }
 
