@@ -248,7 +248,6 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     if let Some(path) = history_file {
         file.keep_frames = config.room.history;
         file.keep_bytes = config.room.history_bytes;
-        config.room.is_stored = true;
         config.history = Some(HistoryFile::open(&path, file, fresh_epoch)?);
     }
     // Before the service manager is notified, because it may send signals after that.

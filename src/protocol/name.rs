@@ -26,6 +26,7 @@ pub const MAX_MARKS: usize = 6;
 /// assert!(is_valid_name("alice") && is_valid_name("Żółw-2") && is_valid_name("小明"));
 /// assert!(!is_valid_name("") && !is_valid_name("two words") && !is_valid_name("Server"));
 /// ```
+#[must_use]
 pub fn is_valid_name(name: &str) -> bool {
     let mut length = 0;
     let mut has_base = false;
@@ -55,6 +56,7 @@ pub fn is_valid_name(name: &str) -> bool {
 /// assert_eq!(case_fold("Alice"), case_fold("ALICE"));
 /// assert_ne!(case_fold("alice"), case_fold("bob"));
 /// ```
+#[must_use]
 pub fn case_fold(name: &str) -> String {
     // Upper case maps `ß` to `SS`, and `ς` and `σ` to the same letter. `ẞ` is upper case already
     // and must become `ß` first.

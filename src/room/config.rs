@@ -8,6 +8,7 @@ use crate::rate_limit::Rate;
 
 /// The limits of a room.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Config {
     /// Connections at the same time. Default: 1000.
     pub max_clients: usize,

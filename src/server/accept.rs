@@ -57,8 +57,7 @@ impl AcceptLoop {
             match accepted {
                 Ok(()) => pause = MIN_PAUSE,
                 Err(error) => {
-                    let pause_ms = pause.as_millis();
-                    warn!("cannot accept a client, next try in {pause_ms} ms: {error}");
+                    warn!("cannot accept a client, next try in {} ms: {error}", pause.as_millis());
                     if until_stopped(&stopped, Timer::after(pause)).await.is_none() {
                         return;
                     }

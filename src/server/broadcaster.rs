@@ -90,6 +90,7 @@ impl Broadcaster {
         let max_ending = max_ending(room.max_clients);
         room.crowd = room.crowd.min(outbox / OUTBOX_BYTES_PER_NOTICE);
         room.answer_bytes = room.answer_bytes.min(outbox / 2);
+        room.is_stored = history.is_some();
         let (room, writer) = match history {
             Some((file, snapshot)) => {
                 let writer = HistoryWriter::new(file, fresh_epoch);
@@ -179,15 +180,17 @@ impl Broadcaster {
 
     fn on_event(&mut self, event: Event, now: Now) {
         match event {
-            // A member reconnects with its token, so a client without one is not admitted.
-            Event::Connected { id, peer, socket } => match random() {
-                Ok(secret) => {
-                    self.clients.insert(id, socket);
-                    let token = Token(secret);
-                    self.room.apply(Input::Connect { id, peer, token }, now);
+            Event::Connected { id, peer, socket } => {
+                self.clients.insert(id, socket);
+                match random().map(Token) {
+                    Ok(token) => self.room.apply(Input::Connect { id, peer, token }, now),
+                    // A member reconnects with its token, so a client without one is not admitted.
+                    Err(error) => {
+                        log::error!("{peer} refused: cannot create a token: {error}");
+                        self.clients.abort(id, now.uptime);
+                    }
                 }
-                Err(error) => log::error!("{peer} refused: cannot create a token: {error}"),
-            },
+            }
             Event::Input { input, bytes } => {
                 if let Input::Disconnect { id, .. } = input {
                     self.clients.on_read_closed(id, now.uptime);

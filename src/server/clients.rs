@@ -37,7 +37,7 @@ pub struct Clients {
     /// Bytes that may wait for one client.
     outbox_limit: usize,
     /// Connections that may be ending at the same time.
-    max_ending: usize,
+    pub max_ending: usize,
     is_shutting_down: bool,
     /// For the tasks that wait until a socket is writable.
     events: Sender<Event>,
@@ -199,7 +199,7 @@ impl Clients {
         match part.end {
             Some(End::Close) => self.close(id, now),
             Some(End::Evict(code)) => self.evict(id, code, batch.before, now),
-            Some(End::Abort) => self.transition(id, ClientEvent::Abort, now),
+            Some(End::Abort) => self.abort(id, now),
             None => {}
         }
     }
@@ -217,6 +217,11 @@ impl Clients {
                 self.evict(id, ByeCode::Slow, 0, now);
             }
         }
+    }
+
+    /// Ends a connection at once.
+    pub fn abort(&mut self, id: ClientId, now: Duration) {
+        self.transition(id, ClientEvent::Abort, now);
     }
 
     /// Ends a connection whose last frame is in the outbox.

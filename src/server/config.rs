@@ -7,6 +7,14 @@ use crate::status::StatusObserver;
 use crate::store::HistoryFile;
 
 /// The limits and the parts of a server. `smolchatd` without options uses [`Config::default`].
+///
+/// # Examples
+///
+/// ```
+/// let mut config = smolchat::server::Config::default();
+/// config.room.max_clients = 20;
+/// config.outbox = 64 << 10;
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Config {
@@ -20,6 +28,7 @@ pub struct Config {
     pub events: usize,
     /// The socket buffers of the kernel.
     pub buffers: Buffers,
+    #[doc(hidden)]
     /// The history file and the snapshot that was read from it: the room continues from the
     /// snapshot, and every batch is written to the file before it is delivered. Default: none.
     pub history: Option<(HistoryFile, Snapshot)>,

@@ -35,6 +35,7 @@ const USER_TIMEOUT: u32 = 120_000;
 /// does not have. With a hundred such clients, the others cost three times the CPU time until these
 /// are closed as slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Buffers {
     /// The send buffer. Default: 128 KiB.
     pub send: usize,
@@ -60,6 +61,7 @@ impl Default for Buffers {
 /// There are no other host names, so that the server starts without a resolver and always on the
 /// same address.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ListenAddress {
     /// An IP address and a port. Port 0 is any free port.
     Inet(SocketAddr),

@@ -96,8 +96,8 @@ impl std::error::Error for Error {
 /// or `controls` ends.
 ///
 /// On shutdown the listeners are closed, every client gets a bye, and has up to five seconds to
-/// read it. Everything runs on the thread that polls the future. Dropping the future closes all
-/// connections at once.
+/// read it. Everything runs on the thread that polls the future, which is not `Send`. Dropping the
+/// future closes all connections at once.
 ///
 /// # Errors
 ///

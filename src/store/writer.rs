@@ -163,10 +163,7 @@ impl HistoryWriter {
         let (file, result) = async { Ok(in_flight.await) }.or(timeout()).await?;
         self.in_flight = None;
         self.file = Some(file);
-        result.map_err(|error| match std::error::Error::source(&error) {
-            Some(cause) => format!("{error}: {cause}"),
-            None => error.to_string(),
-        })
+        result.map_err(|error| crate::error::chain(&error))
     }
 }
 

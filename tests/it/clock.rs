@@ -76,13 +76,11 @@ struct Output {
 impl TimedRoom {
     /// Returns a room with [`CROWD`] members.
     fn new() -> Self {
-        let config = Config {
-            history: 20,
-            max_clients: CROWD as usize + 6,
-            connect_rate: 1,
-            connect_burst: 3,
-            ..Config::default()
-        };
+        let mut config = Config::default();
+        config.history = 20;
+        config.max_clients = CROWD as usize + 6;
+        config.connect_rate = 1;
+        config.connect_burst = 3;
         let now = Now { uptime: Duration::ZERO, unix_ms: START };
         let mut room = TimedRoom { room: Room::new(config, "epoch".into()), clients: 0, now };
         for _ in 0..CROWD {

@@ -40,6 +40,42 @@ fn step() -> impl Strategy<Value = RandomStep> {
     ]
 }
 
+/// Checks that each number is the same frame for all members, that the numbers of a member have no
+/// gap, and that no two members have the same name.
+fn check_sequence(harness: &RoomHarness) {
+    let mut by_number: HashMap<u64, Value> = HashMap::new();
+    for &id in harness.clients.keys() {
+        let frames = harness.frames(id);
+        let Some(welcome) = frames.iter().find(|frame| frame["kind"] == "welcome") else {
+            continue;
+        };
+        let mut next = welcome["seq"].as_u64().expect("a number") + 1;
+        for frame in &frames {
+            let Some(seq) = frame["seq"].as_u64() else { continue };
+            match text(&frame["kind"]) {
+                "welcome" => continue,
+                "bye" => assert_eq!(seq, next - 1),
+                _ => {
+                    // A lower number is a frame of the history.
+                    assert!(seq <= next);
+                    next = next.max(seq + 1);
+                    let same = by_number.entry(seq).or_insert_with(|| frame.clone());
+                    assert_eq!(&*same, frame);
+                }
+            }
+        }
+        if harness.clients[&id].is_live {
+            assert_eq!(next, harness.room.seq() + 1);
+        }
+    }
+    let names: Vec<String> = harness.room.members().map(|(_, name)| case_fold(name)).collect();
+    let mut unique = names.clone();
+    unique.sort();
+    unique.dedup();
+    assert_eq!(names.len(), unique.len());
+    assert_eq!(names.len(), harness.room.names.len());
+}
+
 proptest! {
     /// Each member gets consecutive numbers from its welcome on, and each number is the same frame
     /// for all members.
@@ -72,37 +108,6 @@ proptest! {
             }
         }
         harness.seal();
-
-        let mut by_number: HashMap<u64, Value> = HashMap::new();
-        for &id in harness.clients.keys() {
-            let frames = harness.frames(id);
-            let Some(welcome) = frames.iter().find(|frame| frame["kind"] == "welcome") else {
-                continue;
-            };
-            let mut next = welcome["seq"].as_u64().expect("a number") + 1;
-            for frame in &frames {
-                let Some(seq) = frame["seq"].as_u64() else { continue };
-                match text(&frame["kind"]) {
-                    "welcome" => continue,
-                    "bye" => prop_assert_eq!(seq, next - 1),
-                    _ => {
-                        // A lower number is a frame of the history.
-                        prop_assert!(seq <= next);
-                        next = next.max(seq + 1);
-                        let same = by_number.entry(seq).or_insert_with(|| frame.clone());
-                        prop_assert_eq!(&*same, frame);
-                    }
-                }
-            }
-            if harness.clients[&id].is_live {
-                prop_assert_eq!(next, harness.room.seq() + 1);
-            }
-        }
-        let names: Vec<String> = harness.room.members().map(|(_, name)| case_fold(name)).collect();
-        let mut unique = names.clone();
-        unique.sort();
-        unique.dedup();
-        prop_assert_eq!(names.len(), unique.len());
-        prop_assert_eq!(names.len(), harness.room.names.len());
+        check_sequence(&harness);
     }
 }

@@ -32,6 +32,8 @@ enum Step {
     Hello(u8),
     Say(u8, usize),
     Line(u8, &'static str),
+    /// Sends so many invalid lines that the room closes the client.
+    SendErrors(u8),
     SpeakTls(u8),
     /// The remote side reads everything that has arrived.
     Read(u8),
@@ -56,6 +58,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (any::<u8>(), 1..1500usize).prop_map(|(id, length)| Step::Say(id, length)),
         3 => (any::<u8>(), prop::sample::select(&["/quit", "/nonsense", "/history", "/who", ""][..]))
             .prop_map(|(id, line)| Step::Line(id, line)),
+        1 => any::<u8>().prop_map(Step::SendErrors),
         1 => any::<u8>().prop_map(Step::SpeakTls),
         3 => any::<u8>().prop_map(Step::Read),
         2 => any::<u8>().prop_map(Step::Drop),
@@ -91,12 +94,14 @@ struct BroadcasterHarness {
 }
 
 impl BroadcasterHarness {
-    fn new() -> Self {
+    /// Creates a room with the observer. At most `max_ending` connections end at the same time.
+    fn new(max_ending: usize) -> Self {
         let executor = Rc::new(LocalExecutor::new());
         let mut config = Config { outbox: OUTBOX, ..Config::default() };
-        config.room = room::Config { max_clients: 12, ..room::Config::default() };
+        config.room = room::Config { max_clients: 12, connect_burst: 8, ..room::Config::default() };
         let channel = async_channel::unbounded();
-        let broadcaster = Broadcaster::new(config, channel, Rc::downgrade(&executor)).unwrap();
+        let mut broadcaster = Broadcaster::new(config, channel, Rc::downgrade(&executor)).unwrap();
+        broadcaster.clients.max_ending = max_ending;
         let now = Now { uptime: Duration::from_secs(1), unix_ms: 1_790_000_000_000 };
         let mut harness =
             BroadcasterHarness { broadcaster, executor, now, remotes: BTreeMap::new() };
@@ -174,6 +179,11 @@ impl BroadcasterHarness {
             }
             Step::Say(id, length) => self.say(pick(id), &"x".repeat(length)),
             Step::Line(id, line) => self.say(pick(id), line),
+            Step::SendErrors(id) => {
+                let id = ClientId(pick(id));
+                let lines = vec![ClientLine::parse(b"{"); 60];
+                self.input(id.0, Input::Lines { id, lines });
+            }
             Step::SpeakTls(id) => {
                 let id = pick(id);
                 let protocol = OtherProtocol::Tls;
@@ -245,8 +255,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_connection_ends_with_one_leave(steps in prop::collection::vec(step(), 1..80)) {
-        let mut harness = BroadcasterHarness::new();
+    fn every_connection_ends_with_one_leave(
+        max_ending in 1..6usize,
+        steps in prop::collection::vec(step(), 1..80),
+    ) {
+        let mut harness = BroadcasterHarness::new(max_ending);
         for step in steps {
             harness.apply(step);
         }
@@ -261,8 +274,11 @@ proptest! {
     }
 
     #[test]
-    fn shutdown_ends_every_connection(steps in prop::collection::vec(step(), 1..80)) {
-        let mut harness = BroadcasterHarness::new();
+    fn shutdown_ends_every_connection(
+        max_ending in 1..6usize,
+        steps in prop::collection::vec(step(), 1..80),
+    ) {
+        let mut harness = BroadcasterHarness::new(max_ending);
         for step in steps {
             harness.apply(step);
         }

@@ -170,22 +170,22 @@ impl BlockDecoder<'_> {
     }
 
     fn config(mut self) -> Config {
-        Config {
-            max_clients: self.pick(&[200, 200, 200, 8, 4, 2, 1, 0]),
-            max_per_ip: self.pick(&[0, 0, 64, 3, 2, 1]),
-            connect_rate: self.pick(&[0, 0, 20, 1]),
-            connect_burst: self.pick(&[100, 3, 1, 0]),
-            hello_wait: Duration::from_millis(self.pick(&[250, 250, 0])),
-            crowd: self.pick(&[64, 64, 3, 0]),
-            answer_bytes: self.pick(&[1 << 17, 1 << 17, 300, 0]),
-            history: self.pick(&[1000, 1000, 10, 3, 1, 0]),
-            history_bytes: self.pick(&[1 << 20, 1 << 20, 1000, 300, 100, 0]),
-            grace: Duration::from_secs(self.pick(&[60, 60, 1, 0])),
-            is_stored: self.pick(&[false, true]),
-            max_line: self.next().into(),
-            rate: self.next().into(),
-            burst: self.next().into(),
-        }
+        let mut config = Config::default();
+        config.max_clients = self.pick(&[200, 200, 200, 8, 4, 2, 1, 0]);
+        config.max_per_ip = self.pick(&[0, 0, 64, 3, 2, 1]);
+        config.connect_rate = self.pick(&[0, 0, 20, 1]);
+        config.connect_burst = self.pick(&[100, 3, 1, 0]);
+        config.hello_wait = Duration::from_millis(self.pick(&[250, 250, 0]));
+        config.crowd = self.pick(&[64, 64, 3, 0]);
+        config.answer_bytes = self.pick(&[1 << 17, 1 << 17, 300, 0]);
+        config.history = self.pick(&[1000, 1000, 10, 3, 1, 0]);
+        config.history_bytes = self.pick(&[1 << 20, 1 << 20, 1000, 300, 100, 0]);
+        config.grace = Duration::from_secs(self.pick(&[60, 60, 1, 0]));
+        config.is_stored = self.pick(&[false, true]);
+        config.max_line = self.next().into();
+        config.rate = self.next().into();
+        config.burst = self.next().into();
+        config
     }
 
     fn action(mut self) -> Action {
