@@ -243,11 +243,10 @@ impl Broadcaster {
 
     /// Returns the statistics that the room does not count.
     fn server_stats(&self) -> Stats {
-        let sent = self.clients.sent();
         Stats {
             bytes_in: self.bytes_in,
-            lines_out: sent.frames,
-            bytes_out: sent.bytes,
+            lines_out: self.clients.sent_frames,
+            bytes_out: self.clients.sent_bytes,
             events_waiting: self.events.len(),
             memory: resident_memory(),
             ..Stats::default()

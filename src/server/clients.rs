@@ -42,14 +42,10 @@ pub struct Clients {
     /// For the tasks that wait until a socket is writable.
     events: Sender<Event>,
     executor: Weak<LocalExecutor<'static>>,
-    sent: SentCounts,
-}
-
-/// Counts of the frames handed to clients, including those that wait in an outbox.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SentCounts {
-    pub frames: u64,
-    pub bytes: u64,
+    /// Frames handed to clients, including those that wait in an outbox.
+    pub sent_frames: u64,
+    /// The bytes of these frames.
+    pub sent_bytes: u64,
 }
 
 /// The outbox and the state of one connection.
@@ -117,7 +113,8 @@ impl Clients {
             is_shutting_down: false,
             events,
             executor,
-            sent: SentCounts::default(),
+            sent_frames: 0,
+            sent_bytes: 0,
         }
     }
 
@@ -137,11 +134,6 @@ impl Clients {
     pub fn known_to_room(&self) -> usize {
         let is_known = |state| matches!(state, ClientState::Open { .. } | ClientState::Broken);
         self.table.iter().filter(|(_, client)| is_known(client.state)).count()
-    }
-
-    /// Returns the frames handed to clients since the start.
-    pub fn sent(&self) -> SentCounts {
-        self.sent
     }
 
     /// Delivers a batch: to each live client the shared frames, to each client its own.
@@ -168,8 +160,8 @@ impl Clients {
                 if !client.state.is_live() || !batch.unicasts_for(*id).is_empty() {
                     continue;
                 }
-                self.sent.frames += batch.frames;
-                self.sent.bytes += shared.bytes().len() as u64;
+                self.sent_frames += batch.frames;
+                self.sent_bytes += shared.bytes().len() as u64;
                 match client.outbox.send(slice::from_ref(&shared), batch.before, self.outbox_limit)
                 {
                     Delivery::Sent => {}
@@ -187,8 +179,8 @@ impl Clients {
         let Some(client) = self.table.get_mut(id) else { return };
         let part = batch.slices_for(id, client.state.is_live());
         if client.state.is_open() {
-            self.sent.frames += part.slices.iter().map(Slice::frames).sum::<u64>();
-            self.sent.bytes +=
+            self.sent_frames += part.slices.iter().map(Slice::frames).sum::<u64>();
+            self.sent_bytes +=
                 part.slices.iter().map(|slice| slice.bytes().len() as u64).sum::<u64>();
             let delivery = client.outbox.send(&part.slices, batch.before, self.outbox_limit);
             if part.is_live {

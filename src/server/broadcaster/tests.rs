@@ -133,7 +133,9 @@ impl BroadcasterHarness {
             has_task: true,
         };
         self.remotes.insert(id, remote);
-        self.turn(Some(Event::Connected { id: ClientId(id), peer: Peer::Unix, socket }));
+        // Half of the clients have one address, which connects too fast.
+        let peer = if id % 2 == 0 { Peer::Inet([192, 0, 2, 1].into(), 1000) } else { Peer::Unix };
+        self.turn(Some(Event::Connected { id: ClientId(id), peer, socket }));
     }
 
     fn input(&mut self, id: u64, input: Input) {
