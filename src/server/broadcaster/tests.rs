@@ -243,6 +243,10 @@ impl BroadcasterHarness {
         self.advance(LONG_TIME);
         assert_eq!(self.broadcaster.clients.deadline(), None);
         assert_eq!(self.broadcaster.room.deadline(), None);
+        for remote in self.remotes.values_mut() {
+            remote.read();
+            assert!(remote.stream.is_none(), "the socket is not shut down");
+        }
         // The tasks that wait for a writable socket end, because the sockets are shut down.
         let sockets: Vec<&Arc<Socket>> =
             self.remotes.values().map(|remote| &remote.socket).collect();
