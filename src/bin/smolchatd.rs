@@ -66,7 +66,7 @@ impl Invocation {
         if !options.is_check {
             return Ok(Invocation::Service(options));
         }
-        match options.contradiction() {
+        match options.find_contradiction() {
             Some(contradiction) => Err(contradiction.into()),
             None => Ok(Invocation::Text(format!("{}\n", Ceiling::of(&options.config)))),
         }
@@ -117,10 +117,10 @@ impl Options {
         let seconds = |value: OsString| value.parse::<u32>().map(|n| Duration::from_secs(n.into()));
         let room = &mut self.config.room;
         match option {
-            "max-clients" => self.pinned.clients = true,
-            "outbox" => self.pinned.outbox = true,
-            "history" => self.pinned.history = true,
-            "history-bytes" => self.pinned.history_bytes = true,
+            "max-clients" => self.pinned.is_max_clients_pinned = true,
+            "outbox" => self.pinned.is_outbox_pinned = true,
+            "history" => self.pinned.is_history_pinned = true,
+            "history-bytes" => self.pinned.is_history_bytes_pinned = true,
             "history-file-max" | "sync" => self.has_file_options = true,
             _ => {}
         }
@@ -153,13 +153,13 @@ impl Options {
     }
 
     /// Returns the contradiction between the options, if there is one.
-    fn contradiction(&self) -> Option<String> {
+    fn find_contradiction(&self) -> Option<String> {
         if self.has_file_options && self.history_file.is_none() {
             return Some(
                 "--history-file-max and --sync have no effect without --history-file".into(),
             );
         }
-        memory::contradiction(&self.config)
+        memory::find_contradiction(&self.config)
     }
 }
 
@@ -236,7 +236,7 @@ fn format_usage_error(error: &lexopt::Error) -> Box<dyn Error> {
 }
 
 fn serve(options: Options) -> Result<(), Box<dyn Error>> {
-    let contradiction = options.contradiction();
+    let contradiction = options.find_contradiction();
     let Options { addresses, mut config, log, history_file, mut file, .. } = options;
     logger::init(log);
     if let Some(contradiction) = contradiction {

@@ -20,7 +20,7 @@ const KEYS: &[&str] =
 /// use smolchat::protocol::{ClientLine, Request};
 ///
 /// let line = ClientLine::parse(b"/me waves").unwrap();
-/// assert_eq!(line.request, Request::Act("waves".into()));
+/// assert_eq!(line.request, Request::Action("waves".into()));
 ///
 /// let line = ClientLine::parse(br#"{"data":"psst","to":"bob","id":"7"}"#).unwrap();
 /// assert_eq!(line.id.as_deref(), Some("7"));
@@ -45,7 +45,7 @@ pub enum Request {
     /// A text for all members.
     Say(Box<str>),
     /// `/me TEXT`: a text for all members that describes an action.
-    Act(Box<str>),
+    Action(Box<str>),
     /// `/msg NAME TEXT`, or `data` with the key `to`: a text for one member.
     Private {
         /// The name of the recipient.
@@ -217,7 +217,7 @@ impl Request {
             "nick" if rest.is_empty() => usage("/nick NAME"),
             "nick" => Ok(Request::Nick(rest.into())),
             "me" if rest.is_empty() => usage("/me TEXT"),
-            "me" => Ok(Request::Act(rest.into())),
+            "me" => Ok(Request::Action(rest.into())),
             "msg" => match split_word(rest) {
                 (_, "") => usage("/msg NAME TEXT"),
                 (to, text) => Ok(Request::Private { to: to.into(), text: text.into() }),
@@ -278,7 +278,7 @@ mod tests {
         let private = Request::Private { to: "bob".into(), text: "a  b".into() };
         for (text, expected) in [
             ("/nick alice", Request::Nick("alice".into())),
-            ("/ME waves", Request::Act("waves".into())),
+            ("/ME waves", Request::Action("waves".into())),
             ("/msg bob a  b", private),
             ("/who", Request::Who),
             ("/history", Request::History(None)),

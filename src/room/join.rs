@@ -51,7 +51,7 @@ impl Room {
             }
         }
         self.log(Level::Debug, format!("{peer} connected"));
-        self.clients.insert(id, Client { peer, errors: 0, keeps_name: false, token, name: None });
+        self.clients.insert(id, Client { peer, errors: 0, is_name_kept: false, token, name: None });
         self.lobby.push(self.now.uptime + self.config.hello_wait, id, &self.clients);
     }
 
@@ -68,7 +68,7 @@ impl Room {
         let Some(client) = self.clients.get_mut(id) else { return };
         let token = client.token;
         client.name = Some(name.as_str().into());
-        client.keeps_name = hello.keep;
+        client.is_name_kept = hello.keep;
         self.names.insert(&name, id);
         let verb = if old.is_some() { "reconnected" } else { "joined" };
         let line = format!("{} {verb}", self.describe(id));

@@ -16,7 +16,8 @@ impl Room {
     /// reserved for it.
     pub fn disconnect(&mut self, id: ClientId, reason: DisconnectReason, now: Now) {
         self.now = now;
-        if let Some(Client { keeps_name: true, name: Some(name), token, .. }) = self.clients.get(id)
+        if let Some(Client { is_name_kept: true, name: Some(name), token, .. }) =
+            self.clients.get(id)
             && !self.config.grace.is_zero()
         {
             let until = self.now.uptime + self.config.grace;

@@ -91,7 +91,7 @@ struct Client {
     /// Errors in a row.
     errors: u8,
     /// The client asked to have its name reserved if it loses its connection.
-    keeps_name: bool,
+    is_name_kept: bool,
     /// Proves that a reconnecting client is this member.
     token: Token,
     /// `None` until the client is a member.
@@ -206,7 +206,7 @@ impl Room {
                 time,
                 id: line_id.map(Cow::from),
             }),
-            Request::Act(text) => self.batch.publish(name, &text, |seq| Body::Action {
+            Request::Action(text) => self.batch.publish(name, &text, |seq| Body::Action {
                 seq,
                 time,
                 id: line_id.map(Cow::from),

@@ -68,7 +68,7 @@ pub fn run(
         id,
         has_sent_line: false,
         is_other_protocol: false,
-        was_warned: false,
+        is_warned: false,
         unreported_bytes: 0,
     };
     async move {
@@ -98,7 +98,7 @@ struct Connection {
     /// The client speaks another protocol; its input is discarded.
     is_other_protocol: bool,
     /// The client was sent the error that it is too fast.
-    was_warned: bool,
+    is_warned: bool,
     /// Bytes read since the last input.
     unreported_bytes: u32,
 }
@@ -197,7 +197,7 @@ impl Connection {
             });
         });
         if self.limiter.is_idle(now) {
-            self.was_warned = false;
+            self.is_warned = false;
         }
         self.limiter.take(self.limits.rate, lines.len(), now);
         self.has_sent_line |= !lines.is_empty();
@@ -220,7 +220,7 @@ impl Connection {
         if wait.is_zero() {
             return Box::pin(yield_now());
         }
-        let pending = if std::mem::replace(&mut self.was_warned, true) {
+        let pending = if std::mem::replace(&mut self.is_warned, true) {
             None
         } else {
             let text = "too many lines a second; the server now reads yours more slowly";
