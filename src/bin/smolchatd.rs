@@ -50,7 +50,7 @@ fn program_name() -> &'static str {
 enum Invocation {
     /// Prints a text and exits.
     Text(String),
-    /// Runs a server.
+    /// Runs a server with these options.
     Service(Box<Options>),
 }
 
@@ -90,7 +90,7 @@ struct Options {
     is_check: bool,
 }
 
-/// Parses the arguments.
+/// Parses the arguments of the command line.
 fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
     let mut options = Options {
         addresses: Vec::new(),
@@ -200,13 +200,14 @@ fn parse_history_bytes(text: &str) -> Result<usize, &'static str> {
 /// Parses a rate such as `10/40`; the default burst is that of four seconds.
 fn parse_rate(text: &str) -> Result<(u32, u32), &'static str> {
     parse_rate_and_burst(text, 4)
-        .ok_or("expected lines a second, optionally with lines at once, such as 10/40")
+        .ok_or("expected lines per second, optionally with lines at once, such as 10/40")
 }
 
 /// Parses a rate such as `20/100`; the default burst is that of five seconds.
 fn parse_connect_rate(text: &str) -> Result<(u32, u32), &'static str> {
-    parse_rate_and_burst(text, 5)
-        .ok_or("expected connections a second, optionally with connections at once, such as 20/100")
+    parse_rate_and_burst(text, 5).ok_or(
+        "expected connections per second, optionally with connections at once, such as 20/100",
+    )
 }
 
 fn parse_rate_and_burst(text: &str, seconds: u32) -> Option<(u32, u32)> {

@@ -50,7 +50,7 @@ pub enum Request {
     Private {
         /// The name of the recipient.
         to: Box<str>,
-        /// The text.
+        /// The text that the recipient gets.
         text: Box<str>,
     },
     /// `/nick NAME`: changes the member's name.
@@ -87,7 +87,7 @@ pub struct Hello {
 /// The error that answers a line that was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestError {
-    /// The reason.
+    /// The reason why the line was not accepted.
     pub code: ErrorCode,
     /// The reason as a text to show.
     pub text: String,

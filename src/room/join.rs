@@ -44,8 +44,8 @@ impl Room {
                 return self.send_bye(id, ByeCode::Full);
             }
             Err(Refusal::TooFast) => {
-                self.log(Level::Warn, format!("{peer} refused: too many connections a second"));
-                let text = "too many connections a second from your address";
+                self.log(Level::Warn, format!("{peer} refused: too many connections per second"));
+                let text = "too many connections per second from your address";
                 self.send_error(id, RequestError::new(ErrorCode::TooFast, text));
                 return self.send_bye(id, ByeCode::TooFast);
             }
@@ -101,7 +101,7 @@ impl Room {
             _ => format!("welcome, {name}; {} others are here", members - 1),
         };
         if self.config.is_stored {
-            data.push_str("; what is said here is kept in a file");
+            data.push_str("; this conversation is written to a file");
         }
         let welcome = Body::Welcome {
             name: name.into(),

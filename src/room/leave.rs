@@ -20,8 +20,7 @@ impl Room {
             self.clients.get(id)
             && !self.config.grace.is_zero()
         {
-            let until = self.now.uptime + self.config.grace;
-            self.reserved.reserve(name.clone(), *token, until);
+            self.reserved.reserve(name.clone(), *token, now.uptime + self.config.grace);
         }
         if reason == DisconnectReason::Finished {
             self.close_client(id, ByeCode::Quit, reason);

@@ -66,7 +66,7 @@ use crate::protocol::{
 #[derive(Debug)]
 pub struct Room {
     config: Config,
-    /// Identifies this sequence.
+    /// The random word that identifies this sequence of numbers.
     epoch: Box<str>,
     clients: ClientTable<Client>,
     names: NameIndex,
@@ -151,11 +151,11 @@ impl Room {
                 }
             }
             Input::OtherProtocol { id, protocol } => {
-                let code = match protocol {
-                    OtherProtocol::Tls => ByeCode::Tls,
-                    OtherProtocol::Http => ByeCode::Http,
+                let (code, reason) = match protocol {
+                    OtherProtocol::Tls => (ByeCode::Tls, "the client spoke TLS"),
+                    OtherProtocol::Http => (ByeCode::Http, "the client spoke HTTP"),
                 };
-                self.close_client(id, code, format_args!("it speaks {protocol:?}"));
+                self.close_client(id, code, reason);
             }
             Input::Disconnect { id, reason } => self.disconnect(id, reason, now),
             Input::Shutdown => self.shut_down(),

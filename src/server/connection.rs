@@ -155,7 +155,7 @@ impl Connection {
             match recv(&self.socket, buffer, RecvFlags::DONTWAIT) {
                 Ok((([], _), _)) if self.lines.is_inside_line() => {
                     self.lines.clear();
-                    let text = "the last line has no newline and was not said";
+                    let text = "the last line has no newline and was discarded";
                     return Poll::Ready(Ok(Some(self.error_input(ErrorCode::Unfinished, text))));
                 }
                 Ok((([], _), _)) => return Poll::Ready(Err(DisconnectReason::Finished)),
@@ -223,7 +223,7 @@ impl Connection {
         let pending = if std::mem::replace(&mut self.is_warned, true) {
             None
         } else {
-            let text = "too many lines a second; the server now reads yours more slowly";
+            let text = "too many lines per second; the server now reads yours more slowly";
             self.send(self.error_input(ErrorCode::TooFast, text))
         };
         Box::pin(async move {

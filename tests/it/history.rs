@@ -130,7 +130,7 @@ fn restart_continues_epoch_and_sequence() {
     let mut alice = server.connect();
     let first = alice.hello("alice");
     assert_eq!(first["limits"]["stored"], true);
-    assert!(first["data"].as_str().unwrap().contains("kept in a file"));
+    assert!(first["data"].as_str().unwrap().contains("written to a file"));
     let chat = alice.say_and_recv("hello");
     server.stop();
 
