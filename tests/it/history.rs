@@ -160,7 +160,7 @@ fn unusable_history_file_is_one_line_of_error() {
 }
 
 #[test]
-fn full_disk_is_told_once_and_room_goes_on() {
+fn full_disk_sends_one_notice_and_room_continues() {
     let dir = TempDir::new();
     let path = dir.path("room");
     // The limit is eight blocks of 512 or 1024 bytes; without the signal, more is a write error.
