@@ -185,7 +185,7 @@ pack() {
     trap 'rm -rf "$stage"' EXIT
     mkdir "$stage/$name"
     install -m 755 "target/dist/$target/smolchatd" "target/dist/$target/smolchat" "$stage/$name"
-    install -m 644 LICENSE-* README.md CHANGELOG.md SECURITY.md "$stage/$name"
+    install -m 644 LICENSE-* README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md "$stage/$name"
     install -d "$stage/$name/docs"
     install -m 644 docs/*.md docs/*.svg "$stage/$name/docs"
     # The service files, without the files that make this tarball.

@@ -60,6 +60,9 @@
 //! # }
 //! ```
 //!
+//! The comparison with `session.name()` is needed because the server sends a copy of each private
+//! line to its sender.
+//!
 //! # Layout
 //!
 //! Each module imports only from those above it.

@@ -17,7 +17,7 @@ pub(crate) struct Rate {
 }
 
 impl Rate {
-    /// Creates a rate of `per_second` units a second, after `burst` units at once. A rate of 0 is
+    /// Creates a rate of `per_second` units per second, after `burst` units at once. A rate of 0 is
     /// no limit; a burst of 0 is a burst of 1.
     pub(crate) fn new(per_second: u32, burst: u32) -> Self {
         let interval = NANOS_PER_SECOND.checked_div(per_second).map_or(0, |nanos| nanos.max(1));

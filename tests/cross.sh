@@ -17,7 +17,7 @@ fail() {
 }
 
 # Runs a conversation between two clients and nc.
-converse() {
+run_conversation() {
     dir=$(mktemp -d)
     server=
     trap 'kill $server 2>/dev/null; rm -rf "$dir"' EXIT
@@ -90,6 +90,6 @@ for target in "$@"; do
     filters="$(printf '%s:: ' $modules)$(printf -- '--skip %s ' $skips)"
     # shellcheck disable=SC2086
     ${CARGO:-cargo} test --locked --test it -- $filters
-    converse "${CARGO_TARGET_DIR:-target}/debug/smolchat"
+    run_conversation "${CARGO_TARGET_DIR:-target}/debug/smolchat"
     echo "cross: $target passed"
 done

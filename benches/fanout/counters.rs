@@ -141,7 +141,7 @@ impl Counters {
 }
 
 impl MemberCounters<'_> {
-    /// Counts one delivery.
+    /// Counts one delivery of the message with this header.
     pub fn record(&mut self, header: &Header<'_>) {
         let is_in_order = match self.next.get_mut(header.sender) {
             Some(next) if header.counter >= *next => {

@@ -70,7 +70,7 @@ fn main() -> ExitCode {
 ///
 /// # Errors
 ///
-/// Fails if smolchat failed or delivered anything but each line once and in one order.
+/// Returns an error if smolchat failed or delivered anything but each line once and in one order.
 fn bench(options: &Options) -> io::Result<()> {
     let descriptors = raise_descriptor_limit()?;
     let max_connections =

@@ -14,7 +14,6 @@ const TRAFFIC_COLUMNS: &str = "|deliveries/s|CPU ns/delivery|x floor|lines/read|
 
 /// The result of one system.
 pub struct SystemResult {
-    /// The system.
     pub system: System,
     /// The metrics, or the reason why there are none.
     pub outcome: Result<Metrics, String>,

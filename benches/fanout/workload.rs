@@ -32,7 +32,6 @@ pub enum Pacing {
     InFlight(u32),
     /// By the clock: lines per second, from all senders together.
     PerSecond(u32),
-    /// Never.
     Silent,
 }
 

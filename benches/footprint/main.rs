@@ -94,7 +94,7 @@ fn parse_options() -> Result<Invocation<Options>, lexopt::Error> {
 ///
 /// # Errors
 ///
-/// Fails if a figure is over its limit.
+/// Returns an error if a figure is over its limit.
 fn footprint(options: &Options) -> Result<(), Box<dyn Error>> {
     let limits = Limits::parse(include_str!("limits"))?;
     raise_descriptor_limit()?;
@@ -186,11 +186,13 @@ fn build_and_path(text: &str) -> Result<(String, PathBuf), &'static str> {
     Ok((build.into(), path.into()))
 }
 
-/// Describes the machine.
+/// Returns the processor and the kernel version, for the page.
 fn machine() -> String {
     let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let cpu = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let cpu = cpu.map_or("unknown processor", |(_, name)| name);
-    format!("({cpu}, Linux {}; all from one run of `make footprint`)", kernel.trim())
+    // The rest of the release differs between builds of one kernel.
+    let version = kernel.trim().split('.').take(2).collect::<Vec<_>>().join(".");
+    format!("({cpu}, Linux {version}; all from one run of `make footprint`)")
 }

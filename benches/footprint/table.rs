@@ -6,7 +6,6 @@ const MARKS: (&str, &str) = ("<!-- footprint -->\n", "<!-- /footprint -->\n");
 /// Sizes of the two programs of a target, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sizes {
-    /// The target.
     pub target: String,
     /// How it was built: `plain` or `zig`.
     pub way: String,

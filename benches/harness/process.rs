@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-/// A running process.
+/// A running process, by its number.
 #[derive(Clone, Copy)]
 pub struct Process {
     pid: u32,

@@ -18,7 +18,6 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A running server. Dropping it kills the process and removes its directory.
 pub struct Server {
-    /// The process.
     pub child: Child,
     /// The address on which it listens.
     pub addr: SocketAddr,

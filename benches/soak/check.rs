@@ -31,11 +31,9 @@ pub enum ExpectedReply {
 pub enum CheckedLine {
     /// The next frame of the sequence.
     Sequenced(Rc<SequencedFrame>),
-    /// The welcome.
     Welcome(Box<Frame<'static>>),
     /// A gap in the replay.
     Gap,
-    /// Any other frame.
     Other,
 }
 

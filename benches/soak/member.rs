@@ -37,7 +37,7 @@ pub struct ResumeState {
     pub after: u64,
 }
 
-/// A scripted member.
+/// A scripted member of the room, and the frames that it expects.
 pub struct Member {
     pub shared: Rc<SharedState>,
     pub index: usize,

@@ -1,4 +1,4 @@
-//! A shell command that reads the messages of the room and whose output is sent to it.
+//! `--exec`: a shell command that reads the messages of the room and whose output is sent to it.
 //!
 //! The command is started once, not once per line, so that it can keep state and answers in order.
 //!
@@ -39,7 +39,7 @@ const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 ///
-/// Fails if the command cannot be started or exits with an error, if the session fails, or if a
+/// Returns an error if the command cannot be started or exits with an error, if the session fails, or if a
 /// line was refused.
 pub async fn run_command(command: &str, session: Session, is_json: bool) -> Result<(), Error> {
     let mut child = Command::new("sh");

@@ -67,7 +67,7 @@ impl LineClient {
     ///
     /// # Errors
     ///
-    /// Fails if the session fails or if a line was refused.
+    /// Returns an error if the session fails or if a line was refused.
     pub async fn run(mut self, lines: Receiver<OutgoingLine>) -> Result<(), Error> {
         loop {
             match self.next_event(&lines).await {

@@ -8,7 +8,7 @@ use crate::client::{Error, SessionEvent, sanitize};
 ///
 /// The server chooses a part of the text.
 pub fn describe_error(error: &Error) -> String {
-    sanitize(&crate::error::chain(error))
+    sanitize(&crate::error::format_chain(error))
 }
 
 /// Returns the message for a change of the connection, or `None` if the event is a frame.

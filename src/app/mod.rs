@@ -36,7 +36,7 @@ pub use render::render;
 ///
 /// # Errors
 ///
-/// Fails if the server cannot be reached, if the session fails or a signal ends it, or, unless
+/// Returns an error if the server cannot be reached, if the session fails or a signal ends it, or, unless
 /// standard input is a terminal, if a line was refused.
 pub fn run(options: Options) -> Result<(), Error> {
     let is_interactive = io::stdin().is_terminal();

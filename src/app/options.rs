@@ -1,4 +1,5 @@
-//! The options of the client.
+//! The options of the program `smolchat`: the address, those of its session
+//! ([`client::SessionConfig`](SessionConfig)), and those of the terminal.
 
 use super::{Bell, Color};
 use crate::client::{ReconnectPolicy, ServerAddress, SessionConfig};

@@ -13,7 +13,7 @@ use crate::client::Session;
 ///
 /// # Errors
 ///
-/// Fails if the server cannot be reached or the session fails, or, unless `is_interactive`, if a
+/// Returns an error if the server cannot be reached or the session fails, or, unless `is_interactive`, if a
 /// line was refused.
 pub fn run(options: Options, is_interactive: bool, has_echo: bool) -> Result<(), Error> {
     smol::block_on(async {

@@ -22,7 +22,7 @@ pub enum Script {
 ///
 /// # Errors
 ///
-/// Fails if the server cannot be reached or the session fails, if a line was refused, or if the
+/// Returns an error if the server cannot be reached or the session fails, if a line was refused, or if the
 /// command failed.
 pub fn run(options: Options, script: Script) -> Result<(), Error> {
     let Options { address, config, reconnect, .. } = options;

@@ -108,7 +108,7 @@ impl Args {
             "no-keep" => self.no_keep = value.parse_with(parse_switch)?,
             "no-reconnect" => self.no_reconnect = value.parse_with(parse_switch)?,
             "json" => self.json = value.parse_with(parse_switch)?,
-            "send" => self.send.extend(value.parse_with(parse_lines)?),
+            "send" => self.send.extend(value.parse_with(parse_send_lines)?),
             "exec" => self.exec = Some(value.string()?),
             "completions" => self.completions = Some(value.parse()?),
             "manual" => self.manual = Some(value.parse_with(parse_program)?),
@@ -168,7 +168,7 @@ fn parse_program(name: &str) -> Result<&'static Program, &'static str> {
 }
 
 /// Splits a text into its lines, without the empty ones.
-fn parse_lines(text: &str) -> Result<Vec<String>, &'static str> {
+fn parse_send_lines(text: &str) -> Result<Vec<String>, &'static str> {
     let lines: Vec<String> =
         text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
     if lines.is_empty() { Err("expected a text that is not empty") } else { Ok(lines) }

@@ -50,7 +50,7 @@ fn program_name() -> &'static str {
 enum Invocation {
     /// Prints a text and exits.
     Text(String),
-    /// Runs a server.
+    /// Runs a server with these options.
     Service(Box<Options>),
 }
 
@@ -66,7 +66,7 @@ impl Invocation {
         if !options.is_check {
             return Ok(Invocation::Service(options));
         }
-        match options.contradiction() {
+        match options.find_contradiction() {
             Some(contradiction) => Err(contradiction.into()),
             None => Ok(Invocation::Text(format!("{}\n", Ceiling::of(&options.config)))),
         }
@@ -90,7 +90,7 @@ struct Options {
     is_check: bool,
 }
 
-/// Parses the arguments.
+/// Parses the arguments of the command line.
 fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
     let mut options = Options {
         addresses: Vec::new(),
@@ -117,10 +117,10 @@ impl Options {
         let seconds = |value: OsString| value.parse::<u32>().map(|n| Duration::from_secs(n.into()));
         let room = &mut self.config.room;
         match option {
-            "max-clients" => self.pinned.clients = true,
-            "outbox" => self.pinned.outbox = true,
-            "history" => self.pinned.history = true,
-            "history-bytes" => self.pinned.history_bytes = true,
+            "max-clients" => self.pinned.is_max_clients_pinned = true,
+            "outbox" => self.pinned.is_outbox_pinned = true,
+            "history" => self.pinned.is_history_pinned = true,
+            "history-bytes" => self.pinned.is_history_bytes_pinned = true,
             "history-file-max" | "sync" => self.has_file_options = true,
             _ => {}
         }
@@ -153,13 +153,13 @@ impl Options {
     }
 
     /// Returns the contradiction between the options, if there is one.
-    fn contradiction(&self) -> Option<String> {
+    fn find_contradiction(&self) -> Option<String> {
         if self.has_file_options && self.history_file.is_none() {
             return Some(
                 "--history-file-max and --sync have no effect without --history-file".into(),
             );
         }
-        memory::contradiction(&self.config)
+        memory::find_contradiction(&self.config)
     }
 }
 
@@ -200,13 +200,14 @@ fn parse_history_bytes(text: &str) -> Result<usize, &'static str> {
 /// Parses a rate such as `10/40`; the default burst is that of four seconds.
 fn parse_rate(text: &str) -> Result<(u32, u32), &'static str> {
     parse_rate_and_burst(text, 4)
-        .ok_or("expected lines a second, optionally with lines at once, such as 10/40")
+        .ok_or("expected lines per second, optionally with lines at once, such as 10/40")
 }
 
 /// Parses a rate such as `20/100`; the default burst is that of five seconds.
 fn parse_connect_rate(text: &str) -> Result<(u32, u32), &'static str> {
-    parse_rate_and_burst(text, 5)
-        .ok_or("expected connections a second, optionally with connections at once, such as 20/100")
+    parse_rate_and_burst(text, 5).ok_or(
+        "expected connections per second, optionally with connections at once, such as 20/100",
+    )
 }
 
 fn parse_rate_and_burst(text: &str, seconds: u32) -> Option<(u32, u32)> {
@@ -236,7 +237,7 @@ fn format_usage_error(error: &lexopt::Error) -> Box<dyn Error> {
 }
 
 fn serve(options: Options) -> Result<(), Box<dyn Error>> {
-    let contradiction = options.contradiction();
+    let contradiction = options.find_contradiction();
     let Options { addresses, mut config, log, history_file, mut file, .. } = options;
     logger::init(log);
     if let Some(contradiction) = contradiction {

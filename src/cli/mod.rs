@@ -69,7 +69,7 @@ pub enum ValueKind {
     /// A word from the list.
     Choice(&'static str, &'static [&'static str]),
     Path(&'static str),
-    /// A shell command.
+    /// A command for the shell, which is completed as such.
     Command(&'static str),
 }
 
@@ -83,11 +83,11 @@ pub struct Section {
 /// A part of a [`Section`].
 #[derive(Debug)]
 pub enum Block {
-    /// A paragraph.
+    /// A paragraph, which is wrapped.
     Text(&'static str),
     /// A term and its description.
     Item(&'static str, &'static str),
-    /// Lines without formatting.
+    /// Lines that are shown as they are.
     Code(&'static str),
 }
 
@@ -169,7 +169,7 @@ impl Program {
     ///
     /// # Errors
     ///
-    /// Fails if an option is not in the table or lacks its value, or if `set` fails.
+    /// Returns an error if an option is not in the table or lacks its value, or if `set` fails.
     pub fn parse_args(
         &self,
         mut arguments: Parser,
@@ -229,7 +229,7 @@ impl Program {
 ///
 /// # Errors
 ///
-/// Fails if `text` is neither `on` nor `off`.
+/// Returns an error if `text` is neither `on` nor `off`.
 pub fn parse_switch(text: &str) -> Result<bool, &'static str> {
     match text {
         "on" => Ok(true),

@@ -2,7 +2,7 @@
 
 use super::{Block, Example, Exit, OptionSpec, Program, Section, Shell, ValueKind};
 
-/// The client `smolchat`.
+/// The options and the manual page of the client `smolchat`.
 pub static SMOLCHAT: Program = Program {
     name: "smolchat",
     summary: "a terminal client for smolchatd",

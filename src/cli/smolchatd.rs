@@ -2,7 +2,7 @@
 
 use super::{Block, Exit, OptionSpec, Program, Section, ValueKind};
 
-/// The server `smolchatd`.
+/// The options and the manual page of the server `smolchatd`.
 pub static SMOLCHATD: Program = Program {
     name: "smolchatd",
     summary: "a group-chat server",
@@ -14,7 +14,7 @@ pub static SMOLCHATD: Program = Program {
             default: "0.0.0.0:8080",
             help: "address to listen on: IP:PORT, [V6]:PORT or unix:PATH; may be given more than \
                    once",
-            details: "The Unix socket of a server that has ended is replaced; the socket of a \
+            details: "The unix socket of a server that has ended is replaced; the socket of a \
                       running server is an error.",
             ..OptionSpec::DEFAULT
         },

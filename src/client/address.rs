@@ -41,7 +41,7 @@ const USER_TIMEOUT: u32 = 25_000;
 pub enum ServerAddress {
     /// A host and a port, as `HOST:PORT`.
     Inet(String),
-    /// The path of a Unix socket.
+    /// The path of a unix socket.
     Unix(PathBuf),
 }
 

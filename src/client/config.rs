@@ -1,4 +1,6 @@
-//! The options of a session.
+//! The options of a [`Session`](super::Session): its name, its history, and when it reconnects.
+//!
+//! They are for all programs that use the library. `app/options.rs` has those of `smolchat`.
 
 use std::time::Duration;
 
@@ -31,7 +33,7 @@ impl SessionConfig {
         SessionConfig::default().name(name)
     }
 
-    /// Sets the name.
+    /// Sets the name that the session asks the server for.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self

@@ -22,7 +22,8 @@ pub enum Error {
     LateHello,
     /// The server sent a line that is not a frame of the protocol.
     Protocol(serde_json::Error),
-    /// [`Session::reconnect`](super::Session::reconnect) was called.
+    /// [`Session::reconnect`](super::Session::reconnect) was called. This ends only a session with
+    /// [`ReconnectPolicy::Never`](super::ReconnectPolicy::Never).
     ReconnectRequested,
     /// The session had no connection for this time, which is more than
     /// [`ReconnectPolicy::Within`](super::ReconnectPolicy::Within) allows. The second field is the
@@ -73,7 +74,7 @@ pub enum SendError {
     Full,
     /// [`Session::finish`](super::Session::finish) was called, or `/quit` was sent.
     Finished,
-    /// The JSON object has no valid `id`, so that its answer could not be recognized. The field is
+    /// The JSON object has no valid `id`, so that its answer could not be recognised. The field is
     /// the message of the error.
     InvalidObject(String),
 }

@@ -14,7 +14,7 @@ pub enum SessionEvent {
     /// The connection is lost, or another attempt to connect failed. The session tries again
     /// after a pause. Lines can still be sent: they wait until the session is connected.
     Disconnected {
-        /// The reason.
+        /// The error that ended the connection or the attempt.
         cause: Error,
         /// The pause before the next attempt.
         retry_in: Duration,
@@ -34,9 +34,9 @@ pub enum SessionEvent {
     },
     /// The frames with these sequence numbers are lost.
     Gap {
-        /// The first number.
+        /// The first number that is lost.
         from: u64,
-        /// The last number, inclusive.
+        /// The last number that is lost.
         to: u64,
     },
 }
@@ -45,7 +45,7 @@ pub enum SessionEvent {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ReceivedFrame {
-    /// The decoded frame.
+    /// The frame that was decoded from the line.
     pub frame: Frame<'static>,
     /// The bytes of the line, without the newline.
     pub line: Vec<u8>,

@@ -2,11 +2,14 @@
 //!
 //! A [`Session`] joins a room, sends lines and receives events. If its connection is lost, it
 //! reconnects, receives the frames that it missed, and sends again the lines that were not
-//! answered. This bot sends each private line back to its author:
+//! answered. The [documentation of the crate](crate#a-bot) has a bot that answers private lines.
+//!
+//! # Examples
+//!
+//! This client sends a line, and waits until the server confirms it:
 //!
 //! ```
 //! use smolchat::client::{ReconnectPolicy, Session, SessionConfig, SessionEvent};
-//! use smolchat::protocol::Body;
 //! # use futures_lite::{FutureExt, stream};
 //! # use smolchat::server::{self, Buffers, Control, Listener};
 //!
@@ -18,42 +21,25 @@
 //! #     server::run(vec![listener], server::Config::default(), controls).await?;
 //! #     Err("the server ended".into())
 //! # };
-//! # let bot = async {
+//! # let client = async {
 //! let address = "127.0.0.1:8080";
 //! # let address = server_address.as_str();
-//! let config = SessionConfig::new("echo").keep_name(true);
-//! let mut session = Session::connect(address, config, ReconnectPolicy::Always).await?;
-//! # let mut bob =
-//! #     Session::connect(address, SessionConfig::new("bob"), ReconnectPolicy::Never).await?;
-//! # bob.send_private("echo", "hi")?;
-//! # let answer = async {
-//! #     while let Some(event) = bob.receive().await? {
-//! #         let SessionEvent::Received(received) = event else { continue };
-//! #         if received.frame.data_source == "echo" && received.frame.data == "hi" {
-//! #             return Ok(());
-//! #         }
-//! #     }
-//! #     Err("there was no answer".into())
-//! # };
-//! # let receive = async {
+//! let config = SessionConfig::new("alice");
+//! let mut session = Session::connect(address, config, ReconnectPolicy::Never).await?;
+//! let id = session.send("hello")?;
 //! while let Some(event) = session.receive().await? {
-//!     let SessionEvent::Received(received) = event else { continue };
-//!     let frame = received.frame;
-//!     let is_private = matches!(frame.body, Body::Private { .. });
-//!     if is_private && frame.data_source != session.name() {
-//!         session.send_private(&frame.data_source, &frame.data)?;
+//!     if let SessionEvent::Received(received) = event
+//!         && received.in_reply_to.as_ref() == Some(&id)
+//!     {
+//!         assert_eq!(received.frame.data, "hello");
+//!         break;
 //!     }
 //! }
 //! # Ok(())
 //! # };
-//! # answer.or(receive).await
-//! # };
-//! # smol::block_on(bot.or(server))
+//! # smol::block_on(client.or(server))
 //! # }
 //! ```
-//!
-//! The comparison with `session.name()` is needed because the server sends a copy of each private
-//! line to its sender.
 
 mod address;
 mod backoff;

@@ -143,7 +143,7 @@ impl ResumeState {
             history: Some(self.history).filter(|count| *count > 0 && !self.was_welcomed()),
         };
         let line = serde_json::to_string(&HelloLine { hello });
-        // A struct of strings and numbers is always serialized.
+        // A struct of strings and numbers is always serialised.
         debug_assert!(line.is_ok());
         line.unwrap_or_default()
     }

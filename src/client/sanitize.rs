@@ -6,7 +6,7 @@ use crate::protocol::MAX_MARKS;
 
 /// Replaces control and format characters by visible text.
 ///
-/// The result cannot move the cursor, change colors, ring the bell, or change the direction of the
+/// The result cannot move the cursor, change colours, ring the bell, or change the direction of the
 /// text around it. Combining marks are kept up to the number that a name may have in a row.
 ///
 /// # Examples

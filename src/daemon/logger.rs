@@ -18,7 +18,7 @@ const MAX_LINE: usize = 4096;
 /// The most bytes of an escaped control character, `\u{9f}`.
 const MAX_ESCAPE: usize = 8;
 
-/// Lines a second, and lines at once, of each level except errors: clients must not fill the disk
+/// Lines per second, and lines at once, of each level except errors: clients must not fill the disk
 /// of a small machine through the log.
 const LINES_PER_SECOND: u32 = 4;
 const BURST: u32 = 40;
@@ -34,7 +34,7 @@ struct StderrLogger;
 /// Sends the log to standard error, from `level` up.
 ///
 /// A line is dropped and counted if standard error would block, such as a full pipe or a stopped
-/// terminal, or if there are more than a few lines a second. Errors are not limited, and nothing is
+/// terminal, or if there are more than a few lines per second. Errors are not limited, and nothing is
 /// if `level` is debug. The next line that is written states the number of dropped lines.
 pub fn init(level: LevelFilter) {
     log::set_max_level(level);

@@ -24,7 +24,7 @@ impl Notifier {
     ///
     /// # Errors
     ///
-    /// Returns an error if that is not the address of a Unix socket, or if no socket can be
+    /// Returns an error if that is not the address of a unix socket, or if no socket can be
     /// created.
     pub fn from_environment() -> io::Result<Option<Self>> {
         let Some(address) = env::var_os("NOTIFY_SOCKET").filter(|address| !address.is_empty())

@@ -59,7 +59,7 @@ pub struct Frame<'a> {
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the keys that repeat are documented once, above")]
 pub enum Body<'a> {
-    /// Sent to all members, the sender included, when a member says `data`.
+    /// Sent to all members, the sender included, when a member sends the message `data`.
     Chat {
         seq: u64,
         time: u64,
@@ -88,7 +88,7 @@ pub enum Body<'a> {
     },
     /// Sent to a new member as its first line.
     Welcome {
-        /// The member's name.
+        /// The name that the server gave the member; it may differ from that in its hello.
         name: Cow<'a, str>,
         /// A random word that is different for each sequence of numbers.
         epoch: Cow<'a, str>,
@@ -237,7 +237,7 @@ pub enum ByeCode {
 impl<'a> Frame<'a> {
     /// Appends this frame to `out` as one line of JSON, with its newline.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        // Neither a write to a Vec nor the serialization of these types can fail: their keys are
+        // Neither a write to a Vec nor the serialisation of these types can fail: their keys are
         // strings.
         let result = serde_json::to_writer(&mut *out, self);
         debug_assert!(result.is_ok());

@@ -53,7 +53,7 @@ impl LineReader {
         on_line: impl FnMut(Result<&[u8], TooLong>),
     ) {
         if self.buffer.is_empty() {
-            self.buffer = self.parse_lines(bytes, 0, budget, on_line).to_vec();
+            self.buffer = self.split_lines(bytes, 0, budget, on_line).to_vec();
             return;
         }
         let mut buffer = std::mem::take(&mut self.buffer);
@@ -61,7 +61,7 @@ impl LineReader {
         // pieces would be searched from its start for each piece.
         let searched = if self.has_more { 0 } else { buffer.len() };
         buffer.extend_from_slice(bytes);
-        let unread = self.parse_lines(&buffer, searched, budget, on_line).len();
+        let unread = self.split_lines(&buffer, searched, budget, on_line).len();
         buffer.drain(..buffer.len() - unread);
         // An empty buffer is dropped with its memory.
         if !buffer.is_empty() {
@@ -94,7 +94,7 @@ impl LineReader {
     /// Passes the lines in `bytes` to `on_line` and returns the bytes to buffer.
     ///
     /// The first `searched` bytes have no newline.
-    fn parse_lines<'a>(
+    fn split_lines<'a>(
         &mut self,
         bytes: &'a [u8],
         mut searched: usize,

@@ -20,7 +20,7 @@ const KEYS: &[&str] =
 /// use smolchat::protocol::{ClientLine, Request};
 ///
 /// let line = ClientLine::parse(b"/me waves").unwrap();
-/// assert_eq!(line.request, Request::Act("waves".into()));
+/// assert_eq!(line.request, Request::Action("waves".into()));
 ///
 /// let line = ClientLine::parse(br#"{"data":"psst","to":"bob","id":"7"}"#).unwrap();
 /// assert_eq!(line.id.as_deref(), Some("7"));
@@ -45,12 +45,12 @@ pub enum Request {
     /// A text for all members.
     Say(Box<str>),
     /// `/me TEXT`: a text for all members that describes an action.
-    Act(Box<str>),
+    Action(Box<str>),
     /// `/msg NAME TEXT`, or `data` with the key `to`: a text for one member.
     Private {
         /// The name of the recipient.
         to: Box<str>,
-        /// The text.
+        /// The text that the recipient gets.
         text: Box<str>,
     },
     /// `/nick NAME`: changes the member's name.
@@ -87,7 +87,7 @@ pub struct Hello {
 /// The error that answers a line that was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestError {
-    /// The reason.
+    /// The reason why the line was not accepted.
     pub code: ErrorCode,
     /// The reason as a text to show.
     pub text: String,
@@ -217,7 +217,7 @@ impl Request {
             "nick" if rest.is_empty() => usage("/nick NAME"),
             "nick" => Ok(Request::Nick(rest.into())),
             "me" if rest.is_empty() => usage("/me TEXT"),
-            "me" => Ok(Request::Act(rest.into())),
+            "me" => Ok(Request::Action(rest.into())),
             "msg" => match split_word(rest) {
                 (_, "") => usage("/msg NAME TEXT"),
                 (to, text) => Ok(Request::Private { to: to.into(), text: text.into() }),
@@ -278,7 +278,7 @@ mod tests {
         let private = Request::Private { to: "bob".into(), text: "a  b".into() };
         for (text, expected) in [
             ("/nick alice", Request::Nick("alice".into())),
-            ("/ME waves", Request::Act("waves".into())),
+            ("/ME waves", Request::Action("waves".into())),
             ("/msg bob a  b", private),
             ("/who", Request::Who),
             ("/history", Request::History(None)),

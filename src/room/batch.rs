@@ -130,11 +130,9 @@ fn count_frames(bytes: &[u8]) -> u64 {
 /// An operation on one client, with its position between the shared frames.
 #[derive(Debug)]
 pub struct Unicast {
-    /// The client.
     pub to: ClientId,
     /// The byte offset in the batch's chunk: frames before it are sent first.
     pub at: u32,
-    /// The operation.
     pub op: Op,
 }
 
@@ -190,11 +188,11 @@ pub struct ClientSlices {
 /// An operation that ends a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// [`Op::Close`]
+    /// The connection ends after its last frame is written, see [`Op::Close`].
     Close,
-    /// [`Op::Abort`]
+    /// The connection ends at once, see [`Op::Abort`].
     Abort,
-    /// [`Op::Evict`]
+    /// A bye takes the place of the frames that wait, see [`Op::Evict`].
     Evict(ByeCode),
 }
 

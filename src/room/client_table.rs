@@ -55,7 +55,7 @@ impl<T> ClientTable<T> {
         Some(row)
     }
 
-    /// Returns all rows.
+    /// Returns all rows, sorted by number.
     pub fn iter(&self) -> impl Iterator<Item = (ClientId, &T)> {
         self.rows.iter().map(|(id, row)| (*id, row))
     }

@@ -1,4 +1,6 @@
-//! Commands and their answers.
+//! The commands that the server executes, such as `/nick` and `/history`, and their answers.
+//!
+//! The commands of the terminal client are in `app/tui/commands.rs`.
 
 use std::borrow::Cow;
 
@@ -17,10 +19,10 @@ const DEFAULT_HISTORY: u64 = 50;
 /// The most names in the text of an answer to `/who`. Its key `names` has all that fit.
 const NAMES_IN_TEXT: usize = 20;
 
-pub(super) const HELP: &str = "/nick NAME changes your name, /me TEXT says what you do, \
-    /msg NAME TEXT tells one member, /who lists the members, /history [N] shows the last lines, \
-    /stats shows the server's statistics, \
-    /quit leaves, // says a literal /, anything else is said to all";
+pub(super) const HELP: &str = "/nick NAME changes your name, /me TEXT sends an action, \
+    /msg NAME TEXT sends a private message, /who lists the members, \
+    /history [N] shows the last N lines, /stats shows the figures of the server, \
+    /quit leaves, // sends a literal /, any other line is a message to all members";
 
 impl Room {
     /// Sends a private line to its recipient and back to its author.

@@ -14,7 +14,7 @@ pub struct Config {
     pub max_clients: usize,
     /// Connections at the same time from one address; 0 = no limit. Default: 64.
     pub max_per_ip: usize,
-    /// New connections a second from one address, after `connect_burst` at once; 0 = no limit.
+    /// New connections per second from one address, after `connect_burst` at once; 0 = no limit.
     /// Default: 20.
     pub connect_rate: u32,
     /// New connections at once from one address. Default: 100.
@@ -38,7 +38,7 @@ pub struct Config {
     pub is_stored: bool,
     /// The longest line in bytes; stated in the welcome. Default: 4096.
     pub max_line: u32,
-    /// Lines a second from one client, after `burst` at once; 0 = no limit. Stated in the welcome.
+    /// Lines per second from one client, after `burst` at once; 0 = no limit. Stated in the welcome.
     /// Default: 10.
     pub rate: u32,
     /// Lines at once from one client; stated in the welcome. Default: 40.

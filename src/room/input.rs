@@ -22,7 +22,7 @@ pub struct Token(pub [u8; 16]);
 pub enum Peer {
     /// An IP address and a port.
     Inet(IpAddr, u16),
-    /// A Unix socket.
+    /// A unix socket, whose peer has no address.
     Unix,
 }
 
@@ -43,32 +43,20 @@ pub enum Input {
     Connect {
         /// The client's number, larger than any before.
         id: ClientId,
-        /// The client's address.
         peer: Peer,
         /// The token for the client's welcome.
         token: Token,
     },
     /// A client has sent lines.
     Lines {
-        /// The client.
         id: ClientId,
         /// The lines, in order.
         lines: Vec<Result<ClientLine, RequestError>>,
     },
     /// A client speaks another protocol.
-    OtherProtocol {
-        /// The client.
-        id: ClientId,
-        /// The protocol.
-        protocol: OtherProtocol,
-    },
+    OtherProtocol { id: ClientId, protocol: OtherProtocol },
     /// The input of a client has ended.
-    Disconnect {
-        /// The client.
-        id: ClientId,
-        /// The reason.
-        reason: DisconnectReason,
-    },
+    Disconnect { id: ClientId, reason: DisconnectReason },
     /// The server shuts down.
     Shutdown,
 }

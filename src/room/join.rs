@@ -44,14 +44,14 @@ impl Room {
                 return self.send_bye(id, ByeCode::Full);
             }
             Err(Refusal::TooFast) => {
-                self.log(Level::Warn, format!("{peer} refused: too many connections a second"));
-                let text = "too many connections a second from your address";
+                self.log(Level::Warn, format!("{peer} refused: too many connections per second"));
+                let text = "too many connections per second from your address";
                 self.send_error(id, RequestError::new(ErrorCode::TooFast, text));
                 return self.send_bye(id, ByeCode::TooFast);
             }
         }
         self.log(Level::Debug, format!("{peer} connected"));
-        self.clients.insert(id, Client { peer, errors: 0, keeps_name: false, token, name: None });
+        self.clients.insert(id, Client { peer, errors: 0, is_name_kept: false, token, name: None });
         self.lobby.push(self.now.uptime + self.config.hello_wait, id, &self.clients);
     }
 
@@ -68,7 +68,7 @@ impl Room {
         let Some(client) = self.clients.get_mut(id) else { return };
         let token = client.token;
         client.name = Some(name.as_str().into());
-        client.keeps_name = hello.keep;
+        client.is_name_kept = hello.keep;
         self.names.insert(&name, id);
         let verb = if old.is_some() { "reconnected" } else { "joined" };
         let line = format!("{} {verb}", self.describe(id));
@@ -101,7 +101,7 @@ impl Room {
             _ => format!("welcome, {name}; {} others are here", members - 1),
         };
         if self.config.is_stored {
-            data.push_str("; what is said here is kept in a file");
+            data.push_str("; this conversation is written to a file");
         }
         let welcome = Body::Welcome {
             name: name.into(),

@@ -16,11 +16,11 @@ impl Room {
     /// reserved for it.
     pub fn disconnect(&mut self, id: ClientId, reason: DisconnectReason, now: Now) {
         self.now = now;
-        if let Some(Client { keeps_name: true, name: Some(name), token, .. }) = self.clients.get(id)
+        if let Some(Client { is_name_kept: true, name: Some(name), token, .. }) =
+            self.clients.get(id)
             && !self.config.grace.is_zero()
         {
-            let until = self.now.uptime + self.config.grace;
-            self.reserved.reserve(name.clone(), *token, until);
+            self.reserved.reserve(name.clone(), *token, now.uptime + self.config.grace);
         }
         if reason == DisconnectReason::Finished {
             self.close_client(id, ByeCode::Quit, reason);

@@ -66,7 +66,7 @@ use crate::protocol::{
 #[derive(Debug)]
 pub struct Room {
     config: Config,
-    /// Identifies this sequence.
+    /// The random word that identifies this sequence of numbers.
     epoch: Box<str>,
     clients: ClientTable<Client>,
     names: NameIndex,
@@ -91,7 +91,7 @@ struct Client {
     /// Errors in a row.
     errors: u8,
     /// The client asked to have its name reserved if it loses its connection.
-    keeps_name: bool,
+    is_name_kept: bool,
     /// Proves that a reconnecting client is this member.
     token: Token,
     /// `None` until the client is a member.
@@ -151,11 +151,11 @@ impl Room {
                 }
             }
             Input::OtherProtocol { id, protocol } => {
-                let code = match protocol {
-                    OtherProtocol::Tls => ByeCode::Tls,
-                    OtherProtocol::Http => ByeCode::Http,
+                let (code, reason) = match protocol {
+                    OtherProtocol::Tls => (ByeCode::Tls, "the client spoke TLS"),
+                    OtherProtocol::Http => (ByeCode::Http, "the client spoke HTTP"),
                 };
-                self.close_client(id, code, format_args!("it speaks {protocol:?}"));
+                self.close_client(id, code, reason);
             }
             Input::Disconnect { id, reason } => self.disconnect(id, reason, now),
             Input::Shutdown => self.shut_down(),
@@ -206,7 +206,7 @@ impl Room {
                 time,
                 id: line_id.map(Cow::from),
             }),
-            Request::Act(text) => self.batch.publish(name, &text, |seq| Body::Action {
+            Request::Action(text) => self.batch.publish(name, &text, |seq| Body::Action {
                 seq,
                 time,
                 id: line_id.map(Cow::from),

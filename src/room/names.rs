@@ -35,7 +35,7 @@ impl NameIndex {
         self.members.insert(self.hash(name), id);
     }
 
-    /// Removes a name.
+    /// Removes a name, and returns unused memory.
     pub fn remove(&mut self, name: &str) {
         self.members.remove(&self.hash(name));
         if self.members.len() < self.members.capacity() / 4 {
@@ -43,7 +43,6 @@ impl NameIndex {
         }
     }
 
-    /// Removes all names.
     pub fn clear(&mut self) {
         self.members.clear();
     }

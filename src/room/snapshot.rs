@@ -1,9 +1,9 @@
-//! The state from which a room continues after a restart.
+//! The state of a room before it starts: an earlier room's sequence, from which it continues.
 
-/// The contents of a history file, read at the start of the server.
+/// The end of an earlier sequence, which a new room continues.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The epoch of the next frame: that of the file or a new one.
+    /// The epoch of the next frame: that of the earlier sequence or a new one.
     pub epoch: Box<str>,
     /// The number of the last frame; the next frame has one more.
     pub seq: u64,

@@ -28,6 +28,10 @@
 //!
 //! An event that is not in the table changes nothing.
 //!
+//! The timeout of a connection passes early if too many connections are ending (`Closing`,
+//! `Draining` or `Broken`): more than a quarter of `--max-clients`, or more than 16 if that is
+//! larger. The one that would time out first is then closed at once.
+//!
 //! `Draining` exists because closing a socket that has unread input resets the connection, and a
 //! reset can discard the bye before the client reads it. `Broken` exists because lines that arrived
 //! before the write failed still count: the connection task reads all of them and then reports
@@ -44,6 +48,8 @@
 //! | a write fails                           | `WriteFailed`, then `ReadClosed` or `TimedOut` |
 //! | the client reads too slowly             | its outbox is replaced by a bye: `Close`       |
 //! | the member reconnects with its token    | the same                                      |
+//! | no random bytes for a token             | `Abort`                                       |
+//! | too many connections are ending         | `TimedOut`, for the first to time out         |
 
 use std::time::Duration;
 
@@ -93,7 +99,7 @@ pub enum ClientEvent {
     Written,
     /// The room ends the connection at once, because it is broken.
     Abort,
-    /// A write failed.
+    /// A write to the socket failed.
     WriteFailed,
     /// The connection task has ended.
     ReadClosed,

@@ -118,7 +118,7 @@ impl Clients {
         }
     }
 
-    /// Adds a connection.
+    /// Adds a connection, which is open and not live.
     pub fn insert(&mut self, id: ClientId, socket: Arc<Socket>) {
         let (outbox, state) = (Outbox::new(socket), ClientState::NEW);
         self.table.insert(id, ClientHandle { outbox, state, has_waiting_task: false });
@@ -205,7 +205,7 @@ impl Clients {
             Delivery::Failed => self.transition(id, ClientEvent::WriteFailed, now),
             Delivery::Slow => {
                 self.disconnected.push((id, DisconnectReason::Slow));
-                // The outbox knows the number for the bye, because frames wait in it.
+                // The number is not needed: while frames wait, the outbox has the number for the bye.
                 self.evict(id, ByeCode::Slow, 0, now);
             }
         }

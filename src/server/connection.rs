@@ -68,7 +68,7 @@ pub fn run(
         id,
         has_sent_line: false,
         is_other_protocol: false,
-        was_warned: false,
+        is_warned: false,
         unreported_bytes: 0,
     };
     async move {
@@ -98,7 +98,7 @@ struct Connection {
     /// The client speaks another protocol; its input is discarded.
     is_other_protocol: bool,
     /// The client was sent the error that it is too fast.
-    was_warned: bool,
+    is_warned: bool,
     /// Bytes read since the last input.
     unreported_bytes: u32,
 }
@@ -155,7 +155,7 @@ impl Connection {
             match recv(&self.socket, buffer, RecvFlags::DONTWAIT) {
                 Ok((([], _), _)) if self.lines.is_inside_line() => {
                     self.lines.clear();
-                    let text = "the last line has no newline and was not said";
+                    let text = "the last line has no newline and was discarded";
                     return Poll::Ready(Ok(Some(self.error_input(ErrorCode::Unfinished, text))));
                 }
                 Ok((([], _), _)) => return Poll::Ready(Err(DisconnectReason::Finished)),
@@ -197,7 +197,7 @@ impl Connection {
             });
         });
         if self.limiter.is_idle(now) {
-            self.was_warned = false;
+            self.is_warned = false;
         }
         self.limiter.take(self.limits.rate, lines.len(), now);
         self.has_sent_line |= !lines.is_empty();
@@ -220,10 +220,10 @@ impl Connection {
         if wait.is_zero() {
             return Box::pin(yield_now());
         }
-        let pending = if std::mem::replace(&mut self.was_warned, true) {
+        let pending = if std::mem::replace(&mut self.is_warned, true) {
             None
         } else {
-            let text = "too many lines a second; the server now reads yours more slowly";
+            let text = "too many lines per second; the server now reads yours more slowly";
             self.send(self.error_input(ErrorCode::TooFast, text))
         };
         Box::pin(async move {

@@ -92,14 +92,14 @@ fn kib(bytes: u64) -> u64 {
 /// Limits set explicitly, which a budget must not change.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pinned {
-    /// [`max_clients`](crate::room::Config::max_clients)
-    pub clients: bool,
-    /// [`outbox`](Config::outbox)
-    pub outbox: bool,
-    /// [`history`](crate::room::Config::history)
-    pub history: bool,
-    /// [`history_bytes`](crate::room::Config::history_bytes)
-    pub history_bytes: bool,
+    /// Whether [`max_clients`](crate::room::Config::max_clients) was set.
+    pub is_max_clients_pinned: bool,
+    /// Whether [`outbox`](Config::outbox) was set.
+    pub is_outbox_pinned: bool,
+    /// Whether [`history`](crate::room::Config::history) was set.
+    pub is_history_pinned: bool,
+    /// Whether [`history_bytes`](crate::room::Config::history_bytes) was set.
+    pub is_history_bytes_pinned: bool,
 }
 
 /// Changes the limits of `config` so that its ceiling is at most `budget` bytes. The number of
@@ -115,10 +115,10 @@ pub fn fit(budget: usize, mut config: Config, pinned: Pinned) -> Result<Config, 
     config.events = share(256 << 10, 8, config.events);
     config.buffers.send = share(1024, 2304, config.buffers.send);
     config.buffers.receive = share(4096, 1152, config.buffers.receive);
-    if !pinned.history_bytes {
+    if !pinned.is_history_bytes_pinned {
         config.room.history_bytes = share(32, line, config.room.history_bytes);
     }
-    if !pinned.history {
+    if !pinned.is_history_pinned {
         config.room.history = config.room.history.min(config.room.history_bytes / 512);
     }
     let (mut clients, mut outbox) = (config.room.max_clients, config.outbox);
@@ -129,13 +129,13 @@ pub fn fit(budget: usize, mut config: Config, pinned: Pinned) -> Result<Config, 
         Ceiling::of(&config).total()
     };
     let most = budget as u64;
-    if !pinned.outbox {
+    if !pinned.is_outbox_pinned {
         outbox = share(900, line, most_outbox);
     }
-    if !pinned.clients {
+    if !pinned.is_max_clients_pinned {
         clients = largest(1, most_clients, |clients| total(clients, outbox) <= most);
     }
-    if !pinned.outbox {
+    if !pinned.is_outbox_pinned {
         outbox = largest(line, most_outbox, |outbox| total(clients, outbox) <= most);
     }
     match total(clients, outbox) {
@@ -155,7 +155,7 @@ fn largest(least: usize, most: usize, mut fits: impl FnMut(usize) -> bool) -> us
 }
 
 /// Returns why the limits of a configuration contradict each other, if they do.
-pub fn contradiction(config: &Config) -> Option<String> {
+pub fn find_contradiction(config: &Config) -> Option<String> {
     let room = &config.room;
     let frame = room.max_line as usize + FRAME_OVERHEAD;
     let too_small =
@@ -180,7 +180,7 @@ mod tests {
         let small = fit(4 << 20, Config::default(), Pinned::default()).unwrap();
 
         assert!(small.room.max_clients >= 100, "{}", Ceiling::of(&small));
-        assert_eq!(contradiction(&small), None);
+        assert_eq!(find_contradiction(&small), None);
         let large = fit(8 << 30, Config::default(), Pinned::default()).unwrap();
         assert_eq!(large.room.max_clients, Config::default().room.max_clients);
         assert_eq!(large.outbox, Config::default().outbox);
@@ -193,7 +193,7 @@ mod tests {
             match fit(budget, Config::default(), Pinned::default()) {
                 Ok(config) => {
                     assert!(Ceiling::of(&config).total() <= budget as u64);
-                    assert_eq!(contradiction(&config), None);
+                    assert_eq!(find_contradiction(&config), None);
                 }
                 Err(least) => {
                     assert!(least > budget as u64);
@@ -209,12 +209,13 @@ mod tests {
         let mut config = Config::default();
         config.room.max_clients = 30;
         config.outbox = 64 << 10;
-        let pinned = Pinned { clients: true, outbox: true, ..Pinned::default() };
+        let pinned =
+            Pinned { is_max_clients_pinned: true, is_outbox_pinned: true, ..Pinned::default() };
         let fitted = fit(8 << 20, config, pinned).unwrap();
         assert_eq!((fitted.room.max_clients, fitted.outbox), (30, 64 << 10));
         let mut config = Config::default();
         config.room.max_clients = 1000;
-        let pinned = Pinned { clients: true, ..Pinned::default() };
+        let pinned = Pinned { is_max_clients_pinned: true, ..Pinned::default() };
         assert!(fit(4 << 20, config, pinned).unwrap_err() > 4 << 20);
     }
 

@@ -61,7 +61,6 @@ impl Outbox {
         Outbox { socket, queue: None }
     }
 
-    /// Returns the socket.
     pub fn socket(&self) -> &Arc<Socket> {
         &self.socket
     }

@@ -42,7 +42,7 @@ impl LockedFile {
                 return Ok(LockedFile { path: real, file, rotated });
             }
         }
-        Err(error_at("lock", path)(in_use()))
+        Err(error_at("lock", path)(create_in_use_error()))
     }
 }
 
@@ -93,12 +93,12 @@ fn check_renamable(path: &Path) -> io::Result<()> {
 /// Locks a file against other servers until it is closed.
 pub fn lock(file: &File) -> io::Result<()> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(in_use()),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(create_in_use_error()),
         result => Ok(result?),
     }
 }
 
-fn in_use() -> io::Error {
+fn create_in_use_error() -> io::Error {
     io::Error::new(io::ErrorKind::ResourceBusy, "it is in use by another server")
 }
 

@@ -141,7 +141,7 @@ fn byte_of_long_line_costs_as_much_as_of_short() {
 }
 
 #[test]
-fn thousand_joins_and_leaves_at_once_are_told_once() {
+fn thousand_joins_and_leaves_are_each_sent_once() {
     const THREADS: usize = 4;
     const CLIENTS_EACH: usize = 250;
     let server = start(&["--hello-wait", "60000"]);

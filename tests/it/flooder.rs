@@ -109,7 +109,9 @@ fn unlimited_flood_adds_less_than_20_ms() {
             is_flooding.store(false, Ordering::Relaxed);
             let lines = flooded.load(Ordering::Relaxed) - before;
             let rate = lines as f64 / start.elapsed().as_secs_f64();
-            println!("99th percentile: {quiet:?} without, {busy:?} with {rate:.0} lines a second");
+            println!(
+                "99th percentile: {quiet:?} without, {busy:?} with {rate:.0} lines per second"
+            );
             assert!(lines > 10 * ROUND_TRIPS as u64, "{lines} lines are too few for a flood");
             best = best.min(busy.saturating_sub(quiet));
             if best < MAX_ADDED {

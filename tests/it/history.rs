@@ -130,7 +130,7 @@ fn restart_continues_epoch_and_sequence() {
     let mut alice = server.connect();
     let first = alice.hello("alice");
     assert_eq!(first["limits"]["stored"], true);
-    assert!(first["data"].as_str().unwrap().contains("kept in a file"));
+    assert!(first["data"].as_str().unwrap().contains("written to a file"));
     let chat = alice.say_and_recv("hello");
     server.stop();
 
@@ -160,7 +160,7 @@ fn unusable_history_file_is_one_line_of_error() {
 }
 
 #[test]
-fn full_disk_is_told_once_and_room_goes_on() {
+fn full_disk_sends_one_notice_and_room_continues() {
     let dir = TempDir::new();
     let path = dir.path("room");
     // The limit is eight blocks of 512 or 1024 bytes; without the signal, more is a write error.

@@ -1,8 +1,8 @@
 //! The faults of the lab course that this program started from. None of them may come back:
 //!
 //! - a failed bind is ignored: `lifecycle::unavailable_address_is_one_line_of_error`
-//! - a failed accept counts as a client: `lifecycle::out_of_descriptors_spares_members`
-//! - one client that does not read stops all: `slow_members::stalled_members_slow_nobody_down`
+//! - a failed accept counts as a client: `lifecycle::full_descriptor_table_keeps_members_connected`
+//! - one client that does not read stops all: `slow_members::stalled_members_do_not_delay_others`
 //! - a lost server goes unnoticed: `client::client_reconnects_and_sends_waiting_line`
 //! - the other faults: this module
 

@@ -233,7 +233,7 @@ fn second_signal_ends_server_at_once() {
 
 /// The other limits of connections have unit tests in `room`.
 #[test]
-fn connection_over_limit_of_address_is_told_full() {
+fn connection_over_limit_of_address_gets_full() {
     let server = TestServer::start(&["--max-per-ip", "3"]);
     let mut alice = server.join("alice");
     let _bob = server.join("bob");
@@ -253,7 +253,7 @@ fn connection_over_limit_of_address_is_told_full() {
 }
 
 #[test]
-fn crowd_in_kernel_queue_is_told_once() {
+fn crowd_in_kernel_queue_is_announced_once() {
     const CROWD: usize = 300;
     let max = fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
     if max.trim().parse::<usize>().unwrap() <= CROWD {
@@ -367,7 +367,7 @@ fn log_of_errors_is_empty_without_errors() {
 }
 
 #[test]
-fn out_of_descriptors_spares_members() {
+fn full_descriptor_table_keeps_members_connected() {
     const CROWD: usize = 24;
     let server = TestServer::start_with_prelude("ulimit -n 24", &["--rate", "0"]);
     let (mut alice, mut bob) = (server.join("alice"), server.join("bob"));

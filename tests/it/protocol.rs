@@ -521,7 +521,7 @@ fn who_lists_members_in_order_of_joining() {
 }
 
 #[test]
-fn each_way_to_leave_is_told_once() {
+fn each_way_to_leave_sends_one_notice() {
     let server = TestServer::start(&[]);
     let mut alice = server.join("alice");
     for way in 0..3 {

@@ -272,7 +272,7 @@ const ENDS: [(&str, End); 3] =
     [("close", drop), ("reset", TestClient::reset), ("quit", |mut client| client.say("/quit"))];
 
 #[test]
-fn join_and_leave_within_one_batch_are_both_told() {
+fn join_and_leave_in_one_batch_are_both_sent() {
     const CLIENTS: usize = 90;
     let server = start(&[]);
     for round in 0..4 {

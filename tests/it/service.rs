@@ -67,7 +67,7 @@ fn manager_gets_ready_status_and_stopping() {
     assert_eq!(manager.recv(), "STATUS=1 member");
     let start = Instant::now();
     let crowd: Vec<TestClient> = (0..9).map(|n| server.join(&format!("m-{n}"))).collect();
-    // At most one status a second.
+    // At most one status per second.
     let mut others = 0;
     while manager.recv() != "STATUS=10 members" {
         others += 1;

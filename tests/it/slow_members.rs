@@ -49,7 +49,7 @@ fn assert_closed_as_slow(frames: &[Value]) {
 }
 
 #[test]
-fn stalled_members_slow_nobody_down() {
+fn stalled_members_do_not_delay_others() {
     let dir = TempDir::new();
     let server = start(&dir, &["--max-per-ip", "0"]);
     let (mut alice, mut bob) = (server.join("alice"), server.join("bob"));

@@ -27,7 +27,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// The time after which the offset of local time is read again, because it may have changed.
 const CLOCK_LIFETIME: Duration = Duration::from_secs(3600);
 
-/// The terminal client.
+/// The terminal client with its session and its screen.
 pub struct App {
     session: Session,
     server_switch: ServerSwitch,

@@ -1,4 +1,6 @@
-//! The commands of the terminal client.
+//! The commands that the terminal client executes itself, such as `/clear` and `/connect`.
+//!
+//! All other lines are sent to the server, whose commands are in `room/commands.rs`.
 
 /// A line that the user has typed, as a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -7,21 +9,21 @@ pub enum Command<'a> {
     Send(&'a str),
     /// `/help`, which shows the commands of the server and of the client.
     Help,
-    /// `/clear`
+    /// `/clear`, which clears the screen.
     Clear,
     /// `/ignore [NAME]`; without a name, the ignored members are listed.
     Ignore(Option<&'a str>),
-    /// `/unignore NAME`
+    /// `/unignore NAME`, which shows the messages of a member again.
     Unignore(&'a str),
-    /// `/reconnect`
+    /// `/reconnect`, which closes the connection and makes another.
     Reconnect,
-    /// `/connect ADDR`
+    /// `/connect ADDR`, which connects to another server.
     Connect(&'a str),
     /// `/last`, which shows the latest private message again.
     Last,
     /// `/r TEXT`, which answers the latest private message.
     Reply(&'a str),
-    /// `/time on|off`
+    /// `/time on|off`, which shows or hides the time of each line.
     Time(bool),
     /// A command without its argument, with the correct usage.
     Usage(&'static str),

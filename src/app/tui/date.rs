@@ -1,4 +1,4 @@
-//! Dates in words.
+//! Formats dates in words, for the lines between two days.
 
 use crate::calendar::civil_from_days;
 

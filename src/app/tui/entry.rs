@@ -17,7 +17,7 @@ pub enum EntryKind {
     Own,
     /// A message of the user that the server has not answered yet.
     Pending,
-    /// `/me`
+    /// An action, which a member sends with `/me`.
     Action,
     Private,
     /// A join, a leave or a change of a name, with its mark.

@@ -44,7 +44,7 @@ use crate::client::Session;
 ///
 /// # Errors
 ///
-/// Fails if the server cannot be reached, if the terminal cannot be used, or if the session fails
+/// Returns an error if the server cannot be reached, if the terminal cannot be used, or if the session fails
 /// or a signal ends it.
 pub fn run(options: Options) -> Result<(), Error> {
     smol::block_on(async {

@@ -1,4 +1,7 @@
-//! Printing above the input line.
+//! The thread that hands text to the line editor, which prints it above the input line.
+//!
+//! `screen.rs` decides which text is printed and when; this module only passes one batch at a time
+//! to rustyline's [`ExternalPrinter`].
 
 use std::thread;
 use std::time::Duration;

@@ -1,4 +1,7 @@
-//! The output above the input line.
+//! The queue of output for the terminal, and when the screen is drawn again.
+//!
+//! It takes the text of the [`View`], splits it into batches and gives them to the [`Printer`], the
+//! thread through which the line editor prints them above the input line.
 
 use std::collections::VecDeque;
 use std::future::pending;

@@ -14,7 +14,6 @@ pub enum Style {
     /// The own name of the user.
     Own,
     Error,
-    /// A private message.
     Private,
     /// The author of a message that mentions the user.
     Highlight,

@@ -164,7 +164,7 @@ impl View {
         lines.skip(count.saturating_sub(rows)).flat_map(|line| [line, "\n"]).collect()
     }
 
-    /// Removes all entries.
+    /// Removes all entries, and the text that is not written yet.
     pub fn clear(&mut self) {
         self.out.text.clear();
         self.entries.clear();

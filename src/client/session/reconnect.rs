@@ -1,5 +1,9 @@
 //! Decides whether a session reconnects after it lost its connection.
 //!
+//! The hello is the first line of the client on a connection; the welcome is the first line of the
+//! server. Each welcome has a token, a secret with which the next hello proves that the client is
+//! the same member.
+//!
 //! # Why a line is delivered once
 //!
 //! When a connection is lost, it is not known which of the pending lines arrived. After a resume it

@@ -57,7 +57,7 @@ fn full_room_refuses_and_counts_no_client() {
         harness.connect_from(id, Peer::Unix);
     }
     harness.seal();
-    assert!(!harness.clients[&4].is_closed, "a Unix socket has no address to count");
+    assert!(!harness.clients[&4].is_closed, "a unix socket has no address to count");
     assert_eq!(harness.frames(5)[0]["code"], "full");
     harness.leave(1, DisconnectReason::Finished);
     harness.connect(6);

@@ -1,4 +1,4 @@
-//! Members that reconnect.
+//! Tests of members that reconnect, with and without their token.
 
 use std::io;
 

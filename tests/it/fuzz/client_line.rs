@@ -50,7 +50,7 @@ fn check_request(parsed: &ClientLine, line: &[u8]) {
             assert!(is_json || text.as_bytes() == line.strip_prefix(b"/").unwrap_or(line));
             check_frame(text, Body::Chat { seq, time, id: body_id() });
         }
-        Request::Act(text) => {
+        Request::Action(text) => {
             check_words("/me", &[text], line);
             check_frame(text, Body::Action { seq, time, id: body_id() });
         }

@@ -175,7 +175,7 @@ impl Receiver {
         }
     }
 
-    /// Checks one line.
+    /// Checks one line against the frames that are expected.
     fn check(&mut self, line: &[u8], log: &FrameLog) {
         let shown = || String::from_utf8_lossy(line).into_owned();
         assert!(!self.has_bye, "after the bye: {}", shown());

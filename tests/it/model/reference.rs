@@ -265,7 +265,7 @@ impl ReferenceRoom {
             Request::Say(text) => {
                 self.broadcast(&name, text, Body::Chat { seq, time, id: body_id })
             }
-            Request::Act(text) => {
+            Request::Action(text) => {
                 self.broadcast(&name, text, Body::Action { seq, time, id: body_id });
             }
             Request::Private { to, text } => {

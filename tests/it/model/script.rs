@@ -296,7 +296,7 @@ impl BlockDecoder<'_> {
     fn line(&mut self) -> ScriptLine {
         let request = match self.next() % 24 {
             0..=4 => Request::Say(self.text()),
-            5 => Request::Act(self.text()),
+            5 => Request::Action(self.text()),
             6..=7 => Request::Private { to: self.name().into(), text: self.text() },
             8..=11 => Request::Nick(self.name().into()),
             12 => Request::Who,

@@ -1,4 +1,5 @@
-//! The effects of the lines that the user types.
+//! The part of [`App`] for the lines that the user types at the terminal: it executes the commands
+//! of the client (`app/tui/commands.rs`) and sends all other lines to the server.
 
 use super::{App, UnconfirmedLine};
 use crate::app::tui::commands::{Command, HELP};
