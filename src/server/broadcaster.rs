@@ -26,7 +26,7 @@ use crate::store::HistoryWriter;
 /// Bytes of frames after which a batch is closed, however many events wait. A larger batch saves
 /// few system calls, and delays the delivery to the last member.
 const MAX_BATCH_BYTES: usize = 64 * 1024;
-/// Bytes of an outbox for each notice a second. A notice takes from a sixth to half of that, so
+/// Bytes of an outbox for each notice per second. A notice takes from a sixth to half of that, so
 /// many joins at once do not fill the outboxes of the other members.
 const OUTBOX_BYTES_PER_NOTICE: usize = 1024;
 /// The log target of a report, which is written without time and level, and at every log level.
@@ -37,16 +37,13 @@ pub const REPORT_TARGET: &str = "smolchat::report";
 pub enum Event {
     /// From the accept loop: a client has connected. The broadcaster writes to it from now on.
     Connected {
-        /// The client's number, larger than any before.
+        /// Larger than any before.
         id: ClientId,
-        /// The client's address.
         peer: Peer,
-        /// The client's socket.
         socket: Arc<Socket>,
     },
     /// From a connection task: an input for the room.
     Input {
-        /// The input.
         input: Input,
         /// Bytes read from the client since its last input.
         bytes: u32,

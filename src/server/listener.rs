@@ -108,7 +108,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Listens on an address. The file of a unix socket that a dead server left is replaced.
+    /// Listens on an address. The file of a unix socket that an ended server left is replaced.
     ///
     /// # Errors
     ///

@@ -151,7 +151,7 @@ pub async fn run(
     let shutdown = executor.spawn(async move {
         next_shutdown(&mut controls, &events).await;
         info!("shutting down");
-        // The listeners are closed, and the files of Unix sockets removed, before any client gets
+        // The listeners are closed, and the files of unix sockets removed, before any client gets
         // its bye.
         drop(stop);
         accept.await;

@@ -163,7 +163,7 @@ impl HistoryWriter {
         let (file, result) = async { Ok(in_flight.await) }.or(timeout()).await?;
         self.in_flight = None;
         self.file = Some(file);
-        result.map_err(|error| crate::error::chain(&error))
+        result.map_err(|error| crate::error::format_chain(&error))
     }
 }
 
