@@ -39,8 +39,8 @@ const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 ///
-/// Returns an error if the command cannot be started or exits with an error, if the session fails, or if a
-/// line was refused.
+/// Returns an error if the command cannot be started or exits with an error, if the session fails,
+/// or if a line was refused.
 pub async fn run_command(command: &str, session: Session, is_json: bool) -> Result<(), Error> {
     let mut child = Command::new("sh");
     child.arg("-c").arg(command).stdin(Stdio::piped()).stdout(Stdio::piped());

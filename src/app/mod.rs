@@ -36,8 +36,8 @@ pub use render::render;
 ///
 /// # Errors
 ///
-/// Returns an error if the server cannot be reached, if the session fails or a signal ends it, or, unless
-/// standard input is a terminal, if a line was refused.
+/// Returns an error if the server cannot be reached, if the session fails or a signal ends it, or,
+/// unless standard input is a terminal, if a line was refused.
 pub fn run(options: Options) -> Result<(), Error> {
     let is_interactive = io::stdin().is_terminal();
     let has_echo = is_interactive && io::stdout().is_terminal();

@@ -13,8 +13,8 @@ use crate::client::Session;
 ///
 /// # Errors
 ///
-/// Returns an error if the server cannot be reached or the session fails, or, unless `is_interactive`, if a
-/// line was refused.
+/// Returns an error if the server cannot be reached or the session fails, or, unless
+/// `is_interactive`, if a line was refused.
 pub fn run(options: Options, is_interactive: bool, has_echo: bool) -> Result<(), Error> {
     smol::block_on(async {
         let Options { address, config, reconnect, .. } = options;

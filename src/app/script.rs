@@ -22,8 +22,8 @@ pub enum Script {
 ///
 /// # Errors
 ///
-/// Returns an error if the server cannot be reached or the session fails, if a line was refused, or if the
-/// command failed.
+/// Returns an error if the server cannot be reached or the session fails, if a line was refused, or
+/// if the command failed.
 pub fn run(options: Options, script: Script) -> Result<(), Error> {
     let Options { address, config, reconnect, .. } = options;
     smol::block_on(async {

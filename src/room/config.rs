@@ -38,8 +38,8 @@ pub struct Config {
     pub is_stored: bool,
     /// The longest line in bytes; stated in the welcome. Default: 4096.
     pub max_line: u32,
-    /// Lines per second from one client, after `burst` at once; 0 = no limit. Stated in the welcome.
-    /// Default: 10.
+    /// Lines per second from one client, after `burst` at once; 0 = no limit. Stated in the
+    /// welcome. Default: 10.
     pub rate: u32,
     /// Lines at once from one client; stated in the welcome. Default: 40.
     pub burst: u32,

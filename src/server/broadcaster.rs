@@ -37,13 +37,16 @@ pub const REPORT_TARGET: &str = "smolchat::report";
 pub enum Event {
     /// From the accept loop: a client has connected. The broadcaster writes to it from now on.
     Connected {
-        /// Larger than any before.
+        /// The number of the client, larger than any before.
         id: ClientId,
+        /// The address, for the limits and the log.
         peer: Peer,
+        /// The socket, which the connection task reads.
         socket: Arc<Socket>,
     },
     /// From a connection task: an input for the room.
     Input {
+        /// The lines or the end of one client.
         input: Input,
         /// Bytes read from the client since its last input.
         bytes: u32,

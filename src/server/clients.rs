@@ -205,7 +205,8 @@ impl Clients {
             Delivery::Failed => self.transition(id, ClientEvent::WriteFailed, now),
             Delivery::Slow => {
                 self.disconnected.push((id, DisconnectReason::Slow));
-                // The number is not needed: while frames wait, the outbox has the number for the bye.
+                // The number is not needed: while frames wait, the outbox has the number for the
+                // bye.
                 self.evict(id, ByeCode::Slow, 0, now);
             }
         }

@@ -44,8 +44,8 @@ use crate::client::Session;
 ///
 /// # Errors
 ///
-/// Returns an error if the server cannot be reached, if the terminal cannot be used, or if the session fails
-/// or a signal ends it.
+/// Returns an error if the server cannot be reached, if the terminal cannot be used, or if the
+/// session fails or a signal ends it.
 pub fn run(options: Options) -> Result<(), Error> {
     smol::block_on(async {
         let Options { address, config, reconnect, color, bell, has_timestamps } = options;
