@@ -32,6 +32,10 @@ impl Lobby {
         clients: &ClientTable<Client>,
     ) -> Option<ClientId> {
         while self.waiting.pop_front_if(|(_, id)| !is_waiting(*id, clients)).is_some() {}
+        // Returns the memory for the entries of a crowd that has joined.
+        if self.waiting.len() < self.waiting.capacity() / 4 {
+            self.waiting.shrink_to(2 * self.waiting.len());
+        }
         self.waiting.pop_front_if(|(deadline, _)| *deadline <= now).map(|(_, id)| id)
     }
 

@@ -26,6 +26,9 @@ use crate::room::{Batch, ClientId, ClientTable, DisconnectReason, End, Slice};
 /// measurement.
 const PREFETCHED: usize = 16;
 
+/// Deadlines that may be out of date before they are removed.
+const DEADLINES_SLACK: usize = 16;
+
 /// The table of all connections.
 #[derive(Debug)]
 pub struct Clients {
@@ -273,7 +276,9 @@ impl Clients {
     /// Closes connections whose timeout has passed, and the first to time out if too many are
     /// ending.
     pub fn close_overdue(&mut self, now: Duration) {
-        if self.deadlines.len() > self.max_ending {
+        // Most entries are out of date.
+        let is_stale = self.deadlines.len() > 2 * self.table.len() + DEADLINES_SLACK;
+        if is_stale || self.deadlines.len() > self.max_ending {
             let table = &self.table;
             self.deadlines.retain(|Reverse((_, id))| table.get(*id).is_some());
         }
