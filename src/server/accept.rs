@@ -2,7 +2,6 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::Poll;
@@ -16,7 +15,7 @@ use smol::{Async, LocalExecutor, Timer};
 use super::broadcaster::Event;
 use super::connection::{self, ReadLimits};
 use super::listener::Listener;
-use super::socket::ReadyWait;
+use super::socket::{ReadyWait, Socket};
 use crate::room::{ClientId, Peer};
 
 /// Clients accepted from one listener before the other tasks run.
@@ -73,7 +72,10 @@ impl AcceptLoop {
             for _ in 0..MAX_ACCEPTS {
                 let Some(listener) = self.listeners.get(index) else { break };
                 match listener.accept() {
-                    Ok((socket, peer)) => self.add_client(socket, peer).await?,
+                    Ok((socket, peer)) => {
+                        let socket = Async::new_nonblocking(socket)?;
+                        self.add_client(socket, peer).await;
+                    }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(error) => return Err(error),
@@ -83,8 +85,9 @@ impl AcceptLoop {
         Ok(())
     }
 
-    async fn add_client(&mut self, socket: OwnedFd, peer: Peer) -> io::Result<()> {
-        let socket = Arc::new(Async::new_nonblocking(socket)?);
+    /// Connects a client to the room: tells the broadcaster of it, and spawns its connection task.
+    async fn add_client(&mut self, socket: Socket, peer: Peer) {
+        let socket = Arc::new(socket);
         self.last_id += 1;
         let id = ClientId(self.last_id);
         // The broadcaster must receive this event before the first input of the client.
@@ -94,7 +97,6 @@ impl AcceptLoop {
             let task = connection::run(socket, id, self.events.clone(), Rc::clone(&self.limits));
             executor.spawn(task).detach();
         }
-        Ok(())
     }
 }
 
