@@ -21,6 +21,8 @@ mod client_state;
 mod clients;
 mod config;
 mod connection;
+#[doc(hidden)]
+pub mod edge;
 mod listener;
 #[doc(hidden)]
 pub mod memory;
