@@ -131,6 +131,7 @@ impl Options {
             "connect-rate" => {
                 (room.connect_rate, room.connect_burst) = value.parse_with(parse_connect_rate)?;
             }
+            "proxy-from" => self.config.trusted_proxies.push(value.parse()?),
             "max-line" => room.max_line = value.parse_with(parse_max_line)?,
             "outbox" => self.config.outbox = value.parse_with(parse_size)?,
             "history" => room.history = value.parse()?,
@@ -339,7 +340,8 @@ mod tests {
             }
             assert!(parse_all(&[&flag]).is_err(), "{flag}");
             if option.default.is_empty() {
-                parse_all(&[&flag, "7"]).unwrap();
+                let value = if option.name == "proxy-from" { "192.0.2.7" } else { "7" };
+                parse_all(&[&flag, value]).unwrap();
                 continue;
             }
             let Ok(Invocation::Service(mut set)) = parse_all(&[&flag, option.default]) else {

@@ -42,6 +42,16 @@ pub static SMOLCHATD: Program = Program {
             ..OptionSpec::DEFAULT
         },
         OptionSpec {
+            name: "proxy-from",
+            value: ValueKind::Text("ADDR[/BITS]"),
+            help: "address of a proxy that sends a PROXY header; may be given more than once",
+            details: "Connections from it must begin with a header of the PROXY protocol, version \
+                      1 or 2. The address in the header is used for the limits and the log; the \
+                      address of the proxy itself is not limited. `unix` stands for all \
+                      connections over unix sockets. Headers from other addresses are not trusted.",
+            ..OptionSpec::DEFAULT
+        },
+        OptionSpec {
             name: "max-line",
             value: ValueKind::Text("BYTES"),
             default: "4096",

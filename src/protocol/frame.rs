@@ -229,6 +229,8 @@ pub enum ByeCode {
     Tls,
     /// The client sent an HTTP request, which this port does not accept.
     Http,
+    /// The address belongs to a proxy, and the connection did not begin with a PROXY header.
+    Proxy,
     /// A code that this version does not know.
     #[serde(other)]
     Unknown,
@@ -321,6 +323,7 @@ impl ByeCode {
             ByeCode::Errors => "you sent too many invalid lines",
             ByeCode::Tls => "this port speaks plain text, not TLS",
             ByeCode::Http => "this port speaks the smolchat protocol, not HTTP",
+            ByeCode::Proxy => "connections from your address must begin with a PROXY header",
             ByeCode::Unknown => "the server closes the connection",
         }
     }

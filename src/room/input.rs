@@ -22,6 +22,9 @@ pub struct Token(pub [u8; 16]);
 pub enum Peer {
     /// An IP address and a port.
     Inet(IpAddr, u16),
+    /// The address and the port of a proxy that has not told the address of its client. No limit
+    /// by address applies.
+    Proxy(IpAddr, u16),
     /// A unix socket, whose peer has no address.
     Unix,
 }
@@ -144,7 +147,7 @@ impl From<SocketAddr> for Peer {
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Peer::Inet(ip, port) => SocketAddr::new(ip, port).fmt(f),
+            Peer::Inet(ip, port) | Peer::Proxy(ip, port) => SocketAddr::new(ip, port).fmt(f),
             Peer::Unix => f.write_str("unix"),
         }
     }

@@ -35,7 +35,7 @@ impl Room {
         let admitted = match peer {
             _ if self.clients.len() >= self.config.max_clients => Err(Refusal::TooMany),
             Peer::Inet(ip, _) => self.admission.admit(ip, self.now.uptime),
-            Peer::Unix => Ok(()),
+            Peer::Proxy(..) | Peer::Unix => Ok(()),
         };
         match admitted {
             Ok(()) => {}
@@ -150,7 +150,7 @@ impl Room {
             return (name.into(), None);
         }
         let guest = || match self.clients.get(id).map(|client| client.peer) {
-            Some(Peer::Inet(_, port)) => format!("guest-{port}"),
+            Some(Peer::Inet(_, port) | Peer::Proxy(_, port)) => format!("guest-{port}"),
             _ => format!("guest-{}", id.0),
         };
         let Some(requested) = requested else { return (self.find_free_name(id, guest()), None) };

@@ -2,21 +2,22 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
 use futures_lite::FutureExt;
+use futures_lite::future::{poll_once, yield_now};
 use log::warn;
 use smol::{Async, LocalExecutor, Timer};
 
 use super::broadcaster::Event;
 use super::connection::{self, ReadLimits};
+use super::edge::proxy::PendingConnections;
 use super::listener::Listener;
-use super::socket::ReadyWait;
+use super::socket::{ReadyWait, Socket};
 use crate::room::{ClientId, Peer};
 
 /// Clients accepted from one listener before the other tasks run.
@@ -29,6 +30,8 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// A loop that accepts the clients of all listeners.
 pub struct AcceptLoop {
     pub listeners: Vec<Listener>,
+    /// Accepted connections that are not clients yet.
+    pub pending_connections: PendingConnections,
     pub events: Sender<Event>,
     pub limits: Rc<ReadLimits>,
     pub executor: Weak<LocalExecutor<'static>>,
@@ -43,27 +46,48 @@ impl AcceptLoop {
         let mut pause = MIN_PAUSE;
         let mut wait = ReadyWait::default();
         loop {
-            let readable = poll_fn(|cx| {
+            let next = poll_fn(|cx| {
+                if let Poll::Ready(client) = self.pending_connections.poll_next(cx) {
+                    return Poll::Ready(Ok(Some(client)));
+                }
+                ready!(self.pending_connections.poll_place(cx));
                 let is_ready = |listener: &Listener| listener.socket().poll_readable(cx).is_ready();
                 // Every listener is polled, so that each can wake this task.
                 let ready = self.listeners.iter().map(is_ready).fold(false, |any, one| any | one);
-                wait.poll(if ready { Poll::Ready(Ok(())) } else { Poll::Pending })
+                let ready = wait.poll(if ready { Poll::Ready(Ok(())) } else { Poll::Pending });
+                ready.map_ok(|()| None)
             });
-            let accepted = match until_stopped(&stopped, readable).await {
-                Some(Ok(())) => self.accept_waiting().await,
+            let accepted = match until_stopped(&stopped, next).await {
+                Some(Ok(None)) => self.accept_waiting().await,
+                Some(Ok(Some((socket, peer)))) => {
+                    self.add_client(socket, peer).await;
+                    Ok(())
+                }
                 Some(Err(error)) => Err(error),
-                None => return,
+                None => break,
             };
             match accepted {
                 Ok(()) => pause = MIN_PAUSE,
                 Err(error) => {
                     warn!("cannot accept a client, next try in {} ms: {error}", pause.as_millis());
                     if until_stopped(&stopped, Timer::after(pause)).await.is_none() {
-                        return;
+                        break;
                     }
                     pause = (pause * 2).min(MAX_PAUSE);
                 }
             }
+        }
+        self.add_identified().await;
+    }
+
+    /// Connects the clients whose PROXY header has arrived, so that each of them gets a bye.
+    async fn add_identified(&mut self) {
+        // Lets the tasks read the headers.
+        yield_now().await;
+        loop {
+            let next = poll_fn(|cx| self.pending_connections.poll_next(cx));
+            let Some((socket, peer)) = poll_once(next).await else { return };
+            self.add_client(socket, peer).await;
         }
     }
 
@@ -71,9 +95,14 @@ impl AcceptLoop {
     async fn accept_waiting(&mut self) -> io::Result<()> {
         for index in 0..self.listeners.len() {
             for _ in 0..MAX_ACCEPTS {
+                if self.pending_connections.is_full() {
+                    return Ok(());
+                }
                 let Some(listener) = self.listeners.get(index) else { break };
                 match listener.accept() {
-                    Ok((socket, peer)) => self.add_client(socket, peer).await?,
+                    Ok((socket, peer)) => {
+                        self.on_accepted(Async::new_nonblocking(socket)?, peer).await;
+                    }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(error) => return Err(error),
@@ -83,8 +112,17 @@ impl AcceptLoop {
         Ok(())
     }
 
-    async fn add_client(&mut self, socket: OwnedFd, peer: Peer) -> io::Result<()> {
-        let socket = Arc::new(Async::new_nonblocking(socket)?);
+    async fn on_accepted(&mut self, socket: Socket, peer: Peer) {
+        if !self.pending_connections.expects_header(peer) {
+            self.add_client(socket, peer).await;
+        } else if let Some(executor) = self.executor.upgrade() {
+            self.pending_connections.push(&executor, socket, peer);
+        }
+    }
+
+    /// Connects a client to the room: tells the broadcaster of it, and spawns its connection task.
+    async fn add_client(&mut self, socket: Socket, peer: Peer) {
+        let socket = Arc::new(socket);
         self.last_id += 1;
         let id = ClientId(self.last_id);
         // The broadcaster must receive this event before the first input of the client.
@@ -94,7 +132,6 @@ impl AcceptLoop {
             let task = connection::run(socket, id, self.events.clone(), Rc::clone(&self.limits));
             executor.spawn(task).detach();
         }
-        Ok(())
     }
 }
 
@@ -105,4 +142,53 @@ async fn until_stopped<T>(stopped: &Receiver<Event>, future: impl Future<Output 
         None
     };
     stopped.or(async { Some(future.await) }).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::TcpStream;
+    use std::time::Instant;
+
+    use super::super::{Buffers, Config, ListenAddress};
+    use super::*;
+    use crate::rate_limit::Rate;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the test has no other clock")]
+    fn shutdown_keeps_clients_whose_header_arrived() {
+        let mut config = Config::default();
+        config.trusted_proxies.push("127.0.0.1".parse().unwrap());
+        let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap(), Buffers::default()).unwrap();
+        let ListenAddress::Inet(address) = listener.to_string().parse().unwrap() else { panic!() };
+        let mut clients = [(); 2].map(|()| TcpStream::connect(address).unwrap());
+        clients[0].write_all(b"PROXY TCP4 192.0.2.1 192.0.2.2 7 8\r\n").unwrap();
+        let executor = Rc::new(LocalExecutor::new());
+        let (events, received) = async_channel::bounded(8);
+        let limits = ReadLimits {
+            max_line: 1,
+            read_bytes: 1,
+            rate: Rate::new(1, 1),
+            started: Instant::now(),
+        };
+        let mut accept = AcceptLoop {
+            listeners: vec![listener],
+            pending_connections: PendingConnections::new(&config),
+            events,
+            limits: Rc::new(limits),
+            executor: Rc::downgrade(&executor),
+            last_id: 0,
+        };
+        let (stop, stopped) = async_channel::bounded(1);
+        drop(stop);
+        smol::block_on(executor.run(async {
+            while accept.pending_connections.count() < clients.len() {
+                accept.accept_waiting().await.unwrap();
+            }
+            accept.run(stopped).await;
+        }));
+        let Ok(Event::Connected { peer, .. }) = received.try_recv() else { panic!("no client") };
+        assert_eq!(peer, Peer::Inet([192, 0, 2, 1].into(), 7));
+        assert!(received.try_recv().is_err());
+    }
 }

@@ -1,6 +1,7 @@
 //! The configuration of a server.
 
 use super::connection::MAX_READ_BYTES;
+use super::edge::proxy::TrustedProxy;
 use super::listener::Buffers;
 use crate::room::{self, Snapshot};
 use crate::status::StatusObserver;
@@ -26,6 +27,9 @@ pub struct Config {
     pub read_bytes: usize,
     /// Events that may wait for the room. If there are more, connection tasks wait. Default: 256.
     pub events: usize,
+    /// The proxies whose connections begin with a PROXY header, which has the address of the client.
+    /// Default: none.
+    pub trusted_proxies: Vec<TrustedProxy>,
     /// The socket buffers of the kernel.
     pub buffers: Buffers,
     #[doc(hidden)]
@@ -43,6 +47,7 @@ impl Default for Config {
             outbox: 256 * 1024,
             read_bytes: MAX_READ_BYTES,
             events: 256,
+            trusted_proxies: Vec::new(),
             buffers: Buffers::default(),
             history: None,
             observer: None,

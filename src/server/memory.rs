@@ -18,6 +18,7 @@ use crate::room::History;
 use crate::server::Config;
 use crate::server::broadcaster::{batch_bytes, max_ending};
 use crate::server::connection::{LINE_OVERHEAD, MAX_INPUT_LINES, MAX_READ_BYTES};
+use crate::server::edge::proxy::max_pending;
 
 /// The idle program: its stacks, and the heap of an empty room. The pages of its file are not
 /// counted: the kernel drops them if memory is short, and reads them again.
@@ -42,6 +43,7 @@ impl Ceiling {
     pub fn of(config: &Config) -> Self {
         let room = &config.room;
         let connections = room.max_clients.saturating_add(max_ending(room.max_clients));
+        let sockets = connections.saturating_add(max_pending(config));
         let held = config.read_bytes + room.max_line as usize + 1;
         let event = held + MAX_INPUT_LINES * LINE_OVERHEAD;
         let batch = batch_bytes(config.outbox).saturating_add(event);
@@ -51,14 +53,14 @@ impl Ceiling {
         Ceiling {
             parts: [
                 ("idle program", 1, PROGRAM),
-                ("tables and tasks", connections.saturating_add(config.events), CONNECTION),
+                ("tables and tasks", sockets.saturating_add(config.events), CONNECTION),
                 ("half-read lines", connections, held),
                 ("events for the room", config.events, event),
                 ("batch", 2, batch),
                 ("outboxes", connections, outbox),
                 ("history", 1, history),
                 ("reserved names, addresses", 1, room.memory_for_absent_clients()),
-                ("socket buffers in the kernel", connections, config.buffers.kernel_bytes()),
+                ("socket buffers in the kernel", sockets, config.buffers.kernel_bytes()),
             ],
         }
     }

@@ -21,6 +21,8 @@ mod client_state;
 mod clients;
 mod config;
 mod connection;
+#[doc(hidden)]
+pub mod edge;
 mod listener;
 #[doc(hidden)]
 pub mod memory;
@@ -42,6 +44,7 @@ pub use broadcaster::REPORT_TARGET;
 #[doc(hidden)]
 pub use broadcaster::{Broadcaster, Event};
 pub use config::Config;
+pub use edge::proxy::TrustedProxy;
 pub use listener::{Buffers, ListenAddress, Listener};
 
 #[doc(inline)]
@@ -50,6 +53,7 @@ pub use crate::status::{Status, StatusObserver};
 
 use accept::AcceptLoop;
 use connection::ReadLimits;
+use edge::proxy::PendingConnections;
 
 use crate::rate_limit::Rate;
 
@@ -125,6 +129,7 @@ pub async fn run(
     // Only this function owns the executor; tasks that spawn others have a weak reference. So all
     // tasks and their sockets are dropped when this function ends.
     let executor = Rc::new(LocalExecutor::new());
+    let pending_connections = PendingConnections::new(&config);
     let (events, received) = async_channel::bounded(config.events);
     let limits = ReadLimits {
         max_line: config.room.max_line,
@@ -137,6 +142,7 @@ pub async fn run(
     let broadcaster = broadcaster.map_err(Error::NoEpoch)?;
     let accept = AcceptLoop {
         listeners,
+        pending_connections,
         events: events.clone(),
         limits: Rc::new(limits),
         executor: Rc::downgrade(&executor),

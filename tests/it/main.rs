@@ -31,6 +31,7 @@ mod order;
 #[cfg(feature = "editor")]
 mod picture;
 mod protocol;
+mod proxy;
 mod resets;
 mod resume;
 mod resume_client;

@@ -441,12 +441,12 @@ fn server_runs_in_empty_read_only_root() {
 const OPENWRT: &str = r#"
     config() { :; }
     option() { eval "OPTION_$1=\$2"; }
-    list() { LIST="$LIST $2"; }
+    list() { eval "LIST_$1=\"\${LIST_$1-} \$2\""; }
     config_load() { . "./$1.config"; OPTION_enabled=$ENABLED; }
     config_foreach() { "$1" main; }
     config_get() { eval "$1=\${OPTION_$3-}"; }
     config_get_bool() { config_get "$@"; }
-    config_list_foreach() { for item in $LIST; do "$3" "$item"; done; }
+    config_list_foreach() { for item in $(eval "echo \${LIST_$2-}"); do "$3" "$item"; done; }
     procd_open_instance() { :; }
     procd_close_instance() { :; }
     procd_add_reload_trigger() { :; }
@@ -485,8 +485,7 @@ fn procd_parameters(enabled: bool, settings: &str) -> Vec<String> {
     fs::write(dir.path("smolchatd.config"), config + settings).unwrap();
     let mut shell = Command::new("sh");
     shell.args(["-euc", OPENWRT]).current_dir(dir.path(""));
-    let output = shell.env("ENABLED", if enabled { "1" } else { "0" }).env("LIST", "").output();
-    let output = output.unwrap();
+    let output = shell.env("ENABLED", if enabled { "1" } else { "0" }).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
 }
@@ -497,7 +496,8 @@ fn procd_script_passes_each_setting() {
     let has_value = |option: &&OptionSpec| {
         !matches!(option.value, OptionValue::Switch | OptionValue::Positional(_))
     };
-    let options = || SMOLCHATD.options.iter().filter(|option| option.name != "listen");
+    let lists = ["listen", "proxy-from"];
+    let options = || SMOLCHATD.options.iter().filter(|option| !lists.contains(&option.name));
     let key = |name: &str| name.replace('-', "_");
     let script = include_str!("../../deploy/openwrt/smolchatd.init");
     let words = script.split("WORDS=\"").nth(1).unwrap().split('"').next().unwrap();
@@ -515,13 +515,16 @@ fn procd_script_passes_each_setting() {
         with_default.map(|option| (option.name, option.default)).collect();
     let setting = |(name, value): &(&str, &str)| format!("option {} '{value}'\n", key(name));
     let settings = expected.iter().map(setting).collect::<String>();
-    let parameters = procd_parameters(true, &(settings + "list listen '127.0.0.1:0'\n"));
+    let settings = settings + "list listen '127.0.0.1:0'\nlist proxy_from '192.0.2.0/24'\n";
+    let parameters = procd_parameters(true, &settings);
     assert_eq!(parameters[0], "command /usr/bin/smolchatd");
     let arguments = parameters.iter().filter_map(|line| line.strip_prefix("command --"));
     let arguments: Vec<(&str, &str)> =
         arguments.map(|line| line.split_once(' ').unwrap()).collect();
-    assert_eq!(arguments[..2], [("listen", "0.0.0.0:8080"), ("listen", "127.0.0.1:0")]);
-    let passed: HashSet<_> = arguments[2..].iter().collect();
+    let (listed, others) = arguments.split_at(3);
+    let listen = [("listen", "0.0.0.0:8080"), ("listen", "127.0.0.1:0")];
+    assert_eq!(listed, [&listen[..], &[("proxy-from", "192.0.2.0/24")]].concat());
+    let passed: HashSet<_> = others.iter().collect();
     assert_eq!(passed, expected.iter().collect::<HashSet<_>>());
     for line in ["user nobody", "no_new_privs 1", "stderr 1", "respawn 3600 5 0"] {
         assert!(parameters.iter().any(|parameter| parameter == line), "{line}: {parameters:?}");

@@ -82,7 +82,7 @@ impl Session {
             // Not resumed: two clients with the same token would replace each other forever.
             ByeCode::Replaced => self.state = State::Ended(Some(Error::Replaced)),
             // Another attempt would end the same way. This is also assumed of unknown codes.
-            ByeCode::Errors | ByeCode::Tls | ByeCode::Http | ByeCode::Unknown => {
+            ByeCode::Errors | ByeCode::Tls | ByeCode::Http | ByeCode::Proxy | ByeCode::Unknown => {
                 self.state = State::Ended(Some(error));
             }
         }

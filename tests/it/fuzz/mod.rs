@@ -7,6 +7,7 @@ mod client_line;
 mod display;
 mod history_file;
 mod line_reader;
+mod proxy_header;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,11 +16,12 @@ use std::path::{Path, PathBuf};
 /// The name of a target, and the function that runs one input.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 5] = [
+const TARGETS: [Target; 6] = [
     ("client_line", client_line::run),
     ("display", display::run),
     ("history_file", history_file::run),
     ("line_reader", line_reader::run),
+    ("proxy_header", proxy_header::run),
     ("room", crate::model::run_bytes),
 ];
 

@@ -177,7 +177,7 @@ impl ReferenceRoom {
             |(_, token, until): &(_, Token, _)| is_same(token) && *until > self.now.uptime;
         let reserved = self.reserved.iter().position(is_valid);
         let guest = match self.clients[&id].peer {
-            Peer::Inet(_, port) => format!("guest-{port}"),
+            Peer::Inet(_, port) | Peer::Proxy(_, port) => format!("guest-{port}"),
             Peer::Unix => format!("guest-{id}"),
         };
         let (name, error) = match (old, reserved, hello.name.as_deref()) {
@@ -395,6 +395,6 @@ fn network(peer: Peer) -> Option<IpAddr> {
             Some(IpAddr::from([a, b, c, d, 0, 0, 0, 0]))
         }
         Peer::Inet(ip, _) => Some(ip),
-        Peer::Unix => None,
+        Peer::Proxy(..) | Peer::Unix => None,
     }
 }

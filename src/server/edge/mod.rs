@@ -1,0 +1,5 @@
+//! The edges: other protocols on the connections of the server.
+//!
+//! An edge sees neither the room nor another client.
+
+pub mod proxy;
