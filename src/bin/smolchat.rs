@@ -10,7 +10,7 @@ use std::time::Duration;
 use lexopt::{Parser, ValueExt};
 use smolchat::app::script::{self, Script};
 use smolchat::app::{Bell, Color, Error as Ended, Options, config_file, run};
-use smolchat::cli::{Program, SMOLCHAT, SMOLCHATD, Shell, parse_switch};
+use smolchat::cli::{Program, SMOLCHAT, SMOLCHATD, Shell, describe_invalid_value, parse_switch};
 use smolchat::client::{ReconnectPolicy, ServerAddress, SessionConfig};
 use smolchat::report_error;
 
@@ -118,12 +118,13 @@ impl Args {
     }
 
     fn set_from_file(&mut self, key: &str, value: &str) -> Result<(), lexopt::Error> {
-        if SMOLCHAT.find_setting(key).is_none() {
+        let Some(option) = SMOLCHAT.find_setting(key) else {
             let names = SMOLCHAT.options.iter().filter(|option| option.is_setting);
             let names = names.map(|option| option.name).collect::<Vec<_>>().join(", ");
             return Err(format!("unknown setting {key:?}, expected one of {names}").into());
-        }
-        self.set(key, value.into()).map_err(|error| format!("{key}: {error}").into())
+        };
+        self.set(key, option.normalize(value.into()))
+            .map_err(|error| format!("{key}: {}", describe_invalid_value(&error)).into())
     }
 
     fn into_options(self, is_terminal: bool) -> Result<(Options, Option<Script>), lexopt::Error> {
@@ -197,6 +198,7 @@ mod tests {
                 ValueKind::Choice(_, words) => {
                     for word in words {
                         args(&[&flag, word]).unwrap();
+                        args(&[&flag, &word.to_uppercase()]).unwrap();
                     }
                     assert!(option.default.is_empty() || words.contains(&option.default), "{flag}");
                     assert!(args(&[&flag, "perhaps"]).is_err(), "{flag}");
@@ -209,6 +211,16 @@ mod tests {
         }
         assert!(args(&["--nonsense"]).is_err());
         assert!(args(&["router", "and another"]).is_err());
+    }
+
+    #[test]
+    fn error_of_a_number_names_option_and_value() {
+        let error = |value| args(&["--history", value]).err().unwrap().to_string();
+        assert_eq!(error("many"), "--history: expected a whole number, found \"many\"");
+        assert_eq!(error("-1"), "--history: expected a whole number, found \"-1\"");
+        assert_eq!(error(&"9".repeat(30)), format!("--history: {} is too large", "9".repeat(30)));
+        let error = Args::default().set_from_file("history", "").unwrap_err().to_string();
+        assert_eq!(error, "history: expected a whole number, found \"\"");
     }
 
     #[test]
