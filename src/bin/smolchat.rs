@@ -12,6 +12,7 @@ use smolchat::app::script::{self, Script};
 use smolchat::app::{Bell, Color, Error as Ended, Options, config_file, run};
 use smolchat::cli::{Program, SMOLCHAT, SMOLCHATD, Shell, describe_invalid_value, parse_switch};
 use smolchat::client::{ReconnectPolicy, ServerAddress, SessionConfig};
+use smolchat::protocol::{MAX_NAME, is_valid_name};
 use smolchat::report_error;
 
 /// The time without a connection after which a script exits with an error.
@@ -100,7 +101,7 @@ impl Args {
     fn set(&mut self, name: &str, value: OsString) -> Result<(), lexopt::Error> {
         match name {
             "address" => self.address = Some(value.parse()?),
-            "name" => self.name = Some(value.string()?),
+            "name" => self.name = Some(value.parse_with(parse_name)?),
             "history" => self.history = Some(value.parse()?),
             "color" => self.color = value.parse()?,
             "bell" => self.bell = value.parse()?,
@@ -163,6 +164,13 @@ impl Args {
     }
 }
 
+fn parse_name(name: &str) -> Result<String, String> {
+    if is_valid_name(name) {
+        return Ok(name.into());
+    }
+    Err(format!("expected 1 to {MAX_NAME} letters, digits, - _ or ., and not a form of server"))
+}
+
 fn parse_program(name: &str) -> Result<&'static Program, &'static str> {
     let program = [&SMOLCHAT, &SMOLCHATD].into_iter().find(|program| program.name == name);
     program.ok_or("expected smolchat or smolchatd")
@@ -221,6 +229,15 @@ mod tests {
         assert_eq!(error(&"9".repeat(30)), format!("--history: {} is too large", "9".repeat(30)));
         let error = Args::default().set_from_file("history", "").unwrap_err().to_string();
         assert_eq!(error, "history: expected a whole number, found \"\"");
+    }
+
+    #[test]
+    fn invalid_name_is_a_usage_error() {
+        assert_eq!(args(&["--name", "al.ice_1"]).unwrap().name.unwrap(), "al.ice_1");
+        for name in ["", "al ice", "Server", &"x".repeat(MAX_NAME + 1)] {
+            let error = args(&["--name", name]).err().unwrap().to_string();
+            assert!(error.contains("--name") && error.contains("letters, digits"), "{error}");
+        }
     }
 
     #[test]
