@@ -10,8 +10,9 @@ use std::time::Duration;
 use lexopt::{Parser, ValueExt};
 use smolchat::app::script::{self, Script};
 use smolchat::app::{Bell, Color, Error as Ended, Options, config_file, run};
-use smolchat::cli::{Program, SMOLCHAT, SMOLCHATD, Shell, parse_switch};
+use smolchat::cli::{Program, SMOLCHAT, SMOLCHATD, Shell, describe_invalid_value, parse_switch};
 use smolchat::client::{ReconnectPolicy, ServerAddress, SessionConfig};
+use smolchat::protocol::{MAX_NAME, is_valid_name};
 use smolchat::report_error;
 
 /// The time without a connection after which a script exits with an error.
@@ -100,7 +101,7 @@ impl Args {
     fn set(&mut self, name: &str, value: OsString) -> Result<(), lexopt::Error> {
         match name {
             "address" => self.address = Some(value.parse()?),
-            "name" => self.name = Some(value.string()?),
+            "name" => self.name = Some(value.parse_with(parse_name)?),
             "history" => self.history = Some(value.parse()?),
             "color" => self.color = value.parse()?,
             "bell" => self.bell = value.parse()?,
@@ -118,12 +119,13 @@ impl Args {
     }
 
     fn set_from_file(&mut self, key: &str, value: &str) -> Result<(), lexopt::Error> {
-        if SMOLCHAT.find_setting(key).is_none() {
+        let Some(option) = SMOLCHAT.find_setting(key) else {
             let names = SMOLCHAT.options.iter().filter(|option| option.is_setting);
             let names = names.map(|option| option.name).collect::<Vec<_>>().join(", ");
             return Err(format!("unknown setting {key:?}, expected one of {names}").into());
-        }
-        self.set(key, value.into()).map_err(|error| format!("{key}: {error}").into())
+        };
+        self.set(key, option.normalize(value.into()))
+            .map_err(|error| format!("{key}: {}", describe_invalid_value(&error)).into())
     }
 
     fn into_options(self, is_terminal: bool) -> Result<(Options, Option<Script>), lexopt::Error> {
@@ -162,6 +164,13 @@ impl Args {
     }
 }
 
+fn parse_name(name: &str) -> Result<String, String> {
+    if is_valid_name(name) {
+        return Ok(name.into());
+    }
+    Err(format!("expected 1 to {MAX_NAME} letters, digits, - _ or ., and not a form of server"))
+}
+
 fn parse_program(name: &str) -> Result<&'static Program, &'static str> {
     let program = [&SMOLCHAT, &SMOLCHATD].into_iter().find(|program| program.name == name);
     program.ok_or("expected smolchat or smolchatd")
@@ -197,6 +206,7 @@ mod tests {
                 ValueKind::Choice(_, words) => {
                     for word in words {
                         args(&[&flag, word]).unwrap();
+                        args(&[&flag, &word.to_uppercase()]).unwrap();
                     }
                     assert!(option.default.is_empty() || words.contains(&option.default), "{flag}");
                     assert!(args(&[&flag, "perhaps"]).is_err(), "{flag}");
@@ -209,6 +219,25 @@ mod tests {
         }
         assert!(args(&["--nonsense"]).is_err());
         assert!(args(&["router", "and another"]).is_err());
+    }
+
+    #[test]
+    fn error_of_a_number_names_option_and_value() {
+        let error = |value| args(&["--history", value]).err().unwrap().to_string();
+        assert_eq!(error("many"), "--history: expected a whole number, found \"many\"");
+        assert_eq!(error("-1"), "--history: expected a whole number, found \"-1\"");
+        assert_eq!(error(&"9".repeat(30)), format!("--history: {} is too large", "9".repeat(30)));
+        let error = Args::default().set_from_file("history", "").unwrap_err().to_string();
+        assert_eq!(error, "history: expected a whole number, found \"\"");
+    }
+
+    #[test]
+    fn invalid_name_is_a_usage_error() {
+        assert_eq!(args(&["--name", "al.ice_1"]).unwrap().name.unwrap(), "al.ice_1");
+        for name in ["", "al ice", "Server", &"x".repeat(MAX_NAME + 1)] {
+            let error = args(&["--name", name]).err().unwrap().to_string();
+            assert!(error.contains("--name") && error.contains("letters, digits"), "{error}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod smolchat;
 mod smolchatd;
 
 use std::ffi::OsString;
+use std::num::{IntErrorKind, ParseIntError};
 
 use lexopt::{Arg, Error, Parser};
 
@@ -156,6 +157,16 @@ impl OptionSpec {
         }
     }
 
+    /// Returns a word of a [`Choice`](ValueKind::Choice) as it is in the list, whatever the case of
+    /// its letters, and any other value unchanged.
+    pub fn normalize(&self, value: OsString) -> OsString {
+        let ValueKind::Choice(_, words) = self.value else { return value };
+        match words.iter().find(|word| value.eq_ignore_ascii_case(word)) {
+            Some(word) => word.into(),
+            None => value,
+        }
+    }
+
     fn is_positional(&self) -> bool {
         matches!(self.value, ValueKind::Positional(_))
     }
@@ -198,9 +209,11 @@ impl Program {
                 (None, ValueKind::Switch) => arguments.optional_value().unwrap_or("on".into()),
                 (None, _) => arguments.value()?,
             };
-            set(option.name, value).map_err(|error| match error {
+            set(option.name, option.normalize(value)).map_err(|error| match error {
                 // The only error whose message does not name the option.
-                Error::ParsingFailed { .. } => format!("{}: {error}", option.flag()).into(),
+                Error::ParsingFailed { .. } => {
+                    format!("{}: {}", option.flag(), describe_invalid_value(&error)).into()
+                }
                 error => error,
             })?;
         }
@@ -222,6 +235,16 @@ impl Program {
             "version" => Some(format!("{} {}\n", self.name, env!("CARGO_PKG_VERSION"))),
             _ => None,
         }
+    }
+}
+
+/// Returns the message for a value that could not be parsed.
+pub fn describe_invalid_value(error: &Error) -> String {
+    let Error::ParsingFailed { value, error: cause } = error else { return error.to_string() };
+    match cause.downcast_ref::<ParseIntError>().map(ParseIntError::kind) {
+        Some(IntErrorKind::PosOverflow) => format!("{value} is too large"),
+        Some(_) => format!("expected a whole number, found {value:?}"),
+        None => error.to_string(),
     }
 }
 

@@ -22,8 +22,8 @@ pub static SMOLCHAT: Program = Program {
             default: "$SMOLCHAT_NAME, else $USER",
             help: "your name in the room",
             details: "A `name` in the config file takes precedence over `$USER`, and \
-                      `$SMOLCHAT_NAME` over both. If the name is taken or invalid, the server \
-                      assigns a free one.",
+                      `$SMOLCHAT_NAME` over both. If the name is taken, the server assigns a free \
+                      one.",
             is_setting: true,
         },
         OptionSpec {

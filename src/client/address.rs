@@ -1,30 +1,18 @@
-//! The address of a server, and the attempt to connect to it.
+//! The address of a server.
 
-use std::convert::Infallible;
 use std::fmt;
-use std::future::Future;
-use std::io;
-use std::net::{SocketAddr, TcpStream};
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
-
-use futures_lite::FutureExt;
-use rustix::net::sockopt;
-use smol::{Async, Timer};
 
 /// The port of an address without a port.
-const DEFAULT_PORT: &str = "8080";
-/// Time limit for the name lookup, and for each address that is tried.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Milliseconds after which the kernel closes a connection whose sent data is not acknowledged.
-const USER_TIMEOUT: u32 = 25_000;
+const DEFAULT_PORT: u16 = 8080;
+/// The host of an address without a host, such as `:9000`.
+const DEFAULT_HOST: &str = "localhost";
 
-/// The address of a server: `HOST`, `HOST:PORT`, `[IPV6]:PORT` or `unix:PATH`.
+/// The address of a server: `HOST`, `HOST:PORT`, `:PORT`, `[IPV6]:PORT` or `unix:PATH`.
 ///
-/// The default port is 8080. Every text is accepted: a host that does not exist is an error of
+/// The default port is 8080, the default host is this machine. [`FromStr`] rejects a text that
+/// cannot be an address. The conversion from `&str` accepts every text; then the error is that of
 /// [`Session::connect`](super::Session::connect).
 ///
 /// # Examples
@@ -35,6 +23,7 @@ const USER_TIMEOUT: u32 = 25_000;
 /// assert_eq!(ServerAddress::from("router").to_string(), "router:8080");
 /// assert_eq!(ServerAddress::from("::1").to_string(), "[::1]:8080");
 /// assert_eq!(ServerAddress::from("unix:/run/chat"), ServerAddress::Unix("/run/chat".into()));
+/// assert!("http://router".parse::<ServerAddress>().is_err());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -45,19 +34,21 @@ pub enum ServerAddress {
     Unix(PathBuf),
 }
 
+/// The reason why a text is not the address of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidAddress(String);
+
+impl fmt::Display for InvalidAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, expected HOST, HOST:PORT, [IPV6]:PORT or unix:PATH", self.0)
+    }
+}
+
+impl std::error::Error for InvalidAddress {}
+
 impl From<&str> for ServerAddress {
     fn from(text: &str) -> Self {
-        let has_port = text.rsplit_once(':').is_some_and(|(host, port)| {
-            port.parse::<u16>().is_ok() && (!host.contains(':') || host.ends_with(']'))
-        });
-        match text.strip_prefix("unix:") {
-            Some(path) => ServerAddress::Unix(path.into()),
-            None if has_port => ServerAddress::Inet(text.into()),
-            None if text.contains(':') && !text.starts_with('[') => {
-                ServerAddress::Inet(format!("[{text}]:{DEFAULT_PORT}"))
-            }
-            None => ServerAddress::Inet(format!("{text}:{DEFAULT_PORT}")),
-        }
+        text.parse().unwrap_or_else(|_| ServerAddress::Inet(text.into()))
     }
 }
 
@@ -68,10 +59,19 @@ impl From<String> for ServerAddress {
 }
 
 impl FromStr for ServerAddress {
-    type Err = Infallible;
+    type Err = InvalidAddress;
 
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(text.into())
+    fn from_str(text: &str) -> Result<Self, InvalidAddress> {
+        match text.strip_prefix("unix:") {
+            Some("") => Err(InvalidAddress("unix: has no path".into())),
+            Some(path) => Ok(ServerAddress::Unix(path.into())),
+            None => {
+                let (host, port) = split_host_and_port(text)?;
+                let is_ipv6 = host.contains(':');
+                let host = if is_ipv6 { format!("[{host}]") } else { host.into() };
+                Ok(ServerAddress::Inet(format!("{host}:{port}")))
+            }
+        }
     }
 }
 
@@ -84,43 +84,37 @@ impl fmt::Display for ServerAddress {
     }
 }
 
-impl ServerAddress {
-    /// Connects to the first address of the host that accepts a connection.
-    ///
-    /// # Errors
-    ///
-    /// Returns the error of the name lookup, or of the last address that was tried.
-    pub(super) async fn connect(self) -> io::Result<OwnedFd> {
-        let host = match self {
-            ServerAddress::Inet(host) => host,
-            ServerAddress::Unix(path) => {
-                return Ok(Async::<UnixStream>::connect(path).await?.into_inner()?.into());
-            }
-        };
-        let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-        for address in with_timeout(smol::net::resolve(host)).await? {
-            match with_timeout(connect_inet(address)).await {
-                Ok(socket) => return Ok(socket),
-                Err(error) => last_error = error,
-            }
-        }
-        Err(last_error)
+/// Splits an address into its host, an IPv6 address without brackets, and its port.
+pub(super) fn split_host_and_port(text: &str) -> Result<(&str, u16), InvalidAddress> {
+    let invalid = |text: String| Err(InvalidAddress(text));
+    if let Some((scheme, _)) = text.split_once("://") {
+        return invalid(format!("{scheme}:// is not supported"));
     }
-}
-
-async fn connect_inet(address: SocketAddr) -> io::Result<OwnedFd> {
-    let stream = Async::<TcpStream>::connect(address).await?;
-    stream.get_ref().set_nodelay(true)?;
-    sockopt::set_tcp_user_timeout(&stream, USER_TIMEOUT)?;
-    Ok(stream.into_inner()?.into())
-}
-
-async fn with_timeout<T>(step: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    let timeout = async {
-        Timer::after(CONNECT_TIMEOUT).await;
-        Err(io::ErrorKind::TimedOut.into())
+    let is_space = |c: char| c.is_whitespace() || c.is_control();
+    if text.is_empty() || text.contains(is_space) || text.contains('/') {
+        return invalid(format!("{text:?} is not an address"));
+    }
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((host, "")) => (host, None),
+            Some((host, port)) if port.starts_with(':') => (host, port.strip_prefix(':')),
+            _ => return invalid(format!("{text:?} has no address in brackets")),
+        },
+        None => match text.split_once(':') {
+            // More than one colon: an IPv6 address without brackets, which has no port.
+            Some((_, rest)) if rest.contains(':') => (text, None),
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        },
     };
-    step.or(timeout).await
+    let port = match port {
+        None => DEFAULT_PORT,
+        Some(port) => match port.parse() {
+            Ok(port) if port > 0 => port,
+            _ => return invalid(format!("port {port:?} is not a number from 1 to 65535")),
+        },
+    };
+    Ok((if host.is_empty() { DEFAULT_HOST } else { host }, port))
 }
 
 #[cfg(test)]
@@ -128,21 +122,48 @@ mod tests {
     use super::*;
 
     #[test]
-    fn address_without_port_gets_default_port() {
+    fn address_gets_default_host_and_port() {
         for (text, address) in [
             ("router", "router:8080"),
             ("router:9", "router:9"),
+            (":9", "localhost:9"),
             ("127.0.0.1", "127.0.0.1:8080"),
             ("[::1]:9", "[::1]:9"),
             ("[::1]", "[::1]:8080"),
-            ("fe80::1", "[fe80::1]:8080"),
+            ("fe80::1%eth0", "[fe80::1%eth0]:8080"),
         ] {
-            assert_eq!(ServerAddress::from(text), ServerAddress::Inet(address.into()));
+            assert_eq!(text.parse(), Ok(ServerAddress::Inet(address.into())), "{text}");
+        }
+        assert_eq!("unix:/run/chat".parse(), Ok(ServerAddress::Unix("/run/chat".into())));
+    }
+
+    #[test]
+    fn invalid_address_is_rejected_with_the_reason() {
+        for (text, reason) in [
+            ("", "\"\" is not an address"),
+            ("http://router:9", "http:// is not supported"),
+            ("tls://router", "tls:// is not supported"),
+            ("router:99999", "port \"99999\" is not a number from 1 to 65535"),
+            ("router:0", "port \"0\" is not a number from 1 to 65535"),
+            ("router:", "port \"\" is not a number from 1 to 65535"),
+            ("router:irc", "port \"irc\" is not a number from 1 to 65535"),
+            ("[::1", "\"[::1\" has no address in brackets"),
+            ("[::1]9", "\"[::1]9\" has no address in brackets"),
+            ("router/chat", "\"router/chat\" is not an address"),
+            ("my router", "\"my router\" is not an address"),
+            ("unix:", "unix: has no path"),
+        ] {
+            let error = text.parse::<ServerAddress>().unwrap_err().to_string();
+            assert!(error.starts_with(reason), "{text}: {error}");
+            assert!(error.ends_with("[IPV6]:PORT or unix:PATH"), "{text}: {error}");
         }
     }
 
     #[test]
-    fn address_with_unix_prefix_is_path() {
-        assert_eq!("unix:/run/chat".parse(), Ok(ServerAddress::Unix("/run/chat".into())));
+    fn displayed_address_parses_to_itself() {
+        for text in ["router", "[::1]:9", "::1", ":9", "unix:/run/chat"] {
+            let address: ServerAddress = text.parse().unwrap();
+            assert_eq!(address.to_string().parse(), Ok(address));
+        }
     }
 }

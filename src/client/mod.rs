@@ -44,6 +44,7 @@
 mod address;
 mod backoff;
 mod config;
+mod connect;
 mod error;
 mod event;
 mod keepalive;
@@ -53,7 +54,7 @@ mod resume_state;
 mod sanitize;
 mod session;
 
-pub use address::ServerAddress;
+pub use address::{InvalidAddress, ServerAddress};
 pub use config::{ReconnectPolicy, SessionConfig};
 pub use error::{Error, SendError};
 pub use event::{ReceivedFrame, SessionEvent};

@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 use smol::Timer;
 
 use super::backoff::Backoff;
+use super::connect::connect;
 use super::link::{HEARTBEAT, Link};
 use super::pending_lines::PendingLines;
 use super::resume_state::ResumeState;
@@ -122,7 +123,7 @@ impl Session {
     ) -> Result<Self, Error> {
         let address = address.into();
         let mut session = Session {
-            state: State::Connecting(Box::pin(address.clone().connect())),
+            state: State::Connecting(Box::pin(connect(address.clone()))),
             address,
             policy,
             resume: ResumeState::new(config),
@@ -360,7 +361,7 @@ impl Session {
             }
             State::Waiting(timer) => {
                 ready!(Pin::new(timer).poll(cx));
-                self.state = State::Connecting(Box::pin(self.address.clone().connect()));
+                self.state = State::Connecting(Box::pin(connect(self.address.clone())));
             }
             State::Ended(_) => {}
         }

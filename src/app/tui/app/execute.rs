@@ -4,6 +4,7 @@
 use super::{App, UnconfirmedLine};
 use crate::app::tui::commands::{Command, HELP};
 use crate::app::tui::entry::EntryKind;
+use crate::client::ServerAddress;
 
 const NO_PRIVATE: &str = "there is no private message yet";
 
@@ -35,12 +36,13 @@ impl App {
                 self.view.show_notice(EntryKind::Info, &text);
             }
             Command::Reconnect => self.session.reconnect(),
-            Command::Connect(address) => {
-                self.view.show_notice(EntryKind::Info, &format!("connecting to {address}"));
-                // Parsing an address cannot fail.
-                let Ok(address) = address.parse();
-                self.server_switch.connect(address, self.session.name());
-            }
+            Command::Connect(address) => match address.parse::<ServerAddress>() {
+                Ok(address) => {
+                    self.view.show_notice(EntryKind::Info, &format!("connecting to {address}"));
+                    self.server_switch.connect(address, self.session.name());
+                }
+                Err(error) => self.view.show_notice(EntryKind::Error, &error.to_string()),
+            },
             Command::Last => match &self.last_private {
                 Some(received) => self.view.show_frame(received, self.session.name()),
                 None => self.view.show_notice(EntryKind::Error, NO_PRIVATE),
