@@ -105,7 +105,10 @@ impl HistoryFile {
         options: Options,
         fresh_epoch: impl FnOnce() -> io::Result<Box<str>>,
     ) -> Result<(Self, Snapshot), Error> {
-        Self::open_with_boot(boot_id(), path, options, fresh_epoch)
+        let boot = boot_id().inspect_err(|reason| {
+            warn!("clients cannot resume after a crash of the server: {reason}");
+        });
+        Self::open_with_boot(boot.ok(), path, options, fresh_epoch)
     }
 
     fn open_with_boot(

@@ -5,12 +5,15 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::Path;
+use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::common::{TIMEOUT, TempDir, TestServer, assert_consecutive, parse, run_server};
+use crate::common::{
+    TIMEOUT, TempDir, TestServer, assert_consecutive, parse, run_server, run_server_with_prelude,
+};
 
 /// A client that sends a line whenever it has received its last one, and keeps all numbered lines
 /// of all servers that it connected to.
@@ -179,4 +182,55 @@ fn full_disk_sends_one_notice_and_room_continues() {
     notices += alice.pending().iter().map(is_notice).sum::<usize>();
     assert_eq!(notices, 1);
     server.wait_for_log(&["without its history file"]);
+}
+
+/// Returns a prelude that gives the server the environment of the systemd unit and its view of
+/// /proc. `boot_id` is the boot id that systemd knows.
+fn unit_prelude(boot_id: &str) -> String {
+    let mut environment = String::new();
+    let mut mount_options = Vec::new();
+    for line in include_str!("../../deploy/smolchatd.service").lines() {
+        match line.split_once('=').unwrap_or_default() {
+            ("Environment", setting) => {
+                environment += &format!("export {}; ", setting.replace("%b", boot_id));
+            }
+            ("ProcSubset", subset) => mount_options.push(format!("subset={subset}")),
+            ("ProtectProc", access) => mount_options.push(format!("hidepid={access}")),
+            _ => {}
+        }
+    }
+    let mount = format!("mount -t proc -o {} proc /proc", mount_options.join(","));
+    format!(r#"{environment} exec unshare --mount sh -ec '{mount}; exec "$0" "$@"' "$0" "$@""#)
+}
+
+#[test]
+fn kill_under_systemd_unit_keeps_epoch() {
+    let trial = run_server_with_prelude(&unit_prelude(""), Stdio::null(), &["--version"]);
+    if !trial.status.success() {
+        eprintln!("skipped: {}", String::from_utf8_lossy(&trial.stderr).trim());
+        return;
+    }
+    let dir = TempDir::new();
+    let path = dir.path("room");
+    // Starts a server on this boot, says a line and kills the server. Returns the epoch.
+    let run = |boot_id: &str, log: &[&str]| {
+        let mut server = TestServer::start_with_prelude(&unit_prelude(boot_id), &options(&path));
+        if !log.is_empty() {
+            server.wait_for_log(log);
+        }
+        let mut alice = server.connect();
+        let epoch = alice.hello("alice")["epoch"].as_str().unwrap().to_owned();
+        alice.say_and_recv("hello");
+        server.kill();
+        epoch
+    };
+    let boots = ["8f2a1c3e00004000800000000000000d", "8f2a1c3e00004000800000000000000e"];
+    let first = run(boots[0], &[]);
+    assert_eq!(run(boots[0], &[]), first);
+    assert_ne!(run(boots[1], &[]), first);
+    // No epoch continues with a value that is not a boot id.
+    for malformed in ["", "fixed"] {
+        let log = ["clients cannot resume after a crash", "expected 32 hexadecimal digits"];
+        assert_ne!(run(malformed, &log), run(malformed, &log));
+    }
 }
