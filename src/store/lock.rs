@@ -102,7 +102,8 @@ fn create_in_use_error() -> io::Error {
     io::Error::new(io::ErrorKind::ResourceBusy, "it is in use by another server")
 }
 
-fn is_file_at(file: &File, path: &Path) -> io::Result<bool> {
+/// Returns whether `path` names this file.
+pub fn is_file_at(file: &File, path: &Path) -> io::Result<bool> {
     let (file, path) = (file.metadata()?, fs::metadata(path)?);
     Ok((file.dev(), file.ino()) == (path.dev(), path.ino()))
 }

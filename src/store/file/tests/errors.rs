@@ -11,14 +11,14 @@ fn sync_is_due_after_configured_time() {
     append(&mut file, 1..=1);
     let due = file.sync_due().unwrap();
     append(&mut file, 2..=2);
-    file.sync_if_due().unwrap();
+    assert!(file.start_sync().is_none());
     assert_eq!(file.sync_due(), Some(due));
     drop(file);
 
     let mut file = open(Duration::from_nanos(1));
     append(&mut file, 3..=3);
     while file.sync_due().unwrap() > Instant::now() {}
-    file.sync_if_due().unwrap();
+    file.start_sync().unwrap().run().unwrap();
     assert_eq!(file.sync_due(), None);
     drop(file);
 
@@ -59,7 +59,7 @@ fn append_of_wrong_number_fails() {
         let error = file.append(frames(3..=3).as_bytes(), 2).unwrap_err();
         assert!(message(&error).ends_with("an earlier operation failed"), "{}", message(&error));
         assert_eq!(file.sync_due(), None);
-        file.sync_if_due().unwrap();
+        assert!(file.start_sync().is_none());
         file.recover("second", 2).unwrap();
         append(&mut file, 3..=3);
         drop(file);
