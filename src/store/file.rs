@@ -19,7 +19,7 @@ use log::{info, warn};
 use super::format::Record;
 use super::lock::{LockedFile, create, is_file_at, lock, rotated_path};
 use super::recovery::{FileLayout, Recovery};
-use super::sync::{Sync, SyncFile};
+use super::sync::{DiskSync, SyncFile};
 use crate::os::boot_id;
 use crate::room::Snapshot;
 
@@ -29,8 +29,8 @@ pub struct Options {
     /// The size in bytes at which the file is renamed to `PATH.1`. A larger batch is written to one
     /// file nevertheless. The default is 8 MiB.
     pub max_bytes: u64,
-    /// The longest time between a write and the sync to disk; zero = sync after each write. The
-    /// default is one second.
+    /// The longest time between a write and the start of its sync to disk; zero = sync after each
+    /// write. The default is one second.
     pub sync: Duration,
     /// The maximum number of frames to read back. The default is 1000.
     pub keep_frames: usize,
@@ -219,7 +219,7 @@ impl HistoryFile {
     /// Returns a sync if the oldest write that no sync covers is older than [`Options::sync`].
     ///
     /// Frames can be appended while it runs. If it fails, [`fail`](Self::fail) is to be called.
-    pub fn start_sync(&mut self) -> Option<Sync> {
+    pub fn start_sync(&mut self) -> Option<DiskSync> {
         let is_due = self.sync_due().is_some_and(|due| due <= Instant::now());
         is_due.then(|| self.create_sync().ok()).flatten()
     }
@@ -294,12 +294,12 @@ impl HistoryFile {
         Ok(())
     }
 
-    fn create_sync(&mut self) -> io::Result<Sync> {
+    fn create_sync(&mut self) -> io::Result<DiskSync> {
         let file = Arc::clone(self.open_file()?);
         self.unsynced_since = None;
         let new_path = mem::take(&mut self.is_new).then(|| self.path.clone());
         let (rotated, sync_file) = (self.rotated.take(), self.options.sync_file);
-        Ok(Sync { file, rotated, new_path, sync_file })
+        Ok(DiskSync { file, rotated, new_path, sync_file })
     }
 
     fn sync(&mut self) -> Result<(), Error> {

@@ -48,7 +48,9 @@ impl LockedFile {
 
 fn open_rotated(path: &Path) -> Result<Option<File>, Error> {
     check_regular(path).map_err(error_at("open", path))?;
-    match File::open(path) {
+    // NFS locks only a file that is open for writing (flock(2)).
+    let writable = OpenOptions::new().read(true).write(true).open(path);
+    match writable.or_else(|_| File::open(path)) {
         Ok(file) => {
             lock(&file).map_err(error_at("lock", path))?;
             Ok(Some(file))

@@ -11,7 +11,7 @@ use log::warn;
 pub type SyncFile = fn(&File) -> io::Result<()>;
 
 /// A sync of all that was written to a history file before it was created.
-pub struct Sync {
+pub struct DiskSync {
     pub file: Arc<File>,
     /// The file at `PATH.1`, if it has frames that are not synced.
     pub rotated: Option<Arc<File>>,
@@ -20,7 +20,7 @@ pub struct Sync {
     pub sync_file: SyncFile,
 }
 
-impl Sync {
+impl DiskSync {
     /// Makes the system calls, which block.
     ///
     /// # Errors

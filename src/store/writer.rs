@@ -59,6 +59,7 @@ struct RunningSync {
 }
 
 impl RunningSync {
+    /// Waits until the sync has finished.
     async fn wait(&mut self) {
         if self.result.is_none() {
             self.result = Some((&mut self.task).await);

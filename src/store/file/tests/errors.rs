@@ -96,3 +96,32 @@ fn recover_creates_missing_file() {
     drop(file);
     assert_eq!(dir.reopen("boot-1"), snapshot("second", 10, frames(10..=10), 1));
 }
+
+#[test]
+fn removed_or_replaced_file_is_an_error() {
+    let dir = TestDir::new();
+    let options = Options { sync: Duration::from_nanos(1), ..Options::default() };
+    for (replacement, cause) in [(None, "No such file"), (Some("other"), "another file")] {
+        let (mut file, found) = dir.open_with("boot-1", options.clone()).unwrap();
+        let next = found.seq + 1;
+        append(&mut file, next..=next);
+        file.start_sync().unwrap().run().unwrap();
+        fs::remove_file(dir.file()).unwrap();
+        if let Some(text) = replacement {
+            dir.write(text);
+        }
+        let error = file.append(frames(next + 1..=next + 1).as_bytes(), next).unwrap_err();
+        assert!(message(&error).contains(cause), "{}", message(&error));
+        if replacement.is_some() {
+            // It is not a history file, so it stays as it is.
+            file.recover("second", next).unwrap_err();
+            assert_eq!(dir.text(), "other");
+            fs::remove_file(dir.file()).unwrap();
+        }
+        file.recover("second", next).unwrap();
+        append(&mut file, next + 1..=next + 1);
+        drop(file);
+        let frames = frames(next + 1..=next + 1);
+        assert_eq!(dir.reopen("boot-1"), snapshot("second", next + 1, frames, 1));
+    }
+}
