@@ -4,6 +4,7 @@
 //! wait, up to a bound, applies them to the [`Room`], and delivers the resulting
 //! [`Batch`](crate::room::Batch) to every client. It never waits for a client.
 
+use std::future::pending;
 use std::io;
 use std::rc::Weak;
 use std::sync::Arc;
@@ -119,9 +120,6 @@ impl Broadcaster {
             let event = self.next_event().await;
             let now = self.now();
             self.run_turn(event, now).await;
-            if let Some(writer) = &mut self.writer {
-                writer.sync_if_due();
-            }
             if let Some(observer) = &mut self.observer {
                 observer.update(self.room.member_count(), now.uptime);
             }
@@ -142,12 +140,17 @@ impl Broadcaster {
             self.on_event(event, now);
         }
         self.room.tick(now);
+        if let Some(writer) = &mut self.writer
+            && let Some(status) = writer.sync_if_due().await
+        {
+            self.room.broadcast_info(status.text());
+        }
         self.deliver(now).await;
         self.clients.close_overdue(now.uptime);
         self.deliver_disconnects(now).await;
     }
 
-    /// Returns the next event, or `None` if a deadline has passed.
+    /// Returns the next event, or `None` if a deadline has passed or a sync has finished.
     async fn next_event(&mut self) -> Option<Event> {
         let sync = self.writer.as_ref().and_then(HistoryWriter::sync_due);
         let observer = self.observer.as_ref();
@@ -157,16 +160,24 @@ impl Broadcaster {
             sync.map(|due| due.saturating_duration_since(self.started)),
             observer.and_then(|observer| observer.deadline(self.room.member_count())),
         ];
+        let writer = &mut self.writer;
+        let synced = async {
+            match writer {
+                Some(writer) => writer.sync_finished().await,
+                None => pending().await,
+            }
+            None
+        };
+        let event = async { self.events.recv().await.ok() }.or(synced);
         let Some(deadline) = deadline.into_iter().flatten().min() else {
             self.timer = None;
-            return self.events.recv().await.ok();
+            return event.await;
         };
         // Setting a timer costs a system call, so a timer that is early enough is kept.
         let (_, timer) = match &mut self.timer {
             Some(timer) if timer.0 <= deadline => timer,
             timer => timer.insert((deadline, Timer::at(self.started + deadline))),
         };
-        let event = async { self.events.recv().await.ok() };
         let timeout = async {
             timer.await;
             None

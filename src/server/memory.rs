@@ -56,7 +56,8 @@ impl Ceiling {
                 ("tables and tasks", sockets.saturating_add(config.events), CONNECTION),
                 ("half-read lines", connections, held),
                 ("events for the room", config.events, event),
-                ("batch", 2, batch),
+                // In the room, on its way to the clients, and in a write that has not returned.
+                ("batch", 3, batch),
                 ("outboxes", connections, outbox),
                 ("history", 1, history),
                 ("reserved names, addresses", 1, room.memory_for_absent_clients()),

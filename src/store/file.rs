@@ -8,15 +8,18 @@ use std::error;
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
+use std::mem;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use log::{info, warn};
 
 use super::format::Record;
-use super::lock::{LockedFile, create, lock, rotated_path};
+use super::lock::{LockedFile, create, is_file_at, lock, rotated_path};
 use super::recovery::{FileLayout, Recovery};
+use super::sync::{DiskSync, SyncFile};
 use crate::os::boot_id;
 use crate::room::Snapshot;
 
@@ -26,13 +29,15 @@ pub struct Options {
     /// The size in bytes at which the file is renamed to `PATH.1`. A larger batch is written to one
     /// file nevertheless. The default is 8 MiB.
     pub max_bytes: u64,
-    /// The longest time between a write and the sync to disk; zero = sync after each write. The
-    /// default is one second.
+    /// The longest time between a write and the start of its sync to disk; zero = sync after each
+    /// write. The default is one second.
     pub sync: Duration,
     /// The maximum number of frames to read back. The default is 1000.
     pub keep_frames: usize,
     /// The maximum number of bytes of frames to read back. The default is 1 MiB.
     pub keep_bytes: usize,
+    #[doc(hidden)]
+    pub sync_file: SyncFile,
 }
 
 impl Default for Options {
@@ -42,6 +47,7 @@ impl Default for Options {
             sync: Duration::from_secs(1),
             keep_frames: 1000,
             keep_bytes: 1 << 20,
+            sync_file: File::sync_data,
         }
     }
 }
@@ -79,13 +85,17 @@ pub struct HistoryFile {
     /// The number of the last frame in the file.
     seq: u64,
     /// `None` after an error, and after `close`.
-    file: Option<File>,
+    file: Option<Arc<File>>,
+    /// The file at `PATH.1`, if it has frames that are not synced to disk.
+    rotated: Option<Arc<File>>,
+    /// Whether the name of the file is not synced to disk.
+    is_new: bool,
     /// Bytes of complete lines. Bytes after these are from a write that failed.
     len: u64,
     has_frames: bool,
     /// Whether the last line is [`Record::Broken`].
     has_broken_marker: bool,
-    /// The time of the first write that is not synced to disk.
+    /// The time of the first write that no sync covers.
     unsynced_since: Option<Instant>,
 }
 
@@ -105,7 +115,10 @@ impl HistoryFile {
         options: Options,
         fresh_epoch: impl FnOnce() -> io::Result<Box<str>>,
     ) -> Result<(Self, Snapshot), Error> {
-        Self::open_with_boot(boot_id(), path, options, fresh_epoch)
+        let boot = boot_id().inspect_err(|reason| {
+            warn!("clients cannot resume after a crash of the server: {reason}");
+        });
+        Self::open_with_boot(boot.ok(), path, options, fresh_epoch)
     }
 
     fn open_with_boot(
@@ -140,7 +153,9 @@ impl HistoryFile {
             boot,
             epoch,
             seq,
-            file: Some(file),
+            file: Some(Arc::new(file)),
+            rotated: None,
+            is_new: layout.valid_bytes == 0,
             len: layout.valid_bytes,
             has_frames: layout.has_frames,
             has_broken_marker: false,
@@ -151,9 +166,6 @@ impl HistoryFile {
         }
         // An existing header may be from a server that was killed before it synced the file.
         history.sync()?;
-        if layout.valid_bytes == 0 {
-            history.sync_directory();
-        }
         Ok((history, snapshot))
     }
 
@@ -175,7 +187,10 @@ impl HistoryFile {
             let text = format!("frames after number {before} do not follow number {}", self.seq);
             return Err(self.fail("write", io::Error::new(io::ErrorKind::InvalidInput, text)));
         }
-        if self.has_frames && self.len + frames.len() as u64 > self.options.max_bytes {
+        if self.unsynced_since.is_none() {
+            self.check_path().map_err(|error| self.fail("write", error))?;
+        }
+        if self.has_to_rotate(frames.len()) {
             self.rotate().map_err(|error| self.fail("rotate", error))?;
         }
         self.write(frames)?;
@@ -187,24 +202,29 @@ impl HistoryFile {
         Ok(())
     }
 
-    /// Returns when to call [`sync_if_due`](Self::sync_if_due), or `None` if all is synced.
+    /// Returns whether appending so many bytes includes a sync to disk.
+    pub fn syncs_on_append(&self, bytes: usize) -> bool {
+        self.options.sync.is_zero() || self.has_to_rotate(bytes)
+    }
+
+    fn has_to_rotate(&self, bytes: usize) -> bool {
+        self.has_frames && self.len + bytes as u64 > self.options.max_bytes
+    }
+
+    /// Returns when to call [`start_sync`](Self::start_sync), or `None` if no sync is needed.
     pub fn sync_due(&self) -> Option<Instant> {
         self.unsynced_since.and_then(|since| since.checked_add(self.options.sync))
     }
 
-    /// Syncs the file to disk if the oldest write is older than [`Options::sync`].
+    /// Returns a sync if the oldest write that no sync covers is older than [`Options::sync`].
     ///
-    /// # Errors
-    ///
-    /// Returns an error if the sync fails. It is then not known which frames are on the disk.
-    pub fn sync_if_due(&mut self) -> Result<(), Error> {
-        match self.sync_due() {
-            Some(due) if due <= Instant::now() => self.sync(),
-            _ => Ok(()),
-        }
+    /// Frames can be appended while it runs. If it fails, [`fail`](Self::fail) is to be called.
+    pub fn start_sync(&mut self) -> Option<DiskSync> {
+        let is_due = self.sync_due().is_some_and(|due| due <= Instant::now());
+        is_due.then(|| self.create_sync().ok()).flatten()
     }
 
-    /// Starts a new epoch after frames were lost, and opens the file again after an error.
+    /// Opens the file again after an error, and starts an epoch in it.
     ///
     /// `epoch` is one that the file never had. The next frame follows the number `before`.
     ///
@@ -216,19 +236,26 @@ impl HistoryFile {
             let LockedFile { file, .. } = LockedFile::open(&self.path)?;
             let layout = read(&mut Recovery::new(0, 0), &file, &self.path)?;
             remove_trailing_bytes(&file, &layout, &self.path)?;
-            self.file = Some(file);
+            self.file = Some(Arc::new(file));
             self.len = layout.valid_bytes;
+            self.is_new = self.len == 0;
             self.has_frames = layout.has_frames;
         }
-        let is_new = self.len == 0;
+        self.start_epoch(epoch, before)?;
+        self.sync()
+    }
+
+    /// Starts an epoch after frames were lost, in a file that is open. The next frame follows the
+    /// number `before`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the write fails.
+    pub fn start_epoch(&mut self, epoch: &str, before: u64) -> Result<(), Error> {
         self.epoch = epoch.into();
         self.seq = before;
-        self.write_record(self.header())?;
-        self.sync()?;
-        if is_new {
-            self.sync_directory();
-        }
-        Ok(())
+        // Not synced: the last header on the disk has the boot id already.
+        self.write_record(self.header())
     }
 
     /// Writes a clean end, with all frames synced to disk, and closes the file.
@@ -267,17 +294,29 @@ impl HistoryFile {
         Ok(())
     }
 
-    fn sync(&mut self) -> Result<(), Error> {
-        let result = self.open_file().and_then(File::sync_data);
-        result.map_err(|error| self.fail("sync", error))?;
+    fn create_sync(&mut self) -> io::Result<DiskSync> {
+        let file = Arc::clone(self.open_file()?);
         self.unsynced_since = None;
-        Ok(())
+        let new_path = mem::take(&mut self.is_new).then(|| self.path.clone());
+        let (rotated, sync_file) = (self.rotated.take(), self.options.sync_file);
+        Ok(DiskSync { file, rotated, new_path, sync_file })
+    }
+
+    fn sync(&mut self) -> Result<(), Error> {
+        let result = self.create_sync().and_then(|sync| sync.run());
+        result.map_err(|error| self.fail("sync", error))
+    }
+
+    /// Returns an error if the file was removed, renamed or replaced.
+    fn check_path(&self) -> io::Result<()> {
+        if is_file_at(self.open_file()?, &self.path)? {
+            return Ok(());
+        }
+        Err(io::Error::new(io::ErrorKind::NotFound, "another file has its name"))
     }
 
     /// Renames the file to `PATH.1` and starts a new file.
     fn rotate(&mut self) -> io::Result<()> {
-        let file = self.open_file()?;
-        file.sync_data()?;
         fs::rename(&self.path, rotated_path(&self.path))?;
         // The renamed file stays locked until the new one is locked, so that another server that
         // starts at the same time finds a locked file.
@@ -289,33 +328,24 @@ impl HistoryFile {
         }
         let header = self.header()?;
         new.write_all_at(&header, 0)?;
-        new.sync_data()?;
-        self.file = Some(new);
+        (self.options.sync_file)(&new)?;
+        let old = self.file.replace(Arc::new(new));
+        // The next sync covers it. An older file that was not synced no longer exists.
+        self.rotated = old.filter(|_| self.unsynced_since.is_some());
+        self.is_new = true;
         self.len = header.len() as u64;
         self.has_frames = false;
-        self.unsynced_since = None;
-        self.sync_directory();
         Ok(())
     }
 
-    /// Syncs the names of new files to disk.
-    ///
-    /// Errors are only logged: not every file system can do this, and recovery detects a file that
-    /// is missing after a power loss.
-    fn sync_directory(&self) {
-        let result = self.path.parent().map(|parent| File::open(parent)?.sync_all());
-        if let Some(Err(error)) = result {
-            warn!("cannot sync the directory of {}: {error}", self.path.display());
-        }
-    }
-
-    fn open_file(&self) -> io::Result<&File> {
+    fn open_file(&self) -> io::Result<&Arc<File>> {
         self.file.as_ref().ok_or_else(|| io::Error::other("an earlier operation failed"))
     }
 
     /// Closes the file after an error, so that its disk can be unmounted, and returns the error.
-    fn fail(&mut self, step: &'static str, source: io::Error) -> Error {
+    pub fn fail(&mut self, step: &'static str, source: io::Error) -> Error {
         if let Some(file) = self.file.take() {
+            self.rotated = None;
             self.unsynced_since = None;
             let is_truncated = file.set_len(self.len).is_ok();
             // The room continues without the file. If the server is killed before `recover`, this
@@ -358,4 +388,4 @@ pub(super) fn error_at(step: &'static str, path: &Path) -> impl FnOnce(io::Error
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -48,7 +48,9 @@ impl LockedFile {
 
 fn open_rotated(path: &Path) -> Result<Option<File>, Error> {
     check_regular(path).map_err(error_at("open", path))?;
-    match File::open(path) {
+    // NFS locks only a file that is open for writing (flock(2)).
+    let writable = OpenOptions::new().read(true).write(true).open(path);
+    match writable.or_else(|_| File::open(path)) {
         Ok(file) => {
             lock(&file).map_err(error_at("lock", path))?;
             Ok(Some(file))
@@ -102,7 +104,8 @@ fn create_in_use_error() -> io::Error {
     io::Error::new(io::ErrorKind::ResourceBusy, "it is in use by another server")
 }
 
-fn is_file_at(file: &File, path: &Path) -> io::Result<bool> {
+/// Returns whether `path` names this file.
+pub fn is_file_at(file: &File, path: &Path) -> io::Result<bool> {
     let (file, path) = (file.metadata()?, fs::metadata(path)?);
     Ok((file.dev(), file.ino()) == (path.dev(), path.ino()))
 }

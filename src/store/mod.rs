@@ -13,6 +13,7 @@ mod file;
 mod format;
 mod lock;
 mod recovery;
+mod sync;
 mod writer;
 
 pub use file::{Error, HistoryFile, Options};

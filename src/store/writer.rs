@@ -1,9 +1,10 @@
-//! A writer that makes the blocking calls of a [`HistoryFile`] on a thread of their own.
+//! A writer that makes the blocking calls of a [`HistoryFile`] on other threads.
 //!
-//! A batch is written before members receive it, so the broadcaster waits for each write, for at
-//! most one second. If a write takes longer or fails, the room continues without the file, and the
-//! writer starts a new epoch in the file when the disk works again.
+//! A batch is written before members receive it, so the broadcaster waits for each write. A sync to
+//! disk runs beside the writes. If one of them takes too long or fails, the room continues without
+//! the file, and the writer starts a new epoch in the file when the disk works again.
 
+use std::future::pending;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,8 +16,12 @@ use smol::{Task, Timer, unblock};
 use super::file::{Error, HistoryFile};
 use crate::room::Chunk;
 
-/// The longest time that the room waits for a write.
+/// The longest time that the room waits for a write. The time of a running sync is not counted,
+/// because the system can hold back a write until the sync has finished.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
+/// The longest time of a sync. A busy SD card needs seconds. The room may wait as long, so this is
+/// less than the 15 seconds that the systemd unit and the clients of this crate leave.
+const SYNC_TIMEOUT: Duration = Duration::from_secs(10);
 /// The time between an error and the next attempt to recover.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
@@ -44,12 +49,41 @@ type Job = Box<dyn FnOnce(&mut HistoryFile) -> Result<(), Error> + Send>;
 /// A running operation. It returns the file when it is finished.
 type InFlight = Task<(HistoryFile, Result<(), Error>)>;
 
+/// A sync that runs beside the operations.
+#[derive(Debug)]
+struct RunningSync {
+    task: Task<io::Result<()>>,
+    /// The result of the task, once it has finished.
+    result: Option<io::Result<()>>,
+    deadline: Instant,
+}
+
+impl RunningSync {
+    /// Waits until the sync has finished.
+    async fn wait(&mut self) {
+        if self.result.is_none() {
+            self.result = Some((&mut self.task).await);
+        }
+    }
+
+    /// Waits until the sync has finished or taken too long.
+    async fn wait_until_deadline(&mut self) {
+        let deadline = self.deadline;
+        let timeout = async {
+            Timer::at(deadline).await;
+        };
+        self.wait().or(timeout).await;
+    }
+}
+
 /// The room's access to its history file.
 #[derive(Debug)]
 pub struct HistoryWriter {
     /// The file, if no operation runs.
     file: Option<HistoryFile>,
     in_flight: Option<InFlight>,
+    sync: Option<RunningSync>,
+    sync_timeout: Duration,
     /// The time of the next attempt to recover, if frames are missing in the file.
     retry_at: Option<Instant>,
     fresh_epoch: fn() -> io::Result<Box<str>>,
@@ -58,7 +92,14 @@ pub struct HistoryWriter {
 impl HistoryWriter {
     /// Creates a writer for `file`, which gets new epochs from `fresh_epoch`.
     pub fn new(file: HistoryFile, fresh_epoch: fn() -> io::Result<Box<str>>) -> Self {
-        HistoryWriter { file: Some(file), in_flight: None, retry_at: None, fresh_epoch }
+        HistoryWriter {
+            file: Some(file),
+            in_flight: None,
+            sync: None,
+            sync_timeout: SYNC_TIMEOUT,
+            retry_at: None,
+            fresh_epoch,
+        }
     }
 
     /// Writes the frames of a batch, which follow the number `before`.
@@ -69,21 +110,18 @@ impl HistoryWriter {
         if chunk.is_empty() {
             return None;
         }
-        let chunk = Arc::clone(chunk);
         if let Some(retry_at) = self.retry_at {
             return self.record_after_error(chunk, before, retry_at).await;
         }
-        let result = self.run(Box::new(move |file| file.append(&chunk, before))).await;
-        let error = result.err()?;
-        warn!("the room goes on without its history file: {error}");
-        self.retry_later();
-        Some(StoreStatus::Stopped)
+        let (timeout, chunk) = (self.append_timeout(chunk), Arc::clone(chunk));
+        let result = self.run(Box::new(move |file| file.append(&chunk, before)), timeout).await;
+        result.err().map(|error| self.stop(&error))
     }
 
     /// Recovers the file in the background, and writes frames to it once that has succeeded.
     async fn record_after_error(
         &mut self,
-        chunk: Chunk,
+        chunk: &Chunk,
         before: u64,
         retry_at: Instant,
     ) -> Option<StoreStatus> {
@@ -99,53 +137,127 @@ impl HistoryWriter {
                 }
                 self.retry_later();
             }
-            None if retry_at <= Instant::now() => match (self.fresh_epoch)() {
-                Ok(epoch) => self.start(Box::new(move |file| file.recover(&epoch, before))),
-                Err(_) => self.retry_later(),
-            },
+            // A sync that still runs has the lock of the file.
+            None if self.sync.is_none() && retry_at <= Instant::now() => {
+                match (self.fresh_epoch)() {
+                    Ok(epoch) => self.start(Box::new(move |file| file.recover(&epoch, before))),
+                    Err(_) => self.retry_later(),
+                }
+            }
             None => {}
         }
         None
     }
 
     /// Writes the frames of a batch as the first of a new epoch. Returns whether this succeeded.
-    async fn start_epoch(&mut self, chunk: Chunk, before: u64) -> bool {
+    async fn start_epoch(&mut self, chunk: &Chunk, before: u64) -> bool {
         let Ok(epoch) = (self.fresh_epoch)() else { return false };
+        let (timeout, chunk) = (self.append_timeout(chunk), Arc::clone(chunk));
         let job = move |file: &mut HistoryFile| {
-            file.recover(&epoch, before)?;
+            file.start_epoch(&epoch, before)?;
             file.append(&chunk, before)
         };
-        self.run(Box::new(job)).await.is_ok()
+        self.run(Box::new(job), timeout).await.is_ok()
+    }
+
+    fn append_timeout(&self, chunk: &Chunk) -> Duration {
+        let is_sync = self.file.as_ref().is_some_and(|file| file.syncs_on_append(chunk.len()));
+        if is_sync { self.sync_timeout } else { WRITE_TIMEOUT }
+    }
+
+    fn stop(&mut self, error: &str) -> StoreStatus {
+        warn!("the room goes on without its history file: {error}");
+        self.retry_later();
+        StoreStatus::Stopped
     }
 
     fn retry_later(&mut self) {
         self.retry_at = Some(Instant::now() + RETRY_PAUSE);
     }
 
-    /// Returns when to call [`sync_if_due`](Self::sync_if_due), or `None` if all is synced.
+    /// Returns when to call [`sync_if_due`](Self::sync_if_due), at the latest.
     pub fn sync_due(&self) -> Option<Instant> {
-        self.file.as_ref().and_then(HistoryFile::sync_due)
+        if self.retry_at.is_some() {
+            return None;
+        }
+        match &self.sync {
+            Some(sync) => Some(sync.deadline),
+            None => self.file.as_ref().and_then(HistoryFile::sync_due),
+        }
     }
 
-    /// Starts a sync to disk, if one is due. Only the next write waits for it.
-    pub fn sync_if_due(&mut self) {
-        if self.in_flight.is_none() && self.sync_due().is_some_and(|due| due <= Instant::now()) {
-            self.start(Box::new(HistoryFile::sync_if_due));
+    /// Waits until the running sync has finished; without one, forever.
+    pub async fn sync_finished(&mut self) {
+        match &mut self.sync {
+            Some(sync) => sync.wait().await,
+            None => pending().await,
         }
+    }
+
+    /// Starts a sync to disk if one is due, and ends one that has finished or taken too long.
+    ///
+    /// Returns a change of the status, if there is one.
+    pub async fn sync_if_due(&mut self) -> Option<StoreStatus> {
+        if self.retry_at.is_some() {
+            self.sync.take_if(|sync| sync.result.is_some());
+            return None;
+        }
+        if let Some(sync) = &self.sync
+            && sync.result.is_none()
+            && Instant::now() < sync.deadline
+        {
+            return None;
+        }
+        if let Err(error) = self.end_sync().await {
+            return Some(self.stop(&error));
+        }
+        if let Some(sync) = self.file.as_mut().and_then(HistoryFile::start_sync) {
+            let deadline = Instant::now() + self.sync_timeout;
+            self.sync =
+                Some(RunningSync { task: unblock(move || sync.run()), result: None, deadline });
+        }
+        None
+    }
+
+    /// Waits for the running sync until its deadline, after which it keeps running.
+    async fn end_sync(&mut self) -> Result<(), String> {
+        let Some(sync) = &mut self.sync else { return Ok(()) };
+        sync.wait_until_deadline().await;
+        let error = match sync.result.take() {
+            Some(result) => {
+                self.sync = None;
+                let Err(error) = result else { return Ok(()) };
+                error
+            }
+            None => io::Error::new(io::ErrorKind::TimedOut, no_response(self.sync_timeout)),
+        };
+        let text = format!("cannot sync the history file: {error}");
+        let job = move |file: &mut HistoryFile| Err(file.fail("sync", error));
+        let _ = self.run(Box::new(job), WRITE_TIMEOUT).await;
+        Err(text)
     }
 
     /// Writes a clean end and closes the file.
     pub async fn close(mut self) {
-        if let Err(error) = self.run(Box::new(HistoryFile::close)).await {
+        let mut result = Ok(());
+        let mut timeout = WRITE_TIMEOUT;
+        if self.retry_at.is_none() {
+            result = self.end_sync().await;
+            timeout = self.sync_timeout;
+        }
+        if result.is_ok() {
+            result = self.run(Box::new(HistoryFile::close), timeout).await;
+        }
+        if let Err(error) = result {
             warn!("the history file was not closed: {error}");
         }
     }
 
     /// Runs an operation after the one in flight, and waits for both.
-    async fn run(&mut self, job: Job) -> Result<(), String> {
-        self.finish().await?;
+    async fn run(&mut self, job: Job, timeout: Duration) -> Result<(), String> {
+        self.finish(timeout).await?;
         self.start(job);
-        self.finish().await
+        self.finish(timeout).await
     }
 
     fn start(&mut self, job: Job) {
@@ -157,76 +269,28 @@ impl HistoryWriter {
         }
     }
 
-    /// Waits for the operation in flight until the timeout. After the timeout it keeps running.
-    async fn finish(&mut self) -> Result<(), String> {
+    /// Waits for the operation in flight until the timeout, which begins after the running sync.
+    /// After the timeout it keeps running.
+    async fn finish(&mut self, timeout: Duration) -> Result<(), String> {
         let Some(in_flight) = &mut self.in_flight else { return Ok(()) };
-        let (file, result) = async { Ok(in_flight.await) }.or(timeout()).await?;
+        let sync = &mut self.sync;
+        let timeout = async {
+            if let Some(sync) = sync {
+                sync.wait_until_deadline().await;
+            }
+            Timer::after(timeout).await;
+            Err(no_response(timeout))
+        };
+        let (file, result) = async { Ok(in_flight.await) }.or(timeout).await?;
         self.in_flight = None;
         self.file = Some(file);
         result.map_err(|error| crate::error::format_chain(&error))
     }
 }
 
-async fn timeout<T>() -> Result<T, String> {
-    Timer::after(WRITE_TIMEOUT).await;
-    Err(format!("the disk did not respond within {} s", WRITE_TIMEOUT.as_secs()))
+fn no_response(timeout: Duration) -> String {
+    format!("the disk did not respond within {} s", timeout.as_secs())
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::thread;
-
-    use super::*;
-    use crate::store::Options;
-
-    fn fresh_epoch() -> io::Result<Box<str>> {
-        Ok("another".into())
-    }
-
-    fn frame(seq: u64) -> Chunk {
-        let line = format!(
-            r#"{{"data_source":"alice","data":"hi","kind":"chat","seq":{seq},"time":0}}{}"#,
-            "\n"
-        );
-        line.into_bytes().into()
-    }
-
-    #[test]
-    fn disk_that_hangs_delays_one_write_only() {
-        let path = std::env::temp_dir().join(format!("smolchat-writer-{}", std::process::id()));
-        let opened = HistoryFile::open(&path, Options::default(), || Ok("first".into()));
-        let mut writer = HistoryWriter::new(opened.unwrap().0, fresh_epoch);
-        let (wake, hang) = std::sync::mpsc::channel();
-        smol::block_on(async {
-            assert_eq!(writer.record(&frame(1), 0).await, None);
-            // Stands for a write that the disk does not finish.
-            writer.start(Box::new(move |_| {
-                let _ = hang.recv();
-                Ok(())
-            }));
-            let start = Instant::now();
-            assert_eq!(writer.record(&frame(2), 1).await, Some(StoreStatus::Stopped));
-            assert!(start.elapsed() >= WRITE_TIMEOUT);
-            let start = Instant::now();
-            for seq in 3..10 {
-                assert_eq!(writer.record(&frame(seq), seq - 1).await, None);
-            }
-            assert!(start.elapsed() < WRITE_TIMEOUT / 2);
-
-            wake.send(()).unwrap();
-            let mut seq = 10;
-            while writer.record(&frame(seq), seq - 1).await.is_none() {
-                seq += 1;
-                thread::yield_now();
-            }
-            assert_eq!(writer.record(&frame(seq + 1), seq).await, None);
-            writer.close().await;
-            let (_, found) = HistoryFile::open(&path, Options::default(), fresh_epoch).unwrap();
-            assert_eq!((&*found.epoch, found.seq, found.resumable), ("another", seq + 1, 2));
-            let frames = [frame(1), frame(seq), frame(seq + 1)].concat();
-            assert_eq!(found.frames, frames);
-        });
-        fs::remove_file(&path).unwrap();
-    }
-}
+mod tests;

@@ -1,16 +1,23 @@
 //! The history file: each line that a member received is still there after the server has ended.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::Path;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use smolchat::server::{self, Listener, run};
+use smolchat::store::{self, HistoryFile};
 
-use crate::common::{TIMEOUT, TempDir, TestServer, assert_consecutive, parse, run_server};
+use crate::common::{
+    TIMEOUT, TempDir, TestClient, TestServer, assert_consecutive, parse, run_server,
+    run_server_with_prelude,
+};
 
 /// A client that sends a line whenever it has received its last one, and keeps all numbered lines
 /// of all servers that it connected to.
@@ -179,4 +186,143 @@ fn full_disk_sends_one_notice_and_room_continues() {
     notices += alice.pending().iter().map(is_notice).sum::<usize>();
     assert_eq!(notices, 1);
     server.wait_for_log(&["without its history file"]);
+}
+
+/// Returns a prelude that gives the server the environment of the systemd unit and its view of
+/// /proc. `boot_id` is the boot id that systemd knows.
+fn unit_prelude(boot_id: &str) -> String {
+    let mut environment = String::new();
+    let mut mount_options = Vec::new();
+    for line in include_str!("../../deploy/smolchatd.service").lines() {
+        match line.split_once('=').unwrap_or_default() {
+            ("Environment", setting) => {
+                environment += &format!("export {}; ", setting.replace("%b", boot_id));
+            }
+            ("ProcSubset", subset) => mount_options.push(format!("subset={subset}")),
+            ("ProtectProc", access) => mount_options.push(format!("hidepid={access}")),
+            _ => {}
+        }
+    }
+    let mount = format!("mount -t proc -o {} proc /proc", mount_options.join(","));
+    format!(r#"{environment} exec unshare --mount sh -ec '{mount}; exec "$0" "$@"' "$0" "$@""#)
+}
+
+#[test]
+fn kill_under_systemd_unit_keeps_epoch() {
+    let trial = run_server_with_prelude(&unit_prelude(""), Stdio::null(), &["--version"]);
+    if !trial.status.success() {
+        eprintln!("skipped: {}", String::from_utf8_lossy(&trial.stderr).trim());
+        return;
+    }
+    let dir = TempDir::new();
+    let path = dir.path("room");
+    // Starts a server on this boot, says a line and kills the server. Returns the epoch.
+    let run = |boot_id: &str, log: &[&str]| {
+        let mut server = TestServer::start_with_prelude(&unit_prelude(boot_id), &options(&path));
+        if !log.is_empty() {
+            server.wait_for_log(log);
+        }
+        let mut alice = server.connect();
+        let epoch = alice.hello("alice")["epoch"].as_str().unwrap().to_owned();
+        alice.say_and_recv("hello");
+        server.kill();
+        epoch
+    };
+    let boots = ["8f2a1c3e00004000800000000000000d", "8f2a1c3e00004000800000000000000e"];
+    let first = run(boots[0], &[]);
+    assert_eq!(run(boots[0], &[]), first);
+    assert_ne!(run(boots[1], &[]), first);
+    // No epoch continues with a value that is not a boot id.
+    for malformed in ["", "fixed"] {
+        let log = ["clients cannot resume after a crash", "expected 32 hexadecimal digits"];
+        assert_ne!(run(malformed, &log), run(malformed, &log));
+    }
+}
+
+/// Returns a prelude that delays each sync of the server to disk, or nothing if this is not
+/// possible here.
+fn slow_sync_prelude(delay: Duration) -> Option<String> {
+    let prelude = format!(
+        r#"exec strace -D -f -qq -o /dev/null -e trace=fdatasync,fsync \
+            -e inject=fdatasync,fsync:delay_enter={} "$0" "$@""#,
+        delay.as_micros()
+    );
+    let trial = run_server_with_prelude(&prelude, Stdio::null(), &["--version"]);
+    if !trial.status.success() {
+        eprintln!("skipped: {}", String::from_utf8_lossy(&trial.stderr).trim());
+    }
+    trial.status.success().then_some(prelude)
+}
+
+#[test]
+#[ignore = "slow, see `make test-slow`"]
+fn disk_with_slow_syncs_keeps_epoch_in_a_flood() {
+    const DELAY: Duration = Duration::from_secs(2);
+    let Some(prelude) = slow_sync_prelude(DELAY) else { return };
+    let dir = TempDir::new();
+    let path = dir.path("room");
+    // Large enough for two files in this time.
+    let options = [&options(&path)[..], &["--history-file-max", "2M"]].concat();
+    let mut server = TestServer::start_with_prelude(&prelude, &options);
+    let mut alice = server.connect();
+    let epoch = alice.hello("alice")["epoch"].clone();
+    let text = "x".repeat(1000);
+    let start = Instant::now();
+    let mut last = Value::Null;
+    let mut quick = 0;
+    while start.elapsed() < 5 * DELAY {
+        let round = Instant::now();
+        for _ in 0..10 {
+            alice.say(&text);
+        }
+        for _ in 0..10 {
+            last = alice.recv_until(|frame| {
+                assert_ne!(frame["kind"], "info", "{frame}");
+                frame["kind"] == "chat"
+            });
+        }
+        quick += usize::from(round.elapsed() < DELAY / 2);
+    }
+    // Deliveries do not wait for the syncs.
+    assert!(quick > 50, "{quick} rounds");
+    server.kill();
+
+    let server = TestServer::start(&options);
+    let mut bob = server.connect();
+    bob.send_json(&json!({ "hello": { "name": "bob", "history": 1 } }));
+    let welcome = bob.recv_kind("welcome");
+    assert_eq!((&welcome["epoch"], &welcome["seq"]), (&epoch, &last["seq"]));
+    assert_eq!(bob.recv(), last);
+}
+
+#[test]
+#[ignore = "slow, see `make test-slow`"]
+fn sync_that_hangs_is_told_after_ten_seconds() {
+    static HANGS: AtomicBool = AtomicBool::new(false);
+    let sync_file = |_: &File| {
+        while HANGS.load(Ordering::Relaxed) {
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    };
+    let dir = TempDir::new();
+    let options = store::Options { sync_file, ..store::Options::default() };
+    let mut config = server::Config::default();
+    let opened = HistoryFile::open(&dir.path("room"), options, || Ok("first".into()));
+    config.history = Some(opened.unwrap());
+    let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap(), config.buffers).unwrap();
+    let address = listener.to_string();
+    thread::spawn(|| smol::block_on(run(vec![listener], config, futures_lite::stream::pending())));
+
+    let mut alice = TestClient::connect(&address);
+    alice.hello("alice");
+    HANGS.store(true, Ordering::Relaxed);
+    alice.say_and_recv("hello");
+    let start = Instant::now();
+    // No other line is said, so nothing but the sync shows that the disk hangs.
+    let notice = alice.recv_kind("info");
+    assert!(notice["data"].as_str().unwrap().contains("cannot be written"), "{notice}");
+    assert!(start.elapsed() >= Duration::from_secs(9), "{:?}", start.elapsed());
+    HANGS.store(false, Ordering::Relaxed);
+    alice.say_and_recv("the room continues");
 }

@@ -11,14 +11,14 @@ fn sync_is_due_after_configured_time() {
     append(&mut file, 1..=1);
     let due = file.sync_due().unwrap();
     append(&mut file, 2..=2);
-    file.sync_if_due().unwrap();
+    assert!(file.start_sync().is_none());
     assert_eq!(file.sync_due(), Some(due));
     drop(file);
 
     let mut file = open(Duration::from_nanos(1));
     append(&mut file, 3..=3);
     while file.sync_due().unwrap() > Instant::now() {}
-    file.sync_if_due().unwrap();
+    file.start_sync().unwrap().run().unwrap();
     assert_eq!(file.sync_due(), None);
     drop(file);
 
@@ -59,7 +59,7 @@ fn append_of_wrong_number_fails() {
         let error = file.append(frames(3..=3).as_bytes(), 2).unwrap_err();
         assert!(message(&error).ends_with("an earlier operation failed"), "{}", message(&error));
         assert_eq!(file.sync_due(), None);
-        file.sync_if_due().unwrap();
+        assert!(file.start_sync().is_none());
         file.recover("second", 2).unwrap();
         append(&mut file, 3..=3);
         drop(file);
@@ -95,4 +95,33 @@ fn recover_creates_missing_file() {
     append(&mut file, 10..=10);
     drop(file);
     assert_eq!(dir.reopen("boot-1"), snapshot("second", 10, frames(10..=10), 1));
+}
+
+#[test]
+fn removed_or_replaced_file_is_an_error() {
+    let dir = TestDir::new();
+    let options = Options { sync: Duration::from_nanos(1), ..Options::default() };
+    for (replacement, cause) in [(None, "No such file"), (Some("other"), "another file")] {
+        let (mut file, found) = dir.open_with("boot-1", options.clone()).unwrap();
+        let next = found.seq + 1;
+        append(&mut file, next..=next);
+        file.start_sync().unwrap().run().unwrap();
+        fs::remove_file(dir.file()).unwrap();
+        if let Some(text) = replacement {
+            dir.write(text);
+        }
+        let error = file.append(frames(next + 1..=next + 1).as_bytes(), next).unwrap_err();
+        assert!(message(&error).contains(cause), "{}", message(&error));
+        if replacement.is_some() {
+            // It is not a history file, so it stays as it is.
+            file.recover("second", next).unwrap_err();
+            assert_eq!(dir.text(), "other");
+            fs::remove_file(dir.file()).unwrap();
+        }
+        file.recover("second", next).unwrap();
+        append(&mut file, next + 1..=next + 1);
+        drop(file);
+        let frames = frames(next + 1..=next + 1);
+        assert_eq!(dir.reopen("boot-1"), snapshot("second", next + 1, frames, 1));
+    }
 }

@@ -29,13 +29,13 @@ fn prevent_spawn() -> RwLockReadGuard<'static, ()> {
 }
 
 /// A directory with a history file. It is removed when this is dropped.
-struct TestDir {
+pub(in crate::store) struct TestDir {
     path: PathBuf,
     _spawn_guard: Option<RwLockReadGuard<'static, ()>>,
 }
 
 impl TestDir {
-    fn new() -> Self {
+    pub(in crate::store) fn new() -> Self {
         let mut dir = TestDir::for_children();
         dir._spawn_guard = Some(prevent_spawn());
         dir
@@ -51,7 +51,7 @@ impl TestDir {
         TestDir { path: path.canonicalize().unwrap(), _spawn_guard: None }
     }
 
-    fn file(&self) -> PathBuf {
+    pub(in crate::store) fn file(&self) -> PathBuf {
         self.path.join("history")
     }
 
@@ -59,7 +59,7 @@ impl TestDir {
         self.path.join("history.1")
     }
 
-    fn text(&self) -> String {
+    pub(in crate::store) fn text(&self) -> String {
         fs::read_to_string(self.file()).unwrap()
     }
 
@@ -76,13 +76,17 @@ impl TestDir {
         self.try_open(boot).unwrap()
     }
 
-    fn open_with(&self, boot: &str, options: Options) -> Result<(HistoryFile, Snapshot), Error> {
+    pub(in crate::store) fn open_with(
+        &self,
+        boot: &str,
+        options: Options,
+    ) -> Result<(HistoryFile, Snapshot), Error> {
         let epoch = format!("epoch of {boot}").into();
         HistoryFile::open_with_boot(Some(boot.into()), &self.file(), options, || Ok(epoch))
     }
 
     /// Opens the file as a server does that restarts, and returns what it recovers.
-    fn reopen(&self, boot: &str) -> Snapshot {
+    pub(in crate::store) fn reopen(&self, boot: &str) -> Snapshot {
         self.open(boot).1
     }
 }
@@ -93,7 +97,7 @@ impl Drop for TestDir {
     }
 }
 
-fn frame(seq: u64, data: &str) -> String {
+pub(in crate::store) fn frame(seq: u64, data: &str) -> String {
     let body = Body::Chat { seq, time: 1_790_000_000_000, id: None };
     let mut line = Vec::new();
     Frame { data_source: "alice".into(), data: data.into(), body }.encode(&mut line);

@@ -144,7 +144,7 @@ proptest! {
         keep_bytes in 0usize..3000,
     ) {
         let sync = Duration::from_secs(9);
-        check_operations(operations, Options { max_bytes, sync, keep_frames, keep_bytes });
+        check_operations(operations, Options { max_bytes, sync, keep_frames, keep_bytes, ..Options::default() });
     }
 
     #[test]
