@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::Stats;
+use super::escape::{escape_terminal_controls, write_string};
 
 /// The `data_source` of frames that come from the server and not from a member. No member can
 /// have this name.
@@ -34,7 +35,7 @@ pub const SERVER: &str = "server";
 /// );
 /// assert_eq!(Frame::decode(&line).unwrap(), frame);
 /// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Frame<'a> {
     /// The sender: a member's name or [`SERVER`].
     pub data_source: Cow<'a, str>,
@@ -237,10 +238,20 @@ pub enum ByeCode {
 impl<'a> Frame<'a> {
     /// Appends this frame to `out` as one line of JSON, with its newline.
     pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(br#"{"data_source":"#);
+        write_string(out, &self.data_source);
+        out.extend_from_slice(br#","data":"#);
+        write_string(out, &self.data);
+        let start = out.len();
         // Neither a write to a Vec nor the serialisation of these types can fail: their keys are
         // strings.
-        let result = serde_json::to_writer(&mut *out, self);
+        let result = serde_json::to_writer(&mut *out, &self.body);
         debug_assert!(result.is_ok());
+        escape_terminal_controls(out, start);
+        // The keys of the body follow in the same object.
+        if let Some(brace) = out.get_mut(start) {
+            *brace = b',';
+        }
         out.push(b'\n');
     }
 

@@ -25,6 +25,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod confusables;
+mod escape;
 mod frame;
 mod json;
 mod line_reader;
@@ -32,6 +33,8 @@ mod name;
 mod request;
 mod stats;
 
+pub(crate) use escape::escape_terminal_controls;
+pub use escape::escaped_len;
 pub use frame::{Body, ByeCode, ErrorCode, Frame, Limits, SERVER};
 pub(crate) use json::JsonObject;
 pub use line_reader::{LineReader, TooLong};
