@@ -230,6 +230,14 @@ pub enum ByeCode {
     Tls,
     /// The client sent an HTTP request, which this port does not accept.
     Http,
+    /// The client sent a PROXY header, which this port does not accept from its address.
+    Proxy,
+    /// The client sent the version line of SSH, which this port does not accept.
+    Ssh,
+    /// The client sent an IRC command, which this port does not accept.
+    Irc,
+    /// The client sent the first bytes of another protocol, which this port does not accept.
+    OtherProtocol,
     /// A code that this version does not know.
     #[serde(other)]
     Unknown,
@@ -332,6 +340,12 @@ impl ByeCode {
             ByeCode::Errors => "you sent too many invalid lines",
             ByeCode::Tls => "this port speaks plain text, not TLS",
             ByeCode::Http => "this port speaks the smolchat protocol, not HTTP",
+            ByeCode::Proxy => "this port does not accept a PROXY header from your address",
+            ByeCode::Ssh => "this port speaks the smolchat protocol, not SSH",
+            ByeCode::Irc => "this port speaks the smolchat protocol, not IRC",
+            ByeCode::OtherProtocol => {
+                "this port speaks the smolchat protocol, and your client another one"
+            }
             ByeCode::Unknown => "the server closes the connection",
         }
     }

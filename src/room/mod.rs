@@ -59,7 +59,7 @@ use presence::PendingNotice;
 use reserved_names::{ReservedNames, max_reserved};
 
 use crate::protocol::{
-    Body, ByeCode, ClientLine, ErrorCode, Frame, Hello, OtherProtocol, Request, RequestError, Stats,
+    Body, ByeCode, ClientLine, ErrorCode, Frame, Hello, Request, RequestError, Stats,
 };
 
 /// The members, the names, the sequence and the history of one room.
@@ -151,11 +151,8 @@ impl Room {
                 }
             }
             Input::OtherProtocol { id, protocol } => {
-                let (code, reason) = match protocol {
-                    OtherProtocol::Tls => (ByeCode::Tls, "the client spoke TLS"),
-                    OtherProtocol::Http => (ByeCode::Http, "the client spoke HTTP"),
-                };
-                self.close_client(id, code, reason);
+                let reason = format_args!("the client spoke {protocol}");
+                self.close_client(id, protocol.bye_code(), reason);
             }
             Input::Disconnect { id, reason } => self.disconnect(id, reason, now),
             Input::Shutdown => self.shut_down(),

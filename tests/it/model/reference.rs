@@ -320,11 +320,7 @@ impl ReferenceRoom {
     }
 
     pub fn other_protocol(&mut self, id: u64, protocol: OtherProtocol) {
-        let code = match protocol {
-            OtherProtocol::Tls => ByeCode::Tls,
-            OtherProtocol::Http => ByeCode::Http,
-        };
-        self.disconnect(id, code);
+        self.disconnect(id, protocol.bye_code());
     }
 
     fn disconnect(&mut self, id: u64, code: ByeCode) {
