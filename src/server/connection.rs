@@ -35,7 +35,7 @@ pub const MAX_INPUT_LINES: usize = 64;
 pub const LINE_OVERHEAD: usize = size_of::<Result<ClientLine, RequestError>>();
 
 /// The most bytes of a first line that are searched, at each read, for another protocol.
-const MAX_DETECTION_BYTES: usize = 4096;
+const MAX_DETECTION_BYTES: usize = 1024;
 const BYTE_ORDER_MARK: &[u8] = "\u{FEFF}".as_bytes();
 
 /// The limits on the input of each client.
