@@ -54,7 +54,7 @@ impl RoomHarness {
             let arrived = Event::Connected { id, peer: Peer::Unix, socket };
             harness.events.try_send(arrived).unwrap();
             harness.members.push(far);
-            harness.send_lines(id, 1, "");
+            harness.send_lines(id, 1, r#"{"hello":{}}"#);
             harness.run_until_idle();
             harness.receive();
         }

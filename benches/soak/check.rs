@@ -200,7 +200,12 @@ impl Connection {
             (ExpectedReply::Who(own), Body::Who { names, .. }) => {
                 let mut names: Vec<&str> = names.iter().map(|name| &**name).collect();
                 names.sort_unstable();
-                Some(&**own) == id && self.shared.sequence.borrow().present().eq(names)
+                let sequence = self.shared.sequence.borrow();
+                // A guest that has said nothing is listed before its join is announced.
+                names.retain(|name| {
+                    !name.starts_with("guest-") || sequence.joined_at(name).is_some()
+                });
+                Some(&**own) == id && sequence.present().eq(names)
             }
             (ExpectedReply::Private { id: own, to, name }, Body::Error { code, .. }) => {
                 *code == ErrorCode::NoSuchUser

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::Stats;
+use super::escape::{escape_terminal_controls, write_string};
 
 /// The `data_source` of frames that come from the server and not from a member. No member can
 /// have this name.
@@ -34,7 +35,7 @@ pub const SERVER: &str = "server";
 /// );
 /// assert_eq!(Frame::decode(&line).unwrap(), frame);
 /// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Frame<'a> {
     /// The sender: a member's name or [`SERVER`].
     pub data_source: Cow<'a, str>,
@@ -230,7 +231,15 @@ pub enum ByeCode {
     /// The client sent an HTTP request, which this port does not accept.
     Http,
     /// The address belongs to a proxy, and the connection did not begin with a PROXY header.
+    ProxyRequired,
+    /// The client sent a PROXY header, which this port does not accept from its address.
     Proxy,
+    /// The client sent the version line of SSH, which this port does not accept.
+    Ssh,
+    /// The client sent an IRC command, which this port does not accept.
+    Irc,
+    /// The client sent the first bytes of another protocol, which this port does not accept.
+    OtherProtocol,
     /// A code that this version does not know.
     #[serde(other)]
     Unknown,
@@ -239,10 +248,20 @@ pub enum ByeCode {
 impl<'a> Frame<'a> {
     /// Appends this frame to `out` as one line of JSON, with its newline.
     pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(br#"{"data_source":"#);
+        write_string(out, &self.data_source);
+        out.extend_from_slice(br#","data":"#);
+        write_string(out, &self.data);
+        let start = out.len();
         // Neither a write to a Vec nor the serialisation of these types can fail: their keys are
         // strings.
-        let result = serde_json::to_writer(&mut *out, self);
+        let result = serde_json::to_writer(&mut *out, &self.body);
         debug_assert!(result.is_ok());
+        escape_terminal_controls(out, start);
+        // The keys of the body follow in the same object.
+        if let Some(brace) = out.get_mut(start) {
+            *brace = b',';
+        }
         out.push(b'\n');
     }
 
@@ -323,7 +342,15 @@ impl ByeCode {
             ByeCode::Errors => "you sent too many invalid lines",
             ByeCode::Tls => "this port speaks plain text, not TLS",
             ByeCode::Http => "this port speaks the smolchat protocol, not HTTP",
-            ByeCode::Proxy => "connections from your address must begin with a PROXY header",
+            ByeCode::ProxyRequired => {
+                "connections from your address must begin with a PROXY header"
+            }
+            ByeCode::Proxy => "this port does not accept a PROXY header from your address",
+            ByeCode::Ssh => "this port speaks the smolchat protocol, not SSH",
+            ByeCode::Irc => "this port speaks the smolchat protocol, not IRC",
+            ByeCode::OtherProtocol => {
+                "this port speaks the smolchat protocol, and your client another one"
+            }
             ByeCode::Unknown => "the server closes the connection",
         }
     }

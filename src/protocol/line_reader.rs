@@ -81,9 +81,17 @@ impl LineReader {
         &self.buffer
     }
 
+    /// Buffers bytes without splitting them into lines.
+    ///
+    /// Before the next [`read`](Self::read), the caller has to take them back: from the
+    /// [`buffer`](Self::buffer), which it then [clears](Self::clear).
+    pub fn hold(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
     /// Returns whether the stream would end without a newline if it ended now.
     pub fn is_inside_line(&self) -> bool {
-        self.is_skipping || !self.buffer.is_empty()
+        self.is_skipping || self.buffer.last().is_some_and(|&byte| byte != b'\n')
     }
 
     /// Discards the buffer; the next byte starts a line.

@@ -25,6 +25,8 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod confusables;
+mod detect;
+mod escape;
 mod frame;
 mod json;
 mod line_reader;
@@ -32,9 +34,12 @@ mod name;
 mod request;
 mod stats;
 
+pub use detect::OtherProtocol;
+pub(crate) use escape::escape_terminal_controls;
+pub use escape::escaped_len;
 pub use frame::{Body, ByeCode, ErrorCode, Frame, Limits, SERVER};
 pub(crate) use json::JsonObject;
 pub use line_reader::{LineReader, TooLong};
 pub use name::{MAX_MARKS, MAX_NAME, case_fold, is_valid_name};
-pub use request::{ClientLine, Hello, OtherProtocol, Request, RequestError};
+pub use request::{ClientLine, Hello, Request, RequestError};
 pub use stats::{Counters, Stats};

@@ -18,7 +18,7 @@
 use log::Level;
 
 use super::admission::Refusal;
-use super::presence::PresenceChange;
+use super::presence::{PresenceChange, SILENT_NOTICE_DELAY};
 use super::{Client, ClientId, Op, Peer, Room, Slice, SliceKind, Token};
 use crate::protocol::{
     Body, ByeCode, ErrorCode, Frame, Hello, Limits, MAX_NAME, RequestError, is_valid_name,
@@ -51,28 +51,39 @@ impl Room {
             }
         }
         self.log(Level::Debug, format!("{peer} connected"));
-        self.clients.insert(id, Client { peer, errors: 0, is_name_kept: false, token, name: None });
+        let client =
+            Client { peer, errors: 0, is_name_kept: false, is_announced: false, token, name: None };
+        self.clients.insert(id, client);
         self.lobby.push(self.now.uptime + self.config.hello_wait, id, &self.clients);
     }
 
     /// Makes a client a member. `line_id` is the `id` of its hello.
-    pub(super) fn join(&mut self, id: ClientId, hello: Hello, line_id: Option<Box<str>>) {
+    ///
+    /// A client without a hello is announced when it says something, or after
+    /// [`SILENT_NOTICE_DELAY`].
+    pub(super) fn join(&mut self, id: ClientId, hello: Option<Hello>, line_id: Option<Box<str>>) {
         // Publish pending leave notices first: the new member must not see them.
         self.publish_notice_of(PresenceChange::Left);
+        let has_hello = hello.is_some();
+        let hello = hello.unwrap_or_default();
         let proof = hello.token.as_deref().and_then(|token| token.parse().ok());
         let old = proof.and_then(|proof| self.find_by_token(&proof));
-        let (name, error) = match old.and_then(|old| self.take_over(old)) {
-            Some(name) => (name, None),
+        let old = old.and_then(|old| self.take_over(old));
+        let is_reconnect = old.is_some();
+        let is_announced = old.as_ref().is_some_and(|old| old.is_announced);
+        let (name, error) = match old.and_then(|old| old.name) {
+            Some(name) => (name.into(), None),
             None => self.choose_name(id, hello.name.as_deref(), proof),
         };
         let Some(client) = self.clients.get_mut(id) else { return };
         let token = client.token;
         client.name = Some(name.as_str().into());
         client.is_name_kept = hello.keep;
+        client.is_announced = is_announced;
         self.names.insert(&name, id);
-        let verb = if old.is_some() { "reconnected" } else { "joined" };
-        let line = format!("{} {verb}", self.describe(id));
-        self.log(Level::Info, line);
+        if is_reconnect {
+            self.log(Level::Info, format!("{} reconnected", self.describe(id)));
+        }
 
         let same_epoch = hello.epoch.as_deref() == Some(&*self.epoch);
         let after = hello.after.filter(|after| same_epoch && *after <= self.batch.seq);
@@ -88,8 +99,10 @@ impl Room {
             }
         };
         self.batch.unicast(id, Op::StartLive { from, before });
-        if old.is_none() {
-            self.announce(PresenceChange::Joined, &name);
+        if has_hello {
+            self.announce_member(id);
+        } else {
+            self.silent.push(self.now.uptime + SILENT_NOTICE_DELAY, id, &self.clients);
         }
     }
 
@@ -130,13 +143,13 @@ impl Room {
         })
     }
 
-    /// Ends the old connection of a member that has reconnected, and returns the member's name.
+    /// Ends the old connection of a member that has reconnected, and returns its row of the table.
     /// There is no leave notice.
-    fn take_over(&mut self, old: ClientId) -> Option<String> {
+    fn take_over(&mut self, old: ClientId) -> Option<Client> {
         let client = self.remove_client(old)?;
         self.counts.evictions.add(ByeCode::Replaced);
         self.batch.unicast(old, Op::Evict(ByeCode::Replaced));
-        client.name.map(String::from)
+        Some(client)
     }
 
     /// Returns the name for a new member, and an error if it is not the requested name.

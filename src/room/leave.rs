@@ -63,7 +63,8 @@ impl Room {
         self.batch.unicast(id, Op::Close);
     }
 
-    /// Removes a client and announces that, if it was a member. Returns whether it was in the room.
+    /// Removes a client and announces that, if it was a member whose join was announced. Returns
+    /// whether it was in the room.
     fn remove_and_announce(&mut self, id: ClientId, reason: impl fmt::Display) -> bool {
         let description = self.describe(id);
         let Some(client) = self.remove_client(id) else { return false };
@@ -72,9 +73,14 @@ impl Room {
             self.log(Level::Debug, line);
             return true;
         };
-        self.log(Level::Info, format!("{description} left: {reason}"));
         self.names.remove(&name);
-        self.announce(PresenceChange::Left, &name);
+        if client.is_announced {
+            self.log(Level::Info, format!("{description} left: {reason}"));
+            self.announce(PresenceChange::Left, &name);
+        } else {
+            let line = format!("{description} left before it was announced: {reason}");
+            self.log(Level::Debug, line);
+        }
         true
     }
 

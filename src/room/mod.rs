@@ -58,9 +58,7 @@ use names::NameIndex;
 use presence::PendingNotice;
 use reserved_names::{ReservedNames, max_reserved};
 
-use crate::protocol::{
-    Body, ByeCode, ClientLine, ErrorCode, Frame, Hello, OtherProtocol, Request, RequestError, Stats,
-};
+use crate::protocol::{Body, ByeCode, ClientLine, ErrorCode, Frame, Request, RequestError, Stats};
 
 /// The members, the names, the sequence and the history of one room.
 #[derive(Debug)]
@@ -72,7 +70,10 @@ pub struct Room {
     names: NameIndex,
     reserved: ReservedNames,
     admission: Admission,
+    /// The clients that have not sent a line.
     lobby: Lobby,
+    /// The members that have not said anything, and are not announced.
+    silent: Lobby,
     history: History,
     /// The server shuts down: no client is admitted.
     is_closed: bool,
@@ -92,6 +93,8 @@ struct Client {
     errors: u8,
     /// The client asked to have its name reserved if it loses its connection.
     is_name_kept: bool,
+    /// The join notice of the member is published or pending.
+    is_announced: bool,
     /// Proves that a reconnecting client is this member.
     token: Token,
     /// `None` until the client is a member.
@@ -120,7 +123,8 @@ impl Room {
             epoch,
             clients: ClientTable::new(),
             names: NameIndex::default(),
-            lobby: Lobby::default(),
+            lobby: Lobby::new(|client| client.name.is_none()),
+            silent: Lobby::new(|client| client.name.is_some() && !client.is_announced),
             is_closed: false,
             counts: Stats::default(),
             server_stats: Stats::default(),
@@ -151,11 +155,8 @@ impl Room {
                 }
             }
             Input::OtherProtocol { id, protocol } => {
-                let (code, reason) = match protocol {
-                    OtherProtocol::Tls => (ByeCode::Tls, "the client spoke TLS"),
-                    OtherProtocol::Http => (ByeCode::Http, "the client spoke HTTP"),
-                };
-                self.close_client(id, code, reason);
+                let reason = format_args!("the client spoke {protocol}");
+                self.close_client(id, protocol.bye_code(), reason);
             }
             Input::Disconnect { id, reason } => self.disconnect(id, reason, now),
             Input::Shutdown => self.shut_down(),
@@ -167,9 +168,9 @@ impl Room {
         if client.name.is_none() {
             match line {
                 Ok(ClientLine { request: Request::Hello(hello), id: line_id }) => {
-                    return self.join(id, *hello, line_id);
+                    return self.join(id, Some(*hello), line_id);
                 }
-                _ => self.join(id, Hello::default(), None),
+                _ => self.join(id, None, None),
             }
         }
         // An earlier line of the same input may have removed the client.
@@ -195,6 +196,9 @@ impl Room {
                 self.send_info(author, "still here");
             }
             return Ok(());
+        }
+        if !matches!(request, Request::Hello(_)) {
+            self.announce_member(id);
         }
         // The join notice of a member comes before everything that the member does.
         if !self.is_crowded() || self.notice.has_join_of(name) {
@@ -230,18 +234,23 @@ impl Room {
         Ok(())
     }
 
-    /// Makes a member of each silent client whose [`Config::hello_wait`] is over.
+    /// Makes a member of each client without a line whose [`Config::hello_wait`] is over, and
+    /// announces each member that has said nothing for two seconds since its welcome.
     pub fn tick(&mut self, now: Now) {
         self.now = now;
         while let Some(id) = self.lobby.pop_expired(now.uptime, &self.clients) {
-            self.join(id, Hello::default(), None);
+            self.join(id, None, None);
+        }
+        while let Some(id) = self.silent.pop_expired(now.uptime, &self.clients) {
+            self.announce_member(id);
         }
     }
 
     /// Returns the time at which [`tick`](Self::tick) or [`seal`](Self::seal) has to be called, if
     /// there is no input before.
     pub fn deadline(&self) -> Option<Duration> {
-        [self.lobby.deadline(), self.notice.deadline()].into_iter().flatten().min()
+        let deadlines = [self.lobby.deadline(), self.silent.deadline(), self.notice.deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Sends every member a text from the server, outside the sequence.

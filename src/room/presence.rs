@@ -4,17 +4,24 @@
 //! [`Config::crowd`](super::Config::crowd) members on, names are gathered into one notice, for a
 //! time that grows with the room up to one second. In a smaller room a notice is published with the
 //! next batch.
+//!
+//! The notice of a member without a hello waits for up to [`SILENT_NOTICE_DELAY`] until the member
+//! says something. So a health check, which says nothing and leaves, causes no notice.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::{Room, format_names};
+use log::Level;
+
+use super::{ClientId, Room, format_names};
 use crate::protocol::{Body, SERVER};
 
 /// The pause between two notices, for each member in the room.
 const PAUSE_PER_MEMBER: Duration = Duration::from_micros(200);
 /// The longest pause between two notices.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
+/// The time after its welcome at which a member that has said nothing is announced.
+pub const SILENT_NOTICE_DELAY: Duration = Duration::from_secs(2);
 /// The most names in one notice, as a multiple of [`Config::crowd`](super::Config::crowd): one
 /// notice must not fill an outbox.
 pub const NAMES_PER_CROWD: usize = 4;
@@ -51,6 +58,17 @@ impl PendingNotice {
 }
 
 impl Room {
+    /// Announces that a member joined, if that is not announced yet.
+    pub(super) fn announce_member(&mut self, id: ClientId) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if let Some(name) = client.name.clone()
+            && !std::mem::replace(&mut client.is_announced, true)
+        {
+            self.log(Level::Info, format!("{} joined", self.describe(id)));
+            self.announce(PresenceChange::Joined, &name);
+        }
+    }
+
     /// Adds a name to the notice that is published next.
     pub(super) fn announce(&mut self, change: PresenceChange, name: &str) {
         if self.notice.change != Some(change) {

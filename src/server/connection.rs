@@ -35,7 +35,8 @@ pub const MAX_INPUT_LINES: usize = 64;
 pub const LINE_OVERHEAD: usize = size_of::<Result<ClientLine, RequestError>>();
 
 /// The most bytes of a first line that are searched, at each read, for another protocol.
-const MAX_DETECTION_BYTES: usize = 4096;
+const MAX_DETECTION_BYTES: usize = 1024;
+const BYTE_ORDER_MARK: &[u8] = "\u{FEFF}".as_bytes();
 
 /// The limits on the input of each client.
 #[derive(Debug)]
@@ -66,6 +67,7 @@ pub fn run(
         limiter: RateLimiter::new(),
         wait: ReadyWait::default(),
         id,
+        has_sent_bom: false,
         has_sent_line: false,
         is_other_protocol: false,
         is_warned: false,
@@ -93,6 +95,8 @@ struct Connection {
     limiter: RateLimiter,
     wait: ReadyWait,
     id: ClientId,
+    /// A byte order mark was read and dropped, which some runtimes write before the first line.
+    has_sent_bom: bool,
     /// A complete line was read. Later lines are not searched for another protocol.
     has_sent_line: bool,
     /// The client speaks another protocol; its input is discarded.
@@ -177,13 +181,31 @@ impl Connection {
     fn parse_lines(&mut self, bytes: &[u8]) -> Option<Input> {
         // Saturating: counts above 4 GiB are not needed.
         self.unreported_bytes = self.unreported_bytes.saturating_add(bytes.len() as u32);
-        if !self.has_sent_line
-            && let Some(protocol) = self.detect_other_protocol(bytes)
+        if self.has_sent_line || self.lines.buffer().len() >= MAX_DETECTION_BYTES {
+            return self.split_lines(bytes);
+        }
+        // All bytes up to the end of the first line are looked at again with each read.
+        let buffered = [self.lines.buffer(), bytes].concat();
+        self.lines.clear();
+        let mut start = &buffered[..];
+        if !self.has_sent_bom
+            && let Some(rest) = start.strip_prefix(BYTE_ORDER_MARK)
         {
-            self.lines.clear();
+            self.has_sent_bom = true;
+            start = rest;
+        }
+        if let Some(protocol) = OtherProtocol::detect(start) {
             self.is_other_protocol = true;
             return Some(Input::OtherProtocol { id: self.id, protocol });
         }
+        if OtherProtocol::needs_more_bytes(start) {
+            self.lines.hold(start);
+            return None;
+        }
+        self.split_lines(start)
+    }
+
+    fn split_lines(&mut self, bytes: &[u8]) -> Option<Input> {
         let now = self.now();
         let budget = self.limiter.available(self.limits.rate, now).min(MAX_INPUT_LINES);
         let mut lines = Vec::new();
@@ -202,16 +224,6 @@ impl Connection {
         self.limiter.take(self.limits.rate, lines.len(), now);
         self.has_sent_line |= !lines.is_empty();
         (!lines.is_empty()).then_some(Input::Lines { id: self.id, lines })
-    }
-
-    /// Detects another protocol by the first line, or the part of it that has arrived.
-    fn detect_other_protocol(&self, bytes: &[u8]) -> Option<OtherProtocol> {
-        let buffer = self.lines.buffer();
-        if buffer.len() >= MAX_DETECTION_BYTES {
-            return None;
-        }
-        let line = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
-        OtherProtocol::detect(&[buffer, line].concat())
     }
 
     /// Returns a future that waits until the rate allows a line. The client is sent an error once.

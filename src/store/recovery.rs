@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 
 use super::format::{Record, StoredLine, is_torn_header};
+use crate::protocol::escape_terminal_controls;
 
 /// The longest line that is read, in bytes. A client's line has at most 1 MiB, and JSON escapes
 /// make it up to six times as long.
@@ -121,7 +122,10 @@ impl Recovery {
                 self.seq = seq;
                 self.consecutive += 1;
                 self.is_closed = false;
-                self.recent.push(line);
+                // Older versions wrote these characters as they are.
+                let mut frame = line.to_vec();
+                escape_terminal_controls(&mut frame, 0);
+                self.recent.push(&frame);
                 LineKind::Frame
             }
             StoredLine::Record(Record::History { epoch, before, boot, .. }) => {

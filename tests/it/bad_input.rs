@@ -213,6 +213,101 @@ fn http_client_gets_bye_that_names_http() {
 }
 
 #[test]
+fn client_of_other_protocol_gets_bye_and_is_not_told() {
+    let server = TestServer::start(&["--hello-wait", "600000", "--connect-rate", "0"]);
+    let mut alice = server.join("alice");
+    let cases: &[(&str, &[u8])] = &[
+        ("proxy", b"PROXY TCP4 192.0.2.1 192.0.2.2 56324 8080\r\n{\"hello\":{\"name\":\"bob\"}}\n"),
+        ("proxy", b"PROXY UNKNOWN\r\nhello\n"),
+        ("proxy", b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0C\xC0\0\x02\x01\xC0\0\x02\x02\xDC\x04\x1F\x90hello\n"),
+        ("proxy", b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"),
+        ("ssh", b"SSH-2.0-OpenSSH_9.9\r\n"),
+        ("irc", b"CAP LS 302\r\nNICK bob\r\nUSER bob 0 * :Bob\r\n"),
+        ("irc", b"NICK bob\r\nUSER bob 0 * :Bob\r\n"),
+        ("irc", b"PASS secret\r\nNICK bob\r\n"),
+        ("other-protocol", b"EHLO mail.example.com\r\n"),
+        ("other-protocol", b"\x10\x0C\0\x04MQTT\x04\x02\0\x3C\0\0"),
+        ("other-protocol", b"\x03\0\0\x13\x0E\xE0\0\0\0\0\0\x01\0\x08\0\x03\0\0\0"),
+    ];
+    for (code, bytes) in cases {
+        for send in SEND_ALL_OR_SINGLE {
+            let mut client = server.connect();
+            // The server may close the connection before it has read all bytes.
+            let _ = send(&mut client, bytes);
+            client.expect_bye(code);
+        }
+    }
+    alice.say("/stats");
+    let evictions = alice.recv()["stats"]["evictions"].clone();
+    assert_has(&evictions, json!({ "proxy": 8, "ssh": 2, "irc": 6, "other-protocol": 6 }));
+    assert_eq!(alice.pending(), [] as [Value; 0]);
+}
+
+#[test]
+fn words_of_other_protocols_are_sent_as_text() {
+    let server = TestServer::start(&["--hello-wait", "600000"]);
+    let mut alice = server.join("alice");
+    for line in ["NICK bob\n", "PASS me the salt\r\n", "CAP\r\n", "GET /\n", "*1\r\n"] {
+        let mut client = server.connect();
+        client.send_raw(line.as_bytes());
+        assert_eq!(alice.recv_kind("chat")["data"], line.trim_end());
+        assert_eq!(client.recv_kind("chat")["data"], line.trim_end());
+    }
+    // Only the first line is looked at.
+    alice.send_raw(b"NICK bob\r\nGET / HTTP/1.1\r\n");
+    assert_eq!(alice.recv_kind("chat")["data"], "NICK bob");
+    assert_eq!(alice.recv_kind("chat")["data"], "GET / HTTP/1.1");
+}
+
+#[test]
+fn empty_lines_with_carriage_returns_come_first() {
+    let server = TestServer::start(&["--hello-wait", "600000"]);
+    for start in ["\r\n", "\r\n\r\n"] {
+        for send in SEND_ALL_OR_SINGLE {
+            let mut client = server.connect();
+            send(&mut client, format!("{start}hello\r\n").as_bytes()).unwrap();
+            assert_eq!(client.recv_kind("chat")["data"], "hello");
+        }
+        let mut client = server.connect();
+        client.send_raw(start.as_bytes());
+        client.shutdown_write();
+        client.expect_bye("quit");
+    }
+}
+
+#[test]
+fn byte_order_mark_before_first_line_is_dropped() {
+    let server = TestServer::start(&["--hello-wait", "600000", "--max-line", "40"]);
+    let mark = "\u{feff}";
+    for send in SEND_ALL_OR_SINGLE {
+        let mut alice = server.connect();
+        send(&mut alice, format!("{mark}{{\"hello\":{{\"name\":\"alice\"}}}}\n").as_bytes())
+            .unwrap();
+        assert_eq!(alice.recv()["name"], "alice");
+        alice.recv_kind("join");
+        // Not at the start of the connection.
+        alice.say(&format!("{mark}hi"));
+        assert_eq!(alice.recv()["data"], format!("{mark}hi"));
+
+        let mut bob = server.connect();
+        send(&mut bob, format!("{mark}{mark}hi\n").as_bytes()).unwrap();
+        assert_eq!(bob.recv_kind("chat")["data"], format!("{mark}hi"));
+        let line = "x".repeat(40);
+        let mut carol = server.connect();
+        send(&mut carol, format!("{mark}{line}\n").as_bytes()).unwrap();
+        assert_eq!(carol.recv_kind("chat")["data"], line);
+
+        let mut silent = server.connect();
+        send(&mut silent, mark.as_bytes()).unwrap();
+        silent.shutdown_write();
+        silent.expect_bye("quit");
+        let mut irc = server.connect();
+        let _ = send(&mut irc, &[mark.as_bytes(), b"NICK bob\r\n"].concat());
+        irc.expect_bye("irc");
+    }
+}
+
+#[test]
 fn http_upload_gets_bye_while_it_goes_on() {
     let server = TestServer::start(&[]);
     let mut client = server.connect();

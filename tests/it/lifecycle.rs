@@ -25,6 +25,38 @@ fn start_error(options: &[&str], code: i32) -> String {
     error
 }
 
+/// A health check: it connects, sends nothing or empty lines, and goes.
+#[test]
+fn health_checks_cause_no_notice() {
+    let server = TestServer::start(&["--hello-wait", "20", "--connect-rate", "0"]);
+    let mut alice = server.join("alice");
+    let last = alice.say_and_recv("before")["seq"].as_u64().unwrap();
+    for line in ["", "\n", "\r\n", "\n\n\n", "{\"data\":\"\"}\n"] {
+        for is_welcomed in [false, true] {
+            for has_reset in [false, true] {
+                let mut check = server.connect();
+                check.send_raw(line.as_bytes());
+                if is_welcomed {
+                    assert_eq!(check.recv()["kind"], "welcome");
+                }
+                if has_reset {
+                    check.reset();
+                } else {
+                    check.shutdown_write();
+                    let frames = check.recv_rest();
+                    assert!(frames.iter().all(|frame| frame["kind"] != "join"), "{frames:?}");
+                }
+            }
+        }
+    }
+    wait_until("the health checks are gone", || alice.members() == ["alice"]);
+    assert_eq!(alice.say_and_recv("after")["seq"], last + 1);
+    alice.say("/history");
+    let history = alice.pending();
+    let guests = history.iter().filter(|frame| frame["data"].as_str().unwrap().contains("guest"));
+    assert_eq!(guests.count(), 0, "{history:?}");
+}
+
 #[test]
 fn stdout_has_one_line_for_each_listener() {
     let dir = TempDir::new();

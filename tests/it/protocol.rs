@@ -319,19 +319,42 @@ fn heartbeat_is_answered_only_with_an_id() {
 }
 
 #[test]
-fn control_characters_are_escaped_in_json() {
-    let server = TestServer::start(&[]);
+fn terminal_controls_are_escaped_in_every_line() {
+    let server = TestServer::start(&["--rate", "0"]);
     let (mut alice, mut bob) = (server.join("alice"), server.join("bob"));
-    let text = "żółw 小明 🦀 \u{1b}[2J \u{0} \u{7f} \"}\u{2028}\t\\";
+    alice.pending();
+    let controls = "\u{1b}[2J \0 \u{7f} \u{9b}31m \u{85} \u{202e} \u{2066} \u{61c} \u{200f} \u{2028} \u{feff} \
+                    \u{e0041}";
+    for line in [
+        json!({ "data": controls, "id": controls }),
+        json!({ "data": format!("/me {controls}") }),
+        json!({ "data": controls, "to": "bob" }),
+        json!({ "data": "hi", "to": controls, "id": controls }),
+        json!({ "data": format!("/nick {controls}") }),
+        json!({ "data": format!("/{controls}") }),
+        json!({ "data": "", "id": controls }),
+        json!({ "data": "/history" }),
+    ] {
+        alice.send_json(&line);
+    }
+    // The history repeats the joins, the chat and the action.
+    for _ in 0..12 {
+        let line = alice.recv_line().unwrap();
+        assert!(line.is_ascii() && !line.contains(|c: char| c.is_control()), "{line:?}");
+        parse(&line);
+    }
+    assert_eq!(alice.pending(), [] as [Value; 0]);
+    assert_has(&bob.recv_kind("chat"), json!({ "data": controls, "id": controls }));
+}
+
+#[test]
+fn ordinary_text_is_not_escaped() {
+    let server = TestServer::start(&[]);
+    let mut alice = server.join("alice");
+    let text = "żółw 小明 🦀 👩\u{200d}💻 ❤\u{fe0f} می\u{200c}خواهم “…”";
     alice.say(text);
-    let line = loop {
-        let line = bob.recv_line().unwrap();
-        if parse(&line)["kind"] == "chat" {
-            break line;
-        }
-    };
-    assert_eq!(parse(&line)["data"], text);
-    assert!(line.bytes().all(|byte| byte >= 0x20), "{line:?}");
+    let line = alice.recv_line().unwrap();
+    assert!(line.contains(text), "{line}");
 }
 
 #[test]

@@ -126,14 +126,14 @@ fn connection_without_header_gets_bye() {
         &v2(0x2f, 0x11, &[0; 12]),
     ];
     for bytes in whole {
-        connect(&server, bytes, &[b'x'; 10_000]).expect_bye("proxy");
+        connect(&server, bytes, &[b'x'; 10_000]).expect_bye("proxy-required");
     }
     server.wait_for_log(&["127.0.0.1:", "refused: no PROXY header"]);
     server.wait_for_log(&["127.0.0.1:", "refused: invalid PROXY header"]);
     for unfinished in [&b"PROXY TCP4"[..], &local()[..15], b"\r\n"] {
         let mut client = connect(&server, unfinished, b"");
         client.shutdown_write();
-        client.expect_bye("proxy");
+        client.expect_bye("proxy-required");
     }
     let mut silent = server.connect();
     silent.shutdown_write();
@@ -197,8 +197,8 @@ fn silent_local_connection_is_not_a_client() {
     let mut standing = connect(&server, &local(), b"");
     let mut unfinished = connect(&server, b"PROXY TCP", b"");
     let mut silent = server.connect();
-    silent.expect_bye("proxy");
-    unfinished.expect_bye("proxy");
+    silent.expect_bye("proxy-required");
+    unfinished.expect_bye("proxy-required");
     standing.expect_eof();
     assert_eq!(alice.pending(), [] as [Value; 0]);
     let count = |text: &str| server.log().matches(text).count();
@@ -220,7 +220,7 @@ fn unix_socket_can_be_trusted() {
     assert_welcome(&mut bob, "bob");
     let mut carol = TestClient::connect(&unix);
     carol.say("hello");
-    carol.expect_bye("proxy");
+    carol.expect_bye("proxy-required");
     server.join("dave");
 }
 

@@ -82,9 +82,15 @@ impl Session {
             // Not resumed: two clients with the same token would replace each other forever.
             ByeCode::Replaced => self.state = State::Ended(Some(Error::Replaced)),
             // Another attempt would end the same way. This is also assumed of unknown codes.
-            ByeCode::Errors | ByeCode::Tls | ByeCode::Http | ByeCode::Proxy | ByeCode::Unknown => {
-                self.state = State::Ended(Some(error));
-            }
+            ByeCode::Errors
+            | ByeCode::Tls
+            | ByeCode::Http
+            | ByeCode::Proxy
+            | ByeCode::ProxyRequired
+            | ByeCode::Ssh
+            | ByeCode::Irc
+            | ByeCode::OtherProtocol
+            | ByeCode::Unknown => self.state = State::Ended(Some(error)),
         }
     }
 }

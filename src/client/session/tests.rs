@@ -55,6 +55,42 @@ fn receive_dropped_at_any_byte_loses_no_event() {
     });
 }
 
+#[test]
+fn bye_for_another_protocol_ends_the_session() {
+    smol::block_on(async {
+        for code in [
+            "tls",
+            "http",
+            "proxy",
+            "proxy-required",
+            "ssh",
+            "irc",
+            "other-protocol",
+            "unknown-to-us",
+        ] {
+            let listener = Async::<TcpListener>::bind(([127, 0, 0, 1], 0)).unwrap();
+            let address = listener.get_ref().local_addr().unwrap().to_string();
+            let connect =
+                Session::connect(address, SessionConfig::default(), ReconnectPolicy::Always);
+            let serve = async {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let bye = format!(
+                    r#"{{"data_source":"server","data":"no","kind":"bye","code":"{code}","seq":7}}"#
+                );
+                stream.write_all(format!("{WELCOME}{bye}\n").as_bytes()).await.unwrap();
+                stream
+            };
+            let (session, _stream) = future::zip(connect, serve).await;
+            let mut session = session.unwrap();
+            for _ in ["welcome", "bye"] {
+                session.receive().await.unwrap();
+            }
+            let error = session.receive().await.unwrap_err();
+            assert!(matches!(error, Error::Closed(Some(text)) if text == "no"), "{code}");
+        }
+    });
+}
+
 fn describe(event: Result<Option<SessionEvent>, Error>) -> String {
     match event.unwrap().unwrap() {
         SessionEvent::Received(received) => match received.frame.body.seq() {

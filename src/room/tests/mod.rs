@@ -7,6 +7,7 @@ mod presence;
 mod random;
 mod resume;
 mod sequence;
+mod silence;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -21,6 +22,8 @@ struct RoomHarness {
     room: Room,
     now: Now,
     clients: HashMap<u64, TestClient>,
+    /// The frames for all members of all batches.
+    sequence: Vec<u8>,
 }
 
 #[derive(Default)]
@@ -33,7 +36,8 @@ struct TestClient {
 impl RoomHarness {
     fn new(config: Config) -> Self {
         let now = Now { uptime: Duration::from_secs(1), unix_ms: 1_790_000_000_000 };
-        RoomHarness { room: Room::new(config, "epoch".into()), now, clients: HashMap::new() }
+        let room = Room::new(config, "epoch".into());
+        RoomHarness { room, now, clients: HashMap::new(), sequence: Vec::new() }
     }
 
     fn connect(&mut self, id: u64) {
@@ -68,6 +72,7 @@ impl RoomHarness {
 
     fn seal(&mut self) {
         let batch = self.room.seal();
+        self.sequence.extend_from_slice(&batch.chunk);
         for unicast in &batch.unicasts {
             assert!(self.clients.contains_key(&unicast.to.0), "{unicast:?} is for no client");
         }
@@ -83,15 +88,17 @@ impl RoomHarness {
     }
 
     fn frames(&self, id: u64) -> Vec<Value> {
-        let received = std::str::from_utf8(&self.clients[&id].received).expect("frames are UTF-8");
-        assert!(received.is_empty() || received.ends_with('\n'));
-        received.lines().map(|line| serde_json::from_str(line).expect("frames are JSON")).collect()
+        parse(&self.clients[&id].received)
     }
 
     /// Returns kind and text of each frame after the welcome.
     fn transcript(&self, id: u64) -> Vec<String> {
-        let frames = self.frames(id).into_iter().skip(1);
-        frames.map(|frame| format!("{}: {}", text(&frame["kind"]), text(&frame["data"]))).collect()
+        self.frames(id).iter().skip(1).map(summary).collect()
+    }
+
+    /// Returns kind and text of each frame of the sequence.
+    fn sequence(&self) -> Vec<String> {
+        parse(&self.sequence).iter().map(summary).collect()
     }
 
     /// Returns the sequence numbers of the frames after the welcome.
@@ -99,6 +106,17 @@ impl RoomHarness {
         let numbered = self.frames(id).into_iter().skip(1).filter(|frame| frame["kind"] != "bye");
         numbered.filter_map(|frame| frame["seq"].as_u64()).collect()
     }
+}
+
+fn parse(frames: &[u8]) -> Vec<Value> {
+    let frames = std::str::from_utf8(frames).expect("frames are UTF-8");
+    assert!(frames.is_empty() || frames.ends_with('\n'));
+    frames.lines().map(|line| serde_json::from_str(line).expect("frames are JSON")).collect()
+}
+
+/// Returns kind and text of a frame.
+fn summary(frame: &Value) -> String {
+    format!("{}: {}", text(&frame["kind"]), text(&frame["data"]))
 }
 
 fn text(value: &Value) -> &str {

@@ -1,5 +1,7 @@
 //! Random inputs: all members get the same sequence.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -68,12 +70,36 @@ fn check_sequence(harness: &RoomHarness) {
             assert_eq!(next, harness.room.seq() + 1);
         }
     }
+    check_presence(harness);
     let names: Vec<String> = harness.room.members().map(|(_, name)| case_fold(name)).collect();
     let mut unique = names.clone();
     unique.sort();
     unique.dedup();
     assert_eq!(names.len(), unique.len());
     assert_eq!(names.len(), harness.room.names.len());
+}
+
+/// Checks that all that a member does comes after its join and before its leave, and that these are
+/// the joins and leaves of the announced members alone.
+fn check_presence(harness: &RoomHarness) {
+    let mut present: BTreeSet<String> = BTreeSet::new();
+    for frame in parse(&harness.sequence) {
+        let names =
+            frame["names"].as_array().into_iter().flatten().map(|name| text(name).to_owned());
+        match text(&frame["kind"]) {
+            "join" => names.for_each(|name| assert!(present.insert(name), "{frame}")),
+            "leave" => names.for_each(|name| assert!(present.remove(&name), "{frame}")),
+            "name" => {
+                assert!(present.remove(text(&frame["from"])), "{frame}");
+                assert!(present.insert(text(&frame["to"]).to_owned()), "{frame}");
+            }
+            _ => assert!(present.contains(text(&frame["data_source"])), "{frame}"),
+        }
+    }
+    let members = harness.room.clients.iter().filter(|(_, client)| client.is_announced);
+    let announced: BTreeSet<String> =
+        members.filter_map(|(_, client)| client.name.clone()).map(String::from).collect();
+    assert_eq!(present, announced);
 }
 
 proptest! {

@@ -284,7 +284,7 @@ async fn receive(socket: &Socket, buffer: &mut [u8], flags: RecvFlags) -> io::Re
 /// Sends a bye and waits until the other side has closed the connection.
 async fn refuse(socket: &Socket) {
     let mut bye = Vec::new();
-    Frame::bye(ByeCode::Proxy, 0).encode(&mut bye);
+    Frame::bye(ByeCode::ProxyRequired, 0).encode(&mut bye);
     // Ignored: the send buffer of a new connection is empty, and a broken connection needs no bye.
     let _ = send(socket, &bye, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
     let _ = shutdown(socket, Shutdown::Write);

@@ -267,7 +267,7 @@ impl Simulation {
         assert!(!self.room.has_unicasts() && self.room.pending_bytes() == 0);
         assert_eq!(self.room.seq(), self.log.last());
         let notice_deadline = self.model.broadcasts.check_sealed(self.model.now);
-        for due in [notice_deadline, self.model.hello_deadline()].into_iter().flatten() {
+        for due in [notice_deadline, self.model.silent_deadline()].into_iter().flatten() {
             assert!(self.room.deadline().is_some_and(|deadline| deadline <= due), "a late timer");
         }
     }

@@ -17,12 +17,16 @@ use super::expected::{ExpectedBroadcasts, ExpectedUnicast, OwnFrame};
 use super::script::EPOCH;
 
 const MAX_ERRORS: usize = 50;
+/// The time after which a member that has said nothing is announced.
+const SILENT_NOTICE_DELAY: Duration = Duration::from_secs(2);
 /// The number of frames that `/history` without a number repeats.
 const DEFAULT_HISTORY: u64 = 50;
 
 pub struct ReferenceRoom {
     pub config: Config,
     pub clients: BTreeMap<u64, ReferenceClient>,
+    /// Members without a hello, in the order of joining, and the time at which they are announced.
+    silent: Vec<(Duration, u64)>,
     pub is_closed: bool,
     pub now: Now,
     /// Names, their tokens, and the time until which they are reserved.
@@ -45,6 +49,7 @@ pub struct ReferenceClient {
     /// The name of a member; none before the hello.
     pub name: Option<String>,
     reserves_name: bool,
+    is_announced: bool,
     errors: usize,
     hello_deadline: Duration,
 }
@@ -56,6 +61,7 @@ impl ReferenceRoom {
             config,
             now,
             clients: BTreeMap::new(),
+            silent: Vec::new(),
             is_closed: false,
             reserved: Vec::new(),
             unicasts: Vec::new(),
@@ -152,6 +158,7 @@ impl ReferenceRoom {
             token,
             name: None,
             reserves_name: false,
+            is_announced: false,
             errors: 0,
             hello_deadline: now + self.config.hello_wait,
         };
@@ -164,11 +171,28 @@ impl ReferenceRoom {
         };
         let late = self.clients.iter().filter(|(_, client)| is_late(client));
         for id in late.map(|(id, _)| *id).collect::<Vec<_>>() {
-            self.join(id, &Hello::default(), None);
+            self.join(id, None, None);
+        }
+        for (deadline, id) in self.silent.clone() {
+            if deadline <= self.now.uptime {
+                self.announce_member(id);
+            }
         }
     }
 
-    fn join(&mut self, id: u64, hello: &Hello, line_id: Option<Box<str>>) {
+    /// Expects the join of a member, unless it was expected before.
+    fn announce_member(&mut self, id: u64) {
+        self.silent.retain(|(_, silent)| *silent != id);
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        if !std::mem::replace(&mut client.is_announced, true) {
+            let name = client.name.clone().expect("a member");
+            self.broadcasts.expect_join(name, self.names().count(), self.now);
+        }
+    }
+
+    fn join(&mut self, id: u64, hello: Option<&Hello>, line_id: Option<Box<str>>) {
+        let is_silent = hello.is_none();
+        let hello = &hello.cloned().unwrap_or_default();
         let token: Option<Token> = hello.token.as_deref().and_then(|text| text.parse().ok());
         let is_same = |other: &Token| token.is_some_and(|token| token.0 == other.0);
         let old = self.clients.iter().find(|(_, c)| c.name.is_some() && is_same(&c.token));
@@ -180,10 +204,13 @@ impl ReferenceRoom {
             Peer::Inet(_, port) | Peer::Proxy(_, port) => format!("guest-{port}"),
             Peer::Unix => format!("guest-{id}"),
         };
+        let mut is_announced = false;
         let (name, error) = match (old, reserved, hello.name.as_deref()) {
             (Some(old), ..) => {
                 self.send(old, OwnFrame::Evicted(ByeCode::Replaced));
-                (self.clients.remove(&old).and_then(|old| old.name).expect("a name"), None)
+                let old = self.clients.remove(&old).expect("a client");
+                is_announced = old.is_announced;
+                (old.name.expect("a name"), None)
             }
             (_, Some(reserved), _) => (self.reserved.remove(reserved).0, None),
             (_, _, None) => (self.free_name(id, &guest), None),
@@ -195,6 +222,7 @@ impl ReferenceRoom {
         let client = self.clients.get_mut(&id).expect("a client");
         client.name = Some(name.clone());
         client.reserves_name = hello.keep;
+        client.is_announced = is_announced;
         client.errors = usize::from(error.is_some());
         let welcome = OwnFrame::Welcome {
             name: name.clone(),
@@ -209,8 +237,10 @@ impl ReferenceRoom {
         if let Some(code) = error {
             self.send(id, OwnFrame::NameError(code, line_id));
         }
-        if old.is_none() {
-            self.broadcasts.expect_join(name, self.names().count(), self.now);
+        if is_silent {
+            self.silent.push((self.now.uptime + SILENT_NOTICE_DELAY, id));
+        } else {
+            self.announce_member(id);
         }
     }
 
@@ -224,9 +254,9 @@ impl ReferenceRoom {
     fn line(&mut self, id: u64, line: Result<ClientLine, RequestError>) {
         match (self.clients.get(&id).map(|client| client.name.is_none()), &line) {
             (Some(true), Ok(ClientLine { request: Request::Hello(hello), id: line_id })) => {
-                return self.join(id, hello, line_id.clone());
+                return self.join(id, Some(hello), line_id.clone());
             }
-            (Some(true), _) => self.join(id, &Hello::default(), None),
+            (Some(true), _) => self.join(id, None, None),
             _ => {}
         }
         let Some(name) = self.clients.get(&id).and_then(|client| client.name.clone()) else {
@@ -258,6 +288,9 @@ impl ReferenceRoom {
         let body_id = line_id.clone().map(|id| String::from(id).into());
         let (seq, time) = (0, self.now.unix_ms);
         let is_heartbeat = request == Request::Heartbeat;
+        if !is_heartbeat && !matches!(request, Request::Hello(_)) {
+            self.announce_member(id);
+        }
         match request {
             Request::Heartbeat if line_id.is_none() => {}
             Request::Heartbeat | Request::Help => self.send(id, OwnFrame::Info(line_id)),
@@ -320,11 +353,7 @@ impl ReferenceRoom {
     }
 
     pub fn other_protocol(&mut self, id: u64, protocol: OtherProtocol) {
-        let code = match protocol {
-            OtherProtocol::Tls => ByeCode::Tls,
-            OtherProtocol::Http => ByeCode::Http,
-        };
-        self.disconnect(id, code);
+        self.disconnect(id, protocol.bye_code());
     }
 
     fn disconnect(&mut self, id: u64, code: ByeCode) {
@@ -350,7 +379,8 @@ impl ReferenceRoom {
     }
 
     fn remove(&mut self, id: u64) {
-        if let Some(name) = self.clients.remove(&id).and_then(|client| client.name) {
+        let client = self.clients.remove(&id).filter(|client| client.is_announced);
+        if let Some(name) = client.and_then(|client| client.name) {
             self.broadcasts.expect_leave(name);
         }
     }
@@ -380,10 +410,12 @@ impl ReferenceRoom {
         self.send(id, OwnFrame::Stats(line_id, stats));
     }
 
-    /// Returns the time at which the next silent client becomes a member.
-    pub fn hello_deadline(&self) -> Option<Duration> {
+    /// Returns the time at which the next silent client becomes a member or is announced.
+    pub fn silent_deadline(&self) -> Option<Duration> {
         let silent = self.clients.values().filter(|client| client.name.is_none());
-        silent.map(|client| client.hello_deadline).min()
+        let hellos = silent.map(|client| client.hello_deadline);
+        let notices = self.silent.iter().filter(|(_, id)| self.clients.contains_key(id));
+        hellos.chain(notices.map(|(deadline, _)| *deadline)).min()
     }
 }
 

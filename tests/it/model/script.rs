@@ -203,7 +203,7 @@ impl BlockDecoder<'_> {
             }
             38 => Action::OtherProtocol(
                 self.client(),
-                self.pick(&[OtherProtocol::Tls, OtherProtocol::Http]),
+                self.pick(&[OtherProtocol::Tls, OtherProtocol::Http, OtherProtocol::Proxy]),
             ),
             39..=42 => Action::Leave(self.client(), self.reason()),
             43 => Action::Overflow(self.client(), self.size()),

@@ -114,3 +114,13 @@ fn newest_frames_within_bounds_are_kept() {
     assert_eq!(kept(9, one - 1), snapshot("epoch of boot-1", 9, String::new(), 0));
     assert_eq!(kept(0, 9 * one), snapshot("epoch of boot-1", 9, String::new(), 0));
 }
+
+#[test]
+fn raw_controls_of_older_versions_are_escaped() {
+    let dir = TestDir::new();
+    let raw = frame(1, "x").replace('x', "\u{9b}2J \u{202e} \u{7f} 👩\u{200d}💻");
+    dir.write(header("epoch-1", 0, "boot-1") + &raw);
+    let frames = frame(1, "\u{9b}2J \u{202e} \u{7f} 👩\u{200d}💻");
+    assert_ne!(frames, raw);
+    assert_eq!(dir.reopen("boot-1"), snapshot("epoch-1", 1, frames, 1));
+}
