@@ -16,7 +16,7 @@ export LC_ALL=C
 umask 022
 cd "$(dirname "$0")/.."
 
-targets='x86_64 aarch64 armv7 arm riscv64gc mipsel'
+targets='x86_64 aarch64 armv7 arm riscv64gc mipsel mips'
 # The linker, with a musl for each target. Not a newer one: from 0.16 on it has its own allocator,
 # which does not return the memory of members that left.
 zig=0.15.2
@@ -30,7 +30,7 @@ fail() {
 
 triple_of() {
     case $1 in
-    x86_64 | aarch64 | riscv64gc | mipsel) echo "$1-unknown-linux-musl" ;;
+    x86_64 | aarch64 | riscv64gc | mipsel | mips) echo "$1-unknown-linux-musl" ;;
     armv7 | arm) echo "$1-unknown-linux-musleabihf" ;;
     *) fail "unknown target '$1', expected one of: $targets" ;;
     esac
@@ -92,7 +92,7 @@ zig_target() {
     armv7) echo arm-linux-musleabihf -mcpu=generic+v7a ;;
     arm) echo arm-linux-musleabihf -mcpu=arm1136jf_s ;;
     riscv64gc) echo riscv64-linux-musl ;;
-    mipsel) echo mipsel-linux-musleabi ;;
+    mipsel | mips) echo "$1-linux-musleabi" ;;
     *) echo "$1-linux-musl" ;;
     esac
 }
