@@ -8,8 +8,10 @@ ARGS    ?=
 MINUTES ?= 10
 SEED    ?=
 MEMBERS ?=
-# The folder of the programs that `make install` installs.
+# The folder of the programs that `make install` installs, and the client that prints the manual pages
+# and completions: one that runs on this machine, also if the programs in BIN are for another one.
 BIN     ?= target/release
+CLIENT  ?= ./target/release/smolchat
 
 # Folders below the prefix.
 ROOT = $(DESTDIR)$(PREFIX)
@@ -17,6 +19,7 @@ MAN  = share/man/man1
 BASH = share/bash-completion/completions
 ZSH  = share/zsh/site-functions
 FISH = share/fish/vendor_completions.d
+UNIT = lib/systemd/system
 
 # The seconds that `make fuzz` runs each target, and the target (default: all). No sanitizer: the crate
 # has no unsafe code, and without one the fuzzer tries twice as many inputs.
@@ -35,7 +38,7 @@ MACHINE  = $(shell uname -m)
 PEERS = redis-server ngircd mosquitto nats-server
 
 .DEFAULT_GOAL := help
-.PHONY: help build run-server run-client test test-slow check audit fuzz picture bench bench-peers soak footprint footprint-check dist dist-all dist-deps test-cross install uninstall clean
+.PHONY: help build run-server run-client test test-slow check audit fuzz picture bench bench-peers soak footprint footprint-check dist dist-all dist-deps test-cross test-packages install install-files uninstall clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -123,11 +126,11 @@ footprint-check: ## compare the documented figures, and those of a new build, wi
 	    server=glibc=target/release/smolchatd; \
 	fi && $(CARGO) bench --locked --bench footprint -- --run $$server
 
-dist: ## build a static tarball for TARGET=x86_64, aarch64, armv7, arm, riscv64gc or mipsel
+dist: ## build a static tarball and packages for TARGET=x86_64, aarch64, armv7, arm, riscv64gc, mipsel or mips
 	@CARGO='$(CARGO)' FEATURES='$(FEATURES)' deploy/dist.sh build '$(TARGET)'
-	@deploy/dist.sh pack '$(TARGET)'
+	@CARGO='$(CARGO)' deploy/package.sh '$(TARGET)'
 
-dist-all: ## build the tarballs for all targets
+dist-all: ## build the tarballs and packages for all targets
 	@for target in $$(deploy/dist.sh targets); do \
 	    $(MAKE) --no-print-directory dist TARGET=$$target || exit; \
 	done
@@ -138,26 +141,31 @@ dist-deps: ## install the tools for `make dist` and `make test-cross` (Debian 12
 test-cross: ## run the tests against the static builds, under qemu-user; one target: TARGET=armv7
 	@CARGO='$(CARGO)' tests/cross.sh $(TARGET)
 
-# The client prints the manual pages and completions. The one built for this machine is used, also if
-# BIN is a folder with programs for another machine.
-install: build ## install programs, manual pages and completions below $(DESTDIR)$(PREFIX)
-	for program in smolchat smolchatd; do \
-	    ./target/release/smolchat --manual $$program > target/release/$$program.1 || exit; \
-	done
-	for shell in bash zsh fish; do \
-	    ./target/release/smolchat --completions $$shell > target/release/smolchat.$$shell || exit; \
-	done
-	install -d '$(ROOT)/bin' '$(ROOT)/$(MAN)' '$(ROOT)/$(BASH)' '$(ROOT)/$(ZSH)' '$(ROOT)/$(FISH)'
+test-packages: ## build and install the packages of this machine (Debian, as root)
+	@CARGO='$(CARGO)' tests/packages.sh
+
+install: build ## install programs, manual pages, completions and systemd units below $(DESTDIR)$(PREFIX)
+	@$(MAKE) --no-print-directory install-files
+
+# The path of the program in the unit is the installed one.
+install-files:
+	umask 022 && \
+	mkdir -p '$(ROOT)/bin' '$(ROOT)/$(MAN)' '$(ROOT)/$(BASH)' '$(ROOT)/$(ZSH)' '$(ROOT)/$(FISH)' \
+	    '$(ROOT)/$(UNIT)' && \
+	$(CLIENT) --manual smolchatd >'$(ROOT)/$(MAN)/smolchatd.1' && \
+	$(CLIENT) --manual smolchat >'$(ROOT)/$(MAN)/smolchat.1' && \
+	$(CLIENT) --completions bash >'$(ROOT)/$(BASH)/smolchat' && \
+	$(CLIENT) --completions zsh >'$(ROOT)/$(ZSH)/_smolchat' && \
+	$(CLIENT) --completions fish >'$(ROOT)/$(FISH)/smolchat.fish' && \
+	sed 's|/usr/bin/|$(PREFIX)/bin/|' deploy/smolchatd.service >'$(ROOT)/$(UNIT)/smolchatd.service'
+	install -m 644 deploy/smolchatd.socket '$(ROOT)/$(UNIT)'
 	install -m 755 '$(BIN)/smolchatd' '$(BIN)/smolchat' '$(ROOT)/bin'
-	install -m 644 target/release/smolchatd.1 target/release/smolchat.1 '$(ROOT)/$(MAN)'
-	install -m 644 target/release/smolchat.bash '$(ROOT)/$(BASH)/smolchat'
-	install -m 644 target/release/smolchat.zsh '$(ROOT)/$(ZSH)/_smolchat'
-	install -m 644 target/release/smolchat.fish '$(ROOT)/$(FISH)/smolchat.fish'
 
 uninstall: ## remove the installed files
 	rm -f '$(ROOT)/bin/smolchatd' '$(ROOT)/bin/smolchat'
 	rm -f '$(ROOT)/$(MAN)/smolchatd.1' '$(ROOT)/$(MAN)/smolchat.1'
 	rm -f '$(ROOT)/$(BASH)/smolchat' '$(ROOT)/$(ZSH)/_smolchat' '$(ROOT)/$(FISH)/smolchat.fish'
+	rm -f '$(ROOT)/$(UNIT)/smolchatd.service' '$(ROOT)/$(UNIT)/smolchatd.socket'
 
 clean: ## remove the build output
 	$(CARGO) clean

@@ -1,11 +1,10 @@
 #!/bin/sh
-# Builds both programs statically with musl, and packs them into a tarball.
+# Builds both programs statically with musl. package.sh packs them.
 #
 #   dist.sh targets      lists the targets
 #   dist.sh deps         installs the compilers (Debian 12, as root)
 #   dist.sh build T [P]  writes target/dist/T/smolchatd and smolchat, or only program P, and
 #                        target/dist/T/way, the name of the way that was used
-#   dist.sh pack T       packs them into dist/smolchat-VERSION-T.tar.gz
 #
 # If there is more than one way to build, the simplest is used. WAY=zig selects the way that makes
 # the smallest files.
@@ -16,7 +15,7 @@ export LC_ALL=C
 umask 022
 cd "$(dirname "$0")/.."
 
-targets='x86_64 aarch64 armv7 arm riscv64gc mipsel'
+targets='x86_64 aarch64 armv7 arm riscv64gc mipsel mips'
 # The linker, with a musl for each target. Not a newer one: from 0.16 on it has its own allocator,
 # which does not return the memory of members that left.
 zig=0.15.2
@@ -30,7 +29,7 @@ fail() {
 
 triple_of() {
     case $1 in
-    x86_64 | aarch64 | riscv64gc | mipsel) echo "$1-unknown-linux-musl" ;;
+    x86_64 | aarch64 | riscv64gc | mipsel | mips) echo "$1-unknown-linux-musl" ;;
     armv7 | arm) echo "$1-unknown-linux-musleabihf" ;;
     *) fail "unknown target '$1', expected one of: $targets" ;;
     esac
@@ -92,7 +91,7 @@ zig_target() {
     armv7) echo arm-linux-musleabihf -mcpu=generic+v7a ;;
     arm) echo arm-linux-musleabihf -mcpu=arm1136jf_s ;;
     riscv64gc) echo riscv64-linux-musl ;;
-    mipsel) echo mipsel-linux-musleabi ;;
+    mipsel | mips) echo "$1-linux-musleabi" ;;
     *) echo "$1-linux-musl" ;;
     esac
 }
@@ -177,39 +176,14 @@ link() {
     install -m 755 "$built" "target/dist/$target"
 }
 
-pack() {
-    version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
-    name=smolchat-$version-$target
-    time=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
-    stage=$(mktemp -d)
-    trap 'rm -rf "$stage"' EXIT
-    mkdir "$stage/$name"
-    install -m 755 "target/dist/$target/smolchatd" "target/dist/$target/smolchat" "$stage/$name"
-    install -m 644 LICENSE-* README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md "$stage/$name"
-    install -d "$stage/$name/docs"
-    install -m 644 docs/*.md docs/*.svg "$stage/$name/docs"
-    # The service files, without the files that make this tarball.
-    find deploy -type f ! -name dist.sh ! -name static.c | while read -r file; do
-        mode=644
-        [ ! -x "$file" ] || mode=755
-        install -D -m "$mode" "$file" "$stage/$name/$file"
-    done
-    sums=$(cd "$stage/$name" && find . -type f | sort | xargs sha256sum)
-    printf '%s\n' "$sums" >"$stage/$name/SHA256SUMS"
-    mkdir -p dist
-    tar -C "$stage" --format=ustar --sort=name --mtime="@$time" --owner=0 --group=0 \
-        --numeric-owner -cf - "$name" | gzip -9 -n >"dist/$name.tar.gz"
-    (cd dist && sha256sum "$name.tar.gz" | tee "$name.tar.gz.sha256")
-}
-
 target=${2:-}
 program=${3:-}
 case ${1:-} in
 targets) echo "$targets" ;;
 deps) deps ;;
-build | pack)
+build)
     triple_of "$target" >/dev/null
-    "$1"
+    build
     ;;
-*) fail 'usage: dist.sh targets | deps | build TARGET [PROGRAM] | pack TARGET' ;;
+*) fail 'usage: dist.sh targets | deps | build TARGET [PROGRAM]' ;;
 esac

@@ -4,8 +4,11 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 /*
  * Rust sets the name of a thread from the thread itself. To name another thread, musl formats a path
@@ -45,4 +48,46 @@ NEVER(_Unwind_GetRegionStart)
 NEVER(_Unwind_GetTextRelBase)
 NEVER(_Unwind_VRS_Get)
 NEVER(_Unwind_VRS_Set)
+#endif
+
+/*
+ * On big-endian MIPS, rustix makes system calls through the C library, and calls its functions for
+ * 32-bit times with structures of its own, so that no timer would ever expire.
+ */
+#ifdef __MIPSEB__
+struct rustix_timespec {
+	int64_t seconds;
+	int32_t nanoseconds;
+};
+
+/* The kernel's `struct __kernel_timespec`. */
+struct kernel_timespec {
+	int64_t seconds;
+	int64_t nanoseconds;
+};
+
+static struct kernel_timespec to_kernel(const struct rustix_timespec *time)
+{
+	return (struct kernel_timespec){ time->seconds, time->nanoseconds };
+}
+
+/* `timer` has the interval and the time of the next expiration. The old ones are not returned. */
+int timerfd_settime(int fd, int flags, const struct rustix_timespec timer[2],
+		    struct rustix_timespec old[2])
+{
+	const struct kernel_timespec times[2] = { to_kernel(&timer[0]), to_kernel(&timer[1]) };
+
+	old[0] = old[1] = (struct rustix_timespec){ 0 };
+	return syscall(SYS_timerfd_settime64, fd, flags, times, NULL);
+}
+
+int ppoll(void *fds, unsigned long count, const struct rustix_timespec *timeout, const void *mask)
+{
+	struct kernel_timespec time;
+
+	if (timeout != NULL)
+		time = to_kernel(timeout);
+	/* The last argument is the size of a signal set in the kernel. */
+	return syscall(SYS_ppoll_time64, fds, count, timeout ? &time : NULL, mask, 16);
+}
 #endif

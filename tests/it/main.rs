@@ -39,6 +39,7 @@ mod room_example;
 mod room_model;
 mod scripts;
 mod service;
+mod service_files;
 mod settings;
 mod slow_members;
 mod standard_files;

@@ -1,5 +1,4 @@
-//! The server under a service manager: notifications, socket activation, the journal, and the files
-//! in `deploy/`.
+//! The server under a service manager: notifications, socket activation and the journal.
 
 use std::collections::HashSet;
 use std::fs;
@@ -13,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::Value;
-use smolchat::cli::{OptionSpec, SMOLCHATD, ValueKind as OptionValue};
 
 use crate::common::client_process::ClientProcess;
 use crate::common::{
@@ -436,26 +434,6 @@ fn server_runs_in_empty_read_only_root() {
     alice.expect_bye("shutdown");
 }
 
-/// Defines the functions of OpenWrt that an init script uses: a UCI file is run as commands, and
-/// the parameters for procd are printed.
-const OPENWRT: &str = r#"
-    config() { :; }
-    option() { eval "OPTION_$1=\$2"; }
-    list() { eval "LIST_$1=\"\${LIST_$1-} \$2\""; }
-    config_load() { . "./$1.config"; OPTION_enabled=$ENABLED; }
-    config_foreach() { "$1" main; }
-    config_get() { eval "$1=\${OPTION_$3-}"; }
-    config_get_bool() { config_get "$@"; }
-    config_list_foreach() { for item in $(eval "echo \${LIST_$2-}"); do "$3" "$item"; done; }
-    procd_open_instance() { :; }
-    procd_close_instance() { :; }
-    procd_add_reload_trigger() { :; }
-    procd_set_param() { echo "$@"; }
-    procd_append_param() { echo "$@"; }
-    . ./smolchatd.init
-    start_service
-"#;
-
 #[test]
 fn systemd_unit_has_low_exposure() {
     let mut analyze = Command::new("systemd-analyze");
@@ -472,68 +450,4 @@ fn systemd_unit_has_low_exposure() {
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
         }
     }
-}
-
-/// Returns the parameters for procd with the default configuration and more `settings`.
-#[track_caller]
-fn procd_parameters(enabled: bool, settings: &str) -> Vec<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/openwrt");
-    let dir = TempDir::new();
-    let script = fs::read_to_string(folder.join("smolchatd.init")).unwrap();
-    fs::write(dir.path("smolchatd.init"), script).unwrap();
-    let config = fs::read_to_string(folder.join("smolchatd.config")).unwrap();
-    fs::write(dir.path("smolchatd.config"), config + settings).unwrap();
-    let mut shell = Command::new("sh");
-    shell.args(["-euc", OPENWRT]).current_dir(dir.path(""));
-    let output = shell.env("ENABLED", if enabled { "1" } else { "0" }).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
-}
-
-#[test]
-fn procd_script_passes_each_setting() {
-    assert_eq!(procd_parameters(false, ""), [] as [String; 0]);
-    let has_value = |option: &&OptionSpec| {
-        !matches!(option.value, OptionValue::Switch | OptionValue::Positional(_))
-    };
-    let lists = ["listen", "proxy-from"];
-    let options = || SMOLCHATD.options.iter().filter(|option| !lists.contains(&option.name));
-    let key = |name: &str| name.replace('-', "_");
-    let script = include_str!("../../deploy/openwrt/smolchatd.init");
-    let words = script.split("WORDS=\"").nth(1).unwrap().split('"').next().unwrap();
-    let words: HashSet<&str> = words.split_whitespace().collect();
-    for option in options().filter(has_value) {
-        assert!(words.contains(&*key(option.name)), "{} is not passed on", option.name);
-    }
-
-    // Sets each option that has a default to this default.
-    let is_text = |option: &&OptionSpec| {
-        matches!(option.value, OptionValue::Text(_) | OptionValue::Choice(..))
-    };
-    let with_default = options().filter(is_text).filter(|option| !option.default.is_empty());
-    let expected: Vec<(&str, &str)> =
-        with_default.map(|option| (option.name, option.default)).collect();
-    let setting = |(name, value): &(&str, &str)| format!("option {} '{value}'\n", key(name));
-    let settings = expected.iter().map(setting).collect::<String>();
-    let settings = settings + "list listen '127.0.0.1:0'\nlist proxy_from '192.0.2.0/24'\n";
-    let parameters = procd_parameters(true, &settings);
-    assert_eq!(parameters[0], "command /usr/bin/smolchatd");
-    let arguments = parameters.iter().filter_map(|line| line.strip_prefix("command --"));
-    let arguments: Vec<(&str, &str)> =
-        arguments.map(|line| line.split_once(' ').unwrap()).collect();
-    let (listed, others) = arguments.split_at(3);
-    let listen = [("listen", "0.0.0.0:8080"), ("listen", "127.0.0.1:0")];
-    assert_eq!(listed, [&listen[..], &[("proxy-from", "192.0.2.0/24")]].concat());
-    let passed: HashSet<_> = others.iter().collect();
-    assert_eq!(passed, expected.iter().collect::<HashSet<_>>());
-    for line in ["user nobody", "no_new_privs 1", "stderr 1", "respawn 3600 5 0"] {
-        assert!(parameters.iter().any(|parameter| parameter == line), "{line}: {parameters:?}");
-    }
-
-    // The server accepts them.
-    let arguments =
-        arguments[1..].iter().flat_map(|(name, value)| [format!("--{name}"), (*value).to_owned()]);
-    let arguments: Vec<String> = arguments.collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    TestServer::start(&arguments).join("alice");
 }
