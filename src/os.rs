@@ -1,10 +1,12 @@
-//! Queries to the operating system: random bytes, memory use and the boot id.
+//! Queries to the operating system: random bytes, memory use, the boot id, the terminal and signals.
 
 #![doc(hidden)]
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read as _};
 
+use rustix::fs::{Mode, OFlags};
+use rustix::process::Signal;
 use rustix::rand::GetRandomFlags;
 
 /// Returns `N` random bytes from getrandom(2).
@@ -37,6 +39,23 @@ pub(crate) fn resident_memory() -> Option<u64> {
 /// Returns the random id of the current boot of the machine, or `None` without /proc.
 pub(crate) fn boot_id() -> Option<Box<str>> {
     read_first_line("/proc/sys/kernel/random/boot_id")
+}
+
+/// Returns whether this process has a controlling terminal (tty(4)).
+pub fn has_controlling_terminal() -> bool {
+    // Without NONBLOCK, opening a serial line can wait for its carrier.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    rustix::fs::open("/dev/tty", flags, Mode::empty()).is_ok()
+}
+
+/// Returns whether this process ignores a signal, as nohup(1) arranges it for SIGHUP. Without
+/// /proc it returns `false`.
+pub fn is_signal_ignored(signal: Signal) -> bool {
+    let status = fs::read("/proc/self/status").unwrap_or_default();
+    let status = String::from_utf8_lossy(&status);
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal.as_raw() - 1) & 1 == 1)
 }
 
 /// Returns the first line of a file of proc(5), or `None` if it is longer than 127 bytes.

@@ -144,8 +144,9 @@ pub static SMOLCHATD: Program = Program {
         "Each line that a member sends reaches all members, in the same order.",
         "A SIZE may end in K, M or G. For each address, `listening on ADDR` is printed on \
          standard output; the log goes to standard error. SIGINT or SIGTERM shuts the server \
-         down, a second one stops it at once; SIGUSR1 writes the statistics of /stats to the log, \
-         as JSON.",
+         down, a second one more than a second later stops it at once. SIGHUP does the same as \
+         SIGTERM if the server was started in a terminal, and is only logged otherwise. SIGUSR1 \
+         writes the statistics of /stats to the log, as JSON.",
     ],
     sections: &[Section {
         title: "OTHER CLIENTS",
@@ -163,8 +164,8 @@ pub static SMOLCHATD: Program = Program {
         Exit {
             code: 1,
             brief: "failure",
-            meaning: "The server could not listen or could not continue, or a second signal \
-                      stopped it at once.",
+            meaning: "The server could not listen or could not continue, or a later second \
+                      signal stopped it at once.",
         },
         Exit { code: 2, brief: "wrong options", meaning: "The options are wrong." },
     ],

@@ -35,7 +35,6 @@ use std::time::Instant;
 
 use async_channel::Sender;
 use futures_lite::{FutureExt, Stream, StreamExt};
-use log::info;
 use smol::LocalExecutor;
 
 pub use broadcaster::REPORT_TARGET;
@@ -150,7 +149,6 @@ pub async fn run(
     let accept = executor.spawn(accept.run(stopped));
     let shutdown = executor.spawn(async move {
         next_shutdown(&mut controls, &events).await;
-        info!("shutting down");
         // The listeners are closed, and the files of unix sockets removed, before any client gets
         // its bye.
         drop(stop);

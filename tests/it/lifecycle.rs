@@ -10,8 +10,8 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::common::{
-    TempDir, TestClient, TestServer, assert_consecutive, long_line, names, run_server, seqs,
-    wait_until,
+    TempDir, TestClient, TestServer, assert_consecutive, names, run_server, seqs,
+    server_with_stalled_member, wait_until,
 };
 
 /// Returns the only line of a server that does not start.
@@ -176,18 +176,6 @@ fn signal_right_after_start_ends_server() {
     }
 }
 
-/// Returns a server with alice, and with carol, for whom more waits than the kernel holds.
-fn server_with_stalled_member(dir: &TempDir) -> (TestServer, TestClient, TestClient) {
-    let options = ["--rate", "0", "--outbox", "16M", "--listen", &dir.unix_address("socket")];
-    let server = TestServer::start(&options);
-    let mut alice = server.join("alice");
-    let stalled = server.join_at(1, "carol");
-    for _ in 0..300 {
-        alice.say_and_recv(&long_line());
-    }
-    (server, alice, stalled)
-}
-
 #[test]
 fn stalled_member_delays_the_end_by_5_seconds() {
     let dir = TempDir::new();
@@ -216,19 +204,6 @@ fn stalled_member_that_reads_on_misses_nothing() {
     assert_eq!(seqs(&frames).last().copied(), bye["seq"].as_u64());
     assert_eq!(server.wait().code(), Some(0));
     assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
-}
-
-#[test]
-fn second_signal_ends_server_at_once() {
-    let dir = TempDir::new();
-    let (mut server, mut alice, _stalled) = server_with_stalled_member(&dir);
-    let start = Instant::now();
-    server.signal(Signal::INT);
-    alice.expect_bye("shutdown");
-    server.signal(Signal::TERM);
-    server.wait();
-    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
-    assert!(!dir.path("socket").exists());
 }
 
 /// The other limits of connections have unit tests in `room`.

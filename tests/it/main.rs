@@ -39,6 +39,7 @@ mod room_model;
 mod scripts;
 mod service;
 mod settings;
+mod signals;
 mod slow_members;
 mod standard_files;
 mod stats;

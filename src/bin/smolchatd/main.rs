@@ -2,6 +2,7 @@
 //! to an exit code.
 
 mod options;
+mod signals;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -9,15 +10,13 @@ use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use async_signal::{Signal, Signals};
-use futures_lite::StreamExt;
 use lexopt::Parser;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use smolchat::daemon::notify::Notifier;
 use smolchat::daemon::{activation, logger};
 use smolchat::os::fresh_epoch;
 use smolchat::report_error;
-use smolchat::server::{self, Buffers, Control, ListenAddress, Listener};
+use smolchat::server::{self, Buffers, ListenAddress, Listener};
 use smolchat::store::HistoryFile;
 
 use options::{Invocation, Options, parse};
@@ -63,8 +62,7 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
         config.history = Some(HistoryFile::open(&path, file, fresh_epoch)?);
     }
     // Before the service manager is notified, because it may send signals after that.
-    let signals = Signals::new([Signal::Int, Signal::Term, Signal::Usr1])
-        .map_err(|error| format!("cannot watch for signals: {error}"))?;
+    let signals = signals::watch()?;
     let listeners = listen(&addresses, activated, config.buffers)?;
     let mut stdout = io::stdout();
     for listener in &listeners {
@@ -73,15 +71,7 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     }
     let manager = notify_ready();
     config.observer = manager.clone().map(Notifier::into_observer);
-    let controls = signals.map(move |signal| match signal {
-        Ok(Signal::Usr1) => Control::Report,
-        _ => {
-            if let Some(manager) = &manager {
-                let _ = manager.notify("STOPPING=1");
-            }
-            Control::Shutdown
-        }
-    });
+    let controls = signals::controls(signals, manager);
     Ok(smol::block_on(server::run(listeners, config, controls))?)
 }
 
