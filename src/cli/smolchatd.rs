@@ -11,11 +11,15 @@ pub static SMOLCHATD: Program = Program {
         OptionSpec {
             name: "listen",
             value: ValueKind::Text("ADDR"),
-            default: "0.0.0.0:8080",
-            help: "address to listen on: IP:PORT, [V6]:PORT or unix:PATH; may be given more than \
-                   once",
-            details: "The unix socket of a server that has ended is replaced; the socket of a \
-                      running server is an error.",
+            default: "8080",
+            help: "address to listen on: PORT, IP:PORT, [V6]:PORT or unix:PATH; may be given more \
+                   than once",
+            details: "A PORT alone is for all addresses of the machine, IPv6 and IPv4. So is \
+                      `[::]:PORT`, unless an IPv4 address with the same port is given, too. The \
+                      file of a unix socket gets the permissions and the group of \
+                      `unix:PATH,mode=0660,group=NAME`; by default the umask determines them. The \
+                      unix socket of a server that has ended is replaced; the socket of a running \
+                      server is an error.",
             ..OptionSpec::DEFAULT
         },
         OptionSpec {

@@ -21,11 +21,13 @@ mod client_state;
 mod clients;
 mod config;
 mod connection;
+mod listen_address;
 mod listener;
 #[doc(hidden)]
 pub mod memory;
 mod outbox;
 mod socket;
+mod unix_socket;
 
 use std::fmt;
 use std::future::pending;
@@ -41,7 +43,8 @@ pub use broadcaster::REPORT_TARGET;
 #[doc(hidden)]
 pub use broadcaster::{Broadcaster, Event};
 pub use config::Config;
-pub use listener::{Buffers, ListenAddress, Listener};
+pub use listen_address::ListenAddress;
+pub use listener::{Buffers, Listener};
 
 #[doc(inline)]
 pub use crate::room::Config as RoomConfig;

@@ -51,10 +51,12 @@ fn invalid_option_is_one_line_and_exit_code_2() {
         (&["--nonsense"][..], "--nonsense"),
         (&["extra"], "extra"),
         (&["--listen"], "--listen"),
-        (&["--listen", "8080"], "--listen"),
+        (&["--listen", "80800"], "--listen"),
         (&["--listen", "127.0.0.1:99999"], "--listen"),
         (&["--listen", "::1:80"], "--listen"),
         (&["--listen", "unix:"], "--listen"),
+        (&["--listen", "unix:/run/chat,mode=0999"], "0999"),
+        (&["--listen", "unix:/run/a,b"], "comma"),
         (&["--max-clients", "many"], "--max-clients"),
         (&["--max-clients", "-1"], "--max-clients"),
         (&["--max-per-ip", ""], "--max-per-ip"),
@@ -84,6 +86,7 @@ fn unavailable_address_is_one_line_of_error() {
         // An address for documentation, which no machine has.
         ("192.0.2.1:0", "os error 99"),
         ("unix:/nonexistent/socket", "No such file"),
+        ("unix:/nonexistent/socket,group=no-such-group", "no group"),
     ] {
         // Another address that is available makes no difference.
         let error = start_error(&["--listen", "127.0.0.1:0", "--listen", address], 1);

@@ -26,6 +26,7 @@ mod history;
 mod lab_faults;
 mod large_numbers;
 mod lifecycle;
+mod listeners;
 mod memory;
 mod order;
 #[cfg(feature = "editor")]

@@ -80,7 +80,7 @@ fn listen(
     addresses: &[ListenAddress],
     activated: Vec<OwnedFd>,
     buffers: Buffers,
-) -> Result<Vec<Listener>, String> {
+) -> Result<Vec<Listener>, Box<dyn Error>> {
     let mut listeners = Vec::new();
     for (number, socket) in (activation::FIRST_DESCRIPTOR..).zip(activated) {
         let adopted = Listener::adopt(socket, buffers);
@@ -88,10 +88,8 @@ fn listen(
             adopted.map_err(|error| format!("cannot listen on descriptor {number}: {error}"))?,
         );
     }
-    for address in addresses {
-        let bound = Listener::bind(address, buffers);
-        listeners.push(bound.map_err(|error| format!("cannot listen on {address}: {error}"))?);
-    }
+    let bound = Listener::bind_all(addresses, &listeners, buffers)?;
+    listeners.extend(bound);
     Ok(listeners)
 }
 

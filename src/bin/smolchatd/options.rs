@@ -74,7 +74,7 @@ pub fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
         return Ok(Invocation::Text(text));
     }
     if options.addresses.is_empty() && !activation::is_used() {
-        options.addresses.push(ListenAddress::Inet(([0, 0, 0, 0], 8080).into()));
+        options.addresses.push(ListenAddress::Port(8080));
     }
     Ok(Invocation::Service(Box::new(options)))
 }
