@@ -49,6 +49,7 @@ impl AcceptLoop {
                 let ready = self.listeners.iter().map(is_ready).fold(false, |any, one| any | one);
                 wait.poll(if ready { Poll::Ready(Ok(())) } else { Poll::Pending })
             });
+            let last_id = self.last_id;
             let accepted = match until_stopped(&stopped, readable).await {
                 Some(Ok(())) => self.accept_waiting().await,
                 Some(Err(error)) => Err(error),
@@ -56,6 +57,9 @@ impl AcceptLoop {
             };
             match accepted {
                 Ok(()) => pause = MIN_PAUSE,
+                // The other tasks can close connections before the next try, such as those of
+                // clients that are refused.
+                Err(_) if self.last_id > last_id => pause = MIN_PAUSE,
                 Err(error) => {
                     warn!("cannot accept a client, next try in {} ms: {error}", pause.as_millis());
                     if until_stopped(&stopped, Timer::after(pause)).await.is_none() {

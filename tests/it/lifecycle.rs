@@ -336,6 +336,32 @@ fn log_has_name_and_address_in_one_line() {
 }
 
 #[test]
+fn log_begins_with_version_limits_and_history() {
+    let dir = TempDir::new();
+    let socket = dir.unix_address("socket");
+    let file = dir.path("room").display().to_string();
+    let options = ["--max-clients", "20", "--max-per-ip", "0", "--history", "70", "--rate", "5"];
+    for (place, more) in [("memory", &[][..]), (&file, &["--history-file", &file])] {
+        let options = [&options[..], &["--listen", &socket], more].concat();
+        let server = TestServer::start(&options);
+        server.wait_for_log(&["listens on"]);
+        let log = server.log();
+        let line = log.lines().next().unwrap();
+        let start = format!(
+            "Z info smolchatd {} listens on {}, {socket}: at most 20 clients, 5 lines per second per \
+             client, ",
+            env!("CARGO_PKG_VERSION"),
+            server.address(0)
+        );
+        assert!(line.contains(&start), "{line}");
+        assert!(
+            line.ends_with(&format!("; history of 70 lines and 1048576 bytes in {place}")),
+            "{line}"
+        );
+    }
+}
+
+#[test]
 fn log_of_errors_is_empty_without_errors() {
     let mut server = TestServer::start(&["--log", "error"]);
     let mut alice = server.join("alice");
@@ -347,7 +373,9 @@ fn log_of_errors_is_empty_without_errors() {
 #[test]
 fn full_descriptor_table_keeps_members_connected() {
     const CROWD: usize = 24;
-    let server = TestServer::start_with_prelude("ulimit -n 24", &["--rate", "0"]);
+    let server = TestServer::start(&["--rate", "0"]);
+    // The server fits its limit of clients to the limit at its start.
+    server.limit_descriptors(24);
     let (mut alice, mut bob) = (server.join("alice"), server.join("bob"));
     let fd_count = server.fd_count();
     // The kernel accepts all; those that the server cannot accept wait in the kernel's queue.
@@ -386,6 +414,25 @@ fn full_descriptor_table_keeps_members_connected() {
     }
     alice.recv_leaves(CROWD);
     assert_eq!(alice.members(), ["alice", "bob"]);
+}
+
+#[test]
+fn client_over_limit_of_descriptors_gets_full() {
+    // The burst is larger than the number of descriptors.
+    const OTHERS: usize = 80;
+    let options = ["--max-per-ip", "0", "--log", "warn"];
+    let server = TestServer::start_with_prelude("ulimit -n 64", &options);
+    server.wait_for_log(&["warn the limit of 64 open files allows", "clients instead of 1000"]);
+    let log = server.log();
+    let allowed = log.split_once("allows ").unwrap().1.split(' ').next().unwrap();
+    let allowed: usize = allowed.parse().unwrap();
+    assert!(allowed >= 20, "{log}");
+
+    let _members: Vec<TestClient> = (0..allowed).map(|n| server.join(&format!("m-{n}"))).collect();
+    let others: Vec<TestClient> = (0..OTHERS).map(|_| server.connect()).collect();
+    for mut other in others {
+        other.expect_bye("full");
+    }
 }
 
 #[test]

@@ -64,6 +64,7 @@ fn port_or_wildcard_alone_serves_both_families() {
         let port = port_of(server.address(1));
         assert_eq!(server.address(1), format!("[::]:{port}"));
         assert_serves_both_families(port);
+        server.wait_for_log(&["listens on", &format!("[::]:{port} (IPv6 and IPv4)")]);
     }
 }
 

@@ -1,22 +1,24 @@
 //! `smolchatd`, the server: converts arguments to a configuration, signals to controls, and errors
 //! to an exit code.
 
+mod limits;
 mod options;
 mod signals;
 
 use std::error::Error;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use lexopt::Parser;
-use rustix::process::{Resource, getrlimit, setrlimit};
+use log::info;
 use smolchat::daemon::notify::Notifier;
 use smolchat::daemon::{activation, logger};
 use smolchat::os::fresh_epoch;
 use smolchat::report_error;
-use smolchat::server::{self, Buffers, ListenAddress, Listener};
+use smolchat::server::{self, Buffers, Config, ListenAddress, Listener};
 use smolchat::store::HistoryFile;
 
 use options::{Invocation, Options, parse};
@@ -55,15 +57,17 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     }
     // First, because later descriptors could have the numbers of these.
     let activated = activation::copy_sockets()?;
-    raise_descriptor_limit();
-    if let Some(path) = history_file {
+    let descriptors = limits::raise_descriptor_limit();
+    if let Some(path) = &history_file {
         file.keep_frames = config.room.history;
         file.keep_bytes = config.room.history_bytes;
-        config.history = Some(HistoryFile::open(&path, file, fresh_epoch)?);
+        config.history = Some(HistoryFile::open(path, file, fresh_epoch)?);
     }
     // Before the service manager is notified, because it may send signals after that.
     let signals = signals::watch()?;
     let listeners = listen(&addresses, activated, config.buffers)?;
+    limits::fit_clients(&mut config.room, descriptors, listeners.len());
+    info!("{}", describe(&config, &listeners, history_file.as_deref()));
     let mut stdout = io::stdout();
     for listener in &listeners {
         // Ignored: standard output may be closed.
@@ -93,6 +97,39 @@ fn listen(
     Ok(listeners)
 }
 
+/// Returns the version, the addresses, the limits and the history of a server, for the log. Limits
+/// that are 0, which is no limit, are left out.
+fn describe(config: &Config, listeners: &[Listener], history_file: Option<&Path>) -> String {
+    let room = &config.room;
+    let addresses = listeners.iter().map(|listener| match listener.is_dual_stack() {
+        true => format!("{listener} (IPv6 and IPv4)"),
+        false => listener.to_string(),
+    });
+    let addresses: Vec<String> = addresses.collect();
+    let mut line = format!(
+        "smolchatd {} listens on {}: at most {} clients",
+        env!("CARGO_PKG_VERSION"),
+        addresses.join(", "),
+        room.max_clients
+    );
+    for (limit, unit) in [
+        (room.max_per_ip, "per address"),
+        (room.connect_rate as usize, "new connections per second per address"),
+        (room.rate as usize, "lines per second per client"),
+        (room.max_line as usize, "bytes per line"),
+        (config.outbox, "bytes waiting per client"),
+    ] {
+        if limit > 0 {
+            line += &format!(", {limit} {unit}");
+        }
+    }
+    let place = history_file.map_or("memory".into(), |path| path.display().to_string());
+    line + &format!(
+        "; history of {} lines and {} bytes in {place}",
+        room.history, room.history_bytes
+    )
+}
+
 /// Notifies the service manager, if there is one, that clients can connect.
 fn notify_ready() -> Option<Arc<Notifier>> {
     let notified = Notifier::from_environment().and_then(|manager| {
@@ -105,13 +142,4 @@ fn notify_ready() -> Option<Arc<Notifier>> {
     let manager =
         notified.inspect_err(|error| log::warn!("cannot notify the service manager: {error}"));
     manager.ok().flatten().map(Arc::new)
-}
-
-/// Raises the limit of open files to its hard limit: each client takes one.
-fn raise_descriptor_limit() {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        log::warn!("cannot raise the limit of open files: {error}");
-    }
 }

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
 use super::{ChildGuard, TIMEOUT, TempDir, TestClient, long_line, names, wait_until};
 
@@ -254,6 +254,12 @@ impl TestServer {
     /// Returns the number of open file descriptors.
     pub fn fd_count(&self) -> usize {
         fs::read_dir(self.proc_path("fd")).unwrap().count()
+    }
+
+    /// Sets the limit of open files.
+    pub fn limit_descriptors(&self, limit: u64) {
+        let limit = Rlimit { current: Some(limit), maximum: Some(limit) };
+        prlimit(Some(Pid::from_child(&self.process.0)), Resource::Nofile, limit).unwrap();
     }
 
     /// Returns the file of a descriptor, if it is open.
