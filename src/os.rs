@@ -1,4 +1,5 @@
-//! Queries to the operating system: random bytes, memory use, the boot id, the terminal, signals and groups.
+//! Queries to the operating system: random bytes, memory use, the boot id, the controlling
+//! terminal, ignored signals and groups.
 
 #![doc(hidden)]
 

@@ -168,8 +168,8 @@ pub static SMOLCHATD: Program = Program {
         Exit {
             code: 1,
             brief: "failure",
-            meaning: "The server could not listen or could not continue, or a later second \
-                      signal stopped it at once.",
+            meaning: "The server could not listen or could not continue, or a second signal, \
+                      more than a second after the first, stopped it at once.",
         },
         Exit { code: 2, brief: "wrong options", meaning: "The options are wrong." },
     ],

@@ -41,8 +41,8 @@ impl ListenAddress {
         }
     }
 
-    /// Returns whether this address leaves its IPv4 clients to `other`: it is for both families, and
-    /// `other` for IPv4 with the same port.
+    /// Returns whether this address leaves its IPv4 clients to `other`: it is for both families,
+    /// and `other` for IPv4 with the same port.
     pub(super) fn leaves_ipv4_to(&self, other: &ListenAddress) -> bool {
         let ListenAddress::Inet(other) = other else { return false };
         let other_ip = other.ip().to_canonical();

@@ -1,4 +1,5 @@
-//! The memory ceiling of a server, and the limits that fit a memory budget or a limit of open files.
+//! The memory ceiling of a server, and the limits that fit a memory budget or a limit of open
+//! files.
 //!
 //! Every part of the server has a limit. [`Ceiling::of`] adds up the limits of a [`Config`], and
 //! [`fit`] chooses limits that stay within a budget.

@@ -59,8 +59,8 @@ use crate::rate_limit::Rate;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Control {
-    /// Writes the [`Stats`](crate::protocol::Stats) to the log with the target [`REPORT_TARGET`]: the
-    /// word `stats` and one JSON object on one line.
+    /// Writes the [`Stats`](crate::protocol::Stats) to the log with the target [`REPORT_TARGET`], as
+    /// the word `stats` and one JSON object.
     Report,
     /// Sends a bye to all clients and ends the server. A second one ends the server at once.
     Shutdown,
