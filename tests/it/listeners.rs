@@ -10,11 +10,12 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
-use crate::common::{TempDir, TestClient, TestServer, run_server};
+use crate::common::{TIMEOUT, TempDir, TestClient, TestServer, run_server};
 
 /// Returns a port that is free on all addresses. It is outside of the ports that the system
 /// chooses, and each call returns another one.
@@ -140,11 +141,11 @@ fn socket_file_has_its_mode_from_the_beginning() {
         let dir = TempDir::new();
         let (path, option) = (dir.path("socket"), format!(",mode={mode:03o}"));
         let address = dir.unix_address("socket");
-        let is_started = AtomicBool::new(false);
+        let (is_started, start) = (AtomicBool::new(false), Instant::now());
         let modes = thread::scope(|scope| {
             let observer = scope.spawn(|| {
                 let mut modes = BTreeSet::new();
-                while !is_started.load(Ordering::Relaxed) {
+                while !is_started.load(Ordering::Relaxed) && start.elapsed() < TIMEOUT {
                     modes.extend(mode_of(&path));
                 }
                 modes

@@ -38,7 +38,7 @@ pub fn controls(
             let is_first = rules.shutdown_at.is_none();
             let control = rules.apply(signal, Instant::now());
             if control == Some(Control::Shutdown) && is_first {
-                info!("SIG{}: shutting down", format!("{signal:?}").to_uppercase());
+                info!("SIG{}: shutting down", format!("{signal:?}").to_ascii_uppercase());
                 if let Some(manager) = &manager {
                     let _ = manager.notify("STOPPING=1");
                 }
