@@ -1,12 +1,15 @@
-//! Queries to the operating system: random bytes, memory use and the boot id.
+//! Queries to the operating system: random bytes, memory use, the boot id, the controlling
+//! terminal, ignored signals and groups.
 
 #![doc(hidden)]
 
 use std::env;
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read as _};
 
+use rustix::fs::{Mode, OFlags};
+use rustix::process::Signal;
 use rustix::rand::GetRandomFlags;
 
 /// The file of proc(5) with the boot id.
@@ -76,6 +79,41 @@ fn parse_boot_id(text: &str) -> Option<Box<str>> {
     Some(format!("{:08x}-{b:04x}-{c:04x}-{d:04x}-{last:012x}", id >> 96).into())
 }
 
+/// Returns whether this process has a controlling terminal (tty(4)).
+pub fn has_controlling_terminal() -> bool {
+    // Without NONBLOCK, opening a serial line can wait for its carrier.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    rustix::fs::open("/dev/tty", flags, Mode::empty()).is_ok()
+}
+
+/// Returns whether this process ignores a signal, as nohup(1) arranges it for SIGHUP. Without
+/// /proc it returns `false`.
+pub fn is_signal_ignored(signal: Signal) -> bool {
+    let status = fs::read("/proc/self/status").unwrap_or_default();
+    let status = String::from_utf8_lossy(&status);
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal.as_raw() - 1) & 1 == 1)
+}
+
+/// Returns the number of a group, given its name in /etc/group (group(5)) or the number itself.
+///
+/// The static builds have no name service, so other sources of groups are not read.
+pub(crate) fn group_id(name: &str) -> Option<u32> {
+    let file = fs::read("/etc/group").unwrap_or_default();
+    let file = String::from_utf8_lossy(&file);
+    find_group(&file, name).or_else(|| name.parse().ok())
+}
+
+/// Returns the number of the group `name` in the text of a group(5) file.
+fn find_group(file: &str, name: &str) -> Option<u32> {
+    file.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let is_group = fields.next() == Some(name);
+        fields.nth(1).filter(|_| is_group)?.parse().ok()
+    })
+}
+
 /// Returns the first line of a file of proc(5), or `None` if it is longer than 127 bytes.
 ///
 /// The kernel returns such a line in one read.
@@ -127,6 +165,20 @@ mod tests {
         assert_eq!(read_first_line("/proc/self/there-is-no-such-file"), None);
         assert_eq!(read_first_line("/proc/self/cmdline"), None);
         assert_eq!(read_first_line("/proc/self"), None);
+    }
+
+    #[test]
+    fn group_is_found_by_name_before_number() {
+        let file = "root:x:0:\n# comment\nchat:x:27:alice,bob\n7:x:1007:\nbad\nbad:x:y:\n";
+        assert_eq!(find_group(file, "root"), Some(0));
+        assert_eq!(find_group(file, "chat"), Some(27));
+        assert_eq!(find_group(file, "7"), Some(1007));
+        for unknown in ["alice", "x", "27", "bad", "", "chat:x"] {
+            assert_eq!(find_group(file, unknown), None, "{unknown}");
+        }
+        assert_eq!(group_id("root"), Some(0));
+        assert_eq!(group_id("54321"), Some(54321));
+        assert_eq!(group_id("there-is-no-such-group"), None);
     }
 
     #[test]

@@ -11,11 +11,15 @@ pub static SMOLCHATD: Program = Program {
         OptionSpec {
             name: "listen",
             value: ValueKind::Text("ADDR"),
-            default: "0.0.0.0:8080",
-            help: "address to listen on: IP:PORT, [V6]:PORT or unix:PATH; may be given more than \
-                   once",
-            details: "The unix socket of a server that has ended is replaced; the socket of a \
-                      running server is an error.",
+            default: "8080",
+            help: "address to listen on: PORT, IP:PORT, [V6]:PORT or unix:PATH; may be given more \
+                   than once",
+            details: "A PORT alone is for all addresses of the machine, IPv6 and IPv4. So is \
+                      `[::]:PORT`, unless an IPv4 address with the same port is given, too. The \
+                      file of a unix socket gets the permissions and the group of \
+                      `unix:PATH,mode=0660,group=NAME`; by default the umask determines them. The \
+                      unix socket of a server that has ended is replaced; the socket of a running \
+                      server is an error.",
             ..OptionSpec::DEFAULT
         },
         OptionSpec {
@@ -154,8 +158,9 @@ pub static SMOLCHATD: Program = Program {
         "Each line that a member sends reaches all members, in the same order.",
         "A SIZE may end in K, M or G. For each address, `listening on ADDR` is printed on \
          standard output; the log goes to standard error. SIGINT or SIGTERM shuts the server \
-         down, a second one stops it at once; SIGUSR1 writes the statistics of /stats to the log, \
-         as JSON.",
+         down, a second one more than a second later stops it at once. SIGHUP does the same as \
+         SIGTERM if the server was started in a terminal, and is only logged otherwise. SIGUSR1 \
+         writes the statistics of /stats to the log, as JSON.",
     ],
     sections: &[Section {
         title: "OTHER CLIENTS",
@@ -173,8 +178,8 @@ pub static SMOLCHATD: Program = Program {
         Exit {
             code: 1,
             brief: "failure",
-            meaning: "The server could not listen or could not continue, or a second signal \
-                      stopped it at once.",
+            meaning: "The server could not listen or could not continue, or a second signal, \
+                      more than a second after the first, stopped it at once.",
         },
         Exit { code: 2, brief: "wrong options", meaning: "The options are wrong." },
     ],

@@ -65,21 +65,19 @@ impl Log for StderrLogger {
 
 fn format_line(record: &Record<'_>) -> String {
     let mut line = String::new();
-    // A report is for programs: it has no time, no level and no count of dropped lines.
+    // A report has the level of errors, so that it is written at every log level.
     let is_report = record.target() == REPORT_TARGET;
     let level = if is_report { Level::Info } else { record.level() };
     // Writing to a String cannot fail.
     if is_journal() {
         let _ = write!(line, "<{}>", syslog_priority(level));
-    } else if !is_report {
+    } else {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let _ = write!(line, "{} {} ", Utc(now), level.as_str().to_ascii_lowercase());
     }
-    if !is_report {
-        let dropped = DROPPED.swap(0, Ordering::Relaxed);
-        if dropped > 0 {
-            let _ = write!(line, "({dropped} lines dropped) ");
-        }
+    let dropped = DROPPED.swap(0, Ordering::Relaxed);
+    if dropped > 0 {
+        let _ = write!(line, "({dropped} lines dropped) ");
     }
     let text = record.args().to_string();
     for c in text.chars() {

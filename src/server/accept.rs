@@ -57,6 +57,7 @@ impl AcceptLoop {
                 let ready = wait.poll(if ready { Poll::Ready(Ok(())) } else { Poll::Pending });
                 ready.map_ok(|()| None)
             });
+            let last_id = self.last_id;
             let accepted = match until_stopped(&stopped, next).await {
                 Some(Ok(None)) => self.accept_waiting().await,
                 Some(Ok(Some((socket, peer)))) => {
@@ -68,6 +69,9 @@ impl AcceptLoop {
             };
             match accepted {
                 Ok(()) => pause = MIN_PAUSE,
+                // The other tasks can close connections before the next try, such as those of
+                // clients that are refused.
+                Err(_) if self.last_id > last_id => pause = MIN_PAUSE,
                 Err(error) => {
                     warn!("cannot accept a client, next try in {} ms: {error}", pause.as_millis());
                     if until_stopped(&stopped, Timer::after(pause)).await.is_none() {

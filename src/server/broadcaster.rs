@@ -30,7 +30,7 @@ const MAX_BATCH_BYTES: usize = 64 * 1024;
 /// Bytes of an outbox for each notice per second. A notice takes from a sixth to half of that, so
 /// many joins at once do not fill the outboxes of the other members.
 const OUTBOX_BYTES_PER_NOTICE: usize = 1024;
-/// The log target of a report, which is written without time and level, and at every log level.
+/// The log target of a report, which is written at every log level.
 pub const REPORT_TARGET: &str = "smolchat::report";
 
 /// An event for the broadcaster.
@@ -264,11 +264,11 @@ impl Broadcaster {
         }
     }
 
-    /// Writes the statistics to the log, as one line of JSON.
+    /// Writes the statistics to the log, as JSON on one line.
     fn report(&self) {
         let stats = self.room.stats(self.server_stats());
         if let Ok(line) = serde_json::to_string(&stats) {
-            log::error!(target: REPORT_TARGET, "{line}");
+            log::error!(target: REPORT_TARGET, "stats {line}");
         }
     }
 

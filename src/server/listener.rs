@@ -1,21 +1,24 @@
-//! A listener: the address on which clients connect, and its socket.
+//! A listener: a socket on which clients connect.
 
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
+use log::info;
+use rustix::io::Errno;
 use rustix::net::sockopt;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, acceptfrom_with};
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, acceptfrom_with, socket_with,
+};
 use smol::Async;
 
+use super::listen_address::ListenAddress;
+use super::unix_socket::{self, SocketFile};
 use crate::room::Peer;
 
 /// Connections that may wait to be accepted. The kernel reduces it to its own limit
@@ -56,49 +59,14 @@ impl Default for Buffers {
     }
 }
 
-/// An address to listen on: `IP:PORT`, `[IPV6]:PORT`, `localhost:PORT` or `unix:PATH`.
-///
-/// There are no other host names, so that the server starts without a resolver and always on the
-/// same address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ListenAddress {
-    /// An IP address and a port. Port 0 is any free port.
-    Inet(SocketAddr),
-    /// The path of a unix socket.
-    Unix(PathBuf),
-}
-
-impl FromStr for ListenAddress {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let address = match (text.strip_prefix("unix:"), text.strip_prefix("localhost:")) {
-            (Some(""), _) => return Err("expected a path after unix:"),
-            (Some(path), _) => return Ok(ListenAddress::Unix(path.into())),
-            (None, Some(port)) => format!("{}:{port}", Ipv4Addr::LOCALHOST).parse(),
-            (None, None) => text.parse(),
-        };
-        let expected = "expected IP:PORT, [IPV6]:PORT, localhost:PORT or unix:PATH";
-        address.map(ListenAddress::Inet).map_err(|_| expected)
-    }
-}
-
-impl fmt::Display for ListenAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ListenAddress::Inet(address) => address.fmt(f),
-            ListenAddress::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
 /// A socket on which clients connect.
 ///
 /// Its `Display` is the address with the real port. Dropping it removes the file of a unix socket,
-/// except of a socket that was [adopted](Self::adopt).
+/// except of a socket that was [adopted](Self::adopt), and except if another file has its path.
 #[derive(Debug)]
 pub struct Listener {
+    /// `None` for TCP, and for an adopted socket. Dropped before the socket.
+    _file: Option<SocketFile>,
     socket: Async<OwnedFd>,
     address: ListenAddress,
     /// The buffers of its connections.
@@ -108,20 +76,65 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Listens on an address. The file of a unix socket that an ended server left is replaced.
+    /// Listens on an address. The file of a unix socket that an ended server left is replaced; to
+    /// give it a mode, the umask of the process is changed for a moment.
     ///
     /// # Errors
     ///
     /// Returns the error of the system if the address is in use (for a unix socket: by a running
-    /// server, or by a file that is not a socket), belongs to another machine, or is not permitted.
+    /// server, or by a file that is not a socket), belongs to another machine, or is not permitted,
+    /// or an error if the group of a unix socket is unknown.
     pub fn bind(address: &ListenAddress, buffers: Buffers) -> io::Result<Self> {
-        let socket: OwnedFd = match address {
-            ListenAddress::Inet(address) => TcpListener::bind(address)?.into(),
-            ListenAddress::Unix(path) => bind_unix(path)?.into(),
+        Self::bind_families(address, false, buffers)
+    }
+
+    /// Listens on all of `addresses`, beside the `adopted` listeners.
+    ///
+    /// `[::]:8080` is for IPv6 alone if there is also an IPv4 address with the same port. An
+    /// address that an adopted listener for both families serves already is left out.
+    ///
+    /// # Errors
+    ///
+    /// Returns the first error of [`bind`](Self::bind), with the address.
+    pub fn bind_all(
+        addresses: &[ListenAddress],
+        adopted: &[Listener],
+        buffers: Buffers,
+    ) -> io::Result<Vec<Self>> {
+        let all = || addresses.iter().chain(adopted.iter().map(|listener| &listener.address));
+        let mut listeners = Vec::new();
+        for address in addresses {
+            let serves = |listener: &&Listener| {
+                listener.is_dual_stack() && listener.address.port() == address.port()
+            };
+            if let Some(listener) = adopted.iter().find(serves) {
+                info!("{listener} serves {address}, too");
+                continue;
+            }
+            let is_ipv6_only = all().any(|other| address.leaves_ipv4_to(other));
+            let bound = Self::bind_families(address, is_ipv6_only, buffers);
+            listeners.push(bound.map_err(|error| {
+                io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+            })?);
+        }
+        Ok(listeners)
+    }
+
+    fn bind_families(
+        address: &ListenAddress,
+        is_ipv6_only: bool,
+        buffers: Buffers,
+    ) -> io::Result<Self> {
+        let (socket, file) = match address {
+            ListenAddress::Port(port) => (bind_port(*port, is_ipv6_only)?, None),
+            ListenAddress::Inet(address) => (bind_tcp(*address, is_ipv6_only)?, None),
+            ListenAddress::Unix { path, mode, group } => {
+                let (socket, file) = unix_socket::bind(path, *mode, group.as_deref())?;
+                (socket, Some(file))
+            }
         };
-        // A second listen(2) changes the backlog, which the standard library does not offer.
         rustix::net::listen(&socket, BACKLOG)?;
-        Self::new(socket, buffers, false)
+        Self::new(socket, file, buffers, false)
     }
 
     /// Adopts a listening socket, such as one from a service manager. Its backlog and the file of a
@@ -137,17 +150,31 @@ impl Listener {
             let text = "not a listening stream socket";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
-        Self::new(socket, buffers, true)
+        Self::new(socket, None, buffers, true)
     }
 
-    fn new(socket: OwnedFd, buffers: Buffers, is_adopted: bool) -> io::Result<Self> {
+    fn new(
+        socket: OwnedFd,
+        file: Option<SocketFile>,
+        buffers: Buffers,
+        is_adopted: bool,
+    ) -> io::Result<Self> {
         let address = rustix::net::getsockname(&socket)?;
         let address = match address.address_family() {
-            AddressFamily::UNIX => ListenAddress::Unix(path_of(&address.try_into()?)),
+            AddressFamily::UNIX => {
+                let path = path_of(&address.try_into()?);
+                ListenAddress::Unix { path, mode: None, group: None }
+            }
             _ => ListenAddress::Inet(address.try_into()?),
         };
         set_options(&socket, matches!(address, ListenAddress::Inet(_)), buffers)?;
-        Ok(Listener { socket: Async::new(socket)?, address, buffers, is_adopted })
+        Ok(Listener { _file: file, socket: Async::new(socket)?, address, buffers, is_adopted })
+    }
+
+    /// Returns whether it accepts IPv4 and IPv6 clients on all addresses of the machine.
+    pub fn is_dual_stack(&self) -> bool {
+        let ListenAddress::Inet(address) = &self.address else { return false };
+        address.ip() == Ipv6Addr::UNSPECIFIED && sockopt::ipv6_v6only(&self.socket) == Ok(false)
     }
 
     /// Returns the socket, to wait for clients.
@@ -180,15 +207,31 @@ impl fmt::Display for Listener {
     }
 }
 
-impl Drop for Listener {
-    fn drop(&mut self) {
-        if let ListenAddress::Unix(path) = &self.address
-            && !self.is_adopted
-        {
-            // Ignored: the file may be removed already.
-            let _ = std::fs::remove_file(path);
+/// Binds a socket to a port of all addresses, IPv4 alone if the system has no IPv6.
+fn bind_port(port: u16, is_ipv6_only: bool) -> rustix::io::Result<OwnedFd> {
+    match bind_tcp((Ipv6Addr::UNSPECIFIED, port).into(), is_ipv6_only) {
+        Err(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL) => {
+            bind_tcp((Ipv4Addr::UNSPECIFIED, port).into(), false)
         }
+        bound => bound,
     }
+}
+
+fn bind_tcp(address: SocketAddr, is_ipv6_only: bool) -> rustix::io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = match address {
+        SocketAddr::V4(_) => socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?,
+        SocketAddr::V6(_) => {
+            let socket = socket_with(AddressFamily::INET6, SocketType::STREAM, flags, None)?;
+            // Also if it is false: the default is a setting of the system.
+            sockopt::set_ipv6_v6only(&socket, is_ipv6_only)?;
+            socket
+        }
+    };
+    // A port can be used again while connections of an ended server are in TIME_WAIT.
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    rustix::net::bind(&socket, &address)?;
+    Ok(socket)
 }
 
 /// Sets the options of a listener or of one of its connections.
@@ -212,47 +255,5 @@ fn path_of(address: &SocketAddrUnix) -> PathBuf {
         (Some(path), _) => OsStr::from_bytes(path.to_bytes()).into(),
         (None, Some(name)) => OsStr::from_bytes(&[b"@", name].concat()).into(),
         (None, None) => "?".into(),
-    }
-}
-
-fn bind_unix(path: &PathBuf) -> io::Result<UnixListener> {
-    match UnixListener::bind(path) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            let is_socket = std::fs::symlink_metadata(path)?.file_type().is_socket();
-            if !is_socket || UnixStream::connect(path).is_ok() {
-                return Err(error);
-            }
-            std::fs::remove_file(path)?;
-            UnixListener::bind(path)
-        }
-        bound => bound,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn address_round_trips_or_is_rejected() {
-        for text in ["127.0.0.1:8080", "0.0.0.0:1", "[::1]:8080", "[::]:0"] {
-            let address: ListenAddress = text.parse().unwrap();
-            assert_eq!(address.to_string(), text);
-        }
-        assert_eq!("localhost:7".parse(), "127.0.0.1:7".parse::<ListenAddress>());
-        assert_eq!("unix:/run/chat".parse(), Ok(ListenAddress::Unix("/run/chat".into())));
-        for text in [
-            "",
-            "8080",
-            "localhost",
-            "a.host:80",
-            "0.0.0.0:99999",
-            "localhost:",
-            "::1:80",
-            ":80",
-            "unix:",
-        ] {
-            assert!(text.parse::<ListenAddress>().is_err(), "{text}");
-        }
     }
 }

@@ -1,4 +1,5 @@
-//! The memory ceiling of a server, and the limits that fit a memory budget.
+//! The memory ceiling of a server, and the limits that fit a memory budget or a limit of open
+//! files.
 //!
 //! Every part of the server has a limit. [`Ceiling::of`] adds up the limits of a [`Config`], and
 //! [`fit`] chooses limits that stay within a budget.
@@ -147,6 +148,15 @@ pub fn fit(budget: usize, mut config: Config, pinned: Pinned) -> Result<Config, 
     }
 }
 
+/// Returns the most clients, at most `max_clients`, for which the open files suffice. Connections
+/// that are ending need some, too, so that a further client can be answered.
+pub fn max_clients_within(descriptors: usize, max_clients: usize) -> usize {
+    let fits = |clients: usize| clients.saturating_add(max_ending(clients)) <= descriptors;
+    // So few that the ending connections alone could take them.
+    let least = (descriptors / 2).max(1);
+    largest(1, max_clients, fits).max(least).min(max_clients)
+}
+
 /// Returns the largest number from `least` to `most` that fits, or `least` if none does.
 fn largest(least: usize, most: usize, mut fits: impl FnMut(usize) -> bool) -> usize {
     let (mut least, mut most) = (least, most.max(least));
@@ -205,6 +215,20 @@ mod tests {
             }
             budget += budget / 7;
         }
+    }
+
+    #[test]
+    fn clients_and_ending_connections_fit_the_open_files() {
+        for descriptors in 0..3000 {
+            let clients = max_clients_within(descriptors, 1000);
+            assert!((1..=1000).contains(&clients));
+            let is_enough = clients + max_ending(clients) <= descriptors;
+            assert!(is_enough || clients <= (descriptors / 2).max(1), "{descriptors}");
+        }
+        assert_eq!(max_clients_within(44, 1000), 28);
+        assert_eq!(max_clients_within(1250, 1000), 1000);
+        assert_eq!(max_clients_within(usize::MAX, usize::MAX / 2), usize::MAX / 2);
+        assert_eq!(max_clients_within(44, 0), 0);
     }
 
     #[test]

@@ -23,11 +23,13 @@ mod config;
 mod connection;
 #[doc(hidden)]
 pub mod edge;
+mod listen_address;
 mod listener;
 #[doc(hidden)]
 pub mod memory;
 mod outbox;
 mod socket;
+mod unix_socket;
 
 use std::fmt;
 use std::future::pending;
@@ -37,7 +39,6 @@ use std::time::Instant;
 
 use async_channel::Sender;
 use futures_lite::{FutureExt, Stream, StreamExt};
-use log::info;
 use smol::LocalExecutor;
 
 pub use broadcaster::REPORT_TARGET;
@@ -45,7 +46,8 @@ pub use broadcaster::REPORT_TARGET;
 pub use broadcaster::{Broadcaster, Event};
 pub use config::Config;
 pub use edge::proxy::TrustedProxy;
-pub use listener::{Buffers, ListenAddress, Listener};
+pub use listen_address::ListenAddress;
+pub use listener::{Buffers, Listener};
 
 #[doc(inline)]
 pub use crate::room::Config as RoomConfig;
@@ -61,8 +63,8 @@ use crate::rate_limit::Rate;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Control {
-    /// Writes the [`Stats`](crate::protocol::Stats) to the log, as one line of JSON with the target
-    /// [`REPORT_TARGET`].
+    /// Writes the [`Stats`](crate::protocol::Stats) to the log with the target [`REPORT_TARGET`], as
+    /// the word `stats` and one JSON object.
     Report,
     /// Sends a bye to all clients and ends the server. A second one ends the server at once.
     Shutdown,
@@ -156,7 +158,6 @@ pub async fn run(
     let accept = executor.spawn(accept.run(stopped));
     let shutdown = executor.spawn(async move {
         next_shutdown(&mut controls, &events).await;
-        info!("shutting down");
         // The listeners are closed, and the files of unix sockets removed, before any client gets
         // its bye.
         drop(stop);

@@ -10,8 +10,8 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::common::{
-    TempDir, TestClient, TestServer, assert_consecutive, long_line, names, run_server, seqs,
-    wait_until,
+    TempDir, TestClient, TestServer, assert_consecutive, names, run_server, seqs,
+    server_with_stalled_member, wait_until,
 };
 
 /// Returns the only line of a server that does not start.
@@ -83,10 +83,12 @@ fn invalid_option_is_one_line_and_exit_code_2() {
         (&["--nonsense"][..], "--nonsense"),
         (&["extra"], "extra"),
         (&["--listen"], "--listen"),
-        (&["--listen", "8080"], "--listen"),
+        (&["--listen", "80800"], "--listen"),
         (&["--listen", "127.0.0.1:99999"], "--listen"),
         (&["--listen", "::1:80"], "--listen"),
         (&["--listen", "unix:"], "--listen"),
+        (&["--listen", "unix:/run/chat,mode=0999"], "0999"),
+        (&["--listen", "unix:/run/a,b"], "comma"),
         (&["--max-clients", "many"], "--max-clients"),
         (&["--max-clients", "-1"], "--max-clients"),
         (&["--max-per-ip", ""], "--max-per-ip"),
@@ -116,6 +118,7 @@ fn unavailable_address_is_one_line_of_error() {
         // An address for documentation, which no machine has.
         ("192.0.2.1:0", "os error 99"),
         ("unix:/nonexistent/socket", "No such file"),
+        ("unix:/nonexistent/socket,group=no-such-group", "no group"),
     ] {
         // Another address that is available makes no difference.
         let error = start_error(&["--listen", "127.0.0.1:0", "--listen", address], 1);
@@ -208,18 +211,6 @@ fn signal_right_after_start_ends_server() {
     }
 }
 
-/// Returns a server with alice, and with carol, for whom more waits than the kernel holds.
-fn server_with_stalled_member(dir: &TempDir) -> (TestServer, TestClient, TestClient) {
-    let options = ["--rate", "0", "--outbox", "16M", "--listen", &dir.unix_address("socket")];
-    let server = TestServer::start(&options);
-    let mut alice = server.join("alice");
-    let stalled = server.join_at(1, "carol");
-    for _ in 0..300 {
-        alice.say_and_recv(&long_line());
-    }
-    (server, alice, stalled)
-}
-
 #[test]
 fn stalled_member_delays_the_end_by_5_seconds() {
     let dir = TempDir::new();
@@ -248,19 +239,6 @@ fn stalled_member_that_reads_on_misses_nothing() {
     assert_eq!(seqs(&frames).last().copied(), bye["seq"].as_u64());
     assert_eq!(server.wait().code(), Some(0));
     assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
-}
-
-#[test]
-fn second_signal_ends_server_at_once() {
-    let dir = TempDir::new();
-    let (mut server, mut alice, _stalled) = server_with_stalled_member(&dir);
-    let start = Instant::now();
-    server.signal(Signal::INT);
-    alice.expect_bye("shutdown");
-    server.signal(Signal::TERM);
-    server.wait();
-    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
-    assert!(!dir.path("socket").exists());
 }
 
 /// The other limits of connections have unit tests in `room`.
@@ -390,6 +368,32 @@ fn log_has_name_and_address_in_one_line() {
 }
 
 #[test]
+fn log_begins_with_version_limits_and_history() {
+    let dir = TempDir::new();
+    let socket = dir.unix_address("socket");
+    let file = dir.path("room").display().to_string();
+    let options = ["--max-clients", "20", "--max-per-ip", "0", "--history", "70", "--rate", "5"];
+    for (place, more) in [("memory", &[][..]), (&file, &["--history-file", &file])] {
+        let options = [&options[..], &["--listen", &socket], more].concat();
+        let server = TestServer::start(&options);
+        server.wait_for_log(&["listens on"]);
+        let log = server.log();
+        let line = log.lines().next().unwrap();
+        let start = format!(
+            "Z info smolchatd {} listens on {}, {socket}: at most 20 clients, 5 lines per second per \
+             client, ",
+            env!("CARGO_PKG_VERSION"),
+            server.address(0)
+        );
+        assert!(line.contains(&start), "{line}");
+        assert!(
+            line.ends_with(&format!("; history of 70 lines and 1048576 bytes in {place}")),
+            "{line}"
+        );
+    }
+}
+
+#[test]
 fn log_of_errors_is_empty_without_errors() {
     let mut server = TestServer::start(&["--log", "error"]);
     let mut alice = server.join("alice");
@@ -401,7 +405,9 @@ fn log_of_errors_is_empty_without_errors() {
 #[test]
 fn full_descriptor_table_keeps_members_connected() {
     const CROWD: usize = 24;
-    let server = TestServer::start_with_prelude("ulimit -n 24", &["--rate", "0"]);
+    let server = TestServer::start(&["--rate", "0"]);
+    // The server fits its limit of clients to the limit at its start.
+    server.limit_descriptors(24);
     let (mut alice, mut bob) = (server.join("alice"), server.join("bob"));
     let fd_count = server.fd_count();
     // The kernel accepts all; those that the server cannot accept wait in the kernel's queue.
@@ -440,6 +446,25 @@ fn full_descriptor_table_keeps_members_connected() {
     }
     alice.recv_leaves(CROWD);
     assert_eq!(alice.members(), ["alice", "bob"]);
+}
+
+#[test]
+fn client_over_limit_of_descriptors_gets_full() {
+    // The burst is larger than the number of descriptors.
+    const OTHERS: usize = 80;
+    let options = ["--max-per-ip", "0", "--log", "warn"];
+    let server = TestServer::start_with_prelude("ulimit -n 64", &options);
+    server.wait_for_log(&["warn the limit of 64 open files allows", "clients instead of 1000"]);
+    let log = server.log();
+    let allowed = log.split_once("allows ").unwrap().1.split(' ').next().unwrap();
+    let allowed: usize = allowed.parse().unwrap();
+    assert!(allowed >= 20, "{log}");
+
+    let _members: Vec<TestClient> = (0..allowed).map(|n| server.join(&format!("m-{n}"))).collect();
+    let others: Vec<TestClient> = (0..OTHERS).map(|_| server.connect()).collect();
+    for mut other in others {
+        other.expect_bye("full");
+    }
 }
 
 #[test]

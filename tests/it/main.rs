@@ -26,6 +26,7 @@ mod history;
 mod lab_faults;
 mod large_numbers;
 mod lifecycle;
+mod listeners;
 mod memory;
 mod order;
 #[cfg(feature = "editor")]
@@ -41,6 +42,7 @@ mod scripts;
 mod service;
 mod service_files;
 mod settings;
+mod signals;
 mod slow_members;
 mod standard_files;
 mod stats;

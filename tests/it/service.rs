@@ -367,8 +367,8 @@ fn journal_gets_priorities_instead_of_times() {
         lines.lines().all(|line| line.starts_with("<6>") || line.starts_with("<7>")),
         "{lines}"
     );
-    assert!(lines.contains("\n<6>{\""), "{lines}");
-    assert!(lines.contains("<6>shutting down\n"), "{lines}");
+    assert!(lines.contains("\n<6>stats {\""), "{lines}");
+    assert!(lines.contains("<6>SIGTERM: shutting down\n"), "{lines}");
 
     let failing = ["--listen", "unix:/nonexistent/socket"];
     let output = run_server_with_prelude(journal, Stdio::null(), &failing);

@@ -59,7 +59,9 @@ fn sigusr1_logs_stats_at_every_level() {
         wait_until("the stats are logged", || server.log().lines().count() == count);
     }
     for line in server.log().lines() {
-        let stats: Value = serde_json::from_str(line).unwrap();
+        let (prefix, stats) = line.split_once(" stats ").unwrap();
+        assert!(prefix.ends_with("Z info"), "{line}");
+        let stats: Value = serde_json::from_str(stats).unwrap();
         assert_eq!(stats["members"], 1);
         assert_eq!(stats["lines_in"], 1);
     }

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::Value;
 
-pub use server::{TestServer, run_server, run_server_with_prelude};
+pub use server::{TestServer, run_server, run_server_with_prelude, server_with_stalled_member};
 pub use test_client::TestClient;
 
 /// The time after which a test that waits for something fails.

@@ -13,9 +13,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
-use super::{ChildGuard, TIMEOUT, TestClient, names, wait_until};
+use super::{ChildGuard, TIMEOUT, TempDir, TestClient, long_line, names, wait_until};
 
 /// Returns the server of this build, or the one that the environment variable `SMOLCHATD` names.
 fn program() -> OsString {
@@ -256,6 +256,12 @@ impl TestServer {
         fs::read_dir(self.proc_path("fd")).unwrap().count()
     }
 
+    /// Sets the limit of open files.
+    pub fn limit_descriptors(&self, limit: u64) {
+        let limit = Rlimit { current: Some(limit), maximum: Some(limit) };
+        prlimit(Some(Pid::from_child(&self.process.0)), Resource::Nofile, limit).unwrap();
+    }
+
     /// Returns the file of a descriptor, if it is open.
     pub fn fd_target(&self, number: u32) -> Option<PathBuf> {
         fs::read_link(self.proc_path("fd").join(number.to_string())).ok()
@@ -298,6 +304,18 @@ impl TestServer {
     fn proc_path(&self, file: &str) -> PathBuf {
         format!("/proc/{}/{file}", self.process.0.id()).into()
     }
+}
+
+/// Returns a server with alice, and with carol, for whom more waits than the kernel holds.
+pub fn server_with_stalled_member(dir: &TempDir) -> (TestServer, TestClient, TestClient) {
+    let options = ["--rate", "0", "--outbox", "16M", "--listen", &dir.unix_address("socket")];
+    let server = TestServer::start(&options);
+    let mut alice = server.join("alice");
+    let stalled = server.join_at(1, "carol");
+    for _ in 0..300 {
+        alice.say_and_recv(&long_line());
+    }
+    (server, alice, stalled)
 }
 
 fn listen_options(options: &[&str]) -> usize {

@@ -1,53 +1,19 @@
-//! `smolchatd`, the server: converts arguments to a [`Config`], signals to a [`Control`], and
-//! errors to an exit code.
+//! The arguments of the command line, converted to a [`Config`].
 
-use std::error::Error;
 use std::ffi::OsString;
-use std::io::{self, Write};
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
-use async_signal::{Signal, Signals};
-use futures_lite::StreamExt;
 use lexopt::{Parser, ValueExt};
 use log::LevelFilter;
-use rustix::process::{Resource, getrlimit, setrlimit};
 use smolchat::cli::{SMOLCHATD, parse_switch};
-use smolchat::daemon::notify::Notifier;
-use smolchat::daemon::{activation, logger};
-use smolchat::os::fresh_epoch;
-use smolchat::report_error;
+use smolchat::daemon::activation;
 use smolchat::server::memory::{self, Ceiling, Pinned, fit};
-use smolchat::server::{self, Config, Control};
-use smolchat::server::{Buffers, ListenAddress, Listener};
-use smolchat::store::{self, HistoryFile};
-
-fn main() -> ExitCode {
-    match parse(Parser::from_env()).and_then(Invocation::resolve) {
-        Ok(Invocation::Service(options)) => match serve(*options) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => report_error(program_name(), &*error, 1),
-        },
-        Ok(Invocation::Text(text)) => {
-            // Ignored: the reader may close the pipe early, like `head`.
-            let _ = io::stdout().write_all(text.as_bytes());
-            ExitCode::SUCCESS
-        }
-        Err(error) => report_error(program_name(), &*format_usage_error(&error), 2),
-    }
-}
-
-/// Returns the name of the program for error messages. For the journal it begins with the priority
-/// of an error.
-fn program_name() -> &'static str {
-    if logger::is_journal() { "<3>smolchatd" } else { "smolchatd" }
-}
+use smolchat::server::{Config, ListenAddress};
+use smolchat::store;
 
 /// The action that the arguments select.
-enum Invocation {
+pub enum Invocation {
     /// Prints a text and exits.
     Text(String),
     /// Runs a server with these options.
@@ -56,7 +22,7 @@ enum Invocation {
 
 impl Invocation {
     /// Applies `--memory` and `--check`.
-    fn resolve(self) -> Result<Self, lexopt::Error> {
+    pub fn resolve(self) -> Result<Self, lexopt::Error> {
         let Invocation::Service(mut options) = self else { return Ok(self) };
         if let Some(budget) = options.memory {
             options.config = fit(budget, options.config, options.pinned).map_err(|least| {
@@ -73,13 +39,14 @@ impl Invocation {
     }
 }
 
+/// The options of the command line.
 #[derive(Debug)]
-struct Options {
-    addresses: Vec<ListenAddress>,
-    config: Config,
-    log: LevelFilter,
-    history_file: Option<PathBuf>,
-    file: store::Options,
+pub struct Options {
+    pub addresses: Vec<ListenAddress>,
+    pub config: Config,
+    pub log: LevelFilter,
+    pub history_file: Option<PathBuf>,
+    pub file: store::Options,
     /// Whether an option of the history file was given.
     has_file_options: bool,
     /// Memory budget in bytes: limits are scaled to fit, except those set explicitly.
@@ -91,7 +58,7 @@ struct Options {
 }
 
 /// Parses the arguments of the command line.
-fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
+pub fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
     let mut options = Options {
         addresses: Vec::new(),
         config: Config::default(),
@@ -107,7 +74,7 @@ fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
         return Ok(Invocation::Text(text));
     }
     if options.addresses.is_empty() && !activation::is_used() {
-        options.addresses.push(ListenAddress::Inet(([0, 0, 0, 0], 8080).into()));
+        options.addresses.push(ListenAddress::Port(8080));
     }
     Ok(Invocation::Service(Box::new(options)))
 }
@@ -154,7 +121,7 @@ impl Options {
     }
 
     /// Returns the contradiction between the options, if there is one.
-    fn find_contradiction(&self) -> Option<String> {
+    pub fn find_contradiction(&self) -> Option<String> {
         if self.has_file_options && self.history_file.is_none() {
             return Some(
                 "--history-file-max and --sync have no effect without --history-file".into(),
@@ -233,91 +200,6 @@ fn parse_level(text: &str) -> Result<LevelFilter, &'static str> {
     }
 }
 
-fn format_usage_error(error: &lexopt::Error) -> Box<dyn Error> {
-    format!("{error} (smolchatd --help lists the options)").into()
-}
-
-fn serve(options: Options) -> Result<(), Box<dyn Error>> {
-    let contradiction = options.find_contradiction();
-    let Options { addresses, mut config, log, history_file, mut file, .. } = options;
-    logger::init(log);
-    if let Some(contradiction) = contradiction {
-        log::warn!("{contradiction}");
-    }
-    // First, because later descriptors could have the numbers of these.
-    let activated = activation::copy_sockets()?;
-    raise_descriptor_limit();
-    if let Some(path) = history_file {
-        file.keep_frames = config.room.history;
-        file.keep_bytes = config.room.history_bytes;
-        config.history = Some(HistoryFile::open(&path, file, fresh_epoch)?);
-    }
-    // Before the service manager is notified, because it may send signals after that.
-    let signals = Signals::new([Signal::Int, Signal::Term, Signal::Usr1])
-        .map_err(|error| format!("cannot watch for signals: {error}"))?;
-    let listeners = listen(&addresses, activated, config.buffers)?;
-    let mut stdout = io::stdout();
-    for listener in &listeners {
-        // Ignored: standard output may be closed.
-        let _ = writeln!(stdout, "listening on {listener}").and_then(|()| stdout.flush());
-    }
-    let manager = notify_ready();
-    config.observer = manager.clone().map(Notifier::into_observer);
-    let controls = signals.map(move |signal| match signal {
-        Ok(Signal::Usr1) => Control::Report,
-        _ => {
-            if let Some(manager) = &manager {
-                let _ = manager.notify("STOPPING=1");
-            }
-            Control::Shutdown
-        }
-    });
-    Ok(smol::block_on(server::run(listeners, config, controls))?)
-}
-
-/// Returns listeners for the sockets of the service manager and for the addresses.
-fn listen(
-    addresses: &[ListenAddress],
-    activated: Vec<OwnedFd>,
-    buffers: Buffers,
-) -> Result<Vec<Listener>, String> {
-    let mut listeners = Vec::new();
-    for (number, socket) in (activation::FIRST_DESCRIPTOR..).zip(activated) {
-        let adopted = Listener::adopt(socket, buffers);
-        listeners.push(
-            adopted.map_err(|error| format!("cannot listen on descriptor {number}: {error}"))?,
-        );
-    }
-    for address in addresses {
-        let bound = Listener::bind(address, buffers);
-        listeners.push(bound.map_err(|error| format!("cannot listen on {address}: {error}"))?);
-    }
-    Ok(listeners)
-}
-
-/// Notifies the service manager, if there is one, that clients can connect.
-fn notify_ready() -> Option<Arc<Notifier>> {
-    let notified = Notifier::from_environment().and_then(|manager| {
-        if let Some(manager) = &manager {
-            manager.notify("READY=1\nSTATUS=0 members")?;
-        }
-        Ok(manager)
-    });
-    // A service manager that gets no message waits until its timeout.
-    let manager =
-        notified.inspect_err(|error| log::warn!("cannot notify the service manager: {error}"));
-    manager.ok().flatten().map(Arc::new)
-}
-
-/// Raises the limit of open files to its hard limit: each client takes one.
-fn raise_descriptor_limit() {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        log::warn!("cannot raise the limit of open files: {error}");
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, reason = "tests may panic")]
@@ -356,7 +238,7 @@ mod tests {
 
     #[test]
     fn documentation_lists_every_option() {
-        let page = include_str!("../../docs/deploy.md");
+        let page = include_str!("../../../docs/deploy.md");
         let chapter = page.split("\n## ").find(|text| text.starts_with("Options")).unwrap();
         for option in SMOLCHATD.options {
             let label = format!("`{}`", option.label());
