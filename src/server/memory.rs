@@ -34,7 +34,7 @@ const FRAME_OVERHEAD: usize = 512;
 #[derive(Clone, Debug)]
 pub struct Ceiling {
     /// The name, the number and the bytes of each part.
-    parts: [(&'static str, usize, usize); 9],
+    parts: [(&'static str, usize, usize); 10],
 }
 
 impl Ceiling {
@@ -47,6 +47,9 @@ impl Ceiling {
         let batch = batch_bytes(config.outbox).saturating_add(event);
         let frames = room.history.saturating_mul(FRAME);
         let history = room.history_bytes.saturating_add(frames).saturating_add(batch);
+        // A visitor is sent nothing but a bye.
+        let visitor =
+            config.buffers.kernel_bytes().saturating_add(CONNECTION + held + FRAME_OVERHEAD);
         let outbox = config.outbox.saturating_add(History::max_replay_overhead(room.history));
         Ceiling {
             parts: [
@@ -56,6 +59,7 @@ impl Ceiling {
                 ("events for the room", config.events, event),
                 ("batch", 2, batch),
                 ("outboxes", connections, outbox),
+                ("connections without a place", room.max_visitors(), visitor),
                 ("history", 1, history),
                 ("reserved names, addresses", 1, room.memory_for_absent_clients()),
                 ("socket buffers in the kernel", connections, config.buffers.kernel_bytes()),

@@ -43,8 +43,7 @@ impl RoomHarness {
 
     fn connect_from(&mut self, id: u64, peer: Peer) {
         self.clients.insert(id, TestClient::default());
-        let token = Token([id as u8; 16]);
-        self.room.apply(Input::Connect { id: ClientId(id), peer, token }, self.now);
+        self.room.apply(Input::Connect { id: ClientId(id), peer, token: token(id) }, self.now);
     }
 
     fn say(&mut self, id: u64, line: &str) {
@@ -99,6 +98,11 @@ impl RoomHarness {
         let numbered = self.frames(id).into_iter().skip(1).filter(|frame| frame["kind"] != "bye");
         numbered.filter_map(|frame| frame["seq"].as_u64()).collect()
     }
+}
+
+/// Returns the token of a client.
+fn token(id: u64) -> Token {
+    Token(u128::from(id).to_be_bytes())
 }
 
 fn text(value: &Value) -> &str {

@@ -74,6 +74,9 @@ fn check_sequence(harness: &RoomHarness) {
     unique.dedup();
     assert_eq!(names.len(), unique.len());
     assert_eq!(names.len(), harness.room.names.len());
+    let clients = harness.room.clients.iter().filter(|(_, client)| !client.is_visitor);
+    assert_eq!(clients.count(), harness.room.admission.len());
+    assert!(harness.room.admission.len() <= harness.room.config.max_clients);
 }
 
 proptest! {
