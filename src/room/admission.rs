@@ -62,16 +62,16 @@ pub enum Refusal {
     /// The address has as many clients as allowed.
     AddressFull(usize),
     /// The address opens connections faster than this number per second.
-    TooFast(u32),
+    TooFast(usize),
 }
 
 impl Refusal {
     /// Returns the option of `smolchatd` that sets the limit, and its value.
-    pub fn option(self) -> String {
+    pub fn option(self) -> (&'static str, usize) {
         match self {
-            Refusal::RoomFull(max) => format!("--max-clients {max}"),
-            Refusal::AddressFull(max) => format!("--max-per-ip {max}"),
-            Refusal::TooFast(rate) => format!("--connect-rate {rate}"),
+            Refusal::RoomFull(max) => ("--max-clients", max),
+            Refusal::AddressFull(max) => ("--max-per-ip", max),
+            Refusal::TooFast(rate) => ("--connect-rate", rate),
         }
     }
 }
@@ -79,16 +79,15 @@ impl Refusal {
 /// The text that the client is sent.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Refusal::RoomFull(1) => f.write_str("the server is full: 1 client"),
-            Refusal::RoomFull(max) => write!(f, "the server is full: {max} clients"),
-            Refusal::AddressFull(max) => {
-                write!(f, "too many connections from your address: {max}")
-            }
+        let (text, value, unit) = match *self {
+            Refusal::RoomFull(1) => ("the server is full", 1, " client"),
+            Refusal::RoomFull(max) => ("the server is full", max, " clients"),
+            Refusal::AddressFull(max) => ("too many connections from your address", max, ""),
             Refusal::TooFast(rate) => {
-                write!(f, "too many connections per second from your address: {rate}")
+                ("too many connections per second from your address", rate, "")
             }
-        }
+        };
+        write!(f, "{text}: {value}{unit}")
     }
 }
 
@@ -110,7 +109,7 @@ pub struct Admission {
     /// New connections from one address.
     rate: Rate,
     /// The connections per second of `rate`, for the text of a refusal.
-    connect_rate: u32,
+    connect_rate: usize,
 }
 
 #[derive(Debug, Default)]
@@ -132,7 +131,7 @@ impl Admission {
             max_clients,
             max_per_address,
             rate: Rate::new(rate, burst),
-            connect_rate: rate,
+            connect_rate: rate as usize,
         }
     }
 

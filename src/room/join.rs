@@ -46,7 +46,8 @@ impl Room {
             Refusal::RoomFull(_) | Refusal::AddressFull(_) => ByeCode::Full,
             Refusal::TooFast(_) => ByeCode::TooFast,
         };
-        self.log(Level::Warn, format!("{peer} refused: {} is reached", refusal.option()));
+        let (option, value) = refusal.option();
+        self.log(Level::Warn, format!("{peer} refused: {option} {value} is reached"));
         if code == ByeCode::TooFast {
             self.send_error(id, RequestError::new(ErrorCode::TooFast, refusal.to_string()));
             return self.send_bye(id, code);
@@ -204,7 +205,6 @@ impl Room {
         }
         let Some(client) = self.clients.get(id) else { return name };
         find_free_number(&name, client.token, |name| self.find_name_conflict(name).is_none())
-            .unwrap_or(name)
     }
 
     /// Sends every frame after number `after`, and a gap for those that are lost. Returns the same

@@ -23,12 +23,11 @@ impl Room {
         {
             let reserved = ReservedName {
                 name: name.clone(),
-                key: self.names.key(name),
                 token: *token,
                 origin: (*peer).into(),
                 until: now.uptime + self.config.grace,
             };
-            self.reserved.reserve(reserved, now.uptime);
+            self.reserved.reserve(self.names.key(name), reserved, now.uptime);
         }
         if reason == DisconnectReason::Finished {
             if self.refuse_visitor(id) {

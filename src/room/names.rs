@@ -12,6 +12,9 @@ const MAX_SHORT_NUMBER: u64 = 99;
 /// The digits of the numbers that are made from a token, after a leading 1.
 const TOKEN_DIGITS: std::ops::RangeInclusive<u32> = 5..=14;
 
+/// The numbers after all others, which are never needed with random tokens.
+const LAST_NUMBERS: std::ops::RangeFrom<u64> = 1_000_000_000_000_000..;
+
 /// A keyed hash of a case-folded name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct NameKey(u64);
@@ -73,11 +76,7 @@ impl NameIndex {
 /// Up to [`MAX_SHORT_NUMBER`], a bisection finds a free number after a taken one. If it finds none,
 /// the digits come from the token of the client. Other clients do not know the token and cannot
 /// take these numbers before; more than 100 of its 128 bits stay secret.
-pub fn find_free_number(
-    name: &str,
-    token: Token,
-    mut is_free: impl FnMut(&str) -> bool,
-) -> Option<String> {
+pub fn find_free_number(name: &str, token: Token, mut is_free: impl FnMut(&str) -> bool) -> String {
     let with_number = |number: u64| {
         let number = format!("-{number}");
         let stem: String = name.chars().take(MAX_NAME - number.len()).collect();
@@ -94,14 +93,16 @@ pub fn find_free_number(
         next = taken.midpoint(free);
     }
     if free <= MAX_SHORT_NUMBER {
-        return Some(with_number(free));
+        return with_number(free);
     }
     let token = u128::from_be_bytes(token.0);
+    let secret = token as u64 ^ (token >> 64) as u64;
     let numbers = TOKEN_DIGITS.map(|digits| {
         let base = 10_u64.pow(digits);
-        base + (token % u128::from(base)) as u64
+        base + secret % base
     });
-    numbers.map(with_number).find(|name| is_free(name))
+    // There are more numbers than members, so one is always found.
+    numbers.chain(LAST_NUMBERS).map(with_number).find(|name| is_free(name)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -119,7 +120,7 @@ mod tests {
             lookups += 1;
             !taken.contains(name)
         });
-        (name.unwrap(), lookups)
+        (name, lookups)
     }
 
     #[test]
@@ -154,14 +155,13 @@ mod tests {
     }
 
     #[test]
-    fn free_number_is_found_after_at_most_18_lookups() {
+    fn free_number_is_found_in_any_case() {
         let mut lookups = 0;
         let name = find_free_number(&"x".repeat(MAX_NAME), TOKEN, |name| {
             assert_eq!(name.chars().count(), MAX_NAME);
             lookups += 1;
-            false
+            lookups == 1000
         });
-        assert_eq!(name, None);
-        assert!(lookups <= 18, "{lookups} lookups");
+        assert!(name.ends_with("x-1000000000000981"), "{name}");
     }
 }

@@ -1,6 +1,5 @@
 //! Names that are reserved for members that lost their connection.
 
-use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use super::Token;
@@ -11,10 +10,9 @@ use crate::protocol::MAX_NAME;
 /// The most reserved names in a room of any size.
 const MAX_RESERVED: usize = 1000;
 
-/// The most bytes for one reserved name: its text, its place in a queue that grows by doubling, and
-/// in a hash table that does.
+/// The most bytes for one reserved name: its text, and two places in queues that grow by doubling.
 pub const RESERVED_NAME_BYTES: usize =
-    4 * MAX_NAME + 2 * size_of::<ReservedName>() + 4 * size_of::<(NameKey, Duration)>();
+    4 * MAX_NAME + 2 * size_of::<(NameKey, Duration, ReservedName, usize)>();
 
 /// Returns the most reserved names in a room for `max_clients`.
 pub fn max_reserved(max_clients: usize) -> usize {
@@ -23,24 +21,31 @@ pub fn max_reserved(max_clients: usize) -> usize {
 
 /// A bounded queue of reserved names, the oldest first.
 ///
-/// An origin that reserves too many names loses its own oldest one, never that of another. Only an
-/// origin that has none, when the queue is full, takes the place of another: of the oldest name of
-/// the origin that has the most. If every name is of another origin, the new one is not reserved.
+/// An origin that reserves too many names loses its own oldest one. If the queue is full, an origin
+/// that has none replaces the oldest name of the origin that has the most. If no origin has two, the
+/// new name is not reserved.
 #[derive(Debug)]
 pub struct ReservedNames {
-    names: VecDeque<ReservedName>,
-    /// The keys of the names, and the times until which they are reserved.
-    keys: HashMap<NameKey, Duration>,
+    names: Vec<Entry>,
+    /// The keys of the names, in the same order. They are searched for each name that is wanted, and
+    /// take little of a cache.
+    keys: Vec<NameKey>,
     max: usize,
     /// The most names of one network; 0 = no limit.
     max_per_network: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    held: ReservedName,
+    /// The number of the name among those of its origin, the oldest of which has the number 1.
+    rank: usize,
 }
 
 /// A name that is reserved.
 #[derive(Debug)]
 pub struct ReservedName {
     pub name: Box<str>,
-    pub key: NameKey,
     /// The token that takes the name back.
     pub token: Token,
     /// The origin of the member that lost its connection.
@@ -52,72 +57,67 @@ impl ReservedNames {
     /// Creates an empty queue for at most `max` names, and `max_per_network` of one network (0 = no
     /// limit).
     pub fn new(max: usize, max_per_network: usize) -> Self {
-        ReservedNames { names: VecDeque::new(), keys: HashMap::new(), max, max_per_network }
+        ReservedNames { names: Vec::new(), keys: Vec::new(), max, max_per_network }
     }
 
     /// Reserves a name, if there is a place for it. It is not reserved for a shorter time than any
     /// other name in the queue.
-    pub fn reserve(&mut self, new: ReservedName, now: Duration) {
-        self.remove_expired(now);
-        let own = self.names.iter().filter(|held| held.origin == new.origin).count();
+    pub fn reserve(&mut self, key: NameKey, new: ReservedName, now: Duration) {
+        // The oldest expire first.
+        while self.names.first().is_some_and(|entry| entry.held.until <= now) {
+            self.remove(0);
+        }
+        let mut own = self.names.iter().filter(|entry| entry.held.origin == new.origin).count();
+        let has_too_many = matches!(new.origin, Origin::Network(_))
+            && self.max_per_network > 0
+            && own >= self.max_per_network;
         let is_full = self.names.len() >= self.max;
-        let loser = match new.origin {
-            Origin::Network(_) if self.max_per_network > 0 && own >= self.max_per_network => {
-                Some(new.origin)
-            }
-            _ if is_full && own > 0 => Some(new.origin),
-            _ if is_full => self.find_largest_origin(),
-            _ => None,
-        };
-        if let Some(loser) = loser
-            && let Some(oldest) = self.names.iter().position(|held| held.origin == loser)
+        if has_too_many || (is_full && own > 0) {
+            self.remove_oldest(new.origin);
+            own -= 1;
+        } else if is_full
+            && let Some(newest) = self.names.iter().max_by_key(|entry| entry.rank)
+            && newest.rank > 1
         {
-            self.remove(oldest);
+            self.remove_oldest(newest.held.origin);
         }
         if self.names.len() < self.max {
-            self.keys.insert(new.key, new.until);
-            self.names.push_back(new);
+            self.keys.push(key);
+            self.names.push(Entry { held: new, rank: own + 1 });
         }
     }
 
     /// Returns whether the name with a key is reserved.
     pub fn contains(&self, key: NameKey, now: Duration) -> bool {
-        self.keys.get(&key).is_some_and(|until| *until > now)
+        let at = self.keys.iter().position(|held| *held == key);
+        at.and_then(|at| self.names.get(at)).is_some_and(|entry| entry.held.until > now)
     }
 
     /// Removes and returns the name that is reserved for a token.
     pub fn take(&mut self, token: &Token, now: Duration) -> Option<Box<str>> {
-        self.remove_expired(now);
         // All tokens are compared, so that the time taken does not depend on the position.
-        let matching = |(at, held): (usize, &ReservedName)| held.token.matches(token).then_some(at);
-        let at =
-            self.names.iter().enumerate().fold(None, |found, held| matching(held).or(found))?;
-        self.remove(at)
-    }
-
-    /// Returns the origin with the most names, at least two. Of several, it is the one with the
-    /// oldest name.
-    fn find_largest_origin(&self) -> Option<Origin> {
-        let mut counts = HashMap::new();
-        for held in &self.names {
-            *counts.entry(held.origin).or_insert(0) += 1;
+        let mut found = None;
+        for (at, Entry { held, .. }) in self.names.iter().enumerate() {
+            if held.token.matches(token) && held.until > now {
+                found = Some(at);
+            }
         }
-        // `max_by_key` returns the last of several.
-        let origins = self.names.iter().rev().map(|held| held.origin);
-        let largest = origins.max_by_key(|origin| counts.get(origin).copied())?;
-        counts.get(&largest).is_some_and(|count| *count > 1).then_some(largest)
+        Some(self.remove(found?).name)
     }
 
-    fn remove_expired(&mut self, now: Duration) {
-        while self.names.front().is_some_and(|held| held.until <= now) {
-            self.remove(0);
+    fn remove_oldest(&mut self, origin: Origin) {
+        if let Some(at) = self.names.iter().position(|entry| entry.held.origin == origin) {
+            self.remove(at);
         }
     }
 
-    fn remove(&mut self, at: usize) -> Option<Box<str>> {
-        let held = self.names.remove(at)?;
-        self.keys.remove(&held.key);
-        Some(held.name)
+    fn remove(&mut self, at: usize) -> ReservedName {
+        self.keys.remove(at);
+        let Entry { held, .. } = self.names.remove(at);
+        for later in self.names.iter_mut().skip(at) {
+            later.rank -= usize::from(later.held.origin == held.origin);
+        }
+        held
     }
 }
 
@@ -144,8 +144,8 @@ mod tests {
         fn reserve(&mut self, name: &str, token: u8, host: u32) {
             let (key, token) = (self.index.key(name), Token([token; 16]));
             let origin = Origin::Network(host.to_be_bytes().into());
-            let new = ReservedName { name: name.into(), key, token, origin, until: LATER };
-            self.reserved.reserve(new, NOW);
+            let new = ReservedName { name: name.into(), token, origin, until: LATER };
+            self.reserved.reserve(key, new, NOW);
             assert!(self.reserved.names.len() <= self.reserved.max);
             assert_eq!(self.reserved.names.len(), self.reserved.keys.len());
         }
@@ -166,7 +166,6 @@ mod tests {
         names.reserve("bob", 3, 1);
         assert!(!names.reserved.contains(names.index.key("bob"), LATER));
         assert_eq!(names.reserved.take(&Token([3; 16]), LATER), None);
-        assert!(names.reserved.keys.is_empty());
     }
 
     #[test]

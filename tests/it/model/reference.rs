@@ -107,7 +107,7 @@ impl ReferenceRoom {
 
     /// Returns the name, with a number if it is not free.
     fn free_name(&self, id: u64, name: &str) -> String {
-        let numbered = |number: u128| {
+        let numbered = |number: u64| {
             let number = format!("-{number}");
             name.chars().take(MAX_NAME - number.len()).collect::<String>() + &number
         };
@@ -122,7 +122,8 @@ impl ReferenceRoom {
             *(if is_free(&numbered(next)) { &mut free } else { &mut taken }) = next;
         }
         let token = u128::from_be_bytes(self.clients[&id].token.0);
-        let long = (5..15).map(|digits| 10_u128.pow(digits)).map(|base| base + token % base);
+        let secret = token as u64 ^ (token >> 64) as u64;
+        let long = (5..15).map(|digits| 10_u64.pow(digits)).map(|base| base + secret % base);
         let numbers = Some(free).filter(|free| *free < 100).into_iter().chain(long);
         numbers.map(numbered).find(is_free).expect("a free name")
     }
