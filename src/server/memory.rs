@@ -47,9 +47,9 @@ impl Ceiling {
         let batch = batch_bytes(config.outbox).saturating_add(event);
         let frames = room.history.saturating_mul(FRAME);
         let history = room.history_bytes.saturating_add(frames).saturating_add(batch);
-        // A visitor is sent nothing but a bye.
-        let visitor =
-            config.buffers.kernel_bytes().saturating_add(CONNECTION + held + FRAME_OVERHEAD);
+        // A visitor is sent a bye alone, so its outbox and its send buffer hold no more.
+        let visitor = config.buffers.receive.saturating_mul(2);
+        let visitor = visitor.saturating_add(CONNECTION + held + FRAME_OVERHEAD);
         let outbox = config.outbox.saturating_add(History::max_replay_overhead(room.history));
         Ceiling {
             parts: [
