@@ -335,9 +335,7 @@ impl ByeCode {
             ByeCode::Slow => "you read too slowly and your queue is full; reconnect to resume",
             ByeCode::Replaced => "you resumed on another connection",
             ByeCode::Shutdown => "the server is shutting down",
-            ByeCode::Full => {
-                "the room is full, or your address has too many connections; try again later"
-            }
+            ByeCode::Full => "the server is full, or your address has too many connections",
             ByeCode::TooFast => "too many connections from your address; try again in a moment",
             ByeCode::Errors => "you sent too many invalid lines",
             ByeCode::Tls => "this port speaks plain text, not TLS",

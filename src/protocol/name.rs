@@ -1,7 +1,7 @@
 //! Rules for the names of members: which are valid, and which are equal.
 
 use super::SERVER;
-use super::confusables::{is_mark, looks_like};
+use super::confusables::{is_ignorable, is_mark, is_name_mark, looks_like};
 
 /// The maximum length of a name, in characters.
 pub const MAX_NAME: usize = 32;
@@ -15,8 +15,8 @@ pub const MAX_MARKS: usize = 6;
 ///
 /// A valid name has 1 to [`MAX_NAME`] letters, digits, `-`, `_` or `.`, of any script, at least
 /// one letter or digit, and at most [`MAX_MARKS`] combining marks in a row. It is not [`SERVER`]
-/// and does not look like it. Spaces, control and format characters and invisible letters are not
-/// valid.
+/// and does not look like it. Spaces, control and format characters, and characters that are not
+/// drawn (Default_Ignorable_Code_Point) are not valid.
 ///
 /// # Examples
 ///
@@ -38,12 +38,14 @@ pub fn is_valid_name(name: &str) -> bool {
         if marks > MAX_MARKS {
             return false;
         }
-        if is_blank_letter(c) || !(c.is_alphanumeric() || is_mark || matches!(c, '-' | '_' | '.')) {
+        let is_name_character =
+            c.is_alphanumeric() || is_name_mark(c) || matches!(c, '-' | '_' | '.');
+        if is_ignorable(c) || !is_name_character {
             return false;
         }
         has_base |= c.is_alphanumeric() && !is_mark;
     }
-    length <= MAX_NAME && has_base && !looks_like(&case_fold(name), SERVER)
+    length <= MAX_NAME && has_base && !looks_like(name, SERVER)
 }
 
 /// Returns the form in which names are compared: names that differ only in case have the same.
@@ -61,11 +63,6 @@ pub fn case_fold(name: &str) -> String {
     // Upper case maps `ß` to `SS`, and `ς` and `σ` to the same letter. `ẞ` is upper case already
     // and must become `ß` first.
     name.to_lowercase().to_uppercase().to_lowercase()
-}
-
-/// Returns whether `c` is a letter to Unicode but is drawn as a blank.
-fn is_blank_letter(c: char) -> bool {
-    matches!(c, '\u{115F}' | '\u{1160}' | '\u{3164}' | '\u{FFA0}')
 }
 
 #[cfg(test)]
@@ -96,6 +93,7 @@ mod tests {
             "a\u{200D}b",
             "\u{3164}",
             "a\u{FEFF}",
+            "alice\u{34F}",
             "a\u{342}\u{352}\u{342}\u{342}\u{352}\u{352}\u{342}",
             "-",
             "...",

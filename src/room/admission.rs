@@ -1,85 +1,224 @@
-//! Admission: limits on the clients of one address.
+//! Admission: limits on the clients of the room and of one address.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
+use super::Peer;
 use crate::rate_limit::{Rate, RateLimiter};
 
 /// Addresses in the table beyond twice the number of clients.
 const SPARE_ADDRESSES: usize = 256;
+/// The most visitors in a small room.
+const MIN_VISITORS: usize = 8;
 /// The most bytes for one address, in a table that grows by doubling.
-pub const ADDRESS_RECORD_BYTES: usize = 3 * size_of::<(IpAddr, AddressRecord)>();
+pub const ADDRESS_RECORD_BYTES: usize = 3 * size_of::<(Origin, AddressRecord)>();
 
 /// Returns the most addresses in the table of a room for `max_clients`.
 pub fn max_addresses(max_clients: usize) -> usize {
     max_clients.saturating_mul(2).saturating_add(SPARE_ADDRESSES)
 }
 
-/// A table of addresses and the number of their clients. An IPv6 network of 64 bits counts as one
-/// address (RFC 4291, section 2.5.4), because one host can use all addresses in it.
+/// Returns the most visitors in a room for `max_clients`. Of one origin, it is half of them.
+///
+/// A client sends its first line at once, so a place is free again after a round trip. A crowd that
+/// returns at the same time needs some attempts.
+pub fn max_visitors(max_clients: usize) -> usize {
+    (max_clients / 16).max(MIN_VISITORS)
+}
+
+/// The part of a peer's address by which clients are counted.
+///
+/// An IPv6 network of 64 bits counts as one address (RFC 4291, section 2.5.4), because one host can
+/// use all addresses in it. A link-local network is shared by all hosts on the link, so there the
+/// whole address counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// An IPv4 address or an IPv6 network.
+    Network(IpAddr),
+    /// All unix sockets, and all proxies without the address of a client. The limits for one
+    /// address do not apply to them.
+    Unlimited,
+}
+
+impl From<Peer> for Origin {
+    fn from(peer: Peer) -> Self {
+        match peer {
+            Peer::Inet(IpAddr::V6(ip), _) if !ip.is_unicast_link_local() => {
+                let network = Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64));
+                Origin::Network(network.into())
+            }
+            Peer::Inet(ip, _) => Origin::Network(ip),
+            Peer::Proxy(..) | Peer::Unix => Origin::Unlimited,
+        }
+    }
+}
+
+/// A limit that a new client exceeds, with its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The room has as many clients as allowed.
+    RoomFull(usize),
+    /// The address has as many clients as allowed.
+    AddressFull(usize),
+    /// The address opens connections faster than this number per second.
+    TooFast(usize),
+}
+
+impl Refusal {
+    /// Returns the option of `smolchatd` that sets the limit, and its value.
+    pub fn option(self) -> (&'static str, usize) {
+        match self {
+            Refusal::RoomFull(max) => ("--max-clients", max),
+            Refusal::AddressFull(max) => ("--max-per-ip", max),
+            Refusal::TooFast(rate) => ("--connect-rate", rate),
+        }
+    }
+}
+
+/// The text that the client is sent.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (text, value, unit) = match *self {
+            Refusal::RoomFull(1) => ("the server is full", 1, " client"),
+            Refusal::RoomFull(max) => ("the server is full", max, " clients"),
+            Refusal::AddressFull(max) => ("too many connections from your address", max, ""),
+            Refusal::TooFast(rate) => {
+                ("too many connections per second from your address", rate, "")
+            }
+        };
+        write!(f, "{text}: {value}{unit}")
+    }
+}
+
+/// The limits on clients, and the clients of each origin.
+///
+/// A client for which there is no place is admitted as a visitor: it can still prove with its token
+/// that it is a member whose place it takes over. Visitors are few, and are refused with their
+/// first line or after the hello wait.
 #[derive(Debug)]
 pub struct Admission {
-    table: HashMap<IpAddr, AddressRecord>,
-    max_addresses: usize,
-    /// Clients at once from one address; 0 = no limit.
-    max_clients: u32,
+    table: HashMap<Origin, AddressRecord>,
+    /// Clients with a place.
+    clients: usize,
+    visitors: usize,
+    /// The most clients with a place.
+    max_clients: usize,
+    /// The most clients with a place of one address; 0 = no limit.
+    max_per_address: usize,
     /// New connections from one address.
     rate: Rate,
+    /// The connections per second of `rate`, for the text of a refusal.
+    connect_rate: usize,
 }
 
 #[derive(Debug, Default)]
 struct AddressRecord {
+    /// Clients with a place.
     clients: u32,
+    visitors: u32,
     connections: RateLimiter,
 }
 
-/// The reason for which a client is not admitted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// There are as many clients as allowed.
-    TooMany,
-    /// The address connects too often.
-    TooFast,
-}
-
 impl Admission {
-    /// Creates an empty table. `max_clients` limits the clients of one address (0 = no limit),
-    /// `rate` its new connections, and `room_size` is the number of clients of all addresses.
-    pub fn new(max_clients: usize, rate: Rate, room_size: usize) -> Self {
+    /// Creates an empty table for at most `max_clients` clients and `max_per_address` of one
+    /// address (0 = no limit), whose new connections have a rate and a burst (0 = no limit).
+    pub fn new(max_clients: usize, max_per_address: usize, rate: u32, burst: u32) -> Self {
         Admission {
             table: HashMap::new(),
-            max_addresses: max_addresses(room_size),
-            max_clients: u32::try_from(max_clients).unwrap_or(u32::MAX),
-            rate,
+            clients: 0,
+            visitors: 0,
+            max_clients,
+            max_per_address,
+            rate: Rate::new(rate, burst),
+            connect_rate: rate as usize,
         }
     }
 
-    /// Admits a client of an address. A client that is refused is not counted.
-    pub fn admit(&mut self, ip: IpAddr, now: Duration) -> Result<(), Refusal> {
-        if self.table.len() >= self.max_addresses {
+    /// Admits a client, and returns whether it is a visitor. A client that is refused is not
+    /// counted.
+    pub fn admit(&mut self, origin: Origin, now: Duration) -> Result<bool, Refusal> {
+        if self.table.len() >= max_addresses(self.max_clients) {
             self.remove_idle(now);
         }
-        let address = self.table.entry(to_network(ip)).or_default();
-        if self.max_clients > 0 && address.clients >= self.max_clients {
-            return Err(Refusal::TooMany);
+        let full = self.find_full(origin);
+        if let Some(refusal) = full
+            && !self.has_place_for_visitor(origin)
+        {
+            return Err(refusal);
         }
-        if !address.connections.try_take(self.rate, now) {
-            return Err(Refusal::TooFast);
+        let address = self.table.entry(origin).or_default();
+        if origin != Origin::Unlimited && !address.connections.try_take(self.rate, now) {
+            return Err(full.unwrap_or(Refusal::TooFast(self.connect_rate)));
         }
-        address.clients += 1;
-        Ok(())
+        let (in_room, of_address) = match full {
+            None => (&mut self.clients, &mut address.clients),
+            Some(_) => (&mut self.visitors, &mut address.visitors),
+        };
+        *in_room += 1;
+        *of_address += 1;
+        Ok(full.is_some())
     }
 
-    /// Removes an admitted client of an address.
-    pub fn remove(&mut self, ip: IpAddr, now: Duration) {
-        let network = to_network(ip);
-        if let Some(address) = self.table.get_mut(&network) {
-            address.clients = address.clients.saturating_sub(1);
-            if address.clients == 0 && address.connections.is_idle(now) {
-                self.table.remove(&network);
+    /// Returns the limit for which a client of an origin gets no place.
+    pub fn find_full(&self, origin: Origin) -> Option<Refusal> {
+        let max = self.max_per_address;
+        if self.clients >= self.max_clients {
+            Some(Refusal::RoomFull(self.max_clients))
+        } else if max > 0 && self.clients_above(origin, max - 1) > 0 {
+            Some(Refusal::AddressFull(max))
+        } else {
+            None
+        }
+    }
+
+    /// Returns the clients with a place of an origin, minus `count`. It is zero for unix sockets.
+    fn clients_above(&self, origin: Origin, count: usize) -> usize {
+        match (origin, self.table.get(&origin)) {
+            (Origin::Network(_), Some(address)) => (address.clients as usize).saturating_sub(count),
+            _ => 0,
+        }
+    }
+
+    /// Returns whether one more visitor of an origin is allowed. A member that took its place over
+    /// from another address counts as a visitor of the new one, if that is full.
+    fn has_place_for_visitor(&self, origin: Origin) -> bool {
+        let max = max_visitors(self.max_clients);
+        let visitors = self.table.get(&origin).map_or(0, |address| address.visitors as usize);
+        let excess = match self.max_per_address {
+            0 => 0,
+            max => self.clients_above(origin, max),
+        };
+        self.visitors < max && visitors + excess < max / 2
+    }
+
+    /// Gives a place to a visitor, which has taken over that of a member or for which there is one.
+    pub fn promote(&mut self, origin: Origin) {
+        if let Some(address) = self.table.get_mut(&origin) {
+            address.visitors = address.visitors.saturating_sub(1);
+            address.clients += 1;
+        }
+        self.visitors = self.visitors.saturating_sub(1);
+        self.clients += 1;
+    }
+
+    /// Removes an admitted client or visitor.
+    pub fn remove(&mut self, origin: Origin, is_visitor: bool, now: Duration) {
+        let count = if is_visitor { &mut self.visitors } else { &mut self.clients };
+        *count = count.saturating_sub(1);
+        if let Some(address) = self.table.get_mut(&origin) {
+            let count = if is_visitor { &mut address.visitors } else { &mut address.clients };
+            *count = count.saturating_sub(1);
+            if address.is_idle(now) {
+                self.table.remove(&origin);
             }
         }
+    }
+
+    /// Returns the number of clients with a place.
+    pub fn len(&self) -> usize {
+        self.clients
     }
 
     /// Returns the number of clients of each address that has any.
@@ -91,22 +230,22 @@ impl Admission {
     /// Removes addresses without clients whose rate limiter is idle. If many are left, removes all
     /// addresses without clients: the table must not grow.
     fn remove_idle(&mut self, now: Duration) {
-        self.table.retain(|_, address| address.clients > 0 || !address.connections.is_idle(now));
-        if self.table.len() > self.max_addresses / 2 {
-            self.table.retain(|_, address| address.clients > 0);
+        self.table.retain(|_, address| !address.is_idle(now));
+        if self.table.len() > max_addresses(self.max_clients) / 2 {
+            self.table.retain(|_, address| address.has_clients());
         }
         self.table.shrink_to(self.table.len() * 2);
     }
 }
 
-/// Returns the address by which a client is counted. A link-local IPv6 network is shared by all
-/// hosts on the link, so there the whole address counts.
-fn to_network(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V6(ip) if !ip.is_unicast_link_local() => {
-            Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64)).into()
-        }
-        ip => ip,
+impl AddressRecord {
+    fn has_clients(&self) -> bool {
+        self.clients > 0 || self.visitors > 0
+    }
+
+    /// Returns whether the record is the same as a new one.
+    fn is_idle(&self, now: Duration) -> bool {
+        !self.has_clients() && self.connections.is_idle(now)
     }
 }
 
@@ -116,73 +255,116 @@ mod tests {
 
     const NOW: Duration = Duration::from_secs(100);
 
-    fn ip(text: &str) -> IpAddr {
-        text.parse().unwrap()
+    fn origin(ip: &str) -> Origin {
+        Peer::Inet(ip.parse().unwrap(), 1).into()
     }
 
     #[test]
     fn rate_limits_one_address_alone() {
-        let mut admission = Admission::new(0, Rate::new(20, 3), 10);
-        let alice = ip("192.0.2.1");
+        let mut admission = Admission::new(10, 0, 20, 3);
+        let alice = origin("192.0.2.1");
         for _ in 0..3 {
             admission.admit(alice, NOW).unwrap();
         }
-        assert_eq!(admission.admit(alice, NOW), Err(Refusal::TooFast));
-        admission.admit(ip("192.0.2.2"), NOW).unwrap();
+        assert_eq!(admission.admit(alice, NOW), Err(Refusal::TooFast(20)));
+        admission.admit(origin("192.0.2.2"), NOW).unwrap();
         let next = NOW + Duration::from_millis(50);
-        assert_eq!(admission.admit(alice, next - Duration::from_nanos(1)), Err(Refusal::TooFast));
+        assert!(admission.admit(alice, next - Duration::from_nanos(1)).is_err());
         admission.admit(alice, next).unwrap();
-        assert_eq!(admission.admit(alice, next), Err(Refusal::TooFast));
+        assert!(admission.admit(alice, next).is_err());
         let later = NOW + Duration::from_secs(60);
         for _ in 0..3 {
             admission.admit(alice, later).unwrap();
         }
-        assert_eq!(admission.admit(alice, later), Err(Refusal::TooFast));
+        assert!(admission.admit(alice, later).is_err());
     }
 
     #[test]
     fn limits_of_zero_are_no_limits() {
-        let mut admission = Admission::new(0, Rate::new(0, 0), 10);
+        let mut admission = Admission::new(1000, 0, 0, 0);
         for _ in 0..1000 {
-            admission.admit(ip("192.0.2.1"), NOW).unwrap();
+            assert_eq!(admission.admit(origin("192.0.2.1"), NOW), Ok(false));
         }
     }
 
     #[test]
     fn refused_client_is_not_counted() {
-        let mut admission = Admission::new(1, Rate::new(20, 100), 10);
-        let alice = ip("192.0.2.1");
-        admission.admit(alice, NOW).unwrap();
-        for _ in 0..1000 {
-            assert_eq!(admission.admit(alice, NOW), Err(Refusal::TooMany));
+        let mut admission = Admission::new(10, 1, 20, 100);
+        let alice = origin("192.0.2.1");
+        assert_eq!(admission.admit(alice, NOW), Ok(false));
+        for _ in 0..4 {
+            assert_eq!(admission.admit(alice, NOW), Ok(true));
         }
-        admission.remove(alice, NOW);
-        admission.admit(alice, NOW).unwrap();
+        for _ in 0..1000 {
+            assert_eq!(admission.admit(alice, NOW), Err(Refusal::AddressFull(1)));
+        }
+        admission.remove(alice, false, NOW);
+        assert_eq!(admission.admit(alice, NOW), Ok(false));
     }
 
     #[test]
     fn ipv6_network_counts_as_one_address() {
-        let mut admission = Admission::new(1, Rate::new(0, 0), 10);
-        admission.admit(ip("2001:db8::1"), NOW).unwrap();
-        assert_eq!(admission.admit(ip("2001:db8::2:1"), NOW), Err(Refusal::TooMany));
-        admission.admit(ip("2001:db8:0:1::1"), NOW).unwrap();
-        admission.admit(ip("fe80::1"), NOW).unwrap();
-        admission.admit(ip("fe80::2"), NOW).unwrap();
+        let mut admission = Admission::new(10, 1, 0, 0);
+        for (ip, is_visitor) in [
+            ("2001:db8::1", false),
+            ("2001:db8::2:1", true),
+            ("2001:db8:0:1::1", false),
+            ("fe80::1", false),
+            ("fe80::2", false),
+        ] {
+            assert_eq!(admission.admit(origin(ip), NOW), Ok(is_visitor), "{ip}");
+        }
+    }
+
+    #[test]
+    fn visitors_are_bounded_per_address_and_in_total() {
+        let mut admission = Admission::new(1, 0, 0, 0);
+        admission.admit(Origin::Unlimited, NOW).unwrap();
+        let mut visitors = 0;
+        for host in 1..=5 {
+            let host = origin(&format!("192.0.2.{host}"));
+            for _ in 0..5 {
+                match admission.admit(host, NOW) {
+                    Ok(is_visitor) => visitors += usize::from(is_visitor),
+                    Err(refusal) => assert_eq!(refusal, Refusal::RoomFull(1)),
+                }
+            }
+        }
+        assert_eq!(visitors, MIN_VISITORS);
+        assert_eq!(admission.len(), 1);
+    }
+
+    /// Members that take over from other addresses cannot make one address much larger than its
+    /// limit.
+    #[test]
+    fn address_full_of_takeovers_has_no_visitors() {
+        let mut admission = Admission::new(10, 1, 0, 0);
+        let alice = origin("192.0.2.1");
+        admission.admit(alice, NOW).unwrap();
+        for _ in 0..4 {
+            assert_eq!(admission.admit(alice, NOW), Ok(true));
+            admission.promote(alice);
+        }
+        assert_eq!(admission.admit(alice, NOW), Err(Refusal::AddressFull(1)));
+        for _ in 0..5 {
+            admission.remove(alice, false, NOW);
+        }
+        assert!(admission.table.is_empty() && admission.len() == 0);
     }
 
     #[test]
     fn table_is_bounded_and_keeps_connected_clients() {
-        let mut admission = Admission::new(1, Rate::new(1, 1), 10);
-        let alice = ip("192.0.2.1");
+        let mut admission = Admission::new(10, 1, 1, 1);
+        let alice = origin("192.0.2.1");
         admission.admit(alice, NOW).unwrap();
         for number in 0..100_000u32 {
-            let other = IpAddr::from(number.to_be_bytes());
+            let other = Origin::Network(IpAddr::from(number.to_be_bytes()));
             admission.admit(other, NOW).unwrap();
-            admission.remove(other, NOW);
+            admission.remove(other, false, NOW);
             assert!(admission.table.len() <= 2 * 10 + SPARE_ADDRESSES);
         }
-        assert_eq!(admission.admit(alice, NOW), Err(Refusal::TooMany));
-        admission.remove(alice, NOW + Duration::from_secs(1));
+        assert!(admission.admit(alice, NOW).is_err());
+        admission.remove(alice, false, NOW + Duration::from_secs(1));
         admission.remove_idle(NOW + Duration::from_secs(1));
         assert!(admission.table.is_empty());
     }

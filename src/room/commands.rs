@@ -144,7 +144,7 @@ impl Room {
         Stats {
             uptime: self.now.uptime.as_secs(),
             members: self.names.len(),
-            connections: self.clients.len(),
+            connections: self.admission.len(),
             lines_in: self.counts.lines_in,
             evictions: self.counts.evictions.clone(),
             errors: self.counts.errors.clone(),

@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use super::admission::{ADDRESS_RECORD_BYTES, Admission, max_addresses};
+use super::admission::{ADDRESS_RECORD_BYTES, Admission, max_addresses, max_visitors};
 use super::reserved_names::{RESERVED_NAME_BYTES, max_reserved};
-use crate::rate_limit::Rate;
 
 /// The limits of a room.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// Connections at the same time. Default: 1000.
+    /// Connections at the same time, without [visitors](Self::max_visitors). Default: 1000.
     pub max_clients: usize,
     /// Connections at the same time from one address; 0 = no limit. Default: 64.
     pub max_per_ip: usize,
@@ -75,9 +74,14 @@ impl Config {
         reserved.saturating_add(addresses)
     }
 
+    /// Returns the most connections beyond [`max_clients`](Self::max_clients) that wait for their
+    /// first line, which may show that they take over the connection of a member.
+    pub fn max_visitors(&self) -> usize {
+        max_visitors(self.max_clients)
+    }
+
     /// Creates the table of addresses for these limits.
     pub(super) fn create_admission(&self) -> Admission {
-        let rate = Rate::new(self.connect_rate, self.connect_burst);
-        Admission::new(self.max_per_ip, rate, self.max_clients)
+        Admission::new(self.max_clients, self.max_per_ip, self.connect_rate, self.connect_burst)
     }
 }

@@ -18,43 +18,60 @@
 use log::Level;
 
 use super::admission::Refusal;
+use super::names::find_free_number;
 use super::presence::{PresenceChange, SILENT_NOTICE_DELAY};
 use super::{Client, ClientId, Op, Peer, Room, Slice, SliceKind, Token};
 use crate::protocol::{
     Body, ByeCode, ErrorCode, Frame, Hello, Limits, MAX_NAME, RequestError, is_valid_name,
 };
 
-/// The numbers that are tried after a taken name, in this order, before the client's own number.
-const TRIED_NUMBERS: std::ops::Range<u64> = 2..100;
-
 impl Room {
     pub(super) fn connect(&mut self, id: ClientId, peer: Peer, token: Token) {
         if self.is_closed {
             return self.send_bye(id, ByeCode::Shutdown);
         }
-        let admitted = match peer {
-            _ if self.clients.len() >= self.config.max_clients => Err(Refusal::TooMany),
-            Peer::Inet(ip, _) => self.admission.admit(ip, self.now.uptime),
-            Peer::Proxy(..) | Peer::Unix => Ok(()),
+        let is_visitor = match self.admission.admit(peer.into(), self.now.uptime) {
+            Ok(is_visitor) => is_visitor,
+            Err(refusal) => return self.refuse(id, peer, refusal),
         };
-        match admitted {
-            Ok(()) => {}
-            Err(Refusal::TooMany) => {
-                self.log(Level::Warn, format!("{peer} refused: full"));
-                return self.send_bye(id, ByeCode::Full);
-            }
-            Err(Refusal::TooFast) => {
-                self.log(Level::Warn, format!("{peer} refused: too many connections per second"));
-                let text = "too many connections per second from your address";
-                self.send_error(id, RequestError::new(ErrorCode::TooFast, text));
-                return self.send_bye(id, ByeCode::TooFast);
-            }
-        }
         self.log(Level::Debug, format!("{peer} connected"));
-        let client =
-            Client { peer, errors: 0, is_name_kept: false, is_announced: false, token, name: None };
+        let client = Client {
+            peer,
+            errors: 0,
+            is_name_kept: false,
+            is_announced: false,
+            is_visitor,
+            token,
+            name: None,
+        };
         self.clients.insert(id, client);
         self.lobby.push(self.now.uptime + self.config.hello_wait, id, &self.clients);
+    }
+
+    /// Sends a client the reason for which it is not admitted, and ends its connection.
+    fn refuse(&mut self, id: ClientId, peer: Peer, refusal: Refusal) {
+        let code = match refusal {
+            Refusal::RoomFull(_) | Refusal::AddressFull(_) => ByeCode::Full,
+            Refusal::TooFast(_) => ByeCode::TooFast,
+        };
+        let (option, value) = refusal.option();
+        self.log(Level::Warn, format!("{peer} refused: {option} {value} is reached"));
+        if code == ByeCode::TooFast {
+            self.send_error(id, RequestError::new(ErrorCode::TooFast, refusal.to_string()));
+            return self.send_bye(id, code);
+        }
+        self.send_bye_with(id, code, refusal.to_string());
+    }
+
+    /// Refuses a visitor for which there is no place, and returns whether it did.
+    pub(super) fn refuse_visitor(&mut self, id: ClientId) -> bool {
+        let Some(&Client { peer, is_visitor: true, .. }) = self.clients.get(id) else {
+            return false;
+        };
+        let Some(refusal) = self.admission.find_full(peer.into()) else { return false };
+        self.remove_client(id);
+        self.refuse(id, peer, refusal);
+        true
     }
 
     /// Makes a client a member. `line_id` is the `id` of its hello.
@@ -62,12 +79,16 @@ impl Room {
     /// A client without a hello is announced when it says something, or after
     /// [`SILENT_NOTICE_DELAY`].
     pub(super) fn join(&mut self, id: ClientId, hello: Option<Hello>, line_id: Option<Box<str>>) {
-        // Publish pending leave notices first: the new member must not see them.
-        self.publish_notice_of(PresenceChange::Left);
         let has_hello = hello.is_some();
         let hello = hello.unwrap_or_default();
         let proof = hello.token.as_deref().and_then(|token| token.parse().ok());
         let old = proof.and_then(|proof| self.find_by_token(&proof));
+        // A takeover needs no free place.
+        if old.is_none() && self.refuse_visitor(id) {
+            return;
+        }
+        // Publish pending leave notices first: the new member must not see them.
+        self.publish_notice_of(PresenceChange::Left);
         let old = old.and_then(|old| self.take_over(old));
         let is_reconnect = old.is_some();
         let is_announced = old.as_ref().is_some_and(|old| old.is_announced);
@@ -77,6 +98,9 @@ impl Room {
         };
         let Some(client) = self.clients.get_mut(id) else { return };
         let token = client.token;
+        if std::mem::take(&mut client.is_visitor) {
+            self.admission.promote(client.peer.into());
+        }
         client.name = Some(name.as_str().into());
         client.is_name_kept = hello.keep;
         client.is_announced = is_announced;
@@ -181,10 +205,11 @@ impl Room {
 
     /// Returns the error for a name that is taken or reserved, or `None` if it is free.
     pub(super) fn find_name_conflict(&self, name: &str) -> Option<RequestError> {
-        if self.names.get(name).is_some() {
+        let key = self.names.key(name);
+        if self.names.get_key(key).is_some() {
             let text = format!("another member is called {name}");
             Some(RequestError::new(ErrorCode::NameTaken, text))
-        } else if self.reserved.contains(name, self.now.uptime) {
+        } else if self.reserved.contains(key, self.now.uptime) {
             let text = format!("{name} is reserved for a member that lost its connection");
             Some(RequestError::new(ErrorCode::NameKept, text))
         } else {
@@ -197,16 +222,8 @@ impl Room {
         if self.find_name_conflict(&name).is_none() {
             return name;
         }
-        // If hundreds of clients request one name, trying every number would take longer for each
-        // further client. The client's own number is nearly always free.
-        let numbers = TRIED_NUMBERS.chain(id.0.max(TRIED_NUMBERS.end)..);
-        let numbered = numbers.map(|number: u64| {
-            let number = format!("-{number}");
-            let stem: String = name.chars().take(MAX_NAME - number.len()).collect();
-            stem + &number
-        });
-        // There are more numbers than members.
-        numbered.into_iter().find(|name| self.find_name_conflict(name).is_none()).unwrap_or(name)
+        let Some(client) = self.clients.get(id) else { return name };
+        find_free_number(&name, client.token, |name| self.find_name_conflict(name).is_none())
     }
 
     /// Sends every frame after number `after`, and a gap for those that are lost. Returns the same

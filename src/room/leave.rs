@@ -8,7 +8,8 @@ use std::fmt;
 use log::Level;
 
 use super::presence::PresenceChange;
-use super::{Client, ClientId, ClientTable, DisconnectReason, Now, Op, Peer, Room};
+use super::reserved_names::ReservedName;
+use super::{Client, ClientId, ClientTable, DisconnectReason, Now, Op, Room};
 use crate::protocol::{Body, ByeCode};
 
 impl Room {
@@ -16,13 +17,22 @@ impl Room {
     /// reserved for it.
     pub fn disconnect(&mut self, id: ClientId, reason: DisconnectReason, now: Now) {
         self.now = now;
-        if let Some(Client { is_name_kept: true, name: Some(name), token, .. }) =
+        if let Some(Client { is_name_kept: true, name: Some(name), token, peer, .. }) =
             self.clients.get(id)
             && !self.config.grace.is_zero()
         {
-            self.reserved.reserve(name.clone(), *token, now.uptime + self.config.grace);
+            let reserved = ReservedName {
+                name: name.clone(),
+                token: *token,
+                origin: (*peer).into(),
+                until: now.uptime + self.config.grace,
+            };
+            self.reserved.reserve(self.names.key(name), reserved, now.uptime);
         }
         if reason == DisconnectReason::Finished {
+            if self.refuse_visitor(id) {
+                return;
+            }
             self.close_client(id, ByeCode::Quit, reason);
         } else if self.remove_and_announce(id, reason) {
             if reason == DisconnectReason::Slow {
@@ -56,10 +66,15 @@ impl Room {
 
     /// Sends a bye to a client, and ends its connection after all frames are sent.
     pub(super) fn send_bye(&mut self, id: ClientId, code: ByeCode) {
+        self.send_bye_with(id, code, code.text().into());
+    }
+
+    /// The same as [`send_bye`](Self::send_bye), with another text than that of the code.
+    pub(super) fn send_bye_with(&mut self, id: ClientId, code: ByeCode, text: String) {
         if !matches!(code, ByeCode::Quit | ByeCode::Shutdown) {
             self.counts.evictions.add(code);
         }
-        self.batch.send(id, code.text(), Body::Bye { code, seq: self.batch.seq });
+        self.batch.send(id, text, Body::Bye { code, seq: self.batch.seq });
         self.batch.unicast(id, Op::Close);
     }
 
@@ -87,9 +102,7 @@ impl Room {
     /// Removes a client from the table and from the count of its address. Its name stays taken.
     pub(super) fn remove_client(&mut self, id: ClientId) -> Option<Client> {
         let client = self.clients.remove(id)?;
-        if let Peer::Inet(ip, _) = client.peer {
-            self.admission.remove(ip, self.now.uptime);
-        }
+        self.admission.remove(client.peer.into(), client.is_visitor, self.now.uptime);
         Some(client)
     }
 }

@@ -95,6 +95,9 @@ struct Client {
     is_name_kept: bool,
     /// The join notice of the member is published or pending.
     is_announced: bool,
+    /// There was no place for the client: it becomes a member only with the token of a member, or
+    /// if a place is free by then.
+    is_visitor: bool,
     /// Proves that a reconnecting client is this member.
     token: Token,
     /// `None` until the client is a member.
@@ -118,7 +121,7 @@ impl Room {
             history,
             batch: BatchBuilder::new(0),
             admission: config.create_admission(),
-            reserved: ReservedNames::new(max_reserved(config.max_clients)),
+            reserved: ReservedNames::new(max_reserved(config.max_clients), config.max_per_ip),
             config,
             epoch,
             clients: ClientTable::new(),
@@ -283,7 +286,7 @@ impl Room {
         self.names.len()
     }
 
-    /// Returns the number of clients, members or not.
+    /// Returns the number of clients, members or not, visitors included.
     pub fn client_count(&self) -> usize {
         self.clients.len()
     }

@@ -1,96 +1,210 @@
 //! Names that are reserved for members that lost their connection.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::Token;
-use crate::protocol::{MAX_NAME, case_fold};
+use super::admission::Origin;
+use super::names::NameKey;
+use crate::protocol::MAX_NAME;
 
 /// The most reserved names in a room of any size.
 const MAX_RESERVED: usize = 1000;
 
-/// The most bytes for one reserved name: its text, twice, in a queue that grows by doubling.
-pub const RESERVED_NAME_BYTES: usize = 2 * (4 * MAX_NAME + size_of::<ReservedName>());
+/// The most bytes for one reserved name: its text, and two places in queues that grow by doubling.
+pub const RESERVED_NAME_BYTES: usize =
+    4 * MAX_NAME + 2 * size_of::<(NameKey, Duration, ReservedName, usize)>();
 
 /// Returns the most reserved names in a room for `max_clients`.
 pub fn max_reserved(max_clients: usize) -> usize {
     max_clients.min(MAX_RESERVED)
 }
 
-/// A bounded queue of reserved names, the oldest first. If it is full, the oldest is dropped.
+/// A bounded queue of reserved names, the oldest first.
+///
+/// An origin that reserves too many names loses its own oldest one. If the queue is full, an origin
+/// that has none replaces the oldest name of the origin that has the most. If no origin has two, the
+/// new name is not reserved.
 #[derive(Debug)]
 pub struct ReservedNames {
-    names: VecDeque<ReservedName>,
+    names: Vec<Entry>,
+    /// The keys of the names, in the same order. They are searched for each name that is wanted, and
+    /// take little of a cache.
+    keys: Vec<NameKey>,
     max: usize,
+    /// The most names of one network; 0 = no limit.
+    max_per_network: usize,
 }
 
 #[derive(Debug)]
-struct ReservedName {
-    name: Box<str>,
-    case_folded: String,
+struct Entry {
+    held: ReservedName,
+    /// The number of the name among those of its origin, the oldest of which has the number 1.
+    rank: usize,
+}
+
+/// A name that is reserved.
+#[derive(Debug)]
+pub struct ReservedName {
+    pub name: Box<str>,
     /// The token that takes the name back.
-    token: Token,
-    until: Duration,
+    pub token: Token,
+    /// The origin of the member that lost its connection.
+    pub origin: Origin,
+    pub until: Duration,
 }
 
 impl ReservedNames {
-    /// Creates an empty queue for at most `max` names.
-    pub fn new(max: usize) -> Self {
-        ReservedNames { names: VecDeque::new(), max }
+    /// Creates an empty queue for at most `max` names, and `max_per_network` of one network (0 = no
+    /// limit).
+    pub fn new(max: usize, max_per_network: usize) -> Self {
+        ReservedNames { names: Vec::new(), keys: Vec::new(), max, max_per_network }
     }
 
-    /// Reserves a name. `until` is not before that of any other name in the queue.
-    pub fn reserve(&mut self, name: Box<str>, token: Token, until: Duration) {
-        if self.names.len() >= self.max {
-            self.names.pop_front();
+    /// Reserves a name, if there is a place for it. It is not reserved for a shorter time than any
+    /// other name in the queue.
+    pub fn reserve(&mut self, key: NameKey, new: ReservedName, now: Duration) {
+        // The oldest expire first.
+        while self.names.first().is_some_and(|entry| entry.held.until <= now) {
+            self.remove(0);
         }
-        self.names.push_back(ReservedName { case_folded: case_fold(&name), name, token, until });
+        let mut own = self.names.iter().filter(|entry| entry.held.origin == new.origin).count();
+        let has_too_many = matches!(new.origin, Origin::Network(_))
+            && self.max_per_network > 0
+            && own >= self.max_per_network;
+        let is_full = self.names.len() >= self.max;
+        if has_too_many || (is_full && own > 0) {
+            self.remove_oldest(new.origin);
+            own -= 1;
+        } else if is_full
+            && let Some(newest) = self.names.iter().max_by_key(|entry| entry.rank)
+            && newest.rank > 1
+        {
+            self.remove_oldest(newest.held.origin);
+        }
+        if self.names.len() < self.max {
+            self.keys.push(key);
+            self.names.push(Entry { held: new, rank: own + 1 });
+        }
     }
 
-    /// Returns whether a name is reserved.
-    pub fn contains(&self, name: &str, now: Duration) -> bool {
-        let case_folded = case_fold(name);
-        self.names.iter().any(|held| held.until > now && held.case_folded == case_folded)
+    /// Returns whether the name with a key is reserved.
+    pub fn contains(&self, key: NameKey, now: Duration) -> bool {
+        let at = self.keys.iter().position(|held| *held == key);
+        at.and_then(|at| self.names.get(at)).is_some_and(|entry| entry.held.until > now)
     }
 
     /// Removes and returns the name that is reserved for a token.
     pub fn take(&mut self, token: &Token, now: Duration) -> Option<Box<str>> {
-        while self.names.pop_front_if(|held| held.until <= now).is_some() {}
         // All tokens are compared, so that the time taken does not depend on the position.
-        let matching = |(at, held): (usize, &ReservedName)| held.token.matches(token).then_some(at);
-        let at =
-            self.names.iter().enumerate().fold(None, |found, held| matching(held).or(found))?;
-        self.names.remove(at).map(|held| held.name)
+        let mut found = None;
+        for (at, Entry { held, .. }) in self.names.iter().enumerate() {
+            if held.token.matches(token) && held.until > now {
+                found = Some(at);
+            }
+        }
+        Some(self.remove(found?).name)
+    }
+
+    fn remove_oldest(&mut self, origin: Origin) {
+        if let Some(at) = self.names.iter().position(|entry| entry.held.origin == origin) {
+            self.remove(at);
+        }
+    }
+
+    fn remove(&mut self, at: usize) -> ReservedName {
+        self.keys.remove(at);
+        let Entry { held, .. } = self.names.remove(at);
+        for later in self.names.iter_mut().skip(at) {
+            later.rank -= usize::from(later.held.origin == held.origin);
+        }
+        held
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::room::names::NameIndex;
 
     const NOW: Duration = Duration::from_secs(100);
     const LATER: Duration = Duration::from_secs(160);
 
-    #[test]
-    fn reserved_name_needs_its_token_and_expires() {
-        let mut names = ReservedNames::new(MAX_RESERVED);
-        names.reserve("alice".into(), Token([1; 16]), LATER);
-        assert!(names.contains("ALICE", NOW));
-        assert_eq!(names.take(&Token([2; 16]), NOW), None);
-        assert_eq!(names.take(&Token([1; 16]), NOW).as_deref(), Some("alice"));
-        assert!(!names.contains("alice", NOW));
-        names.reserve("bob".into(), Token([3; 16]), LATER);
-        assert!(!names.contains("bob", LATER));
-        assert_eq!(names.take(&Token([3; 16]), LATER), None);
+    /// Reserved names, and the index that makes their keys.
+    struct Names {
+        index: NameIndex,
+        reserved: ReservedNames,
+    }
+
+    impl Names {
+        fn new(max: usize, max_per_network: usize) -> Self {
+            let reserved = ReservedNames::new(max, max_per_network);
+            Names { index: NameIndex::default(), reserved }
+        }
+
+        fn reserve(&mut self, name: &str, token: u8, host: u32) {
+            let (key, token) = (self.index.key(name), Token([token; 16]));
+            let origin = Origin::Network(host.to_be_bytes().into());
+            let new = ReservedName { name: name.into(), token, origin, until: LATER };
+            self.reserved.reserve(key, new, NOW);
+            assert!(self.reserved.names.len() <= self.reserved.max);
+            assert_eq!(self.reserved.names.len(), self.reserved.keys.len());
+        }
+
+        fn contains(&self, name: &str) -> bool {
+            self.reserved.contains(self.index.key(name), NOW)
+        }
     }
 
     #[test]
-    fn number_of_reserved_names_is_bounded() {
-        let mut names = ReservedNames::new(MAX_RESERVED);
-        for number in 0..MAX_RESERVED + 5 {
-            names.reserve(format!("name-{number}").into(), Token([0; 16]), LATER);
+    fn reserved_name_needs_its_token_and_expires() {
+        let mut names = Names::new(MAX_RESERVED, 64);
+        names.reserve("alice", 1, 1);
+        assert!(names.contains("ALICE"));
+        assert_eq!(names.reserved.take(&Token([2; 16]), NOW), None);
+        assert_eq!(names.reserved.take(&Token([1; 16]), NOW).as_deref(), Some("alice"));
+        assert!(!names.contains("alice"));
+        names.reserve("bob", 3, 1);
+        assert!(!names.reserved.contains(names.index.key("bob"), LATER));
+        assert_eq!(names.reserved.take(&Token([3; 16]), LATER), None);
+    }
+
+    #[test]
+    fn address_loses_its_own_oldest_name_only() {
+        for max_per_network in [0, 64] {
+            let mut names = Names::new(MAX_RESERVED, max_per_network);
+            names.reserve("alice", 1, 1);
+            for number in 0..=MAX_RESERVED {
+                names.reserve(&format!("name-{number}"), 2, 2);
+            }
+            assert!(names.contains("alice"));
+            assert!(!names.contains("name-0") && names.contains("name-1000"));
+            let own = names.reserved.names.len() - 1;
+            assert_eq!(own, if max_per_network > 0 { 64 } else { MAX_RESERVED - 1 });
+            // An address that comes later has a place, too.
+            names.reserve("bob", 3, 3);
+            assert!(names.contains("bob") && names.contains("alice"));
         }
-        assert_eq!(names.names.len(), MAX_RESERVED);
-        assert!(!names.contains("name-4", NOW) && names.contains("name-5", NOW));
+    }
+
+    #[test]
+    fn full_queue_keeps_one_name_of_each_address() {
+        let mut names = Names::new(4, 0);
+        for (name, host) in [("a", 1), ("b", 2), ("c", 2), ("d", 3)] {
+            names.reserve(name, 0, host);
+        }
+        names.reserve("e", 0, 4);
+        assert!(!names.contains("b") && names.contains("e"));
+        names.reserve("f", 0, 5);
+        assert!(!names.contains("f"));
+        names.reserve("g", 0, 1);
+        assert!(!names.contains("a") && names.contains("g"));
+        assert!(["c", "d", "e"].iter().all(|name| names.contains(name)));
+    }
+
+    #[test]
+    fn room_without_places_reserves_nothing() {
+        let mut names = Names::new(0, 0);
+        names.reserve("alice", 1, 1);
+        assert!(!names.contains("alice"));
     }
 }

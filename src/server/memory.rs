@@ -36,7 +36,7 @@ const FRAME_OVERHEAD: usize = 512;
 #[derive(Clone, Debug)]
 pub struct Ceiling {
     /// The name, the number and the bytes of each part.
-    parts: [(&'static str, usize, usize); 9],
+    parts: [(&'static str, usize, usize); 10],
 }
 
 impl Ceiling {
@@ -50,6 +50,9 @@ impl Ceiling {
         let batch = batch_bytes(config.outbox).saturating_add(event);
         let frames = room.history.saturating_mul(FRAME);
         let history = room.history_bytes.saturating_add(frames).saturating_add(batch);
+        // A visitor is sent a bye alone, so its outbox and its send buffer hold no more.
+        let visitor = config.buffers.receive.saturating_mul(2);
+        let visitor = visitor.saturating_add(CONNECTION + held + FRAME_OVERHEAD);
         let outbox = config.outbox.saturating_add(History::max_replay_overhead(room.history));
         Ceiling {
             parts: [
@@ -60,6 +63,7 @@ impl Ceiling {
                 // In the room, on its way to the clients, and in a write that has not returned.
                 ("batch", 3, batch),
                 ("outboxes", connections, outbox),
+                ("connections without a place", room.max_visitors(), visitor),
                 ("history", 1, history),
                 ("reserved names, addresses", 1, room.memory_for_absent_clients()),
                 ("socket buffers in the kernel", sockets, config.buffers.kernel_bytes()),

@@ -63,7 +63,7 @@ fn full_room_is_one_line_of_error() {
     let _bob = server.join("bob");
     let (code, _, stderr) = ClientProcess::start(server.address(0), "alice", &[]).finish();
     assert_eq!((code, stderr.lines().count()), (1, 1), "{stderr}");
-    assert!(stderr.contains("the room is full"), "{stderr}");
+    assert!(stderr.contains("the server is full: 1 client"), "{stderr}");
 }
 
 #[test]

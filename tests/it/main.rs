@@ -48,3 +48,4 @@ mod standard_files;
 mod stats;
 #[cfg(feature = "editor")]
 mod terminal;
+mod unicode_names;

@@ -48,6 +48,32 @@ fn resume_gets_missed_lines_byte_for_byte() {
     assert_eq!(bob.recv_line(), alice.recv_line());
 }
 
+/// A member that lost its network comes back while its old connection still stands.
+#[test]
+fn takeover_succeeds_in_full_room_and_address() {
+    for limit in ["--max-clients", "--max-per-ip"] {
+        let server = TestServer::start(&[limit, "2"]);
+        let mut alice = server.join("alice");
+        let (mut old, first) = join_reserving(&server, "bob");
+        alice.recv_kind("join");
+        let mut silent = server.connect();
+        let after = first["seq"].as_u64().unwrap() + 1;
+        let (mut bob, _) = resume(&server, &first, after);
+        old.expect_bye("replaced");
+        let bye = silent.expect_bye("full");
+        let text = match limit {
+            "--max-clients" => "the server is full: 2 clients",
+            _ => "too many connections from your address: 2",
+        };
+        assert_eq!(bye["data"], text);
+        server.wait_for_log(&["127.0.0.1:", &format!("refused: {limit} 2 is reached")]);
+        server.connect().expect_bye("full");
+        assert_eq!(alice.members(), ["alice", "bob"]);
+        bob.say("hello");
+        assert_eq!(alice.recv()["data"], "hello");
+    }
+}
+
 #[test]
 fn takeover_replaces_open_connection_silently() {
     let server = TestServer::start(&[]);

@@ -337,7 +337,7 @@ fn openrc_service_is_supervised_without_limit() {
     assert_eq!(value("--respawn-max"), Some("0"));
     assert_eq!(value("--respawn-delay"), Some("2"));
     assert_eq!(value("--user"), Some("nobody"));
-    assert_eq!(value("--retry"), Some("TERM/10/KILL/5"));
+    assert_eq!(value("--retry"), Some("TERM/30/KILL/5"));
     assert_eq!(value("--stderr-logger"), Some("logger -t smolchatd -p daemon.info"));
     // The spelling that all versions know: those before 0.52 pass on `no_new_privs` with another.
     assert!(position("--no-new-privs").is_some() && position("--no_new_privs").is_none());

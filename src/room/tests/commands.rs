@@ -33,6 +33,7 @@ fn stats_count_lines_errors_and_evictions() {
     harness.join(1, "alice");
     harness.join(2, "bob");
     harness.connect(3);
+    harness.leave(3, DisconnectReason::Finished);
     harness.say(1, "/dance");
     harness.leave(2, DisconnectReason::Slow);
     harness.room.set_server_stats(Stats { events_waiting: 5, ..Stats::default() });

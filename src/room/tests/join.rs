@@ -1,6 +1,8 @@
 //! Clients that join, wait or are refused.
 
+use super::resume::hello_of;
 use super::*;
+use crate::protocol::OtherProtocol;
 
 #[test]
 fn silent_client_joins_as_guest_after_the_wait() {
@@ -43,26 +45,143 @@ fn lobby_does_not_grow_with_a_long_hello_wait() {
 }
 
 #[test]
-fn full_room_refuses_and_counts_no_client() {
+fn full_room_refuses_after_the_first_line() {
     let config = Config { max_clients: 3, max_per_ip: 2, ..Config::default() };
     let mut harness = RoomHarness::new(config);
-    for id in 1..=3 {
-        harness.connect(id);
+    harness.join(1, "alice");
+    harness.join(2, "bob");
+    harness.join(3, "carol");
+    harness.connect_from(4, Peer::Unix);
+    assert!(!harness.clients[&4].is_closed, "a unix socket has no address to count");
+    harness.connect_from(5, Peer::Unix);
+    harness.connect(6);
+    harness.leave(6, DisconnectReason::Finished);
+    harness.connect(7);
+    harness.seal();
+    assert_eq!(harness.frames(5), [] as [Value; 0]);
+    harness.say(5, "hello");
+    harness.seal();
+    for (id, expected) in [
+        (3, "too many connections from your address: 2"),
+        (5, "the server is full: 3 clients"),
+        (6, "the server is full: 3 clients"),
+    ] {
+        let byes = harness.frames(id);
+        assert_eq!((byes.len(), text(&byes[0]["data"])), (1, expected), "client {id}");
+        assert_eq!(byes[0]["code"], "full");
     }
+    assert_eq!(harness.frames(7), [] as [Value; 0]);
+    harness.advance(Duration::from_millis(250));
+    harness.seal();
+    assert_eq!(harness.frames(7)[0]["code"], "full");
+    assert_eq!(harness.transcript(1), ["join: alice and bob joined", "join: guest-4 joined"]);
+    assert_eq!(harness.room.client_count(), 3);
+    harness.leave(1, DisconnectReason::Finished);
+    harness.join(8, "alice");
+    harness.seal();
+    assert_eq!(harness.frames(8)[0]["name"], "alice");
+}
+
+#[test]
+fn visitor_gets_a_place_that_is_free_by_then() {
+    let mut harness = RoomHarness::new(Config { max_clients: 1, ..Config::default() });
+    harness.join(1, "alice");
+    harness.connect(2);
+    harness.leave(1, DisconnectReason::Slow);
+    harness.say(2, r#"{"hello":{"name":"bob"}}"#);
+    harness.connect(3);
+    harness.say(3, "hello");
+    harness.seal();
+    assert_eq!(harness.frames(2)[0]["name"], "bob");
+    assert_eq!(harness.frames(3)[0]["code"], "full");
+    assert_eq!(harness.room.admission.len(), 1);
+}
+
+#[test]
+fn takeover_needs_no_free_place() {
+    for (max_clients, max_per_ip) in [(2, 0), (10, 2), (2, 2)] {
+        let config = Config { max_clients, max_per_ip, connect_rate: 0, ..Config::default() };
+        let mut harness = RoomHarness::new(config);
+        harness.join(1, "alice");
+        harness.join(2, "bob");
+        let elsewhere = Peer::Inet(IpAddr::from([192, 0, 2, 2]), 1);
+        for id in 3..100 {
+            let peer = if id % 7 == 0 { elsewhere } else { Peer::Inet([192, 0, 2, 1].into(), 1) };
+            harness.connect_from(id, peer);
+            harness.say(id, &hello_of("alice", 0, if id == 3 { 1 } else { id - 1 }));
+            harness.seal();
+            assert_eq!(harness.frames(id)[0]["name"], "alice", "client {id}");
+            assert_eq!(harness.room.admission.len(), 2);
+            assert_eq!(harness.room.client_count(), 2);
+        }
+        assert_eq!(harness.transcript(2), ["join: alice and bob joined"]);
+    }
+}
+
+#[test]
+fn reserved_name_needs_a_free_place() {
+    let mut harness = RoomHarness::new(Config { max_clients: 1, ..Config::default() });
+    harness.connect(1);
+    harness.say(1, r#"{"hello":{"name":"alice","keep":true}}"#);
+    harness.leave(1, DisconnectReason::Slow);
+    harness.join(2, "bob");
+    harness.connect(3);
+    harness.say(3, &hello_of("alice", 0, 1));
+    harness.leave(2, DisconnectReason::Slow);
+    harness.connect(4);
+    harness.say(4, &hello_of("alice", 0, 1));
     harness.seal();
     assert_eq!(harness.frames(3)[0]["code"], "full");
-    assert!(harness.clients[&3].is_closed);
-    harness.leave(3, DisconnectReason::Finished);
-    for id in 4..=5 {
-        harness.connect_from(id, Peer::Unix);
+    assert_eq!(harness.frames(4)[0]["name"], "alice");
+}
+
+#[test]
+fn visitor_with_another_protocol_or_at_shutdown_is_told() {
+    let mut harness = RoomHarness::new(Config { max_clients: 1, ..Config::default() });
+    harness.join(1, "alice");
+    for id in 2..=3 {
+        harness.connect(id);
     }
+    harness
+        .room
+        .apply(Input::OtherProtocol { id: ClientId(2), protocol: OtherProtocol::Tls }, harness.now);
+    harness.room.apply(Input::Shutdown, harness.now);
     harness.seal();
-    assert!(!harness.clients[&4].is_closed, "a unix socket has no address to count");
-    assert_eq!(harness.frames(5)[0]["code"], "full");
-    harness.leave(1, DisconnectReason::Finished);
+    assert_eq!(harness.frames(2)[0]["code"], "tls");
+    assert_eq!(harness.frames(3)[0]["code"], "shutdown");
+    assert_eq!(harness.transcript(1), ["join: alice joined", "bye: the server is shutting down"]);
+}
+
+#[test]
+fn refusal_in_the_log_names_limit_and_address() {
+    let mut harness = RoomHarness::new(Config {
+        max_clients: 2,
+        max_per_ip: 1,
+        connect_burst: 1,
+        ..Config::default()
+    });
+    harness.join(1, "alice");
+    harness.connect(2);
+    harness.advance(Duration::from_millis(50));
+    harness.connect(3);
+    harness.say(3, "hello");
+    harness.connect_from(4, Peer::Unix);
+    harness.connect_from(5, Peer::Unix);
+    harness.say(5, "hello");
+    harness.leave(1, DisconnectReason::Slow);
     harness.connect(6);
-    harness.seal();
-    assert!(!harness.clients[&6].is_closed);
+    let log = harness.room.seal().log;
+    let refusals: Vec<&str> =
+        log.iter().map(|(_, line)| &**line).filter(|line| line.contains("refused")).collect();
+    assert_eq!(
+        refusals,
+        [
+            "192.0.2.1:1002 refused: --max-per-ip 1 is reached",
+            "192.0.2.1:1003 refused: --max-per-ip 1 is reached",
+            "unix refused: --max-clients 2 is reached",
+            "192.0.2.1:1006 refused: --connect-rate 20 is reached",
+        ]
+    );
 }
 
 #[test]

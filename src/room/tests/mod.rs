@@ -47,8 +47,7 @@ impl RoomHarness {
 
     fn connect_from(&mut self, id: u64, peer: Peer) {
         self.clients.insert(id, TestClient::default());
-        let token = Token([id as u8; 16]);
-        self.room.apply(Input::Connect { id: ClientId(id), peer, token }, self.now);
+        self.room.apply(Input::Connect { id: ClientId(id), peer, token: token(id) }, self.now);
     }
 
     fn say(&mut self, id: u64, line: &str) {
@@ -117,6 +116,11 @@ fn parse(frames: &[u8]) -> Vec<Value> {
 /// Returns kind and text of a frame.
 fn summary(frame: &Value) -> String {
     format!("{}: {}", text(&frame["kind"]), text(&frame["data"]))
+}
+
+/// Returns the token of a client.
+fn token(id: u64) -> Token {
+    Token(u128::from(id).to_be_bytes())
 }
 
 fn text(value: &Value) -> &str {

@@ -103,3 +103,28 @@ fn name_is_free_after_grace_or_quit() {
     let names: Vec<&str> = harness.room.members().map(|(_, name)| name).collect();
     assert_eq!(names, ["name-1", "name-2"]);
 }
+
+/// 1,001 visits free no name of another address, neither from one address nor from a crowd.
+#[test]
+fn quick_visits_do_not_free_the_name_of_another() {
+    for max_per_ip in [0, 64] {
+        let config = Config { max_per_ip, connect_rate: 0, ..Config::default() };
+        let mut harness = RoomHarness::new(config);
+        let keep = |name: &str| format!(r#"{{"hello":{{"name":"{name}","keep":true}}}}"#);
+        harness.connect_from(1, Peer::Inet([192, 0, 2, 9].into(), 1));
+        harness.say(1, &keep("alice"));
+        harness.leave(1, DisconnectReason::Slow);
+        for id in 2..1003 {
+            harness.connect(id);
+            harness.say(id, &keep(&format!("bob-{id}")));
+            harness.leave(id, DisconnectReason::Slow);
+            harness.seal();
+        }
+        harness.join(1003, "alice");
+        harness.connect_from(1004, Peer::Inet([198, 51, 100, 7].into(), 1));
+        harness.say(1004, &hello_of("whatever", 0, 1));
+        harness.seal();
+        assert_eq!(harness.frames(1003)[0]["name"], "alice-2");
+        assert_eq!(harness.frames(1004)[0]["name"], "alice");
+    }
+}

@@ -77,6 +77,9 @@ fn check_sequence(harness: &RoomHarness) {
     unique.dedup();
     assert_eq!(names.len(), unique.len());
     assert_eq!(names.len(), harness.room.names.len());
+    let clients = harness.room.clients.iter().filter(|(_, client)| !client.is_visitor);
+    assert_eq!(clients.count(), harness.room.admission.len());
+    assert!(harness.room.admission.len() <= harness.room.config.max_clients);
 }
 
 /// Checks that all that a member does comes after its join and before its leave, and that these are

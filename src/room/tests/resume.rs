@@ -6,7 +6,7 @@ use super::*;
 
 /// Returns the hello of a client that was client `old` and received every frame up to `after`.
 pub fn hello_of(name: &str, after: u64, old: u64) -> String {
-    let token = Token([old as u8; 16]);
+    let token = token(old);
     format!(
         r#"{{"hello":{{"name":"{name}","epoch":"epoch","after":{after},"token":"{token}","keep":true}}}}"#
     )
@@ -78,7 +78,7 @@ fn old_token_does_not_take_over() {
     harness.connect(3);
     harness.say(3, &hello_of("alice", 0, 1));
     harness.seal();
-    assert_eq!(harness.frames(2)[0]["token"], Token([2; 16]).to_string());
+    assert_eq!(harness.frames(2)[0]["token"], token(2).to_string());
     assert!(!harness.clients[&2].is_closed);
     assert_eq!(harness.frames(3)[0]["name"], "alice-2");
 }

@@ -331,7 +331,8 @@ impl Simulation {
         self.pass_expected();
         assert_eq!(self.room.client_count(), self.model.clients.len());
         assert_eq!(self.room.client_count() == 0, self.model.clients.is_empty());
-        assert!(self.room.client_count() <= self.log.config.max_clients);
+        let config = &self.log.config;
+        assert!(self.room.client_count() <= config.max_clients + config.max_visitors());
         assert!(self.room.seq() >= self.log.last());
     }
 }

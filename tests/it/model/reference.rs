@@ -29,8 +29,8 @@ pub struct ReferenceRoom {
     silent: Vec<(Duration, u64)>,
     pub is_closed: bool,
     pub now: Now,
-    /// Names, their tokens, and the time until which they are reserved.
-    reserved: Vec<(String, Token, Duration)>,
+    /// The reserved names, the oldest first.
+    reserved: Vec<Reserved>,
     pub broadcasts: ExpectedBroadcasts,
     /// Frames for one client that the caller has not taken yet.
     pub unicasts: Vec<(u64, ExpectedUnicast)>,
@@ -43,6 +43,14 @@ pub struct ReferenceRoom {
     pub sealed: u64,
 }
 
+struct Reserved {
+    name: String,
+    token: Token,
+    until: Duration,
+    /// The address of the member, or none for a unix socket.
+    network: Option<IpAddr>,
+}
+
 pub struct ReferenceClient {
     pub peer: Peer,
     pub token: Token,
@@ -50,6 +58,8 @@ pub struct ReferenceClient {
     pub name: Option<String>,
     reserves_name: bool,
     is_announced: bool,
+    /// There was no place for it.
+    is_visitor: bool,
     errors: usize,
     hello_deadline: Duration,
 }
@@ -91,8 +101,8 @@ impl ReferenceRoom {
 
     /// Returns the error for a valid name that is not free.
     fn name_error(&self, name: &str) -> Option<ErrorCode> {
-        let is_reserved = |(n, _, until): &(String, _, _)| {
-            case_fold(n) == case_fold(name) && *until > self.now.uptime
+        let is_reserved = |reserved: &Reserved| {
+            case_fold(&reserved.name) == case_fold(name) && reserved.until > self.now.uptime
         };
         if self.member_named(name).is_some() {
             Some(ErrorCode::NameTaken)
@@ -103,12 +113,25 @@ impl ReferenceRoom {
 
     /// Returns the name, with a number if it is not free.
     fn free_name(&self, id: u64, name: &str) -> String {
-        let numbered = (2..100).chain(id.max(100)..).map(|number| {
+        let numbered = |number: u64| {
             let number = format!("-{number}");
             name.chars().take(MAX_NAME - number.len()).collect::<String>() + &number
-        });
-        let mut names = [name.to_string()].into_iter().chain(numbered);
-        names.find(|name| self.name_error(name).is_none()).expect("a free name")
+        };
+        let is_free = |name: &String| self.name_error(name).is_none();
+        if is_free(&name.to_string()) {
+            return name.to_string();
+        }
+        // The last of the taken numbers, and the first of the free ones after it.
+        let (mut taken, mut free) = (1, 100);
+        while taken + 1 < free {
+            let next = if taken == 1 && free == 100 { 2 } else { (taken + free) / 2 };
+            *(if is_free(&numbered(next)) { &mut free } else { &mut taken }) = next;
+        }
+        let token = u128::from_be_bytes(self.clients[&id].token.0);
+        let secret = token as u64 ^ (token >> 64) as u64;
+        let long = (5..15).map(|digits| 10_u64.pow(digits)).map(|base| base + secret % base);
+        let numbers = Some(free).filter(|free| *free < 100).into_iter().chain(long);
+        numbers.map(numbered).find(is_free).expect("a free name")
     }
 
     fn send(&mut self, id: u64, frame: OwnFrame) {
@@ -131,14 +154,11 @@ impl ReferenceRoom {
             return self.send(id, OwnFrame::Bye(ByeCode::Shutdown));
         }
         let (config, now) = (&self.config, self.now.uptime);
-        if self.clients.len() >= config.max_clients {
+        let is_visitor = self.is_full(peer);
+        if is_visitor && !self.has_place_for_visitor(peer) {
             return self.send(id, OwnFrame::Bye(ByeCode::Full));
         }
         if let Some(ip) = network(peer) {
-            let connected = self.clients.values().filter(|c| network(c.peer) == Some(ip));
-            if config.max_per_ip > 0 && connected.count() >= config.max_per_ip {
-                return self.send(id, OwnFrame::Bye(ByeCode::Full));
-            }
             // Since each earlier connection, there were at most a burst and those of the rate.
             let admitted = self.admitted.entry(ip).or_default();
             let burst = config.connect_burst.max(1) as usize;
@@ -148,6 +168,9 @@ impl ReferenceRoom {
                     && Duration::from_secs(1) / config.connect_rate * over_burst > now - *then
             };
             if admitted.iter().enumerate().any(is_too_fast) {
+                if is_visitor {
+                    return self.send(id, OwnFrame::Bye(ByeCode::Full));
+                }
                 self.send(id, OwnFrame::Error(ErrorCode::TooFast, None));
                 return self.send(id, OwnFrame::Bye(ByeCode::TooFast));
             }
@@ -159,10 +182,46 @@ impl ReferenceRoom {
             name: None,
             reserves_name: false,
             is_announced: false,
+            is_visitor,
             errors: 0,
             hello_deadline: now + self.config.hello_wait,
         };
         self.clients.insert(id, client);
+    }
+
+    /// Returns the numbers of clients that have a place and of those that have none, of one address
+    /// or of all.
+    fn count(&self, of: Option<Peer>) -> (usize, usize) {
+        let is_counted = |c: &&ReferenceClient| of.is_none_or(|p| network(p) == network(c.peer));
+        let (visitors, others): (Vec<_>, Vec<_>) =
+            self.clients.values().filter(is_counted).partition(|client| client.is_visitor);
+        (others.len(), visitors.len())
+    }
+
+    /// Returns whether there is no place for a client.
+    fn is_full(&self, peer: Peer) -> bool {
+        let max = self.config.max_per_ip;
+        self.count(None).0 >= self.config.max_clients
+            || (network(peer).is_some() && max > 0 && self.count(Some(peer)).0 >= max)
+    }
+
+    fn has_place_for_visitor(&self, peer: Peer) -> bool {
+        let max_visitors = self.config.max_visitors();
+        let (clients, visitors) = self.count(Some(peer));
+        let max = if network(peer).is_none() { 0 } else { self.config.max_per_ip };
+        let excess = if max > 0 { clients.saturating_sub(max) } else { 0 };
+        self.count(None).1 < max_visitors && visitors + excess < max_visitors / 2
+    }
+
+    /// Disconnects a visitor for which there still is no place, and returns whether it did.
+    fn refuse_visitor(&mut self, id: u64) -> bool {
+        let client = self.clients.get(&id);
+        let is_refused = client.is_some_and(|c| c.is_visitor && self.is_full(c.peer));
+        if is_refused {
+            self.clients.remove(&id);
+            self.send(id, OwnFrame::Bye(ByeCode::Full));
+        }
+        is_refused
     }
 
     pub fn tick(&mut self) {
@@ -197,8 +256,10 @@ impl ReferenceRoom {
         let is_same = |other: &Token| token.is_some_and(|token| token.0 == other.0);
         let old = self.clients.iter().find(|(_, c)| c.name.is_some() && is_same(&c.token));
         let old = old.map(|(id, _)| *id);
-        let is_valid =
-            |(_, token, until): &(_, Token, _)| is_same(token) && *until > self.now.uptime;
+        if old.is_none() && self.refuse_visitor(id) {
+            return;
+        }
+        let is_valid = |held: &Reserved| is_same(&held.token) && held.until > self.now.uptime;
         let reserved = self.reserved.iter().position(is_valid);
         let guest = match self.clients[&id].peer {
             Peer::Inet(_, port) | Peer::Proxy(_, port) => format!("guest-{port}"),
@@ -212,7 +273,7 @@ impl ReferenceRoom {
                 is_announced = old.is_announced;
                 (old.name.expect("a name"), None)
             }
-            (_, Some(reserved), _) => (self.reserved.remove(reserved).0, None),
+            (_, Some(reserved), _) => (self.reserved.remove(reserved).name, None),
             (_, _, None) => (self.free_name(id, &guest), None),
             (_, _, Some(invalid)) if !is_valid_name(invalid) => {
                 (self.free_name(id, &guest), Some(ErrorCode::BadName))
@@ -223,6 +284,7 @@ impl ReferenceRoom {
         client.name = Some(name.clone());
         client.reserves_name = hello.keep;
         client.is_announced = is_announced;
+        client.is_visitor = false;
         client.errors = usize::from(error.is_some());
         let welcome = OwnFrame::Welcome {
             name: name.clone(),
@@ -366,15 +428,45 @@ impl ReferenceRoom {
     pub fn leave(&mut self, id: u64, reason: DisconnectReason) {
         let Some(client) = self.clients.get(&id) else { return };
         if let Some(name) = client.name.clone().filter(|_| client.reserves_name) {
-            self.reserved.push((name, client.token, self.now.uptime + self.config.grace));
+            let until = self.now.uptime + self.config.grace;
+            let network = network(client.peer);
+            self.reserve(Reserved { name, token: client.token, until, network });
         }
         match reason {
             DisconnectReason::Slow => {
                 self.stats.evictions.add(ByeCode::Slow);
                 self.remove(id);
             }
+            DisconnectReason::Finished if self.refuse_visitor(id) => {}
             DisconnectReason::Finished => self.disconnect(id, ByeCode::Quit),
             _ => self.remove(id),
+        }
+    }
+
+    /// Reserves a name, for which another name of the same address may be dropped.
+    fn reserve(&mut self, new: Reserved) {
+        if self.config.grace.is_zero() {
+            return;
+        }
+        self.reserved.retain(|held| held.until > self.now.uptime);
+        let counts = |network| self.reserved.iter().filter(|held| held.network == network).count();
+        let (max, own) = (self.config.max_clients.min(1000), counts(new.network));
+        let max_own = if new.network.is_some() { self.config.max_per_ip } else { 0 };
+        let is_full = self.reserved.len() >= max;
+        let dropped = if (max_own > 0 && own >= max_own) || (is_full && own > 0) {
+            self.reserved.iter().position(|held| held.network == new.network)
+        } else if is_full {
+            let most = self.reserved.iter().map(|held| counts(held.network)).max().unwrap_or(0);
+            let is_most = |held: &Reserved| most > 1 && counts(held.network) == most;
+            self.reserved.iter().position(is_most)
+        } else {
+            None
+        };
+        if let Some(dropped) = dropped {
+            self.reserved.remove(dropped);
+        }
+        if self.reserved.len() < max {
+            self.reserved.push(new);
         }
     }
 
@@ -404,7 +496,7 @@ impl ReferenceRoom {
         let stats = Stats {
             uptime: self.now.uptime.as_secs(),
             members: self.names().count(),
-            connections: self.clients.len(),
+            connections: self.count(None).0,
             ..self.stats.clone()
         };
         self.send(id, OwnFrame::Stats(line_id, stats));
