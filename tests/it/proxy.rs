@@ -143,7 +143,8 @@ fn connection_without_header_gets_bye() {
 
 #[test]
 fn header_from_another_address_is_not_trusted() {
-    let server = TestServer::start(&["--proxy-from", "127.0.0.2", "--max-per-ip", "1"]);
+    let options = ["--proxy-from", "127.0.0.2", "--max-per-ip", "1", "--log", "debug"];
+    let server = TestServer::start(&options);
     let mut alice = server.join("alice");
     connect(&server, &v1("203.0.113.1", 50001), b"hello\n").expect_bye("full");
     drop(connect(&server, &v2_with_options([203, 0, 113, 1], 1, 0), b"hello\n"));
@@ -151,6 +152,7 @@ fn header_from_another_address_is_not_trusted() {
     // The second header is from the client.
     let headers = [v1("203.0.113.2", 50002), v1("203.0.113.3", 50003)].concat();
     proxied.send_raw(&[&headers[..], b"hello\n"].concat());
+    proxied.expect_bye("proxy");
     server.wait_for_log(&["203.0.113.2:50002"]);
     alice.say_and_recv("done");
     let log = server.log();
