@@ -43,7 +43,7 @@ use std::time::Duration;
 
 use log::Level;
 
-pub use batch::{Batch, Chunk, ClientSlices, End, Op, Slice, SliceKind, Unicast};
+pub use batch::{Batch, Chunk, ClientSlices, End, Op, Position, Slice, SliceKind, Unicast};
 pub(crate) use client_table::ClientTable;
 pub use config::Config;
 pub use history::History;
