@@ -187,7 +187,10 @@ impl Connection {
         let now = self.now();
         let budget = self.limiter.available(self.limits.rate, now).min(MAX_INPUT_LINES);
         let mut lines = Vec::new();
-        self.lines.read(bytes, budget, |line| {
+        self.lines.read(bytes, |line| {
+            if lines.len() == budget {
+                return false;
+            }
             lines.push(match line {
                 Ok(line) => ClientLine::parse(line),
                 Err(_) => {
@@ -195,6 +198,7 @@ impl Connection {
                     Err(RequestError::new(ErrorCode::TooLong, text))
                 }
             });
+            true
         });
         if self.limiter.is_idle(now) {
             self.is_warned = false;
