@@ -23,6 +23,11 @@ impl Rate {
         let interval = NANOS_PER_SECOND.checked_div(per_second).map_or(0, |nanos| nanos.max(1));
         Rate { interval, burst: burst.max(1) }
     }
+
+    /// Returns whether there is a limit.
+    pub(crate) fn is_limited(self) -> bool {
+        self.interval > 0
+    }
 }
 
 /// The state of one rate limit. The caller passes the time, as the time since a fixed start, and

@@ -8,6 +8,7 @@
 //! profile `dist` on x86_64.
 
 use std::borrow::Cow;
+use std::io;
 use std::iter;
 
 use serde::de::IgnoredAny;
@@ -95,6 +96,29 @@ impl<'a> JsonObject<'a> {
                 parse(json).map(Some).ok_or_else(|| format!("{key} must be {expected}"))
             }
         }
+    }
+}
+
+/// Returns the bytes of a string in the JSON of a frame, without its quotes.
+pub(crate) fn encoded_len(string: &str) -> usize {
+    let mut counter = ByteCounter(0);
+    // A counter cannot fail.
+    let result = serde_json::to_writer(&mut counter, string);
+    debug_assert!(result.is_ok());
+    counter.0 - 2
+}
+
+/// A writer that counts bytes.
+struct ByteCounter(usize);
+
+impl io::Write for ByteCounter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

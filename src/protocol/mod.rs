@@ -33,7 +33,7 @@ mod request;
 mod stats;
 
 pub use frame::{Body, ByeCode, ErrorCode, Frame, Limits, SERVER};
-pub(crate) use json::JsonObject;
+pub(crate) use json::{JsonObject, encoded_len};
 pub use line_reader::{LineReader, TooLong};
 pub use name::{MAX_MARKS, MAX_NAME, case_fold, is_valid_name};
 pub use request::{ClientLine, Hello, OtherProtocol, Request, RequestError};

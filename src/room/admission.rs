@@ -101,7 +101,7 @@ impl Admission {
 
 /// Returns the address by which a client is counted. A link-local IPv6 network is shared by all
 /// hosts on the link, so there the whole address counts.
-fn to_network(ip: IpAddr) -> IpAddr {
+pub fn to_network(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V6(ip) if !ip.is_unicast_link_local() => {
             Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64)).into()

@@ -268,6 +268,10 @@ pub(super) struct BatchBuilder {
     unicasts: Vec<Unicast>,
     /// Bytes of the frames for single clients.
     unicast_bytes: usize,
+    /// The client whose lines are applied.
+    author: Option<ClientId>,
+    /// Bytes for this client alone since its lines are applied.
+    pub answer_bytes: usize,
     /// Lines for the log.
     pub log: Vec<(Level, String)>,
 }
@@ -281,6 +285,8 @@ impl BatchBuilder {
             ends: Vec::new(),
             unicasts: Vec::new(),
             unicast_bytes: 0,
+            author: None,
+            answer_bytes: 0,
             log: Vec::new(),
         }
     }
@@ -298,8 +304,20 @@ impl BatchBuilder {
         self.ends.push(self.frames.len() as u32);
     }
 
+    /// Starts to count the bytes for one client alone.
+    pub fn count_answers_to(&mut self, author: ClientId) {
+        (self.author, self.answer_bytes) = (Some(author), 0);
+    }
+
     /// Adds an operation on one client at the current position.
     pub fn unicast(&mut self, to: ClientId, op: Op) {
+        if self.author == Some(to) {
+            self.answer_bytes += match &op {
+                Op::Send(slice) => slice.bytes().len(),
+                Op::Repeat(from, end) => (end.byte - from.byte) as usize,
+                _ => 0,
+            };
+        }
         if let Op::Send(slice) = &op
             && slice.is_counted()
         {

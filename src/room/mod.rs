@@ -43,6 +43,7 @@ use std::time::Duration;
 
 use log::Level;
 
+pub(crate) use admission::{max_addresses, to_network};
 pub use batch::{Batch, Chunk, ClientSlices, End, Op, Position, Slice, SliceKind, Unicast};
 pub(crate) use client_table::ClientTable;
 pub use config::Config;
@@ -146,6 +147,7 @@ impl Room {
             Input::Connect { id, peer, token } => self.connect(id, peer, token),
             Input::Lines { id, lines } => {
                 self.counts.lines_in += lines.len() as u64;
+                self.batch.count_answers_to(id);
                 for line in lines {
                     self.on_line(id, line);
                 }
@@ -267,6 +269,12 @@ impl Room {
     /// Returns the bytes of the frames in the open batch, including those for single clients.
     pub fn pending_bytes(&self) -> usize {
         self.batch.bytes()
+    }
+
+    /// Returns the bytes that the author of the last lines was sent as answers to them. If the lines
+    /// made it a member, that includes earlier frames.
+    pub fn answer_bytes(&self) -> usize {
+        self.batch.answer_bytes
     }
 
     /// Returns the number of members.

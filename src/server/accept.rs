@@ -3,7 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::rc::{Rc, Weak};
+use std::rc::Weak;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -13,8 +13,9 @@ use futures_lite::FutureExt;
 use log::warn;
 use smol::{Async, LocalExecutor, Timer};
 
+use super::address_limits::AddressTable;
 use super::broadcaster::Event;
-use super::connection::{self, ReadLimits};
+use super::connection;
 use super::listener::Listener;
 use super::socket::ReadyWait;
 use crate::room::{ClientId, Peer};
@@ -30,7 +31,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 pub struct AcceptLoop {
     pub listeners: Vec<Listener>,
     pub events: Sender<Event>,
-    pub limits: Rc<ReadLimits>,
+    pub addresses: AddressTable,
     pub executor: Weak<LocalExecutor<'static>>,
     /// The number of the last client.
     pub last_id: u64,
@@ -83,6 +84,7 @@ impl AcceptLoop {
         Ok(())
     }
 
+    /// Adds a client whose address is known.
     async fn add_client(&mut self, socket: OwnedFd, peer: Peer) -> io::Result<()> {
         let socket = Arc::new(Async::new_nonblocking(socket)?);
         self.last_id += 1;
@@ -90,8 +92,9 @@ impl AcceptLoop {
         // The broadcaster must receive this event before the first input of the client.
         let connected = Event::Connected { id, peer, socket: Arc::clone(&socket) };
         let _ = self.events.send(connected).await;
+        let budget = self.addresses.budget_of(peer, &*socket);
         if let Some(executor) = self.executor.upgrade() {
-            let task = connection::run(socket, id, self.events.clone(), Rc::clone(&self.limits));
+            let task = connection::run(socket, id, self.events.clone(), budget);
             executor.spawn(task).detach();
         }
         Ok(())

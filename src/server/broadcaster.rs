@@ -14,6 +14,7 @@ use futures_lite::FutureExt;
 use log::log;
 use smol::{LocalExecutor, Timer};
 
+use super::address_limits::AnswerCharge;
 use super::clients::Clients;
 use super::config::Config;
 use super::socket::Socket;
@@ -50,6 +51,8 @@ pub enum Event {
         input: Input,
         /// Bytes read from the client since its last input.
         bytes: u32,
+        /// Charges the answers to the lines.
+        answer: Option<AnswerCharge>,
     },
     /// From the server: write the statistics to the log.
     Report,
@@ -191,7 +194,7 @@ impl Broadcaster {
                     }
                 }
             }
-            Event::Input { input, bytes } => {
+            Event::Input { input, bytes, answer } => {
                 if let Input::Disconnect { id, .. } = input {
                     self.clients.on_read_closed(id, now.uptime);
                 }
@@ -200,6 +203,9 @@ impl Broadcaster {
                     self.room.set_server_stats(self.server_stats());
                 }
                 self.room.apply(input, now);
+                if let Some(answer) = answer {
+                    answer.charge(self.room.answer_bytes(), now.uptime);
+                }
             }
             Event::Report => self.report(),
             Event::Writable(id) => self.clients.on_writable(id, now.uptime),

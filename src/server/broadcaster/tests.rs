@@ -141,7 +141,7 @@ impl BroadcasterHarness {
 
     fn input(&mut self, id: u64, input: Input) {
         if self.remotes[&id].has_task {
-            self.turn(Some(Event::Input { input, bytes: 0 }));
+            self.turn(Some(Event::Input { input, bytes: 0, answer: None }));
         }
     }
 
