@@ -222,6 +222,20 @@ mod tests {
         assert!(text(&slices).starts_with("1001\n1002\n") && text(&slices).ends_with("\n2000\n"));
     }
 
+    #[test]
+    fn slices_know_their_frames_without_a_search() {
+        let (chunk, ends) = chunk(&["1\n", "22\n", "333\n", "4444\n"]);
+        let mut history = History::new(3, 1000, 0);
+        history.extend(&chunk, &ends);
+        for sent in 0..=12 {
+            let [mut slice] = <[Slice; 1]>::try_from(history.slices(0, SliceKind::Replay)).unwrap();
+            assert_eq!((slice.frames(), slice.before()), (3, Some(1)));
+            slice.advance(sent);
+            let left = slice.bytes().iter().filter(|&&b| b == b'\n').count() as u64;
+            assert_eq!((slice.frames(), slice.before()), (left, Some(4 - left)), "{sent} bytes");
+        }
+    }
+
     proptest! {
         #[test]
         fn history_holds_the_newest_frames_that_fit(

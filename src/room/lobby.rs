@@ -13,16 +13,31 @@ const SLACK: usize = 16;
 /// entries are out of date.
 #[derive(Debug, Default)]
 pub struct Lobby {
-    waiting: VecDeque<(Duration, ClientId)>,
+    waiting: VecDeque<(Duration, SilentClient)>,
+}
+
+/// A client that has not sent a line.
+#[derive(Clone, Copy, Debug)]
+pub struct SilentClient {
+    /// The number of the client.
+    pub id: ClientId,
+    /// How often its wait was extended.
+    pub looks: u8,
 }
 
 impl Lobby {
     /// Adds a client. `deadline` is not before that of any other client.
     pub fn push(&mut self, deadline: Duration, id: ClientId, clients: &ClientTable<Client>) {
-        self.waiting.push_back((deadline, id));
+        self.waiting.push_back((deadline, SilentClient { id, looks: 0 }));
         if self.waiting.len() > 2 * clients.len() + SLACK {
-            self.waiting.retain(|(_, id)| is_waiting(*id, clients));
+            self.waiting.retain(|(_, client)| is_waiting(client.id, clients));
         }
+    }
+
+    /// Adds a client again, at any place in the queue.
+    pub fn extend(&mut self, deadline: Duration, client: SilentClient) {
+        let at = self.waiting.partition_point(|(other, _)| *other <= deadline);
+        self.waiting.insert(at, (deadline, SilentClient { looks: client.looks + 1, ..client }));
     }
 
     /// Removes and returns the first client if its deadline is not after `now`.
@@ -30,9 +45,9 @@ impl Lobby {
         &mut self,
         now: Duration,
         clients: &ClientTable<Client>,
-    ) -> Option<ClientId> {
-        while self.waiting.pop_front_if(|(_, id)| !is_waiting(*id, clients)).is_some() {}
-        self.waiting.pop_front_if(|(deadline, _)| *deadline <= now).map(|(_, id)| id)
+    ) -> Option<SilentClient> {
+        while self.waiting.pop_front_if(|(_, client)| !is_waiting(client.id, clients)).is_some() {}
+        self.waiting.pop_front_if(|(deadline, _)| *deadline <= now).map(|(_, client)| client)
     }
 
     /// Returns the deadline of the first client.

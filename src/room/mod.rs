@@ -55,6 +55,7 @@ use admission::Admission;
 use batch::BatchBuilder;
 use commands::HELP;
 use lobby::Lobby;
+pub use lobby::SilentClient;
 use names::NameIndex;
 use presence::PendingNotice;
 use reserved_names::{ReservedNames, max_reserved};
@@ -152,6 +153,11 @@ impl Room {
                     self.on_line(id, line);
                 }
             }
+            Input::HelloWaitOver { id } => {
+                if self.clients.get(id).is_some_and(|client| client.name.is_none()) {
+                    self.join(id, Hello::default(), None);
+                }
+            }
             Input::OtherProtocol { id, protocol } => {
                 let (code, reason) = match protocol {
                     OtherProtocol::Tls => (ByeCode::Tls, "the client spoke TLS"),
@@ -232,15 +238,26 @@ impl Room {
         Ok(())
     }
 
-    /// Makes a member of each silent client whose [`Config::hello_wait`] is over.
-    pub fn tick(&mut self, now: Now) {
+    /// Removes and returns a silent client whose [`Config::hello_wait`] is over. The caller applies
+    /// [`Input::HelloWaitOver`], or extends the wait because a hello may have arrived.
+    pub fn pop_silent(&mut self, now: Now) -> Option<SilentClient> {
         self.now = now;
-        while let Some(id) = self.lobby.pop_expired(now.uptime, &self.clients) {
-            self.join(id, Hello::default(), None);
+        self.lobby.pop_expired(now.uptime, &self.clients)
+    }
+
+    /// Extends the wait for the first line of a client.
+    pub fn wait_for_hello(&mut self, client: SilentClient, time: Duration) {
+        self.lobby.extend(self.now.uptime + time, client);
+    }
+
+    /// Makes a member of each silent client whose wait is over, without a check for a hello.
+    pub fn tick(&mut self, now: Now) {
+        while let Some(client) = self.pop_silent(now) {
+            self.apply(Input::HelloWaitOver { id: client.id }, now);
         }
     }
 
-    /// Returns the time at which [`tick`](Self::tick) or [`seal`](Self::seal) has to be called, if
+    /// Returns the time at which [`pop_silent`](Self::pop_silent) or [`seal`](Self::seal) has to be called, if
     /// there is no input before.
     pub fn deadline(&self) -> Option<Duration> {
         [self.lobby.deadline(), self.notice.deadline()].into_iter().flatten().min()

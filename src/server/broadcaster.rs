@@ -30,6 +30,12 @@ const MAX_BATCH_BYTES: usize = 64 * 1024;
 /// Bytes of an outbox for each notice per second. A notice takes from a sixth to half of that, so
 /// many joins at once do not fill the outboxes of the other members.
 const OUTBOX_BYTES_PER_NOTICE: usize = 1024;
+/// The pause after which a silent client with unread input is looked at again, when its hello wait
+/// is over.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// Looks after which such a client becomes a member. Its task has had time to read a hello; the
+/// client sends bytes without a newline.
+const MAX_LOOKS: u8 = 40;
 /// The log target of a report, which is written without time and level, and at every log level.
 pub const REPORT_TARGET: &str = "smolchat::report";
 
@@ -144,7 +150,7 @@ impl Broadcaster {
         {
             self.on_event(event, now);
         }
-        self.room.tick(now);
+        self.end_hello_waits(now);
         self.deliver(now).await;
         self.clients.close_overdue(now.uptime);
         self.deliver_disconnects(now).await;
@@ -213,6 +219,24 @@ impl Broadcaster {
                 self.is_shutting_down = true;
                 self.clients.on_shutdown(now.uptime);
                 self.room.apply(Input::Shutdown, now);
+            }
+        }
+    }
+
+    /// Makes members of silent clients whose hello wait is over, except those whose hello has
+    /// arrived at the server.
+    fn end_hello_waits(&mut self, now: Now) {
+        while let Some(client) = self.room.pop_silent(now) {
+            if client.looks < MAX_LOOKS && self.clients.has_unread_input(client.id) {
+                self.room.wait_for_hello(client, LOOK_INTERVAL);
+                continue;
+            }
+            let input = Input::HelloWaitOver { id: client.id };
+            if self.events.is_empty() {
+                self.room.apply(input, now);
+            } else {
+                // Behind all inputs that wait, because one of them may be the hello.
+                self.clients.send_event(Event::Input { input, bytes: 0, answer: None });
             }
         }
     }

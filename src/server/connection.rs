@@ -178,6 +178,8 @@ impl Connection {
     }
 
     async fn send(&self, event: Event) {
+        // The broadcaster finds a client whose lines wait by this second reference.
+        let _socket = Arc::clone(&self.socket);
         let _ = self.events.send(event).await;
     }
 

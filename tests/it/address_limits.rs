@@ -6,6 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::net::sockopt;
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::common::client_process::ClientProcess;
@@ -252,6 +253,57 @@ fn pipe_client_sends_all_lines_of_a_slowed_address() {
         assert_eq!(observer.recv_kind("chat")["data"], number.to_string());
     }
     assert_eq!(pipe.finish().0, 0);
+}
+
+fn connect_with_hellos(server: &TestServer, count: usize) -> Vec<TestClient> {
+    let clients = (0..count).map(|number| {
+        let mut client = server.connect();
+        client.send_hello(&format!("member-{number}"));
+        client
+    });
+    clients.collect()
+}
+
+/// Checks that clients which have sent a hello get the names in it.
+fn assert_hellos_keep_their_names(clients: &mut [TestClient]) {
+    for (number, client) in clients.iter_mut().enumerate() {
+        assert_eq!(client.recv_kind("welcome")["name"], format!("member-{number}"));
+    }
+}
+
+#[test]
+fn hello_of_a_stopped_server_keeps_its_name() {
+    let server = TestServer::start(&["--hello-wait", "0", "--max-per-ip", "0"]);
+    server.signal(Signal::STOP);
+    let mut clients = connect_with_hellos(&server, 100);
+    server.signal(Signal::CONT);
+    assert_hellos_keep_their_names(&mut clients);
+}
+
+#[test]
+fn hello_in_a_flood_keeps_its_name() {
+    let options = ["--rate", "0", "--hello-wait", "0", "--max-per-ip", "0", "--outbox", "64M"];
+    let server = TestServer::start(&options);
+    let flooders = ["alice", "bob", "carol"].map(|name| {
+        let flooder = server.connect();
+        flooder.clone_socket().write_all(format!("/nick {name}\n").as_bytes()).unwrap();
+        let lines = ("x".repeat(4000) + "\n").repeat(10);
+        let (mut reading, mut writing) = (flooder.clone_socket(), flooder.clone_socket());
+        thread::spawn(move || std::io::copy(&mut reading, &mut std::io::sink()));
+        thread::spawn(move || while writing.write_all(lines.as_bytes()).is_ok() {});
+        flooder
+    });
+    for _ in 0..5 {
+        server.signal(Signal::STOP);
+        let mut clients = connect_with_hellos(&server, 20);
+        server.signal(Signal::CONT);
+        assert_hellos_keep_their_names(&mut clients);
+        for client in &mut clients {
+            client.say("/quit");
+        }
+        clients.iter_mut().for_each(|client| drop(client.recv_kind("bye")));
+    }
+    drop(flooders);
 }
 
 /// Runs a test again in a network namespace of its own, in which each of six addresses has a link of
