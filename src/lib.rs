@@ -88,8 +88,8 @@
 //! the socket of each member, without waiting and without a copy. Bytes that a socket does not take
 //! wait in that member's outbox until there is room; if they exceed a limit, the member is closed.
 //!
-//! Tasks of the server share nothing but the channel and, between the two sides of one connection,
-//! its socket. So the server has no lock.
+//! Tasks of the server share nothing but the channel, between the two sides of one connection its
+//! socket, and between the connections of one address its rate limiters. So the server has no lock.
 //!
 //! `docs/design.md` in the repository follows the line file by file, with the reasons.
 

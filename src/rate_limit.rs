@@ -17,11 +17,18 @@ pub(crate) struct Rate {
 }
 
 impl Rate {
+    pub(crate) const UNLIMITED: Rate = Rate { interval: 0, burst: 1 };
+
     /// Creates a rate of `per_second` units per second, after `burst` units at once. A rate of 0 is
     /// no limit; a burst of 0 is a burst of 1.
     pub(crate) fn new(per_second: u32, burst: u32) -> Self {
         let interval = NANOS_PER_SECOND.checked_div(per_second).map_or(0, |nanos| nanos.max(1));
         Rate { interval, burst: burst.max(1) }
+    }
+
+    /// Returns whether there is a limit.
+    pub(crate) fn is_limited(self) -> bool {
+        self.interval > 0
     }
 }
 

@@ -63,7 +63,8 @@ impl RoomHarness {
 
     fn send_lines(&self, id: ClientId, count: usize, text: &str) {
         let lines = vec![ClientLine::parse(text.as_bytes()); count];
-        self.events.try_send(Event::Input { input: Input::Lines { id, lines }, bytes: 0 }).unwrap();
+        let input = Input::Lines { id, lines };
+        self.events.try_send(Event::Input { input, bytes: 0, answer: None }).unwrap();
     }
 
     /// Runs the broadcaster until it has handled all events.

@@ -114,7 +114,10 @@ async fn forward_output(stdout: ChildStdout, lines: &Sender<OutgoingLine>) {
     let mut stdout = BufReader::with_capacity(BUFFER_SIZE, stdout);
     while let Ok(bytes @ [_, ..]) = stdout.fill_buf().await {
         let mut output = Vec::new();
-        reader.read(bytes, usize::MAX, |line| output.push(line.map(<[u8]>::to_vec)));
+        reader.read(bytes, |line| {
+            output.push(line.map(<[u8]>::to_vec));
+            true
+        });
         let count = bytes.len();
         stdout.consume(count);
         for line in output {

@@ -138,6 +138,26 @@ pub static SMOLCHATD: Program = Program {
             ..OptionSpec::DEFAULT
         },
         OptionSpec {
+            name: "address-rate",
+            value: ValueKind::Text("N[/BURST]"),
+            default: "40/160",
+            help: "lines per second from one address, and at once; 0 = no limit",
+            details: "Further lines are read more slowly; none is lost. All connections of an \
+                      address, and all of one user of a unix socket, count together. Without this \
+                      option it is four times `--rate`.",
+            ..OptionSpec::DEFAULT
+        },
+        OptionSpec {
+            name: "address-bytes",
+            value: ValueKind::Text("SIZE[/BURST]"),
+            default: "32K/128K",
+            help: "bytes per second that lines from one address become, and at once; 0 = no limit",
+            details: "Bytes are counted as members receive them, once for each line. A burst is at \
+                      most half of `--outbox`. Answers to requests such as `/history` have eight \
+                      times as much. Without this option there is no limit if `--rate` is 0.",
+            ..OptionSpec::DEFAULT
+        },
+        OptionSpec {
             name: "hello-wait",
             value: ValueKind::Text("MS"),
             default: "250",

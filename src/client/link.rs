@@ -123,11 +123,13 @@ impl Link {
                 Ok((([], _), _)) => self.read_end = Some(Ok(())),
                 Ok(((bytes, _), _)) => {
                     self.last_read = Instant::now();
-                    self.reader.read(bytes, usize::MAX, |line| {
+                    self.reader.read(bytes, |line| {
                         // A line over the limit is dropped. The next sequence number shows the gap.
-                        let Ok(line) = line else { return };
-                        self.received_bytes += line.len();
-                        self.received.push_back(line.to_vec());
+                        if let Ok(line) = line {
+                            self.received_bytes += line.len();
+                            self.received.push_back(line.to_vec());
+                        }
+                        true
                     });
                 }
                 Err(Errno::AGAIN) => return,

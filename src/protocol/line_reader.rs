@@ -20,7 +20,10 @@ pub struct TooLong;
 /// let mut reader = LineReader::new(5);
 /// let mut lines = Vec::new();
 /// for bytes in ["hel", "lo\r\nfar too long", "\nbye\n"] {
-///     reader.read(bytes.as_bytes(), usize::MAX, |line| lines.push(line.map(<[u8]>::to_vec)));
+///     reader.read(bytes.as_bytes(), |line| {
+///         lines.push(line.map(<[u8]>::to_vec));
+///         true
+///     });
 /// }
 /// assert_eq!(lines, [Ok(b"hello".to_vec()), Err(TooLong), Ok(b"bye".to_vec())]);
 /// ```
@@ -31,7 +34,7 @@ pub struct LineReader {
     max_line: u32,
     /// Whether the next bytes are the rest of a line that was too long.
     is_skipping: bool,
-    /// Whether `buffer` has at least one line that exceeded the budget.
+    /// Whether `buffer` has at least one line that was not taken.
     has_more: bool,
 }
 
@@ -41,19 +44,14 @@ impl LineReader {
         LineReader { buffer: Vec::new(), max_line, is_skipping: false, has_more: false }
     }
 
-    /// Calls `on_line` for each line in the buffer and then in `bytes`, at most `budget` times.
+    /// Calls `take_line` for each line in the buffer and then in `bytes`, until it returns `false`.
     ///
-    /// A line is passed without its line end, which is `\n` or `\r\n`. If there are more lines
-    /// than `budget`, they are buffered and [`has_more`](Self::has_more) returns `true`; the caller
-    /// gets them by another call, with or without new bytes.
-    pub fn read(
-        &mut self,
-        bytes: &[u8],
-        budget: usize,
-        on_line: impl FnMut(Result<&[u8], TooLong>),
-    ) {
+    /// A line is passed without its line end, which is `\n` or `\r\n`. If `take_line` returns
+    /// `false`, this line and those after it stay in the buffer and [`has_more`](Self::has_more)
+    /// returns `true`; the caller gets them by another call, with or without new bytes.
+    pub fn read(&mut self, bytes: &[u8], take_line: impl FnMut(Result<&[u8], TooLong>) -> bool) {
         if self.buffer.is_empty() {
-            self.buffer = self.split_lines(bytes, 0, budget, on_line).to_vec();
+            self.buffer = self.split_lines(bytes, 0, take_line).to_vec();
             return;
         }
         let mut buffer = std::mem::take(&mut self.buffer);
@@ -61,7 +59,7 @@ impl LineReader {
         // pieces would be searched from its start for each piece.
         let searched = if self.has_more { 0 } else { buffer.len() };
         buffer.extend_from_slice(bytes);
-        let unread = self.split_lines(&buffer, searched, budget, on_line).len();
+        let unread = self.split_lines(&buffer, searched, take_line).len();
         buffer.drain(..buffer.len() - unread);
         // An empty buffer is dropped with its memory.
         if !buffer.is_empty() {
@@ -69,8 +67,8 @@ impl LineReader {
         }
     }
 
-    /// Returns whether the buffer has a line that exceeded the budget of the last
-    /// [`read`](Self::read).
+    /// Returns whether the buffer has a line that the caller of the last [`read`](Self::read) did
+    /// not take.
     pub fn has_more(&self) -> bool {
         self.has_more
     }
@@ -99,17 +97,17 @@ impl LineReader {
         *self = LineReader::new(self.max_line);
     }
 
-    /// Passes the lines in `bytes` to `on_line` and returns the bytes to buffer.
+    /// Passes the lines in `bytes` to `take_line` and returns the bytes to buffer.
     ///
     /// The first `searched` bytes have no newline.
     fn split_lines<'a>(
         &mut self,
         bytes: &'a [u8],
         mut searched: usize,
-        mut budget: usize,
-        mut on_line: impl FnMut(Result<&[u8], TooLong>),
+        mut take_line: impl FnMut(Result<&[u8], TooLong>) -> bool,
     ) -> &'a [u8] {
         let mut unread = bytes;
+        self.has_more = false;
         loop {
             let (line, rest) = split_line(unread, searched);
             searched = 0;
@@ -117,13 +115,9 @@ impl LineReader {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             let is_too_long = line.len() > self.max_line as usize;
             let is_reported = !self.is_skipping && (is_too_long || rest.is_some());
-            self.has_more = is_reported && budget == 0;
-            if self.has_more {
+            if is_reported && !take_line(if is_too_long { Err(TooLong) } else { Ok(line) }) {
+                self.has_more = true;
                 return unread;
-            }
-            if is_reported {
-                budget -= 1;
-                on_line(if is_too_long { Err(TooLong) } else { Ok(line) });
             }
             let Some(rest) = rest else {
                 self.is_skipping |= is_too_long;
@@ -157,12 +151,13 @@ mod tests {
         let length = 4 << 20;
         let mut reader = LineReader::new(length);
         for _ in 0..length {
-            reader.read(b"x", 1, |line| panic!("{line:?}"));
+            reader.read(b"x", |line| panic!("{line:?}"));
         }
         let mut lines = 0;
-        reader.read(b"\n", 1, |line| {
+        reader.read(b"\n", |line| {
             assert_eq!(line.unwrap().len(), length as usize);
             lines += 1;
+            true
         });
         assert_eq!((lines, reader.is_inside_line()), (1, false));
     }
@@ -174,7 +169,10 @@ mod tests {
         let mut reader = LineReader::new(max_line);
         let mut lines = Vec::new();
         for bytes in reads {
-            reader.read(bytes, usize::MAX, |line| lines.push(line.map(<[u8]>::to_vec)));
+            reader.read(bytes, |line| {
+                lines.push(line.map(<[u8]>::to_vec));
+                true
+            });
             assert!(reader.buffer.len() <= max_line as usize + 1);
         }
         lines
@@ -192,9 +190,10 @@ mod tests {
         let mut reader = LineReader::new(8);
         let mut errors = 0;
         for _ in 0..1000 {
-            reader.read(&[b'x'; 100], usize::MAX, |line| {
+            reader.read(&[b'x'; 100], |line| {
                 assert_eq!(line, Err(TooLong));
                 errors += 1;
+                true
             });
             assert!(reader.buffer.is_empty());
         }
@@ -205,8 +204,8 @@ mod tests {
     #[test]
     fn reader_between_lines_owns_no_memory() {
         let mut reader = LineReader::new(100);
-        reader.read(b"half", usize::MAX, |_| ());
-        reader.read(b" and half\n", usize::MAX, |_| ());
+        reader.read(b"half", |_| true);
+        reader.read(b" and half\n", |_| true);
         assert_eq!(reader.buffer.capacity(), 0);
     }
 
@@ -228,13 +227,17 @@ mod tests {
         }
 
         #[test]
-        fn budget_of_one_line_loses_no_line(text in "[ab\r\n]{0,100}", max_line in 0u32..12) {
+        fn line_that_is_not_taken_comes_again(text in "[ab\r\n]{0,100}", max_line in 0u32..12) {
             let mut reader = LineReader::new(max_line);
             let mut lines = Vec::new();
             let mut bytes = text.as_bytes();
             loop {
                 let before = lines.len();
-                reader.read(bytes, 1, |line| lines.push(line.map(<[u8]>::to_vec)));
+                reader.read(bytes, |line| {
+                    let is_first = lines.len() == before;
+                    lines.extend(is_first.then(|| line.map(<[u8]>::to_vec)));
+                    is_first
+                });
                 bytes = &[];
                 if !reader.has_more() {
                     break;

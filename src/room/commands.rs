@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use log::Level;
 
 use super::join::describe_invalid_name;
-use super::{Author, ClientId, Op, Room, Slice, format_names};
+use super::{Author, ClientId, Op, Room, Slice, SliceKind, format_names};
 use crate::protocol::{
     Body, ByeCode, ErrorCode, Frame, RequestError, SERVER, Stats, case_fold, is_valid_name,
 };
@@ -74,7 +74,7 @@ impl Room {
             count => format!("the last {count} lines:"),
         };
         self.send_info(author, &data);
-        let (start, _) = self.send_history(author.id, from, false);
+        let start = self.send_history(author.id, from, SliceKind::Past);
         self.batch.unicast(author.id, Op::Repeat(start, self.batch.position()));
     }
 

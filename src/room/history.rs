@@ -39,8 +39,8 @@ impl HistoryFrame {
         (self.end - self.start) as usize
     }
 
-    fn slice(&self, end: u32, kind: SliceKind) -> Slice {
-        Slice::new(Arc::clone(&self.chunk), self.start as usize, end as usize, kind)
+    fn bytes(&self) -> &[u8] {
+        self.chunk.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 }
 
@@ -112,7 +112,7 @@ impl History {
         let mut scattered: Vec<&mut HistoryFrame> = self.frames.range_mut(first..).collect();
         for frame in &mut scattered {
             let start = bytes.len() as u32;
-            bytes.extend_from_slice(frame.slice(frame.end, SliceKind::Past).bytes());
+            bytes.extend_from_slice(frame.bytes());
             (frame.start, frame.end) = (start, bytes.len() as u32);
         }
         let chunk = Chunk::from(bytes);
@@ -136,23 +136,22 @@ impl History {
         self.oldest().max(self.min_resumable)
     }
 
-    /// Returns the frames from number `from` on, as [replayed](SliceKind::Replay) or as
-    /// [past](SliceKind::Past) frames, in few slices.
-    pub fn slices(&self, from: u64, is_replay: bool) -> Vec<Slice> {
+    /// Returns the frames from number `from` on, in few slices.
+    pub fn slices(&self, from: u64, kind: SliceKind) -> Vec<Slice> {
         let skip = from.saturating_sub(self.oldest());
         let skip = usize::try_from(skip).unwrap_or(usize::MAX).min(self.frames.len());
         let mut before = self.oldest().saturating_sub(1) + skip as u64;
         let mut slices = Vec::new();
         let mut frames = self.frames.range(skip..).peekable();
         while let Some(first) = frames.next() {
-            let kind = if is_replay { SliceKind::Replay { before } } else { SliceKind::Past };
-            let mut end = first.end;
-            before += 1;
+            let (mut end, mut newest) = (first.end, before + 1);
             while let Some(next) = frames.next_if(|next| Arc::ptr_eq(&next.chunk, &first.chunk)) {
                 end = next.end;
-                before += 1;
+                newest += 1;
             }
-            slices.push(first.slice(end, kind));
+            let chunk = Arc::clone(&first.chunk);
+            slices.push(Slice::new(chunk, first.start..end, before..newest, kind));
+            before = newest;
         }
         slices
     }
@@ -184,13 +183,19 @@ mod tests {
         history.extend(&first, &ends);
         let (second, ends) = chunk(&["4\n", "5\n"]);
         history.extend(&second, &ends);
-        assert_eq!((history.oldest(), text(&history.slices(0, false))), (2, "2\n3\n4\n5\n".into()));
+        assert_eq!(
+            (history.oldest(), text(&history.slices(0, SliceKind::Past))),
+            (2, "2\n3\n4\n5\n".into())
+        );
         let (third, ends) = chunk(&["six..\n"]);
         history.extend(&third, &ends);
-        assert_eq!((history.oldest(), text(&history.slices(0, false))), (5, "5\nsix..\n".into()));
-        assert_eq!(text(&history.slices(6, false)), "six..\n");
-        assert_eq!(text(&history.slices(7, false)), "");
-        assert_eq!(text(&history.slices(u64::MAX, false)), "");
+        assert_eq!(
+            (history.oldest(), text(&history.slices(0, SliceKind::Past))),
+            (5, "5\nsix..\n".into())
+        );
+        assert_eq!(text(&history.slices(6, SliceKind::Past)), "six..\n");
+        assert_eq!(text(&history.slices(7, SliceKind::Past)), "");
+        assert_eq!(text(&history.slices(u64::MAX, SliceKind::Past)), "");
     }
 
     #[test]
@@ -200,7 +205,7 @@ mod tests {
         history.extend(&first, &ends);
         let (second, ends) = chunk(&["4\n"]);
         history.extend(&second, &ends);
-        assert_eq!(history.slices(2, false).len(), 2);
+        assert_eq!(history.slices(2, SliceKind::Past).len(), 2);
     }
 
     #[test]
@@ -210,10 +215,25 @@ mod tests {
             let (chunk, ends) = chunk(&[&format!("{number}\n")]);
             history.extend(&chunk, &ends);
         }
-        let slices = history.slices(0, true);
+        let slices = history.slices(0, SliceKind::Replay);
         assert!(slices.len() <= 1000 / MAX_SCATTERED + MAX_SCATTERED + 1, "{}", slices.len());
-        assert_eq!(slices.first().unwrap().kind(), SliceKind::Replay { before: 1000 });
+        assert_eq!(slices.first().unwrap().kind(), SliceKind::Replay);
+        assert_eq!(slices.first().unwrap().before(), Some(1000));
         assert!(text(&slices).starts_with("1001\n1002\n") && text(&slices).ends_with("\n2000\n"));
+    }
+
+    #[test]
+    fn slices_know_their_frames_without_a_search() {
+        let (chunk, ends) = chunk(&["1\n", "22\n", "333\n", "4444\n"]);
+        let mut history = History::new(3, 1000, 0);
+        history.extend(&chunk, &ends);
+        for sent in 0..=12 {
+            let [mut slice] = <[Slice; 1]>::try_from(history.slices(0, SliceKind::Replay)).unwrap();
+            assert_eq!((slice.frames(), slice.before()), (3, Some(1)));
+            slice.advance(sent);
+            let left = slice.bytes().iter().filter(|&&b| b == b'\n').count() as u64;
+            assert_eq!((slice.frames(), slice.before()), (left, Some(4 - left)), "{sent} bytes");
+        }
     }
 
     proptest! {
@@ -237,7 +257,7 @@ mod tests {
                 });
                 let kept = fits.count();
                 prop_assert_eq!(history.oldest() as usize, all.len() - kept + 1);
-                prop_assert_eq!(text(&history.slices(0, false)), all[all.len() - kept..].concat());
+                prop_assert_eq!(text(&history.slices(0, SliceKind::Past)), all[all.len() - kept..].concat());
             }
         }
     }

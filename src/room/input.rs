@@ -56,6 +56,8 @@ pub enum Input {
         /// The lines, in order.
         lines: Vec<Result<ClientLine, RequestError>>,
     },
+    /// The wait for the first line of a client is over; ignored if a line was sent.
+    HelloWaitOver { id: ClientId },
     /// A client speaks another protocol.
     OtherProtocol { id: ClientId, protocol: OtherProtocol },
     /// The input of a client has ended.

@@ -20,7 +20,7 @@ use log::Level;
 use super::admission::Refusal;
 use super::names::find_free_number;
 use super::presence::{PresenceChange, SILENT_NOTICE_DELAY};
-use super::{Client, ClientId, Op, Peer, Room, Slice, SliceKind, Token};
+use super::{Client, ClientId, Op, Peer, Position, Room, Slice, SliceKind, Token};
 use crate::protocol::{
     Body, ByeCode, ErrorCode, Frame, Hello, Limits, MAX_NAME, RequestError, is_valid_name,
 };
@@ -115,14 +115,14 @@ impl Room {
         if let Some(error) = error {
             self.send_error(id, RequestError { id: line_id, ..error });
         }
-        let (from, before) = match after {
+        let start = match after {
             Some(after) => self.replay(id, after),
             None => {
                 let from = self.oldest_of_last(hello.history.unwrap_or(0));
-                self.send_history(id, from, false)
+                self.send_history(id, from, SliceKind::Past)
             }
         };
-        self.batch.unicast(id, Op::StartLive { from, before });
+        self.batch.unicast(id, Op::StartLive(start));
         if has_hello {
             self.announce_member(id);
         } else {
@@ -228,7 +228,7 @@ impl Room {
 
     /// Sends every frame after number `after`, and a gap for those that are lost. Returns the same
     /// as [`send_history`](Self::send_history).
-    fn replay(&mut self, id: ClientId, after: u64) -> (u32, u64) {
+    fn replay(&mut self, id: ClientId, after: u64) -> Position {
         let first = self.history.oldest_resumable().max(after + 1);
         if first > after + 1 {
             let (from, to) = (after + 1, first - 1);
@@ -238,17 +238,16 @@ impl Room {
             };
             let gap = Slice::own(&Frame::server(data, Body::Gap { from, to }));
             // A replay: a client that is evicted before it received the gap must get it again.
-            let gap = gap.with_kind(SliceKind::Replay { before: after });
+            let gap = gap.with_kind(SliceKind::Replay, after);
             self.batch.unicast(id, Op::Send(gap));
         }
-        self.send_history(id, first, true)
+        self.send_history(id, first, SliceKind::Replay)
     }
 
-    /// Sends the frames from number `from` on that are in the history, either as a replay or as
-    /// past frames. Returns the byte offset in the open batch at which the rest of them begins, and
-    /// the sequence number before it.
-    pub(super) fn send_history(&mut self, id: ClientId, from: u64, is_replay: bool) -> (u32, u64) {
-        for slice in self.history.slices(from, is_replay) {
+    /// Sends the frames from number `from` on that are in the history. Returns the position in the
+    /// open batch at which the rest of them begins.
+    pub(super) fn send_history(&mut self, id: ClientId, from: u64, kind: SliceKind) -> Position {
+        for slice in self.history.slices(from, kind) {
             self.batch.unicast(id, Op::Send(slice));
         }
         self.batch.position_of(from)

@@ -13,8 +13,17 @@ const SLACK: usize = 16;
 /// date.
 #[derive(Debug)]
 pub struct Lobby {
-    waiting: VecDeque<(Duration, ClientId)>,
+    waiting: VecDeque<(Duration, WaitingClient)>,
     is_waiting: fn(&Client) -> bool,
+}
+
+/// A client that waits.
+#[derive(Clone, Copy, Debug)]
+pub struct WaitingClient {
+    /// The number of the client.
+    pub id: ClientId,
+    /// How often its wait was extended.
+    pub looks: u8,
 }
 
 impl Lobby {
@@ -25,10 +34,17 @@ impl Lobby {
 
     /// Adds a client. `deadline` is not before that of any other client.
     pub fn push(&mut self, deadline: Duration, id: ClientId, clients: &ClientTable<Client>) {
-        self.waiting.push_back((deadline, id));
+        self.waiting.push_back((deadline, WaitingClient { id, looks: 0 }));
         if self.waiting.len() > 2 * clients.len() + SLACK {
-            self.waiting.retain(|(_, id)| clients.get(*id).is_some_and(self.is_waiting));
+            let is_waiting = self.is_waiting;
+            self.waiting.retain(|(_, client)| clients.get(client.id).is_some_and(is_waiting));
         }
+    }
+
+    /// Adds a client again, at any place in the queue.
+    pub fn extend(&mut self, deadline: Duration, client: WaitingClient) {
+        let at = self.waiting.partition_point(|(other, _)| *other <= deadline);
+        self.waiting.insert(at, (deadline, WaitingClient { looks: client.looks + 1, ..client }));
     }
 
     /// Removes and returns the first client if its deadline is not after `now`.
@@ -36,15 +52,16 @@ impl Lobby {
         &mut self,
         now: Duration,
         clients: &ClientTable<Client>,
-    ) -> Option<ClientId> {
+    ) -> Option<WaitingClient> {
         let is_waiting = self.is_waiting;
-        let is_outdated = |(_, id): &mut (_, ClientId)| !clients.get(*id).is_some_and(is_waiting);
+        let is_outdated =
+            |(_, client): &mut (_, WaitingClient)| !clients.get(client.id).is_some_and(is_waiting);
         while self.waiting.pop_front_if(is_outdated).is_some() {}
         // Returns the memory for the entries of a crowd that has joined.
         if self.waiting.len() < self.waiting.capacity() / 4 {
             self.waiting.shrink_to(2 * self.waiting.len());
         }
-        self.waiting.pop_front_if(|(deadline, _)| *deadline <= now).map(|(_, id)| id)
+        self.waiting.pop_front_if(|(deadline, _)| *deadline <= now).map(|(_, client)| client)
     }
 
     /// Returns the deadline of the first client.

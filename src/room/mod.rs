@@ -43,7 +43,8 @@ use std::time::Duration;
 
 use log::Level;
 
-pub use batch::{Batch, Chunk, ClientSlices, End, Op, Slice, SliceKind, Unicast};
+pub(crate) use admission::{Origin, max_addresses};
+pub use batch::{Batch, Chunk, ClientSlices, End, Op, Position, Slice, SliceKind, Unicast};
 pub(crate) use client_table::ClientTable;
 pub use config::Config;
 pub use history::History;
@@ -54,6 +55,7 @@ use admission::Admission;
 use batch::BatchBuilder;
 use commands::HELP;
 use lobby::Lobby;
+pub use lobby::WaitingClient;
 use names::NameIndex;
 use presence::PendingNotice;
 use reserved_names::{ReservedNames, max_reserved};
@@ -153,8 +155,14 @@ impl Room {
             Input::Connect { id, peer, token } => self.connect(id, peer, token),
             Input::Lines { id, lines } => {
                 self.counts.lines_in += lines.len() as u64;
+                self.batch.count_answers_to(id);
                 for line in lines {
                     self.on_line(id, line);
+                }
+            }
+            Input::HelloWaitOver { id } => {
+                if self.clients.get(id).is_some_and(|client| client.name.is_none()) {
+                    self.join(id, None, None);
                 }
             }
             Input::OtherProtocol { id, protocol } => {
@@ -237,19 +245,37 @@ impl Room {
         Ok(())
     }
 
-    /// Makes a member of each client without a line whose [`Config::hello_wait`] is over, and
-    /// announces each member that has said nothing for two seconds since its welcome.
-    pub fn tick(&mut self, now: Now) {
+    /// Removes and returns a silent client whose [`Config::hello_wait`] is over. The caller applies
+    /// [`Input::HelloWaitOver`], or extends the wait because a hello may have arrived.
+    pub fn pop_silent(&mut self, now: Now) -> Option<WaitingClient> {
         self.now = now;
-        while let Some(id) = self.lobby.pop_expired(now.uptime, &self.clients) {
-            self.join(id, None, None);
-        }
-        while let Some(id) = self.silent.pop_expired(now.uptime, &self.clients) {
-            self.announce_member(id);
+        self.lobby.pop_expired(now.uptime, &self.clients)
+    }
+
+    /// Extends the wait for the first line of a client.
+    pub fn wait_for_hello(&mut self, client: WaitingClient, time: Duration) {
+        self.lobby.extend(self.now.uptime + time, client);
+    }
+
+    /// Announces each member that has said nothing for two seconds since its welcome.
+    pub fn announce_silent(&mut self, now: Now) {
+        self.now = now;
+        while let Some(client) = self.silent.pop_expired(now.uptime, &self.clients) {
+            self.announce_member(client.id);
         }
     }
 
-    /// Returns the time at which [`tick`](Self::tick) or [`seal`](Self::seal) has to be called, if
+    /// Makes a member of each client without a line whose wait is over, without a check for a
+    /// hello, and announces silent members.
+    pub fn tick(&mut self, now: Now) {
+        while let Some(client) = self.pop_silent(now) {
+            self.apply(Input::HelloWaitOver { id: client.id }, now);
+        }
+        self.announce_silent(now);
+    }
+
+    /// Returns the time at which [`pop_silent`](Self::pop_silent) and
+    /// [`announce_silent`](Self::announce_silent), or [`seal`](Self::seal), have to be called, if
     /// there is no input before.
     pub fn deadline(&self) -> Option<Duration> {
         let deadlines = [self.lobby.deadline(), self.silent.deadline(), self.notice.deadline()];
@@ -279,6 +305,12 @@ impl Room {
     /// Returns the bytes of the frames in the open batch, including those for single clients.
     pub fn pending_bytes(&self) -> usize {
         self.batch.bytes()
+    }
+
+    /// Returns the bytes that the author of the last lines was sent as answers to them. If the lines
+    /// made it a member, that includes earlier frames.
+    pub fn answer_bytes(&self) -> usize {
+        self.batch.answer_bytes
     }
 
     /// Returns the number of members.

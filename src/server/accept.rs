@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::rc::{Rc, Weak};
+use std::rc::Weak;
 use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
@@ -13,8 +13,9 @@ use futures_lite::future::{poll_once, yield_now};
 use log::warn;
 use smol::{Async, LocalExecutor, Timer};
 
+use super::address_limits::AddressTable;
 use super::broadcaster::Event;
-use super::connection::{self, ReadLimits};
+use super::connection;
 use super::edge::proxy::PendingConnections;
 use super::listener::Listener;
 use super::socket::{ReadyWait, Socket};
@@ -33,7 +34,7 @@ pub struct AcceptLoop {
     /// Accepted connections that are not clients yet.
     pub pending_connections: PendingConnections,
     pub events: Sender<Event>,
-    pub limits: Rc<ReadLimits>,
+    pub addresses: AddressTable,
     pub executor: Weak<LocalExecutor<'static>>,
     /// The number of the last client.
     pub last_id: u64,
@@ -132,8 +133,9 @@ impl AcceptLoop {
         // The broadcaster must receive this event before the first input of the client.
         let connected = Event::Connected { id, peer, socket: Arc::clone(&socket) };
         let _ = self.events.send(connected).await;
+        let budget = self.addresses.budget_of(peer, &*socket);
         if let Some(executor) = self.executor.upgrade() {
-            let task = connection::run(socket, id, self.events.clone(), Rc::clone(&self.limits));
+            let task = connection::run(socket, id, self.events.clone(), budget);
             executor.spawn(task).detach();
         }
     }
@@ -152,11 +154,11 @@ async fn until_stopped<T>(stopped: &Receiver<Event>, future: impl Future<Output 
 mod tests {
     use std::io::Write;
     use std::net::TcpStream;
+    use std::rc::Rc;
     use std::time::Instant;
 
     use super::super::{Buffers, Config, ListenAddress};
     use super::*;
-    use crate::rate_limit::Rate;
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "the test has no other clock")]
@@ -169,17 +171,12 @@ mod tests {
         clients[0].write_all(b"PROXY TCP4 192.0.2.1 192.0.2.2 7 8\r\n").unwrap();
         let executor = Rc::new(LocalExecutor::new());
         let (events, received) = async_channel::bounded(8);
-        let limits = ReadLimits {
-            max_line: 1,
-            read_bytes: 1,
-            rate: Rate::new(1, 1),
-            started: Instant::now(),
-        };
+        let limits = Rc::new(config.read_limits(Instant::now()));
         let mut accept = AcceptLoop {
             listeners: vec![listener],
             pending_connections: PendingConnections::new(&config),
             events,
-            limits: Rc::new(limits),
+            addresses: AddressTable::new(limits, 0),
             executor: Rc::downgrade(&executor),
             last_id: 0,
         };

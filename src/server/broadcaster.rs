@@ -15,6 +15,7 @@ use futures_lite::FutureExt;
 use log::log;
 use smol::{LocalExecutor, Timer};
 
+use super::address_limits::AnswerCharge;
 use super::clients::Clients;
 use super::config::Config;
 use super::socket::Socket;
@@ -30,6 +31,12 @@ const MAX_BATCH_BYTES: usize = 64 * 1024;
 /// Bytes of an outbox for each notice per second. A notice takes from a sixth to half of that, so
 /// many joins at once do not fill the outboxes of the other members.
 const OUTBOX_BYTES_PER_NOTICE: usize = 1024;
+/// The pause after which a silent client with unread input is looked at again, when its hello wait
+/// is over.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// Looks after which such a client becomes a member. Its task has had time to read a hello; the
+/// client sends bytes without a newline.
+const MAX_LOOKS: u8 = 40;
 /// The log target of a report, which is written at every log level.
 pub const REPORT_TARGET: &str = "smolchat::report";
 
@@ -51,6 +58,8 @@ pub enum Event {
         input: Input,
         /// Bytes read from the client since its last input.
         bytes: u32,
+        /// Charges the answers to the lines.
+        answer: Option<AnswerCharge>,
     },
     /// From the server: write the statistics to the log.
     Report,
@@ -139,7 +148,7 @@ impl Broadcaster {
         {
             self.on_event(event, now);
         }
-        self.room.tick(now);
+        self.end_hello_waits(now);
         if let Some(writer) = &mut self.writer
             && let Some(status) = writer.sync_if_due().await
         {
@@ -202,7 +211,7 @@ impl Broadcaster {
                     }
                 }
             }
-            Event::Input { input, bytes } => {
+            Event::Input { input, bytes, answer } => {
                 if let Input::Disconnect { id, .. } = input {
                     self.clients.on_read_closed(id, now.uptime);
                 }
@@ -211,6 +220,9 @@ impl Broadcaster {
                     self.room.set_server_stats(self.server_stats());
                 }
                 self.room.apply(input, now);
+                if let Some(answer) = answer {
+                    answer.charge(self.room.answer_bytes(), now.uptime);
+                }
             }
             Event::Report => self.report(),
             Event::Writable(id) => self.clients.on_writable(id, now.uptime),
@@ -220,6 +232,25 @@ impl Broadcaster {
                 self.room.apply(Input::Shutdown, now);
             }
         }
+    }
+
+    /// Makes members of silent clients whose hello wait is over, except those whose hello has
+    /// arrived at the server.
+    fn end_hello_waits(&mut self, now: Now) {
+        while let Some(client) = self.room.pop_silent(now) {
+            if client.looks < MAX_LOOKS && self.clients.has_unread_input(client.id) {
+                self.room.wait_for_hello(client, LOOK_INTERVAL);
+                continue;
+            }
+            let input = Input::HelloWaitOver { id: client.id };
+            if self.events.is_empty() {
+                self.room.apply(input, now);
+            } else {
+                // Behind all inputs that wait, because one of them may be the hello.
+                self.clients.send_event(Event::Input { input, bytes: 0, answer: None });
+            }
+        }
+        self.room.announce_silent(now);
     }
 
     /// Writes the batch of the room to the history file, and delivers it.

@@ -11,7 +11,8 @@ use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_channel::Sender;
+use async_channel::{Sender, TrySendError};
+use rustix::net::{RecvFlags, recv};
 use smol::LocalExecutor;
 
 use super::broadcaster::Event;
@@ -125,6 +126,29 @@ impl Clients {
     pub fn insert(&mut self, id: ClientId, socket: Arc<Socket>) {
         let (outbox, state) = (Outbox::new(socket), ClientState::NEW);
         self.table.insert(id, ClientHandle { outbox, state, has_waiting_task: false });
+    }
+
+    /// Returns whether a client without a line has input that the room has not got yet and that is
+    /// not in the channel of events.
+    pub fn has_unread_input(&self, id: ClientId) -> bool {
+        let Some(client) = self.table.get(id) else { return false };
+        let socket = client.outbox.socket();
+        // The connection task has a second reference while its lines wait for the channel.
+        let has_pending_send = Arc::strong_count(socket) > 2;
+        has_pending_send || {
+            let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+            recv(socket, &mut [0; 1], flags).is_ok_and(|(bytes, _)| bytes > 0)
+        }
+    }
+
+    /// Sends an event through the channel, behind all that wait.
+    pub fn send_event(&self, event: Event) {
+        if let Err(TrySendError::Full(event)) = self.events.try_send(event)
+            && let Some(executor) = self.executor.upgrade()
+        {
+            let events = self.events.clone();
+            executor.spawn(async move { drop(events.send(event).await) }).detach();
+        }
     }
 
     /// Returns whether there are no connections.

@@ -1,8 +1,12 @@
 //! The configuration of a server.
 
+use std::time::Instant;
+
+use super::address_limits::{ANSWER_FACTOR, ReadLimits};
 use super::connection::MAX_READ_BYTES;
 use super::edge::proxy::TrustedProxy;
 use super::listener::Buffers;
+use crate::rate_limit::Rate;
 use crate::room::{self, Snapshot};
 use crate::status::StatusObserver;
 use crate::store::HistoryFile;
@@ -25,6 +29,18 @@ pub struct Config {
     pub outbox: usize,
     /// Bytes in one read from a client, at most 16 KiB. Default: 16 KiB.
     pub read_bytes: usize,
+    /// Lines per second from all clients of one address, after `address_burst` at once; 0 = no
+    /// limit. Default: 40.
+    pub address_rate: u32,
+    /// Lines at once from all clients of one address. Default: 160.
+    pub address_burst: u32,
+    /// Bytes per second of the frames that all clients of one address cause, after
+    /// `address_bytes_burst` at once; 0 = no limit. The answers to their requests have eight times
+    /// as much. Default: 32 KiB.
+    pub address_bytes: u32,
+    /// Bytes at once of the frames that all clients of one address cause, at most half of `outbox`.
+    /// Default: 128 KiB.
+    pub address_bytes_burst: u32,
     /// Events that may wait for the room. If there are more, connection tasks wait. Default: 256.
     pub events: usize,
     /// The proxies whose connections begin with a PROXY header, which has the address of the client.
@@ -46,11 +62,34 @@ impl Default for Config {
             room: room::Config::default(),
             outbox: 256 * 1024,
             read_bytes: MAX_READ_BYTES,
+            address_rate: 40,
+            address_burst: 160,
+            address_bytes: 32 << 10,
+            address_bytes_burst: 128 << 10,
             events: 256,
             trusted_proxies: Vec::new(),
             buffers: Buffers::default(),
             history: None,
             observer: None,
+        }
+    }
+}
+
+impl Config {
+    /// Returns the limits on the input of clients. `started` is the start of the rate limiters'
+    /// time.
+    pub(super) fn read_limits(&self, started: Instant) -> ReadLimits {
+        // A burst must not fill the outbox of a client that is only slightly behind.
+        let half_outbox = u32::try_from(self.outbox / 2).unwrap_or(u32::MAX);
+        let answers = |bytes: u32| bytes.saturating_mul(ANSWER_FACTOR);
+        ReadLimits {
+            max_line: self.room.max_line,
+            read_bytes: self.read_bytes.max(1),
+            rate: Rate::new(self.room.rate, self.room.burst),
+            address_lines: Rate::new(self.address_rate, self.address_burst),
+            address_bytes: Rate::new(self.address_bytes, self.address_bytes_burst.min(half_outbox)),
+            answer_bytes: Rate::new(answers(self.address_bytes), answers(self.address_bytes_burst)),
+            started,
         }
     }
 }

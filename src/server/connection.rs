@@ -1,9 +1,11 @@
 //! The connection task: reads one client and sends its lines to the broadcaster.
 //!
 //! A connection task has its socket, a sender of events, and a few numbers. It shares no state with
-//! other tasks. It parses lines; the room applies them, or ignores them if the client is not in the
+//! other tasks, except the rate limiters of its address. It parses lines; the room applies them, or ignores them if the client is not in the
 //! room any more. While no line is incomplete, the task has no buffer: it reads into the stack and
 //! splits the lines there.
+
+mod pauses;
 
 use std::future::poll_fn;
 use std::mem::MaybeUninit;
@@ -12,19 +14,18 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_channel::{Sender, TrySendError};
 use futures_lite::FutureExt;
-use futures_lite::future::yield_now;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
-use smol::Timer;
 
+use super::address_limits::{AddressBudget, AnswerCharge, ParsedLine, has_unknown_answer};
 use super::broadcaster::Event;
 use super::socket::{ReadyWait, Socket};
-use crate::protocol::{ClientLine, ErrorCode, LineReader, OtherProtocol, RequestError};
-use crate::rate_limit::{Rate, RateLimiter};
+use crate::protocol::{ClientLine, ErrorCode, LineReader, OtherProtocol, Request, RequestError};
+use crate::rate_limit::RateLimiter;
 use crate::room::{ClientId, DisconnectReason, Input};
 
 /// The most bytes in one read. With the line limit it bounds the memory of a connection.
@@ -32,24 +33,11 @@ pub const MAX_READ_BYTES: usize = 16 * 1024;
 /// The most lines in one input, which bounds the frames that one input causes.
 pub const MAX_INPUT_LINES: usize = 64;
 /// Bytes that a parsed line takes, beside its text.
-pub const LINE_OVERHEAD: usize = size_of::<Result<ClientLine, RequestError>>();
+pub const LINE_OVERHEAD: usize = size_of::<ParsedLine>();
 
 /// The most bytes of a first line that are searched, at each read, for another protocol.
 const MAX_DETECTION_BYTES: usize = 1024;
 const BYTE_ORDER_MARK: &[u8] = "\u{FEFF}".as_bytes();
-
-/// The limits on the input of each client.
-#[derive(Debug)]
-pub struct ReadLimits {
-    /// The longest line, in bytes without its newline.
-    pub max_line: u32,
-    /// Bytes in one read, from 1 to [`MAX_READ_BYTES`].
-    pub read_bytes: usize,
-    /// The rate of lines.
-    pub rate: Rate,
-    /// The start of the rate limiters' time.
-    pub started: Instant,
-}
 
 /// Reads from a client until the connection ends or the broadcaster has closed it. Then it sends
 /// [`Input::Disconnect`], even if reading panics.
@@ -57,26 +45,29 @@ pub fn run(
     socket: Arc<Socket>,
     id: ClientId,
     events: Sender<Event>,
-    limits: Rc<ReadLimits>,
+    budget: Rc<AddressBudget>,
 ) -> impl Future<Output = ()> {
     let mut connection = Connection {
         socket,
         events,
-        lines: LineReader::new(limits.max_line),
-        limits,
+        lines: LineReader::new(budget.limits.max_line),
+        budget,
         limiter: RateLimiter::new(),
+        answer: None,
         wait: ReadyWait::default(),
         id,
         has_sent_bom: false,
         has_sent_line: false,
         is_other_protocol: false,
         is_warned: false,
+        is_address_warned: false,
+        is_next_line_paid: false,
         unreported_bytes: 0,
     };
     async move {
         let reason = AssertUnwindSafe(connection.run()).catch_unwind().await;
         let reason = reason.unwrap_or(DisconnectReason::Panicked);
-        if let Some(pending) = connection.send(Input::Disconnect { id, reason }) {
+        if let Some(pending) = connection.disconnect(reason) {
             pending.await;
         }
     }
@@ -84,15 +75,35 @@ pub fn run(
 
 /// A send or a pause that is not finished. It is rare, and larger than everything else in a
 /// connection, so it is boxed.
-type PendingSend = Pin<Box<dyn Future<Output = ()>>>;
+type PendingSend<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
+
+/// The lines of one read that may be sent now.
+#[derive(Default)]
+struct Parsed {
+    input: Option<Input>,
+    /// Charges the answer to the last of the lines.
+    answer: Option<AnswerCharge>,
+    /// The reason for which the next line has to wait for its address.
+    delay: Option<Delay>,
+}
+
+/// A wait for the budget of an address.
+enum Delay {
+    /// The line is paid for and waits for its turn.
+    Turn(Duration),
+    /// The line is a request. It waits until those of other clients are answered.
+    Answer,
+}
 
 struct Connection {
     socket: Arc<Socket>,
     events: Sender<Event>,
     lines: LineReader,
-    /// Shared by all connections.
-    limits: Rc<ReadLimits>,
+    /// Shared by all connections of the address.
+    budget: Rc<AddressBudget>,
     limiter: RateLimiter,
+    /// The charge for the next line, which has waited for it.
+    answer: Option<AnswerCharge>,
     wait: ReadyWait,
     id: ClientId,
     /// A byte order mark was read and dropped, which some runtimes write before the first line.
@@ -103,6 +114,10 @@ struct Connection {
     is_other_protocol: bool,
     /// The client was sent the error that it is too fast.
     is_warned: bool,
+    /// The client was sent the error that its address is too fast.
+    is_address_warned: bool,
+    /// The next line was charged to the address.
+    is_next_line_paid: bool,
     /// Bytes read since the last input.
     unreported_bytes: u32,
 }
@@ -110,42 +125,70 @@ struct Connection {
 impl Connection {
     async fn run(&mut self) -> DisconnectReason {
         loop {
-            let pending = match poll_fn(|cx| self.poll_input(cx)).await {
-                Ok(input) => input.and_then(|input| self.send(input)),
+            let parsed = match poll_fn(|cx| self.poll_input(cx)).await {
+                Ok(parsed) => parsed,
                 Err(reason) => return reason,
             };
-            if let Some(pending) = pending {
+            if let Some(pending) = self.forward(parsed) {
                 pending.await;
             }
-            if self.lines.has_more() {
-                self.slow_down().await;
-                // Only this task holds the socket: the broadcaster has closed the connection.
-                if Arc::strong_count(&self.socket) == 1 {
-                    return DisconnectReason::Finished;
-                }
+            if self.lines.has_more() && self.is_closed() {
+                return DisconnectReason::Finished;
             }
         }
     }
 
-    /// Sends an input to the broadcaster. If the channel is full, returns a future that waits, so
-    /// that the client is read no faster than the room handles its lines.
-    fn send(&mut self, input: Input) -> Option<PendingSend> {
-        let bytes = std::mem::take(&mut self.unreported_bytes);
-        match self.events.try_send(Event::Input { input, bytes }) {
-            Err(TrySendError::Full(event)) => {
-                let events = self.events.clone();
-                Some(Box::pin(async move { drop(events.send(event).await) }))
+    /// Returns whether the broadcaster has closed the connection: only this task holds the socket.
+    fn is_closed(&self) -> bool {
+        Arc::strong_count(&self.socket) == 1
+    }
+
+    /// Sends an input to the broadcaster. If the channel is full, or if there are lines that the
+    /// rates do not allow yet, returns a future that waits. So the client is read no faster than
+    /// that.
+    fn forward(&mut self, parsed: Parsed) -> Option<PendingSend<'_>> {
+        let Parsed { input, answer, delay } = parsed;
+        let unsent = input.and_then(|input| self.try_send(input, answer));
+        if unsent.is_none() && !self.lines.has_more() {
+            return None;
+        }
+        Some(Box::pin(async move {
+            if let Some(event) = unsent {
+                self.send(event).await;
             }
+            match delay {
+                _ if !self.lines.has_more() => {}
+                Some(delay) => self.wait_for_address(delay).await,
+                None => self.slow_down().await,
+            }
+        }))
+    }
+
+    /// Reports the end of the connection, and charges the address for the leave notice.
+    fn disconnect(&mut self, reason: DisconnectReason) -> Option<PendingSend<'_>> {
+        self.budget.charge_notice(self.budget.limits.now());
+        self.lines.clear();
+        let input = Some(Input::Disconnect { id: self.id, reason });
+        self.forward(Parsed { input, ..Parsed::default() })
+    }
+
+    /// Sends an input to the broadcaster, or returns the event if the channel is full.
+    fn try_send(&mut self, input: Input, answer: Option<AnswerCharge>) -> Option<Event> {
+        let bytes = std::mem::take(&mut self.unreported_bytes);
+        match self.events.try_send(Event::Input { input, bytes, answer }) {
+            Err(TrySendError::Full(event)) => Some(event),
             _ => None,
         }
     }
 
-    /// Polls for the next input. Returns `None` as the input if the rate does not allow the next
-    /// line yet.
-    fn poll_input(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<Input>, DisconnectReason>> {
+    async fn send(&self, event: Event) {
+        // The broadcaster finds a client whose lines wait by this second reference.
+        let _socket = Arc::clone(&self.socket);
+        let _ = self.events.send(event).await;
+    }
+
+    /// Polls for the next input. Returns none if the rates do not allow the next line yet.
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Result<Parsed, DisconnectReason>> {
         if self.lines.has_more() {
             return Poll::Ready(Ok(self.parse_lines(&[])));
         }
@@ -155,20 +198,22 @@ impl Connection {
                 return Poll::Ready(Err(DisconnectReason::Lost(error.kind())));
             }
             let mut buffer = [const { MaybeUninit::uninit() }; MAX_READ_BYTES];
-            let (buffer, _) = buffer.split_at_mut(self.limits.read_bytes.min(MAX_READ_BYTES));
+            let read_bytes = self.budget.limits.read_bytes.min(MAX_READ_BYTES);
+            let (buffer, _) = buffer.split_at_mut(read_bytes);
             match recv(&self.socket, buffer, RecvFlags::DONTWAIT) {
                 Ok((([], _), _)) if self.lines.is_inside_line() => {
                     self.lines.clear();
                     let text = "the last line has no newline and was discarded";
-                    return Poll::Ready(Ok(Some(self.error_input(ErrorCode::Unfinished, text))));
+                    let input = Some(self.error_input(ErrorCode::Unfinished, text));
+                    return Poll::Ready(Ok(Parsed { input, ..Parsed::default() }));
                 }
                 Ok((([], _), _)) => return Poll::Ready(Err(DisconnectReason::Finished)),
                 // Discarded. Unread input would cause a reset, which can discard the answer.
                 Ok(_) if self.is_other_protocol => {}
                 Ok(((bytes, _), _)) => {
-                    let input = self.parse_lines(bytes);
-                    if input.is_some() || self.lines.has_more() {
-                        return Poll::Ready(Ok(input));
+                    let parsed = self.parse_lines(bytes);
+                    if parsed.input.is_some() || self.lines.has_more() {
+                        return Poll::Ready(Ok(parsed));
                     }
                 }
                 Err(Errno::AGAIN | Errno::INTR) => {}
@@ -177,8 +222,8 @@ impl Connection {
         }
     }
 
-    /// Parses the lines that are complete with `bytes`, as many as the rate allows.
-    fn parse_lines(&mut self, bytes: &[u8]) -> Option<Input> {
+    /// Parses the lines that are complete with `bytes`, as many as the rates allow.
+    fn parse_lines(&mut self, bytes: &[u8]) -> Parsed {
         // Saturating: counts above 4 GiB are not needed.
         self.unreported_bytes = self.unreported_bytes.saturating_add(bytes.len() as u32);
         if self.has_sent_line || self.lines.buffer().len() >= MAX_DETECTION_BYTES {
@@ -196,86 +241,110 @@ impl Connection {
         }
         if let Some(protocol) = OtherProtocol::detect(start) {
             self.is_other_protocol = true;
-            return Some(Input::OtherProtocol { id: self.id, protocol });
+            let input = Some(Input::OtherProtocol { id: self.id, protocol });
+            return Parsed { input, ..Parsed::default() };
         }
         if OtherProtocol::needs_more_bytes(start) {
             self.lines.hold(start);
-            return None;
+            return Parsed::default();
         }
         self.split_lines(start)
     }
 
-    fn split_lines(&mut self, bytes: &[u8]) -> Option<Input> {
-        let now = self.now();
-        let budget = self.limiter.available(self.limits.rate, now).min(MAX_INPUT_LINES);
+    fn split_lines(&mut self, bytes: &[u8]) -> Parsed {
+        let limits = Rc::clone(&self.budget.limits);
+        let now = limits.now();
+        let max_lines = self.limiter.available(limits.rate, now).min(MAX_INPUT_LINES);
+        let mut parsed = Parsed::default();
         let mut lines = Vec::new();
-        self.lines.read(bytes, budget, |line| {
-            lines.push(match line {
+        let mut reader = std::mem::replace(&mut self.lines, LineReader::new(limits.max_line));
+        reader.read(bytes, |line| {
+            // A request with an answer is the last line of its input.
+            if lines.len() == max_lines || parsed.answer.is_some() {
+                return false;
+            }
+            let line = match line {
                 Ok(line) => ClientLine::parse(line),
                 Err(_) => {
                     let text = "the line is too long and was skipped";
                     Err(RequestError::new(ErrorCode::TooLong, text))
                 }
-            });
+            };
+            let is_allowed = !self.budget.is_limited() || self.charge(&line, &mut parsed, now);
+            if is_allowed {
+                self.has_sent_line = true;
+                lines.push(line);
+            }
+            is_allowed
         });
-        if self.limiter.is_idle(now) {
-            self.is_warned = false;
-        }
-        self.limiter.take(self.limits.rate, lines.len(), now);
-        self.has_sent_line |= !lines.is_empty();
-        (!lines.is_empty()).then_some(Input::Lines { id: self.id, lines })
+        self.lines = reader;
+        self.is_warned &= !self.limiter.is_idle(now);
+        self.is_address_warned &= !self.budget.is_idle(now);
+        self.limiter.take(limits.rate, lines.len(), now);
+        parsed.input = (!lines.is_empty()).then_some(Input::Lines { id: self.id, lines });
+        parsed
     }
 
-    /// Returns a future that waits until the rate allows a line. The client is sent an error once.
-    fn slow_down(&mut self) -> PendingSend {
-        let wait = self.limiter.wait(self.limits.rate, self.now());
-        // A timer takes longer than a microsecond, so such a wait is none.
-        if wait < Duration::from_micros(1) {
-            return Box::pin(yield_now());
+    /// Charges a line to the address. Returns `false` if the line has to wait.
+    fn charge(&mut self, line: &ParsedLine, parsed: &mut Parsed, now: Duration) -> bool {
+        let is_hello = matches!(line, Ok(ClientLine { request: Request::Hello(_), .. }));
+        if is_hello && !self.has_sent_line {
+            // It does not wait: new connections have a rate of their own.
+            parsed.answer = Some(self.budget.request());
+            return true;
         }
-        let pending = if std::mem::replace(&mut self.is_warned, true) {
-            None
-        } else {
-            let text = "too many lines per second; the server now reads yours more slowly";
-            self.send(self.error_input(ErrorCode::TooFast, text))
-        };
-        Box::pin(async move {
-            if let Some(pending) = pending {
-                pending.await;
+        if !std::mem::take(&mut self.is_next_line_paid) {
+            let wait = self.budget.charge_line(line, now);
+            if !wait.is_zero() {
+                self.is_next_line_paid = true;
+                parsed.delay = Some(Delay::Turn(wait));
+                return false;
             }
-            Timer::after(wait).await;
-        })
+        }
+        if has_unknown_answer(line) {
+            parsed.answer = self.answer.take().or_else(|| self.budget.try_request(now));
+            if parsed.answer.is_none() {
+                self.is_next_line_paid = true;
+                parsed.delay = Some(Delay::Answer);
+                return false;
+            }
+        }
+        true
     }
 
     /// Returns an error as an input, so that the room sends it in order with other answers.
     fn error_input(&self, code: ErrorCode, text: &str) -> Input {
         Input::Lines { id: self.id, lines: vec![Err(RequestError::new(code, text))] }
     }
-
-    #[expect(clippy::disallowed_methods, reason = "the rate limiter's clock")]
-    fn now(&self) -> Duration {
-        self.limits.started.elapsed()
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
+    use crate::rate_limit::Rate;
+    use crate::server::address_limits::ReadLimits;
 
     /// Every connection has one of these futures.
     #[test]
     #[expect(clippy::disallowed_methods, reason = "the test has no other clock")]
     fn future_of_a_connection_is_small() {
         let channel = async_channel::bounded(1);
+        let rate = Rate::new(1, 1);
         let limits = ReadLimits {
             max_line: 1,
             read_bytes: 1,
-            rate: Rate::new(1, 1),
+            rate,
+            address_lines: rate,
+            address_bytes: rate,
+            answer_bytes: rate,
             started: Instant::now(),
         };
+        let budget = AddressBudget::new(Rc::new(limits));
         let (one, _two) = smol::Async::<std::os::unix::net::UnixStream>::pair().unwrap();
         let socket = Arc::new(smol::Async::new(one.into_inner().unwrap().into()).unwrap());
-        let future = run(socket, ClientId(1), channel.0, Rc::new(limits));
+        let future = run(socket, ClientId(1), channel.0, Rc::new(budget));
         assert!(size_of_val(&future) <= 160, "{} bytes", size_of_val(&future));
     }
 }

@@ -15,8 +15,9 @@
 
 use std::fmt;
 
-use crate::room::History;
+use crate::room::{History, max_addresses};
 use crate::server::Config;
+use crate::server::address_limits::ADDRESS_BUDGET_BYTES;
 use crate::server::broadcaster::{batch_bytes, max_ending};
 use crate::server::connection::{LINE_OVERHEAD, MAX_INPUT_LINES, MAX_READ_BYTES};
 use crate::server::edge::proxy::max_pending;
@@ -36,7 +37,7 @@ const FRAME_OVERHEAD: usize = 512;
 #[derive(Clone, Debug)]
 pub struct Ceiling {
     /// The name, the number and the bytes of each part.
-    parts: [(&'static str, usize, usize); 10],
+    parts: [(&'static str, usize, usize); 11],
 }
 
 impl Ceiling {
@@ -45,6 +46,7 @@ impl Ceiling {
         let room = &config.room;
         let connections = room.max_clients.saturating_add(max_ending(room.max_clients));
         let sockets = connections.saturating_add(max_pending(config));
+        let addresses = connections.saturating_add(max_addresses(room.max_clients));
         let held = config.read_bytes + room.max_line as usize + 1;
         let event = held + MAX_INPUT_LINES * LINE_OVERHEAD;
         let batch = batch_bytes(config.outbox).saturating_add(event);
@@ -66,6 +68,7 @@ impl Ceiling {
                 ("connections without a place", room.max_visitors(), visitor),
                 ("history", 1, history),
                 ("reserved names, addresses", 1, room.memory_for_absent_clients()),
+                ("rates of addresses", addresses, ADDRESS_BUDGET_BYTES),
                 ("socket buffers in the kernel", sockets, config.buffers.kernel_bytes()),
             ],
         }
@@ -97,9 +100,13 @@ fn kib(bytes: u64) -> u64 {
     bytes.div_ceil(1024)
 }
 
-/// Limits set explicitly, which a budget must not change.
+/// Limits set explicitly, which a budget or another limit must not change.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pinned {
+    /// Whether [`address_rate`](Config::address_rate) was set.
+    pub is_address_rate_pinned: bool,
+    /// Whether [`address_bytes`](Config::address_bytes) was set.
+    pub is_address_bytes_pinned: bool,
     /// Whether [`max_clients`](crate::room::Config::max_clients) was set.
     pub is_max_clients_pinned: bool,
     /// Whether [`outbox`](Config::outbox) was set.

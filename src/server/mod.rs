@@ -16,6 +16,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod accept;
+mod address_limits;
 mod broadcaster;
 mod client_state;
 mod clients;
@@ -54,10 +55,10 @@ pub use crate::room::Config as RoomConfig;
 pub use crate::status::{Status, StatusObserver};
 
 use accept::AcceptLoop;
-use connection::ReadLimits;
+use address_limits::AddressTable;
 use edge::proxy::PendingConnections;
 
-use crate::rate_limit::Rate;
+use crate::room::max_addresses;
 
 /// A command to a running server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,12 +134,8 @@ pub async fn run(
     let executor = Rc::new(LocalExecutor::new());
     let pending_connections = PendingConnections::new(&config);
     let (events, received) = async_channel::bounded(config.events);
-    let limits = ReadLimits {
-        max_line: config.room.max_line,
-        read_bytes: config.read_bytes.max(1),
-        rate: Rate::new(config.room.rate, config.room.burst),
-        started: Instant::now(),
-    };
+    let limits = Rc::new(config.read_limits(Instant::now()));
+    let addresses = AddressTable::new(limits, max_addresses(config.room.max_clients));
     let channel = (events.clone(), received);
     let broadcaster = Broadcaster::new(config, channel, Rc::downgrade(&executor));
     let broadcaster = broadcaster.map_err(Error::NoEpoch)?;
@@ -146,7 +143,7 @@ pub async fn run(
         listeners,
         pending_connections,
         events: events.clone(),
-        limits: Rc::new(limits),
+        addresses,
         executor: Rc::downgrade(&executor),
         last_id: 0,
     };

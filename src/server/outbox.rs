@@ -72,8 +72,8 @@ impl Outbox {
             for slice in slices {
                 // A client that is behind must not queue past frames without a limit.
                 let is_past = slice.kind() == SliceKind::Past;
-                let kind = if is_past { SliceKind::Own } else { slice.kind() };
-                queue.push(slice.clone().with_kind(kind));
+                let slice = slice.clone();
+                queue.push(if is_past { slice.with_kind(SliceKind::Own, 0) } else { slice });
             }
             return queue.delivery(limit);
         }

@@ -118,7 +118,7 @@ impl TimedRoom {
                 Op::Send(slice) => format!("{} frames", Slice::frames(&slice)),
                 // Offsets in the chunk depend on the number of digits of the time.
                 Op::Repeat(..) => "repeat".into(),
-                Op::StartLive { before, .. } => format!("start live after {before}"),
+                Op::StartLive(start) => format!("start live after {}", start.before),
                 other => format!("{other:?}"),
             };
             output.lines.push(format!("to {:?}: {op}", unicast.to));

@@ -15,6 +15,7 @@
 mod common;
 mod model;
 
+mod address_limits;
 mod bad_input;
 mod client;
 mod clock;

@@ -12,6 +12,9 @@ use smolchat::server::memory::{self, Ceiling, Pinned, fit};
 use smolchat::server::{Config, ListenAddress};
 use smolchat::store;
 
+/// The default of `--address-rate`, as a multiple of `--rate`.
+const MEMBERS_PER_ADDRESS: u32 = 4;
+
 /// The action that the arguments select.
 pub enum Invocation {
     /// Prints a text and exits.
@@ -76,6 +79,7 @@ pub fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
     if options.addresses.is_empty() && !activation::is_used() {
         options.addresses.push(ListenAddress::Port(8080));
     }
+    options.derive_address_limits();
     Ok(Invocation::Service(Box::new(options)))
 }
 
@@ -88,6 +92,8 @@ impl Options {
             "outbox" => self.pinned.is_outbox_pinned = true,
             "history" => self.pinned.is_history_pinned = true,
             "history-bytes" => self.pinned.is_history_bytes_pinned = true,
+            "address-rate" => self.pinned.is_address_rate_pinned = true,
+            "address-bytes" => self.pinned.is_address_bytes_pinned = true,
             "history-file-max" | "sync" => self.has_file_options = true,
             _ => {}
         }
@@ -111,6 +117,14 @@ impl Options {
             "sync" => self.file.sync = seconds(value)?,
             "grace" => room.grace = seconds(value)?,
             "rate" => (room.rate, room.burst) = value.parse_with(parse_rate)?,
+            "address-rate" => {
+                (self.config.address_rate, self.config.address_burst) =
+                    value.parse_with(parse_rate)?;
+            }
+            "address-bytes" => {
+                (self.config.address_bytes, self.config.address_bytes_burst) =
+                    value.parse_with(parse_byte_rate)?;
+            }
             "hello-wait" => room.hello_wait = Duration::from_millis(value.parse::<u32>()?.into()),
             "memory" => self.memory = Some(value.parse_with(parse_size)?),
             "check" => self.is_check = value.parse_with(parse_switch)?,
@@ -118,6 +132,18 @@ impl Options {
             _ => return Err(lexopt::Error::UnexpectedOption(format!("--{option}"))),
         }
         Ok(())
+    }
+
+    /// Derives the limits of an address from the rate of a member, if they are not given.
+    fn derive_address_limits(&mut self) {
+        let (rate, burst) = (self.config.room.rate, self.config.room.burst);
+        if !self.pinned.is_address_rate_pinned {
+            self.config.address_rate = rate.saturating_mul(MEMBERS_PER_ADDRESS);
+            self.config.address_burst = burst.saturating_mul(MEMBERS_PER_ADDRESS);
+        }
+        if rate == 0 && !self.pinned.is_address_bytes_pinned {
+            self.config.address_bytes = 0;
+        }
     }
 
     /// Returns the contradiction between the options, if there is one.
@@ -188,6 +214,17 @@ fn parse_rate_and_burst(text: &str, seconds: u32) -> Option<(u32, u32)> {
         (Ok(rate @ 0..=1_000_000), Some(Ok(burst @ 1..=4_000_000))) => Some((rate, burst)),
         _ => None,
     }
+}
+
+/// Parses bytes per second such as `32K/128K`; the default burst is that of four seconds.
+fn parse_byte_rate(text: &str) -> Result<(u32, u32), &'static str> {
+    let size = |text| u32::try_from(parse_size(text).ok()?).ok();
+    let (rate, burst) = match text.split_once('/') {
+        Some((rate, burst)) => (size(rate), size(burst).filter(|&burst| burst > 0)),
+        None => (size(text), size(text).map(|rate| rate.saturating_mul(4))),
+    };
+    rate.zip(burst)
+        .ok_or("expected bytes per second, optionally with bytes at once, such as 32K/128K")
 }
 
 fn parse_level(text: &str) -> Result<LevelFilter, &'static str> {

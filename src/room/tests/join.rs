@@ -21,6 +21,34 @@ fn silent_client_joins_as_guest_after_the_wait() {
 }
 
 #[test]
+fn wait_that_ends_after_the_first_line_is_ignored() {
+    let mut harness = RoomHarness::new(Config::default());
+    harness.connect(1);
+    harness.now.uptime += Duration::from_secs(1);
+    let client = harness.room.pop_silent(harness.now).expect("a silent client");
+    harness.say(1, r#"{"hello":{"name":"alice"}}"#);
+    harness.room.apply(Input::HelloWaitOver { id: client.id }, harness.now);
+    harness.seal();
+    assert_eq!(harness.transcript(1), ["join: alice joined"]);
+}
+
+#[test]
+fn extended_waits_end_in_their_order() {
+    let mut harness = RoomHarness::new(Config::default());
+    harness.connect(1);
+    harness.connect(2);
+    harness.now.uptime += Duration::from_millis(250);
+    let client = harness.room.pop_silent(harness.now).expect("a silent client");
+    harness.connect(3);
+    harness.room.wait_for_hello(client, Duration::from_millis(50));
+    harness.advance(Duration::from_millis(49));
+    harness.advance(Duration::from_millis(1));
+    harness.advance(Duration::from_millis(200));
+    harness.seal();
+    assert_eq!(harness.transcript(2), ["join: guest-1002, guest-1001 and guest-1003 joined"]);
+}
+
+#[test]
 fn silent_client_that_leaves_is_not_announced() {
     let mut harness = RoomHarness::new(Config::default());
     harness.join(1, "alice");

@@ -2,7 +2,7 @@
 //! every member leaves once, and nothing stays allocated.
 
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
@@ -141,7 +141,7 @@ impl BroadcasterHarness {
 
     fn input(&mut self, id: u64, input: Input) {
         if self.remotes[&id].has_task {
-            self.turn(Some(Event::Input { input, bytes: 0 }));
+            self.turn(Some(Event::Input { input, bytes: 0, answer: None }));
         }
     }
 
@@ -293,4 +293,72 @@ proptest! {
         harness.advance(Duration::from_secs(5));
         harness.check_released();
     }
+}
+
+const HELLO: &str = r#"{"hello":{"name":"alice"}}"#;
+const HELLO_WAIT: Duration = Duration::from_millis(250);
+
+impl BroadcasterHarness {
+    fn with_silent_client() -> (Self, u64) {
+        let mut harness = BroadcasterHarness::new(4);
+        harness.connect();
+        harness.connect();
+        (harness, 3)
+    }
+
+    fn is_member(&self, name: &str) -> bool {
+        self.members_seen_by_observer().iter().any(|member| member.starts_with(name))
+    }
+
+    fn write(&mut self, id: u64, bytes: &[u8]) {
+        self.remotes[&id].stream.as_ref().unwrap().write_all(bytes).unwrap();
+    }
+}
+
+#[test]
+fn hello_in_the_socket_precedes_the_hello_wait() {
+    let (mut harness, id) = BroadcasterHarness::with_silent_client();
+    harness.write(id, HELLO.as_bytes());
+    harness.advance(2 * HELLO_WAIT);
+    harness.say(id, HELLO);
+    assert!(harness.is_member("alice"));
+    assert!(harness.is_member("guest"), "the other client is silent");
+}
+
+#[test]
+fn hello_that_waits_for_the_channel_precedes_the_wait() {
+    let (mut harness, id) = BroadcasterHarness::with_silent_client();
+    let pending = Arc::clone(&harness.remotes[&id].socket);
+    harness.advance(2 * HELLO_WAIT);
+    drop(pending);
+    harness.say(id, HELLO);
+    assert!(harness.is_member("alice"));
+}
+
+#[test]
+fn hello_in_the_channel_precedes_the_hello_wait() {
+    let (mut harness, id) = BroadcasterHarness::with_silent_client();
+    harness.now.uptime += HELLO_WAIT;
+    // The first fills the batch, so that the turn ends before the hello is applied.
+    for (id, line) in [(OBSERVER, "x".repeat(OUTBOX / 2)), (id, HELLO.into())] {
+        let lines = vec![ClientLine::parse(line.as_bytes())];
+        let input = Input::Lines { id: ClientId(id), lines };
+        harness.broadcaster.clients.send_event(Event::Input { input, bytes: 0, answer: None });
+    }
+    harness.turn(None);
+    assert!(!harness.is_member("alice") && !harness.is_member("guest"));
+    harness.turn(None);
+    assert!(harness.is_member("alice"));
+}
+
+#[test]
+fn client_that_sends_no_newline_becomes_a_guest() {
+    let (mut harness, id) = BroadcasterHarness::with_silent_client();
+    harness.write(id, b"x");
+    for _ in 0..MAX_LOOKS {
+        harness.advance(HELLO_WAIT);
+        assert!(!harness.is_member(&format!("guest-{id}")));
+    }
+    harness.advance(HELLO_WAIT);
+    assert!(harness.is_member(&format!("guest-{id}")));
 }

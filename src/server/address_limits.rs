@@ -1,0 +1,330 @@
+//! Limits on what the clients of one address cause together.
+//!
+//! The accept loop has an [`AddressTable`]. All connection tasks of an address share its
+//! [`AddressBudget`], and charge it with each line before they send the line to the broadcaster:
+//! one line, and the bytes of the frames that the line causes. If nothing is left, the task waits
+//! and does not read from its socket.
+//!
+//! The bytes of some answers, such as that to `/history`, are known only after the room has
+//! answered. A task attaches an [`AnswerCharge`] to such a request; the broadcaster charges the
+//! bytes of the answer. At most one such request of an address is on its way.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use rustix::net::sockopt::socket_peercred;
+
+use crate::protocol::{ClientLine, Request, RequestError, escaped_len};
+use crate::rate_limit::{Rate, RateLimiter};
+use crate::room::{Origin, Peer};
+
+/// A line from a client, or the error that answers it.
+pub type ParsedLine = Result<ClientLine, RequestError>;
+
+/// Bytes of answers, as a multiple of those that an address may publish. A member who is shown the history
+/// can then still speak.
+pub const ANSWER_FACTOR: u32 = 8;
+/// The most bytes of a chat frame or an error beside its text and its id.
+const FRAME_BYTES: usize = 256;
+/// The most bytes of a join or leave notice for one member.
+const NOTICE_BYTES: usize = 384;
+/// Notices are not charged while an address owes this time: connections that the room refuses must
+/// not silence the members of the address for long.
+const MAX_NOTICE_DEBT: Duration = Duration::from_secs(10);
+/// The most bytes for one address, in a table that grows by doubling.
+pub const ADDRESS_BUDGET_BYTES: usize =
+    3 * size_of::<(AddressKey, Rc<AddressBudget>)>() + size_of::<AddressBudget>() + 32;
+
+/// The limits on the input of each client and of each address.
+#[derive(Debug)]
+pub struct ReadLimits {
+    /// The longest line, in bytes without its newline.
+    pub max_line: u32,
+    /// Bytes in one read, from 1 to [`MAX_READ_BYTES`](super::connection::MAX_READ_BYTES).
+    pub read_bytes: usize,
+    /// The rate of lines of one client.
+    pub rate: Rate,
+    /// The rate of lines of one address.
+    pub address_lines: Rate,
+    /// The rate of bytes of one address.
+    pub address_bytes: Rate,
+    /// The rate of bytes of the answers to one address.
+    pub answer_bytes: Rate,
+    /// The start of the rate limiters' time.
+    pub started: Instant,
+}
+
+impl ReadLimits {
+    /// Returns the time for the rate limiters.
+    #[expect(clippy::disallowed_methods, reason = "the rate limiters' clock")]
+    pub fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn has_address_limits(&self) -> bool {
+        self.address_lines.is_limited() || self.address_bytes.is_limited()
+    }
+}
+
+/// The address by which clients share a budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum AddressKey {
+    /// An IPv4 address or an IPv6 network.
+    Inet(IpAddr),
+    /// The user of a process that is connected to a unix socket.
+    Unix(u32),
+}
+
+impl AddressKey {
+    /// Returns the key of a client, or `None` for a proxy that hides its client.
+    fn of(peer: Peer, socket: impl AsFd) -> Option<Self> {
+        match (peer, Origin::from(peer)) {
+            (_, Origin::Network(ip)) => Some(AddressKey::Inet(ip)),
+            // Processes whose user is not known share one budget.
+            (Peer::Unix, _) => {
+                let user = socket_peercred(socket).map_or(u32::MAX, |peer| peer.uid.as_raw());
+                Some(AddressKey::Unix(user))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A bounded table of addresses.
+pub struct AddressTable {
+    limits: Rc<ReadLimits>,
+    budgets: HashMap<AddressKey, Rc<AddressBudget>>,
+    /// The most budgets of addresses without connections.
+    max_idle: usize,
+    /// The size at which unused budgets are removed.
+    sweep_at: usize,
+    /// The budget of clients without a limit.
+    unlimited: Rc<AddressBudget>,
+}
+
+impl AddressTable {
+    /// Creates an empty table, which keeps at most `max_idle` addresses without connections.
+    pub fn new(limits: Rc<ReadLimits>, max_idle: usize) -> Self {
+        let without_limits = ReadLimits {
+            address_lines: Rate::UNLIMITED,
+            address_bytes: Rate::UNLIMITED,
+            answer_bytes: Rate::UNLIMITED,
+            ..*limits
+        };
+        let unlimited = Rc::new(AddressBudget::new(Rc::new(without_limits)));
+        AddressTable { limits, budgets: HashMap::new(), max_idle, sweep_at: 0, unlimited }
+    }
+
+    /// Returns the budget for a new connection, and charges it for the join notice.
+    pub fn budget_of(&mut self, peer: Peer, socket: impl AsFd) -> Rc<AddressBudget> {
+        if !self.limits.has_address_limits() {
+            return Rc::clone(&self.unlimited);
+        }
+        let Some(key) = AddressKey::of(peer, socket) else { return Rc::clone(&self.unlimited) };
+        let now = self.limits.now();
+        let budget = self.budget(key, now);
+        budget.charge_notice(now);
+        budget
+    }
+
+    fn budget(&mut self, key: AddressKey, now: Duration) -> Rc<AddressBudget> {
+        if self.budgets.len() >= self.sweep_at {
+            self.remove_unused(now);
+        }
+        let limits = &self.limits;
+        let new = || Rc::new(AddressBudget::new(Rc::clone(limits)));
+        Rc::clone(self.budgets.entry(key).or_insert_with(new))
+    }
+
+    /// Removes the addresses that have no connection and owe nothing. If too many are left without
+    /// a connection, removes all of these: the table must not grow.
+    fn remove_unused(&mut self, now: Duration) {
+        let is_used = |budget: &Rc<AddressBudget>| Rc::strong_count(budget) > 1;
+        self.budgets.retain(|_, budget| is_used(budget) || !budget.is_idle(now));
+        let used = self.budgets.values().filter(|budget| is_used(budget)).count();
+        if self.budgets.len() - used > self.max_idle / 2 {
+            self.budgets.retain(|_, budget| is_used(budget));
+        }
+        self.budgets.shrink_to(self.budgets.len() * 2);
+        self.sweep_at = (2 * self.budgets.len()).max(64).min(used + self.max_idle);
+    }
+}
+
+/// The rate limiters of one address, shared by its connection tasks.
+pub struct AddressBudget {
+    pub limits: Rc<ReadLimits>,
+    lines: Cell<RateLimiter>,
+    bytes: Cell<RateLimiter>,
+    /// Heartbeats have the rate of lines for themselves: the answer shows a client that waits that
+    /// the server is there.
+    heartbeats: Cell<RateLimiter>,
+    answers: Cell<RateLimiter>,
+    /// Requests on their way to the broadcaster that have an [`AnswerCharge`].
+    requests: Cell<usize>,
+    /// Tasks that wait until there is no such request.
+    waiting: Cell<Vec<Waker>>,
+    /// How often these tasks were woken.
+    wake_ups: Cell<u64>,
+}
+
+impl AddressBudget {
+    /// Creates a budget of which nothing has been taken.
+    pub fn new(limits: Rc<ReadLimits>) -> Self {
+        AddressBudget {
+            limits,
+            lines: Cell::default(),
+            bytes: Cell::default(),
+            heartbeats: Cell::default(),
+            answers: Cell::default(),
+            requests: Cell::default(),
+            waiting: Cell::default(),
+            wake_ups: Cell::default(),
+        }
+    }
+
+    /// Returns whether there are limits for an address.
+    pub fn is_limited(&self) -> bool {
+        self.limits.has_address_limits()
+    }
+
+    /// Returns whether everything that was taken is paid for.
+    pub fn is_idle(&self, now: Duration) -> bool {
+        let limiters = [&self.lines, &self.bytes, &self.heartbeats, &self.answers];
+        limiters.iter().all(|limiter| limiter.get().is_idle(now))
+    }
+
+    /// Takes a line and returns how long it has to wait. All lines that wait are paid for already,
+    /// so each gets its turn in the order of these calls.
+    pub fn charge_line(&self, line: &ParsedLine, now: Duration) -> Duration {
+        match bytes_of(line) {
+            Some(bytes) => self.charge(bytes, now),
+            None => take(&self.heartbeats, self.limits.address_lines, 1, now),
+        }
+    }
+
+    fn charge(&self, bytes: usize, now: Duration) -> Duration {
+        let wait = take(&self.lines, self.limits.address_lines, 1, now);
+        wait.max(take(&self.bytes, self.limits.address_bytes, bytes, now))
+    }
+
+    /// Takes the line and the bytes of a join or leave notice, which does not wait.
+    pub fn charge_notice(&self, now: Duration) {
+        let lines = self.lines.get().wait(self.limits.address_lines, now);
+        let bytes = self.bytes.get().wait(self.limits.address_bytes, now);
+        if lines.max(bytes) < MAX_NOTICE_DEBT {
+            self.charge(NOTICE_BYTES, now);
+        }
+    }
+
+    /// Returns how long a request has to wait because of earlier answers.
+    pub fn answer_wait(&self, now: Duration) -> Duration {
+        self.answers.get().wait(self.limits.answer_bytes, now)
+    }
+
+    /// Returns the charge for a request, if no other is on its way and no answer has to be paid for.
+    pub fn try_request(self: &Rc<Self>, now: Duration) -> Option<AnswerCharge> {
+        let is_free = self.requests.get() == 0 && self.answer_wait(now).is_zero();
+        is_free.then(|| self.request())
+    }
+
+    /// Polls until no other request is on its way. A task passes the same `place`, at first
+    /// `None`, to all its polls: it must not wait in two places.
+    pub fn poll_request(
+        self: &Rc<Self>,
+        cx: &Context<'_>,
+        place: &mut Option<u64>,
+    ) -> Poll<AnswerCharge> {
+        if self.requests.get() == 0 {
+            return Poll::Ready(self.request());
+        }
+        if place.replace(self.wake_ups.get()) != Some(self.wake_ups.get()) {
+            let mut waiting = self.waiting.take();
+            waiting.push(cx.waker().clone());
+            self.waiting.set(waiting);
+        }
+        Poll::Pending
+    }
+
+    /// Returns the charge for a request that does not wait, such as a hello.
+    pub fn request(self: &Rc<Self>) -> AnswerCharge {
+        self.requests.set(self.requests.get() + 1);
+        AnswerCharge { budget: Rc::clone(self) }
+    }
+}
+
+/// The right to send one request whose answer is charged to its address.
+pub struct AnswerCharge {
+    budget: Rc<AddressBudget>,
+}
+
+impl AnswerCharge {
+    /// Charges the bytes of the answer.
+    pub fn charge(self, bytes: usize, now: Duration) {
+        take(&self.budget.answers, self.budget.limits.answer_bytes, bytes, now);
+    }
+}
+
+impl Drop for AnswerCharge {
+    fn drop(&mut self) {
+        let requests = self.budget.requests.get() - 1;
+        self.budget.requests.set(requests);
+        if requests == 0 {
+            // All are woken, in order: the first takes its turn, the others wait again.
+            self.budget.wake_ups.set(self.budget.wake_ups.get() + 1);
+            self.budget.waiting.take().into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+impl fmt::Debug for AnswerCharge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AnswerCharge")
+    }
+}
+
+/// Takes units and returns how long to wait for the first of them.
+fn take(limiter: &Cell<RateLimiter>, rate: Rate, units: usize, now: Duration) -> Duration {
+    let mut state = limiter.get();
+    let wait = state.wait(rate, now);
+    state.take(rate, units, now);
+    limiter.set(state);
+    wait
+}
+
+/// Returns the most bytes of the frames that a line causes, without the answer to a request that
+/// has an [`AnswerCharge`], or `None` for a heartbeat.
+fn bytes_of(line: &ParsedLine) -> Option<usize> {
+    let (id, text) = match line {
+        Err(error) => (&error.id, escaped_len(&error.text)),
+        Ok(ClientLine { id, request }) => {
+            let text = match request {
+                Request::Heartbeat => return None,
+                Request::Say(text) | Request::Action(text) => escaped_len(text),
+                Request::Private { to, text } => escaped_len(to) + escaped_len(text),
+                // The error for an invalid name repeats it with Rust's escapes.
+                Request::Nick(name) => 2 * FRAME_BYTES + escaped_len(&format!("{name:?}")),
+                _ => 0,
+            };
+            (id, text)
+        }
+    };
+    let frame = FRAME_BYTES + text + id.as_deref().map_or(0, escaped_len);
+    // A private line is sent to its recipient and back to its sender.
+    let is_private = matches!(line, Ok(ClientLine { request: Request::Private { .. }, .. }));
+    Some(if is_private { 2 * frame } else { frame })
+}
+
+/// Returns whether only the room knows how long the answer to a line is.
+pub fn has_unknown_answer(line: &ParsedLine) -> bool {
+    let request = line.as_ref().map(|line| &line.request);
+    matches!(request, Ok(Request::Who | Request::History(_) | Request::Stats | Request::Help))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+//! The pauses of a connection task whose next line a rate does not allow yet.
+
+use std::future::poll_fn;
+use std::time::Duration;
+
+use futures_lite::FutureExt;
+use futures_lite::future::yield_now;
+use smol::Timer;
+
+use super::{Connection, Delay};
+use crate::protocol::ErrorCode;
+
+/// A client that waits for its address is looked at again after this time: its connection may have
+/// been closed.
+const MAX_PAUSE: Duration = Duration::from_secs(1);
+
+impl Connection {
+    /// Waits until the rate allows a line. The client is sent an error once.
+    pub(super) async fn slow_down(&mut self) {
+        let limits = &self.budget.limits;
+        let wait = self.limiter.wait(limits.rate, limits.now());
+        // A timer takes longer than a microsecond, so such a wait is none.
+        if wait < Duration::from_micros(1) {
+            return yield_now().await;
+        }
+        if !std::mem::replace(&mut self.is_warned, true) {
+            self.warn("too many lines per second; the server now reads yours more slowly").await;
+        }
+        Timer::after(wait).await;
+    }
+
+    /// Waits until the address may send the next line, or until the connection is closed. The
+    /// client is sent an error once.
+    pub(super) async fn wait_for_address(&mut self, delay: Delay) {
+        let wait = match delay {
+            Delay::Turn(wait) => wait,
+            Delay::Answer => {
+                let mut place = None;
+                let answer = poll_fn(|cx| self.budget.poll_request(cx, &mut place).map(Some));
+                let closed = async {
+                    while !self.is_closed() {
+                        Timer::after(MAX_PAUSE).await;
+                    }
+                    None
+                };
+                self.answer = answer.or(closed).await;
+                self.budget.answer_wait(self.budget.limits.now())
+            }
+        };
+        if wait < Duration::from_micros(1) {
+            return yield_now().await;
+        }
+        if !std::mem::replace(&mut self.is_address_warned, true) {
+            let text = "too much per second from your address; the server now reads it more slowly";
+            self.warn(text).await;
+        }
+        let until = self.budget.limits.now() + wait;
+        while let Some(rest) = until.checked_sub(self.budget.limits.now())
+            && !self.is_closed()
+        {
+            Timer::after(rest.min(MAX_PAUSE)).await;
+        }
+    }
+
+    async fn warn(&mut self, text: &str) {
+        if let Some(event) = self.try_send(self.error_input(ErrorCode::TooFast, text), None) {
+            self.send(event).await;
+        }
+    }
+}
