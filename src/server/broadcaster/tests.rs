@@ -297,6 +297,8 @@ proptest! {
 
 const HELLO: &str = r#"{"hello":{"name":"alice"}}"#;
 const HELLO_WAIT: Duration = Duration::from_millis(250);
+/// The time from the welcome of a silent member to its join notice.
+const NOTICE_DELAY: Duration = Duration::from_secs(2);
 
 impl BroadcasterHarness {
     fn with_silent_client() -> (Self, u64) {
@@ -322,6 +324,7 @@ fn hello_in_the_socket_precedes_the_hello_wait() {
     harness.advance(2 * HELLO_WAIT);
     harness.say(id, HELLO);
     assert!(harness.is_member("alice"));
+    harness.advance(NOTICE_DELAY);
     assert!(harness.is_member("guest"), "the other client is silent");
 }
 
@@ -360,5 +363,6 @@ fn client_that_sends_no_newline_becomes_a_guest() {
         assert!(!harness.is_member(&format!("guest-{id}")));
     }
     harness.advance(HELLO_WAIT);
+    harness.advance(NOTICE_DELAY);
     assert!(harness.is_member(&format!("guest-{id}")));
 }
