@@ -31,7 +31,15 @@ pub struct Admission {
 #[derive(Debug, Default)]
 struct AddressRecord {
     clients: u32,
-    connections: RateLimiter,
+    /// Clients that have left and whose connections are still ending.
+    ending: u32,
+    new_connections: RateLimiter,
+}
+
+impl AddressRecord {
+    fn connections(&self) -> u32 {
+        self.clients.saturating_add(self.ending)
+    }
 }
 
 /// The reason for which a client is not admitted.
@@ -55,28 +63,41 @@ impl Admission {
         }
     }
 
-    /// Admits a client of an address. A client that is refused is not counted.
+    /// Admits a client of an address. A client that is refused is not counted. Of the connections
+    /// that are ending, an address may have as many again as clients, so that it cannot take the
+    /// places of others by not reading.
     pub fn admit(&mut self, ip: IpAddr, now: Duration) -> Result<(), Refusal> {
         if self.table.len() >= self.max_addresses {
             self.remove_idle(now);
         }
         let address = self.table.entry(to_network(ip)).or_default();
-        if self.max_clients > 0 && address.clients >= self.max_clients {
+        if self.max_clients > 0
+            && (address.clients >= self.max_clients
+                || address.connections() >= self.max_clients.saturating_mul(2))
+        {
             return Err(Refusal::TooMany);
         }
-        if !address.connections.try_take(self.rate, now) {
+        if !address.new_connections.try_take(self.rate, now) {
             return Err(Refusal::TooFast);
         }
         address.clients += 1;
         Ok(())
     }
 
-    /// Removes an admitted client of an address.
-    pub fn remove(&mut self, ip: IpAddr, now: Duration) {
+    /// Removes an admitted client of an address. Its connection is ending.
+    pub fn leave(&mut self, ip: IpAddr) {
+        if let Some(address) = self.table.get_mut(&to_network(ip)) {
+            address.clients = address.clients.saturating_sub(1);
+            address.ending += 1;
+        }
+    }
+
+    /// Removes a connection that has ended.
+    pub fn release(&mut self, ip: IpAddr, now: Duration) {
         let network = to_network(ip);
         if let Some(address) = self.table.get_mut(&network) {
-            address.clients = address.clients.saturating_sub(1);
-            if address.clients == 0 && address.connections.is_idle(now) {
+            address.ending = address.ending.saturating_sub(1);
+            if address.connections() == 0 && address.new_connections.is_idle(now) {
                 self.table.remove(&network);
             }
         }
@@ -88,12 +109,14 @@ impl Admission {
         self.table.values().map(|address| address.clients).filter(|&clients| clients > 0).collect()
     }
 
-    /// Removes addresses without clients whose rate limiter is idle. If many are left, removes all
-    /// addresses without clients: the table must not grow.
+    /// Removes addresses without connections whose rate limiter is idle. If many are left, removes
+    /// all addresses without connections: the table must not grow.
     fn remove_idle(&mut self, now: Duration) {
-        self.table.retain(|_, address| address.clients > 0 || !address.connections.is_idle(now));
+        self.table.retain(|_, address| {
+            address.connections() > 0 || !address.new_connections.is_idle(now)
+        });
         if self.table.len() > self.max_addresses / 2 {
-            self.table.retain(|_, address| address.clients > 0);
+            self.table.retain(|_, address| address.connections() > 0);
         }
         self.table.shrink_to(self.table.len() * 2);
     }
@@ -156,8 +179,24 @@ mod tests {
         for _ in 0..1000 {
             assert_eq!(admission.admit(alice, NOW), Err(Refusal::TooMany));
         }
-        admission.remove(alice, NOW);
+        admission.leave(alice);
+        admission.release(alice, NOW);
         admission.admit(alice, NOW).unwrap();
+    }
+
+    #[test]
+    fn ending_connections_of_address_are_limited() {
+        let mut admission = Admission::new(2, Rate::new(0, 0), 10);
+        let alice = ip("192.0.2.1");
+        for _ in 0..4 {
+            admission.admit(alice, NOW).unwrap();
+            admission.leave(alice);
+        }
+        assert_eq!(admission.admit(alice, NOW), Err(Refusal::TooMany));
+        admission.admit(ip("192.0.2.2"), NOW).unwrap();
+        admission.release(alice, NOW);
+        admission.admit(alice, NOW).unwrap();
+        assert_eq!(admission.admit(alice, NOW), Err(Refusal::TooMany));
     }
 
     #[test]
@@ -178,11 +217,13 @@ mod tests {
         for number in 0..100_000u32 {
             let other = IpAddr::from(number.to_be_bytes());
             admission.admit(other, NOW).unwrap();
-            admission.remove(other, NOW);
+            admission.leave(other);
+            admission.release(other, NOW);
             assert!(admission.table.len() <= 2 * 10 + SPARE_ADDRESSES);
         }
         assert_eq!(admission.admit(alice, NOW), Err(Refusal::TooMany));
-        admission.remove(alice, NOW + Duration::from_secs(1));
+        admission.leave(alice);
+        admission.release(alice, NOW + Duration::from_secs(1));
         admission.remove_idle(NOW + Duration::from_secs(1));
         assert!(admission.table.is_empty());
     }

@@ -75,6 +75,12 @@ impl Config {
         reserved.saturating_add(addresses)
     }
 
+    /// Returns the most connections: of clients, and a quarter of that number, at least 16, that
+    /// are ending.
+    pub fn max_connections(&self) -> usize {
+        self.max_clients.saturating_add((self.max_clients / 4).max(16))
+    }
+
     /// Creates the table of addresses for these limits.
     pub(super) fn create_admission(&self) -> Admission {
         let rate = Rate::new(self.connect_rate, self.connect_burst);

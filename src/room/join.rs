@@ -30,10 +30,13 @@ const TRIED_NUMBERS: std::ops::Range<u64> = 2..100;
 impl Room {
     pub(super) fn connect(&mut self, id: ClientId, peer: Peer, token: Token) {
         if self.is_closed {
-            return self.send_bye(id, ByeCode::Shutdown);
+            return self.refuse(id, ByeCode::Shutdown);
         }
+        let places = self.clients.len() + self.ending.len();
+        let is_full = self.clients.len() >= self.config.max_clients
+            || places >= self.config.max_connections();
         let admitted = match peer {
-            _ if self.clients.len() >= self.config.max_clients => Err(Refusal::TooMany),
+            _ if is_full => Err(Refusal::TooMany),
             Peer::Inet(ip, _) => self.admission.admit(ip, self.now.uptime),
             Peer::Unix => Ok(()),
         };
@@ -41,13 +44,13 @@ impl Room {
             Ok(()) => {}
             Err(Refusal::TooMany) => {
                 self.log(Level::Warn, format!("{peer} refused: full"));
-                return self.send_bye(id, ByeCode::Full);
+                return self.refuse(id, ByeCode::Full);
             }
             Err(Refusal::TooFast) => {
                 self.log(Level::Warn, format!("{peer} refused: too many connections per second"));
                 let text = "too many connections per second from your address";
                 self.send_error(id, RequestError::new(ErrorCode::TooFast, text));
-                return self.send_bye(id, ByeCode::TooFast);
+                return self.refuse(id, ByeCode::TooFast);
             }
         }
         self.log(Level::Debug, format!("{peer} connected"));
@@ -134,6 +137,8 @@ impl Room {
     /// There is no leave notice.
     fn take_over(&mut self, old: ClientId) -> Option<String> {
         let client = self.remove_client(old)?;
+        // The new connection has its place.
+        self.release(old, self.now);
         self.counts.evictions.add(ByeCode::Replaced);
         self.batch.unicast(old, Op::Evict(ByeCode::Replaced));
         client.name.map(String::from)

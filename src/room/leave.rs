@@ -49,18 +49,28 @@ impl Room {
             self.send_bye(id, ByeCode::Shutdown);
         }
         self.clients = ClientTable::new();
+        self.ending = ClientTable::new();
         self.names.clear();
         self.admission = self.config.create_admission();
         self.is_closed = true;
     }
 
+    /// Sends a bye to a client that is not admitted.
+    pub(super) fn refuse(&mut self, id: ClientId, code: ByeCode) {
+        self.send_last_frame(id, code, Op::Refuse);
+    }
+
     /// Sends a bye to a client, and ends its connection after all frames are sent.
     pub(super) fn send_bye(&mut self, id: ClientId, code: ByeCode) {
+        self.send_last_frame(id, code, Op::Close);
+    }
+
+    fn send_last_frame(&mut self, id: ClientId, code: ByeCode, end: Op) {
         if !matches!(code, ByeCode::Quit | ByeCode::Shutdown) {
             self.counts.evictions.add(code);
         }
         self.batch.send(id, code.text(), Body::Bye { code, seq: self.batch.seq });
-        self.batch.unicast(id, Op::Close);
+        self.batch.unicast(id, end);
     }
 
     /// Removes a client and announces that, if it was a member. Returns whether it was in the room.
@@ -78,12 +88,21 @@ impl Room {
         true
     }
 
-    /// Removes a client from the table and from the count of its address. Its name stays taken.
+    /// Removes a client from the table. Its name stays taken, and its place until
+    /// [`release`](Self::release).
     pub(super) fn remove_client(&mut self, id: ClientId) -> Option<Client> {
         let client = self.clients.remove(id)?;
+        self.ending.insert(id, client.peer);
         if let Peer::Inet(ip, _) = client.peer {
-            self.admission.remove(ip, self.now.uptime);
+            self.admission.leave(ip);
         }
         Some(client)
+    }
+
+    /// Frees the place of a client that was removed: its connection has ended.
+    pub fn release(&mut self, id: ClientId, now: Now) {
+        if let Some(Peer::Inet(ip, _)) = self.ending.remove(id) {
+            self.admission.release(ip, now.uptime);
+        }
     }
 }

@@ -69,6 +69,8 @@ pub struct Room {
     /// The random word that identifies this sequence of numbers.
     epoch: Box<str>,
     clients: ClientTable<Client>,
+    /// The clients that have left and whose connections are still ending. Each of them has a place.
+    ending: ClientTable<Peer>,
     names: NameIndex,
     reserved: ReservedNames,
     admission: Admission,
@@ -119,6 +121,7 @@ impl Room {
             config,
             epoch,
             clients: ClientTable::new(),
+            ending: ClientTable::new(),
             names: NameIndex::default(),
             lobby: Lobby::default(),
             is_closed: false,
@@ -277,6 +280,12 @@ impl Room {
     /// Returns the number of clients, members or not.
     pub fn client_count(&self) -> usize {
         self.clients.len()
+    }
+
+    /// Returns the number of clients that have left and whose connections are still ending.
+    #[cfg(test)]
+    pub fn ending_count(&self) -> usize {
+        self.ending.len()
     }
 
     /// Returns the last sequence number that was assigned.

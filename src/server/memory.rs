@@ -16,7 +16,7 @@ use std::fmt;
 
 use crate::room::History;
 use crate::server::Config;
-use crate::server::broadcaster::{batch_bytes, max_ending};
+use crate::server::broadcaster::batch_bytes;
 use crate::server::connection::{LINE_OVERHEAD, MAX_INPUT_LINES, MAX_READ_BYTES};
 
 /// The idle program: its stacks, and the heap of an empty room. The pages of its file are not
@@ -41,7 +41,7 @@ impl Ceiling {
     /// Returns the ceiling of a configuration.
     pub fn of(config: &Config) -> Self {
         let room = &config.room;
-        let connections = room.max_clients.saturating_add(max_ending(room.max_clients));
+        let connections = room.max_connections();
         let held = config.read_bytes + room.max_line as usize + 1;
         let event = held + MAX_INPUT_LINES * LINE_OVERHEAD;
         let batch = batch_bytes(config.outbox).saturating_add(event);

@@ -277,6 +277,25 @@ fn thousands_of_clients_may_connect_at_once() {
 }
 
 #[test]
+fn refused_clients_do_not_use_up_descriptors() {
+    const MAX_CLIENTS: usize = 4;
+    let max_clients = MAX_CLIENTS.to_string();
+    let server = TestServer::start(&["--max-clients", &max_clients, "--connect-rate", "0"]);
+    let (mut alice, mut bob) = (server.join("alice"), server.join("bob"));
+    let _members = [server.join("carol"), server.join("dave")];
+    let others = server.fd_count() - MAX_CLIENTS;
+    let mut refused: Vec<TestClient> = (0..100).map(|_| server.connect()).collect();
+    for client in &mut refused {
+        client.expect_bye("full");
+    }
+    // None of the refused clients has closed its connection.
+    let most = others + MAX_CLIENTS + 16;
+    wait_until("some of them are closed", || server.fd_count() <= most);
+    alice.say("still here");
+    bob.recv_kind("chat");
+}
+
+#[test]
 fn crowd_in_kernel_queue_is_announced_once() {
     const CROWD: usize = 300;
     let max = fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
