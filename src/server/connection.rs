@@ -74,7 +74,11 @@ pub fn run(
     async move {
         let reason = AssertUnwindSafe(connection.run()).catch_unwind().await;
         let reason = reason.unwrap_or(DisconnectReason::Panicked);
-        if let Some(pending) = connection.send(Input::Disconnect { id, reason }) {
+        let pending = connection.send(Input::Disconnect { id, reason });
+        // A connection that the broadcaster has closed must not keep its socket while the channel
+        // is full.
+        drop(connection);
+        if let Some(pending) = pending {
             pending.await;
         }
     }

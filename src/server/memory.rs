@@ -42,6 +42,8 @@ impl Ceiling {
     pub fn of(config: &Config) -> Self {
         let room = &config.room;
         let connections = room.max_connections();
+        // With connections that wait for the room, and closed ones whose tasks have not run.
+        let tasks = connections.saturating_add(config.events.saturating_mul(2));
         let held = config.read_bytes + room.max_line as usize + 1;
         let event = held + MAX_INPUT_LINES * LINE_OVERHEAD;
         let batch = batch_bytes(config.outbox).saturating_add(event);
@@ -51,7 +53,7 @@ impl Ceiling {
         Ceiling {
             parts: [
                 ("idle program", 1, PROGRAM),
-                ("tables and tasks", connections.saturating_add(config.events), CONNECTION),
+                ("tables and tasks", tasks, CONNECTION),
                 ("half-read lines", connections, held),
                 ("events for the room", config.events, event),
                 ("batch", 2, batch),
