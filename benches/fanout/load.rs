@@ -43,6 +43,8 @@ pub struct LoadGenerator {
     /// When sending ends, in nanoseconds of the clock.
     end: u64,
     clock: Instant,
+    /// The time until the last member had joined.
+    pub join_time: Duration,
 }
 
 impl LoadGenerator {
@@ -60,14 +62,17 @@ impl LoadGenerator {
             credit: 0,
             out: SendBuffer::default(),
         });
+        let history = workload.history;
         let mut clients = Clients::new(Join {
             addr,
-            request: Box::new(move |member| system.join_request(member)),
+            request: Box::new(move |member| system.join_request(member, history)),
             reply: system.join_reply(),
-            window: system.join_window(),
+            window: if workload.joins_at_once { usize::MAX } else { system.join_window() },
             readers: workload.members,
         })?;
+        let start = Instant::now();
         clients.join(workload.connections())?;
+        let join_time = start.elapsed();
         clients.discard_until_quiet()?;
         Ok(Self {
             system,
@@ -80,6 +85,7 @@ impl LoadGenerator {
             quota: 0,
             end: 0,
             clock: Instant::now(),
+            join_time,
         })
     }
 

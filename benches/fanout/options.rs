@@ -19,7 +19,8 @@ cargo bench --bench fanout -- [OPTIONS]
   --quick             run each workload for a third of its time
   --rounds N          run everything N times and report the median by CPU time [1]
   --seconds S         run each workload for S seconds instead of its own time
-  --work NAME,...     run only these: flood, flood-1k, paced, big, idle, stall
+  --work NAME,...     run only these: flood, flood-1k, paced, big, idle, restart,
+                      stall
   --system NAME,...   run only these: smolchat, floor, naive, redis, ngircd, mosquitto, nats
   --smolchatd PATH    measure this smolchatd instead of the one built with this program
   --json FILE         write the figures to this file, too [target/fanout.json]

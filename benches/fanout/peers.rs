@@ -28,7 +28,7 @@ pub fn redis(program: &Path) -> io::Result<Server> {
     command
         .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
         .args(["--save", "", "--appendonly", "no"])
-        .args(["--maxclients", "19000", "--tcp-backlog", "1024"])
+        .args(["--maxclients", "19000", "--tcp-backlog", "4096"])
         .args(["--client-output-buffer-limit", "pubsub", "0", "0", "0"])
         .arg("--dir")
         .arg(dir.path());

@@ -7,7 +7,8 @@ use crate::system::System;
 use crate::workload::{Pacing, Workload};
 
 /// Columns for a silent workload. The first one is the name of the system.
-const IDLE_COLUMNS: &str = "|bytes/member|join CPU s|wake-ups/s|CPU µs/s|threads|closed";
+const IDLE_COLUMNS: &str =
+    "|bytes/member|with history|join s|join CPU s|wake-ups/s|CPU µs/s|threads|closed";
 /// Columns for a workload with senders.
 const TRAFFIC_COLUMNS: &str = "|deliveries/s|CPU ns/delivery|x floor|lines/read|p50 µs|p99 µs|\
     p99.9 µs|bytes/member|join CPU s|threads|lost|closed|reordered|one order";
@@ -66,6 +67,11 @@ impl WorkloadReport {
             row.extend(traffic.latency.map(|nanos| (nanos / 1000).to_string()));
         }
         row.push(format!("{:.0}", metrics.bytes_per_member));
+        if metrics.idle.is_some() {
+            let bytes = metrics.bytes_per_member_with_history;
+            row.push(bytes.map_or("-".to_owned(), |bytes| format!("{bytes:.0}")));
+            row.push(format!("{:.2}", metrics.join_seconds));
+        }
         row.push(format!("{:.3}", metrics.join_cpu_seconds));
         if let Some(idle) = &metrics.idle {
             row.push(format!("{:.1}", idle.wakeups_per_second));
@@ -130,6 +136,8 @@ impl WorkloadReport {
             "talk": traffic,
             "idle": idle,
             "bytes_per_member": metrics.bytes_per_member,
+            "bytes_per_member_with_history": metrics.bytes_per_member_with_history,
+            "join_seconds": metrics.join_seconds,
             "join_cpu_seconds": metrics.join_cpu_seconds,
             "threads": metrics.threads,
             "peak_bytes": metrics.peak_bytes,

@@ -1,6 +1,7 @@
 //! Runs one workload on one system, from the start of the server to its metrics.
 
-use std::io;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -16,6 +17,9 @@ const WARM_UP: Duration = Duration::from_millis(300);
 /// Time after the start of a server before it is measured.
 const START_DELAY: Duration = Duration::from_millis(200);
 
+/// Lines in the history, and in the request of each member, when memory with a history is measured.
+const HISTORY_LINES: usize = 1000;
+
 /// The metrics of one run.
 #[derive(Clone)]
 pub struct Metrics {
@@ -25,6 +29,11 @@ pub struct Metrics {
     pub idle: Option<IdleMetrics>,
     /// Bytes of resident memory that each member added.
     pub bytes_per_member: f64,
+    /// The same in a room with a full history, which each member requested; `None` if the system
+    /// has none.
+    pub bytes_per_member_with_history: Option<f64>,
+    /// Seconds until all members had joined.
+    pub join_seconds: f64,
     /// CPU seconds of the server until all members had joined.
     pub join_cpu_seconds: f64,
     /// Threads of the server at the end.
@@ -96,7 +105,12 @@ pub fn run(
         return Err(io::Error::other("skipped: joining so large a room takes minutes"));
     }
     if workload.stalled == 0 {
-        return run_once(system, program, workload, frame);
+        let mut metrics = run_once(system, program, workload, frame)?;
+        if system == System::Smolchat && metrics.idle.is_some() && !workload.joins_at_once {
+            let with = run_once(system, program, &workload.with_history(HISTORY_LINES), frame)?;
+            metrics.bytes_per_member_with_history = Some(with.bytes_per_member);
+        }
+        return Ok(metrics);
     }
     let without = run_once(system, program, &workload.without_stalled(), frame)?;
     let mut metrics = run_once(system, program, workload, frame)?;
@@ -113,6 +127,9 @@ fn run_once(
     let server = system.start(program)?;
     let process = server.process();
     thread::sleep(START_DELAY);
+    if workload.history > 0 {
+        fill_history(server.addr, workload)?;
+    }
     let (empty, cpu) = (process.resident()?, process.cpu()?);
 
     let line_bytes = match system {
@@ -133,12 +150,28 @@ fn run_once(
         traffic,
         idle,
         bytes_per_member: member_bytes / workload.connections() as f64,
+        bytes_per_member_with_history: None,
+        join_seconds: load.join_time.as_secs_f64(),
         join_cpu_seconds: join_cpu.as_secs_f64(),
         threads: process.threads()?,
         peak_bytes: process.peak_resident()?,
         stalled_bytes: None,
         check: load.check(),
     })
+}
+
+/// Sends as many lines to smolchat as its history has, from a member that then leaves.
+fn fill_history(addr: SocketAddr, workload: &Workload) -> io::Result<()> {
+    let mut socket = TcpStream::connect(addr)?;
+    let text = "x".repeat(workload.line_bytes);
+    for _ in 0..workload.history {
+        socket.write_all(format!("{text}\n").as_bytes())?;
+    }
+    socket.write_all(b"/quit\n")?;
+    for line in BufReader::new(socket).lines() {
+        line?;
+    }
+    Ok(())
 }
 
 fn measure_idle(

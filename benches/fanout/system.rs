@@ -87,10 +87,14 @@ impl System {
         }
     }
 
-    /// Returns the bytes that a member sends to join.
-    pub fn join_request(self, member: usize) -> Vec<u8> {
+    /// Returns the bytes that a member sends to join. `history` is the number of earlier lines that
+    /// it requests, if the system has any.
+    pub fn join_request(self, member: usize, history: usize) -> Vec<u8> {
         match self {
-            Self::Smolchat => format!("{{\"hello\":{{\"name\":\"m{member}\"}}}}\n").into_bytes(),
+            Self::Smolchat => {
+                format!("{{\"hello\":{{\"name\":\"m{member}\",\"history\":{history}}}}}\n")
+                    .into_bytes()
+            }
             Self::Floor | Self::Naive => Vec::new(),
             // Version 3 of the protocol: before it, a subscriber must not publish.
             Self::Redis => b"HELLO 3\r\nSUBSCRIBE room\r\n".to_vec(),

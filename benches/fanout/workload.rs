@@ -13,6 +13,10 @@ pub struct Workload {
     pub members: usize,
     /// Further members that never read after they have joined.
     pub stalled: usize,
+    /// Whether all members connect at once. Otherwise, as many as the system can queue.
+    pub joins_at_once: bool,
+    /// Lines that were sent before, and that each member requests when it joins.
+    pub history: usize,
     /// Members that send.
     pub senders: usize,
     /// Bytes of a line, without newline and framing.
@@ -43,6 +47,8 @@ const DEFAULT: Workload = Workload {
     purpose: "",
     members: 200,
     stalled: 0,
+    joins_at_once: false,
+    history: 0,
     senders: 4,
     line_bytes: 64,
     pacing: Pacing::InFlight(64),
@@ -51,7 +57,7 @@ const DEFAULT: Workload = Workload {
 };
 
 /// All workloads, in the order in which they run.
-pub const WORKLOADS: [Workload; 6] = [
+pub const WORKLOADS: [Workload; 7] = [
     Workload { name: "flood", purpose: "batching", ..DEFAULT },
     Workload {
         name: "flood-1k",
@@ -87,6 +93,17 @@ pub const WORKLOADS: [Workload; 6] = [
         ..DEFAULT
     },
     Workload {
+        name: "restart",
+        purpose: "all members connect at once, as after a restart of the server",
+        members: 10_000,
+        joins_at_once: true,
+        senders: 0,
+        pacing: Pacing::Silent,
+        duration: Duration::from_secs(1),
+        max_lines: 0,
+        ..DEFAULT
+    },
+    Workload {
         name: "stall",
         purpose: "cost of slow members",
         members: 100,
@@ -110,6 +127,11 @@ impl Workload {
     /// Returns the workload without stalled members.
     pub fn without_stalled(&self) -> Self {
         Self { stalled: 0, ..self.clone() }
+    }
+
+    /// Returns the workload in a room with a history, which each member requests.
+    pub fn with_history(&self, lines: usize) -> Self {
+        Self { history: lines, ..self.clone() }
     }
 
     /// Returns the workload with at most this number of connections.

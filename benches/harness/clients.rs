@@ -12,6 +12,7 @@ use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 
 /// Part of the frame with which smolchatd welcomes a client.
 pub const SMOLCHAT_WELCOME: &[u8] = b"\"kind\":\"welcome\"";
@@ -20,6 +21,8 @@ pub const SMOLCHAT_WELCOME: &[u8] = b"\"kind\":\"welcome\"";
 const READ_BYTES: usize = 256 << 10;
 /// Maximum bytes kept from one read to the next.
 const CARRY_BYTES: usize = 32;
+/// Clients that connect before the others are read: clients do not wait for each other.
+const CONNECTS_PER_POLL: usize = 64;
 /// Maximum time without a client that joins while clients are joining.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
 /// Maximum time between two looks at the clock.
@@ -41,6 +44,7 @@ pub struct Join {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ClientState {
+    Connecting,
     Joining,
     Reading,
     /// Not read any more: the client is not a reader, or the server closed the connection.
@@ -120,11 +124,12 @@ impl Clients {
                     self.closed
                 )));
             }
-            while self.clients.len() < total && self.clients.len() - self.joined < self.join.window
-            {
+            let joining = self.clients.len() - self.joined;
+            let more = (total - self.clients.len()).min(self.join.window - joining);
+            for _ in 0..more.min(CONNECTS_PER_POLL) {
                 self.connect()?;
             }
-            self.discard(POLL_TIMEOUT)?;
+            self.discard(if more > CONNECTS_PER_POLL { Duration::ZERO } else { POLL_TIMEOUT })?;
         }
         Ok(())
     }
@@ -179,8 +184,10 @@ impl Clients {
     /// left by the last call in front. It returns how many bytes it used; at most 32 may be left.
     pub fn read(&mut self, number: usize, consume: impl FnOnce(&[u8]) -> usize) -> io::Result<()> {
         let client = &mut self.clients[number];
-        if client.state == ClientState::Done {
-            return Ok(());
+        match client.state {
+            ClientState::Done => return Ok(()),
+            ClientState::Connecting => return self.on_connected(number),
+            ClientState::Joining | ClientState::Reading => {}
         }
         let carried = client.carried;
         self.buffer[..carried].copy_from_slice(&client.carry[..carried]);
@@ -233,15 +240,32 @@ impl Clients {
     }
 
     fn connect(&mut self) -> io::Result<()> {
-        let number = self.clients.len();
-        let mut stream = TcpStream::connect(self.join.addr)?;
+        let number = self.clients.len() as u64;
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
+        match connect(&socket, &self.join.addr) {
+            Ok(()) | Err(Errno::INPROGRESS) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let stream = TcpStream::from(socket);
         stream.set_nodelay(true)?;
-        // Before the socket is made non-blocking: a short write to an empty socket does not wait.
-        stream.write_all(&(self.join.request)(number))?;
-        stream.set_nonblocking(true)?;
-        epoll::add(&self.epoll, &stream, EventData::new_u64(number as u64), EventFlags::IN)?;
-        let state = ClientState::Joining;
+        epoll::add(&self.epoll, &stream, EventData::new_u64(number), EventFlags::OUT)?;
+        let state = ClientState::Connecting;
         self.clients.push(Client { stream, state, carry: [0; CARRY_BYTES], carried: 0 });
+        Ok(())
+    }
+
+    /// Sends the request of a client whose socket has connected. A short write to an empty socket
+    /// does not wait.
+    fn on_connected(&mut self, number: usize) -> io::Result<()> {
+        let client = &mut self.clients[number];
+        if let Some(error) = client.stream.take_error()? {
+            return Err(error);
+        }
+        client.stream.write_all(&(self.join.request)(number))?;
+        client.state = ClientState::Joining;
+        let data = EventData::new_u64(number as u64);
+        epoll::modify(&self.epoll, &client.stream, data, EventFlags::IN)?;
         Ok(())
     }
 

@@ -20,6 +20,12 @@ pub fn max_addresses(max_clients: usize) -> usize {
     max_clients.saturating_mul(2).saturating_add(SPARE_ADDRESSES)
 }
 
+/// Returns the most connections in a room for `max_clients`: a quarter of that number, at least 16,
+/// may be ending.
+pub fn max_connections(max_clients: usize) -> usize {
+    max_clients.saturating_add((max_clients / 4).max(16))
+}
+
 /// Returns the most visitors in a room for `max_clients`. Of one origin, it is half of them.
 ///
 /// A client sends its first line at once, so a place is free again after a round trip. A crowd that
@@ -103,8 +109,12 @@ pub struct Admission {
     /// Clients with a place.
     clients: usize,
     visitors: usize,
+    /// Clients that have left and whose connections are still ending.
+    ending: usize,
     /// The most clients with a place.
     max_clients: usize,
+    /// The most connections, those that are ending included.
+    max_connections: usize,
     /// The most clients with a place of one address; 0 = no limit.
     max_per_address: usize,
     /// New connections from one address.
@@ -118,7 +128,9 @@ struct AddressRecord {
     /// Clients with a place.
     clients: u32,
     visitors: u32,
-    connections: RateLimiter,
+    /// Clients that have left and whose connections are still ending.
+    ending: u32,
+    new_connections: RateLimiter,
 }
 
 impl Admission {
@@ -129,7 +141,9 @@ impl Admission {
             table: HashMap::new(),
             clients: 0,
             visitors: 0,
+            ending: 0,
             max_clients,
+            max_connections: max_connections(max_clients),
             max_per_address,
             rate: Rate::new(rate, burst),
             connect_rate: rate as usize,
@@ -137,7 +151,8 @@ impl Admission {
     }
 
     /// Admits a client, and returns whether it is a visitor. A client that is refused is not
-    /// counted.
+    /// counted. Of the connections that are ending, an address may have as many as clients, so that
+    /// it cannot take the places of others by not reading.
     pub fn admit(&mut self, origin: Origin, now: Duration) -> Result<bool, Refusal> {
         if self.table.len() >= max_addresses(self.max_clients) {
             self.remove_idle(now);
@@ -149,7 +164,7 @@ impl Admission {
             return Err(refusal);
         }
         let address = self.table.entry(origin).or_default();
-        if origin != Origin::Unlimited && !address.connections.try_take(self.rate, now) {
+        if origin != Origin::Unlimited && !address.new_connections.try_take(self.rate, now) {
             return Err(full.unwrap_or(Refusal::TooFast(self.connect_rate)));
         }
         let (in_room, of_address) = match full {
@@ -164,9 +179,13 @@ impl Admission {
     /// Returns the limit for which a client of an origin gets no place.
     pub fn find_full(&self, origin: Origin) -> Option<Refusal> {
         let max = self.max_per_address;
-        if self.clients >= self.max_clients {
+        let connections = self.clients + self.visitors + self.ending;
+        if self.clients >= self.max_clients || connections >= self.max_connections {
             Some(Refusal::RoomFull(self.max_clients))
-        } else if max > 0 && self.clients_above(origin, max - 1) > 0 {
+        } else if max > 0
+            && (self.clients_above(origin, max - 1) > 0
+                || self.clients_and_ending(origin) >= 2 * max)
+        {
             Some(Refusal::AddressFull(max))
         } else {
             None
@@ -177,6 +196,15 @@ impl Admission {
     fn clients_above(&self, origin: Origin, count: usize) -> usize {
         match (origin, self.table.get(&origin)) {
             (Origin::Network(_), Some(address)) => (address.clients as usize).saturating_sub(count),
+            _ => 0,
+        }
+    }
+
+    /// Returns the places that an origin takes, those of ending connections included. It is zero
+    /// for unix sockets.
+    fn clients_and_ending(&self, origin: Origin) -> usize {
+        match (origin, self.table.get(&origin)) {
+            (Origin::Network(_), Some(address)) => (address.clients + address.ending) as usize,
             _ => 0,
         }
     }
@@ -203,13 +231,23 @@ impl Admission {
         self.clients += 1;
     }
 
-    /// Removes an admitted client or visitor.
-    pub fn remove(&mut self, origin: Origin, is_visitor: bool, now: Duration) {
+    /// Removes an admitted client or visitor. Its connection is ending.
+    pub fn leave(&mut self, origin: Origin, is_visitor: bool) {
         let count = if is_visitor { &mut self.visitors } else { &mut self.clients };
         *count = count.saturating_sub(1);
+        self.ending += 1;
         if let Some(address) = self.table.get_mut(&origin) {
             let count = if is_visitor { &mut address.visitors } else { &mut address.clients };
             *count = count.saturating_sub(1);
+            address.ending += 1;
+        }
+    }
+
+    /// Removes a connection that has ended.
+    pub fn release(&mut self, origin: Origin, now: Duration) {
+        self.ending = self.ending.saturating_sub(1);
+        if let Some(address) = self.table.get_mut(&origin) {
+            address.ending = address.ending.saturating_sub(1);
             if address.is_idle(now) {
                 self.table.remove(&origin);
             }
@@ -227,25 +265,25 @@ impl Admission {
         self.table.values().map(|address| address.clients).filter(|&clients| clients > 0).collect()
     }
 
-    /// Removes addresses without clients whose rate limiter is idle. If many are left, removes all
-    /// addresses without clients: the table must not grow.
+    /// Removes addresses without connections whose rate limiter is idle. If many are left, removes
+    /// all addresses without connections: the table must not grow.
     fn remove_idle(&mut self, now: Duration) {
         self.table.retain(|_, address| !address.is_idle(now));
         if self.table.len() > max_addresses(self.max_clients) / 2 {
-            self.table.retain(|_, address| address.has_clients());
+            self.table.retain(|_, address| address.has_connections());
         }
         self.table.shrink_to(self.table.len() * 2);
     }
 }
 
 impl AddressRecord {
-    fn has_clients(&self) -> bool {
-        self.clients > 0 || self.visitors > 0
+    fn has_connections(&self) -> bool {
+        self.clients > 0 || self.visitors > 0 || self.ending > 0
     }
 
     /// Returns whether the record is the same as a new one.
     fn is_idle(&self, now: Duration) -> bool {
-        !self.has_clients() && self.connections.is_idle(now)
+        !self.has_connections() && self.new_connections.is_idle(now)
     }
 }
 
@@ -298,8 +336,37 @@ mod tests {
         for _ in 0..1000 {
             assert_eq!(admission.admit(alice, NOW), Err(Refusal::AddressFull(1)));
         }
-        admission.remove(alice, false, NOW);
+        admission.leave(alice, false);
+        admission.release(alice, NOW);
         assert_eq!(admission.admit(alice, NOW), Ok(false));
+    }
+
+    #[test]
+    fn ending_connections_of_address_are_limited() {
+        let mut admission = Admission::new(10, 2, 0, 0);
+        let alice = origin("192.0.2.1");
+        for _ in 0..4 {
+            assert_eq!(admission.admit(alice, NOW), Ok(false));
+            admission.leave(alice, false);
+        }
+        assert_eq!(admission.find_full(alice), Some(Refusal::AddressFull(2)));
+        assert_eq!(admission.find_full(origin("192.0.2.2")), None);
+        admission.release(alice, NOW);
+        assert_eq!(admission.admit(alice, NOW), Ok(false));
+        assert_eq!(admission.find_full(alice), Some(Refusal::AddressFull(2)));
+    }
+
+    #[test]
+    fn ending_connections_take_places_of_the_room() {
+        let mut admission = Admission::new(10, 0, 0, 0);
+        let alice = origin("192.0.2.1");
+        for _ in 0..max_connections(10) {
+            assert_eq!(admission.admit(alice, NOW), Ok(false));
+            admission.leave(alice, false);
+        }
+        assert_eq!(admission.find_full(alice), Some(Refusal::RoomFull(10)));
+        admission.release(alice, NOW);
+        assert_eq!(admission.find_full(alice), None);
     }
 
     #[test]
@@ -347,7 +414,8 @@ mod tests {
         }
         assert_eq!(admission.admit(alice, NOW), Err(Refusal::AddressFull(1)));
         for _ in 0..5 {
-            admission.remove(alice, false, NOW);
+            admission.leave(alice, false);
+            admission.release(alice, NOW);
         }
         assert!(admission.table.is_empty() && admission.len() == 0);
     }
@@ -360,11 +428,13 @@ mod tests {
         for number in 0..100_000u32 {
             let other = Origin::Network(IpAddr::from(number.to_be_bytes()));
             admission.admit(other, NOW).unwrap();
-            admission.remove(other, false, NOW);
+            admission.leave(other, false);
+            admission.release(other, NOW);
             assert!(admission.table.len() <= 2 * 10 + SPARE_ADDRESSES);
         }
         assert!(admission.admit(alice, NOW).is_err());
-        admission.remove(alice, false, NOW + Duration::from_secs(1));
+        admission.leave(alice, false);
+        admission.release(alice, NOW + Duration::from_secs(1));
         admission.remove_idle(NOW + Duration::from_secs(1));
         assert!(admission.table.is_empty());
     }

@@ -150,6 +150,8 @@ pub enum Op {
     StartLive(Position),
     /// Ends the connection after everything before it has been sent.
     Close,
+    /// Ends the connection of a client that is not admitted, as [`Op::Close`] does.
+    Refuse,
     /// Ends the connection at once: it is broken.
     Abort,
     /// Discards all frames that wait, sends a bye with this code, and ends the connection.
@@ -188,6 +190,8 @@ pub struct ClientSlices {
 pub enum End {
     /// The connection ends after its last frame is written, see [`Op::Close`].
     Close,
+    /// The connection of a client that is not admitted ends, see [`Op::Refuse`].
+    Refuse,
     /// The connection ends at once, see [`Op::Abort`].
     Abort,
     /// A bye takes the place of the frames that wait, see [`Op::Evict`].
@@ -225,6 +229,7 @@ impl Batch {
                 Op::Repeat(from, to) => slices.push(self.part(*from, *to, SliceKind::Past)),
                 Op::StartLive(from) => live = Some(*from),
                 Op::Close => end = Some(End::Close),
+                Op::Refuse => end = Some(End::Refuse),
                 Op::Abort => end = Some(End::Abort),
                 Op::Evict(code) => end = Some(End::Evict(*code)),
             }

@@ -4,8 +4,7 @@ use super::ClientId;
 
 /// A table with one row for each client, sorted by [`ClientId`].
 ///
-/// Numbers only grow, so a new row goes to the end. A lookup is a binary search, and a walk over
-/// all rows, as in a fan-out, reads memory in order.
+/// A lookup is a binary search, and a walk over all rows, as in a fan-out, reads memory in order.
 #[derive(Debug)]
 pub(crate) struct ClientTable<T> {
     rows: Vec<(ClientId, T)>,
@@ -27,10 +26,11 @@ impl<T> ClientTable<T> {
         self.rows.is_empty()
     }
 
-    /// Adds the row of a client, whose number is larger than any before.
+    /// Adds the row of a client that has none. In most tables its number is larger than any before,
+    /// and the row goes to the end.
     pub fn insert(&mut self, id: ClientId, row: T) {
-        debug_assert!(self.rows.last().is_none_or(|(last, _)| *last < id), "{id:?} is not new");
-        self.rows.push((id, row));
+        let at = self.rows.partition_point(|(other, _)| *other < id);
+        self.rows.insert(at, (id, row));
     }
 
     /// Returns the row of a client.

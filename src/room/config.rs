@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::admission::{ADDRESS_RECORD_BYTES, Admission, max_addresses, max_visitors};
+use super::admission::{
+    ADDRESS_RECORD_BYTES, Admission, max_addresses, max_connections, max_visitors,
+};
 use super::reserved_names::{RESERVED_NAME_BYTES, max_reserved};
 
 /// The limits of a room.
@@ -78,6 +80,12 @@ impl Config {
     /// first line, which may show that they take over the connection of a member.
     pub fn max_visitors(&self) -> usize {
         max_visitors(self.max_clients)
+    }
+
+    /// Returns the most connections: of clients, and a quarter of that number, at least 16, that
+    /// are ending.
+    pub fn max_connections(&self) -> usize {
+        max_connections(self.max_clients)
     }
 
     /// Creates the table of addresses for these limits.

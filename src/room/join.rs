@@ -28,7 +28,7 @@ use crate::protocol::{
 impl Room {
     pub(super) fn connect(&mut self, id: ClientId, peer: Peer, token: Token) {
         if self.is_closed {
-            return self.send_bye(id, ByeCode::Shutdown);
+            return self.send_refusal(id, ByeCode::Shutdown, ByeCode::Shutdown.text());
         }
         let is_visitor = match self.admission.admit(peer.into(), self.now.uptime) {
             Ok(is_visitor) => is_visitor,
@@ -58,9 +58,9 @@ impl Room {
         self.log(Level::Warn, format!("{peer} refused: {option} {value} is reached"));
         if code == ByeCode::TooFast {
             self.send_error(id, RequestError::new(ErrorCode::TooFast, refusal.to_string()));
-            return self.send_bye(id, code);
+            return self.send_refusal(id, code, code.text());
         }
-        self.send_bye_with(id, code, refusal.to_string());
+        self.send_refusal(id, code, &refusal.to_string());
     }
 
     /// Refuses a visitor for which there is no place, and returns whether it did.
@@ -70,6 +70,8 @@ impl Room {
         };
         let Some(refusal) = self.admission.find_full(peer.into()) else { return false };
         self.remove_client(id);
+        // A refused client has no place.
+        self.release(id, self.now);
         self.refuse(id, peer, refusal);
         true
     }
@@ -171,6 +173,8 @@ impl Room {
     /// There is no leave notice.
     fn take_over(&mut self, old: ClientId) -> Option<Client> {
         let client = self.remove_client(old)?;
+        // The new connection has its place.
+        self.release(old, self.now);
         self.counts.evictions.add(ByeCode::Replaced);
         self.batch.unicast(old, Op::Evict(ByeCode::Replaced));
         Some(client)

@@ -59,23 +59,28 @@ impl Room {
             self.send_bye(id, ByeCode::Shutdown);
         }
         self.clients = ClientTable::new();
+        self.ending = ClientTable::new();
         self.names.clear();
         self.admission = self.config.create_admission();
         self.is_closed = true;
     }
 
-    /// Sends a bye to a client, and ends its connection after all frames are sent.
-    pub(super) fn send_bye(&mut self, id: ClientId, code: ByeCode) {
-        self.send_bye_with(id, code, code.text().into());
+    /// Sends a bye to a client that is not admitted.
+    pub(super) fn send_refusal(&mut self, id: ClientId, code: ByeCode, text: &str) {
+        self.send_last_frame(id, code, text, Op::Refuse);
     }
 
-    /// The same as [`send_bye`](Self::send_bye), with another text than that of the code.
-    pub(super) fn send_bye_with(&mut self, id: ClientId, code: ByeCode, text: String) {
+    /// Sends a bye to a client, and ends its connection after all frames are sent.
+    pub(super) fn send_bye(&mut self, id: ClientId, code: ByeCode) {
+        self.send_last_frame(id, code, code.text(), Op::Close);
+    }
+
+    fn send_last_frame(&mut self, id: ClientId, code: ByeCode, text: &str, end: Op) {
         if !matches!(code, ByeCode::Quit | ByeCode::Shutdown) {
             self.counts.evictions.add(code);
         }
         self.batch.send(id, text, Body::Bye { code, seq: self.batch.seq });
-        self.batch.unicast(id, Op::Close);
+        self.batch.unicast(id, end);
     }
 
     /// Removes a client and announces that, if it was a member whose join was announced. Returns
@@ -99,10 +104,19 @@ impl Room {
         true
     }
 
-    /// Removes a client from the table and from the count of its address. Its name stays taken.
+    /// Removes a client from the table. Its name stays taken, and its place until
+    /// [`release`](Self::release).
     pub(super) fn remove_client(&mut self, id: ClientId) -> Option<Client> {
         let client = self.clients.remove(id)?;
-        self.admission.remove(client.peer.into(), client.is_visitor, self.now.uptime);
+        self.ending.insert(id, client.peer);
+        self.admission.leave(client.peer.into(), client.is_visitor);
         Some(client)
+    }
+
+    /// Frees the place of a client that was removed: its connection has ended.
+    pub fn release(&mut self, id: ClientId, now: Now) {
+        if let Some(peer) = self.ending.remove(id) {
+            self.admission.release(peer.into(), now.uptime);
+        }
     }
 }

@@ -43,7 +43,7 @@ use std::time::Duration;
 
 use log::Level;
 
-pub(crate) use admission::{Origin, max_addresses};
+pub(crate) use admission::{Origin, max_addresses, max_connections, max_visitors};
 pub use batch::{Batch, Chunk, ClientSlices, End, Op, Position, Slice, SliceKind, Unicast};
 pub(crate) use client_table::ClientTable;
 pub use config::Config;
@@ -69,6 +69,8 @@ pub struct Room {
     /// The random word that identifies this sequence of numbers.
     epoch: Box<str>,
     clients: ClientTable<Client>,
+    /// The clients that have left and whose connections are still ending. Each of them has a place.
+    ending: ClientTable<Peer>,
     names: NameIndex,
     reserved: ReservedNames,
     admission: Admission,
@@ -127,6 +129,7 @@ impl Room {
             config,
             epoch,
             clients: ClientTable::new(),
+            ending: ClientTable::new(),
             names: NameIndex::default(),
             lobby: Lobby::new(|client| client.name.is_none()),
             silent: Lobby::new(|client| client.name.is_some() && !client.is_announced),
@@ -321,6 +324,12 @@ impl Room {
     /// Returns the number of clients, members or not, visitors included.
     pub fn client_count(&self) -> usize {
         self.clients.len()
+    }
+
+    /// Returns the number of clients that have left and whose connections are still ending.
+    #[cfg(test)]
+    pub fn ending_count(&self) -> usize {
+        self.ending.len()
     }
 
     /// Returns the last sequence number that was assigned.

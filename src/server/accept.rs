@@ -22,7 +22,7 @@ use super::socket::{ReadyWait, Socket};
 use crate::room::{ClientId, Peer};
 
 /// Clients accepted from one listener before the other tasks run.
-const MAX_ACCEPTS: usize = 64;
+const MAX_ACCEPTS: usize = 256;
 /// The first pause after a failed accept. Each further failure doubles it.
 const MIN_PAUSE: Duration = Duration::from_millis(10);
 /// The longest pause after a failed accept.

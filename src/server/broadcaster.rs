@@ -97,7 +97,7 @@ impl Broadcaster {
         executor: Weak<LocalExecutor<'static>>,
     ) -> io::Result<Self> {
         let Config { mut room, outbox, history, observer, .. } = config;
-        let max_ending = max_ending(room.max_clients);
+        let max_connections = room.max_connections() + room.max_visitors();
         room.crowd = room.crowd.min(outbox / OUTBOX_BYTES_PER_NOTICE);
         room.answer_bytes = room.answer_bytes.min(outbox / 2);
         room.is_stored = history.is_some();
@@ -113,7 +113,7 @@ impl Broadcaster {
             room,
             writer,
             observer,
-            clients: Clients::new(outbox, max_ending, sender, executor),
+            clients: Clients::new(outbox, max_connections, sender, executor),
             events,
             batch_bytes: batch_bytes(outbox),
             started: Instant::now(),
@@ -157,6 +157,10 @@ impl Broadcaster {
         self.deliver(now).await;
         self.clients.close_overdue(now.uptime);
         self.deliver_disconnects(now).await;
+        // Last: the room has removed these clients.
+        for id in self.clients.take_ended() {
+            self.room.release(id, now);
+        }
     }
 
     /// Returns the next event, or `None` if a deadline has passed or a sync has finished.
@@ -311,11 +315,6 @@ impl Broadcaster {
             unix_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX),
         }
     }
-}
-
-/// Returns the most connections that may be ending at the same time, in addition to `max_clients`.
-pub fn max_ending(max_clients: usize) -> usize {
-    (max_clients / 4).max(16)
 }
 
 /// Returns the bytes of frames after which a batch is closed. A batch must not fill the outbox of a

@@ -7,7 +7,7 @@
 //! |------------|---------------------------------|------------------------------|---------|
 //! | `Open`     | lines                           | own frames; if live, shared  | none    |
 //! | `Closing`  | lines, which the room ignores   | frames up to the bye         | 120 s; 5 s at shutdown |
-//! | `Draining` | lines, which the room ignores   | nothing: write side shut down | 5 s    |
+//! | `Draining` | lines, which the room ignores   | nothing: write side shut down | 5 s; after `Closing`, the rest of its 120 s |
 //! | `Broken`   | lines                           | nothing                      | 5 s     |
 //! | `Closed`   | nothing                         | nothing                      | none    |
 //!
@@ -28,9 +28,11 @@
 //!
 //! An event that is not in the table changes nothing.
 //!
-//! The timeout of a connection passes early if too many connections are ending (`Closing`,
-//! `Draining` or `Broken`): more than a quarter of `--max-clients`, or more than 16 if that is
-//! larger. The one that would time out first is then closed at once.
+//! All members may be ending at once (`Closing`, `Draining` or `Broken`). The number of connections,
+//! open and ending, is at most [`Config::max_connections`](crate::room::Config::max_connections):
+//! the room admits no client while all these places are taken. A client that was refused, and the
+//! old connection of a member that has reconnected, have no place. If there are more connections,
+//! the timeout of these passes early.
 //!
 //! `Draining` exists because closing a socket that has unread input resets the connection, and a
 //! reset can discard the bye before the client reads it. `Broken` exists because lines that arrived
@@ -49,7 +51,7 @@
 //! | the client reads too slowly             | its outbox is replaced by a bye: `Close`       |
 //! | the member reconnects with its token    | the same                                      |
 //! | no random bytes for a token             | `Abort`                                       |
-//! | too many connections are ending         | `TimedOut`, for the first to time out         |
+//! | too many connections                    | `TimedOut`, for the oldest without a place    |
 
 use std::time::Duration;
 
@@ -58,8 +60,8 @@ use std::time::Duration;
 pub const WRITE_DRAIN_TIMEOUT: Duration = Duration::from_secs(120);
 /// The same while the server shuts down.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
-/// The time in which the client has to close the connection after its bye, and the connection task
-/// has to read to the end after a failed write.
+/// The time in which the client has to close the connection after its bye, if it was never behind,
+/// and the connection task has to read to the end after a failed write.
 pub const READ_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The state of one connection.
@@ -147,7 +149,8 @@ impl ClientState {
         matches!(self, ClientState::Open { .. })
     }
 
-    /// Returns the time after which [`ClientEvent::TimedOut`] ends the connection.
+    /// Returns the time after which [`ClientEvent::TimedOut`] ends a connection that has left the
+    /// state `Open` for this state.
     pub fn timeout(self, is_shutting_down: bool) -> Option<Duration> {
         match self {
             ClientState::Closing { .. } if is_shutting_down => Some(SHUTDOWN_TIMEOUT),

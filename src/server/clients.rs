@@ -1,7 +1,7 @@
 //! The table of all connections: delivers batches to them and ends them.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::future::poll_fn;
 use std::hint::black_box;
 use std::io;
@@ -26,9 +26,8 @@ use crate::room::{Batch, ClientId, ClientTable, DisconnectReason, End, Slice};
 /// each load is a cache miss, and loads in a row overlap. The gain alone is within the noise of the
 /// measurement.
 const PREFETCHED: usize = 16;
-
-/// Deadlines that may be out of date before they are removed.
-const DEADLINES_SLACK: usize = 16;
+/// Entries of ended connections that may stay in a queue, beside twice the number of connections.
+const SLACK: usize = 16;
 
 /// The table of all connections.
 #[derive(Debug)]
@@ -38,10 +37,15 @@ pub struct Clients {
     deadlines: BinaryHeap<Reverse<(Duration, ClientId)>>,
     /// Clients to remove from the room: they were too slow, or their connection failed.
     disconnected: Vec<(ClientId, DisconnectReason)>,
+    /// Connections that end without a place in the room, the oldest first: of clients that were
+    /// refused, and of members that have reconnected. An entry stays if its connection ends before.
+    without_place: VecDeque<ClientId>,
+    /// Clients whose connections have ended.
+    ended: Vec<ClientId>,
     /// Bytes that may wait for one client.
     outbox_limit: usize,
-    /// Connections that may be ending at the same time.
-    pub max_ending: usize,
+    /// Connections at the same time, see [`close_overdue`](Self::close_overdue).
+    pub max_connections: usize,
     is_shutting_down: bool,
     /// For the tasks that wait until a socket is writable.
     events: Sender<Event>,
@@ -101,10 +105,10 @@ impl ClientHandle {
 
 impl Clients {
     /// Creates an empty table. `outbox_limit` is the number of bytes that may wait for one client,
-    /// and `max_ending` the number of connections that may be ending at the same time.
+    /// and `max_connections` the number of connections, open or ending.
     pub fn new(
         outbox_limit: usize,
-        max_ending: usize,
+        max_connections: usize,
         events: Sender<Event>,
         executor: Weak<LocalExecutor<'static>>,
     ) -> Self {
@@ -112,8 +116,10 @@ impl Clients {
             table: ClientTable::new(),
             deadlines: BinaryHeap::new(),
             disconnected: Vec::new(),
+            without_place: VecDeque::new(),
+            ended: Vec::new(),
             outbox_limit,
-            max_ending,
+            max_connections,
             is_shutting_down: false,
             events,
             executor,
@@ -154,6 +160,12 @@ impl Clients {
     /// Returns whether there are no connections.
     pub fn is_empty(&self) -> bool {
         self.table.is_empty()
+    }
+
+    /// Returns the number of connections.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.table.len()
     }
 
     /// Returns the number of clients that must be in the room.
@@ -217,7 +229,14 @@ impl Clients {
         }
         match part.end {
             Some(End::Close) => self.close(id, now),
-            Some(End::Evict(code)) => self.evict(id, code, batch.before, now),
+            Some(End::Refuse) => {
+                self.without_place.push_back(id);
+                self.close(id, now);
+            }
+            Some(End::Evict(code)) => {
+                self.without_place.push_back(id);
+                self.evict(id, code, batch.before, now);
+            }
             Some(End::Abort) => self.abort(id, now),
             None => {}
         }
@@ -297,17 +316,25 @@ impl Clients {
         self.deadlines.peek().map(|Reverse((deadline, _))| *deadline)
     }
 
-    /// Closes connections whose timeout has passed, and the first to time out if too many are
-    /// ending.
+    /// Closes connections whose timeout has passed. If there are too many, closes those that end
+    /// without a place. The room admits no client while the others need all places.
     pub fn close_overdue(&mut self, now: Duration) {
-        // Most entries are out of date.
-        let is_stale = self.deadlines.len() > 2 * self.table.len() + DEADLINES_SLACK;
-        if is_stale || self.deadlines.len() > self.max_ending {
-            let table = &self.table;
+        while self.table.len() > self.max_connections
+            && let Some(id) = self.without_place.pop_front()
+        {
+            self.transition(id, ClientEvent::TimedOut, now);
+        }
+        let (table, most) = (&self.table, 2 * self.table.len() + SLACK);
+        if self.without_place.len() > most {
+            self.without_place.retain(|id| table.get(*id).is_some());
+            self.without_place.shrink_to(most);
+        }
+        if self.deadlines.len() > most {
             self.deadlines.retain(|Reverse((_, id))| table.get(*id).is_some());
+            self.deadlines.shrink_to(most);
         }
         while let Some(&Reverse((deadline, id))) = self.deadlines.peek()
-            && (deadline <= now || self.deadlines.len() > self.max_ending)
+            && deadline <= now
         {
             self.deadlines.pop();
             if self.table.get(id).is_some_and(|client| client.state == ClientState::Broken) {
@@ -322,6 +349,11 @@ impl Clients {
         }
     }
 
+    /// Removes and returns the clients whose connections have ended.
+    pub fn take_ended(&mut self) -> Vec<ClientId> {
+        std::mem::take(&mut self.ended)
+    }
+
     /// Removes and returns the clients that have to be removed from the room.
     pub fn take_disconnected(&mut self) -> Vec<(ClientId, DisconnectReason)> {
         std::mem::take(&mut self.disconnected)
@@ -330,12 +362,14 @@ impl Clients {
     /// Changes the state of a client after an event, and its socket to match it.
     fn transition(&mut self, id: ClientId, event: ClientEvent, now: Duration) {
         let Some(client) = self.table.get_mut(id) else { return };
-        let old = std::mem::discriminant(&client.state);
-        client.state = client.state.next(event, self.is_shutting_down);
-        if std::mem::discriminant(&client.state) == old {
+        let old = client.state;
+        client.state = old.next(event, self.is_shutting_down);
+        if std::mem::discriminant(&client.state) == std::mem::discriminant(&old) {
             return;
         }
-        if let Some(timeout) = client.state.timeout(self.is_shutting_down) {
+        if old.is_open()
+            && let Some(timeout) = client.state.timeout(self.is_shutting_down)
+        {
             self.deadlines.push(Reverse((now + timeout, id)));
         }
         match client.state {
@@ -343,6 +377,7 @@ impl Clients {
             ClientState::Closed => {
                 client.outbox.shut_down();
                 self.table.remove(id);
+                self.ended.push(id);
             }
             ClientState::Open { .. } | ClientState::Closing { .. } | ClientState::Broken => {}
         }

@@ -67,8 +67,15 @@ pub fn run(
     async move {
         let reason = AssertUnwindSafe(connection.run()).catch_unwind().await;
         let reason = reason.unwrap_or(DisconnectReason::Panicked);
-        if let Some(pending) = connection.disconnect(reason) {
-            pending.await;
+        connection.budget.charge_notice(connection.budget.limits.now());
+        let unsent = connection.try_send(Input::Disconnect { id, reason }, None);
+        let events = connection.events.clone();
+        // A connection that the broadcaster has closed must not keep its socket while the channel
+        // is full.
+        drop(connection);
+        if let Some(event) = unsent {
+            let send: PendingSend<'_> = Box::pin(async move { drop(events.send(event).await) });
+            send.await;
         }
     }
 }
@@ -162,14 +169,6 @@ impl Connection {
                 None => self.slow_down().await,
             }
         }))
-    }
-
-    /// Reports the end of the connection, and charges the address for the leave notice.
-    fn disconnect(&mut self, reason: DisconnectReason) -> Option<PendingSend<'_>> {
-        self.budget.charge_notice(self.budget.limits.now());
-        self.lines.clear();
-        let input = Some(Input::Disconnect { id: self.id, reason });
-        self.forward(Parsed { input, ..Parsed::default() })
     }
 
     /// Sends an input to the broadcaster, or returns the event if the channel is full.

@@ -23,7 +23,7 @@ use crate::room::Peer;
 
 /// Connections that may wait to be accepted. The kernel reduces it to its own limit
 /// (`net.core.somaxconn`).
-const BACKLOG: i32 = 1024;
+const BACKLOG: i32 = 4096;
 /// A client that has vanished is noticed after a minute of silence and a minute of probes.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);

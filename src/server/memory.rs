@@ -15,10 +15,10 @@
 
 use std::fmt;
 
-use crate::room::{History, max_addresses};
+use crate::room::{History, max_addresses, max_connections, max_visitors};
 use crate::server::Config;
 use crate::server::address_limits::ADDRESS_BUDGET_BYTES;
-use crate::server::broadcaster::{batch_bytes, max_ending};
+use crate::server::broadcaster::batch_bytes;
 use crate::server::connection::{LINE_OVERHEAD, MAX_INPUT_LINES, MAX_READ_BYTES};
 use crate::server::edge::proxy::max_pending;
 
@@ -44,8 +44,10 @@ impl Ceiling {
     /// Returns the ceiling of a configuration.
     pub fn of(config: &Config) -> Self {
         let room = &config.room;
-        let connections = room.max_clients.saturating_add(max_ending(room.max_clients));
-        let sockets = connections.saturating_add(max_pending(config));
+        let connections = room.max_connections();
+        let sockets = connections.saturating_add(max_pending(config, room.max_clients));
+        // With connections that wait for the room, and closed ones whose tasks have not run.
+        let tasks = sockets.saturating_add(config.events.saturating_mul(2));
         let addresses = connections.saturating_add(max_addresses(room.max_clients));
         let held = config.read_bytes + room.max_line as usize + 1;
         let event = held + MAX_INPUT_LINES * LINE_OVERHEAD;
@@ -59,7 +61,7 @@ impl Ceiling {
         Ceiling {
             parts: [
                 ("idle program", 1, PROGRAM),
-                ("tables and tasks", sockets.saturating_add(config.events), CONNECTION),
+                ("tables and tasks", tasks, CONNECTION),
                 ("half-read lines", connections, held),
                 ("events for the room", config.events, event),
                 // In the room, on its way to the clients, and in a write that has not returned.
@@ -159,13 +161,20 @@ pub fn fit(budget: usize, mut config: Config, pinned: Pinned) -> Result<Config, 
     }
 }
 
-/// Returns the most clients, at most `max_clients`, for which the open files suffice. Connections
-/// that are ending need some, too, so that a further client can be answered.
-pub fn max_clients_within(descriptors: usize, max_clients: usize) -> usize {
-    let fits = |clients: usize| clients.saturating_add(max_ending(clients)) <= descriptors;
-    // So few that the ending connections alone could take them.
+/// Returns the most clients, at most as many as in the configuration, for which the open files
+/// suffice. Connections that are not clients yet or any more need some, too.
+pub fn max_clients_within(descriptors: usize, config: &Config) -> usize {
+    let max_clients = config.room.max_clients;
+    let fits = |clients: usize| max_sockets(clients, config) <= descriptors;
+    // So few that the other connections alone could take them.
     let least = (descriptors / 2).max(1);
     largest(1, max_clients, fits).max(least).min(max_clients)
+}
+
+/// Returns the most connections in a room for `max_clients`.
+fn max_sockets(max_clients: usize, config: &Config) -> usize {
+    let others = max_visitors(max_clients).saturating_add(max_pending(config, max_clients));
+    max_connections(max_clients).saturating_add(others)
 }
 
 /// Returns the largest number from `least` to `most` that fits, or `least` if none does.
@@ -230,16 +239,21 @@ mod tests {
 
     #[test]
     fn clients_and_ending_connections_fit_the_open_files() {
+        let mut config = Config::default();
         for descriptors in 0..3000 {
-            let clients = max_clients_within(descriptors, 1000);
+            let clients = max_clients_within(descriptors, &config);
             assert!((1..=1000).contains(&clients));
-            let is_enough = clients + max_ending(clients) <= descriptors;
+            let is_enough = max_sockets(clients, &config) <= descriptors;
             assert!(is_enough || clients <= (descriptors / 2).max(1), "{descriptors}");
         }
-        assert_eq!(max_clients_within(44, 1000), 28);
-        assert_eq!(max_clients_within(1250, 1000), 1000);
-        assert_eq!(max_clients_within(usize::MAX, usize::MAX / 2), usize::MAX / 2);
-        assert_eq!(max_clients_within(44, 0), 0);
+        assert_eq!(max_clients_within(44, &config), 22);
+        assert_eq!(max_clients_within(1312, &config), 1000);
+        config.trusted_proxies.push("192.0.2.1".parse().unwrap());
+        assert_eq!(max_clients_within(1312, &config), 840);
+        config.room.max_clients = usize::MAX / 2;
+        assert_eq!(max_clients_within(usize::MAX, &config), usize::MAX / 2);
+        config.room.max_clients = 0;
+        assert_eq!(max_clients_within(44, &config), 0);
     }
 
     #[test]

@@ -10,8 +10,8 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::common::{
-    TempDir, TestClient, TestServer, assert_consecutive, names, run_server, seqs,
-    server_with_stalled_member, wait_until,
+    TempDir, TestClient, TestServer, assert_consecutive, names, raise_descriptor_limit, run_server,
+    seqs, server_with_stalled_member, wait_until,
 };
 
 /// Returns the only line of a server that does not start.
@@ -260,6 +260,49 @@ fn connection_over_limit_of_address_gets_full() {
     alice.recv_until(|frame| names(frame, "join").any(|name| name == "dave"));
     drop(silent);
     wait_until("the place is free", || server.connect().recv()["kind"] == "welcome");
+}
+
+#[test]
+fn thousands_of_clients_may_connect_at_once() {
+    const CROWD: usize = 3000;
+    let max = fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
+    if max.trim().parse::<usize>().unwrap() <= CROWD {
+        eprintln!("skipped: the queue of a listener has {} entries", max.trim());
+        return;
+    }
+    raise_descriptor_limit();
+    let options = ["--max-clients", "4000", "--max-per-ip", "0", "--connect-rate", "0"];
+    let server = TestServer::start(&options);
+    server.signal(Signal::STOP);
+    let connect = |n| {
+        let mut client = server.connect();
+        client.send_hello(&format!("m-{n}"));
+        client
+    };
+    let mut crowd: Vec<TestClient> = (0..CROWD).map(connect).collect();
+    server.signal(Signal::CONT);
+    for client in &mut crowd {
+        assert_eq!(client.recv()["kind"], "welcome");
+    }
+}
+
+#[test]
+fn refused_clients_do_not_use_up_descriptors() {
+    const MAX_CLIENTS: usize = 4;
+    let max_clients = MAX_CLIENTS.to_string();
+    let server = TestServer::start(&["--max-clients", &max_clients, "--connect-rate", "0"]);
+    let (mut alice, mut bob) = (server.join("alice"), server.join("bob"));
+    let _members = [server.join("carol"), server.join("dave")];
+    let others = server.fd_count() - MAX_CLIENTS;
+    let mut refused: Vec<TestClient> = (0..100).map(|_| server.connect()).collect();
+    for client in &mut refused {
+        client.expect_bye("full");
+    }
+    // None of the refused clients has closed its connection.
+    let most = others + MAX_CLIENTS + 16;
+    wait_until("some of them are closed", || server.fd_count() <= most);
+    alice.say("still here");
+    bob.recv_kind("chat");
 }
 
 #[test]

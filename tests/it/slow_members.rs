@@ -340,6 +340,29 @@ fn slow_members_cost_hundreds_of_readers_no_line() {
 }
 
 #[test]
+fn all_members_may_be_slow_at_once() {
+    const SLOW: usize = 399;
+    raise_descriptor_limit();
+    let dir = TempDir::new();
+    let server = start(&dir, &["--outbox", "16K", "--max-clients", "400"]);
+    let mut alice = server.join("alice");
+    let join = |n| {
+        let mut member = TestClient::connect(server.address(1));
+        member.hello(&format!("m-{n}"));
+        member
+    };
+    let slow: Vec<TestClient> = (0..SLOW).map(join).collect();
+    talk_until_leaves(&mut alice, SLOW);
+    // There are places for others meanwhile.
+    let mut bob = server.join("bob");
+    for mut member in slow {
+        assert_closed_as_slow(&member.recv_rest());
+    }
+    bob.pending();
+    assert_eq!(alice.members(), ["alice", "bob"]);
+}
+
+#[test]
 fn client_that_does_not_read_its_replay_is_closed() {
     let dir = TempDir::new();
     let server = start(&dir, &["--outbox", "16K", "--history-bytes", "2M"]);

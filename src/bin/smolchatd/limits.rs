@@ -2,7 +2,7 @@
 
 use log::warn;
 use rustix::process::{Resource, getrlimit, setrlimit};
-use smolchat::server::RoomConfig;
+use smolchat::server::Config;
 use smolchat::server::memory::max_clients_within;
 
 /// Descriptors that the server needs for itself, without listeners: 3 standard files, 10 for the
@@ -26,10 +26,11 @@ pub fn raise_descriptor_limit() -> usize {
 }
 
 /// Lowers the limit of clients to what a limit of open files allows.
-pub fn fit_clients(room: &mut RoomConfig, descriptors: usize, listeners: usize) {
+pub fn fit_clients(config: &mut Config, descriptors: usize, listeners: usize) {
     // An adopted listener has two.
     let own = OWN_DESCRIPTORS.saturating_add(listeners * 2);
-    let max_clients = max_clients_within(descriptors.saturating_sub(own), room.max_clients);
+    let max_clients = max_clients_within(descriptors.saturating_sub(own), config);
+    let room = &mut config.room;
     if max_clients < room.max_clients {
         warn!(
             "the limit of {descriptors} open files allows {max_clients} clients instead of {}; \

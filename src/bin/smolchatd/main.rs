@@ -66,7 +66,7 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     // Before the service manager is notified, because it may send signals after that.
     let signals = signals::watch()?;
     let listeners = listen(&addresses, activated, config.buffers)?;
-    limits::fit_clients(&mut config.room, descriptors, listeners.len());
+    limits::fit_clients(&mut config, descriptors, listeners.len());
     info!("{}", describe(&config, &listeners, history_file.as_deref()));
     let mut stdout = io::stdout();
     for listener in &listeners {

@@ -83,6 +83,9 @@ impl RoomHarness {
             client.received.extend(part.slices.iter().flat_map(Slice::bytes));
             client.is_live = part.is_live;
             client.is_closed = part.end.is_some();
+            if client.is_closed {
+                self.room.release(ClientId(id), self.now);
+            }
         }
     }
 

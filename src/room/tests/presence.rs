@@ -3,7 +3,7 @@
 use std::io;
 
 use super::*;
-use crate::room::presence::NAMES_PER_CROWD;
+use crate::protocol::MAX_NAME;
 
 #[test]
 fn joins_in_one_batch_share_a_notice() {
@@ -80,21 +80,24 @@ fn crowd_is_announced_in_few_notices() {
 }
 
 #[test]
-fn notice_has_a_bounded_number_of_names() {
+fn notice_has_a_bounded_length() {
+    const MEMBERS: u64 = 2000;
     let config = Config { max_clients: 2000, max_per_ip: 0, connect_rate: 0, ..Config::default() };
-    let most = NAMES_PER_CROWD * config.crowd;
     let mut harness = RoomHarness::new(config);
-    for id in 0..2 * most as u64 + 1 {
-        harness.join(id, &format!("member-{id}"));
+    let stem = "界".repeat(MAX_NAME - 4);
+    for id in 0..MEMBERS {
+        harness.join(id, &format!("{stem}{id:04}"));
     }
     harness.advance(Duration::from_secs(2));
     harness.seal();
-    let counts = harness
-        .frames(0)
-        .into_iter()
-        .skip(1)
-        .map(|frame| frame["names"].as_array().expect("names").len());
-    assert_eq!(counts.collect::<Vec<_>>(), [most, most, 1]);
+    let notices = &harness.frames(0)[1..];
+    let names = notices.iter().map(|notice| notice["names"].as_array().expect("names").len());
+    assert_eq!(names.sum::<usize>(), MEMBERS as usize);
+    // 176 KB of names.
+    assert_eq!(notices.len(), 6);
+    for notice in notices {
+        assert!(notice.to_string().len() < 34_000, "{} bytes", notice.to_string().len());
+    }
 }
 
 #[test]

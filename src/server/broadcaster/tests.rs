@@ -94,14 +94,23 @@ struct BroadcasterHarness {
 }
 
 impl BroadcasterHarness {
-    /// Creates a room with the observer. At most `max_ending` connections end at the same time.
-    fn new(max_ending: usize) -> Self {
+    /// Creates a room with the observer, whose clients connect at a limited rate.
+    fn new() -> Self {
+        let limits = room::Config { max_clients: 12, connect_burst: 8, ..room::Config::default() };
+        Self::with_limits(limits)
+    }
+
+    /// Creates a room with the observer, for clients that connect at any rate.
+    fn with_max_clients(max_clients: usize) -> Self {
+        let limits = room::Config { max_clients, connect_rate: 0, ..room::Config::default() };
+        Self::with_limits(limits)
+    }
+
+    fn with_limits(room: room::Config) -> Self {
         let executor = Rc::new(LocalExecutor::new());
-        let mut config = Config { outbox: OUTBOX, ..Config::default() };
-        config.room = room::Config { max_clients: 12, connect_burst: 8, ..room::Config::default() };
+        let config = Config { outbox: OUTBOX, room, ..Config::default() };
         let channel = async_channel::unbounded();
-        let mut broadcaster = Broadcaster::new(config, channel, Rc::downgrade(&executor)).unwrap();
-        broadcaster.clients.max_ending = max_ending;
+        let broadcaster = Broadcaster::new(config, channel, Rc::downgrade(&executor)).unwrap();
         let now = Now { uptime: Duration::from_secs(1), unix_ms: 1_790_000_000_000 };
         let mut harness =
             BroadcasterHarness { broadcaster, executor, now, remotes: BTreeMap::new() };
@@ -117,7 +126,7 @@ impl BroadcasterHarness {
         assert_eq!(self.broadcaster.room.client_count(), known, "the room knows other clients");
     }
 
-    fn connect(&mut self) {
+    fn connect(&mut self) -> u64 {
         let id = self.remotes.len() as u64 + 1;
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
@@ -137,6 +146,40 @@ impl BroadcasterHarness {
         let peer =
             if id.is_multiple_of(2) { Peer::Inet([192, 0, 2, 1].into(), 1000) } else { Peer::Unix };
         self.turn(Some(Event::Connected { id: ClientId(id), peer, socket }));
+        id
+    }
+
+    /// Connects a client and returns its number, if it becomes a member.
+    fn join(&mut self) -> Option<u64> {
+        let id = self.connect();
+        self.say(id, &format!(r#"{{"hello":{{"name":"member-{id}"}}}}"#));
+        self.remotes.get_mut(&id).expect("a client").read();
+        self.token(id).map(|_| id)
+    }
+
+    /// Sends long lines until only the observer is left.
+    fn make_all_slow(&mut self) {
+        while self.broadcaster.room.member_count() > 1 {
+            self.say(OBSERVER, &"x".repeat(1000));
+        }
+    }
+
+    /// Reads to the end of a connection, and returns the frames.
+    fn read_to_end(&mut self, id: u64) -> Vec<Value> {
+        while self.remotes[&id].stream.is_some() {
+            self.remotes.get_mut(&id).expect("a client").read();
+            self.turn(Some(Event::Writable(ClientId(id))));
+        }
+        self.end_task(id, DisconnectReason::Finished);
+        let received = std::str::from_utf8(&self.remotes[&id].received).expect("frames are UTF-8");
+        assert!(received.ends_with('\n'), "client {id}: the last line is cut");
+        received.lines().map(|line| serde_json::from_str(line).expect("frames are JSON")).collect()
+    }
+
+    /// Reads to the end of a connection, and checks that the last frame is a bye.
+    fn check_bye(&mut self, id: u64, code: &str) {
+        let frames = self.read_to_end(id);
+        assert_eq!(frames.last().map(|bye| &bye["code"]), Some(&code.into()), "client {id}");
     }
 
     fn input(&mut self, id: u64, input: Input) {
@@ -166,10 +209,11 @@ impl BroadcasterHarness {
         // The observer is never selected.
         let pick = |pick: u8| 2 + u64::from(pick) % (self.remotes.len() as u64 - 1).max(1);
         if self.remotes.len() == 1 && !matches!(step, Step::Advance(_)) {
-            return self.connect();
+            self.connect();
+            return;
         }
         match step {
-            Step::Connect => self.connect(),
+            Step::Connect => drop(self.connect()),
             Step::Hello(id) => {
                 let id = pick(id);
                 self.say(id, &format!(r#"{{"hello":{{"name":"member-{id}","keep":true}}}}"#));
@@ -239,7 +283,8 @@ impl BroadcasterHarness {
     /// Checks that nothing is left of any connection. Their tasks have ended.
     fn check_released(&mut self) {
         assert!(self.broadcaster.clients.is_empty());
-        assert!(self.broadcaster.room.client_count() == 0);
+        let room = &self.broadcaster.room;
+        assert_eq!((room.client_count(), room.ending_count()), (0, 0));
         self.advance(LONG_TIME);
         assert_eq!(self.broadcaster.clients.deadline(), None);
         assert_eq!(self.broadcaster.room.deadline(), None);
@@ -258,15 +303,76 @@ impl BroadcasterHarness {
     }
 }
 
+#[test]
+fn all_members_may_be_slow_at_once() {
+    let mut harness = BroadcasterHarness::with_max_clients(100);
+    let members: Vec<u64> = (1..60).map(|_| harness.join().expect("a member")).collect();
+    harness.make_all_slow();
+    harness.advance(Duration::from_secs(100));
+    for id in members {
+        harness.check_bye(id, "slow");
+    }
+    harness.end_task(OBSERVER, DisconnectReason::Finished);
+    harness.check_released();
+}
+
+#[test]
+fn refused_clients_are_bounded_and_cut_no_line() {
+    const MAX_CLIENTS: usize = 8;
+    const MAX_CONNECTIONS: usize = MAX_CLIENTS + 16;
+    let mut harness = BroadcasterHarness::with_max_clients(MAX_CLIENTS);
+    let mut slow = Vec::new();
+    while let Some(id) = harness.join() {
+        slow.push(id);
+    }
+    harness.make_all_slow();
+    // Their places are free, but not all of those of their connections.
+    while let Some(id) = harness.join() {
+        slow.push(id);
+        harness.make_all_slow();
+    }
+    assert_eq!(slow.len(), MAX_CONNECTIONS - 1);
+    let refused: Vec<u64> = (0..100)
+        .map(|_| {
+            let id = harness.connect();
+            assert!(harness.broadcaster.clients.len() <= MAX_CONNECTIONS);
+            id
+        })
+        .collect();
+    for id in refused {
+        harness.check_bye(id, "full");
+    }
+    for id in slow {
+        harness.check_bye(id, "slow");
+    }
+    assert!(harness.join().is_some());
+}
+
+#[test]
+fn slow_member_that_reads_late_is_not_shut_down() {
+    let mut harness = BroadcasterHarness::with_max_clients(8);
+    let id = harness.join().expect("a member");
+    harness.make_all_slow();
+    harness.advance(Duration::from_secs(60));
+    harness.remotes.get_mut(&id).expect("a client").read();
+    harness.turn(Some(Event::Writable(ClientId(id))));
+    // The bye is written. The kernel may still hold lines.
+    harness.advance(Duration::from_secs(50));
+    assert_eq!(harness.broadcaster.clients.len(), 2);
+    harness.advance(Duration::from_secs(10));
+    assert_eq!(harness.broadcaster.clients.len(), 1);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn every_connection_ends_with_one_leave(
-        max_ending in 1..6usize,
+        max_connections in 1..16usize,
         steps in prop::collection::vec(step(), 1..80),
     ) {
-        let mut harness = BroadcasterHarness::new(max_ending);
+        let mut harness = BroadcasterHarness::new();
+        harness.broadcaster.clients.max_connections = max_connections;
         for step in steps {
             harness.apply(step);
         }
@@ -282,10 +388,11 @@ proptest! {
 
     #[test]
     fn shutdown_ends_every_connection(
-        max_ending in 1..6usize,
+        max_connections in 1..16usize,
         steps in prop::collection::vec(step(), 1..80),
     ) {
-        let mut harness = BroadcasterHarness::new(max_ending);
+        let mut harness = BroadcasterHarness::new();
+        harness.broadcaster.clients.max_connections = max_connections;
         for step in steps {
             harness.apply(step);
         }
@@ -302,7 +409,7 @@ const NOTICE_DELAY: Duration = Duration::from_secs(2);
 
 impl BroadcasterHarness {
     fn with_silent_client() -> (Self, u64) {
-        let mut harness = BroadcasterHarness::new(4);
+        let mut harness = BroadcasterHarness::new();
         harness.connect();
         harness.connect();
         (harness, 3)

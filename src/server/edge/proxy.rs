@@ -108,8 +108,8 @@ impl FromStr for TrustedProxy {
 }
 
 /// Returns the most connections of proxies that are not clients yet, in addition to `max_clients`.
-pub fn max_pending(config: &Config) -> usize {
-    if config.trusted_proxies.is_empty() { 0 } else { (config.room.max_clients / 4).max(16) }
+pub fn max_pending(config: &Config, max_clients: usize) -> usize {
+    if config.trusted_proxies.is_empty() { 0 } else { (max_clients / 4).max(16) }
 }
 
 /// The connections of trusted proxies that are not clients yet.
@@ -130,7 +130,8 @@ struct PendingConnection {
 impl PendingConnections {
     /// Creates an empty queue.
     pub fn new(config: &Config) -> Self {
-        let (proxies, limit) = (config.trusted_proxies.clone(), max_pending(config));
+        let (proxies, limit) =
+            (config.trusted_proxies.clone(), max_pending(config, config.room.max_clients));
         PendingConnections { proxies, limit, queue: VecDeque::new() }
     }
 

@@ -132,6 +132,10 @@ impl Simulation {
     }
 
     fn apply(&mut self, input: Input) {
+        // The model has no places of connections that are ending.
+        for id in 1..=self.last {
+            self.room.release(ClientId(id), self.now);
+        }
         self.model.set_time(self.now);
         self.room.apply(input, self.now);
     }

@@ -91,7 +91,7 @@ impl Receiver {
         self.is_live = is_live;
         match end {
             None => {}
-            Some(End::Close) => self.is_closed = true,
+            Some(End::Close | End::Refuse) => self.is_closed = true,
             Some(End::Evict(code)) => return self.evict(code, batch.before, log),
             Some(End::Abort) => {
                 self.queue.clear();
