@@ -67,15 +67,8 @@ pub fn run(
     async move {
         let reason = AssertUnwindSafe(connection.run()).catch_unwind().await;
         let reason = reason.unwrap_or(DisconnectReason::Panicked);
-        connection.budget.charge_notice(connection.budget.limits.now());
-        let unsent = connection.try_send(Input::Disconnect { id, reason }, None);
-        let events = connection.events.clone();
-        // A connection that the broadcaster has closed must not keep its socket while the channel
-        // is full.
-        drop(connection);
-        if let Some(event) = unsent {
-            let send: PendingSend<'_> = Box::pin(async move { drop(events.send(event).await) });
-            send.await;
+        if let Some(pending) = connection.disconnect(reason) {
+            pending.await;
         }
     }
 }
@@ -169,6 +162,16 @@ impl Connection {
                 None => self.slow_down().await,
             }
         }))
+    }
+
+    /// Reports the end of the connection, and charges the address for the leave notice. If the
+    /// channel is full, returns a future that waits, without the socket: a connection that the
+    /// broadcaster has closed must not keep its descriptor meanwhile.
+    fn disconnect(mut self, reason: DisconnectReason) -> Option<PendingSend<'static>> {
+        self.budget.charge_notice(self.budget.limits.now());
+        let event = self.try_send(Input::Disconnect { id: self.id, reason }, None)?;
+        let events = self.events;
+        Some(Box::pin(async move { drop(events.send(event).await) }))
     }
 
     /// Sends an input to the broadcaster, or returns the event if the channel is full.

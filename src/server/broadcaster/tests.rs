@@ -320,6 +320,7 @@ fn all_members_may_be_slow_at_once() {
 fn refused_clients_are_bounded_and_cut_no_line() {
     const MAX_CLIENTS: usize = 8;
     const MAX_CONNECTIONS: usize = MAX_CLIENTS + 16;
+    const MAX_VISITORS: usize = 8;
     let mut harness = BroadcasterHarness::with_max_clients(MAX_CLIENTS);
     let mut slow = Vec::new();
     while let Some(id) = harness.join() {
@@ -335,10 +336,11 @@ fn refused_clients_are_bounded_and_cut_no_line() {
     let refused: Vec<u64> = (0..100)
         .map(|_| {
             let id = harness.connect();
-            assert!(harness.broadcaster.clients.len() <= MAX_CONNECTIONS);
+            assert!(harness.broadcaster.clients.len() <= MAX_CONNECTIONS + MAX_VISITORS);
             id
         })
         .collect();
+    harness.advance(HELLO_WAIT);
     for id in refused {
         harness.check_bye(id, "full");
     }
