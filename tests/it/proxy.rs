@@ -146,7 +146,7 @@ fn header_from_another_address_is_not_trusted() {
     let options = ["--proxy-from", "127.0.0.2", "--max-per-ip", "1", "--log", "debug"];
     let server = TestServer::start(&options);
     let mut alice = server.join("alice");
-    connect(&server, &v1("203.0.113.1", 50001), b"hello\n").expect_bye("full");
+    connect(&server, &v1("203.0.113.1", 50001), b"hello\n").expect_bye("proxy");
     drop(connect(&server, &v2_with_options([203, 0, 113, 1], 1, 0), b"hello\n"));
     let mut proxied = TestClient::connect_from("127.0.0.2", 0, server.address(0)).unwrap();
     // The second header is from the client.
