@@ -43,9 +43,18 @@ pub fn max_visitors(max_clients: usize) -> usize {
 pub enum Origin {
     /// An IPv4 address or an IPv6 network.
     Network(IpAddr),
-    /// All unix sockets, and all proxies without the address of a client. The limits for one
-    /// address do not apply to them.
-    Unlimited,
+    /// The user of a process that is connected to a unix socket. It is not limited in clients and
+    /// new connections.
+    User(u32),
+    /// All proxies that have not told the address of their client. No limit by address applies.
+    Proxy,
+}
+
+impl Origin {
+    /// Returns whether the limits on the clients and the new connections of one address apply.
+    pub fn is_network(self) -> bool {
+        matches!(self, Origin::Network(_))
+    }
 }
 
 impl From<Peer> for Origin {
@@ -56,7 +65,8 @@ impl From<Peer> for Origin {
                 Origin::Network(network.into())
             }
             Peer::Inet(ip, _) => Origin::Network(ip),
-            Peer::Proxy(..) | Peer::Unix => Origin::Unlimited,
+            Peer::Unix(Some(user)) => Origin::User(user),
+            Peer::Unix(None) | Peer::Proxy(..) => Origin::Proxy,
         }
     }
 }
@@ -164,7 +174,7 @@ impl Admission {
             return Err(refusal);
         }
         let address = self.table.entry(origin).or_default();
-        if origin != Origin::Unlimited && !address.new_connections.try_take(self.rate, now) {
+        if origin.is_network() && !address.new_connections.try_take(self.rate, now) {
             return Err(full.unwrap_or(Refusal::TooFast(self.connect_rate)));
         }
         let (in_room, of_address) = match full {
@@ -178,47 +188,32 @@ impl Admission {
 
     /// Returns the limit for which a client of an origin gets no place.
     pub fn find_full(&self, origin: Origin) -> Option<Refusal> {
-        let max = self.max_per_address;
         let connections = self.clients + self.visitors + self.ending;
         if self.clients >= self.max_clients || connections >= self.max_connections {
-            Some(Refusal::RoomFull(self.max_clients))
-        } else if max > 0
-            && (self.clients_above(origin, max - 1) > 0
-                || self.clients_and_ending(origin) >= 2 * max)
-        {
-            Some(Refusal::AddressFull(max))
-        } else {
-            None
+            return Some(Refusal::RoomFull(self.max_clients));
         }
+        let max = self.max_for(origin)?;
+        let (clients, ending) = self.table.get(&origin).map_or((0, 0), AddressRecord::places);
+        let is_full = clients >= max || clients + ending >= 2 * max;
+        is_full.then_some(Refusal::AddressFull(max))
     }
 
-    /// Returns the clients with a place of an origin, minus `count`. It is zero for unix sockets.
-    fn clients_above(&self, origin: Origin, count: usize) -> usize {
-        match (origin, self.table.get(&origin)) {
-            (Origin::Network(_), Some(address)) => (address.clients as usize).saturating_sub(count),
-            _ => 0,
-        }
-    }
-
-    /// Returns the places that an origin takes, those of ending connections included. It is zero
-    /// for unix sockets.
-    fn clients_and_ending(&self, origin: Origin) -> usize {
-        match (origin, self.table.get(&origin)) {
-            (Origin::Network(_), Some(address)) => (address.clients + address.ending) as usize,
-            _ => 0,
-        }
+    /// Returns the most clients with a place of an origin, or none if there is no limit.
+    fn max_for(&self, origin: Origin) -> Option<usize> {
+        let max = self.max_per_address;
+        (max > 0 && origin.is_network()).then_some(max)
     }
 
     /// Returns whether one more visitor of an origin is allowed. A member that took its place over
     /// from another address counts as a visitor of the new one, if that is full.
     fn has_place_for_visitor(&self, origin: Origin) -> bool {
         let max = max_visitors(self.max_clients);
-        let visitors = self.table.get(&origin).map_or(0, |address| address.visitors as usize);
-        let excess = match self.max_per_address {
-            0 => 0,
-            max => self.clients_above(origin, max),
-        };
-        self.visitors < max && visitors + excess < max / 2
+        let own = self.table.get(&origin).map_or(0, |address| {
+            let (clients, _) = address.places();
+            let excess = self.max_for(origin).map_or(0, |max| clients.saturating_sub(max));
+            address.visitors as usize + excess
+        });
+        self.visitors < max && own < max / 2
     }
 
     /// Gives a place to a visitor, which has taken over that of a member or for which there is one.
@@ -277,6 +272,11 @@ impl Admission {
 }
 
 impl AddressRecord {
+    /// Returns the clients with a place, and the ending connections.
+    fn places(&self) -> (usize, usize) {
+        (self.clients as usize, self.ending as usize)
+    }
+
     fn has_connections(&self) -> bool {
         self.clients > 0 || self.visitors > 0 || self.ending > 0
     }
@@ -386,7 +386,7 @@ mod tests {
     #[test]
     fn visitors_are_bounded_per_address_and_in_total() {
         let mut admission = Admission::new(1, 0, 0, 0);
-        admission.admit(Origin::Unlimited, NOW).unwrap();
+        admission.admit(Origin::Proxy, NOW).unwrap();
         let mut visitors = 0;
         for host in 1..=5 {
             let host = origin(&format!("192.0.2.{host}"));

@@ -13,7 +13,7 @@
 //! let now = Now { uptime: Duration::ZERO, unix_ms: 1_790_000_000_000 };
 //! let alice = ClientId(1);
 //! let token = Token(*b"sixteen secrets!");
-//! room.apply(Input::Connect { id: alice, peer: Peer::Unix, token }, now);
+//! room.apply(Input::Connect { id: alice, peer: Peer::Unix(None), token }, now);
 //! let line = ClientLine::parse(br#"{"hello":{"name":"alice"}}"#);
 //! room.apply(Input::Lines { id: alice, lines: vec![line] }, now);
 //!

@@ -81,9 +81,9 @@ fn full_room_refuses_after_the_first_line() {
     harness.join(1, "alice");
     harness.join(2, "bob");
     harness.join(3, "carol");
-    harness.connect_from(4, Peer::Unix);
+    harness.connect_from(4, Peer::Unix(None));
     assert!(!harness.clients[&4].is_closed, "a unix socket has no address to count");
-    harness.connect_from(5, Peer::Unix);
+    harness.connect_from(5, Peer::Unix(None));
     harness.connect(6);
     harness.leave(6, DisconnectReason::Finished);
     harness.connect(7);
@@ -196,8 +196,8 @@ fn refusal_in_the_log_names_limit_and_address() {
     harness.advance(Duration::from_millis(50));
     harness.connect(3);
     harness.say(3, "hello");
-    harness.connect_from(4, Peer::Unix);
-    harness.connect_from(5, Peer::Unix);
+    harness.connect_from(4, Peer::Unix(None));
+    harness.connect_from(5, Peer::Unix(None));
     harness.say(5, "hello");
     harness.leave(1, DisconnectReason::Slow);
     harness.connect(6);

@@ -143,8 +143,11 @@ impl BroadcasterHarness {
         };
         self.remotes.insert(id, remote);
         // Half of the clients have one address, which connects too fast.
-        let peer =
-            if id.is_multiple_of(2) { Peer::Inet([192, 0, 2, 1].into(), 1000) } else { Peer::Unix };
+        let peer = if id.is_multiple_of(2) {
+            Peer::Inet([192, 0, 2, 1].into(), 1000)
+        } else {
+            Peer::Unix(None)
+        };
         self.turn(Some(Event::Connected { id: ClientId(id), peer, socket }));
         id
     }

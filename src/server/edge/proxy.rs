@@ -62,7 +62,7 @@ pub struct TrustedProxy {
 impl TrustedProxy {
     fn contains(self, peer: Peer) -> bool {
         match (self.network, peer) {
-            (None, Peer::Unix) => true,
+            (None, Peer::Unix(_)) => true,
             (Some((network, bits)), Peer::Inet(ip, _)) => {
                 network.is_ipv4() == ip.is_ipv4() && prefix(network, bits) == prefix(ip, bits)
             }
@@ -221,8 +221,8 @@ async fn identify(socket: Socket, proxy: Peer) -> Option<(Socket, Peer)> {
 /// Returns the address of a proxy as that of a client to which no limit by address applies.
 fn without_limits(proxy: Peer) -> Peer {
     match proxy {
-        Peer::Inet(ip, port) => Peer::Proxy(ip, port),
-        other => other,
+        Peer::Inet(ip, port) | Peer::Proxy(ip, port) => Peer::Proxy(ip, port),
+        Peer::Unix(_) => Peer::Unix(None),
     }
 }
 
@@ -317,10 +317,10 @@ mod tests {
         ] {
             let proxy: TrustedProxy = proxy.parse().unwrap();
             assert!(proxy.contains(ip(inside)), "{proxy:?}");
-            assert!(!proxy.contains(ip(outside)) && !proxy.contains(Peer::Unix), "{proxy:?}");
+            assert!(!proxy.contains(ip(outside)) && !proxy.contains(Peer::Unix(None)), "{proxy:?}");
         }
         let unix: TrustedProxy = "unix".parse().unwrap();
-        assert!(unix.contains(Peer::Unix) && !unix.contains(ip("::1")));
+        assert!(unix.contains(Peer::Unix(None)) && !unix.contains(ip("::1")));
         for text in
             ["", "proxy.example", "192.0.2.1:80", "192.0.2.1/33", "::1/129", "::1/", "::1/+1"]
         {
@@ -332,7 +332,7 @@ mod tests {
     fn pending_connections_are_small_and_counted() {
         let (one, _two) = smol::Async::<std::os::unix::net::UnixStream>::pair().unwrap();
         let socket = smol::Async::new(one.into_inner().unwrap().into()).unwrap();
-        let future = identify(socket, Peer::Unix);
+        let future = identify(socket, Peer::Unix(None));
         assert!(size_of_val(&future) <= 640, "{} bytes", size_of_val(&future));
 
         let mut config = Config::default();
