@@ -30,6 +30,7 @@ mod listener;
 pub mod memory;
 mod outbox;
 mod socket;
+mod trusted_proxy;
 mod unix_socket;
 
 use std::fmt;
@@ -46,9 +47,9 @@ pub use broadcaster::REPORT_TARGET;
 #[doc(hidden)]
 pub use broadcaster::{Broadcaster, Event};
 pub use config::Config;
-pub use edge::proxy::TrustedProxy;
 pub use listen_address::ListenAddress;
 pub use listener::{Buffers, Listener};
+pub use trusted_proxy::TrustedProxy;
 
 #[doc(inline)]
 pub use crate::room::Config as RoomConfig;

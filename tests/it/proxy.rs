@@ -231,7 +231,7 @@ fn unix_proxy_itself_has_no_limit() {
     let dir = TempDir::new();
     let unix = dir.unix_address("socket");
     let options = ["--listen", &unix, "--proxy-from", "unix", "--address-rate", "1/1"];
-    let server = TestServer::start(&options);
+    let _server = TestServer::start(&options);
     for (name, header) in [("alice", &b"PROXY UNKNOWN\r\n"[..]), ("bob", &local())] {
         let mut client = TestClient::connect(&unix);
         client.send_raw(&[header, &hello(name), b"one\ntwo\n"].concat());

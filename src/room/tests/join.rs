@@ -26,7 +26,7 @@ fn wait_that_ends_after_the_first_line_is_ignored() {
     let mut harness = RoomHarness::new(Config::default());
     harness.connect(1);
     harness.now.uptime += Duration::from_secs(1);
-    let client = harness.room.pop_silent(harness.now).expect("a silent client");
+    let client = harness.room.pop_hello_wait(harness.now).expect("a silent client");
     harness.say(1, r#"{"hello":{"name":"alice"}}"#);
     harness.room.apply(Input::HelloWaitOver { id: client.id }, harness.now);
     harness.seal();
@@ -39,9 +39,9 @@ fn extended_waits_end_in_their_order() {
     harness.connect(1);
     harness.connect(2);
     harness.now.uptime += Duration::from_millis(250);
-    let client = harness.room.pop_silent(harness.now).expect("a silent client");
+    let client = harness.room.pop_hello_wait(harness.now).expect("a silent client");
     harness.connect(3);
-    harness.room.wait_for_hello(client, Duration::from_millis(50));
+    harness.room.extend_hello_wait(client, Duration::from_millis(50));
     harness.advance(Duration::from_millis(49));
     harness.advance(Duration::from_millis(1));
     harness.advance(Duration::from_millis(200));
