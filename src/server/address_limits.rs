@@ -23,8 +23,8 @@ use crate::room::{Origin, Peer};
 /// A line from a client, or the error that answers it.
 pub type ParsedLine = Result<ClientLine, RequestError>;
 
-/// Bytes of answers, as a multiple of those that an address may publish. A member who is shown the history
-/// can then still speak.
+/// Bytes of answers, as a multiple of those that an address may publish. So a member can speak after
+/// it was sent the history.
 pub const ANSWER_FACTOR: u32 = 8;
 /// The most bytes of a chat frame or an error beside its text and its id.
 const FRAME_BYTES: usize = 256;
@@ -205,17 +205,17 @@ impl AddressBudget {
         is_free.then(|| self.request())
     }
 
-    /// Polls until no other request is on its way. A task passes the same `place`, at first
-    /// `None`, to all its polls: it must not wait in two places.
+    /// Polls until no other request is on its way. A task passes the same `registered_at`, at first
+    /// `None`, to all its polls, so that its waker is added once.
     pub fn poll_request(
         self: &Rc<Self>,
         cx: &Context<'_>,
-        place: &mut Option<u64>,
+        registered_at: &mut Option<u64>,
     ) -> Poll<AnswerCharge> {
         if self.requests.get() == 0 {
             return Poll::Ready(self.request());
         }
-        if place.replace(self.wake_ups.get()) != Some(self.wake_ups.get()) {
+        if registered_at.replace(self.wake_ups.get()) != Some(self.wake_ups.get()) {
             let mut waiting = self.waiting.take();
             waiting.push(cx.waker().clone());
             self.waiting.set(waiting);

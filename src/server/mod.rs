@@ -11,7 +11,8 @@
 //! ```
 //!
 //! [`run`] starts the accept loop and the broadcaster. All tasks run on one thread; only the
-//! history file is written on another.
+//! history file is written on another. Connection tasks share nothing with each other, except the
+//! rate limiters of their address (`address_limits.rs`).
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
