@@ -26,7 +26,7 @@ pub fn max_connections(max_clients: usize) -> usize {
     max_clients.saturating_add((max_clients / 4).max(16))
 }
 
-/// Returns the most visitors in a room for `max_clients`. Of one origin, it is half of them.
+/// Returns the most visitors in a room for `max_clients`. One origin may have half of them.
 ///
 /// A client sends its first line at once, so a place is free again after a round trip. A crowd that
 /// returns at the same time needs some attempts.
@@ -186,7 +186,8 @@ impl Admission {
         Ok(full.is_some())
     }
 
-    /// Returns the limit for which a client of an origin gets no place.
+    /// Returns the limit for which there is no place for a client of an origin, or none if there is
+    /// a place.
     pub fn find_full(&self, origin: Origin) -> Option<Refusal> {
         let connections = self.clients + self.visitors + self.ending;
         if self.clients >= self.max_clients || connections >= self.max_connections {

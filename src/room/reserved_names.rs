@@ -27,8 +27,8 @@ pub fn max_reserved(max_clients: usize) -> usize {
 #[derive(Debug)]
 pub struct ReservedNames {
     names: Vec<Entry>,
-    /// The keys of the names, in the same order. They are searched for each name that is wanted, and
-    /// take little of a cache.
+    /// The keys of the names, in the same order. They are searched for each requested name. Apart
+    /// from the names, they take a small part of a cache.
     keys: Vec<NameKey>,
     max: usize,
     /// The most names of one network; 0 = no limit.

@@ -37,8 +37,8 @@ pub struct Clients {
     deadlines: BinaryHeap<Reverse<(Duration, ClientId)>>,
     /// Clients to remove from the room: they were too slow, or their connection failed.
     disconnected: Vec<(ClientId, DisconnectReason)>,
-    /// Connections that end without a place in the room, the oldest first: of clients that were
-    /// refused, and of members that have reconnected. An entry stays if its connection ends before.
+    /// Connections that are ending without a place, the oldest first: of clients that were refused,
+    /// and of members that have reconnected. An entry stays if its connection ends before.
     ending_without_place: VecDeque<ClientId>,
     /// Clients whose connections have ended.
     ended: Vec<ClientId>,

@@ -47,7 +47,8 @@ impl Ceiling {
         let sockets = connections.saturating_add(config.max_pending(room.max_clients));
         // With connections that wait for the room, and closed ones whose tasks have not run.
         let tasks = sockets.saturating_add(config.events.saturating_mul(2));
-        let addresses = connections.saturating_add(max_addresses(room.max_clients));
+        let clients = connections.saturating_add(room.max_visitors());
+        let addresses = clients.saturating_add(max_addresses(room.max_clients));
         let held = config.read_bytes + room.max_line as usize + 1;
         let event = held + MAX_INPUT_LINES * LINE_OVERHEAD;
         let batch = batch_bytes(config.outbox).saturating_add(event);

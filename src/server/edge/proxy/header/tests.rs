@@ -1,3 +1,5 @@
+//! Tests of the header, with all that proxies send and with any bytes.
+
 use proptest::prelude::*;
 
 use super::*;
