@@ -118,8 +118,6 @@ fn describe(config: &Config, listeners: &[Listener], history_file: Option<&Path>
         (config.address_rate as usize, "lines per second per address"),
         (config.address_bytes as usize, "bytes per second per address"),
         (room.rate as usize, "lines per second per client"),
-        (config.address_rate as usize, "lines per second per address"),
-        (config.address_bytes as usize, "bytes per second per address"),
         (room.max_line as usize, "bytes per line"),
         (config.outbox, "bytes waiting per client"),
     ] {
