@@ -27,8 +27,8 @@ use crate::room::{Origin, Peer};
 /// A line from a client, or the error that answers it.
 pub type ParsedLine = Result<ClientLine, RequestError>;
 
-/// Bytes of answers, as a multiple of those that an address may publish. A member who is shown the history
-/// can then still speak.
+/// Bytes of answers, as a multiple of those that an address may publish. A member that is shown the
+/// history can then still speak.
 pub const ANSWER_FACTOR: u32 = 8;
 /// The most bytes of a chat frame or an error beside its text and its id.
 const FRAME_BYTES: usize = 256;
