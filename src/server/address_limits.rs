@@ -30,9 +30,10 @@ pub const ANSWER_FACTOR: u32 = 8;
 const FRAME_BYTES: usize = 256;
 /// The most bytes of a join or leave notice for one member.
 const NOTICE_BYTES: usize = 384;
-/// Notices are not charged while an address owes this time: connections that the room refuses must
-/// not silence the members of the address for long.
-const MAX_NOTICE_DEBT: Duration = Duration::from_secs(10);
+/// Notices and answers are not charged while an address owes this time. Connections that the room
+/// refuses must not silence the members of the address for long, and neither must the history that
+/// many members of an address are sent when they resume.
+const MAX_DEBT: Duration = Duration::from_secs(10);
 /// The most bytes for one address, in a table that grows by doubling.
 pub const ADDRESS_BUDGET_BYTES: usize =
     3 * size_of::<(Origin, Rc<AddressBudget>)>() + size_of::<AddressBudget>() + 32;
@@ -189,7 +190,7 @@ impl AddressBudget {
     pub fn charge_notice(&self, now: Duration) {
         let lines = self.lines.get().wait(self.limits.address_lines, now);
         let bytes = self.bytes.get().wait(self.limits.address_bytes, now);
-        if lines.max(bytes) < MAX_NOTICE_DEBT {
+        if lines.max(bytes) < MAX_DEBT {
             self.charge(NOTICE_BYTES, now);
         }
     }
@@ -238,7 +239,9 @@ pub struct AnswerCharge {
 impl AnswerCharge {
     /// Charges the bytes of the answer.
     pub fn charge(self, bytes: usize, now: Duration) {
-        take(&self.budget.answers, self.budget.limits.answer_bytes, bytes, now);
+        if self.budget.answer_wait(now) < MAX_DEBT {
+            take(&self.budget.answers, self.budget.limits.answer_bytes, bytes, now);
+        }
     }
 }
 

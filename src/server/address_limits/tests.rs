@@ -92,6 +92,16 @@ fn notices_silence_an_address_for_a_short_time() {
 }
 
 #[test]
+fn hellos_delay_requests_for_a_short_time() {
+    let budget = budget();
+    for _ in 0..64 {
+        budget.request().charge(1 << 20, START);
+    }
+    let wait = budget.answer_wait(START);
+    assert!(wait > Duration::from_secs(9) && wait < Duration::from_secs(15), "{wait:?}");
+}
+
+#[test]
 fn address_that_returns_has_no_new_burst() {
     let mut table = table(&Config::default());
     let line = say("hi");
