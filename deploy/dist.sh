@@ -111,6 +111,8 @@ build() {
     # code at a fixed address.
     small="$flags -Cforce-unwind-tables=no -Clink-self-contained=no -Crelocation-model=static"
     small="$small -Zunstable-options -Cpanic=immediate-abort"
+    # A match with few cases is a chain of comparisons: a table of addresses is larger.
+    small="$small -Cllvm-args=-min-jump-table-entries=8"
     # Before the libraries, so that its functions replace theirs.
     small="$small -Zpre-link-arg=$out/$triple-static.o"
     case $target in

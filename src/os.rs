@@ -5,7 +5,7 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read as _};
 
 use rustix::fs::{Mode, OFlags};
@@ -69,14 +69,15 @@ fn choose_boot_id(line: Option<Box<str>>, variable: Option<OsString>) -> Result<
 
 /// Parses a boot id as the kernel writes it, or as systemd does, without hyphens.
 fn parse_boot_id(text: &str) -> Option<Box<str>> {
-    let digits = text.replace('-', "");
-    if digits.len() != 32 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    let mut id = text.replace('-', "").to_ascii_lowercase();
+    let is_hexadecimal = id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if id.len() != 32 || !is_hexadecimal || id.bytes().all(|byte| byte == b'0') {
         return None;
     }
-    let id = u128::from_str_radix(&digits, 16).ok().filter(|&id| id != 0)?;
-    let group = |shift: u32| (id >> shift) & 0xffff;
-    let (last, [b, c, d]) = (id & 0xffff_ffff_ffff, [80, 64, 48].map(group));
-    Some(format!("{:08x}-{b:04x}-{c:04x}-{d:04x}-{last:012x}", id >> 96).into())
+    for at in [20, 16, 12, 8] {
+        id.insert(at, '-');
+    }
+    Some(id.into())
 }
 
 /// Returns whether this process has a controlling terminal (tty(4)).
@@ -89,8 +90,7 @@ pub fn has_controlling_terminal() -> bool {
 /// Returns whether this process ignores a signal, as nohup(1) arranges it for SIGHUP. Without
 /// /proc it returns `false`.
 pub fn is_signal_ignored(signal: Signal) -> bool {
-    let status = fs::read("/proc/self/status").unwrap_or_default();
-    let status = String::from_utf8_lossy(&status);
+    let status = read_text("/proc/self/status");
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
     mask.is_some_and(|mask| mask >> (signal.as_raw() - 1) & 1 == 1)
@@ -100,9 +100,7 @@ pub fn is_signal_ignored(signal: Signal) -> bool {
 ///
 /// The static builds have no name service, so other sources of groups are not read.
 pub(crate) fn group_id(name: &str) -> Option<u32> {
-    let file = fs::read("/etc/group").unwrap_or_default();
-    let file = String::from_utf8_lossy(&file);
-    find_group(&file, name).or_else(|| name.parse().ok())
+    find_group(&read_text("/etc/group"), name).or_else(|| name.parse().ok())
 }
 
 /// Returns the number of the group `name` in the text of a group(5) file.
@@ -112,6 +110,19 @@ fn find_group(file: &str, name: &str) -> Option<u32> {
         let is_group = fields.next() == Some(name);
         fields.nth(1).filter(|_| is_group)?.parse().ok()
     })
+}
+
+/// Returns the text of a file, or as much as can be read.
+fn read_text(path: &str) -> String {
+    let mut text = Vec::new();
+    let mut buffer = [0; 1024];
+    if let Ok(mut file) = File::open(path) {
+        // Not `fs::read`: its code would be a kilobyte of the program.
+        while let Ok(len @ 1..) = file.read(&mut buffer) {
+            text.extend_from_slice(buffer.get(..len).unwrap_or_default());
+        }
+    }
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// Returns the first line of a file of proc(5), or `None` if it is longer than 127 bytes.

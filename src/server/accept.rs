@@ -74,7 +74,8 @@ impl AcceptLoop {
                 // clients that are refused.
                 Err(_) if self.last_id > last_id => pause = MIN_PAUSE,
                 Err(error) => {
-                    warn!("cannot accept a client, next try in {} ms: {error}", pause.as_millis());
+                    let ms = pause.as_millis() as u64;
+                    warn!("cannot accept a client, next try in {ms} ms: {error}");
                     if until_stopped(&stopped, Timer::after(pause)).await.is_none() {
                         break;
                     }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_channel::{Sender, TrySendError};
+use futures_lite::FutureExt;
 use rustix::net::{RecvFlags, recv};
 use smol::LocalExecutor;
 
@@ -99,7 +100,7 @@ impl ClientHandle {
             drop(socket);
             let _ = events.send(Event::Writable(id)).await;
         };
-        executor.spawn(wait_and_notify).detach();
+        executor.spawn(wait_and_notify.boxed_local()).detach();
     }
 }
 
@@ -153,7 +154,8 @@ impl Clients {
             && let Some(executor) = self.executor.upgrade()
         {
             let events = self.events.clone();
-            executor.spawn(async move { drop(events.send(event).await) }).detach();
+            let send = async move { drop(events.send(event).await) };
+            executor.spawn(send.boxed_local()).detach();
         }
     }
 

@@ -152,28 +152,30 @@ pub async fn run(
     // The accept loop stops when `stop` is dropped. It has the type of the events' channel, so that
     // it needs no further instance of the generic code.
     let (stop, stopped) = async_channel::bounded(1);
-    // Tasks of their own, because the future given to `Executor::run` is polled at each wake-up.
-    let broadcaster = executor.spawn(broadcaster.run());
-    let accept = executor.spawn(accept.run(stopped));
-    let shutdown = executor.spawn(async move {
+    // Tasks of their own, because the future given to `Executor::run` is polled at each wake-up. All
+    // futures but those of the connections are boxed: they share one instance of the generic code.
+    let broadcaster = executor.spawn(broadcaster.run().boxed_local());
+    let accept = executor.spawn(accept.run(stopped).boxed_local());
+    let shutdown = async move {
         next_shutdown(&mut controls, &events).await;
         // The listeners are closed, and the files of unix sockets removed, before any client gets
         // its bye.
         drop(stop);
         accept.await;
         let _ = events.send(Event::Shutdown).await;
-        next_shutdown(&mut controls, &events).await
-    });
+        if next_shutdown(&mut controls, &events).await.is_none() {
+            pending().await
+        }
+    };
+    let interrupt = executor.spawn(shutdown.boxed_local());
     let serve = async {
         // The broadcaster ends after the shutdown. If it panics, this future panics, too.
         broadcaster.await;
         Ok(())
     };
     let interrupt = async {
-        match shutdown.await {
-            Some(_) => Err(Error::Interrupted),
-            None => pending().await,
-        }
+        interrupt.await;
+        Err(Error::Interrupted)
     };
     executor.run(serve.or(interrupt)).await
 }

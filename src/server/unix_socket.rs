@@ -1,12 +1,10 @@
 //! The listening unix socket, and its file.
 
-use std::fs::{self, Metadata};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Gid, Mode, chownat};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Stat, chownat, lstat, unlink};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use rustix::process::umask;
@@ -26,16 +24,15 @@ pub struct SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let metadata = fs::symlink_metadata(&self.path);
-        if metadata.is_ok_and(|metadata| inode_of(&metadata) == self.inode) {
+        if lstat(&self.path).is_ok_and(|status| inode_of(&status) == self.inode) {
             // Ignored: there is no caller to report it to.
-            let _ = fs::remove_file(&self.path);
+            let _ = unlink(&self.path);
         }
     }
 }
 
-fn inode_of(metadata: &Metadata) -> (u64, u64) {
-    (metadata.dev(), metadata.ino())
+fn inode_of(status: &Stat) -> (u64, u64) {
+    (status.st_dev, status.st_ino)
 }
 
 /// Creates a socket and binds it to `path`. The file of a socket that no process has open is
@@ -58,15 +55,15 @@ pub fn bind(
     let socket = create_socket()?;
     match bind_with_mode(&socket, &address, mode) {
         Err(Errno::ADDRINUSE) if is_abandoned(path, &address)? => {
-            fs::remove_file(path)?;
+            unlink(path)?;
             bind_with_mode(&socket, &address, mode)?;
         }
         bound => bound?,
     }
-    let metadata = fs::symlink_metadata(path)?;
-    let file = SocketFile { path: path.into(), inode: inode_of(&metadata) };
+    let status = lstat(path)?;
+    let file = SocketFile { path: path.into(), inode: inode_of(&status) };
     // A service may not be permitted to change the group, and have the right one already.
-    if let Some(group) = group.filter(|group| group.as_raw() != metadata.gid()) {
+    if let Some(group) = group.filter(|group| group.as_raw() != status.st_gid) {
         chownat(CWD, path, None, Some(group), AtFlags::SYMLINK_NOFOLLOW)
             .map_err(|error| add_context("cannot change the group of the file", error.into()))?;
     }
@@ -95,7 +92,7 @@ fn bind_with_mode(
 ///
 /// Connecting does not block: the queue of a server that was stopped may be full.
 fn is_abandoned(path: &Path, address: &SocketAddrUnix) -> io::Result<bool> {
-    let is_socket = fs::symlink_metadata(path)?.file_type().is_socket();
+    let is_socket = FileType::from_raw_mode(lstat(path)?.st_mode).is_socket();
     Ok(is_socket && connect(create_socket()?, address) == Err(Errno::CONNREFUSED))
 }
 

@@ -8,10 +8,12 @@
 
 mod header;
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -47,8 +49,11 @@ pub struct PendingConnections {
 }
 
 struct PendingConnection {
-    /// Returns the connection and the address of its client. Dropping it closes the connection.
-    task: Task<Option<(Socket, Peer)>>,
+    /// Reads the header. Dropping it closes the connection.
+    task: Task<()>,
+    /// The connection and the address of its client, when the task has ended. The task does not
+    /// return them, because the type of its output would be an instance of the executor's code.
+    identified: Rc<Cell<Option<(Socket, Peer)>>>,
     /// The time for which the connection keeps its place.
     place: Timer,
 }
@@ -79,8 +84,12 @@ impl PendingConnections {
 
     /// Starts to read the header of a connection.
     pub fn push(&mut self, executor: &LocalExecutor<'static>, socket: Socket, proxy: Peer) {
-        let task = executor.spawn(identify(socket, proxy));
-        self.queue.push_back(PendingConnection { task, place: Timer::after(PLACE_TIMEOUT) });
+        let identified = Rc::new(Cell::new(None));
+        let output = Rc::clone(&identified);
+        let task = async move { output.set(identify(socket, proxy).await) };
+        let task = executor.spawn(task.boxed_local());
+        let place = Timer::after(PLACE_TIMEOUT);
+        self.queue.push_back(PendingConnection { task, identified, place });
     }
 
     /// Polls until the queue is not full. Closes the oldest connection after [`PLACE_TIMEOUT`].
@@ -103,7 +112,7 @@ impl PendingConnections {
                 return true;
             }
             match Pin::new(&mut pending.task).poll(cx) {
-                Poll::Ready(connection) => next = connection,
+                Poll::Ready(()) => next = pending.identified.take(),
                 Poll::Pending => return true,
             }
             false

@@ -112,8 +112,8 @@ fn parse_v1_line(line: &[u8]) -> Option<Header> {
 
 /// Parses a port in decimal digits without leading zeros.
 fn parse_port(text: &str) -> Option<u16> {
-    let port: u16 = text.parse().ok()?;
-    (port.to_string() == text).then_some(port)
+    let has_sign_or_zero = text.starts_with(['+', '0']) && text != "0";
+    text.parse().ok().filter(|_| !has_sign_or_zero)
 }
 
 /// Parses version 2: a binary header of a stated length.
