@@ -30,6 +30,9 @@ pub use clock::Clock;
 pub use error::Error;
 pub use options::Options;
 pub use render::render;
+#[cfg(feature = "editor")]
+#[doc(hidden)]
+pub use tui::{SimulatedInput, simulate_terminal};
 
 /// Connects to the server, sends the lines of the user and shows the frames of the room, until the
 /// input or the session ends.

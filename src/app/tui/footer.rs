@@ -28,7 +28,7 @@ impl Footer {
     /// Returns the rows of the input line below `status`, which has the width of one row.
     ///
     /// The input line is broken into rows of `columns`. If it has more than `max_rows`, only the
-    /// rows around the cursor are shown.
+    /// rows around the cursor are shown, with the hint.
     pub fn new(
         status: Option<&str>,
         input: &InputView,
@@ -43,23 +43,25 @@ impl Footer {
         }
         let (cursor_row, cursor_column) = (layout.done.len(), layout.column);
         layout.push(&input.after_cursor);
+        layout.break_row();
+        let mut rows = std::mem::take(&mut layout.done);
         if let Some(hint) = &input.hint {
-            layout.break_row();
-            let hint_row = layout.done.len();
             layout.push(hint);
             layout.break_row();
-            for row in layout.done.iter_mut().skip(hint_row) {
-                let text = std::mem::take(&mut row.text);
-                Style::Faint.paint(has_colors, &text, &mut row.text);
-            }
-        } else {
-            layout.break_row();
         }
-        let above = (cursor_row + 1).saturating_sub(max_rows.max(1));
-        let rows = layout.done.into_iter().skip(above).take(max_rows.max(1));
+        let max_rows = max_rows.saturating_sub(layout.done.len()).max(1);
+        let above = (cursor_row + 1).saturating_sub(max_rows);
+        let status_rows = usize::from(status.is_some());
+        rows.drain(..above);
+        rows.truncate(max_rows);
+        let hint = layout.done.into_iter().map(|row| {
+            let mut text = String::new();
+            Style::Faint.paint(has_colors, &row.text, &mut text);
+            Row { text, ..row }
+        });
         let status = status.map(|text| Row { text: text.to_owned(), is_wrapped: false });
-        let cursor_row = cursor_row - above + usize::from(status.is_some());
-        Footer { rows: status.into_iter().chain(rows).collect(), cursor_row, cursor_column }
+        let rows = status.into_iter().chain(rows).chain(hint).collect();
+        Footer { rows, cursor_row: cursor_row - above + status_rows, cursor_column }
     }
 
     pub fn row_count(&self) -> usize {
@@ -189,8 +191,8 @@ mod tests {
     fn block_has_its_lines_and_a_hint() {
         let block = view("one\ntw", "o\nthree", Some("[3 lines]"));
         assert_eq!(rows(&block, (20, 9)), ["> one", "tw|o", "three", "[3 lines]"]);
-        assert_eq!(rows(&block, (20, 2)), ["> one", "tw|o"]);
-        assert_eq!(rows(&block, (20, 1)), ["tw|o"]);
+        assert_eq!(rows(&block, (20, 3)), ["> one", "tw|o", "[3 lines]"]);
+        assert_eq!(rows(&block, (20, 1)), ["tw|o", "[3 lines]"]);
     }
 
     #[test]

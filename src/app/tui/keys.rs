@@ -70,7 +70,7 @@ pub enum EditAction {
 }
 
 /// The actions of the control characters.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ControlKeys {
     /// The characters that the user has chosen with `stty`.
     special: Vec<(u8, EditAction)>,

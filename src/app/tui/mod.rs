@@ -5,6 +5,7 @@
 //! - `input` reads the keyboard, and `keys` turns its bytes into actions.
 //! - `editor`, with `line_buffer`, `commands`, `completion` and `input_history`, is the input line.
 //! - `screen`, with `footer`, `printer` and `modes`, writes to the terminal. Nothing else does.
+//! - `simulation` runs them without a terminal, for tests.
 //! - `view`, with `entry`, `wrap`, `style`, `date` and `presence`, turns events into text.
 
 mod app;
@@ -25,6 +26,7 @@ mod presence;
 mod printer;
 mod screen;
 mod server_switch;
+mod simulation;
 mod style;
 mod view;
 mod wrap;
@@ -32,6 +34,8 @@ mod wrap;
 use std::time::SystemTime;
 
 use async_signal::{Signal, Signals};
+
+pub use self::simulation::{SimulatedInput, simulate_terminal};
 
 use self::app::App;
 use self::editor::Editor;

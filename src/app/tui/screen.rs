@@ -109,6 +109,11 @@ impl Canvas {
         }
     }
 
+    /// Sets the status line, which must fit into one row.
+    pub fn set_status(&mut self, status: Option<String>) {
+        self.status = status;
+    }
+
     /// Redraws everything in the next batch, for a terminal of another size.
     pub fn resize(&mut self, size: (usize, usize)) {
         self.size = size;
@@ -119,8 +124,8 @@ impl Canvas {
     pub fn compose(&mut self, view: &mut View, editor: &Editor) -> Option<String> {
         self.queue_output(view);
         let (columns, rows) = self.size;
-        // One row stays for the lines above.
-        let input_rows = rows.saturating_sub(1 + usize::from(self.status.is_some()));
+        // The rest of the rows is for what arrives.
+        let input_rows = rows * 2 / 3;
         let has_colors = view.settings.has_colors;
         let status = self.status.as_deref();
         let footer = Footer::new(status, &editor.view(), (columns, input_rows), has_colors);
@@ -206,7 +211,7 @@ impl Screen {
 
     /// Sets the status line, which must fit into one row.
     pub fn set_status(&mut self, status: Option<String>) {
-        self.canvas.status = status;
+        self.canvas.set_status(status);
     }
 
     /// Redraws the screen after [`REDRAW_DELAY`].
