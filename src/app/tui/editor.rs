@@ -107,9 +107,7 @@ impl Editor {
             }
             (_, EditAction::Quit) => Some(UserInput::Quit),
             (Mode::Edit, action) => self.edit(action),
-            (Mode::Confirm, EditAction::Insert(key)) if key.eq_ignore_ascii_case("y") => {
-                self.submit()
-            }
+            (Mode::Confirm, EditAction::Insert(keys)) => self.answer(&keys),
             (Mode::Confirm, EditAction::Interrupt) => self.edit(EditAction::Interrupt),
             (Mode::Confirm, _) => None,
             (Mode::Search(search), action) => self.search(search, action),
@@ -119,7 +117,7 @@ impl Editor {
     fn edit(&mut self, action: EditAction) -> Option<UserInput> {
         let has_line_breaks = self.line.has_line_breaks();
         match action {
-            EditAction::Insert(text) => self.line.insert(&text),
+            EditAction::Insert(text) | EditAction::Paste(text) => self.line.insert(&text),
             EditAction::Accept if has_line_breaks => self.mode = Mode::Confirm,
             EditAction::Accept => return self.submit(),
             EditAction::Complete => self.complete(),
@@ -136,6 +134,17 @@ impl Editor {
             action => self.line.apply(&action),
         }
         None
+    }
+
+    /// Sends the block if the first of the typed characters is `y`. The others are inserted.
+    fn answer(&mut self, keys: &str) -> Option<UserInput> {
+        let mut keys = keys.chars();
+        let input = match keys.next() {
+            Some('y' | 'Y') => self.submit(),
+            _ => None,
+        };
+        self.line.insert(keys.as_str());
+        input
     }
 
     /// Removes the line, stores it in the history and returns it, unless it is blank.
@@ -184,10 +193,10 @@ impl Editor {
     fn search(&mut self, mut search: Search, action: EditAction) -> Option<UserInput> {
         let age = search.found.as_ref().map_or(0, |(age, _)| *age);
         let found = match &action {
-            EditAction::Insert(text) => {
-                search
-                    .pattern
-                    .extend(text.chars().take(MAX_PATTERN - search.pattern.chars().count()));
+            EditAction::Insert(text) | EditAction::Paste(text) => {
+                let room = MAX_PATTERN.saturating_sub(search.pattern.chars().count());
+                let text = text.chars().filter(|c| !c.is_control());
+                search.pattern.extend(text.take(room));
                 self.input_history.find_older(&search.pattern, age)
             }
             EditAction::DeleteLeft => {
@@ -317,9 +326,10 @@ mod tests {
         let mut editor = editor(&[]);
         shown(&mut editor, &[insert("one\n\n/msg bob x\n"), Accept]);
         assert!(editor.view().hint.unwrap().contains("send these 2 lines"));
-        shown(&mut editor, &[insert("n"), Accept]);
+        shown(&mut editor, &[insert("n"), Accept, Paste("y".into()), Accept]);
         let lines = UserInput::Lines("one\n\n/msg bob x\n".into());
-        assert_eq!(editor.execute(insert("Y")), Some(lines));
+        assert_eq!(editor.execute(insert("Yes")), Some(lines));
+        assert_eq!(shown(&mut editor, &[Undo]), "> |");
         assert_eq!(shown(&mut editor, &[Up]), "> one|");
         shown(&mut editor, &[insert("\n"), Accept, Interrupt]);
         assert!(editor.is_empty());

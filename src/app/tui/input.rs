@@ -12,8 +12,9 @@ use smol::{Async, Timer};
 
 use super::keys::{ControlKeys, EditAction, KeyParser};
 
-/// The most bytes that are read at once.
+/// The bytes that a terminal returns at once, and the most that are read before they are handled.
 const READ_BYTES: usize = 4096;
+const MAX_BYTES: usize = 64 << 10;
 
 /// Standard input, as edit actions.
 pub struct KeyInput {
@@ -45,13 +46,9 @@ impl KeyInput {
                 Ok(true)
             };
             let readable = async { self.stdin.readable().await.map(|()| false) };
-            let actions = if future::or(readable, expired).await? {
-                self.parser.expire()
-            } else {
-                match self.read()? {
-                    Some(bytes) => self.parser.parse(&bytes),
-                    None => continue,
-                }
+            let actions = match future::or(readable, expired).await? {
+                true => self.parser.expire(),
+                false => self.parser.parse(&self.read()?),
             };
             self.deadline = self.parser.timeout().map(|timeout| Instant::now() + timeout);
             if !actions.is_empty() {
@@ -60,23 +57,30 @@ impl KeyInput {
         }
     }
 
-    /// Returns the bytes that have arrived, or `None` if there are none.
-    fn read(&self) -> io::Result<Option<Vec<u8>>> {
+    /// Returns the bytes that have arrived.
+    fn read(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
         // Readiness may be a false alarm, and a read would then block.
+        while bytes.len() < MAX_BYTES && self.is_readable()? {
+            let mut buffer = [0; READ_BYTES];
+            match rustix::io::read(&self.stdin, &mut buffer) {
+                Ok(0) if bytes.is_empty() => {
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it was closed"));
+                }
+                Ok(0) | Err(Errno::INTR | Errno::AGAIN) => break,
+                Ok(count) => bytes.extend(buffer.iter().take(count)),
+                Err(_) if !bytes.is_empty() => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(bytes)
+    }
+
+    fn is_readable(&self) -> io::Result<bool> {
         let mut poll_fds = [PollFd::new(&self.stdin, PollFlags::IN)];
         match poll(&mut poll_fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
-            Ok(0) | Err(Errno::INTR) => return Ok(None),
-            Ok(_) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let mut buffer = vec![0; READ_BYTES];
-        match rustix::io::read(&self.stdin, &mut buffer) {
-            Ok(0) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it was closed")),
-            Ok(count) => {
-                buffer.truncate(count);
-                Ok(Some(buffer))
-            }
-            Err(Errno::INTR | Errno::AGAIN) => Ok(None),
+            Ok(count) => Ok(count > 0),
+            Err(Errno::INTR) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }

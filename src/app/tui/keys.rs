@@ -24,8 +24,10 @@ const SEQUENCE_TIMEOUT: Duration = Duration::from_secs(1);
 /// An action that a key, or a paste, requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EditAction {
-    /// Inserts a text that was typed or pasted.
+    /// Inserts characters that were typed.
     Insert(String),
+    /// Inserts a part of a text that was pasted.
+    Paste(String),
     /// Sends the line; asks first if it has line breaks.
     Accept,
     /// Completes the word before the cursor.
@@ -257,7 +259,9 @@ struct Decoder {
 impl Decoder {
     fn insert(&mut self, c: char) {
         match self.actions.last_mut() {
-            Some(EditAction::Insert(text)) => text.push(c),
+            Some(EditAction::Insert(text)) if !self.is_pasting => text.push(c),
+            Some(EditAction::Paste(text)) if self.is_pasting => text.push(c),
+            _ if self.is_pasting => self.actions.push(EditAction::Paste(c.into())),
             _ => self.actions.push(EditAction::Insert(c.into())),
         }
     }

@@ -77,6 +77,9 @@ impl LineBuffer {
 
     /// Inserts a text at the cursor, or as much of it as fits.
     pub fn insert(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
         if !self.is_inserting {
             self.save();
             self.is_inserting = true;

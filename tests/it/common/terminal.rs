@@ -110,8 +110,13 @@ impl Terminal {
     }
 
     #[track_caller]
-    pub fn type_keys(&mut self, keys: impl AsRef<[u8]>) {
-        self.master.as_mut().unwrap().write_all(keys.as_ref()).unwrap();
+    pub fn type_keys(&mut self, keys: &str) {
+        self.type_bytes(keys.as_bytes());
+    }
+
+    #[track_caller]
+    pub fn type_bytes(&mut self, bytes: &[u8]) {
+        self.master.as_mut().unwrap().write_all(bytes).unwrap();
     }
 
     /// Stops reading the output of the client.

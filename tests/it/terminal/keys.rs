@@ -17,7 +17,7 @@ const EXPIRY: Duration = Duration::from_millis(1100);
 #[test]
 fn bytes_that_are_not_utf8_are_replaced() {
     let (_server, mut bob, mut alice) = start(&[]);
-    alice.type_keys(b"caf\xe9 noir \xff\xfe\r");
+    alice.type_bytes(b"caf\xe9 noir \xff\xfe\r");
     bob.recv_until(|frame| frame["data"] == "caf\u{fffd} noir \u{fffd}\u{fffd}");
     alice.type_keys("é\r");
     bob.recv_until(|frame| frame["data"] == "é");
@@ -26,7 +26,7 @@ fn bytes_that_are_not_utf8_are_replaced() {
 #[test]
 fn sequences_that_are_no_keys_are_dropped() {
     let (_server, mut bob, mut alice) = start(&[]);
-    alice.type_keys(b"a\x1b[<0;10;20M\x1b[M !!\x1b[?62;1;4c\x1b[>0;276;0c\x1b[I\x1b[O");
+    alice.type_bytes(b"a\x1b[<0;10;20M\x1b[M !!\x1b[?62;1;4c\x1b[>0;276;0c\x1b[I\x1b[O");
     alice.type_keys("\x1b]11;rgb:0000/0000/0000\x07\x1b]4;1;rgb:0/0/0\x1b\\\x1bP1+r544e=78\x1b\\");
     alice.type_keys("\x1b[12;40R\x1b[15~\x1bOP\x1b[[A\x165\x18b\r");
     bob.recv_until(|frame| frame["data"] == "a5b");
@@ -92,7 +92,7 @@ fn interrupt_inside_a_pasted_text_is_text() {
 fn large_paste_arrives_whole() {
     let (_server, mut bob, mut alice) = start(&[]);
     let lines: String = (0..5_000).map(|number| format!("pasted 好 {number}\r")).collect();
-    alice.type_keys(format!("\x1b[200~{lines}\x1b[201~"));
+    alice.type_keys(&format!("\x1b[200~{lines}\x1b[201~"));
     alice.wait_for_text("pasted 好 4999\n\n[5000 lines");
     alice.type_keys("\r");
     alice.type_keys("y");

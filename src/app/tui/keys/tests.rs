@@ -20,6 +20,10 @@ fn insert(text: &str) -> EditAction {
     EditAction::Insert(text.into())
 }
 
+fn paste(text: &str) -> EditAction {
+    EditAction::Paste(text.into())
+}
+
 #[test]
 fn keys_have_their_actions() {
     for (bytes, action) in [
@@ -120,18 +124,18 @@ fn interrupt_ends_any_sequence() {
 #[test]
 fn pasted_text_has_no_keys() {
     let text = b"\x1b[200~one\rtwo\r\nthree\n\tfour\x04\x1b[31m\x12\x1b[A\x1bb\x03.\x1b[201~\r";
-    let pasted = insert("one\ntwo\nthree\n\tfour.");
+    let pasted = paste("one\ntwo\nthree\n\tfour.");
     assert_eq!(parser().parse(text), [pasted, EditAction::Accept]);
 }
 
 #[test]
 fn paste_without_end_mark_expires() {
     let mut parser = parser();
-    assert_eq!(parser.parse(b"\x1b[200~abc\r"), [insert("abc\n")]);
+    assert_eq!(parser.parse(b"\x1b[200~abc\r"), [paste("abc\n")]);
     assert_eq!(parser.timeout(), Some(SEQUENCE_TIMEOUT));
     assert_eq!(parser.expire(), []);
     assert_eq!(parser.parse(b"d\r"), [insert("d"), EditAction::Accept]);
-    let actions = [insert("abc"), EditAction::Interrupt, insert("d")];
+    let actions = [paste("abc"), EditAction::Interrupt, insert("d")];
     assert_eq!(parser.parse(b"\x1b[200~abc\x03d"), actions);
     assert_eq!(parser.timeout(), None);
 }
@@ -151,7 +155,7 @@ fn characters_of_stty_have_their_actions() {
     assert_eq!(parser.parse(b"\x19"), [EditAction::Suspend]);
     assert_eq!(parser.parse(b"a#"), [insert("a"), EditAction::DeleteLeft]);
     assert_eq!(parser.parse(b"\x1b[A"), [EditAction::Up]);
-    assert_eq!(parser.parse(b"\x1b[200~a#\x1b[201~"), [insert("a#")]);
+    assert_eq!(parser.parse(b"\x1b[200~a#\x1b[201~"), [paste("a#")]);
 }
 
 #[test]
