@@ -28,9 +28,8 @@ use crate::client::{self, ReceivedFrame, Session, SessionEvent};
 const TICK: Duration = Duration::from_secs(1);
 /// The time after which the offset of local time is read again, because it may have changed.
 const CLOCK_LIFETIME: Duration = Duration::from_secs(3600);
-
 /// The most bytes of typed lines that wait until the session accepts them.
-const MAX_TYPED_BYTES: usize = 1 << 20;
+const MAX_TYPED_BYTES: usize = 4 << 20;
 
 /// The terminal client with its session and its screen.
 pub struct App {
