@@ -1,6 +1,10 @@
 //! The client in a terminal: the line that is typed stays whole while others arrive, and the
 //! terminal is restored at the end.
 
+mod exits;
+mod keys;
+mod plain;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::thread;
@@ -166,39 +170,6 @@ fn input_history_leaves_private_lines_out() {
     bob.recv_until(|frame| frame["data"] == "first line");
     let stored = fs::read_to_string(alice.input_history_path()).unwrap();
     assert_eq!(stored, "first line\nsecond line\nfirst line\n");
-}
-
-#[test]
-fn each_way_to_end_restores_the_terminal() {
-    let server = TestServer::start(&["--rate", "0"]);
-    for keys in ["/quit\r", "\x04", "\x03", "typed\x03\x03"] {
-        let mut alice = Terminal::start(server.address(0), "alice", &[]);
-        assert!(!alice.has_original_modes());
-        alice.type_keys(keys);
-        assert_eq!(alice.finish().code(), Some(0), "{keys:?}");
-        // The client has sent `/quit`, so that its name is free.
-        alice.wait_for_text("goodbye");
-    }
-    for (signal, code) in
-        [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129), (Signal::QUIT, 131)]
-    {
-        let mut alice = Terminal::start(server.address(0), "alice", &[]);
-        alice.type_keys("typed");
-        alice.wait_for_input("> typed", 7);
-        alice.signal(signal);
-        assert_eq!(alice.finish().code(), Some(code), "{signal:?}");
-    }
-}
-
-#[test]
-fn lost_server_restores_the_terminal() {
-    let server = TestServer::start(&["--rate", "0"]);
-    let mut alice = Terminal::start(server.address(0), "alice", &["--no-reconnect"]);
-    alice.type_keys("typed");
-    alice.wait_for_input("> typed", 7);
-    drop(server);
-    assert_eq!(alice.finish().code(), Some(1));
-    alice.wait_for_text("\nsmolchat: ");
 }
 
 #[test]

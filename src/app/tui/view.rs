@@ -222,7 +222,7 @@ impl View {
         entry.layout(time, self.columns, self.name_width, out);
     }
 
-    /// Returns a status line for `text` with its newline, cut to the width of the terminal.
+    /// Returns a status line for `text`, cut to the width of the terminal.
     pub fn format_status(&self, text: &str) -> String {
         let mut line = String::new();
         let indent = if self.settings.has_timestamps { "      " } else { "" };
@@ -235,7 +235,7 @@ impl View {
         }
         let mut out = String::new();
         Style::Faint.paint(self.settings.has_colors, &line, &mut out);
-        out + "\n"
+        out
     }
 }
 

@@ -84,14 +84,12 @@ impl App {
             }
             Err(error) => self.view.show_notice(EntryKind::Error, &error.to_string()),
         }
-        if self.session.is_finishing() {
-            self.user_input = None;
-        }
+        self.has_left |= self.session.is_finishing();
     }
 
     /// Ends the input and finishes the session.
     pub(super) fn leave(&mut self) {
-        self.user_input = None;
+        self.has_left = true;
         self.session.finish();
     }
 }

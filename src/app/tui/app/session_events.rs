@@ -21,13 +21,13 @@ impl App {
         loop {
             match event {
                 Ok(Some(event)) => self.on_event(event),
-                Ok(None) => return Some(self.end_signal.map_or(Ok(()), |n| Err(Error::Signal(n)))),
+                Ok(None) => return Some(self.end_cause.take().map_or(Ok(()), Err)),
                 Err(error) => return Some(Err(self.with_unconfirmed(error))),
             }
             if self.screen.is_behind() {
                 return None;
             }
-            self.screen.flush(&mut self.view);
+            self.screen.flush(&mut self.view, &self.editor);
             event = future::poll_once(self.session.receive()).await?;
         }
     }
@@ -115,7 +115,8 @@ impl App {
 
     /// Returns the number of the user's lines that the server has not answered.
     pub(super) fn unconfirmed_count(&self) -> usize {
-        self.session.pending_count().saturating_sub(usize::from(self.who_query.is_some()))
+        let pending = self.session.pending_count() + self.typed_lines.len();
+        pending.saturating_sub(usize::from(self.who_query.is_some()))
     }
 
     /// Adds to `error` the number of lines that are not confirmed.
