@@ -22,14 +22,14 @@ use smol::process::{Child, ChildStdin, ChildStdout, Command};
 use smol::{LocalExecutor, Timer};
 
 use super::Error;
-use super::command_input::CommandInput;
+use super::command_input::{CommandInput, CommandInputReader};
 use super::event_sink::EventSink;
 use super::line_client::{LineClient, MAX_LINE, OutgoingLine};
 use crate::client::Session;
 use crate::protocol::LineReader;
 
-/// The number of lines that are read ahead of the session.
-const OUTPUT_CAPACITY: usize = 64;
+/// The number of lines that are read ahead of the session, each of at most [`MAX_LINE`] bytes.
+const OUTPUT_CAPACITY: usize = 16;
 /// The size of the buffer for the output of the command, in bytes.
 const BUFFER_SIZE: usize = 16 << 10;
 /// The time that a command has to exit after its input is closed.
@@ -69,8 +69,8 @@ pub async fn run_command(command: &str, session: Session, is_json: bool) -> Resu
 }
 
 /// Writes lines to the command, and closes its input after the last.
-async fn write_input(mut stdin: ChildStdin, lines: Receiver<Vec<u8>>) {
-    while let Ok(line) = lines.recv().await {
+async fn write_input(mut stdin: ChildStdin, lines: CommandInputReader) {
+    while let Some(line) = lines.next_line().await {
         // Fails after the command has closed its input.
         if stdin.write_all(&line).await.is_err() {
             break;

@@ -20,6 +20,8 @@ pub enum Error {
     Refused(usize),
     /// The session ended with this error while this number of lines was refused or unconfirmed.
     Unconfirmed(usize, Box<client::Error>),
+    /// The server answered none of this number of lines within the time limit.
+    Unanswered(usize),
     /// The command of `--exec` could not be started, or its exit status could not be read.
     Command(io::Error),
     /// The command of `--exec` exited with a status other than 0, or was killed by a signal.
@@ -36,6 +38,8 @@ impl fmt::Display for Error {
             Error::Refused(count) => write!(f, "{count} lines were not accepted"),
             Error::Unconfirmed(1, _) => f.write_str("one line was not confirmed"),
             Error::Unconfirmed(count, _) => write!(f, "{count} lines were not confirmed"),
+            Error::Unanswered(1) => f.write_str("one line was not confirmed in time"),
+            Error::Unanswered(count) => write!(f, "{count} lines were not confirmed in time"),
             Error::Command(_) => f.write_str("cannot run the command"),
             Error::Failed(status) => write!(f, "the command failed, with {status}"),
         }
@@ -49,7 +53,7 @@ impl std::error::Error for Error {
             Error::Session(error) => error.source(),
             Error::Unconfirmed(_, error) => Some(error),
             Error::Terminal(error) | Error::Command(error) => Some(error),
-            Error::Signal(_) | Error::Refused(_) | Error::Failed(_) => None,
+            Error::Signal(_) | Error::Refused(_) | Error::Unanswered(_) | Error::Failed(_) => None,
         }
     }
 }

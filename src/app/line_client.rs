@@ -1,8 +1,11 @@
 //! The client without a line editor: lines in from a channel, events out to a sink.
 
+use std::time::Duration;
+
 use async_channel::Receiver;
 use futures_lite::future;
 use serde_json::{Map, Value};
+use smol::Timer;
 
 use super::Error;
 use super::event_sink::{EventSink, print_warning};
@@ -12,6 +15,9 @@ use crate::protocol::{Body, TooLong};
 
 /// The longest line that is read from a command, in bytes. No server accepts a longer one.
 pub const MAX_LINE: u32 = 1 << 20;
+
+/// The time without an answer after which a script gives up.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A line to send, without its newline, or the error for a line longer than [`MAX_LINE`].
 pub type OutgoingLine = Result<Vec<u8>, TooLong>;
@@ -29,6 +35,10 @@ pub struct LineClient {
     refused_count: usize,
     /// The error that broke the connection, until the session is up to date again.
     link_error: Option<client::Error>,
+    /// The longest wait for the next answer after the last line was sent.
+    answer_timeout: Option<Duration>,
+    /// The end of the present wait for an answer.
+    answer_deadline: Option<Timer>,
 }
 
 enum LoopEvent {
@@ -36,6 +46,8 @@ enum LoopEvent {
     InputClosed,
     Session(SessionEvent),
     SessionEnded,
+    /// No line was answered for the time limit.
+    Timeout,
 }
 
 impl LineClient {
@@ -48,7 +60,15 @@ impl LineClient {
             is_input_open: true,
             refused_count: 0,
             link_error: None,
+            answer_timeout: None,
+            answer_deadline: None,
         }
+    }
+
+    /// Sets the time without an answer after which the client gives up, once the input has ended.
+    /// The default is no limit.
+    pub fn with_answer_timeout(self, timeout: Duration) -> Self {
+        LineClient { answer_timeout: Some(timeout), ..self }
     }
 
     /// Sets whether lines that are JSON objects are sent unchanged. The default is false.
@@ -87,6 +107,9 @@ impl LineClient {
                     return Err(Error::Refused(self.refused_count));
                 }
                 Ok(LoopEvent::SessionEnded) => return Ok(()),
+                Ok(LoopEvent::Timeout) => {
+                    return Err(Error::Unanswered(self.session.pending_count() + lines.len()));
+                }
                 Err(error) => return Err(self.with_unconfirmed(error, lines.len())),
             }
             // After the end of the input, a person does not wait until the server is reachable
@@ -101,8 +124,33 @@ impl LineClient {
         }
     }
 
-    /// Waits for a line or an event of the session.
+    /// Waits for a line, an event of the session or the end of the wait for an answer.
     async fn next_event(
+        &mut self,
+        lines: &Receiver<OutgoingLine>,
+    ) -> Result<LoopEvent, client::Error> {
+        let has_input = self.is_input_open && !lines.is_closed();
+        match self.answer_timeout {
+            Some(timeout) if !has_input && self.session.pending_count() > 0 => {
+                self.answer_deadline.get_or_insert_with(|| Timer::after(timeout));
+            }
+            _ => self.answer_deadline = None,
+        }
+        let mut deadline = self.answer_deadline.take();
+        let timeout = async {
+            match &mut deadline {
+                Some(timer) => timer.await,
+                None => future::pending().await,
+            };
+            Ok(LoopEvent::Timeout)
+        };
+        let event = future::or(timeout, self.next_input(lines)).await;
+        self.answer_deadline = deadline;
+        event
+    }
+
+    /// Waits for a line or an event of the session.
+    async fn next_input(
         &mut self,
         lines: &Receiver<OutgoingLine>,
     ) -> Result<LoopEvent, client::Error> {
@@ -180,6 +228,9 @@ impl LineClient {
         let is_refusal =
             received.in_reply_to.is_some() && matches!(received.frame.body, Body::Error { .. });
         self.refused_count += usize::from(is_refusal && !self.is_interactive);
+        if received.in_reply_to.is_some() {
+            self.answer_deadline = None;
+        }
         self.sink.write_frame(received, self.session.name());
     }
 
@@ -199,5 +250,45 @@ impl LineClient {
             0 => error.into(),
             count => Error::Unconfirmed(count, Box::new(error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+    use crate::client::{ReconnectPolicy, SessionConfig};
+
+    const WELCOME: &str = r#"{"data_source":"server","data":"","kind":"welcome","name":"alice","epoch":"a","seq":7,"token":"t","resumed":false,"members":1,"limits":{"max_line":4096,"rate":10,"burst":40,"history":9,"stored":false}}
+{"data_source":"server","data":"","kind":"info","id":"heartbeat"}
+"#;
+
+    #[test]
+    fn server_that_answers_no_line_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        // The server sends a notice all the time, so that the connection is not idle.
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.write_all(WELCOME.as_bytes()).unwrap();
+            let notice = b"{\"data_source\":\"server\",\"data\":\"\",\"kind\":\"info\"}\n";
+            while stream.write_all(notice).is_ok() {}
+        });
+        let (sender, lines) = async_channel::unbounded();
+        sender.try_send(Ok(b"one".to_vec())).unwrap();
+        sender.try_send(Ok(b"two".to_vec())).unwrap();
+        drop(sender);
+        let result = smol::block_on(async {
+            let config = SessionConfig::new("alice");
+            let session = Session::connect(address, config, ReconnectPolicy::Never).await.unwrap();
+            let sink = EventSink::Answers { is_json: false };
+            let client = LineClient::new(session, sink);
+            client.with_answer_timeout(Duration::from_millis(100)).run(lines).await
+        });
+        assert!(matches!(result, Err(Error::Unanswered(2))), "{result:?}");
+        server.join().unwrap();
     }
 }

@@ -1,7 +1,7 @@
 //! The client between standard input and standard output.
 
 use super::event_sink::{EventSink, TextOutput};
-use super::line_client::LineClient;
+use super::line_client::{ANSWER_TIMEOUT, LineClient};
 use super::stdin::read_stdin;
 use super::{Clock, Error, Options};
 use crate::client::Session;
@@ -20,7 +20,10 @@ pub fn run(options: Options, is_interactive: bool, has_echo: bool) -> Result<(),
         let Options { address, config, reconnect, .. } = options;
         let session = Session::connect(address, config, reconnect).await?;
         let sink = EventSink::Text(TextOutput { clock: Clock::local(), has_echo });
-        let client = LineClient::new(session, sink).with_interactive(is_interactive);
+        let mut client = LineClient::new(session, sink).with_interactive(is_interactive);
+        if !is_interactive {
+            client = client.with_answer_timeout(ANSWER_TIMEOUT);
+        }
         client.run(read_stdin()).await
     })
 }

@@ -2,7 +2,7 @@
 
 use super::command::run_command;
 use super::event_sink::EventSink;
-use super::line_client::LineClient;
+use super::line_client::{ANSWER_TIMEOUT, LineClient};
 use super::stdin::read_stdin;
 use super::{Error, Options};
 use crate::client::Session;
@@ -31,7 +31,7 @@ pub fn run(options: Options, script: Script) -> Result<(), Error> {
         match script {
             Script::JsonInput => {
                 let client = LineClient::new(session, EventSink::Json).with_json(true);
-                client.run(read_stdin()).await
+                client.with_answer_timeout(ANSWER_TIMEOUT).run(read_stdin()).await
             }
             Script::Send { lines, is_json } => {
                 let (sender, receiver) = async_channel::unbounded();
@@ -41,7 +41,8 @@ pub fn run(options: Options, script: Script) -> Result<(), Error> {
                 }
                 drop(sender);
                 let sink = EventSink::Answers { is_json };
-                LineClient::new(session, sink).with_json(is_json).run(receiver).await
+                let client = LineClient::new(session, sink).with_json(is_json);
+                client.with_answer_timeout(ANSWER_TIMEOUT).run(receiver).await
             }
             Script::Exec { command, is_json } => run_command(&command, session, is_json).await,
         }

@@ -43,6 +43,7 @@
 
 mod address;
 mod backoff;
+mod bounds;
 mod config;
 mod connect;
 mod error;

@@ -114,6 +114,16 @@ impl ResumeState {
         matches!(self.stage, Stage::Live)
     }
 
+    /// Returns whether no welcome was received over this connection.
+    pub fn is_awaiting_welcome(&self) -> bool {
+        matches!(self.stage, Stage::AwaitingWelcome)
+    }
+
+    /// Returns whether the welcome of this connection was accepted.
+    pub fn has_joined(&self) -> bool {
+        matches!(self.stage, Stage::Replaying { .. } | Stage::Live)
+    }
+
     /// Returns whether missed frames are being received after a resume.
     pub fn is_replaying(&self) -> bool {
         matches!(self.stage, Stage::Replaying { resumed: true })

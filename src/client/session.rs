@@ -1,5 +1,6 @@
 //! A session: one membership of a room over several connections.
 
+mod connection;
 mod incoming;
 mod reconnect;
 #[cfg(test)]
@@ -11,7 +12,7 @@ use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Poll, ready};
 use std::time::Instant;
 
 use serde_json::{Map, Value};
@@ -19,12 +20,13 @@ use smol::Timer;
 
 use super::backoff::Backoff;
 use super::connect::connect;
-use super::link::{HEARTBEAT, Link};
+use super::link::Link;
 use super::pending_lines::PendingLines;
 use super::resume_state::ResumeState;
 use super::{Error, ReconnectPolicy, SendError, ServerAddress, SessionConfig, SessionEvent};
 use crate::protocol::{ClientLine, Limits, Request};
 
+/// The command that leaves the room.
 const QUIT: &str = "/quit";
 
 /// A member of a room, which reconnects when its connection is lost.
@@ -80,8 +82,14 @@ pub struct Session {
     backoff: Backoff,
     /// The start of the present outage.
     disconnected_at: Option<Instant>,
+    /// The start of the live stage of the present connection.
+    live_since: Option<Instant>,
+    /// The end of the wait for a welcome, or for a bye.
+    deadline: Option<Timer>,
     is_finishing: bool,
     is_quit_sent: bool,
+    /// The error with which the session ends after the bye.
+    quit_error: Option<Error>,
 }
 
 enum State {
@@ -121,19 +129,7 @@ impl Session {
         config: SessionConfig,
         policy: ReconnectPolicy,
     ) -> Result<Self, Error> {
-        let address = address.into();
-        let mut session = Session {
-            state: State::Connecting(Box::pin(connect(address.clone()))),
-            address,
-            policy,
-            resume: ResumeState::new(config),
-            pending: PendingLines::default(),
-            events: VecDeque::new(),
-            backoff: Backoff::default(),
-            disconnected_at: None,
-            is_finishing: false,
-            is_quit_sent: false,
-        };
+        let mut session = Session::new(address.into(), config, policy);
         poll_fn(|cx| {
             while !session.resume.was_welcomed() {
                 if let State::Ended(error) = &mut session.state {
@@ -145,6 +141,24 @@ impl Session {
         })
         .await?;
         Ok(session)
+    }
+
+    fn new(address: ServerAddress, config: SessionConfig, policy: ReconnectPolicy) -> Self {
+        Session {
+            state: State::Connecting(Box::pin(connect(address.clone()))),
+            address,
+            policy,
+            resume: ResumeState::new(config),
+            pending: PendingLines::default(),
+            events: VecDeque::new(),
+            backoff: Backoff::default(),
+            disconnected_at: None,
+            live_since: None,
+            deadline: None,
+            is_finishing: false,
+            is_quit_sent: false,
+            quit_error: None,
+        }
     }
 
     /// Returns the name that the server assigned to this member.
@@ -329,43 +343,6 @@ impl Session {
             }
         })
         .await
-    }
-
-    /// Advances the state by one step: an attempt to connect, a received line, or a pause.
-    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.state {
-            State::Connecting(attempt) => {
-                match ready!(attempt.as_mut().poll(cx)).and_then(Link::new) {
-                    Ok(mut link) => {
-                        link.send(&self.resume.start_connection());
-                        link.send(HEARTBEAT);
-                        self.state = State::Connected(Box::new(link));
-                    }
-                    Err(error) => {
-                        self.on_disconnect(Error::Connect(self.address.clone(), error), false);
-                    }
-                }
-            }
-            State::Connected(link) => {
-                if self.resume.is_live() {
-                    self.pending.take_unsent().for_each(|line| link.send(line));
-                    if self.is_finishing && self.pending.is_empty() && !self.is_quit_sent {
-                        self.is_quit_sent = true;
-                        link.send(QUIT);
-                    }
-                }
-                match ready!(link.poll_receive(cx)) {
-                    Ok(line) => self.on_line(line),
-                    Err(cause) => self.on_disconnect(cause, false),
-                }
-            }
-            State::Waiting(timer) => {
-                ready!(Pin::new(timer).poll(cx));
-                self.state = State::Connecting(Box::pin(connect(self.address.clone())));
-            }
-            State::Ended(_) => {}
-        }
-        Poll::Ready(())
     }
 }
 

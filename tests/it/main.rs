@@ -23,6 +23,7 @@ mod flooder;
 mod footprint;
 mod fuzz;
 mod history;
+mod hostile_server;
 mod lab_faults;
 mod large_numbers;
 mod lifecycle;
