@@ -1,5 +1,6 @@
 //! The client without a line editor: lines in from a channel, events out to a sink.
 
+use std::io;
 use std::time::Duration;
 
 use async_channel::Receiver;
@@ -31,6 +32,8 @@ pub struct LineClient {
     /// Whether a person at a terminal types the lines and reads the output.
     is_interactive: bool,
     is_input_open: bool,
+    /// The error that ended the output. Lines that are already there are still sent.
+    output_error: Option<io::Error>,
     /// The number of lines that were answered with an error.
     refused_count: usize,
     /// The error that broke the connection, until the session is up to date again.
@@ -46,6 +49,8 @@ enum LoopEvent {
     InputClosed,
     Session(SessionEvent),
     SessionEnded,
+    /// Standard output cannot be written any more.
+    OutputFailed(io::Error),
     /// No line was answered for the time limit.
     Timeout,
 }
@@ -58,6 +63,7 @@ impl LineClient {
             is_json: false,
             is_interactive: false,
             is_input_open: true,
+            output_error: None,
             refused_count: 0,
             link_error: None,
             answer_timeout: None,
@@ -89,8 +95,25 @@ impl LineClient {
     ///
     /// Returns an error if the session fails or if a line was refused.
     pub async fn run(mut self, lines: Receiver<OutgoingLine>) -> Result<(), Error> {
+        let result = self.exchange(&lines).await;
+        if let Some(output) = self.sink.output()
+            && let Err(error) = output.flush().await
+        {
+            self.output_error.get_or_insert(error);
+        }
+        result?;
+        match self.output_error.take() {
+            // The reader needs no more lines, as with `head`.
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output(error)),
+            _ if self.refused_count > 0 => Err(Error::Refused(self.refused_count)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Handles events until the session ends.
+    async fn exchange(&mut self, lines: &Receiver<OutgoingLine>) -> Result<(), Error> {
         loop {
-            match self.next_event(&lines).await {
+            match self.next_event(lines).await {
                 Ok(LoopEvent::Line(line)) => self.send_line(line),
                 Ok(LoopEvent::InputClosed) => {
                     self.is_input_open = false;
@@ -103,10 +126,8 @@ impl LineClient {
                         future::yield_now().await;
                     }
                 }
-                Ok(LoopEvent::SessionEnded) if self.refused_count > 0 => {
-                    return Err(Error::Refused(self.refused_count));
-                }
                 Ok(LoopEvent::SessionEnded) => return Ok(()),
+                Ok(LoopEvent::OutputFailed(error)) => self.output_error = Some(error),
                 Ok(LoopEvent::Timeout) => {
                     return Err(Error::Unanswered(self.session.pending_count() + lines.len()));
                 }
@@ -144,27 +165,36 @@ impl LineClient {
             };
             Ok(LoopEvent::Timeout)
         };
-        let event = future::or(timeout, self.next_input(lines)).await;
-        self.answer_deadline = deadline;
-        event
-    }
-
-    /// Waits for a line or an event of the session.
-    async fn next_input(
-        &mut self,
-        lines: &Receiver<OutgoingLine>,
-    ) -> Result<LoopEvent, client::Error> {
+        let is_behind = self.sink.output().is_some_and(|output| output.is_behind());
+        let output = async {
+            match self.sink.output() {
+                Some(output) => Ok(LoopEvent::OutputFailed(output.run().await)),
+                None => future::pending().await,
+            }
+        };
         let is_accepting_lines = self.is_input_open && self.session.has_capacity();
+        let is_output_closed = self.output_error.is_some();
+        let line = async {
+            match is_accepting_lines {
+                false => future::pending().await,
+                true if is_output_closed => {
+                    Ok(lines.try_recv().map_or(LoopEvent::InputClosed, LoopEvent::Line))
+                }
+                true => Ok(lines.recv().await.map_or(LoopEvent::InputClosed, LoopEvent::Line)),
+            }
+        };
         let event = async {
+            if is_behind {
+                return future::pending().await;
+            }
             let event = self.session.receive().await?;
             Ok(event.map_or(LoopEvent::SessionEnded, LoopEvent::Session))
         };
-        if !is_accepting_lines {
-            return event.await;
-        }
-        let line = async { Ok(lines.recv().await.map_or(LoopEvent::InputClosed, LoopEvent::Line)) };
         // A fair race: neither a flood of frames nor one of lines may block the other.
-        future::race(event, line).await
+        let input = future::race(event, line);
+        let event = future::or(future::or(timeout, output), input).await;
+        self.answer_deadline = deadline;
+        event
     }
 
     fn send_line(&mut self, line: OutgoingLine) {
@@ -234,7 +264,7 @@ impl LineClient {
         self.sink.write_frame(received, self.session.name());
     }
 
-    fn show_status(&self, event: &SessionEvent) {
+    fn show_status(&mut self, event: &SessionEvent) {
         if let Some(message) = format_link_event(event, None) {
             self.sink.write_status(&message);
         }
@@ -260,6 +290,7 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::app::output::Output;
     use crate::client::{ReconnectPolicy, SessionConfig};
 
     const WELCOME: &str = r#"{"data_source":"server","data":"","kind":"welcome","name":"alice","epoch":"a","seq":7,"token":"t","resumed":false,"members":1,"limits":{"max_line":4096,"rate":10,"burst":40,"history":9,"stored":false}}
@@ -284,7 +315,7 @@ mod tests {
         let result = smol::block_on(async {
             let config = SessionConfig::new("alice");
             let session = Session::connect(address, config, ReconnectPolicy::Never).await.unwrap();
-            let sink = EventSink::Answers { is_json: false };
+            let sink = EventSink::Answers { is_json: false, output: Output::start() };
             let client = LineClient::new(session, sink);
             client.with_answer_timeout(Duration::from_millis(100)).run(lines).await
         });

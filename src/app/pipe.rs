@@ -2,6 +2,7 @@
 
 use super::event_sink::{EventSink, TextOutput};
 use super::line_client::{ANSWER_TIMEOUT, LineClient};
+use super::output::Output;
 use super::stdin::read_stdin;
 use super::{Clock, Error, Options};
 use crate::client::Session;
@@ -18,12 +19,19 @@ use crate::client::Session;
 pub fn run(options: Options, is_interactive: bool, has_echo: bool) -> Result<(), Error> {
     smol::block_on(async {
         let Options { address, config, reconnect, .. } = options;
+        // Before the connection, so that lines which are there are sent even if the output is
+        // closed.
+        let lines = read_stdin();
         let session = Session::connect(address, config, reconnect).await?;
-        let sink = EventSink::Text(TextOutput { clock: Clock::local(), has_echo });
+        let sink = EventSink::Text(TextOutput {
+            clock: Clock::local(),
+            has_echo,
+            output: Output::start(),
+        });
         let mut client = LineClient::new(session, sink).with_interactive(is_interactive);
         if !is_interactive {
             client = client.with_answer_timeout(ANSWER_TIMEOUT);
         }
-        client.run(read_stdin()).await
+        client.run(lines).await
     })
 }

@@ -3,6 +3,7 @@
 use super::command::run_command;
 use super::event_sink::EventSink;
 use super::line_client::{ANSWER_TIMEOUT, LineClient};
+use super::output::Output;
 use super::stdin::read_stdin;
 use super::{Error, Options};
 use crate::client::Session;
@@ -27,11 +28,13 @@ pub enum Script {
 pub fn run(options: Options, script: Script) -> Result<(), Error> {
     let Options { address, config, reconnect, .. } = options;
     smol::block_on(async {
-        let session = Session::connect(address, config, reconnect).await?;
+        let connect = Session::connect(address, config, reconnect);
         match script {
             Script::JsonInput => {
-                let client = LineClient::new(session, EventSink::Json).with_json(true);
-                client.with_answer_timeout(ANSWER_TIMEOUT).run(read_stdin()).await
+                let lines = read_stdin();
+                let sink = EventSink::Json(Output::start());
+                let client = LineClient::new(connect.await?, sink).with_json(true);
+                client.with_answer_timeout(ANSWER_TIMEOUT).run(lines).await
             }
             Script::Send { lines, is_json } => {
                 let (sender, receiver) = async_channel::unbounded();
@@ -40,11 +43,13 @@ pub fn run(options: Options, script: Script) -> Result<(), Error> {
                     let _ = sender.try_send(Ok(line.into_bytes()));
                 }
                 drop(sender);
-                let sink = EventSink::Answers { is_json };
-                let client = LineClient::new(session, sink).with_json(is_json);
+                let sink = EventSink::Answers { is_json, output: Output::start() };
+                let client = LineClient::new(connect.await?, sink).with_json(is_json);
                 client.with_answer_timeout(ANSWER_TIMEOUT).run(receiver).await
             }
-            Script::Exec { command, is_json } => run_command(&command, session, is_json).await,
+            Script::Exec { command, is_json } => {
+                run_command(&command, connect.await?, is_json).await
+            }
         }
     })
 }

@@ -20,11 +20,13 @@ const RECONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
     match parse() {
-        Ok(Invocation::Text(text)) => {
-            // Ignored: the reader may close the pipe early, like `head`.
-            let _ = io::stdout().write_all(text.as_bytes());
-            ExitCode::SUCCESS
-        }
+        Ok(Invocation::Text(text)) => match io::stdout().write_all(text.as_bytes()) {
+            // The reader may close the pipe early, like `head`.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                report_error("smolchat", &Ended::Output(error), 1)
+            }
+            _ => ExitCode::SUCCESS,
+        },
         Ok(Invocation::Run(options, script)) => {
             let result = match script {
                 Some(script) => script::run(options, script),

@@ -212,8 +212,8 @@ pub static SMOLCHAT: Program = Program {
             code: 1,
             brief: "failure or refused line",
             meaning: "The server could not be reached, at the start or after the connection was \
-                      lost; or a line was refused or not confirmed; or the command of `--exec` \
-                      failed. At a terminal, without `--json`, a refused line is no failure.",
+                      lost; or a line was refused or not confirmed; or standard output could not \
+                      be written; or the command of `--exec` failed. At a terminal, without `--json`, a refused line is no failure.",
         },
         Exit { code: 2, brief: "wrong options", meaning: "The options are wrong." },
     ],
