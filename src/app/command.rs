@@ -1,6 +1,7 @@
 //! `--exec`: a shell command that reads the messages of the room and whose output is sent to it.
 //!
-//! The command is started once, not once per line, so that it can keep state and answers in order.
+//! The command is started once, when the client has joined, so that it can keep state and answers
+//! in order.
 //!
 //! - Its input is one line for each message that another member sends to all: `NAME<TAB>TEXT`, or
 //!   with JSON each line of the server, unchanged. Its own messages are left out, so that it does
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
 use futures_lite::io::BufReader;
-use futures_lite::{AsyncBufReadExt, AsyncWriteExt, FutureExt};
+use futures_lite::{AsyncBufReadExt, AsyncWriteExt, FutureExt, future};
 use smol::process::{Child, ChildStdin, ChildStdout, Command};
 use smol::{LocalExecutor, Timer};
 
@@ -42,18 +43,25 @@ const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Returns an error if the command cannot be started or exits with an error, if the session fails,
 /// or if a line was refused.
 pub async fn run_command(command: &str, session: Session, is_json: bool) -> Result<(), Error> {
-    let mut child = Command::new("sh");
-    child.arg("-c").arg(command).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = child.kill_on_drop(true).spawn().map_err(Error::Command)?;
     let (command_input, input_lines) = CommandInput::new(is_json);
     let (output_sender, output_lines) = async_channel::bounded(OUTPUT_CAPACITY);
     // Closed when the session has ended.
     let (session_guard, session_end) = async_channel::bounded::<()>(1);
     let executor = LocalExecutor::new();
-    if let Some(stdin) = child.stdin.take() {
-        executor.spawn(write_input(stdin, input_lines)).detach();
-    }
-    let exit = executor.spawn(wait_for_exit(child, output_sender, session_end));
+    let exit = executor.spawn(async {
+        if !input_lines.wait_until_joined().await {
+            return Ok(None);
+        }
+        let mut child = start(command)?;
+        let stdin = child.stdin.take();
+        let input = async {
+            if let Some(stdin) = stdin {
+                write_input(stdin, input_lines).await;
+            }
+            future::pending().await
+        };
+        wait_for_exit(child, output_sender, session_end).or(input).await
+    });
     let client = LineClient::new(session, EventSink::Command(command_input)).with_json(is_json);
     let conversation = async {
         let session_result = client.run(output_lines).await;
@@ -66,6 +74,12 @@ pub async fn run_command(command: &str, session: Session, is_json: bool) -> Resu
         }
     };
     executor.run(conversation).await
+}
+
+fn start(command: &str) -> io::Result<Child> {
+    let mut child = Command::new("sh");
+    child.arg("-c").arg(command).stdin(Stdio::piped()).stdout(Stdio::piped());
+    child.kill_on_drop(true).spawn()
 }
 
 /// Writes lines to the command, and closes its input after the last.

@@ -22,6 +22,8 @@ pub struct CommandInput {
     lines: Sender<Vec<u8>>,
     /// The bytes in `lines`.
     queued_bytes: Rc<Cell<usize>>,
+    /// Closed by the first welcome.
+    not_joined: Option<Sender<()>>,
     /// Whether the command reads the server's lines, and not names and texts.
     is_json: bool,
     /// The number of lines dropped since the queue became full.
@@ -32,9 +34,16 @@ pub struct CommandInput {
 pub struct CommandInputReader {
     lines: Receiver<Vec<u8>>,
     queued_bytes: Rc<Cell<usize>>,
+    not_joined: Receiver<()>,
 }
 
 impl CommandInputReader {
+    /// Waits until the client has joined. Returns false if the session ends before that.
+    pub async fn wait_until_joined(&self) -> bool {
+        let _ = self.not_joined.recv().await;
+        !self.lines.is_closed()
+    }
+
     /// Removes and returns the next line, with its newline, or `None` at the end.
     pub async fn next_line(&self) -> Option<Vec<u8>> {
         let line = self.lines.recv().await.ok()?;
@@ -47,15 +56,24 @@ impl CommandInput {
     /// Returns the two ends of an empty queue.
     pub fn new(is_json: bool) -> (Self, CommandInputReader) {
         let (sender, receiver) = async_channel::bounded(MAX_LINES);
+        let (joined_sender, not_joined) = async_channel::bounded(1);
         let queued_bytes = Rc::new(Cell::new(0));
-        let reader = CommandInputReader { lines: receiver, queued_bytes: Rc::clone(&queued_bytes) };
-        (CommandInput { lines: sender, queued_bytes, is_json, dropped: 0 }, reader)
+        let reader = CommandInputReader {
+            lines: receiver,
+            queued_bytes: Rc::clone(&queued_bytes),
+            not_joined,
+        };
+        let not_joined = Some(joined_sender);
+        (CommandInput { lines: sender, queued_bytes, not_joined, is_json, dropped: 0 }, reader)
     }
 
     /// Queues a frame if it is for the command: not a message of its own, and not from before it
     /// joined.
     pub fn write_frame(&mut self, received: &ReceivedFrame, own_name: &str) {
         let frame = &received.frame;
+        if let Body::Welcome { .. } = frame.body {
+            self.not_joined = None;
+        }
         let is_own = match frame.body {
             Body::Chat { .. } | Body::Action { .. } | Body::Private { .. } => {
                 received.in_reply_to.is_some() || frame.data_source == own_name

@@ -32,6 +32,7 @@ pub struct LineClient {
     /// Whether a person at a terminal types the lines and reads the output.
     is_interactive: bool,
     is_input_open: bool,
+    has_joined: bool,
     /// The error that ended the output. Lines that are already there are still sent.
     output_error: Option<io::Error>,
     /// The number of lines that were answered with an error.
@@ -63,6 +64,7 @@ impl LineClient {
             is_json: false,
             is_interactive: false,
             is_input_open: true,
+            has_joined: false,
             output_error: None,
             refused_count: 0,
             link_error: None,
@@ -239,7 +241,12 @@ impl LineClient {
                     .link_error
                     .as_ref()
                     .is_some_and(|error| describe_error(error) == describe_error(cause));
-                if !is_repeated {
+                if !self.has_joined {
+                    if !is_repeated && self.is_bot() {
+                        let message = format!("{}; trying again", describe_error(cause));
+                        self.sink.write_status(&message);
+                    }
+                } else if !is_repeated {
                     self.show_status(&event);
                 }
                 if let SessionEvent::Disconnected { cause, .. } = event {
@@ -255,6 +262,13 @@ impl LineClient {
     }
 
     fn on_frame(&mut self, received: &ReceivedFrame) {
+        if let Body::Welcome { .. } = received.frame.body
+            && !std::mem::replace(&mut self.has_joined, true)
+            && self.link_error.take().is_some()
+            && self.is_bot()
+        {
+            self.sink.write_status("connected");
+        }
         let is_refusal =
             received.in_reply_to.is_some() && matches!(received.frame.body, Body::Error { .. });
         self.refused_count += usize::from(is_refusal && !self.is_interactive);

@@ -28,12 +28,12 @@ pub enum Script {
 pub fn run(options: Options, script: Script) -> Result<(), Error> {
     let Options { address, config, reconnect, .. } = options;
     smol::block_on(async {
-        let connect = Session::connect(address, config, reconnect);
         match script {
             Script::JsonInput => {
                 let lines = read_stdin();
                 let sink = EventSink::Json(Output::start());
-                let client = LineClient::new(connect.await?, sink).with_json(true);
+                let session = Session::connect(address, config, reconnect).await?;
+                let client = LineClient::new(session, sink).with_json(true);
                 client.with_answer_timeout(ANSWER_TIMEOUT).run(lines).await
             }
             Script::Send { lines, is_json } => {
@@ -44,11 +44,13 @@ pub fn run(options: Options, script: Script) -> Result<(), Error> {
                 }
                 drop(sender);
                 let sink = EventSink::Answers { is_json, output: Output::start() };
-                let client = LineClient::new(connect.await?, sink).with_json(is_json);
+                let session = Session::start(address, config, reconnect);
+                let client = LineClient::new(session, sink).with_json(is_json);
                 client.with_answer_timeout(ANSWER_TIMEOUT).run(receiver).await
             }
             Script::Exec { command, is_json } => {
-                run_command(&command, connect.await?, is_json).await
+                let session = Session::start(address, config, reconnect);
+                run_command(&command, session, is_json).await
             }
         }
     })

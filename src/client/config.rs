@@ -59,8 +59,8 @@ impl SessionConfig {
 
 /// The action of a session whose connection is lost.
 ///
-/// A session reconnects only after it has joined the room once. It waits for a random time between
-/// two attempts, at most 15 seconds.
+/// It applies to the first connection only with [`Session::start`](super::Session::start). The
+/// session waits for a random time between two attempts, at most 15 seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReconnectPolicy {

@@ -80,6 +80,8 @@ pub struct Session {
     /// The events of the last step, which are not yet returned.
     events: VecDeque<SessionEvent>,
     backoff: Backoff,
+    /// The start of the session, until it is live, if the policy applies to the first connection.
+    started_at: Option<Instant>,
     /// The start of the present outage.
     disconnected_at: Option<Instant>,
     /// The start of the live stage of the present connection.
@@ -143,6 +145,34 @@ impl Session {
         Ok(session)
     }
 
+    /// Creates a session that connects while [`receive`](Self::receive) is called.
+    ///
+    /// Unlike with [`connect`](Self::connect), `policy` also applies to the first connection: the
+    /// session waits until the server can be reached. Lines can be sent before that.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use smolchat::client::{ReconnectPolicy, Session, SessionConfig};
+    ///
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let config = SessionConfig::new("alice");
+    /// let mut session = Session::start("router", config, ReconnectPolicy::Always);
+    /// session.send("hello")?;
+    /// session.finish();
+    /// while session.receive().await?.is_some() {}
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn start(
+        address: impl Into<ServerAddress>,
+        config: SessionConfig,
+        policy: ReconnectPolicy,
+    ) -> Self {
+        let session = Session::new(address.into(), config, policy);
+        Session { started_at: Some(Instant::now()), ..session }
+    }
+
     fn new(address: ServerAddress, config: SessionConfig, policy: ReconnectPolicy) -> Self {
         Session {
             state: State::Connecting(Box::pin(connect(address.clone()))),
@@ -152,6 +182,7 @@ impl Session {
             pending: PendingLines::default(),
             events: VecDeque::new(),
             backoff: Backoff::default(),
+            started_at: None,
             disconnected_at: None,
             live_since: None,
             deadline: None,
@@ -161,13 +192,14 @@ impl Session {
         }
     }
 
-    /// Returns the name that the server assigned to this member.
+    /// Returns the name that the server assigned to this member, which is empty before the first
+    /// welcome.
     pub fn name(&self) -> &str {
         self.resume.name()
     }
 
-    /// Returns the limits of the server, such as the longest line. It is `Some` once
-    /// [`connect`](Self::connect) has returned.
+    /// Returns the limits of the server, such as the longest line, or `None` before the first
+    /// welcome.
     pub fn limits(&self) -> Option<Limits> {
         self.resume.limits()
     }

@@ -54,7 +54,8 @@ impl Session {
         self.pending.add_own_name(self.resume.name());
         if self.resume.advance_to_live() {
             self.live_since = Some(Instant::now());
-            if self.disconnected_at.take().is_some() {
+            let is_first = self.started_at.take().is_some();
+            if self.disconnected_at.take().is_some() && !is_first {
                 self.events.push_back(SessionEvent::Synced { pending: self.pending.len() });
             }
         }

@@ -75,14 +75,16 @@ impl Session {
             return;
         }
         let now = Instant::now();
-        let outage = now.duration_since(*self.disconnected_at.get_or_insert(now));
-        let limit = match self.resume.was_welcomed() {
+        let was_welcomed = self.resume.was_welcomed();
+        let start = self.started_at.filter(|_| !was_welcomed).unwrap_or(now);
+        let outage = now.duration_since(*self.disconnected_at.get_or_insert(start));
+        let limit = match was_welcomed || self.started_at.is_some() {
             true => self.policy.time_limit(),
             false => Duration::ZERO,
         };
         let time_left = limit.saturating_sub(outage);
         if time_left.is_zero() {
-            let error = match outage.is_zero() {
+            let error = match outage.is_zero() || limit.is_zero() {
                 true => cause,
                 false => Error::GaveUp(outage, Box::new(cause)),
             };
