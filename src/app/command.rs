@@ -24,6 +24,7 @@ use smol::{LocalExecutor, Timer};
 
 use super::Error;
 use super::command_input::{CommandInput, CommandInputReader};
+use super::end_signals::EndSignals;
 use super::event_sink::EventSink;
 use super::line_client::{LineClient, MAX_LINE, OutgoingLine};
 use crate::client::Session;
@@ -42,7 +43,12 @@ const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
 ///
 /// Returns an error if the command cannot be started or exits with an error, if the session fails,
 /// or if a line was refused.
-pub async fn run_command(command: &str, session: Session, is_json: bool) -> Result<(), Error> {
+pub async fn run_command(
+    command: &str,
+    session: Session,
+    signals: EndSignals,
+    is_json: bool,
+) -> Result<(), Error> {
     let (command_input, input_lines) = CommandInput::new(is_json);
     let (output_sender, output_lines) = async_channel::bounded(OUTPUT_CAPACITY);
     // Closed when the session has ended.
@@ -62,7 +68,8 @@ pub async fn run_command(command: &str, session: Session, is_json: bool) -> Resu
         };
         wait_for_exit(child, output_sender, session_end).or(input).await
     });
-    let client = LineClient::new(session, EventSink::Command(command_input)).with_json(is_json);
+    let sink = EventSink::Command(command_input);
+    let client = LineClient::new(session, sink, signals).with_json(is_json);
     let conversation = async {
         let session_result = client.run(output_lines).await;
         drop(session_guard);

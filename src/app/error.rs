@@ -16,6 +16,8 @@ pub enum Error {
     Terminal(io::Error),
     /// Standard output cannot be written.
     Output(io::Error),
+    /// Signals cannot be handled.
+    Signals(io::Error),
     /// A signal with this number ended the program.
     Signal(i32),
     /// The session ended without an error, but this number of lines was refused.
@@ -36,6 +38,7 @@ impl fmt::Display for Error {
             Error::Session(error) => error.fmt(f),
             Error::Terminal(_) => f.write_str("the terminal cannot be used"),
             Error::Output(_) => f.write_str("cannot write to standard output"),
+            Error::Signals(_) => f.write_str("cannot watch for signals"),
             Error::Signal(number) => write!(f, "ended by signal {number}"),
             Error::Refused(1) => f.write_str("one line was not accepted"),
             Error::Refused(count) => write!(f, "{count} lines were not accepted"),
@@ -55,7 +58,10 @@ impl std::error::Error for Error {
             // The message is that of the session's error, so its cause is the cause of that error.
             Error::Session(error) => error.source(),
             Error::Unconfirmed(_, error) => Some(error),
-            Error::Terminal(error) | Error::Output(error) | Error::Command(error) => Some(error),
+            Error::Terminal(error)
+            | Error::Output(error)
+            | Error::Signals(error)
+            | Error::Command(error) => Some(error),
             Error::Signal(_) | Error::Refused(_) | Error::Unanswered(_) | Error::Failed(_) => None,
         }
     }

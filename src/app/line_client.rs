@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use smol::Timer;
 
 use super::Error;
+use super::end_signals::EndSignals;
 use super::event_sink::{EventSink, print_warning};
 use super::link_status::{describe_error, format_link_event};
 use crate::client::{self, ReceivedFrame, SendError, Session, SessionEvent};
@@ -20,6 +21,9 @@ pub const MAX_LINE: u32 = 1 << 20;
 /// The time without an answer after which a script gives up.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// The time that the output has at the end if a signal has arrived.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// A line to send, without its newline, or the error for a line longer than [`MAX_LINE`].
 pub type OutgoingLine = Result<Vec<u8>, TooLong>;
 
@@ -27,6 +31,9 @@ pub type OutgoingLine = Result<Vec<u8>, TooLong>;
 pub struct LineClient {
     session: Session,
     sink: EventSink,
+    signals: EndSignals,
+    /// The number of the signal that ends the client.
+    end_signal: Option<i32>,
     /// Whether lines that are JSON objects are sent unchanged.
     is_json: bool,
     /// Whether a person at a terminal types the lines and reads the output.
@@ -50,6 +57,8 @@ enum LoopEvent {
     InputClosed,
     Session(SessionEvent),
     SessionEnded,
+    /// A signal with this number.
+    Signal(i32),
     /// Standard output cannot be written any more.
     OutputFailed(io::Error),
     /// No line was answered for the time limit.
@@ -57,10 +66,12 @@ enum LoopEvent {
 }
 
 impl LineClient {
-    pub fn new(session: Session, sink: EventSink) -> Self {
+    pub fn new(session: Session, sink: EventSink, signals: EndSignals) -> Self {
         LineClient {
             session,
             sink,
+            signals,
+            end_signal: None,
             is_json: false,
             is_interactive: false,
             is_input_open: true,
@@ -98,10 +109,23 @@ impl LineClient {
     /// Returns an error if the session fails or if a line was refused.
     pub async fn run(mut self, lines: Receiver<OutgoingLine>) -> Result<(), Error> {
         let result = self.exchange(&lines).await;
-        if let Some(output) = self.sink.output()
-            && let Err(error) = output.flush().await
-        {
-            self.output_error.get_or_insert(error);
+        if let Some(output) = self.sink.output() {
+            // A reader that does not read must not keep the client from ending by a signal.
+            let has_signal = self.end_signal.is_some();
+            let signal = async {
+                if has_signal {
+                    Timer::after(FLUSH_TIMEOUT).await;
+                } else {
+                    self.end_signal = Some(self.signals.next().await);
+                }
+                Ok(())
+            };
+            if let Err(error) = future::or(output.flush(), signal).await {
+                self.output_error.get_or_insert(error);
+            }
+        }
+        if let Some(number) = self.end_signal {
+            return Err(Error::Signal(number));
         }
         result?;
         match self.output_error.take() {
@@ -129,9 +153,18 @@ impl LineClient {
                     }
                 }
                 Ok(LoopEvent::SessionEnded) => return Ok(()),
+                // A second signal does not wait for the server.
+                Ok(LoopEvent::Signal(_)) if self.end_signal.is_some() => return Ok(()),
+                Ok(LoopEvent::Signal(number)) => {
+                    self.end_signal = Some(number);
+                    self.is_input_open = false;
+                    self.session.quit();
+                }
                 Ok(LoopEvent::OutputFailed(error)) => self.output_error = Some(error),
                 Ok(LoopEvent::Timeout) => {
-                    return Err(Error::Unanswered(self.session.pending_count() + lines.len()));
+                    let count = self.session.pending_count() + lines.len();
+                    self.leave().await;
+                    return Err(Error::Unanswered(count));
                 }
                 Err(error) => return Err(self.with_unconfirmed(error, lines.len())),
             }
@@ -167,7 +200,11 @@ impl LineClient {
             };
             Ok(LoopEvent::Timeout)
         };
-        let is_behind = self.sink.output().is_some_and(|output| output.is_behind());
+        let signals = &mut self.signals;
+        let signal = async { Ok(LoopEvent::Signal(signals.next().await)) };
+        // Further output is discarded after a signal, so that the client can leave.
+        let is_leaving = self.end_signal.is_some();
+        let is_behind = !is_leaving && self.sink.output().is_some_and(|output| output.is_behind());
         let output = async {
             match self.sink.output() {
                 Some(output) => Ok(LoopEvent::OutputFailed(output.run().await)),
@@ -194,9 +231,15 @@ impl LineClient {
         };
         // A fair race: neither a flood of frames nor one of lines may block the other.
         let input = future::race(event, line);
-        let event = future::or(future::or(timeout, output), input).await;
+        let event = future::or(future::or(signal, future::or(timeout, output)), input).await;
         self.answer_deadline = deadline;
         event
+    }
+
+    /// Leaves the room, although lines are not answered.
+    async fn leave(&mut self) {
+        self.session.quit();
+        while let Ok(Some(_)) = self.session.receive().await {}
     }
 
     fn send_line(&mut self, line: OutgoingLine) {
@@ -330,7 +373,7 @@ mod tests {
             let config = SessionConfig::new("alice");
             let session = Session::connect(address, config, ReconnectPolicy::Never).await.unwrap();
             let sink = EventSink::Answers { is_json: false, output: Output::start() };
-            let client = LineClient::new(session, sink);
+            let client = LineClient::new(session, sink, EndSignals::new().unwrap());
             client.with_answer_timeout(Duration::from_millis(100)).run(lines).await
         });
         assert!(matches!(result, Err(Error::Unanswered(2))), "{result:?}");

@@ -10,6 +10,7 @@ mod clock;
 mod command;
 mod command_input;
 pub mod config_file;
+mod end_signals;
 mod error;
 mod event_sink;
 mod line_client;

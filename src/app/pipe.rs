@@ -1,5 +1,6 @@
 //! The client between standard input and standard output.
 
+use super::end_signals::EndSignals;
 use super::event_sink::{EventSink, TextOutput};
 use super::line_client::{ANSWER_TIMEOUT, LineClient};
 use super::output::Output;
@@ -19,19 +20,17 @@ use crate::client::Session;
 pub fn run(options: Options, is_interactive: bool, has_echo: bool) -> Result<(), Error> {
     smol::block_on(async {
         let Options { address, config, reconnect, .. } = options;
-        // Before the connection, so that lines which are there are sent even if the output is
-        // closed.
-        let lines = read_stdin();
-        let session = Session::connect(address, config, reconnect).await?;
+        let signals = EndSignals::new().map_err(Error::Signals)?;
+        let session = Session::new(address, config, reconnect);
         let sink = EventSink::Text(TextOutput {
             clock: Clock::local(),
             has_echo,
             output: Output::start(),
         });
-        let mut client = LineClient::new(session, sink).with_interactive(is_interactive);
+        let mut client = LineClient::new(session, sink, signals).with_interactive(is_interactive);
         if !is_interactive {
             client = client.with_answer_timeout(ANSWER_TIMEOUT);
         }
-        client.run(lines).await
+        client.run(read_stdin()).await
     })
 }

@@ -1,6 +1,7 @@
 //! The client for scripts and bots: JSON lines, lines from the command line, or a command.
 
 use super::command::run_command;
+use super::end_signals::EndSignals;
 use super::event_sink::EventSink;
 use super::line_client::{ANSWER_TIMEOUT, LineClient};
 use super::output::Output;
@@ -28,13 +29,13 @@ pub enum Script {
 pub fn run(options: Options, script: Script) -> Result<(), Error> {
     let Options { address, config, reconnect, .. } = options;
     smol::block_on(async {
+        let signals = EndSignals::new().map_err(Error::Signals)?;
         match script {
             Script::JsonInput => {
-                let lines = read_stdin();
                 let sink = EventSink::Json(Output::start());
-                let session = Session::connect(address, config, reconnect).await?;
-                let client = LineClient::new(session, sink).with_json(true);
-                client.with_answer_timeout(ANSWER_TIMEOUT).run(lines).await
+                let session = Session::new(address, config, reconnect);
+                let client = LineClient::new(session, sink, signals).with_json(true);
+                client.with_answer_timeout(ANSWER_TIMEOUT).run(read_stdin()).await
             }
             Script::Send { lines, is_json } => {
                 let (sender, receiver) = async_channel::unbounded();
@@ -45,12 +46,12 @@ pub fn run(options: Options, script: Script) -> Result<(), Error> {
                 drop(sender);
                 let sink = EventSink::Answers { is_json, output: Output::start() };
                 let session = Session::start(address, config, reconnect);
-                let client = LineClient::new(session, sink).with_json(is_json);
+                let client = LineClient::new(session, sink, signals).with_json(is_json);
                 client.with_answer_timeout(ANSWER_TIMEOUT).run(receiver).await
             }
             Script::Exec { command, is_json } => {
                 let session = Session::start(address, config, reconnect);
-                run_command(&command, session, is_json).await
+                run_command(&command, session, signals, is_json).await
             }
         }
     })

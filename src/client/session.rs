@@ -2,6 +2,7 @@
 
 mod connection;
 mod incoming;
+mod outgoing;
 mod reconnect;
 #[cfg(test)]
 mod tests;
@@ -15,7 +16,6 @@ use std::pin::Pin;
 use std::task::{Poll, ready};
 use std::time::Instant;
 
-use serde_json::{Map, Value};
 use smol::Timer;
 
 use super::backoff::Backoff;
@@ -23,8 +23,8 @@ use super::connect::connect;
 use super::link::Link;
 use super::pending_lines::PendingLines;
 use super::resume_state::ResumeState;
-use super::{Error, ReconnectPolicy, SendError, ServerAddress, SessionConfig, SessionEvent};
-use crate::protocol::{ClientLine, Limits, Request};
+use super::{Error, ReconnectPolicy, ServerAddress, SessionConfig, SessionEvent};
+use crate::protocol::Limits;
 
 /// The command that leaves the room.
 const QUIT: &str = "/quit";
@@ -131,7 +131,7 @@ impl Session {
         config: SessionConfig,
         policy: ReconnectPolicy,
     ) -> Result<Self, Error> {
-        let mut session = Session::new(address.into(), config, policy);
+        let mut session = Session::new(address, config, policy);
         poll_fn(|cx| {
             while !session.resume.was_welcomed() {
                 if let State::Ended(error) = &mut session.state {
@@ -169,11 +169,18 @@ impl Session {
         config: SessionConfig,
         policy: ReconnectPolicy,
     ) -> Self {
-        let session = Session::new(address.into(), config, policy);
+        let session = Session::new(address, config, policy);
         Session { started_at: Some(Instant::now()), ..session }
     }
 
-    fn new(address: ServerAddress, config: SessionConfig, policy: ReconnectPolicy) -> Self {
+    /// Creates a session that connects while [`receive`](Self::receive) is called. As with
+    /// [`connect`](Self::connect), the first connection is tried once.
+    pub(crate) fn new(
+        address: impl Into<ServerAddress>,
+        config: SessionConfig,
+        policy: ReconnectPolicy,
+    ) -> Self {
+        let address = address.into();
         Session {
             state: State::Connecting(Box::pin(connect(address.clone()))),
             address,
@@ -227,89 +234,6 @@ impl Session {
     /// lines are accepted.
     pub fn is_finishing(&self) -> bool {
         self.is_finishing
-    }
-
-    /// Queues a line of text or a command for all members, and returns its id.
-    ///
-    /// The answer has this id in [`ReceivedFrame::in_reply_to`](super::ReceivedFrame::in_reply_to).
-    /// The command `/quit` is the same as [`finish`](Self::finish), and is not answered.
-    ///
-    /// # Errors
-    ///
-    /// Returns [`SendError::Full`] or [`SendError::Finished`].
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use smolchat::client::{SendError, Session};
-    /// # fn greet(session: &mut Session) -> Result<(), SendError> {
-    /// session.send("good morning")?;
-    /// session.send("/me waves")?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn send(&mut self, text: &str) -> Result<String, SendError> {
-        self.push(text, None)
-    }
-
-    /// Queues a private line for the member with this name, and returns its id.
-    ///
-    /// # Errors
-    ///
-    /// Returns [`SendError::Full`] or [`SendError::Finished`].
-    pub fn send_private(&mut self, name: &str, text: &str) -> Result<String, SendError> {
-        self.push(text, Some(name))
-    }
-
-    fn push(&mut self, text: &str, to: Option<&str>) -> Result<String, SendError> {
-        self.check_accepts_line()?;
-        if to.is_none() && is_quit(text) {
-            self.finish();
-            return Ok(self.pending.next_id());
-        }
-        Ok(self.pending.push(text, to))
-    }
-
-    /// Queues a JSON object as a [line of the protocol](ClientLine), and returns its id.
-    ///
-    /// The id is that of the object. If it has none, one is added.
-    ///
-    /// # Errors
-    ///
-    /// Returns [`SendError::Full`], [`SendError::Finished`] or [`SendError::InvalidObject`].
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use smolchat::client::{SendError, Session};
-    /// # fn ask(session: &mut Session) -> Result<(), SendError> {
-    /// let mut object = serde_json::Map::new();
-    /// object.insert("data".into(), "/who".into());
-    /// object.insert("id".into(), "question-1".into());
-    /// assert_eq!(session.send_object(object)?, "question-1");
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn send_object(&mut self, object: Map<String, Value>) -> Result<String, SendError> {
-        let is_text = !["hello", "to"].iter().any(|key| object.contains_key(*key));
-        if let Some(text) = object.get("data").and_then(Value::as_str)
-            && is_text
-            && is_quit(text)
-        {
-            return self.push(QUIT, None);
-        }
-        self.check_accepts_line()?;
-        self.pending.push_object(object).map_err(SendError::InvalidObject)
-    }
-
-    fn check_accepts_line(&self) -> Result<(), SendError> {
-        if self.is_finishing {
-            return Err(SendError::Finished);
-        }
-        if !self.pending.has_capacity() {
-            return Err(SendError::Full);
-        }
-        Ok(())
     }
 
     /// Accepts no more lines, and leaves the room when all pending lines are answered.
@@ -376,12 +300,6 @@ impl Session {
         })
         .await
     }
-}
-
-/// Returns whether the text is the command `/quit`. A text that is JSON is not a command here.
-fn is_quit(text: &str) -> bool {
-    let line = ClientLine::parse(text.as_bytes());
-    text.starts_with('/') && line.is_ok_and(|line| line.request == Request::Quit)
 }
 
 impl fmt::Debug for Session {

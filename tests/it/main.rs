@@ -16,6 +16,7 @@ mod common;
 mod model;
 
 mod bad_input;
+mod bots;
 mod client;
 mod clock;
 mod crowds;

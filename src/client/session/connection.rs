@@ -14,10 +14,42 @@ use crate::client::link::{HEARTBEAT, Link};
 
 /// The time in which the server must answer the hello with a welcome.
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(15);
+/// The time in which the server must answer a `/quit` that does not wait for pending lines.
+const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The time in which the server must answer `/quit` with a bye.
 const BYE_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Session {
+    /// Leaves the room without waiting for the answers to pending lines, and accepts no more lines.
+    ///
+    /// Continue to call [`receive`](Self::receive) until it returns `Ok(None)`, which takes at most
+    /// a second.
+    pub fn quit(&mut self) {
+        self.quit_with(None);
+    }
+
+    /// Leaves the room. The session then ends with `error`.
+    pub(super) fn quit_with(&mut self, error: Option<Error>) {
+        self.is_finishing = true;
+        self.quit_error = error;
+        match &mut self.state {
+            State::Connected(link) => {
+                if !self.is_quit_sent {
+                    if self.resume.is_live() && self.quit_error.is_none() {
+                        self.pending.take_unsent().for_each(|line| link.send(line));
+                    }
+                    link.send(QUIT);
+                    self.is_quit_sent = true;
+                }
+                self.deadline = Some(Timer::after(QUIT_TIMEOUT));
+            }
+            State::Connecting(_) | State::Waiting(_) => {
+                self.state = State::Ended(self.quit_error.take());
+            }
+            State::Ended(_) => {}
+        }
+    }
+
     /// Advances the state by one step: an attempt to connect, a received line, or a pause.
     pub(super) fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.state {
@@ -42,9 +74,9 @@ impl Session {
                     return Poll::Ready(());
                 }
                 link.poll_write(cx);
-                if self.resume.is_live() && link.has_capacity() {
+                if self.resume.is_live() && link.has_capacity() && !self.is_quit_sent {
                     self.pending.take_unsent().for_each(|line| link.send(line));
-                    if self.is_finishing && self.pending.is_empty() && !self.is_quit_sent {
+                    if self.is_finishing && self.pending.is_empty() {
                         self.is_quit_sent = true;
                         link.send(QUIT);
                         self.deadline = Some(Timer::after(BYE_TIMEOUT));

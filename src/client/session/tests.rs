@@ -61,7 +61,7 @@ fn hello_without_welcome_ends_at_deadline() {
     let address = listener.local_addr().unwrap().to_string();
     smol::block_on(async {
         let config = SessionConfig::default();
-        let mut session = Session::new(address.into(), config, ReconnectPolicy::Never);
+        let mut session = Session::new(address, config, ReconnectPolicy::Never);
         // The server sends lines and no welcome; none of them is kept.
         let (mut stream, _) = {
             while !matches!(session.state, State::Connected(_)) {
@@ -83,7 +83,7 @@ fn hello_without_welcome_ends_at_deadline() {
 #[test]
 fn quit_without_bye_ends_at_deadline() {
     let config = SessionConfig::default();
-    let mut session = Session::new("127.0.0.1:1".into(), config, ReconnectPolicy::Always);
+    let mut session = Session::new("127.0.0.1:1", config, ReconnectPolicy::Always);
     session.is_quit_sent = true;
     session.on_deadline();
     assert!(matches!(smol::block_on(session.receive()), Ok(None)));
