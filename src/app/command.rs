@@ -27,6 +27,7 @@ use super::command_input::{CommandInput, CommandInputReader};
 use super::end_signals::EndSignals;
 use super::event_sink::EventSink;
 use super::line_client::{LineClient, MAX_LINE, OutgoingLine};
+use super::token_store::TokenStore;
 use crate::client::Session;
 use crate::protocol::LineReader;
 
@@ -47,6 +48,7 @@ pub async fn run_command(
     command: &str,
     session: Session,
     signals: EndSignals,
+    token_store: Option<TokenStore>,
     is_json: bool,
 ) -> Result<(), Error> {
     let (command_input, input_lines) = CommandInput::new(is_json);
@@ -70,6 +72,7 @@ pub async fn run_command(
     });
     let sink = EventSink::Command(command_input);
     let client = LineClient::new(session, sink, signals).with_json(is_json);
+    let client = client.with_token_store(token_store);
     let conversation = async {
         let session_result = client.run(output_lines).await;
         drop(session_guard);

@@ -12,8 +12,9 @@ use super::Error;
 use super::end_signals::EndSignals;
 use super::event_sink::{EventSink, print_warning};
 use super::link_status::{describe_error, format_link_event};
-use crate::client::{self, ReceivedFrame, SendError, Session, SessionEvent};
-use crate::protocol::{Body, TooLong};
+use super::token_store::TokenStore;
+use crate::client::{self, ReceivedFrame, SendError, Session, SessionEvent, sanitize};
+use crate::protocol::{Body, ByeCode, Frame, TooLong};
 
 /// The longest line that is read from a command, in bytes. No server accepts a longer one.
 pub const MAX_LINE: u32 = 1 << 20;
@@ -32,6 +33,9 @@ pub struct LineClient {
     session: Session,
     sink: EventSink,
     signals: EndSignals,
+    token_store: Option<TokenStore>,
+    /// The token of the latest welcome.
+    token: String,
     /// The number of the signal that ends the client.
     end_signal: Option<i32>,
     /// Whether lines that are JSON objects are sent unchanged.
@@ -71,6 +75,8 @@ impl LineClient {
             session,
             sink,
             signals,
+            token_store: None,
+            token: String::new(),
             end_signal: None,
             is_json: false,
             is_interactive: false,
@@ -82,6 +88,11 @@ impl LineClient {
             answer_timeout: None,
             answer_deadline: None,
         }
+    }
+
+    /// Sets the store for the token of the session. The default is none.
+    pub fn with_token_store(self, token_store: Option<TokenStore>) -> Self {
+        LineClient { token_store, ..self }
     }
 
     /// Sets the time without an answer after which the client gives up, once the input has ended.
@@ -312,6 +323,7 @@ impl LineClient {
         {
             self.sink.write_status("connected");
         }
+        self.update_token(&received.frame);
         let is_refusal =
             received.in_reply_to.is_some() && matches!(received.frame.body, Body::Error { .. });
         self.refused_count += usize::from(is_refusal && !self.is_interactive);
@@ -319,6 +331,25 @@ impl LineClient {
             self.answer_deadline = None;
         }
         self.sink.write_frame(received, self.session.name());
+    }
+
+    /// Stores the token for a client that is started after this one was killed.
+    fn update_token(&mut self, frame: &Frame<'_>) {
+        match &frame.body {
+            Body::Welcome { token, .. } => self.token = token.to_string(),
+            Body::Name { to, .. } if to == self.session.name() => {
+                if self.is_bot() {
+                    self.sink.write_status(&format!("the name is {} now", sanitize(to)));
+                }
+            }
+            Body::Bye { code: ByeCode::Quit | ByeCode::Replaced, .. } => {
+                return self.token_store.iter_mut().for_each(TokenStore::remove);
+            }
+            _ => return,
+        }
+        if let Some(store) = &mut self.token_store {
+            store.update(self.session.name(), &self.token);
+        }
     }
 
     fn show_status(&mut self, event: &SessionEvent) {
@@ -341,42 +372,4 @@ impl LineClient {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Write;
-    use std::net::TcpListener;
-    use std::thread;
-
-    use super::*;
-    use crate::app::output::Output;
-    use crate::client::{ReconnectPolicy, SessionConfig};
-
-    const WELCOME: &str = r#"{"data_source":"server","data":"","kind":"welcome","name":"alice","epoch":"a","seq":7,"token":"t","resumed":false,"members":1,"limits":{"max_line":4096,"rate":10,"burst":40,"history":9,"stored":false}}
-{"data_source":"server","data":"","kind":"info","id":"heartbeat"}
-"#;
-
-    #[test]
-    fn server_that_answers_no_line_is_given_up() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        // The server sends a notice all the time, so that the connection is not idle.
-        let server = thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            stream.write_all(WELCOME.as_bytes()).unwrap();
-            let notice = b"{\"data_source\":\"server\",\"data\":\"\",\"kind\":\"info\"}\n";
-            while stream.write_all(notice).is_ok() {}
-        });
-        let (sender, lines) = async_channel::unbounded();
-        sender.try_send(Ok(b"one".to_vec())).unwrap();
-        sender.try_send(Ok(b"two".to_vec())).unwrap();
-        drop(sender);
-        let result = smol::block_on(async {
-            let config = SessionConfig::new("alice");
-            let session = Session::connect(address, config, ReconnectPolicy::Never).await.unwrap();
-            let sink = EventSink::Answers { is_json: false, output: Output::start() };
-            let client = LineClient::new(session, sink, EndSignals::new().unwrap());
-            client.with_answer_timeout(Duration::from_millis(100)).run(lines).await
-        });
-        assert!(matches!(result, Err(Error::Unanswered(2))), "{result:?}");
-        server.join().unwrap();
-    }
-}
+mod tests;

@@ -21,6 +21,7 @@ mod pipe;
 mod render;
 pub mod script;
 mod stdin;
+mod token_store;
 #[cfg(feature = "editor")]
 mod tui;
 mod xdg;

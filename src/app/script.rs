@@ -6,6 +6,7 @@ use super::event_sink::EventSink;
 use super::line_client::{ANSWER_TIMEOUT, LineClient};
 use super::output::Output;
 use super::stdin::read_stdin;
+use super::token_store::TokenStore;
 use super::{Error, Options};
 use crate::client::Session;
 
@@ -26,7 +27,8 @@ pub enum Script {
 ///
 /// Returns an error if the server cannot be reached or the session fails, if a line was refused, or
 /// if the command failed.
-pub fn run(options: Options, script: Script) -> Result<(), Error> {
+pub fn run(mut options: Options, script: Script) -> Result<(), Error> {
+    let token_store = TokenStore::open(&mut options);
     let Options { address, config, reconnect, .. } = options;
     smol::block_on(async {
         let signals = EndSignals::new().map_err(Error::Signals)?;
@@ -35,6 +37,7 @@ pub fn run(options: Options, script: Script) -> Result<(), Error> {
                 let sink = EventSink::Json(Output::start());
                 let session = Session::new(address, config, reconnect);
                 let client = LineClient::new(session, sink, signals).with_json(true);
+                let client = client.with_token_store(token_store);
                 client.with_answer_timeout(ANSWER_TIMEOUT).run(read_stdin()).await
             }
             Script::Send { lines, is_json } => {
@@ -47,11 +50,12 @@ pub fn run(options: Options, script: Script) -> Result<(), Error> {
                 let sink = EventSink::Answers { is_json, output: Output::start() };
                 let session = Session::start(address, config, reconnect);
                 let client = LineClient::new(session, sink, signals).with_json(is_json);
+                let client = client.with_token_store(token_store);
                 client.with_answer_timeout(ANSWER_TIMEOUT).run(receiver).await
             }
             Script::Exec { command, is_json } => {
                 let session = Session::start(address, config, reconnect);
-                run_command(&command, session, signals, is_json).await
+                run_command(&command, session, signals, token_store, is_json).await
             }
         }
     })

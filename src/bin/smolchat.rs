@@ -86,6 +86,7 @@ fn parse() -> Result<Invocation, lexopt::Error> {
 struct Args {
     address: Option<ServerAddress>,
     name: Option<String>,
+    name_must_match: bool,
     history: Option<usize>,
     color: Color,
     bell: Bell,
@@ -104,6 +105,7 @@ impl Args {
         match name {
             "address" => self.address = Some(value.parse()?),
             "name" => self.name = Some(value.parse_with(parse_name)?),
+            "name-must-match" => self.name_must_match = value.parse_with(parse_switch)?,
             "history" => self.history = Some(value.parse()?),
             "color" => self.color = value.parse()?,
             "bell" => self.bell = value.parse()?,
@@ -156,7 +158,11 @@ impl Args {
         let config = self.name.map_or_else(SessionConfig::default, SessionConfig::new);
         let options = Options {
             address: self.address.unwrap_or(ServerAddress::Inet("127.0.0.1:8080".into())),
-            config: config.history(history).keep_name(!self.no_keep),
+            config: config
+                .history(history)
+                .keep_name(!self.no_keep)
+                .reclaim_name(true)
+                .require_name(self.name_must_match),
             reconnect,
             color: self.color,
             bell: self.bell,

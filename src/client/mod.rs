@@ -50,6 +50,7 @@ mod error;
 mod event;
 mod keepalive;
 mod link;
+mod name_reclaim;
 mod pending_lines;
 mod resume_state;
 mod sanitize;

@@ -21,6 +21,7 @@ use smol::Timer;
 use super::backoff::Backoff;
 use super::connect::connect;
 use super::link::Link;
+use super::name_reclaim::NameReclaim;
 use super::pending_lines::PendingLines;
 use super::resume_state::ResumeState;
 use super::{Error, ReconnectPolicy, ServerAddress, SessionConfig, SessionEvent};
@@ -76,6 +77,8 @@ pub struct Session {
     policy: ReconnectPolicy,
     resume: ResumeState,
     pending: PendingLines,
+    reclaim: NameReclaim,
+    require_name: bool,
     state: State,
     /// The events of the last step, which are not yet returned.
     events: VecDeque<SessionEvent>,
@@ -185,6 +188,8 @@ impl Session {
             state: State::Connecting(Box::pin(connect(address.clone()))),
             address,
             policy,
+            reclaim: NameReclaim::new(config.reclaim_name),
+            require_name: config.require_name,
             resume: ResumeState::new(config),
             pending: PendingLines::default(),
             events: VecDeque::new(),
@@ -236,13 +241,14 @@ impl Session {
         self.is_finishing
     }
 
-    /// Accepts no more lines, and leaves the room when all pending lines are answered.
+    /// Accepts no more lines, and leaves the room when all pending lines are answered. A session
+    /// that has not joined yet joins first.
     ///
     /// Continue to call [`receive`](Self::receive) until it returns `Ok(None)`.
     pub fn finish(&mut self) {
         self.is_finishing = true;
         let is_disconnected = matches!(self.state, State::Connecting(_) | State::Waiting(_));
-        if is_disconnected && self.pending.is_empty() {
+        if is_disconnected && self.pending.is_empty() && self.resume.was_welcomed() {
             self.state = State::Ended(None);
         }
     }

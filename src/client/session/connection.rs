@@ -76,6 +76,9 @@ impl Session {
                 link.poll_write(cx);
                 if self.resume.is_live() && link.has_capacity() && !self.is_quit_sent {
                     self.pending.take_unsent().for_each(|line| link.send(line));
+                    if let Poll::Ready(lines) = self.reclaim.poll_request(self.resume.name(), cx) {
+                        lines.iter().for_each(|line| link.send(line));
+                    }
                     if self.is_finishing && self.pending.is_empty() {
                         self.is_quit_sent = true;
                         link.send(QUIT);

@@ -8,7 +8,7 @@ use super::{Session, State};
 use crate::client::bounds::{bound_values, has_too_many_values};
 use crate::client::link::HEARTBEAT_ID;
 use crate::client::{Error, ReceivedFrame, SessionEvent};
-use crate::protocol::{Body, ByeCode, ErrorCode, Frame};
+use crate::protocol::{Body, ByeCode, ErrorCode, Frame, case_fold};
 
 impl Session {
     /// Handles one line: updates the session, and adds the events that it causes.
@@ -33,6 +33,7 @@ impl Session {
                 self.resume.discard_token();
                 return self.on_disconnect(Error::LateHello, false);
             }
+            _ if self.resume.is_live() && self.reclaim.on_frame(&received.frame) => return,
             _ => {
                 if !self.resume.is_unverified() {
                     received.in_reply_to = self.remove_answered(&received.frame);
@@ -52,12 +53,30 @@ impl Session {
             self.deadline = None;
         }
         self.pending.add_own_name(self.resume.name());
-        if self.resume.advance_to_live() {
+        let is_now_live = self.resume.advance_to_live();
+        if self.resume.is_live() {
+            self.reclaim.set_names(self.resume.requested_name(), self.resume.name());
+        }
+        if is_now_live {
+            self.check_name();
             self.live_since = Some(Instant::now());
             let is_first = self.started_at.take().is_some();
             if self.disconnected_at.take().is_some() && !is_first {
                 self.events.push_back(SessionEvent::Synced { pending: self.pending.len() });
             }
+        }
+    }
+
+    /// Leaves the room if the session has another name than it requires. Called before a line is
+    /// sent.
+    fn check_name(&mut self) {
+        let name = self.resume.name();
+        if let Some(wanted) = self.resume.requested_name()
+            && self.require_name
+            && case_fold(wanted) != case_fold(name)
+        {
+            let error = Error::NameTaken(wanted.into(), name.into());
+            self.quit_with(Some(error));
         }
     }
 

@@ -70,12 +70,12 @@ impl Session {
             self.state = State::Ended(self.quit_error.take());
             return;
         }
-        if self.is_finishing && self.pending.is_empty() {
+        let was_welcomed = self.resume.was_welcomed();
+        if self.is_finishing && self.pending.is_empty() && was_welcomed {
             self.state = State::Ended(None);
             return;
         }
         let now = Instant::now();
-        let was_welcomed = self.resume.was_welcomed();
         let start = self.started_at.filter(|_| !was_welcomed).unwrap_or(now);
         let outage = now.duration_since(*self.disconnected_at.get_or_insert(start));
         let limit = match was_welcomed || self.started_at.is_some() {
