@@ -10,15 +10,18 @@ mod clock;
 mod command;
 mod command_input;
 pub mod config_file;
+mod end_signals;
 mod error;
 mod event_sink;
 mod line_client;
 mod link_status;
 mod options;
+mod output;
 mod pipe;
 mod render;
 pub mod script;
 mod stdin;
+mod token_store;
 #[cfg(feature = "editor")]
 mod tui;
 mod xdg;

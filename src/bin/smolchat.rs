@@ -20,11 +20,13 @@ const RECONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
     match parse() {
-        Ok(Invocation::Text(text)) => {
-            // Ignored: the reader may close the pipe early, like `head`.
-            let _ = io::stdout().write_all(text.as_bytes());
-            ExitCode::SUCCESS
-        }
+        Ok(Invocation::Text(text)) => match io::stdout().write_all(text.as_bytes()) {
+            // The reader may close the pipe early, like `head`.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                report_error("smolchat", &Ended::Output(error), 1)
+            }
+            _ => ExitCode::SUCCESS,
+        },
         Ok(Invocation::Run(options, script)) => {
             let result = match script {
                 Some(script) => script::run(options, script),
@@ -84,6 +86,7 @@ fn parse() -> Result<Invocation, lexopt::Error> {
 struct Args {
     address: Option<ServerAddress>,
     name: Option<String>,
+    name_must_match: bool,
     history: Option<usize>,
     color: Color,
     bell: Bell,
@@ -102,6 +105,7 @@ impl Args {
         match name {
             "address" => self.address = Some(value.parse()?),
             "name" => self.name = Some(value.parse_with(parse_name)?),
+            "name-must-match" => self.name_must_match = value.parse_with(parse_switch)?,
             "history" => self.history = Some(value.parse()?),
             "color" => self.color = value.parse()?,
             "bell" => self.bell = value.parse()?,
@@ -154,7 +158,11 @@ impl Args {
         let config = self.name.map_or_else(SessionConfig::default, SessionConfig::new);
         let options = Options {
             address: self.address.unwrap_or(ServerAddress::Inet("127.0.0.1:8080".into())),
-            config: config.history(history).keep_name(!self.no_keep),
+            config: config
+                .history(history)
+                .keep_name(!self.no_keep)
+                .reclaim_name(true)
+                .require_name(self.name_must_match),
             reconnect,
             color: self.color,
             bell: self.bell,

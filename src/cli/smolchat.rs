@@ -27,10 +27,17 @@ pub static SMOLCHAT: Program = Program {
             is_setting: true,
         },
         OptionSpec {
+            name: "name-must-match",
+            help: "exit with code 1 if the name is not free",
+            details: "Nothing is sent then. Without this option, `smolchat` joins under the name \
+                      that the server assigns, and takes its own as soon as it is free.",
+            ..OptionSpec::DEFAULT
+        },
+        OptionSpec {
             name: "history",
             value: ValueKind::Text("N"),
             default: "20 on a terminal, else 0",
-            help: "earlier lines to show on joining",
+            help: "earlier lines to show",
             is_setting: true,
             ..OptionSpec::DEFAULT
         },
@@ -164,7 +171,10 @@ pub static SMOLCHAT: Program = Program {
             blocks: &[
                 Block::Item("SMOLCHAT_NAME, USER", "The name, if no option sets it."),
                 Block::Item("XDG_CONFIG_HOME", "The directory of the config file."),
-                Block::Item("XDG_STATE_HOME", "The directory of the input history."),
+                Block::Item(
+                    "XDG_STATE_HOME, STATE_DIRECTORY",
+                    "The directories of the files below; systemd sets the second.",
+                ),
             ],
         },
         Section {
@@ -187,11 +197,16 @@ pub static SMOLCHAT: Program = Program {
                      `$XDG_STATE_HOME`, if that is an absolute path. Private messages are not \
                      stored.",
                 ),
+                Block::Item(
+                    "~/.local/state/smolchat/sessions",
+                    "One file for each server and name: a secret with which a client without a \
+                     terminal that was killed gets its name back. It is removed when the client \
+                     ends in order. The directory is below `$STATE_DIRECTORY`, if it is set.",
+                ),
             ],
         },
     ],
     examples: &[
-        Example { purpose: "Join the room:", command: "smolchat router --name alice" },
         Example {
             purpose: "Send one line, from a timer or a script:",
             command: "smolchat router --name cron --send 'backup done'",
@@ -212,8 +227,8 @@ pub static SMOLCHAT: Program = Program {
             code: 1,
             brief: "failure or refused line",
             meaning: "The server could not be reached, at the start or after the connection was \
-                      lost; or a line was refused or not confirmed; or the command of `--exec` \
-                      failed. At a terminal, without `--json`, a refused line is no failure.",
+                      lost; or a line was refused or not confirmed; or standard output could not \
+                      be written; or the command of `--exec` failed. At a terminal, without `--json`, a refused line is no failure.",
         },
         Exit { code: 2, brief: "wrong options", meaning: "The options are wrong." },
     ],

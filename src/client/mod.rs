@@ -43,12 +43,14 @@
 
 mod address;
 mod backoff;
+mod bounds;
 mod config;
 mod connect;
 mod error;
 mod event;
 mod keepalive;
 mod link;
+mod name_reclaim;
 mod pending_lines;
 mod resume_state;
 mod sanitize;

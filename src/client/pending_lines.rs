@@ -13,6 +13,9 @@ const MAX_LINES: usize = 1024;
 /// The bytes of pending lines above which no line is accepted.
 const MAX_BYTES: usize = 1 << 20;
 
+/// The most names of this member that are remembered while lines are pending.
+const MAX_OWN_NAMES: usize = 64;
+
 /// A queue of pending lines, in the order in which the application sent them.
 ///
 /// A line is pending until a frame from the server answers it. The queue does not decide when a
@@ -105,6 +108,9 @@ impl PendingLines {
                 self.own_names.clear();
             }
             self.own_names.retain(|other| other != name);
+            if self.own_names.len() == MAX_OWN_NAMES {
+                self.own_names.remove(0);
+            }
             self.own_names.push(name.into());
         }
     }

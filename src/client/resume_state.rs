@@ -86,7 +86,7 @@ impl ResumeState {
             name: String::new(),
             epoch: None,
             seq: 0,
-            token: None,
+            token: config.token.map(ResumeToken),
             limits: None,
             welcome_seq: 0,
             is_hello_confirmed: false,
@@ -97,6 +97,11 @@ impl ResumeState {
     /// Returns the name that the server assigned, or an empty string before the first welcome.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Returns the name that the session asks for.
+    pub fn requested_name(&self) -> Option<&str> {
+        self.requested_name.as_deref()
     }
 
     /// Returns the limits of the last welcome.
@@ -112,6 +117,16 @@ impl ResumeState {
     /// Returns whether all missed frames were received, so that lines can be sent.
     pub fn is_live(&self) -> bool {
         matches!(self.stage, Stage::Live)
+    }
+
+    /// Returns whether no welcome was received over this connection.
+    pub fn is_awaiting_welcome(&self) -> bool {
+        matches!(self.stage, Stage::AwaitingWelcome)
+    }
+
+    /// Returns whether the welcome of this connection was accepted.
+    pub fn has_joined(&self) -> bool {
+        matches!(self.stage, Stage::Replaying { .. } | Stage::Live)
     }
 
     /// Returns whether missed frames are being received after a resume.

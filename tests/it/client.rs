@@ -1,6 +1,7 @@
 //! The program `smolchat` with pipes: its output, its exit code, and how it reconnects.
 
 use std::os::fd::AsFd;
+use std::process::Command;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -175,4 +176,63 @@ fn stopped_client_resumes_without_loss() {
     let (code, _, stderr) = alice.finish();
     assert_eq!(code, 0);
     assert!(stderr.contains("up to date again"), "{stderr}");
+}
+
+/// Runs a shell command in which `smolchat` joins the server as alice.
+fn shell(server: &TestServer, command: &str) -> std::process::Output {
+    let client = format!("{} {} --name alice", env!("CARGO_BIN_EXE_smolchat"), server.address(0));
+    let mut shell = Command::new("bash");
+    shell.args(["-c", &command.replace("smolchat", &client)]).env_remove("SMOLCHAT_NAME");
+    shell.env("XDG_CONFIG_HOME", "/nonexistent").output().unwrap()
+}
+
+#[test]
+fn closed_output_ends_client_in_silent_room() {
+    let server = TestServer::start(&[]);
+    let mut bob = server.join("bob");
+    for options in ["", "--json"] {
+        // The input is open as long as the shell runs.
+        let command = format!(
+            "set -o pipefail; exec 3< <(sleep 60); smolchat {options} <&3 | head -n 1; echo $?; \
+             kill $!"
+        );
+        let output = shell(&server, &command);
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        assert!(stdout.contains("welcome") && stdout.ends_with("\n0\n"), "{stdout}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+        bob.recv_until(|frame| frame["data"] == "alice left");
+    }
+}
+
+#[test]
+fn closed_output_loses_no_input() {
+    let server = TestServer::start(&[]);
+    let mut bob = server.join("bob");
+    let output = shell(&server, "set -o pipefail; printf 'one\ntwo\n' | smolchat | true");
+    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
+    bob.recv_until(|frame| frame["data"] == "one");
+    bob.recv_until(|frame| frame["data"] == "two");
+    bob.recv_until(|frame| frame["data"] == "alice left");
+}
+
+#[test]
+fn full_disk_is_one_line_of_error() {
+    let server = TestServer::start(&[]);
+    let mut bob = server.join("bob");
+    for command in [
+        "smolchat <&3 > /dev/full",
+        "smolchat --json <&3 > /dev/full",
+        "smolchat --send /who > /dev/full",
+        "smolchat --help > /dev/full",
+    ] {
+        let command = format!("exec 3< <(sleep 60); {command}; code=$?; kill $!; exit $code");
+        let output = shell(&server, &command);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{command}: {stderr}");
+        let error = "smolchat: cannot write to standard output: No space left on device";
+        assert!(stderr.starts_with(error) && stderr.lines().count() == 1, "{command}: {stderr}");
+        if !command.contains("help") {
+            bob.recv_until(|frame| frame["data"] == "alice left");
+        }
+    }
 }

@@ -17,6 +17,7 @@ mod model;
 
 mod address_limits;
 mod bad_input;
+mod bots;
 mod client;
 mod clock;
 mod crowds;
@@ -24,6 +25,7 @@ mod flooder;
 mod footprint;
 mod fuzz;
 mod history;
+mod hostile_server;
 mod lab_faults;
 mod large_numbers;
 mod lifecycle;

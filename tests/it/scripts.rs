@@ -410,3 +410,30 @@ fn contradicting_options_are_exit_code_2() {
         assert!(stderr.contains(options[0]), "{stderr}");
     }
 }
+
+#[test]
+fn send_and_exec_wait_for_the_server() {
+    let dir = TempDir::new();
+    let address = dir.unix_address("room");
+    let alice = ClientProcess::start(&address, "alice", &["--send", "one"]);
+    let mut bot = ClientProcess::start(&address, "bot", &["--exec", "echo ready; cat > /dev/null"]);
+    bot.wait_for_stderr("; trying again");
+    let server = TestServer::start(&["--listen", &address]);
+    server.wait_for_log(&["bot", "joined"]);
+    bot.wait_for_stderr("smolchat: connected");
+    let (code, stdout, stderr) = alice.finish();
+    assert_eq!((code, stdout.len(), stderr.as_str()), (0, 0, ""));
+    let mut bob = server.join("bob");
+    bob.say("/history");
+    bob.recv_until(|frame| frame["data"] == "one");
+}
+
+#[test]
+fn send_without_reconnect_tries_once() {
+    let dir = TempDir::new();
+    let options = ["--no-reconnect", "--send", "one"];
+    let alice = ClientProcess::start(&dir.unix_address("missing"), "alice", &options);
+    let (code, _, stderr) = alice.finish();
+    assert_eq!((code, stderr.lines().count()), (1, 1), "{stderr}");
+    assert!(stderr.contains("one line was not confirmed: cannot connect to"), "{stderr}");
+}

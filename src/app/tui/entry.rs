@@ -51,6 +51,11 @@ impl Entry {
         Entry { kind, time: None, author, text, is_highlighted: false, is_past: false }
     }
 
+    /// Returns the bytes of the text and of the name.
+    pub fn text_size(&self) -> usize {
+        self.text.len() + self.author.len()
+    }
+
     /// Returns the width that the column of names needs for this entry.
     pub fn name_width(&self) -> usize {
         match self.kind {

@@ -13,7 +13,7 @@ use crate::protocol::{Body, Frame, case_fold};
 
 /// The most entries that are kept for a redraw of the screen.
 const MAX_ENTRIES: usize = 200;
-/// The most bytes in the texts of these entries.
+/// The most bytes in the texts and the names of these entries.
 const MAX_ENTRY_BYTES: usize = 256 << 10;
 
 /// The settings of the user for the view.
@@ -80,7 +80,11 @@ impl View {
             // The own join is left out, because the welcome is shown.
             let others =
                 names.iter().map(|name| &**name).filter(|name| is_past || *name != own_name);
-            return self.presence.add(others, is_join, time.unwrap_or(0));
+            self.presence.add(others, is_join, time.unwrap_or(0));
+            if self.presence.is_full() {
+                self.flush_presence();
+            }
+            return;
         }
         // Gaps are shown as notices, also those for which the server sent no frame.
         if matches!(frame.body, Body::Gap { .. }) {
@@ -208,11 +212,11 @@ impl View {
         let mut out = std::mem::take(&mut self.out);
         self.layout(&entry, &mut out);
         self.out = out;
-        self.entry_bytes += entry.text.len();
+        self.entry_bytes += entry.text_size();
         self.entries.push_back(entry);
         while self.entries.len() > MAX_ENTRIES || self.entry_bytes > MAX_ENTRY_BYTES {
             let Some(oldest) = self.entries.pop_front() else { break };
-            self.entry_bytes -= oldest.text.len();
+            self.entry_bytes -= oldest.text_size();
         }
     }
 

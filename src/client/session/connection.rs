@@ -1,0 +1,114 @@
+//! Advances a session: an attempt to connect, a connection, or the pause before the next attempt.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use smol::Timer;
+
+use super::{QUIT, Session, State};
+use crate::client::Error;
+use crate::client::connect::connect;
+use crate::client::link::{HEARTBEAT, Link};
+
+/// The time in which the server must answer the hello with a welcome.
+const WELCOME_TIMEOUT: Duration = Duration::from_secs(15);
+/// The time in which the server must answer a `/quit` that does not wait for pending lines.
+const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
+/// The time in which the server must answer `/quit` with a bye.
+const BYE_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Session {
+    /// Leaves the room without waiting for the answers to pending lines, and accepts no more lines.
+    ///
+    /// Continue to call [`receive`](Self::receive) until it returns `Ok(None)`, which takes at most
+    /// a second.
+    pub fn quit(&mut self) {
+        self.quit_with(None);
+    }
+
+    /// Leaves the room. The session then ends with `error`.
+    pub(super) fn quit_with(&mut self, error: Option<Error>) {
+        self.is_finishing = true;
+        self.quit_error = error;
+        match &mut self.state {
+            State::Connected(link) => {
+                if !self.is_quit_sent {
+                    if self.resume.is_live() && self.quit_error.is_none() {
+                        self.pending.take_unsent().for_each(|line| link.send(line));
+                    }
+                    link.send(QUIT);
+                    self.is_quit_sent = true;
+                }
+                self.deadline = Some(Timer::after(QUIT_TIMEOUT));
+            }
+            State::Connecting(_) | State::Waiting(_) => {
+                self.state = State::Ended(self.quit_error.take());
+            }
+            State::Ended(_) => {}
+        }
+    }
+
+    /// Advances the state by one step: an attempt to connect, a received line, or a pause.
+    pub(super) fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.state {
+            State::Connecting(attempt) => {
+                match ready!(attempt.as_mut().poll(cx)).and_then(Link::new) {
+                    Ok(mut link) => {
+                        link.send(&self.resume.start_connection());
+                        link.send(HEARTBEAT);
+                        self.state = State::Connected(Box::new(link));
+                        self.deadline = Some(Timer::after(WELCOME_TIMEOUT));
+                    }
+                    Err(error) => {
+                        self.on_disconnect(Error::Connect(self.address.clone(), error), false);
+                    }
+                }
+            }
+            State::Connected(link) => {
+                if let Some(deadline) = &mut self.deadline
+                    && Pin::new(deadline).poll(cx).is_ready()
+                {
+                    self.on_deadline();
+                    return Poll::Ready(());
+                }
+                link.poll_write(cx);
+                if self.resume.is_live() && link.has_capacity() && !self.is_quit_sent {
+                    self.pending.take_unsent().for_each(|line| link.send(line));
+                    if let Poll::Ready(lines) = self.reclaim.poll_request(self.resume.name(), cx) {
+                        lines.iter().for_each(|line| link.send(line));
+                    }
+                    if self.is_finishing && self.pending.is_empty() {
+                        self.is_quit_sent = true;
+                        link.send(QUIT);
+                        self.deadline = Some(Timer::after(BYE_TIMEOUT));
+                        return Poll::Ready(());
+                    }
+                }
+                match ready!(link.poll_receive(cx)) {
+                    Ok(line) => self.on_line(line),
+                    Err(cause) => self.on_disconnect(cause, false),
+                }
+            }
+            State::Waiting(timer) => {
+                ready!(Pin::new(timer).poll(cx));
+                self.state = State::Connecting(Box::pin(connect(self.address.clone())));
+            }
+            State::Ended(_) => {}
+        }
+        Poll::Ready(())
+    }
+
+    /// Handles the end of the wait for a welcome, or for the bye after `/quit`.
+    pub(super) fn on_deadline(&mut self) {
+        self.deadline = None;
+        if self.is_quit_sent {
+            self.state = State::Ended(self.quit_error.take());
+        } else {
+            let text = "the server did not answer the hello";
+            let error = io::Error::new(io::ErrorKind::TimedOut, text);
+            self.on_disconnect(Error::Lost(error), false);
+        }
+    }
+}
