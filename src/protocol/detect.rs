@@ -12,7 +12,7 @@ use OtherProtocol::{
 };
 
 /// The signature of a PROXY header of version 2. It is the only one that contains a newline.
-const PROXY_V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+pub const PROXY_V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
 /// The bytes by which a protocol is detected, and the offset at which they are.
 const SIGNATURES: &[(usize, &[u8], OtherProtocol)] = &[

@@ -35,6 +35,7 @@ mod request;
 mod stats;
 
 pub use detect::OtherProtocol;
+pub(crate) use detect::PROXY_V2;
 pub(crate) use escape::escape_terminal_controls;
 pub use escape::escaped_len;
 pub use frame::{Body, ByeCode, ErrorCode, Frame, Limits, SERVER};

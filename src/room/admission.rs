@@ -26,7 +26,7 @@ pub fn max_connections(max_clients: usize) -> usize {
     max_clients.saturating_add((max_clients / 4).max(16))
 }
 
-/// Returns the most visitors in a room for `max_clients`. Of one origin, it is half of them.
+/// Returns the most visitors in a room for `max_clients`. One origin may have half of them.
 ///
 /// A client sends its first line at once, so a place is free again after a round trip. A crowd that
 /// returns at the same time needs some attempts.
@@ -43,9 +43,18 @@ pub fn max_visitors(max_clients: usize) -> usize {
 pub enum Origin {
     /// An IPv4 address or an IPv6 network.
     Network(IpAddr),
-    /// All unix sockets, and all proxies without the address of a client. The limits for one
-    /// address do not apply to them.
-    Unlimited,
+    /// The user of a process that is connected to a unix socket. It is not limited in clients and
+    /// new connections.
+    User(u32),
+    /// All proxies that have not told the address of their client. No limit by address applies.
+    Proxy,
+}
+
+impl Origin {
+    /// Returns whether the limits on the clients and the new connections of one address apply.
+    pub fn is_network(self) -> bool {
+        matches!(self, Origin::Network(_))
+    }
 }
 
 impl From<Peer> for Origin {
@@ -56,7 +65,8 @@ impl From<Peer> for Origin {
                 Origin::Network(network.into())
             }
             Peer::Inet(ip, _) => Origin::Network(ip),
-            Peer::Proxy(..) | Peer::Unix => Origin::Unlimited,
+            Peer::Unix(Some(user)) => Origin::User(user),
+            Peer::Unix(None) | Peer::Proxy(..) => Origin::Proxy,
         }
     }
 }
@@ -164,7 +174,7 @@ impl Admission {
             return Err(refusal);
         }
         let address = self.table.entry(origin).or_default();
-        if origin != Origin::Unlimited && !address.new_connections.try_take(self.rate, now) {
+        if origin.is_network() && !address.new_connections.try_take(self.rate, now) {
             return Err(full.unwrap_or(Refusal::TooFast(self.connect_rate)));
         }
         let (in_room, of_address) = match full {
@@ -176,49 +186,35 @@ impl Admission {
         Ok(full.is_some())
     }
 
-    /// Returns the limit for which a client of an origin gets no place.
+    /// Returns the limit for which there is no place for a client of an origin, or none if there is
+    /// a place.
     pub fn find_full(&self, origin: Origin) -> Option<Refusal> {
-        let max = self.max_per_address;
         let connections = self.clients + self.visitors + self.ending;
         if self.clients >= self.max_clients || connections >= self.max_connections {
-            Some(Refusal::RoomFull(self.max_clients))
-        } else if max > 0
-            && (self.clients_above(origin, max - 1) > 0
-                || self.clients_and_ending(origin) >= 2 * max)
-        {
-            Some(Refusal::AddressFull(max))
-        } else {
-            None
+            return Some(Refusal::RoomFull(self.max_clients));
         }
+        let max = self.max_for(origin)?;
+        let (clients, ending) = self.table.get(&origin).map_or((0, 0), AddressRecord::places);
+        let is_full = clients >= max || clients + ending >= 2 * max;
+        is_full.then_some(Refusal::AddressFull(max))
     }
 
-    /// Returns the clients with a place of an origin, minus `count`. It is zero for unix sockets.
-    fn clients_above(&self, origin: Origin, count: usize) -> usize {
-        match (origin, self.table.get(&origin)) {
-            (Origin::Network(_), Some(address)) => (address.clients as usize).saturating_sub(count),
-            _ => 0,
-        }
-    }
-
-    /// Returns the places that an origin takes, those of ending connections included. It is zero
-    /// for unix sockets.
-    fn clients_and_ending(&self, origin: Origin) -> usize {
-        match (origin, self.table.get(&origin)) {
-            (Origin::Network(_), Some(address)) => (address.clients + address.ending) as usize,
-            _ => 0,
-        }
+    /// Returns the most clients with a place of an origin, or none if there is no limit.
+    fn max_for(&self, origin: Origin) -> Option<usize> {
+        let max = self.max_per_address;
+        (max > 0 && origin.is_network()).then_some(max)
     }
 
     /// Returns whether one more visitor of an origin is allowed. A member that took its place over
     /// from another address counts as a visitor of the new one, if that is full.
     fn has_place_for_visitor(&self, origin: Origin) -> bool {
         let max = max_visitors(self.max_clients);
-        let visitors = self.table.get(&origin).map_or(0, |address| address.visitors as usize);
-        let excess = match self.max_per_address {
-            0 => 0,
-            max => self.clients_above(origin, max),
-        };
-        self.visitors < max && visitors + excess < max / 2
+        let own = self.table.get(&origin).map_or(0, |address| {
+            let (clients, _) = address.places();
+            let excess = self.max_for(origin).map_or(0, |max| clients.saturating_sub(max));
+            address.visitors as usize + excess
+        });
+        self.visitors < max && own < max / 2
     }
 
     /// Gives a place to a visitor, which has taken over that of a member or for which there is one.
@@ -277,6 +273,11 @@ impl Admission {
 }
 
 impl AddressRecord {
+    /// Returns the clients with a place, and the ending connections.
+    fn places(&self) -> (usize, usize) {
+        (self.clients as usize, self.ending as usize)
+    }
+
     fn has_connections(&self) -> bool {
         self.clients > 0 || self.visitors > 0 || self.ending > 0
     }
@@ -288,154 +289,4 @@ impl AddressRecord {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: Duration = Duration::from_secs(100);
-
-    fn origin(ip: &str) -> Origin {
-        Peer::Inet(ip.parse().unwrap(), 1).into()
-    }
-
-    #[test]
-    fn rate_limits_one_address_alone() {
-        let mut admission = Admission::new(10, 0, 20, 3);
-        let alice = origin("192.0.2.1");
-        for _ in 0..3 {
-            admission.admit(alice, NOW).unwrap();
-        }
-        assert_eq!(admission.admit(alice, NOW), Err(Refusal::TooFast(20)));
-        admission.admit(origin("192.0.2.2"), NOW).unwrap();
-        let next = NOW + Duration::from_millis(50);
-        assert!(admission.admit(alice, next - Duration::from_nanos(1)).is_err());
-        admission.admit(alice, next).unwrap();
-        assert!(admission.admit(alice, next).is_err());
-        let later = NOW + Duration::from_secs(60);
-        for _ in 0..3 {
-            admission.admit(alice, later).unwrap();
-        }
-        assert!(admission.admit(alice, later).is_err());
-    }
-
-    #[test]
-    fn limits_of_zero_are_no_limits() {
-        let mut admission = Admission::new(1000, 0, 0, 0);
-        for _ in 0..1000 {
-            assert_eq!(admission.admit(origin("192.0.2.1"), NOW), Ok(false));
-        }
-    }
-
-    #[test]
-    fn refused_client_is_not_counted() {
-        let mut admission = Admission::new(10, 1, 20, 100);
-        let alice = origin("192.0.2.1");
-        assert_eq!(admission.admit(alice, NOW), Ok(false));
-        for _ in 0..4 {
-            assert_eq!(admission.admit(alice, NOW), Ok(true));
-        }
-        for _ in 0..1000 {
-            assert_eq!(admission.admit(alice, NOW), Err(Refusal::AddressFull(1)));
-        }
-        admission.leave(alice, false);
-        admission.release(alice, NOW);
-        assert_eq!(admission.admit(alice, NOW), Ok(false));
-    }
-
-    #[test]
-    fn ending_connections_of_address_are_limited() {
-        let mut admission = Admission::new(10, 2, 0, 0);
-        let alice = origin("192.0.2.1");
-        for _ in 0..4 {
-            assert_eq!(admission.admit(alice, NOW), Ok(false));
-            admission.leave(alice, false);
-        }
-        assert_eq!(admission.find_full(alice), Some(Refusal::AddressFull(2)));
-        assert_eq!(admission.find_full(origin("192.0.2.2")), None);
-        admission.release(alice, NOW);
-        assert_eq!(admission.admit(alice, NOW), Ok(false));
-        assert_eq!(admission.find_full(alice), Some(Refusal::AddressFull(2)));
-    }
-
-    #[test]
-    fn ending_connections_take_places_of_the_room() {
-        let mut admission = Admission::new(10, 0, 0, 0);
-        let alice = origin("192.0.2.1");
-        for _ in 0..max_connections(10) {
-            assert_eq!(admission.admit(alice, NOW), Ok(false));
-            admission.leave(alice, false);
-        }
-        assert_eq!(admission.find_full(alice), Some(Refusal::RoomFull(10)));
-        admission.release(alice, NOW);
-        assert_eq!(admission.find_full(alice), None);
-    }
-
-    #[test]
-    fn ipv6_network_counts_as_one_address() {
-        let mut admission = Admission::new(10, 1, 0, 0);
-        for (ip, is_visitor) in [
-            ("2001:db8::1", false),
-            ("2001:db8::2:1", true),
-            ("2001:db8:0:1::1", false),
-            ("fe80::1", false),
-            ("fe80::2", false),
-        ] {
-            assert_eq!(admission.admit(origin(ip), NOW), Ok(is_visitor), "{ip}");
-        }
-    }
-
-    #[test]
-    fn visitors_are_bounded_per_address_and_in_total() {
-        let mut admission = Admission::new(1, 0, 0, 0);
-        admission.admit(Origin::Unlimited, NOW).unwrap();
-        let mut visitors = 0;
-        for host in 1..=5 {
-            let host = origin(&format!("192.0.2.{host}"));
-            for _ in 0..5 {
-                match admission.admit(host, NOW) {
-                    Ok(is_visitor) => visitors += usize::from(is_visitor),
-                    Err(refusal) => assert_eq!(refusal, Refusal::RoomFull(1)),
-                }
-            }
-        }
-        assert_eq!(visitors, MIN_VISITORS);
-        assert_eq!(admission.len(), 1);
-    }
-
-    /// Members that take over from other addresses cannot make one address much larger than its
-    /// limit.
-    #[test]
-    fn address_full_of_takeovers_has_no_visitors() {
-        let mut admission = Admission::new(10, 1, 0, 0);
-        let alice = origin("192.0.2.1");
-        admission.admit(alice, NOW).unwrap();
-        for _ in 0..4 {
-            assert_eq!(admission.admit(alice, NOW), Ok(true));
-            admission.promote(alice);
-        }
-        assert_eq!(admission.admit(alice, NOW), Err(Refusal::AddressFull(1)));
-        for _ in 0..5 {
-            admission.leave(alice, false);
-            admission.release(alice, NOW);
-        }
-        assert!(admission.table.is_empty() && admission.len() == 0);
-    }
-
-    #[test]
-    fn table_is_bounded_and_keeps_connected_clients() {
-        let mut admission = Admission::new(10, 1, 1, 1);
-        let alice = origin("192.0.2.1");
-        admission.admit(alice, NOW).unwrap();
-        for number in 0..100_000u32 {
-            let other = Origin::Network(IpAddr::from(number.to_be_bytes()));
-            admission.admit(other, NOW).unwrap();
-            admission.leave(other, false);
-            admission.release(other, NOW);
-            assert!(admission.table.len() <= 2 * 10 + SPARE_ADDRESSES);
-        }
-        assert!(admission.admit(alice, NOW).is_err());
-        admission.leave(alice, false);
-        admission.release(alice, NOW + Duration::from_secs(1));
-        admission.remove_idle(NOW + Duration::from_secs(1));
-        assert!(admission.table.is_empty());
-    }
-}
+mod tests;

@@ -11,9 +11,9 @@ use super::reserved_names::{RESERVED_NAME_BYTES, max_reserved};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// Connections at the same time, without [visitors](Self::max_visitors). Default: 1000.
+    /// Clients at the same time, without [visitors](Self::max_visitors). Default: 1000.
     pub max_clients: usize,
-    /// Connections at the same time from one address; 0 = no limit. Default: 64.
+    /// Clients at the same time from one address; 0 = no limit. Default: 64.
     pub max_per_ip: usize,
     /// New connections per second from one address, after `connect_burst` at once; 0 = no limit.
     /// Default: 20.
@@ -76,14 +76,14 @@ impl Config {
         reserved.saturating_add(addresses)
     }
 
-    /// Returns the most connections beyond [`max_clients`](Self::max_clients) that wait for their
-    /// first line, which may show that they take over the connection of a member.
+    /// Returns the most visitors: clients for which there is no place, which wait until their first
+    /// line shows whether they take over the place of a member.
     pub fn max_visitors(&self) -> usize {
         max_visitors(self.max_clients)
     }
 
-    /// Returns the most connections: of clients, and a quarter of that number, at least 16, that
-    /// are ending.
+    /// Returns the most connections with a place: of clients, and a quarter of that number, at least
+    /// 16, that are ending.
     pub fn max_connections(&self) -> usize {
         max_connections(self.max_clients)
     }

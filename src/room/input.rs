@@ -25,8 +25,9 @@ pub enum Peer {
     /// The address and the port of a proxy that has not told the address of its client. No limit
     /// by address applies.
     Proxy(IpAddr, u16),
-    /// A unix socket, whose peer has no address.
-    Unix,
+    /// The user of a process that is connected to a unix socket, or none for a proxy that has not
+    /// told the address of its client.
+    Unix(Option<u32>),
 }
 
 /// The time of an input.
@@ -150,7 +151,7 @@ impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Peer::Inet(ip, port) | Peer::Proxy(ip, port) => SocketAddr::new(ip, port).fmt(f),
-            Peer::Unix => f.write_str("unix"),
+            Peer::Unix(_) => f.write_str("unix"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Queues of clients that wait: for their first line, or for their join notice.
+//! The queue of clients that wait: for their first line, or for their join notice.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub struct WaitingClient {
     /// The number of the client.
     pub id: ClientId,
     /// How often its wait was extended.
-    pub looks: u8,
+    pub extensions: u8,
 }
 
 impl Lobby {
@@ -34,7 +34,7 @@ impl Lobby {
 
     /// Adds a client. `deadline` is not before that of any other client.
     pub fn push(&mut self, deadline: Duration, id: ClientId, clients: &ClientTable<Client>) {
-        self.waiting.push_back((deadline, WaitingClient { id, looks: 0 }));
+        self.waiting.push_back((deadline, WaitingClient { id, extensions: 0 }));
         if self.waiting.len() > 2 * clients.len() + SLACK {
             let is_waiting = self.is_waiting;
             self.waiting.retain(|(_, client)| clients.get(client.id).is_some_and(is_waiting));
@@ -44,7 +44,8 @@ impl Lobby {
     /// Adds a client again, at any place in the queue.
     pub fn extend(&mut self, deadline: Duration, client: WaitingClient) {
         let at = self.waiting.partition_point(|(other, _)| *other <= deadline);
-        self.waiting.insert(at, (deadline, WaitingClient { looks: client.looks + 1, ..client }));
+        self.waiting
+            .insert(at, (deadline, WaitingClient { extensions: client.extensions + 1, ..client }));
     }
 
     /// Removes and returns the first client if its deadline is not after `now`.

@@ -13,7 +13,7 @@
 //! let now = Now { uptime: Duration::ZERO, unix_ms: 1_790_000_000_000 };
 //! let alice = ClientId(1);
 //! let token = Token(*b"sixteen secrets!");
-//! room.apply(Input::Connect { id: alice, peer: Peer::Unix, token }, now);
+//! room.apply(Input::Connect { id: alice, peer: Peer::Unix(None), token }, now);
 //! let line = ClientLine::parse(br#"{"hello":{"name":"alice"}}"#);
 //! room.apply(Input::Lines { id: alice, lines: vec![line] }, now);
 //!
@@ -248,19 +248,21 @@ impl Room {
         Ok(())
     }
 
-    /// Removes and returns a silent client whose [`Config::hello_wait`] is over. The caller applies
-    /// [`Input::HelloWaitOver`], or extends the wait because a hello may have arrived.
-    pub fn pop_silent(&mut self, now: Now) -> Option<WaitingClient> {
+    /// Removes and returns a client without a line whose [`Config::hello_wait`] is over. The caller
+    /// applies [`Input::HelloWaitOver`], or [extends](Self::extend_hello_wait) the wait because a
+    /// hello may have arrived.
+    pub fn pop_hello_wait(&mut self, now: Now) -> Option<WaitingClient> {
         self.now = now;
         self.lobby.pop_expired(now.uptime, &self.clients)
     }
 
     /// Extends the wait for the first line of a client.
-    pub fn wait_for_hello(&mut self, client: WaitingClient, time: Duration) {
+    pub fn extend_hello_wait(&mut self, client: WaitingClient, time: Duration) {
         self.lobby.extend(self.now.uptime + time, client);
     }
 
-    /// Announces each member that has said nothing for two seconds since its welcome.
+    /// Announces each member that has said nothing until
+    /// [`SILENT_NOTICE_DELAY`](presence::SILENT_NOTICE_DELAY) after its welcome.
     pub fn announce_silent(&mut self, now: Now) {
         self.now = now;
         while let Some(client) = self.silent.pop_expired(now.uptime, &self.clients) {
@@ -268,16 +270,16 @@ impl Room {
         }
     }
 
-    /// Makes a member of each client without a line whose wait is over, without a check for a
-    /// hello, and announces silent members.
+    /// Ends every hello wait that is over, without a check for a hello on its way, and announces
+    /// silent members.
     pub fn tick(&mut self, now: Now) {
-        while let Some(client) = self.pop_silent(now) {
+        while let Some(client) = self.pop_hello_wait(now) {
             self.apply(Input::HelloWaitOver { id: client.id }, now);
         }
         self.announce_silent(now);
     }
 
-    /// Returns the time at which [`pop_silent`](Self::pop_silent) and
+    /// Returns the time at which [`pop_hello_wait`](Self::pop_hello_wait) and
     /// [`announce_silent`](Self::announce_silent), or [`seal`](Self::seal), have to be called, if
     /// there is no input before.
     pub fn deadline(&self) -> Option<Duration> {

@@ -7,11 +7,10 @@ use std::hash::BuildHasher;
 use super::{ClientId, Token};
 use crate::protocol::{MAX_NAME, case_fold};
 
-/// The numbers from 2 up to this one are looked for after a taken name.
+/// The largest number that is searched after a taken name. Larger ones are made from a token.
 const MAX_SHORT_NUMBER: u64 = 99;
 /// The digits of the numbers that are made from a token, after a leading 1.
 const TOKEN_DIGITS: std::ops::RangeInclusive<u32> = 5..=14;
-
 /// The numbers after all others, which are never needed with random tokens.
 const LAST_NUMBERS: std::ops::RangeFrom<u64> = 1_000_000_000_000_000..;
 

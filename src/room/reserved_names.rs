@@ -27,8 +27,8 @@ pub fn max_reserved(max_clients: usize) -> usize {
 #[derive(Debug)]
 pub struct ReservedNames {
     names: Vec<Entry>,
-    /// The keys of the names, in the same order. They are searched for each name that is wanted, and
-    /// take little of a cache.
+    /// The keys of the names, in the same order. They are searched for each requested name. Apart
+    /// from the names, they take a small part of a cache.
     keys: Vec<NameKey>,
     max: usize,
     /// The most names of one network; 0 = no limit.
@@ -68,9 +68,8 @@ impl ReservedNames {
             self.remove(0);
         }
         let mut own = self.names.iter().filter(|entry| entry.held.origin == new.origin).count();
-        let has_too_many = matches!(new.origin, Origin::Network(_))
-            && self.max_per_network > 0
-            && own >= self.max_per_network;
+        let has_too_many =
+            new.origin.is_network() && self.max_per_network > 0 && own >= self.max_per_network;
         let is_full = self.names.len() >= self.max;
         if has_too_many || (is_full && own > 0) {
             self.remove_oldest(new.origin);

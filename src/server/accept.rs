@@ -133,7 +133,7 @@ impl AcceptLoop {
         // The broadcaster must receive this event before the first input of the client.
         let connected = Event::Connected { id, peer, socket: Arc::clone(&socket) };
         let _ = self.events.send(connected).await;
-        let budget = self.addresses.budget_of(peer, &*socket);
+        let budget = self.addresses.budget_of(peer);
         if let Some(executor) = self.executor.upgrade() {
             let task = connection::run(socket, id, self.events.clone(), budget);
             executor.spawn(task).detach();

@@ -12,13 +12,9 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
-use std::net::IpAddr;
-use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
-
-use rustix::net::sockopt::socket_peercred;
 
 use crate::protocol::{ClientLine, Request, RequestError, escaped_len};
 use crate::rate_limit::{Rate, RateLimiter};
@@ -27,19 +23,20 @@ use crate::room::{Origin, Peer};
 /// A line from a client, or the error that answers it.
 pub type ParsedLine = Result<ClientLine, RequestError>;
 
-/// Bytes of answers, as a multiple of those that an address may publish. A member who is shown the history
-/// can then still speak.
+/// Bytes of answers, as a multiple of those that an address may publish. So a member can speak after
+/// it was sent the history.
 pub const ANSWER_FACTOR: u32 = 8;
 /// The most bytes of a chat frame or an error beside its text and its id.
 const FRAME_BYTES: usize = 256;
 /// The most bytes of a join or leave notice for one member.
 const NOTICE_BYTES: usize = 384;
-/// Notices are not charged while an address owes this time: connections that the room refuses must
-/// not silence the members of the address for long.
-const MAX_NOTICE_DEBT: Duration = Duration::from_secs(10);
+/// Notices and answers are not charged while an address owes this time. Connections that the room
+/// refuses must not silence the members of the address for long, and neither must the history that
+/// many members of an address are sent when they resume.
+const MAX_DEBT: Duration = Duration::from_secs(10);
 /// The most bytes for one address, in a table that grows by doubling.
 pub const ADDRESS_BUDGET_BYTES: usize =
-    3 * size_of::<(AddressKey, Rc<AddressBudget>)>() + size_of::<AddressBudget>() + 32;
+    3 * size_of::<(Origin, Rc<AddressBudget>)>() + size_of::<AddressBudget>() + 32;
 
 /// The limits on the input of each client and of each address.
 #[derive(Debug)]
@@ -72,34 +69,10 @@ impl ReadLimits {
     }
 }
 
-/// The address by which clients share a budget.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum AddressKey {
-    /// An IPv4 address or an IPv6 network.
-    Inet(IpAddr),
-    /// The user of a process that is connected to a unix socket.
-    Unix(u32),
-}
-
-impl AddressKey {
-    /// Returns the key of a client, or `None` for a proxy that hides its client.
-    fn of(peer: Peer, socket: impl AsFd) -> Option<Self> {
-        match (peer, Origin::from(peer)) {
-            (_, Origin::Network(ip)) => Some(AddressKey::Inet(ip)),
-            // Processes whose user is not known share one budget.
-            (Peer::Unix, _) => {
-                let user = socket_peercred(socket).map_or(u32::MAX, |peer| peer.uid.as_raw());
-                Some(AddressKey::Unix(user))
-            }
-            _ => None,
-        }
-    }
-}
-
 /// A bounded table of addresses.
 pub struct AddressTable {
     limits: Rc<ReadLimits>,
-    budgets: HashMap<AddressKey, Rc<AddressBudget>>,
+    budgets: HashMap<Origin, Rc<AddressBudget>>,
     /// The most budgets of addresses without connections.
     max_idle: usize,
     /// The size at which unused budgets are removed.
@@ -122,24 +95,24 @@ impl AddressTable {
     }
 
     /// Returns the budget for a new connection, and charges it for the join notice.
-    pub fn budget_of(&mut self, peer: Peer, socket: impl AsFd) -> Rc<AddressBudget> {
-        if !self.limits.has_address_limits() {
+    pub fn budget_of(&mut self, peer: Peer) -> Rc<AddressBudget> {
+        let origin = Origin::from(peer);
+        if origin == Origin::Proxy || !self.limits.has_address_limits() {
             return Rc::clone(&self.unlimited);
         }
-        let Some(key) = AddressKey::of(peer, socket) else { return Rc::clone(&self.unlimited) };
         let now = self.limits.now();
-        let budget = self.budget(key, now);
+        let budget = self.budget(origin, now);
         budget.charge_notice(now);
         budget
     }
 
-    fn budget(&mut self, key: AddressKey, now: Duration) -> Rc<AddressBudget> {
+    fn budget(&mut self, origin: Origin, now: Duration) -> Rc<AddressBudget> {
         if self.budgets.len() >= self.sweep_at {
             self.remove_unused(now);
         }
         let limits = &self.limits;
         let new = || Rc::new(AddressBudget::new(Rc::clone(limits)));
-        Rc::clone(self.budgets.entry(key).or_insert_with(new))
+        Rc::clone(self.budgets.entry(origin).or_insert_with(new))
     }
 
     /// Removes the addresses that have no connection and owe nothing. If too many are left without
@@ -217,7 +190,7 @@ impl AddressBudget {
     pub fn charge_notice(&self, now: Duration) {
         let lines = self.lines.get().wait(self.limits.address_lines, now);
         let bytes = self.bytes.get().wait(self.limits.address_bytes, now);
-        if lines.max(bytes) < MAX_NOTICE_DEBT {
+        if lines.max(bytes) < MAX_DEBT {
             self.charge(NOTICE_BYTES, now);
         }
     }
@@ -233,17 +206,17 @@ impl AddressBudget {
         is_free.then(|| self.request())
     }
 
-    /// Polls until no other request is on its way. A task passes the same `place`, at first
-    /// `None`, to all its polls: it must not wait in two places.
+    /// Polls until no other request is on its way. A task passes the same `registered_at`, at first
+    /// `None`, to all its polls, so that its waker is added once.
     pub fn poll_request(
         self: &Rc<Self>,
         cx: &Context<'_>,
-        place: &mut Option<u64>,
+        registered_at: &mut Option<u64>,
     ) -> Poll<AnswerCharge> {
         if self.requests.get() == 0 {
             return Poll::Ready(self.request());
         }
-        if place.replace(self.wake_ups.get()) != Some(self.wake_ups.get()) {
+        if registered_at.replace(self.wake_ups.get()) != Some(self.wake_ups.get()) {
             let mut waiting = self.waiting.take();
             waiting.push(cx.waker().clone());
             self.waiting.set(waiting);
@@ -266,7 +239,9 @@ pub struct AnswerCharge {
 impl AnswerCharge {
     /// Charges the bytes of the answer.
     pub fn charge(self, bytes: usize, now: Duration) {
-        take(&self.budget.answers, self.budget.limits.answer_bytes, bytes, now);
+        if self.budget.answer_wait(now) < MAX_DEBT {
+            take(&self.budget.answers, self.budget.limits.answer_bytes, bytes, now);
+        }
     }
 }
 

@@ -31,12 +31,11 @@ const MAX_BATCH_BYTES: usize = 64 * 1024;
 /// Bytes of an outbox for each notice per second. A notice takes from a sixth to half of that, so
 /// many joins at once do not fill the outboxes of the other members.
 const OUTBOX_BYTES_PER_NOTICE: usize = 1024;
-/// The pause after which a silent client with unread input is looked at again, when its hello wait
-/// is over.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
-/// Looks after which such a client becomes a member. Its task has had time to read a hello; the
-/// client sends bytes without a newline.
-const MAX_LOOKS: u8 = 40;
+/// The time by which the hello wait of a client with unread input is extended.
+const HELLO_WAIT_EXTENSION: Duration = Duration::from_millis(50);
+/// Extensions after which such a client becomes a member. Its task has had time to read a hello, so
+/// the client sends bytes without a newline.
+const MAX_EXTENSIONS: u8 = 40;
 /// The log target of a report, which is written at every log level.
 pub const REPORT_TARGET: &str = "smolchat::report";
 
@@ -97,7 +96,7 @@ impl Broadcaster {
         executor: Weak<LocalExecutor<'static>>,
     ) -> io::Result<Self> {
         let Config { mut room, outbox, history, observer, .. } = config;
-        let max_connections = room.max_connections() + room.max_visitors();
+        let max_with_visitors = room.max_connections() + room.max_visitors();
         room.crowd = room.crowd.min(outbox / OUTBOX_BYTES_PER_NOTICE);
         room.answer_bytes = room.answer_bytes.min(outbox / 2);
         room.is_stored = history.is_some();
@@ -113,7 +112,7 @@ impl Broadcaster {
             room,
             writer,
             observer,
-            clients: Clients::new(outbox, max_connections, sender, executor),
+            clients: Clients::new(outbox, max_with_visitors, sender, executor),
             events,
             batch_bytes: batch_bytes(outbox),
             started: Instant::now(),
@@ -241,9 +240,9 @@ impl Broadcaster {
     /// Makes members of silent clients whose hello wait is over, except those whose hello has
     /// arrived at the server.
     fn end_hello_waits(&mut self, now: Now) {
-        while let Some(client) = self.room.pop_silent(now) {
-            if client.looks < MAX_LOOKS && self.clients.has_unread_input(client.id) {
-                self.room.wait_for_hello(client, LOOK_INTERVAL);
+        while let Some(client) = self.room.pop_hello_wait(now) {
+            if client.extensions < MAX_EXTENSIONS && self.clients.has_unread_input(client.id) {
+                self.room.extend_hello_wait(client, HELLO_WAIT_EXTENSION);
                 continue;
             }
             let input = Input::HelloWaitOver { id: client.id };

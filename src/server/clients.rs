@@ -37,15 +37,15 @@ pub struct Clients {
     deadlines: BinaryHeap<Reverse<(Duration, ClientId)>>,
     /// Clients to remove from the room: they were too slow, or their connection failed.
     disconnected: Vec<(ClientId, DisconnectReason)>,
-    /// Connections that end without a place in the room, the oldest first: of clients that were
-    /// refused, and of members that have reconnected. An entry stays if its connection ends before.
-    without_place: VecDeque<ClientId>,
+    /// Connections that are ending without a place, the oldest first: of clients that were refused,
+    /// and of members that have reconnected. An entry stays if its connection ends before.
+    ending_without_place: VecDeque<ClientId>,
     /// Clients whose connections have ended.
     ended: Vec<ClientId>,
     /// Bytes that may wait for one client.
     outbox_limit: usize,
-    /// Connections at the same time, see [`close_overdue`](Self::close_overdue).
-    pub max_connections: usize,
+    /// The most connections, those of visitors included, see [`close_overdue`](Self::close_overdue).
+    pub max_with_visitors: usize,
     is_shutting_down: bool,
     /// For the tasks that wait until a socket is writable.
     events: Sender<Event>,
@@ -105,10 +105,10 @@ impl ClientHandle {
 
 impl Clients {
     /// Creates an empty table. `outbox_limit` is the number of bytes that may wait for one client,
-    /// and `max_connections` the number of connections, open or ending.
+    /// and `max_with_visitors` the most connections, open or ending.
     pub fn new(
         outbox_limit: usize,
-        max_connections: usize,
+        max_with_visitors: usize,
         events: Sender<Event>,
         executor: Weak<LocalExecutor<'static>>,
     ) -> Self {
@@ -116,10 +116,10 @@ impl Clients {
             table: ClientTable::new(),
             deadlines: BinaryHeap::new(),
             disconnected: Vec::new(),
-            without_place: VecDeque::new(),
+            ending_without_place: VecDeque::new(),
             ended: Vec::new(),
             outbox_limit,
-            max_connections,
+            max_with_visitors,
             is_shutting_down: false,
             events,
             executor,
@@ -230,11 +230,11 @@ impl Clients {
         match part.end {
             Some(End::Close) => self.close(id, now),
             Some(End::Refuse) => {
-                self.without_place.push_back(id);
+                self.ending_without_place.push_back(id);
                 self.close(id, now);
             }
             Some(End::Evict(code)) => {
-                self.without_place.push_back(id);
+                self.ending_without_place.push_back(id);
                 self.evict(id, code, batch.before, now);
             }
             Some(End::Abort) => self.abort(id, now),
@@ -319,15 +319,15 @@ impl Clients {
     /// Closes connections whose timeout has passed. If there are too many, closes those that end
     /// without a place. The room admits no client while the others need all places.
     pub fn close_overdue(&mut self, now: Duration) {
-        while self.table.len() > self.max_connections
-            && let Some(id) = self.without_place.pop_front()
+        while self.table.len() > self.max_with_visitors
+            && let Some(id) = self.ending_without_place.pop_front()
         {
             self.transition(id, ClientEvent::TimedOut, now);
         }
         let (table, most) = (&self.table, 2 * self.table.len() + SLACK);
-        if self.without_place.len() > most {
-            self.without_place.retain(|id| table.get(*id).is_some());
-            self.without_place.shrink_to(most);
+        if self.ending_without_place.len() > most {
+            self.ending_without_place.retain(|id| table.get(*id).is_some());
+            self.ending_without_place.shrink_to(most);
         }
         if self.deadlines.len() > most {
             self.deadlines.retain(|Reverse((_, id))| table.get(*id).is_some());

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use super::address_limits::{ANSWER_FACTOR, ReadLimits};
 use super::connection::MAX_READ_BYTES;
-use super::edge::proxy::TrustedProxy;
 use super::listener::Buffers;
+use super::trusted_proxy::TrustedProxy;
 use crate::rate_limit::Rate;
 use crate::room::{self, Snapshot};
 use crate::status::StatusObserver;
@@ -76,6 +76,12 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Returns the most connections of proxies that are not clients yet, in addition to
+    /// `max_clients`.
+    pub(super) fn max_pending(&self, max_clients: usize) -> usize {
+        if self.trusted_proxies.is_empty() { 0 } else { (max_clients / 4).max(16) }
+    }
+
     /// Returns the limits on the input of clients. `started` is the start of the rate limiters'
     /// time.
     pub(super) fn read_limits(&self, started: Instant) -> ReadLimits {

@@ -197,7 +197,8 @@ impl Listener {
             // Ignored: a broken socket fails on its first read.
             let _ = set_options(&socket, peer.is_some(), self.buffers);
         }
-        Ok((socket, peer.map_or(Peer::Unix, Peer::from)))
+        let peer = peer.map_or_else(|| Peer::Unix(Some(user_of(&socket))), Peer::from);
+        Ok((socket, peer))
     }
 }
 
@@ -247,6 +248,12 @@ fn set_options(socket: &OwnedFd, is_tcp: bool, buffers: Buffers) -> rustix::io::
         sockopt::set_tcp_user_timeout(socket, USER_TIMEOUT)?;
     }
     Ok(())
+}
+
+/// Returns the user of the process that is connected to a unix socket. All processes whose user is
+/// not known count as one.
+fn user_of(socket: &OwnedFd) -> u32 {
+    sockopt::socket_peercred(socket).map_or(u32::MAX, |peer| peer.uid.as_raw())
 }
 
 /// Returns the path of a unix socket, or a description of a socket without a path.

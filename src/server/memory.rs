@@ -20,7 +20,6 @@ use crate::server::Config;
 use crate::server::address_limits::ADDRESS_BUDGET_BYTES;
 use crate::server::broadcaster::batch_bytes;
 use crate::server::connection::{LINE_OVERHEAD, MAX_INPUT_LINES, MAX_READ_BYTES};
-use crate::server::edge::proxy::max_pending;
 
 /// The idle program: its stacks, and the heap of an empty room. The pages of its file are not
 /// counted: the kernel drops them if memory is short, and reads them again.
@@ -45,10 +44,11 @@ impl Ceiling {
     pub fn of(config: &Config) -> Self {
         let room = &config.room;
         let connections = room.max_connections();
-        let sockets = connections.saturating_add(max_pending(config, room.max_clients));
+        let sockets = connections.saturating_add(config.max_pending(room.max_clients));
         // With connections that wait for the room, and closed ones whose tasks have not run.
         let tasks = sockets.saturating_add(config.events.saturating_mul(2));
-        let addresses = connections.saturating_add(max_addresses(room.max_clients));
+        let clients = connections.saturating_add(room.max_visitors());
+        let addresses = clients.saturating_add(max_addresses(room.max_clients));
         let held = config.read_bytes + room.max_line as usize + 1;
         let event = held + MAX_INPUT_LINES * LINE_OVERHEAD;
         let batch = batch_bytes(config.outbox).saturating_add(event);
@@ -173,7 +173,7 @@ pub fn max_clients_within(descriptors: usize, config: &Config) -> usize {
 
 /// Returns the most connections in a room for `max_clients`.
 fn max_sockets(max_clients: usize, config: &Config) -> usize {
-    let others = max_visitors(max_clients).saturating_add(max_pending(config, max_clients));
+    let others = max_visitors(max_clients).saturating_add(config.max_pending(max_clients));
     max_connections(max_clients).saturating_add(others)
 }
 

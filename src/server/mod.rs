@@ -11,7 +11,8 @@
 //! ```
 //!
 //! [`run`] starts the accept loop and the broadcaster. All tasks run on one thread; only the
-//! history file is written on another.
+//! history file is written on another. Connection tasks share nothing with each other, except the
+//! rate limiters of their address (`address_limits.rs`).
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -30,6 +31,7 @@ mod listener;
 pub mod memory;
 mod outbox;
 mod socket;
+mod trusted_proxy;
 mod unix_socket;
 
 use std::fmt;
@@ -46,9 +48,9 @@ pub use broadcaster::REPORT_TARGET;
 #[doc(hidden)]
 pub use broadcaster::{Broadcaster, Event};
 pub use config::Config;
-pub use edge::proxy::TrustedProxy;
 pub use listen_address::ListenAddress;
 pub use listener::{Buffers, Listener};
+pub use trusted_proxy::TrustedProxy;
 
 #[doc(inline)]
 pub use crate::room::Config as RoomConfig;

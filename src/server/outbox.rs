@@ -11,7 +11,9 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use rustix::io::Errno;
-use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown, send, sendmsg, shutdown};
+use rustix::net::{
+    RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, send, sendmsg, shutdown,
+};
 
 use super::socket::Socket;
 use crate::room::{Slice, SliceKind};
@@ -23,6 +25,12 @@ const SLICES_PER_CALL: usize = 32;
 /// and the header of an allocation. They count against the limit, or many short frames would take
 /// several times the limit.
 const SLICE_OVERHEAD: usize = 128;
+
+/// Bytes of input that are discarded at once.
+const DISCARD_BYTES: usize = 8 * 1024;
+/// Discards for one client at its end. Together they are more than the receive buffer holds by
+/// default.
+const MAX_DISCARDS: usize = 32;
 
 /// The result of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,6 +159,14 @@ impl Outbox {
     pub fn shut_down(&self) {
         // Ignored: a broken socket has nothing to shut down.
         let _ = shutdown(&self.socket, Shutdown::Both);
+        // Closing a socket with unread input resets the connection, and discards these bytes.
+        let mut buffer = [0; DISCARD_BYTES];
+        for _ in 0..MAX_DISCARDS {
+            match recv(&self.socket, &mut buffer, RecvFlags::DONTWAIT | RecvFlags::TRUNC) {
+                Ok((1.., _)) => {}
+                _ => return,
+            }
+        }
     }
 }
 

@@ -166,7 +166,7 @@ impl HistoryWriter {
     }
 
     fn stop(&mut self, error: &str) -> StoreStatus {
-        warn!("the room goes on without its history file: {error}");
+        warn!("the room continues without its history file: {error}");
         self.retry_later();
         StoreStatus::Stopped
     }

@@ -84,7 +84,7 @@ impl TimedRoom {
         let now = Now { uptime: Duration::ZERO, unix_ms: START };
         let mut room = TimedRoom { room: Room::new(config, "epoch".into()), clients: 0, now };
         for _ in 0..CROWD {
-            room.arrive(Peer::Unix);
+            room.arrive(Peer::Unix(None));
             room.run(&Step::Line(0, WHO), START);
         }
         room

@@ -423,8 +423,8 @@ fn log_begins_with_version_limits_and_history() {
         let log = server.log();
         let line = log.lines().next().unwrap();
         let start = format!(
-            "Z info smolchatd {} listens on {}, {socket}: at most 20 clients, 5 lines per second per \
-             client, ",
+            "Z info smolchatd {} listens on {}, {socket}: at most 20 clients, 20 lines per second per \
+             address, 32768 bytes per second per address, 5 lines per second per client, ",
             env!("CARGO_PKG_VERSION"),
             server.address(0)
         );

@@ -227,6 +227,20 @@ fn unix_socket_can_be_trusted() {
 }
 
 #[test]
+fn unix_proxy_itself_has_no_limit() {
+    let dir = TempDir::new();
+    let unix = dir.unix_address("socket");
+    let options = ["--listen", &unix, "--proxy-from", "unix", "--address-rate", "1/1"];
+    let _server = TestServer::start(&options);
+    for (name, header) in [("alice", &b"PROXY UNKNOWN\r\n"[..]), ("bob", &local())] {
+        let mut client = TestClient::connect(&unix);
+        client.send_raw(&[header, &hello(name), b"one\ntwo\n"].concat());
+        let frame = client.recv_until(|frame| frame["data"] == "two" || frame["kind"] == "error");
+        assert_eq!(frame["kind"], "chat");
+    }
+}
+
+#[test]
 fn waiting_connections_are_bounded() {
     // At most 16 wait.
     let server = TestServer::start(&[&TRUST_LOOPBACK[..], &["--max-clients", "30"]].concat());

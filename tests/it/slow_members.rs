@@ -6,6 +6,7 @@ use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::net::sockopt;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -433,6 +434,22 @@ fn ending_server_still_sends_bye_to_slow_members() {
     }
     assert_eq!(server.wait().code(), Some(0));
     assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+}
+
+#[test]
+fn ending_server_sends_bye_before_unread_lines() {
+    let mut server = TestServer::start(&[]);
+    let mut alice = server.join("alice");
+    sockopt::set_socket_recv_buffer_size(alice.clone_socket(), 4096).unwrap();
+    // The rate allows 40 lines, and the server does not read the others from the socket yet.
+    let lines: String = (0..100).map(|n| format!("{n:0600}\n")).collect();
+    let mut bob = server.join("bob");
+    alice.send_raw(lines.as_bytes());
+    bob.recv_until(|frame| frame["data"] == format!("{:0600}", 39));
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+    let frames = alice.recv_rest();
+    assert_has(frames.last().unwrap(), json!({ "kind": "bye", "code": "shutdown" }));
 }
 
 #[test]

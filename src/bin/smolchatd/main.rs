@@ -115,9 +115,9 @@ fn describe(config: &Config, listeners: &[Listener], history_file: Option<&Path>
     for (limit, unit) in [
         (room.max_per_ip, "per address"),
         (room.connect_rate as usize, "new connections per second per address"),
-        (room.rate as usize, "lines per second per client"),
         (config.address_rate as usize, "lines per second per address"),
         (config.address_bytes as usize, "bytes per second per address"),
+        (room.rate as usize, "lines per second per client"),
         (room.max_line as usize, "bytes per line"),
         (config.outbox, "bytes waiting per client"),
     ] {

@@ -193,38 +193,39 @@ fn parse_history_bytes(text: &str) -> Result<usize, &'static str> {
 
 /// Parses a rate such as `10/40`; the default burst is that of four seconds.
 fn parse_rate(text: &str) -> Result<(u32, u32), &'static str> {
-    parse_rate_and_burst(text, 4)
+    parse_rate_and_burst(text, 4, parse_count)
         .ok_or("expected lines per second, optionally with lines at once, such as 10/40")
 }
 
 /// Parses a rate such as `20/100`; the default burst is that of five seconds.
 fn parse_connect_rate(text: &str) -> Result<(u32, u32), &'static str> {
-    parse_rate_and_burst(text, 5).ok_or(
+    parse_rate_and_burst(text, 5, parse_count).ok_or(
         "expected connections per second, optionally with connections at once, such as 20/100",
     )
 }
 
-fn parse_rate_and_burst(text: &str, seconds: u32) -> Option<(u32, u32)> {
-    let (rate, burst) = match text.split_once('/') {
-        Some((rate, burst)) => (rate.parse(), Some(burst.parse())),
-        None => (text.parse(), None),
-    };
-    match (rate, burst) {
-        (Ok(rate @ 0..=1_000_000), None) => Some((rate, rate * seconds)),
-        (Ok(rate @ 0..=1_000_000), Some(Ok(burst @ 1..=4_000_000))) => Some((rate, burst)),
-        _ => None,
-    }
-}
-
 /// Parses bytes per second such as `32K/128K`; the default burst is that of four seconds.
 fn parse_byte_rate(text: &str) -> Result<(u32, u32), &'static str> {
-    let size = |text| u32::try_from(parse_size(text).ok()?).ok();
-    let (rate, burst) = match text.split_once('/') {
-        Some((rate, burst)) => (size(rate), size(burst).filter(|&burst| burst > 0)),
-        None => (size(text), size(text).map(|rate| rate.saturating_mul(4))),
-    };
-    rate.zip(burst)
+    let parse_bytes = |text: &str| parse_size(text).ok()?.try_into().ok();
+    parse_rate_and_burst(text, 4, parse_bytes)
         .ok_or("expected bytes per second, optionally with bytes at once, such as 32K/128K")
+}
+
+fn parse_count(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|count| *count <= 4_000_000)
+}
+
+/// Parses `RATE` or `RATE/BURST`; the default burst is that of `seconds`.
+fn parse_rate_and_burst(
+    text: &str,
+    seconds: u32,
+    parse: fn(&str) -> Option<u32>,
+) -> Option<(u32, u32)> {
+    let Some((rate, burst)) = text.split_once('/') else {
+        let rate = parse(text)?;
+        return Some((rate, rate.saturating_mul(seconds)));
+    };
+    Some((parse(rate)?, parse(burst).filter(|burst| *burst > 0)?))
 }
 
 fn parse_level(text: &str) -> Result<LevelFilter, &'static str> {

@@ -67,7 +67,7 @@ impl Rules {
                 self.shutdown_at = Some(now);
                 Some(Control::Shutdown)
             }
-            // The terminal is gone, which is no reason to hurry.
+            // A hang-up is not a second request to end.
             (Signal::Hup, Some(_)) => None,
             (_, Some(first)) => (now - first > SAME_SIGNAL).then_some(Control::Shutdown),
         }

@@ -66,7 +66,7 @@ fn bye_for_another_protocol_ends_the_session() {
             "ssh",
             "irc",
             "other-protocol",
-            "unknown-to-us",
+            "unknown-code",
         ] {
             let listener = Async::<TcpListener>::bind(([127, 0, 0, 1], 0)).unwrap();
             let address = listener.get_ref().local_addr().unwrap().to_string();

@@ -26,7 +26,7 @@ fn wait_that_ends_after_the_first_line_is_ignored() {
     let mut harness = RoomHarness::new(Config::default());
     harness.connect(1);
     harness.now.uptime += Duration::from_secs(1);
-    let client = harness.room.pop_silent(harness.now).expect("a silent client");
+    let client = harness.room.pop_hello_wait(harness.now).expect("a silent client");
     harness.say(1, r#"{"hello":{"name":"alice"}}"#);
     harness.room.apply(Input::HelloWaitOver { id: client.id }, harness.now);
     harness.seal();
@@ -39,9 +39,9 @@ fn extended_waits_end_in_their_order() {
     harness.connect(1);
     harness.connect(2);
     harness.now.uptime += Duration::from_millis(250);
-    let client = harness.room.pop_silent(harness.now).expect("a silent client");
+    let client = harness.room.pop_hello_wait(harness.now).expect("a silent client");
     harness.connect(3);
-    harness.room.wait_for_hello(client, Duration::from_millis(50));
+    harness.room.extend_hello_wait(client, Duration::from_millis(50));
     harness.advance(Duration::from_millis(49));
     harness.advance(Duration::from_millis(1));
     harness.advance(Duration::from_millis(200));
@@ -81,9 +81,9 @@ fn full_room_refuses_after_the_first_line() {
     harness.join(1, "alice");
     harness.join(2, "bob");
     harness.join(3, "carol");
-    harness.connect_from(4, Peer::Unix);
+    harness.connect_from(4, Peer::Unix(None));
     assert!(!harness.clients[&4].is_closed, "a unix socket has no address to count");
-    harness.connect_from(5, Peer::Unix);
+    harness.connect_from(5, Peer::Unix(None));
     harness.connect(6);
     harness.leave(6, DisconnectReason::Finished);
     harness.connect(7);
@@ -196,8 +196,8 @@ fn refusal_in_the_log_names_limit_and_address() {
     harness.advance(Duration::from_millis(50));
     harness.connect(3);
     harness.say(3, "hello");
-    harness.connect_from(4, Peer::Unix);
-    harness.connect_from(5, Peer::Unix);
+    harness.connect_from(4, Peer::Unix(None));
+    harness.connect_from(5, Peer::Unix(None));
     harness.say(5, "hello");
     harness.leave(1, DisconnectReason::Slow);
     harness.connect(6);

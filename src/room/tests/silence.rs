@@ -41,7 +41,7 @@ fn silent_member_is_announced_after_the_delay() {
 }
 
 #[test]
-fn silent_visitor_is_in_no_notice_and_no_history() {
+fn silent_member_that_leaves_is_not_in_history() {
     for reason in [
         DisconnectReason::Finished,
         DisconnectReason::Lost(io::ErrorKind::ConnectionReset),

@@ -17,12 +17,12 @@ fn table(config: &Config) -> AddressTable {
     AddressTable::new(Rc::new(config.read_limits(Instant::now())), 256)
 }
 
-fn key(number: u32) -> AddressKey {
-    AddressKey::Inet(Ipv4Addr::from_bits(number).into())
+fn origin(number: u32) -> Origin {
+    Origin::Network(Ipv4Addr::from_bits(number).into())
 }
 
 fn budget() -> Rc<AddressBudget> {
-    table(&Config::default()).budget(key(1), START)
+    table(&Config::default()).budget(origin(1), START)
 }
 
 fn say(text: &str) -> ParsedLine {
@@ -92,22 +92,32 @@ fn notices_silence_an_address_for_a_short_time() {
 }
 
 #[test]
+fn hellos_delay_requests_for_a_short_time() {
+    let budget = budget();
+    for _ in 0..64 {
+        budget.request().charge(1 << 20, START);
+    }
+    let wait = budget.answer_wait(START);
+    assert!(wait > Duration::from_secs(9) && wait < Duration::from_secs(15), "{wait:?}");
+}
+
+#[test]
 fn address_that_returns_has_no_new_burst() {
     let mut table = table(&Config::default());
     let line = say("hi");
-    while table.budget(key(1), START).charge_line(&line, START).is_zero() {}
+    while table.budget(origin(1), START).charge_line(&line, START).is_zero() {}
     for number in 2..1000 {
-        table.budget(key(number), START);
+        table.budget(origin(number), START);
     }
-    assert!(!table.budget(key(1), START).charge_line(&line, START).is_zero());
+    assert!(!table.budget(origin(1), START).charge_line(&line, START).is_zero());
 }
 
 #[test]
 fn table_of_addresses_is_bounded() {
     let mut table = table(&Config::default());
-    let connected: Vec<_> = (0..10).map(|number| table.budget(key(number), START)).collect();
+    let connected: Vec<_> = (0..10).map(|number| table.budget(origin(number), START)).collect();
     for number in 10..50_000 {
-        table.budget(key(number), START).charge_line(&say("hi"), START);
+        table.budget(origin(number), START).charge_line(&say("hi"), START);
         assert!(table.budgets.len() <= connected.len() + 256);
     }
     assert!(connected.iter().all(|budget| Rc::strong_count(budget) == 2));
@@ -117,14 +127,15 @@ fn table_of_addresses_is_bounded() {
 }
 
 #[test]
-fn network_or_user_is_one_address() {
-    let (one, _two) = std::os::unix::net::UnixStream::pair().unwrap();
-    let key = |ip: &str| AddressKey::of(Peer::Inet(ip.parse().unwrap(), 1), &one);
-    assert_eq!(key("2001:db8::1"), key("2001:db8::2:1"));
-    assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
-    let user = rustix::process::getuid().as_raw();
-    assert_eq!(AddressKey::of(Peer::Unix, &one), Some(AddressKey::Unix(user)));
-    assert_eq!(AddressKey::of(Peer::Proxy([192, 0, 2, 1].into(), 1), &one), None);
+fn users_have_budgets_and_proxies_have_none() {
+    let mut table = table(&Config::default());
+    let mut budget_of = |peer| table.budget_of(peer);
+    let alice = budget_of(Peer::Unix(Some(1)));
+    assert!(alice.is_limited() && Rc::ptr_eq(&alice, &budget_of(Peer::Unix(Some(1)))));
+    assert!(!Rc::ptr_eq(&alice, &budget_of(Peer::Unix(Some(2)))));
+    for proxy in [Peer::Unix(None), Peer::Proxy([192, 0, 2, 1].into(), 1)] {
+        assert!(!budget_of(proxy).is_limited());
+    }
 }
 
 #[test]
@@ -132,15 +143,14 @@ fn rate_of_zero_is_no_limit_and_no_table() {
     let mut config = Config::default();
     (config.address_rate, config.address_bytes) = (0, 0);
     let mut table = table(&config);
-    let (one, _two) = std::os::unix::net::UnixStream::pair().unwrap();
-    assert!(!table.budget_of(Peer::Unix, &one).is_limited());
+    assert!(!table.budget_of(Peer::Unix(Some(1))).is_limited());
     assert!(table.budgets.is_empty());
 }
 
 #[test]
 fn burst_is_at_most_half_of_an_outbox() {
     let config = Config { outbox: 16 << 10, ..Config::default() };
-    let budget = table(&config).budget(key(1), START);
+    let budget = table(&config).budget(origin(1), START);
     let line = say(&"x".repeat(4096 - FRAME_BYTES));
     assert_eq!((0..9).filter(|_| budget.charge_line(&line, START).is_zero()).count(), 2);
 }
@@ -179,7 +189,7 @@ proptest! {
         let now = Now { uptime: START, unix_ms: 1_790_000_000_000 };
         let names = ["𝒜".repeat(31) + "1", "bob".into()];
         for (id, name) in (1..).map(ClientId).zip(names) {
-            room.apply(Input::Connect { id, peer: Peer::Unix, token: Token([0; 16]) }, now);
+            room.apply(Input::Connect { id, peer: Peer::Unix(None), token: Token([0; 16]) }, now);
             let hello = serde_json::json!({ "hello": { "name": name } }).to_string();
             room.apply(Input::Lines { id, lines: vec![say(&hello)] }, now);
             room.seal();

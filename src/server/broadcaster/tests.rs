@@ -1,6 +1,9 @@
 //! Random runs of the broadcaster with real sockets and a clock of the test: every connection ends,
 //! every member leaves once, and nothing stays allocated.
 
+mod ending;
+mod hello_wait;
+
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
@@ -20,6 +23,7 @@ use crate::room::{self, DisconnectReason};
 /// The number of the member that reads everything and sees all notices.
 const OBSERVER: u64 = 1;
 const OUTBOX: usize = 8 << 10;
+const HELLO_WAIT: Duration = Duration::from_millis(250);
 /// Longer than every timeout of a connection.
 const LONG_TIME: Duration = Duration::from_secs(1000);
 
@@ -143,8 +147,11 @@ impl BroadcasterHarness {
         };
         self.remotes.insert(id, remote);
         // Half of the clients have one address, which connects too fast.
-        let peer =
-            if id.is_multiple_of(2) { Peer::Inet([192, 0, 2, 1].into(), 1000) } else { Peer::Unix };
+        let peer = if id.is_multiple_of(2) {
+            Peer::Inet([192, 0, 2, 1].into(), 1000)
+        } else {
+            Peer::Unix(None)
+        };
         self.turn(Some(Event::Connected { id: ClientId(id), peer, socket }));
         id
     }
@@ -303,68 +310,6 @@ impl BroadcasterHarness {
     }
 }
 
-#[test]
-fn all_members_may_be_slow_at_once() {
-    let mut harness = BroadcasterHarness::with_max_clients(100);
-    let members: Vec<u64> = (1..60).map(|_| harness.join().expect("a member")).collect();
-    harness.make_all_slow();
-    harness.advance(Duration::from_secs(100));
-    for id in members {
-        harness.check_bye(id, "slow");
-    }
-    harness.end_task(OBSERVER, DisconnectReason::Finished);
-    harness.check_released();
-}
-
-#[test]
-fn refused_clients_are_bounded_and_cut_no_line() {
-    const MAX_CLIENTS: usize = 8;
-    const MAX_CONNECTIONS: usize = MAX_CLIENTS + 16;
-    const MAX_VISITORS: usize = 8;
-    let mut harness = BroadcasterHarness::with_max_clients(MAX_CLIENTS);
-    let mut slow = Vec::new();
-    while let Some(id) = harness.join() {
-        slow.push(id);
-    }
-    harness.make_all_slow();
-    // Their places are free, but not all of those of their connections.
-    while let Some(id) = harness.join() {
-        slow.push(id);
-        harness.make_all_slow();
-    }
-    assert_eq!(slow.len(), MAX_CONNECTIONS - 1);
-    let refused: Vec<u64> = (0..100)
-        .map(|_| {
-            let id = harness.connect();
-            assert!(harness.broadcaster.clients.len() <= MAX_CONNECTIONS + MAX_VISITORS);
-            id
-        })
-        .collect();
-    harness.advance(HELLO_WAIT);
-    for id in refused {
-        harness.check_bye(id, "full");
-    }
-    for id in slow {
-        harness.check_bye(id, "slow");
-    }
-    assert!(harness.join().is_some());
-}
-
-#[test]
-fn slow_member_that_reads_late_is_not_shut_down() {
-    let mut harness = BroadcasterHarness::with_max_clients(8);
-    let id = harness.join().expect("a member");
-    harness.make_all_slow();
-    harness.advance(Duration::from_secs(60));
-    harness.remotes.get_mut(&id).expect("a client").read();
-    harness.turn(Some(Event::Writable(ClientId(id))));
-    // The bye is written. The kernel may still hold lines.
-    harness.advance(Duration::from_secs(50));
-    assert_eq!(harness.broadcaster.clients.len(), 2);
-    harness.advance(Duration::from_secs(10));
-    assert_eq!(harness.broadcaster.clients.len(), 1);
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
@@ -374,7 +319,7 @@ proptest! {
         steps in prop::collection::vec(step(), 1..80),
     ) {
         let mut harness = BroadcasterHarness::new();
-        harness.broadcaster.clients.max_connections = max_connections;
+        harness.broadcaster.clients.max_with_visitors = max_connections;
         for step in steps {
             harness.apply(step);
         }
@@ -394,7 +339,7 @@ proptest! {
         steps in prop::collection::vec(step(), 1..80),
     ) {
         let mut harness = BroadcasterHarness::new();
-        harness.broadcaster.clients.max_connections = max_connections;
+        harness.broadcaster.clients.max_with_visitors = max_connections;
         for step in steps {
             harness.apply(step);
         }
@@ -402,76 +347,4 @@ proptest! {
         harness.advance(Duration::from_secs(5));
         harness.check_released();
     }
-}
-
-const HELLO: &str = r#"{"hello":{"name":"alice"}}"#;
-const HELLO_WAIT: Duration = Duration::from_millis(250);
-/// The time from the welcome of a silent member to its join notice.
-const NOTICE_DELAY: Duration = Duration::from_secs(2);
-
-impl BroadcasterHarness {
-    fn with_silent_client() -> (Self, u64) {
-        let mut harness = BroadcasterHarness::new();
-        harness.connect();
-        harness.connect();
-        (harness, 3)
-    }
-
-    fn is_member(&self, name: &str) -> bool {
-        self.members_seen_by_observer().iter().any(|member| member.starts_with(name))
-    }
-
-    fn write(&mut self, id: u64, bytes: &[u8]) {
-        self.remotes[&id].stream.as_ref().unwrap().write_all(bytes).unwrap();
-    }
-}
-
-#[test]
-fn hello_in_the_socket_precedes_the_hello_wait() {
-    let (mut harness, id) = BroadcasterHarness::with_silent_client();
-    harness.write(id, HELLO.as_bytes());
-    harness.advance(2 * HELLO_WAIT);
-    harness.say(id, HELLO);
-    assert!(harness.is_member("alice"));
-    harness.advance(NOTICE_DELAY);
-    assert!(harness.is_member("guest"), "the other client is silent");
-}
-
-#[test]
-fn hello_that_waits_for_the_channel_precedes_the_wait() {
-    let (mut harness, id) = BroadcasterHarness::with_silent_client();
-    let pending = Arc::clone(&harness.remotes[&id].socket);
-    harness.advance(2 * HELLO_WAIT);
-    drop(pending);
-    harness.say(id, HELLO);
-    assert!(harness.is_member("alice"));
-}
-
-#[test]
-fn hello_in_the_channel_precedes_the_hello_wait() {
-    let (mut harness, id) = BroadcasterHarness::with_silent_client();
-    harness.now.uptime += HELLO_WAIT;
-    // The first fills the batch, so that the turn ends before the hello is applied.
-    for (id, line) in [(OBSERVER, "x".repeat(OUTBOX / 2)), (id, HELLO.into())] {
-        let lines = vec![ClientLine::parse(line.as_bytes())];
-        let input = Input::Lines { id: ClientId(id), lines };
-        harness.broadcaster.clients.send_event(Event::Input { input, bytes: 0, answer: None });
-    }
-    harness.turn(None);
-    assert!(!harness.is_member("alice") && !harness.is_member("guest"));
-    harness.turn(None);
-    assert!(harness.is_member("alice"));
-}
-
-#[test]
-fn client_that_sends_no_newline_becomes_a_guest() {
-    let (mut harness, id) = BroadcasterHarness::with_silent_client();
-    harness.write(id, b"x");
-    for _ in 0..MAX_LOOKS {
-        harness.advance(HELLO_WAIT);
-        assert!(!harness.is_member(&format!("guest-{id}")));
-    }
-    harness.advance(HELLO_WAIT);
-    harness.advance(NOTICE_DELAY);
-    assert!(harness.is_member(&format!("guest-{id}")));
 }

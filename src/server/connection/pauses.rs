@@ -10,17 +10,17 @@ use smol::Timer;
 use super::{Connection, Delay};
 use crate::protocol::ErrorCode;
 
-/// A client that waits for its address is looked at again after this time: its connection may have
-/// been closed.
-const MAX_PAUSE: Duration = Duration::from_secs(1);
+/// The time after which a task that waits for its address checks whether its connection was closed.
+const CLOSED_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// A shorter wait is none, because a timer takes longer.
+const MIN_WAIT: Duration = Duration::from_micros(1);
 
 impl Connection {
     /// Waits until the rate allows a line. The client is sent an error once.
     pub(super) async fn slow_down(&mut self) {
         let limits = &self.budget.limits;
         let wait = self.limiter.wait(limits.rate, limits.now());
-        // A timer takes longer than a microsecond, so such a wait is none.
-        if wait < Duration::from_micros(1) {
+        if wait < MIN_WAIT {
             return yield_now().await;
         }
         if !std::mem::replace(&mut self.is_warned, true) {
@@ -35,11 +35,12 @@ impl Connection {
         let wait = match delay {
             Delay::Turn(wait) => wait,
             Delay::Answer => {
-                let mut place = None;
-                let answer = poll_fn(|cx| self.budget.poll_request(cx, &mut place).map(Some));
+                let mut registered_at = None;
+                let answer =
+                    poll_fn(|cx| self.budget.poll_request(cx, &mut registered_at).map(Some));
                 let closed = async {
                     while !self.is_closed() {
-                        Timer::after(MAX_PAUSE).await;
+                        Timer::after(CLOSED_CHECK_INTERVAL).await;
                     }
                     None
                 };
@@ -47,7 +48,7 @@ impl Connection {
                 self.budget.answer_wait(self.budget.limits.now())
             }
         };
-        if wait < Duration::from_micros(1) {
+        if wait < MIN_WAIT {
             return yield_now().await;
         }
         if !std::mem::replace(&mut self.is_address_warned, true) {
@@ -58,7 +59,7 @@ impl Connection {
         while let Some(rest) = until.checked_sub(self.budget.limits.now())
             && !self.is_closed()
         {
-            Timer::after(rest.min(MAX_PAUSE)).await;
+            Timer::after(rest.min(CLOSED_CHECK_INTERVAL)).await;
         }
     }
 

@@ -11,9 +11,7 @@ mod header;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::IpAddr;
 use std::pin::Pin;
-use std::str::FromStr;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -27,8 +25,8 @@ pub use header::{Header, HeaderError, MAX_PARSED_BYTES, parse_header};
 
 use crate::protocol::{ByeCode, Frame};
 use crate::room::Peer;
-use crate::server::Config;
 use crate::server::socket::{ReadyWait, Socket};
+use crate::server::{Config, TrustedProxy};
 
 /// The time that a header may take. The specification asks for at least three seconds, so that one
 /// lost packet can be sent again.
@@ -39,78 +37,6 @@ const PLACE_TIMEOUT: Duration = Duration::from_secs(1);
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// The most bytes of a refused connection that are discarded, so that the bye is not lost.
 const MAX_DISCARDED_BYTES: usize = 64 * 1024;
-
-/// The addresses of a proxy: a network, or all unix sockets.
-///
-/// It is parsed from an IP address, a network such as `10.0.0.0/8`, or `unix`.
-///
-/// # Examples
-///
-/// ```
-/// use smolchat::server::{Config, TrustedProxy};
-///
-/// let mut config = Config::default();
-/// config.trusted_proxies.push("10.0.0.0/8".parse().unwrap());
-/// assert!("proxy.example".parse::<TrustedProxy>().is_err());
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TrustedProxy {
-    /// An address and the number of its bits that count, or `None` for unix sockets.
-    network: Option<(IpAddr, u32)>,
-}
-
-impl TrustedProxy {
-    fn contains(self, peer: Peer) -> bool {
-        match (self.network, peer) {
-            (None, Peer::Unix) => true,
-            (Some((network, bits)), Peer::Inet(ip, _)) => {
-                network.is_ipv4() == ip.is_ipv4() && prefix(network, bits) == prefix(ip, bits)
-            }
-            _ => false,
-        }
-    }
-}
-
-/// Returns the first bits of an address, followed by zeros.
-fn prefix(ip: IpAddr, bits: u32) -> u128 {
-    let ip = match ip {
-        IpAddr::V4(ip) => u128::from(ip.to_bits()) << 96,
-        IpAddr::V6(ip) => ip.to_bits(),
-    };
-    ip & u128::MAX.checked_shl(128 - bits).unwrap_or(0)
-}
-
-impl FromStr for TrustedProxy {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "unix" {
-            return Ok(TrustedProxy { network: None });
-        }
-        let expected = "expected an address such as 192.0.2.1 or 2001:db8::/32, or unix";
-        let (ip, bits) = text.split_once('/').map_or((text, None), |(ip, bits)| (ip, Some(bits)));
-        let ip: IpAddr = ip.parse().map_err(|_| expected)?;
-        let max_bits = if ip.is_ipv4() { 32 } else { 128 };
-        let bits = match bits {
-            Some(bits) if bits.starts_with('+') => return Err(expected),
-            Some(bits) => bits.parse().ok().filter(|bits| *bits <= max_bits).ok_or(expected)?,
-            None => max_bits,
-        };
-        // The address of a peer is canonical.
-        let network = match ip.to_canonical() {
-            canonical if ip.is_ipv6() && canonical.is_ipv4() && bits >= 96 => {
-                (canonical, bits - 96)
-            }
-            _ => (ip, bits),
-        };
-        Ok(TrustedProxy { network: Some(network) })
-    }
-}
-
-/// Returns the most connections of proxies that are not clients yet, in addition to `max_clients`.
-pub fn max_pending(config: &Config, max_clients: usize) -> usize {
-    if config.trusted_proxies.is_empty() { 0 } else { (max_clients / 4).max(16) }
-}
 
 /// The connections of trusted proxies that are not clients yet.
 pub struct PendingConnections {
@@ -130,8 +56,8 @@ struct PendingConnection {
 impl PendingConnections {
     /// Creates an empty queue.
     pub fn new(config: &Config) -> Self {
-        let (proxies, limit) =
-            (config.trusted_proxies.clone(), max_pending(config, config.room.max_clients));
+        let limit = config.max_pending(config.room.max_clients);
+        let proxies = config.trusted_proxies.clone();
         PendingConnections { proxies, limit, queue: VecDeque::new() }
     }
 
@@ -221,8 +147,8 @@ async fn identify(socket: Socket, proxy: Peer) -> Option<(Socket, Peer)> {
 /// Returns the address of a proxy as that of a client to which no limit by address applies.
 fn without_limits(proxy: Peer) -> Peer {
     match proxy {
-        Peer::Inet(ip, port) => Peer::Proxy(ip, port),
-        other => other,
+        Peer::Inet(ip, port) | Peer::Proxy(ip, port) => Peer::Proxy(ip, port),
+        Peer::Unix(_) => Peer::Unix(None),
     }
 }
 
@@ -302,37 +228,10 @@ mod tests {
     use crate::server::memory::Ceiling;
 
     #[test]
-    fn trusted_proxy_contains_its_network_alone() {
-        let ip = |text: &str| Peer::Inet(text.parse().unwrap(), 1);
-        for (proxy, inside, outside) in [
-            ("192.0.2.1", "192.0.2.1", "192.0.2.2"),
-            ("192.0.2.129/25", "192.0.2.255", "192.0.2.127"),
-            ("0.0.0.0/0", "255.255.255.255", "::1"),
-            ("::/0", "2001:db8::1", "192.0.2.1"),
-            ("2001:db8::/33", "2001:db8:7fff::1", "2001:db8:8000::1"),
-            ("::1", "::1", "127.0.0.1"),
-            ("::ffff:192.0.2.1", "192.0.2.1", "192.0.2.0"),
-            ("::ffff:10.0.0.0/104", "10.1.2.3", "11.0.0.0"),
-            ("fe80::1", "fe80::1", "fe80::2"),
-        ] {
-            let proxy: TrustedProxy = proxy.parse().unwrap();
-            assert!(proxy.contains(ip(inside)), "{proxy:?}");
-            assert!(!proxy.contains(ip(outside)) && !proxy.contains(Peer::Unix), "{proxy:?}");
-        }
-        let unix: TrustedProxy = "unix".parse().unwrap();
-        assert!(unix.contains(Peer::Unix) && !unix.contains(ip("::1")));
-        for text in
-            ["", "proxy.example", "192.0.2.1:80", "192.0.2.1/33", "::1/129", "::1/", "::1/+1"]
-        {
-            assert!(text.parse::<TrustedProxy>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
     fn pending_connections_are_small_and_counted() {
         let (one, _two) = smol::Async::<std::os::unix::net::UnixStream>::pair().unwrap();
         let socket = smol::Async::new(one.into_inner().unwrap().into()).unwrap();
-        let future = identify(socket, Peer::Unix);
+        let future = identify(socket, Peer::Unix(None));
         assert!(size_of_val(&future) <= 640, "{} bytes", size_of_val(&future));
 
         let mut config = Config::default();

@@ -1,3 +1,5 @@
+//! Tests of the writer, with a disk that is slow or fails.
+
 use std::fs::File;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Sender, channel};

@@ -144,7 +144,7 @@ impl Simulation {
         self.last += 1;
         let id = self.last;
         // Ports repeat, as after a disconnect.
-        let peer = from.map_or(Peer::Unix, |host| {
+        let peer = from.map_or(Peer::Unix(None), |host| {
             let ip = match host {
                 0..2 => IpAddr::from([192, 0, 2, host]),
                 _ => IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, host.into()]),

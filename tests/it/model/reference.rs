@@ -263,7 +263,7 @@ impl ReferenceRoom {
         let reserved = self.reserved.iter().position(is_valid);
         let guest = match self.clients[&id].peer {
             Peer::Inet(_, port) | Peer::Proxy(_, port) => format!("guest-{port}"),
-            Peer::Unix => format!("guest-{id}"),
+            Peer::Unix(_) => format!("guest-{id}"),
         };
         let mut is_announced = false;
         let (name, error) = match (old, reserved, hello.name.as_deref()) {
@@ -519,6 +519,6 @@ fn network(peer: Peer) -> Option<IpAddr> {
             Some(IpAddr::from([a, b, c, d, 0, 0, 0, 0]))
         }
         Peer::Inet(ip, _) => Some(ip),
-        Peer::Proxy(..) | Peer::Unix => None,
+        Peer::Proxy(..) | Peer::Unix(_) => None,
     }
 }

@@ -3,14 +3,15 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::protocol::PROXY_V2;
+
 /// The most bytes of a header that [`parse_header`] needs. This is the longest header of version 1;
 /// in version 2, the bytes after the addresses are skipped.
 pub const MAX_PARSED_BYTES: usize = 107;
 
 const V1_START: &[u8] = b"PROXY ";
 const V1_UNKNOWN: &[u8] = b"PROXY UNKNOWN";
-const V2_START: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
-/// The bytes of version 2 before the addresses: the start, command, family and a length.
+/// The bytes of version 2 before the addresses: the signature, command, family and a length.
 const V2_FIXED_BYTES: usize = 16;
 
 /// The content of a header.
@@ -68,7 +69,7 @@ impl std::error::Error for HeaderError {}
 pub fn parse_header(bytes: &[u8]) -> Result<Option<(Header, usize)>, HeaderError> {
     let begins_like =
         |start: &[u8]| bytes.iter().zip(start).all(|(byte, expected)| byte == expected);
-    if begins_like(V2_START) {
+    if begins_like(PROXY_V2) {
         parse_v2(bytes)
     } else if begins_like(V1_START) {
         parse_v1(bytes)

@@ -1,10 +1,12 @@
+//! Tests of the header, with all that proxies send and with any bytes.
+
 use proptest::prelude::*;
 
 use super::*;
 
 fn v2(command: u8, family: u8, content: &[u8]) -> Vec<u8> {
     let length = u16::try_from(content.len()).unwrap().to_be_bytes();
-    [V2_START, &[command, family], &length, content].concat()
+    [PROXY_V2, &[command, family], &length, content].concat()
 }
 
 /// Returns a header of version 1 or 2 for a client.
@@ -95,7 +97,7 @@ fn v2_header_is_parsed_or_rejected() {
 #[test]
 fn first_wrong_byte_is_missing_header() {
     assert_eq!(parse_header(b""), Ok(None));
-    for start in [V1_START, V2_START] {
+    for start in [V1_START, PROXY_V2] {
         for length in 0..start.len() {
             assert_eq!(parse_header(&start[..length]), Ok(None));
             let wrong = [&start[..length], b"?"].concat();
@@ -133,7 +135,7 @@ proptest! {
 
     #[test]
     fn result_for_any_bytes_is_final(
-        start in prop_oneof![Just(&b""[..]), Just(V1_START), Just(V1_UNKNOWN), Just(V2_START)],
+        start in prop_oneof![Just(&b""[..]), Just(V1_START), Just(V1_UNKNOWN), Just(PROXY_V2)],
         rest in proptest::collection::vec(any::<u8>(), 0..150),
     ) {
         let bytes = [start, &rest].concat();
