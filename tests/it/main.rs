@@ -48,3 +48,5 @@ mod standard_files;
 mod stats;
 #[cfg(feature = "editor")]
 mod terminal;
+#[cfg(feature = "editor")]
+mod terminal_members;

@@ -207,7 +207,7 @@ impl App {
     /// Returns the result of the program if a signal ends it and the server has not answered yet.
     fn on_tick(&mut self) -> Option<Result<(), Error>> {
         self.tick = None;
-        self.view.flush_held();
+        self.view.on_tick();
         self.end_signal.map(|number| Err(Error::Signal(number)))
     }
 

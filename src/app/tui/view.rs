@@ -80,7 +80,11 @@ impl View {
             // The own join is left out, because the welcome is shown.
             let others =
                 names.iter().map(|name| &**name).filter(|name| is_past || *name != own_name);
-            return self.presence.add(others, is_join, time.unwrap_or(0));
+            self.presence.add(others, is_join, time.unwrap_or(0));
+            if self.presence.is_full() {
+                self.flush_presence();
+            }
+            return;
         }
         // Gaps are shown as notices, also those for which the server sent no frame.
         if matches!(frame.body, Body::Gap { .. }) {
@@ -127,12 +131,26 @@ impl View {
 
     /// Shows the joins and leaves that are held back.
     fn flush_presence(&mut self) {
-        let (presence, is_past) = (self.presence.take(), self.is_past);
-        for (mark, text, time) in presence {
+        let notices = self.presence.take();
+        self.push_presence(notices);
+    }
+
+    fn push_presence(&mut self, notices: impl Iterator<Item = (&'static str, String, u64)>) {
+        let is_past = self.is_past;
+        for (mark, text, time) in notices {
             let text = sanitize(&text);
             let time = Some(time);
             self.push_entry(Entry { time, is_past, ..Entry::new(EntryKind::Presence(mark), text) });
         }
+    }
+
+    /// Shows the entries that have been held back since the last call. Called once a second.
+    pub fn on_tick(&mut self) {
+        if self.is_past {
+            return self.flush_held();
+        }
+        let notices = self.presence.take_settled();
+        self.push_presence(notices);
     }
 
     /// Shows all entries that are held back.
