@@ -90,6 +90,8 @@ struct Args {
     time: bool,
     no_keep: bool,
     no_reconnect: bool,
+    /// By default, a client for `--send` is quiet.
+    quiet: Option<bool>,
     json: bool,
     send: Vec<String>,
     exec: Option<String>,
@@ -108,6 +110,7 @@ impl Args {
             "time" => self.time = value.parse_with(parse_switch)?,
             "no-keep" => self.no_keep = value.parse_with(parse_switch)?,
             "no-reconnect" => self.no_reconnect = value.parse_with(parse_switch)?,
+            "quiet" => self.quiet = Some(value.parse_with(parse_switch)?),
             "json" => self.json = value.parse_with(parse_switch)?,
             "send" => self.send.extend(value.parse_with(parse_send_lines)?),
             "exec" => self.exec = Some(value.string()?),
@@ -151,10 +154,11 @@ impl Args {
             false => ReconnectPolicy::Always,
         };
         let history = self.history.unwrap_or(history);
+        let is_quiet = self.quiet.unwrap_or(matches!(script, Some(Script::Send { .. })));
         let config = self.name.map_or_else(SessionConfig::default, SessionConfig::new);
         let options = Options {
             address: self.address.unwrap_or(ServerAddress::Inet("127.0.0.1:8080".into())),
-            config: config.history(history).keep_name(!self.no_keep),
+            config: config.history(history).keep_name(!self.no_keep).quiet(is_quiet),
             reconnect,
             color: self.color,
             bell: self.bell,

@@ -73,6 +73,14 @@ pub static SMOLCHAT: Program = Program {
             ..OptionSpec::DEFAULT
         },
         OptionSpec {
+            name: "quiet",
+            details: "The others get no notice that you join and leave. They still see your \
+                      lines, and `/who` lists you as quiet. The default with `--send`; \
+                      `--quiet=off` turns it off.",
+            is_setting: true,
+            ..OptionSpec::DEFAULT
+        },
+        OptionSpec {
             name: "send",
             value: ValueKind::Text("TEXT"),
             help: "send this text, wait until it is confirmed, and exit",
@@ -175,8 +183,8 @@ pub static SMOLCHAT: Program = Program {
                     "The config file, or `smolchat/config` below `$XDG_CONFIG_HOME`, if that is \
                      an absolute path. It has one `key = value` per line; a line that begins with \
                      `#` is a comment. The keys are `address`, `name`, `history`, `color`, \
-                     `bell`, `time`, `no-keep` and `no-reconnect`; the last two are `on` or \
-                     `off`. Options on the command line take precedence and can turn a switch \
+                     `bell`, `time`, `no-keep`, `no-reconnect` and `quiet`; the last three are \
+                     `on` or `off`. Options on the command line take precedence and can turn a switch \
                      off, as in `--no-keep=off`. An invalid line gives one warning and is \
                      ignored.",
                 ),

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 /// The name that a session asks for, and the history that it receives when it joins.
 ///
-/// By default there is no name, no history, and the name is not kept.
+/// By default there is no name, no history, the name is not kept, and the other members are told
+/// that the session joins and leaves.
 ///
 /// # Examples
 ///
@@ -21,6 +22,7 @@ pub struct SessionConfig {
     pub(super) name: Option<String>,
     pub(super) history: usize,
     pub(super) keep_name: bool,
+    pub(super) is_quiet: bool,
 }
 
 impl SessionConfig {
@@ -53,6 +55,15 @@ impl SessionConfig {
     /// The server limits the time (option `--grace` of `smolchatd`, 60 seconds by default).
     pub fn keep_name(mut self, keep: bool) -> Self {
         self.keep_name = keep;
+        self
+    }
+
+    /// Sets whether the other members are told neither that the session joins nor that it leaves.
+    /// The default is `false`.
+    ///
+    /// They still see its lines, and the answer to `/who` lists it as quiet.
+    pub fn quiet(mut self, is_quiet: bool) -> Self {
+        self.is_quiet = is_quiet;
         self
     }
 }

@@ -93,12 +93,22 @@ struct Client {
     errors: u8,
     /// The client asked to have its name reserved if it loses its connection.
     is_name_kept: bool,
-    /// The join notice of the member is published or pending.
-    is_announced: bool,
+    visibility: Visibility,
     /// Proves that a reconnecting client is this member.
     token: Token,
     /// `None` until the client is a member.
     name: Option<Box<str>>,
+}
+
+/// Whether the other members are told that a member joins and leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Visibility {
+    /// They are told of neither, unless the member says something or stays long enough.
+    Silent,
+    /// They are told of both: the join notice is published or pending.
+    Announced,
+    /// They are told of neither, because the member asked for that.
+    Quiet,
 }
 
 /// The author of a line.
@@ -124,7 +134,9 @@ impl Room {
             clients: ClientTable::new(),
             names: NameIndex::default(),
             lobby: Lobby::new(|client| client.name.is_none()),
-            silent: Lobby::new(|client| client.name.is_some() && !client.is_announced),
+            silent: Lobby::new(|client| {
+                client.name.is_some() && client.visibility == Visibility::Silent
+            }),
             is_closed: false,
             counts: Stats::default(),
             server_stats: Stats::default(),

@@ -74,7 +74,11 @@ mod tests {
     fn latest_speaker_is_first() {
         let mut members = MemberNames::default();
         let names = ["alice", "bob", "carol", "me"].map(Into::into).to_vec();
-        update(&mut members, "server", Body::Who { names, more: None, id: None });
+        update(
+            &mut members,
+            "server",
+            Body::Who { names, more: None, quiet: Vec::new(), id: None },
+        );
         assert_eq!(members.take_changes().unwrap(), ["alice", "bob", "carol"]);
         assert_eq!(members.take_changes(), None);
         update(&mut members, "carol", Body::Chat { seq: 1, time: 0, id: None });

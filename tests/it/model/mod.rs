@@ -215,6 +215,7 @@ impl Simulation {
             after,
             token,
             keep: template.keep,
+            quiet: template.quiet,
         }
     }
 

@@ -172,7 +172,7 @@ fn any_received() -> impl Strategy<Value = ReceivedFrame> {
             3 => Body::Leave { seq, time, names },
             4 => Body::Name { seq, time, from: other.clone(), to: other, id },
             5 => Body::Private { time, to: other, id },
-            6 => Body::Who { names, more: None, id },
+            6 => Body::Who { names, more: None, quiet: Vec::new(), id },
             _ => Body::Unknown,
         };
         let frame = Frame { data_source: source.into(), data: data.into(), body };
