@@ -103,6 +103,11 @@ impl ResumeState {
         &self.name
     }
 
+    /// Returns the name that the next hello asks for.
+    pub fn requested_name(&self) -> Option<&str> {
+        self.requested_name.as_deref()
+    }
+
     /// Returns the limits of the last welcome.
     pub fn limits(&self) -> Option<Limits> {
         self.limits

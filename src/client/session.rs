@@ -75,6 +75,9 @@ pub struct Session {
     resume: ResumeState,
     pending: PendingLines,
     state: State,
+    /// The connection that [`reconnect`](Self::reconnect) replaces. It is open until the server has
+    /// answered on the new one, so that the server does not announce that the member left.
+    replaced_link: Option<Box<Link>>,
     /// The events of the last step, which are not yet returned.
     events: VecDeque<SessionEvent>,
     backoff: Backoff,
@@ -125,6 +128,7 @@ impl Session {
         let mut session = Session {
             state: State::Connecting(Box::pin(connect(address.clone()))),
             address,
+            replaced_link: None,
             policy,
             resume: ResumeState::new(config),
             pending: PendingLines::default(),
@@ -150,6 +154,17 @@ impl Session {
     /// Returns the name that the server assigned to this member.
     pub fn name(&self) -> &str {
         self.resume.name()
+    }
+
+    /// Returns the address of the server.
+    pub fn address(&self) -> &ServerAddress {
+        &self.address
+    }
+
+    /// Returns the name that the session asks the server for: that of its
+    /// [`SessionConfig`], or a later one that the server accepted. `None` stands for any name.
+    pub fn requested_name(&self) -> Option<&str> {
+        self.resume.requested_name()
     }
 
     /// Returns the limits of the server, such as the longest line. It is `Some` once
@@ -355,7 +370,10 @@ impl Session {
                     }
                 }
                 match ready!(link.poll_receive(cx)) {
-                    Ok(line) => self.on_line(line),
+                    Ok(line) => {
+                        self.replaced_link = None;
+                        self.on_line(line);
+                    }
                     Err(cause) => self.on_disconnect(cause, false),
                 }
             }

@@ -36,13 +36,7 @@ impl App {
                 self.view.show_notice(EntryKind::Info, &text);
             }
             Command::Reconnect => self.session.reconnect(),
-            Command::Connect(address) => match address.parse::<ServerAddress>() {
-                Ok(address) => {
-                    self.view.show_notice(EntryKind::Info, &format!("connecting to {address}"));
-                    self.server_switch.connect(address, self.session.name());
-                }
-                Err(error) => self.view.show_notice(EntryKind::Error, &error.to_string()),
-            },
+            Command::Connect(address) => self.connect(address),
             Command::Last => match &self.last_private {
                 Some(received) => self.view.show_frame(received, self.session.name()),
                 None => self.view.show_notice(EntryKind::Error, NO_PRIVATE),
@@ -61,6 +55,22 @@ impl App {
             Command::Usage(usage) => {
                 self.view.show_notice(EntryKind::Error, &format!("usage: {usage}"));
             }
+        }
+    }
+
+    /// Connects to another server, or again to the present one.
+    fn connect(&mut self, address: &str) {
+        match address.parse::<ServerAddress>() {
+            Ok(address) if is_same_server(&address, self.session.address()) => {
+                self.server_switch.cancel();
+                self.session.reconnect();
+            }
+            Ok(address) => {
+                self.view.show_notice(EntryKind::Info, &format!("connecting to {address}"));
+                let name = self.session.requested_name().unwrap_or(self.session.name());
+                self.server_switch.connect(address, name);
+            }
+            Err(error) => self.view.show_notice(EntryKind::Error, &error.to_string()),
         }
     }
 
@@ -93,5 +103,13 @@ impl App {
     pub(super) fn leave(&mut self) {
         self.user_input = None;
         self.session.finish();
+    }
+}
+
+/// Returns whether two addresses name the same server. The case of a host name does not count.
+fn is_same_server(one: &ServerAddress, other: &ServerAddress) -> bool {
+    match (one, other) {
+        (ServerAddress::Inet(one), ServerAddress::Inet(other)) => one.eq_ignore_ascii_case(other),
+        _ => one == other,
     }
 }
