@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 
 use super::Error;
 use super::event_sink::{EventSink, print_warning};
-use super::link_status::{describe_error, format_link_event};
+use super::link_status::{format_gap, format_loss};
+use super::outage::Outage;
 use crate::client::{self, ReceivedFrame, SendError, Session, SessionEvent};
 use crate::protocol::{Body, TooLong};
 
@@ -27,8 +28,7 @@ pub struct LineClient {
     is_input_open: bool,
     /// The number of lines that were answered with an error.
     refused_count: usize,
-    /// The error that broke the connection, until the session is up to date again.
-    link_error: Option<client::Error>,
+    outage: Option<Outage>,
 }
 
 enum LoopEvent {
@@ -47,7 +47,7 @@ impl LineClient {
             is_interactive: false,
             is_input_open: true,
             refused_count: 0,
-            link_error: None,
+            outage: None,
         }
     }
 
@@ -94,9 +94,9 @@ impl LineClient {
             if self.is_interactive
                 && !self.is_input_open
                 && self.session.pending_count() > 0
-                && let Some(cause) = self.link_error.take()
+                && let Some(outage) = self.outage.take_if(|outage| !outage.is_reconnected)
             {
-                return Err(self.with_unconfirmed(cause, 0));
+                return Err(self.with_unconfirmed(outage.cause, 0));
             }
         }
     }
@@ -155,24 +155,27 @@ impl LineClient {
     fn on_event(&mut self, event: SessionEvent) {
         match event {
             SessionEvent::Received(received) => self.on_frame(&received),
-            SessionEvent::Disconnected { ref cause, .. } => {
-                // Each failed attempt to reconnect is an event; the same error is shown once.
-                let is_repeated = self
-                    .link_error
-                    .as_ref()
-                    .is_some_and(|error| describe_error(error) == describe_error(cause));
-                if !is_repeated {
-                    self.show_status(&event);
+            SessionEvent::Disconnected { cause, retry_in } => match &mut self.outage {
+                Some(outage) => outage.record_failure(cause),
+                None => {
+                    self.sink.write_status(&format_loss(&cause, Some(retry_in)));
+                    self.outage = Some(Outage::new(cause));
                 }
-                if let SessionEvent::Disconnected { cause, .. } = event {
-                    self.link_error = Some(cause);
+            },
+            SessionEvent::Reconnected { resumed, .. } => {
+                if let Some(outage) = &mut self.outage {
+                    outage.record_reconnect(resumed);
                 }
             }
-            SessionEvent::Synced { .. } => {
-                self.link_error = None;
-                self.show_status(&event);
+            SessionEvent::Gap { from, to } => match &mut self.outage {
+                Some(outage) => outage.record_gap(from, to),
+                None => self.sink.write_status(&format_gap(from, to)),
+            },
+            SessionEvent::Synced { pending } => {
+                if let Some(outage) = self.outage.take() {
+                    self.sink.write_status(&outage.format_end(pending));
+                }
             }
-            SessionEvent::Reconnected { .. } | SessionEvent::Gap { .. } => self.show_status(&event),
         }
     }
 
@@ -180,12 +183,26 @@ impl LineClient {
         let is_refusal =
             received.in_reply_to.is_some() && matches!(received.frame.body, Body::Error { .. });
         self.refused_count += usize::from(is_refusal && !self.is_interactive);
-        self.sink.write_frame(received, self.session.name());
+        let is_covered = self.is_covered(received);
+        if let Some(outage) = &mut self.outage
+            && !is_covered
+        {
+            outage.shown_count += usize::from(received.frame.body.seq().is_some());
+        }
+        if !is_covered || !matches!(self.sink, EventSink::Text(_)) {
+            self.sink.write_frame(received, self.session.name());
+        }
     }
 
-    fn show_status(&self, event: &SessionEvent) {
-        if let Some(message) = format_link_event(event, None) {
-            self.sink.write_status(&message);
+    /// Returns whether the messages about the connection have all that the frame says.
+    fn is_covered(&self, received: &ReceivedFrame) -> bool {
+        match &received.frame.body {
+            Body::Welcome { .. } => self.outage.is_some(),
+            Body::Bye { .. } => !self.session.is_finishing(),
+            Body::Join { names, .. } | Body::Leave { names, .. } => {
+                self.outage.is_some() && names.iter().all(|name| name == self.session.name())
+            }
+            _ => false,
         }
     }
 

@@ -15,6 +15,7 @@ mod event_sink;
 mod line_client;
 mod link_status;
 mod options;
+mod outage;
 mod pipe;
 mod render;
 pub mod script;

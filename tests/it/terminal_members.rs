@@ -6,7 +6,9 @@ use std::thread;
 
 use serde_json::json;
 
+use crate::common::faulty_proxy::FaultyProxy;
 use crate::common::terminal::Terminal;
+use crate::common::{TempDir, TestServer};
 
 /// A server that sends the frames of a test.
 struct ScriptedServer {
@@ -67,4 +69,100 @@ fn return_within_a_second_is_not_shown() {
     let screen = alice.screen_text();
     assert!(!screen.contains("erin") && !screen.contains("frank"), "{screen}");
     assert!(screen.find("bob left") < screen.find("carol joined"), "{screen}");
+}
+
+#[test]
+fn reconnect_causes_no_leave_and_no_missed_line() {
+    let server = TestServer::start(&[]);
+    let mut bob = server.join("bob");
+    let mut alice = Terminal::start(server.address(0), "alice", &[]);
+    bob.recv_until(|frame| frame["data"] == "alice joined");
+    let again = format!("/connect {}", server.address(0));
+    for (number, command) in ["/reconnect", &again].into_iter().enumerate() {
+        alice.type_keys(&format!("{command}\r"));
+        let notices = "-!- reconnecting\n      -!- reconnected after 0 s, up to date again; no line was missed";
+        alice.wait_for_screen("two notices", |screen| {
+            screen.contents().matches(notices).count() == number + 1
+        });
+        alice.type_keys("hello\r");
+        let line = bob.recv();
+        assert_eq!((&line["data_source"], &line["data"]), (&json!("alice"), &json!("hello")));
+        alice.wait_for_screen("its own line", |screen| {
+            screen.contents().matches(" alice> hello").count() == number + 1
+        });
+    }
+    assert_eq!(bob.members(), ["bob", "alice"]);
+}
+
+#[test]
+fn connect_to_unreachable_server_stays_in_the_room() {
+    let server = TestServer::start(&[]);
+    let mut bob = server.join("bob");
+    let mut alice = Terminal::start(server.address(0), "alice", &[]);
+    alice.type_keys("/nick carol\r");
+    bob.recv_until(|frame| frame["kind"] == "name");
+    let refused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    alice.type_keys(&format!("/connect {refused}\r"));
+    alice.wait_for_text(&format!("; you stay at {}", server.address(0)));
+    bob.say("still here?");
+    alice.wait_for_text(" still here?");
+    alice.type_keys("bo\t");
+    alice.wait_for_input("> bob:", 7);
+    alice.type_keys("yes\r");
+    let line = bob.recv_until(|frame| frame["data"] == "bob: yes");
+    assert_eq!(line["data_source"], "carol");
+}
+
+#[test]
+fn connect_asks_for_the_wanted_name() {
+    let (server, other) = (TestServer::start(&[]), TestServer::start(&[]));
+    let _alice = server.join("alice");
+    let mut bob = other.join("bob");
+    let mut alice = Terminal::start(server.address(0), "alice", &[]);
+    alice.wait_for_text("you are alice-2");
+    alice.type_keys(&format!("/connect {}\r", other.address(0)));
+    assert_eq!(bob.recv_kind("join")["names"], json!(["alice"]));
+    alice.type_keys("/nick dave\r");
+    alice.wait_for_text("alice is now dave");
+    alice.type_keys(&format!("/connect {}\r", server.address(0)));
+    alice.wait_for_text("welcome, dave; one other is here");
+}
+
+#[test]
+fn lost_connection_is_told_in_two_lines() {
+    let server = TestServer::start(&[]);
+    let proxy = FaultyProxy::start(server.address(0), 0);
+    let mut bob = server.join("bob");
+    let mut alice = Terminal::start(proxy.address(), "alice", &[]);
+    bob.recv_until(|frame| frame["data"] == "alice joined");
+    proxy.disconnect_all();
+    bob.recv_until(|frame| frame["data"] == "alice left");
+    bob.say("are you there?");
+    bob.recv_until(|frame| frame["data"] == "alice joined");
+    alice.wait_for_text(" up to date again; ");
+    alice.wait_for_text("\n>");
+    let screen = alice.screen_text();
+    let (_, shown) = screen.split_once("welcome, alice").unwrap();
+    assert_eq!(shown.matches("; reconnecting").count(), 1, "{screen}");
+    let end = " s, up to date again; one line was missed";
+    assert!(screen.contains(end), "{screen}");
+    let count = shown.matches("!!!").count() + shown.matches("-!-").count();
+    assert_eq!(count, 2, "{screen}");
+    assert!(!screen.contains("alice left"), "{screen}");
+}
+
+#[test]
+fn restarted_server_is_told_in_two_lines() {
+    let dir = TempDir::new();
+    let address = dir.unix_address("room");
+    let mut server = TestServer::start(&["--listen", &address]);
+    let mut alice = Terminal::start(&address, "alice", &[]);
+    server.stop();
+    alice.wait_for_text("no connection for ");
+    let _server = TestServer::start(&["--listen", &address]);
+    alice.wait_for_text("cannot be shown");
+    let screen = alice.screen_text();
+    let (_, shown) = screen.split_once("welcome, alice").unwrap();
+    let count = shown.matches("!!!").count() + shown.matches("-!-").count();
+    assert_eq!(count, 2, "{screen}");
 }

@@ -15,10 +15,10 @@ use smol::Timer;
 
 use super::editor::UserInput;
 use super::member_names::MemberNames;
-use super::outage::Outage;
 use super::screen::Screen;
 use super::server_switch::ServerSwitch;
 use super::view::View;
+use crate::app::outage::Outage;
 use crate::app::{Clock, Error};
 use crate::client::{self, ReceivedFrame, Session, SessionEvent};
 
@@ -108,7 +108,7 @@ impl App {
             // After leaving, the user does not wait until the server is reachable again.
             if self.user_input.is_none()
                 && self.session.pending_count() > 0
-                && let Some(outage) = self.outage.take()
+                && let Some(outage) = self.outage.take_if(|outage| !outage.is_reconnected)
             {
                 return Err(self.with_unconfirmed(outage.cause));
             }
@@ -211,15 +211,21 @@ impl App {
         self.end_signal.map(|number| Err(Error::Signal(number)))
     }
 
+    /// Prints the status line and the output of the view, in one batch: a status line that is erased
+    /// without a new line leaves an empty row.
+    fn flush_screen(&mut self) {
+        let status =
+            self.outage.as_ref().map(|outage| outage.format_status(self.unconfirmed_count()));
+        self.screen.set_status(status.map(|status| self.view.format_status(&status)));
+        self.screen.flush(&mut self.view);
+    }
+
     /// Draws the changes, and starts the timer if the screen will change without an event.
     fn redraw(&mut self) {
         if let Some(names) = self.members.take_changes() {
             let _ = self.name_updates.force_send(names);
         }
-        let status =
-            self.outage.as_ref().map(|outage| outage.format_status(self.unconfirmed_count()));
-        self.screen.set_status(status.map(|status| self.view.format_status(&status)));
-        self.screen.flush(&mut self.view);
+        self.flush_screen();
         let is_timed =
             self.outage.is_some() || self.view.has_held_entries() || self.end_signal.is_some();
         if is_timed && self.tick.is_none() {

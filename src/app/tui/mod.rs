@@ -1,7 +1,7 @@
 //! The terminal client: an input line at the bottom, with the conversation above it.
 //!
 //! - [`run`], with `app`, waits for events of the session, keys, signals and timers, and handles
-//!   them. `server_switch` connects to another server, `outage` describes a lost connection.
+//!   them. `server_switch` connects to another server.
 //! - `editor`, with `editor_helper`, `keys`, `commands`, `completion` and `input_history`, is the
 //!   input line.
 //! - `screen`, with `printer` and `modes`, writes to the terminal.
@@ -18,7 +18,6 @@ mod input_history;
 mod keys;
 mod member_names;
 mod modes;
-mod outage;
 mod presence;
 mod printer;
 mod screen;

@@ -42,6 +42,8 @@ pub struct View {
     last_day: i64,
     /// The width of the column of names.
     name_width: usize,
+    /// The number of entries for frames since the last [`start_counting`](Self::start_counting).
+    counted_frames: usize,
     /// Whether the latest frame was from before the user joined.
     is_past: bool,
 }
@@ -61,6 +63,7 @@ impl View {
             last_day: clock.day(now),
             clock,
             name_width: 0,
+            counted_frames: 0,
             is_past: false,
         }
     }
@@ -108,7 +111,19 @@ impl View {
         };
         self.is_bell_due |= is_bell_due && !is_past;
         self.flush_presence();
+        self.counted_frames += usize::from(time.is_some());
         self.push_entry(Entry { kind, time, author, text, is_highlighted, is_past });
+    }
+
+    /// Starts to count the frames of the room that are shown.
+    pub fn start_counting(&mut self) {
+        self.counted_frames = 0;
+    }
+
+    /// Returns the number of frames of the room that were shown since
+    /// [`start_counting`](Self::start_counting). Joins and leaves that share a line count once.
+    pub fn counted_frames(&self) -> usize {
+        self.counted_frames
     }
 
     /// Shows a notice of the client.
@@ -140,6 +155,7 @@ impl View {
         for (mark, text, time) in notices {
             let text = sanitize(&text);
             let time = Some(time);
+            self.counted_frames += 1;
             self.push_entry(Entry { time, is_past, ..Entry::new(EntryKind::Presence(mark), text) });
         }
     }
