@@ -88,6 +88,7 @@ struct Args {
     color: Color,
     bell: Bell,
     time: bool,
+    ignore: Vec<String>,
     no_keep: bool,
     no_reconnect: bool,
     /// By default, a client for `--send` is quiet.
@@ -108,6 +109,7 @@ impl Args {
             "color" => self.color = value.parse()?,
             "bell" => self.bell = value.parse()?,
             "time" => self.time = value.parse_with(parse_switch)?,
+            "ignore" => self.ignore.extend(value.parse_with(parse_names)?),
             "no-keep" => self.no_keep = value.parse_with(parse_switch)?,
             "no-reconnect" => self.no_reconnect = value.parse_with(parse_switch)?,
             "quiet" => self.quiet = Some(value.parse_with(parse_switch)?),
@@ -163,6 +165,7 @@ impl Args {
             color: self.color,
             bell: self.bell,
             has_timestamps: self.time,
+            ignored: self.ignore,
         };
         Ok((options, script))
     }
@@ -173,6 +176,11 @@ fn parse_name(name: &str) -> Result<String, String> {
         return Ok(name.into());
     }
     Err(format!("expected 1 to {MAX_NAME} letters, digits, - _ or ., and not a form of server"))
+}
+
+/// Parses names that are separated by commas.
+fn parse_names(text: &str) -> Result<Vec<String>, String> {
+    text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(parse_name).collect()
 }
 
 fn parse_program(name: &str) -> Result<&'static Program, &'static str> {

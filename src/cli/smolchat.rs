@@ -56,7 +56,16 @@ pub static SMOLCHAT: Program = Program {
             name: "time",
             value: ValueKind::Choice("on|off", &["on", "off"]),
             default: "on",
-            help: "show the time of each line",
+            details: "Shows or hides the time of each line.",
+            is_setting: true,
+            ..OptionSpec::DEFAULT
+        },
+        OptionSpec {
+            name: "ignore",
+            value: ValueKind::Text("NAMES"),
+            details: "Hides the lines of these members at a terminal, as `/ignore` does. The names \
+                      are separated by commas. `/ignore NAME forever` adds a name to the config \
+                      file.",
             is_setting: true,
             ..OptionSpec::DEFAULT
         },
@@ -183,7 +192,7 @@ pub static SMOLCHAT: Program = Program {
                     "The config file, or `smolchat/config` below `$XDG_CONFIG_HOME`, if that is \
                      an absolute path. It has one `key = value` per line; a line that begins with \
                      `#` is a comment. The keys are `address`, `name`, `history`, `color`, \
-                     `bell`, `time`, `no-keep`, `no-reconnect` and `quiet`; the last three are \
+                     `bell`, `time`, `ignore`, `no-keep`, `no-reconnect` and `quiet`; the last three are \
                      `on` or `off`. Options on the command line take precedence and can turn a switch \
                      off, as in `--no-keep=off`. An invalid line gives one warning and is \
                      ignored.",

@@ -1,5 +1,6 @@
 //! The client in a terminal: members that come and go.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
@@ -8,7 +9,7 @@ use serde_json::json;
 
 use crate::common::faulty_proxy::FaultyProxy;
 use crate::common::terminal::Terminal;
-use crate::common::{TempDir, TestServer};
+use crate::common::{TempDir, TestServer, wait_until};
 
 /// A server that sends the frames of a test.
 struct ScriptedServer {
@@ -107,7 +108,7 @@ fn connect_to_unreachable_server_stays_in_the_room() {
     bob.say("still here?");
     alice.wait_for_text(" still here?");
     alice.type_keys("bo\t");
-    alice.wait_for_input("> bob:", 7);
+    alice.wait_for_text("> bob:");
     alice.type_keys("yes\r");
     let line = bob.recv_until(|frame| frame["data"] == "bob: yes");
     assert_eq!(line["data_source"], "carol");
@@ -140,7 +141,6 @@ fn lost_connection_is_told_in_two_lines() {
     bob.say("are you there?");
     bob.recv_until(|frame| frame["data"] == "alice joined");
     alice.wait_for_text(" up to date again; ");
-    alice.wait_for_text("\n>");
     let screen = alice.screen_text();
     let (_, shown) = screen.split_once("welcome, alice").unwrap();
     assert_eq!(shown.matches("; reconnecting").count(), 1, "{screen}");
@@ -165,4 +165,46 @@ fn restarted_server_is_told_in_two_lines() {
     let (_, shown) = screen.split_once("welcome, alice").unwrap();
     let count = shown.matches("!!!").count() + shown.matches("-!-").count();
     assert_eq!(count, 2, "{screen}");
+}
+
+#[test]
+fn ignored_member_stays_hidden_until_unignored() {
+    let home = TempDir::new();
+    let config = home.path("config/smolchat/config");
+    fs::create_dir_all(config.parent().unwrap()).unwrap();
+    fs::write(&config, "# kept\nignore = carol\n").unwrap();
+    let server = TestServer::start(&["--rate", "0"]);
+    let (mut bob, mut carol) = (server.join("bob"), server.join("carol"));
+    let mut alice = Terminal::start_in(home, server.address(0), "alice", &["--history", "0"]);
+    bob.recv_until(|frame| frame["data"] == "alice joined");
+    alice.type_keys("/ignore nadia forever\r");
+    alice.wait_for_text("!!! no member here is called nadia");
+    alice.type_keys("/ignore bob forever\r");
+    alice.wait_for_text("messages of bob are hidden, now and later");
+    alice.type_keys("/ignore\r");
+    alice.wait_for_text("ignored: carol, nadia, bob");
+    assert!(!alice.screen_text().contains("called bob"));
+    assert_eq!(fs::read_to_string(&config).unwrap(), "# kept\nignore = carol, nadia, bob\n");
+
+    bob.say("/nick dave");
+    for client in [&mut bob, &mut carol] {
+        for line in ["hidden", "/me hidden", "/msg alice hidden"] {
+            client.say(line);
+            client.recv_until(|frame| frame["data"] == "hidden");
+        }
+    }
+    let mut erin = server.join("erin");
+    erin.say("shown");
+    alice.wait_for_text("erin  shown");
+    assert!(!alice.screen_text().contains(" hidden\n"), "{}", alice.screen_text());
+    alice.type_keys("/r hello\r");
+    alice.wait_for_text("there is no private message yet");
+
+    alice.type_keys("/unignore dave\r");
+    alice.wait_for_text("messages of dave are shown again");
+    bob.say("back again");
+    alice.wait_for_text("dave  back again");
+    wait_until("the name is removed", || {
+        fs::read_to_string(&config).unwrap() == "# kept\nignore = carol, nadia\n"
+    });
 }

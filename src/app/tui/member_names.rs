@@ -43,6 +43,11 @@ impl MemberNames {
         }
     }
 
+    /// Returns whether there is a member with this name, in any case.
+    pub fn contains(&self, name: &str) -> bool {
+        self.names.iter().any(|known| case_fold(known) == case_fold(name))
+    }
+
     /// Returns the names if they have changed since the last call.
     pub fn take_changes(&mut self) -> Option<Vec<String>> {
         std::mem::take(&mut self.has_changed).then(|| self.names.clone())

@@ -5,7 +5,7 @@
 //! - `editor`, with `editor_helper`, `keys`, `commands`, `completion` and `input_history`, is the
 //!   input line.
 //! - `screen`, with `printer` and `modes`, writes to the terminal.
-//! - `view`, with `entry`, `wrap`, `style`, `date` and `presence`, turns events into text.
+//! - `view`, with `entry`, `wrap`, `style`, `date`, `presence` and `ignore_list`, turns events into text.
 
 mod app;
 mod commands;
@@ -14,6 +14,7 @@ mod date;
 mod editor;
 mod editor_helper;
 mod entry;
+mod ignore_list;
 mod input_history;
 mod keys;
 mod member_names;
@@ -32,6 +33,7 @@ use async_signal::{Signal, Signals};
 
 use self::app::App;
 use self::editor::Editor;
+use self::ignore_list::IgnoreList;
 use self::modes::TerminalModes;
 use self::screen::Screen;
 use self::server_switch::ServerSwitch;
@@ -47,7 +49,7 @@ use crate::client::Session;
 /// session fails or a signal ends it.
 pub fn run(options: Options) -> Result<(), Error> {
     smol::block_on(async {
-        let Options { address, config, reconnect, color, bell, has_timestamps } = options;
+        let Options { address, config, reconnect, color, bell, has_timestamps, ignored } = options;
         let session = Session::connect(address, config.clone(), reconnect).await?;
         let signals = Signals::new([
             Signal::Int,
@@ -63,7 +65,8 @@ pub fn run(options: Options) -> Result<(), Error> {
         let modes = TerminalModes::save().map_err(Error::Terminal)?;
         let settings = ViewSettings { has_colors: color.is_enabled(true), bell, has_timestamps };
         let editor = Editor::start(settings.has_colors).map_err(Error::Terminal)?;
-        let view = View::new(settings, Clock::local(), screen::terminal_size().0, unix_ms());
+        let mut view = View::new(settings, Clock::local(), screen::terminal_size().0, unix_ms());
+        view.ignored = IgnoreList::new(ignored);
         let screen = Screen::new(editor.printer, modes);
         let server_switch = ServerSwitch::new(config, reconnect);
         let mut app = App::new(

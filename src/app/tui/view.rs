@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::date::format_date;
 use super::entry::{Entry, EntryKind, StyledText};
+use super::ignore_list::IgnoreList;
 use super::presence::PresenceBatch;
 use super::style::Style;
 use super::wrap::width;
@@ -36,8 +37,7 @@ pub struct View {
     entries: VecDeque<Entry>,
     entry_bytes: usize,
     presence: PresenceBatch,
-    /// The ignored members, case-folded.
-    ignored: Vec<String>,
+    pub ignored: IgnoreList,
     /// The day of the latest entry.
     last_day: i64,
     /// The width of the column of names.
@@ -59,7 +59,7 @@ impl View {
             entries: VecDeque::new(),
             entry_bytes: 0,
             presence: PresenceBatch::default(),
-            ignored: Vec::new(),
+            ignored: IgnoreList::default(),
             last_day: clock.day(now),
             clock,
             name_width: 0,
@@ -81,8 +81,12 @@ impl View {
         if let Body::Join { names, .. } | Body::Leave { names, .. } = &frame.body {
             let is_join = matches!(frame.body, Body::Join { .. });
             // The own join is left out, because the welcome is shown.
-            let others =
-                names.iter().map(|name| &**name).filter(|name| is_past || *name != own_name);
+            let ignored = &self.ignored;
+            let is_shown = |name: &&str| match *name == own_name {
+                true => is_past,
+                false => !ignored.contains(name),
+            };
+            let others = names.iter().map(|name| &**name).filter(is_shown);
             self.presence.add(others, is_join, time.unwrap_or(0));
             if self.presence.is_full() {
                 self.flush_presence();
@@ -94,8 +98,13 @@ impl View {
             return;
         }
         let is_own = frame.data_source == own_name;
-        if !is_own && self.is_ignored(&frame.data_source) {
+        if !is_own && self.ignored.contains(&frame.data_source) {
             return;
+        }
+        if let Body::Name { from, to, .. } = &frame.body
+            && !is_past
+        {
+            self.ignored.rename(from, to);
         }
         let (kind, is_highlighted) = classify(frame, own_name);
         let author = match &frame.body {
@@ -203,31 +212,6 @@ impl View {
         self.out.text.clear();
         self.entries.clear();
         self.entry_bytes = 0;
-    }
-
-    /// Hides the messages of a member. Returns false if they are already hidden.
-    pub fn ignore(&mut self, name: &str) -> bool {
-        let is_new = !self.is_ignored(name);
-        if is_new {
-            self.ignored.push(case_fold(name));
-        }
-        is_new
-    }
-
-    /// Shows the messages of a member again. Returns false if they were not hidden.
-    pub fn unignore(&mut self, name: &str) -> bool {
-        let before = self.ignored.len();
-        self.ignored.retain(|ignored| *ignored != case_fold(name));
-        self.ignored.len() < before
-    }
-
-    /// Returns the names of the ignored members.
-    pub fn ignored_names(&self) -> &[String] {
-        &self.ignored
-    }
-
-    fn is_ignored(&self, name: &str) -> bool {
-        !self.ignored.is_empty() && self.ignored.contains(&case_fold(name))
     }
 
     fn push_entry(&mut self, entry: Entry) {

@@ -41,7 +41,12 @@ impl Terminal {
     /// Starts the client in a terminal of 72 columns and 24 rows, and waits for its prompt.
     #[track_caller]
     pub fn start(address: &str, name: &str, options: &[&str]) -> Self {
-        let home = TempDir::new();
+        Terminal::start_in(TempDir::new(), address, name, options)
+    }
+
+    /// Does the same with a home that has a config file.
+    #[track_caller]
+    pub fn start_in(home: TempDir, address: &str, name: &str, options: &[&str]) -> Self {
         let master =
             openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
@@ -56,6 +61,7 @@ impl Terminal {
         command.args(["--ctty", env!("CARGO_BIN_EXE_smolchat"), address, "--name", name]);
         command.args(options).stdin(open()).stdout(open()).stderr(open());
         command.env("TERM", "xterm-256color").env("XDG_STATE_HOME", home.path("state"));
+        command.env("XDG_CONFIG_HOME", home.path("config"));
         command.env_remove("NO_COLOR").env_remove("TERM_PROGRAM");
         let process = ChildGuard(command.spawn().unwrap());
         let parser = vt100::Parser::new(cells(24), cells(72), 10_000);

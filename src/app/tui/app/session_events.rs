@@ -90,6 +90,7 @@ impl App {
         }
         if let Body::Private { .. } = received.frame.body
             && received.frame.data_source != own_name
+            && !self.view.ignored.contains(&received.frame.data_source)
         {
             self.last_private = Some(Box::new(received.clone()));
         }
