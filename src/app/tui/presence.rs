@@ -6,6 +6,9 @@ use crate::protocol::case_fold;
 
 /// The most bytes of names that are collected, except those of one more frame.
 const MAX_BYTES: usize = 64 << 10;
+/// The longest time between two changes that are collected, in milliseconds. Lines of the history
+/// arrive together, but may be hours apart.
+const WINDOW: u64 = 1000;
 
 /// Joins and leaves that are not shown yet: those that are left after each pair of a join and a
 /// leave of the same member is removed.
@@ -55,9 +58,9 @@ impl PresenceBatch {
         self.changes.is_empty()
     }
 
-    /// Returns whether the changes are to be taken before more are added.
-    pub fn is_full(&self) -> bool {
-        self.bytes > MAX_BYTES
+    /// Returns whether a change at `time` can be added. If not, the others have to be taken before.
+    pub fn accepts(&self, time: u64) -> bool {
+        self.is_empty() || self.bytes <= MAX_BYTES && time.abs_diff(self.time) <= WINDOW
     }
 
     /// Removes all joins and leaves and returns them as notices, the one with the earliest change
@@ -168,11 +171,9 @@ mod tests {
         let names: Vec<String> = (0..20_000).map(|number| format!("member-{number}")).collect();
         let mut presence = PresenceBatch::default();
         presence.add(names.iter().map(String::as_str), true, 1);
-        assert!(presence.is_full());
+        assert!(!presence.accepts(1));
         presence.add(names.iter().map(String::as_str), false, 1);
-        assert!(presence.is_empty());
-        presence.take().for_each(drop);
-        assert!(!presence.is_full());
+        assert!(presence.is_empty() && presence.accepts(1));
     }
 
     proptest! {

@@ -80,6 +80,10 @@ impl View {
         let time = frame.body.time();
         if let Body::Join { names, .. } | Body::Leave { names, .. } = &frame.body {
             let is_join = matches!(frame.body, Body::Join { .. });
+            let time = time.unwrap_or(0);
+            if !self.presence.accepts(time) {
+                self.flush_presence();
+            }
             // The own join is left out, because the welcome is shown.
             let ignored = &self.ignored;
             let is_shown = |name: &&str| match *name == own_name {
@@ -87,11 +91,7 @@ impl View {
                 false => !ignored.contains(name),
             };
             let others = names.iter().map(|name| &**name).filter(is_shown);
-            self.presence.add(others, is_join, time.unwrap_or(0));
-            if self.presence.is_full() {
-                self.flush_presence();
-            }
-            return;
+            return self.presence.add(others, is_join, time);
         }
         // Gaps are shown as notices, also those for which the server sent no frame.
         if matches!(frame.body, Body::Gap { .. }) {

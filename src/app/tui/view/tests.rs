@@ -90,6 +90,18 @@ fn joins_are_collected_until_the_next_message() {
 }
 
 #[test]
+fn return_after_more_than_a_second_is_shown() {
+    for (seconds, count) in [(1, 0), (2, 2)] {
+        let mut frames = [join(&["erin"]), join(&["erin"])];
+        let names = vec!["erin".into()];
+        frames[0].frame.body = Body::Leave { seq: 1, time: NOW - seconds * 1000, names };
+        let frames = frames.map(past);
+        let text = shown_lines(&mut view(Bell::Never), frames);
+        assert_eq!(text.matches("erin").count(), count, "{text}");
+    }
+}
+
+#[test]
 fn history_is_marked_and_silent() {
     let text = shown_lines(
         &mut view(Bell::Always),
