@@ -41,6 +41,8 @@ pub struct App {
     members: MemberNames,
     /// The id of the client's own `/who`, whose answer is not shown.
     who_query: Option<String>,
+    /// Ignored names that the next answer to `/who` should have.
+    unknown_names: Vec<String>,
     unconfirmed_lines: VecDeque<UnconfirmedLine>,
     last_private: Option<Box<ReceivedFrame>>,
     outage: Option<Outage>,
@@ -89,6 +91,7 @@ impl App {
             name_updates,
             members: MemberNames::default(),
             who_query: None,
+            unknown_names: Vec::new(),
             unconfirmed_lines: VecDeque::new(),
             last_private: None,
             outage: None,

@@ -87,10 +87,10 @@ impl App {
         let text =
             format!("messages of {name} are {already}hidden{kept}; /unignore {name} shows them");
         self.view.show_notice(EntryKind::Info, &text);
-        // The names are known after the answer to the client's own `/who`.
-        if self.who_query.is_none() && !self.members.contains(name) {
-            let text = format!("no member here is called {name}");
-            self.view.show_notice(EntryKind::Error, &text);
+        // Quiet members, and those from before the client's own `/who`, are not known yet.
+        if !self.members.contains(name) {
+            self.unknown_names.push(name.to_owned());
+            self.query_names();
         }
         if is_forever {
             self.edit_config(|path| config_file::add_to_list(path, "ignore", name));

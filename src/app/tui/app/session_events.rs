@@ -85,7 +85,7 @@ impl App {
             self.unconfirmed_lines.retain(|line| line.id != *id);
             if self.who_query.as_ref() == Some(id) {
                 self.who_query = None;
-                return;
+                return self.check_unknown_names(&received.frame.body);
             }
         }
         if let Body::Private { .. } = received.frame.body
@@ -104,9 +104,25 @@ impl App {
             self.view.show_frame(received, own_name);
         }
         if let Body::Welcome { .. } = received.frame.body {
-            // The completion needs the names. A query from before an outage is sent again anyway.
-            if self.who_query.is_none() {
-                self.who_query = self.session.send("/who").ok();
+            // The completion needs the names.
+            self.query_names();
+        }
+    }
+
+    /// Asks the server for the names of the members. A query from before an outage is sent again
+    /// anyway.
+    pub(super) fn query_names(&mut self) {
+        if self.who_query.is_none() {
+            self.who_query = self.session.send("/who").ok();
+        }
+    }
+
+    /// Warns of ignored names that are not in a complete answer to `/who`.
+    fn check_unknown_names(&mut self, answer: &Body<'_>) {
+        for name in std::mem::take(&mut self.unknown_names) {
+            if matches!(answer, Body::Who { more: None, .. }) && !self.members.contains(&name) {
+                let text = format!("no member here is called {name}");
+                self.view.show_notice(EntryKind::Error, &text);
             }
         }
     }
@@ -132,6 +148,7 @@ impl App {
         }
         self.unconfirmed_lines.clear();
         self.who_query = None;
+        self.unknown_names.clear();
         self.last_private = None;
         self.server_switch.close_old(std::mem::replace(&mut self.session, session));
     }
