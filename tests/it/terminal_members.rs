@@ -123,6 +123,7 @@ fn connect_asks_for_the_wanted_name() {
     alice.wait_for_text("you are alice-2");
     alice.type_keys(&format!("/connect {}\r", other.address(0)));
     assert_eq!(bob.recv_kind("join")["names"], json!(["alice"]));
+    alice.wait_for_text("welcome, alice; one other is here");
     alice.type_keys("/nick dave\r");
     alice.wait_for_text("alice is now dave");
     alice.type_keys(&format!("/connect {}\r", server.address(0)));
