@@ -29,6 +29,8 @@ pub struct LineClient {
     /// The number of lines that were answered with an error.
     refused_count: usize,
     outage: Option<Outage>,
+    /// Whether the connection was lost before, so that an own join is no news.
+    has_reconnected: bool,
 }
 
 enum LoopEvent {
@@ -48,6 +50,7 @@ impl LineClient {
             is_input_open: true,
             refused_count: 0,
             outage: None,
+            has_reconnected: false,
         }
     }
 
@@ -165,6 +168,7 @@ impl LineClient {
             SessionEvent::Reconnected { resumed, .. } => {
                 if let Some(outage) = &mut self.outage {
                     outage.record_reconnect(resumed);
+                    self.has_reconnected = true;
                 }
             }
             SessionEvent::Gap { from, to } => match &mut self.outage {
@@ -200,7 +204,8 @@ impl LineClient {
             Body::Welcome { .. } => self.outage.is_some(),
             Body::Bye { .. } => !self.session.is_finishing(),
             Body::Join { names, .. } | Body::Leave { names, .. } => {
-                self.outage.is_some() && names.iter().all(|name| name == self.session.name())
+                let is_own = names.iter().all(|name| name == self.session.name());
+                self.has_reconnected && !received.is_past && is_own
             }
             _ => false,
         }

@@ -110,6 +110,9 @@ fn client_reconnects_and_sends_waiting_line() {
     bob.recv_until(|frame| frame["data"] == "are you there?" && frame["data_source"] == "alice");
     let (code, stdout, stderr) = alice.finish();
     assert_eq!((code, stderr.as_str()), (0, ""), "{stdout:?}");
+    // After the line that was waited for: no second welcome, and no own join.
+    assert!(!stdout.iter().any(|line| line.contains("-!-") || line.contains("alice joined")));
+    assert!(stdout.iter().any(|line| line.ends_with("alice  are you there?")), "{stdout:?}");
 }
 
 #[test]
