@@ -11,7 +11,8 @@ use smol::Timer;
 use super::Error;
 use super::end_signals::EndSignals;
 use super::event_sink::{EventSink, print_warning};
-use super::link_status::{describe_error, format_link_event};
+use super::link_status::{describe_error, format_gap, format_loss};
+use super::outage::Outage;
 use super::token_store::TokenStore;
 use crate::client::{self, ReceivedFrame, SendError, Session, SessionEvent, sanitize};
 use crate::protocol::{Body, ByeCode, Frame, TooLong};
@@ -48,8 +49,9 @@ pub struct LineClient {
     output_error: Option<io::Error>,
     /// The number of lines that were answered with an error.
     refused_count: usize,
-    /// The error that broke the connection, until the session is up to date again.
-    link_error: Option<client::Error>,
+    outage: Option<Outage>,
+    /// Whether the connection was lost before, so that an own join is no news.
+    has_reconnected: bool,
     /// The longest wait for the next answer after the last line was sent.
     answer_timeout: Option<Duration>,
     /// The end of the present wait for an answer.
@@ -84,7 +86,8 @@ impl LineClient {
             has_joined: false,
             output_error: None,
             refused_count: 0,
-            link_error: None,
+            outage: None,
+            has_reconnected: false,
             answer_timeout: None,
             answer_deadline: None,
         }
@@ -184,9 +187,9 @@ impl LineClient {
             if self.is_interactive
                 && !self.is_input_open
                 && self.session.pending_count() > 0
-                && let Some(cause) = self.link_error.take()
+                && let Some(outage) = self.outage.take_if(|outage| !outage.is_reconnected)
             {
-                return Err(self.with_unconfirmed(cause, 0));
+                return Err(self.with_unconfirmed(outage.cause, 0));
             }
         }
     }
@@ -289,36 +292,46 @@ impl LineClient {
     fn on_event(&mut self, event: SessionEvent) {
         match event {
             SessionEvent::Received(received) => self.on_frame(&received),
-            SessionEvent::Disconnected { ref cause, .. } => {
-                // Each failed attempt to reconnect is an event; the same error is shown once.
-                let is_repeated = self
-                    .link_error
-                    .as_ref()
-                    .is_some_and(|error| describe_error(error) == describe_error(cause));
-                if !self.has_joined {
-                    if !is_repeated && self.is_bot() {
-                        let message = format!("{}; trying again", describe_error(cause));
-                        self.sink.write_status(&message);
-                    }
-                } else if !is_repeated {
-                    self.show_status(&event);
-                }
-                if let SessionEvent::Disconnected { cause, .. } = event {
-                    self.link_error = Some(cause);
+            SessionEvent::Disconnected { cause, retry_in } => self.on_disconnected(cause, retry_in),
+            SessionEvent::Reconnected { resumed, .. } => {
+                if let Some(outage) = &mut self.outage {
+                    outage.record_reconnect(resumed);
+                    self.has_reconnected = true;
                 }
             }
-            SessionEvent::Synced { .. } => {
-                self.link_error = None;
-                self.show_status(&event);
+            SessionEvent::Gap { from, to } => match &mut self.outage {
+                Some(outage) => outage.record_gap(from, to),
+                None => self.sink.write_status(&format_gap(from, to)),
+            },
+            SessionEvent::Synced { pending } => {
+                if let Some(outage) = self.outage.take() {
+                    self.sink.write_status(&outage.format_end(pending));
+                }
             }
-            SessionEvent::Reconnected { .. } | SessionEvent::Gap { .. } => self.show_status(&event),
+        }
+    }
+
+    fn on_disconnected(&mut self, cause: client::Error, retry_in: Duration) {
+        // Each failed attempt is an event. Before the first connection each new error is told.
+        let is_repeated = self
+            .outage
+            .as_ref()
+            .is_some_and(|outage| describe_error(&outage.cause) == describe_error(&cause));
+        if self.has_joined && self.outage.is_none() {
+            self.sink.write_status(&format_loss(&cause, Some(retry_in)));
+        } else if !self.has_joined && !is_repeated && self.is_bot() {
+            self.sink.write_status(&format!("{}; trying again", describe_error(&cause)));
+        }
+        match &mut self.outage {
+            Some(outage) => outage.record_failure(cause),
+            None => self.outage = Some(Outage::new(cause)),
         }
     }
 
     fn on_frame(&mut self, received: &ReceivedFrame) {
         if let Body::Welcome { .. } = received.frame.body
             && !std::mem::replace(&mut self.has_joined, true)
-            && self.link_error.take().is_some()
+            && self.outage.take().is_some()
             && self.is_bot()
         {
             self.sink.write_status("connected");
@@ -330,7 +343,28 @@ impl LineClient {
         if received.in_reply_to.is_some() {
             self.answer_deadline = None;
         }
-        self.sink.write_frame(received, self.session.name());
+        let is_covered = self.is_covered(received);
+        if let Some(outage) = &mut self.outage
+            && !is_covered
+        {
+            outage.shown_count += usize::from(received.frame.body.seq().is_some());
+        }
+        if !is_covered || !matches!(self.sink, EventSink::Text(_)) {
+            self.sink.write_frame(received, self.session.name());
+        }
+    }
+
+    /// Returns whether the messages about the connection have all that the frame says.
+    fn is_covered(&self, received: &ReceivedFrame) -> bool {
+        match &received.frame.body {
+            Body::Welcome { .. } => self.outage.is_some(),
+            Body::Bye { .. } => !self.session.is_finishing(),
+            Body::Join { names, .. } | Body::Leave { names, .. } => {
+                let is_own = names.iter().all(|name| name == self.session.name());
+                self.has_reconnected && !received.is_past && is_own
+            }
+            _ => false,
+        }
     }
 
     /// Stores the token for a client that is started after this one was killed.
@@ -349,12 +383,6 @@ impl LineClient {
         }
         if let Some(store) = &mut self.token_store {
             store.update(self.session.name(), &self.token);
-        }
-    }
-
-    fn show_status(&mut self, event: &SessionEvent) {
-        if let Some(message) = format_link_event(event, None) {
-            self.sink.write_status(&message);
         }
     }
 

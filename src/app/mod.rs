@@ -16,6 +16,7 @@ mod event_sink;
 mod line_client;
 mod link_status;
 mod options;
+mod outage;
 mod output;
 mod pipe;
 mod render;

@@ -14,4 +14,6 @@ pub struct Options {
     pub color: Color,
     pub bell: Bell,
     pub has_timestamps: bool,
+    /// The members whose lines are hidden.
+    pub ignored: Vec<String>,
 }

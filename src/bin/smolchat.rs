@@ -91,8 +91,11 @@ struct Args {
     color: Color,
     bell: Bell,
     time: bool,
+    ignore: Vec<String>,
     no_keep: bool,
     no_reconnect: bool,
+    /// By default, a client for `--send` is quiet.
+    quiet: Option<bool>,
     json: bool,
     send: Vec<String>,
     exec: Option<String>,
@@ -110,8 +113,10 @@ impl Args {
             "color" => self.color = value.parse()?,
             "bell" => self.bell = value.parse()?,
             "time" => self.time = value.parse_with(parse_switch)?,
+            "ignore" => self.ignore.extend(value.parse_with(parse_names)?),
             "no-keep" => self.no_keep = value.parse_with(parse_switch)?,
             "no-reconnect" => self.no_reconnect = value.parse_with(parse_switch)?,
+            "quiet" => self.quiet = Some(value.parse_with(parse_switch)?),
             "json" => self.json = value.parse_with(parse_switch)?,
             "send" => self.send.extend(value.parse_with(parse_send_lines)?),
             "exec" => self.exec = Some(value.string()?),
@@ -155,18 +160,21 @@ impl Args {
             false => ReconnectPolicy::Always,
         };
         let history = self.history.unwrap_or(history);
+        let is_quiet = self.quiet.unwrap_or(matches!(script, Some(Script::Send { .. })));
         let config = self.name.map_or_else(SessionConfig::default, SessionConfig::new);
         let options = Options {
             address: self.address.unwrap_or(ServerAddress::Inet("127.0.0.1:8080".into())),
             config: config
                 .history(history)
                 .keep_name(!self.no_keep)
+                .quiet(is_quiet)
                 .reclaim_name(true)
                 .require_name(self.name_must_match),
             reconnect,
             color: self.color,
             bell: self.bell,
             has_timestamps: self.time,
+            ignored: self.ignore,
         };
         Ok((options, script))
     }
@@ -177,6 +185,11 @@ fn parse_name(name: &str) -> Result<String, String> {
         return Ok(name.into());
     }
     Err(format!("expected 1 to {MAX_NAME} letters, digits, - _ or ., and not a form of server"))
+}
+
+/// Parses names that are separated by commas.
+fn parse_names(text: &str) -> Result<Vec<String>, String> {
+    text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(parse_name).collect()
 }
 
 fn parse_program(name: &str) -> Result<&'static Program, &'static str> {

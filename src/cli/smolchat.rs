@@ -63,7 +63,16 @@ pub static SMOLCHAT: Program = Program {
             name: "time",
             value: ValueKind::Choice("on|off", &["on", "off"]),
             default: "on",
-            help: "show the time of each line",
+            details: "Shows or hides the time of each line.",
+            is_setting: true,
+            ..OptionSpec::DEFAULT
+        },
+        OptionSpec {
+            name: "ignore",
+            value: ValueKind::Text("NAMES"),
+            details: "Hides the lines of these members at a terminal, as `/ignore` does. The names \
+                      are separated by commas. `/ignore NAME forever` adds a name to the config \
+                      file.",
             is_setting: true,
             ..OptionSpec::DEFAULT
         },
@@ -76,6 +85,14 @@ pub static SMOLCHAT: Program = Program {
         OptionSpec {
             name: "no-reconnect",
             help: "exit when the connection is lost, instead of reconnecting",
+            is_setting: true,
+            ..OptionSpec::DEFAULT
+        },
+        OptionSpec {
+            name: "quiet",
+            details: "The others get no notice that you join and leave. They still see your \
+                      lines, and `/who` lists you as quiet. The default with `--send`; \
+                      `--quiet=off` turns it off.",
             is_setting: true,
             ..OptionSpec::DEFAULT
         },
@@ -185,8 +202,8 @@ pub static SMOLCHAT: Program = Program {
                     "The config file, or `smolchat/config` below `$XDG_CONFIG_HOME`, if that is \
                      an absolute path. It has one `key = value` per line; a line that begins with \
                      `#` is a comment. The keys are `address`, `name`, `history`, `color`, \
-                     `bell`, `time`, `no-keep` and `no-reconnect`; the last two are `on` or \
-                     `off`. Options on the command line take precedence and can turn a switch \
+                     `bell`, `time`, `ignore`, `no-keep`, `no-reconnect` and `quiet`; the last three are \
+                     `on` or `off`. Options on the command line take precedence and can turn a switch \
                      off, as in `--no-keep=off`. An invalid line gives one warning and is \
                      ignored.",
                 ),

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 /// The name that a session asks for, and the history that it receives when it joins.
 ///
-/// By default there is no name, no history, and the name is not kept.
+/// By default there is no name, no history, the name is not kept, and the other members are told
+/// that the session joins and leaves.
 ///
 /// # Examples
 ///
@@ -24,6 +25,7 @@ pub struct SessionConfig {
     pub(super) reclaim_name: bool,
     pub(super) require_name: bool,
     pub(super) token: Option<String>,
+    pub(super) is_quiet: bool,
 }
 
 impl SessionConfig {
@@ -82,6 +84,15 @@ impl SessionConfig {
     /// the new session becomes the same member.
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(token.into());
+        self
+    }
+
+    /// Sets whether the other members are told neither that the session joins nor that it leaves.
+    /// The default is `false`.
+    ///
+    /// They still see its lines, and the answer to `/who` lists it as quiet.
+    pub fn quiet(mut self, is_quiet: bool) -> Self {
+        self.is_quiet = is_quiet;
         self
     }
 }

@@ -18,6 +18,7 @@ pub struct ResumeState {
     requested_name: Option<String>,
     history: usize,
     keep_name: bool,
+    is_quiet: bool,
     /// The name that the server assigned.
     name: String,
     epoch: Option<String>,
@@ -72,6 +73,8 @@ struct HelloObject<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<&'a str>,
     keep: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    quiet: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     history: Option<usize>,
 }
@@ -83,6 +86,7 @@ impl ResumeState {
             requested_name: config.name,
             history: config.history,
             keep_name: config.keep_name,
+            is_quiet: config.is_quiet,
             name: String::new(),
             epoch: None,
             seq: 0,
@@ -99,7 +103,7 @@ impl ResumeState {
         &self.name
     }
 
-    /// Returns the name that the session asks for.
+    /// Returns the name that the next hello asks for.
     pub fn requested_name(&self) -> Option<&str> {
         self.requested_name.as_deref()
     }
@@ -155,6 +159,7 @@ impl ResumeState {
             after: self.epoch.as_ref().map(|_| self.seq),
             token: self.token.as_ref().map(|token| token.0.as_str()),
             keep: self.keep_name,
+            quiet: self.is_quiet,
             history: Some(self.history).filter(|count| *count > 0 && !self.was_welcomed()),
         };
         let line = serde_json::to_string(&HelloLine { hello });

@@ -80,6 +80,9 @@ pub struct Session {
     reclaim: NameReclaim,
     require_name: bool,
     state: State,
+    /// The connection that [`reconnect`](Self::reconnect) replaces. It is open until the server has
+    /// answered on the new one, so that the server does not announce that the member left.
+    replaced_link: Option<Box<Link>>,
     /// The events of the last step, which are not yet returned.
     events: VecDeque<SessionEvent>,
     backoff: Backoff,
@@ -187,6 +190,7 @@ impl Session {
         Session {
             state: State::Connecting(Box::pin(connect(address.clone()))),
             address,
+            replaced_link: None,
             policy,
             reclaim: NameReclaim::new(config.reclaim_name),
             require_name: config.require_name,
@@ -208,6 +212,17 @@ impl Session {
     /// welcome.
     pub fn name(&self) -> &str {
         self.resume.name()
+    }
+
+    /// Returns the address of the server.
+    pub fn address(&self) -> &ServerAddress {
+        &self.address
+    }
+
+    /// Returns the name that the session asks the server for: that of its [`SessionConfig`], or a
+    /// later one that the server accepted. `None` stands for any name.
+    pub fn requested_name(&self) -> Option<&str> {
+        self.resume.requested_name()
     }
 
     /// Returns the limits of the server, such as the longest line, or `None` before the first

@@ -111,6 +111,9 @@ fn client_reconnects_and_sends_waiting_line() {
     bob.recv_until(|frame| frame["data"] == "are you there?" && frame["data_source"] == "alice");
     let (code, stdout, stderr) = alice.finish();
     assert_eq!((code, stderr.as_str()), (0, ""), "{stdout:?}");
+    // After the line that was waited for: no second welcome, and no own join.
+    assert!(!stdout.iter().any(|line| line.contains("-!-") || line.contains("alice joined")));
+    assert!(stdout.iter().any(|line| line.ends_with("alice  are you there?")), "{stdout:?}");
 }
 
 #[test]
@@ -183,7 +186,8 @@ fn shell(server: &TestServer, command: &str) -> std::process::Output {
     let client = format!("{} {} --name alice", env!("CARGO_BIN_EXE_smolchat"), server.address(0));
     let mut shell = Command::new("bash");
     shell.args(["-c", &command.replace("smolchat", &client)]).env_remove("SMOLCHAT_NAME");
-    shell.env("XDG_CONFIG_HOME", "/nonexistent").output().unwrap()
+    shell.env("XDG_STATE_HOME", "/dev/null/none").env_remove("STATE_DIRECTORY");
+    shell.env("XDG_CONFIG_HOME", "/dev/null/none").output().unwrap()
 }
 
 #[test]
@@ -222,7 +226,7 @@ fn full_disk_is_one_line_of_error() {
     for command in [
         "smolchat <&3 > /dev/full",
         "smolchat --json <&3 > /dev/full",
-        "smolchat --send /who > /dev/full",
+        "smolchat --quiet=off --send /who > /dev/full",
         "smolchat --help > /dev/full",
     ] {
         let command = format!("exec 3< <(sleep 60); {command}; code=$?; kill $!; exit $code");

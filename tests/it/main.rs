@@ -51,4 +51,6 @@ mod standard_files;
 mod stats;
 #[cfg(feature = "editor")]
 mod terminal;
+#[cfg(feature = "editor")]
+mod terminal_members;
 mod unicode_names;

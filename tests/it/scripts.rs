@@ -42,7 +42,27 @@ fn send_sends_each_line_and_prints_nothing() {
         ClientProcess::start(server.address(0), "alice", &options).finish();
     assert_eq!((code, stdout.len(), stderr.as_str()), (0, 0, ""), "{stdout:?}");
     assert_eq!(chats_until(&mut bob, "alice", "three"), ["one", "two", "three"]);
-    bob.recv_until(|frame| frame["data"] == "alice left");
+    assert_eq!(bob.members(), ["bob"]);
+}
+
+#[test]
+fn sent_line_is_seen_without_join_and_leave() {
+    let server = TestServer::start(&[]);
+    let mut bob = server.join("bob");
+    let mut expect = |options: &[&str], expected: &[&str]| {
+        let (code, ..) = ClientProcess::start(server.address(0), "cron", options).finish();
+        assert_eq!(code, 0);
+        for text in expected {
+            assert_eq!(bob.recv()["data"], *text, "{options:?}");
+        }
+    };
+    expect(&["--send", "one"], &["one"]);
+    expect(&["--quiet=off", "--send", "two"], &["cron joined", "two", "cron left"]);
+    expect(&["--quiet", "--send", "three"], &["three"]);
+    let mut cron = ClientProcess::start(server.address(0), "cron", &["--quiet"]);
+    cron.write_input("four\n");
+    assert_eq!(cron.finish().0, 0);
+    expect(&["--send", "five"], &["four", "five"]);
 }
 
 #[test]
@@ -51,7 +71,8 @@ fn send_does_not_read_its_input() {
     let mut bob = server.join("bob");
     let mut alice = ClientProcess::start(server.address(0), "alice", &["--send", "one"]);
     // The client ends while its input is open.
-    bob.recv_until(|frame| frame["data"] == "alice left");
+    bob.recv_until(|frame| frame["data"] == "one");
+    wait_until("the client has left", || bob.members() == ["bob"]);
     let stdin = alice.stdin.take();
     assert_eq!(alice.finish().0, 0);
     drop(stdin);

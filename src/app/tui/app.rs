@@ -17,10 +17,10 @@ use super::entry::EntryKind;
 use super::input::KeyInput;
 use super::keys::EditAction;
 use super::member_names::MemberNames;
-use super::outage::Outage;
 use super::screen::Screen;
 use super::server_switch::ServerSwitch;
 use super::view::View;
+use crate::app::outage::Outage;
 use crate::app::{Clock, Error};
 use crate::client::{self, ReceivedFrame, Session, SessionEvent};
 
@@ -50,6 +50,8 @@ pub struct App {
     members: MemberNames,
     /// The id of the client's own `/who`, whose answer is not shown.
     who_query: Option<String>,
+    /// Ignored names that the next answer to `/who` should have.
+    unknown_names: Vec<String>,
     unconfirmed_lines: VecDeque<UnconfirmedLine>,
     last_private: Option<Box<ReceivedFrame>>,
     outage: Option<Outage>,
@@ -102,6 +104,7 @@ impl App {
             is_terminal_open: true,
             members: MemberNames::default(),
             who_query: None,
+            unknown_names: Vec::new(),
             unconfirmed_lines: VecDeque::new(),
             last_private: None,
             outage: None,
@@ -123,7 +126,7 @@ impl App {
             // After leaving, the user does not wait until the server is reachable again.
             if self.has_left
                 && self.session.pending_count() > 0
-                && let Some(outage) = self.outage.take()
+                && let Some(outage) = self.outage.take_if(|outage| !outage.is_reconnected)
             {
                 return Err(self.with_unconfirmed(outage.cause));
             }
@@ -274,8 +277,17 @@ impl App {
     /// Returns the result of the program if it has to end and the server has not answered yet.
     fn on_tick(&mut self) -> Option<Result<(), Error>> {
         self.tick = None;
-        self.view.flush_held();
+        self.view.on_tick();
         self.end_cause.take().map(Err)
+    }
+
+    /// Prints the status line and the output of the view, in one batch: a status line that is erased
+    /// without a new line leaves an empty row.
+    fn flush_screen(&mut self) {
+        let status =
+            self.outage.as_ref().map(|outage| outage.format_status(self.unconfirmed_count()));
+        self.screen.set_status(status.map(|status| self.view.format_status(&status)));
+        self.screen.flush(&mut self.view, &self.editor);
     }
 
     /// Draws the changes, and starts the timer if the screen will change without an event.
@@ -283,10 +295,7 @@ impl App {
         if let Some(names) = self.members.take_changes() {
             self.editor.set_member_names(names);
         }
-        let status =
-            self.outage.as_ref().map(|outage| outage.format_status(self.unconfirmed_count()));
-        self.screen.set_status(status.map(|status| self.view.format_status(&status)));
-        self.screen.flush(&mut self.view, &self.editor);
+        self.flush_screen();
         let is_timed =
             self.outage.is_some() || self.view.has_held_entries() || self.end_cause.is_some();
         if is_timed && self.tick.is_none() {

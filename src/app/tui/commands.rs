@@ -11,8 +11,10 @@ pub enum Command<'a> {
     Help,
     /// `/clear`, which clears the screen.
     Clear,
-    /// `/ignore [NAME]`; without a name, the ignored members are listed.
-    Ignore(Option<&'a str>),
+    /// `/ignore`, which lists the ignored members.
+    ListIgnored,
+    /// `/ignore NAME [forever]`; with `forever`, the name is added to the config file.
+    Ignore { name: &'a str, is_forever: bool },
     /// `/unignore NAME`, which shows the messages of a member again.
     Unignore(&'a str),
     /// `/reconnect`, which closes the connection and makes another.
@@ -79,8 +81,14 @@ impl<'a> Command<'a> {
         match (word.to_ascii_lowercase().as_str(), rest) {
             ("/help", _) => Command::Help,
             ("/clear", _) => Command::Clear,
-            ("/ignore", "") => Command::Ignore(None),
-            ("/ignore", name) => Command::Ignore(Some(name)),
+            ("/ignore", "") => Command::ListIgnored,
+            ("/ignore", rest) => match rest.split_once(char::is_whitespace) {
+                None => Command::Ignore { name: rest, is_forever: false },
+                Some((name, word)) if word.trim_start().eq_ignore_ascii_case("forever") => {
+                    Command::Ignore { name, is_forever: true }
+                }
+                Some(_) => Command::Usage("/ignore [NAME [forever]]"),
+            },
             ("/unignore", "") => Command::Usage("/unignore NAME"),
             ("/unignore", name) => Command::Unignore(name),
             ("/reconnect", _) => Command::Reconnect,
@@ -119,8 +127,10 @@ mod tests {
     fn client_commands_ignore_case_and_spacing() {
         for (line, command) in [
             ("/clear", Command::Clear),
-            ("/Ignore  bob ", Command::Ignore(Some("bob"))),
-            ("/ignore", Command::Ignore(None)),
+            ("/Ignore  bob ", Command::Ignore { name: "bob", is_forever: false }),
+            ("/ignore bob  Forever", Command::Ignore { name: "bob", is_forever: true }),
+            ("/ignore bob now", Command::Usage("/ignore [NAME [forever]]")),
+            ("/ignore", Command::ListIgnored),
             ("/unignore", Command::Usage("/unignore NAME")),
             ("/connect router:9", Command::Connect("router:9")),
             ("/r yes, at noon", Command::Reply("yes, at noon")),

@@ -66,6 +66,11 @@ impl MemberNames {
         }
     }
 
+    /// Returns whether there is a member with this name, in any case.
+    pub fn contains(&self, name: &str) -> bool {
+        self.members.contains_key(&case_fold(name))
+    }
+
     /// Returns the names if they have changed since the last call, in a large room not more often
     /// than once per second.
     pub fn take_changes(&mut self) -> Option<Vec<String>> {
@@ -114,7 +119,11 @@ mod tests {
     fn latest_speaker_is_first() {
         let mut members = MemberNames::default();
         let names = ["alice", "bob", "carol", "me"].map(Into::into).to_vec();
-        update(&mut members, "server", Body::Who { names, more: None, id: None });
+        update(
+            &mut members,
+            "server",
+            Body::Who { names, more: None, quiet: Vec::new(), id: None },
+        );
         assert_eq!(members.take_changes().unwrap(), ["alice", "bob", "carol"]);
         assert_eq!(members.take_changes(), None);
         update(&mut members, "carol", Body::Chat { seq: 1, time: 0, id: None });
@@ -137,7 +146,11 @@ mod tests {
             update(&mut members, "server", Body::Join { seq, time: 0, names: joined });
             update(&mut members, "server", Body::Leave { seq, time: 0, names: left });
         }
-        update(&mut members, "server", Body::Who { names, more: None, id: None });
+        update(
+            &mut members,
+            "server",
+            Body::Who { names, more: None, quiet: Vec::new(), id: None },
+        );
         for seq in 0..10_000 {
             let speaker = format!("member-{}", seq % 100);
             update(&mut members, &speaker, Body::Chat { seq, time: 0, id: None });

@@ -1,12 +1,13 @@
 //! The terminal client: an input line at the bottom, with the conversation above it.
 //!
 //! - [`run`], with `app`, waits for events of the session, keys, signals and timers, and handles
-//!   them. `server_switch` connects to another server, `outage` describes a lost connection.
+//!   them. `server_switch` connects to another server.
 //! - `input` reads the keyboard, and `keys` turns its bytes into actions.
 //! - `editor`, with `line_buffer`, `commands`, `completion` and `input_history`, is the input line.
 //! - `screen`, with `footer`, `printer` and `modes`, writes to the terminal. Nothing else does.
 //! - `simulation` runs them without a terminal, for tests.
-//! - `view`, with `entry`, `wrap`, `style`, `date` and `presence`, turns events into text.
+//! - `view`, with `entry`, `wrap`, `style`, `date`, `presence` and `ignore_list`, turns events into
+//!   text.
 
 mod app;
 mod commands;
@@ -15,13 +16,13 @@ mod date;
 mod editor;
 mod entry;
 mod footer;
+mod ignore_list;
 mod input;
 mod input_history;
 mod keys;
 mod line_buffer;
 mod member_names;
 mod modes;
-mod outage;
 mod presence;
 mod printer;
 mod screen;
@@ -39,6 +40,7 @@ pub use self::simulation::{SimulatedInput, simulate_terminal};
 
 use self::app::App;
 use self::editor::Editor;
+use self::ignore_list::IgnoreList;
 use self::input::KeyInput;
 use self::input_history::InputHistory;
 use self::modes::TerminalModes;
@@ -56,7 +58,7 @@ use crate::client::Session;
 /// session fails or a signal ends it.
 pub fn run(options: Options) -> Result<(), Error> {
     smol::block_on(async {
-        let Options { address, config, reconnect, color, bell, has_timestamps } = options;
+        let Options { address, config, reconnect, color, bell, has_timestamps, ignored } = options;
         let session = Session::connect(address, config.clone(), reconnect).await?;
         let signals = Signals::new([
             Signal::Int,
@@ -71,7 +73,8 @@ pub fn run(options: Options) -> Result<(), Error> {
         let modes = TerminalModes::save().map_err(Error::Terminal)?;
         let key_input = KeyInput::new(modes.control_keys()).map_err(Error::Terminal)?;
         let settings = ViewSettings { has_colors: color.is_enabled(true), bell, has_timestamps };
-        let view = View::new(settings, Clock::local(), screen::terminal_size().0, unix_ms());
+        let mut view = View::new(settings, Clock::local(), screen::terminal_size().0, unix_ms());
+        view.ignored = IgnoreList::new(ignored);
         let editor = Editor::new(InputHistory::load(input_history::default_path()));
         let screen = Screen::new(modes).map_err(Error::Terminal)?;
         let server_switch = ServerSwitch::new(config, reconnect);

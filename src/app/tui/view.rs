@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::date::format_date;
 use super::entry::{Entry, EntryKind, StyledText};
+use super::ignore_list::IgnoreList;
 use super::presence::PresenceBatch;
 use super::style::Style;
 use super::wrap::width;
@@ -36,12 +37,13 @@ pub struct View {
     entries: VecDeque<Entry>,
     entry_bytes: usize,
     presence: PresenceBatch,
-    /// The ignored members, case-folded.
-    ignored: Vec<String>,
+    pub ignored: IgnoreList,
     /// The day of the latest entry.
     last_day: i64,
     /// The width of the column of names.
     name_width: usize,
+    /// The number of entries for frames since the last [`start_counting`](Self::start_counting).
+    counted_frames: usize,
     /// Whether the latest frame was from before the user joined.
     is_past: bool,
 }
@@ -57,10 +59,11 @@ impl View {
             entries: VecDeque::new(),
             entry_bytes: 0,
             presence: PresenceBatch::default(),
-            ignored: Vec::new(),
+            ignored: IgnoreList::default(),
             last_day: clock.day(now),
             clock,
             name_width: 0,
+            counted_frames: 0,
             is_past: false,
         }
     }
@@ -77,22 +80,31 @@ impl View {
         let time = frame.body.time();
         if let Body::Join { names, .. } | Body::Leave { names, .. } = &frame.body {
             let is_join = matches!(frame.body, Body::Join { .. });
-            // The own join is left out, because the welcome is shown.
-            let others =
-                names.iter().map(|name| &**name).filter(|name| is_past || *name != own_name);
-            self.presence.add(others, is_join, time.unwrap_or(0));
-            if self.presence.is_full() {
+            let time = time.unwrap_or(0);
+            if !self.presence.accepts(time) {
                 self.flush_presence();
             }
-            return;
+            // The own join is left out, because the welcome is shown.
+            let ignored = &self.ignored;
+            let is_shown = |name: &&str| match *name == own_name {
+                true => is_past,
+                false => !ignored.contains(name),
+            };
+            let others = names.iter().map(|name| &**name).filter(is_shown);
+            return self.presence.add(others, is_join, time);
         }
         // Gaps are shown as notices, also those for which the server sent no frame.
         if matches!(frame.body, Body::Gap { .. }) {
             return;
         }
         let is_own = frame.data_source == own_name;
-        if !is_own && self.is_ignored(&frame.data_source) {
+        if !is_own && self.ignored.contains(&frame.data_source) {
             return;
+        }
+        if let Body::Name { from, to, .. } = &frame.body
+            && !is_past
+        {
+            self.ignored.rename(from, to);
         }
         let (kind, is_highlighted) = classify(frame, own_name);
         let author = match &frame.body {
@@ -108,7 +120,19 @@ impl View {
         };
         self.is_bell_due |= is_bell_due && !is_past;
         self.flush_presence();
+        self.counted_frames += usize::from(time.is_some());
         self.push_entry(Entry { kind, time, author, text, is_highlighted, is_past });
+    }
+
+    /// Starts to count the frames of the room that are shown.
+    pub fn start_counting(&mut self) {
+        self.counted_frames = 0;
+    }
+
+    /// Returns the number of frames of the room that were shown since
+    /// [`start_counting`](Self::start_counting). Joins and leaves that share a line count once.
+    pub fn counted_frames(&self) -> usize {
+        self.counted_frames
     }
 
     /// Shows a notice of the client.
@@ -131,12 +155,27 @@ impl View {
 
     /// Shows the joins and leaves that are held back.
     fn flush_presence(&mut self) {
-        let (presence, is_past) = (self.presence.take(), self.is_past);
-        for (mark, text, time) in presence {
+        let notices = self.presence.take();
+        self.push_presence(notices);
+    }
+
+    fn push_presence(&mut self, notices: impl Iterator<Item = (&'static str, String, u64)>) {
+        let is_past = self.is_past;
+        for (mark, text, time) in notices {
             let text = sanitize(&text);
             let time = Some(time);
+            self.counted_frames += 1;
             self.push_entry(Entry { time, is_past, ..Entry::new(EntryKind::Presence(mark), text) });
         }
+    }
+
+    /// Shows the entries that have been held back since the last call. Called once a second.
+    pub fn on_tick(&mut self) {
+        if self.is_past {
+            return self.flush_held();
+        }
+        let notices = self.presence.take_settled();
+        self.push_presence(notices);
     }
 
     /// Shows all entries that are held back.
@@ -173,31 +212,6 @@ impl View {
         self.out.text.clear();
         self.entries.clear();
         self.entry_bytes = 0;
-    }
-
-    /// Hides the messages of a member. Returns false if they are already hidden.
-    pub fn ignore(&mut self, name: &str) -> bool {
-        let is_new = !self.is_ignored(name);
-        if is_new {
-            self.ignored.push(case_fold(name));
-        }
-        is_new
-    }
-
-    /// Shows the messages of a member again. Returns false if they were not hidden.
-    pub fn unignore(&mut self, name: &str) -> bool {
-        let before = self.ignored.len();
-        self.ignored.retain(|ignored| *ignored != case_fold(name));
-        self.ignored.len() < before
-    }
-
-    /// Returns the names of the ignored members.
-    pub fn ignored_names(&self) -> &[String] {
-        &self.ignored
-    }
-
-    fn is_ignored(&self, name: &str) -> bool {
-        !self.ignored.is_empty() && self.ignored.contains(&case_fold(name))
     }
 
     fn push_entry(&mut self, entry: Entry) {

@@ -87,7 +87,10 @@ impl Session {
                     }
                 }
                 match ready!(link.poll_receive(cx)) {
-                    Ok(line) => self.on_line(line),
+                    Ok(line) => {
+                        self.replaced_link = None;
+                        self.on_line(line);
+                    }
                     Err(cause) => self.on_disconnect(cause, false),
                 }
             }

@@ -40,14 +40,21 @@ use crate::client::{Error, SessionEvent};
 const STABLE_TIME: Duration = Duration::from_secs(10);
 
 impl Session {
-    /// Closes the connection, if there is one, and connects again at once.
+    /// Connects again at once, and then closes the present connection, if there is one.
+    ///
+    /// The other members see neither a leave nor a join.
     ///
     /// The session ends with [`Error::ReconnectRequested`] if its
     /// [`ReconnectPolicy`](crate::client::ReconnectPolicy) is `Never`.
     pub fn reconnect(&mut self) {
         if !matches!(self.state, State::Ended(_)) {
             self.backoff.reset();
+            let link = match std::mem::replace(&mut self.state, State::Ended(None)) {
+                State::Connected(link) => Some(link),
+                _ => self.replaced_link.take(),
+            };
             self.on_disconnect(Error::ReconnectRequested, true);
+            self.replaced_link = link.filter(|_| matches!(self.state, State::Waiting(_)));
             // A session that was not connected before pauses now; end the pause.
             if matches!(self.state, State::Waiting(_)) {
                 self.state = State::Waiting(Timer::after(Duration::ZERO));

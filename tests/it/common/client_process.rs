@@ -26,11 +26,12 @@ impl ClientProcess {
         Self::run(command)
     }
 
-    /// Returns the command, without the configuration of the user that runs the tests.
+    /// Returns the command, without the configuration of the user that runs the tests. Its folders
+    /// cannot be created, not even by root.
     pub fn command() -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_smolchat"));
-        command.env_remove("SMOLCHAT_NAME").env("XDG_CONFIG_HOME", "/nonexistent");
-        command.env("XDG_STATE_HOME", "/nonexistent").env_remove("STATE_DIRECTORY");
+        command.env_remove("SMOLCHAT_NAME").env("XDG_CONFIG_HOME", "/dev/null/none");
+        command.env("XDG_STATE_HOME", "/dev/null/none").env_remove("STATE_DIRECTORY");
         command
     }
 

@@ -49,7 +49,14 @@ impl Terminal {
         Self::start_with(address, name, options, |_| {}, |_| {})
     }
 
-    /// The same, with changes of the modes of the terminal and of the command.
+    /// Starts the client with a home that has a config file.
+    #[track_caller]
+    pub fn start_in(home: TempDir, address: &str, name: &str, options: &[&str]) -> Self {
+        let terminal = Self::spawn(home, address, name, options, |_| {}, |_| {});
+        terminal.wait_for_prompt()
+    }
+
+    /// Starts the client with changes of the modes of the terminal and of the command.
     #[track_caller]
     pub fn start_with(
         address: &str,
@@ -58,21 +65,27 @@ impl Terminal {
         change_modes: impl FnOnce(&mut Termios),
         change_command: impl FnOnce(&mut Command),
     ) -> Self {
-        let mut terminal = Self::spawn(address, name, options, change_modes, change_command);
-        terminal.wait_for_screen("a prompt", |screen| last_line(screen).starts_with('>'));
-        terminal
+        let home = TempDir::new();
+        let terminal = Self::spawn(home, address, name, options, change_modes, change_command);
+        terminal.wait_for_prompt()
+    }
+
+    #[track_caller]
+    fn wait_for_prompt(mut self) -> Self {
+        self.wait_for_screen("a prompt", |screen| last_line(screen).starts_with('>'));
+        self
     }
 
     /// Starts the client without waiting for its prompt.
     #[track_caller]
     pub fn spawn(
+        home: TempDir,
         address: &str,
         name: &str,
         options: &[&str],
         change_modes: impl FnOnce(&mut Termios),
         change_command: impl FnOnce(&mut Command),
     ) -> Self {
-        let home = TempDir::new();
         let master =
             openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
@@ -90,6 +103,7 @@ impl Terminal {
         command.args(["--ctty", env!("CARGO_BIN_EXE_smolchat"), address, "--name", name]);
         command.args(options).stdin(open()).stdout(open()).stderr(open());
         command.env("TERM", "xterm-256color").env("XDG_STATE_HOME", home.path("state"));
+        command.env("XDG_CONFIG_HOME", home.path("config"));
         command.env_remove("NO_COLOR").env_remove("TERM_PROGRAM");
         change_command(&mut command);
         let process = ChildGuard(command.spawn().unwrap());

@@ -1,7 +1,7 @@
 //! The client on a terminal without control sequences.
 
-use crate::common::TestServer;
 use crate::common::terminal::Terminal;
+use crate::common::{TempDir, TestServer};
 
 #[test]
 fn terminal_without_sequences_gets_plain_text() {
@@ -10,6 +10,7 @@ fn terminal_without_sequences_gets_plain_text() {
         let mut bob = server.join("bob");
         let options = ["--color", "always"];
         let mut alice = Terminal::spawn(
+            TempDir::new(),
             server.address(0),
             "alice",
             &options,

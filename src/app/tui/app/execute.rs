@@ -1,10 +1,15 @@
 //! The part of [`App`] for the lines that the user types at the terminal: it executes the commands
 //! of the client (`app/tui/commands.rs`) and sends all other lines to the server.
 
+use std::io;
+use std::path::Path;
+
 use super::{App, UnconfirmedLine};
+use crate::app::config_file;
 use crate::app::tui::commands::{Command, HELP};
 use crate::app::tui::entry::EntryKind;
-use crate::client::ServerAddress;
+use crate::client::{ServerAddress, sanitize};
+use crate::protocol::{case_fold, is_valid_name};
 
 const NO_PRIVATE: &str = "there is no private message yet";
 
@@ -21,28 +26,17 @@ impl App {
                 self.view.clear();
                 self.screen.clear();
             }
-            Command::Ignore(None) => self.show_ignored(),
-            Command::Ignore(Some(name)) => {
-                let already = if self.view.ignore(name) { "" } else { "already " };
-                let text =
-                    format!("messages of {name} are {already}hidden; /unignore {name} shows them");
-                self.view.show_notice(EntryKind::Info, &text);
-            }
-            Command::Unignore(name) => {
-                let text = match self.view.unignore(name) {
-                    true => format!("messages of {name} are shown again"),
-                    false => format!("messages of {name} were not hidden"),
+            Command::ListIgnored => {
+                let text = match self.view.ignored.describe() {
+                    None => "no member is ignored".into(),
+                    Some(names) => format!("ignored: {names}"),
                 };
                 self.view.show_notice(EntryKind::Info, &text);
             }
+            Command::Ignore { name, is_forever } => self.ignore(name, is_forever),
+            Command::Unignore(name) => self.unignore(name),
             Command::Reconnect => self.session.reconnect(),
-            Command::Connect(address) => match address.parse::<ServerAddress>() {
-                Ok(address) => {
-                    self.view.show_notice(EntryKind::Info, &format!("connecting to {address}"));
-                    self.server_switch.connect(address, self.session.name());
-                }
-                Err(error) => self.view.show_notice(EntryKind::Error, &error.to_string()),
-            },
+            Command::Connect(address) => self.connect(address),
             Command::Last => match &self.last_private {
                 Some(received) => self.view.show_frame(received, self.session.name()),
                 None => self.view.show_notice(EntryKind::Error, NO_PRIVATE),
@@ -64,12 +58,69 @@ impl App {
         }
     }
 
-    fn show_ignored(&mut self) {
-        let text = match self.view.ignored_names() {
-            [] => "no member is ignored".into(),
-            names => format!("ignored: {}", names.join(", ")),
+    /// Connects to another server, or again to the present one.
+    fn connect(&mut self, address: &str) {
+        match address.parse::<ServerAddress>() {
+            Ok(address) if is_same_server(&address, self.session.address()) => {
+                self.server_switch.cancel();
+                self.session.reconnect();
+            }
+            Ok(address) => {
+                self.view.show_notice(EntryKind::Info, &format!("connecting to {address}"));
+                let name = self.session.requested_name().unwrap_or(self.session.name());
+                self.server_switch.connect(address, name);
+            }
+            Err(error) => self.view.show_notice(EntryKind::Error, &error.to_string()),
+        }
+    }
+
+    fn ignore(&mut self, name: &str, is_forever: bool) {
+        if case_fold(name) == case_fold(self.session.name()) {
+            return self.view.show_notice(EntryKind::Error, "your own messages cannot be hidden");
+        }
+        if !is_valid_name(name) {
+            let text = format!("{} cannot be the name of a member", sanitize(name));
+            return self.view.show_notice(EntryKind::Error, &text);
+        }
+        let already = if self.view.ignored.add(name) { "" } else { "already " };
+        let kept = if is_forever { ", now and later" } else { "" };
+        let text =
+            format!("messages of {name} are {already}hidden{kept}; /unignore {name} shows them");
+        self.view.show_notice(EntryKind::Info, &text);
+        // Quiet members, and those from before the client's own `/who`, are not known yet.
+        if !self.members.contains(name) {
+            self.unknown_names.push(name.to_owned());
+            self.query_names();
+        }
+        if is_forever {
+            self.edit_config(|path| config_file::add_to_list(path, "ignore", name));
+        }
+    }
+
+    fn unignore(&mut self, name: &str) {
+        let mut names = self.view.ignored.remove(name);
+        let text = match names.is_empty() {
+            false => format!("messages of {name} are shown again"),
+            true => format!("messages of {name} were not hidden"),
         };
         self.view.show_notice(EntryKind::Info, &text);
+        // The name in the config file is the one from before the member changed it.
+        names.push(name.to_owned());
+        for name in names {
+            self.edit_config(|path| config_file::remove_from_list(path, "ignore", &name));
+        }
+    }
+
+    /// Changes the config file, or shows the error.
+    fn edit_config(&mut self, edit: impl FnOnce(&Path) -> io::Result<bool>) {
+        let Some(path) = config_file::default_path() else {
+            let text = "there is no config file, because $HOME is not set";
+            return self.view.show_notice(EntryKind::Error, text);
+        };
+        if let Err(error) = edit(&path) {
+            let text = format!("cannot change {}: {error}", path.display());
+            self.view.show_notice(EntryKind::Error, &text);
+        }
     }
 
     fn send_line(&mut self, line: &str) {
@@ -91,5 +142,13 @@ impl App {
     pub(super) fn leave(&mut self) {
         self.has_left = true;
         self.session.finish();
+    }
+}
+
+/// Returns whether two addresses name the same server. The case of a host name does not count.
+fn is_same_server(one: &ServerAddress, other: &ServerAddress) -> bool {
+    match (one, other) {
+        (ServerAddress::Inet(one), ServerAddress::Inet(other)) => one.eq_ignore_ascii_case(other),
+        _ => one == other,
     }
 }

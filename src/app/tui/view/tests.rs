@@ -90,6 +90,18 @@ fn joins_are_collected_until_the_next_message() {
 }
 
 #[test]
+fn return_after_more_than_a_second_is_shown() {
+    for (seconds, count) in [(1, 0), (2, 2)] {
+        let mut frames = [join(&["erin"]), join(&["erin"])];
+        let names = vec!["erin".into()];
+        frames[0].frame.body = Body::Leave { seq: 1, time: NOW - seconds * 1000, names };
+        let frames = frames.map(past);
+        let text = shown_lines(&mut view(Bell::Never), frames);
+        assert_eq!(text.matches("erin").count(), count, "{text}");
+    }
+}
+
+#[test]
 fn history_is_marked_and_silent() {
     let text = shown_lines(
         &mut view(Bell::Always),
@@ -139,12 +151,37 @@ fn bell_follows_the_setting() {
 }
 
 #[test]
+fn ignored_member_is_hidden_under_its_new_name() {
+    let mut view = view(Bell::Always);
+    view.ignored.add("bob");
+    let name = |from: &'static str, to: &'static str| {
+        let body = Body::Name { seq: 1, time: NOW, from: from.into(), to: to.into(), id: None };
+        received("server", "a new name", body)
+    };
+    let private = Body::Private { time: NOW, to: "alice".into(), id: None };
+    let frames = [
+        join(&["bob"]),
+        past(name("bob", "dave")),
+        name("bob", "carol"),
+        chat("carol", "hidden"),
+        received("carol", "hidden", Body::Action { seq: 1, time: NOW, id: None }),
+        received("carol", "hidden", private),
+        join(&["carol", "erin"]),
+        chat("dave", "shown"),
+    ];
+    let text = shown_lines(&mut view, frames);
+    let expected = "14:03 --- a new name\n14:03 --> erin joined\n14:03 dave  shown\n";
+    assert!(text.ends_with(expected), "{text}");
+    assert!(!text.contains("hidden") && !text.contains("bob joined"), "{text}");
+}
+
+#[test]
 fn ignored_member_is_hidden_and_silent() {
     let mut view = view(Bell::Always);
-    assert!(view.ignore("Mallory") && !view.ignore("mallory"));
+    assert!(view.ignored.add("Mallory"));
     view.show_frame(&chat("mallory", "alice!"), "alice");
     assert_eq!(view.take_output(), (String::new(), false));
-    assert!(view.unignore("MALLORY") && !view.unignore("mallory"));
+    assert_eq!(view.ignored.remove("MALLORY"), ["Mallory"]);
     assert_eq!(shown_lines(&mut view, [chat("mallory", "hi")]), "14:03 mallory  hi\n");
 }
 
@@ -172,7 +209,7 @@ fn any_received() -> impl Strategy<Value = ReceivedFrame> {
             3 => Body::Leave { seq, time, names },
             4 => Body::Name { seq, time, from: other.clone(), to: other, id },
             5 => Body::Private { time, to: other, id },
-            6 => Body::Who { names, more: None, id },
+            6 => Body::Who { names, more: None, quiet: Vec::new(), id },
             _ => Body::Unknown,
         };
         let frame = Frame { data_source: source.into(), data: data.into(), body };
