@@ -6,6 +6,7 @@
 use std::io::{self, Write};
 
 use super::command_input::CommandInput;
+use super::render::sanitize_lines;
 use super::{Clock, render};
 use crate::client::{ReceivedFrame, sanitize};
 use crate::protocol::{Body, Frame};
@@ -72,8 +73,7 @@ impl EventSink {
 /// Prints the text of an answer that has one for a person.
 fn print_answer(frame: &Frame<'_>) {
     if let Body::Who { .. } | Body::Info { .. } = frame.body {
-        let lines = frame.data.lines().map(sanitize).collect::<Vec<_>>();
-        print_line(lines.join("\n").as_bytes());
+        print_line(sanitize_lines(&frame.data).as_bytes());
     }
 }
 

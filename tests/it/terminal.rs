@@ -135,10 +135,30 @@ fn pasted_lines_are_sent_after_confirmation() {
     alice.type_keys("\r");
     alice.wait_for_text("[send these 3 lines to all?");
     alice.type_keys("y");
-    for text in ["one", "two", "three"] {
-        assert_eq!(bob.recv_until(|frame| frame["data_source"] == "alice")["data"], text);
-    }
-    alice.wait_for_text("alice> three\n>");
+    let frame = bob.recv_until(|frame| frame["data_source"] == "alice" && frame["kind"] == "chat");
+    assert_eq!(frame["data"], "one\ntwo\nthree");
+    alice.wait_for_text("alice> one\n             two\n             three\n>");
+}
+
+#[test]
+fn pasted_code_keeps_blank_lines_and_indents() {
+    let (server, mut bob, mut alice) = start(&[]);
+    let mut carol = Terminal::start(server.address(0), "carol", &[]);
+    alice.type_keys("\x1b[200~// main\r\rfn main() {\r\tx();\r}\r\x1b[201~\r");
+    alice.wait_for_text("[send these 4 lines to all?");
+    alice.type_keys("y");
+    let frame = bob.recv_until(|frame| frame["data_source"] == "alice" && frame["kind"] == "chat");
+    assert_eq!(frame["data"], "// main\n\nfn main() {\n\tx();\n}");
+    let lines = ["// main", "", "fn main() {", "    x();", "}"].map(|line| match line {
+        "" => String::new(),
+        line => format!("             {line}"),
+    });
+    alice.wait_for_text(lines.join("\n").trim_start());
+    carol.wait_for_text(lines.join("\n").trim_start());
+    // Commands are executed one by one.
+    alice.type_keys("\x1b[200~/me waves\r/me bows\x1b[201~\ry");
+    assert_eq!(bob.recv_kind("action")["data"], "waves");
+    assert_eq!(bob.recv_kind("action")["data"], "bows");
 }
 
 #[test]

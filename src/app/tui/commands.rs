@@ -97,6 +97,27 @@ impl<'a> Command<'a> {
     }
 }
 
+/// Returns the messages and commands in a text that was typed or pasted.
+///
+/// Several lines are one message, with their empty lines. If the text begins with a command, each
+/// line is executed by itself.
+pub fn split_input(text: &str) -> Vec<String> {
+    let text = text.trim_end().trim_start_matches(['\r', '\n']);
+    let word = text.split(char::is_whitespace).next().unwrap_or_default();
+    let is_command = COMMANDS.iter().any(|(name, _)| word.eq_ignore_ascii_case(name));
+    match text {
+        "" => Vec::new(),
+        text if !text.contains('\n') => vec![text.to_owned()],
+        text if is_command => {
+            let lines = text.lines().filter(|line| !line.trim().is_empty());
+            lines.map(str::to_owned).collect()
+        }
+        // Lines of code may begin with `//` or `/*`.
+        text if text.starts_with('/') => vec![format!("/{text}")],
+        text => vec![text.to_owned()],
+    }
+}
+
 /// Returns whether a line is a private message, which must not be stored in the input history.
 pub fn is_private(line: &str) -> bool {
     let word = line.split(char::is_whitespace).next().unwrap_or_default();
@@ -129,6 +150,17 @@ mod tests {
         ] {
             assert_eq!(Command::parse(line), command);
         }
+    }
+
+    #[test]
+    fn pasted_lines_are_one_message() {
+        assert_eq!(split_input("hello "), ["hello"]);
+        assert_eq!(split_input("\n  one\n\n\ttwo\n"), ["  one\n\n\ttwo"]);
+        assert_eq!(split_input("/me waves\n\n/who\nhello"), ["/me waves", "/who", "hello"]);
+        assert_eq!(split_input("// a comment\nfn main"), ["/// a comment\nfn main"]);
+        assert_eq!(split_input("// typed"), ["// typed"]);
+        assert_eq!(split_input("/dance\n"), ["/dance"]);
+        assert_eq!(split_input(" \n \n"), [""; 0]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use rustyline::line_buffer::LineBuffer;
 use rustyline::validate::Validator;
 use rustyline::{Changeset, Context, Helper, Result};
 
-use super::commands::is_private;
+use super::commands::{is_private, split_input};
 use super::completion::complete;
 use super::editor::UserInput;
 use super::input_history::InputHistory;
@@ -55,13 +55,10 @@ pub struct CompletionCycle {
 
 impl EditorHelper {
     fn submit(&self, line: &str) {
-        if line.trim().is_empty() {
-            return;
-        }
         if is_private(line) {
             self.input_history.reset_position();
         } else {
-            self.input_history.add(line);
+            line.lines().for_each(|line| self.input_history.add(line));
         }
         let _ = self.user_input.send_blocking(UserInput::Line(line.to_owned()));
     }
@@ -114,7 +111,7 @@ impl Completer for EditorHelper {
                 Some(line)
             }
             Ok(EditAction::Accept | EditAction::AcceptAll) => {
-                line.lines().for_each(|line| self.submit(line));
+                split_input(&line).iter().for_each(|line| self.submit(line));
                 Some(String::new())
             }
             Ok(EditAction::Older) => self.input_history.recall_older(&line),

@@ -1,5 +1,7 @@
 //! An entry of the conversation and its layout as lines.
 
+use std::iter;
+
 use super::style::Style;
 use super::wrap::{width, wrap};
 
@@ -80,17 +82,22 @@ impl Entry {
         let style = self.text_style();
         let first = out.column - start;
         let indent = if first * 2 > columns { NARROW_INDENT } else { first };
-        let mut lines = wrap(&self.text, columns, first, indent).into_iter();
-        if let Some(line) = lines.next() {
+        let starts = iter::once(first).chain(iter::repeat(indent));
+        let lines = self.text.split('\n').zip(starts);
+        for (number, line) in
+            lines.flat_map(|(line, start)| wrap(line, columns, start, indent)).enumerate()
+        {
+            if number > 0 {
+                out.end_line();
+                out.push(
+                    Style::Plain,
+                    &format!("{:1$}", "", if line.is_empty() { 0 } else { indent }),
+                );
+            }
             out.push(style, &line);
         }
         if self.kind == EntryKind::Separator {
             out.push(style, " --");
-        }
-        for line in lines {
-            out.end_line();
-            out.push(Style::Plain, &format!("{:indent$}", ""));
-            out.push(style, &line);
         }
         out.end_line();
     }
@@ -222,6 +229,14 @@ mod tests {
         let long = entry(EntryKind::Chat, "小明", "one two three four");
         assert_eq!(layout(&long, 26, 5), "14:03 小明   one two three\n             four\n");
         assert_eq!(layout(&long, 20, 5), "14:03 小明   one two\n  three four\n");
+    }
+
+    #[test]
+    fn line_breaks_begin_indented_lines() {
+        let code = entry(EntryKind::Chat, "bob", "if x {\n\n    one two three four\n}");
+        let lines =
+            ["14:03 bob    if x {", "", "                 one two", "             three four"];
+        assert_eq!(layout(&code, 26, 5), lines.join("\n") + "\n             }\n");
     }
 
     #[test]

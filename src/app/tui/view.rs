@@ -7,6 +7,7 @@ use super::entry::{Entry, EntryKind, StyledText};
 use super::presence::PresenceBatch;
 use super::style::Style;
 use super::wrap::width;
+use crate::app::render::sanitize_lines;
 use crate::app::{Bell, Clock};
 use crate::client::{ReceivedFrame, sanitize};
 use crate::protocol::{Body, Frame, case_fold};
@@ -95,7 +96,7 @@ impl View {
             Body::Private { to, .. } => format!("{} > {}", frame.data_source, to),
             _ => frame.data_source.to_string(),
         };
-        let (author, text) = (sanitize(&author), sanitize(&frame.data));
+        let (author, text) = (sanitize(&author), sanitize_lines(&frame.data));
         let is_message = matches!(kind, EntryKind::Chat | EntryKind::Action | EntryKind::Private);
         let is_bell_due = match self.settings.bell {
             Bell::Never => false,
@@ -110,13 +111,13 @@ impl View {
     /// Shows a notice of the client.
     pub fn show_notice(&mut self, kind: EntryKind, text: &str) {
         self.flush_presence();
-        self.push_entry(Entry::new(kind, sanitize(text)));
+        self.push_entry(Entry::new(kind, sanitize_lines(text)));
     }
 
     /// Shows a line of the user that the server has not answered yet.
     pub fn show_pending(&mut self, own_name: &str, text: &str) {
         self.flush_presence();
-        let entry = Entry::new(EntryKind::Pending, sanitize(text));
+        let entry = Entry::new(EntryKind::Pending, sanitize_lines(text));
         self.push_entry(Entry { author: sanitize(own_name), ..entry });
     }
 
