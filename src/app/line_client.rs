@@ -1,12 +1,14 @@
 //! The client without a line editor: lines in from a channel, events out to a sink.
 
+use std::collections::VecDeque;
+
 use async_channel::Receiver;
 use futures_lite::future;
 use serde_json::{Map, Value};
 
 use super::Error;
 use super::event_sink::{EventSink, print_warning};
-use super::link_status::{describe_error, format_link_event};
+use super::link_status::{describe_error, describe_split, format_link_event};
 use crate::client::{self, ReceivedFrame, SendError, Session, SessionEvent};
 use crate::protocol::{Body, TooLong};
 
@@ -25,6 +27,8 @@ pub struct LineClient {
     /// Whether a person at a terminal types the lines and reads the output.
     is_interactive: bool,
     is_input_open: bool,
+    /// The parts of a long line that the session does not accept yet.
+    parts: VecDeque<String>,
     /// The number of lines that were answered with an error.
     refused_count: usize,
     /// The error that broke the connection, until the session is up to date again.
@@ -46,6 +50,7 @@ impl LineClient {
             is_json: false,
             is_interactive: false,
             is_input_open: true,
+            parts: VecDeque::new(),
             refused_count: 0,
             link_error: None,
         }
@@ -89,6 +94,7 @@ impl LineClient {
                 Ok(LoopEvent::SessionEnded) => return Ok(()),
                 Err(error) => return Err(self.with_unconfirmed(error, lines.len())),
             }
+            self.send_parts();
             // After the end of the input, a person does not wait until the server is reachable
             // again.
             if self.is_interactive
@@ -106,7 +112,8 @@ impl LineClient {
         &mut self,
         lines: &Receiver<OutgoingLine>,
     ) -> Result<LoopEvent, client::Error> {
-        let is_accepting_lines = self.is_input_open && self.session.has_capacity();
+        let is_accepting_lines =
+            self.is_input_open && self.parts.is_empty() && self.session.has_capacity();
         let event = async {
             let event = self.session.receive().await?;
             Ok(event.map_or(LoopEvent::SessionEnded, LoopEvent::Session))
@@ -138,18 +145,36 @@ impl LineClient {
         let object =
             if self.is_json { serde_json::from_str::<Map<String, Value>>(line).ok() } else { None };
         let result = match object {
-            Some(object) => self.session.send_object(object),
+            Some(object) => self.session.send_object(object).map(drop),
             // A bot that repeats the texts of members must not execute their commands.
-            None if self.is_bot() && line.starts_with('/') => {
-                self.session.send(&format!("/{line}"))
-            }
-            None => self.session.send(line),
+            None if self.is_bot() && line.starts_with('/') => self.split_line(&format!("/{line}")),
+            None => self.split_line(line),
         };
-        if let Err(SendError::InvalidObject(reason)) = result {
+        if let Err(error @ (SendError::InvalidObject(_) | SendError::TooLong { .. })) = result {
             self.refused_count += 1;
-            print_warning(&reason);
+            print_warning(&error.to_string());
         }
-        self.is_input_open = !self.session.is_finishing();
+    }
+
+    /// Queues a line, or its parts if it is longer than the server accepts.
+    fn split_line(&mut self, line: &str) -> Result<(), SendError> {
+        let parts = self.session.split(line)?;
+        if parts.len() > 1 {
+            self.sink.write_status(&describe_split(parts.len(), self.session.limits()));
+        }
+        self.parts.extend(parts);
+        Ok(())
+    }
+
+    /// Sends the parts that the session accepts.
+    fn send_parts(&mut self) {
+        while self.session.has_capacity()
+            && let Some(part) = self.parts.pop_front()
+        {
+            // Cannot fail: the session has capacity, and it finishes only after the last part.
+            let _ = self.session.send(&part);
+        }
+        self.is_input_open &= !self.session.is_finishing();
     }
 
     fn on_event(&mut self, event: SessionEvent) {
@@ -195,7 +220,7 @@ impl LineClient {
 
     /// Adds to `error` the number of lines that are not confirmed, including `queued` unsent lines.
     fn with_unconfirmed(&self, error: client::Error, queued: usize) -> Error {
-        match self.refused_count + self.session.pending_count() + queued {
+        match self.refused_count + self.session.pending_count() + self.parts.len() + queued {
             0 => error.into(),
             count => Error::Unconfirmed(count, Box::new(error)),
         }

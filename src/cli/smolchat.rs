@@ -123,6 +123,10 @@ pub static SMOLCHAT: Program = Program {
                      once.",
                 ),
                 Block::Text(
+                    "A line that is longer than the server accepts is split between words and sent in \
+                     several parts, which is told first. A JSON object is not split.",
+                ),
+                Block::Text(
                     "If standard input is not a terminal, each of its lines is sent, and \
                      `smolchat` exits when the last line is answered. In this case, and with \
                      `--send`, it exits with an error after 60 seconds without a connection.",

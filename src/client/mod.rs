@@ -49,6 +49,7 @@ mod error;
 mod event;
 mod keepalive;
 mod link;
+mod long_line;
 mod pending_lines;
 mod resume_state;
 mod sanitize;

@@ -2,6 +2,7 @@
 
 mod incoming;
 mod reconnect;
+mod split;
 #[cfg(test)]
 mod tests;
 

@@ -27,6 +27,7 @@ mod lab_faults;
 mod large_numbers;
 mod lifecycle;
 mod listeners;
+mod long_lines;
 mod memory;
 mod order;
 #[cfg(feature = "editor")]

@@ -42,6 +42,8 @@ pub struct App {
     /// The id of the client's own `/who`, whose answer is not shown.
     who_query: Option<String>,
     unconfirmed_lines: VecDeque<UnconfirmedLine>,
+    /// The parts of long lines that the session does not accept yet.
+    unsent_parts: VecDeque<String>,
     last_private: Option<Box<ReceivedFrame>>,
     outage: Option<Outage>,
     /// The number of the signal that ends the program.
@@ -90,6 +92,7 @@ impl App {
             members: MemberNames::default(),
             who_query: None,
             unconfirmed_lines: VecDeque::new(),
+            unsent_parts: VecDeque::new(),
             last_private: None,
             outage: None,
             end_signal: None,
@@ -105,6 +108,7 @@ impl App {
             if let Some(result) = self.handle(event).await {
                 return result;
             }
+            self.send_parts();
             // After leaving, the user does not wait until the server is reachable again.
             if self.user_input.is_none()
                 && self.session.pending_count() > 0
@@ -137,8 +141,10 @@ impl App {
     }
 
     async fn next_event(&mut self) -> AppEvent {
-        let App { session, server_switch, screen, signals, user_input, tick, .. } = self;
-        let (has_capacity, is_behind) = (session.has_capacity(), screen.is_behind());
+        let App { session, server_switch, screen, signals, user_input, tick, unsent_parts, .. } =
+            self;
+        let has_capacity = session.has_capacity() && unsent_parts.is_empty();
+        let is_behind = screen.is_behind();
         let session_event = async {
             match is_behind {
                 true => pending().await,

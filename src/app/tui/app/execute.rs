@@ -2,6 +2,7 @@
 //! of the client (`app/tui/commands.rs`) and sends all other lines to the server.
 
 use super::{App, UnconfirmedLine};
+use crate::app::link_status::describe_split;
 use crate::app::tui::commands::{Command, HELP};
 use crate::app::tui::entry::EntryKind;
 use crate::client::ServerAddress;
@@ -72,7 +73,31 @@ impl App {
         self.view.show_notice(EntryKind::Info, &text);
     }
 
+    /// Sends a line, or its parts if it is longer than the server accepts.
     fn send_line(&mut self, line: &str) {
+        match self.session.split(line) {
+            Ok(parts) => {
+                if parts.len() > 1 {
+                    let text = describe_split(parts.len(), self.session.limits());
+                    self.view.show_notice(EntryKind::Info, &text);
+                }
+                self.unsent_parts.extend(parts);
+                self.send_parts();
+            }
+            Err(error) => self.view.show_notice(EntryKind::Error, &error.to_string()),
+        }
+    }
+
+    /// Sends the parts that the session accepts.
+    pub(super) fn send_parts(&mut self) {
+        while self.session.has_capacity()
+            && let Some(part) = self.unsent_parts.pop_front()
+        {
+            self.send_part(&part);
+        }
+    }
+
+    fn send_part(&mut self, line: &str) {
         let is_shown = !self.session.is_connected();
         match self.session.send(line) {
             Ok(id) => {

@@ -108,6 +108,7 @@ impl App {
             self.view.show_notice(EntryKind::Error, &message);
         }
         self.unconfirmed_lines.clear();
+        self.unsent_parts.clear();
         self.who_query = None;
         self.last_private = None;
         self.server_switch.close_old(std::mem::replace(&mut self.session, session));
@@ -115,7 +116,8 @@ impl App {
 
     /// Returns the number of the user's lines that the server has not answered.
     pub(super) fn unconfirmed_count(&self) -> usize {
-        self.session.pending_count().saturating_sub(usize::from(self.who_query.is_some()))
+        let pending = self.session.pending_count() + self.unsent_parts.len();
+        pending.saturating_sub(usize::from(self.who_query.is_some()))
     }
 
     /// Adds to `error` the number of lines that are not confirmed.
