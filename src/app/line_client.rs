@@ -7,6 +7,7 @@ use futures_lite::future;
 use serde_json::{Map, Value};
 
 use super::Error;
+use super::alias::expand_alias;
 use super::event_sink::{EventSink, print_warning};
 use super::link_status::{describe_error, describe_split, format_link_event};
 use crate::client::{self, ReceivedFrame, SendError, Session, SessionEvent};
@@ -148,7 +149,7 @@ impl LineClient {
             Some(object) => self.session.send_object(object).map(drop),
             // A bot that repeats the texts of members must not execute their commands.
             None if self.is_bot() && line.starts_with('/') => self.split_line(&format!("/{line}")),
-            None => self.split_line(line),
+            None => self.split_line(&expand_alias(line)),
         };
         if let Err(error @ (SendError::InvalidObject(_) | SendError::TooLong { .. })) = result {
             self.refused_count += 1;

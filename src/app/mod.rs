@@ -5,6 +5,7 @@
 //! - [`script::run`] is the client for scripts and bots.
 //! - [`config_file`] reads the settings of the user.
 
+mod alias;
 mod appearance;
 mod clock;
 mod command;

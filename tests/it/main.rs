@@ -49,3 +49,5 @@ mod standard_files;
 mod stats;
 #[cfg(feature = "editor")]
 mod terminal;
+#[cfg(feature = "editor")]
+mod terminal_commands;

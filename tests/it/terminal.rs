@@ -56,17 +56,17 @@ fn wide_and_long_lines_keep_the_cursor_right() {
     }
     let long = "0123456789".repeat(20);
     alice.type_keys(&long);
-    // 202 columns are two full rows and 58 columns.
-    alice.wait_for_screen("three rows", |screen| screen.cursor_position().1 == 58);
+    // 207 columns are two full rows and 63 columns.
+    alice.wait_for_screen("three rows", |screen| screen.cursor_position().1 == 63);
     bob.say("while it is long");
     alice.wait_for_text("while it is long");
-    alice.wait_for_screen("three rows", |screen| screen.cursor_position().1 == 58);
+    alice.wait_for_screen("three rows", |screen| screen.cursor_position().1 == 63);
     let screen = alice.screen_text().replace('\n', "");
     assert_eq!(screen.matches(&format!("> {long}")).count(), 1, "{screen}");
     alice.type_keys("\r");
     bob.recv_until(|frame| frame["data"] == *long);
     alice.wait_for_input(">", 2);
-    assert!(!alice.screen_text().contains("\n> 0123456789"), "the typed line is still shown");
+    assert!(!alice.screen_text().contains("\nalice> 0123456789"), "the typed line is still shown");
 }
 
 #[test]
@@ -81,7 +81,8 @@ fn resize_and_back_shows_each_line_once() {
     alice.resize(20, 24);
     alice.wait_for_screen("rows with a small indent", |screen| {
         let contents = screen.contents();
-        contents.contains("\n  row\n> typed before the resize") && contents.contains("line 3 of\n")
+        contents.contains("\n  row\nalice> typed before the resize")
+            && contents.contains("line 3 of\n")
     });
     bob.say("meanwhile");
     alice.wait_for_text("meanwhile");
@@ -89,7 +90,7 @@ fn resize_and_back_shows_each_line_once() {
     alice.wait_for_screen("the wide screen again", |screen| {
         let contents = screen.contents();
         (0..5).all(|number| contents.matches(&format!("line {number} of")).count() == 1)
-            && contents.contains("bob  meanwhile\n> typed before the resize")
+            && contents.contains("bob  meanwhile\nalice> typed before the resize")
     });
     alice.wait_for_input("> typed before the resize", 25);
 }
@@ -127,7 +128,7 @@ fn pasted_lines_are_sent_after_confirmation() {
     alice.type_keys("\x1b[200~one\rtwo\rthree\x1b[201~");
     alice.wait_for_text("> one\ntwo\nthree\n[3 lines; Enter to send");
     bob.say("meanwhile");
-    alice.wait_for_text("meanwhile\n> one\ntwo\nthree");
+    alice.wait_for_text("meanwhile\nalice> one\ntwo\nthree");
     alice.type_keys("\r");
     alice.wait_for_text("[send these 3 lines to all?");
     alice.type_keys("n");
@@ -137,7 +138,7 @@ fn pasted_lines_are_sent_after_confirmation() {
     alice.type_keys("y");
     let frame = bob.recv_until(|frame| frame["data_source"] == "alice" && frame["kind"] == "chat");
     assert_eq!(frame["data"], "one\ntwo\nthree");
-    alice.wait_for_text("alice> one\n             two\n             three\n>");
+    alice.wait_for_text("alice> one\n             two\n             three\nalice>");
 }
 
 #[test]
@@ -354,7 +355,7 @@ fn client_commands_work() {
     alice.type_keys("/reconnect\r");
     alice.wait_for_text(" after 0 s");
     alice.type_keys("/clear\r");
-    alice.wait_for_screen("an empty screen", |screen| screen.contents().trim() == ">");
+    alice.wait_for_screen("an empty screen", |screen| screen.contents().trim() == "alice>");
     let other = TestServer::start(&["--rate", "0"]);
     let mut carol = other.join("carol");
     alice.type_keys(&format!("/connect {}\r", other.address(0)));

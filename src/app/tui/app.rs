@@ -41,6 +41,10 @@ pub struct App {
     members: MemberNames,
     /// The id of the client's own `/who`, whose answer is not shown.
     who_query: Option<String>,
+    /// The id of `/help`, below whose answer the commands of the client are shown.
+    help_query: Option<String>,
+    /// The member to whom the lines of the user are sent, with `/query`.
+    query: Option<String>,
     unconfirmed_lines: VecDeque<UnconfirmedLine>,
     /// The parts of long lines that the session does not accept yet.
     unsent_parts: VecDeque<String>,
@@ -91,6 +95,8 @@ impl App {
             name_updates,
             members: MemberNames::default(),
             who_query: None,
+            help_query: None,
+            query: None,
             unconfirmed_lines: VecDeque::new(),
             unsent_parts: VecDeque::new(),
             last_private: None,

@@ -24,7 +24,6 @@ use super::printer::Printer;
 const INPUT_CAPACITY: usize = 64;
 /// The time that the editor waits after Escape for the rest of a key sequence, in milliseconds.
 const ESCAPE_TIMEOUT_MS: u16 = 50;
-const PROMPT: &str = "> ";
 
 /// An input of the user.
 #[derive(Debug)]
@@ -52,7 +51,7 @@ pub struct Editor {
 
 impl Editor {
     /// Starts the editor thread on standard input.
-    pub fn start(has_colors: bool) -> io::Result<Self> {
+    pub fn start(has_colors: bool, prompt: String) -> io::Result<Self> {
         let (input_sender, user_input) = bounded(INPUT_CAPACITY);
         let (name_updates, name_receiver) = bounded(1);
         let (printer_sender, printer_receiver) = bounded(1);
@@ -97,7 +96,7 @@ impl Editor {
                 }
             };
             // Returns only if the terminal is closed, or after a key that rustyline itself accepts.
-            while let Ok(_) | Err(ReadlineError::Interrupted) = editor.readline(PROMPT) {}
+            while let Ok(_) | Err(ReadlineError::Interrupted) = editor.readline(&prompt) {}
         })?;
         let printer = printer_receiver.recv_blocking().map_err(io::Error::other)??;
         Ok(Editor { user_input, name_updates, printer, is_line_empty })

@@ -21,6 +21,7 @@ mod modes;
 mod outage;
 mod presence;
 mod printer;
+mod prompt;
 mod screen;
 mod server_switch;
 mod style;
@@ -34,6 +35,7 @@ use async_signal::{Signal, Signals};
 use self::app::App;
 use self::editor::Editor;
 use self::modes::TerminalModes;
+use self::prompt::format_prompt;
 use self::screen::Screen;
 use self::server_switch::ServerSwitch;
 use self::view::{View, ViewSettings};
@@ -63,8 +65,10 @@ pub fn run(options: Options) -> Result<(), Error> {
         // Before the editor changes the modes.
         let modes = TerminalModes::save().map_err(Error::Terminal)?;
         let settings = ViewSettings { has_colors: color.is_enabled(true), bell, has_timestamps };
-        let editor = Editor::start(settings.has_colors).map_err(Error::Terminal)?;
-        let view = View::new(settings, Clock::local(), screen::terminal_size().0, unix_ms());
+        let columns = screen::terminal_size().0;
+        let prompt = format_prompt(session.name(), None, columns);
+        let editor = Editor::start(settings.has_colors, prompt).map_err(Error::Terminal)?;
+        let view = View::new(settings, Clock::local(), columns, unix_ms());
         let screen = Screen::new(editor.printer, modes);
         let server_switch = ServerSwitch::new(config, reconnect);
         let mut app = App::new(

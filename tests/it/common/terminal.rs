@@ -29,6 +29,7 @@ pub struct Terminal {
     output: Arc<Mutex<TerminalOutput>>,
     original_modes: String,
     home: TempDir,
+    name: String,
 }
 
 /// The output of the client so far.
@@ -61,9 +62,17 @@ impl Terminal {
         let parser = vt100::Parser::new(cells(24), cells(72), 10_000);
         let output = Arc::new(Mutex::new(TerminalOutput { parser, raw: Vec::new() }));
         read_output(File::from(master.try_clone().unwrap()), Arc::clone(&output));
-        let mut terminal =
-            Terminal { process, master: master.into(), slave, output, original_modes, home };
-        terminal.wait_for_screen("a prompt", |screen| last_line(screen).starts_with('>'));
+        let mut terminal = Terminal {
+            process,
+            master: master.into(),
+            slave,
+            output,
+            original_modes,
+            home,
+            name: name.into(),
+        };
+        let prompt = format!("{name}>");
+        terminal.wait_for_screen("a prompt", |screen| last_line(screen).starts_with(&prompt));
         terminal
     }
 
@@ -93,9 +102,12 @@ impl Terminal {
         self.wait_for_screen(&format!("{text:?}"), |screen| screen.contents().contains(text));
     }
 
-    /// Waits until the last line is `text`, with the cursor in `column`.
+    /// Waits until the last line is the name and `text`, with the cursor `column` columns after the
+    /// name.
     #[track_caller]
     pub fn wait_for_input(&mut self, text: &str, column: u16) {
+        let text = format!("{}{text}", self.name);
+        let column = column + u16::try_from(self.name.len()).unwrap();
         self.wait_for_screen(&format!("{text:?} with the cursor in column {column}"), |screen| {
             last_line(screen) == text && screen.cursor_position().1 == column
         });

@@ -5,10 +5,11 @@ use futures_lite::future;
 use super::App;
 use crate::app::Error;
 use crate::app::link_status::{describe_error, format_link_event};
+use crate::app::tui::commands::HELP;
 use crate::app::tui::entry::EntryKind;
 use crate::app::tui::outage::Outage;
 use crate::client::{self, ReceivedFrame, Session, SessionEvent};
-use crate::protocol::Body;
+use crate::protocol::{Body, case_fold};
 
 impl App {
     /// Handles an event and all further events that are ready, so that they are printed together.
@@ -85,6 +86,15 @@ impl App {
             self.last_private = Some(Box::new(received.clone()));
         }
         self.view.show_frame(received, own_name);
+        if received.in_reply_to.is_some() && received.in_reply_to == self.help_query {
+            self.help_query = None;
+            self.view.show_notice(EntryKind::Info, HELP);
+        }
+        if let Body::Name { from, to, .. } = &received.frame.body
+            && self.query.as_ref().is_some_and(|query| case_fold(query) == case_fold(from))
+        {
+            self.query = Some(to.to_string());
+        }
         if let Body::Welcome { .. } = received.frame.body {
             // The completion needs the names. A query from before an outage is sent again anyway.
             if self.who_query.is_none() {
@@ -110,6 +120,8 @@ impl App {
         self.unconfirmed_lines.clear();
         self.unsent_parts.clear();
         self.who_query = None;
+        self.help_query = None;
+        self.query = None;
         self.last_private = None;
         self.server_switch.close_old(std::mem::replace(&mut self.session, session));
     }
