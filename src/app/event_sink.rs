@@ -5,6 +5,7 @@
 
 use std::io::{self, Write};
 
+use super::chat_log::ChatLog;
 use super::command_input::CommandInput;
 use super::render::sanitize_lines;
 use super::{Clock, render};
@@ -31,6 +32,24 @@ pub struct TextOutput {
     pub clock: Clock,
     /// Whether the terminal has echoed a line that the server will repeat.
     pub has_echo: bool,
+    /// Whether joins and leaves are printed.
+    pub has_presence: bool,
+    pub log: Option<ChatLog>,
+}
+
+impl TextOutput {
+    fn write_frame(&mut self, received: &ReceivedFrame) {
+        let log = self.log.as_mut();
+        if let Some(error) = log.and_then(|log| log.write_frame(received, &self.clock)) {
+            print_warning(&error);
+        }
+        match received.frame.body {
+            Body::Join { .. } | Body::Leave { .. } if !self.has_presence => {}
+            // Shown as a message about the connection, like gaps for which there is no frame.
+            Body::Gap { .. } => {}
+            _ => print_line(render(&received.frame, &self.clock).as_bytes()),
+        }
+    }
 }
 
 impl EventSink {
@@ -43,9 +62,7 @@ impl EventSink {
             print_warning(&sanitize(&frame.data));
         }
         match self {
-            // Shown as a message about the connection, like gaps for which there is no frame.
-            EventSink::Text(_) if matches!(frame.body, Body::Gap { .. }) => {}
-            EventSink::Text(output) => print_line(render(frame, &output.clock).as_bytes()),
+            EventSink::Text(output) => output.write_frame(received),
             EventSink::Json => print_line(&received.line),
             EventSink::Answers { .. } if received.in_reply_to.is_none() => {}
             EventSink::Answers { is_json: true } => print_line(&received.line),

@@ -7,6 +7,7 @@
 
 mod alias;
 mod appearance;
+mod chat_log;
 mod clock;
 mod command;
 mod command_input;

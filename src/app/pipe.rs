@@ -1,6 +1,7 @@
 //! The client between standard input and standard output.
 
-use super::event_sink::{EventSink, TextOutput};
+use super::chat_log::ChatLog;
+use super::event_sink::{EventSink, TextOutput, print_warning};
 use super::line_client::LineClient;
 use super::stdin::read_stdin;
 use super::{Clock, Error, Options};
@@ -17,9 +18,14 @@ use crate::client::Session;
 /// `is_interactive`, if a line was refused.
 pub fn run(options: Options, is_interactive: bool, has_echo: bool) -> Result<(), Error> {
     smol::block_on(async {
-        let Options { address, config, reconnect, .. } = options;
+        let Options { address, config, reconnect, has_presence, log, .. } = options;
         let session = Session::connect(address, config, reconnect).await?;
-        let sink = EventSink::Text(TextOutput { clock: Clock::local(), has_echo });
+        let mut log = log.map(ChatLog::new);
+        if let Some(error) = log.as_mut().and_then(ChatLog::open) {
+            print_warning(&error);
+        }
+        let output = TextOutput { clock: Clock::local(), has_echo, has_presence, log };
+        let sink = EventSink::Text(output);
         let client = LineClient::new(session, sink).with_interactive(is_interactive);
         client.run(read_stdin()).await
     })

@@ -31,20 +31,25 @@ pub fn render(frame: &Frame<'_>, clock: &Clock) -> String {
         Some(time) => clock.time_of_day(time),
         None => "     ".into(),
     };
-    let name = sanitize(&frame.data_source);
     let text = sanitize_lines(&frame.data).replace('\n', &format!("\n{INDENT}"));
+    format!("{time} {}", render_body(frame, &text))
+}
+
+/// Returns a frame as text without its time. `text` is its data as it is shown.
+pub fn render_body(frame: &Frame<'_>, text: &str) -> String {
+    let name = sanitize(&frame.data_source);
     match &frame.body {
-        Body::Action { .. } => format!("{time} * {name} {text}"),
-        Body::Join { .. } => format!("{time} --> {text}"),
-        Body::Leave { .. } => format!("{time} <-- {text}"),
-        Body::Name { .. } => format!("{time} --- {text}"),
-        Body::Private { to, .. } => format!("{time} [{name} > {}]  {text}", sanitize(to)),
-        Body::Error { .. } => format!("{time} !!! {text}"),
+        Body::Action { .. } => format!("* {name} {text}"),
+        Body::Join { .. } => format!("--> {text}"),
+        Body::Leave { .. } => format!("<-- {text}"),
+        Body::Name { .. } => format!("--- {text}"),
+        Body::Private { to, .. } => format!("[{name} > {}]  {text}", sanitize(to)),
+        Body::Error { .. } => format!("!!! {text}"),
         Body::Gap { .. } | Body::Welcome { .. } | Body::Who { .. } | Body::Info { .. } => {
-            format!("{time} -!- {text}")
+            format!("-!- {text}")
         }
-        Body::Bye { .. } => format!("{time} <<< {text}"),
-        Body::Chat { .. } | Body::Unknown => format!("{time} {name}  {text}"),
+        Body::Bye { .. } => format!("<<< {text}"),
+        Body::Chat { .. } | Body::Unknown => format!("{name}  {text}"),
     }
 }
 

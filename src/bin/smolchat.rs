@@ -1,9 +1,11 @@
 //! `smolchat`, the client: converts config file and arguments to [`Options`], and errors to an exit
 //! code.
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
+use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -56,7 +58,7 @@ enum Invocation {
 /// Reads the config file, the environment and the arguments; the later takes precedence.
 fn parse() -> Result<Invocation, lexopt::Error> {
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let mut args = Args { time: true, name: variable("USER"), ..Args::default() };
+    let mut args = Args { time: true, presence: true, name: variable("USER"), ..Args::default() };
     let path = config_file::default_path();
     let warnings =
         path.map(|path| config_file::load(&path, |key, value| args.set_from_file(key, value)));
@@ -88,6 +90,9 @@ struct Args {
     color: Color,
     bell: Bell,
     time: bool,
+    highlights: Vec<String>,
+    presence: bool,
+    log: Option<PathBuf>,
     no_keep: bool,
     no_reconnect: bool,
     json: bool,
@@ -106,6 +111,9 @@ impl Args {
             "color" => self.color = value.parse()?,
             "bell" => self.bell = value.parse()?,
             "time" => self.time = value.parse_with(parse_switch)?,
+            "highlight" => self.highlights = value.parse_with(parse_words)?,
+            "presence" => self.presence = value.parse_with(parse_switch)?,
+            "log" => self.log = Some(parse_path(value)?),
             "no-keep" => self.no_keep = value.parse_with(parse_switch)?,
             "no-reconnect" => self.no_reconnect = value.parse_with(parse_switch)?,
             "json" => self.json = value.parse_with(parse_switch)?,
@@ -159,6 +167,9 @@ impl Args {
             color: self.color,
             bell: self.bell,
             has_timestamps: self.time,
+            highlights: self.highlights,
+            has_presence: self.presence,
+            log: self.log,
         };
         Ok((options, script))
     }
@@ -169,6 +180,36 @@ fn parse_name(name: &str) -> Result<String, String> {
         return Ok(name.into());
     }
     Err(format!("expected 1 to {MAX_NAME} letters, digits, - _ or ., and not a form of server"))
+}
+
+/// Parses words that are separated by commas.
+fn parse_words(text: &str) -> Result<Vec<String>, Infallible> {
+    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+    Ok(words.map(str::to_owned).collect())
+}
+
+/// Returns the path of a file, with the home directory in place of `~`.
+fn parse_path(value: OsString) -> Result<PathBuf, lexopt::Error> {
+    let error = |error: &str| {
+        Err(lexopt::Error::ParsingFailed {
+            value: value.to_string_lossy().into_owned(),
+            error: error.into(),
+        })
+    };
+    let path = Path::new(&value);
+    match path.components().next() {
+        None => error("expected the path of a file"),
+        Some(Component::Normal(first)) if first == "~" => {
+            let Some(home) = std::env::var_os("HOME").filter(|home| !home.is_empty()) else {
+                return error("expected a path without ~, because $HOME is not set");
+            };
+            Ok(PathBuf::from(home).join(path.strip_prefix("~").unwrap_or(path)))
+        }
+        Some(Component::Normal(first)) if first.as_encoded_bytes().starts_with(b"~") => {
+            error("expected a path; only ~/ is replaced, by your home directory")
+        }
+        Some(_) => Ok(path.to_owned()),
+    }
 }
 
 fn parse_program(name: &str) -> Result<&'static Program, &'static str> {
@@ -238,6 +279,25 @@ mod tests {
             let error = args(&["--name", name]).err().unwrap().to_string();
             assert!(error.contains("--name") && error.contains("letters, digits"), "{error}");
         }
+    }
+
+    #[test]
+    fn home_directory_replaces_tilde() {
+        let home = std::env::var("HOME").unwrap();
+        let log = |value| args(&["--log", value]).map(|args| args.log.unwrap());
+        assert_eq!(log("~/chat.log").unwrap(), Path::new(&home).join("chat.log"));
+        assert_eq!(log("a/~/b").unwrap(), Path::new("a/~/b"));
+        for path in ["", "~alice/chat.log"] {
+            let error = log(path).err().unwrap().to_string();
+            assert!(error.starts_with("--log: ") && error.contains("expected"), "{error}");
+        }
+    }
+
+    #[test]
+    fn highlight_takes_words_and_phrases() {
+        let words = |value| args(&["--highlight", value]).unwrap().highlights;
+        assert_eq!(words("deploy, on fire ,, "), ["deploy", "on fire"]);
+        assert_eq!(words(""), [""; 0]);
     }
 
     #[test]

@@ -56,7 +56,34 @@ pub static SMOLCHAT: Program = Program {
             name: "time",
             value: ValueKind::Choice("on|off", &["on", "off"]),
             default: "on",
-            help: "show the time of each line",
+            details: "Shows or hides the time of each line.",
+            is_setting: true,
+            ..OptionSpec::DEFAULT
+        },
+        OptionSpec {
+            name: "highlight",
+            value: ValueKind::Text("WORDS"),
+            details: "Words that count as a mention of you, separated by commas, as in `deploy, on \
+                      fire`. Upper and lower case are the same, and a part of a longer word does \
+                      not count.",
+            is_setting: true,
+            ..OptionSpec::DEFAULT
+        },
+        OptionSpec {
+            name: "presence",
+            value: ValueKind::Choice("on|off", &["on", "off"]),
+            default: "on",
+            details: "Shows or hides who joins and leaves.",
+            is_setting: true,
+            ..OptionSpec::DEFAULT
+        },
+        OptionSpec {
+            name: "log",
+            value: ValueKind::Path("PATH"),
+            details: "Appends each message to this file, as one line with date, time and offset \
+                      from UTC; a private message has both names. A file that is moved or removed is created again. \
+                      `~/` is your home directory. It has no effect with `--send`, `--exec` and \
+                      `--json`.",
             is_setting: true,
             ..OptionSpec::DEFAULT
         },
@@ -179,8 +206,8 @@ pub static SMOLCHAT: Program = Program {
                     "The config file, or `smolchat/config` below `$XDG_CONFIG_HOME`, if that is \
                      an absolute path. It has one `key = value` per line; a line that begins with \
                      `#` is a comment. The keys are `address`, `name`, `history`, `color`, \
-                     `bell`, `time`, `no-keep` and `no-reconnect`; the last two are `on` or \
-                     `off`. Options on the command line take precedence and can turn a switch \
+                     `bell`, `time`, `highlight`, `presence`, `log`, `no-keep` and \
+                     `no-reconnect`; the last two are `on` or `off`. Options on the command line take precedence and can turn a switch \
                      off, as in `--no-keep=off`. An invalid line gives one warning and is \
                      ignored.",
                 ),

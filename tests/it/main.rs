@@ -51,3 +51,5 @@ mod stats;
 mod terminal;
 #[cfg(feature = "editor")]
 mod terminal_commands;
+#[cfg(feature = "editor")]
+mod terminal_settings;

@@ -14,11 +14,13 @@ use futures_lite::{StreamExt, future};
 use smol::Timer;
 
 use super::editor::UserInput;
+use super::entry::EntryKind;
 use super::member_names::MemberNames;
 use super::outage::Outage;
 use super::screen::Screen;
 use super::server_switch::ServerSwitch;
-use super::view::View;
+use super::view::{MarkReason, View};
+use crate::app::chat_log::ChatLog;
 use crate::app::{Clock, Error};
 use crate::client::{self, ReceivedFrame, Session, SessionEvent};
 
@@ -33,6 +35,7 @@ pub struct App {
     server_switch: ServerSwitch,
     view: View,
     screen: Screen,
+    log: Option<ChatLog>,
     signals: Signals,
     /// The input of the user, until the user leaves.
     user_input: Option<Receiver<UserInput>>,
@@ -86,6 +89,7 @@ impl App {
         name_updates: Sender<Vec<String>>,
     ) -> Self {
         App {
+            log: None,
             session,
             server_switch,
             view,
@@ -105,6 +109,14 @@ impl App {
             tick: None,
             clock_read_at: Instant::now(),
         }
+    }
+
+    /// Opens the log of the messages. A failure is shown to the user.
+    pub fn open_log(&mut self, mut log: ChatLog) {
+        if let Some(error) = log.open() {
+            self.view.show_notice(EntryKind::Error, &error);
+        }
+        self.log = Some(log);
     }
 
     /// Handles events until the user leaves, the session ends or a signal arrives.
@@ -207,7 +219,10 @@ impl App {
     fn on_signal(&mut self, signal: Signal) {
         match signal {
             Signal::Winch => self.screen.request_redraw(),
-            Signal::Tstp => self.screen.suspend(),
+            Signal::Tstp => {
+                self.view.mark_here(MarkReason::Stop);
+                self.screen.suspend();
+            }
             Signal::Cont => self.screen.resume(),
             signal => {
                 self.end_signal = Some(signal as i32);

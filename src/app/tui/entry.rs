@@ -27,6 +27,8 @@ pub enum EntryKind {
     /// A notice of the server or of the client.
     Info,
     Error,
+    /// The rule below the last line that the user has seen.
+    Mark,
     /// A separator: a new day, or the start or the end of the history.
     Separator,
 }
@@ -53,6 +55,16 @@ impl Entry {
         Entry { kind, time: None, author, text, is_highlighted: false, is_past: false }
     }
 
+    /// Returns whether the entry is new and from another member, if the user has no entry of its
+    /// kind.
+    pub fn is_of_others(&self) -> bool {
+        !self.is_past
+            && matches!(
+                self.kind,
+                EntryKind::Chat | EntryKind::Action | EntryKind::Private | EntryKind::Presence(_)
+            )
+    }
+
     /// Returns the width that the column of names needs for this entry.
     pub fn name_width(&self) -> usize {
         match self.kind {
@@ -74,6 +86,10 @@ impl Entry {
         name_width: usize,
         out: &mut StyledText,
     ) {
+        if self.kind == EntryKind::Mark {
+            out.push(Style::Faint, &format!("{:-<1$}", "-- new ", columns.saturating_sub(1)));
+            return out.end_line();
+        }
         let start = out.column;
         if self.kind != EntryKind::Separator {
             self.push_time(time, out);
@@ -140,6 +156,7 @@ impl Entry {
             EntryKind::Info => out.push(text_style, "-!- "),
             EntryKind::Error => out.push(text_style, "!!! "),
             EntryKind::Separator => out.push(text_style, "-- "),
+            EntryKind::Mark => {}
         }
     }
 
@@ -149,6 +166,7 @@ impl Entry {
             EntryKind::Presence(_)
             | EntryKind::Info
             | EntryKind::Separator
+            | EntryKind::Mark
             | EntryKind::Pending => Style::Faint,
             EntryKind::Error => Style::Error,
             EntryKind::Private => Style::Private,

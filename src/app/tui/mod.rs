@@ -17,6 +17,7 @@ mod entry;
 mod input_history;
 mod keys;
 mod member_names;
+mod mention;
 mod modes;
 mod outage;
 mod presence;
@@ -39,6 +40,7 @@ use self::prompt::format_prompt;
 use self::screen::Screen;
 use self::server_switch::ServerSwitch;
 use self::view::{View, ViewSettings};
+use super::chat_log::ChatLog;
 use super::{Clock, Error, Options};
 use crate::client::Session;
 
@@ -50,7 +52,7 @@ use crate::client::Session;
 /// session fails or a signal ends it.
 pub fn run(options: Options) -> Result<(), Error> {
     smol::block_on(async {
-        let Options { address, config, reconnect, color, bell, has_timestamps } = options;
+        let Options { address, config, reconnect, color, bell, has_timestamps, .. } = options;
         let session = Session::connect(address, config.clone(), reconnect).await?;
         let signals = Signals::new([
             Signal::Int,
@@ -64,10 +66,17 @@ pub fn run(options: Options) -> Result<(), Error> {
         let signals = signals.map_err(Error::Terminal)?;
         // Before the editor changes the modes.
         let modes = TerminalModes::save().map_err(Error::Terminal)?;
-        let settings = ViewSettings { has_colors: color.is_enabled(true), bell, has_timestamps };
+        let settings = ViewSettings {
+            has_colors: color.is_enabled(true),
+            bell,
+            has_timestamps,
+            highlights: options.highlights,
+            has_presence: options.has_presence,
+        };
+        let has_colors = settings.has_colors;
         let columns = screen::terminal_size().0;
         let prompt = format_prompt(session.name(), None, columns);
-        let editor = Editor::start(settings.has_colors, prompt).map_err(Error::Terminal)?;
+        let editor = Editor::start(has_colors, prompt).map_err(Error::Terminal)?;
         let view = View::new(settings, Clock::local(), columns, unix_ms());
         let screen = Screen::new(editor.printer, modes);
         let server_switch = ServerSwitch::new(config, reconnect);
@@ -80,6 +89,9 @@ pub fn run(options: Options) -> Result<(), Error> {
             editor.user_input,
             editor.name_updates,
         );
+        if let Some(path) = options.log {
+            app.open_log(ChatLog::new(path));
+        }
         let result = app.run().await;
         app.close(&editor.is_line_empty).await;
         result

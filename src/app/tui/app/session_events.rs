@@ -8,6 +8,7 @@ use crate::app::link_status::{describe_error, format_link_event};
 use crate::app::tui::commands::HELP;
 use crate::app::tui::entry::EntryKind;
 use crate::app::tui::outage::Outage;
+use crate::app::tui::view::MarkReason;
 use crate::client::{self, ReceivedFrame, Session, SessionEvent};
 use crate::protocol::{Body, case_fold};
 
@@ -42,6 +43,7 @@ impl App {
                 format_link_event(&event, Some(outage.unwrap_or_default()))
             }
             SessionEvent::Synced { .. } => {
+                self.view.cancel_mark(MarkReason::Outage);
                 format_link_event(&SessionEvent::Synced { pending: self.unconfirmed_count() }, None)
             }
             SessionEvent::Gap { .. } => format_link_event(&event, None),
@@ -55,6 +57,7 @@ impl App {
         match &mut self.outage {
             Some(outage) => outage.record_failure(cause),
             None => {
+                self.view.mark_here(MarkReason::Outage);
                 let message = match &cause {
                     client::Error::ReconnectRequested => "reconnecting".into(),
                     cause => format!("{}; reconnecting", describe_error(cause)),
@@ -86,6 +89,12 @@ impl App {
             self.last_private = Some(Box::new(received.clone()));
         }
         self.view.show_frame(received, own_name);
+        if let Some(log) = &mut self.log
+            && !self.view.is_ignored(&received.frame.data_source)
+            && let Some(error) = log.write_frame(received, &self.view.clock)
+        {
+            self.view.show_notice(EntryKind::Error, &error);
+        }
         if received.in_reply_to.is_some() && received.in_reply_to == self.help_query {
             self.help_query = None;
             self.view.show_notice(EntryKind::Info, HELP);
