@@ -12,7 +12,7 @@ use std::time::Duration;
 use lexopt::{Parser, ValueExt};
 use smolchat::app::script::{self, Script};
 use smolchat::app::{Bell, Color, Error as Ended, Options, config_file, run};
-use smolchat::cli::{Program, SMOLCHAT, SMOLCHATD, Shell, describe_invalid_value, parse_switch};
+use smolchat::cli::{Program, SMOLCHAT, SMOLCHATD, Shell, parse_switch};
 use smolchat::client::{ReconnectPolicy, ServerAddress, SessionConfig};
 use smolchat::protocol::{MAX_NAME, is_valid_name};
 use smolchat::report_error;
@@ -133,7 +133,7 @@ impl Args {
             return Err(format!("unknown setting {key:?}, expected one of {names}").into());
         };
         self.set(key, option.normalize(value.into()))
-            .map_err(|error| format!("{key}: {}", describe_invalid_value(&error)).into())
+            .map_err(|error| format!("{key}: {}", option.describe_invalid_value(&error)).into())
     }
 
     fn into_options(self, is_terminal: bool) -> Result<(Options, Option<Script>), lexopt::Error> {
@@ -267,7 +267,13 @@ mod tests {
         let error = |value| args(&["--history", value]).err().unwrap().to_string();
         assert_eq!(error("many"), "--history: expected a whole number, found \"many\"");
         assert_eq!(error("-1"), "--history: expected a whole number, found \"-1\"");
-        assert_eq!(error(&"9".repeat(30)), format!("--history: {} is too large", "9".repeat(30)));
+        assert_eq!(
+            error(&"9".repeat(30)),
+            format!(
+                "--history: {} is too large, expected a whole number of at most 4294967295",
+                "9".repeat(30)
+            )
+        );
         let error = Args::default().set_from_file("history", "").unwrap_err().to_string();
         assert_eq!(error, "history: expected a whole number, found \"\"");
     }
@@ -307,6 +313,31 @@ mod tests {
         for option in SMOLCHAT.options {
             let label = option.label().replace('|', "\\|");
             assert!(chapter.contains(&format!("`{label}`")), "{label}");
+        }
+    }
+
+    #[test]
+    fn manual_has_keys_and_commands_of_the_page() {
+        let page = include_str!("../../docs/client.md");
+        let manual = SMOLCHAT.manual();
+        for title in ["Keys", "Commands"] {
+            let chapter = page.split("\n## ").find(|text| text.starts_with(title)).unwrap();
+            let section = manual.split(".SH ").find(|text| text.starts_with(&title.to_uppercase()));
+            let section = section.unwrap().replace("\\fB", "").replace("\\fR", "");
+            let section = section.replace('\\', "");
+            let rows = chapter.lines().filter_map(|line| line.strip_prefix("| "));
+            let rows =
+                rows.filter(|row| !row.starts_with("key |") && !row.starts_with("command |"));
+            let mut count = 0;
+            for row in rows.map(|row| row.replace("\\|", "/")) {
+                let cell = row.split(" | ").next().unwrap().replace('`', "");
+                for term in cell.split(", ") {
+                    let term = term.split(' ').next().unwrap();
+                    assert!(section.contains(term), "{title} of the manual has no {term}");
+                    count += 1;
+                }
+            }
+            assert!(count > 10, "{title}");
         }
     }
 

@@ -141,6 +141,64 @@ pub static SMOLCHAT: Program = Program {
     notes: &["A line that you type is sent to all members; `/help` lists all commands."],
     sections: &[
         Section {
+            title: "KEYS",
+            blocks: &[
+                Block::Item("Tab", "Completes names and commands; again: the next match."),
+                Block::Item("Up, Down", "Earlier and later lines that you typed."),
+                Block::Item(
+                    "Ctrl-R",
+                    "Searches in them; Enter accepts the match, and Enter again sends it.",
+                ),
+                Block::Item(
+                    "Ctrl-A, Ctrl-E, Ctrl-W, Ctrl-U, Ctrl-K, Ctrl-Y, Ctrl-_",
+                    "As in other line editors: start and end of the line; delete the word, the \
+                     text before and after the cursor; insert what was deleted; undo.",
+                ),
+                Block::Item("Ctrl-L", "Draws the screen again."),
+                Block::Item("Ctrl-C", "Clears the input line; on an empty line: leaves."),
+                Block::Item("Ctrl-D", "On an empty line: leaves."),
+                Block::Item("Ctrl-Z", "Stops the program; `fg` continues it."),
+                Block::Text(
+                    "Several lines that are pasted stay one block. After Enter the client asks, \
+                     and `y` sends them as one message, with their empty lines.",
+                ),
+            ],
+        },
+        Section {
+            title: "COMMANDS",
+            blocks: &[
+                Block::Text("These commands work in every client:"),
+                Block::Item("/nick NAME", "Changes your name."),
+                Block::Item("/me TEXT", "Sends an action: \"alice waves\"."),
+                Block::Item("/msg NAME TEXT", "Sends a private message. `/w` is the same."),
+                Block::Item("/who", "Lists the members. `/names`, and `/w` alone, are the same."),
+                Block::Item("/history [N]", "Shows the last N lines, by default 50."),
+                Block::Item("/stats", "Shows the figures of the server."),
+                Block::Item("/help", "Lists the commands."),
+                Block::Item("/quit", "Leaves. `/q` and `/exit` are the same."),
+                Block::Text(
+                    "`//` at the start of a line sends a literal `/`. At a terminal there are \
+                     also:",
+                ),
+                Block::Item("/r TEXT", "Answers the latest private message."),
+                Block::Item("/last", "Shows that message again."),
+                Block::Item(
+                    "/query [NAME]",
+                    "Starts a private conversation: lines go to NAME alone. Without a name, lines \
+                     go to all members again.",
+                ),
+                Block::Item(
+                    "/ignore [NAME], /unignore NAME",
+                    "Hides or shows the lines of a member; without a name, lists the ignored \
+                     members.",
+                ),
+                Block::Item("/time on|off", "Shows or hides the time of each line."),
+                Block::Item("/clear", "Clears the screen."),
+                Block::Item("/reconnect", "Closes the connection and reconnects."),
+                Block::Item("/connect ADDR", "Leaves, and connects to another server."),
+            ],
+        },
+        Section {
             title: "CONNECTION",
             blocks: &[
                 Block::Text(
@@ -212,6 +270,11 @@ pub static SMOLCHAT: Program = Program {
                      ignored.",
                 ),
                 Block::Code("address = router:8080\nname = alice"),
+                Block::Item(
+                    "The file of --log",
+                    "The messages, one on each line, in a file that only you can read. It may be \
+                     moved while the client runs; the next message creates it again.",
+                ),
                 Block::Item(
                     "~/.local/state/smolchat/history",
                     "The last lines that were typed at a terminal, or `smolchat/history` below \
