@@ -113,7 +113,7 @@ impl Args {
             "time" => self.time = value.parse_with(parse_switch)?,
             "highlight" => self.highlights = value.parse_with(parse_words)?,
             "presence" => self.presence = value.parse_with(parse_switch)?,
-            "log" => self.log = Some(parse_path(value)?),
+            "log" => self.log = parse_path(value)?,
             "no-keep" => self.no_keep = value.parse_with(parse_switch)?,
             "no-reconnect" => self.no_reconnect = value.parse_with(parse_switch)?,
             "json" => self.json = value.parse_with(parse_switch)?,
@@ -188,8 +188,8 @@ fn parse_words(text: &str) -> Result<Vec<String>, Infallible> {
     Ok(words.map(str::to_owned).collect())
 }
 
-/// Returns the path of a file, with the home directory in place of `~`.
-fn parse_path(value: OsString) -> Result<PathBuf, lexopt::Error> {
+/// Returns the path of a file, with the home directory in place of `~`, or `None` if it is empty.
+fn parse_path(value: OsString) -> Result<Option<PathBuf>, lexopt::Error> {
     let error = |error: &str| {
         Err(lexopt::Error::ParsingFailed {
             value: value.to_string_lossy().into_owned(),
@@ -198,17 +198,17 @@ fn parse_path(value: OsString) -> Result<PathBuf, lexopt::Error> {
     };
     let path = Path::new(&value);
     match path.components().next() {
-        None => error("expected the path of a file"),
+        None => Ok(None),
         Some(Component::Normal(first)) if first == "~" => {
             let Some(home) = std::env::var_os("HOME").filter(|home| !home.is_empty()) else {
                 return error("expected a path without ~, because $HOME is not set");
             };
-            Ok(PathBuf::from(home).join(path.strip_prefix("~").unwrap_or(path)))
+            Ok(Some(PathBuf::from(home).join(path.strip_prefix("~").unwrap_or(path))))
         }
         Some(Component::Normal(first)) if first.as_encoded_bytes().starts_with(b"~") => {
             error("expected a path; only ~/ is replaced, by your home directory")
         }
-        Some(_) => Ok(path.to_owned()),
+        Some(_) => Ok(Some(path.to_owned())),
     }
 }
 
@@ -293,10 +293,9 @@ mod tests {
         let log = |value| args(&["--log", value]).map(|args| args.log.unwrap());
         assert_eq!(log("~/chat.log").unwrap(), Path::new(&home).join("chat.log"));
         assert_eq!(log("a/~/b").unwrap(), Path::new("a/~/b"));
-        for path in ["", "~alice/chat.log"] {
-            let error = log(path).err().unwrap().to_string();
-            assert!(error.starts_with("--log: ") && error.contains("expected"), "{error}");
-        }
+        assert!(args(&["--log", "a", "--log", ""]).unwrap().log.is_none());
+        let error = log("~alice/chat.log").err().unwrap().to_string();
+        assert!(error.starts_with("--log: ") && error.contains("expected a path"), "{error}");
     }
 
     #[test]

@@ -81,9 +81,9 @@ pub static SMOLCHAT: Program = Program {
             name: "log",
             value: ValueKind::Path("PATH"),
             details: "Appends each message to this file, as one line with date, time and offset \
-                      from UTC; a private message has both names. A file that is moved or removed is created again. \
-                      `~/` is your home directory. It has no effect with `--send`, `--exec` and \
-                      `--json`.",
+                      from UTC; a private message has both names. A file that is moved or removed \
+                      is created again. `~/` is your home directory, and an empty PATH turns the \
+                      log off. It has no effect with `--send`, `--exec` and `--json`.",
             is_setting: true,
             ..OptionSpec::DEFAULT
         },
