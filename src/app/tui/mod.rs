@@ -5,7 +5,8 @@
 //! - `editor`, with `editor_helper`, `keys`, `commands`, `completion` and `input_history`, is the
 //!   input line.
 //! - `screen`, with `printer` and `modes`, writes to the terminal.
-//! - `view`, with `entry`, `wrap`, `style`, `date` and `presence`, turns events into text.
+//! - `view`, with `entry`, `mention`, `wrap`, `style`, `date` and `presence`, turns events into
+//!   text. `prompt` is the text before the input line.
 
 mod app;
 mod commands;
