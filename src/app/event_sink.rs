@@ -2,8 +2,10 @@
 
 use std::io::{self, Write};
 
+use super::chat_log::ChatLog;
 use super::command_input::CommandInput;
 use super::output::Output;
+use super::render::sanitize_lines;
 use super::{Clock, render};
 use crate::client::{ReceivedFrame, sanitize};
 use crate::protocol::{Body, Frame};
@@ -29,7 +31,28 @@ pub struct TextOutput {
     pub clock: Clock,
     /// Whether the terminal has echoed a line that the server will repeat.
     pub has_echo: bool,
+    /// Whether joins and leaves are printed.
+    pub has_presence: bool,
+    pub log: Option<ChatLog>,
     pub output: Output,
+}
+
+impl TextOutput {
+    fn write_frame(&mut self, received: &ReceivedFrame) {
+        let log = self.log.as_mut();
+        if let Some(error) = log.and_then(|log| log.write_frame(received, &self.clock)) {
+            print_warning(&error);
+        }
+        match received.frame.body {
+            Body::Join { .. } | Body::Leave { .. } if !self.has_presence => {}
+            // Shown as a message about the connection, like gaps for which there is no frame.
+            Body::Gap { .. } => {}
+            _ => {
+                let text = render(&received.frame, &self.clock);
+                write_line(&mut self.output, text.as_bytes());
+            }
+        }
+    }
 }
 
 impl EventSink {
@@ -42,12 +65,7 @@ impl EventSink {
             print_warning(&sanitize(&frame.data));
         }
         match self {
-            // Shown as a message about the connection, like gaps for which there is no frame.
-            EventSink::Text(_) if matches!(frame.body, Body::Gap { .. }) => {}
-            EventSink::Text(text) => {
-                let line = render(frame, &text.clock);
-                write_line(&mut text.output, line.as_bytes());
-            }
+            EventSink::Text(text) => text.write_frame(received),
             EventSink::Json(output) => write_line(output, &received.line),
             EventSink::Answers { .. } if received.in_reply_to.is_none() => {}
             EventSink::Answers { is_json: true, output } => write_line(output, &received.line),
@@ -87,8 +105,7 @@ impl EventSink {
 /// Writes the text of an answer that has one for a person.
 fn write_answer(output: &mut Output, frame: &Frame<'_>) {
     if let Body::Who { .. } | Body::Info { .. } = frame.body {
-        let lines = frame.data.lines().map(sanitize).collect::<Vec<_>>();
-        write_line(output, lines.join("\n").as_bytes());
+        write_line(output, sanitize_lines(&frame.data).as_bytes());
     }
 }
 

@@ -1,20 +1,22 @@
 //! The client without a line editor: lines in from a channel, events out to a sink.
 
+mod outgoing;
+
+use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
 use async_channel::Receiver;
 use futures_lite::future;
-use serde_json::{Map, Value};
 use smol::Timer;
 
 use super::Error;
 use super::end_signals::EndSignals;
-use super::event_sink::{EventSink, print_warning};
+use super::event_sink::EventSink;
 use super::link_status::{describe_error, format_gap, format_loss};
 use super::outage::Outage;
 use super::token_store::TokenStore;
-use crate::client::{self, ReceivedFrame, SendError, Session, SessionEvent, sanitize};
+use crate::client::{self, ReceivedFrame, Session, SessionEvent, sanitize};
 use crate::protocol::{Body, ByeCode, Frame, TooLong};
 
 /// The longest line that is read from a command, in bytes. No server accepts a longer one.
@@ -47,6 +49,8 @@ pub struct LineClient {
     has_joined: bool,
     /// The error that ended the output. Lines that are already there are still sent.
     output_error: Option<io::Error>,
+    /// The parts of a long line that the session does not accept yet.
+    parts: VecDeque<String>,
     /// The number of lines that were answered with an error.
     refused_count: usize,
     outage: Option<Outage>,
@@ -85,6 +89,7 @@ impl LineClient {
             is_input_open: true,
             has_joined: false,
             output_error: None,
+            parts: VecDeque::new(),
             refused_count: 0,
             outage: None,
             has_reconnected: false,
@@ -176,12 +181,13 @@ impl LineClient {
                 }
                 Ok(LoopEvent::OutputFailed(error)) => self.output_error = Some(error),
                 Ok(LoopEvent::Timeout) => {
-                    let count = self.session.pending_count() + lines.len();
+                    let count = self.session.pending_count() + self.parts.len() + lines.len();
                     self.leave().await;
                     return Err(Error::Unanswered(count));
                 }
                 Err(error) => return Err(self.with_unconfirmed(error, lines.len())),
             }
+            self.send_parts();
             // After the end of the input, a person does not wait until the server is reachable
             // again.
             if self.is_interactive
@@ -225,7 +231,11 @@ impl LineClient {
                 None => future::pending().await,
             }
         };
-        let is_accepting_lines = self.is_input_open && self.session.has_capacity();
+        // The limit of a line is not known before the welcome.
+        let is_accepting_lines = self.is_input_open
+            && self.parts.is_empty()
+            && self.session.limits().is_some()
+            && self.session.has_capacity();
         let is_output_closed = self.output_error.is_some();
         let line = async {
             match is_accepting_lines {
@@ -254,39 +264,6 @@ impl LineClient {
     async fn leave(&mut self) {
         self.session.quit();
         while let Ok(Some(_)) = self.session.receive().await {}
-    }
-
-    fn send_line(&mut self, line: OutgoingLine) {
-        let Ok(line) = line else {
-            self.refused_count += 1;
-            return print_warning(&format!(
-                "a line is longer than {MAX_LINE} bytes and is not sent"
-            ));
-        };
-        let line = String::from_utf8_lossy(&line);
-        let line = line.strip_suffix('\r').unwrap_or(&line);
-        // Without a connection the answer is delayed, so the typed line stays visible.
-        if self.session.is_connected() {
-            self.sink.erase_echo();
-        }
-        if line.is_empty() {
-            return;
-        }
-        let object =
-            if self.is_json { serde_json::from_str::<Map<String, Value>>(line).ok() } else { None };
-        let result = match object {
-            Some(object) => self.session.send_object(object),
-            // A bot that repeats the texts of members must not execute their commands.
-            None if self.is_bot() && line.starts_with('/') => {
-                self.session.send(&format!("/{line}"))
-            }
-            None => self.session.send(line),
-        };
-        if let Err(SendError::InvalidObject(reason)) = result {
-            self.refused_count += 1;
-            print_warning(&reason);
-        }
-        self.is_input_open = !self.session.is_finishing();
     }
 
     fn on_event(&mut self, event: SessionEvent) {
@@ -392,7 +369,7 @@ impl LineClient {
 
     /// Adds to `error` the number of lines that are not confirmed, including `queued` unsent lines.
     fn with_unconfirmed(&self, error: client::Error, queued: usize) -> Error {
-        match self.refused_count + self.session.pending_count() + queued {
+        match self.refused_count + self.session.pending_count() + self.parts.len() + queued {
             0 => error.into(),
             count => Error::Unconfirmed(count, Box::new(error)),
         }

@@ -3,12 +3,19 @@
 use std::time::Duration;
 
 use crate::client::{Error, sanitize};
+use crate::protocol::Limits;
 
 /// Returns an error with its causes as one line that is safe to print.
 ///
 /// The server chooses a part of the text.
 pub fn describe_error(error: &Error) -> String {
     sanitize(&crate::error::format_chain(error))
+}
+
+/// Returns the message for a line that is sent in several parts.
+pub fn describe_split(parts: usize, limits: Option<Limits>) -> String {
+    let max_line = limits.map(|limits| limits.max_line).unwrap_or_default();
+    format!("the server accepts lines of {max_line} bytes; a longer one is sent in {parts} parts")
 }
 
 /// Returns the message that the connection is lost. `retry_in` is the time until the next attempt,

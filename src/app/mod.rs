@@ -5,7 +5,9 @@
 //! - [`script::run`] is the client for scripts and bots.
 //! - [`config_file`] reads the settings of the user.
 
+mod alias;
 mod appearance;
+mod chat_log;
 mod clock;
 mod command;
 mod command_input;

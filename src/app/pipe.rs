@@ -1,7 +1,8 @@
 //! The client between standard input and standard output.
 
+use super::chat_log::ChatLog;
 use super::end_signals::EndSignals;
-use super::event_sink::{EventSink, TextOutput};
+use super::event_sink::{EventSink, TextOutput, print_warning};
 use super::line_client::{ANSWER_TIMEOUT, LineClient};
 use super::output::Output;
 use super::stdin::read_stdin;
@@ -21,14 +22,15 @@ use crate::client::Session;
 pub fn run(mut options: Options, is_interactive: bool, has_echo: bool) -> Result<(), Error> {
     smol::block_on(async {
         let token_store = TokenStore::open(&mut options);
-        let Options { address, config, reconnect, .. } = options;
+        let Options { address, config, reconnect, has_presence, log, .. } = options;
         let signals = EndSignals::new().map_err(Error::Signals)?;
         let session = Session::new(address, config, reconnect);
-        let sink = EventSink::Text(TextOutput {
-            clock: Clock::local(),
-            has_echo,
-            output: Output::start(),
-        });
+        let mut log = log.map(ChatLog::new);
+        if let Some(error) = log.as_mut().and_then(ChatLog::open) {
+            print_warning(&error);
+        }
+        let (clock, output) = (Clock::local(), Output::start());
+        let sink = EventSink::Text(TextOutput { clock, has_echo, has_presence, log, output });
         let client = LineClient::new(session, sink, signals).with_interactive(is_interactive);
         let mut client = client.with_token_store(token_store);
         if !is_interactive {

@@ -86,15 +86,28 @@ pub enum SendError {
     /// The JSON object has no valid `id`, so that its answer could not be recognised. The field is
     /// the message of the error.
     InvalidObject(String),
+    /// The line is longer than the server accepts ([`Limits::max_line`](crate::protocol::Limits)),
+    /// and it cannot be split.
+    TooLong {
+        /// The longest line that the server accepts, in bytes.
+        max_bytes: usize,
+    },
 }
 
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            SendError::Full => "too many lines are waiting for an answer of the server",
-            SendError::Finished => "the session is finishing and accepts no more lines",
-            SendError::InvalidObject(message) => message,
-        })
+        match self {
+            SendError::Full => {
+                f.write_str("too many lines are waiting for an answer of the server")
+            }
+            SendError::Finished => {
+                f.write_str("the session is finishing and accepts no more lines")
+            }
+            SendError::InvalidObject(message) => f.write_str(message),
+            SendError::TooLong { max_bytes } => {
+                write!(f, "the line is longer than {max_bytes} bytes and was not sent")
+            }
+        }
     }
 }
 

@@ -50,6 +50,7 @@ mod error;
 mod event;
 mod keepalive;
 mod link;
+mod long_line;
 mod name_reclaim;
 mod pending_lines;
 mod resume_state;

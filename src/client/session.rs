@@ -4,6 +4,7 @@ mod connection;
 mod incoming;
 mod outgoing;
 mod reconnect;
+mod split;
 #[cfg(test)]
 mod tests;
 

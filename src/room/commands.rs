@@ -19,10 +19,17 @@ const DEFAULT_HISTORY: u64 = 50;
 /// The most names in the text of an answer to `/who`. Its key `names` has all that fit.
 const NAMES_IN_TEXT: usize = 20;
 
-pub(super) const HELP: &str = "/nick NAME changes your name, /me TEXT sends an action, \
-    /msg NAME TEXT sends a private message, /who lists the members, \
-    /history [N] shows the last N lines, /stats shows the figures of the server, \
-    /quit leaves, // sends a literal /, any other line is a message to all members";
+/// The answer to `/help`: one command on each line, in two columns.
+pub(super) const HELP: &str = "\
+/nick NAME        changes your name
+/me TEXT          sends an action
+/msg NAME TEXT    sends a private message
+/who              lists the members
+/history [N]      shows the last N lines, by default 50
+/stats            shows the figures of the server
+/help             lists the commands
+/quit             leaves
+//TEXT            sends a text that begins with /";
 
 impl Room {
     /// Sends a private line to its recipient and back to its author.

@@ -148,6 +148,9 @@ impl Room {
         if self.config.is_stored {
             data.push_str("; this conversation is written to a file");
         }
+        if !resumed {
+            data.push_str("; /help lists the commands");
+        }
         let welcome = Body::Welcome {
             name: name.into(),
             epoch: (&*self.epoch).into(),

@@ -27,7 +27,7 @@ fn piped_lines_are_sent_and_printed() {
 #[test]
 fn refused_line_sets_exit_code() {
     let server = TestServer::start(&["--max-line", "100"]);
-    for refused in ["/dance", "/msg carol psst", &"x".repeat(101)] {
+    for refused in ["/dance", "/msg carol psst", "/nick server"] {
         let mut alice = ClientProcess::start(server.address(0), "alice", &[]);
         alice.write_input(&format!("before\n{refused}\nafter\n"));
         let (code, stdout, stderr) = alice.finish();
@@ -88,9 +88,11 @@ fn control_characters_are_printed_escaped() {
     let mut mallory = server.join("mallory");
     let mut alice = ClientProcess::start(server.address(0), "alice", &[]);
     alice.wait_for_line("alice joined");
-    mallory.send_json(&json!({"data": "\u{1b}]0;owned\u{7}\u{1b}[2Jbye\r\nserver  \u{202e}hi"}));
+    mallory.send_json(&json!({"data": "\u{1b}]0;owned\u{7}\u{1b}[2Jbye\r\n-!- \u{202e}hi\tyou"}));
     let line = alice.wait_for_line("owned");
-    assert!(line.ends_with("mallory  ^[]0;owned^G^[[2Jbye^M^Jserver  <U+202E>hi"), "{line}");
+    assert!(line.ends_with("mallory  ^[]0;owned^G^[[2Jbye"), "{line}");
+    // Notices of the client are not indented as far.
+    assert_eq!(alice.wait_for_line(""), "        -!- <U+202E>hi you");
     assert_eq!(alice.finish().0, 0);
 }
 

@@ -30,6 +30,7 @@ mod lab_faults;
 mod large_numbers;
 mod lifecycle;
 mod listeners;
+mod long_lines;
 mod memory;
 mod order;
 #[cfg(feature = "editor")]
@@ -52,5 +53,9 @@ mod stats;
 #[cfg(feature = "editor")]
 mod terminal;
 #[cfg(feature = "editor")]
+mod terminal_commands;
+#[cfg(feature = "editor")]
 mod terminal_members;
+#[cfg(feature = "editor")]
+mod terminal_settings;
 mod unicode_names;

@@ -12,14 +12,17 @@ use async_signal::{Signal, Signals};
 use futures_lite::{StreamExt, future};
 use smol::Timer;
 
+use super::commands::split_input;
 use super::editor::{Editor, UserInput};
 use super::entry::EntryKind;
 use super::input::KeyInput;
 use super::keys::EditAction;
 use super::member_names::MemberNames;
+use super::prompt::format_prompt;
 use super::screen::Screen;
 use super::server_switch::ServerSwitch;
-use super::view::View;
+use super::view::{MarkReason, View};
+use crate::app::chat_log::ChatLog;
 use crate::app::outage::Outage;
 use crate::app::{Clock, Error};
 use crate::client::{self, ReceivedFrame, Session, SessionEvent};
@@ -37,6 +40,7 @@ pub struct App {
     server_switch: ServerSwitch,
     view: View,
     screen: Screen,
+    log: Option<ChatLog>,
     signals: Signals,
     editor: Editor,
     key_input: KeyInput,
@@ -52,7 +56,13 @@ pub struct App {
     who_query: Option<String>,
     /// Ignored names that the next answer to `/who` should have.
     unknown_names: Vec<String>,
+    /// The id of `/help`, below whose answer the commands of the client are shown.
+    help_query: Option<String>,
+    /// The member to whom the lines of the user are sent, with `/query`.
+    query: Option<String>,
     unconfirmed_lines: VecDeque<UnconfirmedLine>,
+    /// The parts of long lines that the session does not accept yet.
+    unsent_parts: VecDeque<String>,
     last_private: Option<Box<ReceivedFrame>>,
     outage: Option<Outage>,
     /// The reason to end with an error: a signal, or a terminal that is closed.
@@ -91,6 +101,7 @@ impl App {
         key_input: KeyInput,
     ) -> Self {
         App {
+            log: None,
             session,
             server_switch,
             view,
@@ -105,13 +116,24 @@ impl App {
             members: MemberNames::default(),
             who_query: None,
             unknown_names: Vec::new(),
+            help_query: None,
+            query: None,
             unconfirmed_lines: VecDeque::new(),
+            unsent_parts: VecDeque::new(),
             last_private: None,
             outage: None,
             end_cause: None,
             tick: None,
             clock_read_at: Instant::now(),
         }
+    }
+
+    /// Opens the log of the messages. A failure is shown to the user.
+    pub fn open_log(&mut self, mut log: ChatLog) {
+        if let Some(error) = log.open() {
+            self.view.show_notice(EntryKind::Error, &error);
+        }
+        self.log = Some(log);
     }
 
     /// Handles events until the user leaves, the session ends or a signal arrives.
@@ -207,17 +229,23 @@ impl App {
 
     fn on_keys(&mut self, actions: Vec<EditAction>) {
         for action in actions {
-            if self.has_left {
-                // The user does not wait any longer for the server.
-                if let EditAction::Interrupt | EditAction::Quit = action {
-                    self.end_cause.get_or_insert(Error::Signal(Signal::Int as i32));
-                }
-                continue;
+            match action {
+                EditAction::FocusIn => self.view.cancel_mark(MarkReason::Focus),
+                EditAction::FocusOut => self.view.mark_here(MarkReason::Focus),
+                action => self.on_key(action),
             }
-            if let Some(input) = self.editor.execute(action) {
-                self.on_user_input(input);
-                self.execute_typed_lines();
+        }
+    }
+
+    fn on_key(&mut self, action: EditAction) {
+        if self.has_left {
+            // The user does not wait any longer for the server.
+            if let EditAction::Interrupt | EditAction::Quit = action {
+                self.end_cause.get_or_insert(Error::Signal(Signal::Int as i32));
             }
+        } else if let Some(input) = self.editor.execute(action) {
+            self.on_user_input(input);
+            self.execute_typed_lines();
         }
     }
 
@@ -236,20 +264,24 @@ impl App {
     }
 
     fn queue_typed_lines(&mut self, lines: &str) {
-        for line in lines.lines().filter(|line| !line.trim().is_empty()) {
+        for line in split_input(lines) {
             let bytes = line.len() + size_of::<String>();
             if self.typed_bytes + bytes > MAX_TYPED_BYTES {
                 let text = "too many lines wait for the server; the rest is not sent";
                 return self.view.show_notice(EntryKind::Error, text);
             }
             self.typed_bytes += bytes;
-            self.typed_lines.push_back(line.to_owned());
+            self.typed_lines.push_back(line);
         }
     }
 
-    /// Executes the typed lines that the session accepts.
+    /// Sends and executes what is typed, as far as the session accepts it.
     fn execute_typed_lines(&mut self) {
-        while self.session.has_capacity() && !self.has_left {
+        while !self.has_left && self.session.has_capacity() {
+            if let Some(part) = self.unsent_parts.pop_front() {
+                self.send_part(&part);
+                continue;
+            }
             let Some(line) = self.typed_lines.pop_front() else { return };
             self.typed_bytes -= line.len() + size_of::<String>();
             self.execute(&line);
@@ -259,7 +291,10 @@ impl App {
     async fn on_signal(&mut self, signal: Signal) {
         match signal {
             Signal::Winch => self.screen.request_redraw(),
-            Signal::Tstp => self.screen.suspend(&self.editor).await,
+            Signal::Tstp => {
+                self.view.mark_here(MarkReason::Stop);
+                self.screen.suspend(&self.editor).await;
+            }
             Signal::Cont => self.screen.resume(),
             signal => self.end(Error::Signal(signal as i32)),
         }
@@ -284,6 +319,8 @@ impl App {
     /// Prints the status line and the output of the view, in one batch: a status line that is erased
     /// without a new line leaves an empty row.
     fn flush_screen(&mut self) {
+        let prompt = format_prompt(self.session.name(), self.query.as_deref(), self.view.columns);
+        self.editor.set_prompt(prompt);
         let status =
             self.outage.as_ref().map(|outage| outage.format_status(self.unconfirmed_count()));
         self.screen.set_status(status.map(|status| self.view.format_status(&status)));

@@ -6,14 +6,13 @@ use super::input_history::{self, InputHistory};
 use super::keys::EditAction;
 use super::line_buffer::LineBuffer;
 
-const PROMPT: &str = "> ";
 /// The longest pattern of a search, in characters.
 const MAX_PATTERN: usize = 200;
 
 /// An input of the user.
 #[derive(Debug, PartialEq, Eq)]
 pub enum UserInput {
-    /// Lines to send, or commands.
+    /// Messages to send, or commands.
     Lines(String),
     /// A request to leave the room and exit, with Ctrl-C or Ctrl-D.
     Leave,
@@ -37,6 +36,9 @@ pub struct InputView {
 /// The input line with its history and its completion.
 #[derive(Debug)]
 pub struct Editor {
+    prompt: String,
+    /// Whether lines go to one member, so that they are not stored in the history.
+    is_private: bool,
     line: LineBuffer,
     input_history: InputHistory,
     member_names: Vec<String>,
@@ -75,12 +77,24 @@ struct CompletionCycle {
 impl Editor {
     pub fn new(input_history: InputHistory) -> Self {
         Editor {
+            prompt: "> ".into(),
+            is_private: false,
             line: LineBuffer::default(),
             input_history,
             member_names: Vec::new(),
             mode: Mode::Edit,
             cycle: None,
         }
+    }
+
+    /// Sets the text before the input line. The default is `> `.
+    pub fn set_prompt(&mut self, prompt: String) {
+        self.prompt = prompt;
+    }
+
+    /// Sets whether lines go to one member. The default is to all.
+    pub fn set_private(&mut self, is_private: bool) {
+        self.is_private = is_private;
     }
 
     /// Sets the names for the completion, the likeliest first.
@@ -151,6 +165,8 @@ impl Editor {
     fn submit(&mut self) -> Option<UserInput> {
         let text = self.line.take();
         self.input_history.reset_position();
+        let is_private =
+            |line: &&str| self.is_private && !line.starts_with('/') || is_private(line);
         let lines = text.lines().filter(|line| !line.trim().is_empty() && !is_private(line));
         let excess = lines.clone().count().saturating_sub(input_history::MAX_LINES);
         lines.skip(excess).for_each(|line| self.input_history.add(line));
@@ -244,12 +260,15 @@ impl Editor {
             let text = self.line.text();
             let count = text.lines().filter(|line| !line.trim().is_empty()).count();
             match self.mode {
+                Mode::Confirm if self.is_private => {
+                    format!("[send these {count} lines? press y to send]")
+                }
                 Mode::Confirm => format!("[send these {count} lines to all? press y to send]"),
                 _ => format!("[{count} lines; Enter to send, Ctrl-C to discard]"),
             }
         });
         InputView {
-            prompt: PROMPT.into(),
+            prompt: self.prompt.clone(),
             before_cursor: self.line.before().to_owned(),
             after_cursor: self.line.after().to_owned(),
             hint,

@@ -69,6 +69,10 @@ pub enum EditAction {
     Quit,
     Suspend,
     Redraw,
+    /// The terminal has the keyboard again; no key.
+    FocusIn,
+    /// Another window has the keyboard now; no key.
+    FocusOut,
 }
 
 /// The actions of the control characters.
@@ -320,6 +324,8 @@ impl Perform for Decoder {
             ('~', 1 | 7) => EditAction::Home,
             ('~', 3) => EditAction::DeleteRight,
             ('~', 4 | 8) => EditAction::End,
+            ('I', 0) => EditAction::FocusIn,
+            ('O', 0) => EditAction::FocusOut,
             // The old form of a mouse report.
             ('M', 0) if modifiers.is_none() => {
                 self.skipped = 3;

@@ -4,10 +4,11 @@
 //!   them. `server_switch` connects to another server.
 //! - `input` reads the keyboard, and `keys` turns its bytes into actions.
 //! - `editor`, with `line_buffer`, `commands`, `completion` and `input_history`, is the input line.
+//!   `prompt` is the text before it.
 //! - `screen`, with `footer`, `printer` and `modes`, writes to the terminal. Nothing else does.
 //! - `simulation` runs them without a terminal, for tests.
-//! - `view`, with `entry`, `wrap`, `style`, `date`, `presence` and `ignore_list`, turns events into
-//!   text.
+//! - `view`, with `entry`, `mention`, `wrap`, `style`, `date`, `presence` and `ignore_list`, turns
+//!   events into text.
 
 mod app;
 mod commands;
@@ -22,9 +23,11 @@ mod input_history;
 mod keys;
 mod line_buffer;
 mod member_names;
+mod mention;
 mod modes;
 mod presence;
 mod printer;
+mod prompt;
 mod screen;
 mod server_switch;
 mod simulation;
@@ -47,6 +50,7 @@ use self::modes::TerminalModes;
 use self::screen::Screen;
 use self::server_switch::ServerSwitch;
 use self::view::{View, ViewSettings};
+use super::chat_log::ChatLog;
 use super::{Clock, Error, Options};
 use crate::client::Session;
 
@@ -58,7 +62,7 @@ use crate::client::Session;
 /// session fails or a signal ends it.
 pub fn run(options: Options) -> Result<(), Error> {
     smol::block_on(async {
-        let Options { address, config, reconnect, color, bell, has_timestamps, ignored } = options;
+        let Options { address, config, reconnect, color, bell, has_timestamps, .. } = options;
         let session = Session::connect(address, config.clone(), reconnect).await?;
         let signals = Signals::new([
             Signal::Int,
@@ -72,13 +76,22 @@ pub fn run(options: Options) -> Result<(), Error> {
         let signals = signals.map_err(Error::Terminal)?;
         let modes = TerminalModes::save().map_err(Error::Terminal)?;
         let key_input = KeyInput::new(modes.control_keys()).map_err(Error::Terminal)?;
-        let settings = ViewSettings { has_colors: color.is_enabled(true), bell, has_timestamps };
+        let settings = ViewSettings {
+            has_colors: color.is_enabled(true),
+            bell,
+            has_timestamps,
+            highlights: options.highlights,
+            has_presence: options.has_presence,
+        };
         let mut view = View::new(settings, Clock::local(), screen::terminal_size().0, unix_ms());
-        view.ignored = IgnoreList::new(ignored);
+        view.ignored = IgnoreList::new(options.ignored);
         let editor = Editor::new(InputHistory::load(input_history::default_path()));
         let screen = Screen::new(modes).map_err(Error::Terminal)?;
         let server_switch = ServerSwitch::new(config, reconnect);
         let mut app = App::new(session, server_switch, view, screen, signals, editor, key_input);
+        if let Some(path) = options.log {
+            app.open_log(ChatLog::new(path));
+        }
         let result = app.run().await;
         app.close().await;
         result

@@ -12,9 +12,9 @@ use rustix::termios::{
 
 use super::keys::ControlKeys;
 
-/// Disables the marks around pasted text (bracketed paste).
-pub const DISABLE_PASTE_MARKS: &str = "\x1b[?2004l";
-pub const ENABLE_PASTE_MARKS: &str = "\x1b[?2004h";
+/// Disables the reports of the focus, and the marks around pasted text (bracketed paste).
+pub const DISABLE_REPORTS: &str = "\x1b[?1004l\x1b[?2004l";
+pub const ENABLE_REPORTS: &str = "\x1b[?1004h\x1b[?2004h";
 
 /// The modes of the terminal, which are restored on drop and on a panic.
 ///
@@ -37,7 +37,7 @@ impl TerminalModes {
             if is_set.swap(false, Ordering::Relaxed) {
                 set_modes(&modes);
                 // In a line of its own. Ignored: the terminal may be closed.
-                let text = format!("\r\n\x1b[J{DISABLE_PASTE_MARKS}");
+                let text = format!("\r\n\x1b[J{DISABLE_REPORTS}");
                 let _ = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
             }
             hook(panic);
@@ -69,7 +69,7 @@ impl TerminalModes {
         Ok(tcsetattr(io::stdin(), OptionalActions::Now, &modes)?)
     }
 
-    /// Restores the saved modes, at the end or before the program stops. `DISABLE_PASTE_MARKS` is
+    /// Restores the saved modes, at the end or before the program stops. `DISABLE_REPORTS` is
     /// written by the caller.
     pub fn restore(&self) {
         if self.is_editing.swap(false, Ordering::Relaxed) {
@@ -157,7 +157,7 @@ mod tests {
             let mut output = vec![0; 1 << 16];
             let count = master.read(&mut output).unwrap();
             let output = String::from_utf8_lossy(&output[..count]);
-            assert_eq!(output.matches(DISABLE_PASTE_MARKS).count(), 1, "{test}: {output}");
+            assert_eq!(output.matches(DISABLE_REPORTS).count(), 1, "{test}: {output}");
         }
     }
 }

@@ -15,7 +15,7 @@ use smol::Timer;
 
 use super::editor::Editor;
 use super::footer::Footer;
-use super::modes::{DISABLE_PASTE_MARKS, ENABLE_PASTE_MARKS, TerminalModes};
+use super::modes::{DISABLE_REPORTS, ENABLE_REPORTS, TerminalModes};
 use super::printer::Printer;
 use super::view::View;
 
@@ -157,7 +157,7 @@ impl Canvas {
             true => footer.write_erase(&mut text),
             false => footer.write_leave(&mut text),
         }
-        text + DISABLE_PASTE_MARKS
+        text + DISABLE_REPORTS
     }
 
     fn queue_output(&mut self, view: &mut View) {
@@ -290,7 +290,7 @@ impl Screen {
 
     fn start_editing(&mut self) -> io::Result<()> {
         self.modes.start_editing()?;
-        self.canvas.prefix = ENABLE_PASTE_MARKS;
+        self.canvas.prefix = ENABLE_REPORTS;
         self.canvas.footer = Footer::default();
         Ok(())
     }

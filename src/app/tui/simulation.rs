@@ -27,7 +27,13 @@ pub enum SimulatedInput<'a> {
 /// The member is `alice`. Lines that are no frames, and lines that the user sends, are ignored.
 #[must_use]
 pub fn simulate_terminal(size: (usize, usize), inputs: &[SimulatedInput<'_>]) -> String {
-    let settings = ViewSettings { has_colors: true, bell: Bell::Always, has_timestamps: true };
+    let settings = ViewSettings {
+        has_colors: true,
+        bell: Bell::Always,
+        has_timestamps: true,
+        highlights: Vec::new(),
+        has_presence: true,
+    };
     let mut view = View::new(settings, Clock::default(), size.0, 0);
     let mut editor = Editor::new(InputHistory::default());
     let mut parser = KeyParser::new(ControlKeys::default());

@@ -5,12 +5,14 @@ use std::collections::VecDeque;
 use super::date::format_date;
 use super::entry::{Entry, EntryKind, StyledText};
 use super::ignore_list::IgnoreList;
+use super::mention::classify;
 use super::presence::PresenceBatch;
 use super::style::Style;
 use super::wrap::width;
+use crate::app::render::sanitize_lines;
 use crate::app::{Bell, Clock};
 use crate::client::{ReceivedFrame, sanitize};
-use crate::protocol::{Body, Frame, case_fold};
+use crate::protocol::Body;
 
 /// The most entries that are kept for a redraw of the screen.
 const MAX_ENTRIES: usize = 200;
@@ -18,11 +20,25 @@ const MAX_ENTRIES: usize = 200;
 const MAX_ENTRY_BYTES: usize = 256 << 10;
 
 /// The settings of the user for the view.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ViewSettings {
     pub has_colors: bool,
     pub bell: Bell,
     pub has_timestamps: bool,
+    /// Words that are highlighted like the name of the user.
+    pub highlights: Vec<String>,
+    /// Whether joins and leaves are shown.
+    pub has_presence: bool,
+}
+
+/// The reason why the user may not see the next messages when they arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MarkReason {
+    Outage,
+    /// The program is stopped, by Ctrl-Z.
+    Stop,
+    /// Another window has the keyboard.
+    Focus,
 }
 
 /// The entries that are shown, and the text that is not written to the terminal yet.
@@ -46,6 +62,8 @@ pub struct View {
     counted_frames: usize,
     /// Whether the latest frame was from before the user joined.
     is_past: bool,
+    /// Whether, and why, the next message of another member is shown below a rule.
+    mark: Option<MarkReason>,
 }
 
 impl View {
@@ -65,7 +83,19 @@ impl View {
             name_width: 0,
             counted_frames: 0,
             is_past: false,
+            mark: None,
         }
+    }
+
+    /// Puts a rule above the next line of another member, unless it is cancelled before.
+    pub fn mark_here(&mut self, reason: MarkReason) {
+        self.flush_presence();
+        self.mark.get_or_insert(reason);
+    }
+
+    /// Cancels a rule that is not shown yet, if it has this reason.
+    pub fn cancel_mark(&mut self, reason: MarkReason) {
+        self.mark = self.mark.filter(|mark| *mark != reason);
     }
 
     /// Shows a frame. `own_name` is the name of the user.
@@ -80,6 +110,9 @@ impl View {
         let time = frame.body.time();
         if let Body::Join { names, .. } | Body::Leave { names, .. } = &frame.body {
             let is_join = matches!(frame.body, Body::Join { .. });
+            if !self.settings.has_presence {
+                return;
+            }
             let time = time.unwrap_or(0);
             if !self.presence.accepts(time) {
                 self.flush_presence();
@@ -106,13 +139,16 @@ impl View {
         {
             self.ignored.rename(from, to);
         }
-        let (kind, is_highlighted) = classify(frame, own_name);
+        let (kind, is_highlighted) = classify(frame, own_name, &self.settings.highlights);
         let author = match &frame.body {
             Body::Private { to, .. } => format!("{} > {}", frame.data_source, to),
             _ => frame.data_source.to_string(),
         };
-        let (author, text) = (sanitize(&author), sanitize(&frame.data));
-        let is_message = matches!(kind, EntryKind::Chat | EntryKind::Action | EntryKind::Private);
+        let (author, text) = (sanitize(&author), sanitize_lines(&frame.data));
+        let is_message = matches!(
+            kind,
+            EntryKind::Chat | EntryKind::Own | EntryKind::Action | EntryKind::Private
+        );
         let is_bell_due = match self.settings.bell {
             Bell::Never => false,
             Bell::Mention => is_highlighted,
@@ -120,6 +156,8 @@ impl View {
         };
         self.is_bell_due |= is_bell_due && !is_past;
         self.flush_presence();
+        // The user has seen what is above an own line.
+        self.mark = self.mark.filter(|_| !(is_own && is_message));
         self.counted_frames += usize::from(time.is_some());
         self.push_entry(Entry { kind, time, author, text, is_highlighted, is_past });
     }
@@ -138,13 +176,13 @@ impl View {
     /// Shows a notice of the client.
     pub fn show_notice(&mut self, kind: EntryKind, text: &str) {
         self.flush_presence();
-        self.push_entry(Entry::new(kind, sanitize(text)));
+        self.push_entry(Entry::new(kind, sanitize_lines(text)));
     }
 
     /// Shows a line of the user that the server has not answered yet.
     pub fn show_pending(&mut self, own_name: &str, text: &str) {
         self.flush_presence();
-        let entry = Entry::new(EntryKind::Pending, sanitize(text));
+        let entry = Entry::new(EntryKind::Pending, sanitize_lines(text));
         self.push_entry(Entry { author: sanitize(own_name), ..entry });
     }
 
@@ -215,6 +253,11 @@ impl View {
     }
 
     fn push_entry(&mut self, entry: Entry) {
+        if self.mark.is_some() && entry.is_of_others() {
+            self.mark = None;
+            self.entries.retain(|entry| entry.kind != EntryKind::Mark);
+            self.push_entry(Entry::new(EntryKind::Mark, ""));
+        }
         if let Some(time) = entry.time {
             let day = self.clock.day(time);
             if day != self.last_day {
@@ -255,41 +298,6 @@ impl View {
         Style::Faint.paint(self.settings.has_colors, &line, &mut out);
         out
     }
-}
-
-/// Returns the kind of the entry for a frame, and whether it is highlighted.
-fn classify(frame: &Frame<'_>, own_name: &str) -> (EntryKind, bool) {
-    let is_own = frame.data_source == own_name;
-    match &frame.body {
-        Body::Chat { .. } | Body::Unknown if is_own => (EntryKind::Own, false),
-        Body::Chat { .. } | Body::Unknown => (EntryKind::Chat, mentions(&frame.data, own_name)),
-        Body::Action { .. } => (EntryKind::Action, !is_own && mentions(&frame.data, own_name)),
-        Body::Private { .. } => (EntryKind::Private, !is_own),
-        Body::Name { .. } => (EntryKind::Presence("---"), false),
-        Body::Error { .. } => (EntryKind::Error, false),
-        _ => (EntryKind::Info, false),
-    }
-}
-
-/// Returns whether `text` contains `name` as a word of its own.
-fn mentions(text: &str, name: &str) -> bool {
-    if name.is_empty() {
-        return false;
-    }
-    let (text, name) = (case_fold(text), case_fold(name));
-    // Other scripts may have no spaces between words.
-    let has_spaces = name.is_ascii();
-    let is_letter =
-        |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '-');
-    let (mut last, mut rest) = (None, &*text);
-    while let Some((head, tail)) = rest.split_once(&*name) {
-        let (before, after) = (head.chars().next_back().or(last), tail.chars().next());
-        if !has_spaces || !is_letter(before) && !is_letter(after) {
-            return true;
-        }
-        (last, rest) = (name.chars().next_back(), tail);
-    }
-    false
 }
 
 #[cfg(test)]

@@ -32,6 +32,7 @@ pub struct Terminal {
     output: Arc<Mutex<TerminalOutput>>,
     original_modes: String,
     home: TempDir,
+    name: String,
 }
 
 /// The output of the client so far.
@@ -72,7 +73,12 @@ impl Terminal {
 
     #[track_caller]
     fn wait_for_prompt(mut self) -> Self {
-        self.wait_for_screen("a prompt", |screen| last_line(screen).starts_with('>'));
+        // The server may have assigned another name, such as `alice-2`.
+        let name = self.name.clone();
+        self.wait_for_screen("a prompt", |screen| {
+            let line = last_line(screen);
+            line.starts_with(&name) && line.contains('>')
+        });
         self
     }
 
@@ -120,6 +126,7 @@ impl Terminal {
             output,
             original_modes,
             home,
+            name: name.into(),
         }
     }
 
@@ -175,9 +182,12 @@ impl Terminal {
         self.wait_for_screen(&format!("{text:?}"), |screen| screen.contents().contains(text));
     }
 
-    /// Waits until the last line is `text`, with the cursor in `column`.
+    /// Waits until the last line is the name and `text`, with the cursor `column` columns after the
+    /// name.
     #[track_caller]
     pub fn wait_for_input(&mut self, text: &str, column: u16) {
+        let text = format!("{}{text}", self.name);
+        let column = column + u16::try_from(self.name.len()).unwrap();
         self.wait_for_screen(&format!("{text:?} with the cursor in column {column}"), |screen| {
             last_line(screen) == text && screen.cursor_position().1 == column
         });
@@ -245,7 +255,8 @@ impl Terminal {
             last_line(screen) == SHELL_PROMPT.trim_end() && screen.cursor_position().1 == 2
         });
         let screen = self.screen_text();
-        assert!(screen.lines().all(|line| line.trim_end() != ">"), "{screen}");
+        let prompt = format!("{}>", self.name);
+        assert!(screen.lines().all(|line| line.trim_end() != prompt), "{screen}");
         assert_eq!(self.open_modes(), Vec::<String>::new());
         status
     }

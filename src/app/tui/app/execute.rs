@@ -5,7 +5,9 @@ use std::io;
 use std::path::Path;
 
 use super::{App, UnconfirmedLine};
+use crate::app::alias::expand_alias;
 use crate::app::config_file;
+use crate::app::link_status::describe_split;
 use crate::app::tui::commands::{Command, HELP};
 use crate::app::tui::entry::EntryKind;
 use crate::client::{ServerAddress, sanitize};
@@ -16,12 +18,15 @@ const NO_PRIVATE: &str = "there is no private message yet";
 impl App {
     /// Executes a command of the client, or sends the line to the server.
     pub(super) fn execute(&mut self, line: &str) {
-        match Command::parse(line) {
-            Command::Send(line) => self.send_line(line),
-            Command::Help => {
-                self.view.show_notice(EntryKind::Info, HELP);
-                self.send_line("/help");
+        match Command::parse(&expand_alias(line)) {
+            Command::Send(line) => self.send_message(line),
+            // The server's part comes first, if there is a server.
+            Command::Help if self.session.is_connected() => {
+                self.send_part("/help");
+                self.help_query = self.unconfirmed_lines.back().map(|line| line.id.clone());
             }
+            Command::Help => self.view.show_notice(EntryKind::Info, HELP),
+            Command::Query(name, text) => self.start_query(name, text),
             Command::Clear => {
                 self.view.clear();
                 self.screen.clear();
@@ -55,6 +60,45 @@ impl App {
             Command::Usage(usage) => {
                 self.view.show_notice(EntryKind::Error, &format!("usage: {usage}"));
             }
+        }
+    }
+
+    /// Starts a private conversation with a member, or ends it.
+    fn start_query(&mut self, name: Option<&str>, text: &str) {
+        let message = match (name, self.query.take()) {
+            (Some(name), _) => {
+                self.query = Some(name.to_owned());
+                format!("your lines go to {name} alone; /query ends this")
+            }
+            (None, Some(_)) => "your lines go to all members again".into(),
+            (None, None) => "usage: /query NAME".into(),
+        };
+        self.view.show_notice(EntryKind::Info, &message);
+        self.editor.set_private(self.query.is_some());
+        if !text.is_empty() {
+            self.send_message(text);
+        }
+    }
+
+    /// Sends a line to all members, or in a private conversation to one.
+    fn send_message(&mut self, line: &str) {
+        let text = match line.strip_prefix('/') {
+            None => line,
+            Some(text) if text.starts_with('/') => text,
+            Some(_) => "",
+        };
+        let is_action =
+            line.split_whitespace().next().is_some_and(|w| w.eq_ignore_ascii_case("/me"));
+        match &self.query {
+            Some(name) if !text.is_empty() => {
+                let line = format!("/msg {name} {text}");
+                self.send_line(&line);
+            }
+            Some(_) if is_action => {
+                let text = "/me goes to all members; /query ends the private conversation first";
+                self.view.show_notice(EntryKind::Error, text);
+            }
+            _ => self.send_line(line),
         }
     }
 
@@ -123,7 +167,22 @@ impl App {
         }
     }
 
+    /// Queues a line, or its parts if it is longer than the server accepts.
     fn send_line(&mut self, line: &str) {
+        match self.session.split(line) {
+            Ok(parts) => {
+                if parts.len() > 1 {
+                    let text = describe_split(parts.len(), self.session.limits());
+                    self.view.show_notice(EntryKind::Info, &text);
+                }
+                self.unsent_parts.extend(parts);
+            }
+            Err(error) => self.view.show_notice(EntryKind::Error, &error.to_string()),
+        }
+    }
+
+    /// Sends a line that is not longer than the server accepts.
+    pub(super) fn send_part(&mut self, line: &str) {
         let is_shown = !self.session.is_connected();
         match self.session.send(line) {
             Ok(id) => {
@@ -140,6 +199,14 @@ impl App {
 
     /// Ends the input and finishes the session.
     pub(super) fn leave(&mut self) {
+        let unsent = self.typed_lines.len() + self.unsent_parts.len();
+        if unsent > 0 && !self.has_left {
+            let text = match unsent {
+                1 => "one line was not sent".into(),
+                _ => format!("{unsent} lines were not sent"),
+            };
+            self.view.show_notice(EntryKind::Error, &text);
+        }
         self.has_left = true;
         self.session.finish();
     }

@@ -6,9 +6,11 @@ use super::App;
 use crate::app::Error;
 use crate::app::link_status::{describe_error, format_gap, format_loss};
 use crate::app::outage::Outage;
+use crate::app::tui::commands::HELP;
 use crate::app::tui::entry::EntryKind;
+use crate::app::tui::view::MarkReason;
 use crate::client::{self, ReceivedFrame, Session, SessionEvent};
-use crate::protocol::Body;
+use crate::protocol::{Body, case_fold};
 
 impl App {
     /// Handles an event and all further events that are ready, so that they are printed together.
@@ -53,6 +55,7 @@ impl App {
         match &mut self.outage {
             Some(outage) => outage.record_failure(cause),
             None => {
+                self.view.mark_here(MarkReason::Outage);
                 let kind = match cause {
                     client::Error::ReconnectRequested => EntryKind::Info,
                     _ => EntryKind::Error,
@@ -73,6 +76,7 @@ impl App {
     fn on_synced(&mut self) {
         let Some(mut outage) = self.outage.take() else { return };
         self.view.flush_held();
+        self.view.cancel_mark(MarkReason::Outage);
         outage.shown_count = self.view.counted_frames();
         let message = outage.format_end(self.unconfirmed_count());
         self.view.show_notice(EntryKind::Info, &message);
@@ -102,6 +106,21 @@ impl App {
         };
         if !is_covered {
             self.view.show_frame(received, own_name);
+        }
+        if let Some(log) = &mut self.log
+            && !self.view.ignored.contains(&received.frame.data_source)
+            && let Some(error) = log.write_frame(received, &self.view.clock)
+        {
+            self.view.show_notice(EntryKind::Error, &error);
+        }
+        if received.in_reply_to.is_some() && received.in_reply_to == self.help_query {
+            self.help_query = None;
+            self.view.show_notice(EntryKind::Info, HELP);
+        }
+        if let Body::Name { from, to, .. } = &received.frame.body
+            && self.query.as_ref().is_some_and(|query| case_fold(query) == case_fold(from))
+        {
+            self.query = Some(to.to_string());
         }
         if let Body::Welcome { .. } = received.frame.body {
             // The completion needs the names.
@@ -147,15 +166,20 @@ impl App {
             self.view.show_notice(EntryKind::Info, &message);
         }
         self.unconfirmed_lines.clear();
+        self.unsent_parts.clear();
         self.who_query = None;
         self.unknown_names.clear();
+        self.help_query = None;
+        self.query = None;
+        self.editor.set_private(false);
         self.last_private = None;
         self.server_switch.close_old(std::mem::replace(&mut self.session, session));
     }
 
     /// Returns the number of the user's lines that the server has not answered.
     pub(super) fn unconfirmed_count(&self) -> usize {
-        let pending = self.session.pending_count() + self.typed_lines.len();
+        let unsent = self.typed_lines.len() + self.unsent_parts.len();
+        let pending = self.session.pending_count() + unsent;
         pending.saturating_sub(usize::from(self.who_query.is_some()))
     }
 

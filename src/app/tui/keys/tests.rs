@@ -63,7 +63,6 @@ fn unknown_sequences_are_dropped() {
         "\x1b]11;rgb:0000/0000/0000\x1b\\",
         "\x1bP1+r544e=787465726d\x1b\\",
         "\x1b_Gi=31;OK\x1b\\",
-        "\x1b[I\x1b[O",
         "\x1b[[A",
         "\x1b[15~\x1b[5~\x1b[Z",
         "\x1b[=1;2;3;4;5;6;7;8x",
