@@ -63,6 +63,8 @@ enum LoopEvent {
     SessionEnded,
     /// A signal with this number.
     Signal(i32),
+    /// So much output was written that the session can be read again.
+    OutputReady,
     /// Standard output cannot be written any more.
     OutputFailed(io::Error),
     /// No line was answered for the time limit.
@@ -171,6 +173,7 @@ impl LineClient {
                     self.is_input_open = false;
                     self.session.quit();
                 }
+                Ok(LoopEvent::OutputReady) => {}
                 Ok(LoopEvent::OutputFailed(error)) => self.output_error = Some(error),
                 Ok(LoopEvent::Timeout) => {
                     let count = self.session.pending_count() + lines.len();
@@ -196,9 +199,13 @@ impl LineClient {
         &mut self,
         lines: &Receiver<OutgoingLine>,
     ) -> Result<LoopEvent, client::Error> {
+        // Further output is discarded after a signal, so that the client can leave.
+        let is_leaving = self.end_signal.is_some();
+        let is_behind = !is_leaving && self.sink.output().is_some_and(|output| output.is_behind());
         let has_input = self.is_input_open && !lines.is_closed();
         match self.answer_timeout {
-            Some(timeout) if !has_input && self.session.pending_count() > 0 => {
+            // While the output is behind, answers may wait unread.
+            Some(timeout) if !has_input && !is_behind && self.session.pending_count() > 0 => {
                 self.answer_deadline.get_or_insert_with(|| Timer::after(timeout));
             }
             _ => self.answer_deadline = None,
@@ -213,12 +220,12 @@ impl LineClient {
         };
         let signals = &mut self.signals;
         let signal = async { Ok(LoopEvent::Signal(signals.next().await)) };
-        // Further output is discarded after a signal, so that the client can leave.
-        let is_leaving = self.end_signal.is_some();
-        let is_behind = !is_leaving && self.sink.output().is_some_and(|output| output.is_behind());
         let output = async {
             match self.sink.output() {
-                Some(output) => Ok(LoopEvent::OutputFailed(output.run().await)),
+                Some(output) => Ok(output
+                    .run()
+                    .await
+                    .map_or_else(LoopEvent::OutputFailed, |()| LoopEvent::OutputReady)),
                 None => future::pending().await,
             }
         };

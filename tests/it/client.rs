@@ -183,7 +183,11 @@ fn shell(server: &TestServer, command: &str) -> std::process::Output {
     let client = format!("{} {} --name alice", env!("CARGO_BIN_EXE_smolchat"), server.address(0));
     let mut shell = Command::new("bash");
     shell.args(["-c", &command.replace("smolchat", &client)]).env_remove("SMOLCHAT_NAME");
-    shell.env("XDG_CONFIG_HOME", "/nonexistent").output().unwrap()
+    shell
+        .env("XDG_CONFIG_HOME", "/nonexistent")
+        .env("XDG_STATE_HOME", "/dev/null")
+        .output()
+        .unwrap()
 }
 
 #[test]
@@ -235,4 +239,17 @@ fn full_disk_is_one_line_of_error() {
             bob.recv_until(|frame| frame["data"] == "alice left");
         }
     }
+}
+
+#[test]
+fn slow_reader_of_output_gets_each_line() {
+    let server = TestServer::start(&["--rate", "0", "--history-bytes", "16M", "--outbox", "16M"]);
+    let mut bob = server.join("bob");
+    for number in 0..900 {
+        bob.say_and_recv(&format!("{number} {}", "x".repeat(4000)));
+    }
+    // More than the client keeps before it stops reading from the server.
+    let command = "echo /history 900 | smolchat | (read -r line; sleep 0.5; grep -c xxxx)";
+    let output = shell(&server, command);
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "900\n");
 }

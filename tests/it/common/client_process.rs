@@ -30,7 +30,7 @@ impl ClientProcess {
     pub fn command() -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_smolchat"));
         command.env_remove("SMOLCHAT_NAME").env("XDG_CONFIG_HOME", "/nonexistent");
-        command.env("XDG_STATE_HOME", "/nonexistent").env_remove("STATE_DIRECTORY");
+        command.env("XDG_STATE_HOME", "/dev/null").env_remove("STATE_DIRECTORY");
         command
     }
 
