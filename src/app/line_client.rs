@@ -1,7 +1,7 @@
 //! The client without a line editor: lines in from a channel, events out to a sink.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_channel::Receiver;
 use futures_lite::future;
@@ -25,6 +25,9 @@ pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// The time that the output has at the end if a signal has arrived.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The time after the end of the output in which lines that are already there are still sent.
+const INPUT_TIMEOUT: Duration = Duration::from_millis(250);
+
 /// A line to send, without its newline, or the error for a line longer than [`MAX_LINE`].
 pub type OutgoingLine = Result<Vec<u8>, TooLong>;
 
@@ -44,8 +47,10 @@ pub struct LineClient {
     is_interactive: bool,
     is_input_open: bool,
     has_joined: bool,
-    /// The error that ended the output. Lines that are already there are still sent.
+    /// The error that ended the output.
     output_error: Option<io::Error>,
+    /// The time until which input is accepted after the end of the output.
+    input_deadline: Option<Instant>,
     /// The number of lines that were answered with an error.
     refused_count: usize,
     /// The error that broke the connection, until the session is up to date again.
@@ -85,6 +90,7 @@ impl LineClient {
             is_input_open: true,
             has_joined: false,
             output_error: None,
+            input_deadline: None,
             refused_count: 0,
             link_error: None,
             answer_timeout: None,
@@ -174,7 +180,10 @@ impl LineClient {
                     self.session.quit();
                 }
                 Ok(LoopEvent::OutputReady) => {}
-                Ok(LoopEvent::OutputFailed(error)) => self.output_error = Some(error),
+                Ok(LoopEvent::OutputFailed(error)) => {
+                    self.output_error = Some(error);
+                    self.input_deadline = Some(Instant::now() + INPUT_TIMEOUT);
+                }
                 Ok(LoopEvent::Timeout) => {
                     let count = self.session.pending_count() + lines.len();
                     self.leave().await;
@@ -230,14 +239,19 @@ impl LineClient {
             }
         };
         let is_accepting_lines = self.is_input_open && self.session.has_capacity();
-        let is_output_closed = self.output_error.is_some();
+        let input_deadline = self.input_deadline;
         let line = async {
+            let input_end = async {
+                match input_deadline {
+                    Some(deadline) => Timer::at(deadline).await,
+                    None => future::pending().await,
+                };
+                LoopEvent::InputClosed
+            };
+            let line = async { lines.recv().await.map_or(LoopEvent::InputClosed, LoopEvent::Line) };
             match is_accepting_lines {
+                true => Ok(future::or(input_end, line).await),
                 false => future::pending().await,
-                true if is_output_closed => {
-                    Ok(lines.try_recv().map_or(LoopEvent::InputClosed, LoopEvent::Line))
-                }
-                true => Ok(lines.recv().await.map_or(LoopEvent::InputClosed, LoopEvent::Line)),
             }
         };
         let event = async {

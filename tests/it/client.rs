@@ -249,7 +249,7 @@ fn slow_reader_of_output_gets_each_line() {
         bob.say_and_recv(&format!("{number} {}", "x".repeat(4000)));
     }
     // More than the client keeps before it stops reading from the server.
-    let command = "echo /history 900 | smolchat | (read -r line; sleep 0.5; grep -c xxxx)";
+    let command = "echo /history 1000 | smolchat | (read -r line; sleep 0.5; grep -c xxxx)";
     let output = shell(&server, command);
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "900\n");
 }
