@@ -1,10 +1,11 @@
 //! The client without a line editor: lines in from a channel, events out to a sink.
 
+mod incoming;
 mod outgoing;
 
 use std::collections::VecDeque;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_channel::Receiver;
 use futures_lite::future;
@@ -13,11 +14,10 @@ use smol::Timer;
 use super::Error;
 use super::end_signals::EndSignals;
 use super::event_sink::EventSink;
-use super::link_status::{describe_error, format_gap, format_loss};
 use super::outage::Outage;
 use super::token_store::TokenStore;
-use crate::client::{self, ReceivedFrame, Session, SessionEvent, sanitize};
-use crate::protocol::{Body, ByeCode, Frame, TooLong};
+use crate::client::{self, Session, SessionEvent};
+use crate::protocol::TooLong;
 
 /// The longest line that is read from a command, in bytes. No server accepts a longer one.
 pub const MAX_LINE: u32 = 1 << 20;
@@ -27,6 +27,9 @@ pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The time that the output has at the end if a signal has arrived.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The time after the end of the output in which lines that are already there are still sent.
+const INPUT_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// A line to send, without its newline, or the error for a line longer than [`MAX_LINE`].
 pub type OutgoingLine = Result<Vec<u8>, TooLong>;
@@ -47,8 +50,10 @@ pub struct LineClient {
     is_interactive: bool,
     is_input_open: bool,
     has_joined: bool,
-    /// The error that ended the output. Lines that are already there are still sent.
+    /// The error that ended the output.
     output_error: Option<io::Error>,
+    /// The time until which input is accepted after the end of the output.
+    input_deadline: Option<Instant>,
     /// The parts of a long line that the session does not accept yet.
     parts: VecDeque<String>,
     /// The number of lines that were answered with an error.
@@ -69,6 +74,8 @@ enum LoopEvent {
     SessionEnded,
     /// A signal with this number.
     Signal(i32),
+    /// So much output was written that the session can be read again.
+    OutputReady,
     /// Standard output cannot be written any more.
     OutputFailed(io::Error),
     /// No line was answered for the time limit.
@@ -89,6 +96,7 @@ impl LineClient {
             is_input_open: true,
             has_joined: false,
             output_error: None,
+            input_deadline: None,
             parts: VecDeque::new(),
             refused_count: 0,
             outage: None,
@@ -179,7 +187,11 @@ impl LineClient {
                     self.is_input_open = false;
                     self.session.quit();
                 }
-                Ok(LoopEvent::OutputFailed(error)) => self.output_error = Some(error),
+                Ok(LoopEvent::OutputReady) => {}
+                Ok(LoopEvent::OutputFailed(error)) => {
+                    self.output_error = Some(error);
+                    self.input_deadline = Some(Instant::now() + INPUT_TIMEOUT);
+                }
                 Ok(LoopEvent::Timeout) => {
                     let count = self.session.pending_count() + self.parts.len() + lines.len();
                     self.leave().await;
@@ -205,9 +217,13 @@ impl LineClient {
         &mut self,
         lines: &Receiver<OutgoingLine>,
     ) -> Result<LoopEvent, client::Error> {
+        // Further output is discarded after a signal, so that the client can leave.
+        let is_leaving = self.end_signal.is_some();
+        let is_behind = !is_leaving && self.sink.output().is_some_and(|output| output.is_behind());
         let has_input = self.is_input_open && !lines.is_closed();
         match self.answer_timeout {
-            Some(timeout) if !has_input && self.session.pending_count() > 0 => {
+            // While the output is behind, answers may wait unread.
+            Some(timeout) if !has_input && !is_behind && self.session.pending_count() > 0 => {
                 self.answer_deadline.get_or_insert_with(|| Timer::after(timeout));
             }
             _ => self.answer_deadline = None,
@@ -222,12 +238,12 @@ impl LineClient {
         };
         let signals = &mut self.signals;
         let signal = async { Ok(LoopEvent::Signal(signals.next().await)) };
-        // Further output is discarded after a signal, so that the client can leave.
-        let is_leaving = self.end_signal.is_some();
-        let is_behind = !is_leaving && self.sink.output().is_some_and(|output| output.is_behind());
         let output = async {
             match self.sink.output() {
-                Some(output) => Ok(LoopEvent::OutputFailed(output.run().await)),
+                Some(output) => Ok(output
+                    .run()
+                    .await
+                    .map_or_else(LoopEvent::OutputFailed, |()| LoopEvent::OutputReady)),
                 None => future::pending().await,
             }
         };
@@ -236,14 +252,11 @@ impl LineClient {
             && self.parts.is_empty()
             && self.session.limits().is_some()
             && self.session.has_capacity();
-        let is_output_closed = self.output_error.is_some();
+        let input_deadline = self.input_deadline;
         let line = async {
             match is_accepting_lines {
+                true => Ok(next_line(lines, input_deadline).await),
                 false => future::pending().await,
-                true if is_output_closed => {
-                    Ok(lines.try_recv().map_or(LoopEvent::InputClosed, LoopEvent::Line))
-                }
-                true => Ok(lines.recv().await.map_or(LoopEvent::InputClosed, LoopEvent::Line)),
             }
         };
         let event = async {
@@ -266,103 +279,6 @@ impl LineClient {
         while let Ok(Some(_)) = self.session.receive().await {}
     }
 
-    fn on_event(&mut self, event: SessionEvent) {
-        match event {
-            SessionEvent::Received(received) => self.on_frame(&received),
-            SessionEvent::Disconnected { cause, retry_in } => self.on_disconnected(cause, retry_in),
-            SessionEvent::Reconnected { resumed, .. } => {
-                if let Some(outage) = &mut self.outage {
-                    outage.record_reconnect(resumed);
-                    self.has_reconnected = true;
-                }
-            }
-            SessionEvent::Gap { from, to } => match &mut self.outage {
-                Some(outage) => outage.record_gap(from, to),
-                None => self.sink.write_status(&format_gap(from, to)),
-            },
-            SessionEvent::Synced { pending } => {
-                if let Some(outage) = self.outage.take() {
-                    self.sink.write_status(&outage.format_end(pending));
-                }
-            }
-        }
-    }
-
-    fn on_disconnected(&mut self, cause: client::Error, retry_in: Duration) {
-        // Each failed attempt is an event. Before the first connection each new error is told.
-        let is_repeated = self
-            .outage
-            .as_ref()
-            .is_some_and(|outage| describe_error(&outage.cause) == describe_error(&cause));
-        if self.has_joined && self.outage.is_none() {
-            self.sink.write_status(&format_loss(&cause, Some(retry_in)));
-        } else if !self.has_joined && !is_repeated && self.is_bot() {
-            self.sink.write_status(&format!("{}; trying again", describe_error(&cause)));
-        }
-        match &mut self.outage {
-            Some(outage) => outage.record_failure(cause),
-            None => self.outage = Some(Outage::new(cause)),
-        }
-    }
-
-    fn on_frame(&mut self, received: &ReceivedFrame) {
-        if let Body::Welcome { .. } = received.frame.body
-            && !std::mem::replace(&mut self.has_joined, true)
-            && self.outage.take().is_some()
-            && self.is_bot()
-        {
-            self.sink.write_status("connected");
-        }
-        self.update_token(&received.frame);
-        let is_refusal =
-            received.in_reply_to.is_some() && matches!(received.frame.body, Body::Error { .. });
-        self.refused_count += usize::from(is_refusal && !self.is_interactive);
-        if received.in_reply_to.is_some() {
-            self.answer_deadline = None;
-        }
-        let is_covered = self.is_covered(received);
-        if let Some(outage) = &mut self.outage
-            && !is_covered
-        {
-            outage.shown_count += usize::from(received.frame.body.seq().is_some());
-        }
-        if !is_covered || !matches!(self.sink, EventSink::Text(_)) {
-            self.sink.write_frame(received, self.session.name());
-        }
-    }
-
-    /// Returns whether the messages about the connection have all that the frame says.
-    fn is_covered(&self, received: &ReceivedFrame) -> bool {
-        match &received.frame.body {
-            Body::Welcome { .. } => self.outage.is_some(),
-            Body::Bye { .. } => !self.session.is_finishing(),
-            Body::Join { names, .. } | Body::Leave { names, .. } => {
-                let is_own = names.iter().all(|name| name == self.session.name());
-                self.has_reconnected && !received.is_past && is_own
-            }
-            _ => false,
-        }
-    }
-
-    /// Stores the token for a client that is started after this one was killed.
-    fn update_token(&mut self, frame: &Frame<'_>) {
-        match &frame.body {
-            Body::Welcome { token, .. } => self.token = token.to_string(),
-            Body::Name { to, .. } if to == self.session.name() => {
-                if self.is_bot() {
-                    self.sink.write_status(&format!("the name is {} now", sanitize(to)));
-                }
-            }
-            Body::Bye { code: ByeCode::Quit | ByeCode::Replaced, .. } => {
-                return self.token_store.iter_mut().for_each(TokenStore::remove);
-            }
-            _ => return,
-        }
-        if let Some(store) = &mut self.token_store {
-            store.update(self.session.name(), &self.token);
-        }
-    }
-
     fn is_bot(&self) -> bool {
         matches!(self.sink, EventSink::Command(_))
     }
@@ -374,6 +290,19 @@ impl LineClient {
             count => Error::Unconfirmed(count, Box::new(error)),
         }
     }
+}
+
+/// Waits for a line, the end of the input or `deadline`.
+async fn next_line(lines: &Receiver<OutgoingLine>, deadline: Option<Instant>) -> LoopEvent {
+    let timeout = async {
+        match deadline {
+            Some(deadline) => Timer::at(deadline).await,
+            None => future::pending().await,
+        };
+        LoopEvent::InputClosed
+    };
+    let line = async { lines.recv().await.map_or(LoopEvent::InputClosed, LoopEvent::Line) };
+    future::or(timeout, line).await
 }
 
 #[cfg(test)]

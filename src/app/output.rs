@@ -63,15 +63,18 @@ impl Output {
         self.buffer.len() > MAX_BUFFERED
     }
 
-    /// Writes the queued bytes. Returns the first error; without one, waits forever.
+    /// Writes the queued bytes. Returns when the output is no longer [behind](Self::is_behind) if
+    /// it was, and otherwise only after an error.
     ///
     /// If the future is dropped, no byte is lost.
-    pub async fn run(&mut self) -> io::Error {
+    pub async fn run(&mut self) -> io::Result<()> {
+        let was_behind = self.is_behind();
         loop {
             self.start_batch();
-            if let Err(error) = self.next_result().await {
-                return error;
+            if was_behind && !self.is_behind() {
+                return Ok(());
             }
+            self.next_result().await?;
         }
     }
 

@@ -42,7 +42,11 @@ impl NameReclaim {
     /// Sets the wanted name and the present one.
     pub fn set_names(&mut self, wanted: Option<&str>, present: &str) {
         let wanted = wanted.filter(|wanted| {
-            self.is_enabled && is_valid_name(wanted) && case_fold(wanted) != case_fold(present)
+            // Called for each frame, so the usual case is first.
+            self.is_enabled
+                && *wanted != present
+                && is_valid_name(wanted)
+                && case_fold(wanted) != case_fold(present)
         });
         if self.wanted.as_deref() != wanted {
             self.wanted = wanted.map(str::to_owned);

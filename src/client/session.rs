@@ -97,6 +97,10 @@ pub struct Session {
     deadline: Option<Timer>,
     is_finishing: bool,
     is_quit_sent: bool,
+    /// Whether the session ends at the deadline, even if lines wait in the socket.
+    is_quit_urgent: bool,
+    /// The lines that were received since `/quit` was sent.
+    lines_until_bye: u32,
     /// The error with which the session ends after the bye.
     quit_error: Option<Error>,
 }
@@ -205,6 +209,8 @@ impl Session {
             deadline: None,
             is_finishing: false,
             is_quit_sent: false,
+            is_quit_urgent: false,
+            lines_until_bye: 0,
             quit_error: None,
         }
     }

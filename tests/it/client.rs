@@ -242,3 +242,16 @@ fn full_disk_is_one_line_of_error() {
         }
     }
 }
+
+#[test]
+fn slow_reader_of_output_gets_each_line() {
+    let server = TestServer::start(&["--rate", "0", "--history-bytes", "16M", "--outbox", "16M"]);
+    let mut bob = server.join("bob");
+    for number in 0..900 {
+        bob.say_and_recv(&format!("{number} {}", "x".repeat(4000)));
+    }
+    // More than the client keeps before it stops reading from the server.
+    let command = "echo /history 1000 | smolchat | (read -r line; sleep 0.5; grep -c xxxx)";
+    let output = shell(&server, command);
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "900\n");
+}

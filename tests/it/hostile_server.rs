@@ -88,3 +88,50 @@ fn bye_slow_in_a_loop_is_reconnected_with_pauses() {
     // The first pause is left out, and each later one is at least 250 ms.
     assert!(start.elapsed() >= Duration::from_millis(750), "{:?}", start.elapsed());
 }
+
+#[cfg(feature = "editor")]
+mod terminal {
+    use rustix::process::Signal;
+
+    use super::ScriptedServer;
+    use crate::common::terminal::Terminal;
+
+    #[test]
+    fn flood_of_join_notices_does_not_delay_signals() {
+        let server = ScriptedServer::start(|mut connection| {
+            connection.welcome("alice");
+            let names: Vec<String> = (0..10_000).map(|n| format!(r#""member-{n}""#)).collect();
+            let names = names.join(",");
+            for seq in 1.. {
+                let kind = if seq % 2 == 0 { "leave" } else { "join" };
+                let notice = format!(
+                    r#"{{"data_source":"server","data":"","kind":"{kind}","seq":{seq},"time":1,"names":[{names}]}}"#
+                );
+                if !connection.send(&notice) {
+                    break;
+                }
+            }
+        });
+        let mut alice = Terminal::start(server.address(), "alice", &[]);
+        alice.wait_for_text("member-0, member-1 and 9998 more left");
+        alice.signal(Signal::TERM);
+        assert_eq!(alice.finish().code(), Some(143));
+    }
+
+    #[test]
+    fn long_names_are_not_kept() {
+        let server = ScriptedServer::start(|mut connection| {
+            connection.welcome("alice");
+            for number in 10..26 {
+                let name = format!("{number}{}", "b".repeat(6 << 20));
+                connection.send(&format!(
+                    r#"{{"data_source":"{name}","data":"hi","kind":"chat","seq":{number},"time":1}}"#
+                ));
+            }
+            while connection.recv().is_some() {}
+        });
+        let mut alice = Terminal::start(server.address(), "alice", &[]);
+        alice.wait_for_text("25bbb");
+        assert!(alice.rss() < 64 << 10, "{} KiB", alice.rss());
+    }
+}

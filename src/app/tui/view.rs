@@ -1,5 +1,6 @@
 //! The text of the conversation: frames in, lines out.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use super::date::format_date;
@@ -110,21 +111,7 @@ impl View {
         let time = frame.body.time();
         if let Body::Join { names, .. } | Body::Leave { names, .. } = &frame.body {
             let is_join = matches!(frame.body, Body::Join { .. });
-            if !self.settings.has_presence {
-                return;
-            }
-            let time = time.unwrap_or(0);
-            if !self.presence.accepts(time) {
-                self.flush_presence();
-            }
-            // The own join is left out, because the welcome is shown.
-            let ignored = &self.ignored;
-            let is_shown = |name: &&str| match *name == own_name {
-                true => is_past,
-                false => !ignored.contains(name),
-            };
-            let others = names.iter().map(|name| &**name).filter(is_shown);
-            return self.presence.add(others, is_join, time);
+            return self.add_presence(names, is_join, time.unwrap_or(0), own_name);
         }
         // Gaps are shown as notices, also those for which the server sent no frame.
         if matches!(frame.body, Body::Gap { .. }) {
@@ -160,6 +147,24 @@ impl View {
         self.mark = self.mark.filter(|_| !(is_own && is_message));
         self.counted_frames += usize::from(time.is_some());
         self.push_entry(Entry { kind, time, author, text, is_highlighted, is_past });
+    }
+
+    /// Collects members that joined or left, except those that are ignored.
+    fn add_presence(&mut self, names: &[Cow<'_, str>], is_join: bool, time: u64, own_name: &str) {
+        if !self.settings.has_presence {
+            return;
+        }
+        if !self.presence.accepts(time) {
+            self.flush_presence();
+        }
+        let (is_past, ignored) = (self.is_past, &self.ignored);
+        // The own join is left out, because the welcome is shown.
+        let is_shown = |name: &&str| match *name == own_name {
+            true => is_past,
+            false => !ignored.contains(name),
+        };
+        let others = names.iter().map(|name| &**name).filter(is_shown);
+        self.presence.add(others, is_join, time);
     }
 
     /// Starts to count the frames of the room that are shown.

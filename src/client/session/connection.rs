@@ -16,8 +16,10 @@ use crate::client::link::{HEARTBEAT, Link};
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(15);
 /// The time in which the server must answer a `/quit` that does not wait for pending lines.
 const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
-/// The time in which the server must answer `/quit` with a bye.
+/// The longest time between two lines until the bye, if the answers to all lines have arrived.
 const BYE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most lines until the bye: more than a server keeps for `/history`.
+const MAX_LINES_UNTIL_BYE: u32 = 1 << 20;
 
 impl Session {
     /// Leaves the room without waiting for the answers to pending lines, and accepts no more lines.
@@ -32,6 +34,7 @@ impl Session {
     pub(super) fn quit_with(&mut self, error: Option<Error>) {
         self.is_finishing = true;
         self.quit_error = error;
+        self.is_quit_urgent = true;
         match &mut self.state {
             State::Connected(link) => {
                 if !self.is_quit_sent {
@@ -67,9 +70,9 @@ impl Session {
                 }
             }
             State::Connected(link) => {
-                if let Some(deadline) = &mut self.deadline
-                    && Pin::new(deadline).poll(cx).is_ready()
-                {
+                // After `/quit`, lines may wait in the socket because the application is slow.
+                let is_unread = self.is_quit_sent && !self.is_quit_urgent;
+                if !is_unread && is_due(&mut self.deadline, cx) {
                     self.on_deadline();
                     return Poll::Ready(());
                 }
@@ -86,12 +89,19 @@ impl Session {
                         return Poll::Ready(());
                     }
                 }
-                match ready!(link.poll_receive(cx)) {
-                    Ok(line) => {
+                match link.poll_receive(cx) {
+                    Poll::Ready(Ok(line)) => {
                         self.replaced_link = None;
                         self.on_line(line);
                     }
-                    Err(cause) => self.on_disconnect(cause, false),
+                    Poll::Ready(Err(cause)) => self.on_disconnect(cause, false),
+                    Poll::Pending if is_unread && is_due(&mut self.deadline, cx) => {
+                        self.on_deadline();
+                    }
+                    Poll::Pending => return Poll::Pending,
+                }
+                if is_unread {
+                    self.extend_bye_deadline();
                 }
             }
             State::Waiting(timer) => {
@@ -101,6 +111,16 @@ impl Session {
             State::Ended(_) => {}
         }
         Poll::Ready(())
+    }
+
+    /// Waits longer for the bye, because a line has arrived.
+    fn extend_bye_deadline(&mut self) {
+        self.lines_until_bye += 1;
+        self.deadline = Some(Timer::after(match self.lines_until_bye {
+            ..MAX_LINES_UNTIL_BYE => BYE_TIMEOUT,
+            _ => Duration::ZERO,
+        }));
+        self.is_quit_urgent |= self.lines_until_bye >= MAX_LINES_UNTIL_BYE;
     }
 
     /// Handles the end of the wait for a welcome, or for the bye after `/quit`.
@@ -114,4 +134,9 @@ impl Session {
             self.on_disconnect(Error::Lost(error), false);
         }
     }
+}
+
+/// Returns whether there is a deadline and it has passed.
+fn is_due(deadline: &mut Option<Timer>, cx: &mut Context<'_>) -> bool {
+    deadline.as_mut().is_some_and(|deadline| Pin::new(deadline).poll(cx).is_ready())
 }
