@@ -106,11 +106,9 @@ build() {
     flags="-Ctarget-feature=+crt-static --remap-path-prefix=$PWD=."
     flags="$flags --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=registry"
     std='-Zbuild-std=std,panic_abort -Zbuild-std-features=optimize_for_size'
-    # Savings, measured on smolchatd for x86_64: a sixth for a panic that ends the program by an
-    # illegal instruction, without the code that prints the reason; little (on mipsel a tenth) for
-    # code at a fixed address.
+    # Savings, measured on smolchatd for x86_64: little (on mipsel a tenth) for code at a fixed
+    # address.
     small="$flags -Cforce-unwind-tables=no -Clink-self-contained=no -Crelocation-model=static"
-    small="$small -Zunstable-options -Cpanic=immediate-abort"
     # A match with few cases is a chain of comparisons: a table of addresses is larger.
     small="$small -Cllvm-args=-min-jump-table-entries=8"
     # Before the libraries, so that its functions replace theirs.
@@ -158,18 +156,22 @@ link() {
     linked=$1
     set -- --locked --profile dist --bin "$linked" --no-default-features --features "$2" --target "$triple" \
         --target-dir "$out"
+    # A sixth smaller: a panic ends the server by an illegal instruction, without the code that
+    # prints the reason. The client needs this code: its panic hook restores the terminal.
+    panic=
+    [ "$linked" = smolchat ] || panic='-Zunstable-options -Cpanic=immediate-abort'
     # shellcheck disable=SC2086 # It is a list of options.
     case $way in
     plain)
         RUSTFLAGS="$flags -Clinker=rust-lld" ${CARGO:-cargo} build "$@"
         ;;
     zig)
-        PATH="/usr/bin:$PWD/$tools/bin:$PATH" RUSTC_BOOTSTRAP=1 RUSTFLAGS="$small" \
+        PATH="/usr/bin:$PWD/$tools/bin:$PATH" RUSTC_BOOTSTRAP=1 RUSTFLAGS="$small $panic" \
             CARGO_ZIGBUILD_PYTHON_PATH="$PWD/$tools/bin/python3" cargo zigbuild "$@" $std
         ;;
     gcc)
         # Without relocation-model=static, musl-gcc makes a dynamic file and does not report it.
-        PATH="/usr/bin:$PATH" RUSTC_BOOTSTRAP=1 RUSTFLAGS="$small -Clinker=musl-gcc" \
+        PATH="/usr/bin:$PATH" RUSTC_BOOTSTRAP=1 RUSTFLAGS="$small $panic -Clinker=musl-gcc" \
             cargo build "$@" $std
         ;;
     esac

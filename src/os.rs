@@ -44,6 +44,14 @@ pub(crate) fn resident_memory() -> Option<u64> {
     Some(pages * rustix::param::page_size() as u64)
 }
 
+/// Returns the set of signals that this process ignores, with bit N - 1 for signal N, or an empty
+/// set without /proc (proc_pid_status(5)).
+pub(crate) fn ignored_signals() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}
+
 /// Returns the random id of the current boot of the machine, in the form of the kernel.
 ///
 /// The kernel's own file has precedence: an environment can be inherited from an earlier boot.

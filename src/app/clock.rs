@@ -1,5 +1,6 @@
 //! The local time of day.
 
+use crate::calendar::civil_from_days;
 use std::process::{Command, Stdio};
 
 /// A converter from Unix time to local time.
@@ -33,6 +34,19 @@ impl Clock {
         self.local_seconds(unix_ms).div_euclid(24 * 3600)
     }
 
+    /// Returns the date, the time and the offset from UTC, as `2026-11-22 14:03:07 +0100`.
+    pub fn timestamp(&self, unix_ms: u64) -> String {
+        let (year, month, day) = civil_from_days(self.day(unix_ms));
+        let seconds = self.local_seconds(unix_ms).rem_euclid(24 * 3600);
+        let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+        let (sign, offset) = (if self.utc_offset < 0 { '-' } else { '+' }, self.utc_offset.abs());
+        let (offset_hours, offset_minutes) = (offset / 3600, offset / 60 % 60);
+        format!(
+            "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} \
+             {sign}{offset_hours:02}{offset_minutes:02}"
+        )
+    }
+
     fn local_seconds(&self, unix_ms: u64) -> i64 {
         i64::try_from(unix_ms / 1000).unwrap_or(0).saturating_add(self.utc_offset)
     }
@@ -64,6 +78,15 @@ mod tests {
         assert_eq!(Clock::default().day(noon), 0);
         assert_eq!(Clock { utc_offset: 12 * 3600 }.day(noon), 1);
         assert_eq!(Clock { utc_offset: -12 * 3600 - 1 }.day(noon), -1);
+    }
+
+    #[test]
+    fn timestamp_has_date_and_offset() {
+        let timestamp = |utc_offset| Clock { utc_offset }.timestamp(1_790_000_000_000);
+        assert_eq!(timestamp(0), "2026-09-21 14:13:20 +0000");
+        assert_eq!(timestamp(19_800), "2026-09-21 19:43:20 +0530");
+        assert_eq!(timestamp(-12_600), "2026-09-21 10:43:20 -0330");
+        assert_eq!(timestamp(10 * 3600), "2026-09-22 00:13:20 +1000");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `--exec`: a shell command that reads the messages of the room and whose output is sent to it.
 //!
-//! The command is started once, not once per line, so that it can keep state and answers in order.
+//! The command is started once, when the client has joined, so that it can keep state and answers
+//! in order.
 //!
 //! - Its input is one line for each message that another member sends to all: `NAME<TAB>TEXT`, or
 //!   with JSON each line of the server, unchanged. Its own messages are left out, so that it does
@@ -17,19 +18,21 @@ use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
 use futures_lite::io::BufReader;
-use futures_lite::{AsyncBufReadExt, AsyncWriteExt, FutureExt};
+use futures_lite::{AsyncBufReadExt, AsyncWriteExt, FutureExt, future};
 use smol::process::{Child, ChildStdin, ChildStdout, Command};
 use smol::{LocalExecutor, Timer};
 
 use super::Error;
-use super::command_input::CommandInput;
+use super::command_input::{CommandInput, CommandInputReader};
+use super::end_signals::EndSignals;
 use super::event_sink::EventSink;
 use super::line_client::{LineClient, MAX_LINE, OutgoingLine};
+use super::token_store::TokenStore;
 use crate::client::Session;
 use crate::protocol::LineReader;
 
-/// The number of lines that are read ahead of the session.
-const OUTPUT_CAPACITY: usize = 64;
+/// The number of lines that are read ahead of the session, each of at most [`MAX_LINE`] bytes.
+const OUTPUT_CAPACITY: usize = 16;
 /// The size of the buffer for the output of the command, in bytes.
 const BUFFER_SIZE: usize = 16 << 10;
 /// The time that a command has to exit after its input is closed.
@@ -41,20 +44,35 @@ const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
 ///
 /// Returns an error if the command cannot be started or exits with an error, if the session fails,
 /// or if a line was refused.
-pub async fn run_command(command: &str, session: Session, is_json: bool) -> Result<(), Error> {
-    let mut child = Command::new("sh");
-    child.arg("-c").arg(command).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = child.kill_on_drop(true).spawn().map_err(Error::Command)?;
+pub async fn run_command(
+    command: &str,
+    session: Session,
+    signals: EndSignals,
+    token_store: Option<TokenStore>,
+    is_json: bool,
+) -> Result<(), Error> {
     let (command_input, input_lines) = CommandInput::new(is_json);
     let (output_sender, output_lines) = async_channel::bounded(OUTPUT_CAPACITY);
     // Closed when the session has ended.
     let (session_guard, session_end) = async_channel::bounded::<()>(1);
     let executor = LocalExecutor::new();
-    if let Some(stdin) = child.stdin.take() {
-        executor.spawn(write_input(stdin, input_lines)).detach();
-    }
-    let exit = executor.spawn(wait_for_exit(child, output_sender, session_end));
-    let client = LineClient::new(session, EventSink::Command(command_input)).with_json(is_json);
+    let exit = executor.spawn(async {
+        if !input_lines.wait_until_joined().await {
+            return Ok(None);
+        }
+        let mut child = start(command)?;
+        let stdin = child.stdin.take();
+        let input = async {
+            if let Some(stdin) = stdin {
+                write_input(stdin, input_lines).await;
+            }
+            future::pending().await
+        };
+        wait_for_exit(child, output_sender, session_end).or(input).await
+    });
+    let sink = EventSink::Command(command_input);
+    let client = LineClient::new(session, sink, signals).with_json(is_json);
+    let client = client.with_token_store(token_store);
     let conversation = async {
         let session_result = client.run(output_lines).await;
         drop(session_guard);
@@ -68,9 +86,15 @@ pub async fn run_command(command: &str, session: Session, is_json: bool) -> Resu
     executor.run(conversation).await
 }
 
+fn start(command: &str) -> io::Result<Child> {
+    let mut child = Command::new("sh");
+    child.arg("-c").arg(command).stdin(Stdio::piped()).stdout(Stdio::piped());
+    child.kill_on_drop(true).spawn()
+}
+
 /// Writes lines to the command, and closes its input after the last.
-async fn write_input(mut stdin: ChildStdin, lines: Receiver<Vec<u8>>) {
-    while let Ok(line) = lines.recv().await {
+async fn write_input(mut stdin: ChildStdin, lines: CommandInputReader) {
+    while let Some(line) = lines.next_line().await {
         // Fails after the command has closed its input.
         if stdin.write_all(&line).await.is_err() {
             break;

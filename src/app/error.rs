@@ -14,12 +14,18 @@ pub enum Error {
     Session(client::Error),
     /// The terminal cannot be used.
     Terminal(io::Error),
+    /// Standard output cannot be written.
+    Output(io::Error),
+    /// Signals cannot be handled.
+    Signals(io::Error),
     /// A signal with this number ended the program.
     Signal(i32),
     /// The session ended without an error, but this number of lines was refused.
     Refused(usize),
     /// The session ended with this error while this number of lines was refused or unconfirmed.
     Unconfirmed(usize, Box<client::Error>),
+    /// The server answered none of this number of lines within the time limit.
+    Unanswered(usize),
     /// The command of `--exec` could not be started, or its exit status could not be read.
     Command(io::Error),
     /// The command of `--exec` exited with a status other than 0, or was killed by a signal.
@@ -31,11 +37,15 @@ impl fmt::Display for Error {
         match self {
             Error::Session(error) => error.fmt(f),
             Error::Terminal(_) => f.write_str("the terminal cannot be used"),
+            Error::Output(_) => f.write_str("cannot write to standard output"),
+            Error::Signals(_) => f.write_str("cannot watch for signals"),
             Error::Signal(number) => write!(f, "ended by signal {number}"),
             Error::Refused(1) => f.write_str("one line was not accepted"),
             Error::Refused(count) => write!(f, "{count} lines were not accepted"),
             Error::Unconfirmed(1, _) => f.write_str("one line was not confirmed"),
             Error::Unconfirmed(count, _) => write!(f, "{count} lines were not confirmed"),
+            Error::Unanswered(1) => f.write_str("one line was not confirmed in time"),
+            Error::Unanswered(count) => write!(f, "{count} lines were not confirmed in time"),
             Error::Command(_) => f.write_str("cannot run the command"),
             Error::Failed(status) => write!(f, "the command failed, with {status}"),
         }
@@ -48,8 +58,11 @@ impl std::error::Error for Error {
             // The message is that of the session's error, so its cause is the cause of that error.
             Error::Session(error) => error.source(),
             Error::Unconfirmed(_, error) => Some(error),
-            Error::Terminal(error) | Error::Command(error) => Some(error),
-            Error::Signal(_) | Error::Refused(_) | Error::Failed(_) => None,
+            Error::Terminal(error)
+            | Error::Output(error)
+            | Error::Signals(error)
+            | Error::Command(error) => Some(error),
+            Error::Signal(_) | Error::Refused(_) | Error::Unanswered(_) | Error::Failed(_) => None,
         }
     }
 }

@@ -1,11 +1,11 @@
 //! The destinations of frames and messages of the client without a line editor.
-//!
-//! Errors of writing to standard output and standard error are ignored: if the reader has closed
-//! them, there is no other place to report that.
 
 use std::io::{self, Write};
 
+use super::chat_log::ChatLog;
 use super::command_input::CommandInput;
+use super::output::Output;
+use super::render::sanitize_lines;
 use super::{Clock, render};
 use crate::client::{ReceivedFrame, sanitize};
 use crate::protocol::{Body, Frame};
@@ -15,11 +15,12 @@ pub enum EventSink {
     /// Text for a person, on standard output.
     Text(TextOutput),
     /// All lines of the server, unchanged, on standard output.
-    Json,
+    Json(Output),
     /// Answers to the lines that were sent, on standard output.
     Answers {
         /// Whether each answer is printed as the line of the server, and not only its text.
         is_json: bool,
+        output: Output,
     },
     /// The standard input of a command.
     Command(CommandInput),
@@ -30,6 +31,28 @@ pub struct TextOutput {
     pub clock: Clock,
     /// Whether the terminal has echoed a line that the server will repeat.
     pub has_echo: bool,
+    /// Whether joins and leaves are printed.
+    pub has_presence: bool,
+    pub log: Option<ChatLog>,
+    pub output: Output,
+}
+
+impl TextOutput {
+    fn write_frame(&mut self, received: &ReceivedFrame) {
+        let log = self.log.as_mut();
+        if let Some(error) = log.and_then(|log| log.write_frame(received, &self.clock)) {
+            print_warning(&error);
+        }
+        match received.frame.body {
+            Body::Join { .. } | Body::Leave { .. } if !self.has_presence => {}
+            // Shown as a message about the connection, like gaps for which there is no frame.
+            Body::Gap { .. } => {}
+            _ => {
+                let text = render(&received.frame, &self.clock);
+                write_line(&mut self.output, text.as_bytes());
+            }
+        }
+    }
 }
 
 impl EventSink {
@@ -42,47 +65,55 @@ impl EventSink {
             print_warning(&sanitize(&frame.data));
         }
         match self {
-            // Shown as a message about the connection, like gaps for which there is no frame.
-            EventSink::Text(_) if matches!(frame.body, Body::Gap { .. }) => {}
-            EventSink::Text(output) => print_line(render(frame, &output.clock).as_bytes()),
-            EventSink::Json => print_line(&received.line),
+            EventSink::Text(text) => text.write_frame(received),
+            EventSink::Json(output) => write_line(output, &received.line),
             EventSink::Answers { .. } if received.in_reply_to.is_none() => {}
-            EventSink::Answers { is_json: true } => print_line(&received.line),
-            EventSink::Answers { is_json: false } => print_answer(frame),
+            EventSink::Answers { is_json: true, output } => write_line(output, &received.line),
+            EventSink::Answers { is_json: false, output } => write_answer(output, frame),
             EventSink::Command(input) => input.write_frame(received, own_name),
         }
     }
 
     /// Writes a message about the connection.
-    pub fn write_status(&self, message: &str) {
+    pub fn write_status(&mut self, message: &str) {
         match self {
-            EventSink::Text(_) => print_line(format!("      -!- {message}").as_bytes()),
+            EventSink::Text(text) => {
+                write_line(&mut text.output, format!("      -!- {message}").as_bytes());
+            }
             _ => print_warning(message),
         }
     }
 
     /// Erases the line above the cursor, if it is the echo of a line that is sent now.
-    pub fn erase_echo(&self) {
-        if let EventSink::Text(TextOutput { has_echo: true, .. }) = self {
-            let _ = write!(io::stdout(), "\x1b[A\r\x1b[K");
+    pub fn erase_echo(&mut self) {
+        if let EventSink::Text(TextOutput { has_echo: true, output, .. }) = self {
+            output.write(b"\x1b[A\r\x1b[K");
+        }
+    }
+
+    /// Returns standard output, if the frames are written to it.
+    pub fn output(&mut self) -> Option<&mut Output> {
+        match self {
+            EventSink::Text(TextOutput { output, .. })
+            | EventSink::Json(output)
+            | EventSink::Answers { output, .. } => Some(output),
+            EventSink::Command(_) => None,
         }
     }
 }
 
-/// Prints the text of an answer that has one for a person.
-fn print_answer(frame: &Frame<'_>) {
+/// Writes the text of an answer that has one for a person.
+fn write_answer(output: &mut Output, frame: &Frame<'_>) {
     if let Body::Who { .. } | Body::Info { .. } = frame.body {
-        let lines = frame.data.lines().map(sanitize).collect::<Vec<_>>();
-        print_line(lines.join("\n").as_bytes());
+        write_line(output, sanitize_lines(&frame.data).as_bytes());
     }
 }
 
-fn print_line(line: &[u8]) {
-    let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(&[line, b"\n"].concat()).and_then(|()| stdout.flush());
+fn write_line(output: &mut Output, line: &[u8]) {
+    output.write(&[line, b"\n"].concat());
 }
 
-/// Prints a warning on standard error.
+/// Prints a warning on standard error. Errors are ignored: there is no other place for them.
 pub fn print_warning(message: &str) {
     let _ = writeln!(io::stderr(), "smolchat: {message}");
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::client::{Error, SessionEvent, sanitize};
+use crate::client::{Error, sanitize};
+use crate::protocol::Limits;
 
 /// Returns an error with its causes as one line that is safe to print.
 ///
@@ -11,41 +12,30 @@ pub fn describe_error(error: &Error) -> String {
     sanitize(&crate::error::format_chain(error))
 }
 
-/// Returns the message for a change of the connection, or `None` if the event is a frame.
-///
-/// `outage` is the time without a connection, if it is to be shown.
-pub fn format_link_event(event: &SessionEvent, outage: Option<Duration>) -> Option<String> {
-    Some(match event {
-        SessionEvent::Received(_) => return None,
-        SessionEvent::Disconnected { cause, retry_in } if retry_in.is_zero() => {
-            format!("{}; reconnecting", describe_error(cause))
+/// Returns the message for a line that is sent in several parts.
+pub fn describe_split(parts: usize, limits: Option<Limits>) -> String {
+    let max_line = limits.map(|limits| limits.max_line).unwrap_or_default();
+    format!("the server accepts lines of {max_line} bytes; a longer one is sent in {parts} parts")
+}
+
+/// Returns the message that the connection is lost. `retry_in` is the time until the next attempt,
+/// if it is to be shown.
+pub fn format_loss(cause: &Error, retry_in: Option<Duration>) -> String {
+    match (cause, retry_in.filter(|time| !time.is_zero())) {
+        (Error::ReconnectRequested, _) => "reconnecting".into(),
+        (cause, None) => format!("{}; reconnecting", describe_error(cause)),
+        (cause, Some(time)) => {
+            format!("{}; reconnecting in {:.1} s", describe_error(cause), time.as_secs_f32())
         }
-        SessionEvent::Disconnected { cause, retry_in } => {
-            format!("{}; reconnecting in {:.1} s", describe_error(cause), retry_in.as_secs_f32())
-        }
-        SessionEvent::Reconnected { resumed, missed } => {
-            let after =
-                outage.map(|outage| format!(" after {} s", outage.as_secs())).unwrap_or_default();
-            let missed = match missed {
-                _ if !resumed => "lines sent in the meantime cannot be shown".into(),
-                0 => "no line was missed".into(),
-                1 => "one line was missed:".into(),
-                missed => format!("{missed} lines were missed:"),
-            };
-            format!("reconnected{after}; {missed}")
-        }
-        SessionEvent::Gap { from, to } if from == to => {
-            format!("line {from} is no longer available")
-        }
-        SessionEvent::Gap { from, to } => format!("lines {from} to {to} are no longer available"),
-        SessionEvent::Synced { pending: 0 } => "up to date again".into(),
-        SessionEvent::Synced { pending: 1 } => {
-            "up to date again; sending one line that waited".into()
-        }
-        SessionEvent::Synced { pending } => {
-            format!("up to date again; sending {pending} lines that waited")
-        }
-    })
+    }
+}
+
+/// Returns the message that some lines are lost.
+pub fn format_gap(from: u64, to: u64) -> String {
+    match from == to {
+        true => format!("line {from} is no longer available"),
+        false => format!("lines {from} to {to} are no longer available"),
+    }
 }
 
 #[cfg(test)]
@@ -53,27 +43,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reconnect_message_counts_missed_lines() {
-        let message = |resumed, missed, outage: Option<u64>| {
-            let event = SessionEvent::Reconnected { resumed, missed };
-            format_link_event(&event, outage.map(Duration::from_secs)).unwrap()
-        };
-        assert_eq!(message(true, 0, None), "reconnected; no line was missed");
-        assert_eq!(message(true, 1, Some(3)), "reconnected after 3 s; one line was missed:");
-        assert_eq!(message(true, 2, None), "reconnected; 2 lines were missed:");
-        let not_resumed = "reconnected; lines sent in the meantime cannot be shown";
-        assert_eq!(message(false, 2, None), not_resumed);
+    fn loss_message_names_cause_and_next_attempt() {
+        let message = |retry_in| format_loss(&Error::Closed(Some("too\nslow".into())), retry_in);
+        let cause = "the server closed the connection: too^Jslow";
+        assert_eq!(message(None), format!("{cause}; reconnecting"));
+        assert_eq!(message(Some(Duration::ZERO)), format!("{cause}; reconnecting"));
+        let retry_in = Some(Duration::from_millis(1500));
+        assert_eq!(message(retry_in), format!("{cause}; reconnecting in 1.5 s"));
+        assert_eq!(format_loss(&Error::ReconnectRequested, retry_in), "reconnecting");
     }
 
     #[test]
-    fn loss_message_names_cause_and_next_attempt() {
-        let message = |retry_ms| {
-            let cause = Error::Closed(Some("too\nslow".into()));
-            let retry_in = Duration::from_millis(retry_ms);
-            format_link_event(&SessionEvent::Disconnected { cause, retry_in }, None).unwrap()
-        };
-        let cause = "the server closed the connection: too^Jslow";
-        assert_eq!(message(0), format!("{cause}; reconnecting"));
-        assert_eq!(message(1500), format!("{cause}; reconnecting in 1.5 s"));
+    fn gap_message_names_the_numbers() {
+        assert_eq!(format_gap(3, 3), "line 3 is no longer available");
+        assert_eq!(format_gap(3, 4), "lines 3 to 4 are no longer available");
     }
 }

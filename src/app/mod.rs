@@ -5,20 +5,26 @@
 //! - [`script::run`] is the client for scripts and bots.
 //! - [`config_file`] reads the settings of the user.
 
+mod alias;
 mod appearance;
+mod chat_log;
 mod clock;
 mod command;
 mod command_input;
 pub mod config_file;
+mod end_signals;
 mod error;
 mod event_sink;
 mod line_client;
 mod link_status;
 mod options;
+mod outage;
+mod output;
 mod pipe;
 mod render;
 pub mod script;
 mod stdin;
+mod token_store;
 #[cfg(feature = "editor")]
 mod tui;
 mod xdg;
@@ -30,6 +36,9 @@ pub use clock::Clock;
 pub use error::Error;
 pub use options::Options;
 pub use render::render;
+#[cfg(feature = "editor")]
+#[doc(hidden)]
+pub use tui::{SimulatedInput, simulate_terminal};
 
 /// Connects to the server, sends the lines of the user and shows the frames of the room, until the
 /// input or the session ends.
@@ -40,10 +49,17 @@ pub use render::render;
 /// unless standard input is a terminal, if a line was refused.
 pub fn run(options: Options) -> Result<(), Error> {
     let is_interactive = io::stdin().is_terminal();
-    let has_echo = is_interactive && io::stdout().is_terminal();
+    let has_echo = is_interactive && io::stdout().is_terminal() && has_control_sequences();
     #[cfg(feature = "editor")]
-    if has_echo && std::env::var_os("TERM").is_some_and(|term| term != "dumb") {
+    if has_echo {
         return tui::run(options);
     }
     pipe::run(options, is_interactive, has_echo)
+}
+
+/// Returns whether the terminal executes control sequences, according to the variable `TERM`.
+fn has_control_sequences() -> bool {
+    const WITHOUT: [&str; 7] = ["", "cons25", "dialup", "dumb", "emacs", "network", "unknown"];
+    let term = std::env::var("TERM").unwrap_or_default();
+    !WITHOUT.iter().any(|without| term.eq_ignore_ascii_case(without))
 }

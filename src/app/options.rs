@@ -1,6 +1,8 @@
 //! The options of the program `smolchat`: the address, those of its session
 //! ([`client::SessionConfig`](SessionConfig)), and those of the terminal.
 
+use std::path::PathBuf;
+
 use super::{Bell, Color};
 use crate::client::{ReconnectPolicy, ServerAddress, SessionConfig};
 
@@ -14,4 +16,12 @@ pub struct Options {
     pub color: Color,
     pub bell: Bell,
     pub has_timestamps: bool,
+    /// The members whose lines are hidden.
+    pub ignored: Vec<String>,
+    /// Words that are highlighted like the name of the user.
+    pub highlights: Vec<String>,
+    /// Whether joins and leaves are shown; also in the client without a line editor.
+    pub has_presence: bool,
+    /// The file to which messages are appended; also in the client without a line editor.
+    pub log: Option<PathBuf>,
 }

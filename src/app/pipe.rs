@@ -1,8 +1,12 @@
 //! The client between standard input and standard output.
 
-use super::event_sink::{EventSink, TextOutput};
-use super::line_client::LineClient;
+use super::chat_log::ChatLog;
+use super::end_signals::EndSignals;
+use super::event_sink::{EventSink, TextOutput, print_warning};
+use super::line_client::{ANSWER_TIMEOUT, LineClient};
+use super::output::Output;
 use super::stdin::read_stdin;
+use super::token_store::TokenStore;
 use super::{Clock, Error, Options};
 use crate::client::Session;
 
@@ -15,12 +19,23 @@ use crate::client::Session;
 ///
 /// Returns an error if the server cannot be reached or the session fails, or, unless
 /// `is_interactive`, if a line was refused.
-pub fn run(options: Options, is_interactive: bool, has_echo: bool) -> Result<(), Error> {
+pub fn run(mut options: Options, is_interactive: bool, has_echo: bool) -> Result<(), Error> {
     smol::block_on(async {
-        let Options { address, config, reconnect, .. } = options;
-        let session = Session::connect(address, config, reconnect).await?;
-        let sink = EventSink::Text(TextOutput { clock: Clock::local(), has_echo });
-        let client = LineClient::new(session, sink).with_interactive(is_interactive);
+        let token_store = TokenStore::open(&mut options);
+        let Options { address, config, reconnect, has_presence, log, .. } = options;
+        let signals = EndSignals::new().map_err(Error::Signals)?;
+        let session = Session::new(address, config, reconnect);
+        let mut log = log.map(ChatLog::new);
+        if let Some(error) = log.as_mut().and_then(ChatLog::open) {
+            print_warning(&error);
+        }
+        let (clock, output) = (Clock::local(), Output::start());
+        let sink = EventSink::Text(TextOutput { clock, has_echo, has_presence, log, output });
+        let client = LineClient::new(session, sink, signals).with_interactive(is_interactive);
+        let mut client = client.with_token_store(token_store);
+        if !is_interactive {
+            client = client.with_answer_timeout(ANSWER_TIMEOUT);
+        }
         client.run(read_stdin()).await
     })
 }

@@ -1,9 +1,12 @@
 //! The client for scripts and bots: JSON lines, lines from the command line, or a command.
 
 use super::command::run_command;
+use super::end_signals::EndSignals;
 use super::event_sink::EventSink;
-use super::line_client::LineClient;
+use super::line_client::{ANSWER_TIMEOUT, LineClient};
+use super::output::Output;
 use super::stdin::read_stdin;
+use super::token_store::TokenStore;
 use super::{Error, Options};
 use crate::client::Session;
 
@@ -24,14 +27,18 @@ pub enum Script {
 ///
 /// Returns an error if the server cannot be reached or the session fails, if a line was refused, or
 /// if the command failed.
-pub fn run(options: Options, script: Script) -> Result<(), Error> {
+pub fn run(mut options: Options, script: Script) -> Result<(), Error> {
+    let token_store = TokenStore::open(&mut options);
     let Options { address, config, reconnect, .. } = options;
     smol::block_on(async {
-        let session = Session::connect(address, config, reconnect).await?;
+        let signals = EndSignals::new().map_err(Error::Signals)?;
         match script {
             Script::JsonInput => {
-                let client = LineClient::new(session, EventSink::Json).with_json(true);
-                client.run(read_stdin()).await
+                let sink = EventSink::Json(Output::start());
+                let session = Session::new(address, config, reconnect);
+                let client = LineClient::new(session, sink, signals).with_json(true);
+                let client = client.with_token_store(token_store);
+                client.with_answer_timeout(ANSWER_TIMEOUT).run(read_stdin()).await
             }
             Script::Send { lines, is_json } => {
                 let (sender, receiver) = async_channel::unbounded();
@@ -40,10 +47,16 @@ pub fn run(options: Options, script: Script) -> Result<(), Error> {
                     let _ = sender.try_send(Ok(line.into_bytes()));
                 }
                 drop(sender);
-                let sink = EventSink::Answers { is_json };
-                LineClient::new(session, sink).with_json(is_json).run(receiver).await
+                let sink = EventSink::Answers { is_json, output: Output::start() };
+                let session = Session::start(address, config, reconnect);
+                let client = LineClient::new(session, sink, signals).with_json(is_json);
+                let client = client.with_token_store(token_store);
+                client.with_answer_timeout(ANSWER_TIMEOUT).run(receiver).await
             }
-            Script::Exec { command, is_json } => run_command(&command, session, is_json).await,
+            Script::Exec { command, is_json } => {
+                let session = Session::start(address, config, reconnect);
+                run_command(&command, session, signals, token_store, is_json).await
+            }
         }
     })
 }

@@ -5,10 +5,11 @@ use std::thread;
 
 use async_channel::Receiver;
 
-use super::line_client::OutgoingLine;
+use super::line_client::{MAX_LINE, OutgoingLine};
+use crate::protocol::LineReader;
 
-/// The number of lines that are read ahead of the session.
-const CAPACITY: usize = 64;
+/// The number of lines that are read ahead of the session, each of at most [`MAX_LINE`] bytes.
+const CAPACITY: usize = 16;
 
 /// Starts a thread that reads standard input, and returns the receiver of its lines.
 ///
@@ -17,10 +18,29 @@ const CAPACITY: usize = 64;
 pub fn read_stdin() -> Receiver<OutgoingLine> {
     let (sender, receiver) = async_channel::bounded(CAPACITY);
     thread::spawn(move || {
-        for line in io::stdin().lock().split(b'\n').map_while(Result::ok) {
-            if sender.send_blocking(Ok(line)).is_err() {
-                break;
+        let (mut stdin, mut reader) = (io::stdin().lock(), LineReader::new(MAX_LINE));
+        loop {
+            let length = match stdin.fill_buf() {
+                Ok([]) => break,
+                Ok(bytes) => {
+                    reader.read(bytes, |line| {
+                        // Fails after the session has ended.
+                        let _ = sender.send_blocking(line.map(<[u8]>::to_vec));
+                        true
+                    });
+                    bytes.len()
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+                Err(_) => break,
+            };
+            stdin.consume(length);
+            if sender.is_closed() {
+                return;
             }
+        }
+        // The last line may have no newline.
+        if !reader.buffer().is_empty() {
+            let _ = sender.send_blocking(Ok(reader.buffer().to_vec()));
         }
     });
     receiver

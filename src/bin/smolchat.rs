@@ -1,16 +1,18 @@
 //! `smolchat`, the client: converts config file and arguments to [`Options`], and errors to an exit
 //! code.
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
+use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use lexopt::{Parser, ValueExt};
 use smolchat::app::script::{self, Script};
 use smolchat::app::{Bell, Color, Error as Ended, Options, config_file, run};
-use smolchat::cli::{Program, SMOLCHAT, SMOLCHATD, Shell, describe_invalid_value, parse_switch};
+use smolchat::cli::{Program, SMOLCHAT, SMOLCHATD, Shell, parse_switch};
 use smolchat::client::{ReconnectPolicy, ServerAddress, SessionConfig};
 use smolchat::protocol::{MAX_NAME, is_valid_name};
 use smolchat::report_error;
@@ -20,11 +22,13 @@ const RECONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
     match parse() {
-        Ok(Invocation::Text(text)) => {
-            // Ignored: the reader may close the pipe early, like `head`.
-            let _ = io::stdout().write_all(text.as_bytes());
-            ExitCode::SUCCESS
-        }
+        Ok(Invocation::Text(text)) => match io::stdout().write_all(text.as_bytes()) {
+            // The reader may close the pipe early, like `head`.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                report_error("smolchat", &Ended::Output(error), 1)
+            }
+            _ => ExitCode::SUCCESS,
+        },
         Ok(Invocation::Run(options, script)) => {
             let result = match script {
                 Some(script) => script::run(options, script),
@@ -56,7 +60,7 @@ enum Invocation {
 /// Reads the config file, the environment and the arguments; the later takes precedence.
 fn parse() -> Result<Invocation, lexopt::Error> {
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let mut args = Args { time: true, name: variable("USER"), ..Args::default() };
+    let mut args = Args { time: true, presence: true, name: variable("USER"), ..Args::default() };
     let path = config_file::default_path();
     let warnings =
         path.map(|path| config_file::load(&path, |key, value| args.set_from_file(key, value)));
@@ -84,12 +88,19 @@ fn parse() -> Result<Invocation, lexopt::Error> {
 struct Args {
     address: Option<ServerAddress>,
     name: Option<String>,
+    name_must_match: bool,
     history: Option<usize>,
     color: Color,
     bell: Bell,
     time: bool,
+    ignore: Vec<String>,
+    highlights: Vec<String>,
+    presence: bool,
+    log: Option<PathBuf>,
     no_keep: bool,
     no_reconnect: bool,
+    /// By default, a client for `--send` is quiet.
+    quiet: Option<bool>,
     json: bool,
     send: Vec<String>,
     exec: Option<String>,
@@ -102,12 +113,18 @@ impl Args {
         match name {
             "address" => self.address = Some(value.parse()?),
             "name" => self.name = Some(value.parse_with(parse_name)?),
+            "name-must-match" => self.name_must_match = value.parse_with(parse_switch)?,
             "history" => self.history = Some(value.parse()?),
             "color" => self.color = value.parse()?,
             "bell" => self.bell = value.parse()?,
             "time" => self.time = value.parse_with(parse_switch)?,
+            "ignore" => self.ignore.extend(value.parse_with(parse_names)?),
+            "highlight" => self.highlights = value.parse_with(parse_words)?,
+            "presence" => self.presence = value.parse_with(parse_switch)?,
+            "log" => self.log = parse_path(value)?,
             "no-keep" => self.no_keep = value.parse_with(parse_switch)?,
             "no-reconnect" => self.no_reconnect = value.parse_with(parse_switch)?,
+            "quiet" => self.quiet = Some(value.parse_with(parse_switch)?),
             "json" => self.json = value.parse_with(parse_switch)?,
             "send" => self.send.extend(value.parse_with(parse_send_lines)?),
             "exec" => self.exec = Some(value.string()?),
@@ -125,7 +142,7 @@ impl Args {
             return Err(format!("unknown setting {key:?}, expected one of {names}").into());
         };
         self.set(key, option.normalize(value.into()))
-            .map_err(|error| format!("{key}: {}", describe_invalid_value(&error)).into())
+            .map_err(|error| format!("{key}: {}", option.describe_invalid_value(&error)).into())
     }
 
     fn into_options(self, is_terminal: bool) -> Result<(Options, Option<Script>), lexopt::Error> {
@@ -151,14 +168,24 @@ impl Args {
             false => ReconnectPolicy::Always,
         };
         let history = self.history.unwrap_or(history);
+        let is_quiet = self.quiet.unwrap_or(matches!(script, Some(Script::Send { .. })));
         let config = self.name.map_or_else(SessionConfig::default, SessionConfig::new);
         let options = Options {
             address: self.address.unwrap_or(ServerAddress::Inet("127.0.0.1:8080".into())),
-            config: config.history(history).keep_name(!self.no_keep),
+            config: config
+                .history(history)
+                .keep_name(!self.no_keep)
+                .quiet(is_quiet)
+                .reclaim_name(true)
+                .require_name(self.name_must_match),
             reconnect,
             color: self.color,
             bell: self.bell,
             has_timestamps: self.time,
+            ignored: self.ignore,
+            highlights: self.highlights,
+            has_presence: self.presence,
+            log: self.log,
         };
         Ok((options, script))
     }
@@ -169,6 +196,41 @@ fn parse_name(name: &str) -> Result<String, String> {
         return Ok(name.into());
     }
     Err(format!("expected 1 to {MAX_NAME} letters, digits, - _ or ., and not a form of server"))
+}
+
+/// Parses names that are separated by commas.
+fn parse_names(text: &str) -> Result<Vec<String>, String> {
+    text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(parse_name).collect()
+}
+
+/// Parses words that are separated by commas.
+fn parse_words(text: &str) -> Result<Vec<String>, Infallible> {
+    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+    Ok(words.map(str::to_owned).collect())
+}
+
+/// Returns the path of a file, with the home directory in place of `~`, or `None` if it is empty.
+fn parse_path(value: OsString) -> Result<Option<PathBuf>, lexopt::Error> {
+    let error = |error: &str| {
+        Err(lexopt::Error::ParsingFailed {
+            value: value.to_string_lossy().into_owned(),
+            error: error.into(),
+        })
+    };
+    let path = Path::new(&value);
+    match path.components().next() {
+        None => Ok(None),
+        Some(Component::Normal(first)) if first == "~" => {
+            let Some(home) = std::env::var_os("HOME").filter(|home| !home.is_empty()) else {
+                return error("expected a path without ~, because $HOME is not set");
+            };
+            Ok(Some(PathBuf::from(home).join(path.strip_prefix("~").unwrap_or(path))))
+        }
+        Some(Component::Normal(first)) if first.as_encoded_bytes().starts_with(b"~") => {
+            error("expected a path; only ~/ is replaced, by your home directory")
+        }
+        Some(_) => Ok(Some(path.to_owned())),
+    }
 }
 
 fn parse_program(name: &str) -> Result<&'static Program, &'static str> {
@@ -226,7 +288,13 @@ mod tests {
         let error = |value| args(&["--history", value]).err().unwrap().to_string();
         assert_eq!(error("many"), "--history: expected a whole number, found \"many\"");
         assert_eq!(error("-1"), "--history: expected a whole number, found \"-1\"");
-        assert_eq!(error(&"9".repeat(30)), format!("--history: {} is too large", "9".repeat(30)));
+        assert_eq!(
+            error(&"9".repeat(30)),
+            format!(
+                "--history: {} is too large, expected a whole number of at most 4294967295",
+                "9".repeat(30)
+            )
+        );
         let error = Args::default().set_from_file("history", "").unwrap_err().to_string();
         assert_eq!(error, "history: expected a whole number, found \"\"");
     }
@@ -241,12 +309,55 @@ mod tests {
     }
 
     #[test]
+    fn home_directory_replaces_tilde() {
+        let home = std::env::var("HOME").unwrap();
+        let log = |value| args(&["--log", value]).map(|args| args.log.unwrap());
+        assert_eq!(log("~/chat.log").unwrap(), Path::new(&home).join("chat.log"));
+        assert_eq!(log("a/~/b").unwrap(), Path::new("a/~/b"));
+        assert!(args(&["--log", "a", "--log", ""]).unwrap().log.is_none());
+        let error = log("~alice/chat.log").err().unwrap().to_string();
+        assert!(error.starts_with("--log: ") && error.contains("expected a path"), "{error}");
+    }
+
+    #[test]
+    fn highlight_takes_words_and_phrases() {
+        let words = |value| args(&["--highlight", value]).unwrap().highlights;
+        assert_eq!(words("deploy, on fire ,, "), ["deploy", "on fire"]);
+        assert_eq!(words(""), [""; 0]);
+    }
+
+    #[test]
     fn documentation_lists_every_option() {
         let page = include_str!("../../docs/client.md");
         let chapter = page.split("\n## ").find(|text| text.starts_with("Options")).unwrap();
         for option in SMOLCHAT.options {
             let label = option.label().replace('|', "\\|");
             assert!(chapter.contains(&format!("`{label}`")), "{label}");
+        }
+    }
+
+    #[test]
+    fn manual_has_keys_and_commands_of_the_page() {
+        let page = include_str!("../../docs/client.md");
+        let manual = SMOLCHAT.manual();
+        for title in ["Keys", "Commands"] {
+            let chapter = page.split("\n## ").find(|text| text.starts_with(title)).unwrap();
+            let section = manual.split(".SH ").find(|text| text.starts_with(&title.to_uppercase()));
+            let section = section.unwrap().replace("\\fB", "").replace("\\fR", "");
+            let section = section.replace('\\', "");
+            let rows = chapter.lines().filter_map(|line| line.strip_prefix("| "));
+            let rows =
+                rows.filter(|row| !row.starts_with("key |") && !row.starts_with("command |"));
+            let mut count = 0;
+            for row in rows.map(|row| row.replace("\\|", "/")) {
+                let cell = row.split(" | ").next().unwrap().replace('`', "");
+                for term in cell.split(", ") {
+                    let term = term.split(' ').next().unwrap().replace('\\', "");
+                    assert!(section.contains(&term), "{title} of the manual has no {term}");
+                    count += 1;
+                }
+            }
+            assert!(count > 10, "{title}");
         }
     }
 

@@ -33,12 +33,16 @@ impl Program {
                 label.clear();
             }
         }
-        let mut separator = "  ";
-        for option in self.options.iter().filter(|option| option.help.is_empty()) {
-            write!(text, "{separator}{}", option.label())?;
-            separator = ", ";
+        let others = self.options.iter().filter(|option| option.help.is_empty());
+        let mut line = String::new();
+        for label in others.map(OptionSpec::label) {
+            if line.len() + label.len() + 5 > WIDTH {
+                writeln!(text, "  {},", std::mem::take(&mut line))?;
+            }
+            line += if line.is_empty() { "" } else { ", " };
+            line += &label;
         }
-        text.push('\n');
+        writeln!(text, "  {line}")?;
         for note in self.notes {
             write_paragraph(text, note)?;
         }

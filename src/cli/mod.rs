@@ -167,6 +167,32 @@ impl OptionSpec {
         }
     }
 
+    /// Returns the message for a value that could not be parsed.
+    pub fn describe_invalid_value(&self, error: &Error) -> String {
+        let Error::ParsingFailed { value, error: cause } = error else { return error.to_string() };
+        let number = match self.value_name() {
+            "SECS" => "a whole number of seconds",
+            "MS" => "a whole number of milliseconds",
+            _ => "a whole number",
+        };
+        match cause.downcast_ref::<ParseIntError>().map(ParseIntError::kind) {
+            // Larger ones are accepted where the number is one of 64 bits.
+            Some(IntErrorKind::PosOverflow) => {
+                format!("{value} is too large, expected {number} of at most {}", u32::MAX)
+            }
+            Some(_) => format!("expected {number}, found {value:?}"),
+            None => error.to_string(),
+        }
+    }
+
+    fn describe_missing_value(&self) -> String {
+        let expected = match self.value {
+            ValueKind::Choice(_, words) => words.join(", "),
+            _ => self.value_name().into(),
+        };
+        format!("{}: the value is missing, expected {expected}", self.flag())
+    }
+
     fn is_positional(&self) -> bool {
         matches!(self.value, ValueKind::Positional(_))
     }
@@ -207,12 +233,12 @@ impl Program {
             let value = match (value, option.value) {
                 (Some(value), _) => value,
                 (None, ValueKind::Switch) => arguments.optional_value().unwrap_or("on".into()),
-                (None, _) => arguments.value()?,
+                (None, _) => arguments.value().map_err(|_| option.describe_missing_value())?,
             };
             set(option.name, option.normalize(value)).map_err(|error| match error {
                 // The only error whose message does not name the option.
                 Error::ParsingFailed { .. } => {
-                    format!("{}: {}", option.flag(), describe_invalid_value(&error)).into()
+                    format!("{}: {}", option.flag(), option.describe_invalid_value(&error)).into()
                 }
                 error => error,
             })?;
@@ -235,16 +261,6 @@ impl Program {
             "version" => Some(format!("{} {}\n", self.name, env!("CARGO_PKG_VERSION"))),
             _ => None,
         }
-    }
-}
-
-/// Returns the message for a value that could not be parsed.
-pub fn describe_invalid_value(error: &Error) -> String {
-    let Error::ParsingFailed { value, error: cause } = error else { return error.to_string() };
-    match cause.downcast_ref::<ParseIntError>().map(ParseIntError::kind) {
-        Some(IntErrorKind::PosOverflow) => format!("{value} is too large"),
-        Some(_) => format!("expected a whole number, found {value:?}"),
-        None => error.to_string(),
     }
 }
 

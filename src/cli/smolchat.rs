@@ -27,10 +27,17 @@ pub static SMOLCHAT: Program = Program {
             is_setting: true,
         },
         OptionSpec {
+            name: "name-must-match",
+            details: "Exits with code 1 if the name is not free; nothing is sent then. Without this \
+                      option, `smolchat` joins under the name that the server assigns, and takes \
+                      its own as soon as it is free.",
+            ..OptionSpec::DEFAULT
+        },
+        OptionSpec {
             name: "history",
             value: ValueKind::Text("N"),
             default: "20 on a terminal, else 0",
-            help: "earlier lines to show on joining",
+            help: "earlier lines to show",
             is_setting: true,
             ..OptionSpec::DEFAULT
         },
@@ -56,7 +63,43 @@ pub static SMOLCHAT: Program = Program {
             name: "time",
             value: ValueKind::Choice("on|off", &["on", "off"]),
             default: "on",
-            help: "show the time of each line",
+            details: "Shows or hides the time of each line.",
+            is_setting: true,
+            ..OptionSpec::DEFAULT
+        },
+        OptionSpec {
+            name: "ignore",
+            value: ValueKind::Text("NAMES"),
+            details: "Hides the lines of these members at a terminal, as `/ignore` does. The names \
+                      are separated by commas. `/ignore NAME forever` adds a name to the config \
+                      file.",
+            is_setting: true,
+            ..OptionSpec::DEFAULT
+        },
+        OptionSpec {
+            name: "highlight",
+            value: ValueKind::Text("WORDS"),
+            details: "Words that count as a mention of you, separated by commas, as in `deploy, on \
+                      fire`. Upper and lower case are the same, and a part of a longer word does \
+                      not count.",
+            is_setting: true,
+            ..OptionSpec::DEFAULT
+        },
+        OptionSpec {
+            name: "presence",
+            value: ValueKind::Choice("on|off", &["on", "off"]),
+            default: "on",
+            details: "Shows or hides who joins and leaves.",
+            is_setting: true,
+            ..OptionSpec::DEFAULT
+        },
+        OptionSpec {
+            name: "log",
+            value: ValueKind::Path("PATH"),
+            details: "Appends each message to this file, as one line with date, time and offset \
+                      from UTC; a private message has both names. A file that is moved or removed \
+                      is created again. `~/` is your home directory, and an empty PATH turns the \
+                      log off. It has no effect with `--send`, `--exec` and `--json`.",
             is_setting: true,
             ..OptionSpec::DEFAULT
         },
@@ -69,6 +112,14 @@ pub static SMOLCHAT: Program = Program {
         OptionSpec {
             name: "no-reconnect",
             help: "exit when the connection is lost, instead of reconnecting",
+            is_setting: true,
+            ..OptionSpec::DEFAULT
+        },
+        OptionSpec {
+            name: "quiet",
+            details: "The others get no notice that you join and leave. They still see your \
+                      lines, and `/who` lists you as quiet. The default with `--send`; \
+                      `--quiet=off` turns it off.",
             is_setting: true,
             ..OptionSpec::DEFAULT
         },
@@ -114,6 +165,81 @@ pub static SMOLCHAT: Program = Program {
     notes: &["A line that you type is sent to all members; `/help` lists all commands."],
     sections: &[
         Section {
+            title: "KEYS",
+            blocks: &[
+                Block::Item("Tab", "Completes names and commands; again: the next match."),
+                Block::Item("Up, Down", "Earlier and later lines that you typed."),
+                Block::Item(
+                    "Ctrl-R",
+                    "Searches in them; again: the next older match, and Ctrl-S the next newer. Enter \
+                     accepts the match, and Enter again sends it; Ctrl-G returns to the line before.",
+                ),
+                Block::Item("Left, Right, Ctrl-B, Ctrl-F", "Move by a character."),
+                Block::Item("Ctrl-Left, Ctrl-Right, Alt-B, Alt-F", "Move by a word."),
+                Block::Item("Home, End, Ctrl-A, Ctrl-E", "Move to the start or the end."),
+                Block::Item("Backspace, Delete, Ctrl-H, Ctrl-D", "Delete a character."),
+                Block::Item("Ctrl-W, Alt-Backspace, Alt-D", "Delete a word."),
+                Block::Item("Ctrl-U, Ctrl-K", "Delete to the start or the end."),
+                Block::Item("Ctrl-Y", "Inserts what was deleted last."),
+                Block::Item("Ctrl-_", "Undoes a change."),
+                Block::Item("Ctrl-L", "Draws the screen again."),
+                Block::Item(
+                    "Ctrl-C",
+                    "Clears the input line; on an empty line: leaves. Once more: does not wait for \
+                     the server.",
+                ),
+                Block::Item("Ctrl-D", "On an empty line: leaves."),
+                Block::Item("Ctrl-Z", "Stops the program; `fg` continues it."),
+                Block::Item("Ctrl-\\", "Leaves, with exit code 131."),
+                Block::Text(
+                    "Several lines that are pasted stay one block. After Enter the client asks, \
+                     and `y` sends them as one message, with their empty lines.",
+                ),
+            ],
+        },
+        Section {
+            title: "COMMANDS",
+            blocks: &[
+                Block::Text("These commands work in every client:"),
+                Block::Item("/nick NAME", "Changes your name."),
+                Block::Item("/me TEXT", "Sends an action: \"alice waves\"."),
+                Block::Item("/msg NAME TEXT", "Sends a private message. `/w` is the same."),
+                Block::Item("/who", "Lists the members. `/names`, and `/w` alone, are the same."),
+                Block::Item("/history [N]", "Shows the last N lines, by default 50."),
+                Block::Item("/stats", "Shows the figures of the server."),
+                Block::Item("/help", "Lists the commands."),
+                Block::Item("/quit", "Leaves. `/q` and `/exit` are the same."),
+                Block::Text(
+                    "`//` at the start of a line sends a literal `/`. At a terminal there are \
+                     also:",
+                ),
+                Block::Item("/r TEXT", "Answers the latest private message."),
+                Block::Item("/last", "Shows that message again."),
+                Block::Item(
+                    "/query [NAME]",
+                    "Starts a private conversation: lines go to NAME alone. Without a name, lines \
+                     go to all members again.",
+                ),
+                Block::Item(
+                    "/ignore [NAME]",
+                    "Hides the lines of a member, also after it has changed its name; without a \
+                     name, lists the ignored members.",
+                ),
+                Block::Item("/ignore NAME forever", "Also adds the name to the config file."),
+                Block::Item(
+                    "/unignore NAME",
+                    "Shows the lines again, and removes the name from the config file.",
+                ),
+                Block::Item("/time on|off", "Shows or hides the time of each line."),
+                Block::Item("/clear", "Clears the screen."),
+                Block::Item("/reconnect", "Makes a new connection in place of the present one."),
+                Block::Item(
+                    "/connect ADDR",
+                    "Connects to another server, and then leaves; if that fails, you stay.",
+                ),
+            ],
+        },
+        Section {
             title: "CONNECTION",
             blocks: &[
                 Block::Text(
@@ -121,6 +247,10 @@ pub static SMOLCHAT: Program = Program {
                      then shows the lines that were missed, names those that are no longer \
                      available, and sends the lines that were typed in the meantime, exactly \
                      once.",
+                ),
+                Block::Text(
+                    "A line that is longer than the server accepts is split between words and sent in \
+                     several parts, which is told first. A JSON object is not split.",
                 ),
                 Block::Text(
                     "If standard input is not a terminal, each of its lines is sent, and \
@@ -164,7 +294,10 @@ pub static SMOLCHAT: Program = Program {
             blocks: &[
                 Block::Item("SMOLCHAT_NAME, USER", "The name, if no option sets it."),
                 Block::Item("XDG_CONFIG_HOME", "The directory of the config file."),
-                Block::Item("XDG_STATE_HOME", "The directory of the input history."),
+                Block::Item(
+                    "XDG_STATE_HOME, STATE_DIRECTORY",
+                    "The directories of the files below; systemd sets the second.",
+                ),
             ],
         },
         Section {
@@ -175,23 +308,34 @@ pub static SMOLCHAT: Program = Program {
                     "The config file, or `smolchat/config` below `$XDG_CONFIG_HOME`, if that is \
                      an absolute path. It has one `key = value` per line; a line that begins with \
                      `#` is a comment. The keys are `address`, `name`, `history`, `color`, \
-                     `bell`, `time`, `no-keep` and `no-reconnect`; the last two are `on` or \
-                     `off`. Options on the command line take precedence and can turn a switch \
+                     `bell`, `time`, `ignore`, `highlight`, `presence`, `log`, `no-keep`, \
+                     `no-reconnect` and `quiet`; the last three are `on` or `off`. Options on the \
+                     command line take precedence and can turn a switch \
                      off, as in `--no-keep=off`. An invalid line gives one warning and is \
                      ignored.",
                 ),
                 Block::Code("address = router:8080\nname = alice"),
+                Block::Item(
+                    "The file of --log",
+                    "The messages, one on each line, in a file that only you can read. It may be \
+                     moved while the client runs; the next message creates it again.",
+                ),
                 Block::Item(
                     "~/.local/state/smolchat/history",
                     "The last lines that were typed at a terminal, or `smolchat/history` below \
                      `$XDG_STATE_HOME`, if that is an absolute path. Private messages are not \
                      stored.",
                 ),
+                Block::Item(
+                    "~/.local/state/smolchat/sessions",
+                    "One file for each server and name: a secret with which a client without a \
+                     terminal that was killed gets its name back. It is removed when the client \
+                     ends in order. The directory is below `$STATE_DIRECTORY`, if it is set.",
+                ),
             ],
         },
     ],
     examples: &[
-        Example { purpose: "Join the room:", command: "smolchat router --name alice" },
         Example {
             purpose: "Send one line, from a timer or a script:",
             command: "smolchat router --name cron --send 'backup done'",
@@ -212,8 +356,8 @@ pub static SMOLCHAT: Program = Program {
             code: 1,
             brief: "failure or refused line",
             meaning: "The server could not be reached, at the start or after the connection was \
-                      lost; or a line was refused or not confirmed; or the command of `--exec` \
-                      failed. At a terminal, without `--json`, a refused line is no failure.",
+                      lost; or a line was refused or not confirmed; or standard output could not \
+                      be written; or the command of `--exec` failed. At a terminal, without `--json`, a refused line is no failure.",
         },
         Exit { code: 2, brief: "wrong options", meaning: "The options are wrong." },
     ],

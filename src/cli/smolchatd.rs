@@ -182,16 +182,27 @@ pub static SMOLCHATD: Program = Program {
          SIGTERM if the server was started in a terminal, and is only logged otherwise. SIGUSR1 \
          writes the statistics of /stats to the log, as JSON.",
     ],
-    sections: &[Section {
-        title: "OTHER CLIENTS",
-        blocks: &[
-            Block::Text(
-                "Every program that can open a TCP connection and read lines is a client. Every \
-                 member can ask for the statistics of the server, with `/stats`:",
-            ),
-            Block::Code("printf '/stats\\n' | nc -N 127.0.0.1 8080"),
-        ],
-    }],
+    sections: &[
+        Section {
+            title: "OTHER CLIENTS",
+            blocks: &[
+                Block::Text(
+                    "Every program that can open a TCP connection and read lines is a client; \
+                     `/help` lists the commands. Every member can ask for the statistics of the \
+                     server, with `/stats`:",
+                ),
+                Block::Code("printf '/stats\\n' | nc -N 127.0.0.1 8080"),
+            ],
+        },
+        Section {
+            title: "FILES",
+            blocks: &[Block::Item(
+                "PATH, PATH.1",
+                "The newer and the older part of the history, with `--history-file PATH`. Without \
+                 this option the server writes no file.",
+            )],
+        },
+    ],
     examples: &[],
     exits: &[
         Exit { code: 0, brief: "stopped by a signal", meaning: "A signal shut the server down." },

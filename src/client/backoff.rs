@@ -12,8 +12,10 @@ const MAX_PAUSE: Duration = Duration::from_secs(15);
 /// to it at the same time.
 #[derive(Debug, Default)]
 pub struct Backoff {
-    /// Attempts since the last [`reset`](Self::reset).
+    /// Attempts since the last progress.
     attempts: u32,
+    /// Whether a pause was left out since the last [`reset`](Self::reset).
+    has_skipped: bool,
     /// Pauses since the start: the input of the hash.
     count: u64,
     /// A keyed hash: random enough for this purpose, and part of std.
@@ -30,9 +32,24 @@ impl Backoff {
         MIN_PAUSE + Duration::from_millis(self.random.hash_one(self.count) % (range + 1))
     }
 
-    /// Starts again with the shortest range. Called after a success.
+    /// Returns no pause, but only once until the next [`reset`](Self::reset): a server that closes
+    /// each connection would otherwise be contacted in a busy loop.
+    pub fn skip_pause(&mut self) -> Duration {
+        match std::mem::replace(&mut self.has_skipped, true) {
+            false => Duration::ZERO,
+            true => self.next_pause(),
+        }
+    }
+
+    /// Starts again with the shortest range. Called after progress, however short the connection.
+    pub fn on_progress(&mut self) {
+        self.attempts = 0;
+    }
+
+    /// Starts again from the beginning. Called after a connection of some duration.
     pub fn reset(&mut self) {
         self.attempts = 0;
+        self.has_skipped = false;
     }
 }
 
@@ -49,6 +66,17 @@ mod tests {
         assert!(pauses.iter().any(|pause| *pause > MAX_PAUSE / 2), "{pauses:?}");
         backoff.reset();
         assert!(backoff.next_pause() <= MIN_PAUSE * 2);
+    }
+
+    #[test]
+    fn pause_is_skipped_once_until_reset() {
+        let mut backoff = Backoff::default();
+        assert_eq!(backoff.skip_pause(), Duration::ZERO);
+        assert!(backoff.skip_pause() >= MIN_PAUSE);
+        backoff.on_progress();
+        assert!(backoff.skip_pause() >= MIN_PAUSE);
+        backoff.reset();
+        assert_eq!(backoff.skip_pause(), Duration::ZERO);
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 /// The name that a session asks for, and the history that it receives when it joins.
 ///
-/// By default there is no name, no history, and the name is not kept.
+/// By default there is no name, no history, the name is not kept, and the other members are told
+/// that the session joins and leaves.
 ///
 /// # Examples
 ///
@@ -21,6 +22,10 @@ pub struct SessionConfig {
     pub(super) name: Option<String>,
     pub(super) history: usize,
     pub(super) keep_name: bool,
+    pub(super) reclaim_name: bool,
+    pub(super) require_name: bool,
+    pub(super) token: Option<String>,
+    pub(super) is_quiet: bool,
 }
 
 impl SessionConfig {
@@ -39,6 +44,11 @@ impl SessionConfig {
         self
     }
 
+    /// Returns the name that the session asks the server for.
+    pub(crate) fn requested_name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
     /// Sets how many past frames the server sends when the session first joins. The default is 0.
     ///
     /// They arrive with [`ReceivedFrame::is_past`](super::ReceivedFrame::is_past) set.
@@ -55,12 +65,42 @@ impl SessionConfig {
         self.keep_name = keep;
         self
     }
+
+    /// Sets whether a session that got another name takes its own as soon as it is free, unless
+    /// the application has sent `/nick` since. The default is `false`.
+    pub fn reclaim_name(mut self, reclaim: bool) -> Self {
+        self.reclaim_name = reclaim;
+        self
+    }
+
+    /// Sets whether the session ends with [`Error::NameTaken`](super::Error::NameTaken) if the
+    /// server assigns another name. No line is sent then. The default is `false`.
+    pub fn require_name(mut self, require: bool) -> Self {
+        self.require_name = require;
+        self
+    }
+
+    /// Sets the token of an earlier session, from its last welcome: if the server still knows it,
+    /// the new session becomes the same member.
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// Sets whether the other members are told neither that the session joins nor that it leaves.
+    /// The default is `false`.
+    ///
+    /// They still see its lines, and the answer to `/who` lists it as quiet.
+    pub fn quiet(mut self, is_quiet: bool) -> Self {
+        self.is_quiet = is_quiet;
+        self
+    }
 }
 
 /// The action of a session whose connection is lost.
 ///
-/// A session reconnects only after it has joined the room once. It waits for a random time between
-/// two attempts, at most 15 seconds.
+/// It applies to the first connection only with [`Session::start`](super::Session::start). The
+/// session waits for a random time between two attempts, at most 15 seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReconnectPolicy {

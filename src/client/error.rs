@@ -20,6 +20,9 @@ pub enum Error {
     Replaced,
     /// The server had already admitted this connection as a guest when the hello arrived.
     LateHello,
+    /// The name, the first field, is not free, and the server assigned the second. This ends a
+    /// session with [`SessionConfig::require_name`](super::SessionConfig::require_name).
+    NameTaken(String, String),
     /// The server sent a line that is not a frame of the protocol.
     Protocol(serde_json::Error),
     /// [`Session::reconnect`](super::Session::reconnect) was called. This ends only a session with
@@ -43,6 +46,10 @@ impl fmt::Display for Error {
             Error::Closed(None) => f.write_str("the server closed the connection"),
             Error::Replaced => f.write_str("another connection resumed this session"),
             Error::LateHello => f.write_str("the server received the hello too late"),
+            Error::NameTaken(name, assigned) => {
+                let (name, assigned) = (sanitize(name), sanitize(assigned));
+                write!(f, "the name {name} is not free; the server assigned {assigned}")
+            }
             Error::Protocol(_) => f.write_str("the server does not speak the smolchat protocol"),
             Error::ReconnectRequested => f.write_str("reconnect requested"),
             Error::GaveUp(after, _) => {
@@ -58,9 +65,11 @@ impl std::error::Error for Error {
             Error::Connect(_, error) | Error::Lost(error) => Some(error),
             Error::Protocol(error) => Some(error),
             Error::GaveUp(_, error) => Some(error),
-            Error::Closed(_) | Error::Replaced | Error::LateHello | Error::ReconnectRequested => {
-                None
-            }
+            Error::Closed(_)
+            | Error::Replaced
+            | Error::LateHello
+            | Error::NameTaken(..)
+            | Error::ReconnectRequested => None,
         }
     }
 }
@@ -77,15 +86,28 @@ pub enum SendError {
     /// The JSON object has no valid `id`, so that its answer could not be recognised. The field is
     /// the message of the error.
     InvalidObject(String),
+    /// The line is longer than the server accepts ([`Limits::max_line`](crate::protocol::Limits)),
+    /// and it cannot be split.
+    TooLong {
+        /// The longest line that the server accepts, in bytes.
+        max_bytes: usize,
+    },
 }
 
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            SendError::Full => "too many lines are waiting for an answer of the server",
-            SendError::Finished => "the session is finishing and accepts no more lines",
-            SendError::InvalidObject(message) => message,
-        })
+        match self {
+            SendError::Full => {
+                f.write_str("too many lines are waiting for an answer of the server")
+            }
+            SendError::Finished => {
+                f.write_str("the session is finishing and accepts no more lines")
+            }
+            SendError::InvalidObject(message) => f.write_str(message),
+            SendError::TooLong { max_bytes } => {
+                write!(f, "the line is longer than {max_bytes} bytes and was not sent")
+            }
+        }
     }
 }
 

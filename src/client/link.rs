@@ -20,12 +20,21 @@ use crate::protocol::LineReader;
 /// The caller takes longer to handle a line than the server takes to send one. Reading ahead
 /// empties the socket during a burst, so that the server does not close the client as slow.
 const LINES_PER_READ: usize = 64;
-/// Bytes of lines that are read ahead, above which the socket is not read.
+/// Lines and bytes after which other tasks run, however fast the server sends.
+const LINES_PER_POLL: usize = 1024;
+const BYTES_PER_POLL: usize = 1 << 20;
+/// Bytes that are read ahead, with [`LINE_OVERHEAD`] for each line.
 const MAX_RECEIVED: usize = 8 << 20;
+/// The memory of a queued line besides its bytes: its `Vec` and the header of its allocation.
+const LINE_OVERHEAD: usize = 64;
+/// Bytes of an unfinished line that count as a sign of life, like a line: 4 s at 9,600 baud.
+const PROGRESS_BYTES: usize = 4 << 10;
+/// Bytes that wait to be sent, above which no further line is queued.
+const MAX_OUTGOING: usize = 1 << 20;
 
-/// The longest line that is accepted from a server, in bytes: longer than a list of all names in a
-/// room with 100,000 members.
-const MAX_LINE: u32 = 16 << 20;
+/// The longest line that is accepted from a server, in bytes: that of the largest `--max-line`,
+/// 1 MiB, whose text is escaped (docs/protocol.md).
+const MAX_LINE: u32 = (7 << 20) + 512;
 
 /// The line that asks the server for an answer.
 pub const HEARTBEAT: &str = r#"{"data":"","id":"heartbeat"}"#;
@@ -43,10 +52,15 @@ pub struct Link {
     received_bytes: usize,
     /// Lines that are still returned before the next read of the socket.
     lines_until_read: usize,
+    /// Lines and bytes that were returned since the last yield to other tasks.
+    returned: (usize, usize),
     /// The end of the connection, which is returned after all received lines.
     read_end: Option<io::Result<()>>,
     outgoing: Vec<u8>,
+    /// The time of the last line, or of the last [`PROGRESS_BYTES`] of one.
     last_read: Instant,
+    /// Bytes that were read since then.
+    bytes_since: usize,
     keepalive: Keepalive,
 }
 
@@ -59,9 +73,11 @@ impl Link {
             received: VecDeque::new(),
             received_bytes: 0,
             lines_until_read: 0,
+            returned: (0, 0),
             read_end: None,
             outgoing: Vec::new(),
             last_read: Instant::now(),
+            bytes_since: 0,
             keepalive: Keepalive::new(),
         })
     }
@@ -70,6 +86,11 @@ impl Link {
     pub fn send(&mut self, line: &str) {
         self.outgoing.extend_from_slice(line.as_bytes());
         self.outgoing.push(b'\n');
+    }
+
+    /// Returns whether the server has taken so much of what was sent that a line can be queued.
+    pub fn has_capacity(&self) -> bool {
+        self.outgoing.len() < MAX_OUTGOING
     }
 
     /// Writes queued lines, and returns the next line from the server or the reason for the end of
@@ -97,6 +118,12 @@ impl Link {
     /// Returns the next line, or `None` when the server has closed its side.
     fn poll_line(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Vec<u8>>>> {
         self.poll_write(cx);
+        let (lines, bytes) = self.returned;
+        if lines >= LINES_PER_POLL || bytes >= BYTES_PER_POLL {
+            self.returned = (0, 0);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         loop {
             if self.lines_until_read == 0 {
                 self.read_available();
@@ -104,7 +131,8 @@ impl Link {
             }
             if let Some(line) = self.received.pop_front() {
                 self.lines_until_read -= 1;
-                self.received_bytes -= line.len();
+                self.received_bytes -= line.len() + LINE_OVERHEAD;
+                self.returned = (lines + 1, bytes + line.len());
                 return Poll::Ready(Ok(Some(line)));
             }
             self.lines_until_read = 0;
@@ -115,18 +143,25 @@ impl Link {
         }
     }
 
-    /// Reads from the socket until it is empty or [`MAX_RECEIVED`] is reached.
+    /// Reads from the socket until it is empty, [`MAX_RECEIVED`] is reached, or so many bytes are
+    /// read: those of a line that is too long are not queued.
     fn read_available(&mut self) {
-        while self.received_bytes < MAX_RECEIVED && self.read_end.is_none() {
+        let mut budget = MAX_RECEIVED;
+        while self.received_bytes < MAX_RECEIVED && budget > 0 && self.read_end.is_none() {
             let mut buffer = [const { MaybeUninit::uninit() }; 16 * 1024];
             match recv(&self.socket, &mut buffer, RecvFlags::DONTWAIT) {
                 Ok((([], _), _)) => self.read_end = Some(Ok(())),
                 Ok(((bytes, _), _)) => {
-                    self.last_read = Instant::now();
+                    budget = budget.saturating_sub(bytes.len());
+                    self.bytes_since += bytes.len();
+                    if self.bytes_since >= PROGRESS_BYTES || bytes.contains(&b'\n') {
+                        self.last_read = Instant::now();
+                        self.bytes_since = 0;
+                    }
                     self.reader.read(bytes, |line| {
                         // A line over the limit is dropped. The next sequence number shows the gap.
                         if let Ok(line) = line {
-                            self.received_bytes += line.len();
+                            self.received_bytes += line.len() + LINE_OVERHEAD;
                             self.received.push_back(line.to_vec());
                         }
                         true
@@ -140,7 +175,7 @@ impl Link {
     }
 
     /// Writes queued lines until the socket is full.
-    fn poll_write(&mut self, cx: &mut Context<'_>) {
+    pub fn poll_write(&mut self, cx: &mut Context<'_>) {
         while !self.outgoing.is_empty() {
             let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
             match send(&self.socket, &self.outgoing, flags) {
@@ -155,5 +190,64 @@ impl Link {
                 Err(_) => self.outgoing.clear(),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    fn pair() -> (Link, UnixStream) {
+        let (client, server) = UnixStream::pair().unwrap();
+        (Link::new(client.into()).unwrap(), server)
+    }
+
+    fn send(link: &mut Link, server: &mut UnixStream, bytes: &[u8]) {
+        server.write_all(bytes).unwrap();
+        link.read_available();
+    }
+
+    #[test]
+    fn queue_of_empty_lines_is_bounded() {
+        let (mut link, mut server) = pair();
+        server.set_nonblocking(true).unwrap();
+        for _ in 0..4096 {
+            let _ = server.write(&[b'\n'; 16 << 10]);
+            link.read_available();
+        }
+        assert!(link.received.len() * LINE_OVERHEAD <= MAX_RECEIVED + (16 << 10) * LINE_OVERHEAD);
+    }
+
+    #[test]
+    fn byte_of_unfinished_line_is_no_sign_of_life() {
+        let (mut link, mut server) = pair();
+        let start = link.last_read;
+        for _ in 0..100 {
+            send(&mut link, &mut server, b"x");
+        }
+        assert_eq!(link.last_read, start);
+        send(&mut link, &mut server, &[b'x'; PROGRESS_BYTES]);
+        let progress = link.last_read;
+        assert!(progress > start);
+        send(&mut link, &mut server, b"x\n");
+        assert!(link.last_read > progress);
+    }
+
+    #[test]
+    fn flood_of_lines_lets_other_tasks_run() {
+        let (mut link, mut server) = pair();
+        std::thread::spawn(move || while server.write_all(&[b'\n'; 1024]).is_ok() {});
+        let mut lines = 0;
+        while smol::block_on(futures_lite::future::poll_once(std::future::poll_fn(|cx| {
+            link.poll_line(cx)
+        })))
+        .is_some()
+        {
+            lines += 1;
+        }
+        assert!(lines <= LINES_PER_POLL, "{lines}");
     }
 }

@@ -43,12 +43,15 @@
 
 mod address;
 mod backoff;
+mod bounds;
 mod config;
 mod connect;
 mod error;
 mod event;
 mod keepalive;
 mod link;
+mod long_line;
+mod name_reclaim;
 mod pending_lines;
 mod resume_state;
 mod sanitize;

@@ -13,6 +13,9 @@ const MAX_LINES: usize = 1024;
 /// The bytes of pending lines above which no line is accepted.
 const MAX_BYTES: usize = 1 << 20;
 
+/// The most names of this member that are remembered while lines are pending.
+const MAX_OWN_NAMES: usize = 64;
+
 /// A queue of pending lines, in the order in which the application sent them.
 ///
 /// A line is pending until a frame from the server answers it. The queue does not decide when a
@@ -69,6 +72,12 @@ impl PendingLines {
         id
     }
 
+    /// Returns how many bytes a line takes besides its text.
+    pub fn overhead(&self) -> usize {
+        // Later ids may be longer; these are enough for the parts of one text.
+        r#"{"data":"","id":""}"#.len() + format_id(self.id_count + (1 << 16), 0).len()
+    }
+
     /// Adds a JSON object as a line. Returns its id, which is generated if the object has none.
     ///
     /// # Errors
@@ -105,6 +114,9 @@ impl PendingLines {
                 self.own_names.clear();
             }
             self.own_names.retain(|other| other != name);
+            if self.own_names.len() == MAX_OWN_NAMES {
+                self.own_names.remove(0);
+            }
             self.own_names.push(name.into());
         }
     }
@@ -112,7 +124,7 @@ impl PendingLines {
     /// Generates an id that no other line has.
     pub fn next_id(&mut self) -> String {
         self.id_count += 1;
-        format!("{:x}-{:016x}", self.id_count, self.random.hash_one(self.id_count))
+        format_id(self.id_count, self.random.hash_one(self.id_count))
     }
 
     /// Removes the line that a frame with this id answers. Returns whether there is one.
@@ -161,6 +173,10 @@ impl PendingLines {
     }
 }
 
+fn format_id(count: u64, random: u64) -> String {
+    format!("{count:x}-{random:016x}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,6 +200,16 @@ mod tests {
         pending.on_disconnect();
         pending.push("four", None);
         assert_eq!(sent(&mut pending), ["two", "three", "four"]);
+    }
+
+    #[test]
+    fn overhead_is_that_of_a_line() {
+        let mut pending = PendingLines::default();
+        let overhead = pending.overhead();
+        pending.push("hello", None);
+        let line = pending.take_unsent().next().unwrap();
+        // The id of the first line is four digits shorter than the longest that is considered.
+        assert_eq!(line.len() + 4, overhead + "hello".len());
     }
 
     #[test]

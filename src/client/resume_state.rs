@@ -18,6 +18,7 @@ pub struct ResumeState {
     requested_name: Option<String>,
     history: usize,
     keep_name: bool,
+    is_quiet: bool,
     /// The name that the server assigned.
     name: String,
     epoch: Option<String>,
@@ -72,6 +73,8 @@ struct HelloObject<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<&'a str>,
     keep: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    quiet: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     history: Option<usize>,
 }
@@ -83,10 +86,11 @@ impl ResumeState {
             requested_name: config.name,
             history: config.history,
             keep_name: config.keep_name,
+            is_quiet: config.is_quiet,
             name: String::new(),
             epoch: None,
             seq: 0,
-            token: None,
+            token: config.token.map(ResumeToken),
             limits: None,
             welcome_seq: 0,
             is_hello_confirmed: false,
@@ -97,6 +101,11 @@ impl ResumeState {
     /// Returns the name that the server assigned, or an empty string before the first welcome.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Returns the name that the next hello asks for.
+    pub fn requested_name(&self) -> Option<&str> {
+        self.requested_name.as_deref()
     }
 
     /// Returns the limits of the last welcome.
@@ -112,6 +121,16 @@ impl ResumeState {
     /// Returns whether all missed frames were received, so that lines can be sent.
     pub fn is_live(&self) -> bool {
         matches!(self.stage, Stage::Live)
+    }
+
+    /// Returns whether no welcome was received over this connection.
+    pub fn is_awaiting_welcome(&self) -> bool {
+        matches!(self.stage, Stage::AwaitingWelcome)
+    }
+
+    /// Returns whether the welcome of this connection was accepted.
+    pub fn has_joined(&self) -> bool {
+        matches!(self.stage, Stage::Replaying { .. } | Stage::Live)
     }
 
     /// Returns whether missed frames are being received after a resume.
@@ -140,6 +159,7 @@ impl ResumeState {
             after: self.epoch.as_ref().map(|_| self.seq),
             token: self.token.as_ref().map(|token| token.0.as_str()),
             keep: self.keep_name,
+            quiet: self.is_quiet,
             history: Some(self.history).filter(|count| *count > 0 && !self.was_welcomed()),
         };
         let line = serde_json::to_string(&HelloLine { hello });

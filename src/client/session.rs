@@ -1,7 +1,10 @@
 //! A session: one membership of a room over several connections.
 
+mod connection;
 mod incoming;
+mod outgoing;
 mod reconnect;
+mod split;
 #[cfg(test)]
 mod tests;
 
@@ -11,20 +14,21 @@ use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Poll, ready};
 use std::time::Instant;
 
-use serde_json::{Map, Value};
 use smol::Timer;
 
 use super::backoff::Backoff;
 use super::connect::connect;
-use super::link::{HEARTBEAT, Link};
+use super::link::Link;
+use super::name_reclaim::NameReclaim;
 use super::pending_lines::PendingLines;
 use super::resume_state::ResumeState;
-use super::{Error, ReconnectPolicy, SendError, ServerAddress, SessionConfig, SessionEvent};
-use crate::protocol::{ClientLine, Limits, Request};
+use super::{Error, ReconnectPolicy, ServerAddress, SessionConfig, SessionEvent};
+use crate::protocol::Limits;
 
+/// The command that leaves the room.
 const QUIT: &str = "/quit";
 
 /// A member of a room, which reconnects when its connection is lost.
@@ -74,14 +78,31 @@ pub struct Session {
     policy: ReconnectPolicy,
     resume: ResumeState,
     pending: PendingLines,
+    reclaim: NameReclaim,
+    require_name: bool,
     state: State,
+    /// The connection that [`reconnect`](Self::reconnect) replaces. It is open until the server has
+    /// answered on the new one, so that the server does not announce that the member left.
+    replaced_link: Option<Box<Link>>,
     /// The events of the last step, which are not yet returned.
     events: VecDeque<SessionEvent>,
     backoff: Backoff,
+    /// The start of the session, until it is live, if the policy applies to the first connection.
+    started_at: Option<Instant>,
     /// The start of the present outage.
     disconnected_at: Option<Instant>,
+    /// The start of the live stage of the present connection.
+    live_since: Option<Instant>,
+    /// The end of the wait for a welcome, or for a bye.
+    deadline: Option<Timer>,
     is_finishing: bool,
     is_quit_sent: bool,
+    /// Whether the session ends at the deadline, even if lines wait in the socket.
+    is_quit_urgent: bool,
+    /// The lines that were received since `/quit` was sent.
+    lines_until_bye: u32,
+    /// The error with which the session ends after the bye.
+    quit_error: Option<Error>,
 }
 
 enum State {
@@ -121,19 +142,7 @@ impl Session {
         config: SessionConfig,
         policy: ReconnectPolicy,
     ) -> Result<Self, Error> {
-        let address = address.into();
-        let mut session = Session {
-            state: State::Connecting(Box::pin(connect(address.clone()))),
-            address,
-            policy,
-            resume: ResumeState::new(config),
-            pending: PendingLines::default(),
-            events: VecDeque::new(),
-            backoff: Backoff::default(),
-            disconnected_at: None,
-            is_finishing: false,
-            is_quit_sent: false,
-        };
+        let mut session = Session::new(address, config, policy);
         poll_fn(|cx| {
             while !session.resume.was_welcomed() {
                 if let State::Ended(error) = &mut session.state {
@@ -147,13 +156,84 @@ impl Session {
         Ok(session)
     }
 
-    /// Returns the name that the server assigned to this member.
+    /// Creates a session that connects while [`receive`](Self::receive) is called.
+    ///
+    /// Unlike with [`connect`](Self::connect), `policy` also applies to the first connection: the
+    /// session waits until the server can be reached. Lines can be sent before that.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use smolchat::client::{ReconnectPolicy, Session, SessionConfig};
+    ///
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let config = SessionConfig::new("alice");
+    /// let mut session = Session::start("router", config, ReconnectPolicy::Always);
+    /// session.send("hello")?;
+    /// session.finish();
+    /// while session.receive().await?.is_some() {}
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn start(
+        address: impl Into<ServerAddress>,
+        config: SessionConfig,
+        policy: ReconnectPolicy,
+    ) -> Self {
+        let session = Session::new(address, config, policy);
+        Session { started_at: Some(Instant::now()), ..session }
+    }
+
+    /// Creates a session that connects while [`receive`](Self::receive) is called. As with
+    /// [`connect`](Self::connect), the first connection is tried once.
+    pub(crate) fn new(
+        address: impl Into<ServerAddress>,
+        config: SessionConfig,
+        policy: ReconnectPolicy,
+    ) -> Self {
+        let address = address.into();
+        Session {
+            state: State::Connecting(Box::pin(connect(address.clone()))),
+            address,
+            replaced_link: None,
+            policy,
+            reclaim: NameReclaim::new(config.reclaim_name),
+            require_name: config.require_name,
+            resume: ResumeState::new(config),
+            pending: PendingLines::default(),
+            events: VecDeque::new(),
+            backoff: Backoff::default(),
+            started_at: None,
+            disconnected_at: None,
+            live_since: None,
+            deadline: None,
+            is_finishing: false,
+            is_quit_sent: false,
+            is_quit_urgent: false,
+            lines_until_bye: 0,
+            quit_error: None,
+        }
+    }
+
+    /// Returns the name that the server assigned to this member, which is empty before the first
+    /// welcome.
     pub fn name(&self) -> &str {
         self.resume.name()
     }
 
-    /// Returns the limits of the server, such as the longest line. It is `Some` once
-    /// [`connect`](Self::connect) has returned.
+    /// Returns the address of the server.
+    pub fn address(&self) -> &ServerAddress {
+        &self.address
+    }
+
+    /// Returns the name that the session asks the server for: that of its [`SessionConfig`], or a
+    /// later one that the server accepted. `None` stands for any name.
+    pub fn requested_name(&self) -> Option<&str> {
+        self.resume.requested_name()
+    }
+
+    /// Returns the limits of the server, such as the longest line, or `None` before the first
+    /// welcome.
     pub fn limits(&self) -> Option<Limits> {
         self.resume.limits()
     }
@@ -183,96 +263,14 @@ impl Session {
         self.is_finishing
     }
 
-    /// Queues a line of text or a command for all members, and returns its id.
-    ///
-    /// The answer has this id in [`ReceivedFrame::in_reply_to`](super::ReceivedFrame::in_reply_to).
-    /// The command `/quit` is the same as [`finish`](Self::finish), and is not answered.
-    ///
-    /// # Errors
-    ///
-    /// Returns [`SendError::Full`] or [`SendError::Finished`].
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use smolchat::client::{SendError, Session};
-    /// # fn greet(session: &mut Session) -> Result<(), SendError> {
-    /// session.send("good morning")?;
-    /// session.send("/me waves")?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn send(&mut self, text: &str) -> Result<String, SendError> {
-        self.push(text, None)
-    }
-
-    /// Queues a private line for the member with this name, and returns its id.
-    ///
-    /// # Errors
-    ///
-    /// Returns [`SendError::Full`] or [`SendError::Finished`].
-    pub fn send_private(&mut self, name: &str, text: &str) -> Result<String, SendError> {
-        self.push(text, Some(name))
-    }
-
-    fn push(&mut self, text: &str, to: Option<&str>) -> Result<String, SendError> {
-        self.check_accepts_line()?;
-        if to.is_none() && is_quit(text) {
-            self.finish();
-            return Ok(self.pending.next_id());
-        }
-        Ok(self.pending.push(text, to))
-    }
-
-    /// Queues a JSON object as a [line of the protocol](ClientLine), and returns its id.
-    ///
-    /// The id is that of the object. If it has none, one is added.
-    ///
-    /// # Errors
-    ///
-    /// Returns [`SendError::Full`], [`SendError::Finished`] or [`SendError::InvalidObject`].
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use smolchat::client::{SendError, Session};
-    /// # fn ask(session: &mut Session) -> Result<(), SendError> {
-    /// let mut object = serde_json::Map::new();
-    /// object.insert("data".into(), "/who".into());
-    /// object.insert("id".into(), "question-1".into());
-    /// assert_eq!(session.send_object(object)?, "question-1");
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn send_object(&mut self, object: Map<String, Value>) -> Result<String, SendError> {
-        let is_text = !["hello", "to"].iter().any(|key| object.contains_key(*key));
-        if let Some(text) = object.get("data").and_then(Value::as_str)
-            && is_text
-            && is_quit(text)
-        {
-            return self.push(QUIT, None);
-        }
-        self.check_accepts_line()?;
-        self.pending.push_object(object).map_err(SendError::InvalidObject)
-    }
-
-    fn check_accepts_line(&self) -> Result<(), SendError> {
-        if self.is_finishing {
-            return Err(SendError::Finished);
-        }
-        if !self.pending.has_capacity() {
-            return Err(SendError::Full);
-        }
-        Ok(())
-    }
-
-    /// Accepts no more lines, and leaves the room when all pending lines are answered.
+    /// Accepts no more lines, and leaves the room when all pending lines are answered. A session
+    /// that has not joined yet joins first.
     ///
     /// Continue to call [`receive`](Self::receive) until it returns `Ok(None)`.
     pub fn finish(&mut self) {
         self.is_finishing = true;
         let is_disconnected = matches!(self.state, State::Connecting(_) | State::Waiting(_));
-        if is_disconnected && self.pending.is_empty() {
+        if is_disconnected && self.pending.is_empty() && self.resume.was_welcomed() {
             self.state = State::Ended(None);
         }
     }
@@ -330,49 +328,6 @@ impl Session {
         })
         .await
     }
-
-    /// Advances the state by one step: an attempt to connect, a received line, or a pause.
-    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.state {
-            State::Connecting(attempt) => {
-                match ready!(attempt.as_mut().poll(cx)).and_then(Link::new) {
-                    Ok(mut link) => {
-                        link.send(&self.resume.start_connection());
-                        link.send(HEARTBEAT);
-                        self.state = State::Connected(Box::new(link));
-                    }
-                    Err(error) => {
-                        self.on_disconnect(Error::Connect(self.address.clone(), error), false);
-                    }
-                }
-            }
-            State::Connected(link) => {
-                if self.resume.is_live() {
-                    self.pending.take_unsent().for_each(|line| link.send(line));
-                    if self.is_finishing && self.pending.is_empty() && !self.is_quit_sent {
-                        self.is_quit_sent = true;
-                        link.send(QUIT);
-                    }
-                }
-                match ready!(link.poll_receive(cx)) {
-                    Ok(line) => self.on_line(line),
-                    Err(cause) => self.on_disconnect(cause, false),
-                }
-            }
-            State::Waiting(timer) => {
-                ready!(Pin::new(timer).poll(cx));
-                self.state = State::Connecting(Box::pin(connect(self.address.clone())));
-            }
-            State::Ended(_) => {}
-        }
-        Poll::Ready(())
-    }
-}
-
-/// Returns whether the text is the command `/quit`. A text that is JSON is not a command here.
-fn is_quit(text: &str) -> bool {
-    let line = ClientLine::parse(text.as_bytes());
-    text.starts_with('/') && line.is_ok_and(|line| line.request == Request::Quit)
 }
 
 impl fmt::Debug for Session {

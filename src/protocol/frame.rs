@@ -121,6 +121,9 @@ pub enum Body<'a> {
         /// long.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         more: Option<usize>,
+        /// Those of `names` that joined quietly.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        quiet: Vec<Cow<'a, str>>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<Cow<'a, str>>,
     },

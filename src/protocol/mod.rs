@@ -34,6 +34,7 @@ mod name;
 mod request;
 mod stats;
 
+pub(crate) use confusables::is_mark;
 pub use detect::OtherProtocol;
 pub(crate) use detect::PROXY_V2;
 pub(crate) use escape::escape_terminal_controls;

@@ -10,7 +10,7 @@ const MAX_ID: usize = 64;
 
 /// The keys that the server reads in a JSON object from a client.
 const KEYS: &[&str] =
-    &["after", "data", "epoch", "hello", "history", "id", "keep", "name", "to", "token"];
+    &["after", "data", "epoch", "hello", "history", "id", "keep", "name", "quiet", "to", "token"];
 
 /// A parsed line from a client.
 ///
@@ -82,6 +82,8 @@ pub struct Hello {
     pub token: Option<String>,
     /// Whether to reserve the name for a while if the connection is lost.
     pub keep: bool,
+    /// Whether the other members are told neither that the client joins nor that it leaves.
+    pub quiet: bool,
 }
 
 /// The error that answers a line that was not accepted.
@@ -142,6 +144,7 @@ impl Hello {
             after: object.integer("after")?,
             token: string("token")?,
             keep: object.boolean("keep")?,
+            quiet: object.boolean("quiet")?,
         })
     }
 }

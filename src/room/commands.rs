@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use log::Level;
 
 use super::join::describe_invalid_name;
-use super::{Author, ClientId, Op, Room, Slice, SliceKind, format_names};
+use super::{Author, ClientId, Op, Room, Slice, SliceKind, Visibility, format_names};
 use crate::protocol::{
     Body, ByeCode, ErrorCode, Frame, RequestError, SERVER, Stats, case_fold, is_valid_name,
 };
@@ -19,10 +19,17 @@ const DEFAULT_HISTORY: u64 = 50;
 /// The most names in the text of an answer to `/who`. Its key `names` has all that fit.
 const NAMES_IN_TEXT: usize = 20;
 
-pub(super) const HELP: &str = "/nick NAME changes your name, /me TEXT sends an action, \
-    /msg NAME TEXT sends a private message, /who lists the members, \
-    /history [N] shows the last N lines, /stats shows the figures of the server, \
-    /quit leaves, // sends a literal /, any other line is a message to all members";
+/// The answer to `/help`: one command on each line, in two columns.
+pub(super) const HELP: &str = "\
+/nick NAME        changes your name
+/me TEXT          sends an action
+/msg NAME TEXT    sends a private message
+/who              lists the members
+/history [N]      shows the last N lines, by default 50
+/stats            shows the figures of the server
+/help             lists the commands
+/quit             leaves
+//TEXT            sends a text that begins with /";
 
 impl Room {
     /// Sends a private line to its recipient and back to its author.
@@ -50,19 +57,23 @@ impl Room {
     }
 
     pub(super) fn send_who(&mut self, author: Author<'_>) {
-        let names = self.clients.iter().filter_map(|(_, client)| client.name.as_deref());
-        let mut names: Vec<Cow<'_, str>> = names.map(Cow::from).collect();
-        let members = names.len();
-        let data = format!("{members} here: {}", format_names(&names, NAMES_IN_TEXT));
-        let mut left = self.config.answer_bytes.saturating_sub(data.len());
-        let fitting = names.iter().map_while(|name| {
-            left = left.checked_sub(name.len() + r#""","#.len())?;
-            Some(())
+        let members = self.clients.iter().filter_map(|(_, client)| {
+            Some((client.name.as_deref()?, client.visibility == Visibility::Quiet))
         });
-        let fitting = fitting.count();
-        names.truncate(fitting);
-        let more = (fitting < members).then(|| members - fitting);
-        let body = Body::Who { names, more, id: author.line_id.map(Cow::from) };
+        let members: Vec<(&str, bool)> = members.collect();
+        let data = describe_members(&members, author.name);
+        let mut left = self.config.answer_bytes.saturating_sub(data.len());
+        let (mut names, mut quiet): (Vec<Cow<'_, str>>, Vec<Cow<'_, str>>) = Default::default();
+        for &(name, is_quiet) in &members {
+            // A quiet member is in two lists.
+            let bytes = (1 + usize::from(is_quiet)) * (name.len() + r#""","#.len());
+            let Some(rest) = left.checked_sub(bytes) else { break };
+            left = rest;
+            names.push(name.into());
+            quiet.extend(is_quiet.then_some(Cow::from(name)));
+        }
+        let more = (names.len() < members.len()).then(|| members.len() - names.len());
+        let body = Body::Who { names, more, quiet, id: author.line_id.map(Cow::from) };
         self.batch.send(author.id, data, body);
     }
 
@@ -157,4 +168,14 @@ impl Room {
         let id = author.line_id.map(Cow::from);
         self.batch.send(author.id, text, Body::Info { id, stats: None });
     }
+}
+
+/// Returns the text of an answer to `/who`, which marks the quiet members, except its reader. Each
+/// member has a name and may be quiet.
+fn describe_members(members: &[(&str, bool)], reader: &str) -> String {
+    let names = members.iter().map(|&(name, is_quiet)| match is_quiet && name != reader {
+        true => format!("{name} (quiet)").into(),
+        false => Cow::from(name),
+    });
+    format!("{} here: {}", members.len(), format_names(&names.collect::<Vec<_>>(), NAMES_IN_TEXT))
 }

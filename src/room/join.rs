@@ -20,7 +20,7 @@ use log::Level;
 use super::admission::Refusal;
 use super::names::find_free_number;
 use super::presence::{PresenceChange, SILENT_NOTICE_DELAY};
-use super::{Client, ClientId, Op, Peer, Position, Room, Slice, SliceKind, Token};
+use super::{Client, ClientId, Op, Peer, Position, Room, Slice, SliceKind, Token, Visibility};
 use crate::protocol::{
     Body, ByeCode, ErrorCode, Frame, Hello, Limits, MAX_NAME, RequestError, is_valid_name,
 };
@@ -39,7 +39,7 @@ impl Room {
             peer,
             errors: 0,
             is_name_kept: false,
-            is_announced: false,
+            visibility: Visibility::Silent,
             is_visitor,
             token,
             name: None,
@@ -79,7 +79,8 @@ impl Room {
     /// Makes a client a member. `line_id` is the `id` of its hello.
     ///
     /// A client without a hello is announced when it says something, or after
-    /// [`SILENT_NOTICE_DELAY`].
+    /// [`SILENT_NOTICE_DELAY`]. A member that takes over keeps its visibility, so that a leave notice
+    /// follows each join notice.
     pub(super) fn join(&mut self, id: ClientId, hello: Option<Hello>, line_id: Option<Box<str>>) {
         let has_hello = hello.is_some();
         let hello = hello.unwrap_or_default();
@@ -93,7 +94,10 @@ impl Room {
         self.publish_notice_of(PresenceChange::Left);
         let old = old.and_then(|old| self.take_over(old));
         let is_reconnect = old.is_some();
-        let is_announced = old.as_ref().is_some_and(|old| old.is_announced);
+        let visibility = match old.as_ref().map_or(Visibility::Silent, |old| old.visibility) {
+            Visibility::Silent if hello.quiet => Visibility::Quiet,
+            visibility => visibility,
+        };
         let (name, error) = match old.and_then(|old| old.name) {
             Some(name) => (name.into(), None),
             None => self.choose_name(id, hello.name.as_deref(), proof),
@@ -105,10 +109,12 @@ impl Room {
         }
         client.name = Some(name.as_str().into());
         client.is_name_kept = hello.keep;
-        client.is_announced = is_announced;
+        client.visibility = visibility;
         self.names.insert(&name, id);
         if is_reconnect {
             self.log(Level::Info, format!("{} reconnected", self.describe(id)));
+        } else if visibility == Visibility::Quiet {
+            self.log(Level::Info, format!("{} joined quietly", self.describe(id)));
         }
 
         let same_epoch = hello.epoch.as_deref() == Some(&*self.epoch);
@@ -141,6 +147,9 @@ impl Room {
         };
         if self.config.is_stored {
             data.push_str("; this conversation is written to a file");
+        }
+        if !resumed {
+            data.push_str("; /help lists the commands");
         }
         let welcome = Body::Welcome {
             name: name.into(),

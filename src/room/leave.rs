@@ -9,7 +9,7 @@ use log::Level;
 
 use super::presence::PresenceChange;
 use super::reserved_names::ReservedName;
-use super::{Client, ClientId, ClientTable, DisconnectReason, Now, Op, Room};
+use super::{Client, ClientId, ClientTable, DisconnectReason, Now, Op, Room, Visibility};
 use crate::protocol::{Body, ByeCode};
 
 impl Room {
@@ -94,12 +94,16 @@ impl Room {
             return true;
         };
         self.names.remove(&name);
-        if client.is_announced {
-            self.log(Level::Info, format!("{description} left: {reason}"));
-            self.announce(PresenceChange::Left, &name);
-        } else {
-            let line = format!("{description} left before it was announced: {reason}");
-            self.log(Level::Debug, line);
+        match client.visibility {
+            Visibility::Silent => {
+                let line = format!("{description} left before it was announced: {reason}");
+                self.log(Level::Debug, line);
+            }
+            Visibility::Quiet => self.log(Level::Info, format!("{description} left: {reason}")),
+            Visibility::Announced => {
+                self.log(Level::Info, format!("{description} left: {reason}"));
+                self.announce(PresenceChange::Left, &name);
+            }
         }
         true
     }

@@ -97,8 +97,7 @@ struct Client {
     errors: u8,
     /// The client asked to have its name reserved if it loses its connection.
     is_name_kept: bool,
-    /// The join notice of the member is published or pending.
-    is_announced: bool,
+    visibility: Visibility,
     /// There was no place for the client: it becomes a member only with the token of a member, or
     /// if a place is free by then.
     is_visitor: bool,
@@ -106,6 +105,17 @@ struct Client {
     token: Token,
     /// `None` until the client is a member.
     name: Option<Box<str>>,
+}
+
+/// Whether the other members are told that a member joins and leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Visibility {
+    /// They are told of neither, unless the member says something or stays long enough.
+    Silent,
+    /// They are told of both: the join notice is published or pending.
+    Announced,
+    /// They are told of neither, because the member asked for that.
+    Quiet,
 }
 
 /// The author of a line.
@@ -132,7 +142,9 @@ impl Room {
             ending: ClientTable::new(),
             names: NameIndex::default(),
             lobby: Lobby::new(|client| client.name.is_none()),
-            silent: Lobby::new(|client| client.name.is_some() && !client.is_announced),
+            silent: Lobby::new(|client| {
+                client.name.is_some() && client.visibility == Visibility::Silent
+            }),
             is_closed: false,
             counts: Stats::default(),
             server_stats: Stats::default(),

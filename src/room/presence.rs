@@ -6,14 +6,15 @@
 //! next batch.
 //!
 //! The notice of a member without a hello waits for up to [`SILENT_NOTICE_DELAY`] until the member
-//! says something. So a health check, which says nothing and leaves, causes no notice.
+//! says something. So a health check, which says nothing and leaves, causes no notice. A member that
+//! asked in its hello to be quiet causes none, whatever it does.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use log::Level;
 
-use super::{ClientId, Room, format_names};
+use super::{ClientId, Room, Visibility, format_names};
 use crate::protocol::{Body, SERVER};
 
 /// The pause between two notices, for each member in the room.
@@ -64,12 +65,13 @@ impl PendingNotice {
 }
 
 impl Room {
-    /// Announces that a member joined, if that is not announced yet.
+    /// Announces that a member joined, unless that is announced already or the member is quiet.
     pub(super) fn announce_member(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(id) else { return };
         if let Some(name) = client.name.clone()
-            && !std::mem::replace(&mut client.is_announced, true)
+            && client.visibility == Visibility::Silent
         {
+            client.visibility = Visibility::Announced;
             self.log(Level::Info, format!("{} joined", self.describe(id)));
             self.announce(PresenceChange::Joined, &name);
         }

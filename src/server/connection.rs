@@ -268,7 +268,8 @@ impl Connection {
             let line = match line {
                 Ok(line) => ClientLine::parse(line),
                 Err(_) => {
-                    let text = "the line is too long and was skipped";
+                    let max_line = self.budget.limits.max_line;
+                    let text = format!("the line is longer than {max_line} bytes and was skipped");
                     Err(RequestError::new(ErrorCode::TooLong, text))
                 }
             };

@@ -1,6 +1,7 @@
 //! The program `smolchat` with pipes: its output, its exit code, and how it reconnects.
 
 use std::os::fd::AsFd;
+use std::process::Command;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -26,7 +27,7 @@ fn piped_lines_are_sent_and_printed() {
 #[test]
 fn refused_line_sets_exit_code() {
     let server = TestServer::start(&["--max-line", "100"]);
-    for refused in ["/dance", "/msg carol psst", &"x".repeat(101)] {
+    for refused in ["/dance", "/msg carol psst", "/nick server"] {
         let mut alice = ClientProcess::start(server.address(0), "alice", &[]);
         alice.write_input(&format!("before\n{refused}\nafter\n"));
         let (code, stdout, stderr) = alice.finish();
@@ -87,9 +88,11 @@ fn control_characters_are_printed_escaped() {
     let mut mallory = server.join("mallory");
     let mut alice = ClientProcess::start(server.address(0), "alice", &[]);
     alice.wait_for_line("alice joined");
-    mallory.send_json(&json!({"data": "\u{1b}]0;owned\u{7}\u{1b}[2Jbye\r\nserver  \u{202e}hi"}));
+    mallory.send_json(&json!({"data": "\u{1b}]0;owned\u{7}\u{1b}[2Jbye\r\n-!- \u{202e}hi\tyou"}));
     let line = alice.wait_for_line("owned");
-    assert!(line.ends_with("mallory  ^[]0;owned^G^[[2Jbye^M^Jserver  <U+202E>hi"), "{line}");
+    assert!(line.ends_with("mallory  ^[]0;owned^G^[[2Jbye"), "{line}");
+    // Notices of the client are not indented as far.
+    assert_eq!(alice.wait_for_line(""), "        -!- <U+202E>hi you");
     assert_eq!(alice.finish().0, 0);
 }
 
@@ -110,6 +113,9 @@ fn client_reconnects_and_sends_waiting_line() {
     bob.recv_until(|frame| frame["data"] == "are you there?" && frame["data_source"] == "alice");
     let (code, stdout, stderr) = alice.finish();
     assert_eq!((code, stderr.as_str()), (0, ""), "{stdout:?}");
+    // After the line that was waited for: no second welcome, and no own join.
+    assert!(!stdout.iter().any(|line| line.contains("-!-") || line.contains("alice joined")));
+    assert!(stdout.iter().any(|line| line.ends_with("alice  are you there?")), "{stdout:?}");
 }
 
 #[test]
@@ -175,4 +181,77 @@ fn stopped_client_resumes_without_loss() {
     let (code, _, stderr) = alice.finish();
     assert_eq!(code, 0);
     assert!(stderr.contains("up to date again"), "{stderr}");
+}
+
+/// Runs a shell command in which `smolchat` joins the server as alice.
+fn shell(server: &TestServer, command: &str) -> std::process::Output {
+    let client = format!("{} {} --name alice", env!("CARGO_BIN_EXE_smolchat"), server.address(0));
+    let mut shell = Command::new("bash");
+    shell.args(["-c", &command.replace("smolchat", &client)]).env_remove("SMOLCHAT_NAME");
+    shell.env("XDG_STATE_HOME", "/dev/null/none").env_remove("STATE_DIRECTORY");
+    shell.env("XDG_CONFIG_HOME", "/dev/null/none").output().unwrap()
+}
+
+#[test]
+fn closed_output_ends_client_in_silent_room() {
+    let server = TestServer::start(&[]);
+    let mut bob = server.join("bob");
+    for options in ["", "--json"] {
+        // The input is open as long as the shell runs.
+        let command = format!(
+            "set -o pipefail; exec 3< <(sleep 60); smolchat {options} <&3 | head -n 1; echo $?; \
+             kill $!"
+        );
+        let output = shell(&server, &command);
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        assert!(stdout.contains("welcome") && stdout.ends_with("\n0\n"), "{stdout}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+        bob.recv_until(|frame| frame["data"] == "alice left");
+    }
+}
+
+#[test]
+fn closed_output_loses_no_input() {
+    let server = TestServer::start(&[]);
+    let mut bob = server.join("bob");
+    let output = shell(&server, "set -o pipefail; printf 'one\ntwo\n' | smolchat | true");
+    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
+    bob.recv_until(|frame| frame["data"] == "one");
+    bob.recv_until(|frame| frame["data"] == "two");
+    bob.recv_until(|frame| frame["data"] == "alice left");
+}
+
+#[test]
+fn full_disk_is_one_line_of_error() {
+    let server = TestServer::start(&[]);
+    let mut bob = server.join("bob");
+    for command in [
+        "smolchat <&3 > /dev/full",
+        "smolchat --json <&3 > /dev/full",
+        "smolchat --quiet=off --send /who > /dev/full",
+        "smolchat --help > /dev/full",
+    ] {
+        let command = format!("exec 3< <(sleep 60); {command}; code=$?; kill $!; exit $code");
+        let output = shell(&server, &command);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{command}: {stderr}");
+        let error = "smolchat: cannot write to standard output: No space left on device";
+        assert!(stderr.starts_with(error) && stderr.lines().count() == 1, "{command}: {stderr}");
+        if !command.contains("help") {
+            bob.recv_until(|frame| frame["data"] == "alice left");
+        }
+    }
+}
+
+#[test]
+fn slow_reader_of_output_gets_each_line() {
+    let server = TestServer::start(&["--rate", "0", "--history-bytes", "16M", "--outbox", "16M"]);
+    let mut bob = server.join("bob");
+    for number in 0..900 {
+        bob.say_and_recv(&format!("{number} {}", "x".repeat(4000)));
+    }
+    // More than the client keeps before it stops reading from the server.
+    let command = "echo /history 1000 | smolchat | (read -r line; sleep 0.5; grep -c xxxx)";
+    let output = shell(&server, command);
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "900\n");
 }

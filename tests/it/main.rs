@@ -17,6 +17,7 @@ mod model;
 
 mod address_limits;
 mod bad_input;
+mod bots;
 mod client;
 mod clock;
 mod crowds;
@@ -24,10 +25,12 @@ mod flooder;
 mod footprint;
 mod fuzz;
 mod history;
+mod hostile_server;
 mod lab_faults;
 mod large_numbers;
 mod lifecycle;
 mod listeners;
+mod long_lines;
 mod memory;
 mod order;
 #[cfg(feature = "editor")]
@@ -49,4 +52,10 @@ mod standard_files;
 mod stats;
 #[cfg(feature = "editor")]
 mod terminal;
+#[cfg(feature = "editor")]
+mod terminal_commands;
+#[cfg(feature = "editor")]
+mod terminal_members;
+#[cfg(feature = "editor")]
+mod terminal_settings;
 mod unicode_names;

@@ -42,7 +42,27 @@ fn send_sends_each_line_and_prints_nothing() {
         ClientProcess::start(server.address(0), "alice", &options).finish();
     assert_eq!((code, stdout.len(), stderr.as_str()), (0, 0, ""), "{stdout:?}");
     assert_eq!(chats_until(&mut bob, "alice", "three"), ["one", "two", "three"]);
-    bob.recv_until(|frame| frame["data"] == "alice left");
+    assert_eq!(bob.members(), ["bob"]);
+}
+
+#[test]
+fn sent_line_is_seen_without_join_and_leave() {
+    let server = TestServer::start(&[]);
+    let mut bob = server.join("bob");
+    let mut expect = |options: &[&str], expected: &[&str]| {
+        let (code, ..) = ClientProcess::start(server.address(0), "cron", options).finish();
+        assert_eq!(code, 0);
+        for text in expected {
+            assert_eq!(bob.recv()["data"], *text, "{options:?}");
+        }
+    };
+    expect(&["--send", "one"], &["one"]);
+    expect(&["--quiet=off", "--send", "two"], &["cron joined", "two", "cron left"]);
+    expect(&["--quiet", "--send", "three"], &["three"]);
+    let mut cron = ClientProcess::start(server.address(0), "cron", &["--quiet"]);
+    cron.write_input("four\n");
+    assert_eq!(cron.finish().0, 0);
+    expect(&["--send", "five"], &["four", "five"]);
 }
 
 #[test]
@@ -51,7 +71,8 @@ fn send_does_not_read_its_input() {
     let mut bob = server.join("bob");
     let mut alice = ClientProcess::start(server.address(0), "alice", &["--send", "one"]);
     // The client ends while its input is open.
-    bob.recv_until(|frame| frame["data"] == "alice left");
+    bob.recv_until(|frame| frame["data"] == "one");
+    wait_until("the client has left", || bob.members() == ["bob"]);
     let stdin = alice.stdin.take();
     assert_eq!(alice.finish().0, 0);
     drop(stdin);
@@ -295,19 +316,14 @@ fn exec_ends_with_its_command() {
 
 #[test]
 fn refused_line_of_exec_sets_exit_code() {
-    let server = TestServer::start(&["--max-line", "100"]);
-    let long = format!("echo {}; echo short", "x".repeat(200));
-    let too_long = "head -c 2000000 /dev/zero | tr '\\0' x; echo; echo short";
-    for command in [long.as_str(), too_long] {
-        let mut bob = server.join("bob");
-        let bot = ClientProcess::start(server.address(0), "bot", &["--exec", command]);
-        assert_eq!(chats_until(&mut bob, "bot", "short"), ["short"]);
-        let (code, _, stderr) = bot.finish();
-        assert_eq!((code, stderr.lines().count()), (1, 2), "{stderr}");
-        assert!(stderr.ends_with("smolchat: one line was not accepted\n"), "{stderr}");
-        bob.say("/quit");
-        bob.recv_rest();
-    }
+    let server = TestServer::start(&[]);
+    let mut bob = server.join("bob");
+    let command = "head -c 2000000 /dev/zero | tr '\\0' x; echo; echo short";
+    let bot = ClientProcess::start(server.address(0), "bot", &["--exec", command]);
+    assert_eq!(chats_until(&mut bob, "bot", "short"), ["short"]);
+    let (code, _, stderr) = bot.finish();
+    assert_eq!((code, stderr.lines().count()), (1, 2), "{stderr}");
+    assert!(stderr.ends_with("smolchat: one line was not accepted\n"), "{stderr}");
 }
 
 #[test]
@@ -409,4 +425,31 @@ fn contradicting_options_are_exit_code_2() {
         assert_eq!((code, stdout.len(), stderr.lines().count()), (2, 0, 1), "{stderr}");
         assert!(stderr.contains(options[0]), "{stderr}");
     }
+}
+
+#[test]
+fn send_and_exec_wait_for_the_server() {
+    let dir = TempDir::new();
+    let address = dir.unix_address("room");
+    let alice = ClientProcess::start(&address, "alice", &["--send", "one"]);
+    let mut bot = ClientProcess::start(&address, "bot", &["--exec", "echo ready; cat > /dev/null"]);
+    bot.wait_for_stderr("; trying again");
+    let server = TestServer::start(&["--listen", &address]);
+    server.wait_for_log(&["bot", "joined"]);
+    bot.wait_for_stderr("smolchat: connected");
+    let (code, stdout, stderr) = alice.finish();
+    assert_eq!((code, stdout.len(), stderr.as_str()), (0, 0, ""));
+    let mut bob = server.join("bob");
+    bob.say("/history");
+    bob.recv_until(|frame| frame["data"] == "one");
+}
+
+#[test]
+fn send_without_reconnect_tries_once() {
+    let dir = TempDir::new();
+    let options = ["--no-reconnect", "--send", "one"];
+    let alice = ClientProcess::start(&dir.unix_address("missing"), "alice", &options);
+    let (code, _, stderr) = alice.finish();
+    assert_eq!((code, stderr.lines().count()), (1, 1), "{stderr}");
+    assert!(stderr.contains("one line was not confirmed: cannot connect to"), "{stderr}");
 }

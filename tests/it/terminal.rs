@@ -1,6 +1,10 @@
 //! The client in a terminal: the line that is typed stays whole while others arrive, and the
 //! terminal is restored at the end.
 
+mod exits;
+mod keys;
+mod plain;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::thread;
@@ -56,17 +60,17 @@ fn wide_and_long_lines_keep_the_cursor_right() {
     }
     let long = "0123456789".repeat(20);
     alice.type_keys(&long);
-    // 202 columns are two full rows and 58 columns.
-    alice.wait_for_screen("three rows", |screen| screen.cursor_position().1 == 58);
+    // 207 columns are two full rows and 63 columns.
+    alice.wait_for_screen("three rows", |screen| screen.cursor_position().1 == 63);
     bob.say("while it is long");
     alice.wait_for_text("while it is long");
-    alice.wait_for_screen("three rows", |screen| screen.cursor_position().1 == 58);
+    alice.wait_for_screen("three rows", |screen| screen.cursor_position().1 == 63);
     let screen = alice.screen_text().replace('\n', "");
     assert_eq!(screen.matches(&format!("> {long}")).count(), 1, "{screen}");
     alice.type_keys("\r");
     bob.recv_until(|frame| frame["data"] == *long);
     alice.wait_for_input(">", 2);
-    assert!(!alice.screen_text().contains("\n> 0123456789"), "the typed line is still shown");
+    assert!(!alice.screen_text().contains("\nalice> 0123456789"), "the typed line is still shown");
 }
 
 #[test]
@@ -81,7 +85,8 @@ fn resize_and_back_shows_each_line_once() {
     alice.resize(20, 24);
     alice.wait_for_screen("rows with a small indent", |screen| {
         let contents = screen.contents();
-        contents.contains("\n  row\n> typed before the resize") && contents.contains("line 3 of\n")
+        contents.contains("\n  row\nalice> typed before the resize")
+            && contents.contains("line 3 of\n")
     });
     bob.say("meanwhile");
     alice.wait_for_text("meanwhile");
@@ -89,7 +94,7 @@ fn resize_and_back_shows_each_line_once() {
     alice.wait_for_screen("the wide screen again", |screen| {
         let contents = screen.contents();
         (0..5).all(|number| contents.matches(&format!("line {number} of")).count() == 1)
-            && contents.contains("bob  meanwhile\n> typed before the resize")
+            && contents.contains("bob  meanwhile\nalice> typed before the resize")
     });
     alice.wait_for_input("> typed before the resize", 25);
 }
@@ -127,7 +132,7 @@ fn pasted_lines_are_sent_after_confirmation() {
     alice.type_keys("\x1b[200~one\rtwo\rthree\x1b[201~");
     alice.wait_for_text("> one\ntwo\nthree\n[3 lines; Enter to send");
     bob.say("meanwhile");
-    alice.wait_for_text("meanwhile\n> one\ntwo\nthree");
+    alice.wait_for_text("meanwhile\nalice> one\ntwo\nthree");
     alice.type_keys("\r");
     alice.wait_for_text("[send these 3 lines to all?");
     alice.type_keys("n");
@@ -135,10 +140,30 @@ fn pasted_lines_are_sent_after_confirmation() {
     alice.type_keys("\r");
     alice.wait_for_text("[send these 3 lines to all?");
     alice.type_keys("y");
-    for text in ["one", "two", "three"] {
-        assert_eq!(bob.recv_until(|frame| frame["data_source"] == "alice")["data"], text);
-    }
-    alice.wait_for_text("alice> three\n>");
+    let frame = bob.recv_until(|frame| frame["data_source"] == "alice" && frame["kind"] == "chat");
+    assert_eq!(frame["data"], "one\ntwo\nthree");
+    alice.wait_for_text("alice> one\n             two\n             three\nalice>");
+}
+
+#[test]
+fn pasted_code_keeps_blank_lines_and_indents() {
+    let (server, mut bob, mut alice) = start(&[]);
+    let mut carol = Terminal::start(server.address(0), "carol", &[]);
+    alice.type_keys("\x1b[200~// main\r\rfn main() {\r\tx();\r}\r\x1b[201~\r");
+    alice.wait_for_text("[send these 4 lines to all?");
+    alice.type_keys("y");
+    let frame = bob.recv_until(|frame| frame["data_source"] == "alice" && frame["kind"] == "chat");
+    assert_eq!(frame["data"], "// main\n\nfn main() {\n\tx();\n}");
+    let lines = ["// main", "", "fn main() {", "    x();", "}"].map(|line| match line {
+        "" => String::new(),
+        line => format!("             {line}"),
+    });
+    alice.wait_for_text(lines.join("\n").trim_start());
+    carol.wait_for_text(lines.join("\n").trim_start());
+    // Commands are executed one by one.
+    alice.type_keys("\x1b[200~/me waves\r/me bows\x1b[201~\ry");
+    assert_eq!(bob.recv_kind("action")["data"], "waves");
+    assert_eq!(bob.recv_kind("action")["data"], "bows");
 }
 
 #[test]
@@ -166,39 +191,6 @@ fn input_history_leaves_private_lines_out() {
     bob.recv_until(|frame| frame["data"] == "first line");
     let stored = fs::read_to_string(alice.input_history_path()).unwrap();
     assert_eq!(stored, "first line\nsecond line\nfirst line\n");
-}
-
-#[test]
-fn each_way_to_end_restores_the_terminal() {
-    let server = TestServer::start(&["--rate", "0"]);
-    for keys in ["/quit\r", "\x04", "\x03", "typed\x03\x03"] {
-        let mut alice = Terminal::start(server.address(0), "alice", &[]);
-        assert!(!alice.has_original_modes());
-        alice.type_keys(keys);
-        assert_eq!(alice.finish().code(), Some(0), "{keys:?}");
-        // The client has sent `/quit`, so that its name is free.
-        alice.wait_for_text("goodbye");
-    }
-    for (signal, code) in
-        [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129), (Signal::QUIT, 131)]
-    {
-        let mut alice = Terminal::start(server.address(0), "alice", &[]);
-        alice.type_keys("typed");
-        alice.wait_for_input("> typed", 7);
-        alice.signal(signal);
-        assert_eq!(alice.finish().code(), Some(code), "{signal:?}");
-    }
-}
-
-#[test]
-fn lost_server_restores_the_terminal() {
-    let server = TestServer::start(&["--rate", "0"]);
-    let mut alice = Terminal::start(server.address(0), "alice", &["--no-reconnect"]);
-    alice.type_keys("typed");
-    alice.wait_for_input("> typed", 7);
-    drop(server);
-    assert_eq!(alice.finish().code(), Some(1));
-    alice.wait_for_text("\nsmolchat: ");
 }
 
 #[test]
@@ -332,9 +324,9 @@ fn client_commands_work() {
     alice.type_keys("/dance\r");
     alice.wait_for_text("!!! ");
     alice.type_keys("/reconnect\r");
-    alice.wait_for_text(" after 0 s");
+    alice.wait_for_text("-!- reconnected after 0 s, up to date again; no line was missed");
     alice.type_keys("/clear\r");
-    alice.wait_for_screen("an empty screen", |screen| screen.contents().trim() == ">");
+    alice.wait_for_screen("an empty screen", |screen| screen.contents().trim() == "alice>");
     let other = TestServer::start(&["--rate", "0"]);
     let mut carol = other.join("carol");
     alice.type_keys(&format!("/connect {}\r", other.address(0)));

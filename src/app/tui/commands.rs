@@ -2,6 +2,8 @@
 //!
 //! All other lines are sent to the server, whose commands are in `room/commands.rs`.
 
+use crate::app::alias::expand_alias;
+
 /// A line that the user has typed, as a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command<'a> {
@@ -11,8 +13,10 @@ pub enum Command<'a> {
     Help,
     /// `/clear`, which clears the screen.
     Clear,
-    /// `/ignore [NAME]`; without a name, the ignored members are listed.
-    Ignore(Option<&'a str>),
+    /// `/ignore`, which lists the ignored members.
+    ListIgnored,
+    /// `/ignore NAME [forever]`; with `forever`, the name is added to the config file.
+    Ignore { name: &'a str, is_forever: bool },
     /// `/unignore NAME`, which shows the messages of a member again.
     Unignore(&'a str),
     /// `/reconnect`, which closes the connection and makes another.
@@ -23,6 +27,8 @@ pub enum Command<'a> {
     Last,
     /// `/r TEXT`, which answers the latest private message.
     Reply(&'a str),
+    /// `/query [NAME [TEXT]]`, which starts a private conversation, or ends it without a name.
+    Query(Option<&'a str>, &'a str),
     /// `/time on|off`, which shows or hides the time of each line.
     Time(bool),
     /// A command without its argument, with the correct usage.
@@ -45,7 +51,7 @@ pub enum Argument {
 }
 
 /// All commands of the server and of the client, sorted by name.
-pub const COMMANDS: [(&str, Argument); 16] = [
+pub const COMMANDS: [(&str, Argument); 17] = [
     ("/clear", Argument::Free),
     ("/connect", Argument::Free),
     ("/help", Argument::Free),
@@ -55,6 +61,7 @@ pub const COMMANDS: [(&str, Argument); 16] = [
     ("/me", Argument::Text),
     ("/msg", Argument::NameAndText),
     ("/nick", Argument::Free),
+    ("/query", Argument::NameAndText),
     ("/quit", Argument::Free),
     ("/r", Argument::Text),
     ("/reconnect", Argument::Free),
@@ -64,12 +71,19 @@ pub const COMMANDS: [(&str, Argument); 16] = [
     ("/who", Argument::Free),
 ];
 
-/// The text of `/help` about the commands of the client.
-pub const HELP: &str = "in this client: /r TEXT answers the latest private message, /last shows it \
-    again, /ignore NAME hides the messages of a member and /unignore NAME shows them, /time on|off \
-    shows or hides the times, /clear clears the screen, /reconnect closes the connection and \
-    reconnects, /connect ADDR connects to another server; Tab completes names and commands, Ctrl-R \
-    searches your earlier lines";
+/// The text of `/help` about this client, below the answer of the server. Both have the same columns.
+pub const HELP: &str = "\
+/r TEXT           answers the latest private message
+/last             shows that message again
+/query [NAME]     sends your lines to NAME, or to all again
+/ignore [NAME]    hides NAME; /ignore NAME forever: for good
+/unignore NAME    shows them again
+/time on|off      shows or hides the time of each line
+/clear            clears the screen
+/reconnect        closes the connection and reconnects
+/connect ADDR     connects to another server
+/q /names /w      are also /quit, /who and /msg
+Tab, Ctrl-R       complete names, search your lines";
 
 impl<'a> Command<'a> {
     /// Parses a line that the user has typed.
@@ -79,8 +93,14 @@ impl<'a> Command<'a> {
         match (word.to_ascii_lowercase().as_str(), rest) {
             ("/help", _) => Command::Help,
             ("/clear", _) => Command::Clear,
-            ("/ignore", "") => Command::Ignore(None),
-            ("/ignore", name) => Command::Ignore(Some(name)),
+            ("/ignore", "") => Command::ListIgnored,
+            ("/ignore", rest) => match rest.split_once(char::is_whitespace) {
+                None => Command::Ignore { name: rest, is_forever: false },
+                Some((name, word)) if word.trim_start().eq_ignore_ascii_case("forever") => {
+                    Command::Ignore { name, is_forever: true }
+                }
+                Some(_) => Command::Usage("/ignore [NAME [forever]]"),
+            },
             ("/unignore", "") => Command::Usage("/unignore NAME"),
             ("/unignore", name) => Command::Unignore(name),
             ("/reconnect", _) => Command::Reconnect,
@@ -89,6 +109,11 @@ impl<'a> Command<'a> {
             ("/last", _) => Command::Last,
             ("/r", "") => Command::Usage("/r TEXT"),
             ("/r", text) => Command::Reply(text),
+            ("/query", "") => Command::Query(None, ""),
+            ("/query", rest) => {
+                let (name, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+                Command::Query(Some(name), text.trim_start())
+            }
             ("/time", "on") => Command::Time(true),
             ("/time", "off") => Command::Time(false),
             ("/time", _) => Command::Usage("/time on|off"),
@@ -97,10 +122,32 @@ impl<'a> Command<'a> {
     }
 }
 
+/// Returns the messages and commands in a text that was typed or pasted.
+///
+/// Several lines are one message, with their empty lines. If the text begins with a command, each
+/// line is executed by itself.
+pub fn split_input(text: &str) -> Vec<String> {
+    let text = text.trim_end().trim_start_matches(['\r', '\n']);
+    let word = text.split(char::is_whitespace).next().unwrap_or_default();
+    let word = expand_alias(word);
+    let is_command = COMMANDS.iter().any(|(name, _)| word.eq_ignore_ascii_case(name));
+    match text {
+        "" => Vec::new(),
+        text if !text.contains('\n') => vec![text.to_owned()],
+        text if is_command => {
+            let lines = text.lines().filter(|line| !line.trim().is_empty());
+            lines.map(str::to_owned).collect()
+        }
+        // Lines of code may begin with `//` or `/*`.
+        text if text.starts_with('/') => vec![format!("/{text}")],
+        text => vec![text.to_owned()],
+    }
+}
+
 /// Returns whether a line is a private message, which must not be stored in the input history.
 pub fn is_private(line: &str) -> bool {
     let word = line.split(char::is_whitespace).next().unwrap_or_default();
-    ["/msg", "/r"].iter().any(|private| word.eq_ignore_ascii_case(private))
+    ["/msg", "/query", "/r", "/w"].iter().any(|private| word.eq_ignore_ascii_case(private))
 }
 
 #[cfg(test)]
@@ -119,11 +166,16 @@ mod tests {
     fn client_commands_ignore_case_and_spacing() {
         for (line, command) in [
             ("/clear", Command::Clear),
-            ("/Ignore  bob ", Command::Ignore(Some("bob"))),
-            ("/ignore", Command::Ignore(None)),
+            ("/Ignore  bob ", Command::Ignore { name: "bob", is_forever: false }),
+            ("/ignore bob  Forever", Command::Ignore { name: "bob", is_forever: true }),
+            ("/ignore bob now", Command::Usage("/ignore [NAME [forever]]")),
+            ("/ignore", Command::ListIgnored),
             ("/unignore", Command::Usage("/unignore NAME")),
             ("/connect router:9", Command::Connect("router:9")),
             ("/r yes, at noon", Command::Reply("yes, at noon")),
+            ("/query", Command::Query(None, "")),
+            ("/query  bob ", Command::Query(Some("bob"), "")),
+            ("/query bob are you there?", Command::Query(Some("bob"), "are you there?")),
             ("/time off", Command::Time(false)),
             ("/time", Command::Usage("/time on|off")),
         ] {
@@ -132,8 +184,20 @@ mod tests {
     }
 
     #[test]
+    fn pasted_lines_are_one_message() {
+        assert_eq!(split_input("hello "), ["hello"]);
+        assert_eq!(split_input("\n  one\n\n\ttwo\n"), ["  one\n\n\ttwo"]);
+        assert_eq!(split_input("/me waves\n\n/who\nhello"), ["/me waves", "/who", "hello"]);
+        assert_eq!(split_input("// a comment\nfn main"), ["/// a comment\nfn main"]);
+        assert_eq!(split_input("// typed"), ["// typed"]);
+        assert_eq!(split_input("/dance\n"), ["/dance"]);
+        assert_eq!(split_input(" \n \n"), [""; 0]);
+    }
+
+    #[test]
     fn private_messages_are_recognised() {
         assert!(is_private("/msg bob psst") && is_private("/R yes") && is_private("/MSG"));
+        assert!(is_private("/w bob psst") && is_private("/query bob psst"));
         assert!(!is_private("/reconnect") && !is_private("msg bob") && !is_private("/me /msg"));
     }
 

@@ -6,8 +6,8 @@ use crate::protocol::case_fold;
 /// The possible completions of the word before the cursor.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Completions {
-    /// The byte offset of the word.
-    pub start: usize,
+    /// The word.
+    pub word: String,
     /// The replacements of the word, the likeliest first.
     pub candidates: Vec<String>,
 }
@@ -15,10 +15,11 @@ pub struct Completions {
 /// Returns the completions of `head`, the text before the cursor, with the names of the members.
 pub fn complete(head: &str, names: &[String]) -> Completions {
     let (before, word) = head.rsplit_once(char::is_whitespace).unwrap_or(("", head));
-    let start = head.len() - word.len();
-    if start == 0 && word.starts_with('/') {
+    let is_first_word = word.len() == head.len();
+    if is_first_word && word.starts_with('/') {
         let commands = COMMANDS.iter().map(|(name, _)| format!("{name} "));
-        return Completions { start, candidates: filter_by_prefix(word, commands) };
+        let candidates = filter_by_prefix(word, commands);
+        return Completions { word: word.to_owned(), candidates };
     }
     let mut words = before.split_whitespace();
     let command = words.next().unwrap_or_default().to_ascii_lowercase();
@@ -38,10 +39,10 @@ pub fn complete(head: &str, names: &[String]) -> Completions {
         }
         Some(Argument::Word(_)) => Vec::new(),
         _ if word.is_empty() => Vec::new(),
-        _ if start == 0 => filter_by_prefix(word, names.iter().map(|name| format!("{name}: "))),
+        _ if is_first_word => filter_by_prefix(word, names.iter().map(|name| format!("{name}: "))),
         _ => filter_by_prefix(word, names_with_space()),
     };
-    Completions { start, candidates }
+    Completions { word: word.to_owned(), candidates }
 }
 
 fn filter_by_prefix(word: &str, all: impl Iterator<Item = String>) -> Vec<String> {
@@ -64,7 +65,7 @@ mod tests {
         assert_eq!(candidates("AL"), ["alice: ", "Alan: "]);
         assert_eq!(candidates("ask al"), ["alice ", "Alan "]);
         assert_eq!(candidates("小"), ["小明: "]);
-        assert_eq!(complete("你好\u{3000}小", &["小明".into()]).start, "你好\u{3000}".len());
+        assert_eq!(complete("你好\u{3000}小", &["小明".into()]).word, "小");
         assert_eq!(candidates("x"), [""; 0]);
         assert_eq!(candidates(""), [""; 0]);
     }

@@ -1,123 +1,367 @@
-//! The input line, edited by `rustyline` in a thread of its own.
-//!
-//! The editor reads one line that never ends: an accepted line is sent to the client and removed
-//! from the editor, which continues with an empty line in the same place. The modes of the terminal
-//! therefore stay the same between lines, no key is lost, and a sent line does not have to be
-//! erased.
+//! The input line: edit actions in, lines and requests of the user out.
 
-use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::{io, thread};
+use super::commands::is_private;
+use super::completion::complete;
+use super::input_history::{self, InputHistory};
+use super::keys::EditAction;
+use super::line_buffer::LineBuffer;
 
-use async_channel::{Receiver, Sender, bounded};
-use rustyline::config::BellStyle;
-use rustyline::error::ReadlineError;
-use rustyline::{ColorMode, CompletionType, Config, Event, EventHandler, Result};
-
-use super::editor_helper::EditorHelper;
-use super::input_history::{self, InputHistory, SearchableHistory};
-use super::keys::KeyHandler;
-use super::printer::Printer;
-
-/// The number of inputs that may wait for the session.
-const INPUT_CAPACITY: usize = 64;
-/// The time that the editor waits after Escape for the rest of a key sequence, in milliseconds.
-const ESCAPE_TIMEOUT_MS: u16 = 50;
-const PROMPT: &str = "> ";
+/// The longest pattern of a search, in characters.
+const MAX_PATTERN: usize = 200;
 
 /// An input of the user.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum UserInput {
-    /// A line to send or a command.
-    Line(String),
-    /// A request to leave the room and exit.
+    /// Messages to send, or commands.
+    Lines(String),
+    /// A request to leave the room and exit, with Ctrl-C or Ctrl-D.
     Leave,
+    /// A request to end the program like the signal `QUIT`.
+    Quit,
     /// A request to stop the program until the shell continues it.
     Suspend,
     Redraw,
 }
 
-/// The handle of the editor thread.
+/// The text of the input line as it is shown.
+#[derive(Debug, PartialEq, Eq)]
+pub struct InputView {
+    pub prompt: String,
+    pub before_cursor: String,
+    pub after_cursor: String,
+    /// The line below the text.
+    pub hint: Option<String>,
+}
+
+/// The input line with its history and its completion.
 #[derive(Debug)]
 pub struct Editor {
-    /// Closed when the terminal is closed.
-    pub user_input: Receiver<UserInput>,
-    /// Sends the names of the members to the completion.
-    pub name_updates: Sender<Vec<String>>,
-    /// Prints above the input line.
-    pub printer: Printer,
-    pub is_line_empty: Arc<AtomicBool>,
+    prompt: String,
+    /// Whether lines go to one member, so that they are not stored in the history.
+    is_private: bool,
+    line: LineBuffer,
+    input_history: InputHistory,
+    member_names: Vec<String>,
+    mode: Mode,
+    /// The completion that the next Tab replaces.
+    cycle: Option<CompletionCycle>,
+}
+
+#[derive(Debug)]
+enum Mode {
+    Edit,
+    /// The next key is the answer to "send these lines to all?".
+    Confirm,
+    Search(Search),
+}
+
+/// A search in the input history.
+#[derive(Debug, Default)]
+struct Search {
+    pattern: String,
+    /// The latest match, and its age in the history.
+    found: Option<(usize, String)>,
+    has_failed: bool,
+}
+
+/// The completions of one word, which Tab shows in turn.
+#[derive(Debug)]
+struct CompletionCycle {
+    candidates: Vec<String>,
+    /// The index of the candidate that is shown.
+    index: usize,
+    /// The text before the cursor with that candidate.
+    head: String,
 }
 
 impl Editor {
-    /// Starts the editor thread on standard input.
-    pub fn start(has_colors: bool) -> io::Result<Self> {
-        let (input_sender, user_input) = bounded(INPUT_CAPACITY);
-        let (name_updates, name_receiver) = bounded(1);
-        let (printer_sender, printer_receiver) = bounded(1);
-        let is_line_empty = Arc::new(AtomicBool::new(true));
-        let is_empty = Arc::clone(&is_line_empty);
-        thread::Builder::new().name("editor".into()).spawn(move || {
-            let (action_sender, actions) = bounded(1);
-            let (paint_sender, paint_receiver) = bounded(1);
-            let is_asking = Arc::new(AtomicBool::new(false));
-            let keys = KeyHandler {
-                actions: action_sender,
-                user_input: input_sender.clone(),
-                is_asking: Arc::clone(&is_asking),
-                is_searching: AtomicBool::new(false),
-            };
-            let history = Rc::new(InputHistory::load(input_history::default_path()));
-            let helper = EditorHelper {
-                actions,
-                user_input: input_sender,
-                name_updates: name_receiver,
-                member_names: Default::default(),
-                input_history: Rc::clone(&history),
-                cycle: Default::default(),
-                is_line_replaced: Default::default(),
-                painted: paint_sender,
-                is_asking,
-                is_line_empty: is_empty,
-                has_colors,
-            };
-            let result = build_editor(helper, keys, history).and_then(|mut editor| {
-                let output = editor.create_external_printer()?;
-                Ok((editor, Printer::start(output, paint_receiver)?))
-            });
-            let mut editor = match result {
-                Ok((editor, printer)) => {
-                    let _ = printer_sender.send_blocking(Ok(printer));
-                    editor
+    pub fn new(input_history: InputHistory) -> Self {
+        Editor {
+            prompt: "> ".into(),
+            is_private: false,
+            line: LineBuffer::default(),
+            input_history,
+            member_names: Vec::new(),
+            mode: Mode::Edit,
+            cycle: None,
+        }
+    }
+
+    /// Sets the text before the input line. The default is `> `.
+    pub fn set_prompt(&mut self, prompt: String) {
+        self.prompt = prompt;
+    }
+
+    /// Sets whether lines go to one member. The default is to all.
+    pub fn set_private(&mut self, is_private: bool) {
+        self.is_private = is_private;
+    }
+
+    /// Sets the names for the completion, the likeliest first.
+    pub fn set_member_names(&mut self, names: Vec<String>) {
+        self.member_names = names;
+    }
+
+    /// Returns whether nothing is typed.
+    pub fn is_empty(&self) -> bool {
+        self.line.is_empty()
+    }
+
+    /// Executes an action. Returns the input of the user that it completes.
+    pub fn execute(&mut self, action: EditAction) -> Option<UserInput> {
+        let mode = std::mem::replace(&mut self.mode, Mode::Edit);
+        match (mode, action) {
+            (mode, EditAction::Suspend) => {
+                self.mode = mode;
+                Some(UserInput::Suspend)
+            }
+            (mode, EditAction::Redraw) => {
+                self.mode = mode;
+                Some(UserInput::Redraw)
+            }
+            (_, EditAction::Quit) => Some(UserInput::Quit),
+            (Mode::Edit, action) => self.edit(action),
+            (Mode::Confirm, EditAction::Insert(keys)) => self.answer(&keys),
+            (Mode::Confirm, EditAction::Interrupt) => self.edit(EditAction::Interrupt),
+            (Mode::Confirm, _) => None,
+            (Mode::Search(search), action) => self.search(search, action),
+        }
+    }
+
+    fn edit(&mut self, action: EditAction) -> Option<UserInput> {
+        let has_line_breaks = self.line.has_line_breaks();
+        match action {
+            EditAction::Insert(text) | EditAction::Paste(text) => self.line.insert(&text),
+            EditAction::Accept if has_line_breaks => self.mode = Mode::Confirm,
+            EditAction::Accept => return self.submit(),
+            EditAction::Complete => self.complete(),
+            EditAction::Older => self.recall_older(),
+            EditAction::Newer => self.recall_newer(),
+            EditAction::Up if !has_line_breaks => self.recall_older(),
+            EditAction::Down if !has_line_breaks => self.recall_newer(),
+            EditAction::Search => self.mode = Mode::Search(Search::default()),
+            EditAction::Interrupt | EditAction::EndOfInput if self.line.is_empty() => {
+                return Some(UserInput::Leave);
+            }
+            EditAction::Interrupt => self.line.clear(),
+            EditAction::EndOfInput => self.line.apply(&EditAction::DeleteRight),
+            action => self.line.apply(&action),
+        }
+        None
+    }
+
+    /// Sends the block if the first of the typed characters is `y`. The others are inserted.
+    fn answer(&mut self, keys: &str) -> Option<UserInput> {
+        let mut keys = keys.chars();
+        let input = match keys.next() {
+            Some('y' | 'Y') => self.submit(),
+            _ => None,
+        };
+        self.line.insert(keys.as_str());
+        input
+    }
+
+    /// Removes the line, stores it in the history and returns it, unless it is blank.
+    fn submit(&mut self) -> Option<UserInput> {
+        let text = self.line.take();
+        self.input_history.reset_position();
+        let is_private =
+            |line: &&str| self.is_private && !line.starts_with('/') || is_private(line);
+        let lines = text.lines().filter(|line| !line.trim().is_empty() && !is_private(line));
+        let excess = lines.clone().count().saturating_sub(input_history::MAX_LINES);
+        lines.skip(excess).for_each(|line| self.input_history.add(line));
+        (!text.trim().is_empty()).then_some(UserInput::Lines(text))
+    }
+
+    fn recall_older(&mut self) {
+        if let Some(line) = self.input_history.recall_older(&self.line.text()) {
+            self.line.set(line);
+        }
+    }
+
+    fn recall_newer(&mut self) {
+        if let Some(line) = self.input_history.recall_newer() {
+            self.line.set(line);
+        }
+    }
+
+    /// Completes the word before the cursor, or shows its next completion.
+    fn complete(&mut self) {
+        let (word, cycle) = match self.cycle.take() {
+            Some(CompletionCycle { candidates, index, head }) if head == self.line.before() => {
+                let shown = candidates.get(index).cloned().unwrap_or_default();
+                let index = (index + 1) % candidates.len().max(1);
+                (shown, CompletionCycle { candidates, index, head })
+            }
+            _ => {
+                let completions = complete(self.line.before(), &self.member_names);
+                let (candidates, head) = (completions.candidates, String::new());
+                (completions.word, CompletionCycle { candidates, index: 0, head })
+            }
+        };
+        if let Some(candidate) = cycle.candidates.get(cycle.index) {
+            self.line.replace_word(&word, candidate);
+            self.cycle = Some(CompletionCycle { head: self.line.before().to_owned(), ..cycle });
+        }
+    }
+
+    /// Executes an action during a search. An action that is not one of the search ends it.
+    fn search(&mut self, mut search: Search, action: EditAction) -> Option<UserInput> {
+        let age = search.found.as_ref().map_or(0, |(age, _)| *age);
+        let found = match &action {
+            EditAction::Insert(text) | EditAction::Paste(text) => {
+                let room = MAX_PATTERN.saturating_sub(search.pattern.chars().count());
+                let text = text.chars().filter(|c| !c.is_control());
+                search.pattern.extend(text.take(room));
+                self.input_history.find_older(&search.pattern, age)
+            }
+            EditAction::DeleteLeft => {
+                search.pattern.pop();
+                self.input_history.find_older(&search.pattern, 0)
+            }
+            EditAction::Search => self.input_history.find_older(&search.pattern, age + 1),
+            EditAction::SearchNewer => self.input_history.find_newer(&search.pattern, age),
+            EditAction::CancelSearch => return None,
+            EditAction::Interrupt => {
+                self.line.clear();
+                return None;
+            }
+            _ => {
+                if let Some((_, line)) = search.found {
+                    self.line.set(line);
                 }
-                Err(error) => {
-                    let _ = printer_sender.send_blocking(Err(io::Error::other(error)));
-                    return;
-                }
+                let is_end = matches!(action, EditAction::Accept | EditAction::Complete);
+                return if is_end { None } else { self.edit(action) };
+            }
+        };
+        search.has_failed = found.is_none() && !search.pattern.is_empty();
+        match found {
+            _ if search.pattern.is_empty() => search.found = None,
+            Some((age, line)) => search.found = Some((age, line.to_owned())),
+            None => {}
+        }
+        self.mode = Mode::Search(search);
+        None
+    }
+
+    /// Returns the text to show.
+    pub fn view(&self) -> InputView {
+        if let Mode::Search(Search { pattern, found, has_failed }) = &self.mode {
+            let failed = if *has_failed { "failed " } else { "" };
+            let found = found.as_ref().map(|(_, line)| line.clone());
+            return InputView {
+                prompt: format!("({failed}reverse-i-search)`{pattern}': "),
+                before_cursor: found.unwrap_or_else(|| self.line.text()),
+                after_cursor: String::new(),
+                hint: None,
             };
-            // Returns only if the terminal is closed, or after a key that rustyline itself accepts.
-            while let Ok(_) | Err(ReadlineError::Interrupted) = editor.readline(PROMPT) {}
-        })?;
-        let printer = printer_receiver.recv_blocking().map_err(io::Error::other)??;
-        Ok(Editor { user_input, name_updates, printer, is_line_empty })
+        }
+        let hint = self.line.has_line_breaks().then(|| {
+            let text = self.line.text();
+            let count = text.lines().filter(|line| !line.trim().is_empty()).count();
+            match self.mode {
+                Mode::Confirm if self.is_private => {
+                    format!("[send these {count} lines? press y to send]")
+                }
+                Mode::Confirm => format!("[send these {count} lines to all? press y to send]"),
+                _ => format!("[{count} lines; Enter to send, Ctrl-C to discard]"),
+            }
+        });
+        InputView {
+            prompt: self.prompt.clone(),
+            before_cursor: self.line.before().to_owned(),
+            after_cursor: self.line.after().to_owned(),
+            hint,
+        }
     }
 }
 
-fn build_editor(
-    helper: EditorHelper,
-    keys: KeyHandler,
-    history: Rc<InputHistory>,
-) -> Result<rustyline::Editor<EditorHelper, SearchableHistory>> {
-    let config = Config::builder()
-        .completion_type(CompletionType::List)
-        .bell_style(BellStyle::None)
-        .keyseq_timeout(Some(ESCAPE_TIMEOUT_MS))
-        // Otherwise the editor does not call the highlighter, which reports each painting.
-        .color_mode(ColorMode::Forced)
-        .build();
-    let mut editor = rustyline::Editor::with_history(config, SearchableHistory(history))?;
-    editor.set_helper(Some(helper));
-    editor.bind_sequence(Event::Any, EventHandler::Conditional(Box::new(keys)));
-    Ok(editor)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn editor(lines: &[&str]) -> Editor {
+        let mut input_history = InputHistory::default();
+        lines.iter().for_each(|line| input_history.add(line));
+        Editor::new(input_history)
+    }
+
+    fn insert(text: &str) -> EditAction {
+        EditAction::Insert(text.into())
+    }
+
+    /// Executes the actions, which complete no input, and returns the text that is shown.
+    fn shown(editor: &mut Editor, actions: &[EditAction]) -> String {
+        for action in actions {
+            assert_eq!(editor.execute(action.clone()), None, "{action:?}");
+        }
+        let view = editor.view();
+        format!("{}{}|{}", view.prompt, view.before_cursor, view.after_cursor)
+    }
+
+    #[test]
+    fn search_shows_matches_and_accepts_one() {
+        use EditAction::*;
+        let mut editor = editor(&["say one", "two", "say three"]);
+        assert_eq!(shown(&mut editor, &[insert("draft"), Search]), "(reverse-i-search)`': draft|");
+        assert_eq!(shown(&mut editor, &[insert("s")]), "(reverse-i-search)`s': say three|");
+        assert_eq!(shown(&mut editor, &[Search]), "(reverse-i-search)`s': say one|");
+        assert_eq!(shown(&mut editor, &[Search]), "(failed reverse-i-search)`s': say one|");
+        assert_eq!(shown(&mut editor, &[SearchNewer]), "(reverse-i-search)`s': say three|");
+        assert_eq!(shown(&mut editor, &[DeleteLeft]), "(reverse-i-search)`': draft|");
+        assert_eq!(shown(&mut editor, &[insert("two"), Accept]), "> two|");
+        assert_eq!(editor.execute(Accept), Some(UserInput::Lines("two".into())));
+    }
+
+    #[test]
+    fn keys_end_the_search() {
+        use EditAction::*;
+        for (key, text) in [
+            (CancelSearch, "> draft|"),
+            (Interrupt, "> |"),
+            (Escape, "> one|"),
+            (Home, "> |one"),
+            (Complete, "> one|"),
+        ] {
+            let mut editor = editor(&["one"]);
+            let actions = [insert("draft"), Search, insert("on"), key];
+            assert_eq!(shown(&mut editor, &actions), text);
+        }
+    }
+
+    #[test]
+    fn interrupt_discards_the_line_or_leaves() {
+        use EditAction::*;
+        let mut editor = editor(&[]);
+        assert_eq!(shown(&mut editor, &[insert("typed"), Interrupt]), "> |");
+        assert_eq!(editor.execute(Interrupt), Some(UserInput::Leave));
+        assert_eq!(shown(&mut editor, &[insert("ab"), Home, EndOfInput]), "> |b");
+        assert_eq!(editor.execute(Quit), Some(UserInput::Quit));
+    }
+
+    #[test]
+    fn block_is_sent_only_after_confirmation() {
+        use EditAction::*;
+        let mut editor = editor(&[]);
+        shown(&mut editor, &[insert("one\n\n/msg bob x\n"), Accept]);
+        assert!(editor.view().hint.unwrap().contains("send these 2 lines"));
+        shown(&mut editor, &[insert("n"), Accept, Paste("y".into()), Accept]);
+        let lines = UserInput::Lines("one\n\n/msg bob x\n".into());
+        assert_eq!(editor.execute(insert("Yes")), Some(lines));
+        assert_eq!(shown(&mut editor, &[Undo]), "> |");
+        assert_eq!(shown(&mut editor, &[Up]), "> one|");
+        shown(&mut editor, &[insert("\n"), Accept, Interrupt]);
+        assert!(editor.is_empty());
+    }
+
+    #[test]
+    fn tab_shows_completions_in_turn() {
+        use EditAction::*;
+        let mut editor = editor(&[]);
+        editor.set_member_names(vec!["albert".into(), "alan".into()]);
+        assert_eq!(shown(&mut editor, &[insert("ask al"), Complete]), "> ask albert |");
+        assert_eq!(shown(&mut editor, &[Complete]), "> ask alan |");
+        assert_eq!(shown(&mut editor, &[Complete]), "> ask albert |");
+        assert_eq!(shown(&mut editor, &[insert("x"), Complete]), "> ask albert x|");
+    }
 }

@@ -1,5 +1,7 @@
 //! An entry of the conversation and its layout as lines.
 
+use std::iter;
+
 use super::style::Style;
 use super::wrap::{width, wrap};
 
@@ -25,6 +27,8 @@ pub enum EntryKind {
     /// A notice of the server or of the client.
     Info,
     Error,
+    /// The rule below the last line that the user has seen.
+    Mark,
     /// A separator: a new day, or the start or the end of the history.
     Separator,
 }
@@ -51,6 +55,21 @@ impl Entry {
         Entry { kind, time: None, author, text, is_highlighted: false, is_past: false }
     }
 
+    /// Returns the bytes of the text and of the name.
+    pub fn text_size(&self) -> usize {
+        self.text.len() + self.author.len()
+    }
+
+    /// Returns whether the entry is new and from another member, if the user has no entry of its
+    /// kind.
+    pub fn is_of_others(&self) -> bool {
+        !self.is_past
+            && matches!(
+                self.kind,
+                EntryKind::Chat | EntryKind::Action | EntryKind::Private | EntryKind::Presence(_)
+            )
+    }
+
     /// Returns the width that the column of names needs for this entry.
     pub fn name_width(&self) -> usize {
         match self.kind {
@@ -72,6 +91,10 @@ impl Entry {
         name_width: usize,
         out: &mut StyledText,
     ) {
+        if self.kind == EntryKind::Mark {
+            out.push(Style::Faint, &format!("{:-<1$}", "-- new ", columns.saturating_sub(1)));
+            return out.end_line();
+        }
         let start = out.column;
         if self.kind != EntryKind::Separator {
             self.push_time(time, out);
@@ -80,17 +103,22 @@ impl Entry {
         let style = self.text_style();
         let first = out.column - start;
         let indent = if first * 2 > columns { NARROW_INDENT } else { first };
-        let mut lines = wrap(&self.text, columns, first, indent).into_iter();
-        if let Some(line) = lines.next() {
+        let starts = iter::once(first).chain(iter::repeat(indent));
+        let lines = self.text.split('\n').zip(starts);
+        for (number, line) in
+            lines.flat_map(|(line, start)| wrap(line, columns, start, indent)).enumerate()
+        {
+            if number > 0 {
+                out.end_line();
+                out.push(
+                    Style::Plain,
+                    &format!("{:1$}", "", if line.is_empty() { 0 } else { indent }),
+                );
+            }
             out.push(style, &line);
         }
         if self.kind == EntryKind::Separator {
             out.push(style, " --");
-        }
-        for line in lines {
-            out.end_line();
-            out.push(Style::Plain, &format!("{:indent$}", ""));
-            out.push(style, &line);
         }
         out.end_line();
     }
@@ -133,6 +161,7 @@ impl Entry {
             EntryKind::Info => out.push(text_style, "-!- "),
             EntryKind::Error => out.push(text_style, "!!! "),
             EntryKind::Separator => out.push(text_style, "-- "),
+            EntryKind::Mark => {}
         }
     }
 
@@ -142,6 +171,7 @@ impl Entry {
             EntryKind::Presence(_)
             | EntryKind::Info
             | EntryKind::Separator
+            | EntryKind::Mark
             | EntryKind::Pending => Style::Faint,
             EntryKind::Error => Style::Error,
             EntryKind::Private => Style::Private,
@@ -222,6 +252,14 @@ mod tests {
         let long = entry(EntryKind::Chat, "小明", "one two three four");
         assert_eq!(layout(&long, 26, 5), "14:03 小明   one two three\n             four\n");
         assert_eq!(layout(&long, 20, 5), "14:03 小明   one two\n  three four\n");
+    }
+
+    #[test]
+    fn line_breaks_begin_indented_lines() {
+        let code = entry(EntryKind::Chat, "bob", "if x {\n\n    one two three four\n}");
+        let lines =
+            ["14:03 bob    if x {", "", "                 one two", "             three four"];
+        assert_eq!(layout(&code, 26, 5), lines.join("\n") + "\n             }\n");
     }
 
     #[test]

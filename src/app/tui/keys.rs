@@ -1,110 +1,367 @@
-//! Keys that the line editor does not handle itself.
+//! Bytes from the keyboard in, actions on the input line out.
+//!
+//! The parser does no I/O. It never waits: the caller asks for its [timeout](KeyParser::timeout)
+//! and ends an incomplete sequence with [`expire`](KeyParser::expire).
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use async_channel::Sender;
-use rustyline::{
-    Cmd, ConditionalEventHandler, Event, EventContext, KeyCode, KeyEvent, Modifiers, Movement,
-    RepeatCount,
-};
+use rustix::termios::{SpecialCodeIndex, SpecialCodes};
+use vte::{Params, Parser, Perform};
 
-use super::editor::UserInput;
+const ESCAPE: u8 = 0x1B;
+const BELL: u8 = 0x07;
+const CTRL_C: u8 = 0x03;
+const CTRL_H: u8 = 0x08;
+const DELETE: u8 = 0x7F;
+/// The sequence after a pasted text.
+const PASTE_END: &[u8] = b"\x1b[201~";
+/// The time after Escape until it is a key of its own and not the start of a sequence.
+const ESCAPE_TIMEOUT: Duration = Duration::from_millis(100);
+/// The time after the last byte of an incomplete sequence, or of a paste without its end mark,
+/// until it is over.
+const SEQUENCE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// An action on the input line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// An action that a key, or a paste, requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EditAction {
-    /// Completes the word before the cursor.
-    Complete,
+    /// Inserts characters that were typed.
+    Insert(String),
+    /// Inserts a part of a text that was pasted.
+    Paste(String),
     /// Sends the line; asks first if it has line breaks.
     Accept,
-    /// Sends each line of the text.
-    AcceptAll,
+    /// Completes the word before the cursor.
+    Complete,
+    DeleteLeft,
+    DeleteRight,
+    /// Deletes the letters and digits before the cursor.
+    DeleteWordLeft,
+    DeleteWordRight,
+    /// Deletes back to a space.
+    DeleteToSpace,
+    DeleteToStart,
+    DeleteToEnd,
+    /// Inserts the text that was deleted last.
+    Yank,
+    Undo,
+    Left,
+    Right,
+    WordLeft,
+    WordRight,
+    Home,
+    End,
+    /// Moves to the line above in a pasted block, otherwise like `Older`.
+    Up,
+    Down,
     /// Replaces the line by the previous one of the input history.
     Older,
     /// Replaces the line by the next one of the input history.
     Newer,
+    /// Starts the search in the input history, or finds the next older match.
+    Search,
+    SearchNewer,
+    CancelSearch,
+    Escape,
+    /// Discards the line; leaves if it is empty.
+    Interrupt,
+    /// Leaves if the line is empty, otherwise deletes a character.
+    EndOfInput,
+    Quit,
+    Suspend,
     Redraw,
+    /// The terminal has the keyboard again; no key.
+    FocusIn,
+    /// Another window has the keyboard now; no key.
+    FocusOut,
 }
 
-/// The handler that `rustyline` calls for each key.
+/// The actions of the control characters.
+#[derive(Debug, Default)]
+pub struct ControlKeys {
+    /// The characters that the user has chosen with `stty`.
+    special: Vec<(u8, EditAction)>,
+}
+
+impl ControlKeys {
+    /// Returns the keys for the special characters of a terminal.
+    pub fn new(codes: &SpecialCodes) -> Self {
+        let special = [
+            (SpecialCodeIndex::VINTR, EditAction::Interrupt),
+            (SpecialCodeIndex::VQUIT, EditAction::Quit),
+            (SpecialCodeIndex::VSUSP, EditAction::Suspend),
+            (SpecialCodeIndex::VEOF, EditAction::EndOfInput),
+            (SpecialCodeIndex::VERASE, EditAction::DeleteLeft),
+            (SpecialCodeIndex::VKILL, EditAction::DeleteToStart),
+            (SpecialCodeIndex::VWERASE, EditAction::DeleteToSpace),
+        ];
+        let special = special.map(|(index, action)| (codes[index], action)).into_iter();
+        // 0 disables a special character. Escape starts the sequences of the cursor keys.
+        let is_usable = |byte: u8| byte != 0 && byte != ESCAPE && byte.is_ascii();
+        ControlKeys { special: special.filter(|(byte, _)| is_usable(*byte)).collect() }
+    }
+
+    /// Returns the action of a byte that is a control character, or that `stty` has made special.
+    fn action(&self, byte: u8) -> Option<EditAction> {
+        if let Some((_, action)) = self.special.iter().find(|(special, _)| *special == byte) {
+            return Some(action.clone());
+        }
+        Some(match byte {
+            0x01 => EditAction::Home,
+            0x02 => EditAction::Left,
+            CTRL_C => EditAction::Interrupt,
+            0x04 => EditAction::EndOfInput,
+            0x05 => EditAction::End,
+            0x06 => EditAction::Right,
+            BELL => EditAction::CancelSearch,
+            CTRL_H | DELETE => EditAction::DeleteLeft,
+            b'\t' => EditAction::Complete,
+            b'\n' | b'\r' => EditAction::Accept,
+            0x0B => EditAction::DeleteToEnd,
+            0x0C => EditAction::Redraw,
+            0x0E => EditAction::Newer,
+            0x10 => EditAction::Older,
+            0x12 => EditAction::Search,
+            0x13 => EditAction::SearchNewer,
+            0x15 => EditAction::DeleteToStart,
+            0x17 => EditAction::DeleteToSpace,
+            0x19 => EditAction::Yank,
+            0x1F => EditAction::Undo,
+            _ => return None,
+        })
+    }
+
+    fn is_special(&self, byte: u8) -> bool {
+        self.special.iter().any(|(special, _)| *special == byte)
+    }
+}
+
+/// Returns whether a byte is a control character that is part of no sequence.
+fn is_control(byte: u8) -> bool {
+    byte < 0x20 && byte != ESCAPE || byte == DELETE
+}
+
+/// The parser of the bytes from the keyboard.
 ///
-/// Only the completer of `rustyline` can change the line freely. An action is therefore queued, and
-/// [`Cmd::Complete`] makes the editor call the completer, which executes it.
-pub struct KeyHandler {
-    pub actions: Sender<EditAction>,
-    pub user_input: Sender<UserInput>,
-    /// Whether the next key is the answer to "send these lines to all?".
-    pub is_asking: Arc<AtomicBool>,
-    /// Whether the editor searches the history. `rustyline` does not report it.
-    pub is_searching: AtomicBool,
+/// Unknown sequences have no action, such as those of a mouse and late answers of the terminal.
+pub struct KeyParser {
+    controls: ControlKeys,
+    parser: Parser,
+    decoder: Decoder,
+    /// Whether the last byte was Escape.
+    is_after_escape: bool,
+    /// Whether the last byte was a carriage return in a paste.
+    is_after_return: bool,
 }
 
-impl KeyHandler {
-    fn queue_action(&self, action: EditAction) -> Option<Cmd> {
-        // The key ends the search and has no other effect.
-        if self.is_searching.swap(false, Ordering::Relaxed) {
-            return Some(Cmd::Move(Movement::EndOfLine));
+impl KeyParser {
+    pub fn new(controls: ControlKeys) -> Self {
+        KeyParser {
+            controls,
+            parser: Parser::new(),
+            decoder: Decoder::default(),
+            is_after_escape: false,
+            is_after_return: false,
         }
-        let _ = self.actions.force_send(action);
-        Some(Cmd::Complete)
     }
 
-    fn send_input(&self, user_input: UserInput) -> Option<Cmd> {
-        let _ = self.user_input.send_blocking(user_input);
-        Some(Cmd::Noop)
-    }
-}
-
-impl ConditionalEventHandler for KeyHandler {
-    fn handle(
-        &self,
-        event: &Event,
-        _: RepeatCount,
-        _: bool,
-        context: &EventContext<'_>,
-    ) -> Option<Cmd> {
-        const CTRL: Modifiers = Modifiers::CTRL;
-        const NONE: Modifiers = Modifiers::NONE;
-        let KeyEvent(code, modifiers) = *event.get(0)?;
-        if self.is_asking.swap(false, Ordering::Relaxed) {
-            let is_yes = matches!(code, KeyCode::Char('y' | 'Y')) && modifiers == NONE;
-            return self.queue_action(if is_yes {
-                EditAction::AcceptAll
+    /// Returns the actions of the next bytes.
+    pub fn parse(&mut self, bytes: &[u8]) -> Vec<EditAction> {
+        let mut rest = bytes;
+        while let Some((&byte, tail)) = rest.split_first() {
+            rest = tail;
+            let is_between = !self.decoder.is_incomplete && self.decoder.skipped == 0;
+            if is_control(byte) || is_between && self.controls.is_special(byte) {
+                self.on_control(byte, rest);
+            } else if self.decoder.skipped > 0 && byte != ESCAPE {
+                self.decoder.skipped -= 1;
             } else {
-                EditAction::Redraw
-            });
+                self.decoder.is_incomplete = true;
+                self.decoder.skipped = 0;
+                self.parser.advance(&mut self.decoder, &[byte]);
+                self.is_after_escape = byte == ESCAPE;
+                self.is_after_return = false;
+            }
         }
-        let line = context.line();
-        let has_line_breaks = line.contains('\n');
-        match (code, modifiers) {
-            (KeyCode::Char('R'), CTRL) => {
-                self.is_searching.store(true, Ordering::Relaxed);
-                None
+        std::mem::take(&mut self.decoder.actions)
+    }
+
+    /// Returns the time to wait for the next byte before [`expire`](Self::expire), or `None` if
+    /// nothing is incomplete.
+    pub fn timeout(&self) -> Option<Duration> {
+        let is_incomplete = self.decoder.is_incomplete || self.decoder.skipped > 0;
+        match is_incomplete || self.decoder.is_pasting {
+            true if self.is_after_escape && !self.decoder.is_pasting => Some(ESCAPE_TIMEOUT),
+            true => Some(SEQUENCE_TIMEOUT),
+            false => None,
+        }
+    }
+
+    /// Ends an incomplete sequence or paste, because no byte has arrived.
+    pub fn expire(&mut self) -> Vec<EditAction> {
+        let is_escape = self.is_after_escape && !self.decoder.is_pasting;
+        self.reset_sequence();
+        self.decoder.is_pasting = false;
+        is_escape.then_some(EditAction::Escape).into_iter().collect()
+    }
+
+    /// Discards an incomplete sequence.
+    fn reset_sequence(&mut self) {
+        let actions = std::mem::take(&mut self.decoder.actions);
+        let is_pasting = self.decoder.is_pasting;
+        self.parser = Parser::new();
+        self.decoder = Decoder { actions, is_pasting, ..Decoder::default() };
+        self.is_after_escape = false;
+    }
+
+    /// Handles a control character, which is in no valid sequence and therefore ends it. `rest` are
+    /// the bytes after it.
+    fn on_control(&mut self, byte: u8, rest: &[u8]) {
+        let (is_incomplete, is_alt) = (self.decoder.is_incomplete, self.is_after_escape);
+        let is_after_return = std::mem::replace(&mut self.is_after_return, byte == b'\r');
+        self.reset_sequence();
+        let action = self.controls.action(byte);
+        if self.decoder.is_pasting {
+            let has_end = || rest.windows(PASTE_END.len()).any(|bytes| bytes == PASTE_END);
+            match byte {
+                b'\n' if is_after_return => {}
+                b'\r' | b'\n' => self.decoder.insert('\n'),
+                b'\t' => self.decoder.insert('\t'),
+                // A key, unless it is inside the pasted text.
+                _ if action == Some(EditAction::Interrupt) && !has_end() => {
+                    self.decoder.is_pasting = false;
+                    self.decoder.actions.push(EditAction::Interrupt);
+                }
+                byte if is_control(byte) => {}
+                byte => self.decoder.insert(char::from(byte)),
             }
-            (KeyCode::Enter, NONE) | (KeyCode::Char('J' | 'M'), CTRL) => {
-                self.queue_action(EditAction::Accept)
+            return;
+        }
+        match (action, byte) {
+            (Some(EditAction::DeleteLeft), _) if is_alt => {
+                self.decoder.actions.push(EditAction::DeleteWordLeft);
             }
-            (KeyCode::Tab, NONE) | (KeyCode::Char('I'), CTRL) => {
-                self.queue_action(EditAction::Complete)
-            }
-            (KeyCode::Up, NONE) if !has_line_breaks => self.queue_action(EditAction::Older),
-            (KeyCode::Down, NONE) if !has_line_breaks => self.queue_action(EditAction::Newer),
-            (KeyCode::Char('P'), CTRL) => self.queue_action(EditAction::Older),
-            (KeyCode::Char('N'), CTRL) => self.queue_action(EditAction::Newer),
-            (KeyCode::Char('C'), CTRL) if line.is_empty() => self.send_input(UserInput::Leave),
-            (KeyCode::Char('C'), CTRL) => {
-                self.is_searching.store(false, Ordering::Relaxed);
-                Some(Cmd::Kill(Movement::WholeBuffer))
-            }
-            (KeyCode::Char('D'), CTRL) if line.is_empty() => self.send_input(UserInput::Leave),
-            (KeyCode::Char('Z'), CTRL) => self.send_input(UserInput::Suspend),
-            (KeyCode::Char('L'), CTRL) => self.send_input(UserInput::Redraw),
-            (KeyCode::Char(_) | KeyCode::Backspace, NONE) | (KeyCode::Char('S'), CTRL) => None,
-            _ => {
-                self.is_searching.store(false, Ordering::Relaxed);
-                None
-            }
+            // The end of a command string.
+            (_, BELL) if is_incomplete => {}
+            (action, _) => self.decoder.actions.extend(action),
         }
     }
 }
+
+/// The actions of characters and sequences that are complete.
+#[derive(Default)]
+struct Decoder {
+    actions: Vec<EditAction>,
+    /// Whether the last byte did not end a character or a sequence.
+    is_incomplete: bool,
+    is_pasting: bool,
+    /// Whether the next character ends a sequence of an application keypad (SS3).
+    is_ss3: bool,
+    /// The number of bytes to ignore: the position of a mouse.
+    skipped: u8,
+}
+
+impl Decoder {
+    fn insert(&mut self, c: char) {
+        match self.actions.last_mut() {
+            Some(EditAction::Insert(text)) if !self.is_pasting => text.push(c),
+            Some(EditAction::Paste(text)) if self.is_pasting => text.push(c),
+            _ if self.is_pasting => self.actions.push(EditAction::Paste(c.into())),
+            _ => self.actions.push(EditAction::Insert(c.into())),
+        }
+    }
+
+    /// Adds the action of a cursor key. `modifiers` has 1 for Shift, 2 for Alt and 4 for Ctrl.
+    fn push_cursor_key(&mut self, key: char, modifiers: u16) {
+        let is_word = modifiers & 6 != 0;
+        let action = match key {
+            'A' => EditAction::Up,
+            'B' => EditAction::Down,
+            'C' if is_word => EditAction::WordRight,
+            'C' => EditAction::Right,
+            'D' if is_word => EditAction::WordLeft,
+            'D' => EditAction::Left,
+            'F' => EditAction::End,
+            'H' => EditAction::Home,
+            'M' => EditAction::Accept,
+            _ => return,
+        };
+        self.actions.push(action);
+    }
+}
+
+impl Perform for Decoder {
+    fn print(&mut self, c: char) {
+        self.is_incomplete = false;
+        match std::mem::take(&mut self.is_ss3) {
+            true => self.push_cursor_key(c, 0),
+            false => self.insert(c),
+        }
+    }
+
+    fn execute(&mut self, _: u8) {
+        self.is_incomplete = false;
+    }
+
+    fn osc_dispatch(&mut self, _: &[&[u8]], _: bool) {
+        self.is_incomplete = false;
+    }
+
+    fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], _: bool, last: char) {
+        self.is_incomplete = false;
+        let mut params = params.iter().map(|param| param.first().copied().unwrap_or(0));
+        let (first, modifiers) = (params.next().unwrap_or(0), params.next());
+        let action = match (last, first) {
+            _ if !intermediates.is_empty() => return,
+            ('~', 201) => {
+                self.is_pasting = false;
+                return;
+            }
+            _ if self.is_pasting => return,
+            ('~', 200) => {
+                self.is_pasting = true;
+                return;
+            }
+            ('~', 1 | 7) => EditAction::Home,
+            ('~', 3) => EditAction::DeleteRight,
+            ('~', 4 | 8) => EditAction::End,
+            ('I', 0) => EditAction::FocusIn,
+            ('O', 0) => EditAction::FocusOut,
+            // The old form of a mouse report.
+            ('M', 0) if modifiers.is_none() => {
+                self.skipped = 3;
+                return;
+            }
+            // A function key of the Linux console.
+            ('[', _) => {
+                self.skipped = 1;
+                return;
+            }
+            ('A'..='H', _) => {
+                return self.push_cursor_key(last, modifiers.unwrap_or(1).saturating_sub(1));
+            }
+            _ => return,
+        };
+        self.actions.push(action);
+    }
+
+    fn esc_dispatch(&mut self, intermediates: &[u8], _: bool, byte: u8) {
+        self.is_incomplete = false;
+        if self.is_pasting || !intermediates.is_empty() {
+            return;
+        }
+        let action = match byte {
+            b'O' => {
+                (self.is_ss3, self.is_incomplete) = (true, true);
+                return;
+            }
+            b'b' | b'B' => EditAction::WordLeft,
+            b'd' | b'D' => EditAction::DeleteWordRight,
+            b'f' | b'F' => EditAction::WordRight,
+            _ => return,
+        };
+        self.actions.push(action);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,28 +1,36 @@
 //! The terminal client: an input line at the bottom, with the conversation above it.
 //!
 //! - [`run`], with `app`, waits for events of the session, keys, signals and timers, and handles
-//!   them. `server_switch` connects to another server, `outage` describes a lost connection.
-//! - `editor`, with `editor_helper`, `keys`, `commands`, `completion` and `input_history`, is the
-//!   input line.
-//! - `screen`, with `printer` and `modes`, writes to the terminal.
-//! - `view`, with `entry`, `wrap`, `style`, `date` and `presence`, turns events into text.
+//!   them. `server_switch` connects to another server.
+//! - `input` reads the keyboard, and `keys` turns its bytes into actions.
+//! - `editor`, with `line_buffer`, `commands`, `completion` and `input_history`, is the input line.
+//!   `prompt` is the text before it.
+//! - `screen`, with `footer`, `printer` and `modes`, writes to the terminal. Nothing else does.
+//! - `simulation` runs them without a terminal, for tests.
+//! - `view`, with `entry`, `mention`, `wrap`, `style`, `date`, `presence` and `ignore_list`, turns
+//!   events into text.
 
 mod app;
 mod commands;
 mod completion;
 mod date;
 mod editor;
-mod editor_helper;
 mod entry;
+mod footer;
+mod ignore_list;
+mod input;
 mod input_history;
 mod keys;
+mod line_buffer;
 mod member_names;
+mod mention;
 mod modes;
-mod outage;
 mod presence;
 mod printer;
+mod prompt;
 mod screen;
 mod server_switch;
+mod simulation;
 mod style;
 mod view;
 mod wrap;
@@ -31,12 +39,18 @@ use std::time::SystemTime;
 
 use async_signal::{Signal, Signals};
 
+pub use self::simulation::{SimulatedInput, simulate_terminal};
+
 use self::app::App;
 use self::editor::Editor;
+use self::ignore_list::IgnoreList;
+use self::input::KeyInput;
+use self::input_history::InputHistory;
 use self::modes::TerminalModes;
 use self::screen::Screen;
 use self::server_switch::ServerSwitch;
 use self::view::{View, ViewSettings};
+use super::chat_log::ChatLog;
 use super::{Clock, Error, Options};
 use crate::client::Session;
 
@@ -48,7 +62,7 @@ use crate::client::Session;
 /// session fails or a signal ends it.
 pub fn run(options: Options) -> Result<(), Error> {
     smol::block_on(async {
-        let Options { address, config, reconnect, color, bell, has_timestamps } = options;
+        let Options { address, config, reconnect, color, bell, has_timestamps, .. } = options;
         let session = Session::connect(address, config.clone(), reconnect).await?;
         let signals = Signals::new([
             Signal::Int,
@@ -60,24 +74,26 @@ pub fn run(options: Options) -> Result<(), Error> {
             Signal::Winch,
         ]);
         let signals = signals.map_err(Error::Terminal)?;
-        // Before the editor changes the modes.
         let modes = TerminalModes::save().map_err(Error::Terminal)?;
-        let settings = ViewSettings { has_colors: color.is_enabled(true), bell, has_timestamps };
-        let editor = Editor::start(settings.has_colors).map_err(Error::Terminal)?;
-        let view = View::new(settings, Clock::local(), screen::terminal_size().0, unix_ms());
-        let screen = Screen::new(editor.printer, modes);
+        let key_input = KeyInput::new(modes.control_keys()).map_err(Error::Terminal)?;
+        let settings = ViewSettings {
+            has_colors: color.is_enabled(true),
+            bell,
+            has_timestamps,
+            highlights: options.highlights,
+            has_presence: options.has_presence,
+        };
+        let mut view = View::new(settings, Clock::local(), screen::terminal_size().0, unix_ms());
+        view.ignored = IgnoreList::new(options.ignored);
+        let editor = Editor::new(InputHistory::load(input_history::default_path()));
+        let screen = Screen::new(modes).map_err(Error::Terminal)?;
         let server_switch = ServerSwitch::new(config, reconnect);
-        let mut app = App::new(
-            session,
-            server_switch,
-            view,
-            screen,
-            signals,
-            editor.user_input,
-            editor.name_updates,
-        );
+        let mut app = App::new(session, server_switch, view, screen, signals, editor, key_input);
+        if let Some(path) = options.log {
+            app.open_log(ChatLog::new(path));
+        }
         let result = app.run().await;
-        app.close(&editor.is_line_empty).await;
+        app.close().await;
         result
     })
 }

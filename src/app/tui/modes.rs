@@ -1,112 +1,163 @@
-//! Saving and restoring the modes of the terminal.
+//! Saving, changing and restoring the modes of the terminal.
 
 use std::io::{self, Write};
 use std::panic;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{
+    InputModes, LocalModes, OptionalActions, OutputModes, SpecialCodeIndex, Termios, tcgetattr,
+    tcsetattr,
+};
 
-/// Disables the marks around pasted text (bracketed paste), which the editor enables.
-const DISABLE_PASTE_MARKS: &str = "\x1b[?2004l";
-const ENABLE_PASTE_MARKS: &str = "\x1b[?2004h";
+use super::keys::ControlKeys;
+
+/// Disables the reports of the focus, and the marks around pasted text (bracketed paste).
+pub const DISABLE_REPORTS: &str = "\x1b[?1004l\x1b[?2004l";
+pub const ENABLE_REPORTS: &str = "\x1b[?1004h\x1b[?2004h";
 
 /// The modes of the terminal, which are restored on drop and on a panic.
 ///
-/// The editor restores them only after it has read a line, and the program usually ends within one.
+/// The panic hook restores them also in a program that aborts on a panic.
 #[derive(Debug)]
 pub struct TerminalModes {
     before: Termios,
-    /// The modes that the editor sets.
-    editing: Option<Termios>,
+    /// Whether the modes are those of the editor, which a panic must restore.
+    is_editing: Arc<AtomicBool>,
 }
 
 impl TerminalModes {
     /// Saves the current modes of standard input, and sets a panic hook that restores them.
     pub fn save() -> io::Result<Self> {
         let before = tcgetattr(io::stdin())?;
-        let (modes, hook) = (before.clone(), panic::take_hook());
+        let is_editing = Arc::new(AtomicBool::new(false));
+        let (modes, is_set, hook) = (before.clone(), Arc::clone(&is_editing), panic::take_hook());
         panic::set_hook(Box::new(move |panic| {
             // First, so that the message of the panic is shown correctly.
-            set_modes(&modes);
+            if is_set.swap(false, Ordering::Relaxed) {
+                set_modes(&modes);
+                // In a line of its own. Ignored: the terminal may be closed.
+                let text = format!("\r\n\x1b[J{DISABLE_REPORTS}");
+                let _ = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
+            }
             hook(panic);
         }));
-        Ok(TerminalModes { before, editing: None })
+        Ok(TerminalModes { before, is_editing })
     }
 
-    /// Saves the modes of the editor, once it has set them.
-    pub fn save_editing(&mut self) {
-        if self.editing.is_none() {
-            self.editing = tcgetattr(io::stdin()).ok();
-        }
+    /// Returns the keys for the special characters that the terminal had before.
+    pub fn control_keys(&self) -> ControlKeys {
+        ControlKeys::new(&self.before.special_codes)
     }
 
-    /// Restores the saved modes, at the end or before the program stops.
+    /// Sets the modes of the editor: each byte is read at once, without echo and signals.
+    pub fn start_editing(&self) -> io::Result<()> {
+        let mut modes = self.before.clone();
+        modes.local_modes -=
+            LocalModes::ECHO | LocalModes::ICANON | LocalModes::IEXTEN | LocalModes::ISIG;
+        modes.input_modes -= InputModes::BRKINT
+            | InputModes::ICRNL
+            | InputModes::IGNCR
+            | InputModes::INLCR
+            | InputModes::INPCK
+            | InputModes::ISTRIP
+            | InputModes::IXON;
+        modes.output_modes |= OutputModes::OPOST | OutputModes::ONLCR;
+        modes.special_codes[SpecialCodeIndex::VMIN] = 1;
+        modes.special_codes[SpecialCodeIndex::VTIME] = 0;
+        self.is_editing.store(true, Ordering::Relaxed);
+        Ok(tcsetattr(io::stdin(), OptionalActions::Now, &modes)?)
+    }
+
+    /// Restores the saved modes, at the end or before the program stops. `DISABLE_REPORTS` is
+    /// written by the caller.
     pub fn restore(&self) {
-        set_modes(&self.before);
-    }
-
-    /// Sets the modes of the editor again, after the program was stopped.
-    pub fn set_editing(&self) {
-        if let Some(editing) = &self.editing {
-            let _ = tcsetattr(io::stdin(), OptionalActions::Now, editing);
-            let _ = write_to_terminal(ENABLE_PASTE_MARKS);
+        if self.is_editing.swap(false, Ordering::Relaxed) {
+            set_modes(&self.before);
         }
     }
 }
 
 impl Drop for TerminalModes {
     fn drop(&mut self) {
-        set_modes(&self.before);
+        self.restore();
     }
 }
 
-/// Sets the modes and disables the paste marks. Errors are ignored: the terminal may be closed.
+/// Sets the modes. Errors are ignored: the terminal may be closed.
 fn set_modes(modes: &Termios) {
-    let _ = write_to_terminal(DISABLE_PASTE_MARKS);
     // Now, not after pending output: a terminal that does not read must not block the end.
     let _ = tcsetattr(io::stdin(), OptionalActions::Now, modes);
-}
-
-/// Writes to the terminal without the editor.
-pub fn write_to_terminal(text: &str) -> io::Result<()> {
-    let mut stdout = io::stdout();
-    stdout.write_all(text.as_bytes())?;
-    stdout.flush()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-    use rustix::termios::LocalModes;
     use std::fs::File;
+    use std::io::Read;
     use std::process::Command;
 
+    /// Panics in the modes of the editor. The modes are not dropped, as after an abort.
+    fn panic_while_editing() {
+        let modes = TerminalModes::save().unwrap();
+        modes.start_editing().unwrap();
+        std::mem::forget(modes);
+        panic!("while editing");
+    }
+
     #[test]
-    #[ignore = "run by the next test, in a terminal of its own"]
-    fn panic_in_raw_mode() {
-        // Not dropped, as after a panic in another thread.
-        std::mem::forget(TerminalModes::save().unwrap());
-        let mut raw = tcgetattr(io::stdin()).unwrap();
-        raw.make_raw();
-        tcsetattr(io::stdin(), OptionalActions::Now, &raw).unwrap();
-        panic!("in raw mode");
+    #[ignore = "run by the last test, in a terminal of its own"]
+    fn panic_unwinds() {
+        panic_while_editing();
+    }
+
+    #[test]
+    #[ignore = "run by the last test, in a terminal of its own"]
+    fn panic_aborts() {
+        // Called after the hook of TerminalModes, like the abort of the profile `dist`.
+        panic::set_hook(Box::new(|_| std::process::abort()));
+        panic_while_editing();
+    }
+
+    #[test]
+    #[ignore = "run by the last test, in a terminal of its own"]
+    fn panic_during_panic() {
+        struct PanicOnDrop;
+        impl Drop for PanicOnDrop {
+            fn drop(&mut self) {
+                panic!("while unwinding");
+            }
+        }
+        let _guard = PanicOnDrop;
+        panic_while_editing();
     }
 
     #[test]
     fn panic_restores_the_terminal() {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let path = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
-        let terminal = || File::options().read(true).write(true).open(&path).unwrap();
-        let kept = terminal();
-        let local = || tcgetattr(&kept).unwrap().local_modes;
-        let before = local();
-        assert!(before.contains(LocalModes::ECHO | LocalModes::ICANON));
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["app::tui::modes::tests::panic_in_raw_mode", "--exact", "--ignored"]);
-        command.stdin(terminal()).stdout(terminal()).stderr(terminal());
-        assert_eq!(command.status().unwrap().code(), Some(101), "the previous test has failed");
-        assert_eq!(local(), before);
+        for test in ["panic_unwinds", "panic_aborts", "panic_during_panic"] {
+            let mut master = File::from(openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap());
+            grantpt(&master).unwrap();
+            unlockpt(&master).unwrap();
+            let path = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
+            let terminal = || File::options().read(true).write(true).open(&path).unwrap();
+            let kept = terminal();
+            let modes = || {
+                let modes = tcgetattr(&kept).unwrap();
+                (modes.local_modes, modes.input_modes, format!("{:?}", modes.special_codes))
+            };
+            let before = modes();
+            assert!(before.0.contains(LocalModes::ECHO | LocalModes::ICANON));
+            let mut command = Command::new(std::env::current_exe().unwrap());
+            let name = format!("app::tui::modes::tests::{test}");
+            command.args([&*name, "--exact", "--ignored", "--nocapture"]);
+            command.stdin(terminal()).stdout(terminal()).stderr(terminal());
+            assert!(!command.status().unwrap().success(), "{test}");
+            assert_eq!(modes(), before, "{test}");
+            let mut output = vec![0; 1 << 16];
+            let count = master.read(&mut output).unwrap();
+            let output = String::from_utf8_lossy(&output[..count]);
+            assert_eq!(output.matches(DISABLE_REPORTS).count(), 1, "{test}: {output}");
+        }
     }
 }

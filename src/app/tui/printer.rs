@@ -1,77 +1,72 @@
-//! The thread that hands text to the line editor, which prints it above the input line.
-//!
-//! `screen.rs` decides which text is printed and when; this module only passes one batch at a time
-//! to rustyline's [`ExternalPrinter`].
+//! Writing to the terminal, one batch of text at a time.
 
-use std::thread;
+use std::io;
 use std::time::Duration;
 
-use async_channel::{Receiver, Sender, bounded};
 use futures_lite::future;
-use rustyline::ExternalPrinter;
-use smol::Timer;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::termios::{QueueSelector, tcflush};
+use smol::{Task, Timer};
 
-/// A thread that prints one batch of text after another.
+/// The only writer of the terminal while the client runs.
 ///
-/// It needs a thread, because the editor accepts a batch only while it waits for a key, and not
-/// while it searches the input history.
-#[derive(Debug)]
+/// A batch is written in a thread, because writing blocks while the terminal does not read, and
+/// because the flag that makes it non-blocking is shared with the shell.
+#[derive(Debug, Default)]
 pub struct Printer {
-    batches: Sender<String>,
-    done: Receiver<()>,
-    /// Whether a batch, or the first prompt, is not painted yet.
-    is_busy: bool,
+    writing: Option<Task<io::Result<()>>>,
 }
 
 impl Printer {
-    /// Starts the thread. `painted` receives a message each time the editor has painted its line,
-    /// the first time when it starts.
-    pub fn start(
-        mut output: impl ExternalPrinter + Send + 'static,
-        painted: Receiver<()>,
-    ) -> std::io::Result<Self> {
-        let (batches, waiting) = bounded::<String>(1);
-        let (done_sender, done) = bounded(1);
-        thread::Builder::new().name("printer".into()).spawn(move || {
-            while painted.recv_blocking().is_ok() && done_sender.send_blocking(()).is_ok() {
-                let Ok(batch) = waiting.recv_blocking() else { break };
-                // Discards the messages of paintings that keys caused, not a batch.
-                while painted.try_recv().is_ok() {}
-                if output.print(batch).is_err() {
-                    break;
+    /// Returns whether a batch is being written.
+    pub fn is_busy(&self) -> bool {
+        self.writing.is_some()
+    }
+
+    /// Starts to write a batch. The printer must not be busy.
+    pub fn print(&mut self, batch: String) {
+        debug_assert!(!self.is_busy(), "batches are written one after another");
+        self.writing = Some(smol::unblock(move || {
+            let mut rest = batch.as_bytes();
+            while !rest.is_empty() {
+                match rustix::io::write(io::stdout(), rest) {
+                    Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+                    Err(Errno::INTR) => {}
+                    // Another program has made the terminal non-blocking.
+                    Err(Errno::AGAIN) => {
+                        poll(&mut [PollFd::new(&io::stdout(), PollFlags::OUT)], None)?;
+                    }
+                    Err(error) => return Err(error.into()),
                 }
             }
-        })?;
-        Ok(Printer { batches, done, is_busy: true })
+            Ok(())
+        }));
     }
 
-    /// Returns whether no batch can be printed now.
-    pub fn is_busy(&self) -> bool {
-        self.is_busy
+    /// Waits until the batch is written; without a batch, forever.
+    pub async fn wait_until_printed(&mut self) -> io::Result<()> {
+        let Some(task) = &mut self.writing else { return future::pending().await };
+        let result = task.await;
+        self.writing = None;
+        result
     }
 
-    /// Prints a batch, which ends with a newline. The printer must not be busy.
-    pub fn print(&mut self, batch: String) {
-        self.is_busy = true;
-        // Ignored: the editor has ended, which also closes the channel of its input.
-        let _ = self.batches.try_send(batch);
-    }
-
-    /// Waits until the batch is printed; without a batch, or after the editor has ended, forever.
-    pub async fn wait_until_printed(&mut self) {
-        if !self.is_busy || self.done.recv().await.is_err() {
-            future::pending::<()>().await;
+    /// Waits until the batch is written, if there is one, but not longer than `timeout`. Returns
+    /// whether the terminal can be written to.
+    pub async fn wait_with_timeout(&mut self, timeout: Duration) -> bool {
+        if !self.is_busy() {
+            return true;
         }
-        self.is_busy = false;
+        let timer = async {
+            Timer::after(timeout).await;
+            Err(io::ErrorKind::TimedOut.into())
+        };
+        future::or(self.wait_until_printed(), timer).await.is_ok()
     }
 
-    /// Waits until the batch is printed, if there is one, but not longer than `timeout`.
-    pub async fn wait_with_timeout(&mut self, timeout: Duration) {
-        if self.is_busy {
-            let timer = async {
-                Timer::after(timeout).await;
-            };
-            future::or(self.wait_until_printed(), timer).await;
-        }
+    /// Discards the output that the terminal has not read, so that nothing waits for it.
+    pub fn discard_unread(&self) {
+        let _ = tcflush(io::stdout(), QueueSelector::OFlush);
     }
 }

@@ -1,12 +1,11 @@
 //! The queue of output for the terminal, and when the screen is drawn again.
 //!
-//! It takes the text of the [`View`], splits it into batches and gives them to the [`Printer`], the
-//! thread through which the line editor prints them above the input line.
+//! [`Canvas`] takes the text of the [`View`] and the [`Editor`] and composes batches of it, without
+//! I/O. [`Screen`] writes them with the [`Printer`] and sets the modes of the terminal.
 
 use std::collections::VecDeque;
 use std::future::pending;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_lite::future;
@@ -14,38 +13,48 @@ use rustix::process::{Signal, getpid, kill_process};
 use rustix::termios::tcgetwinsize;
 use smol::Timer;
 
-use super::modes::{TerminalModes, write_to_terminal};
+use super::editor::Editor;
+use super::footer::Footer;
+use super::modes::{DISABLE_REPORTS, ENABLE_REPORTS, TerminalModes};
 use super::printer::Printer;
 use super::view::View;
 
-/// The size of a batch for the terminal, in bytes. Between two batches the editor handles keys.
+/// The size of a batch for the terminal, in bytes.
 const BATCH_BYTES: usize = 32 << 10;
 /// The number of queued bytes above which the client stops reading from the server.
 const MAX_QUEUED_BYTES: usize = 8 << 20;
-/// The time without a further change of the window size after which the screen is redrawn.
-///
-/// The editor must have noticed the new size by then, and dragging a window changes it many times.
+/// The time without a further change of the window size after which the screen is redrawn, because
+/// dragging a window changes it many times.
 const REDRAW_DELAY: Duration = Duration::from_millis(100);
 /// The time that the terminal has at the end to print all queued output; the rest is lost.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
-/// Moves the cursor to the line above and erases it.
-const ERASE_LINE_ABOVE: &str = "\x1b[A\r\x1b[K";
+/// The time that it then has to print the end of the last batch.
+const DISCARD_TIMEOUT: Duration = Duration::from_millis(100);
 /// Moves the cursor to the upper left corner and erases the screen.
 const ERASE_SCREEN: &str = "\x1b[H\x1b[J";
 
-/// The output queue of the terminal, and the state of the screen.
+/// The terminal: what is printed on it, and its modes.
 #[derive(Debug)]
 pub struct Screen {
     printer: Printer,
     modes: TerminalModes,
+    canvas: Canvas,
+    redraw_timer: Option<Timer>,
+}
+
+/// The output queue, and the footer that is drawn below all other lines.
+#[derive(Debug)]
+pub struct Canvas {
+    /// The columns and rows of the terminal when it was drawn.
+    size: (usize, usize),
     queue: BatchQueue,
     is_bell_due: bool,
-    /// The line below all others, which the next status line replaces.
+    /// The line between the other lines and the input line.
     status: Option<String>,
-    is_status_shown: bool,
-    is_status_new: bool,
-    redraw_timer: Option<Timer>,
+    footer: Footer,
     redraw: Option<Redraw>,
+    /// The text before the next batch.
+    prefix: &'static str,
 }
 
 /// A redraw of the whole screen.
@@ -86,32 +95,123 @@ impl BatchQueue {
     }
 }
 
-impl Screen {
-    pub fn new(printer: Printer, modes: TerminalModes) -> Self {
-        Screen {
-            printer,
-            modes,
+impl Canvas {
+    /// Returns an empty canvas for a terminal with these columns and rows.
+    pub fn new(size: (usize, usize)) -> Self {
+        Canvas {
+            size,
             queue: BatchQueue::default(),
             is_bell_due: false,
             status: None,
-            is_status_shown: false,
-            is_status_new: false,
-            redraw_timer: None,
+            footer: Footer::default(),
             redraw: None,
+            prefix: "",
         }
+    }
+
+    /// Sets the status line, which must fit into one row.
+    pub fn set_status(&mut self, status: Option<String>) {
+        self.status = status;
+    }
+
+    /// Redraws everything in the next batch, for a terminal of another size.
+    pub fn resize(&mut self, size: (usize, usize)) {
+        self.size = size;
+        self.redraw = Some(Redraw::Entries);
+    }
+
+    /// Queues the output of the view, and returns the next batch if there is something to draw.
+    pub fn compose(&mut self, view: &mut View, editor: &Editor) -> Option<String> {
+        self.queue_output(view);
+        let (columns, rows) = self.size;
+        // The rest of the rows is for what arrives.
+        let input_rows = rows * 2 / 3;
+        let has_colors = view.settings.has_colors;
+        let status = self.status.as_deref();
+        let footer = Footer::new(status, &editor.view(), (columns, input_rows), has_colors);
+        if self.queue.is_empty() && self.redraw.is_none() && footer == self.footer {
+            return None;
+        }
+        let mut batch = std::mem::take(&mut self.prefix).to_owned();
+        if std::mem::take(&mut self.is_bell_due) {
+            batch.push('\x07');
+        }
+        self.footer.write_erase(&mut batch);
+        if let Some(redraw) = self.redraw.take() {
+            self.write_redraw(redraw, view, footer.row_count(), &mut batch);
+        }
+        if let Some(lines) = self.queue.pop() {
+            batch.push_str(&lines);
+        }
+        footer.write(&mut batch);
+        self.footer = footer;
+        Some(batch)
+    }
+
+    /// Returns the text that leaves the cursor in an empty line. A line that the user has typed
+    /// stays above it.
+    pub fn compose_end(&mut self, editor: &Editor) -> String {
+        let mut text = String::new();
+        let footer = std::mem::take(&mut self.footer);
+        match editor.is_empty() {
+            true => footer.write_erase(&mut text),
+            false => footer.write_leave(&mut text),
+        }
+        text + DISABLE_REPORTS
+    }
+
+    fn queue_output(&mut self, view: &mut View) {
+        let (lines, is_bell_due) = view.take_output();
+        self.queue.push(&lines);
+        self.is_bell_due |= is_bell_due;
+    }
+
+    /// Appends the control sequences and the lines of a redraw above a footer.
+    fn write_redraw(
+        &self,
+        redraw: Redraw,
+        view: &mut View,
+        footer_rows: usize,
+        batch: &mut String,
+    ) {
+        let (columns, rows) = self.size;
+        view.columns = columns;
+        if redraw == Redraw::Empty {
+            batch.push_str(ERASE_SCREEN);
+            return;
+        }
+        let lines = view.format_screen(rows.saturating_sub(footer_rows));
+        if lines.lines().count() + footer_rows < rows {
+            // The screen has lines from before the program started: scroll them out, do not erase
+            // them.
+            batch.extend(std::iter::repeat_n('\n', rows));
+        }
+        batch.push_str(ERASE_SCREEN);
+        batch.push_str(&lines);
+    }
+}
+
+impl Screen {
+    /// Sets the modes of the editor.
+    pub fn new(modes: TerminalModes) -> io::Result<Self> {
+        let mut screen = Screen {
+            printer: Printer::default(),
+            modes,
+            canvas: Canvas::new(terminal_size()),
+            redraw_timer: None,
+        };
+        screen.start_editing()?;
+        Ok(screen)
     }
 
     /// Returns whether so much output is queued that the client must not read more.
     pub fn is_behind(&self) -> bool {
-        self.queue.bytes > MAX_QUEUED_BYTES
+        self.canvas.queue.bytes > MAX_QUEUED_BYTES
     }
 
-    /// Sets the status line, given with its newline.
+    /// Sets the status line, which must fit into one row.
     pub fn set_status(&mut self, status: Option<String>) {
-        if self.status != status {
-            self.status = status;
-            self.is_status_new = true;
-        }
+        self.canvas.set_status(status);
     }
 
     /// Redraws the screen after [`REDRAW_DELAY`].
@@ -121,119 +221,93 @@ impl Screen {
 
     /// Clears the screen and the queue.
     pub fn clear(&mut self) {
-        self.queue = BatchQueue::default();
-        self.redraw = Some(Redraw::Empty);
+        self.canvas.queue = BatchQueue::default();
+        self.canvas.redraw = Some(Redraw::Empty);
     }
 
-    /// Queues the output of the view and prints the next batch, unless the printer is busy.
-    pub fn flush(&mut self, view: &mut View) {
-        let (lines, is_bell_due) = view.take_output();
-        self.queue.push(&lines);
-        self.is_bell_due |= is_bell_due;
+    /// Prints the next batch, unless the printer is busy.
+    pub fn flush(&mut self, view: &mut View, editor: &Editor) {
         if self.printer.is_busy() {
-            return;
+            // Counts the output, so that the client stops reading in time.
+            self.canvas.queue_output(view);
+        } else if let Some(batch) = self.canvas.compose(view, editor) {
+            self.printer.print(batch);
         }
-        if self.queue.is_empty() && !self.is_status_new && self.redraw.is_none() {
-            return;
-        }
-        let mut batch = String::new();
-        if std::mem::take(&mut self.is_bell_due) {
-            batch.push('\x07');
-        }
-        match self.redraw.take() {
-            Some(redraw) => {
-                self.is_status_shown = false;
-                write_redraw(redraw, view, &mut batch);
-            }
-            None if std::mem::take(&mut self.is_status_shown) => batch.push_str(ERASE_LINE_ABOVE),
-            None => {}
-        }
-        if let Some(lines) = self.queue.pop() {
-            batch.push_str(&lines);
-        }
-        if self.queue.is_empty() {
-            self.is_status_new = false;
-            if let Some(status) = &self.status {
-                batch.push_str(status);
-                self.is_status_shown = true;
-            }
-        }
-        self.printer.print(batch);
     }
 
     /// Waits until [`flush`](Self::flush) may have something to print.
-    pub async fn wait_ready(&mut self) {
-        let Screen { printer, modes, redraw_timer, redraw, .. } = self;
-        let printed = async {
-            printer.wait_until_printed().await;
-            modes.save_editing();
-        };
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the terminal cannot be written to.
+    pub async fn wait_ready(&mut self) -> io::Result<()> {
+        let Screen { printer, redraw_timer, .. } = self;
+        let printed = async { printer.wait_until_printed().await.map(|()| false) };
         let redraw_due = async {
             match redraw_timer {
                 Some(timer) => timer.await,
                 None => pending().await,
             };
-            *redraw = Some(Redraw::Entries);
+            Ok(true)
         };
-        future::or(printed, redraw_due).await;
-        if self.redraw.is_some() {
+        if future::or(printed, redraw_due).await? {
             self.redraw_timer = None;
+            self.canvas.resize(terminal_size());
         }
+        Ok(())
     }
 
     /// Restores the terminal and stops the program, like Ctrl-Z. Returns when it is continued.
-    pub fn suspend(&mut self) {
-        self.modes.restore();
-        let _ = write_to_terminal("\r\n");
+    pub async fn suspend(&mut self, editor: &Editor) {
+        let is_writable = self.printer.wait_with_timeout(CLOSE_TIMEOUT).await;
+        self.end_editing(editor, is_writable).await;
         let _ = kill_process(getpid(), Signal::STOP);
     }
 
     /// Sets the modes of the editor and redraws the screen, after the program was stopped.
     pub fn resume(&mut self) {
-        self.modes.set_editing();
+        // Ignored: if the terminal is closed, reading it fails.
+        let _ = self.start_editing();
         self.request_redraw();
     }
 
     /// Prints the queued output and restores the terminal.
-    pub async fn close(&mut self, view: &mut View, is_line_empty: &AtomicBool) {
+    pub async fn close(&mut self, view: &mut View, editor: &Editor) {
         self.set_status(None);
         let deadline = Instant::now() + CLOSE_TIMEOUT;
-        loop {
+        let is_writable = loop {
             let timeout = deadline.saturating_duration_since(Instant::now());
-            self.printer.wait_with_timeout(timeout).await;
-            if self.printer.is_busy() {
-                break;
+            if !self.printer.wait_with_timeout(timeout).await {
+                break false;
             }
-            self.flush(view);
+            self.flush(view, editor);
             if !self.printer.is_busy() {
-                break;
+                break true;
             }
+        };
+        self.end_editing(editor, is_writable).await;
+    }
+
+    fn start_editing(&mut self) -> io::Result<()> {
+        self.modes.start_editing()?;
+        self.canvas.prefix = ENABLE_REPORTS;
+        self.canvas.footer = Footer::default();
+        Ok(())
+    }
+
+    /// Leaves the cursor in an empty line and restores the modes. `is_writable` says whether the
+    /// terminal prints what is written to it.
+    async fn end_editing(&mut self, editor: &Editor, mut is_writable: bool) {
+        if !is_writable {
+            self.printer.discard_unread();
+            is_writable = self.printer.wait_with_timeout(DISCARD_TIMEOUT).await;
+        }
+        if is_writable {
+            self.printer.print(self.canvas.compose_end(editor));
+            self.printer.wait_with_timeout(DISCARD_TIMEOUT).await;
         }
         self.modes.restore();
-        // The prompt is erased, but not a line that the user has typed.
-        let erase = if is_line_empty.load(Ordering::Relaxed) { "\r\x1b[J" } else { "\r\n\x1b[J" };
-        let _ = write_to_terminal(erase);
-        while let Some(batch) = self.queue.pop() {
-            let _ = write_to_terminal(&batch);
-        }
     }
-}
-
-/// Appends the control sequences and the lines of a redraw.
-fn write_redraw(redraw: Redraw, view: &mut View, batch: &mut String) {
-    let (columns, rows) = terminal_size();
-    view.columns = columns;
-    if redraw == Redraw::Empty {
-        batch.push_str(ERASE_SCREEN);
-        return;
-    }
-    let lines = view.format_screen(rows.saturating_sub(1));
-    if lines.lines().count() + 1 < rows {
-        // The screen has lines from before the program started: scroll them out, do not erase them.
-        batch.extend(std::iter::repeat_n('\n', rows));
-    }
-    batch.push_str(ERASE_SCREEN);
-    batch.push_str(&lines);
 }
 
 /// Returns the columns and rows of the terminal.

@@ -20,10 +20,16 @@ impl ServerSwitch {
         ServerSwitch { config, reconnect, attempt: None, old_session: None }
     }
 
-    /// Starts to connect to another server, in place of an attempt that has not finished.
+    /// Starts to connect to another server, in place of an attempt that has not finished. `name` is
+    /// the name that the new session asks for.
     pub fn connect(&mut self, to: ServerAddress, name: &str) {
         let config = self.config.clone().name(name);
         self.attempt = Some(Box::pin(Session::connect(to, config, self.reconnect)));
+    }
+
+    /// Ends the attempt to connect, if there is one.
+    pub fn cancel(&mut self) {
+        self.attempt = None;
     }
 
     /// Finishes the old session. The server still answers the lines that were sent.

@@ -1,27 +1,45 @@
 //! The text of the conversation: frames in, lines out.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use super::date::format_date;
 use super::entry::{Entry, EntryKind, StyledText};
+use super::ignore_list::IgnoreList;
+use super::mention::classify;
 use super::presence::PresenceBatch;
 use super::style::Style;
 use super::wrap::width;
+use crate::app::render::sanitize_lines;
 use crate::app::{Bell, Clock};
 use crate::client::{ReceivedFrame, sanitize};
-use crate::protocol::{Body, Frame, case_fold};
+use crate::protocol::Body;
 
 /// The most entries that are kept for a redraw of the screen.
 const MAX_ENTRIES: usize = 200;
-/// The most bytes in the texts of these entries.
+/// The most bytes in the texts and the names of these entries.
 const MAX_ENTRY_BYTES: usize = 256 << 10;
 
 /// The settings of the user for the view.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ViewSettings {
     pub has_colors: bool,
     pub bell: Bell,
     pub has_timestamps: bool,
+    /// Words that are highlighted like the name of the user.
+    pub highlights: Vec<String>,
+    /// Whether joins and leaves are shown.
+    pub has_presence: bool,
+}
+
+/// The reason why the user may not see the next messages when they arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MarkReason {
+    Outage,
+    /// The program is stopped, by Ctrl-Z.
+    Stop,
+    /// Another window has the keyboard.
+    Focus,
 }
 
 /// The entries that are shown, and the text that is not written to the terminal yet.
@@ -36,14 +54,17 @@ pub struct View {
     entries: VecDeque<Entry>,
     entry_bytes: usize,
     presence: PresenceBatch,
-    /// The ignored members, case-folded.
-    ignored: Vec<String>,
+    pub ignored: IgnoreList,
     /// The day of the latest entry.
     last_day: i64,
     /// The width of the column of names.
     name_width: usize,
+    /// The number of entries for frames since the last [`start_counting`](Self::start_counting).
+    counted_frames: usize,
     /// Whether the latest frame was from before the user joined.
     is_past: bool,
+    /// Whether, and why, the next message of another member is shown below a rule.
+    mark: Option<MarkReason>,
 }
 
 impl View {
@@ -57,12 +78,25 @@ impl View {
             entries: VecDeque::new(),
             entry_bytes: 0,
             presence: PresenceBatch::default(),
-            ignored: Vec::new(),
+            ignored: IgnoreList::default(),
             last_day: clock.day(now),
             clock,
             name_width: 0,
+            counted_frames: 0,
             is_past: false,
+            mark: None,
         }
+    }
+
+    /// Puts a rule above the next line of another member, unless it is cancelled before.
+    pub fn mark_here(&mut self, reason: MarkReason) {
+        self.flush_presence();
+        self.mark.get_or_insert(reason);
+    }
+
+    /// Cancels a rule that is not shown yet, if it has this reason.
+    pub fn cancel_mark(&mut self, reason: MarkReason) {
+        self.mark = self.mark.filter(|mark| *mark != reason);
     }
 
     /// Shows a frame. `own_name` is the name of the user.
@@ -77,26 +111,31 @@ impl View {
         let time = frame.body.time();
         if let Body::Join { names, .. } | Body::Leave { names, .. } = &frame.body {
             let is_join = matches!(frame.body, Body::Join { .. });
-            // The own join is left out, because the welcome is shown.
-            let others =
-                names.iter().map(|name| &**name).filter(|name| is_past || *name != own_name);
-            return self.presence.add(others, is_join, time.unwrap_or(0));
+            return self.add_presence(names, is_join, time.unwrap_or(0), own_name);
         }
         // Gaps are shown as notices, also those for which the server sent no frame.
         if matches!(frame.body, Body::Gap { .. }) {
             return;
         }
         let is_own = frame.data_source == own_name;
-        if !is_own && self.is_ignored(&frame.data_source) {
+        if !is_own && self.ignored.contains(&frame.data_source) {
             return;
         }
-        let (kind, is_highlighted) = classify(frame, own_name);
+        if let Body::Name { from, to, .. } = &frame.body
+            && !is_past
+        {
+            self.ignored.rename(from, to);
+        }
+        let (kind, is_highlighted) = classify(frame, own_name, &self.settings.highlights);
         let author = match &frame.body {
             Body::Private { to, .. } => format!("{} > {}", frame.data_source, to),
             _ => frame.data_source.to_string(),
         };
-        let (author, text) = (sanitize(&author), sanitize(&frame.data));
-        let is_message = matches!(kind, EntryKind::Chat | EntryKind::Action | EntryKind::Private);
+        let (author, text) = (sanitize(&author), sanitize_lines(&frame.data));
+        let is_message = matches!(
+            kind,
+            EntryKind::Chat | EntryKind::Own | EntryKind::Action | EntryKind::Private
+        );
         let is_bell_due = match self.settings.bell {
             Bell::Never => false,
             Bell::Mention => is_highlighted,
@@ -104,19 +143,51 @@ impl View {
         };
         self.is_bell_due |= is_bell_due && !is_past;
         self.flush_presence();
+        // The user has seen what is above an own line.
+        self.mark = self.mark.filter(|_| !(is_own && is_message));
+        self.counted_frames += usize::from(time.is_some());
         self.push_entry(Entry { kind, time, author, text, is_highlighted, is_past });
+    }
+
+    /// Collects members that joined or left, except those that are ignored.
+    fn add_presence(&mut self, names: &[Cow<'_, str>], is_join: bool, time: u64, own_name: &str) {
+        if !self.settings.has_presence {
+            return;
+        }
+        if !self.presence.accepts(time) {
+            self.flush_presence();
+        }
+        let (is_past, ignored) = (self.is_past, &self.ignored);
+        // The own join is left out, because the welcome is shown.
+        let is_shown = |name: &&str| match *name == own_name {
+            true => is_past,
+            false => !ignored.contains(name),
+        };
+        let others = names.iter().map(|name| &**name).filter(is_shown);
+        self.presence.add(others, is_join, time);
+    }
+
+    /// Starts to count the frames of the room that are shown.
+    pub fn start_counting(&mut self) {
+        self.counted_frames = 0;
+    }
+
+    /// Returns the number of frames of the room that were shown since
+    /// [`start_counting`](Self::start_counting). Joins and leaves that share a line count once.
+    pub fn counted_frames(&self) -> usize {
+        self.counted_frames
     }
 
     /// Shows a notice of the client.
     pub fn show_notice(&mut self, kind: EntryKind, text: &str) {
         self.flush_presence();
-        self.push_entry(Entry::new(kind, sanitize(text)));
+        self.push_entry(Entry::new(kind, sanitize_lines(text)));
     }
 
     /// Shows a line of the user that the server has not answered yet.
     pub fn show_pending(&mut self, own_name: &str, text: &str) {
         self.flush_presence();
-        let entry = Entry::new(EntryKind::Pending, sanitize(text));
+        let entry = Entry::new(EntryKind::Pending, sanitize_lines(text));
         self.push_entry(Entry { author: sanitize(own_name), ..entry });
     }
 
@@ -127,12 +198,27 @@ impl View {
 
     /// Shows the joins and leaves that are held back.
     fn flush_presence(&mut self) {
-        let (presence, is_past) = (self.presence.take(), self.is_past);
-        for (mark, text, time) in presence {
+        let notices = self.presence.take();
+        self.push_presence(notices);
+    }
+
+    fn push_presence(&mut self, notices: impl Iterator<Item = (&'static str, String, u64)>) {
+        let is_past = self.is_past;
+        for (mark, text, time) in notices {
             let text = sanitize(&text);
             let time = Some(time);
+            self.counted_frames += 1;
             self.push_entry(Entry { time, is_past, ..Entry::new(EntryKind::Presence(mark), text) });
         }
+    }
+
+    /// Shows the entries that have been held back since the last call. Called once a second.
+    pub fn on_tick(&mut self) {
+        if self.is_past {
+            return self.flush_held();
+        }
+        let notices = self.presence.take_settled();
+        self.push_presence(notices);
     }
 
     /// Shows all entries that are held back.
@@ -171,32 +257,12 @@ impl View {
         self.entry_bytes = 0;
     }
 
-    /// Hides the messages of a member. Returns false if they are already hidden.
-    pub fn ignore(&mut self, name: &str) -> bool {
-        let is_new = !self.is_ignored(name);
-        if is_new {
-            self.ignored.push(case_fold(name));
-        }
-        is_new
-    }
-
-    /// Shows the messages of a member again. Returns false if they were not hidden.
-    pub fn unignore(&mut self, name: &str) -> bool {
-        let before = self.ignored.len();
-        self.ignored.retain(|ignored| *ignored != case_fold(name));
-        self.ignored.len() < before
-    }
-
-    /// Returns the names of the ignored members.
-    pub fn ignored_names(&self) -> &[String] {
-        &self.ignored
-    }
-
-    fn is_ignored(&self, name: &str) -> bool {
-        !self.ignored.is_empty() && self.ignored.contains(&case_fold(name))
-    }
-
     fn push_entry(&mut self, entry: Entry) {
+        if self.mark.is_some() && entry.is_of_others() {
+            self.mark = None;
+            self.entries.retain(|entry| entry.kind != EntryKind::Mark);
+            self.push_entry(Entry::new(EntryKind::Mark, ""));
+        }
         if let Some(time) = entry.time {
             let day = self.clock.day(time);
             if day != self.last_day {
@@ -208,11 +274,11 @@ impl View {
         let mut out = std::mem::take(&mut self.out);
         self.layout(&entry, &mut out);
         self.out = out;
-        self.entry_bytes += entry.text.len();
+        self.entry_bytes += entry.text_size();
         self.entries.push_back(entry);
         while self.entries.len() > MAX_ENTRIES || self.entry_bytes > MAX_ENTRY_BYTES {
             let Some(oldest) = self.entries.pop_front() else { break };
-            self.entry_bytes -= oldest.text.len();
+            self.entry_bytes -= oldest.text_size();
         }
     }
 
@@ -222,7 +288,7 @@ impl View {
         entry.layout(time, self.columns, self.name_width, out);
     }
 
-    /// Returns a status line for `text` with its newline, cut to the width of the terminal.
+    /// Returns a status line for `text`, cut to the width of the terminal.
     pub fn format_status(&self, text: &str) -> String {
         let mut line = String::new();
         let indent = if self.settings.has_timestamps { "      " } else { "" };
@@ -235,43 +301,8 @@ impl View {
         }
         let mut out = String::new();
         Style::Faint.paint(self.settings.has_colors, &line, &mut out);
-        out + "\n"
+        out
     }
-}
-
-/// Returns the kind of the entry for a frame, and whether it is highlighted.
-fn classify(frame: &Frame<'_>, own_name: &str) -> (EntryKind, bool) {
-    let is_own = frame.data_source == own_name;
-    match &frame.body {
-        Body::Chat { .. } | Body::Unknown if is_own => (EntryKind::Own, false),
-        Body::Chat { .. } | Body::Unknown => (EntryKind::Chat, mentions(&frame.data, own_name)),
-        Body::Action { .. } => (EntryKind::Action, !is_own && mentions(&frame.data, own_name)),
-        Body::Private { .. } => (EntryKind::Private, !is_own),
-        Body::Name { .. } => (EntryKind::Presence("---"), false),
-        Body::Error { .. } => (EntryKind::Error, false),
-        _ => (EntryKind::Info, false),
-    }
-}
-
-/// Returns whether `text` contains `name` as a word of its own.
-fn mentions(text: &str, name: &str) -> bool {
-    if name.is_empty() {
-        return false;
-    }
-    let (text, name) = (case_fold(text), case_fold(name));
-    // Other scripts may have no spaces between words.
-    let has_spaces = name.is_ascii();
-    let is_letter =
-        |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '-');
-    let (mut last, mut rest) = (None, &*text);
-    while let Some((head, tail)) = rest.split_once(&*name) {
-        let (before, after) = (head.chars().next_back().or(last), tail.chars().next());
-        if !has_spaces || !is_letter(before) && !is_letter(after) {
-            return true;
-        }
-        (last, rest) = (name.chars().next_back(), tail);
-    }
-    false
 }
 
 #[cfg(test)]

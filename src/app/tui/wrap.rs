@@ -1,14 +1,16 @@
 //! Wrapping text to the width of the terminal.
 
-use rustyline::GraphemeClusterMode;
+use unicode_width::UnicodeWidthChar;
 
 /// Returns the number of columns that `text` takes.
 pub fn width(text: &str) -> usize {
-    if text.bytes().all(|byte| (0x20..0x7F).contains(&byte)) {
-        return text.len();
-    }
-    // Character by character, like the editor and most terminals.
-    usize::from(GraphemeClusterMode::WcWidth.width(text))
+    // Character by character, like most terminals.
+    text.chars().map(char_width).sum()
+}
+
+/// Returns the number of columns that a character takes; 0 for a control character.
+pub fn char_width(c: char) -> usize {
+    c.width().unwrap_or(0)
 }
 
 /// Breaks `text` into lines that end before column `columns`. The first line begins in column
@@ -66,12 +68,11 @@ impl WrappedLines {
     fn push_broken(&mut self, word: &str) {
         let mut buffer = [0; 4];
         for c in word.chars() {
-            let c = &*c.encode_utf8(&mut buffer);
-            let taken = width(c);
+            let taken = char_width(c);
             if taken > 0 && self.column + taken > self.columns {
                 self.break_line();
             }
-            self.push(c, taken);
+            self.push(c.encode_utf8(&mut buffer), taken);
         }
     }
 

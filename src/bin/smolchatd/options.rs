@@ -109,6 +109,9 @@ impl Options {
             "outbox" => self.config.outbox = value.parse_with(parse_size)?,
             "history" => room.history = value.parse()?,
             "history-bytes" => room.history_bytes = value.parse_with(parse_history_bytes)?,
+            "history-file" if value.is_empty() => {
+                return Err("--history-file: expected the path of a file".into());
+            }
             "history-file" => self.history_file = Some(value.into()),
             "history-file-max" => {
                 self.file.max_bytes =
@@ -187,7 +190,7 @@ fn parse_size(text: &str) -> Result<usize, &'static str> {
 fn parse_history_bytes(text: &str) -> Result<usize, &'static str> {
     match parse_size(text)? {
         bytes if bytes <= 1 << 30 => Ok(bytes),
-        _ => Err("expected at most 1G"),
+        _ => Err("expected a size of at most 1G"),
     }
 }
 
@@ -272,6 +275,28 @@ mod tests {
             assert_eq!(format!("{set:?}"), format!("{plain:?}"), "{flag}");
         }
         assert!(parse_all(&["--nonsense"]).is_err());
+    }
+
+    #[test]
+    fn error_names_option_value_and_unit() {
+        for (arguments, expected) in [
+            (["--sync", "1.5"], "--sync: expected a whole number of seconds, found \"1.5\""),
+            (["--grace", "soon"], "--grace: expected a whole number of seconds, found \"soon\""),
+            (["--hello-wait", "-1"], "--hello-wait: expected a whole number of milliseconds"),
+            (["--grace", "99999999999"], "--grace: 99999999999 is too large, expected a whole"),
+            (["--outbox", "1T"], "--outbox: cannot parse argument \"1T\": expected a size such"),
+            (["--rate", "x"], "--rate: cannot parse argument \"x\": expected lines per second"),
+            (["--history-file", ""], "--history-file: expected the path of a file"),
+        ] {
+            let error = parse_all(&arguments).err().unwrap().to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
+        for (option, expected) in
+            [("--outbox", "SIZE"), ("--sync", "SECS"), ("--log", "error, warn, info, debug")]
+        {
+            let error = parse_all(&[option]).err().unwrap().to_string();
+            assert_eq!(error, format!("{option}: the value is missing, expected {expected}"));
+        }
     }
 
     #[test]

@@ -1,20 +1,29 @@
 //! Handles the lines that the server sends to a session.
 
+use std::time::Instant;
+
+use serde::de::Error as _;
+
 use super::{Session, State};
+use crate::client::bounds::{bound_values, has_too_many_values};
 use crate::client::link::HEARTBEAT_ID;
 use crate::client::{Error, ReceivedFrame, SessionEvent};
-use crate::protocol::{Body, ByeCode, ErrorCode, Frame};
+use crate::protocol::{Body, ByeCode, ErrorCode, Frame, case_fold};
 
 impl Session {
     /// Handles one line: updates the session, and adds the events that it causes.
     pub(super) fn on_line(&mut self, line: Vec<u8>) {
-        let frame = match Frame::decode(&line) {
+        let frame = match decode(&line) {
             Ok(frame) => frame,
             Err(error) => return self.on_disconnect(Error::Protocol(error), false),
         };
         let mut received = ReceivedFrame { frame, line, is_past: false, in_reply_to: None };
         match &received.frame.body {
             Body::Bye { code, .. } => return self.on_bye(*code, received),
+            // The welcome is the first line. Lines before it would be kept until it arrives.
+            body if self.resume.is_awaiting_welcome() && !matches!(body, Body::Welcome { .. }) => {
+                return;
+            }
             Body::Info { id: Some(id), .. } | Body::Error { id: Some(id), .. }
                 if id == HEARTBEAT_ID =>
             {
@@ -24,24 +33,50 @@ impl Session {
                 self.resume.discard_token();
                 return self.on_disconnect(Error::LateHello, false);
             }
+            _ if self.resume.is_live() && self.reclaim.on_frame(&received.frame) => return,
             _ => {
                 if !self.resume.is_unverified() {
                     received.in_reply_to = self.remove_answered(&received.frame);
+                }
+                if received.in_reply_to.is_some() {
+                    self.backoff.on_progress();
                 }
                 let seq_before = self.resume.seq();
                 self.resume.on_frame(received, &mut self.events);
                 // A connection that breaks during a long replay still makes progress.
                 if self.resume.is_replaying() && self.resume.seq() > seq_before {
-                    self.backoff.reset();
+                    self.backoff.on_progress();
                 }
             }
         }
+        if self.resume.has_joined() && !self.is_quit_sent {
+            self.deadline = None;
+        }
         self.pending.add_own_name(self.resume.name());
-        if self.resume.advance_to_live() {
-            self.backoff.reset();
-            if self.disconnected_at.take().is_some() {
+        let is_now_live = self.resume.advance_to_live();
+        if self.resume.is_live() {
+            self.reclaim.set_names(self.resume.requested_name(), self.resume.name());
+        }
+        if is_now_live {
+            self.check_name();
+            self.live_since = Some(Instant::now());
+            let is_first = self.started_at.take().is_some();
+            if self.disconnected_at.take().is_some() && !is_first {
                 self.events.push_back(SessionEvent::Synced { pending: self.pending.len() });
             }
+        }
+    }
+
+    /// Leaves the room if the session has another name than it requires. Called before a line is
+    /// sent.
+    fn check_name(&mut self) {
+        let name = self.resume.name();
+        if let Some(wanted) = self.resume.requested_name()
+            && self.require_name
+            && case_fold(wanted) != case_fold(name)
+        {
+            let error = Error::NameTaken(wanted.into(), name.into());
+            self.quit_with(Some(error));
         }
     }
 
@@ -73,7 +108,7 @@ impl Session {
         let error = Error::Closed(Some(received.frame.data.to_string()));
         self.events.push_back(SessionEvent::Received(received));
         match code {
-            ByeCode::Quit if self.is_quit_sent => self.state = State::Ended(None),
+            ByeCode::Quit if self.is_quit_sent => self.state = State::Ended(self.quit_error.take()),
             // `Quit` without `/quit`: something between client and server closed the connection.
             ByeCode::Quit | ByeCode::Shutdown | ByeCode::Full | ByeCode::TooFast => {
                 self.on_disconnect(error, false);
@@ -93,4 +128,15 @@ impl Session {
             | ByeCode::Unknown => self.state = State::Ended(Some(error)),
         }
     }
+}
+
+/// Parses a line from the server, and bounds its names.
+fn decode(line: &[u8]) -> Result<Frame<'static>, serde_json::Error> {
+    if has_too_many_values(line) {
+        return Err(serde_json::Error::custom("the line has too many values"));
+    }
+    let mut frame = Frame::decode(line)?;
+    bound_values(&mut frame)
+        .map_err(|value| serde_json::Error::custom(format!("{value} is too long")))?;
+    Ok(frame)
 }

@@ -36,15 +36,25 @@ use smol::Timer;
 use super::{Session, State};
 use crate::client::{Error, SessionEvent};
 
+/// The time after which a connection counts as working, so that the pauses begin anew.
+const STABLE_TIME: Duration = Duration::from_secs(10);
+
 impl Session {
-    /// Closes the connection, if there is one, and connects again at once.
+    /// Connects again at once, and then closes the present connection, if there is one.
+    ///
+    /// The other members see neither a leave nor a join.
     ///
     /// The session ends with [`Error::ReconnectRequested`] if its
     /// [`ReconnectPolicy`](crate::client::ReconnectPolicy) is `Never`.
     pub fn reconnect(&mut self) {
         if !matches!(self.state, State::Ended(_)) {
             self.backoff.reset();
+            let link = match std::mem::replace(&mut self.state, State::Ended(None)) {
+                State::Connected(link) => Some(link),
+                _ => self.replaced_link.take(),
+            };
             self.on_disconnect(Error::ReconnectRequested, true);
+            self.replaced_link = link.filter(|_| matches!(self.state, State::Waiting(_)));
             // A session that was not connected before pauses now; end the pause.
             if matches!(self.state, State::Waiting(_)) {
                 self.state = State::Waiting(Timer::after(Duration::ZERO));
@@ -56,31 +66,41 @@ impl Session {
     /// the next attempt. `is_immediate` asks for an attempt without a pause.
     pub(super) fn on_disconnect(&mut self, cause: Error, is_immediate: bool) {
         let was_live = self.resume.is_live();
+        let live_time = self.live_since.take().map(|since| since.elapsed());
+        if live_time.is_some_and(|time| time >= STABLE_TIME) {
+            self.backoff.reset();
+        }
         self.resume.on_disconnect();
         self.pending.on_disconnect();
-        if self.is_finishing && self.pending.is_empty() {
+        self.deadline = None;
+        if self.is_quit_sent {
+            self.state = State::Ended(self.quit_error.take());
+            return;
+        }
+        let was_welcomed = self.resume.was_welcomed();
+        if self.is_finishing && self.pending.is_empty() && was_welcomed {
             self.state = State::Ended(None);
             return;
         }
         let now = Instant::now();
-        let outage = now.duration_since(*self.disconnected_at.get_or_insert(now));
-        let limit = match self.resume.was_welcomed() {
+        let start = self.started_at.filter(|_| !was_welcomed).unwrap_or(now);
+        let outage = now.duration_since(*self.disconnected_at.get_or_insert(start));
+        let limit = match was_welcomed || self.started_at.is_some() {
             true => self.policy.time_limit(),
             false => Duration::ZERO,
         };
         let time_left = limit.saturating_sub(outage);
         if time_left.is_zero() {
-            let error = match outage.is_zero() {
+            let error = match outage.is_zero() || limit.is_zero() {
                 true => cause,
                 false => Error::GaveUp(outage, Box::new(cause)),
             };
             self.state = State::Ended(Some(error));
             return;
         }
-        // Without a pause only after a working connection: a server that closes each new one would
-        // otherwise be contacted in a busy loop.
+        // Without a pause only after a working connection.
         let pause = match is_immediate && was_live {
-            true => Duration::ZERO,
+            true => self.backoff.skip_pause(),
             false => self.backoff.next_pause(),
         };
         let retry_in = pause.min(time_left);

@@ -91,6 +91,40 @@ fn bye_for_another_protocol_ends_the_session() {
     });
 }
 
+#[test]
+fn hello_without_welcome_ends_at_deadline() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    smol::block_on(async {
+        let config = SessionConfig::default();
+        let mut session = Session::new(address, config, ReconnectPolicy::Never);
+        // The server sends lines and no welcome; none of them is kept.
+        let (mut stream, _) = {
+            while !matches!(session.state, State::Connected(_)) {
+                poll_fn(|cx| session.poll_step(cx)).await;
+            }
+            listener.accept().unwrap()
+        };
+        std::io::Write::write_all(&mut stream, &LINES.as_bytes().repeat(100)).unwrap();
+        for _ in 0..150 {
+            poll_fn(|cx| session.poll_step(cx)).await;
+        }
+        assert!(session.events.is_empty());
+        session.deadline = Some(Timer::after(std::time::Duration::ZERO));
+        let error = session.receive().await.unwrap_err();
+        assert!(matches!(error, Error::Lost(_)), "{error:?}");
+    });
+}
+
+#[test]
+fn quit_without_bye_ends_at_deadline() {
+    let config = SessionConfig::default();
+    let mut session = Session::new("127.0.0.1:1", config, ReconnectPolicy::Always);
+    session.is_quit_sent = true;
+    session.on_deadline();
+    assert!(matches!(smol::block_on(session.receive()), Ok(None)));
+}
+
 fn describe(event: Result<Option<SessionEvent>, Error>) -> String {
     match event.unwrap().unwrap() {
         SessionEvent::Received(received) => match received.frame.body.seq() {

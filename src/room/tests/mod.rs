@@ -4,6 +4,7 @@ mod commands;
 mod join;
 mod names;
 mod presence;
+mod quiet;
 mod random;
 mod resume;
 mod sequence;
@@ -58,6 +59,11 @@ impl RoomHarness {
     fn join(&mut self, id: u64, name: &str) {
         self.connect(id);
         self.say(id, &format!(r#"{{"hello":{{"name":"{name}"}}}}"#));
+    }
+
+    fn join_quietly(&mut self, id: u64, name: &str) {
+        self.connect(id);
+        self.say(id, &format!(r#"{{"hello":{{"name":"{name}","quiet":true}}}}"#));
     }
 
     fn leave(&mut self, id: u64, reason: DisconnectReason) {

@@ -11,7 +11,7 @@ use crate::protocol::case_fold;
 #[derive(Clone, Debug)]
 enum RandomStep {
     Connect,
-    Hello(u8, u8, u8),
+    Hello(u8, u8, u8, bool),
     Say(u8, &'static str),
     Leave(u8, bool),
     Advance,
@@ -32,9 +32,9 @@ fn step() -> impl Strategy<Value = RandomStep> {
     ];
     prop_oneof![
         2 => Just(RandomStep::Connect),
-        3 => (any::<u8>(), 0u8..4, 0u8..6).prop_map(|(id, name, history)| {
-            RandomStep::Hello(id, name, history)
-        }),
+        3 => (any::<u8>(), 0u8..4, 0u8..6, any::<bool>()).prop_map(
+            |(id, name, history, is_quiet)| RandomStep::Hello(id, name, history, is_quiet)
+        ),
         6 => (any::<u8>(), line).prop_map(|(id, line)| RandomStep::Say(id, line)),
         1 => (any::<u8>(), any::<bool>()).prop_map(|(id, is_end)| RandomStep::Leave(id, is_end)),
         1 => Just(RandomStep::Advance),
@@ -86,20 +86,34 @@ fn check_sequence(harness: &RoomHarness) {
 /// the joins and leaves of the announced members alone.
 fn check_presence(harness: &RoomHarness) {
     let mut present: BTreeSet<String> = BTreeSet::new();
+    // The names that quiet members took later.
+    let mut quiet: BTreeSet<String> = BTreeSet::new();
+    let is_quiet =
+        |quiet: &BTreeSet<String>, name: &str| name.starts_with("quiet-") || quiet.contains(name);
     for frame in parse(&harness.sequence) {
         let names =
             frame["names"].as_array().into_iter().flatten().map(|name| text(name).to_owned());
         match text(&frame["kind"]) {
             "join" => names.for_each(|name| assert!(present.insert(name), "{frame}")),
             "leave" => names.for_each(|name| assert!(present.remove(&name), "{frame}")),
+            "name" if is_quiet(&quiet, text(&frame["from"])) => {
+                quiet.insert(text(&frame["to"]).to_owned());
+            }
             "name" => {
                 assert!(present.remove(text(&frame["from"])), "{frame}");
                 assert!(present.insert(text(&frame["to"]).to_owned()), "{frame}");
             }
-            _ => assert!(present.contains(text(&frame["data_source"])), "{frame}"),
+            _ => {
+                let author = text(&frame["data_source"]);
+                assert!(present.contains(author) || is_quiet(&quiet, author), "{frame}");
+            }
         }
     }
-    let members = harness.room.clients.iter().filter(|(_, client)| client.is_announced);
+    let members = harness
+        .room
+        .clients
+        .iter()
+        .filter(|(_, client)| client.visibility == Visibility::Announced);
     let announced: BTreeSet<String> =
         members.filter_map(|(_, client)| client.name.clone()).map(String::from).collect();
     assert_eq!(present, announced);
@@ -123,9 +137,10 @@ proptest! {
                     harness.connect(last);
                 }
                 _ if last == 0 => {}
-                RandomStep::Hello(id, name, history) => {
+                RandomStep::Hello(id, name, history, is_quiet) => {
+                    let stem = if is_quiet { "quiet" } else { "name" };
                     let hello = format!(
-                        r#"{{"hello":{{"name":"name-{name}","history":{history}}}}}"#,
+                        r#"{{"hello":{{"name":"{stem}-{name}","history":{history},"quiet":{is_quiet}}}}}"#,
                     );
                     harness.say(pick(id), &hello);
                 }

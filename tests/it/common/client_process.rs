@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{ChildGuard, TIMEOUT};
+use super::{ChildGuard, TIMEOUT, wait_until};
 
 /// A `smolchat` whose standard files are pipes. It is killed and reaped when this is dropped.
 pub struct ClientProcess {
@@ -26,10 +26,12 @@ impl ClientProcess {
         Self::run(command)
     }
 
-    /// Returns the command, without the configuration of the user that runs the tests.
+    /// Returns the command, without the configuration of the user that runs the tests. Its folders
+    /// cannot be created, not even by root.
     pub fn command() -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_smolchat"));
-        command.env_remove("SMOLCHAT_NAME").env("XDG_CONFIG_HOME", "/nonexistent");
+        command.env_remove("SMOLCHAT_NAME").env("XDG_CONFIG_HOME", "/dev/null/none");
+        command.env("XDG_STATE_HOME", "/dev/null/none").env_remove("STATE_DIRECTORY");
         command
     }
 
@@ -39,6 +41,27 @@ impl ClientProcess {
         let stdout = lines(process.0.stdout.take().unwrap());
         let stderr = lines(process.0.stderr.take().unwrap());
         ClientProcess { stdin: process.0.stdin.take(), process, stdout, stderr }
+    }
+
+    /// Starts a client whose standard output is a pipe that is not read.
+    pub fn start_unread(address: &str, name: &str, options: &[&str]) -> Self {
+        let mut command = Self::command();
+        command.arg(address).args(["--name", name]).args(options);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = ChildGuard(command.spawn().unwrap());
+        let stderr = lines(process.0.stderr.take().unwrap());
+        ClientProcess { stdin: process.0.stdin.take(), process, stdout: channel().1, stderr }
+    }
+
+    /// Waits until the process handles SIGTERM.
+    #[track_caller]
+    pub fn wait_until_signals_are_handled(&self) {
+        let file = format!("/proc/{}/status", self.process.0.id());
+        wait_until("SIGTERM is handled", || {
+            let status = std::fs::read_to_string(&file).unwrap();
+            let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+            u64::from_str_radix(mask.trim(), 16).unwrap() & (1 << (Signal::TERM.as_raw() - 1)) != 0
+        });
     }
 
     pub fn write_input(&mut self, text: &str) {
@@ -65,6 +88,12 @@ impl ClientProcess {
         let status = self.process.wait();
         let stderr = self.stderr.iter().map(|line| line + "\n").collect();
         (status.code().unwrap(), self.stdout.iter().collect(), stderr)
+    }
+
+    /// Waits for the end while the input is open. Returns the exit code.
+    #[track_caller]
+    pub fn wait(&mut self) -> Option<i32> {
+        self.process.wait().code()
     }
 
     pub fn signal(&self, signal: Signal) {

@@ -6,6 +6,7 @@
 pub mod client_process;
 pub mod faulty_proxy;
 pub mod observers;
+pub mod scripted_server;
 mod server;
 #[cfg(feature = "editor")]
 pub mod terminal;

@@ -7,41 +7,91 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
+use rustix::termios::{OptionalActions, Termios, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 
 use super::server::{assert_idle, cpu_time, kib};
 use super::{ChildGuard, POLL_INTERVAL, TIMEOUT, TempDir};
 
-/// The sequence that ends bracketed paste.
-const PASTE_OFF: &str = "\x1b[?2004l";
+/// The text that a shell prints after the client.
+const SHELL_PROMPT: &str = "$ ";
 
 /// A pseudo-terminal with a client. The client is killed when this is dropped.
 pub struct Terminal {
     process: ChildGuard,
-    master: File,
+    /// Open until the terminal hangs up.
+    master: Option<File>,
+    reader: Option<JoinHandle<()>>,
     /// Keeps the terminal open when the client has ended.
-    slave: OwnedFd,
+    slave: Option<OwnedFd>,
     output: Arc<Mutex<TerminalOutput>>,
     original_modes: String,
     home: TempDir,
+    name: String,
 }
 
 /// The output of the client so far.
 struct TerminalOutput {
     parser: vt100::Parser,
     raw: Vec<u8>,
+    /// Whether the output is still read.
+    is_read: bool,
 }
 
 impl Terminal {
     /// Starts the client in a terminal of 72 columns and 24 rows, and waits for its prompt.
     #[track_caller]
     pub fn start(address: &str, name: &str, options: &[&str]) -> Self {
+        Self::start_with(address, name, options, |_| {}, |_| {})
+    }
+
+    /// Starts the client with a home that has a config file.
+    #[track_caller]
+    pub fn start_in(home: TempDir, address: &str, name: &str, options: &[&str]) -> Self {
+        let terminal = Self::spawn(home, address, name, options, |_| {}, |_| {});
+        terminal.wait_for_prompt()
+    }
+
+    /// Starts the client with changes of the modes of the terminal and of the command.
+    #[track_caller]
+    pub fn start_with(
+        address: &str,
+        name: &str,
+        options: &[&str],
+        change_modes: impl FnOnce(&mut Termios),
+        change_command: impl FnOnce(&mut Command),
+    ) -> Self {
         let home = TempDir::new();
+        let terminal = Self::spawn(home, address, name, options, change_modes, change_command);
+        terminal.wait_for_prompt()
+    }
+
+    #[track_caller]
+    fn wait_for_prompt(mut self) -> Self {
+        // The server may have assigned another name, such as `alice-2`.
+        let name = self.name.clone();
+        self.wait_for_screen("a prompt", |screen| {
+            let line = last_line(screen);
+            line.starts_with(&name) && line.contains('>')
+        });
+        self
+    }
+
+    /// Starts the client without waiting for its prompt.
+    #[track_caller]
+    pub fn spawn(
+        home: TempDir,
+        address: &str,
+        name: &str,
+        options: &[&str],
+        change_modes: impl FnOnce(&mut Termios),
+        change_command: impl FnOnce(&mut Command),
+    ) -> Self {
         let master =
             openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
@@ -50,26 +100,65 @@ impl Terminal {
         let open = || File::options().read(true).write(true).open(&path).unwrap();
         let slave = OwnedFd::from(open());
         set_size(&slave, 72, 24);
+        let mut termios = tcgetattr(&slave).unwrap();
+        change_modes(&mut termios);
+        tcsetattr(&slave, OptionalActions::Now, &termios).unwrap();
         let original_modes = modes(&slave);
         // A controlling terminal, so that its signals reach the client.
         let mut command = Command::new("setsid");
         command.args(["--ctty", env!("CARGO_BIN_EXE_smolchat"), address, "--name", name]);
         command.args(options).stdin(open()).stdout(open()).stderr(open());
         command.env("TERM", "xterm-256color").env("XDG_STATE_HOME", home.path("state"));
+        command.env("XDG_CONFIG_HOME", home.path("config"));
         command.env_remove("NO_COLOR").env_remove("TERM_PROGRAM");
+        change_command(&mut command);
         let process = ChildGuard(command.spawn().unwrap());
         let parser = vt100::Parser::new(cells(24), cells(72), 10_000);
-        let output = Arc::new(Mutex::new(TerminalOutput { parser, raw: Vec::new() }));
-        read_output(File::from(master.try_clone().unwrap()), Arc::clone(&output));
-        let mut terminal =
-            Terminal { process, master: master.into(), slave, output, original_modes, home };
-        terminal.wait_for_screen("a prompt", |screen| last_line(screen).starts_with('>'));
-        terminal
+        let output =
+            Arc::new(Mutex::new(TerminalOutput { parser, raw: Vec::new(), is_read: true }));
+        let master = File::from(master);
+        let reader = read_output(master.try_clone().unwrap(), Arc::clone(&output));
+        Terminal {
+            process,
+            master: Some(master),
+            reader: Some(reader),
+            slave: Some(slave),
+            output,
+            original_modes,
+            home,
+            name: name.into(),
+        }
     }
 
     #[track_caller]
     pub fn type_keys(&mut self, keys: &str) {
-        self.master.write_all(keys.as_bytes()).unwrap();
+        self.type_bytes(keys.as_bytes());
+    }
+
+    #[track_caller]
+    pub fn type_bytes(&mut self, bytes: &[u8]) {
+        self.master.as_mut().unwrap().write_all(bytes).unwrap();
+    }
+
+    /// Stops reading the output of the client.
+    pub fn stop_reading(&mut self) {
+        self.lock().is_read = false;
+        self.reader.take().unwrap().join().unwrap();
+    }
+
+    /// Closes the terminal, like a window or a connection that is closed, and waits until the
+    /// client has ended.
+    #[track_caller]
+    pub fn hang_up(&mut self) -> ExitStatus {
+        self.stop_reading();
+        (self.master, self.slave) = (None, None);
+        self.process.wait()
+    }
+
+    /// Waits until the client has ended, without any check.
+    #[track_caller]
+    pub fn wait(&mut self) -> ExitStatus {
+        self.process.wait()
     }
 
     /// Waits until the screen matches.
@@ -93,9 +182,12 @@ impl Terminal {
         self.wait_for_screen(&format!("{text:?}"), |screen| screen.contents().contains(text));
     }
 
-    /// Waits until the last line is `text`, with the cursor in `column`.
+    /// Waits until the last line is the name and `text`, with the cursor `column` columns after the
+    /// name.
     #[track_caller]
     pub fn wait_for_input(&mut self, text: &str, column: u16) {
+        let text = format!("{}{text}", self.name);
+        let column = column + u16::try_from(self.name.len()).unwrap();
         self.wait_for_screen(&format!("{text:?} with the cursor in column {column}"), |screen| {
             last_line(screen) == text && screen.cursor_position().1 == column
         });
@@ -119,7 +211,7 @@ impl Terminal {
 
     pub fn resize(&mut self, columns: u16, rows: u16) {
         self.lock().parser.screen_mut().set_size(cells(rows), cells(columns));
-        set_size(&self.slave, columns, rows);
+        set_size(self.slave.as_ref().unwrap(), columns, rows);
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -148,17 +240,44 @@ impl Terminal {
 
     /// Returns whether the terminal has the modes that it had before the client started.
     pub fn has_original_modes(&self) -> bool {
-        modes(&self.slave) == self.original_modes
+        modes(self.slave.as_ref().unwrap()) == self.original_modes
     }
 
     /// Waits until the client has ended, and checks that the terminal is as it was.
     #[track_caller]
     pub fn finish(&mut self) -> ExitStatus {
         let status = self.process.wait();
-        assert_eq!(modes(&self.slave), self.original_modes);
-        self.wait_for_screen("paste as before", |screen| !screen.bracketed_paste());
-        assert!(self.raw_output().contains(PASTE_OFF));
+        let slave = self.slave.as_ref().unwrap();
+        assert_eq!(modes(slave), self.original_modes);
+        // The prompt of the shell is in the first column of an empty line.
+        rustix::io::write(slave, SHELL_PROMPT.as_bytes()).unwrap();
+        self.wait_for_screen("the prompt of the shell", |screen| {
+            last_line(screen) == SHELL_PROMPT.trim_end() && screen.cursor_position().1 == 2
+        });
+        let screen = self.screen_text();
+        let prompt = format!("{}>", self.name);
+        assert!(screen.lines().all(|line| line.trim_end() != prompt), "{screen}");
+        assert_eq!(self.open_modes(), Vec::<String>::new());
         status
+    }
+
+    /// Returns the private modes that the client has set and not reset, or set twice.
+    fn open_modes(&self) -> Vec<String> {
+        let raw = self.raw_output();
+        let changes = raw.split("\x1b[?").skip(1).filter_map(|rest| {
+            let end = rest.find(|c: char| !c.is_ascii_digit())?;
+            let (mode, change) = rest.split_at(end);
+            Some((mode.to_owned(), change.chars().next()?))
+        });
+        let mut open = Vec::new();
+        for (mode, change) in changes {
+            match (change, open.iter().position(|open| *open == mode)) {
+                ('l', Some(index)) => drop(open.remove(index)),
+                // Set or reset once too often.
+                _ => open.push(mode),
+            }
+        }
+        open
     }
 
     /// Returns the path of the input history.
@@ -171,15 +290,24 @@ impl Terminal {
     }
 }
 
-fn read_output(mut master: File, output: Arc<Mutex<TerminalOutput>>) {
+fn read_output(mut master: File, output: Arc<Mutex<TerminalOutput>>) -> JoinHandle<()> {
     thread::spawn(move || {
         let mut buffer = [0; 64 << 10];
-        while let Ok(count @ 1..) = master.read(&mut buffer) {
+        loop {
+            let timeout = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+            let is_ready = poll(&mut [PollFd::new(&master, PollFlags::IN)], Some(&timeout));
+            if !output.lock().unwrap().is_read {
+                break;
+            }
+            if is_ready == Ok(0) {
+                continue;
+            }
+            let Ok(count @ 1..) = master.read(&mut buffer) else { break };
             let mut output = output.lock().unwrap();
             output.parser.process(&buffer[..count]);
             output.raw.extend_from_slice(&buffer[..count]);
         }
-    });
+    })
 }
 
 /// Returns the modes of a terminal in a form that can be compared.

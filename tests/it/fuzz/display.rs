@@ -28,7 +28,7 @@ pub fn run(data: &[u8]) {
         Body::Leave { seq, time, names: vec![text.into()] },
         Body::Name { seq, time, from: text.into(), to: text.into(), id: None },
         Body::Private { time, to: text.into(), id: None },
-        Body::Who { names: vec![text.into()], more: None, id: None },
+        Body::Who { names: vec![text.into()], more: None, quiet: vec![text.into()], id: None },
         Body::Error { code: ErrorCode::BadName, id: None },
         Body::Bye { code: ByeCode::Unknown, seq },
         Body::Gap { from: 1, to: 2 },

@@ -8,6 +8,7 @@ mod display;
 mod history_file;
 mod line_reader;
 mod proxy_header;
+mod screen;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,12 +17,13 @@ use std::path::{Path, PathBuf};
 /// The name of a target, and the function that runs one input.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 6] = [
+const TARGETS: [Target; 7] = [
     ("client_line", client_line::run),
     ("display", display::run),
     ("history_file", history_file::run),
     ("line_reader", line_reader::run),
     ("proxy_header", proxy_header::run),
+    ("screen", screen::run),
     ("room", crate::model::run_bytes),
 ];
 

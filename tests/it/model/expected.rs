@@ -68,6 +68,7 @@ pub enum OwnFrame {
     },
     Who {
         members: Vec<String>,
+        quiet: BTreeSet<String>,
         answer_bytes: usize,
         id: Option<Box<str>>,
     },

@@ -219,6 +219,7 @@ impl Simulation {
             after,
             token,
             keep: template.keep,
+            quiet: template.quiet,
         }
     }
 

@@ -237,16 +237,23 @@ impl Receiver {
                 (self.last_seen, self.min_bye_seq) = (Some(to), Some(from));
             }
             (
-                OwnFrame::Who { members, answer_bytes, id: line_id },
-                Body::Who { names, more, id },
+                OwnFrame::Who { members, quiet: expected, answer_bytes, id: line_id },
+                Body::Who { names, more, quiet, id },
             ) => {
                 assert_eq!(id.as_deref(), line_id.as_deref());
                 assert_eq!(names.len() + more.unwrap_or(0), members.len());
                 let members: BTreeSet<&str> = members.iter().map(|name| &**name).collect();
                 let named: BTreeSet<&str> = names.iter().map(|name| &**name).collect();
                 assert!(named.len() == names.len() && named.is_subset(&members));
+                let marked: Vec<&str> = quiet.iter().map(|name| &**name).collect();
+                let is_marked = |name: &&&str| expected.contains(**name);
+                assert_eq!(
+                    marked,
+                    names.iter().map(|n| &**n).filter(|n| is_marked(&n)).collect::<Vec<_>>()
+                );
                 let length = |names: &BTreeSet<&str>| {
-                    frame.data.len() + names.iter().map(|name| name.len() + 3).sum::<usize>()
+                    let twice = names.iter().chain(names.iter().filter(is_marked));
+                    frame.data.len() + twice.map(|name| name.len() + 3).sum::<usize>()
                 };
                 assert_eq!(more.is_some(), length(&members) > answer_bytes);
                 assert!(named.is_empty() || length(&named) <= answer_bytes);

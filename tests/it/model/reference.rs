@@ -60,6 +60,7 @@ pub struct ReferenceClient {
     is_announced: bool,
     /// There was no place for it.
     is_visitor: bool,
+    is_quiet: bool,
     errors: usize,
     hello_deadline: Duration,
 }
@@ -183,6 +184,7 @@ impl ReferenceRoom {
             reserves_name: false,
             is_announced: false,
             is_visitor,
+            is_quiet: false,
             errors: 0,
             hello_deadline: now + self.config.hello_wait,
         };
@@ -239,11 +241,11 @@ impl ReferenceRoom {
         }
     }
 
-    /// Expects the join of a member, unless it was expected before.
+    /// Expects the join of a member, unless the member is quiet or it was expected before.
     fn announce_member(&mut self, id: u64) {
         self.silent.retain(|(_, silent)| *silent != id);
         let Some(client) = self.clients.get_mut(&id) else { return };
-        if !std::mem::replace(&mut client.is_announced, true) {
+        if !client.is_quiet && !std::mem::replace(&mut client.is_announced, true) {
             let name = client.name.clone().expect("a member");
             self.broadcasts.expect_join(name, self.names().count(), self.now);
         }
@@ -265,12 +267,13 @@ impl ReferenceRoom {
             Peer::Inet(_, port) | Peer::Proxy(_, port) => format!("guest-{port}"),
             Peer::Unix(_) => format!("guest-{id}"),
         };
-        let mut is_announced = false;
+        let (mut is_announced, mut is_quiet) = (false, hello.quiet);
         let (name, error) = match (old, reserved, hello.name.as_deref()) {
             (Some(old), ..) => {
                 self.send(old, OwnFrame::Evicted(ByeCode::Replaced));
                 let old = self.clients.remove(&old).expect("a client");
                 is_announced = old.is_announced;
+                is_quiet = old.is_quiet || hello.quiet && !old.is_announced;
                 (old.name.expect("a name"), None)
             }
             (_, Some(reserved), _) => (self.reserved.remove(reserved).name, None),
@@ -285,6 +288,7 @@ impl ReferenceRoom {
         client.reserves_name = hello.keep;
         client.is_announced = is_announced;
         client.is_visitor = false;
+        client.is_quiet = is_quiet;
         client.errors = usize::from(error.is_some());
         let welcome = OwnFrame::Welcome {
             name: name.clone(),
@@ -389,8 +393,10 @@ impl ReferenceRoom {
             }
             Request::Who => {
                 let members = self.names().cloned().collect();
+                let quiet = self.clients.values().filter(|client| client.is_quiet);
+                let quiet = quiet.filter_map(|client| client.name.clone()).collect();
                 let answer_bytes = self.config.answer_bytes;
-                self.send(id, OwnFrame::Who { members, answer_bytes, id: line_id });
+                self.send(id, OwnFrame::Who { members, quiet, answer_bytes, id: line_id });
             }
             Request::History(count) => {
                 self.send(id, OwnFrame::Info(line_id));

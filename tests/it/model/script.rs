@@ -73,6 +73,7 @@ pub struct HelloTemplate {
     pub after: Option<ResumePoint>,
     pub token: Option<TokenTemplate>,
     pub keep: bool,
+    pub quiet: bool,
     pub id: Option<Box<str>>,
 }
 
@@ -119,13 +120,14 @@ pub const INVALID_NAMES: [&str; 8] = [
     "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
 ];
 /// Parts of raw lines.
-const RAW_PARTS: [&[u8]; 25] = [
+const RAW_PARTS: [&[u8]; 26] = [
     b"{\"data\":\"",
     b"\",\"id\":\"",
     b"\",\"to\":\"",
     b"\"}",
     b"{\"hello\":{\"name\":\"",
     b"\",\"keep\":true",
+    b"\",\"quiet\":true",
     b",\"history\":",
     b"}}",
     b"{\"hello\":{}}",
@@ -268,10 +270,12 @@ impl BlockDecoder<'_> {
                 "gggggggggggggggggggggggggggggggg",
             ]))),
         };
+        let (keep, quiet) = self.pick(&[(true, false), (false, false), (true, true)]);
         HelloTemplate {
             after,
             token,
-            keep: self.pick(&[true, false]),
+            keep,
+            quiet,
             name: (self.next() % 8 < 7).then(|| self.name()),
             epoch: self.pick(&[Some(EPOCH), Some(EPOCH), Some(EPOCH), None, Some("another")]),
             history: self.pick(&[None, None, Some(0), Some(1), Some(4), Some(u64::MAX)]),

@@ -4,11 +4,13 @@ use futures_lite::future;
 
 use super::App;
 use crate::app::Error;
-use crate::app::link_status::{describe_error, format_link_event};
+use crate::app::link_status::{describe_error, format_gap, format_loss};
+use crate::app::outage::Outage;
+use crate::app::tui::commands::HELP;
 use crate::app::tui::entry::EntryKind;
-use crate::app::tui::outage::Outage;
+use crate::app::tui::view::MarkReason;
 use crate::client::{self, ReceivedFrame, Session, SessionEvent};
-use crate::protocol::Body;
+use crate::protocol::{Body, case_fold};
 
 impl App {
     /// Handles an event and all further events that are ready, so that they are printed together.
@@ -21,32 +23,31 @@ impl App {
         loop {
             match event {
                 Ok(Some(event)) => self.on_event(event),
-                Ok(None) => return Some(self.end_signal.map_or(Ok(()), |n| Err(Error::Signal(n)))),
+                Ok(None) => return Some(self.end_cause.take().map_or(Ok(()), Err)),
                 Err(error) => return Some(Err(self.with_unconfirmed(error))),
             }
             if self.screen.is_behind() {
                 return None;
             }
-            self.screen.flush(&mut self.view);
+            self.flush_screen();
             event = future::poll_once(self.session.receive()).await?;
         }
     }
 
     fn on_event(&mut self, event: SessionEvent) {
-        let message = match event {
-            SessionEvent::Received(received) => return self.on_frame(&received),
-            SessionEvent::Disconnected { cause, .. } => return self.on_disconnected(cause),
-            SessionEvent::Reconnected { .. } => {
-                let outage = self.outage.take().map(|outage| outage.duration());
-                format_link_event(&event, Some(outage.unwrap_or_default()))
+        match event {
+            SessionEvent::Received(received) => self.on_frame(&received),
+            SessionEvent::Disconnected { cause, .. } => self.on_disconnected(cause),
+            SessionEvent::Reconnected { resumed, .. } => {
+                if let Some(outage) = &mut self.outage {
+                    outage.record_reconnect(resumed);
+                }
             }
-            SessionEvent::Synced { .. } => {
-                format_link_event(&SessionEvent::Synced { pending: self.unconfirmed_count() }, None)
-            }
-            SessionEvent::Gap { .. } => format_link_event(&event, None),
-        };
-        if let Some(message) = message {
-            self.view.show_notice(EntryKind::Info, &message);
+            SessionEvent::Gap { from, to } => match &mut self.outage {
+                Some(outage) => outage.record_gap(from, to),
+                None => self.view.show_notice(EntryKind::Info, &format_gap(from, to)),
+            },
+            SessionEvent::Synced { .. } => self.on_synced(),
         }
     }
 
@@ -54,11 +55,13 @@ impl App {
         match &mut self.outage {
             Some(outage) => outage.record_failure(cause),
             None => {
-                let message = match &cause {
-                    client::Error::ReconnectRequested => "reconnecting".into(),
-                    cause => format!("{}; reconnecting", describe_error(cause)),
+                self.view.mark_here(MarkReason::Outage);
+                let kind = match cause {
+                    client::Error::ReconnectRequested => EntryKind::Info,
+                    _ => EntryKind::Error,
                 };
-                self.view.show_notice(EntryKind::Error, &message);
+                self.view.show_notice(kind, &format_loss(&cause, None));
+                self.view.start_counting();
                 self.outage = Some(Outage::new(cause));
             }
         }
@@ -69,6 +72,16 @@ impl App {
         }
     }
 
+    /// Shows that all missed lines have arrived.
+    fn on_synced(&mut self) {
+        let Some(mut outage) = self.outage.take() else { return };
+        self.view.flush_held();
+        self.view.cancel_mark(MarkReason::Outage);
+        outage.shown_count = self.view.counted_frames();
+        let message = outage.format_end(self.unconfirmed_count());
+        self.view.show_notice(EntryKind::Info, &message);
+    }
+
     fn on_frame(&mut self, received: &ReceivedFrame) {
         let own_name = self.session.name();
         self.members.update(&received.frame, own_name);
@@ -76,19 +89,59 @@ impl App {
             self.unconfirmed_lines.retain(|line| line.id != *id);
             if self.who_query.as_ref() == Some(id) {
                 self.who_query = None;
-                return;
+                return self.check_unknown_names(&received.frame.body);
             }
         }
         if let Body::Private { .. } = received.frame.body
             && received.frame.data_source != own_name
+            && !self.view.ignored.contains(&received.frame.data_source)
         {
             self.last_private = Some(Box::new(received.clone()));
         }
-        self.view.show_frame(received, own_name);
+        // A notice of the client has the same information as these two.
+        let is_covered = match received.frame.body {
+            Body::Welcome { .. } => self.outage.is_some(),
+            Body::Bye { .. } => !self.session.is_finishing(),
+            _ => false,
+        };
+        if !is_covered {
+            self.view.show_frame(received, own_name);
+        }
+        if let Some(log) = &mut self.log
+            && !self.view.ignored.contains(&received.frame.data_source)
+            && let Some(error) = log.write_frame(received, &self.view.clock)
+        {
+            self.view.show_notice(EntryKind::Error, &error);
+        }
+        if received.in_reply_to.is_some() && received.in_reply_to == self.help_query {
+            self.help_query = None;
+            self.view.show_notice(EntryKind::Info, HELP);
+        }
+        if let Body::Name { from, to, .. } = &received.frame.body
+            && self.query.as_ref().is_some_and(|query| case_fold(query) == case_fold(from))
+        {
+            self.query = Some(to.to_string());
+        }
         if let Body::Welcome { .. } = received.frame.body {
-            // The completion needs the names. A query from before an outage is sent again anyway.
-            if self.who_query.is_none() {
-                self.who_query = self.session.send("/who").ok();
+            // The completion needs the names.
+            self.query_names();
+        }
+    }
+
+    /// Asks the server for the names of the members. A query from before an outage is sent again
+    /// anyway.
+    pub(super) fn query_names(&mut self) {
+        if self.who_query.is_none() {
+            self.who_query = self.session.send("/who").ok();
+        }
+    }
+
+    /// Warns of ignored names that are not in a complete answer to `/who`.
+    fn check_unknown_names(&mut self, answer: &Body<'_>) {
+        for name in std::mem::take(&mut self.unknown_names) {
+            if matches!(answer, Body::Who { more: None, .. }) && !self.members.contains(&name) {
+                let text = format!("no member here is called {name}");
+                self.view.show_notice(EntryKind::Error, &text);
             }
         }
     }
@@ -97,25 +150,37 @@ impl App {
     pub(super) fn on_connected(&mut self, result: Result<Session, client::Error>) {
         let session = match result {
             Ok(session) => session,
-            Err(error) => return self.view.show_notice(EntryKind::Error, &describe_error(&error)),
+            Err(error) => {
+                let address = self.session.address();
+                let message = format!("{}; you stay at {address}", describe_error(&error));
+                return self.view.show_notice(EntryKind::Error, &message);
+            }
         };
-        let count = self.unconfirmed_count();
-        if self.outage.take().is_some() && count > 0 {
-            let message = match count {
+        if self.outage.take().is_some() {
+            // Replaces the status line.
+            let message = match self.unconfirmed_count() {
+                0 => format!("connected to {}", session.address()),
                 1 => "one line was not sent and is discarded".into(),
                 count => format!("{count} lines were not sent and are discarded"),
             };
-            self.view.show_notice(EntryKind::Error, &message);
+            self.view.show_notice(EntryKind::Info, &message);
         }
         self.unconfirmed_lines.clear();
+        self.unsent_parts.clear();
         self.who_query = None;
+        self.unknown_names.clear();
+        self.help_query = None;
+        self.query = None;
+        self.editor.set_private(false);
         self.last_private = None;
         self.server_switch.close_old(std::mem::replace(&mut self.session, session));
     }
 
     /// Returns the number of the user's lines that the server has not answered.
     pub(super) fn unconfirmed_count(&self) -> usize {
-        self.session.pending_count().saturating_sub(usize::from(self.who_query.is_some()))
+        let unsent = self.typed_lines.len() + self.unsent_parts.len();
+        let pending = self.session.pending_count() + unsent;
+        pending.saturating_sub(usize::from(self.who_query.is_some()))
     }
 
     /// Adds to `error` the number of lines that are not confirmed.

@@ -6,15 +6,20 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::client::is_invisible;
+use crate::protocol::Frame;
 
 const MINUTE: u64 = 60_000;
 const DAY: u64 = 24 * 60 * MINUTE;
 /// 14:03 on 22 November 2026.
 const NOW: u64 = 20_779 * DAY + (14 * 60 + 3) * MINUTE;
 
+fn settings(bell: Bell) -> ViewSettings {
+    let highlights = vec!["Deploy".into(), "on fire".into()];
+    ViewSettings { has_colors: false, bell, has_timestamps: true, highlights, has_presence: true }
+}
+
 fn view(bell: Bell) -> View {
-    let settings = ViewSettings { has_colors: false, bell, has_timestamps: true };
-    View::new(settings, Clock::default(), 60, NOW)
+    View::new(settings(bell), Clock::default(), 60, NOW)
 }
 
 fn received(source: &'static str, data: &'static str, body: Body<'static>) -> ReceivedFrame {
@@ -90,6 +95,18 @@ fn joins_are_collected_until_the_next_message() {
 }
 
 #[test]
+fn return_after_more_than_a_second_is_shown() {
+    for (seconds, count) in [(1, 0), (2, 2)] {
+        let mut frames = [join(&["erin"]), join(&["erin"])];
+        let names = vec!["erin".into()];
+        frames[0].frame.body = Body::Leave { seq: 1, time: NOW - seconds * 1000, names };
+        let frames = frames.map(past);
+        let text = shown_lines(&mut view(Bell::Never), frames);
+        assert_eq!(text.matches("erin").count(), count, "{text}");
+    }
+}
+
+#[test]
 fn history_is_marked_and_silent() {
     let text = shown_lines(
         &mut view(Bell::Always),
@@ -128,6 +145,9 @@ fn bell_follows_the_setting() {
         ("hello", Bell::Mention, false),
         ("hello", Bell::Always, true),
         ("alice", Bell::Never, false),
+        ("deploy, please", Bell::Mention, true),
+        ("deployed", Bell::Mention, false),
+        ("it is ON FIRE", Bell::Mention, true),
     ] {
         let mut view = view(bell);
         view.show_frame(&chat("bob", text), "alice");
@@ -135,16 +155,40 @@ fn bell_follows_the_setting() {
         view.show_frame(&chat("alice", text), "alice");
         assert!(!view.take_output().1, "own lines do not ring");
     }
-    assert!(mentions("早上好小明你在吗", "小明"));
+}
+
+#[test]
+fn ignored_member_is_hidden_under_its_new_name() {
+    let mut view = view(Bell::Always);
+    view.ignored.add("bob");
+    let name = |from: &'static str, to: &'static str| {
+        let body = Body::Name { seq: 1, time: NOW, from: from.into(), to: to.into(), id: None };
+        received("server", "a new name", body)
+    };
+    let private = Body::Private { time: NOW, to: "alice".into(), id: None };
+    let frames = [
+        join(&["bob"]),
+        past(name("bob", "dave")),
+        name("bob", "carol"),
+        chat("carol", "hidden"),
+        received("carol", "hidden", Body::Action { seq: 1, time: NOW, id: None }),
+        received("carol", "hidden", private),
+        join(&["carol", "erin"]),
+        chat("dave", "shown"),
+    ];
+    let text = shown_lines(&mut view, frames);
+    let expected = "14:03 --- a new name\n14:03 --> erin joined\n14:03 dave  shown\n";
+    assert!(text.ends_with(expected), "{text}");
+    assert!(!text.contains("hidden") && !text.contains("bob joined"), "{text}");
 }
 
 #[test]
 fn ignored_member_is_hidden_and_silent() {
     let mut view = view(Bell::Always);
-    assert!(view.ignore("Mallory") && !view.ignore("mallory"));
+    assert!(view.ignored.add("Mallory"));
     view.show_frame(&chat("mallory", "alice!"), "alice");
     assert_eq!(view.take_output(), (String::new(), false));
-    assert!(view.unignore("MALLORY") && !view.unignore("mallory"));
+    assert_eq!(view.ignored.remove("MALLORY"), ["Mallory"]);
     assert_eq!(shown_lines(&mut view, [chat("mallory", "hi")]), "14:03 mallory  hi\n");
 }
 
@@ -152,7 +196,9 @@ fn ignored_member_is_hidden_and_silent() {
 fn control_characters_are_shown_as_text() {
     let text = "\x1b[2J\x07\r\n\u{202e}evil\u{200b}\u{9b}1m";
     let shown = shown_lines(&mut view(Bell::Never), [chat("mal\x1blory", text)]);
-    assert_eq!(shown, "14:03 mal^[lory  ^[[2J^G^M^J<U+202E>evil<U+200B><U+009B>1m\n");
+    let first = "14:03 mal^[lory  ^[[2J^G";
+    let second = "                 <U+202E>evil<U+200B><U+009B>1m";
+    assert_eq!(shown, format!("{first}\n{second}\n"));
     let zalgo: String = std::iter::once('e').chain(std::iter::repeat_n('\u{301}', 100)).collect();
     let shown = sanitize(&zalgo);
     assert!(shown.chars().filter(|c| *c == '\u{301}').count() < 10, "{shown}");
@@ -172,7 +218,7 @@ fn any_received() -> impl Strategy<Value = ReceivedFrame> {
             3 => Body::Leave { seq, time, names },
             4 => Body::Name { seq, time, from: other.clone(), to: other, id },
             5 => Body::Private { time, to: other, id },
-            6 => Body::Who { names, more: None, id },
+            6 => Body::Who { names, more: None, quiet: Vec::new(), id },
             _ => Body::Unknown,
         };
         let frame = Frame { data_source: source.into(), data: data.into(), body };
@@ -187,7 +233,7 @@ proptest! {
         frames in proptest::collection::vec(any_received(), 1..6),
         columns in 1usize..100,
     ) {
-        let settings = ViewSettings { has_colors: true, bell: Bell::Always, has_timestamps: true };
+        let settings = ViewSettings { has_colors: true, ..settings(Bell::Always) };
         let mut view = View::new(settings, Clock::default(), columns, NOW);
         for text in [shown_lines(&mut view, frames), view.format_screen(50)] {
             let mut parts = text.split("\x1b[");
@@ -230,6 +276,47 @@ fn screen_has_the_latest_lines_in_new_width() {
 #[test]
 fn status_fits_into_one_row() {
     let view = view(Bell::Never);
-    assert_eq!(view.format_status("no connection for 3 s"), "      -!- no connection for 3 s\n");
-    assert_eq!(view.format_status(&"长".repeat(60)).trim_end().chars().count(), 10 + 24);
+    assert_eq!(view.format_status("no connection for 3 s"), "      -!- no connection for 3 s");
+    assert_eq!(view.format_status(&"长".repeat(60)).chars().count(), 10 + 24);
+}
+
+#[test]
+fn presence_off_hides_joins_and_leaves() {
+    let settings = ViewSettings { has_presence: false, ..settings(Bell::Never) };
+    let mut view = View::new(settings, Clock::default(), 60, NOW);
+    let names = Body::Leave { seq: 2, time: NOW, names: vec!["bob".into()] };
+    let frames = [join(&["bob"]), chat("bob", "hi"), received("server", "bob left", names)];
+    assert_eq!(shown_lines(&mut view, frames), "14:03 bob  hi\n");
+}
+
+#[test]
+fn mark_is_above_the_next_line_of_another() {
+    let rule = format!("{:-<59}\n", "-- new ");
+    let mut view = view(Bell::Never);
+    shown_lines(&mut view, [chat("bob", "seen")]);
+    view.mark_here(MarkReason::Outage);
+    view.show_notice(EntryKind::Info, "reconnected");
+    let shown = shown_lines(&mut view, [join(&["carol"]), chat("bob", "missed"), chat("bob", "!")]);
+    let missed = "14:03 --> carol joined\n14:03 bob  missed\n14:03 bob  !\n";
+    assert_eq!(shown, format!("      -!- reconnected\n{rule}{missed}"));
+    // The screen has only the latest rule.
+    view.mark_here(MarkReason::Stop);
+    assert_eq!(shown_lines(&mut view, [chat("bob", "new")]), format!("{rule}14:03 bob  new\n"));
+    assert_eq!(view.format_screen(24).matches("-- new").count(), 1);
+    assert!(view.format_screen(24).ends_with(&format!("{rule}14:03 bob  new\n")));
+}
+
+#[test]
+fn mark_is_cancelled_by_return_or_own_line() {
+    let mut view = view(Bell::Never);
+    view.mark_here(MarkReason::Stop);
+    // The first reason stands.
+    view.mark_here(MarkReason::Outage);
+    view.cancel_mark(MarkReason::Outage);
+    assert!(shown_lines(&mut view, [chat("bob", "hi")]).starts_with("-- new"));
+    view.mark_here(MarkReason::Outage);
+    view.cancel_mark(MarkReason::Outage);
+    assert_eq!(shown_lines(&mut view, [chat("bob", "hi")]), "14:03 bob  hi\n");
+    view.mark_here(MarkReason::Stop);
+    assert!(!shown_lines(&mut view, [chat("alice", "hi"), chat("bob", "yo")]).contains("-- new"));
 }

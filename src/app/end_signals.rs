@@ -1,0 +1,36 @@
+//! The signals that end the client without a line editor: SIGHUP, SIGINT and SIGTERM.
+//!
+//! They are handled, so that the client leaves the room in order and its name is free at once. As
+//! the first process of a container it would otherwise not be ended by them at all.
+
+use std::io;
+
+use async_signal::{Signal, Signals};
+use futures_lite::{StreamExt, future};
+
+use crate::os::ignored_signals;
+
+/// The signals that have arrived and are not handled yet.
+pub struct EndSignals(Signals);
+
+impl EndSignals {
+    /// Starts to handle the signals, except those that are ignored, as with nohup(1).
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if no signal can be handled.
+    pub fn new() -> io::Result<Self> {
+        let ignored = ignored_signals();
+        let signals = [Signal::Hup, Signal::Int, Signal::Term];
+        let is_handled = |signal: &Signal| ignored & (1 << (*signal as i32 - 1)) == 0;
+        Ok(EndSignals(Signals::new(signals.into_iter().filter(is_handled))?))
+    }
+
+    /// Waits for the next signal, and returns its number.
+    pub async fn next(&mut self) -> i32 {
+        match self.0.next().await {
+            Some(Ok(signal)) => signal as i32,
+            _ => future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Standard output of the client without a line editor.
+//!
+//! A thread writes, because the reader may not read: the client must handle signals and answer the
+//! server all the same. A second thread waits for the reader to go away, because nothing is written
+//! in a silent room.
+
+use std::io::{self, ErrorKind, Write};
+use std::thread;
+
+use async_channel::{Receiver, Sender, bounded};
+use futures_lite::future;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+
+/// The number of bytes waiting to be written above which the client stops reading from the server.
+const MAX_BUFFERED: usize = 1 << 20;
+
+/// A queue of bytes for standard output.
+pub struct Output {
+    batches: Sender<Vec<u8>>,
+    /// The result of each batch, and the error of a reader that is gone.
+    results: Receiver<io::Result<()>>,
+    buffer: Vec<u8>,
+    /// Whether a batch is being written.
+    is_busy: bool,
+    has_failed: bool,
+}
+
+impl Output {
+    /// Starts the threads. They end with the process.
+    pub fn start() -> Self {
+        let (batches, waiting) = bounded::<Vec<u8>>(1);
+        let (result_sender, results) = bounded(1);
+        let end_sender = result_sender.clone();
+        thread::spawn(move || {
+            while let Ok(batch) = waiting.recv_blocking() {
+                let mut stdout = io::stdout().lock();
+                let result = stdout.write_all(&batch).and_then(|()| stdout.flush());
+                if result_sender.send_blocking(result).is_err() {
+                    break;
+                }
+            }
+        });
+        thread::spawn(move || {
+            wait_until_closed();
+            end_sender.send_blocking(Err(ErrorKind::BrokenPipe.into()))
+        });
+        Output { batches, results, buffer: Vec::new(), is_busy: false, has_failed: false }
+    }
+
+    /// Queues bytes. After an error they are discarded.
+    ///
+    /// They are also discarded while the output [is behind](Self::is_behind), so the caller must
+    /// not handle frames then, except when it leaves.
+    pub fn write(&mut self, bytes: &[u8]) {
+        if !self.has_failed && !self.is_behind() {
+            self.buffer.extend_from_slice(bytes);
+        }
+    }
+
+    /// Returns whether so many bytes are queued that the client must not read more.
+    pub fn is_behind(&self) -> bool {
+        self.buffer.len() > MAX_BUFFERED
+    }
+
+    /// Writes the queued bytes. Returns when the output is no longer [behind](Self::is_behind) if
+    /// it was, and otherwise only after an error.
+    ///
+    /// If the future is dropped, no byte is lost.
+    pub async fn run(&mut self) -> io::Result<()> {
+        let was_behind = self.is_behind();
+        loop {
+            self.start_batch();
+            if was_behind && !self.is_behind() {
+                return Ok(());
+            }
+            self.next_result().await?;
+        }
+    }
+
+    /// Writes the queued bytes, and waits until the last is written.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the output, unless [`run`](Self::run) has returned it.
+    pub async fn flush(&mut self) -> io::Result<()> {
+        loop {
+            self.start_batch();
+            if !self.is_busy {
+                return Ok(());
+            }
+            self.next_result().await?;
+        }
+    }
+
+    fn start_batch(&mut self) {
+        if !self.is_busy && !self.has_failed && !self.buffer.is_empty() {
+            self.is_busy = self.batches.try_send(std::mem::take(&mut self.buffer)).is_ok();
+        }
+    }
+
+    async fn next_result(&mut self) -> io::Result<()> {
+        match self.results.recv().await {
+            Ok(result) if !self.has_failed => {
+                self.is_busy = false;
+                self.has_failed = result.is_err();
+                if self.has_failed {
+                    self.buffer = Vec::new();
+                }
+                result
+            }
+            _ => future::pending().await,
+        }
+    }
+}
+
+/// Waits until the reader of the pipe or the socket has closed it, or the terminal is gone.
+fn wait_until_closed() {
+    let stdout = io::stdout();
+    // Errors and the end of the reader are reported without being asked for.
+    let mut descriptors = [PollFd::new(&stdout, PollFlags::empty())];
+    while let Ok(0) | Err(Errno::INTR | Errno::AGAIN) = poll(&mut descriptors, None) {}
+}
