@@ -9,7 +9,7 @@ use crate::protocol::{ClientLine, Request};
 impl Session {
     /// Queues a line of text or a command for all members, and returns its id.
     ///
-    /// The answer has this id in [`ReceivedFrame::in_reply_to`](super::ReceivedFrame::in_reply_to).
+    /// The answer has this id in [`ReceivedFrame::in_reply_to`](crate::client::ReceivedFrame::in_reply_to).
     /// The command `/quit` is the same as [`finish`](Self::finish), and is not answered.
     ///
     /// # Errors
