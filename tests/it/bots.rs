@@ -147,7 +147,7 @@ fn name_chosen_with_nick_is_kept() {
 fn name_that_must_match_sends_nothing() {
     let server = TestServer::start(&[]);
     let mut alice = server.join("alice");
-    let options = ["--name-must-match", "--send", "one"];
+    let options = ["--name-must-match", "--quiet=off", "--send", "one"];
     let client = ClientProcess::start(server.address(0), "Alice", &options);
     let (code, stdout, stderr) = client.finish();
     assert_eq!((code, stdout.len()), (1, 0), "{stdout:?}");

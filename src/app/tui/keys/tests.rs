@@ -181,3 +181,10 @@ proptest! {
         prop_assert_eq!(parser.parse(b"\x03a"), [EditAction::Interrupt, insert("a")]);
     }
 }
+
+#[test]
+fn focus_reports_are_no_keys() {
+    let mut parser = parser();
+    let actions = parser.parse(b"a\x1b[O\x1b[Ib");
+    assert_eq!(actions, [insert("a"), EditAction::FocusOut, EditAction::FocusIn, insert("b")]);
+}
