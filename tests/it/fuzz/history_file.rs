@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 
 use serde_json::Value;
 use smolchat::protocol::{Body, Frame};
@@ -236,12 +237,18 @@ impl FileDir {
 
     /// Opens the file. Returns nothing if its content is refused.
     fn open(&self, options: &Options) -> Option<(HistoryFile, Snapshot)> {
-        match HistoryFile::open(&self.file(), options.clone(), || Ok(self.fresh_epoch())) {
-            Ok(opened) => Some(opened),
-            Err(error) => {
-                let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
-                assert_eq!(cause.map(io::Error::kind), Some(io::ErrorKind::InvalidData), "{error}");
-                None
+        loop {
+            match HistoryFile::open(&self.file(), options.clone(), || Ok(self.fresh_epoch())) {
+                Ok(opened) => return Some(opened),
+                Err(error) => {
+                    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+                    match cause.map(io::Error::kind) {
+                        Some(io::ErrorKind::InvalidData) => return None,
+                        // A child of another test has the lock until it executes its program.
+                        Some(io::ErrorKind::ResourceBusy) => thread::yield_now(),
+                        _ => panic!("{error}"),
+                    }
+                }
             }
         }
     }
