@@ -34,10 +34,11 @@ void *dlsym(void *restrict handle, const char *restrict name)
 
 /*
  * On ARM each object refers to the function that unwinds its stack, which links all of libunwind:
- * 14 KB. These programs never unwind: a panic aborts them.
+ * 14 KB. These programs never unwind: a panic aborts them. The definitions are weak, because the client
+ * links the parts of libunwind that print a panic.
  */
 #ifdef __arm__
-#define NEVER(name) void name(void) { abort(); }
+#define NEVER(name) __attribute__((weak)) void name(void) { abort(); }
 NEVER(__aeabi_unwind_cpp_pr0)
 NEVER(__aeabi_unwind_cpp_pr1)
 NEVER(__aeabi_unwind_cpp_pr2)
