@@ -96,7 +96,7 @@ impl Broadcaster {
         executor: Weak<LocalExecutor<'static>>,
     ) -> io::Result<Self> {
         let Config { mut room, outbox, history, observer, .. } = config;
-        let max_with_visitors = room.max_connections() + room.max_visitors();
+        let max_connections = room.max_connections();
         room.crowd = room.crowd.min(outbox / OUTBOX_BYTES_PER_NOTICE);
         room.answer_bytes = room.answer_bytes.min(outbox / 2);
         room.is_stored = history.is_some();
@@ -112,7 +112,7 @@ impl Broadcaster {
             room,
             writer,
             observer,
-            clients: Clients::new(outbox, max_with_visitors, sender, executor),
+            clients: Clients::new(outbox, max_connections, sender, executor),
             events,
             batch_bytes: batch_bytes(outbox),
             started: Instant::now(),

@@ -45,8 +45,8 @@ pub struct Clients {
     ended: Vec<ClientId>,
     /// Bytes that may wait for one client.
     outbox_limit: usize,
-    /// The most connections, those of visitors included, see [`close_overdue`](Self::close_overdue).
-    pub max_with_visitors: usize,
+    /// The most connections beside those of visitors, see [`close_overdue`](Self::close_overdue).
+    pub max_connections: usize,
     is_shutting_down: bool,
     /// For the tasks that wait until a socket is writable.
     events: Sender<Event>,
@@ -106,10 +106,10 @@ impl ClientHandle {
 
 impl Clients {
     /// Creates an empty table. `outbox_limit` is the number of bytes that may wait for one client,
-    /// and `max_with_visitors` the most connections, open or ending.
+    /// and `max_connections` the most connections, open or ending.
     pub fn new(
         outbox_limit: usize,
-        max_with_visitors: usize,
+        max_connections: usize,
         events: Sender<Event>,
         executor: Weak<LocalExecutor<'static>>,
     ) -> Self {
@@ -120,7 +120,7 @@ impl Clients {
             ending_without_place: VecDeque::new(),
             ended: Vec::new(),
             outbox_limit,
-            max_with_visitors,
+            max_connections,
             is_shutting_down: false,
             events,
             executor,
@@ -321,7 +321,7 @@ impl Clients {
     /// Closes connections whose timeout has passed. If there are too many, closes those that end
     /// without a place. The room admits no client while the others need all places.
     pub fn close_overdue(&mut self, now: Duration) {
-        while self.table.len() > self.max_with_visitors
+        while self.table.len() > self.max_connections
             && let Some(id) = self.ending_without_place.pop_front()
         {
             self.transition(id, ClientEvent::TimedOut, now);

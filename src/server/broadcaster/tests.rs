@@ -319,7 +319,7 @@ proptest! {
         steps in prop::collection::vec(step(), 1..80),
     ) {
         let mut harness = BroadcasterHarness::new();
-        harness.broadcaster.clients.max_with_visitors = max_connections;
+        harness.broadcaster.clients.max_connections = max_connections;
         for step in steps {
             harness.apply(step);
         }
@@ -339,7 +339,7 @@ proptest! {
         steps in prop::collection::vec(step(), 1..80),
     ) {
         let mut harness = BroadcasterHarness::new();
-        harness.broadcaster.clients.max_with_visitors = max_connections;
+        harness.broadcaster.clients.max_connections = max_connections;
         for step in steps {
             harness.apply(step);
         }
