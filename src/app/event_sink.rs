@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::chat_log::ChatLog;
-use super::command_input::CommandInput;
+use super::exec_input::CommandInput;
 use super::output::Output;
 use super::render::sanitize_lines;
 use super::{Clock, render};

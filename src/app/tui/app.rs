@@ -15,7 +15,7 @@ use smol::Timer;
 use super::commands::split_input;
 use super::editor::{Editor, UserInput};
 use super::entry::EntryKind;
-use super::input::KeyInput;
+use super::key_input::KeyInput;
 use super::keys::EditAction;
 use super::member_names::MemberNames;
 use super::prompt::format_prompt;

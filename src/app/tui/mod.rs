@@ -2,7 +2,7 @@
 //!
 //! - [`run`], with `app`, waits for events of the session, keys, signals and timers, and handles
 //!   them. `server_switch` connects to another server.
-//! - `input` reads the keyboard, and `keys` turns its bytes into actions.
+//! - `key_input` reads the keyboard, and `keys` turns its bytes into actions.
 //! - `editor`, with `line_buffer`, `commands`, `completion` and `input_history`, is the input line.
 //!   `prompt` is the text before it.
 //! - `screen`, with `footer`, `printer` and `modes`, writes to the terminal. Nothing else does.
@@ -18,8 +18,8 @@ mod editor;
 mod entry;
 mod footer;
 mod ignore_list;
-mod input;
 mod input_history;
+mod key_input;
 mod keys;
 mod line_buffer;
 mod member_names;
@@ -44,8 +44,8 @@ pub use self::simulation::{SimulatedInput, simulate_terminal};
 use self::app::App;
 use self::editor::Editor;
 use self::ignore_list::IgnoreList;
-use self::input::KeyInput;
 use self::input_history::InputHistory;
+use self::key_input::KeyInput;
 use self::modes::TerminalModes;
 use self::screen::Screen;
 use self::server_switch::ServerSwitch;
