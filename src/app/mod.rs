@@ -27,6 +27,7 @@ mod stdin;
 mod token_store;
 #[cfg(feature = "editor")]
 mod tui;
+mod warning;
 mod xdg;
 
 use std::io::{self, IsTerminal};

@@ -4,8 +4,8 @@ use serde_json::{Map, Value};
 
 use super::{LineClient, MAX_LINE, OutgoingLine};
 use crate::app::alias::expand_alias;
-use crate::app::event_sink::print_warning;
 use crate::app::link_status::describe_split;
+use crate::app::warning::print_warning;
 use crate::client::SendError;
 
 impl LineClient {
