@@ -21,7 +21,7 @@ use super::member_names::MemberNames;
 use super::prompt::format_prompt;
 use super::screen::Screen;
 use super::server_switch::ServerSwitch;
-use super::view::{MarkReason, View};
+use super::view::{MarkerReason, View};
 use crate::app::chat_log::ChatLog;
 use crate::app::outage::Outage;
 use crate::app::{Clock, Error};
@@ -230,8 +230,8 @@ impl App {
     fn on_keys(&mut self, actions: Vec<EditAction>) {
         for action in actions {
             match action {
-                EditAction::FocusIn => self.view.cancel_mark(MarkReason::Focus),
-                EditAction::FocusOut => self.view.mark_here(MarkReason::Focus),
+                EditAction::FocusIn => self.view.cancel_marker(MarkerReason::Focus),
+                EditAction::FocusOut => self.view.request_marker(MarkerReason::Focus),
                 action => self.on_key(action),
             }
         }
@@ -292,7 +292,7 @@ impl App {
         match signal {
             Signal::Winch => self.screen.request_redraw(),
             Signal::Tstp => {
-                self.view.mark_here(MarkReason::Stop);
+                self.view.request_marker(MarkerReason::Stop);
                 self.screen.suspend(&self.editor).await;
             }
             Signal::Cont => self.screen.resume(),

@@ -8,7 +8,7 @@ use crate::app::link_status::{describe_error, format_gap, format_loss};
 use crate::app::outage::Outage;
 use crate::app::tui::commands::HELP;
 use crate::app::tui::entry::EntryKind;
-use crate::app::tui::view::MarkReason;
+use crate::app::tui::view::MarkerReason;
 use crate::client::{self, ReceivedFrame, Session, SessionEvent};
 use crate::protocol::{Body, case_fold};
 
@@ -55,7 +55,7 @@ impl App {
         match &mut self.outage {
             Some(outage) => outage.record_failure(cause),
             None => {
-                self.view.mark_here(MarkReason::Outage);
+                self.view.request_marker(MarkerReason::Outage);
                 let kind = match cause {
                     client::Error::ReconnectRequested => EntryKind::Info,
                     _ => EntryKind::Error,
@@ -76,7 +76,7 @@ impl App {
     fn on_synced(&mut self) {
         let Some(mut outage) = self.outage.take() else { return };
         self.view.flush_held();
-        self.view.cancel_mark(MarkReason::Outage);
+        self.view.cancel_marker(MarkerReason::Outage);
         outage.shown_count = self.view.counted_frames();
         let message = outage.format_end(self.unconfirmed_count());
         self.view.show_notice(EntryKind::Info, &message);
