@@ -5,7 +5,7 @@
 //! - `key_input` reads the keyboard, and `keys` turns its bytes into actions.
 //! - `editor`, with `line_buffer`, `commands`, `completion` and `input_history`, is the input line.
 //!   `prompt` is the text before it.
-//! - `screen`, with `footer`, `printer` and `modes`, writes to the terminal. Nothing else does.
+//! - `screen`, with `composer`, `footer`, `printer` and `modes`, writes to the terminal. Nothing else does.
 //! - `simulation` runs them without a terminal, for tests.
 //! - `view`, with `entry`, `mention`, `wrap`, `style`, `date`, `presence` and `ignore_list`, turns
 //!   events into text.
@@ -13,6 +13,7 @@
 mod app;
 mod commands;
 mod completion;
+mod composer;
 mod date;
 mod editor;
 mod entry;
