@@ -59,7 +59,7 @@ pub struct LineClient {
     /// The number of lines that were answered with an error.
     refused_count: usize,
     outage: Option<Outage>,
-    /// Whether the connection was lost before, so that an own join is no news.
+    /// Whether the client has reconnected, so that its own join is not shown.
     has_reconnected: bool,
     /// The longest wait for the next answer after the last line was sent.
     answer_timeout: Option<Duration>,
@@ -135,7 +135,7 @@ impl LineClient {
     ///
     /// Returns an error if the session fails or if a line was refused.
     pub async fn run(mut self, lines: Receiver<OutgoingLine>) -> Result<(), Error> {
-        let result = self.exchange(&lines).await;
+        let result = self.handle_events(&lines).await;
         if let Some(output) = self.sink.output() {
             // A reader that does not read must not keep the client from ending by a signal.
             let has_signal = self.end_signal.is_some();
@@ -164,7 +164,7 @@ impl LineClient {
     }
 
     /// Handles events until the session ends.
-    async fn exchange(&mut self, lines: &Receiver<OutgoingLine>) -> Result<(), Error> {
+    async fn handle_events(&mut self, lines: &Receiver<OutgoingLine>) -> Result<(), Error> {
         loop {
             match self.next_event(lines).await {
                 Ok(LoopEvent::Line(line)) => self.send_line(line),
@@ -295,10 +295,7 @@ impl LineClient {
 /// Waits for a line, the end of the input or `deadline`.
 async fn next_line(lines: &Receiver<OutgoingLine>, deadline: Option<Instant>) -> LoopEvent {
     let timeout = async {
-        match deadline {
-            Some(deadline) => Timer::at(deadline).await,
-            None => future::pending().await,
-        };
+        deadline.map_or_else(Timer::never, Timer::at).await;
         LoopEvent::InputClosed
     };
     let line = async { lines.recv().await.map_or(LoopEvent::InputClosed, LoopEvent::Line) };

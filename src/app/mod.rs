@@ -2,8 +2,9 @@
 //!
 //! - [`run`] is the client for a person. On a terminal, with the feature `editor`, it is `tui`,
 //!   which keeps the input line apart from the output; otherwise it is `pipe`.
-//! - [`script::run`] is the client for scripts and bots.
-//! - [`config_file`] reads the settings of the user.
+//! - [`script::run`] is the client for scripts and bots. `exec` runs the command of a bot.
+//! - `line_client` is the main loop of `pipe` and `script`: lines in, frames out to an `event_sink`.
+//! - [`config_file`] reads the settings of the user. `token_store` keeps the token of a session.
 
 mod alias;
 mod appearance;

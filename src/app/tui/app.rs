@@ -52,12 +52,12 @@ pub struct App {
     /// Whether the terminal can be read and written.
     is_terminal_open: bool,
     members: MemberNames,
-    /// The id of the client's own `/who`, whose answer is not shown.
-    who_query: Option<String>,
+    /// The id of the `/who` of the client itself, whose answer is not shown.
+    who_id: Option<String>,
     /// Ignored names that the next answer to `/who` should have.
     unknown_names: Vec<String>,
     /// The id of `/help`, below whose answer the commands of the client are shown.
-    help_query: Option<String>,
+    help_id: Option<String>,
     /// The member to whom the lines of the user are sent, with `/query`.
     query: Option<String>,
     unconfirmed_lines: VecDeque<UnconfirmedLine>,
@@ -114,9 +114,9 @@ impl App {
             has_left: false,
             is_terminal_open: true,
             members: MemberNames::default(),
-            who_query: None,
+            who_id: None,
             unknown_names: Vec::new(),
-            help_query: None,
+            help_id: None,
             query: None,
             unconfirmed_lines: VecDeque::new(),
             unsent_parts: VecDeque::new(),
@@ -138,7 +138,7 @@ impl App {
 
     /// Handles events until the user leaves, the session ends or a signal arrives.
     pub async fn run(&mut self) -> Result<(), Error> {
-        self.redraw();
+        self.update_screen();
         loop {
             let event = self.next_event().await;
             if let Some(result) = self.handle(event).await {
@@ -152,7 +152,7 @@ impl App {
             {
                 return Err(self.with_unconfirmed(outage.cause));
             }
-            self.redraw();
+            self.update_screen();
         }
     }
 
@@ -275,7 +275,7 @@ impl App {
         }
     }
 
-    /// Sends and executes what is typed, as far as the session accepts it.
+    /// Executes the typed lines, and sends the parts of long ones, while the session has capacity.
     fn execute_typed_lines(&mut self) {
         while !self.has_left && self.session.has_capacity() {
             if let Some(part) = self.unsent_parts.pop_front() {
@@ -328,7 +328,7 @@ impl App {
     }
 
     /// Draws the changes, and starts the timer if the screen will change without an event.
-    fn redraw(&mut self) {
+    fn update_screen(&mut self) {
         if let Some(names) = self.members.take_changes() {
             self.editor.set_member_names(names);
         }

@@ -1,6 +1,5 @@
 //! Reading the keyboard.
 
-use std::future::pending;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
@@ -39,10 +38,7 @@ impl KeyInput {
     pub async fn next(&mut self) -> io::Result<Vec<EditAction>> {
         loop {
             let expired = async {
-                match self.deadline {
-                    Some(deadline) => Timer::at(deadline).await,
-                    None => pending().await,
-                };
+                self.deadline.map_or_else(Timer::never, Timer::at).await;
                 Ok(true)
             };
             let readable = async { self.stdin.readable().await.map(|()| false) };
