@@ -24,7 +24,10 @@ mod output;
 mod pipe;
 mod render;
 pub mod script;
+mod stable_hash;
 mod stdin;
+#[cfg(test)]
+mod temp_dir;
 mod token_store;
 #[cfg(feature = "editor")]
 mod tui;
