@@ -66,7 +66,7 @@ fn query_sends_lines_to_one_member() {
     let (server, mut bob, mut alice) = start();
     let mut carol = server.join("carol");
     alice.type_keys("/query bob\r");
-    alice.wait_for_text("your lines go to bob alone");
+    alice.wait_for_text("your lines go only to bob");
     alice.type_keys("psst\r//shrug\r");
     assert_eq!(bob.recv_kind("private")["data"], "psst");
     assert_eq!(bob.recv_kind("private")["data"], "/shrug");

@@ -131,7 +131,7 @@ fn connect_asks_for_the_wanted_name() {
 }
 
 #[test]
-fn lost_connection_is_told_in_two_lines() {
+fn lost_connection_is_reported_in_two_lines() {
     let server = TestServer::start(&[]);
     let proxy = FaultyProxy::start(server.address(0), 0);
     let mut bob = server.join("bob");
@@ -153,7 +153,7 @@ fn lost_connection_is_told_in_two_lines() {
 }
 
 #[test]
-fn restarted_server_is_told_in_two_lines() {
+fn restarted_server_is_reported_in_two_lines() {
     let dir = TempDir::new();
     let address = dir.unix_address("room");
     let mut server = TestServer::start(&["--listen", &address]);

@@ -84,7 +84,7 @@ fn log_has_each_message_once() {
 }
 
 #[test]
-fn unwritable_log_is_told_once() {
+fn unwritable_log_is_reported_once() {
     let (server, dir) = (TestServer::start(&["--rate", "0"]), TempDir::new());
     let mut bob = server.join("bob");
     let log = dir.path("none/chat.log");

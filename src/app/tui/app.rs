@@ -302,7 +302,7 @@ impl App {
 
     /// Leaves the room, and ends the program with `cause` even if the server does not answer.
     fn end(&mut self, cause: Error) {
-        // A terminal that is closed also sends a signal, which is the better reason.
+        // A closed terminal also sends a signal. The signal decides the exit code.
         if !matches!(self.end_cause, Some(Error::Signal(_))) {
             self.end_cause = Some(cause);
         }

@@ -11,8 +11,9 @@ use smol::{Async, Timer};
 
 use super::keys::{ControlKeys, EditAction, KeyParser};
 
-/// The bytes that a terminal returns at once, and the most that are read before they are handled.
+/// The most bytes that a terminal returns at once.
 const READ_BYTES: usize = 4096;
+/// The number of bytes after which they are handled before more are read.
 const MAX_BYTES: usize = 64 << 10;
 
 /// Standard input, as edit actions.
@@ -61,7 +62,8 @@ impl KeyInput {
             let mut buffer = [0; READ_BYTES];
             match rustix::io::read(&self.stdin, &mut buffer) {
                 Ok(0) if bytes.is_empty() => {
-                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it was closed"));
+                    let text = "standard input was closed";
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
                 }
                 Ok(0) | Err(Errno::INTR | Errno::AGAIN) => break,
                 Ok(count) => bytes.extend(buffer.iter().take(count)),

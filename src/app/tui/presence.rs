@@ -80,7 +80,7 @@ impl PresenceBatch {
         self.take_settled()
     }
 
-    /// Does the same as [`take`](Self::take) with the changes from before the last call alone, so
+    /// Does the same as [`take`](Self::take) with the changes from before the last call only, so
     /// that each change is held for at least the time between two calls.
     pub fn take_settled(&mut self) -> impl Iterator<Item = PresenceNotice> + use<> {
         let settled = std::mem::replace(&mut self.settled, self.next);

@@ -54,7 +54,7 @@ impl FaultyProxy {
         &self.address
     }
 
-    /// Makes each connection meet a fault, sooner or later.
+    /// Injects faults into all connections, also those that are open.
     pub fn enable_faults(&self) {
         self.shared.has_faults.store(true, Ordering::Relaxed);
     }

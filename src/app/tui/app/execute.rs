@@ -68,7 +68,7 @@ impl App {
         let message = match (name, self.query.take()) {
             (Some(name), _) => {
                 self.query = Some(name.to_owned());
-                format!("your lines go to {name} alone; /query ends this")
+                format!("your lines go only to {name}; /query ends this")
             }
             (None, Some(_)) => "your lines go to all members again".into(),
             (None, None) => "usage: /query NAME".into(),
