@@ -47,8 +47,9 @@ pub static SMOLCHAT: Program = Program {
             value: ValueKind::Choice("WHEN", &["never", "auto", "always"]),
             default: "auto",
             help: "use colours: never, auto or always",
-            details: "With `auto`, colours are used on a terminal, unless `$NO_COLOR` is set or \
-                      `$TERM` is `dumb`.",
+            details: "With `auto`, colours are used unless `$NO_COLOR` is set. This option, `--bell`, \
+                      `--time`, `--ignore` and `--highlight` have an effect only with the line \
+                      editor.",
             is_setting: true,
         },
         OptionSpec {
@@ -56,8 +57,9 @@ pub static SMOLCHAT: Program = Program {
             value: ValueKind::Choice("WHEN", &["never", "mention", "always"]),
             default: "mention",
             help: "ring the bell: never, mention or always",
-            details: "With `mention` it rings when another member writes your name or a private \
-                      message to you, with `always` for each message of another member.",
+            details: "With `mention` it rings when another member writes your name, a word of \
+                      `--highlight` or a private message to you, with `always` for each message \
+                      of another member.",
             is_setting: true,
         },
         OptionSpec {
@@ -71,9 +73,8 @@ pub static SMOLCHAT: Program = Program {
         OptionSpec {
             name: "ignore",
             value: ValueKind::Text("NAMES"),
-            details: "Hides the lines of these members at a terminal, as `/ignore` does. The names \
-                      are separated by commas. `/ignore NAME forever` adds a name to the config \
-                      file.",
+            details: "Hides the lines of these members, as `/ignore` does. The names are separated \
+                      by commas. `/ignore NAME forever` adds a name to the config file.",
             is_setting: true,
             ..OptionSpec::DEFAULT
         },
@@ -169,7 +170,7 @@ pub static SMOLCHAT: Program = Program {
             title: "KEYS",
             blocks: &[
                 Block::Item("Tab", "Completes names and commands; again: the next match."),
-                Block::Item("Up, Down", "Earlier and later lines that you typed."),
+                Block::Item("Up, Down, Ctrl-P, Ctrl-N", "Earlier and later lines that you typed."),
                 Block::Item(
                     "Ctrl-R",
                     "Searches in them; again: the next older match, and Ctrl-S the next newer. Enter \
@@ -218,8 +219,8 @@ pub static SMOLCHAT: Program = Program {
                 Block::Item("/last", "Shows that message again."),
                 Block::Item(
                     "/query [NAME]",
-                    "Starts a private conversation: lines go only to NAME. Without a name, lines \
-                     go to all members again.",
+                    "Starts a private conversation: lines are sent only to NAME. Without a name, \
+                     lines are sent to all members again.",
                 ),
                 Block::Item(
                     "/ignore [NAME]",

@@ -66,20 +66,19 @@ fn query_sends_lines_to_one_member() {
     let (server, mut bob, mut alice) = start();
     let mut carol = server.join("carol");
     alice.type_keys("/query bob\r");
-    alice.wait_for_text("your lines go only to bob");
+    alice.wait_for_text("your lines are sent only to bob");
     alice.type_keys("psst\r//shrug\r");
     assert_eq!(bob.recv_kind("private")["data"], "psst");
     assert_eq!(bob.recv_kind("private")["data"], "/shrug");
     alice.wait_for_text("[alice > bob]  psst");
-    // An action would go to all members.
     alice.type_keys("/me blushes\r");
-    alice.wait_for_text("!!! /me goes to all members");
+    alice.wait_for_text("!!! /me is sent to all members");
     bob.say("/nick rob");
     alice.wait_for_text("bob is now rob");
     alice.type_keys("still you?\r");
     assert_eq!(bob.recv_kind("private")["data"], "still you?");
     alice.type_keys("/query\rhello all\r");
-    alice.wait_for_text("your lines go to all members again");
+    alice.wait_for_text("your lines are sent to all members again");
     let is_chat = |frame: &serde_json::Value| frame["data_source"] == "alice";
     assert_eq!(carol.recv_until(is_chat)["data"], "hello all");
     alice.type_keys("/query rob one more\r");

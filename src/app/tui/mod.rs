@@ -90,7 +90,7 @@ pub fn run(options: Options) -> Result<(), Error> {
         let modes = TerminalModes::save().map_err(Error::Terminal)?;
         let key_input = KeyInput::new(modes.control_keys()).map_err(Error::Terminal)?;
         let settings = ViewSettings {
-            has_colors: color.is_enabled(true),
+            has_colors: color.is_enabled(),
             bell,
             has_timestamps,
             highlights: options.highlights,

@@ -68,9 +68,9 @@ impl App {
         let message = match (name, self.query.take()) {
             (Some(name), _) => {
                 self.query = Some(name.to_owned());
-                format!("your lines go only to {name}; /query ends this")
+                format!("your lines are sent only to {name}; /query ends this")
             }
-            (None, Some(_)) => "your lines go to all members again".into(),
+            (None, Some(_)) => "your lines are sent to all members again".into(),
             (None, None) => "usage: /query NAME".into(),
         };
         self.view.show_notice(EntryKind::Info, &message);
@@ -95,7 +95,7 @@ impl App {
                 self.queue_parts(&line);
             }
             Some(_) if is_action => {
-                let text = "/me goes to all members; /query ends the private conversation first";
+                let text = "/me is sent to all members; /query ends the private conversation first";
                 self.view.show_notice(EntryKind::Error, text);
             }
             _ => self.queue_parts(line),
