@@ -60,8 +60,8 @@ impl Entry {
         self.text.len() + self.author.len()
     }
 
-    /// Returns whether the entry is new and from another member, if the user has no entry of its
-    /// kind.
+    /// Returns whether the entry is new and about another member. An action or a private message may
+    /// also be the user's own.
     pub fn is_of_others(&self) -> bool {
         !self.is_past
             && matches!(

@@ -12,7 +12,7 @@ use crate::protocol::Frame;
 /// An input of [`simulate_terminal`].
 #[derive(Clone, Copy, Debug)]
 pub enum SimulatedInput<'a> {
-    /// A line of the server.
+    /// A line of the server. A frame of the member `past` is from before the user joined.
     Line(&'a [u8]),
     /// Bytes from the keyboard.
     Keys(&'a [u8]),
