@@ -15,7 +15,8 @@ const CTRL_H: u8 = 0x08;
 const DELETE: u8 = 0x7F;
 /// The sequence after a pasted text.
 const PASTE_END: &[u8] = b"\x1b[201~";
-/// The time after Escape until it is a key of its own and not the start of a sequence.
+/// The time after Escape until it is a key of its own and not the start of a sequence. The same
+/// for Alt and a character that also starts a command string, such as Alt-P.
 const ESCAPE_TIMEOUT: Duration = Duration::from_millis(100);
 /// The time after the last byte of an incomplete sequence, or of a paste without its end mark,
 /// until it is over.
@@ -149,6 +150,9 @@ pub struct KeyParser {
     decoder: Decoder,
     /// Whether the last byte was Escape.
     is_after_escape: bool,
+    /// Whether the last two bytes may be a key with Alt or the start of a command string, in which
+    /// all further characters would be ignored.
+    is_after_introducer: bool,
     /// Whether the last byte was a carriage return in a paste.
     is_after_return: bool,
 }
@@ -160,6 +164,7 @@ impl KeyParser {
             parser: Parser::new(),
             decoder: Decoder::default(),
             is_after_escape: false,
+            is_after_introducer: false,
             is_after_return: false,
         }
     }
@@ -178,6 +183,8 @@ impl KeyParser {
                 self.decoder.is_incomplete = true;
                 self.decoder.skipped = 0;
                 self.parser.advance(&mut self.decoder, &[byte]);
+                self.is_after_introducer =
+                    self.is_after_escape && matches!(byte, b'P' | b'X' | b']' | b'^' | b'_');
                 self.is_after_escape = byte == ESCAPE;
                 self.is_after_return = false;
             }
@@ -189,8 +196,9 @@ impl KeyParser {
     /// nothing is incomplete.
     pub fn timeout(&self) -> Option<Duration> {
         let is_incomplete = self.decoder.is_incomplete || self.decoder.skipped > 0;
+        let may_be_key = self.is_after_escape || self.is_after_introducer;
         match is_incomplete || self.decoder.is_pasting {
-            true if self.is_after_escape && !self.decoder.is_pasting => Some(ESCAPE_TIMEOUT),
+            true if may_be_key && !self.decoder.is_pasting => Some(ESCAPE_TIMEOUT),
             true => Some(SEQUENCE_TIMEOUT),
             false => None,
         }
@@ -211,6 +219,7 @@ impl KeyParser {
         self.parser = Parser::new();
         self.decoder = Decoder { actions, is_pasting, ..Decoder::default() };
         self.is_after_escape = false;
+        self.is_after_introducer = false;
     }
 
     /// Handles a control character, which is in no valid sequence and therefore ends it. `rest` are

@@ -95,7 +95,7 @@ fn invalid_utf8_is_replaced_or_dropped() {
 
 #[test]
 fn incomplete_sequence_expires() {
-    for bytes in ["\x1b[", "\x1b[200", "\x1bO", "\x1b]11;", "\x1bP", "\x1b_x", "\x1b[M!", "\x1b[["]
+    for bytes in ["\x1b[", "\x1b[200", "\x1bO", "\x1b]11;", "\x1bP1", "\x1b_x", "\x1b[M!", "\x1b[["]
     {
         let mut parser = parser();
         assert_eq!(parser.parse(bytes.as_bytes()), []);
@@ -117,6 +117,19 @@ fn interrupt_ends_any_sequence() {
         let bytes = format!("{bytes}\x03a");
         assert_eq!(parser.parse(bytes.as_bytes()), [EditAction::Interrupt, insert("a")]);
         assert_eq!(parser.timeout(), None);
+    }
+}
+
+#[test]
+fn alt_key_that_starts_a_string_ends_soon() {
+    for key in ["\x1bP", "\x1bX", "\x1b]", "\x1b^", "\x1b_"] {
+        let mut parser = parser();
+        assert_eq!(parser.parse(key.as_bytes()), []);
+        assert_eq!(parser.timeout(), Some(ESCAPE_TIMEOUT), "{key:?}");
+        assert_eq!(parser.expire(), []);
+        assert_eq!(parser.parse(b"hi"), [insert("hi")]);
+        parser.parse(format!("{key}1").as_bytes());
+        assert_eq!(parser.timeout(), Some(SEQUENCE_TIMEOUT), "{key:?}");
     }
 }
 
