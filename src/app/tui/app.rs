@@ -150,7 +150,7 @@ impl App {
                 && self.session.pending_count() > 0
                 && let Some(outage) = self.outage.take_if(|outage| !outage.is_reconnected)
             {
-                return Err(self.with_unconfirmed(outage.cause));
+                return Err(self.end_error(outage.cause));
             }
             self.redraw();
         }

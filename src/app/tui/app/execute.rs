@@ -208,6 +208,7 @@ impl App {
             self.view.show_notice(EntryKind::Error, &text);
         }
         self.has_left = true;
+        self.server_switch.cancel();
         self.session.finish();
     }
 }

@@ -24,7 +24,7 @@ impl App {
             match event {
                 Ok(Some(event)) => self.on_event(event),
                 Ok(None) => return Some(self.end_cause.take().map_or(Ok(()), Err)),
-                Err(error) => return Some(Err(self.with_unconfirmed(error))),
+                Err(error) => return Some(Err(self.end_error(error))),
             }
             if self.screen.is_behind() {
                 return None;
@@ -183,11 +183,13 @@ impl App {
         pending.saturating_sub(usize::from(self.who_query.is_some()))
     }
 
-    /// Adds to `error` the number of lines that are not confirmed.
-    pub(super) fn with_unconfirmed(&self, error: client::Error) -> Error {
-        match self.unconfirmed_count() {
-            0 => error.into(),
-            count => Error::Unconfirmed(count, Box::new(error)),
+    /// Returns the signal that ends the program, or else `error` with the number of lines that are
+    /// not confirmed.
+    pub(super) fn end_error(&mut self, error: client::Error) -> Error {
+        match (self.end_cause.take(), self.unconfirmed_count()) {
+            (Some(cause), _) => cause,
+            (None, 0) => error.into(),
+            (None, count) => Error::Unconfirmed(count, Box::new(error)),
         }
     }
 }
