@@ -26,7 +26,7 @@ use super::Error;
 use super::command_input::{CommandInput, CommandInputReader};
 use super::end_signals::EndSignals;
 use super::event_sink::EventSink;
-use super::line_client::{LineClient, MAX_LINE, OutgoingLine};
+use super::line_client::{InputError, LineClient, MAX_LINE, OutgoingLine};
 use super::token_store::TokenStore;
 use crate::client::Session;
 use crate::protocol::LineReader;
@@ -139,7 +139,7 @@ async fn forward_output(stdout: ChildStdout, lines: &Sender<OutgoingLine>) {
     while let Ok(bytes @ [_, ..]) = stdout.fill_buf().await {
         let mut output = Vec::new();
         reader.read(bytes, |line| {
-            output.push(line.map(<[u8]>::to_vec));
+            output.push(InputError::from_reader(line));
             true
         });
         let count = bytes.len();

@@ -47,7 +47,12 @@ impl ClientProcess {
     pub fn start_unread(address: &str, name: &str, options: &[&str]) -> Self {
         let mut command = Self::command();
         command.arg(address).args(["--name", name]).args(options);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self::run_with_files(command, Stdio::piped(), Stdio::piped())
+    }
+
+    /// Starts a client with standard files of the caller.
+    pub fn run_with_files(mut command: Command, stdin: Stdio, stdout: Stdio) -> Self {
+        command.stdin(stdin).stdout(stdout).stderr(Stdio::piped());
         let mut process = ChildGuard(command.spawn().unwrap());
         let stderr = lines(process.0.stderr.take().unwrap());
         ClientProcess { stdin: process.0.stdin.take(), process, stdout: channel().1, stderr }
