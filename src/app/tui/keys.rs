@@ -263,8 +263,9 @@ struct Decoder {
     /// Whether the last byte did not end a character or a sequence.
     is_incomplete: bool,
     is_pasting: bool,
-    /// Whether the next character ends a sequence of an application keypad (SS3).
-    is_ss3: bool,
+    /// The parameter of a sequence of an application keypad (SS3), which the next character ends
+    /// unless it is part of the parameter.
+    ss3: Option<u16>,
     /// The number of bytes to ignore: the position of a mouse.
     skipped: u8,
 }
@@ -301,9 +302,14 @@ impl Decoder {
 impl Perform for Decoder {
     fn print(&mut self, c: char) {
         self.is_incomplete = false;
-        match std::mem::take(&mut self.is_ss3) {
-            true => self.push_cursor_key(c, 0),
-            false => self.insert(c),
+        match (self.ss3.take(), c) {
+            (Some(number), '0'..='9' | ';') => {
+                let number = number.saturating_mul(10);
+                self.ss3 = Some(c.to_digit(10).map_or(0, |c| number.saturating_add(c as u16)));
+                self.is_incomplete = true;
+            }
+            (Some(number), key) => self.push_cursor_key(key, number.saturating_sub(1)),
+            (None, c) => self.insert(c),
         }
     }
 
@@ -360,7 +366,7 @@ impl Perform for Decoder {
         }
         let action = match byte {
             b'O' => {
-                (self.is_ss3, self.is_incomplete) = (true, true);
+                (self.ss3, self.is_incomplete) = (Some(0), true);
                 return;
             }
             b'b' | b'B' => EditAction::WordLeft,

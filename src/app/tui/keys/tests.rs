@@ -29,6 +29,8 @@ fn keys_have_their_actions() {
     for (bytes, action) in [
         ("\x1b[A", EditAction::Up),
         ("\x1bOB", EditAction::Down),
+        ("\x1bO5C", EditAction::WordRight),
+        ("\x1bO1;3D", EditAction::WordLeft),
         ("\x1b[1;5D", EditAction::WordLeft),
         ("\x1bf", EditAction::WordRight),
         ("\x1b[3~", EditAction::DeleteRight),
@@ -64,7 +66,7 @@ fn unknown_sequences_are_dropped() {
         "\x1bP1+r544e=787465726d\x1b\\",
         "\x1b_Gi=31;OK\x1b\\",
         "\x1b[[A",
-        "\x1b[15~\x1b[5~\x1b[Z",
+        "\x1bOP\x1bO5P\x1bO1;2Q\x1b[15~\x1b[5~\x1b[Z",
         "\x1b[=1;2;3;4;5;6;7;8x",
         "\x1b[12;40R",
         "\x1b5",
