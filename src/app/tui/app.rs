@@ -84,7 +84,7 @@ enum AppEvent {
     Keys(Vec<EditAction>),
     Signal(Signal),
     /// The result of `/connect`.
-    Connected(Box<Result<Session, client::Error>>),
+    Connected(Box<Result<Option<Session>, client::Error>>),
     Tick,
     ScreenReady,
     TerminalFailed(io::Error),

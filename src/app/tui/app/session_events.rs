@@ -146,10 +146,12 @@ impl App {
         }
     }
 
-    /// Switches to the session of `/connect`, or shows the error.
-    pub(super) fn on_connected(&mut self, result: Result<Session, client::Error>) {
+    /// Switches to the session of `/connect`, or shows the error. Reconnects if the server is the
+    /// present one.
+    pub(super) fn on_connected(&mut self, result: Result<Option<Session>, client::Error>) {
         let session = match result {
-            Ok(session) => session,
+            Ok(Some(session)) => session,
+            Ok(None) => return self.session.reconnect(),
             Err(error) => {
                 let address = self.session.address();
                 let message = format!("{}; you stay at {address}", describe_error(&error));
