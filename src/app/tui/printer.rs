@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use futures_lite::future;
-use rustix::termios::{QueueSelector, tcflush};
+use rustix::termios::{Action, QueueSelector, tcflow, tcflush};
 use smol::{Task, Timer};
 
 use crate::app::output::write_stdout;
@@ -53,6 +53,9 @@ impl Printer {
 
     /// Discards the output that the terminal has not read, so that nothing waits for it.
     pub fn discard_unread(&self) {
+        let _ = tcflow(io::stdout(), Action::OOff);
         let _ = tcflush(io::stdout(), QueueSelector::OFlush);
+        // Only this makes Linux continue a write that waits for space.
+        let _ = tcflow(io::stdout(), Action::OOn);
     }
 }

@@ -28,8 +28,10 @@ const MAX_QUEUED_BYTES: usize = 8 << 20;
 const REDRAW_DELAY: Duration = Duration::from_millis(100);
 /// The time that the terminal has at the end to print all queued output; the rest is lost.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
-/// The time that it then has to print the end of the last batch.
+/// The time that it then has to print the end of the last batch, and the time after which unread
+/// output is discarded again: a terminal keeps less than a batch.
 const DISCARD_TIMEOUT: Duration = Duration::from_millis(100);
+const DISCARD_INTERVAL: Duration = Duration::from_millis(2);
 /// Moves the cursor to the upper left corner and erases the screen.
 const ERASE_SCREEN: &str = "\x1b[H\x1b[J";
 
@@ -300,9 +302,10 @@ impl Screen {
     /// Leaves the cursor in an empty line and restores the modes. `is_writable` says whether the
     /// terminal prints what is written to it.
     async fn end_editing(&mut self, editor: &Editor, mut is_writable: bool) {
-        if !is_writable {
+        let deadline = Instant::now() + DISCARD_TIMEOUT;
+        while !is_writable && Instant::now() < deadline {
             self.printer.discard_unread();
-            is_writable = self.printer.wait_with_timeout(DISCARD_TIMEOUT).await;
+            is_writable = self.printer.wait_with_timeout(DISCARD_INTERVAL).await;
         }
         if is_writable {
             self.printer.print(self.canvas.compose_end(editor));
