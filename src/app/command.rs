@@ -134,8 +134,9 @@ async fn wait_for_exit(
     match exit.or(timeout).await {
         Some(status) => status.map(Some),
         None => {
-            if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-                kill_process_group(group, Signal::KILL)?;
+            let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+            if group.is_none_or(|group| kill_process_group(group, Signal::KILL).is_err()) {
+                child.kill()?;
             }
             child.status().await.map(|_| None)
         }

@@ -119,11 +119,11 @@ fn write_line(output: &mut Output, line: &[u8]) {
     output.write(&[line, b"\n"].concat());
 }
 
-/// Prints a warning on standard error, at most [`MAX_WARNING`] bytes of it. Errors are ignored: there
-/// is no other place for them.
+/// Prints a warning on standard error, at most [`MAX_WARNING`] bytes of it. Errors are ignored:
+/// there is no other place for them.
 ///
-/// If standard error is a pipe that is not read, waits for a second. Later warnings are then dropped
-/// until it is read, so that the client handles signals.
+/// If standard error is a pipe that is not read, waits for a second. Later warnings are then
+/// dropped until it is read, so that the client handles signals.
 pub fn print_warning(message: &str) {
     static IS_BLOCKED: AtomicBool = AtomicBool::new(false);
     let seconds = if IS_BLOCKED.load(Ordering::Relaxed) { 0 } else { 1 };

@@ -158,8 +158,8 @@ impl OptionSpec {
     }
 
     /// Returns a word of a [`Choice`](ValueKind::Choice) as it is in the list, and that of a
-    /// [`Switch`](ValueKind::Switch) as `on` or `off`, whatever the case of its letters. Returns any
-    /// other value unchanged.
+    /// [`Switch`](ValueKind::Switch) as `on` or `off`, whatever the case of its letters. Any other
+    /// value is returned unchanged.
     pub fn normalize(&self, value: OsString) -> OsString {
         let words = match self.value {
             ValueKind::Choice(_, words) => words,
