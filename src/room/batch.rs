@@ -43,6 +43,9 @@ pub enum SliceKind {
     Past,
     /// A frame for one client alone.
     Own,
+    /// Bytes of an edge that are not a frame.
+    #[cfg(feature = "web")]
+    Raw,
 }
 
 impl Slice {
@@ -63,6 +66,13 @@ impl Slice {
         Slice::new(bytes.into(), 0..end, 0..1, SliceKind::Own)
     }
 
+    /// Creates a slice of bytes that are not a frame.
+    #[cfg(feature = "web")]
+    pub fn raw(bytes: Chunk) -> Self {
+        let end = bytes.len() as u32;
+        Slice::new(bytes, 0..end, 0..0, SliceKind::Raw)
+    }
+
     /// Returns the kind of the frames.
     pub fn kind(&self) -> SliceKind {
         self.kind
@@ -81,7 +91,7 @@ impl Slice {
 
     /// Returns whether the bytes count against the limit of an outbox.
     pub fn is_counted(&self) -> bool {
-        matches!(self.kind, SliceKind::Live | SliceKind::Own)
+        !matches!(self.kind, SliceKind::Replay | SliceKind::Past)
     }
 
     /// Returns the number of frames that end in the slice.

@@ -61,6 +61,9 @@ pub enum Input {
     HelloWaitOver { id: ClientId },
     /// A client speaks another protocol.
     OtherProtocol { id: ClientId, protocol: OtherProtocol },
+    /// A client that is not a member has got an answer in another protocol, and its connection ends.
+    #[cfg(feature = "web")]
+    Answered { id: ClientId },
     /// The input of a client has ended.
     Disconnect { id: ClientId, reason: DisconnectReason },
     /// The server shuts down.

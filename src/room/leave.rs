@@ -51,6 +51,19 @@ impl Room {
         }
     }
 
+    /// Removes a client that has got an answer in another protocol, and ends its connection after
+    /// all bytes are sent.
+    #[cfg(feature = "web")]
+    pub(super) fn remove_answered(&mut self, id: ClientId) {
+        let Some(client) = self.remove_client(id) else { return };
+        let mut end = Op::Close;
+        if client.is_visitor {
+            self.release(id, self.now);
+            end = Op::Refuse;
+        }
+        self.batch.unicast(id, end);
+    }
+
     /// Sends a bye to every client and closes the room.
     pub(super) fn shut_down(&mut self) {
         self.publish_notice();

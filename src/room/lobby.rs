@@ -22,8 +22,20 @@ pub struct Lobby {
 pub struct WaitingClient {
     /// The number of the client.
     pub id: ClientId,
-    /// How often its wait was extended.
+    /// How often its wait was extended because of unread input.
     pub extensions: u8,
+    pub wait: Wait,
+}
+
+/// The wait of a client, for the caller of the room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// The usual wait.
+    Usual,
+    /// A longer wait, because the client may need time before it sends something.
+    Patient,
+    /// The wait for the rest of a request of another protocol.
+    Request,
 }
 
 impl Lobby {
@@ -34,18 +46,17 @@ impl Lobby {
 
     /// Adds a client. `deadline` is not before that of any other client.
     pub fn push(&mut self, deadline: Duration, id: ClientId, clients: &ClientTable<Client>) {
-        self.waiting.push_back((deadline, WaitingClient { id, extensions: 0 }));
+        self.waiting.push_back((deadline, WaitingClient { id, extensions: 0, wait: Wait::Usual }));
         if self.waiting.len() > 2 * clients.len() + SLACK {
             let is_waiting = self.is_waiting;
             self.waiting.retain(|(_, client)| clients.get(client.id).is_some_and(is_waiting));
         }
     }
 
-    /// Adds a client again, at any place in the queue.
-    pub fn extend(&mut self, deadline: Duration, client: WaitingClient) {
+    /// Adds a client, at any place in the queue.
+    pub fn insert(&mut self, deadline: Duration, client: WaitingClient) {
         let at = self.waiting.partition_point(|(other, _)| *other <= deadline);
-        self.waiting
-            .insert(at, (deadline, WaitingClient { extensions: client.extensions + 1, ..client }));
+        self.waiting.insert(at, (deadline, client));
     }
 
     /// Removes and returns the first client if its deadline is not after `now`.

@@ -55,7 +55,7 @@ use admission::Admission;
 use batch::BatchBuilder;
 use commands::HELP;
 use lobby::Lobby;
-pub use lobby::WaitingClient;
+pub use lobby::{Wait, WaitingClient};
 use names::NameIndex;
 use presence::PendingNotice;
 use reserved_names::{ReservedNames, max_reserved};
@@ -184,6 +184,8 @@ impl Room {
                 let reason = format_args!("the client spoke {protocol}");
                 self.close_client(id, protocol.bye_code(), reason);
             }
+            #[cfg(feature = "web")]
+            Input::Answered { id } => self.remove_answered(id),
             Input::Disconnect { id, reason } => self.disconnect(id, reason, now),
             Input::Shutdown => self.shut_down(),
         }
@@ -270,7 +272,7 @@ impl Room {
 
     /// Extends the wait for the first line of a client.
     pub fn extend_hello_wait(&mut self, client: WaitingClient, time: Duration) {
-        self.lobby.extend(self.now.uptime + time, client);
+        self.lobby.insert(self.now.uptime + time, client);
     }
 
     /// Announces each member that has said nothing until
@@ -328,6 +330,12 @@ impl Room {
     /// made it a member, that includes earlier frames.
     pub fn answer_bytes(&self) -> usize {
         self.batch.answer_bytes
+    }
+
+    /// Returns the address of a client.
+    #[cfg(feature = "web")]
+    pub fn peer_of(&self, id: ClientId) -> Option<Peer> {
+        self.clients.get(id).map(|client| client.peer)
     }
 
     /// Returns the number of members.

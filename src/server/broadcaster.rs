@@ -4,6 +4,9 @@
 //! wait, up to a bound, applies them to the [`Room`], and delivers the resulting
 //! [`Batch`](crate::room::Batch) to every client. It never waits for a client.
 
+#[cfg(feature = "web")]
+mod web;
+
 use std::future::pending;
 use std::io;
 use std::rc::Weak;
@@ -18,10 +21,12 @@ use smol::{LocalExecutor, Timer};
 use super::address_limits::AnswerCharge;
 use super::clients::Clients;
 use super::config::Config;
+#[cfg(feature = "web")]
+use super::edge::web::{BrowserAddresses, WebEvent};
 use super::socket::Socket;
 use crate::os::{fresh_epoch, random, resident_memory};
 use crate::protocol::Stats;
-use crate::room::{ClientId, Input, Now, Peer, Room, Token};
+use crate::room::{ClientId, Input, Now, Peer, Room, Token, WaitingClient};
 use crate::status::StatusObserver;
 use crate::store::HistoryWriter;
 
@@ -60,6 +65,9 @@ pub enum Event {
         /// Charges the answers to the lines.
         answer: Option<AnswerCharge>,
     },
+    /// From a connection task: an event of HTTP or WebSocket.
+    #[cfg(feature = "web")]
+    Web { id: ClientId, event: WebEvent },
     /// From the server: write the statistics to the log.
     Report,
     /// From a task that waits for a socket: it is writable.
@@ -80,6 +88,8 @@ pub struct Broadcaster {
     timer: Option<(Duration, Timer)>,
     /// Bytes read from clients.
     bytes_in: u64,
+    #[cfg(feature = "web")]
+    browsers: BrowserAddresses,
     is_shutting_down: bool,
 }
 
@@ -118,6 +128,8 @@ impl Broadcaster {
             started: Instant::now(),
             timer: None,
             bytes_in: 0,
+            #[cfg(feature = "web")]
+            browsers: BrowserAddresses::default(),
             is_shutting_down: false,
         })
     }
@@ -215,8 +227,12 @@ impl Broadcaster {
                 }
             }
             Event::Input { input, bytes, answer } => {
-                if let Input::Disconnect { id, .. } = input {
-                    self.clients.on_read_closed(id, now.uptime);
+                match input {
+                    Input::Disconnect { id, .. } => self.clients.on_read_closed(id, now.uptime),
+                    // It has begun a request after the end of its wait was noticed.
+                    #[cfg(feature = "web")]
+                    Input::HelloWaitOver { id } if self.clients.is_http(id) => return,
+                    _ => {}
                 }
                 self.bytes_in += u64::from(bytes);
                 if input.has_stats_request() {
@@ -227,6 +243,8 @@ impl Broadcaster {
                     answer.charge(self.room.answer_bytes(), now.uptime);
                 }
             }
+            #[cfg(feature = "web")]
+            Event::Web { id, event } => self.on_web_event(id, event, now),
             Event::Report => self.report(),
             Event::Writable(id) => self.clients.on_writable(id, now.uptime),
             Event::Shutdown => {
@@ -242,7 +260,12 @@ impl Broadcaster {
     fn end_hello_waits(&mut self, now: Now) {
         while let Some(client) = self.room.pop_hello_wait(now) {
             if client.extensions < MAX_EXTENSIONS && self.clients.has_unread_input(client.id) {
+                let client = WaitingClient { extensions: client.extensions + 1, ..client };
                 self.room.extend_hello_wait(client, HELLO_WAIT_EXTENSION);
+                continue;
+            }
+            #[cfg(feature = "web")]
+            if self.handle_web_wait(client, now) {
                 continue;
             }
             let input = Input::HelloWaitOver { id: client.id };

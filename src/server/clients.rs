@@ -1,8 +1,10 @@
 //! The table of all connections: delivers batches to them and ends them.
 
+#[cfg(feature = "web")]
+mod web;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
-use std::future::poll_fn;
 use std::hint::black_box;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -17,10 +19,12 @@ use rustix::net::{RecvFlags, recv};
 use smol::LocalExecutor;
 
 use super::broadcaster::Event;
+use super::client_handle::ClientHandle;
 use super::client_state::{ClientEvent, ClientState, SHUTDOWN_TIMEOUT};
-use super::outbox::{Delivery, Outbox};
-use super::socket::{ReadyWait, Socket};
-use crate::protocol::{ByeCode, Frame};
+use super::framing::{self, Framing};
+use super::outbox::Delivery;
+use super::socket::Socket;
+use crate::protocol::ByeCode;
 use crate::room::{Batch, ClientId, ClientTable, DisconnectReason, End, Slice};
 
 /// Sockets whose descriptors are loaded before the first of them is written to. In a large room
@@ -57,53 +61,6 @@ pub struct Clients {
     pub sent_bytes: u64,
 }
 
-/// The outbox and the state of one connection.
-#[derive(Debug)]
-struct ClientHandle {
-    outbox: Outbox,
-    state: ClientState,
-    /// A task waits until the socket is writable.
-    has_waiting_task: bool,
-}
-
-impl ClientHandle {
-    /// Discards all frames that wait and sends a bye. `seq` is the last sequence number that the
-    /// client was sent if nothing waits.
-    fn evict(&mut self, code: ByeCode, seq: u64) -> Delivery {
-        let seq = self.outbox.clear(seq);
-        let bye = Slice::own(&Frame::bye(code, seq));
-        // The last frame may wait without a limit.
-        match self.outbox.send(&[bye], seq, usize::MAX) {
-            Delivery::Sent => Delivery::Sent,
-            _ => self.outbox.flush(),
-        }
-    }
-
-    /// Spawns a task that sends [`Event::Writable`] when the socket is writable, unless there is
-    /// one.
-    fn notify_when_writable(
-        &mut self,
-        id: ClientId,
-        events: &Sender<Event>,
-        executor: &Weak<LocalExecutor<'static>>,
-    ) {
-        if std::mem::replace(&mut self.has_waiting_task, true) {
-            return;
-        }
-        let Some(executor) = executor.upgrade() else { return };
-        let socket = Arc::clone(self.outbox.socket());
-        let events = events.clone();
-        let wait_and_notify = async move {
-            let mut wait = ReadyWait::default();
-            // Ignored: the next write returns the error.
-            let _ = poll_fn(|cx| wait.poll(socket.poll_writable(cx))).await;
-            drop(socket);
-            let _ = events.send(Event::Writable(id)).await;
-        };
-        executor.spawn(wait_and_notify.boxed_local()).detach();
-    }
-}
-
 impl Clients {
     /// Creates an empty table. `outbox_limit` is the number of bytes that may wait for one client,
     /// and `max_connections` the most connections, open or ending.
@@ -131,8 +88,7 @@ impl Clients {
 
     /// Adds a connection, which is open and not live.
     pub fn insert(&mut self, id: ClientId, socket: Arc<Socket>) {
-        let (outbox, state) = (Outbox::new(socket), ClientState::NEW);
-        self.table.insert(id, ClientHandle { outbox, state, has_waiting_task: false });
+        self.table.insert(id, ClientHandle::new(socket));
     }
 
     /// Returns whether a client without a line has input that the room has not got yet and that is
@@ -192,6 +148,8 @@ impl Clients {
     /// Delivers the shared frames to all live clients without unicasts.
     fn deliver_shared(&mut self, batch: &Batch, now: Duration) {
         let shared = batch.shared();
+        #[cfg(feature = "web")]
+        let mut message = None;
         let mut unfinished = Vec::new();
         for clients in self.table.chunks_mut(PREFETCHED) {
             for (_, client) in &*clients {
@@ -203,8 +161,15 @@ impl Clients {
                 }
                 self.sent_frames += batch.frames;
                 self.sent_bytes += shared.bytes().len() as u64;
-                match client.outbox.send(slice::from_ref(&shared), batch.before, self.outbox_limit)
-                {
+                let delivery = match client.framing {
+                    #[cfg(feature = "web")]
+                    Framing::WebSocket { .. } => {
+                        let message = message.get_or_insert_with(|| framing::message(&shared));
+                        client.send_message(message, &shared, self.outbox_limit)
+                    }
+                    _ => client.send(slice::from_ref(&shared), batch.before, self.outbox_limit),
+                };
+                match delivery {
                     Delivery::Sent => {}
                     delivery => unfinished.push((*id, delivery)),
                 }
@@ -218,12 +183,15 @@ impl Clients {
     /// Delivers one client's part of a batch that has unicasts for it.
     fn deliver_own(&mut self, id: ClientId, batch: &Batch, now: Duration) {
         let Some(client) = self.table.get_mut(id) else { return };
-        let part = batch.slices_for(id, client.state.is_live());
+        let mut part = batch.slices_for(id, client.state.is_live());
+        if matches!(part.end, Some(End::Close | End::Refuse)) {
+            part.slices.extend(client.framing.close_frame(self.is_shutting_down));
+        }
         if client.state.is_open() {
             self.sent_frames += part.slices.iter().map(Slice::frames).sum::<u64>();
             self.sent_bytes +=
                 part.slices.iter().map(|slice| slice.bytes().len() as u64).sum::<u64>();
-            let delivery = client.outbox.send(&part.slices, batch.before, self.outbox_limit);
+            let delivery = client.send(&part.slices, batch.before, self.outbox_limit);
             if part.is_live {
                 self.transition(id, ClientEvent::StartLive, now);
             }
@@ -298,8 +266,7 @@ impl Clients {
     /// Writes queued frames to the socket of a client, which is writable.
     pub fn on_writable(&mut self, id: ClientId, now: Duration) {
         if let Some(client) = self.table.get_mut(id) {
-            client.has_waiting_task = false;
-            let delivery = client.outbox.flush();
+            let delivery = client.on_writable();
             self.handle_delivery(id, delivery, now);
         }
     }

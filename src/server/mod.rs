@@ -19,12 +19,14 @@
 mod accept;
 mod address_limits;
 mod broadcaster;
+mod client_handle;
 mod client_state;
 mod clients;
 mod config;
 mod connection;
 #[doc(hidden)]
 pub mod edge;
+mod framing;
 mod listen_address;
 mod listener;
 #[doc(hidden)]

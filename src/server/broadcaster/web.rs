@@ -1,0 +1,70 @@
+//! The events of connections that speak HTTP or WebSocket.
+
+use std::time::Duration;
+
+use super::Broadcaster;
+use crate::room::{Chunk, ClientId, Input, Now, Wait, WaitingClient};
+use crate::server::edge::web::{WebEvent, timeout_response};
+
+/// The time that a request may take from its first byte to its last.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// The time after which a client from the address of a browser becomes a member if it has sent
+/// nothing. Browsers open connections before they need them.
+const BROWSER_WAIT: Duration = Duration::from_secs(10);
+
+impl Broadcaster {
+    pub(super) fn on_web_event(&mut self, id: ClientId, event: WebEvent, now: Now) {
+        match event {
+            WebEvent::RequestBegun => {
+                self.clients.set_http(id, true);
+                let client = WaitingClient { id, extensions: 0, wait: Wait::Request };
+                self.room.extend_hello_wait(client, REQUEST_TIMEOUT);
+            }
+            WebEvent::NoRequest => self.clients.set_http(id, false),
+            WebEvent::Response(response) => {
+                self.remember_browser(id, now);
+                self.respond(id, response, now);
+            }
+            WebEvent::Upgraded { response, is_browser } => {
+                if is_browser {
+                    self.remember_browser(id, now);
+                }
+                self.clients.upgrade(id, response, now.uptime);
+            }
+            WebEvent::Pong(pong) => self.clients.send_raw(id, pong, now.uptime),
+            WebEvent::Closing(code) => self.clients.set_close_code(id, code),
+        }
+    }
+
+    /// Handles the end of the wait of a client, and returns `false` if the client becomes a member.
+    pub(super) fn handle_web_wait(&mut self, client: WaitingClient, now: Now) -> bool {
+        if self.clients.is_http(client.id) {
+            // Otherwise the request has a wait of its own.
+            if client.wait == Wait::Request {
+                self.respond(client.id, timeout_response(), now);
+            }
+            return true;
+        }
+        let peer = self.room.peer_of(client.id);
+        let is_browser = peer.is_some_and(|peer| self.browsers.contains(peer.into(), now.uptime));
+        let is_extended = client.wait == Wait::Usual && is_browser;
+        if is_extended {
+            let client = WaitingClient { wait: Wait::Patient, ..client };
+            self.room.extend_hello_wait(client, BROWSER_WAIT);
+        }
+        is_extended
+    }
+
+    /// Sends a client a response and ends its connection.
+    fn respond(&mut self, id: ClientId, response: Chunk, now: Now) {
+        self.clients.set_http(id, true);
+        self.clients.send_raw(id, response, now.uptime);
+        self.room.apply(Input::Answered { id }, now);
+    }
+
+    fn remember_browser(&mut self, id: ClientId, now: Now) {
+        if let Some(peer) = self.room.peer_of(id) {
+            self.browsers.insert(peer.into(), now.uptime);
+        }
+    }
+}

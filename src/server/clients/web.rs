@@ -1,0 +1,49 @@
+//! Connections that speak HTTP or WebSocket.
+
+use std::time::Duration;
+
+use super::Clients;
+use crate::room::{Chunk, ClientId, Slice};
+use crate::server::framing::{Framing, NORMAL_CLOSURE};
+
+impl Clients {
+    /// Changes the framing of a connection whose client has begun an HTTP request, or whose first
+    /// bytes have turned out to be no request.
+    pub fn set_http(&mut self, id: ClientId, is_http: bool) {
+        if let Some(client) = self.table.get_mut(id) {
+            client.framing = if is_http { Framing::Http } else { Framing::Lines };
+        }
+    }
+
+    /// Returns whether a client has begun an HTTP request that is not answered.
+    pub fn is_http(&self, id: ClientId) -> bool {
+        self.table.get(id).is_some_and(|client| client.framing == Framing::Http)
+    }
+
+    /// Sends a client bytes that are not a frame.
+    pub fn send_raw(&mut self, id: ClientId, bytes: Chunk, now: Duration) {
+        let Some(client) = self.table.get_mut(id) else { return };
+        if client.state.is_open() {
+            let raw = [Slice::raw(bytes)];
+            let delivery = client.outbox.send(&raw, 0, self.outbox_limit, client.framing);
+            self.handle_delivery(id, delivery, now);
+        }
+    }
+
+    /// Sends the response to a WebSocket handshake. From now on the client is sent messages.
+    pub fn upgrade(&mut self, id: ClientId, response: Chunk, now: Duration) {
+        self.send_raw(id, response, now);
+        if let Some(client) = self.table.get_mut(id) {
+            client.framing = Framing::WebSocket { close_code: NORMAL_CLOSURE };
+        }
+    }
+
+    /// Sets the code of the close frame after the last message of a client.
+    pub fn set_close_code(&mut self, id: ClientId, code: u16) {
+        if let Some(client) = self.table.get_mut(id)
+            && let Framing::WebSocket { close_code } = &mut client.framing
+        {
+            *close_code = code;
+        }
+    }
+}

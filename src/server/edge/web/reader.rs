@@ -1,0 +1,134 @@
+//! The reader of a connection that speaks HTTP or WebSocket.
+
+use super::{
+    Answer, CloseCode, Decoded, Decoder, HeadReader, Response, answer, close_frame, pong_frame,
+    too_large,
+};
+use crate::room::Chunk;
+
+/// The most bytes of a WebSocket message, beside the longest line. A message can have several lines.
+const MAX_MESSAGE_BYTES: u64 = 64 * 1024;
+
+/// An event of a connection that speaks HTTP or WebSocket, for the broadcaster.
+#[derive(Debug)]
+pub enum WebEvent {
+    /// The first bytes of the client look like an HTTP request.
+    RequestBegun,
+    /// The first bytes of the client have turned out to be a line.
+    NoRequest,
+    /// The client is sent a response, and its connection ends.
+    Response(Chunk),
+    /// The client is sent the response to its handshake, and speaks WebSocket from now on.
+    Upgraded {
+        response: Chunk,
+        /// The request has an origin, so a browser has sent it.
+        is_browser: bool,
+    },
+    /// The client is sent the answer to its last ping.
+    Pong(Chunk),
+    /// The connection is about to end, with this code in the close frame.
+    Closing(CloseCode),
+}
+
+/// A reader for a connection that speaks HTTP or WebSocket.
+#[derive(Debug)]
+pub struct WebReader {
+    state: State,
+    /// The event that follows the lines that were read.
+    event: Option<WebEvent>,
+    /// Control frames that were read and not counted.
+    control_frames: usize,
+}
+
+#[derive(Debug)]
+enum State {
+    Head(HeadReader),
+    Messages {
+        decoder: Decoder,
+        /// The message has bytes after its last newline.
+        is_inside_line: bool,
+    },
+    /// All further input is discarded.
+    Answered,
+    Closed,
+}
+
+impl WebReader {
+    /// Creates a reader for a connection whose first bytes are those of a request.
+    pub fn new() -> Self {
+        WebReader { state: State::Head(HeadReader::default()), event: None, control_frames: 0 }
+    }
+
+    /// Reads bytes, and returns the lines in them.
+    pub fn read(&mut self, bytes: &mut [u8], max_line: u32, hosts: &[String]) -> Vec<u8> {
+        match &mut self.state {
+            State::Head(reader) => match reader.read(bytes) {
+                Ok(None) => Vec::new(),
+                Ok(Some(rest)) => {
+                    let rest_start = bytes.len() - rest.len();
+                    let answer = answer(reader.head(), hosts);
+                    let (_, rest) = bytes.split_at_mut(rest_start);
+                    self.on_answer(answer, rest, max_line)
+                }
+                Err(_) => {
+                    self.on_response(&too_large());
+                    Vec::new()
+                }
+            },
+            State::Messages { .. } => self.read_messages(bytes),
+            State::Answered | State::Closed => Vec::new(),
+        }
+    }
+
+    fn on_answer(&mut self, answer: Answer, rest: &mut [u8], max_line: u32) -> Vec<u8> {
+        match answer {
+            Answer::Response(response) => {
+                self.on_response(&response);
+                Vec::new()
+            }
+            Answer::Upgrade { response, is_browser } => {
+                self.event = Some(WebEvent::Upgraded { response: response.into(), is_browser });
+                let decoder = Decoder::new(MAX_MESSAGE_BYTES + u64::from(max_line));
+                self.state = State::Messages { decoder, is_inside_line: false };
+                self.read_messages(rest)
+            }
+        }
+    }
+
+    fn on_response(&mut self, response: &Response) {
+        self.event = Some(WebEvent::Response(response.bytes()));
+        self.state = State::Answered;
+    }
+
+    /// Decodes the frames in `bytes`. Every message ends a line.
+    fn read_messages(&mut self, mut bytes: &mut [u8]) -> Vec<u8> {
+        let State::Messages { decoder, is_inside_line } = &mut self.state else {
+            return Vec::new();
+        };
+        let mut lines = Vec::new();
+        let mut closing = None;
+        while let Some(decoded) = decoder.next(&mut bytes) {
+            match decoded {
+                Decoded::Text(text) => {
+                    lines.extend_from_slice(text);
+                    if let Some(last) = text.last() {
+                        *is_inside_line = *last != b'\n';
+                    }
+                }
+                Decoded::End => {
+                    if std::mem::take(is_inside_line) {
+                        lines.push(b'\n');
+                    }
+                }
+                Decoded::Ping(payload) => {
+                    self.control_frames += 1;
+                    // A later ping replaces it: one answer is enough (RFC 6455, section 5.5.3).
+                    self.event = Some(WebEvent::Pong(pong_frame(payload).into()));
+                }
+                Decoded::Pong => self.control_frames += 1,
+                _ => {}
+            }
+        }
+        lines
+    }
+}

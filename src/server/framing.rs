@@ -1,0 +1,114 @@
+//! The framing of what a client is sent: lines, or the messages of an edge.
+
+use crate::room::{Slice, SliceKind};
+
+/// The framing of the slices that a client is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// Every frame is a line.
+    Lines,
+    /// The client has begun an HTTP request, and is sent a response and no frame.
+    #[cfg(feature = "web")]
+    Http,
+    /// Every slice is one WebSocket message, which has a header before its frames.
+    #[cfg(feature = "web")]
+    WebSocket {
+        /// The code of the close frame after the last message.
+        close_code: u16,
+    },
+}
+
+impl Framing {
+    /// Returns whether slices have headers.
+    pub fn has_headers(self) -> bool {
+        match self {
+            Framing::Lines => false,
+            #[cfg(feature = "web")]
+            Framing::Http => false,
+            #[cfg(feature = "web")]
+            Framing::WebSocket { .. } => true,
+        }
+    }
+
+    /// Returns whether the client is sent frames.
+    pub fn has_frames(self) -> bool {
+        match self {
+            #[cfg(feature = "web")]
+            Framing::Http => false,
+            _ => true,
+        }
+    }
+
+    /// Returns the close frame that follows the last message, if the client is sent messages.
+    pub fn close_frame(self, is_shutting_down: bool) -> Option<Slice> {
+        match self {
+            #[cfg(feature = "web")]
+            Framing::WebSocket { close_code } => {
+                let code = if is_shutting_down { GOING_AWAY } else { close_code };
+                Some(Slice::raw(close_frame(code).into()))
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns the header of a slice, which is empty for lines and for raw bytes.
+    pub fn header(self, slice: &Slice) -> Header {
+        if self.has_headers() && slice.kind() != SliceKind::Raw {
+            Header::new(TEXT_MESSAGE, slice.bytes().len())
+        } else {
+            Header::EMPTY
+        }
+    }
+}
+
+/// The first byte of a text message in one frame: FIN and the opcode (RFC 6455, section 5.2).
+const TEXT_MESSAGE: u8 = 0x81;
+
+/// The header of a WebSocket frame, or the unsent part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    bytes: [u8; 10],
+    // Invariant: start <= end <= 10.
+    start: u8,
+    end: u8,
+}
+
+impl Header {
+    /// No bytes.
+    pub const EMPTY: Header = Header { bytes: [0; 10], start: 0, end: 0 };
+
+    /// Creates the header of a frame whose first byte is `first` and whose payload has `length`
+    /// bytes.
+    pub fn new(first: u8, length: usize) -> Self {
+        let mut header = Header::EMPTY;
+        let [first_byte, short, rest @ ..] = &mut header.bytes;
+        *first_byte = first;
+        if length < 126 {
+            *short = length as u8;
+            header.end = 2;
+        } else if let Ok(length) = u16::try_from(length) {
+            *short = 126;
+            let [high, low, ..] = rest;
+            [*high, *low] = length.to_be_bytes();
+            header.end = 4;
+        } else {
+            *short = 127;
+            *rest = (length as u64).to_be_bytes();
+            header.end = 10;
+        }
+        header
+    }
+
+    /// Returns the unsent bytes.
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.get(self.start.into()..self.end.into()).unwrap_or_default()
+    }
+
+    /// Removes as many as possible of the first `count` bytes, which were sent, and returns how many
+    /// of them are left.
+    pub fn advance(&mut self, count: usize) -> usize {
+        let part = count.min(self.bytes().len());
+        self.start += part as u8;
+        count - part
+    }
+}
