@@ -3,3 +3,5 @@
 //! An edge sees neither the room nor another client.
 
 pub mod proxy;
+#[cfg(feature = "web")]
+pub mod web;

@@ -1,0 +1,91 @@
+//! The frames that the server sends.
+
+/// The kind of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Opcode {
+    /// A text message.
+    Text = 1,
+    /// A binary message.
+    Binary = 2,
+    /// The end of the connection, with a [`CloseCode`].
+    Close = 8,
+    /// A question whether the connection works.
+    Ping = 9,
+    /// The answer to a ping.
+    Pong = 10,
+}
+
+/// The reason of a close frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CloseCode(pub u16);
+
+impl CloseCode {
+    /// The connection has served its purpose.
+    pub const NORMAL: CloseCode = CloseCode(1000);
+    /// The server shuts down.
+    pub const GOING_AWAY: CloseCode = CloseCode(1001);
+    /// The client sent an invalid frame.
+    pub const PROTOCOL_ERROR: CloseCode = CloseCode(1002);
+    /// The client sent a text that is not UTF-8.
+    pub const INVALID_TEXT: CloseCode = CloseCode(1007);
+    /// The client broke a rule of the server.
+    pub const POLICY: CloseCode = CloseCode(1008);
+    /// The client sent a message over the limit.
+    pub const TOO_LARGE: CloseCode = CloseCode(1009);
+
+    /// Returns whether a client may send this code.
+    pub(super) fn is_valid(self) -> bool {
+        matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)
+    }
+}
+
+/// The bytes in front of the payload of a frame: 2, 4 or 10.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameHead {
+    bytes: [u8; 10],
+    length: u8,
+}
+
+impl FrameHead {
+    /// Creates the head of an unfragmented frame with a payload of `length` bytes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use smolchat::server::edge::web::{FrameHead, Opcode};
+    ///
+    /// assert_eq!(FrameHead::new(Opcode::Text, 5).as_bytes(), [0x81, 5]);
+    /// assert_eq!(FrameHead::new(Opcode::Text, 300).as_bytes(), [0x81, 126, 1, 44]);
+    /// ```
+    pub fn new(opcode: Opcode, length: usize) -> Self {
+        let first = 0x80 | opcode as u8;
+        let [a, b, c, d, e, f, g, h] = (length as u64).to_be_bytes();
+        let (bytes, length) = match length {
+            0..=125 => ([first, h, 0, 0, 0, 0, 0, 0, 0, 0], 2),
+            126..=0xFFFF => ([first, 126, g, h, 0, 0, 0, 0, 0, 0], 4),
+            _ => ([first, 127, a, b, c, d, e, f, g, h], 10),
+        };
+        FrameHead { bytes, length }
+    }
+
+    /// Returns the bytes of the head.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length.into()).unwrap_or_default()
+    }
+}
+
+/// Returns a close frame; without a code, it is the answer to a close frame without a code.
+pub fn close_frame(code: Option<CloseCode>) -> Vec<u8> {
+    let payload = code.map(|code| code.0.to_be_bytes());
+    frame(Opcode::Close, payload.as_ref().map_or(&[], |payload| payload))
+}
+
+/// Returns the answer to a ping with this payload, which has at most 125 bytes.
+pub fn pong_frame(payload: &[u8]) -> Vec<u8> {
+    frame(Opcode::Pong, payload)
+}
+
+fn frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+    [FrameHead::new(opcode, payload.len()).as_bytes(), payload].concat()
+}

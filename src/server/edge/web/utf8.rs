@@ -1,0 +1,1 @@
+//! A check of UTF-8 in pieces.
