@@ -55,6 +55,17 @@ pub static SMOLCHATD: Program = Program {
                       connections over unix sockets. Headers from other addresses are not trusted.",
             ..OptionSpec::DEFAULT
         },
+        #[cfg(feature = "web")]
+        OptionSpec {
+            name: "web-host",
+            value: ValueKind::Text("NAME"),
+            help: "further name by which browsers reach the server; may be given more than once",
+            details: "Without it, a browser may use an IP address, a name without a dot, or a name \
+                      that ends in .local, .lan, .home.arpa, .internal or .localhost. Other names \
+                      are refused, because the page of another site could use them to reach the \
+                      server.",
+            ..OptionSpec::DEFAULT
+        },
         OptionSpec {
             name: "max-line",
             value: ValueKind::Text("BYTES"),
@@ -177,7 +188,7 @@ pub static SMOLCHATD: Program = Program {
     notes: &[
         "Each line that a member sends reaches all members, in the same order.",
         "A SIZE may end in K, M or G. For each address, `listening on ADDR` is printed on \
-         standard output; the log goes to standard error. SIGINT or SIGTERM shuts the server \
+         standard output, and then `chat at URL` for browsers; the log goes to standard error. SIGINT or SIGTERM shuts the server \
          down, a second one more than a second later stops it at once. SIGHUP does the same as \
          SIGTERM if the server was started in a terminal, and is only logged otherwise. SIGUSR1 \
          writes the statistics of /stats to the log, as JSON.",

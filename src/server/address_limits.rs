@@ -53,6 +53,9 @@ pub struct ReadLimits {
     pub address_bytes: Rate,
     /// The rate of bytes of the answers to one address.
     pub answer_bytes: Rate,
+    /// The names by which a browser may reach the server.
+    #[cfg(feature = "web")]
+    pub web_hosts: Rc<[String]>,
     /// The start of the rate limiters' time.
     pub started: Instant,
 }
@@ -88,6 +91,8 @@ impl AddressTable {
             address_lines: Rate::UNLIMITED,
             address_bytes: Rate::UNLIMITED,
             answer_bytes: Rate::UNLIMITED,
+            #[cfg(feature = "web")]
+            web_hosts: Rc::clone(&limits.web_hosts),
             ..*limits
         };
         let unlimited = Rc::new(AddressBudget::new(Rc::new(without_limits)));

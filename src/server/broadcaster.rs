@@ -22,7 +22,7 @@ use super::address_limits::AnswerCharge;
 use super::clients::Clients;
 use super::config::Config;
 #[cfg(feature = "web")]
-use super::edge::web::{BrowserAddresses, WebEvent};
+use super::edge::web::WebEvent;
 use super::socket::Socket;
 use crate::os::{fresh_epoch, random, resident_memory};
 use crate::protocol::Stats;
@@ -67,7 +67,12 @@ pub enum Event {
     },
     /// From a connection task: an event of HTTP or WebSocket.
     #[cfg(feature = "web")]
-    Web { id: ClientId, event: WebEvent },
+    Web {
+        /// The number of the client.
+        id: ClientId,
+        /// The event.
+        event: WebEvent,
+    },
     /// From the server: write the statistics to the log.
     Report,
     /// From a task that waits for a socket: it is writable.
@@ -89,7 +94,7 @@ pub struct Broadcaster {
     /// Bytes read from clients.
     bytes_in: u64,
     #[cfg(feature = "web")]
-    browsers: BrowserAddresses,
+    web: web::WebState,
     is_shutting_down: bool,
 }
 
@@ -129,7 +134,7 @@ impl Broadcaster {
             timer: None,
             bytes_in: 0,
             #[cfg(feature = "web")]
-            browsers: BrowserAddresses::default(),
+            web: web::WebState::default(),
             is_shutting_down: false,
         })
     }

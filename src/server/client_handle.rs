@@ -56,7 +56,7 @@ impl ClientHandle {
     pub fn evict(&mut self, code: ByeCode, seq: u64) -> Delivery {
         let seq = self.outbox.clear(seq);
         let mut last = vec![Slice::own(&Frame::bye(code, seq))];
-        last.extend(self.framing.close_frame(false));
+        last.extend(self.framing.end(false));
         // The last frame may wait without a limit.
         match self.send(&last, seq, usize::MAX) {
             Delivery::Sent => Delivery::Sent,

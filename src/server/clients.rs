@@ -21,7 +21,8 @@ use smol::LocalExecutor;
 use super::broadcaster::Event;
 use super::client_handle::ClientHandle;
 use super::client_state::{ClientEvent, ClientState, SHUTDOWN_TIMEOUT};
-use super::framing::{self, Framing};
+#[cfg(feature = "web")]
+use super::framing::{Framing, message_of};
 use super::outbox::Delivery;
 use super::socket::Socket;
 use crate::protocol::ByeCode;
@@ -164,7 +165,7 @@ impl Clients {
                 let delivery = match client.framing {
                     #[cfg(feature = "web")]
                     Framing::WebSocket { .. } => {
-                        let message = message.get_or_insert_with(|| framing::message(&shared));
+                        let message = message.get_or_insert_with(|| message_of(&shared));
                         client.send_message(message, &shared, self.outbox_limit)
                     }
                     _ => client.send(slice::from_ref(&shared), batch.before, self.outbox_limit),
@@ -185,7 +186,7 @@ impl Clients {
         let Some(client) = self.table.get_mut(id) else { return };
         let mut part = batch.slices_for(id, client.state.is_live());
         if matches!(part.end, Some(End::Close | End::Refuse)) {
-            part.slices.extend(client.framing.close_frame(self.is_shutting_down));
+            part.slices.extend(client.framing.end(self.is_shutting_down));
         }
         if client.state.is_open() {
             self.sent_frames += part.slices.iter().map(Slice::frames).sum::<u64>();

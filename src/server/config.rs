@@ -46,6 +46,10 @@ pub struct Config {
     /// The proxies whose connections begin with a PROXY header, which has the address of the client.
     /// Default: none.
     pub trusted_proxies: Vec<TrustedProxy>,
+    /// The names by which a browser may reach the server, beside IP addresses and the names of a
+    /// local network. Default: none.
+    #[cfg(feature = "web")]
+    pub web_hosts: Vec<String>,
     /// The socket buffers of the kernel.
     pub buffers: Buffers,
     #[doc(hidden)]
@@ -68,6 +72,8 @@ impl Default for Config {
             address_bytes_burst: 128 << 10,
             events: 256,
             trusted_proxies: Vec::new(),
+            #[cfg(feature = "web")]
+            web_hosts: Vec::new(),
             buffers: Buffers::default(),
             history: None,
             observer: None,
@@ -95,6 +101,8 @@ impl Config {
             address_lines: Rate::new(self.address_rate, self.address_burst),
             address_bytes: Rate::new(self.address_bytes, self.address_bytes_burst.min(half_outbox)),
             answer_bytes: Rate::new(answers(self.address_bytes), answers(self.address_bytes_burst)),
+            #[cfg(feature = "web")]
+            web_hosts: self.web_hosts.as_slice().into(),
             started,
         }
     }

@@ -6,6 +6,8 @@
 //! no buffer: it reads into the stack and splits the lines there.
 
 mod pauses;
+#[cfg(feature = "web")]
+mod web;
 
 use std::future::poll_fn;
 use std::mem::MaybeUninit;
@@ -23,6 +25,8 @@ use rustix::net::{RecvFlags, recv};
 
 use super::address_limits::{AddressBudget, AnswerCharge, ParsedLine, has_unknown_answer};
 use super::broadcaster::Event;
+#[cfg(feature = "web")]
+use super::edge::web::WebReader;
 use super::socket::{ReadyWait, Socket};
 use crate::protocol::{ClientLine, ErrorCode, LineReader, OtherProtocol, Request, RequestError};
 use crate::rate_limit::RateLimiter;
@@ -63,6 +67,10 @@ pub fn run(
         is_address_warned: false,
         is_next_line_paid: false,
         unreported_bytes: 0,
+        #[cfg(feature = "web")]
+        web: None,
+        #[cfg(feature = "web")]
+        is_request_begun: false,
     };
     async move {
         let reason = AssertUnwindSafe(connection.run()).catch_unwind().await;
@@ -80,15 +88,26 @@ type PendingSend<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 /// The lines of one read that may be sent now.
 #[derive(Default)]
 struct Parsed {
+    /// Sent before the lines.
+    event: Option<Event>,
     input: Option<Input>,
     /// Charges the answer to the last of the lines.
     answer: Option<AnswerCharge>,
-    /// The reason for which the next line has to wait for its address.
+    /// The reason for which the client is not read for a time.
     delay: Option<Delay>,
 }
 
-/// A wait for the budget of an address.
+impl Parsed {
+    /// Returns whether there is nothing to send to the broadcaster, and nothing to wait for.
+    fn is_empty(&self) -> bool {
+        self.event.is_none() && self.input.is_none() && self.delay.is_none()
+    }
+}
+
+/// A wait for a budget of the client or of its address.
 enum Delay {
+    /// The client has used up its rate.
+    Rate,
     /// The line is paid for and waits for its turn.
     Turn(Duration),
     /// The line is a request. It waits until those of other clients are answered.
@@ -120,6 +139,12 @@ struct Connection {
     is_next_line_paid: bool,
     /// Bytes read since the last input.
     unreported_bytes: u32,
+    /// Reads HTTP and WebSocket in place of lines.
+    #[cfg(feature = "web")]
+    web: Option<Box<WebReader>>,
+    /// The first line is not complete, and looks like the start of an HTTP request.
+    #[cfg(feature = "web")]
+    is_request_begun: bool,
 }
 
 impl Connection {
@@ -147,19 +172,24 @@ impl Connection {
     /// rates do not allow yet, returns a future that waits. So the client is read no faster than
     /// that.
     fn forward(&mut self, parsed: Parsed) -> Option<PendingSend<'_>> {
-        let Parsed { input, answer, delay } = parsed;
-        let unsent = input.and_then(|input| self.try_send(input, answer));
-        if unsent.is_none() && !self.lines.has_more() {
+        let Parsed { event, input, answer, delay } = parsed;
+        let event = event.and_then(|event| self.try_send(event));
+        let input = input.map(|input| self.input_event(input, answer));
+        // Behind the event.
+        let input = match event {
+            None => input.and_then(|input| self.try_send(input)),
+            Some(_) => input,
+        };
+        let delay = delay.or(self.lines.has_more().then_some(Delay::Rate));
+        if event.is_none() && input.is_none() && delay.is_none() {
             return None;
         }
         Some(Box::pin(async move {
-            if let Some(event) = unsent {
+            for event in [event, input].into_iter().flatten() {
                 self.send(event).await;
             }
-            match delay {
-                _ if !self.lines.has_more() => {}
-                Some(delay) => self.wait_for_address(delay).await,
-                None => self.slow_down().await,
+            if let Some(delay) = delay {
+                self.pause(delay).await;
             }
         }))
     }
@@ -169,15 +199,20 @@ impl Connection {
     /// broadcaster has closed must not keep its descriptor meanwhile.
     fn disconnect(mut self, reason: DisconnectReason) -> Option<PendingSend<'static>> {
         self.budget.charge_notice(self.budget.limits.now());
-        let event = self.try_send(Input::Disconnect { id: self.id, reason }, None)?;
+        let event = self.input_event(Input::Disconnect { id: self.id, reason }, None);
+        let event = self.try_send(event)?;
         let events = self.events;
         Some(Box::pin(async move { drop(events.send(event).await) }))
     }
 
-    /// Sends an input to the broadcaster, or returns the event if the channel is full.
-    fn try_send(&mut self, input: Input, answer: Option<AnswerCharge>) -> Option<Event> {
-        let bytes = std::mem::take(&mut self.unreported_bytes);
-        match self.events.try_send(Event::Input { input, bytes, answer }) {
+    /// Returns the event for an input.
+    fn input_event(&mut self, input: Input, answer: Option<AnswerCharge>) -> Event {
+        Event::Input { input, bytes: std::mem::take(&mut self.unreported_bytes), answer }
+    }
+
+    /// Sends an event to the broadcaster, or returns it if the channel is full.
+    fn try_send(&self, event: Event) -> Option<Event> {
+        match self.events.try_send(event) {
             Err(TrySendError::Full(event)) => Some(event),
             _ => None,
         }
@@ -192,7 +227,11 @@ impl Connection {
     /// Polls for the next input. Returns none if the rates do not allow the next line yet.
     fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Result<Parsed, DisconnectReason>> {
         if self.lines.has_more() {
-            return Poll::Ready(Ok(self.parse_lines(&[])));
+            return Poll::Ready(Ok(self.split_lines(&[])));
+        }
+        #[cfg(feature = "web")]
+        if let Some(next) = self.next_web_input() {
+            return Poll::Ready(next);
         }
         loop {
             // Polling readiness before reading saves one system call.
@@ -213,9 +252,13 @@ impl Connection {
                 // Discarded. Unread input would cause a reset, which can discard the answer.
                 Ok(_) if self.is_other_protocol => {}
                 Ok(((bytes, _), _)) => {
-                    let parsed = self.parse_lines(bytes);
-                    if parsed.input.is_some() || self.lines.has_more() {
+                    let parsed = self.parse(bytes);
+                    if !parsed.is_empty() || self.lines.has_more() {
                         return Poll::Ready(Ok(parsed));
+                    }
+                    #[cfg(feature = "web")]
+                    if let Some(next) = self.next_web_input() {
+                        return Poll::Ready(next);
                     }
                 }
                 Err(Errno::AGAIN | Errno::INTR) => {}
@@ -224,10 +267,19 @@ impl Connection {
         }
     }
 
-    /// Parses the lines that are complete with `bytes`, as many as the rates allow.
-    fn parse_lines(&mut self, bytes: &[u8]) -> Parsed {
+    /// Parses bytes: lines, or what the client speaks in place of lines.
+    fn parse(&mut self, bytes: &mut [u8]) -> Parsed {
         // Saturating: counts above 4 GiB are not needed.
         self.unreported_bytes = self.unreported_bytes.saturating_add(bytes.len() as u32);
+        #[cfg(feature = "web")]
+        if self.web.is_some() {
+            return self.parse_web(bytes);
+        }
+        self.parse_lines(bytes)
+    }
+
+    /// Parses the lines that are complete with `bytes`, as many as the rates allow.
+    fn parse_lines(&mut self, bytes: &[u8]) -> Parsed {
         if self.has_sent_line || self.lines.buffer().len() >= MAX_DETECTION_BYTES {
             return self.split_lines(bytes);
         }
@@ -241,7 +293,19 @@ impl Connection {
             self.has_sent_bom = true;
             start = rest;
         }
-        if let Some(protocol) = OtherProtocol::detect(start) {
+        let protocol = OtherProtocol::detect(start);
+        #[cfg(feature = "web")]
+        if let Some(parsed) = self.parse_request(start, protocol) {
+            return parsed;
+        }
+        let parsed = self.parse_first_line(start, protocol);
+        #[cfg(feature = "web")]
+        let parsed = self.with_end_of_request(parsed);
+        parsed
+    }
+
+    fn parse_first_line(&mut self, start: &[u8], protocol: Option<OtherProtocol>) -> Parsed {
+        if let Some(protocol) = protocol {
             self.is_other_protocol = true;
             let input = Some(Input::OtherProtocol { id: self.id, protocol });
             return Parsed { input, ..Parsed::default() };
@@ -326,28 +390,18 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::rate_limit::Rate;
-    use crate::server::address_limits::ReadLimits;
+    use crate::server::Config;
 
     /// Every connection has one of these futures.
     #[test]
     #[expect(clippy::disallowed_methods, reason = "the test has no other clock")]
     fn future_of_a_connection_is_small() {
         let channel = async_channel::bounded(1);
-        let rate = Rate::new(1, 1);
-        let limits = ReadLimits {
-            max_line: 1,
-            read_bytes: 1,
-            rate,
-            address_lines: rate,
-            address_bytes: rate,
-            answer_bytes: rate,
-            started: Instant::now(),
-        };
+        let limits = Config::default().read_limits(Instant::now());
         let budget = AddressBudget::new(Rc::new(limits));
         let (one, _two) = smol::Async::<std::os::unix::net::UnixStream>::pair().unwrap();
         let socket = Arc::new(smol::Async::new(one.into_inner().unwrap().into()).unwrap());
         let future = run(socket, ClientId(1), channel.0, Rc::new(budget));
-        assert!(size_of_val(&future) <= 160, "{} bytes", size_of_val(&future));
+        assert!(size_of_val(&future) <= 168, "{} bytes", size_of_val(&future));
     }
 }

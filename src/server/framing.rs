@@ -1,6 +1,10 @@
 //! The framing of what a client is sent: lines, or the messages of an edge.
 
-use crate::room::{Slice, SliceKind};
+#[cfg(feature = "web")]
+use super::edge::web::{CloseCode, close_frame};
+use crate::room::Slice;
+#[cfg(feature = "web")]
+use crate::room::SliceKind;
 
 /// The framing of the slices that a client is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +18,7 @@ pub enum Framing {
     #[cfg(feature = "web")]
     WebSocket {
         /// The code of the close frame after the last message.
-        close_code: u16,
+        close_code: Option<CloseCode>,
     },
 }
 
@@ -22,11 +26,9 @@ impl Framing {
     /// Returns whether slices have headers.
     pub fn has_headers(self) -> bool {
         match self {
-            Framing::Lines => false,
-            #[cfg(feature = "web")]
-            Framing::Http => false,
             #[cfg(feature = "web")]
             Framing::WebSocket { .. } => true,
+            _ => false,
         }
     }
 
@@ -39,29 +41,41 @@ impl Framing {
         }
     }
 
-    /// Returns the close frame that follows the last message, if the client is sent messages.
-    pub fn close_frame(self, is_shutting_down: bool) -> Option<Slice> {
+    /// Returns the header of a slice.
+    #[cfg_attr(not(feature = "web"), expect(unused_variables))]
+    pub fn header(self, slice: &Slice) -> Header {
+        match self {
+            #[cfg(feature = "web")]
+            Framing::WebSocket { .. } if slice.kind() != SliceKind::Raw => {
+                Header::new(TEXT_MESSAGE, slice.bytes().len())
+            }
+            _ => Header::EMPTY,
+        }
+    }
+
+    /// Returns the bytes that follow the bye, if there are any.
+    #[cfg_attr(not(feature = "web"), expect(unused_variables))]
+    pub fn end(self, is_shutting_down: bool) -> Option<Slice> {
         match self {
             #[cfg(feature = "web")]
             Framing::WebSocket { close_code } => {
-                let code = if is_shutting_down { GOING_AWAY } else { close_code };
+                let code = if is_shutting_down { Some(CloseCode::GOING_AWAY) } else { close_code };
                 Some(Slice::raw(close_frame(code).into()))
             }
             _ => None,
         }
     }
+}
 
-    /// Returns the header of a slice, which is empty for lines and for raw bytes.
-    pub fn header(self, slice: &Slice) -> Header {
-        if self.has_headers() && slice.kind() != SliceKind::Raw {
-            Header::new(TEXT_MESSAGE, slice.bytes().len())
-        } else {
-            Header::EMPTY
-        }
-    }
+/// Returns frames with the header of a text message before them.
+#[cfg(feature = "web")]
+pub fn message_of(frames: &Slice) -> Vec<u8> {
+    let frames = frames.bytes();
+    [Header::new(TEXT_MESSAGE, frames.len()).bytes(), frames].concat()
 }
 
 /// The first byte of a text message in one frame: FIN and the opcode (RFC 6455, section 5.2).
+#[cfg(feature = "web")]
 const TEXT_MESSAGE: u8 = 0x81;
 
 /// The header of a WebSocket frame, or the unsent part of it.
@@ -79,6 +93,7 @@ impl Header {
 
     /// Creates the header of a frame whose first byte is `first` and whose payload has `length`
     /// bytes.
+    #[cfg(feature = "web")]
     pub fn new(first: u8, length: usize) -> Self {
         let mut header = Header::EMPTY;
         let [first_byte, short, rest @ ..] = &mut header.bytes;

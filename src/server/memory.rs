@@ -20,6 +20,8 @@ use crate::server::Config;
 use crate::server::address_limits::ADDRESS_BUDGET_BYTES;
 use crate::server::broadcaster::batch_bytes;
 use crate::server::connection::{LINE_OVERHEAD, MAX_INPUT_LINES, MAX_READ_BYTES};
+#[cfg(feature = "web")]
+use crate::server::edge::web::{BROWSER_BYTES, MAX_BROWSERS, PAGE_BYTES};
 
 /// The idle program: its stacks, and the heap of an empty room. The pages of its file are not
 /// counted: the kernel drops them if memory is short, and reads them again.
@@ -36,7 +38,7 @@ const FRAME_OVERHEAD: usize = 512;
 #[derive(Clone, Debug)]
 pub struct Ceiling {
     /// The name, the number and the bytes of each part.
-    parts: [(&'static str, usize, usize); 11],
+    parts: Vec<(&'static str, usize, usize)>,
 }
 
 impl Ceiling {
@@ -59,7 +61,7 @@ impl Ceiling {
         let visitor = visitor.saturating_add(CONNECTION + held + FRAME_OVERHEAD);
         let outbox = config.outbox.saturating_add(History::max_replay_overhead(room.history));
         Ceiling {
-            parts: [
+            parts: vec![
                 ("idle program", 1, PROGRAM),
                 ("tables and tasks", tasks, CONNECTION),
                 ("half-read lines", connections, held),
@@ -71,6 +73,10 @@ impl Ceiling {
                 ("history", 1, history),
                 ("reserved names, addresses", 1, room.memory_for_absent_clients()),
                 ("rates of addresses", addresses, ADDRESS_BUDGET_BYTES),
+                #[cfg(feature = "web")]
+                ("addresses of browsers", MAX_BROWSERS, BROWSER_BYTES),
+                #[cfg(feature = "web")]
+                ("web page", 1, PAGE_BYTES),
                 ("socket buffers in the kernel", sockets, config.buffers.kernel_bytes()),
             ],
         }
@@ -85,7 +91,7 @@ impl Ceiling {
 
 impl fmt::Display for Ceiling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, count, bytes) in self.parts {
+        for &(name, count, bytes) in &self.parts {
             let total = kib(bytes_of(count, bytes));
             writeln!(f, "{name:<32} {count:>7} x {bytes:>10} B = {total:>10} KiB")?;
         }

@@ -79,13 +79,7 @@ impl Outbox {
 
     /// Sends whole frames, now or when the socket is writable. `seq` is the sequence number before
     /// them, and `limit` the number of bytes that may wait.
-    pub fn send(
-        &mut self,
-        slices: &[Slice],
-        seq: u64,
-        limit: usize,
-        framing: Framing,
-    ) -> Delivery {
+    pub fn send(&mut self, slices: &[Slice], seq: u64, limit: usize, framing: Framing) -> Delivery {
         if let Some(queue) = &mut self.queue {
             for slice in slices {
                 // A client that is behind must not queue past frames without a limit.
@@ -280,7 +274,8 @@ fn write_vectored(
         *first = begun;
     }
     let mut parts = [IoSlice::new(&[]); 2 * SLICES_PER_CALL];
-    let bytes = headers.iter().zip(slices).flat_map(|(header, slice)| [header.bytes(), slice.bytes()]);
+    let bytes =
+        headers.iter().zip(slices).flat_map(|(header, slice)| [header.bytes(), slice.bytes()]);
     let mut count = 0;
     for (part, bytes) in parts.iter_mut().zip(bytes.filter(|bytes| !bytes.is_empty())) {
         *part = IoSlice::new(bytes);

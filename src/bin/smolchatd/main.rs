@@ -4,6 +4,8 @@
 mod limits;
 mod options;
 mod signals;
+#[cfg(feature = "web")]
+mod web;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -72,6 +74,10 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     for listener in &listeners {
         // Ignored: standard output may be closed.
         let _ = writeln!(stdout, "listening on {listener}").and_then(|()| stdout.flush());
+    }
+    #[cfg(feature = "web")]
+    if let Some(url) = web::find_url(&listeners) {
+        let _ = writeln!(stdout, "chat at {url}").and_then(|()| stdout.flush());
     }
     let manager = notify_ready();
     config.observer = manager.clone().map(Notifier::into_observer);

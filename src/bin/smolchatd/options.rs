@@ -105,6 +105,8 @@ impl Options {
                 (room.connect_rate, room.connect_burst) = value.parse_with(parse_connect_rate)?;
             }
             "proxy-from" => self.config.trusted_proxies.push(value.parse()?),
+            #[cfg(feature = "web")]
+            "web-host" => self.config.web_hosts.push(value.parse_with(parse_host)?),
             "max-line" => room.max_line = value.parse_with(parse_max_line)?,
             "outbox" => self.config.outbox = value.parse_with(parse_size)?,
             "history" => room.history = value.parse()?,
@@ -229,6 +231,16 @@ fn parse_rate_and_burst(
         return Some((rate, rate.saturating_mul(seconds)));
     };
     Some((parse(rate)?, parse(burst).filter(|burst| *burst > 0)?))
+}
+
+#[cfg(feature = "web")]
+fn parse_host(text: &str) -> Result<String, &'static str> {
+    let is_name = smolchat::server::edge::web::is_host_name(text);
+    if is_name {
+        Ok(text.into())
+    } else {
+        Err("expected the name of a host, such as chat.example.org")
+    }
 }
 
 fn parse_level(text: &str) -> Result<LevelFilter, &'static str> {

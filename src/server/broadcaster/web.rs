@@ -1,16 +1,38 @@
 //! The events of connections that speak HTTP or WebSocket.
 
+use std::ptr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Broadcaster;
 use crate::room::{Chunk, ClientId, Input, Now, Wait, WaitingClient};
-use crate::server::edge::web::{WebEvent, timeout_response};
+use crate::server::edge::web::{BrowserAddresses, Response, WebEvent, timeout};
 
 /// The time that a request may take from its first byte to its last.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The time after which a client from the address of a browser becomes a member if it has sent
 /// nothing. Browsers open connections before they need them.
 const BROWSER_WAIT: Duration = Duration::from_secs(10);
+
+/// The state of the broadcaster for browsers.
+#[derive(Default)]
+pub(super) struct WebState {
+    browsers: BrowserAddresses,
+    /// The files of the page that were sent, each shared by all connections that wait for it.
+    files: Vec<(&'static [u8], Chunk)>,
+}
+
+impl WebState {
+    /// Returns a file of the page as a chunk. Each file is copied once.
+    fn chunk_of(&mut self, file: &'static [u8]) -> Chunk {
+        if let Some((_, chunk)) = self.files.iter().find(|(other, _)| ptr::eq(*other, file)) {
+            return Arc::clone(chunk);
+        }
+        let chunk = Chunk::from(file);
+        self.files.push((file, Arc::clone(&chunk)));
+        chunk
+    }
+}
 
 impl Broadcaster {
     pub(super) fn on_web_event(&mut self, id: ClientId, event: WebEvent, now: Now) {
@@ -29,9 +51,9 @@ impl Broadcaster {
                 if is_browser {
                     self.remember_browser(id, now);
                 }
-                self.clients.upgrade(id, response, now.uptime);
+                self.clients.upgrade(id, response.into(), now.uptime);
             }
-            WebEvent::Pong(pong) => self.clients.send_raw(id, pong, now.uptime),
+            WebEvent::Pong(pong) => self.clients.send_raw(id, &[pong.into()], now.uptime),
             WebEvent::Closing(code) => self.clients.set_close_code(id, code),
         }
     }
@@ -41,12 +63,13 @@ impl Broadcaster {
         if self.clients.is_http(client.id) {
             // Otherwise the request has a wait of its own.
             if client.wait == Wait::Request {
-                self.respond(client.id, timeout_response(), now);
+                self.respond(client.id, timeout(), now);
             }
             return true;
         }
         let peer = self.room.peer_of(client.id);
-        let is_browser = peer.is_some_and(|peer| self.browsers.contains(peer.into(), now.uptime));
+        let is_browser =
+            peer.is_some_and(|peer| self.web.browsers.contains(peer.into(), now.uptime));
         let is_extended = client.wait == Wait::Usual && is_browser;
         if is_extended {
             let client = WaitingClient { wait: Wait::Patient, ..client };
@@ -56,15 +79,16 @@ impl Broadcaster {
     }
 
     /// Sends a client a response and ends its connection.
-    fn respond(&mut self, id: ClientId, response: Chunk, now: Now) {
+    fn respond(&mut self, id: ClientId, response: Response, now: Now) {
+        let body = self.web.chunk_of(response.body);
         self.clients.set_http(id, true);
-        self.clients.send_raw(id, response, now.uptime);
+        self.clients.send_raw(id, &[response.head.into(), body], now.uptime);
         self.room.apply(Input::Answered { id }, now);
     }
 
     fn remember_browser(&mut self, id: ClientId, now: Now) {
         if let Some(peer) = self.room.peer_of(id) {
-            self.browsers.insert(peer.into(), now.uptime);
+            self.web.browsers.insert(peer.into(), now.uptime);
         }
     }
 }

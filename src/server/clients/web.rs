@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::Clients;
 use crate::room::{Chunk, ClientId, Slice};
-use crate::server::framing::{Framing, NORMAL_CLOSURE};
+use crate::server::edge::web::CloseCode;
+use crate::server::framing::Framing;
 
 impl Clients {
     /// Changes the framing of a connection whose client has begun an HTTP request, or whose first
@@ -21,25 +22,25 @@ impl Clients {
     }
 
     /// Sends a client bytes that are not a frame.
-    pub fn send_raw(&mut self, id: ClientId, bytes: Chunk, now: Duration) {
+    pub fn send_raw(&mut self, id: ClientId, parts: &[Chunk], now: Duration) {
         let Some(client) = self.table.get_mut(id) else { return };
         if client.state.is_open() {
-            let raw = [Slice::raw(bytes)];
-            let delivery = client.outbox.send(&raw, 0, self.outbox_limit, client.framing);
+            let slices: Vec<Slice> = parts.iter().cloned().map(Slice::raw).collect();
+            let delivery = client.outbox.send(&slices, 0, self.outbox_limit, client.framing);
             self.handle_delivery(id, delivery, now);
         }
     }
 
     /// Sends the response to a WebSocket handshake. From now on the client is sent messages.
     pub fn upgrade(&mut self, id: ClientId, response: Chunk, now: Duration) {
-        self.send_raw(id, response, now);
+        self.send_raw(id, &[response], now);
         if let Some(client) = self.table.get_mut(id) {
-            client.framing = Framing::WebSocket { close_code: NORMAL_CLOSURE };
+            client.framing = Framing::WebSocket { close_code: Some(CloseCode::NORMAL) };
         }
     }
 
     /// Sets the code of the close frame after the last message of a client.
-    pub fn set_close_code(&mut self, id: ClientId, code: u16) {
+    pub fn set_close_code(&mut self, id: ClientId, code: Option<CloseCode>) {
         if let Some(client) = self.table.get_mut(id)
             && let Framing::WebSocket { close_code } = &mut client.framing
         {

@@ -16,8 +16,20 @@ const CLOSED_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 const MIN_WAIT: Duration = Duration::from_micros(1);
 
 impl Connection {
+    /// Waits until the client may send more.
+    pub(super) async fn pause(&mut self, delay: Delay) {
+        match delay {
+            Delay::Rate => self.slow_down().await,
+            Delay::Turn(wait) => self.wait_for_address(wait).await,
+            Delay::Answer => {
+                let wait = self.wait_for_answer().await;
+                self.wait_for_address(wait).await;
+            }
+        }
+    }
+
     /// Waits until the rate allows a line. The client is sent an error once.
-    pub(super) async fn slow_down(&mut self) {
+    async fn slow_down(&mut self) {
         let limits = &self.budget.limits;
         let wait = self.limiter.wait(limits.rate, limits.now());
         if wait < MIN_WAIT {
@@ -29,25 +41,23 @@ impl Connection {
         Timer::after(wait).await;
     }
 
-    /// Waits until the address may send the next line, or until the connection is closed. The
-    /// client is sent an error once.
-    pub(super) async fn wait_for_address(&mut self, delay: Delay) {
-        let wait = match delay {
-            Delay::Turn(wait) => wait,
-            Delay::Answer => {
-                let mut registered_at = None;
-                let answer =
-                    poll_fn(|cx| self.budget.poll_request(cx, &mut registered_at).map(Some));
-                let closed = async {
-                    while !self.is_closed() {
-                        Timer::after(CLOSED_CHECK_INTERVAL).await;
-                    }
-                    None
-                };
-                self.answer = answer.or(closed).await;
-                self.budget.answer_wait(self.budget.limits.now())
+    /// Waits until the requests of other clients of the address are answered, or until the
+    /// connection is closed. Returns the time to wait for the answers.
+    async fn wait_for_answer(&mut self) -> Duration {
+        let mut registered_at = None;
+        let answer = poll_fn(|cx| self.budget.poll_request(cx, &mut registered_at).map(Some));
+        let closed = async {
+            while !self.is_closed() {
+                Timer::after(CLOSED_CHECK_INTERVAL).await;
             }
+            None
         };
+        self.answer = answer.or(closed).await;
+        self.budget.answer_wait(self.budget.limits.now())
+    }
+
+    /// Waits for the address, or until the connection is closed. The client is sent an error once.
+    async fn wait_for_address(&mut self, wait: Duration) {
         if wait < MIN_WAIT {
             return yield_now().await;
         }
@@ -64,7 +74,8 @@ impl Connection {
     }
 
     async fn warn(&mut self, text: &str) {
-        if let Some(event) = self.try_send(self.error_input(ErrorCode::TooFast, text), None) {
+        let event = self.input_event(self.error_input(ErrorCode::TooFast, text), None);
+        if let Some(event) = self.try_send(event) {
             self.send(event).await;
         }
     }

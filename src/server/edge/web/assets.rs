@@ -12,3 +12,14 @@ pub struct Asset {
 
 /// All files of the page.
 pub const ASSETS: &[Asset] = include!(concat!(env!("OUT_DIR"), "/assets.rs"));
+
+/// The bytes of all files.
+pub const PAGE_BYTES: usize = {
+    let mut bytes = 0;
+    let mut assets = ASSETS;
+    while let [asset, rest @ ..] = assets {
+        bytes += asset.gzipped.len();
+        assets = rest;
+    }
+    bytes
+};

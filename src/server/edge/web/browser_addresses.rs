@@ -6,9 +6,9 @@ use std::time::Duration;
 use crate::room::Origin;
 
 /// The most addresses in the table.
-pub const MAX_ADDRESSES: usize = 1024;
+pub const MAX_BROWSERS: usize = 256;
 /// The most bytes for one address, in a queue that grows by doubling.
-pub const ADDRESS_BYTES: usize = 2 * size_of::<(Origin, Duration)>();
+pub const BROWSER_BYTES: usize = 2 * size_of::<(Origin, Duration)>();
 /// The time for which an address stays in the table after its last request.
 const RETENTION: Duration = Duration::from_hours(24);
 
@@ -24,7 +24,7 @@ impl BrowserAddresses {
     /// request is the earliest.
     pub fn insert(&mut self, origin: Origin, now: Duration) {
         self.requests.retain(|(other, _)| *other != origin);
-        if self.requests.len() >= MAX_ADDRESSES {
+        if self.requests.len() >= MAX_BROWSERS {
             self.requests.pop_front();
         }
         self.requests.push_back((origin, now));
@@ -55,11 +55,11 @@ mod tests {
     #[test]
     fn full_table_loses_the_earliest_request() {
         let mut browsers = BrowserAddresses::default();
-        for user in 0..=MAX_ADDRESSES as u32 {
+        for user in 0..=MAX_BROWSERS as u32 {
             browsers.insert(Origin::User(user), Duration::ZERO);
         }
         assert!(!browsers.contains(Origin::User(0), Duration::ZERO));
         assert!(browsers.contains(Origin::User(1), Duration::ZERO));
-        assert_eq!(browsers.requests.len(), MAX_ADDRESSES);
+        assert_eq!(browsers.requests.len(), MAX_BROWSERS);
     }
 }

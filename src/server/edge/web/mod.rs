@@ -6,13 +6,20 @@
 
 mod answer;
 mod assets;
+mod browser_addresses;
 mod decoder;
 mod encoder;
 mod handshake;
 mod head_reader;
 mod host;
+mod reader;
 mod request_head;
 mod utf8;
+
+pub(crate) use assets::PAGE_BYTES;
+pub(crate) use browser_addresses::{BROWSER_BYTES, BrowserAddresses, MAX_BROWSERS};
+pub use reader::WebEvent;
+pub(crate) use reader::WebReader;
 
 pub use answer::{Answer, Response, answer, timeout, too_large};
 pub use decoder::{Decoded, Decoder};

@@ -1,13 +1,13 @@
 //! The reader of a connection that speaks HTTP or WebSocket.
 
 use super::{
-    Answer, CloseCode, Decoded, Decoder, HeadReader, Response, answer, close_frame, pong_frame,
-    too_large,
+    Answer, CloseCode, Decoded, Decoder, HeadReader, Response, answer, pong_frame, too_large,
 };
-use crate::room::Chunk;
 
 /// The most bytes of a WebSocket message, beside the longest line. A message can have several lines.
 const MAX_MESSAGE_BYTES: u64 = 64 * 1024;
+/// The code for a binary message.
+const UNSUPPORTED_DATA: CloseCode = CloseCode(1003);
 
 /// An event of a connection that speaks HTTP or WebSocket, for the broadcaster.
 #[derive(Debug)]
@@ -17,17 +17,17 @@ pub enum WebEvent {
     /// The first bytes of the client have turned out to be a line.
     NoRequest,
     /// The client is sent a response, and its connection ends.
-    Response(Chunk),
+    Response(Response),
     /// The client is sent the response to its handshake, and speaks WebSocket from now on.
     Upgraded {
-        response: Chunk,
+        response: Vec<u8>,
         /// The request has an origin, so a browser has sent it.
         is_browser: bool,
     },
     /// The client is sent the answer to its last ping.
-    Pong(Chunk),
+    Pong(Vec<u8>),
     /// The connection is about to end, with this code in the close frame.
-    Closing(CloseCode),
+    Closing(Option<CloseCode>),
 }
 
 /// A reader for a connection that speaks HTTP or WebSocket.
@@ -71,7 +71,7 @@ impl WebReader {
                     self.on_answer(answer, rest, max_line)
                 }
                 Err(_) => {
-                    self.on_response(&too_large());
+                    self.on_response(too_large());
                     Vec::new()
                 }
             },
@@ -83,11 +83,11 @@ impl WebReader {
     fn on_answer(&mut self, answer: Answer, rest: &mut [u8], max_line: u32) -> Vec<u8> {
         match answer {
             Answer::Response(response) => {
-                self.on_response(&response);
+                self.on_response(response);
                 Vec::new()
             }
             Answer::Upgrade { response, is_browser } => {
-                self.event = Some(WebEvent::Upgraded { response: response.into(), is_browser });
+                self.event = Some(WebEvent::Upgraded { response, is_browser });
                 let decoder = Decoder::new(MAX_MESSAGE_BYTES + u64::from(max_line));
                 self.state = State::Messages { decoder, is_inside_line: false };
                 self.read_messages(rest)
@@ -95,8 +95,8 @@ impl WebReader {
         }
     }
 
-    fn on_response(&mut self, response: &Response) {
-        self.event = Some(WebEvent::Response(response.bytes()));
+    fn on_response(&mut self, response: Response) {
+        self.event = Some(WebEvent::Response(response));
         self.state = State::Answered;
     }
 
@@ -106,7 +106,6 @@ impl WebReader {
             return Vec::new();
         };
         let mut lines = Vec::new();
-        let mut closing = None;
         while let Some(decoded) = decoder.next(&mut bytes) {
             match decoded {
                 Decoded::Text(text) => {
@@ -123,12 +122,37 @@ impl WebReader {
                 Decoded::Ping(payload) => {
                     self.control_frames += 1;
                     // A later ping replaces it: one answer is enough (RFC 6455, section 5.5.3).
-                    self.event = Some(WebEvent::Pong(pong_frame(payload).into()));
+                    self.event = Some(WebEvent::Pong(pong_frame(payload)));
                 }
                 Decoded::Pong => self.control_frames += 1,
-                _ => {}
+                Decoded::Binary(_) => return self.close(Some(UNSUPPORTED_DATA), lines),
+                Decoded::Error(code) => return self.close(Some(code), lines),
+                // The code is sent back.
+                Decoded::Close(code) => return self.close(code, lines),
             }
         }
         lines
+    }
+
+    /// Closes the connection after `lines`.
+    fn close(&mut self, code: Option<CloseCode>, lines: Vec<u8>) -> Vec<u8> {
+        self.event = Some(WebEvent::Closing(code));
+        self.state = State::Closed;
+        lines
+    }
+
+    /// Removes and returns the event that follows the lines that were read.
+    pub fn take_event(&mut self) -> Option<WebEvent> {
+        self.event.take()
+    }
+
+    /// Returns the number of control frames since the last call.
+    pub fn take_control_frames(&mut self) -> usize {
+        std::mem::take(&mut self.control_frames)
+    }
+
+    /// Returns whether nothing more is read.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed)
     }
 }

@@ -1,0 +1,31 @@
+//! The address that a person opens in a browser.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+
+use smolchat::server::Listener;
+
+/// An address of the network for documentation, and any port. Nothing is sent to it.
+const REMOTE: (&str, u16) = ("192.0.2.1", 9);
+
+/// Returns a URL of the chat for the first listener that has a port, or none if there is no such
+/// listener.
+pub fn find_url(listeners: &[Listener]) -> Option<String> {
+    let mut addresses = listeners.iter().filter_map(|listener| listener.to_string().parse().ok());
+    let address: SocketAddr = addresses.next()?;
+    let host = match address.ip() {
+        ip if !ip.is_unspecified() => SocketAddr::new(ip, address.port()).to_string(),
+        _ => match find_own_address() {
+            Some(ip) => SocketAddr::new(ip, address.port()).to_string(),
+            None => format!("localhost:{}", address.port()),
+        },
+    };
+    Some(format!("http://{host}"))
+}
+
+/// Returns the address from which this machine sends to others, if it has a route to them.
+fn find_own_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    // A datagram socket is connected without a packet.
+    socket.connect(REMOTE).ok()?;
+    Some(socket.local_addr().ok()?.ip()).filter(|ip| !ip.is_unspecified())
+}

@@ -1,0 +1,73 @@
+//! Connections whose clients speak HTTP or WebSocket.
+
+use super::{Connection, Delay, MAX_DETECTION_BYTES, Parsed};
+use crate::protocol::OtherProtocol;
+use crate::room::DisconnectReason;
+use crate::server::broadcaster::Event;
+use crate::server::edge::web::{WebEvent, WebReader, looks_like_request};
+
+impl Connection {
+    /// Parses the first bytes of a client, if they are those of an HTTP request or may become it.
+    pub(super) fn parse_request(
+        &mut self,
+        start: &[u8],
+        protocol: Option<OtherProtocol>,
+    ) -> Option<Parsed> {
+        let may_be_request =
+            protocol.is_none() && !start.contains(&b'\n') && looks_like_request(start);
+        let is_long = start.len() >= MAX_DETECTION_BYTES;
+        if protocol == Some(OtherProtocol::Http) || may_be_request && is_long {
+            self.web = Some(Box::new(WebReader::new()));
+            return Some(self.parse_web(&mut start.to_vec()));
+        }
+        if !may_be_request {
+            return None;
+        }
+        self.lines.hold(start);
+        let is_new = !std::mem::replace(&mut self.is_request_begun, true);
+        let event = is_new.then(|| self.web_event(WebEvent::RequestBegun));
+        Some(Parsed { event, ..Parsed::default() })
+    }
+
+    /// Adds to the first line of a client that the client has sent no HTTP request, if its first
+    /// bytes had looked like that.
+    pub(super) fn with_end_of_request(&mut self, mut parsed: Parsed) -> Parsed {
+        if std::mem::take(&mut self.is_request_begun) {
+            parsed.event = Some(self.web_event(WebEvent::NoRequest));
+        }
+        parsed
+    }
+
+    /// Parses the bytes of a client that speaks HTTP or WebSocket.
+    pub(super) fn parse_web(&mut self, bytes: &mut [u8]) -> Parsed {
+        let Some(web) = &mut self.web else { return Parsed::default() };
+        let limits = &self.budget.limits;
+        let (rate, now) = (limits.rate, limits.now());
+        let lines = web.read(bytes, limits.max_line, &limits.web_hosts);
+        let control_frames = web.take_control_frames();
+        let mut parsed = Parsed::default();
+        if !lines.is_empty() {
+            parsed = self.split_lines(&lines);
+        }
+        self.limiter.take(rate, control_frames, now);
+        if control_frames > 0 && self.limiter.available(rate, now) == 0 {
+            parsed.delay = parsed.delay.or(Some(Delay::Rate));
+        }
+        parsed
+    }
+
+    /// Returns the next event of a client that speaks HTTP or WebSocket, which comes after the
+    /// lines that were read.
+    pub(super) fn next_web_input(&mut self) -> Option<Result<Parsed, DisconnectReason>> {
+        let web = self.web.as_mut()?;
+        if let Some(event) = web.take_event() {
+            let event = Some(self.web_event(event));
+            return Some(Ok(Parsed { event, ..Parsed::default() }));
+        }
+        web.is_closed().then_some(Err(DisconnectReason::Finished))
+    }
+
+    fn web_event(&self, event: WebEvent) -> Event {
+        Event::Web { id: self.id, event }
+    }
+}
