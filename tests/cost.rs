@@ -51,7 +51,7 @@ impl RoomHarness {
                 socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
             let id = ClientId(id);
             let socket = Arc::new(Async::new(near).unwrap());
-            let arrived = Event::Connected { id, peer: Peer::Unix(None), socket };
+            let arrived = Event::Connected { id, peer: Peer::Unix(None), socket, is_irc: false };
             harness.events.try_send(arrived).unwrap();
             harness.members.push(far);
             harness.send_lines(id, 1, r#"{"hello":{}}"#);

@@ -66,6 +66,48 @@ pub static SMOLCHATD: Program = Program {
                       server.",
             ..OptionSpec::DEFAULT
         },
+        #[cfg(feature = "irc")]
+        OptionSpec {
+            name: "irc",
+            value: ValueKind::Text("ADDR"),
+            help: "address to listen on for IRC clients, as for --listen; may be given more than \
+                   once",
+            details: "Without it, IRC clients cannot connect. The usual port is 6667.",
+            ..OptionSpec::DEFAULT
+        },
+        #[cfg(feature = "irc")]
+        OptionSpec {
+            name: "irc-channel",
+            value: ValueKind::Text("NAME"),
+            default: "#smol",
+            help: "name of the room for IRC clients",
+            ..OptionSpec::DEFAULT
+        },
+        #[cfg(feature = "irc")]
+        OptionSpec {
+            name: "irc-name",
+            value: ValueKind::Text("NAME"),
+            default: "smolchat.local",
+            help: "name of the server for IRC clients, with a dot",
+            ..OptionSpec::DEFAULT
+        },
+        #[cfg(feature = "irc")]
+        OptionSpec {
+            name: "irc-playback",
+            value: ValueKind::Text("N"),
+            default: "20",
+            help: "earlier messages that an IRC client is shown when it joins the channel",
+            details: "Only clients that understand `server-time` are shown them: others would take \
+                      them for new ones.",
+            ..OptionSpec::DEFAULT
+        },
+        OptionSpec {
+            name: "motd",
+            value: ValueKind::Path("FILE"),
+            help: "message of the day: new members are shown the text of this file",
+            details: "The file has at most 4096 bytes of UTF-8, and is read at the start.",
+            ..OptionSpec::DEFAULT
+        },
         OptionSpec {
             name: "max-line",
             value: ValueKind::Text("BYTES"),

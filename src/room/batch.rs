@@ -44,7 +44,7 @@ pub enum SliceKind {
     /// A frame for one client alone.
     Own,
     /// Bytes of an edge that are not a frame.
-    #[cfg(feature = "web")]
+    #[cfg(any(feature = "web", feature = "irc"))]
     Raw,
 }
 
@@ -67,10 +67,34 @@ impl Slice {
     }
 
     /// Creates a slice of bytes that are not a frame.
-    #[cfg(feature = "web")]
+    #[cfg(any(feature = "web", feature = "irc"))]
     pub fn raw(bytes: Chunk) -> Self {
         let end = bytes.len() as u32;
         Slice::new(bytes, 0..end, 0..0, SliceKind::Raw)
+    }
+
+    /// Creates a slice of a part of bytes that are not a frame.
+    #[cfg(feature = "irc")]
+    pub fn raw_part(bytes: Chunk, range: Range<u32>) -> Self {
+        Slice::new(bytes, range, 0..0, SliceKind::Raw)
+    }
+
+    /// Returns the same bytes, which are not a frame, with a number for their edge.
+    #[cfg(feature = "irc")]
+    pub fn with_mark(self, mark: u64) -> Self {
+        Slice { before: mark, ..self }
+    }
+
+    /// Returns the number that an edge gave its bytes.
+    #[cfg(feature = "irc")]
+    pub fn mark(&self) -> u64 {
+        if self.kind == SliceKind::Raw { self.before } else { 0 }
+    }
+
+    /// Returns the offsets of the unsent bytes in their chunk.
+    #[cfg(feature = "irc")]
+    pub fn range(&self) -> Range<u32> {
+        self.start..self.end
     }
 
     /// Returns the kind of the frames.
@@ -110,6 +134,8 @@ impl Slice {
     pub fn advance(&mut self, count: usize) {
         let (sent, unsent) = self.bytes().split_at(count.min(self.bytes().len()));
         let frames = match unsent {
+            // Bytes that are not frames have none, whatever newlines are in them.
+            _ if self.frames == 0 => 0,
             [] => self.frames,
             _ => sent.iter().filter(|&&byte| byte == b'\n').count() as u32,
         };
@@ -344,6 +370,12 @@ impl BatchBuilder {
     /// Adds a frame from the server to one client.
     pub fn send<'a>(&mut self, to: ClientId, text: impl Into<Cow<'a, str>>, body: Body<'a>) {
         self.unicast(to, Op::Send(Slice::own(&Frame::server(text, body))));
+    }
+
+    /// Returns the frames for all members.
+    #[cfg(feature = "irc")]
+    pub fn frames(&self) -> &[u8] {
+        &self.frames
     }
 
     /// Returns the position of the next frame.

@@ -44,6 +44,8 @@ pub struct Config {
     pub rate: u32,
     /// Lines at once from one client; stated in the welcome. Default: 40.
     pub burst: u32,
+    /// The message of the day, which a new member is sent after its welcome. Default: none.
+    pub motd: Option<Box<str>>,
 }
 
 impl Default for Config {
@@ -63,6 +65,7 @@ impl Default for Config {
             max_line: 4096,
             rate: 10,
             burst: 40,
+            motd: None,
         }
     }
 }

@@ -7,6 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
+#[cfg(feature = "irc")]
+use super::Chunk;
 use crate::protocol::{ClientLine, OtherProtocol, Request, RequestError};
 
 /// The number of a client. Numbers grow in the order of connecting and are never reused.
@@ -62,8 +64,17 @@ pub enum Input {
     /// A client speaks another protocol.
     OtherProtocol { id: ClientId, protocol: OtherProtocol },
     /// A client that is not a member has got an answer in another protocol, and its connection ends.
-    #[cfg(feature = "web")]
+    #[cfg(any(feature = "web", feature = "irc"))]
     Answered { id: ClientId },
+    /// An edge answers a client with bytes that are not a frame. They are sent between the frames of
+    /// the room, at their place.
+    #[cfg(feature = "irc")]
+    Reply {
+        id: ClientId,
+        bytes: Chunk,
+        /// A number for the edge, see [`Slice::mark`](super::Slice::mark).
+        mark: u64,
+    },
     /// The input of a client has ended.
     Disconnect { id: ClientId, reason: DisconnectReason },
     /// The server shuts down.

@@ -120,6 +120,11 @@ impl Room {
         let same_epoch = hello.epoch.as_deref() == Some(&*self.epoch);
         let after = hello.after.filter(|after| same_epoch && *after <= self.batch.seq);
         self.send_welcome(id, &name, token, after.is_some());
+        if after.is_none()
+            && let Some(motd) = &self.config.motd
+        {
+            self.batch.send(id, &**motd, Body::Info { id: None, stats: None });
+        }
         if let Some(error) = error {
             self.send_error(id, RequestError { id: line_id, ..error });
         }
@@ -171,7 +176,7 @@ impl Room {
 
     /// Returns the member with a token. All tokens are compared, so that the time taken does not
     /// depend on the position of the match.
-    fn find_by_token(&self, token: &Token) -> Option<ClientId> {
+    pub(super) fn find_by_token(&self, token: &Token) -> Option<ClientId> {
         self.clients.iter().fold(None, |found, (id, client)| {
             let has_token = client.token.matches(token) && client.name.is_some();
             if has_token { Some(id) } else { found }

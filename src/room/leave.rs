@@ -53,7 +53,7 @@ impl Room {
 
     /// Removes a client that has got an answer in another protocol, and ends its connection after
     /// all bytes are sent.
-    #[cfg(feature = "web")]
+    #[cfg(any(feature = "web", feature = "irc"))]
     pub(super) fn remove_answered(&mut self, id: ClientId) {
         let Some(client) = self.remove_client(id) else { return };
         let mut end = Op::Close;

@@ -37,6 +37,8 @@ mod names;
 mod presence;
 mod reserved_names;
 mod snapshot;
+#[cfg(feature = "irc")]
+mod view;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -184,8 +186,15 @@ impl Room {
                 let reason = format_args!("the client spoke {protocol}");
                 self.close_client(id, protocol.bye_code(), reason);
             }
-            #[cfg(feature = "web")]
+            #[cfg(any(feature = "web", feature = "irc"))]
             Input::Answered { id } => self.remove_answered(id),
+            #[cfg(feature = "irc")]
+            Input::Reply { id, bytes, mark } => {
+                self.batch.count_answers_to(id);
+                if self.clients.get(id).is_some() {
+                    self.batch.unicast(id, Op::Send(Slice::raw(bytes).with_mark(mark)));
+                }
+            }
             Input::Disconnect { id, reason } => self.disconnect(id, reason, now),
             Input::Shutdown => self.shut_down(),
         }
@@ -360,11 +369,11 @@ impl Room {
     }
 
     /// Returns the name of a member, or `None` for a client that is not a member.
-    fn name_of(&self, id: ClientId) -> Option<&str> {
+    pub(crate) fn name_of(&self, id: ClientId) -> Option<&str> {
         self.clients.get(id)?.name.as_deref()
     }
 
-    fn members(&self) -> impl Iterator<Item = (ClientId, &str)> {
+    pub(crate) fn members(&self) -> impl Iterator<Item = (ClientId, &str)> {
         self.clients.iter().filter_map(|(id, client)| Some((id, client.name.as_deref()?)))
     }
 

@@ -27,7 +27,7 @@ pub type ParsedLine = Result<ClientLine, RequestError>;
 /// it was sent the history.
 pub const ANSWER_FACTOR: u32 = 8;
 /// The most bytes of a chat frame or an error beside its text and its id.
-const FRAME_BYTES: usize = 256;
+pub const FRAME_BYTES: usize = 256;
 /// The most bytes of a join or leave notice for one member.
 const NOTICE_BYTES: usize = 384;
 /// Notices and answers are not charged while an address owes this time. Connections that the room
@@ -37,6 +37,23 @@ const MAX_DEBT: Duration = Duration::from_secs(10);
 /// The most bytes for one address, in a table that grows by doubling.
 pub const ADDRESS_BUDGET_BYTES: usize =
     3 * size_of::<(Origin, Rc<AddressBudget>)>() + size_of::<AddressBudget>() + 32;
+
+/// What a line costs its address.
+#[derive(Clone, Copy, Debug)]
+pub struct Cost {
+    /// The most bytes of the frames that the line causes, without its answer if that is unknown;
+    /// `None` for a heartbeat.
+    pub bytes: Option<usize>,
+    /// Only the room knows how long the answer is.
+    pub has_unknown_answer: bool,
+}
+
+impl Cost {
+    /// Returns the cost of a line.
+    pub fn of(line: &ParsedLine) -> Self {
+        Cost { bytes: bytes_of(line), has_unknown_answer: has_unknown_answer(line) }
+    }
+}
 
 /// The limits on the input of each client and of each address.
 #[derive(Debug)]
@@ -179,8 +196,8 @@ impl AddressBudget {
 
     /// Takes a line and returns how long it has to wait. All lines that wait are paid for already,
     /// so each gets its turn in the order of these calls.
-    pub fn charge_line(&self, line: &ParsedLine, now: Duration) -> Duration {
-        match bytes_of(line) {
+    pub fn charge_line(&self, cost: Cost, now: Duration) -> Duration {
+        match cost.bytes {
             Some(bytes) => self.charge(bytes, now),
             None => take(&self.heartbeats, self.limits.address_lines, 1, now),
         }
@@ -301,7 +318,7 @@ fn bytes_of(line: &ParsedLine) -> Option<usize> {
 }
 
 /// Returns whether only the room knows how long the answer to a line is.
-pub fn has_unknown_answer(line: &ParsedLine) -> bool {
+fn has_unknown_answer(line: &ParsedLine) -> bool {
     let request = line.as_ref().map(|line| &line.request);
     matches!(request, Ok(Request::Who | Request::History(_) | Request::Stats | Request::Help))
 }

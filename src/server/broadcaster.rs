@@ -4,6 +4,8 @@
 //! wait, up to a bound, applies them to the [`Room`], and delivers the resulting
 //! [`Batch`](crate::room::Batch) to every client. It never waits for a client.
 
+#[cfg(feature = "irc")]
+mod irc;
 #[cfg(feature = "web")]
 mod web;
 
@@ -20,7 +22,11 @@ use smol::{LocalExecutor, Timer};
 
 use super::address_limits::AnswerCharge;
 use super::clients::Clients;
+#[cfg(feature = "irc")]
+use super::clients::IrcClients;
 use super::config::Config;
+#[cfg(feature = "irc")]
+use super::edge::irc::ParsedMessage;
 #[cfg(feature = "web")]
 use super::edge::web::WebEvent;
 use super::socket::Socket;
@@ -55,6 +61,8 @@ pub enum Event {
         peer: Peer,
         /// The socket, which the connection task reads.
         socket: Arc<Socket>,
+        /// The client speaks IRC.
+        is_irc: bool,
     },
     /// From a connection task: an input for the room.
     Input {
@@ -63,6 +71,18 @@ pub enum Event {
         /// Bytes read from the client since its last input.
         bytes: u32,
         /// Charges the answers to the lines.
+        answer: Option<AnswerCharge>,
+    },
+    /// From a connection task: messages of a client that speaks IRC.
+    #[cfg(feature = "irc")]
+    Irc {
+        /// The number of the client.
+        id: ClientId,
+        /// The messages, in order.
+        messages: Vec<ParsedMessage>,
+        /// Bytes read from the client since its last input.
+        bytes: u32,
+        /// Charges the answer to the last message.
         answer: Option<AnswerCharge>,
     },
     /// From a connection task: an event of HTTP or WebSocket.
@@ -110,6 +130,8 @@ impl Broadcaster {
         channel: (Sender<Event>, Receiver<Event>),
         executor: Weak<LocalExecutor<'static>>,
     ) -> io::Result<Self> {
+        #[cfg(feature = "irc")]
+        let irc = config.irc.clone();
         let Config { mut room, outbox, history, observer, .. } = config;
         let max_connections = room.max_connections();
         room.crowd = room.crowd.min(outbox / OUTBOX_BYTES_PER_NOTICE);
@@ -123,11 +145,14 @@ impl Broadcaster {
             None => (Room::new(room, fresh_epoch()?), None),
         };
         let (sender, events) = channel;
+        let clients = Clients::new(outbox, max_connections, sender, executor);
+        #[cfg(feature = "irc")]
+        let clients = clients.with_irc(IrcClients::new(irc, &room, max_connections));
         Ok(Broadcaster {
             room,
             writer,
             observer,
-            clients: Clients::new(outbox, max_connections, sender, executor),
+            clients,
             events,
             batch_bytes: batch_bytes(outbox),
             started: Instant::now(),
@@ -220,8 +245,8 @@ impl Broadcaster {
 
     fn on_event(&mut self, event: Event, now: Now) {
         match event {
-            Event::Connected { id, peer, socket } => {
-                self.clients.insert(id, socket);
+            Event::Connected { id, peer, socket, is_irc } => {
+                self.clients.insert(id, socket, is_irc);
                 match random().map(Token) {
                     Ok(token) => self.room.apply(Input::Connect { id, peer, token }, now),
                     // A member reconnects with its token, so a client without one is not admitted.
@@ -248,6 +273,16 @@ impl Broadcaster {
                     answer.charge(self.room.answer_bytes(), now.uptime);
                 }
             }
+            #[cfg(feature = "irc")]
+            Event::Irc { id, messages, bytes, answer } => {
+                self.bytes_in += u64::from(bytes);
+                for message in messages {
+                    self.on_irc_message(id, message, now);
+                }
+                if let Some(answer) = answer {
+                    answer.charge(self.room.answer_bytes(), now.uptime);
+                }
+            }
             #[cfg(feature = "web")]
             Event::Web { id, event } => self.on_web_event(id, event, now),
             Event::Report => self.report(),
@@ -267,6 +302,10 @@ impl Broadcaster {
             if client.extensions < MAX_EXTENSIONS && self.clients.has_unread_input(client.id) {
                 let client = WaitingClient { extensions: client.extensions + 1, ..client };
                 self.room.extend_hello_wait(client, HELLO_WAIT_EXTENSION);
+                continue;
+            }
+            #[cfg(feature = "irc")]
+            if self.handle_irc_wait(client, now) {
                 continue;
             }
             #[cfg(feature = "web")]

@@ -13,7 +13,7 @@ use super::client_state::ClientState;
 use super::framing::Framing;
 use super::outbox::{Delivery, Outbox};
 use super::socket::{ReadyWait, Socket};
-use crate::protocol::{ByeCode, Frame};
+use crate::protocol::ByeCode;
 use crate::room::{ClientId, Slice};
 
 /// The outbox and the state of one connection.
@@ -55,7 +55,7 @@ impl ClientHandle {
     /// client was sent if nothing waits.
     pub fn evict(&mut self, code: ByeCode, seq: u64) -> Delivery {
         let seq = self.outbox.clear(seq);
-        let mut last = vec![Slice::own(&Frame::bye(code, seq))];
+        let mut last = vec![self.framing.bye(code, seq)];
         last.extend(self.framing.end(false));
         // The last frame may wait without a limit.
         match self.send(&last, seq, usize::MAX) {

@@ -1,5 +1,7 @@
 //! The table of all connections: delivers batches to them and ends them.
 
+#[cfg(feature = "irc")]
+mod irc;
 #[cfg(feature = "web")]
 mod web;
 
@@ -21,8 +23,13 @@ use smol::LocalExecutor;
 use super::broadcaster::Event;
 use super::client_handle::ClientHandle;
 use super::client_state::{ClientEvent, ClientState, SHUTDOWN_TIMEOUT};
+#[cfg(any(feature = "web", feature = "irc"))]
+use super::framing::Framing;
 #[cfg(feature = "web")]
-use super::framing::{Framing, message_of};
+use super::framing::message_of;
+#[cfg(feature = "irc")]
+pub use irc::{IrcClients, mark_of};
+
 use super::outbox::Delivery;
 use super::socket::Socket;
 use crate::protocol::ByeCode;
@@ -56,6 +63,8 @@ pub struct Clients {
     /// For the tasks that wait until a socket is writable.
     events: Sender<Event>,
     executor: Weak<LocalExecutor<'static>>,
+    #[cfg(feature = "irc")]
+    pub irc: IrcClients,
     /// Frames handed to clients, including those that wait in an outbox.
     pub sent_frames: u64,
     /// The bytes of these frames.
@@ -82,14 +91,22 @@ impl Clients {
             is_shutting_down: false,
             events,
             executor,
+            #[cfg(feature = "irc")]
+            irc: IrcClients::default(),
             sent_frames: 0,
             sent_bytes: 0,
         }
     }
 
     /// Adds a connection, which is open and not live.
-    pub fn insert(&mut self, id: ClientId, socket: Arc<Socket>) {
+    #[cfg_attr(not(feature = "irc"), expect(unused_variables))]
+    pub fn insert(&mut self, id: ClientId, socket: Arc<Socket>, is_irc: bool) {
         self.table.insert(id, ClientHandle::new(socket));
+        #[cfg(feature = "irc")]
+        if is_irc {
+            self.irc.insert(id);
+            self.update_irc(id);
+        }
     }
 
     /// Returns whether a client without a line has input that the room has not got yet and that is
@@ -136,6 +153,8 @@ impl Clients {
 
     /// Delivers a batch: to each live client the shared frames, to each client its own.
     pub fn deliver(&mut self, batch: &Batch, now: Duration) {
+        #[cfg(feature = "irc")]
+        self.irc.begin_batch(now);
         if batch.frames > 0 {
             self.deliver_shared(batch, now);
         }
@@ -144,6 +163,8 @@ impl Clients {
                 self.deliver_own(unicast.to, batch, now);
             }
         }
+        #[cfg(feature = "irc")]
+        self.irc.end_batch();
     }
 
     /// Delivers the shared frames to all live clients without unicasts.
@@ -152,12 +173,17 @@ impl Clients {
         #[cfg(feature = "web")]
         let mut message = None;
         let mut unfinished = Vec::new();
+        let mut selective = Vec::new();
         for clients in self.table.chunks_mut(PREFETCHED) {
             for (_, client) in &*clients {
                 black_box(client.outbox.socket().as_raw_fd());
             }
             for (id, client) in clients {
                 if !client.state.is_live() || !batch.unicasts_for(*id).is_empty() {
+                    continue;
+                }
+                if !client.framing.is_shared() {
+                    selective.push(*id);
                     continue;
                 }
                 self.sent_frames += batch.frames;
@@ -167,6 +193,11 @@ impl Clients {
                     Framing::WebSocket { .. } => {
                         let message = message.get_or_insert_with(|| message_of(&shared));
                         client.send_message(message, &shared, self.outbox_limit)
+                    }
+                    #[cfg(feature = "irc")]
+                    Framing::Irc { variant, .. } => {
+                        let lines = self.irc.shared_lines(variant, batch);
+                        client.send(slice::from_ref(lines), batch.before, self.outbox_limit)
                     }
                     _ => client.send(slice::from_ref(&shared), batch.before, self.outbox_limit),
                 };
@@ -179,14 +210,23 @@ impl Clients {
         for (id, delivery) in unfinished {
             self.handle_delivery(id, delivery, now);
         }
+        for id in selective {
+            self.deliver_own(id, batch, now);
+        }
     }
 
-    /// Delivers one client's part of a batch that has unicasts for it.
+    /// Delivers one client's part of a batch: if the batch has unicasts for it, or if it is not sent all
+    /// shared frames.
     fn deliver_own(&mut self, id: ClientId, batch: &Batch, now: Duration) {
         let Some(client) = self.table.get_mut(id) else { return };
         let mut part = batch.slices_for(id, client.state.is_live());
         if matches!(part.end, Some(End::Close | End::Refuse)) {
             part.slices.extend(client.framing.end(self.is_shutting_down));
+        }
+        #[cfg(feature = "irc")]
+        if let Framing::Irc { .. } = client.framing {
+            part.slices = self.irc.lines_of(id, &part.slices, batch);
+            client.framing = self.irc.framing_of(id);
         }
         if client.state.is_open() {
             self.sent_frames += part.slices.iter().map(Slice::frames).sum::<u64>();
@@ -347,6 +387,8 @@ impl Clients {
             ClientState::Closed => {
                 client.outbox.shut_down();
                 self.table.remove(id);
+                #[cfg(feature = "irc")]
+                self.irc.remove(id);
                 self.ended.push(id);
             }
             ClientState::Open { .. } | ClientState::Closing { .. } | ClientState::Broken => {}

@@ -4,6 +4,8 @@ use std::time::Instant;
 
 use super::address_limits::{ANSWER_FACTOR, ReadLimits};
 use super::connection::MAX_READ_BYTES;
+#[cfg(feature = "irc")]
+use super::edge::irc;
 use super::listener::Buffers;
 use super::trusted_proxy::TrustedProxy;
 use crate::rate_limit::Rate;
@@ -50,6 +52,9 @@ pub struct Config {
     /// local network. Default: none.
     #[cfg(feature = "web")]
     pub web_hosts: Vec<String>,
+    /// The settings for IRC clients.
+    #[cfg(feature = "irc")]
+    pub irc: irc::Config,
     /// The socket buffers of the kernel.
     pub buffers: Buffers,
     #[doc(hidden)]
@@ -74,6 +79,8 @@ impl Default for Config {
             trusted_proxies: Vec::new(),
             #[cfg(feature = "web")]
             web_hosts: Vec::new(),
+            #[cfg(feature = "irc")]
+            irc: irc::Config::default(),
             buffers: Buffers::default(),
             history: None,
             observer: None,

@@ -5,6 +5,8 @@
 //! ignores them if the client is not in the room any more. While no line is incomplete, the task has
 //! no buffer: it reads into the stack and splits the lines there.
 
+#[cfg(feature = "irc")]
+mod irc;
 mod pauses;
 #[cfg(feature = "web")]
 mod web;
@@ -23,7 +25,7 @@ use futures_lite::FutureExt;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
-use super::address_limits::{AddressBudget, AnswerCharge, ParsedLine, has_unknown_answer};
+use super::address_limits::{AddressBudget, AnswerCharge, Cost, ParsedLine};
 use super::broadcaster::Event;
 #[cfg(feature = "web")]
 use super::edge::web::WebReader;
@@ -50,11 +52,12 @@ pub fn run(
     id: ClientId,
     events: Sender<Event>,
     budget: Rc<AddressBudget>,
+    is_irc: bool,
 ) -> impl Future<Output = ()> {
     let mut connection = Connection {
         socket,
         events,
-        lines: LineReader::new(budget.limits.max_line),
+        lines: LineReader::new(max_line(&budget, is_irc)),
         budget,
         limiter: RateLimiter::new(),
         answer: None,
@@ -66,6 +69,9 @@ pub fn run(
         is_warned: false,
         is_address_warned: false,
         is_next_line_paid: false,
+        is_irc,
+        #[cfg(feature = "irc")]
+        registration_messages: 0,
         unreported_bytes: 0,
         #[cfg(feature = "web")]
         web: None,
@@ -137,6 +143,11 @@ struct Connection {
     is_address_warned: bool,
     /// The next line was charged to the address.
     is_next_line_paid: bool,
+    /// The client speaks IRC.
+    is_irc: bool,
+    /// Messages that were read at the start and not charged to the address.
+    #[cfg(feature = "irc")]
+    registration_messages: u8,
     /// Bytes read since the last input.
     unreported_bytes: u32,
     /// Reads HTTP and WebSocket in place of lines.
@@ -227,7 +238,7 @@ impl Connection {
     /// Polls for the next input. Returns none if the rates do not allow the next line yet.
     fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Result<Parsed, DisconnectReason>> {
         if self.lines.has_more() {
-            return Poll::Ready(Ok(self.split_lines(&[])));
+            return Poll::Ready(Ok(self.split(&[])));
         }
         #[cfg(feature = "web")]
         if let Some(next) = self.next_web_input() {
@@ -242,7 +253,7 @@ impl Connection {
             let read_bytes = self.budget.limits.read_bytes.min(MAX_READ_BYTES);
             let (buffer, _) = buffer.split_at_mut(read_bytes);
             match recv(&self.socket, buffer, RecvFlags::DONTWAIT) {
-                Ok((([], _), _)) if self.lines.is_inside_line() => {
+                Ok((([], _), _)) if self.lines.is_inside_line() && !self.is_irc => {
                     self.lines.clear();
                     let text = "the last line has no newline and was discarded";
                     let input = Some(self.error_input(ErrorCode::Unfinished, text));
@@ -281,7 +292,7 @@ impl Connection {
     /// Parses the lines that are complete with `bytes`, as many as the rates allow.
     fn parse_lines(&mut self, bytes: &[u8]) -> Parsed {
         if self.has_sent_line || self.lines.buffer().len() >= MAX_DETECTION_BYTES {
-            return self.split_lines(bytes);
+            return self.split(bytes);
         }
         // All bytes up to the end of the first line are looked at again with each read.
         let buffered = [self.lines.buffer(), bytes].concat();
@@ -294,8 +305,11 @@ impl Connection {
             start = rest;
         }
         let protocol = OtherProtocol::detect(start);
+        let protocol = protocol.filter(|other| !self.is_irc || *other != OtherProtocol::Irc);
         #[cfg(feature = "web")]
-        if let Some(parsed) = self.parse_request(start, protocol) {
+        if !self.is_irc
+            && let Some(parsed) = self.parse_request(start, protocol)
+        {
             return parsed;
         }
         let parsed = self.parse_first_line(start, protocol);
@@ -314,7 +328,16 @@ impl Connection {
             self.lines.hold(start);
             return Parsed::default();
         }
-        self.split_lines(start)
+        self.split(start)
+    }
+
+    /// Splits off the lines that are complete with `bytes`, as many as the rates allow.
+    fn split(&mut self, bytes: &[u8]) -> Parsed {
+        #[cfg(feature = "irc")]
+        if self.is_irc {
+            return self.split_messages(bytes);
+        }
+        self.split_lines(bytes)
     }
 
     fn split_lines(&mut self, bytes: &[u8]) -> Parsed {
@@ -337,7 +360,9 @@ impl Connection {
                     Err(RequestError::new(ErrorCode::TooLong, text))
                 }
             };
-            let is_allowed = !self.budget.is_limited() || self.charge(&line, &mut parsed, now);
+            let is_hello = matches!(line, Ok(ClientLine { request: Request::Hello(_), .. }));
+            let is_allowed = !self.budget.is_limited()
+                || self.charge(|| Cost::of(&line), is_hello, &mut parsed, now);
             if is_allowed {
                 self.has_sent_line = true;
                 lines.push(line);
@@ -353,22 +378,28 @@ impl Connection {
     }
 
     /// Charges a line to the address. Returns `false` if the line has to wait.
-    fn charge(&mut self, line: &ParsedLine, parsed: &mut Parsed, now: Duration) -> bool {
-        let is_hello = matches!(line, Ok(ClientLine { request: Request::Hello(_), .. }));
+    fn charge(
+        &mut self,
+        cost: impl FnOnce() -> Cost,
+        is_hello: bool,
+        parsed: &mut Parsed,
+        now: Duration,
+    ) -> bool {
         if is_hello && !self.has_sent_line {
             // It does not wait: new connections have a rate of their own.
             parsed.answer = Some(self.budget.request());
             return true;
         }
+        let cost = cost();
         if !std::mem::take(&mut self.is_next_line_paid) {
-            let wait = self.budget.charge_line(line, now);
+            let wait = self.budget.charge_line(cost, now);
             if !wait.is_zero() {
                 self.is_next_line_paid = true;
                 parsed.delay = Some(Delay::Turn(wait));
                 return false;
             }
         }
-        if has_unknown_answer(line) {
+        if cost.has_unknown_answer {
             parsed.answer = self.answer.take().or_else(|| self.budget.try_request(now));
             if parsed.answer.is_none() {
                 self.is_next_line_paid = true;
@@ -383,6 +414,16 @@ impl Connection {
     fn error_input(&self, code: ErrorCode, text: &str) -> Input {
         Input::Lines { id: self.id, lines: vec![Err(RequestError::new(code, text))] }
     }
+}
+
+/// Returns the longest line of a client.
+#[cfg_attr(not(feature = "irc"), expect(unused_variables))]
+fn max_line(budget: &AddressBudget, is_irc: bool) -> u32 {
+    #[cfg(feature = "irc")]
+    if is_irc {
+        return super::edge::irc::MAX_LINE as u32;
+    }
+    budget.limits.max_line
 }
 
 #[cfg(test)]
@@ -401,7 +442,7 @@ mod tests {
         let budget = AddressBudget::new(Rc::new(limits));
         let (one, _two) = smol::Async::<std::os::unix::net::UnixStream>::pair().unwrap();
         let socket = Arc::new(smol::Async::new(one.into_inner().unwrap().into()).unwrap());
-        let future = run(socket, ClientId(1), channel.0, Rc::new(budget));
+        let future = run(socket, ClientId(1), channel.0, Rc::new(budget), false);
         assert!(size_of_val(&future) <= 168, "{} bytes", size_of_val(&future));
     }
 }

@@ -1,7 +1,10 @@
 //! The framing of what a client is sent: lines, or the messages of an edge.
 
+#[cfg(feature = "irc")]
+use super::edge::irc::{Variant, error_line};
 #[cfg(feature = "web")]
 use super::edge::web::{CloseCode, close_frame};
+use crate::protocol::{ByeCode, Frame};
 use crate::room::Slice;
 #[cfg(feature = "web")]
 use crate::room::SliceKind;
@@ -11,6 +14,14 @@ use crate::room::SliceKind;
 pub enum Framing {
     /// Every frame is a line.
     Lines,
+    /// Every slice has lines of IRC.
+    #[cfg(feature = "irc")]
+    Irc {
+        /// The variant of the shared lines.
+        variant: Variant,
+        /// The client is sent all shared lines of the next batch, and no others.
+        is_usual: bool,
+    },
     /// The client has begun an HTTP request, and is sent a response and no frame.
     #[cfg(feature = "web")]
     Http,
@@ -23,6 +34,24 @@ pub enum Framing {
 }
 
 impl Framing {
+    /// Returns whether a client without unicasts is sent all shared frames of a batch.
+    pub fn is_shared(self) -> bool {
+        match self {
+            #[cfg(feature = "irc")]
+            Framing::Irc { is_usual, .. } => is_usual,
+            _ => true,
+        }
+    }
+
+    /// Returns the last frame for a client.
+    pub fn bye(self, code: ByeCode, seq: u64) -> Slice {
+        match self {
+            #[cfg(feature = "irc")]
+            Framing::Irc { .. } => Slice::raw(error_line(code.text()).into()),
+            _ => Slice::own(&Frame::bye(code, seq)),
+        }
+    }
+
     /// Returns whether slices have headers.
     pub fn has_headers(self) -> bool {
         match self {

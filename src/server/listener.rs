@@ -73,6 +73,8 @@ pub struct Listener {
     buffers: Buffers,
     /// The socket belongs to a service manager.
     is_adopted: bool,
+    /// Its clients speak IRC.
+    is_irc: bool,
 }
 
 impl Listener {
@@ -168,7 +170,20 @@ impl Listener {
             _ => ListenAddress::Inet(address.try_into()?),
         };
         set_options(&socket, matches!(address, ListenAddress::Inet(_)), buffers)?;
-        Ok(Listener { _file: file, socket: Async::new(socket)?, address, buffers, is_adopted })
+        let socket = Async::new(socket)?;
+        Ok(Listener { _file: file, socket, address, buffers, is_adopted, is_irc: false })
+    }
+
+    /// Returns the same listener for clients that speak IRC.
+    #[cfg(feature = "irc")]
+    #[must_use]
+    pub fn for_irc(self) -> Self {
+        Listener { is_irc: true, ..self }
+    }
+
+    /// Returns whether its clients speak IRC.
+    pub fn is_irc(&self) -> bool {
+        self.is_irc
     }
 
     /// Returns whether it accepts IPv4 and IPv6 clients on all addresses of the machine.

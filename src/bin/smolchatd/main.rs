@@ -50,8 +50,11 @@ fn format_usage_error(error: &lexopt::Error) -> Box<dyn Error> {
     format!("{error} (smolchatd --help lists the options)").into()
 }
 
-fn serve(options: Options) -> Result<(), Box<dyn Error>> {
+fn serve(mut options: Options) -> Result<(), Box<dyn Error>> {
+    options.read_motd()?;
     let contradiction = options.find_contradiction();
+    #[cfg(feature = "irc")]
+    let irc_addresses = std::mem::take(&mut options.irc_addresses);
     let Options { addresses, mut config, log, history_file, mut file, .. } = options;
     logger::init(log);
     if let Some(contradiction) = contradiction {
@@ -68,12 +71,16 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     // Before the service manager is notified, because it may send signals after that.
     let signals = signals::watch()?;
     let listeners = listen(&addresses, activated, config.buffers)?;
+    #[cfg(feature = "irc")]
+    let listeners = with_irc(listeners, &irc_addresses, config.buffers)?;
     limits::fit_clients(&mut config, descriptors, listeners.len());
     info!("{}", describe(&config, &listeners, history_file.as_deref()));
     let mut stdout = io::stdout();
     for listener in &listeners {
         // Ignored: standard output may be closed.
-        let _ = writeln!(stdout, "listening on {listener}").and_then(|()| stdout.flush());
+        let protocol = if listener.is_irc() { " for IRC" } else { "" };
+        let line = writeln!(stdout, "listening{protocol} on {listener}");
+        let _ = line.and_then(|()| stdout.flush());
     }
     #[cfg(feature = "web")]
     if let Some(url) = web::find_url(&listeners) {
@@ -100,6 +107,18 @@ fn listen(
     }
     let bound = Listener::bind_all(addresses, &listeners, buffers)?;
     listeners.extend(bound);
+    Ok(listeners)
+}
+
+/// Adds the listeners for IRC clients.
+#[cfg(feature = "irc")]
+fn with_irc(
+    mut listeners: Vec<Listener>,
+    addresses: &[ListenAddress],
+    buffers: Buffers,
+) -> Result<Vec<Listener>, Box<dyn Error>> {
+    let irc = Listener::bind_all(addresses, &[], buffers)?;
+    listeners.extend(irc.into_iter().map(Listener::for_irc));
     Ok(listeners)
 }
 

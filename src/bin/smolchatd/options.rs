@@ -1,6 +1,9 @@
 //! The arguments of the command line, converted to a [`Config`].
 
 use std::ffi::OsString;
+use std::fmt::Display;
+use std::fs::File;
+use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,6 +17,9 @@ use smolchat::store;
 
 /// The default of `--address-rate`, as a multiple of `--rate`.
 const MEMBERS_PER_ADDRESS: u32 = 4;
+
+/// The most bytes of the message of the day.
+const MAX_MOTD: u64 = 4096;
 
 /// The action that the arguments select.
 pub enum Invocation {
@@ -46,6 +52,10 @@ impl Invocation {
 #[derive(Debug)]
 pub struct Options {
     pub addresses: Vec<ListenAddress>,
+    /// The addresses for IRC clients.
+    #[cfg(feature = "irc")]
+    pub irc_addresses: Vec<ListenAddress>,
+    pub motd_file: Option<PathBuf>,
     pub config: Config,
     pub log: LevelFilter,
     pub history_file: Option<PathBuf>,
@@ -64,6 +74,9 @@ pub struct Options {
 pub fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
     let mut options = Options {
         addresses: Vec::new(),
+        #[cfg(feature = "irc")]
+        irc_addresses: Vec::new(),
+        motd_file: None,
         config: Config::default(),
         log: LevelFilter::Info,
         history_file: None,
@@ -107,6 +120,21 @@ impl Options {
             "proxy-from" => self.config.trusted_proxies.push(value.parse()?),
             #[cfg(feature = "web")]
             "web-host" => self.config.web_hosts.push(value.parse_with(parse_host)?),
+            #[cfg(feature = "irc")]
+            "irc" => {
+                self.irc_addresses.push(value.parse()?);
+                self.config.irc.is_open = true;
+            }
+            #[cfg(feature = "irc")]
+            "irc-channel" => self.config.irc.channel = value.parse_with(parse_channel)?,
+            #[cfg(feature = "irc")]
+            "irc-name" => self.config.irc.server = value.parse_with(parse_server)?,
+            #[cfg(feature = "irc")]
+            "irc-playback" => self.config.irc.playback = value.parse()?,
+            "motd" if value.is_empty() => {
+                return Err("--motd: expected the path of a file".into());
+            }
+            "motd" => self.motd_file = Some(value.into()),
             "max-line" => room.max_line = value.parse_with(parse_max_line)?,
             "outbox" => self.config.outbox = value.parse_with(parse_size)?,
             "history" => room.history = value.parse()?,
@@ -149,6 +177,23 @@ impl Options {
         if rate == 0 && !self.pinned.is_address_bytes_pinned {
             self.config.address_bytes = 0;
         }
+    }
+
+    /// Reads the message of the day.
+    pub fn read_motd(&mut self) -> Result<(), String> {
+        let Some(path) = &self.motd_file else { return Ok(()) };
+        let fail = |why: &dyn Display| format!("cannot read --motd {}: {why}", path.display());
+        let mut text = Vec::new();
+        let file = File::open(path).map_err(|error| fail(&error))?;
+        let read = file.take(MAX_MOTD + 1).read_to_end(&mut text);
+        read.map_err(|error| fail(&error))?;
+        if text.len() as u64 > MAX_MOTD {
+            return Err(fail(&format_args!("it has more than {MAX_MOTD} bytes")));
+        }
+        let text = String::from_utf8(text).map_err(|_| fail(&"it is not UTF-8"))?;
+        let text = text.trim_end();
+        self.config.room.motd = (!text.is_empty()).then(|| text.into());
+        Ok(())
     }
 
     /// Returns the contradiction between the options, if there is one.
@@ -240,6 +285,22 @@ fn parse_host(text: &str) -> Result<String, &'static str> {
         Ok(text.into())
     } else {
         Err("expected the name of a host, such as chat.example.org")
+    }
+}
+
+#[cfg(feature = "irc")]
+fn parse_channel(text: &str) -> Result<String, &'static str> {
+    match smolchat::server::edge::irc::is_channel_name(text) {
+        true => Ok(text.into()),
+        false => Err("expected a # and at most 49 bytes, such as #smol"),
+    }
+}
+
+#[cfg(feature = "irc")]
+fn parse_server(text: &str) -> Result<String, &'static str> {
+    match smolchat::server::edge::irc::is_server_name(text) {
+        true => Ok(text.into()),
+        false => Err("expected a name with a dot, such as irc.example.org"),
     }
 }
 

@@ -10,7 +10,8 @@ const REMOTE: (&str, u16) = ("192.0.2.1", 9);
 /// Returns a URL of the chat for the first listener that has a port, or none if there is no such
 /// listener.
 pub fn find_url(listeners: &[Listener]) -> Option<String> {
-    let mut addresses = listeners.iter().filter_map(|listener| listener.to_string().parse().ok());
+    let others = listeners.iter().filter(|listener| !listener.is_irc());
+    let mut addresses = others.filter_map(|listener| listener.to_string().parse().ok());
     let address: SocketAddr = addresses.next()?;
     let host = match address.ip() {
         ip if !ip.is_unspecified() => SocketAddr::new(ip, address.port()).to_string(),

@@ -152,7 +152,7 @@ impl BroadcasterHarness {
         } else {
             Peer::Unix(None)
         };
-        self.turn(Some(Event::Connected { id: ClientId(id), peer, socket }));
+        self.turn(Some(Event::Connected { id: ClientId(id), peer, socket, is_irc: false }));
         id
     }
 

@@ -56,6 +56,8 @@ struct PendingConnection {
     identified: Rc<Cell<Option<(Socket, Peer)>>>,
     /// The time for which the connection keeps its place.
     place: Timer,
+    /// The connection is for IRC.
+    is_irc: bool,
 }
 
 impl PendingConnections {
@@ -83,13 +85,19 @@ impl PendingConnections {
     }
 
     /// Starts to read the header of a connection.
-    pub fn push(&mut self, executor: &LocalExecutor<'static>, socket: Socket, proxy: Peer) {
+    pub fn push(
+        &mut self,
+        executor: &LocalExecutor<'static>,
+        socket: Socket,
+        proxy: Peer,
+        is_irc: bool,
+    ) {
         let identified = Rc::new(Cell::new(None));
         let output = Rc::clone(&identified);
         let task = async move { output.set(identify(socket, proxy).await) };
         let task = executor.spawn(task.boxed_local());
         let place = Timer::after(PLACE_TIMEOUT);
-        self.queue.push_back(PendingConnection { task, identified, place });
+        self.queue.push_back(PendingConnection { task, identified, place, is_irc });
     }
 
     /// Polls until the queue is not full. Closes the oldest connection after [`PLACE_TIMEOUT`].
@@ -104,15 +112,18 @@ impl PendingConnections {
         Poll::Ready(())
     }
 
-    /// Polls for a connection whose header was read.
-    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<(Socket, Peer)> {
+    /// Polls for a connection whose header was read. Returns also whether it is for IRC.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<(Socket, Peer, bool)> {
         let mut next = None;
         self.queue.retain_mut(|pending| {
             if next.is_some() {
                 return true;
             }
             match Pin::new(&mut pending.task).poll(cx) {
-                Poll::Ready(()) => next = pending.identified.take(),
+                Poll::Ready(()) => {
+                    let identified = pending.identified.take();
+                    next = identified.map(|(socket, peer)| (socket, peer, pending.is_irc));
+                }
                 Poll::Pending => return true,
             }
             false

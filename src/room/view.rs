@@ -1,0 +1,66 @@
+//! What the caller of a room can read in it: its members, its names, and its history.
+
+use std::ops::ControlFlow;
+
+use super::{ClientId, Peer, Room, Token};
+use crate::protocol::case_fold;
+
+impl Room {
+    /// Returns the random word that identifies the sequence.
+    pub fn epoch(&self) -> &str {
+        &self.epoch
+    }
+
+    /// Returns the most bytes of a list of members.
+    pub fn max_answer_bytes(&self) -> usize {
+        self.config.answer_bytes
+    }
+
+    /// Returns the longest line of a client, in bytes.
+    pub fn max_line(&self) -> usize {
+        self.config.max_line as usize
+    }
+
+    /// Returns the message of the day.
+    pub fn motd(&self) -> Option<&str> {
+        self.config.motd.as_deref()
+    }
+
+    /// Returns the member with a name, in any case, and the name as the member has it.
+    pub fn find_member(&self, name: &str) -> Option<(ClientId, &str)> {
+        let id = self.names.get(name)?;
+        let found = self.name_of(id)?;
+        (case_fold(found) == case_fold(name)).then_some((id, found))
+    }
+
+    /// Returns the name of a member, its address, and the token with which it can reconnect.
+    pub fn identity_of(&self, id: ClientId) -> Option<(&str, Peer, Token)> {
+        let client = self.clients.get(id)?;
+        Some((client.name.as_deref()?, client.peer, client.token))
+    }
+
+    /// Returns whether a name is taken or reserved.
+    pub fn is_name_taken(&self, name: &str) -> bool {
+        self.find_name_conflict(name).is_some()
+    }
+
+    /// Returns whether a token is that of a member or of a reserved name.
+    pub fn is_known_token(&self, token: &Token) -> bool {
+        self.find_by_token(token).is_some() || self.reserved.has_token(token, self.now.uptime)
+    }
+
+    /// Calls `each` for the frames of the history and of the open batch, in the order of their
+    /// numbers or the newest first, until it returns `Break`.
+    pub fn visit_history(
+        &self,
+        is_newest_first: bool,
+        each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    ) {
+        let open = self.batch.frames().split_inclusive(|&byte| byte == b'\n');
+        let sealed = self.history.frames();
+        let _ = match is_newest_first {
+            false => sealed.chain(open).try_for_each(each),
+            true => open.rev().chain(sealed.rev()).try_for_each(each),
+        };
+    }
+}

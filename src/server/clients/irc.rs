@@ -1,0 +1,280 @@
+//! Connections that speak IRC.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Clients;
+use crate::room::{Batch, Chunk, ClientId, ClientTable, Room, Slice, SliceKind};
+use crate::server::edge::irc::{
+    Config, Context, Lines, Part, Passwords, Profile, Session, Settings, Variant, View,
+};
+use crate::server::framing::Framing;
+
+/// The most frames of the history that are known to be a `NOTICE`.
+pub const MAX_NOTICES: usize = 256;
+/// The most reasons of members that have left.
+pub const MAX_REASONS: usize = 64;
+/// The time for which a reason is kept: longer than a leave notice waits.
+const REASON_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The clients that speak IRC, and what they share.
+#[derive(Debug)]
+pub struct IrcClients {
+    rows: ClientTable<IrcRow>,
+    pub config: Config,
+    pub passwords: Passwords,
+    epoch: Box<str>,
+    motd: Option<Box<str>>,
+    /// The numbers of the frames that were a `NOTICE`.
+    notices: VecDeque<u64>,
+    /// The members that have left with a reason, and the reasons.
+    reasons: VecDeque<(Box<str>, Box<str>)>,
+    /// The times at which these reasons are removed.
+    reason_deadlines: VecDeque<Duration>,
+    /// The lines of the batch that is delivered, for each variant.
+    encoded: [Option<Encoded>; Variant::COUNT],
+}
+
+#[derive(Debug)]
+struct IrcRow {
+    /// Taken while a message is handled.
+    session: Option<Box<Session>>,
+    profile: Profile,
+}
+
+/// The lines of a batch.
+#[derive(Debug)]
+struct Encoded {
+    shared: Slice,
+    bytes: Chunk,
+    /// The places of the lines; their bytes are moved to `bytes`.
+    lines: Lines,
+}
+
+impl Default for IrcClients {
+    fn default() -> Self {
+        IrcClients {
+            rows: ClientTable::new(),
+            config: Config::default(),
+            passwords: Passwords::new(0),
+            epoch: "".into(),
+            motd: None,
+            notices: VecDeque::new(),
+            reasons: VecDeque::new(),
+            reason_deadlines: VecDeque::new(),
+            encoded: Default::default(),
+        }
+    }
+}
+
+impl IrcClients {
+    /// Creates an empty table for the clients of a room.
+    pub fn new(config: Config, room: &Room, max_passwords: usize) -> Self {
+        IrcClients {
+            config,
+            passwords: Passwords::new(max_passwords),
+            epoch: room.epoch().into(),
+            motd: room.motd().map(Into::into),
+            ..IrcClients::default()
+        }
+    }
+
+    /// Adds a client that is not registered.
+    pub fn insert(&mut self, id: ClientId) {
+        let row = IrcRow { session: Some(Box::default()), profile: Profile::default() };
+        self.rows.insert(id, row);
+    }
+
+    /// Removes a client, if it speaks IRC.
+    pub fn remove(&mut self, id: ClientId) {
+        self.rows.remove(id);
+    }
+
+    /// Returns whether a client speaks IRC.
+    pub fn contains(&self, id: ClientId) -> bool {
+        self.rows.get(id).is_some()
+    }
+
+    /// Returns what a client says of itself.
+    pub fn profile(&self, id: ClientId) -> Option<&Profile> {
+        self.rows.get(id).map(|row| &row.profile)
+    }
+
+    pub fn profile_mut(&mut self, id: ClientId) -> Option<&mut Profile> {
+        self.rows.get_mut(id).map(|row| &mut row.profile)
+    }
+
+    /// Removes the session of a client from the table, which keeps its row.
+    pub fn take_session(&mut self, id: ClientId) -> Option<Box<Session>> {
+        self.rows.get_mut(id)?.session.take()
+    }
+
+    /// Returns the session of a client to the table.
+    pub fn put_session(&mut self, id: ClientId, session: Box<Session>) {
+        if let Some(row) = self.rows.get_mut(id) {
+            row.session = Some(session);
+        }
+    }
+
+    /// Returns the session of a client.
+    pub fn session_mut(&mut self, id: ClientId) -> Option<&mut Session> {
+        self.rows.get_mut(id)?.session.as_deref_mut()
+    }
+
+    /// Returns the clients that see the channel.
+    pub fn in_channel(&self) -> Vec<ClientId> {
+        let rows = self.rows.iter().filter(|(_, row)| row.profile.is_in_channel);
+        rows.map(|(id, _)| id).collect()
+    }
+
+    /// Returns the settings of the server.
+    pub fn settings(&self) -> Settings<'_> {
+        let context = Context {
+            channel: &self.config.channel,
+            epoch: &self.epoch,
+            notices: &self.notices,
+            reasons: &self.reasons,
+        };
+        Settings { config: &self.config, motd: self.motd.as_deref(), context }
+    }
+
+    /// Remembers that the frame with a number is a `NOTICE`.
+    pub fn add_notice(&mut self, seq: u64) {
+        if self.notices.len() >= MAX_NOTICES {
+            self.notices.pop_front();
+        }
+        self.notices.push_back(seq);
+    }
+
+    /// Remembers the reason with which a member leaves.
+    pub fn add_reason(&mut self, name: &str, reason: Box<str>, now: Duration) {
+        if self.reasons.len() >= MAX_REASONS {
+            self.reasons.pop_front();
+            self.reason_deadlines.pop_front();
+        }
+        self.reasons.push_back((name.into(), reason));
+        self.reason_deadlines.push_back(now + REASON_TIMEOUT);
+    }
+
+    /// Returns the framing of a client.
+    pub fn framing_of(&self, id: ClientId) -> Framing {
+        let session = self.rows.get(id).and_then(|row| row.session.as_deref());
+        Framing::Irc {
+            variant: session.map(Session::variant).unwrap_or_default(),
+            is_usual: session.is_some_and(Session::is_usual),
+        }
+    }
+
+    /// Starts the delivery of a batch.
+    pub fn begin_batch(&mut self, now: Duration) {
+        while self.reason_deadlines.pop_front_if(|deadline| *deadline < now).is_some() {
+            self.reasons.pop_front();
+        }
+    }
+
+    /// Ends the delivery of a batch, whose lines are not needed any more.
+    pub fn end_batch(&mut self) {
+        self.encoded = Default::default();
+    }
+
+    /// Returns the shared lines of a batch for clients that read a variant.
+    pub fn shared_lines(&mut self, variant: Variant, batch: &Batch) -> &Slice {
+        &self.encode(variant, batch).shared
+    }
+
+    fn encode(&mut self, variant: Variant, batch: &Batch) -> &Encoded {
+        let context = Context {
+            channel: &self.config.channel,
+            epoch: &self.epoch,
+            notices: &self.notices,
+            reasons: &self.reasons,
+        };
+        let [plain, time, id, both] = &mut self.encoded;
+        let encoded = match (variant.has_time, variant.has_id) {
+            (false, false) => plain,
+            (true, false) => time,
+            (false, true) => id,
+            (true, true) => both,
+        };
+        encoded.get_or_insert_with(|| {
+            let mut lines = Lines::encode(&batch.chunk, variant, context);
+            let bytes = Chunk::from(std::mem::take(&mut lines.bytes));
+            Encoded { shared: Slice::raw(Arc::clone(&bytes)), bytes, lines }
+        })
+    }
+
+    /// Returns the lines of one client for its slices of a batch.
+    pub fn lines_of(&mut self, id: ClientId, slices: &[Slice], batch: &Batch) -> Vec<Slice> {
+        let Some(mut session) = self.take_session(id) else { return Vec::new() };
+        let mut lines = Vec::new();
+        for slice in slices {
+            match slice.kind() {
+                SliceKind::Live => self.select(&mut session, slice, batch, &mut lines),
+                SliceKind::Raw => {
+                    session.set_view(view_of(slice.mark()));
+                    lines.push(slice.clone());
+                }
+                SliceKind::Own => {
+                    let own = session.on_own_frame(slice.bytes(), self.settings());
+                    lines.push(Slice::raw(own.into()));
+                }
+                // IRC clients are sent the history as replies.
+                SliceKind::Replay | SliceKind::Past => {}
+            }
+        }
+        session.end_batch();
+        self.put_session(id, session);
+        lines.retain(|slice| !slice.bytes().is_empty());
+        lines
+    }
+
+    fn select(
+        &mut self,
+        session: &mut Session,
+        slice: &Slice,
+        batch: &Batch,
+        lines: &mut Vec<Slice>,
+    ) {
+        let variant = session.variant();
+        self.encode(variant, batch);
+        let settings = self.settings();
+        let Some(Some(encoded)) = self.encoded.get(variant.index()) else { return };
+        let parts = session.select(&batch.chunk, slice.range(), &encoded.lines, settings);
+        lines.extend(parts.into_iter().map(|part| match part {
+            Part::Shared(range) => Slice::raw_part(Arc::clone(&encoded.bytes), range),
+            Part::Own(own) => Slice::raw(own.into()),
+        }));
+    }
+}
+
+/// Returns the mark of a reply that changes the view of the channel.
+pub fn mark_of(view: View) -> u64 {
+    match view {
+        View::Unchanged => 0,
+        View::Opened => 1,
+        View::Closed => 2,
+    }
+}
+
+fn view_of(mark: u64) -> View {
+    match mark {
+        1 => View::Opened,
+        2 => View::Closed,
+        _ => View::Unchanged,
+    }
+}
+
+impl Clients {
+    /// Sets the clients that speak IRC, at the start.
+    pub fn with_irc(self, irc: IrcClients) -> Self {
+        Clients { irc, ..self }
+    }
+
+    /// Sets the framing of an IRC client by its session.
+    pub fn update_irc(&mut self, id: ClientId) {
+        if let Some(client) = self.table.get_mut(id) {
+            client.framing = self.irc.framing_of(id);
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! The commands of a client that is a member.
+
+use super::capabilities::Capabilities;
+use super::output::{Action, Output, ProfileChange, View};
+use super::session::{Environment, MAX_AWAY, MAX_REAL_NAME, Member, Session, bounded, shown};
+use super::text::{CTCP, strip_formatting};
+use super::wire::USER_HOST;
+use crate::protocol::Request;
+
+/// The bytes of a name list in one line, which leaves space for the start of the line.
+const NAMES_BYTES: usize = 300;
+
+impl Session {
+    /// Handles a command.
+    pub(super) fn on_command(
+        &mut self,
+        command: &str,
+        parameters: &[&str],
+        label: Option<&str>,
+        env: &Environment<'_>,
+        out: &mut Output<'_>,
+    ) {
+        let channel = &*env.config.channel;
+        match (command, parameters) {
+            (
+                "JOIN" | "PART" | "TOPIC" | "KICK" | "INVITE" | "USERHOST" | "ISON" | "WALLOPS"
+                | "MODE" | "SETNAME" | "CHATHISTORY" | "KILL",
+                [] | ["", ..],
+            )
+            | ("KICK" | "INVITE", [_])
+            | ("OPER", [] | [_]) => {
+                out.numeric(461, &[command], "Not enough parameters");
+            }
+            ("JOIN", ["0", ..]) => self.part(channel, None, env, out),
+            ("JOIN", [targets, ..]) => {
+                for target in targets.split(',').take(4) {
+                    self.join(target, env, out);
+                }
+            }
+            ("PART", [targets, rest @ ..]) => {
+                for target in targets.split(',').take(4) {
+                    self.part(target, rest.first().copied(), env, out);
+                }
+            }
+            ("PRIVMSG" | "NOTICE", [] | ["", ..]) => {
+                out.numeric(411, &[], &format!("No recipient given ({command})"));
+            }
+            ("PRIVMSG" | "NOTICE", [_] | [_, "", ..]) => out.numeric(412, &[], "No text to send"),
+            ("PRIVMSG", [to, text, ..]) => self.send(to, text, false, label, env, out),
+            ("NOTICE", [to, text, ..]) => self.send(to, text, true, label, env, out),
+            ("NAMES", parameters) => {
+                let target = parameters.first().copied().unwrap_or(channel);
+                let target = target.split(',').next().unwrap_or(channel);
+                if is_channel(target, env) {
+                    self.write_names(env, out);
+                }
+                let target = if is_channel(target, env) { channel } else { &shown(target) };
+                out.numeric(366, &[target], "End of /NAMES list.");
+            }
+            ("TOPIC", [target, rest @ ..]) => match rest {
+                _ if !is_channel(target, env) => no_channel(target, out),
+                _ if !self.is_in_channel => not_on_channel(channel, out),
+                [] => out.numeric(331, &[channel], "No topic is set"),
+                _ => out.numeric(482, &[channel], "You're not channel operator"),
+            },
+            ("MODE", [target, rest @ ..]) => self.mode(target, rest, env, out),
+            ("KICK", [target, ..]) => match target {
+                _ if !is_channel(target, env) => no_channel(target, out),
+                _ if !self.is_in_channel => not_on_channel(channel, out),
+                _ => out.numeric(482, &[channel], "You're not channel operator"),
+            },
+            ("INVITE", [name, target, ..]) => self.invite(name, target, env, out),
+            ("AWAY", parameters) => {
+                let text = parameters.first().copied().map(|text| bounded(text, MAX_AWAY));
+                let text = text.filter(|text| !text.is_empty());
+                match text {
+                    Some(_) => out.numeric(306, &[], "You have been marked as being away"),
+                    None => out.numeric(305, &[], "You are no longer marked as being away"),
+                }
+                out.act(Action::SetProfile(ProfileChange::Away(text)));
+            }
+            ("SETNAME", [name, ..]) => {
+                let name = bounded(name, MAX_REAL_NAME);
+                if self.has(Capabilities::SET_NAME) {
+                    out.from_client(&format!("SETNAME :{name}"));
+                }
+                out.act(Action::SetProfile(ProfileChange::RealName(name)));
+            }
+            ("OPER", _) => out.numeric(491, &[], "No operators for your host"),
+            ("KILL" | "WALLOPS" | "REHASH" | "DIE" | "RESTART" | "CONNECT" | "SQUIT", _) => {
+                out.numeric(481, &[], "Permission Denied- You're not an IRC operator");
+            }
+            ("CHATHISTORY", parameters) => self.chat_history(parameters, env, out),
+            _ => self.on_query(command, parameters, env, out),
+        }
+    }
+
+    /// Opens the client's view of the channel.
+    fn join(&mut self, target: &str, env: &Environment<'_>, out: &mut Output<'_>) {
+        if !is_channel(target, env) {
+            return match target.starts_with('#') {
+                true => out.numeric(403, &[&shown(target)], "No such channel"),
+                false => out.numeric(476, &[&shown(target)], "Bad Channel Mask"),
+            };
+        }
+        if std::mem::replace(&mut self.is_in_channel, true) {
+            return;
+        }
+        let channel = &*env.config.channel;
+        out.from_client(&format!("JOIN {channel}"));
+        self.write_names(env, out);
+        out.numeric(366, &[channel], "End of /NAMES list.");
+        let wants_playback =
+            self.has(Capabilities::SERVER_TIME) && !self.has(Capabilities::CHAT_HISTORY);
+        if wants_playback && env.config.playback > 0 {
+            self.play_back(env, out);
+        }
+        out.set_view(View::Opened);
+        out.act(Action::SetProfile(ProfileChange::IsInChannel(true)));
+    }
+
+    /// Closes the client's view of the channel.
+    fn part(
+        &mut self,
+        target: &str,
+        reason: Option<&str>,
+        env: &Environment<'_>,
+        out: &mut Output<'_>,
+    ) {
+        let channel = &*env.config.channel;
+        if !is_channel(target, env) {
+            return no_channel(target, out);
+        }
+        if !std::mem::take(&mut self.is_in_channel) {
+            return not_on_channel(channel, out);
+        }
+        match reason.map(|reason| bounded(reason, MAX_AWAY)) {
+            Some(reason) => out.from_client(&format!("PART {channel} :{reason}")),
+            None => out.from_client(&format!("PART {channel}")),
+        }
+        out.set_view(View::Closed);
+        out.act(Action::SetProfile(ProfileChange::IsInChannel(false)));
+    }
+
+    /// Handles `PRIVMSG` and `NOTICE`. A notice causes no errors (RFC 2812, section 3.3.2).
+    fn send(
+        &mut self,
+        to: &str,
+        text: &str,
+        is_notice: bool,
+        label: Option<&str>,
+        env: &Environment<'_>,
+        out: &mut Output<'_>,
+    ) {
+        let is_to_channel = is_channel(to, env);
+        let member = env.directory.find(to);
+        let error = if to.contains(',') {
+            (407, "Too many recipients")
+        } else if !is_to_channel && to.starts_with('#') {
+            (403, "No such channel")
+        } else if is_to_channel && !self.is_in_channel {
+            (404, "Cannot send to channel")
+        } else if !is_to_channel && member.is_none() {
+            (401, "No such nick/channel")
+        } else if text.len() > env.max_line {
+            (417, "The text is too long")
+        } else {
+            return match member {
+                Some(member) if !is_to_channel => {
+                    self.send_private(member, text, is_notice, label, out);
+                }
+                _ => self.send_to_channel(text, is_notice, label, env, out),
+            };
+        };
+        if !is_notice {
+            out.numeric(error.0, &[&shown(to)], error.1);
+        }
+    }
+
+    fn send_to_channel(
+        &mut self,
+        text: &str,
+        is_notice: bool,
+        label: Option<&str>,
+        env: &Environment<'_>,
+        out: &mut Output<'_>,
+    ) {
+        let command = if is_notice { "NOTICE" } else { "PRIVMSG" };
+        let is_echoed = self.has(Capabilities::ECHO_MESSAGE);
+        if let Some(ctcp) = parse_ctcp(text)
+            && !(ctcp.0 == "ACTION" && !is_notice)
+        {
+            // Only IRC clients understand other requests.
+            if is_echoed {
+                out.from_client(&format!("{command} {} :{text}", env.config.channel));
+            }
+            return out.act(Action::Relay { to: None, command, text: text.into() });
+        }
+        let action = parse_ctcp(text).map(|(_, text)| strip_formatting(text));
+        let plain = strip_formatting(text);
+        let is_empty = action.as_ref().unwrap_or(&plain).is_empty();
+        if is_empty {
+            if !is_notice {
+                out.numeric(412, &[], "No text to send");
+            }
+            return;
+        }
+        self.delivery.has_own_frames = true;
+        match action {
+            Some(action) => out.submit(Request::Action(action.into()), label, is_echoed),
+            None if is_notice => out.submit_notice(&plain, label, is_echoed),
+            None => out.submit(Request::Say(plain.into()), label, is_echoed),
+        }
+    }
+
+    fn send_private(
+        &mut self,
+        to: Member<'_>,
+        text: &str,
+        is_notice: bool,
+        label: Option<&str>,
+        out: &mut Output<'_>,
+    ) {
+        let command = if is_notice { "NOTICE" } else { "PRIVMSG" };
+        let is_echoed = self.has(Capabilities::ECHO_MESSAGE);
+        let ctcp = parse_ctcp(text);
+        if to.profile.is_some() && (is_notice || ctcp.is_some()) {
+            // The room knows neither of them.
+            out.act(Action::Relay { to: Some(to.id), command, text: text.into() });
+            if is_echoed {
+                out.from_client(&format!("{command} {} :{text}", to.name));
+            }
+        } else if let Some(text) = ctcp.map_or(Some(text), |(word, text)| {
+            // Other requests are for IRC clients only.
+            (word == "ACTION").then_some(text)
+        }) {
+            let mut plain = strip_formatting(text);
+            if ctcp.is_some() {
+                plain.insert_str(0, "* ");
+            }
+            if plain.is_empty() {
+                return out.numeric(412, &[], "No text to send");
+            }
+            let request = Request::Private { to: to.name.into(), text: plain.into() };
+            out.submit(request, label, is_echoed);
+        }
+        if let Some(away) = to.away()
+            && !is_notice
+        {
+            out.numeric(301, &[to.name], away);
+        }
+    }
+
+    fn mode(&mut self, target: &str, change: &[&str], env: &Environment<'_>, out: &mut Output<'_>) {
+        let channel = &*env.config.channel;
+        let is_own = target.eq_ignore_ascii_case(&self.name);
+        match change {
+            _ if is_own => match change {
+                [] => out.plain_numeric(221, "+i"),
+                [modes, ..] if modes.trim_start_matches(['+', '-', 'i']).is_empty() => {}
+                _ => out.numeric(501, &[], "Unknown MODE flag"),
+            },
+            _ if is_channel(target, env) => match change {
+                [] => out.plain_numeric(324, &format!("{channel} +n")),
+                ["b" | "+b"] => out.numeric(368, &[channel], "End of channel ban list"),
+                ["e" | "+e"] => out.numeric(349, &[channel], "End of channel exception list"),
+                ["I" | "+I"] => out.numeric(347, &[channel], "End of channel invite list"),
+                _ => out.numeric(482, &[channel], "You're not channel operator"),
+            },
+            _ if target.starts_with('#') => no_channel(target, out),
+            _ if env.directory.find(target).is_some() => {
+                out.numeric(502, &[], "Cant change mode for other users");
+            }
+            _ => out.numeric(401, &[&shown(target)], "No such nick/channel"),
+        }
+    }
+
+    fn invite(&mut self, name: &str, target: &str, env: &Environment<'_>, out: &mut Output<'_>) {
+        let channel = &*env.config.channel;
+        match env.directory.find(name) {
+            None => out.numeric(401, &[&shown(name)], "No such nick/channel"),
+            _ if !is_channel(target, env) => no_channel(target, out),
+            _ if !self.is_in_channel => not_on_channel(channel, out),
+            Some(member) if member.is_in_channel() => {
+                out.numeric(443, &[member.name, channel], "is already on channel");
+            }
+            Some(_) => out.numeric(482, &[channel], "You're not channel operator"),
+        }
+    }
+
+    /// Writes the names of all members that fit the bound of a list.
+    fn write_names(&self, env: &Environment<'_>, out: &mut Output<'_>) {
+        let channel = format!("= {}", env.config.channel);
+        let has_hosts = self.has(Capabilities::USERHOST_IN_NAMES);
+        let (mut line, mut left) = (String::new(), env.answer_bytes);
+        let mut write = |line: &mut String| {
+            if !line.is_empty() {
+                out.numeric(353, &[&channel], line);
+                line.clear();
+            }
+        };
+        env.directory.members(&mut |member| {
+            let bytes = member.name.len() + 1 + if has_hosts { USER_HOST.len() + 1 } else { 0 };
+            // The lines have a start, too.
+            let Some(rest) = left.checked_sub(2 * bytes) else { return false };
+            left = rest;
+            if line.len() + bytes > NAMES_BYTES {
+                write(&mut line);
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(member.name);
+            if has_hosts {
+                line.push('!');
+                line.push_str(USER_HOST);
+            }
+            true
+        });
+        write(&mut line);
+    }
+}
+
+/// Returns whether this is the name of the channel.
+pub(super) fn is_channel(target: &str, env: &Environment<'_>) -> bool {
+    target.eq_ignore_ascii_case(&env.config.channel)
+}
+
+fn no_channel(target: &str, out: &mut Output<'_>) {
+    out.numeric(403, &[&shown(target)], "No such channel");
+}
+
+fn not_on_channel(channel: &str, out: &mut Output<'_>) {
+    out.numeric(442, &[channel], "You're not on that channel");
+}
+
+/// Returns the word and the text of a request of CTCP.
+fn parse_ctcp(text: &str) -> Option<(&str, &str)> {
+    let request = text.strip_prefix(CTCP)?;
+    let request = request.strip_suffix(CTCP).unwrap_or(request);
+    Some(request.split_once(' ').unwrap_or((request, "")))
+}

@@ -1,0 +1,238 @@
+//! The delivery to one IRC client: which lines of a batch it is sent, and the frames for it alone.
+
+use std::ops::Range;
+
+use super::capabilities::Capabilities;
+use super::message::write_tag_value;
+use super::output::{Output, View};
+use super::queries::{write_lusers, write_motd, write_support};
+use super::session::{Session, Settings};
+use super::wire::{Frame, Lines, Span, SpanKind, USER_HOST, Variant, write_line, write_text};
+
+/// What a client was sent. It is behind the state of the session, which changes with each message,
+/// by the frames of one batch.
+#[derive(Debug, Default)]
+pub struct Delivery {
+    name: Box<str>,
+    is_in_channel: bool,
+    /// The frame that tells that the client has joined is still to come. The client is not sent it,
+    /// because it has a line for its `JOIN` already.
+    is_join_due: bool,
+    /// The next batch may have frames that the client has caused.
+    pub(super) has_own_frames: bool,
+}
+
+/// The part of a batch's lines that a client is sent.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Part {
+    /// A range of the shared lines.
+    Shared(Range<u32>),
+    /// Lines for this client alone.
+    Own(Vec<u8>),
+}
+
+impl Delivery {
+    pub(super) fn on_joined(&mut self, name: &str, is_new: bool) {
+        self.name = name.into();
+        self.is_join_due = is_new;
+    }
+
+    /// Returns whether the client is sent all shared lines of the next batch.
+    pub fn is_usual(&self) -> bool {
+        self.is_in_channel && !self.is_join_due && !self.has_own_frames
+    }
+
+    /// Applies the change of the view that the client is sent.
+    pub fn set_view(&mut self, view: View) {
+        match view {
+            View::Unchanged => {}
+            View::Opened => self.is_in_channel = true,
+            View::Closed => self.is_in_channel = false,
+        }
+    }
+}
+
+impl Session {
+    /// Returns whether the client is sent all shared lines of the next batch.
+    pub fn is_usual(&self) -> bool {
+        self.delivery.is_usual()
+    }
+
+    /// Ends the delivery of a batch.
+    pub fn end_batch(&mut self) {
+        self.delivery.has_own_frames = false;
+    }
+
+    /// Applies the change of the view that the client is sent.
+    pub fn set_view(&mut self, view: View) {
+        self.delivery.set_view(view);
+    }
+
+    /// Returns the parts of the shared lines that the client is sent, for the frames in `range` of
+    /// the JSON `frames`.
+    pub fn select(
+        &mut self,
+        frames: &[u8],
+        range: Range<u32>,
+        lines: &Lines,
+        settings: Settings<'_>,
+    ) -> Vec<Part> {
+        let mut parts = Vec::new();
+        let first = lines.spans.partition_point(|span| span.json.start < range.start);
+        let (before, spans) = lines.spans.split_at(first);
+        let mut start = before.last().map_or(0, |span| span.end);
+        for span in spans.iter().take_while(|span| span.json.start < range.end) {
+            let shared = start..span.end;
+            start = span.end;
+            match self.choose(span, frames, settings) {
+                Choice::Shared => match parts.last_mut() {
+                    Some(Part::Shared(last)) if last.end == shared.start => last.end = shared.end,
+                    _ => parts.push(Part::Shared(shared)),
+                },
+                Choice::Own(lines) => parts.push(Part::Own(lines)),
+                Choice::Nothing => {}
+            }
+        }
+        parts
+    }
+
+    fn choose(&mut self, span: &Span, frames: &[u8], settings: Settings<'_>) -> Choice {
+        let is_seen = match self.delivery.is_in_channel {
+            true => Choice::Shared,
+            false => Choice::Nothing,
+        };
+        let is_own = match &span.kind {
+            SpanKind::Chat(name) | SpanKind::Join(name) | SpanKind::Name(name, _) => {
+                *name == self.delivery.name
+            }
+            SpanKind::Leave => false,
+        };
+        match &span.kind {
+            _ if !is_own => is_seen,
+            SpanKind::Join(_) if std::mem::take(&mut self.delivery.is_join_due) => Choice::Nothing,
+            SpanKind::Name(_, to) => {
+                self.delivery.name.clone_from(to);
+                Choice::Own(self.encode_own(span, frames, settings))
+            }
+            SpanKind::Chat(_) if !self.has(Capabilities::ECHO_MESSAGE) => Choice::Nothing,
+            SpanKind::Chat(_) if self.has(Capabilities::LABELED_RESPONSE) => {
+                Choice::Own(self.encode_own(span, frames, settings))
+            }
+            _ => is_seen,
+        }
+    }
+
+    /// Returns the lines of a frame that the client has caused, with its label.
+    fn encode_own(&self, span: &Span, frames: &[u8], settings: Settings<'_>) -> Vec<u8> {
+        let json = frames.get(span.json.start as usize..span.json.end as usize);
+        let frame = json.and_then(Frame::parse).unwrap_or_default();
+        let encoded =
+            Lines::encode(json.unwrap_or_default(), self.variant(), settings.context).bytes;
+        self.with_label(encoded, frame.id.as_deref())
+    }
+
+    /// Adds a label to the first of these lines.
+    fn with_label(&self, lines: Vec<u8>, label: Option<&str>) -> Vec<u8> {
+        let Some(label) = label.filter(|_| self.has(Capabilities::LABELED_RESPONSE)) else {
+            return lines;
+        };
+        let mut labeled = b"@label=".to_vec();
+        write_tag_value(&mut labeled, label);
+        match lines.strip_prefix(b"@") {
+            Some(rest) => {
+                labeled.push(b';');
+                labeled.extend_from_slice(rest);
+            }
+            None => {
+                labeled.push(b' ');
+                labeled.extend_from_slice(&lines);
+            }
+        }
+        labeled
+    }
+
+    /// Returns the lines for a frame that the room sends this client alone.
+    pub fn on_own_frame(&mut self, json: &[u8], settings: Settings<'_>) -> Vec<u8> {
+        let Some(frame) = Frame::parse(json) else { return Vec::new() };
+        let mut out = Output::new(&settings.config.server, &self.name);
+        match &*frame.kind {
+            "welcome" => self.write_welcome(&frame, settings, &mut out),
+            "private" => return self.private_lines(&frame),
+            "bye" => return error_line(&frame.text.replace("the smolchat protocol", "IRC")),
+            "error" if frame.code == "no-such-user" => {
+                let name = frame.text.rsplit(' ').next().unwrap_or("*");
+                out.numeric(401, &[name], "No such nick/channel");
+            }
+            // The message of the day, which is a part of the welcome.
+            "info" if settings.motd == Some(&*frame.text) => {}
+            _ => {
+                let start = format!(":{} NOTICE {} :", settings.config.server, out.nick);
+                write_text(out.lines_mut(), b"", &start, &frame.text, false);
+            }
+        }
+        out.into_lines()
+    }
+
+    fn write_welcome(&self, frame: &Frame<'_>, settings: Settings<'_>, out: &mut Output<'_>) {
+        let server = &settings.config.server;
+        let version = concat!("smolchat-", env!("CARGO_PKG_VERSION"));
+        let mask = format!("{}!{USER_HOST}", self.name);
+        out.numeric(1, &[], &format!("Welcome to the smolchat network, {mask}"));
+        out.numeric(2, &[], &format!("Your host is {server}, running version {version}"));
+        out.numeric(3, &[], &format!("The channel is {}", settings.config.channel));
+        out.plain_numeric(4, &format!("{server} {version} i n"));
+        write_support(settings, out);
+        write_lusers(frame.members, 0, out);
+        write_motd(settings, out);
+        if let Some((_, note)) = frame.text.split_once("; this conversation") {
+            let note = note.split(';').next().unwrap_or_default();
+            out.notice(&format!("this conversation{note}"));
+        }
+    }
+
+    fn private_lines(&self, frame: &Frame<'_>) -> Vec<u8> {
+        let start = format!(":{}!{USER_HOST} PRIVMSG {} :", frame.source, frame.to);
+        let encode = || {
+            let (mut tags, mut lines) = (Vec::new(), Vec::new());
+            self.variant().write_tags(&mut tags, "", frame.time, None);
+            write_text(&mut lines, &tags, &start, &frame.text, false);
+            lines
+        };
+        let mut lines = Vec::new();
+        if *frame.source == *self.delivery.name && self.has(Capabilities::ECHO_MESSAGE) {
+            lines = self.with_label(encode(), frame.id.as_deref());
+        }
+        if *frame.to == *self.delivery.name {
+            lines.append(&mut encode());
+        }
+        lines
+    }
+}
+
+/// What a client is sent of a span.
+enum Choice {
+    Shared,
+    Own(Vec<u8>),
+    Nothing,
+}
+
+/// Returns the last line to a client.
+pub fn error_line(text: &str) -> Vec<u8> {
+    format!("ERROR :Closing link: {text}\r\n").into_bytes()
+}
+
+/// Returns a line with a text of one IRC client for another, without control characters that could
+/// end it. `time` is its time in milliseconds since the Unix epoch, for clients that are told it.
+pub fn relay_line(
+    source: &str,
+    command: &str,
+    target: &str,
+    text: &str,
+    time: Option<u64>,
+) -> Vec<u8> {
+    let variant = Variant { has_time: time.is_some(), has_id: false };
+    let (mut tags, mut line) = (Vec::new(), Vec::new());
+    variant.write_tags(&mut tags, "", time.unwrap_or(0), None);
+    write_line(&mut line, &tags, &format!(":{source}!{USER_HOST} {command} {target} :{text}"));
+    line
+}

@@ -1,0 +1,238 @@
+//! The history for IRC clients: played back on a join, and `CHATHISTORY`.
+
+use super::capabilities::Capabilities;
+use super::commands::is_channel;
+use super::output::Output;
+use super::session::{Environment, Session, shown};
+use super::wire::{Frame, Variant, write_chat};
+
+/// The most messages in an answer to `CHATHISTORY`.
+const MAX_MESSAGES: usize = 1000;
+
+/// The end of a part of the history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bound {
+    /// The frame with this number.
+    Seq(u64),
+    /// The time in milliseconds since the Unix epoch.
+    Time(u64),
+}
+
+impl Bound {
+    /// Parses `msgid=EPOCH-SEQ` or `timestamp=2026-11-25T12:00:00.000Z`.
+    fn parse(text: &str, epoch: &str) -> Option<Self> {
+        let (kind, value) = text.split_once('=')?;
+        match kind {
+            "msgid" => {
+                let (of_epoch, seq) = value.rsplit_once('-')?;
+                Some(Bound::Seq(seq.parse().ok().filter(|_| of_epoch == epoch)?))
+            }
+            "timestamp" => Some(Bound::Time(parse_time(value)?)),
+            _ => None,
+        }
+    }
+
+    fn is_before(self, frame: &Frame<'_>) -> bool {
+        match self {
+            Bound::Seq(seq) => seq < frame.seq,
+            Bound::Time(time) => time < frame.time,
+        }
+    }
+
+    fn is_after(self, frame: &Frame<'_>) -> bool {
+        match self {
+            Bound::Seq(seq) => seq > frame.seq,
+            Bound::Time(time) => time > frame.time,
+        }
+    }
+}
+
+/// A part of the history.
+#[derive(Clone, Copy, Debug)]
+struct Selection {
+    after: Option<Bound>,
+    before: Option<Bound>,
+    limit: usize,
+    /// The messages at the end of the part count, rather than those at its start.
+    is_newest: bool,
+}
+
+impl Session {
+    /// Shows the last messages of the channel.
+    pub(super) fn play_back(&mut self, env: &Environment<'_>, out: &mut Output<'_>) {
+        let limit = env.config.playback;
+        let last = Selection { after: None, before: None, limit, is_newest: true };
+        self.write_history(last, env, out);
+    }
+
+    /// Handles `CHATHISTORY`.
+    pub(super) fn chat_history(
+        &mut self,
+        parameters: &[&str],
+        env: &Environment<'_>,
+        out: &mut Output<'_>,
+    ) {
+        let subcommand = parameters.first().copied().unwrap_or_default().to_ascii_uppercase();
+        let fail = |out: &mut Output<'_>, code: &str, context: &str, text: &str| {
+            out.from_server(&format!("FAIL CHATHISTORY {code} {context} :{text}"));
+        };
+        let Some(&target) = parameters.get(1) else {
+            return fail(out, "NEED_MORE_PARAMS", &shown(&subcommand), "Missing parameters");
+        };
+        let bound = |at: usize| {
+            let text = parameters.get(at).copied().unwrap_or_default();
+            Bound::parse(text, env.context.epoch)
+        };
+        let limit = |at: usize| {
+            let limit = parameters.get(at)?.parse().ok();
+            limit.map(|limit: usize| limit.min(MAX_MESSAGES))
+        };
+        let selection = match &*subcommand {
+            "TARGETS" => {
+                // The history has no private messages, and the client knows the channel.
+                let number = self.next_batch();
+                out.from_server(&format!("BATCH +h{number} draft/chathistory-targets"));
+                return out.from_server(&format!("BATCH -h{number}"));
+            }
+            "LATEST" => {
+                let after = bound(2);
+                let is_valid = after.is_some() || parameters.get(2) == Some(&"*");
+                limit(3).filter(|_| is_valid).map(|limit| Selection {
+                    after,
+                    before: None,
+                    limit,
+                    is_newest: true,
+                })
+            }
+            "BEFORE" => bound(2).zip(limit(3)).map(|(before, limit)| Selection {
+                after: None,
+                before: Some(before),
+                limit,
+                is_newest: true,
+            }),
+            "AFTER" => bound(2).zip(limit(3)).map(|(after, limit)| Selection {
+                after: Some(after),
+                before: None,
+                limit,
+                is_newest: false,
+            }),
+            "BETWEEN" => bound(2).zip(bound(3)).zip(limit(4)).map(|((from, to), limit)| {
+                let is_newest = matches!(
+                    (from, to),
+                    (Bound::Seq(from), Bound::Seq(to)) | (Bound::Time(from), Bound::Time(to))
+                        if to < from
+                );
+                let (after, before) = if is_newest { (to, from) } else { (from, to) };
+                Selection { after: Some(after), before: Some(before), limit, is_newest }
+            }),
+            _ => return fail(out, "INVALID_PARAMS", &shown(&subcommand), "Unknown command"),
+        };
+        let Some(selection) = selection else {
+            return fail(out, "INVALID_PARAMS", &shown(&subcommand), "Invalid parameters");
+        };
+        if !is_channel(target, env) {
+            let context = format!("{subcommand} {}", shown(target));
+            return fail(out, "INVALID_TARGET", &context, "Messages could not be retrieved");
+        }
+        self.write_history(selection, env, out);
+    }
+
+    /// Writes the messages of a part of the history, as a batch if the client knows batches. At most
+    /// the bytes of a list are written.
+    fn write_history(&mut self, selection: Selection, env: &Environment<'_>, out: &mut Output<'_>) {
+        let number = self.next_batch();
+        let has_batch = self.has(Capabilities::BATCH);
+        let tag = if has_batch { format!("batch=h{number};") } else { String::new() };
+        let variant = self.variant();
+        let mut messages: Vec<Vec<u8>> = Vec::new();
+        let mut left = env.answer_bytes;
+        env.directory.history(selection.is_newest, &mut |json| {
+            let Some(frame) = Frame::parse(json) else { return true };
+            let is_after = selection.after.is_none_or(|after| after.is_before(&frame));
+            let is_before = selection.before.is_none_or(|before| before.is_after(&frame));
+            if !is_after || !is_before {
+                // The frames of the other end come first.
+                return if selection.is_newest { is_after } else { is_before };
+            }
+            if !frame.is_chat() {
+                return true;
+            }
+            let lines = encode(&frame, variant, &tag, env);
+            let rest = left.checked_sub(lines.len()).filter(|_| messages.len() < selection.limit);
+            let Some(rest) = rest else { return false };
+            left = rest;
+            messages.push(lines);
+            true
+        });
+        if selection.is_newest {
+            messages.reverse();
+        }
+        let messages = messages.concat();
+        if has_batch {
+            let channel = &env.config.channel;
+            out.from_server(&format!("BATCH +h{number} chathistory {channel}"));
+            out.lines_mut().extend_from_slice(&messages);
+            out.from_server(&format!("BATCH -h{number}"));
+        } else {
+            out.lines_mut().extend_from_slice(&messages);
+        }
+    }
+}
+
+/// Returns the lines of a chat frame of the history.
+fn encode(frame: &Frame<'_>, variant: Variant, tag: &str, env: &Environment<'_>) -> Vec<u8> {
+    let (mut tags, mut lines) = (Vec::new(), Vec::new());
+    variant.write_tags(&mut tags, tag, frame.time, Some((env.context.epoch, frame.seq)));
+    write_chat(&mut lines, &tags, frame, env.context);
+    lines
+}
+
+/// Parses a time such as `2026-11-25T12:00:00.000Z` to milliseconds since the Unix epoch.
+fn parse_time(text: &str) -> Option<u64> {
+    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
+    let mut date = date.splitn(3, '-').map(|part| part.parse::<u64>().ok());
+    let (year, month, day) = (date.next()??, date.next()??, date.next()??);
+    let mut time = time.splitn(3, ':');
+    let (hours, minutes, seconds) = (time.next()?, time.next()?, time.next()?);
+    let (seconds, ms) = seconds.split_once('.').unwrap_or((seconds, "0"));
+    let (hours, minutes): (u64, u64) = (hours.parse().ok()?, minutes.parse().ok()?);
+    let seconds: u64 = seconds.parse().ok()?;
+    let ms: u64 = format!("{ms:0<3}").get(..3)?.parse().ok()?;
+    let is_valid = (1970..=9999).contains(&year)
+        && (1..=12).contains(&month)
+        && (1..=31).contains(&day)
+        && hours < 24
+        && minutes < 60
+        && seconds <= 60;
+    if !is_valid {
+        return None;
+    }
+    // Years begin in March, so that the leap day is the last day of a year.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
+    let days = days.checked_sub(719_468)?;
+    Some((((days * 24 + hours) * 60 + minutes) * 60 + seconds) * 1000 + ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::wire::write_time;
+    use super::*;
+
+    #[test]
+    fn time_round_trips() {
+        for unix_ms in [0, 951_782_400_000, 1_790_000_000_123, 4_102_444_799_999] {
+            let mut text = Vec::new();
+            write_time(&mut text, unix_ms);
+            let text = String::from_utf8(text).unwrap();
+            assert_eq!(parse_time(&text), Some(unix_ms), "{text}");
+        }
+        assert_eq!(parse_time("1970-01-01T00:00:01Z"), Some(1000));
+        assert_eq!(parse_time("1970-01-01T00:00:01.5Z"), Some(1500));
+        for text in
+            ["", "Z", "1970-01-01", "1970-13-01T00:00:00Z", "99999-01-01T00:00:00.0Z", "T:Z"]
+        {
+            assert_eq!(parse_time(text), None, "{text}");
+        }
+    }
+}

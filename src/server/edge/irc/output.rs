@@ -1,0 +1,214 @@
+//! The actions that a message of an IRC client causes.
+
+use super::capabilities::Capabilities;
+use super::message::write_tag_value;
+use super::wire::{USER_HOST, write_line};
+use crate::protocol::{ClientLine, Request};
+use crate::room::ClientId;
+
+/// An action that a message of an IRC client causes.
+#[derive(Debug)]
+pub enum Action {
+    /// Sends lines to the client, between the frames of the room.
+    Reply {
+        lines: Vec<u8>,
+        /// The change of the client's view of the channel that these lines tell.
+        view: View,
+    },
+    /// Applies a line to the room.
+    Submit {
+        line: ClientLine,
+        /// IRC clients see the text as a `NOTICE`.
+        is_notice: bool,
+    },
+    /// Sends a text to an IRC client, or to all of them that see the channel.
+    Relay { to: Option<ClientId>, command: &'static str, text: Box<str> },
+    /// Changes the profile of the client.
+    SetProfile(ProfileChange),
+    /// Remembers the reason with which the client leaves.
+    SetReason(Box<str>),
+}
+
+/// A change of the client's view of the channel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum View {
+    #[default]
+    Unchanged,
+    /// The client sees the channel from here on.
+    Opened,
+    /// The client does not see the channel from here on.
+    Closed,
+}
+
+/// A change of a [`Profile`](super::Profile).
+#[derive(Debug)]
+pub enum ProfileChange {
+    User {
+        user: Box<str>,
+        real_name: Box<str>,
+    },
+    RealName(Box<str>),
+    /// The text of an absent client.
+    Away(Option<Box<str>>),
+    IsInChannel(bool),
+}
+
+/// The collected actions of one message.
+#[derive(Debug)]
+pub struct Output<'a> {
+    server: &'a str,
+    /// The name of the client, or `*` before its registration.
+    pub nick: String,
+    actions: Vec<Action>,
+    lines: Vec<u8>,
+    view: View,
+    /// A later frame of the room answers the message.
+    is_answered: bool,
+}
+
+impl<'a> Output<'a> {
+    /// Creates an output without actions.
+    pub fn new(server: &'a str, nick: &str) -> Self {
+        let nick = if nick.is_empty() { "*" } else { nick }.into();
+        let (actions, lines) = (Vec::new(), Vec::new());
+        Output { server, nick, actions, lines, view: View::Unchanged, is_answered: false }
+    }
+
+    /// Adds a numeric reply. `parameters` come between the name of the client and `text`.
+    pub fn numeric(&mut self, code: u16, parameters: &[&str], text: &str) {
+        let mut line = format!(":{} {code:03} {}", self.server, self.nick);
+        for parameter in parameters {
+            line.push(' ');
+            line.push_str(parameter);
+        }
+        line.push_str(" :");
+        line.push_str(text);
+        self.line(&line);
+    }
+
+    /// Adds a numeric reply without a text.
+    pub fn plain_numeric(&mut self, code: u16, parameters: &str) {
+        self.line(&format!(":{} {code:03} {} {parameters}", self.server, self.nick));
+    }
+
+    /// Adds a reply from the server.
+    pub fn from_server(&mut self, text: &str) {
+        self.line(&format!(":{} {text}", self.server));
+    }
+
+    /// Adds a notice from the server.
+    pub fn notice(&mut self, text: &str) {
+        self.line(&format!(":{} NOTICE {} :{text}", self.server, self.nick));
+    }
+
+    /// Adds a reply whose source is the client.
+    pub fn from_client(&mut self, text: &str) {
+        self.line(&format!(":{}!{USER_HOST} {text}", self.nick));
+    }
+
+    /// Adds a line.
+    pub fn line(&mut self, line: &str) {
+        write_line(&mut self.lines, b"", line);
+    }
+
+    /// Returns the lines, to append others.
+    pub fn lines_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.lines
+    }
+
+    /// Changes the client's view of the channel with the lines that were added.
+    pub fn set_view(&mut self, view: View) {
+        self.view = view;
+    }
+
+    /// Adds an action.
+    pub fn act(&mut self, action: Action) {
+        self.flush();
+        self.actions.push(action);
+    }
+
+    /// Adds a request to the room. If `is_answered`, a frame with the label answers the message.
+    pub fn submit(&mut self, request: Request, label: Option<&str>, is_answered: bool) {
+        self.is_answered |= is_answered;
+        let line = ClientLine { id: label.map(Into::into), request };
+        self.act(Action::Submit { line, is_notice: false });
+    }
+
+    /// Adds a text for all members, which IRC clients see as a `NOTICE`.
+    pub fn submit_notice(&mut self, text: &str, label: Option<&str>, is_answered: bool) {
+        self.is_answered |= is_answered;
+        let line = ClientLine { id: label.map(Into::into), request: Request::Say(text.into()) };
+        self.act(Action::Submit { line, is_notice: true });
+    }
+
+    /// Returns the lines.
+    pub fn into_lines(self) -> Vec<u8> {
+        self.lines
+    }
+
+    fn flush(&mut self) {
+        if !self.lines.is_empty() {
+            let lines = std::mem::take(&mut self.lines);
+            self.actions.push(Action::Reply { lines, view: std::mem::take(&mut self.view) });
+        }
+    }
+
+    /// Returns the actions. The lines that were added last get the label of the message, as one
+    /// batch if they are several.
+    pub fn finish(mut self, label: Option<&str>, number: u64) -> Vec<Action> {
+        if let Some(label) = label {
+            self.lines = self.labeled(label, number);
+        }
+        self.flush();
+        self.actions
+    }
+
+    fn labeled(&self, label: &str, number: u64) -> Vec<u8> {
+        let mut tag = b"label=".to_vec();
+        write_tag_value(&mut tag, label);
+        let count = self.lines.iter().filter(|&&byte| byte == b'\n').count();
+        let mut out = Vec::new();
+        let server = self.server;
+        match count {
+            0 if self.is_answered => {}
+            0 => tagged(&mut out, &tag, format!(":{server} ACK\r\n").as_bytes()),
+            1 => tagged(&mut out, &tag, &self.lines),
+            _ => {
+                let start = format!(":{server} BATCH +l{number} labeled-response\r\n");
+                tagged(&mut out, &tag, start.as_bytes());
+                let batch = format!("batch=l{number}");
+                for line in self.lines.split_inclusive(|&byte| byte == b'\n') {
+                    // A line can be in one batch only.
+                    if line.starts_with(b"@batch=") {
+                        out.extend_from_slice(line);
+                    } else {
+                        tagged(&mut out, batch.as_bytes(), line);
+                    }
+                }
+                out.extend_from_slice(format!(":{server} BATCH -l{number}\r\n").as_bytes());
+            }
+        }
+        out
+    }
+}
+
+/// Appends a line with one more tag.
+fn tagged(out: &mut Vec<u8>, tag: &[u8], line: &[u8]) {
+    out.push(b'@');
+    out.extend_from_slice(tag);
+    match line.strip_prefix(b"@") {
+        Some(rest) => {
+            out.push(b';');
+            out.extend_from_slice(rest);
+        }
+        None => {
+            out.push(b' ');
+            out.extend_from_slice(line);
+        }
+    }
+}
+
+/// Returns whether a client with these capabilities gets labels.
+pub fn has_labels(capabilities: Capabilities) -> bool {
+    capabilities.has(Capabilities::LABELED_RESPONSE)
+}

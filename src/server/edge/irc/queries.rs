@@ -1,0 +1,264 @@
+//! The questions of a client about the members and the server.
+
+use super::commands::is_channel;
+use super::output::Output;
+use super::session::{Environment, Member, Session, Settings, shown};
+use super::wire::{USER_HOST, write_time};
+
+/// The text of `HELP`.
+const HELP: &[&str] = &[
+    "This server has one channel. JOIN shows it, PRIVMSG speaks in it.",
+    "Commands: ADMIN AWAY CHATHISTORY HELP INFO INVITE ISON JOIN KICK LIST LUSERS MODE MOTD NAMES",
+    "NICK NOTICE OPER PART PING PRIVMSG QUIT SETNAME TIME TOPIC USERHOST VERSION WHO WHOIS WHOWAS",
+    "PASS keeps a name: connect again with the same name and password to get it back.",
+];
+/// The most names in `ISON` and `USERHOST`.
+const MAX_ASKED: usize = 16;
+/// The bytes of a line of `WHO`, beside the names in it.
+const WHO_BYTES: usize = 128;
+
+impl Session {
+    /// Answers a question.
+    pub(super) fn on_query(
+        &mut self,
+        command: &str,
+        parameters: &[&str],
+        env: &Environment<'_>,
+        out: &mut Output<'_>,
+    ) {
+        let server = &*env.config.server;
+        let version = concat!("smolchat-", env!("CARGO_PKG_VERSION"));
+        match (command, parameters) {
+            // A question to another server has its name as the last parameter.
+            ("TIME" | "VERSION" | "ADMIN" | "INFO" | "MOTD" | "LUSERS", parameters)
+                if parameters.last().is_some_and(|target| !is_this_server(target, env)) =>
+            {
+                let target = parameters.last().copied().unwrap_or_default();
+                out.numeric(402, &[&shown(target)], "No such server");
+            }
+            ("WHO", parameters) => who(parameters, env, out),
+            ("WHOIS", [] | ["", ..]) | ("WHOWAS", [] | ["", ..]) => {
+                out.numeric(431, &[], "No nickname given");
+            }
+            ("WHOIS", [name] | [_, name, ..]) => whois(name, env, out),
+            ("WHOWAS", [name, ..]) => {
+                out.numeric(406, &[&shown(name)], "There was no such nickname");
+                out.numeric(369, &[&shown(name)], "End of WHOWAS");
+            }
+            ("LIST", parameters) => list(parameters.first().copied(), env, out),
+            ("ISON", names) => {
+                let found = names.iter().flat_map(|names| names.split(' ')).take(MAX_ASKED);
+                let found = found.filter_map(|name| Some(env.directory.find(name)?.name));
+                out.numeric(303, &[], &found.collect::<Vec<_>>().join(" "));
+            }
+            ("USERHOST", names) => {
+                let found = names.iter().take(MAX_ASKED).filter_map(|name| {
+                    let member = env.directory.find(name)?;
+                    let sign = if member.away().is_some() { '-' } else { '+' };
+                    Some(format!("{}={sign}{USER_HOST}", member.name))
+                });
+                out.numeric(302, &[], &found.collect::<Vec<_>>().join(" "));
+            }
+            ("LUSERS", _) => {
+                let count = env.directory.count() as u64;
+                write_lusers(count, env.directory.unregistered(), out);
+            }
+            ("MOTD", _) => write_motd(env.settings, out),
+            ("VERSION", _) => {
+                out.numeric(351, &[version, server], "a group-chat server");
+                write_support(env.settings, out);
+            }
+            ("TIME", _) => {
+                let mut time = Vec::new();
+                write_time(&mut time, env.unix_ms);
+                out.numeric(391, &[server], &String::from_utf8_lossy(&time));
+            }
+            ("INFO", _) => {
+                out.numeric(371, &[], &format!("{version}, a group-chat server with one room"));
+                out.numeric(374, &[], "End of /INFO list");
+            }
+            ("ADMIN", _) => {
+                out.numeric(256, &[server], "Administrative info");
+                for code in [257, 258, 259] {
+                    out.numeric(code, &[], "the administrator of this machine");
+                }
+            }
+            ("LINKS", _) => {
+                out.numeric(364, &["*", server], "0 a group-chat server");
+                out.numeric(365, &["*"], "End of /LINKS list");
+            }
+            ("HELP" | "HELPOP", [] | ["", ..]) => write_help("*", out),
+            ("HELP" | "HELPOP", [subject, ..]) if subject.eq_ignore_ascii_case("PRIVMSG") => {
+                write_help(subject, out);
+            }
+            ("HELP" | "HELPOP", [subject, ..]) => {
+                out.numeric(524, &[&shown(subject)], "Help not found");
+            }
+            _ => out.numeric(421, &[&shown(command)], "Unknown command"),
+        }
+    }
+}
+
+fn is_this_server(target: &str, env: &Environment<'_>) -> bool {
+    let mask = target.to_ascii_lowercase();
+    matches_mask(&env.config.server.to_ascii_lowercase(), &mask)
+        || env.directory.find(target).is_some()
+}
+
+/// Returns whether a text matches a mask, in which `*` is any text and `?` any character.
+fn matches_mask(text: &str, mask: &str) -> bool {
+    let (mut text, mut mask) = (text.chars(), mask.chars());
+    // The state after the last star: the mask behind it, and the text that it has not taken.
+    let mut star: Option<(std::str::Chars<'_>, std::str::Chars<'_>)> = None;
+    loop {
+        let (mut next_text, mut next_mask) = (text.clone(), mask.clone());
+        match (next_text.next(), next_mask.next()) {
+            (None, None) => return true,
+            (_, Some('*')) => {
+                star = Some((next_mask.clone(), text.clone()));
+                mask = next_mask;
+                continue;
+            }
+            (Some(c), Some(m)) if m == '?' || m == c => {
+                (text, mask) = (next_text, next_mask);
+                continue;
+            }
+            _ => {}
+        }
+        let Some((behind, untaken)) = &mut star else { return false };
+        if untaken.next().is_none() {
+            return false;
+        }
+        (text, mask) = (untaken.clone(), behind.clone());
+    }
+}
+
+fn who(parameters: &[&str], env: &Environment<'_>, out: &mut Output<'_>) {
+    let mask = parameters.first().copied().unwrap_or("*");
+    let folded = mask.to_ascii_lowercase();
+    let is_all = is_channel(mask, env);
+    let mut left = env.answer_bytes;
+    let mut write = |member: Member<'_>| {
+        let Some(rest) = left.checked_sub(WHO_BYTES + 2 * member.name.len()) else { return false };
+        left = rest;
+        let channel = if member.is_in_channel() { &*env.config.channel } else { "*" };
+        let (user, host) = USER_HOST.split_once('@').unwrap_or_default();
+        let user = member.profile.map_or(user, |profile| &profile.user);
+        let away = if member.away().is_some() { "G" } else { "H" };
+        let real_name = member.profile.map_or(member.name, |profile| &profile.real_name);
+        let parameters = [channel, user, host, &env.config.server, member.name, away];
+        out.numeric(352, &parameters, &format!("0 {real_name}"));
+        true
+    };
+    if mask.contains(['*', '?']) || is_all {
+        env.directory.members(&mut |member| {
+            let is_shown = match is_all {
+                true => member.is_in_channel(),
+                false => matches_mask(&member.name.to_ascii_lowercase(), &folded),
+            };
+            !is_shown || write(member)
+        });
+    } else if let Some(member) = env.directory.find(mask) {
+        write(member);
+    }
+    out.numeric(315, &[&shown(mask)], "End of WHO list");
+}
+
+fn whois(name: &str, env: &Environment<'_>, out: &mut Output<'_>) {
+    let Some(member) = env.directory.find(name) else {
+        out.numeric(401, &[&shown(name)], "No such nick/channel");
+        return out.numeric(318, &[&shown(name)], "End of /WHOIS list");
+    };
+    let (user, host) = USER_HOST.split_once('@').unwrap_or_default();
+    let user = member.profile.map_or(user, |profile| &profile.user);
+    let real_name = member.profile.map_or("not an IRC client", |profile| &profile.real_name);
+    out.numeric(311, &[member.name, user, host, "*"], real_name);
+    if member.is_in_channel() {
+        out.numeric(319, &[member.name], &env.config.channel);
+    }
+    out.numeric(312, &[member.name, &env.config.server], "smolchat");
+    if let Some(away) = member.away() {
+        out.numeric(301, &[member.name], away);
+    }
+    out.numeric(318, &[member.name], "End of /WHOIS list");
+}
+
+fn list(target: Option<&str>, env: &Environment<'_>, out: &mut Output<'_>) {
+    out.numeric(321, &["Channel"], "Users  Name");
+    let is_asked = |target: &str| {
+        target.split(',').any(|one| {
+            matches_mask(&env.config.channel.to_ascii_lowercase(), &one.to_ascii_lowercase())
+        })
+    };
+    if target.is_none_or(|target| target.is_empty() || is_asked(target)) {
+        let count = env.directory.count().to_string();
+        out.numeric(322, &[&env.config.channel, &count], "");
+    }
+    out.numeric(323, &[], "End of /LIST");
+}
+
+fn write_help(subject: &str, out: &mut Output<'_>) {
+    out.numeric(704, &[subject], "smolchat over IRC");
+    for line in HELP {
+        out.numeric(705, &[subject], line);
+    }
+    out.numeric(706, &[subject], "End of /HELP");
+}
+
+/// Writes the numbers of members and connections.
+pub(super) fn write_lusers(count: u64, unregistered: usize, out: &mut Output<'_>) {
+    out.numeric(251, &[], &format!("There are {count} users and 0 invisible on 1 servers"));
+    out.numeric(252, &["0"], "operator(s) online");
+    out.numeric(253, &[&unregistered.to_string()], "unknown connection(s)");
+    out.numeric(254, &["1"], "channels formed");
+    out.numeric(255, &[], &format!("I have {count} clients and 0 servers"));
+    let count = count.to_string();
+    out.numeric(265, &[&count, &count], &format!("Current local users {count}, max {count}"));
+    out.numeric(266, &[&count, &count], &format!("Current global users {count}, max {count}"));
+}
+
+/// Writes the message of the day.
+pub(super) fn write_motd(settings: Settings<'_>, out: &mut Output<'_>) {
+    let Some(motd) = settings.motd else {
+        return out.numeric(422, &[], "MOTD File is missing");
+    };
+    out.numeric(375, &[], &format!("- {} Message of the day -", settings.config.server));
+    for line in motd.lines() {
+        out.numeric(372, &[], &format!("- {}", super::text::strip_controls(line)));
+    }
+    out.numeric(376, &[], "End of /MOTD command.");
+}
+
+/// Writes what the server supports.
+pub(super) fn write_support(settings: Settings<'_>, out: &mut Output<'_>) {
+    let names = "CASEMAPPING=ascii CHANTYPES=# PREFIX=(ov)@+ CHANMODES=,,,n NETWORK=smolchat \
+                 NICKLEN=32 CHANNELLEN=50 CHANLIMIT=#:1 UTF8ONLY";
+    let limits = "TARGMAX=PRIVMSG:1,NOTICE:1,JOIN:4,PART:4,NAMES:1,LIST:,WHOIS:1,KICK:1 \
+                  AWAYLEN=200 TOPICLEN=0 KICKLEN=200 MODES=1 LINELEN=512 CHATHISTORY=1000 \
+                  MSGREFTYPES=msgid,timestamp";
+    for tokens in [names, limits] {
+        out.line(&format!(
+            ":{} 005 {} {tokens} :are supported by this server",
+            settings.config.server, out.nick
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mask_matches_stars_and_question_marks() {
+        for (text, mask) in
+            [("alice", "alice"), ("alice", "*"), ("alice", "a*c?"), ("alice", "*l*e"), ("", "**")]
+        {
+            assert!(matches_mask(text, mask), "{text} {mask}");
+        }
+        for (text, mask) in [("alice", "alic"), ("alice", "?"), ("alice", "*x*"), ("", "?")] {
+            assert!(!matches_mask(text, mask), "{text} {mask}");
+        }
+        // Without exponential time.
+        assert!(!matches_mask(&"a".repeat(200), &"*a".repeat(100).replace("aa", "b*c")));
+    }
+}

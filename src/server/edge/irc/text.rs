@@ -1,0 +1,127 @@
+//! The texts of messages: control characters, formatting codes, and the lines of a long text.
+
+/// Starts and ends a request of CTCP.
+pub const CTCP: char = '\u{1}';
+
+/// Returns a text from an IRC client without formatting codes and control characters.
+///
+/// Removed are bold, italics and the like, and colours with their numbers.
+pub fn strip_formatting(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(char::is_control) {
+        let (before, code) = rest.split_at(at);
+        plain.push_str(before);
+        let mut chars = code.chars();
+        let control = chars.next();
+        rest = match control {
+            Some('\u{3}') => strip_colours(chars.as_str(), 2, |c| c.is_ascii_digit()),
+            Some('\u{4}') => strip_colours(chars.as_str(), 6, |c| c.is_ascii_hexdigit()),
+            Some('\t') => {
+                plain.push(' ');
+                chars.as_str()
+            }
+            _ => chars.as_str(),
+        };
+    }
+    plain + rest
+}
+
+/// Removes a colour, and a second one after a comma. A colour has at most `most` digits.
+fn strip_colours(text: &str, most: usize, is_digit: fn(char) -> bool) -> &str {
+    let strip = |text: &'_ str| {
+        let digits = text.chars().take(most).take_while(|&c| is_digit(c)).count();
+        digits
+    };
+    let (_, rest) = text.split_at(strip(text));
+    match rest.strip_prefix(',') {
+        Some(second) if rest.len() < text.len() && strip(second) > 0 => {
+            second.split_at(strip(second)).1
+        }
+        _ => rest,
+    }
+}
+
+/// Returns a line of a text without control characters, which an IRC client could take for a
+/// formatting code, a request of CTCP, or the end of a line. A tab becomes a space.
+pub fn strip_controls(line: &str) -> String {
+    line.chars().map(|c| if c == '\t' { ' ' } else { c }).filter(|c| !c.is_control()).collect()
+}
+
+/// Splits a line into parts of at most `most` bytes, at spaces where that is possible.
+pub fn split_long(line: &str, most: usize) -> impl Iterator<Item = &str> {
+    let mut rest = line;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        if rest.len() <= most {
+            return Some(std::mem::take(&mut rest));
+        }
+        let (fitting, _) = rest.split_at(rest.floor_char_boundary(most));
+        // A space directly after the part is a place to split, too.
+        let window = rest.floor_char_boundary(most + 1);
+        let space = rest.get(..window).and_then(|start| start.rfind(' ')).filter(|&at| at > 0);
+        let (part, after) = match space {
+            Some(at) => (rest.get(..at)?, rest.get(at + 1..)?),
+            // At least one character, so that the rest becomes shorter.
+            None if fitting.is_empty() => rest.split_at(rest.chars().next()?.len_utf8()),
+            None => rest.split_at(fitting.len()),
+        };
+        rest = after;
+        Some(part)
+    })
+}
+
+/// Returns the longest start of a text with at most `most` bytes.
+pub fn truncate(text: &str, most: usize) -> &str {
+    text.split_at(text.floor_char_boundary(most)).0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn formatting_codes_are_stripped() {
+        for (text, plain) in [
+            ("\u{2}bold\u{2} \u{1d}italics\u{f}", "bold italics"),
+            ("\u{3}4red\u{3} \u{3}04,12both\u{3},x", "red both,x"),
+            ("\u{3}123", "3"),
+            ("\u{3}1,1234", "34"),
+            ("\u{4}FF0000,00ff00hex\u{4}", "hex"),
+            ("a\tb\u{1}c\u{7f}\u{9b}d", "a bcd"),
+            ("plain, Ünï 🦀", "plain, Ünï 🦀"),
+        ] {
+            assert_eq!(strip_formatting(text), plain, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn long_line_is_split_at_spaces() {
+        let split = |line, most| split_long(line, most).collect::<Vec<_>>();
+        assert_eq!(split("one two three", 7), ["one two", "three"]);
+        assert_eq!(split("one two three", 8), ["one two", "three"]);
+        assert_eq!(split("abcdef", 4), ["abcd", "ef"]);
+        assert_eq!(split("ééé", 3), ["é", "é", "é"]);
+        assert_eq!(split("🦀🦀", 1), ["🦀", "🦀"]);
+        assert_eq!(split("", 4), [""; 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn parts_of_a_line_are_short_and_complete(line in "[a-e é🦀]{0,200}", most in 4usize..40) {
+            let parts: Vec<&str> = split_long(&line, most).collect();
+            prop_assert!(parts.iter().all(|part| part.len() <= most));
+            let letters = |text: &str| text.replace(' ', "");
+            prop_assert_eq!(letters(&parts.concat()), letters(&line));
+        }
+
+        #[test]
+        fn stripped_text_has_no_controls(text in any::<String>()) {
+            prop_assert!(!strip_formatting(&text).contains(char::is_control));
+            prop_assert!(!strip_controls(&text).contains(char::is_control));
+        }
+    }
+}
