@@ -66,6 +66,10 @@ pub enum Input {
     /// A client that is not a member has got an answer in another protocol, and its connection ends.
     #[cfg(any(feature = "web", feature = "irc"))]
     Answered { id: ClientId },
+    /// The other members are told that a member is there, as when it joins; or that it is not, as
+    /// when it leaves. A client that is hidden before it is a member joins without a notice.
+    #[cfg(feature = "irc")]
+    Show { id: ClientId, is_shown: bool },
     /// An edge answers a client with bytes that are not a frame. They are sent between the frames of
     /// the room, at their place.
     #[cfg(feature = "irc")]

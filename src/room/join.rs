@@ -94,7 +94,8 @@ impl Room {
         self.publish_notice_of(PresenceChange::Left);
         let old = old.and_then(|old| self.take_over(old));
         let is_reconnect = old.is_some();
-        let visibility = match old.as_ref().map_or(Visibility::Silent, |old| old.visibility) {
+        let new = self.clients.get(id).map_or(Visibility::Silent, |client| client.visibility);
+        let visibility = match old.as_ref().map_or(new, |old| old.visibility) {
             Visibility::Silent if hello.quiet => Visibility::Quiet,
             visibility => visibility,
         };

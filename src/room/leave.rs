@@ -112,6 +112,8 @@ impl Room {
                 let line = format!("{description} left before it was announced: {reason}");
                 self.log(Level::Debug, line);
             }
+            #[cfg(feature = "irc")]
+            Visibility::Hidden => self.log(Level::Info, format!("{description} left: {reason}")),
             Visibility::Quiet => self.log(Level::Info, format!("{description} left: {reason}")),
             Visibility::Announced => {
                 self.log(Level::Info, format!("{description} left: {reason}"));

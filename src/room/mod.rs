@@ -118,6 +118,9 @@ enum Visibility {
     Announced,
     /// They are told of neither, because the member asked for that.
     Quiet,
+    /// They are told of neither until the member is shown, see [`Input::Show`].
+    #[cfg(feature = "irc")]
+    Hidden,
 }
 
 /// The author of a line.
@@ -188,6 +191,8 @@ impl Room {
             }
             #[cfg(any(feature = "web", feature = "irc"))]
             Input::Answered { id } => self.remove_answered(id),
+            #[cfg(feature = "irc")]
+            Input::Show { id, is_shown } => self.show(id, is_shown),
             #[cfg(feature = "irc")]
             Input::Reply { id, bytes, mark } => {
                 self.batch.count_answers_to(id);

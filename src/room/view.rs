@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::{ClientId, Peer, Room, Token};
+use super::{ClientId, Peer, Room, Token, Visibility};
 use crate::protocol::case_fold;
 
 impl Room {
@@ -37,6 +37,11 @@ impl Room {
     pub fn identity_of(&self, id: ClientId) -> Option<(&str, Peer, Token)> {
         let client = self.clients.get(id)?;
         Some((client.name.as_deref()?, client.peer, client.token))
+    }
+
+    /// Returns whether the other members are not told of a member until it is shown.
+    pub fn is_hidden(&self, id: ClientId) -> bool {
+        self.clients.get(id).is_some_and(|client| client.visibility == Visibility::Hidden)
     }
 
     /// Returns whether a name is taken or reserved.

@@ -42,6 +42,10 @@ impl Directory for RoomDirectory<'_> {
         self.room.member_count()
     }
 
+    fn most(&self) -> usize {
+        self.irc.most_members.max(self.count())
+    }
+
     fn unregistered(&self) -> usize {
         self.room.client_count().saturating_sub(self.room.member_count())
     }
@@ -81,6 +85,8 @@ impl Broadcaster {
             self.apply_irc_action(id, action, now);
         }
         self.clients.update_irc(id);
+        let irc = &mut self.clients.irc;
+        irc.most_members = irc.most_members.max(self.room.member_count());
     }
 
     fn apply_irc_action(&mut self, id: ClientId, action: Action, now: Now) {
@@ -93,9 +99,19 @@ impl Broadcaster {
                     profile.apply(change);
                 }
             }
-            Action::SetReason(reason) => {
+            Action::SetDeparture(departure) => {
                 if let Some(name) = self.room.name_of(id) {
-                    self.clients.irc.add_reason(name, reason, now.uptime);
+                    self.clients.irc.add_departure(name, departure, now.uptime);
+                }
+            }
+            Action::Show(is_shown) => {
+                let was_hidden = self.room.is_hidden(id);
+                self.room.apply(Input::Show { id, is_shown }, now);
+                if is_shown
+                    && was_hidden
+                    && let Some(session) = self.clients.irc.session_mut(id)
+                {
+                    session.on_shown();
                 }
             }
         }
@@ -114,7 +130,6 @@ impl Broadcaster {
             let reason = DisconnectReason::Finished;
             return self.room.apply(Input::Disconnect { id, reason }, now);
         }
-        let count = self.room.member_count();
         let before = self.room.seq();
         self.room.apply(Input::Lines { id, lines: vec![Ok(line)] }, now);
         if is_notice && self.room.seq() > before {
@@ -124,8 +139,7 @@ impl Broadcaster {
             && let Some(name) = self.room.name_of(id)
             && let Some(session) = self.clients.irc.session_mut(id)
         {
-            // A takeover is not told to the members.
-            session.on_joined(name, self.room.member_count() > count);
+            session.on_joined(name);
         }
         if is_named {
             self.remember_password(id);

@@ -7,16 +7,16 @@ use std::time::Duration;
 use super::Clients;
 use crate::room::{Batch, Chunk, ClientId, ClientTable, Room, Slice, SliceKind};
 use crate::server::edge::irc::{
-    Config, Context, Lines, Part, Passwords, Profile, Session, Settings, Variant, View,
+    Config, Context, Departure, Lines, Part, Passwords, Profile, Session, Settings, Variant, View,
 };
 use crate::server::framing::Framing;
 
 /// The most frames of the history that are known to be a `NOTICE`.
 pub const MAX_NOTICES: usize = 256;
-/// The most reasons of members that have left.
-pub const MAX_REASONS: usize = 64;
-/// The time for which a reason is kept: longer than a leave notice waits.
-const REASON_TIMEOUT: Duration = Duration::from_secs(3);
+/// The most members that have left and for which it is known how.
+pub const MAX_DEPARTURES: usize = 64;
+/// The time for which that is known: longer than a leave notice waits.
+const DEPARTURE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The clients that speak IRC, and what they share.
 #[derive(Debug)]
@@ -24,14 +24,16 @@ pub struct IrcClients {
     rows: ClientTable<IrcRow>,
     pub config: Config,
     pub passwords: Passwords,
+    /// The largest number of members that there were.
+    pub most_members: usize,
     epoch: Box<str>,
     motd: Option<Box<str>>,
     /// The numbers of the frames that were a `NOTICE`.
     notices: VecDeque<u64>,
-    /// The members that have left with a reason, and the reasons.
-    reasons: VecDeque<(Box<str>, Box<str>)>,
-    /// The times at which these reasons are removed.
-    reason_deadlines: VecDeque<Duration>,
+    /// The members that have left, and how they did.
+    departures: VecDeque<(Box<str>, Departure)>,
+    /// The times at which these are removed.
+    departure_deadlines: VecDeque<Duration>,
     /// The lines of the batch that is delivered, for each variant.
     encoded: [Option<Encoded>; Variant::COUNT],
 }
@@ -58,11 +60,12 @@ impl Default for IrcClients {
             rows: ClientTable::new(),
             config: Config::default(),
             passwords: Passwords::new(0),
+            most_members: 0,
             epoch: "".into(),
             motd: None,
             notices: VecDeque::new(),
-            reasons: VecDeque::new(),
-            reason_deadlines: VecDeque::new(),
+            departures: VecDeque::new(),
+            departure_deadlines: VecDeque::new(),
             encoded: Default::default(),
         }
     }
@@ -134,7 +137,7 @@ impl IrcClients {
             channel: &self.config.channel,
             epoch: &self.epoch,
             notices: &self.notices,
-            reasons: &self.reasons,
+            departures: &self.departures,
         };
         Settings { config: &self.config, motd: self.motd.as_deref(), context }
     }
@@ -147,14 +150,14 @@ impl IrcClients {
         self.notices.push_back(seq);
     }
 
-    /// Remembers the reason with which a member leaves.
-    pub fn add_reason(&mut self, name: &str, reason: Box<str>, now: Duration) {
-        if self.reasons.len() >= MAX_REASONS {
-            self.reasons.pop_front();
-            self.reason_deadlines.pop_front();
+    /// Remembers how a member leaves.
+    pub fn add_departure(&mut self, name: &str, departure: Departure, now: Duration) {
+        if self.departures.len() >= MAX_DEPARTURES {
+            self.departures.pop_front();
+            self.departure_deadlines.pop_front();
         }
-        self.reasons.push_back((name.into(), reason));
-        self.reason_deadlines.push_back(now + REASON_TIMEOUT);
+        self.departures.push_back((name.into(), departure));
+        self.departure_deadlines.push_back(now + DEPARTURE_TIMEOUT);
     }
 
     /// Returns the framing of a client.
@@ -168,8 +171,8 @@ impl IrcClients {
 
     /// Starts the delivery of a batch.
     pub fn begin_batch(&mut self, now: Duration) {
-        while self.reason_deadlines.pop_front_if(|deadline| *deadline < now).is_some() {
-            self.reasons.pop_front();
+        while self.departure_deadlines.pop_front_if(|deadline| *deadline < now).is_some() {
+            self.departures.pop_front();
         }
     }
 
@@ -188,7 +191,7 @@ impl IrcClients {
             channel: &self.config.channel,
             epoch: &self.epoch,
             notices: &self.notices,
-            reasons: &self.reasons,
+            departures: &self.departures,
         };
         let [plain, time, id, both] = &mut self.encoded;
         let encoded = match (variant.has_time, variant.has_id) {

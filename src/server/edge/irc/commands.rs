@@ -1,7 +1,7 @@
 //! The commands of a client that is a member.
 
 use super::capabilities::Capabilities;
-use super::output::{Action, Output, ProfileChange, View};
+use super::output::{Action, Departure, Output, ProfileChange, View};
 use super::session::{Environment, MAX_AWAY, MAX_REAL_NAME, Member, Session, bounded, shown};
 use super::text::{CTCP, strip_formatting};
 use super::wire::USER_HOST;
@@ -107,6 +107,7 @@ impl Session {
             return;
         }
         let channel = &*env.config.channel;
+        out.act(Action::Show(true));
         out.from_client(&format!("JOIN {channel}"));
         self.write_names(env, out);
         out.numeric(366, &[channel], "End of /NAMES list.");
@@ -134,11 +135,14 @@ impl Session {
         if !std::mem::take(&mut self.is_in_channel) {
             return not_on_channel(channel, out);
         }
-        match reason.map(|reason| bounded(reason, MAX_AWAY)) {
+        let reason = reason.map(|reason| bounded(reason, MAX_AWAY));
+        match &reason {
             Some(reason) => out.from_client(&format!("PART {channel} :{reason}")),
             None => out.from_client(&format!("PART {channel}")),
         }
         out.set_view(View::Closed);
+        out.act(Action::SetDeparture(Departure::Part(reason)));
+        out.act(Action::Show(false));
         out.act(Action::SetProfile(ProfileChange::IsInChannel(false)));
     }
 
@@ -300,6 +304,9 @@ impl Session {
             }
         };
         env.directory.members(&mut |member| {
+            if !member.is_in_channel() && *member.name != *self.name {
+                return true;
+            }
             let bytes = member.name.len() + 1 + if has_hosts { USER_HOST.len() + 1 } else { 0 };
             // The lines have a start, too.
             let Some(rest) = left.checked_sub(2 * bytes) else { return false };

@@ -1,5 +1,6 @@
 //! The delivery to one IRC client: which lines of a batch it is sent, and the frames for it alone.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
 use super::capabilities::Capabilities;
@@ -17,7 +18,7 @@ pub struct Delivery {
     is_in_channel: bool,
     /// The frame that tells that the client has joined is still to come. The client is not sent it,
     /// because it has a line for its `JOIN` already.
-    is_join_due: bool,
+    pub(super) is_join_due: bool,
     /// The next batch may have frames that the client has caused.
     pub(super) has_own_frames: bool,
 }
@@ -32,9 +33,8 @@ pub enum Part {
 }
 
 impl Delivery {
-    pub(super) fn on_joined(&mut self, name: &str, is_new: bool) {
+    pub(super) fn on_joined(&mut self, name: &str) {
         self.name = name.into();
-        self.is_join_due = is_new;
     }
 
     /// Returns whether the client is sent all shared lines of the next batch.
@@ -194,7 +194,8 @@ impl Session {
         let start = format!(":{}!{USER_HOST} PRIVMSG {} :", frame.source, frame.to);
         let encode = || {
             let (mut tags, mut lines) = (Vec::new(), Vec::new());
-            self.variant().write_tags(&mut tags, "", frame.time, None);
+            let id = private_id(frame);
+            self.variant().write_tags(&mut tags, "", frame.time, Some(("private", id)));
             write_text(&mut lines, &tags, &start, &frame.text, false);
             lines
         };
@@ -214,6 +215,13 @@ enum Choice {
     Shared,
     Own(Vec<u8>),
     Nothing,
+}
+
+/// Returns a number for the id of a private message: the same for its sender and its recipient.
+fn private_id(frame: &Frame<'_>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&frame.source, &frame.to, &frame.text, frame.time).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Returns the last line to a client.

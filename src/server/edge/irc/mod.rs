@@ -22,7 +22,7 @@ pub use capabilities::Capabilities;
 pub use config::{Config, is_channel_name, is_server_name};
 pub use delivery::{Part, error_line, relay_line};
 pub use message::{MAX_LINE, MAX_MESSAGE, Message, MessageError, ParsedMessage};
-pub use output::{Action, ProfileChange, View};
+pub use output::{Action, Departure, ProfileChange, View};
 pub(crate) use passwords::{PASSWORD_BYTES, Passwords};
 pub use session::{Directory, Environment, Member, Profile, Session, Settings};
 pub use wire::{Context, Frame, Lines, MAX_LINES, Span, SpanKind, USER_HOST, Variant};

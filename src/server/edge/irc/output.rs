@@ -25,8 +25,10 @@ pub enum Action {
     Relay { to: Option<ClientId>, command: &'static str, text: Box<str> },
     /// Changes the profile of the client.
     SetProfile(ProfileChange),
-    /// Remembers the reason with which the client leaves.
-    SetReason(Box<str>),
+    /// Tells the members that the client sees the channel, or that it does not any more.
+    Show(bool),
+    /// Remembers how the client leaves.
+    SetDeparture(Departure),
 }
 
 /// A change of the client's view of the channel.
@@ -38,6 +40,15 @@ pub enum View {
     Opened,
     /// The client does not see the channel from here on.
     Closed,
+}
+
+/// The way in which a client leaves the channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// It closes its connection, with this reason.
+    Quit(Box<str>),
+    /// It closes its view of the channel.
+    Part(Option<Box<str>>),
 }
 
 /// A change of a [`Profile`](super::Profile).
@@ -121,9 +132,11 @@ impl<'a> Output<'a> {
         self.view = view;
     }
 
-    /// Adds an action.
+    /// Adds an action. Frames that it causes come after the lines that were added before.
     pub fn act(&mut self, action: Action) {
-        self.flush();
+        if !matches!(action, Action::SetProfile(_) | Action::SetDeparture(_)) {
+            self.flush();
+        }
         self.actions.push(action);
     }
 

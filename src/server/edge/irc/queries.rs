@@ -62,6 +62,10 @@ impl Session {
             ("LUSERS", _) => {
                 let count = env.directory.count() as u64;
                 write_lusers(count, env.directory.unregistered(), out);
+                let (count, most) = (count.to_string(), env.directory.most().to_string());
+                let text = format!("users {count}, max {most}");
+                out.numeric(265, &[&count, &most], &format!("Current local {text}"));
+                out.numeric(266, &[&count, &most], &format!("Current global {text}"));
             }
             ("MOTD", _) => write_motd(env.settings, out),
             ("VERSION", _) => {
@@ -212,9 +216,6 @@ pub(super) fn write_lusers(count: u64, unregistered: usize, out: &mut Output<'_>
     out.numeric(253, &[&unregistered.to_string()], "unknown connection(s)");
     out.numeric(254, &["1"], "channels formed");
     out.numeric(255, &[], &format!("I have {count} clients and 0 servers"));
-    let count = count.to_string();
-    out.numeric(265, &[&count, &count], &format!("Current local users {count}, max {count}"));
-    out.numeric(266, &[&count, &count], &format!("Current global users {count}, max {count}"));
 }
 
 /// Writes the message of the day.

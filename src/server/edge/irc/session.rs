@@ -6,7 +6,7 @@ use super::capabilities::Capabilities;
 use super::config::Config;
 use super::delivery::Delivery;
 use super::message::{Message, MessageError};
-use super::output::{Action, Output, ProfileChange, has_labels};
+use super::output::{Action, Departure, Output, ProfileChange, has_labels};
 use super::text::{strip_formatting, truncate};
 use super::wire::{Context, Variant};
 use crate::protocol::{Hello, Request, is_valid_name};
@@ -29,6 +29,8 @@ pub trait Directory {
     fn members(&self, each: &mut dyn FnMut(Member<'_>) -> bool);
     /// Returns the number of members.
     fn count(&self) -> usize;
+    /// Returns the largest number of members that there were.
+    fn most(&self) -> usize;
     /// Returns the number of connections that are not members.
     fn unregistered(&self) -> usize;
     /// Returns whether a name is taken or reserved.
@@ -149,12 +151,16 @@ impl Session {
         }
     }
 
-    /// Sets the name of the client, which has become a member. `is_new` is whether the members are
-    /// told that it joins.
-    pub fn on_joined(&mut self, name: &str, is_new: bool) {
+    /// Sets the name of the client, which has become a member.
+    pub fn on_joined(&mut self, name: &str) {
         self.name = name.into();
         self.is_member = true;
-        self.delivery.on_joined(name, is_new);
+        self.delivery.on_joined(name);
+    }
+
+    /// The members are told that the client has joined.
+    pub fn on_shown(&mut self) {
+        self.delivery.is_join_due = true;
     }
 
     /// Returns the next number for a batch.
@@ -313,6 +319,8 @@ impl Session {
             keep: self.password.is_some(),
             ..Hello::default()
         };
+        // The members are told that it joins when it joins the channel.
+        out.act(Action::Show(false));
         out.submit(Request::Hello(Box::new(hello)), None, true);
     }
 
@@ -345,7 +353,8 @@ fn quit(reason: Option<&str>, is_member: bool, out: &mut Output<'_>) {
         && is_member
         && !reason.is_empty()
     {
-        out.act(Action::SetReason(format!("Quit: {reason}").into()));
+        let reason = format!("Quit: {reason}").into();
+        out.act(Action::SetDeparture(Departure::Quit(reason)));
     }
     out.submit(Request::Quit, None, true);
 }

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use super::output::Departure;
 use super::text::{split_long, strip_controls, truncate};
 use crate::calendar::civil_from_days;
 use crate::protocol::JsonObject;
@@ -134,14 +135,20 @@ pub struct Context<'a> {
     pub epoch: &'a str,
     /// The numbers of the frames that were a `NOTICE`.
     pub notices: &'a VecDeque<u64>,
-    /// The members that have left with a reason, and the reasons.
-    pub reasons: &'a VecDeque<(Box<str>, Box<str>)>,
+    /// The members that have left, and how they did, if that is known.
+    pub departures: &'a VecDeque<(Box<str>, Departure)>,
 }
 
 impl<'a> Context<'a> {
-    fn reason_of(self, name: &str) -> &'a str {
-        let found = self.reasons.iter().rev().find(|(other, _)| **other == *name);
-        found.map_or("left", |(_, reason)| reason)
+    /// Returns the command that tells that a member has left.
+    fn departure_of(self, name: &str) -> String {
+        let found = self.departures.iter().rev().find(|(other, _)| **other == *name);
+        match found.map(|(_, departure)| departure) {
+            Some(Departure::Quit(reason)) => format!("QUIT :{reason}"),
+            Some(Departure::Part(Some(reason))) => format!("PART {} :{reason}", self.channel),
+            Some(Departure::Part(None)) => format!("PART {}", self.channel),
+            None => "QUIT :left".into(),
+        }
     }
 }
 
@@ -217,8 +224,8 @@ impl Lines {
             }
             "leave" => {
                 for name in &frame.names {
-                    let reason = context.reason_of(name);
-                    write_line(out, &tags, &format!("{} QUIT :{reason}", source(name)));
+                    let departure = context.departure_of(name);
+                    write_line(out, &tags, &format!("{} {departure}", source(name)));
                     add(out, SpanKind::Leave);
                 }
             }
