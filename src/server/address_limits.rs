@@ -28,6 +28,8 @@ pub type ParsedLine = Result<ClientLine, RequestError>;
 pub const ANSWER_FACTOR: u32 = 8;
 /// The most bytes of a chat frame or an error beside its text and its id.
 pub const FRAME_BYTES: usize = 256;
+/// The most lines of a text that a reader is sent.
+const MAX_TEXT_LINES: usize = 16;
 /// The most bytes of a join or leave notice for one member.
 const NOTICE_BYTES: usize = 384;
 /// Notices and answers are not charged while an address owes this time. Connections that the room
@@ -48,10 +50,22 @@ pub struct Cost {
     pub has_unknown_answer: bool,
 }
 
-impl Cost {
-    /// Returns the cost of a line.
-    pub fn of(line: &ParsedLine) -> Self {
+impl From<&ParsedLine> for Cost {
+    fn from(line: &ParsedLine) -> Self {
         Cost { bytes: bytes_of(line), has_unknown_answer: has_unknown_answer(line) }
+    }
+}
+
+impl Cost {
+    /// Adds the cost of the lines in a text, each of which costs `line_bytes`.
+    pub fn with_lines_of(self, line: &ParsedLine, line_bytes: usize) -> Self {
+        let Ok(ClientLine { request: Request::Say(text) | Request::Action(text), .. }) = line
+        else {
+            return self;
+        };
+        let lines =
+            if line_bytes > 0 { text.matches('\n').take(MAX_TEXT_LINES).count() } else { 0 };
+        Cost { bytes: self.bytes.map(|bytes| bytes + lines * line_bytes), ..self }
     }
 }
 
@@ -70,6 +84,8 @@ pub struct ReadLimits {
     pub address_bytes: Rate,
     /// The rate of bytes of the answers to one address.
     pub answer_bytes: Rate,
+    /// Bytes that each further line of a text costs: a reader may be sent it as a line of its own.
+    pub line_bytes: usize,
     /// The names by which a browser may reach the server.
     #[cfg(feature = "web")]
     pub web_hosts: Rc<[String]>,
@@ -196,8 +212,8 @@ impl AddressBudget {
 
     /// Takes a line and returns how long it has to wait. All lines that wait are paid for already,
     /// so each gets its turn in the order of these calls.
-    pub fn charge_line(&self, cost: Cost, now: Duration) -> Duration {
-        match cost.bytes {
+    pub fn charge_line(&self, cost: impl Into<Cost>, now: Duration) -> Duration {
+        match cost.into().bytes {
             Some(bytes) => self.charge(bytes, now),
             None => take(&self.heartbeats, self.limits.address_lines, 1, now),
         }

@@ -362,7 +362,12 @@ impl Connection {
             };
             let is_hello = matches!(line, Ok(ClientLine { request: Request::Hello(_), .. }));
             let is_allowed = !self.budget.is_limited()
-                || self.charge(|| Cost::of(&line), is_hello, &mut parsed, now);
+                || self.charge(
+                    || Cost::from(&line).with_lines_of(&line, limits.line_bytes),
+                    is_hello,
+                    &mut parsed,
+                    now,
+                );
             if is_allowed {
                 self.has_sent_line = true;
                 lines.push(line);

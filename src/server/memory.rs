@@ -20,6 +20,8 @@ use crate::server::Config;
 use crate::server::address_limits::ADDRESS_BUDGET_BYTES;
 use crate::server::broadcaster::batch_bytes;
 use crate::server::connection::{LINE_OVERHEAD, MAX_INPUT_LINES, MAX_READ_BYTES};
+#[cfg(feature = "irc")]
+use crate::server::edge::irc;
 #[cfg(feature = "web")]
 use crate::server::edge::web::{BROWSER_BYTES, MAX_BROWSERS, PAGE_BYTES};
 
@@ -51,35 +53,38 @@ impl Ceiling {
         let tasks = sockets.saturating_add(config.events.saturating_mul(2));
         let clients = connections.saturating_add(room.max_visitors());
         let addresses = clients.saturating_add(max_addresses(room.max_clients));
-        let held = config.read_bytes + room.max_line as usize + 1;
+        let held = config.read_bytes + max_line(config) + 1;
         let event = held + MAX_INPUT_LINES * LINE_OVERHEAD;
         let batch = batch_bytes(config.outbox).saturating_add(event);
+        #[cfg(feature = "irc")]
+        let irc = irc_parts(config, connections, batch);
         let frames = room.history.saturating_mul(FRAME);
         let history = room.history_bytes.saturating_add(frames).saturating_add(batch);
         // A visitor is sent a bye alone, so its outbox and its send buffer hold no more.
         let visitor = config.buffers.receive.saturating_mul(2);
         let visitor = visitor.saturating_add(CONNECTION + held + FRAME_OVERHEAD);
         let outbox = config.outbox.saturating_add(History::max_replay_overhead(room.history));
-        Ceiling {
-            parts: vec![
-                ("idle program", 1, PROGRAM),
-                ("tables and tasks", tasks, CONNECTION),
-                ("half-read lines", connections, held),
-                ("events for the room", config.events, event),
-                // In the room, on its way to the clients, and in a write that has not returned.
-                ("batch", 3, batch),
-                ("outboxes", connections, outbox),
-                ("connections without a place", room.max_visitors(), visitor),
-                ("history", 1, history),
-                ("reserved names, addresses", 1, room.memory_for_absent_clients()),
-                ("rates of addresses", addresses, ADDRESS_BUDGET_BYTES),
-                #[cfg(feature = "web")]
-                ("addresses of browsers", MAX_BROWSERS, BROWSER_BYTES),
-                #[cfg(feature = "web")]
-                ("web page", 1, PAGE_BYTES),
-                ("socket buffers in the kernel", sockets, config.buffers.kernel_bytes()),
-            ],
-        }
+        let parts = vec![
+            ("idle program", 1, PROGRAM),
+            ("tables and tasks", tasks, CONNECTION),
+            ("half-read lines", connections, held),
+            ("events for the room", config.events, event),
+            // In the room, on its way to the clients, and in a write that has not returned.
+            ("batch", 3, batch),
+            ("outboxes", connections, outbox),
+            ("connections without a place", room.max_visitors(), visitor),
+            ("history", 1, history),
+            ("reserved names, addresses", 1, room.memory_for_absent_clients()),
+            ("rates of addresses", addresses, ADDRESS_BUDGET_BYTES),
+            #[cfg(feature = "web")]
+            ("addresses of browsers", MAX_BROWSERS, BROWSER_BYTES),
+            #[cfg(feature = "web")]
+            ("web page", 1, PAGE_BYTES),
+            ("socket buffers in the kernel", sockets, config.buffers.kernel_bytes()),
+        ];
+        #[cfg(feature = "irc")]
+        let parts = parts.into_iter().chain(irc).collect();
+        Ceiling { parts }
     }
 
     /// Returns the whole ceiling in bytes.
@@ -87,6 +92,35 @@ impl Ceiling {
         let total = |&(_, count, bytes): &_| bytes_of(count, bytes);
         self.parts.iter().map(total).fold(0, u64::saturating_add)
     }
+}
+
+/// Returns the longest line of a client, IRC clients included.
+fn max_line(config: &Config) -> usize {
+    let max_line = config.room.max_line as usize;
+    #[cfg(feature = "irc")]
+    if config.irc.is_open {
+        return max_line.max(irc::MAX_LINE);
+    }
+    max_line
+}
+
+/// Returns the memory for IRC clients, if there can be any.
+#[cfg(feature = "irc")]
+fn irc_parts(
+    config: &Config,
+    connections: usize,
+    batch: usize,
+) -> Vec<(&'static str, usize, usize)> {
+    if !config.irc.is_open {
+        return Vec::new();
+    }
+    let answer = config.room.answer_bytes.min(config.outbox / 2);
+    vec![
+        ("IRC clients", connections, irc::CLIENT_BYTES + irc::PASSWORD_BYTES),
+        ("IRC lines of a batch", irc::Variant::COUNT, batch * irc::MAX_GROWTH + 2 * answer),
+        ("IRC answer", 3, answer),
+        ("IRC notices and departures", 1, irc::SHARED_BYTES),
+    ]
 }
 
 impl fmt::Display for Ceiling {

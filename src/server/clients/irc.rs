@@ -7,14 +7,11 @@ use std::time::Duration;
 use super::Clients;
 use crate::room::{Batch, Chunk, ClientId, ClientTable, Room, Slice, SliceKind};
 use crate::server::edge::irc::{
-    Config, Context, Departure, Lines, Part, Passwords, Profile, Session, Settings, Variant, View,
+    Config, Context, Departure, Lines, MAX_DEPARTURES, MAX_NOTICES, Part, Passwords, Profile,
+    Session, Settings, Variant, View,
 };
 use crate::server::framing::Framing;
 
-/// The most frames of the history that are known to be a `NOTICE`.
-pub const MAX_NOTICES: usize = 256;
-/// The most members that have left and for which it is known how.
-pub const MAX_DEPARTURES: usize = 64;
 /// The time for which that is known: longer than a leave notice waits.
 const DEPARTURE_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -28,6 +25,8 @@ pub struct IrcClients {
     pub most_members: usize,
     epoch: Box<str>,
     motd: Option<Box<str>>,
+    /// The most bytes of the lines of one notice.
+    max_bytes: usize,
     /// The numbers of the frames that were a `NOTICE`.
     notices: VecDeque<u64>,
     /// The members that have left, and how they did.
@@ -63,6 +62,7 @@ impl Default for IrcClients {
             most_members: 0,
             epoch: "".into(),
             motd: None,
+            max_bytes: 0,
             notices: VecDeque::new(),
             departures: VecDeque::new(),
             departure_deadlines: VecDeque::new(),
@@ -79,6 +79,7 @@ impl IrcClients {
             passwords: Passwords::new(max_passwords),
             epoch: room.epoch().into(),
             motd: room.motd().map(Into::into),
+            max_bytes: room.max_answer_bytes(),
             ..IrcClients::default()
         }
     }
@@ -134,8 +135,10 @@ impl IrcClients {
     /// Returns the settings of the server.
     pub fn settings(&self) -> Settings<'_> {
         let context = Context {
+            server: &self.config.server,
             channel: &self.config.channel,
             epoch: &self.epoch,
+            max_bytes: self.max_bytes,
             notices: &self.notices,
             departures: &self.departures,
         };
@@ -188,8 +191,10 @@ impl IrcClients {
 
     fn encode(&mut self, variant: Variant, batch: &Batch) -> &Encoded {
         let context = Context {
+            server: &self.config.server,
             channel: &self.config.channel,
             epoch: &self.epoch,
+            max_bytes: self.max_bytes,
             notices: &self.notices,
             departures: &self.departures,
         };

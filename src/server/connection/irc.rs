@@ -94,7 +94,7 @@ fn cost_of(message: Option<&ParsedMessage>) -> Cost {
             cost(2 * FRAME_BYTES + 2 * text, false)
         }
         "AWAY" | "CAP" | "MODE" | "NICK" | "PART" | "QUIT" | "USER" => {
-            cost(2 * FRAME_BYTES + message.len(), false)
+            cost(2 * FRAME_BYTES + message.byte_count(), false)
         }
         _ => cost(FRAME_BYTES, true),
     }

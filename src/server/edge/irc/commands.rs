@@ -82,7 +82,7 @@ impl Session {
             ("SETNAME", [name, ..]) => {
                 let name = bounded(name, MAX_REAL_NAME);
                 if self.has(Capabilities::SET_NAME) {
-                    out.from_client(&format!("SETNAME :{name}"));
+                    out.client_line(&format!("SETNAME :{name}"));
                 }
                 out.act(Action::SetProfile(ProfileChange::RealName(name)));
             }
@@ -108,7 +108,7 @@ impl Session {
         }
         let channel = &*env.config.channel;
         out.act(Action::Show(true));
-        out.from_client(&format!("JOIN {channel}"));
+        out.client_line(&format!("JOIN {channel}"));
         self.write_names(env, out);
         out.numeric(366, &[channel], "End of /NAMES list.");
         let wants_playback =
@@ -137,8 +137,8 @@ impl Session {
         }
         let reason = reason.map(|reason| bounded(reason, MAX_AWAY));
         match &reason {
-            Some(reason) => out.from_client(&format!("PART {channel} :{reason}")),
-            None => out.from_client(&format!("PART {channel}")),
+            Some(reason) => out.client_line(&format!("PART {channel} :{reason}")),
+            None => out.client_line(&format!("PART {channel}")),
         }
         out.set_view(View::Closed);
         out.act(Action::SetDeparture(Departure::Part(reason)));
@@ -192,11 +192,11 @@ impl Session {
         let command = if is_notice { "NOTICE" } else { "PRIVMSG" };
         let is_echoed = self.has(Capabilities::ECHO_MESSAGE);
         if let Some(ctcp) = parse_ctcp(text)
-            && !(ctcp.0 == "ACTION" && !is_notice)
+            && (ctcp.0 != "ACTION" || is_notice)
         {
             // Only IRC clients understand other requests.
             if is_echoed {
-                out.from_client(&format!("{command} {} :{text}", env.config.channel));
+                out.client_line(&format!("{command} {} :{text}", env.config.channel));
             }
             return out.act(Action::Relay { to: None, command, text: text.into() });
         }
@@ -232,7 +232,7 @@ impl Session {
             // The room knows neither of them.
             out.act(Action::Relay { to: Some(to.id), command, text: text.into() });
             if is_echoed {
-                out.from_client(&format!("{command} {} :{text}", to.name));
+                out.client_line(&format!("{command} {} :{text}", to.name));
             }
         } else if let Some(text) = ctcp.map_or(Some(text), |(word, text)| {
             // Other requests are for IRC clients only.

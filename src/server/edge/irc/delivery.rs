@@ -8,7 +8,9 @@ use super::message::write_tag_value;
 use super::output::{Output, View};
 use super::queries::{write_lusers, write_motd, write_support};
 use super::session::{Session, Settings};
-use super::wire::{Frame, Lines, Span, SpanKind, USER_HOST, Variant, write_line, write_text};
+use super::wire::{
+    Frame, Lines, MAX_LINES, Span, SpanKind, Tags, Text, USER_HOST, Variant, write_line,
+};
 
 /// What a client was sent. It is behind the state of the session, which changes with each message,
 /// by the frames of one batch.
@@ -167,7 +169,7 @@ impl Session {
             "info" if settings.motd == Some(&*frame.text) => {}
             _ => {
                 let start = format!(":{} NOTICE {} :", settings.config.server, out.nick);
-                write_text(out.lines_mut(), b"", &start, &frame.text, false);
+                text_of(&frame).write(out.lines_mut(), &Tags::default(), &start);
             }
         }
         out.into_lines()
@@ -192,11 +194,11 @@ impl Session {
 
     fn private_lines(&self, frame: &Frame<'_>) -> Vec<u8> {
         let start = format!(":{}!{USER_HOST} PRIVMSG {} :", frame.source, frame.to);
+        let id = private_id(frame);
+        let tags = self.variant().tags("", frame.time, Some(("private", id)));
         let encode = || {
-            let (mut tags, mut lines) = (Vec::new(), Vec::new());
-            let id = private_id(frame);
-            self.variant().write_tags(&mut tags, "", frame.time, Some(("private", id)));
-            write_text(&mut lines, &tags, &start, &frame.text, false);
+            let mut lines = Vec::new();
+            text_of(frame).write(&mut lines, &tags, &start);
             lines
         };
         let mut lines = Vec::new();
@@ -215,6 +217,10 @@ enum Choice {
     Shared,
     Own(Vec<u8>),
     Nothing,
+}
+
+fn text_of<'a>(frame: &'a Frame<'_>) -> Text<'a> {
+    Text { text: &frame.text, is_action: false, max_lines: MAX_LINES }
 }
 
 /// Returns a number for the id of a private message: the same for its sender and its recipient.
@@ -239,8 +245,12 @@ pub fn relay_line(
     time: Option<u64>,
 ) -> Vec<u8> {
     let variant = Variant { has_time: time.is_some(), has_id: false };
-    let (mut tags, mut line) = (Vec::new(), Vec::new());
-    variant.write_tags(&mut tags, "", time.unwrap_or(0), None);
-    write_line(&mut line, &tags, &format!(":{source}!{USER_HOST} {command} {target} :{text}"));
+    let tags = variant.tags("", time.unwrap_or(0), None);
+    let mut line = Vec::new();
+    write_line(
+        &mut line,
+        tags.first(),
+        &format!(":{source}!{USER_HOST} {command} {target} :{text}"),
+    );
     line
 }

@@ -4,7 +4,7 @@ use super::capabilities::Capabilities;
 use super::commands::is_channel;
 use super::output::Output;
 use super::session::{Environment, Session, shown};
-use super::wire::{Frame, Variant, write_chat};
+use super::wire::{Frame, MAX_LINES, Variant, write_chat};
 
 /// The most messages in an answer to `CHATHISTORY`.
 const MAX_MESSAGES: usize = 1000;
@@ -74,7 +74,7 @@ impl Session {
     ) {
         let subcommand = parameters.first().copied().unwrap_or_default().to_ascii_uppercase();
         let fail = |out: &mut Output<'_>, code: &str, context: &str, text: &str| {
-            out.from_server(&format!("FAIL CHATHISTORY {code} {context} :{text}"));
+            out.server_line(&format!("FAIL CHATHISTORY {code} {context} :{text}"));
         };
         let Some(&target) = parameters.get(1) else {
             return fail(out, "NEED_MORE_PARAMS", &shown(&subcommand), "Missing parameters");
@@ -91,8 +91,8 @@ impl Session {
             "TARGETS" => {
                 // The history has no private messages, and the client knows the channel.
                 let number = self.next_batch();
-                out.from_server(&format!("BATCH +h{number} draft/chathistory-targets"));
-                return out.from_server(&format!("BATCH -h{number}"));
+                out.server_line(&format!("BATCH +h{number} draft/chathistory-targets"));
+                return out.server_line(&format!("BATCH -h{number}"));
             }
             "LATEST" => {
                 let after = bound(2);
@@ -170,9 +170,9 @@ impl Session {
         let messages = messages.concat();
         if has_batch {
             let channel = &env.config.channel;
-            out.from_server(&format!("BATCH +h{number} chathistory {channel}"));
+            out.server_line(&format!("BATCH +h{number} chathistory {channel}"));
             out.lines_mut().extend_from_slice(&messages);
-            out.from_server(&format!("BATCH -h{number}"));
+            out.server_line(&format!("BATCH -h{number}"));
         } else {
             out.lines_mut().extend_from_slice(&messages);
         }
@@ -181,9 +181,9 @@ impl Session {
 
 /// Returns the lines of a chat frame of the history.
 fn encode(frame: &Frame<'_>, variant: Variant, tag: &str, env: &Environment<'_>) -> Vec<u8> {
-    let (mut tags, mut lines) = (Vec::new(), Vec::new());
-    variant.write_tags(&mut tags, tag, frame.time, Some((env.context.epoch, frame.seq)));
-    write_chat(&mut lines, &tags, frame, env.context);
+    let mut lines = Vec::new();
+    let tags = variant.tags(tag, frame.time, Some((env.context.epoch, frame.seq)));
+    write_chat(&mut lines, &tags, frame, MAX_LINES, env.context);
     lines
 }
 

@@ -114,7 +114,7 @@ impl Message {
     }
 
     /// Returns the bytes of the command and its parameters.
-    pub fn len(&self) -> usize {
+    pub fn byte_count(&self) -> usize {
         self.text.len()
     }
 }
@@ -243,7 +243,8 @@ mod tests {
             let mut tag = b"label=".to_vec();
             write_tag_value(&mut tag, &value);
             let is_short = value.len() <= MAX_LABEL;
-            prop_assert_eq!(find_label(&tag).as_deref(), is_short.then_some(&*value));
+            let found = find_label(&tag);
+            prop_assert_eq!(found.as_deref(), is_short.then_some(&*value));
         }
     }
 }

@@ -103,7 +103,7 @@ impl<'a> Output<'a> {
     }
 
     /// Adds a reply from the server.
-    pub fn from_server(&mut self, text: &str) {
+    pub fn server_line(&mut self, text: &str) {
         self.line(&format!(":{} {text}", self.server));
     }
 
@@ -113,7 +113,7 @@ impl<'a> Output<'a> {
     }
 
     /// Adds a reply whose source is the client.
-    pub fn from_client(&mut self, text: &str) {
+    pub fn client_line(&mut self, text: &str) {
         self.line(&format!(":{}!{USER_HOST} {text}", self.nick));
     }
 

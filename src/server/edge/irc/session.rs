@@ -197,7 +197,7 @@ impl Session {
             }
             Err(MessageError::NotUtf8 { command, label }) => {
                 let text = "Message rejected, it is not UTF-8";
-                out.from_server(&format!("FAIL {command} INVALID_UTF8 :{text}"));
+                out.server_line(&format!("FAIL {command} INVALID_UTF8 :{text}"));
                 label.filter(|_| has_labels(self.capabilities))
             }
         };
@@ -219,7 +219,7 @@ impl Session {
             ("PING", []) => out.numeric(461, &["PING"], "Not enough parameters"),
             ("PING", [token, ..]) => {
                 let server = &env.config.server;
-                out.from_server(&format!("PONG {server} :{token}"));
+                out.server_line(&format!("PONG {server} :{token}"));
             }
             ("PONG", _) => {}
             ("QUIT", parameters) => quit(parameters.first().copied(), self.is_member, out),
@@ -260,9 +260,9 @@ impl Session {
                 if version.is_some_and(|version: u32| version >= 302) {
                     self.capabilities.insert(Capabilities::CAP_NOTIFY);
                 }
-                out.from_server(&format!("CAP {nick} LS :{}", names(Capabilities::ALL)));
+                out.server_line(&format!("CAP {nick} LS :{}", names(Capabilities::ALL)));
             }
-            "LIST" => out.from_server(&format!("CAP {nick} LIST :{}", names(self.capabilities))),
+            "LIST" => out.server_line(&format!("CAP {nick} LIST :{}", names(self.capabilities))),
             "REQ" => {
                 self.is_negotiating |= !self.is_member;
                 let request = parameters.get(1).copied().unwrap_or_default();
@@ -273,7 +273,7 @@ impl Session {
                     }
                     None => "NAK",
                 };
-                out.from_server(&format!("CAP {nick} {answer} :{request}"));
+                out.server_line(&format!("CAP {nick} {answer} :{request}"));
             }
             "END" => self.is_negotiating = false,
             _ => {
@@ -289,8 +289,8 @@ impl Session {
         if !is_valid_name(&name) {
             return out.numeric(432, &[&shown(requested)], "Erroneous nickname");
         }
-        let is_kept = |password: &Box<str>| env.directory.token_of(&name, password).is_some();
-        if env.directory.is_taken(&name) && !self.password.as_ref().is_some_and(is_kept) {
+        let is_own = |password: &str| env.directory.token_of(&name, password).is_some();
+        if env.directory.is_taken(&name) && !self.password().is_some_and(is_own) {
             return out.numeric(433, &[&name], TAKEN);
         }
         if name != requested {
@@ -305,8 +305,8 @@ impl Session {
         if self.name.is_empty() || !self.has_user || self.is_negotiating {
             return;
         }
-        let password = self.password.as_ref();
-        let token = password.and_then(|password| env.directory.token_of(&self.name, password));
+        let token =
+            self.password().and_then(|password| env.directory.token_of(&self.name, password));
         // Another client can have taken the name since `NICK`.
         if token.is_none() && env.directory.is_taken(&self.name) {
             out.numeric(433, &[&self.name], TAKEN);

@@ -29,14 +29,12 @@ pub fn strip_formatting(text: &str) -> String {
 
 /// Removes a colour, and a second one after a comma. A colour has at most `most` digits.
 fn strip_colours(text: &str, most: usize, is_digit: fn(char) -> bool) -> &str {
-    let strip = |text: &'_ str| {
-        let digits = text.chars().take(most).take_while(|&c| is_digit(c)).count();
-        digits
-    };
-    let (_, rest) = text.split_at(strip(text));
+    // All digits have one byte.
+    let digits = |text: &str| text.chars().take(most).take_while(|&c| is_digit(c)).count();
+    let (_, rest) = text.split_at(digits(text));
     match rest.strip_prefix(',') {
-        Some(second) if rest.len() < text.len() && strip(second) > 0 => {
-            second.split_at(strip(second)).1
+        Some(second) if rest.len() < text.len() && digits(second) > 0 => {
+            second.split_at(digits(second)).1
         }
         _ => rest,
     }

@@ -103,36 +103,58 @@ impl Variant {
         usize::from(self.has_time) + 2 * usize::from(self.has_id)
     }
 
-    /// Appends the tags of a line, if there are any. `more` is further tags, each with a `;` after
-    /// it. `epoch` and `seq` are the parts of the id.
-    pub fn write_tags(self, out: &mut Vec<u8>, more: &str, time: u64, id: Option<(&str, u64)>) {
-        let start = out.len();
-        out.push(b'@');
-        out.extend_from_slice(more.as_bytes());
+    /// Returns the tags of the lines of a frame. `more` is further tags, each with a `;` after it.
+    /// `epoch` and `seq` are the parts of the id.
+    pub fn tags(self, more: &str, time: u64, id: Option<(&str, u64)>) -> Tags {
+        let mut rest = format!("@{more}").into_bytes();
         if self.has_time {
-            out.extend_from_slice(b"time=");
-            write_time(out, time);
-            out.push(b';');
+            rest.extend_from_slice(b"time=");
+            write_time(&mut rest, time);
+            rest.push(b';');
         }
+        let mut first = rest.clone();
         if self.has_id
             && let Some((epoch, seq)) = id
         {
-            out.extend_from_slice(format!("msgid={epoch}-{seq};").as_bytes());
+            first.extend_from_slice(format!("msgid={epoch}-{seq};").as_bytes());
         }
-        match out.pop() {
-            Some(b';') => out.push(b' '),
-            _ => out.truncate(start),
+        for tags in [&mut first, &mut rest] {
+            match tags.pop() {
+                Some(b';') => tags.push(b' '),
+                _ => tags.clear(),
+            }
         }
+        Tags { first, rest }
+    }
+}
+
+/// The tags of the lines of a frame.
+#[derive(Debug, Default)]
+pub struct Tags {
+    /// Those of the first line. It has the id, because clients drop a second line with the same id.
+    first: Vec<u8>,
+    rest: Vec<u8>,
+}
+
+impl Tags {
+    /// Returns the tags of the first line.
+    pub fn first(&self) -> &[u8] {
+        &self.first
     }
 }
 
 /// What the lines of a frame have beside the frame.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
+    /// The name of the server.
+    pub server: &'a str,
     /// The name of the channel.
     pub channel: &'a str,
     /// The epoch of the room.
     pub epoch: &'a str,
+    /// The most bytes of the joins and leaves of one frame, and the bytes of a batch after which a
+    /// text becomes one line and a count. A reader with an empty outbox is not evicted by them.
+    pub max_bytes: usize,
     /// The numbers of the frames that were a `NOTICE`.
     pub notices: &'a VecDeque<u64>,
     /// The members that have left, and how they did, if that is known.
@@ -204,63 +226,108 @@ impl Lines {
         variant: Variant,
         context: Context<'_>,
     ) {
-        let mut tags = Vec::new();
-        variant.write_tags(&mut tags, "", frame.time, Some((context.epoch, frame.seq)));
-        let source = |name: &str| format!(":{name}!{USER_HOST}");
-        let out = &mut self.bytes;
-        let mut add = |out: &mut Vec<u8>, kind| {
-            self.spans.push(Span { json: json.clone(), end: out.len() as u32, kind });
-        };
+        let tags = variant.tags("", frame.time, Some((context.epoch, frame.seq)));
         match &*frame.kind {
             "chat" | "action" => {
-                write_chat(out, &tags, frame, context);
-                add(out, SpanKind::Chat(frame.source.as_ref().into()));
+                let is_long = self.bytes.len() > context.max_bytes;
+                let max_lines = if is_long { 1 } else { MAX_LINES };
+                write_chat(&mut self.bytes, &tags, frame, max_lines, context);
+                self.add_span(json, SpanKind::Chat(frame.source.as_ref().into()));
             }
-            "join" => {
-                for name in &frame.names {
-                    write_line(out, &tags, &format!("{} JOIN {}", source(name), context.channel));
-                    add(out, SpanKind::Join(name.as_ref().into()));
-                }
-            }
-            "leave" => {
-                for name in &frame.names {
-                    let departure = context.departure_of(name);
-                    write_line(out, &tags, &format!("{} {departure}", source(name)));
-                    add(out, SpanKind::Leave);
-                }
-            }
+            "join" => self.push_names(frame, json, &tags, context, |name| {
+                let line = format!(":{name}!{USER_HOST} JOIN {}", context.channel);
+                (line, SpanKind::Join(name.into()))
+            }),
+            "leave" => self.push_names(frame, json, &tags, context, |name| {
+                let departure = context.departure_of(name);
+                (format!(":{name}!{USER_HOST} {departure}"), SpanKind::Leave)
+            }),
             "name" => {
-                write_line(out, &tags, &format!("{} NICK :{}", source(&frame.from), frame.to));
-                add(out, SpanKind::Name(frame.from.as_ref().into(), frame.to.as_ref().into()));
+                let line = format!(":{}!{USER_HOST} NICK :{}", frame.from, frame.to);
+                write_line(&mut self.bytes, &tags.first, &line);
+                let (from, to) = (frame.from.as_ref().into(), frame.to.as_ref().into());
+                self.add_span(json, SpanKind::Name(from, to));
             }
             _ => {}
         }
     }
+
+    /// Appends a line for each name of a notice, at most so many bytes as the context says, and a
+    /// line that counts the others.
+    fn push_names(
+        &mut self,
+        frame: &Frame<'_>,
+        json: Range<u32>,
+        tags: &Tags,
+        context: Context<'_>,
+        line_of: impl Fn(&str) -> (String, SpanKind),
+    ) {
+        let end = self.bytes.len() + context.max_bytes;
+        for (at, name) in frame.names.iter().enumerate() {
+            let left = frame.names.len() - at;
+            if self.bytes.len() > end {
+                let text = if frame.kind == "join" { "more joined" } else { "more left" };
+                let Context { server, channel, .. } = context;
+                let line = format!(":{server} NOTICE {channel} :{left} {text}");
+                write_line(&mut self.bytes, &tags.rest, &line);
+                return self.add_span(json, SpanKind::Leave);
+            }
+            let (line, kind) = line_of(name);
+            let tags = if at == 0 { &tags.first } else { &tags.rest };
+            write_line(&mut self.bytes, tags, &line);
+            self.add_span(json.clone(), kind);
+        }
+    }
+
+    fn add_span(&mut self, json: Range<u32>, kind: SpanKind) {
+        self.spans.push(Span { json, end: self.bytes.len() as u32, kind });
+    }
 }
 
-/// Appends the lines of a chat frame. `tags` are the tags of each line.
-pub fn write_chat(out: &mut Vec<u8>, tags: &[u8], frame: &Frame<'_>, context: Context<'_>) {
+/// Appends the lines of a chat frame.
+pub fn write_chat(
+    out: &mut Vec<u8>,
+    tags: &Tags,
+    frame: &Frame<'_>,
+    max_lines: usize,
+    context: Context<'_>,
+) {
     let command = if context.notices.contains(&frame.seq) { "NOTICE" } else { "PRIVMSG" };
     let start = format!(":{}!{USER_HOST} {command} {} :", frame.source, context.channel);
-    write_text(out, tags, &start, &frame.text, frame.kind == "action");
+    let is_action = frame.kind == "action";
+    Text { text: &frame.text, is_action, max_lines }.write(out, tags, &start);
 }
 
-/// Appends the lines of a text: at least one, and at most [`MAX_LINES`] and one that counts the
-/// others. `start` is the line up to the text.
-pub fn write_text(out: &mut Vec<u8>, tags: &[u8], start: &str, text: &str, is_action: bool) {
-    let (before, after) = if is_action { ("\u{1}ACTION ", "\u{1}") } else { ("", "") };
-    let fixed = start.len() + before.len() + after.len() + "\r\n".len();
-    let most = MAX_OUTPUT.saturating_sub(fixed);
-    let plain = text.split('\n').map(strip_controls);
-    let plain: Vec<String> = plain.filter(|line| !line.is_empty()).collect();
-    let mut parts = plain.iter().flat_map(|line| split_long(line, most));
-    let mut write = |part: &str| write_line(out, tags, &format!("{start}{before}{part}{after}"));
-    write(parts.next().unwrap_or(" "));
-    parts.by_ref().take(MAX_LINES - 1).for_each(&mut write);
-    match parts.count() {
-        0 => {}
-        1 => write("[1 more line]"),
-        more => write(&format!("[{more} more lines]")),
+/// A text that becomes lines.
+#[derive(Clone, Copy, Debug)]
+pub struct Text<'a> {
+    pub text: &'a str,
+    pub is_action: bool,
+    /// The most lines, beside one that counts the others.
+    pub max_lines: usize,
+}
+
+impl Text<'_> {
+    /// Appends the lines, at least one. `start` is a line up to the text.
+    pub fn write(self, out: &mut Vec<u8>, tags: &Tags, start: &str) {
+        let (before, after) = if self.is_action { ("\u{1}ACTION ", "\u{1}") } else { ("", "") };
+        let fixed = start.len() + before.len() + after.len() + "\r\n".len();
+        let most = MAX_OUTPUT.saturating_sub(fixed);
+        let plain = self.text.split('\n').map(strip_controls);
+        let plain: Vec<String> = plain.filter(|line| !line.is_empty()).collect();
+        let mut parts = plain.iter().flat_map(|line| split_long(line, most));
+        let mut write = |tags: &[u8], part: &str| {
+            write_line(out, tags, &format!("{start}{before}{part}{after}"));
+        };
+        write(&tags.first, parts.next().unwrap_or(" "));
+        for part in parts.by_ref().take(self.max_lines - 1) {
+            write(&tags.rest, part);
+        }
+        match parts.count() {
+            0 => {}
+            1 => write(&tags.rest, "[1 more line]"),
+            more => write(&tags.rest, &format!("[{more} more lines]")),
+        }
     }
 }
 
