@@ -3,6 +3,8 @@
 
 mod ending;
 mod hello_wait;
+#[cfg(feature = "irc")]
+mod irc;
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
@@ -131,6 +133,10 @@ impl BroadcasterHarness {
     }
 
     fn connect(&mut self) -> u64 {
+        self.connect_with(false)
+    }
+
+    fn connect_with(&mut self, is_irc: bool) -> u64 {
         let id = self.remotes.len() as u64 + 1;
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
@@ -152,7 +158,7 @@ impl BroadcasterHarness {
         } else {
             Peer::Unix(None)
         };
-        self.turn(Some(Event::Connected { id: ClientId(id), peer, socket, is_irc: false }));
+        self.turn(Some(Event::Connected { id: ClientId(id), peer, socket, is_irc }));
         id
     }
 

@@ -260,6 +260,6 @@ mod tests {
             assert!(!matches_mask(text, mask), "{text} {mask}");
         }
         // Without exponential time.
-        assert!(!matches_mask(&"a".repeat(200), &"*a".repeat(100).replace("aa", "b*c")));
+        assert!(!matches_mask(&"a".repeat(200), &("*a".repeat(100) + "b")));
     }
 }
