@@ -348,7 +348,9 @@ impl ByeCode {
             }
             ByeCode::Proxy => "this port does not accept a PROXY header from your address",
             ByeCode::Ssh => "this port speaks the smolchat protocol, not SSH",
-            ByeCode::Irc => "this port speaks the smolchat protocol, not IRC",
+            ByeCode::Irc => {
+                "this port speaks the smolchat protocol, not IRC; --irc opens a port for IRC clients"
+            }
             ByeCode::OtherProtocol => {
                 "this port speaks the smolchat protocol, and your client another one"
             }

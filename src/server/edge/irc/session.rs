@@ -385,3 +385,6 @@ fn to_valid_name(requested: &str) -> String {
         false => name,
     }
 }
+
+#[cfg(test)]
+mod tests;
