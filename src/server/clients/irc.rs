@@ -1,6 +1,5 @@
 //! Connections that speak IRC.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,11 +27,11 @@ pub struct IrcClients {
     /// The most bytes of the lines of one notice.
     max_bytes: usize,
     /// The numbers of the frames that were a `NOTICE`.
-    notices: VecDeque<u64>,
+    notices: Vec<u64>,
     /// The members that have left, and how they did.
-    departures: VecDeque<(Box<str>, Departure)>,
+    departures: Vec<(Box<str>, Departure)>,
     /// The times at which these are removed.
-    departure_deadlines: VecDeque<Duration>,
+    departure_deadlines: Vec<Duration>,
     /// The lines of the batch that is delivered, for each variant.
     encoded: [Option<Encoded>; Variant::COUNT],
 }
@@ -63,9 +62,9 @@ impl Default for IrcClients {
             epoch: "".into(),
             motd: None,
             max_bytes: 0,
-            notices: VecDeque::new(),
-            departures: VecDeque::new(),
-            departure_deadlines: VecDeque::new(),
+            notices: Vec::new(),
+            departures: Vec::new(),
+            departure_deadlines: Vec::new(),
             encoded: Default::default(),
         }
     }
@@ -148,19 +147,19 @@ impl IrcClients {
     /// Remembers that the frame with a number is a `NOTICE`.
     pub fn add_notice(&mut self, seq: u64) {
         if self.notices.len() >= MAX_NOTICES {
-            self.notices.pop_front();
+            self.notices.remove(0);
         }
-        self.notices.push_back(seq);
+        self.notices.push(seq);
     }
 
     /// Remembers how a member leaves.
     pub fn add_departure(&mut self, name: &str, departure: Departure, now: Duration) {
         if self.departures.len() >= MAX_DEPARTURES {
-            self.departures.pop_front();
-            self.departure_deadlines.pop_front();
+            self.departures.remove(0);
+            self.departure_deadlines.remove(0);
         }
-        self.departures.push_back((name.into(), departure));
-        self.departure_deadlines.push_back(now + DEPARTURE_TIMEOUT);
+        self.departures.push((name.into(), departure));
+        self.departure_deadlines.push(now + DEPARTURE_TIMEOUT);
     }
 
     /// Returns the framing of a client.
@@ -174,8 +173,9 @@ impl IrcClients {
 
     /// Starts the delivery of a batch.
     pub fn begin_batch(&mut self, now: Duration) {
-        while self.departure_deadlines.pop_front_if(|deadline| *deadline < now).is_some() {
-            self.departures.pop_front();
+        while self.departure_deadlines.first().is_some_and(|deadline| *deadline < now) {
+            self.departure_deadlines.remove(0);
+            self.departures.remove(0);
         }
     }
 

@@ -6,7 +6,7 @@ use super::{Connection, MAX_INPUT_LINES, Parsed};
 use crate::protocol::{LineReader, escaped_len};
 use crate::server::address_limits::{Cost, FRAME_BYTES};
 use crate::server::broadcaster::Event;
-use crate::server::edge::irc::{Message, MessageError, ParsedMessage};
+use crate::server::edge::irc::{Command, Message, MessageError, ParsedMessage};
 
 /// Messages at the start of a connection that the address does not pay for, if they are for the
 /// registration: new connections have a rate of their own.
@@ -54,7 +54,10 @@ impl Connection {
     fn is_registration(&mut self, message: Option<&ParsedMessage>) -> bool {
         let Some(Ok(message)) = message else { return false };
         let is_first = self.registration_messages < MAX_REGISTRATION
-            && matches!(&*message.command(), "CAP" | "NICK" | "PASS" | "USER");
+            && matches!(
+                message.command(),
+                Command::Cap | Command::Nick | Command::Pass | Command::User
+            );
         self.registration_messages =
             if is_first { self.registration_messages + 1 } else { MAX_REGISTRATION };
         is_first
@@ -86,16 +89,20 @@ fn cost_of(message: Option<&ParsedMessage>) -> Cost {
         Some(Err(_)) => return cost(FRAME_BYTES, false),
         Some(Ok(message)) => message,
     };
-    match &*message.command() {
-        "PING" | "PONG" => Cost { bytes: None, has_unknown_answer: false },
-        "PRIVMSG" | "NOTICE" => {
+    match message.command() {
+        Command::Ping | Command::Pong => Cost { bytes: None, has_unknown_answer: false },
+        Command::PrivMsg | Command::Notice => {
             // To one member, it is sent to its sender, too.
             let text = message.parameters().last().map_or(0, |text| escaped_len(text));
             cost(2 * FRAME_BYTES + 2 * text, false)
         }
-        "AWAY" | "CAP" | "MODE" | "NICK" | "PART" | "QUIT" | "USER" => {
-            cost(2 * FRAME_BYTES + message.byte_count(), false)
-        }
+        Command::Away
+        | Command::Cap
+        | Command::Mode
+        | Command::Nick
+        | Command::Part
+        | Command::Quit
+        | Command::User => cost(2 * FRAME_BYTES + message.byte_count(), false),
         _ => cost(FRAME_BYTES, true),
     }
 }

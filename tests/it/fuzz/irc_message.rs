@@ -5,7 +5,7 @@ use smolchat::server::edge::irc::{MAX_MESSAGE, Message};
 pub fn run(data: &[u8]) {
     for line in data.split(|&byte| byte == b'\n') {
         let Some(Ok(message)) = Message::parse(line) else { continue };
-        let (command, parameters) = (message.command(), message.parameters());
+        let (command, parameters) = (message.name(), message.parameters());
         assert!(!command.is_empty() && parameters.len() <= 15);
         let (middle, last) = match parameters.split_last() {
             Some((last, middle)) => (middle, format!(" :{last}")),
@@ -22,6 +22,6 @@ pub fn run(data: &[u8]) {
         }
         let again = Message::parse(written.as_bytes());
         let Some(Ok(again)) = again else { panic!("{written:?}: {again:?}") };
-        assert_eq!((again.command(), again.parameters()), (command, parameters));
+        assert_eq!((again.name(), again.parameters()), (command, parameters));
     }
 }

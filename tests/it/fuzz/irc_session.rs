@@ -1,8 +1,6 @@
 //! The messages of an IRC client cause whole lines, which are not too long, and valid names. Every
 //! frame of the room becomes whole lines.
 
-use std::collections::VecDeque;
-
 use smolchat::protocol::{Body, Frame, Request, is_valid_name};
 use smolchat::room::{ClientId, Token};
 use smolchat::server::edge::irc::{
@@ -53,14 +51,13 @@ impl Directory for Room {
 
 pub fn run(data: &[u8]) {
     let config = Config::default();
-    let (notices, departures) = (VecDeque::new(), VecDeque::new());
     let context = Context {
         server: &config.server,
         channel: &config.channel,
         epoch: "epoch",
         max_bytes: 1000,
-        notices: &notices,
-        departures: &departures,
+        notices: &[],
+        departures: &[],
     };
     let mut room = Room(Profile::default());
     let mut session = Session::default();

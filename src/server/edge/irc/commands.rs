@@ -1,6 +1,7 @@
 //! The commands of a client that is a member.
 
 use super::capabilities::Capabilities;
+use super::message::{Command, Message};
 use super::output::{Action, Departure, Output, ProfileChange, View};
 use super::session::{Environment, MAX_AWAY, MAX_REAL_NAME, Member, Session, bounded, shown};
 use super::text::{CTCP, strip_formatting};
@@ -14,41 +15,51 @@ impl Session {
     /// Handles a command.
     pub(super) fn on_command(
         &mut self,
-        command: &str,
+        message: &Message,
         parameters: &[&str],
         label: Option<&str>,
         env: &Environment<'_>,
         out: &mut Output<'_>,
     ) {
         let channel = &*env.config.channel;
-        match (command, parameters) {
+        match (message.command(), parameters) {
             (
-                "JOIN" | "PART" | "TOPIC" | "KICK" | "INVITE" | "USERHOST" | "ISON" | "WALLOPS"
-                | "MODE" | "SETNAME" | "CHATHISTORY" | "KILL",
+                Command::Join
+                | Command::Part
+                | Command::Topic
+                | Command::Kick
+                | Command::Invite
+                | Command::UserHost
+                | Command::IsOn
+                | Command::Mode
+                | Command::SetName
+                | Command::ChatHistory,
                 [] | ["", ..],
             )
-            | ("KICK" | "INVITE", [_])
-            | ("OPER", [] | [_]) => {
-                out.numeric(461, &[command], "Not enough parameters");
+            | (Command::Kick | Command::Invite, [_])
+            | (Command::Oper, [] | [_]) => {
+                out.numeric(461, &[message.name()], "Not enough parameters");
             }
-            ("JOIN", ["0", ..]) => self.part(channel, None, env, out),
-            ("JOIN", [targets, ..]) => {
+            (Command::Join, ["0", ..]) => self.part(channel, None, env, out),
+            (Command::Join, [targets, ..]) => {
                 for target in targets.split(',').take(4) {
                     self.join(target, env, out);
                 }
             }
-            ("PART", [targets, rest @ ..]) => {
+            (Command::Part, [targets, rest @ ..]) => {
                 for target in targets.split(',').take(4) {
                     self.part(target, rest.first().copied(), env, out);
                 }
             }
-            ("PRIVMSG" | "NOTICE", [] | ["", ..]) => {
-                out.numeric(411, &[], &format!("No recipient given ({command})"));
+            (Command::PrivMsg | Command::Notice, [] | ["", ..]) => {
+                out.numeric(411, &[], &format!("No recipient given ({})", message.name()));
             }
-            ("PRIVMSG" | "NOTICE", [_] | [_, "", ..]) => out.numeric(412, &[], "No text to send"),
-            ("PRIVMSG", [to, text, ..]) => self.send(to, text, false, label, env, out),
-            ("NOTICE", [to, text, ..]) => self.send(to, text, true, label, env, out),
-            ("NAMES", parameters) => {
+            (Command::PrivMsg | Command::Notice, [_] | [_, "", ..]) => {
+                out.numeric(412, &[], "No text to send")
+            }
+            (Command::PrivMsg, [to, text, ..]) => self.send(to, text, false, label, env, out),
+            (Command::Notice, [to, text, ..]) => self.send(to, text, true, label, env, out),
+            (Command::Names, parameters) => {
                 let target = parameters.first().copied().unwrap_or(channel);
                 let target = target.split(',').next().unwrap_or(channel);
                 if is_channel(target, env) {
@@ -57,20 +68,20 @@ impl Session {
                 let target = if is_channel(target, env) { channel } else { &shown(target) };
                 out.numeric(366, &[target], "End of /NAMES list.");
             }
-            ("TOPIC", [target, rest @ ..]) => match rest {
+            (Command::Topic, [target, rest @ ..]) => match rest {
                 _ if !is_channel(target, env) => no_channel(target, out),
                 _ if !self.is_in_channel => not_on_channel(channel, out),
                 [] => out.numeric(331, &[channel], "No topic is set"),
                 _ => out.numeric(482, &[channel], "You're not channel operator"),
             },
-            ("MODE", [target, rest @ ..]) => self.mode(target, rest, env, out),
-            ("KICK", [target, ..]) => match target {
+            (Command::Mode, [target, rest @ ..]) => self.mode(target, rest, env, out),
+            (Command::Kick, [target, ..]) => match target {
                 _ if !is_channel(target, env) => no_channel(target, out),
                 _ if !self.is_in_channel => not_on_channel(channel, out),
                 _ => out.numeric(482, &[channel], "You're not channel operator"),
             },
-            ("INVITE", [name, target, ..]) => self.invite(name, target, env, out),
-            ("AWAY", parameters) => {
+            (Command::Invite, [name, target, ..]) => self.invite(name, target, env, out),
+            (Command::Away, parameters) => {
                 let text = parameters.first().copied().map(|text| bounded(text, MAX_AWAY));
                 let text = text.filter(|text| !text.is_empty());
                 match text {
@@ -79,19 +90,19 @@ impl Session {
                 }
                 out.act(Action::SetProfile(ProfileChange::Away(text)));
             }
-            ("SETNAME", [name, ..]) => {
+            (Command::SetName, [name, ..]) => {
                 let name = bounded(name, MAX_REAL_NAME);
                 if self.has(Capabilities::SET_NAME) {
                     out.client_line(&format!("SETNAME :{name}"));
                 }
                 out.act(Action::SetProfile(ProfileChange::RealName(name)));
             }
-            ("OPER", _) => out.numeric(491, &[], "No operators for your host"),
-            ("KILL" | "WALLOPS" | "REHASH" | "DIE" | "RESTART" | "CONNECT" | "SQUIT", _) => {
+            (Command::Oper, _) => out.numeric(491, &[], "No operators for your host"),
+            (Command::Operator, _) => {
                 out.numeric(481, &[], "Permission Denied- You're not an IRC operator");
             }
-            ("CHATHISTORY", parameters) => self.chat_history(parameters, env, out),
-            _ => self.on_query(command, parameters, env, out),
+            (Command::ChatHistory, parameters) => self.chat_history(parameters, env, out),
+            _ => self.on_query(message, parameters, env, out),
         }
     }
 

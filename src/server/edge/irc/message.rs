@@ -13,6 +13,96 @@ const MAX_PARAMETERS: usize = 15;
 /// The longest label, in bytes: that of an `id` of a line.
 const MAX_LABEL: usize = 64;
 
+/// A command of an IRC client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the commands")]
+pub enum Command {
+    Admin,
+    Away,
+    Cap,
+    ChatHistory,
+    Help,
+    Info,
+    Invite,
+    IsOn,
+    Join,
+    Kick,
+    LUsers,
+    Links,
+    List,
+    Mode,
+    Motd,
+    Names,
+    Nick,
+    Notice,
+    Oper,
+    /// A command for operators.
+    Operator,
+    Part,
+    Pass,
+    Ping,
+    Pong,
+    PrivMsg,
+    Quit,
+    SetName,
+    Time,
+    Topic,
+    User,
+    UserHost,
+    Version,
+    Who,
+    WhoIs,
+    WhoWas,
+    /// No command of this server.
+    Unknown,
+}
+
+/// The commands by their names.
+const COMMANDS: &[(&str, Command)] = &[
+    ("ADMIN", Command::Admin),
+    ("AWAY", Command::Away),
+    ("CAP", Command::Cap),
+    ("CHATHISTORY", Command::ChatHistory),
+    ("CONNECT", Command::Operator),
+    ("DIE", Command::Operator),
+    ("HELP", Command::Help),
+    ("HELPOP", Command::Help),
+    ("INFO", Command::Info),
+    ("INVITE", Command::Invite),
+    ("ISON", Command::IsOn),
+    ("JOIN", Command::Join),
+    ("KICK", Command::Kick),
+    ("KILL", Command::Operator),
+    ("LINKS", Command::Links),
+    ("LIST", Command::List),
+    ("LUSERS", Command::LUsers),
+    ("MODE", Command::Mode),
+    ("MOTD", Command::Motd),
+    ("NAMES", Command::Names),
+    ("NICK", Command::Nick),
+    ("NOTICE", Command::Notice),
+    ("OPER", Command::Oper),
+    ("PART", Command::Part),
+    ("PASS", Command::Pass),
+    ("PING", Command::Ping),
+    ("PONG", Command::Pong),
+    ("PRIVMSG", Command::PrivMsg),
+    ("QUIT", Command::Quit),
+    ("REHASH", Command::Operator),
+    ("RESTART", Command::Operator),
+    ("SETNAME", Command::SetName),
+    ("SQUIT", Command::Operator),
+    ("TIME", Command::Time),
+    ("TOPIC", Command::Topic),
+    ("USER", Command::User),
+    ("USERHOST", Command::UserHost),
+    ("VERSION", Command::Version),
+    ("WALLOPS", Command::Operator),
+    ("WHO", Command::Who),
+    ("WHOIS", Command::WhoIs),
+    ("WHOWAS", Command::WhoWas),
+];
+
 /// A line from an IRC client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
@@ -53,11 +143,11 @@ impl Message {
     /// # Examples
     ///
     /// ```
-    /// use smolchat::server::edge::irc::Message;
+    /// use smolchat::server::edge::irc::{Command, Message};
     ///
     /// let message = Message::parse(b"@label=7 privmsg #smol :hello there").unwrap().unwrap();
     /// assert_eq!(message.label.as_deref(), Some("7"));
-    /// assert_eq!(message.command(), "PRIVMSG");
+    /// assert_eq!(message.command(), Command::PrivMsg);
     /// assert_eq!(message.parameters(), ["#smol", "hello there"]);
     /// ```
     pub fn parse(line: &[u8]) -> Option<Result<Self, MessageError>> {
@@ -92,9 +182,16 @@ impl Message {
         Some(Ok(Message { label, text }))
     }
 
-    /// Returns the command in capitals.
-    pub fn command(&self) -> String {
-        self.text.split(' ').next().unwrap_or_default().to_ascii_uppercase()
+    /// Returns the command.
+    pub fn command(&self) -> Command {
+        let name = self.name();
+        let known = COMMANDS.iter().find(|(known, _)| name.eq_ignore_ascii_case(known));
+        known.map_or(Command::Unknown, |(_, command)| *command)
+    }
+
+    /// Returns the name of the command, as the client wrote it.
+    pub fn name(&self) -> &str {
+        self.text.split_once(' ').map_or(&*self.text, |(name, _)| name)
     }
 
     /// Returns the parameters, at most 15.
@@ -193,7 +290,7 @@ mod tests {
             ("PRIVMSG", &[]),
         ] {
             let message = parse(line);
-            assert_eq!(message.command(), "PRIVMSG", "{line:?}");
+            assert_eq!(message.command(), Command::PrivMsg, "{line:?}");
             assert_eq!(message.parameters(), parameters, "{line:?}");
         }
         assert_eq!(parse("@a=b;label=x\\:\\s\\y;c NICK a").label.as_deref(), Some("x; y"));
@@ -234,7 +331,7 @@ mod tests {
         fn parse_any_line_never_panics(line in proptest::collection::vec(any::<u8>(), 0..600)) {
             if let Some(Ok(message)) = Message::parse(&line) {
                 prop_assert!(message.parameters().len() <= MAX_PARAMETERS);
-                prop_assert!(!message.command().is_empty());
+                prop_assert!(!message.name().is_empty());
             }
         }
 

@@ -23,7 +23,7 @@ pub use capabilities::Capabilities;
 pub use config::{Config, is_channel_name, is_server_name};
 pub use delivery::{Part, error_line, relay_line};
 pub use memory::{CLIENT_BYTES, LINE_BYTES, MAX_DEPARTURES, MAX_GROWTH, MAX_NOTICES, SHARED_BYTES};
-pub use message::{MAX_LINE, MAX_MESSAGE, Message, MessageError, ParsedMessage};
+pub use message::{Command, MAX_LINE, MAX_MESSAGE, Message, MessageError, ParsedMessage};
 pub use output::{Action, Departure, ProfileChange, View};
 pub(crate) use passwords::{PASSWORD_BYTES, Passwords};
 pub use session::{Directory, Environment, Member, Profile, Session, Settings};

@@ -4,7 +4,6 @@
 //! that connects again with the same name and password takes over its old connection, or gets its
 //! reserved name back, as a client that keeps its token does.
 
-use std::collections::VecDeque;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
@@ -20,7 +19,7 @@ pub const PASSWORD_BYTES: usize = 2 * size_of::<Entry>();
 /// the oldest of all.
 #[derive(Debug)]
 pub struct Passwords {
-    entries: VecDeque<Entry>,
+    entries: Vec<Entry>,
     hasher: RandomState,
     max: usize,
 }
@@ -38,7 +37,7 @@ struct Entry {
 impl Passwords {
     /// Creates an empty table for at most `max` passwords.
     pub fn new(max: usize) -> Self {
-        Passwords { entries: VecDeque::new(), hasher: RandomState::new(), max }
+        Passwords { entries: Vec::new(), hasher: RandomState::new(), max }
     }
 
     fn key(&self, name: &str, password: &str) -> u64 {
@@ -64,13 +63,14 @@ impl Passwords {
         let own = self.entries.iter().filter(|entry| entry.origin == origin).count();
         let is_full = self.entries.len() >= self.max;
         if own >= MAX_PER_ORIGIN || is_full && own > 0 {
-            let oldest = self.entries.iter().position(|entry| entry.origin == origin);
-            oldest.map(|at| self.entries.remove(at));
-        } else if is_full {
-            self.entries.pop_front();
+            if let Some(at) = self.entries.iter().position(|entry| entry.origin == origin) {
+                self.entries.remove(at);
+            }
+        } else if is_full && !self.entries.is_empty() {
+            self.entries.remove(0);
         }
         if self.entries.len() < self.max {
-            self.entries.push_back(Entry { key, token, origin, id });
+            self.entries.push(Entry { key, token, origin, id });
         }
     }
 

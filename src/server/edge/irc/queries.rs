@@ -1,6 +1,7 @@
 //! The questions of a client about the members and the server.
 
 use super::commands::is_channel;
+use super::message::{Command, Message};
 use super::output::Output;
 use super::session::{Environment, Member, Session, Settings, shown};
 use super::wire::{USER_HOST, write_time};
@@ -21,37 +22,43 @@ impl Session {
     /// Answers a question.
     pub(super) fn on_query(
         &mut self,
-        command: &str,
+        message: &Message,
         parameters: &[&str],
         env: &Environment<'_>,
         out: &mut Output<'_>,
     ) {
         let server = &*env.config.server;
         let version = concat!("smolchat-", env!("CARGO_PKG_VERSION"));
-        match (command, parameters) {
+        match (message.command(), parameters) {
             // A question to another server has its name as the last parameter.
-            ("TIME" | "VERSION" | "ADMIN" | "INFO" | "MOTD" | "LUSERS", parameters)
-                if parameters.last().is_some_and(|target| !is_this_server(target, env)) =>
-            {
+            (
+                Command::Time
+                | Command::Version
+                | Command::Admin
+                | Command::Info
+                | Command::Motd
+                | Command::LUsers,
+                parameters,
+            ) if parameters.last().is_some_and(|target| !is_this_server(target, env)) => {
                 let target = parameters.last().copied().unwrap_or_default();
                 out.numeric(402, &[&shown(target)], "No such server");
             }
-            ("WHO", parameters) => who(parameters, env, out),
-            ("WHOIS", [] | ["", ..]) | ("WHOWAS", [] | ["", ..]) => {
+            (Command::Who, parameters) => who(parameters, env, out),
+            (Command::WhoIs, [] | ["", ..]) | (Command::WhoWas, [] | ["", ..]) => {
                 out.numeric(431, &[], "No nickname given");
             }
-            ("WHOIS", [name] | [_, name, ..]) => whois(name, env, out),
-            ("WHOWAS", [name, ..]) => {
+            (Command::WhoIs, [name] | [_, name, ..]) => whois(name, env, out),
+            (Command::WhoWas, [name, ..]) => {
                 out.numeric(406, &[&shown(name)], "There was no such nickname");
                 out.numeric(369, &[&shown(name)], "End of WHOWAS");
             }
-            ("LIST", parameters) => list(parameters.first().copied(), env, out),
-            ("ISON", names) => {
+            (Command::List, parameters) => list(parameters.first().copied(), env, out),
+            (Command::IsOn, names) => {
                 let found = names.iter().flat_map(|names| names.split(' ')).take(MAX_ASKED);
                 let found = found.filter_map(|name| Some(env.directory.find(name)?.name));
                 out.numeric(303, &[], &found.collect::<Vec<_>>().join(" "));
             }
-            ("USERHOST", names) => {
+            (Command::UserHost, names) => {
                 let found = names.iter().take(MAX_ASKED).filter_map(|name| {
                     let member = env.directory.find(name)?;
                     let sign = if member.away().is_some() { '-' } else { '+' };
@@ -59,7 +66,7 @@ impl Session {
                 });
                 out.numeric(302, &[], &found.collect::<Vec<_>>().join(" "));
             }
-            ("LUSERS", _) => {
+            (Command::LUsers, _) => {
                 let count = env.directory.count() as u64;
                 write_lusers(count, env.directory.unregistered(), out);
                 let (count, most) = (count.to_string(), env.directory.most().to_string());
@@ -67,38 +74,38 @@ impl Session {
                 out.numeric(265, &[&count, &most], &format!("Current local {text}"));
                 out.numeric(266, &[&count, &most], &format!("Current global {text}"));
             }
-            ("MOTD", _) => write_motd(env.settings, out),
-            ("VERSION", _) => {
+            (Command::Motd, _) => write_motd(env.settings, out),
+            (Command::Version, _) => {
                 out.numeric(351, &[version, server], "a group-chat server");
                 write_support(env.settings, out);
             }
-            ("TIME", _) => {
+            (Command::Time, _) => {
                 let mut time = Vec::new();
                 write_time(&mut time, env.unix_ms);
                 out.numeric(391, &[server], &String::from_utf8_lossy(&time));
             }
-            ("INFO", _) => {
+            (Command::Info, _) => {
                 out.numeric(371, &[], &format!("{version}, a group-chat server with one room"));
                 out.numeric(374, &[], "End of /INFO list");
             }
-            ("ADMIN", _) => {
+            (Command::Admin, _) => {
                 out.numeric(256, &[server], "Administrative info");
                 for code in [257, 258, 259] {
                     out.numeric(code, &[], "the administrator of this machine");
                 }
             }
-            ("LINKS", _) => {
+            (Command::Links, _) => {
                 out.numeric(364, &["*", server], "0 a group-chat server");
                 out.numeric(365, &["*"], "End of /LINKS list");
             }
-            ("HELP" | "HELPOP", [] | ["", ..]) => write_help("*", out),
-            ("HELP" | "HELPOP", [subject, ..]) if subject.eq_ignore_ascii_case("PRIVMSG") => {
+            (Command::Help, [] | ["", ..]) => write_help("*", out),
+            (Command::Help, [subject, ..]) if subject.eq_ignore_ascii_case("PRIVMSG") => {
                 write_help(subject, out);
             }
-            ("HELP" | "HELPOP", [subject, ..]) => {
+            (Command::Help, [subject, ..]) => {
                 out.numeric(524, &[&shown(subject)], "Help not found");
             }
-            _ => out.numeric(421, &[&shown(command)], "Unknown command"),
+            _ => out.numeric(421, &[&shown(message.name())], "Unknown command"),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use super::capabilities::Capabilities;
 use super::config::Config;
 use super::delivery::Delivery;
-use super::message::{Message, MessageError};
+use super::message::{Command, Message, MessageError};
 use super::output::{Action, Departure, Output, ProfileChange, has_labels};
 use super::text::{strip_formatting, truncate};
 use super::wire::{Context, Variant};
@@ -214,22 +214,26 @@ impl Session {
     ) {
         let command = message.command();
         let parameters = message.parameters();
-        match (&*command, parameters.as_slice()) {
-            ("CAP", parameters) => self.negotiate(parameters, out),
-            ("PING", []) => out.numeric(461, &["PING"], "Not enough parameters"),
-            ("PING", [token, ..]) => {
+        match (command, parameters.as_slice()) {
+            (Command::Cap, parameters) => self.negotiate(parameters, out),
+            (Command::Ping, []) => out.numeric(461, &["PING"], "Not enough parameters"),
+            (Command::Ping, [token, ..]) => {
                 let server = &env.config.server;
                 out.server_line(&format!("PONG {server} :{token}"));
             }
-            ("PONG", _) => {}
-            ("QUIT", parameters) => quit(parameters.first().copied(), self.is_member, out),
-            ("NICK", []) | ("NICK", ["", ..]) => out.numeric(431, &[], "No nickname given"),
-            ("NICK", [name, ..]) if self.is_member => self.rename(name, label, env, out),
-            ("NICK", [name, ..]) => self.choose_name(name, env, out),
-            ("USER" | "PASS", _) if self.is_member => {
+            (Command::Pong, _) => {}
+            (Command::Quit, parameters) => quit(parameters.first().copied(), self.is_member, out),
+            (Command::Nick, []) | (Command::Nick, ["", ..]) => {
+                out.numeric(431, &[], "No nickname given")
+            }
+            (Command::Nick, [name, ..]) if self.is_member => self.rename(name, label, env, out),
+            (Command::Nick, [name, ..]) => self.choose_name(name, env, out),
+            (Command::User | Command::Pass, _) if self.is_member => {
                 out.numeric(462, &[], "You may not reregister");
             }
-            ("USER", [user, _, _, real_name, ..]) if !user.is_empty() && !real_name.is_empty() => {
+            (Command::User, [user, _, _, real_name, ..])
+                if !user.is_empty() && !real_name.is_empty() =>
+            {
                 self.has_user = true;
                 let change = ProfileChange::User {
                     user: bounded(user, MAX_USER).replace(['@', '!', ' '], "").into(),
@@ -237,12 +241,14 @@ impl Session {
                 };
                 out.act(Action::SetProfile(change));
             }
-            ("PASS", [password, ..]) if !password.is_empty() => {
+            (Command::Pass, [password, ..]) if !password.is_empty() => {
                 self.password = Some(truncate(password, MAX_PASSWORD).into());
             }
-            ("USER" | "PASS", _) => out.numeric(461, &[&command], "Not enough parameters"),
+            (Command::User | Command::Pass, _) => {
+                out.numeric(461, &[message.name()], "Not enough parameters")
+            }
             _ if !self.is_member => out.numeric(451, &[], "You have not registered"),
-            _ => self.on_command(&command, &parameters, label, env, out),
+            _ => self.on_command(message, &parameters, label, env, out),
         }
         if !self.is_member {
             self.register(env, out);

@@ -4,7 +4,6 @@
 //! once for each variant that a client reads, and records where the lines of each frame are.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::output::Departure;
@@ -156,9 +155,9 @@ pub struct Context<'a> {
     /// text becomes one line and a count. A reader with an empty outbox is not evicted by them.
     pub max_bytes: usize,
     /// The numbers of the frames that were a `NOTICE`.
-    pub notices: &'a VecDeque<u64>,
+    pub notices: &'a [u64],
     /// The members that have left, and how they did, if that is known.
-    pub departures: &'a VecDeque<(Box<str>, Departure)>,
+    pub departures: &'a [(Box<str>, Departure)],
 }
 
 impl<'a> Context<'a> {
@@ -361,7 +360,7 @@ mod tests {
             ("bob".into(), Departure::Quit("Quit: bye".into())),
             ("carol".into(), Departure::Part(None)),
         ];
-        let (notices, departures) = (VecDeque::from([9]), VecDeque::from(departures));
+        let (notices, departures) = ([9], departures);
         let context = Context {
             server: "smolchat.local",
             channel: "#smol",

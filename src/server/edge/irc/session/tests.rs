@@ -1,5 +1,3 @@
-use std::collections::VecDeque;
-
 use super::*;
 use crate::server::edge::irc::Capabilities;
 
@@ -93,14 +91,13 @@ impl Harness {
 
     fn send_bytes(&mut self, line: &[u8]) -> Vec<Action> {
         let config = Config::default();
-        let (notices, departures) = (VecDeque::new(), VecDeque::new());
         let context = Context {
             server: &config.server,
             channel: &config.channel,
             epoch: "epoch",
             max_bytes: 1000,
-            notices: &notices,
-            departures: &departures,
+            notices: &[],
+            departures: &[],
         };
         let settings = Settings { config: &config, motd: Some("hi\nthere"), context };
         let env = Environment {
