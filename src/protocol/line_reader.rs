@@ -38,6 +38,9 @@ pub struct LineReader {
     has_more: bool,
 }
 
+/// Takes a line and returns `true`, or returns `false` and leaves it in the buffer.
+type TakeLine<'a> = dyn FnMut(Result<&[u8], TooLong>) -> bool + 'a;
+
 impl LineReader {
     /// Creates a reader for lines of at most `max_line` bytes, without their line ends.
     pub fn new(max_line: u32) -> Self {
@@ -61,7 +64,7 @@ impl LineReader {
     fn read_lines(
         &mut self,
         bytes: &[u8],
-        take_line: &mut dyn FnMut(Result<&[u8], TooLong>) -> bool,
+        take_line: &mut TakeLine<'_>,
     ) {
         if self.buffer.is_empty() {
             self.buffer = self.split_lines(bytes, 0, take_line).to_vec();
@@ -117,7 +120,7 @@ impl LineReader {
         &mut self,
         bytes: &'a [u8],
         mut searched: usize,
-        take_line: &mut dyn FnMut(Result<&[u8], TooLong>) -> bool,
+        take_line: &mut TakeLine<'_>,
     ) -> &'a [u8] {
         let mut unread = bytes;
         self.has_more = false;

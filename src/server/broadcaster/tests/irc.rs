@@ -51,7 +51,7 @@ impl BroadcasterHarness {
 #[derive(Clone, Debug)]
 enum IrcStep {
     Say(u8),
-    SayLines(u8),
+    SayLines,
     Act(u8),
     Notice(u8),
     Private(u8),
@@ -66,7 +66,7 @@ enum IrcStep {
 fn irc_step() -> impl Strategy<Value = IrcStep> {
     prop_oneof![
         6 => any::<u8>().prop_map(IrcStep::Say),
-        1 => any::<u8>().prop_map(IrcStep::SayLines),
+        1 => Just(IrcStep::SayLines),
         1 => any::<u8>().prop_map(IrcStep::Act),
         2 => any::<u8>().prop_map(IrcStep::Notice),
         2 => any::<u8>().prop_map(IrcStep::Private),
@@ -129,7 +129,7 @@ impl IrcRun {
             IrcStep::Say(id) => self.speak(pick(id), "@label=x PRIVMSG #smol :"),
             IrcStep::Act(id) => self.speak(pick(id), "PRIVMSG #smol :\u{1}ACTION "),
             IrcStep::Notice(id) => self.speak(pick(id), "NOTICE #smol :"),
-            IrcStep::SayLines(_) => {
+            IrcStep::SayLines => {
                 let text = self.expect(OBSERVER);
                 let line = format!(r#"{{"data":"{text}\n\n\u0001\rPRIVMSG #smol :text-0"}}"#);
                 self.harness.say(OBSERVER, &line);
