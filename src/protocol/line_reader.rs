@@ -61,11 +61,7 @@ impl LineReader {
     }
 
     /// Does the same as [`read`](Self::read), with one instance of its code for all callers.
-    fn read_lines(
-        &mut self,
-        bytes: &[u8],
-        take_line: &mut TakeLine<'_>,
-    ) {
+    fn read_lines(&mut self, bytes: &[u8], take_line: &mut TakeLine<'_>) {
         if self.buffer.is_empty() {
             self.buffer = self.split_lines(bytes, 0, take_line).to_vec();
             return;

@@ -7,6 +7,8 @@ use std::fmt;
 
 use log::Level;
 
+#[cfg(feature = "web")]
+use super::Peer;
 use super::presence::PresenceChange;
 use super::reserved_names::ReservedName;
 use super::{Client, ClientId, ClientTable, DisconnectReason, Now, Op, Room, Visibility};
@@ -62,6 +64,12 @@ impl Room {
             end = Op::Refuse;
         }
         self.batch.unicast(id, end);
+    }
+
+    /// Returns the address of a client.
+    #[cfg(feature = "web")]
+    pub fn peer_of(&self, id: ClientId) -> Option<Peer> {
+        self.clients.get(id).map(|client| client.peer)
     }
 
     /// Sends a bye to every client and closes the room.

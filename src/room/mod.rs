@@ -194,12 +194,7 @@ impl Room {
             #[cfg(feature = "irc")]
             Input::Show { id, is_shown } => self.show(id, is_shown),
             #[cfg(feature = "irc")]
-            Input::Reply { id, bytes, mark } => {
-                self.batch.count_answers_to(id);
-                if self.clients.get(id).is_some() {
-                    self.batch.unicast(id, Op::Send(Slice::raw(bytes).with_mark(mark)));
-                }
-            }
+            Input::Reply { id, bytes, mark } => self.reply(id, bytes, mark),
             Input::Disconnect { id, reason } => self.disconnect(id, reason, now),
             Input::Shutdown => self.shut_down(),
         }
@@ -344,12 +339,6 @@ impl Room {
     /// made it a member, that includes earlier frames.
     pub fn answer_bytes(&self) -> usize {
         self.batch.answer_bytes
-    }
-
-    /// Returns the address of a client.
-    #[cfg(feature = "web")]
-    pub fn peer_of(&self, id: ClientId) -> Option<Peer> {
-        self.clients.get(id).map(|client| client.peer)
     }
 
     /// Returns the number of members.

@@ -1,11 +1,20 @@
-//! What the caller of a room can read in it: its members, its names, and its history.
+//! The room for an edge that answers its clients itself: the members, the names and the history that
+//! it can read, and its answers.
 
 use std::ops::ControlFlow;
 
-use super::{ClientId, Peer, Room, Token, Visibility};
+use super::{Chunk, ClientId, Op, Peer, Room, Slice, Token, Visibility};
 use crate::protocol::case_fold;
 
 impl Room {
+    /// Sends a client bytes that are not a frame.
+    pub(super) fn reply(&mut self, id: ClientId, bytes: Chunk, mark: u64) {
+        self.batch.count_answers_to(id);
+        if self.clients.get(id).is_some() {
+            self.batch.unicast(id, Op::Send(Slice::raw(bytes).with_mark(mark)));
+        }
+    }
+
     /// Returns the random word that identifies the sequence.
     pub fn epoch(&self) -> &str {
         &self.epoch

@@ -1,9 +1,7 @@
 //! The arguments of the command line, converted to a [`Config`].
 
 use std::ffi::OsString;
-use std::fmt::Display;
-use std::fs::File;
-use std::io::Read;
+use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,7 +17,7 @@ use smolchat::store;
 const MEMBERS_PER_ADDRESS: u32 = 4;
 
 /// The most bytes of the message of the day.
-const MAX_MOTD: u64 = 4096;
+const MAX_MOTD: usize = 4096;
 
 /// The action that the arguments select.
 pub enum Invocation {
@@ -182,15 +180,12 @@ impl Options {
     /// Reads the message of the day.
     pub fn read_motd(&mut self) -> Result<(), String> {
         let Some(path) = &self.motd_file else { return Ok(()) };
-        let fail = |why: &dyn Display| format!("cannot read --motd {}: {why}", path.display());
-        let mut text = Vec::new();
-        let file = File::open(path).map_err(|error| fail(&error))?;
-        let read = file.take(MAX_MOTD + 1).read_to_end(&mut text);
-        read.map_err(|error| fail(&error))?;
-        if text.len() as u64 > MAX_MOTD {
-            return Err(fail(&format_args!("it has more than {MAX_MOTD} bytes")));
+        let text = fs::read_to_string(path)
+            .map_err(|error| format!("cannot read --motd {}: {error}", path.display()))?;
+        if text.len() > MAX_MOTD {
+            let bytes = text.len();
+            return Err(format!("--motd: the file has {bytes} bytes, expected at most {MAX_MOTD}"));
         }
-        let text = String::from_utf8(text).map_err(|_| fail(&"it is not UTF-8"))?;
         let text = text.trim_end();
         self.config.room.motd = (!text.is_empty()).then(|| text.into());
         Ok(())

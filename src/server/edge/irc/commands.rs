@@ -59,44 +59,15 @@ impl Session {
             }
             (Command::PrivMsg, [to, text, ..]) => self.send(to, text, false, label, env, out),
             (Command::Notice, [to, text, ..]) => self.send(to, text, true, label, env, out),
-            (Command::Names, parameters) => {
-                let target = parameters.first().copied().unwrap_or(channel);
-                let target = target.split(',').next().unwrap_or(channel);
-                if is_channel(target, env) {
-                    self.write_names(env, out);
-                }
-                let target = if is_channel(target, env) { channel } else { &shown(target) };
-                out.numeric(366, &[target], "End of /NAMES list.");
+            (Command::Names, parameters) => self.names(parameters.first().copied(), env, out),
+            (Command::Topic, [target]) if is_channel(target, env) && self.is_in_channel => {
+                out.numeric(331, &[channel], "No topic is set");
             }
-            (Command::Topic, [target, rest @ ..]) => match rest {
-                _ if !is_channel(target, env) => no_channel(target, out),
-                _ if !self.is_in_channel => not_on_channel(channel, out),
-                [] => out.numeric(331, &[channel], "No topic is set"),
-                _ => out.numeric(482, &[channel], "You're not channel operator"),
-            },
+            (Command::Topic | Command::Kick, [target, ..]) => self.refuse(target, env, out),
             (Command::Mode, [target, rest @ ..]) => self.mode(target, rest, env, out),
-            (Command::Kick, [target, ..]) => match target {
-                _ if !is_channel(target, env) => no_channel(target, out),
-                _ if !self.is_in_channel => not_on_channel(channel, out),
-                _ => out.numeric(482, &[channel], "You're not channel operator"),
-            },
             (Command::Invite, [name, target, ..]) => self.invite(name, target, env, out),
-            (Command::Away, parameters) => {
-                let text = parameters.first().copied().map(|text| bounded(text, MAX_AWAY));
-                let text = text.filter(|text| !text.is_empty());
-                match text {
-                    Some(_) => out.numeric(306, &[], "You have been marked as being away"),
-                    None => out.numeric(305, &[], "You are no longer marked as being away"),
-                }
-                out.act(Action::SetProfile(ProfileChange::Away(text)));
-            }
-            (Command::SetName, [name, ..]) => {
-                let name = bounded(name, MAX_REAL_NAME);
-                if self.has(Capabilities::SET_NAME) {
-                    out.client_line(&format!("SETNAME :{name}"));
-                }
-                out.act(Action::SetProfile(ProfileChange::RealName(name)));
-            }
+            (Command::Away, parameters) => away(parameters.first().copied(), out),
+            (Command::SetName, [name, ..]) => self.set_name(name, out),
             (Command::Oper, _) => out.numeric(491, &[], "No operators for your host"),
             (Command::Operator, _) => {
                 out.numeric(481, &[], "Permission Denied- You're not an IRC operator");
@@ -104,6 +75,37 @@ impl Session {
             (Command::ChatHistory, parameters) => self.chat_history(parameters, env, out),
             _ => self.on_query(message, parameters, env, out),
         }
+    }
+
+    /// Refuses a change of the channel.
+    fn refuse(&self, target: &str, env: &Environment<'_>, out: &mut Output<'_>) {
+        let channel = &*env.config.channel;
+        if !is_channel(target, env) {
+            no_channel(target, out);
+        } else if !self.is_in_channel {
+            not_on_channel(channel, out);
+        } else {
+            out.numeric(482, &[channel], "You're not channel operator");
+        }
+    }
+
+    fn names(&self, target: Option<&str>, env: &Environment<'_>, out: &mut Output<'_>) {
+        let channel = &*env.config.channel;
+        let target = target.and_then(|targets| targets.split(',').next()).unwrap_or(channel);
+        let is_known = is_channel(target, env);
+        if is_known {
+            self.write_names(env, out);
+        }
+        let target = if is_known { channel } else { &shown(target) };
+        out.numeric(366, &[target], "End of /NAMES list.");
+    }
+
+    fn set_name(&self, name: &str, out: &mut Output<'_>) {
+        let name = bounded(name, MAX_REAL_NAME);
+        if self.has(Capabilities::SET_NAME) {
+            out.client_line(&format!("SETNAME :{name}"));
+        }
+        out.act(Action::SetProfile(ProfileChange::RealName(name)));
     }
 
     /// Opens the client's view of the channel.
@@ -294,12 +296,13 @@ impl Session {
         let channel = &*env.config.channel;
         match env.directory.find(name) {
             None => out.numeric(401, &[&shown(name)], "No such nick/channel"),
-            _ if !is_channel(target, env) => no_channel(target, out),
-            _ if !self.is_in_channel => not_on_channel(channel, out),
+            Some(_) if !is_channel(target, env) || !self.is_in_channel => {
+                self.refuse(target, env, out);
+            }
             Some(member) if member.is_in_channel() => {
                 out.numeric(443, &[member.name, channel], "is already on channel");
             }
-            Some(_) => out.numeric(482, &[channel], "You're not channel operator"),
+            Some(_) => self.refuse(target, env, out),
         }
     }
 
@@ -337,6 +340,15 @@ impl Session {
         });
         write(&mut line);
     }
+}
+
+fn away(text: Option<&str>, out: &mut Output<'_>) {
+    let text = text.map(|text| bounded(text, MAX_AWAY)).filter(|text| !text.is_empty());
+    match text {
+        Some(_) => out.numeric(306, &[], "You have been marked as being away"),
+        None => out.numeric(305, &[], "You are no longer marked as being away"),
+    }
+    out.act(Action::SetProfile(ProfileChange::Away(text)));
 }
 
 /// Returns whether this is the name of the channel.
