@@ -44,9 +44,9 @@ impl Lobby {
         Lobby { waiting: VecDeque::new(), is_waiting }
     }
 
-    /// Adds a client. `deadline` is not before that of any other client.
+    /// Adds a client. Most have the last deadline, and their entry goes to the end.
     pub fn push(&mut self, deadline: Duration, id: ClientId, clients: &ClientTable<Client>) {
-        self.waiting.push_back((deadline, WaitingClient { id, extensions: 0, wait: Wait::Usual }));
+        self.insert(deadline, WaitingClient { id, extensions: 0, wait: Wait::Usual });
         if self.waiting.len() > 2 * clients.len() + SLACK {
             let is_waiting = self.is_waiting;
             self.waiting.retain(|(_, client)| clients.get(client.id).is_some_and(is_waiting));

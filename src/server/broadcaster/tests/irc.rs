@@ -230,6 +230,16 @@ fn registration_that_takes_too_long_is_ended() {
 }
 
 #[test]
+fn silent_client_joins_beside_a_registration() {
+    let mut harness = BroadcasterHarness::with_max_clients(20);
+    harness.connect_with(true);
+    harness.advance(Duration::from_secs(1));
+    harness.connect();
+    harness.advance(Duration::from_millis(300));
+    assert_eq!(harness.broadcaster.room.member_count(), 2);
+}
+
+#[test]
 fn slow_irc_client_is_cut_at_a_line() {
     let mut harness = BroadcasterHarness::with_max_clients(20);
     let id = harness.join_irc(&[]);
