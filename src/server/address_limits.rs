@@ -40,7 +40,7 @@ const MAX_DEBT: Duration = Duration::from_secs(10);
 pub const ADDRESS_BUDGET_BYTES: usize =
     3 * size_of::<(Origin, Rc<AddressBudget>)>() + size_of::<AddressBudget>() + 32;
 
-/// What a line costs its address.
+/// The cost of a line for its address.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
     /// The most bytes of the frames that the line causes, without its answer if that is unknown;

@@ -16,7 +16,7 @@ use crate::server::edge::irc::{
 /// The time that a registration may take.
 const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The members of the room, with what the IRC clients among them say of themselves.
+/// The members of the room, with the profiles of the IRC clients among them.
 struct RoomDirectory<'a> {
     room: &'a Room,
     irc: &'a IrcClients,

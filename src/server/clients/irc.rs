@@ -99,7 +99,7 @@ impl IrcClients {
         self.rows.get(id).is_some()
     }
 
-    /// Returns what a client says of itself.
+    /// Returns the profile of a client.
     pub fn profile(&self, id: ClientId) -> Option<&Profile> {
         self.rows.get(id).map(|row| &row.profile)
     }

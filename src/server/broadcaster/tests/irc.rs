@@ -78,7 +78,7 @@ fn irc_step() -> impl Strategy<Value = IrcStep> {
     ]
 }
 
-/// What the test expects of an IRC client.
+/// An IRC client, and the texts that it should receive.
 struct Reader {
     has_echo: bool,
     is_in_channel: bool,

@@ -12,8 +12,8 @@ use super::wire::{
     Frame, Lines, MAX_LINES, Span, SpanKind, Tags, Text, USER_HOST, Variant, write_line,
 };
 
-/// What a client was sent. It is behind the state of the session, which changes with each message,
-/// by the frames of one batch.
+/// The state of a client after the last batch that it was sent. The state of its session changes with
+/// each message, and is ahead by the frames of one batch.
 #[derive(Debug, Default)]
 pub struct Delivery {
     name: Box<str>,
@@ -212,7 +212,7 @@ impl Session {
     }
 }
 
-/// What a client is sent of a span.
+/// The lines that a client is sent for a span.
 enum Choice {
     Shared,
     Own(Vec<u8>),

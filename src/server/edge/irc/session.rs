@@ -18,7 +18,7 @@ pub const MAX_REAL_NAME: usize = 150;
 pub const MAX_AWAY: usize = 200;
 /// The most bytes of a password.
 pub const MAX_PASSWORD: usize = 128;
-/// The text of the notice for a password that does not help.
+/// The text of error 433.
 const TAKEN: &str = "Nickname is already in use";
 
 /// The members of the room and its history, as an IRC client asks for them.
@@ -47,7 +47,7 @@ pub trait Directory {
 pub struct Member<'a> {
     pub id: ClientId,
     pub name: &'a str,
-    /// What an IRC client says of itself.
+    /// The profile of a member that is an IRC client.
     pub profile: Option<&'a Profile>,
 }
 
@@ -63,7 +63,7 @@ impl Member<'_> {
     }
 }
 
-/// What an IRC client says of itself.
+/// The values that an IRC client states about itself.
 #[derive(Debug, Default)]
 pub struct Profile {
     pub user: Box<str>,
@@ -86,7 +86,7 @@ impl Profile {
     }
 }
 
-/// The settings of the server, and what the frames of the room need to become lines.
+/// The settings of the server, and the context of the lines.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings<'a> {
     pub config: &'a Config,
@@ -94,7 +94,7 @@ pub struct Settings<'a> {
     pub context: Context<'a>,
 }
 
-/// What a session needs to answer a message.
+/// The values that a session needs to answer a message.
 #[derive(Clone, Copy)]
 pub struct Environment<'a> {
     pub settings: Settings<'a>,

@@ -142,7 +142,7 @@ impl Tags {
     }
 }
 
-/// What the lines of a frame have beside the frame.
+/// The names and the memory that are needed to translate frames.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     /// The name of the server.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::server::edge::irc::Capabilities;
 
-/// A room of these members, who are no IRC clients except the last.
+/// A room of these members. Only the last is an IRC client.
 struct Room {
     names: Vec<&'static str>,
     profile: Profile,
