@@ -59,3 +59,5 @@ mod terminal_members;
 #[cfg(feature = "editor")]
 mod terminal_settings;
 mod unicode_names;
+#[cfg(feature = "web")]
+mod web;

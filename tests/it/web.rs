@@ -1,19 +1,21 @@
 //! Browsers: the page, and clients that speak WebSocket, on the port of all other clients.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+
+use crate::common::TestServer;
 use crate::common::websocket::{
     Message, WebSocket, connect, exchange, frame, get, handshake, parse_response, read_all, request,
 };
-use crate::common::{TestServer, wait_until};
 
 const GZIP: &str = "Accept-Encoding: gzip, deflate\r\n";
 
 #[test]
 fn page_is_served_compressed_and_revalidated() {
     let server = TestServer::start(&[]);
-    let address = server.address();
+    let address = server.address(0);
     let page = get(address, "/", GZIP);
     assert_eq!((page.status, page.field("content-encoding")), (200, Some("gzip")));
     assert_eq!(page.field("content-type"), Some("text/html; charset=utf-8"));
@@ -36,7 +38,7 @@ fn page_is_served_compressed_and_revalidated() {
 #[test]
 fn wrong_requests_are_answered_in_http() {
     let server = TestServer::start(&["--hello-wait", "600000", "--connect-rate", "0"]);
-    let address = server.address();
+    let address = server.address(0);
     let mut alice = server.join("alice");
     let long = format!("GET / HTTP/1.1\r\nHost: {address}\r\nX: {}\r\n\r\n", "x".repeat(9000));
     for (status, request) in [
@@ -66,7 +68,7 @@ fn wrong_requests_are_answered_in_http() {
 #[test]
 fn further_host_is_accepted_and_named_in_error() {
     let server = TestServer::start(&["--web-host", "chat.example.com"]);
-    let address = server.address();
+    let address = server.address(0);
     let of = |host: &str| request(address, &format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
     assert_eq!(of("chat.example.com").status, 200);
     assert_eq!(of("CHAT.example.com:8080").status, 200);
@@ -80,7 +82,7 @@ fn half_a_request_gets_timeout_and_no_line() {
     let server = TestServer::start(&["--hello-wait", "1"]);
     for start in ["G", "GET / HT", "GET / HTTP/1.1\r\nHost: loc"] {
         let began = Instant::now();
-        let response = parse_response(&exchange(server.address(), start.as_bytes()));
+        let response = parse_response(&exchange(server.address(0), start.as_bytes()));
         assert_eq!(response.status, 408, "{start}");
         assert!(began.elapsed() > Duration::from_secs(9), "{:?}", began.elapsed());
     }
@@ -92,12 +94,14 @@ fn silent_connection_of_browser_gets_no_welcome() {
     // Before the address is known as that of a browser.
     let mut silent = server.connect();
     assert_eq!(silent.recv()["kind"], "welcome");
-    assert_eq!(get(server.address(), "/", GZIP).status, 200);
-    let mut early = connect(server.address());
+    assert_eq!(get(server.address(0), "/", GZIP).status, 200);
+    let mut early = connect(server.address(0));
     let mut alice = server.join("alice");
     let seen = alice.recv_until(|frame| frame["kind"] == "join" && frame["data"] != "alice joined");
     assert!(seen["data"].as_str().unwrap().starts_with("guest-"), "{seen}");
-    early.write_all(format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", server.address()).as_bytes()).unwrap();
+    early
+        .write_all(format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", server.address(0)).as_bytes())
+        .unwrap();
     assert_eq!(parse_response(&read_all(&mut early)).status, 200);
 }
 
@@ -105,7 +109,9 @@ fn silent_connection_of_browser_gets_no_welcome() {
 fn text_that_begins_like_a_request_is_a_line() {
     let server = TestServer::start(&["--hello-wait", "600000"]);
     let mut alice = server.join("alice");
-    for line in ["GET", "GET me a beer", "Good morning", "G", "GET /", "POST it", "PUT / there", "H"] {
+    for line in
+        ["GET", "GET me a beer", "Good morning", "G", "GET /", "POST it", "PUT / there", "H"]
+    {
         for split in 1..line.len() {
             let mut client = server.connect();
             client.send_raw(&line.as_bytes()[..split]);
@@ -122,7 +128,7 @@ fn text_that_begins_like_a_request_is_a_line() {
 fn websocket_and_line_clients_talk() {
     let server = TestServer::start(&["--history", "100"]);
     let mut alice = server.join("alice");
-    let (mut bob, welcome) = WebSocket::join(server.address(), "bob");
+    let (mut bob, welcome) = WebSocket::join(server.address(0), "bob");
     assert_eq!(welcome["name"], "bob");
     alice.say("hello bob");
     assert_eq!(bob.recv_kind("chat")["data"], "hello bob");
@@ -133,7 +139,12 @@ fn websocket_and_line_clients_talk() {
         assert_eq!(alice.recv_kind("chat")["data"], text);
     }
     // One message in three frames, with a ping in between, and in single bytes.
-    let parts = [frame(0x01, "gr".as_bytes()), frame(0x89, b"still here?"), frame(0x00, "ü\u{df}e".as_bytes()), frame(0x80, b"")];
+    let parts = [
+        frame(0x01, "gr".as_bytes()),
+        frame(0x89, b"still here?"),
+        frame(0x00, "ü\u{df}e".as_bytes()),
+        frame(0x80, b""),
+    ];
     for byte in parts.concat() {
         bob.send_raw(&[byte]);
     }
@@ -153,14 +164,14 @@ fn websocket_and_line_clients_talk() {
 #[test]
 fn websocket_resumes_with_each_frame_once() {
     let server = TestServer::start(&["--rate", "0"]);
-    let (mut bob, welcome) = WebSocket::join(server.address(), "bob");
+    let (mut bob, welcome) = WebSocket::join(server.address(0), "bob");
     let mut alice = server.join("alice");
     for number in 0..300 {
         alice.say_and_recv(&format!("line {number}"));
     }
     bob.send("/quit");
     bob.recv_kind("bye");
-    let mut back = WebSocket::open(server.address());
+    let mut back = WebSocket::open(server.address(0));
     let (epoch, seq) = (&welcome["epoch"], welcome["seq"].as_u64().unwrap());
     back.send(&format!(r#"{{"hello":{{"name":"bob","epoch":{epoch},"after":{seq}}}}}"#));
     assert_eq!(back.recv()["resumed"], true);
@@ -175,7 +186,7 @@ fn websocket_resumes_with_each_frame_once() {
 #[test]
 fn faults_of_websocket_client_have_their_close_codes() {
     let server = TestServer::start(&["--connect-rate", "0"]);
-    let address = server.address();
+    let address = server.address(0);
     for (code, bytes) in [
         (Some(1000), frame(0x88, &1000_u16.to_be_bytes())),
         (Some(4321), frame(0x88, &4321_u16.to_be_bytes())),
@@ -197,7 +208,7 @@ fn faults_of_websocket_client_have_their_close_codes() {
 #[test]
 fn long_line_in_websocket_message_is_an_error() {
     let server = TestServer::start(&[]);
-    let (mut bob, _) = WebSocket::join(server.address(), "bob");
+    let (mut bob, _) = WebSocket::join(server.address(0), "bob");
     bob.send(&"x".repeat(5000));
     assert_eq!(bob.recv_kind("error")["code"], "too-long");
     bob.send("short");
@@ -207,15 +218,15 @@ fn long_line_in_websocket_message_is_an_error() {
 #[test]
 fn shutdown_is_going_away_for_websocket() {
     let server = TestServer::start(&[]);
-    let (mut bob, _) = WebSocket::join(server.address(), "bob");
-    server.terminate();
+    let (mut bob, _) = WebSocket::join(server.address(0), "bob");
+    server.signal(Signal::TERM);
     bob.expect_end("shutdown", Some(1001));
 }
 
 #[test]
 fn pings_count_against_the_rate() {
     let server = TestServer::start(&["--rate", "10/20"]);
-    let (mut bob, _) = WebSocket::join(server.address(), "bob");
+    let (mut bob, _) = WebSocket::join(server.address(0), "bob");
     let began = Instant::now();
     for _ in 0..40 {
         bob.send_frame(0x89, b"?");
@@ -227,7 +238,7 @@ fn pings_count_against_the_rate() {
 #[test]
 fn slow_websocket_is_cut_between_messages() {
     let server = TestServer::start(&["--rate", "0", "--outbox", "64K"]);
-    let (mut bob, _) = WebSocket::join(server.address(), "bob");
+    let (mut bob, _) = WebSocket::join(server.address(0), "bob");
     let mut alice = server.join("alice");
     let line = "x".repeat(3000);
     let mut sent = 0;

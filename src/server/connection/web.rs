@@ -4,7 +4,7 @@ use super::{Connection, Delay, MAX_DETECTION_BYTES, Parsed};
 use crate::protocol::OtherProtocol;
 use crate::room::DisconnectReason;
 use crate::server::broadcaster::Event;
-use crate::server::edge::web::{WebEvent, WebReader, looks_like_request};
+use crate::server::edge::web::{MAX_HEAD_BYTES, WebEvent, WebReader, looks_like_request};
 
 impl Connection {
     /// Parses the first bytes of a client, if they are those of an HTTP request or may become it.
@@ -17,7 +17,10 @@ impl Connection {
             protocol.is_none() && !start.contains(&b'\n') && looks_like_request(start);
         let is_long = start.len() >= MAX_DETECTION_BYTES;
         if protocol == Some(OtherProtocol::Http) || may_be_request && is_long {
-            self.web = Some(Box::new(WebReader::new()));
+            let limits = &self.budget.limits;
+            // Not more than a line and a read take, so that it is within the memory ceiling.
+            let max_head = MAX_HEAD_BYTES.min(limits.max_line as usize + limits.read_bytes);
+            self.web = Some(Box::new(WebReader::new(max_head)));
             return Some(self.parse_web(&mut start.to_vec()));
         }
         if !may_be_request {

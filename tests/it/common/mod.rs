@@ -11,6 +11,8 @@ mod server;
 #[cfg(feature = "editor")]
 pub mod terminal;
 mod test_client;
+#[cfg(feature = "web")]
+pub mod websocket;
 
 use std::env;
 use std::fs;

@@ -54,9 +54,10 @@ enum State {
 }
 
 impl WebReader {
-    /// Creates a reader for a connection whose first bytes are those of a request.
-    pub fn new() -> Self {
-        WebReader { state: State::Head(HeadReader::default()), event: None, control_frames: 0 }
+    /// Creates a reader for a connection whose first bytes are those of a request, whose head has at
+    /// most `max_head` bytes.
+    pub fn new(max_head: usize) -> Self {
+        WebReader { state: State::Head(HeadReader::new(max_head)), event: None, control_frames: 0 }
     }
 
     /// Reads bytes, and returns the lines in them.
