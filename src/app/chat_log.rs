@@ -103,6 +103,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::app::temp_dir::TempDir;
     use crate::protocol::Frame;
 
     fn chat(text: &'static str) -> ReceivedFrame {
@@ -111,19 +112,14 @@ mod tests {
         ReceivedFrame { frame, line: Vec::new(), is_past: false, in_reply_to: None }
     }
 
-    fn temp_path(name: &str) -> PathBuf {
-        let path = std::env::temp_dir().join(format!("smolchat-{}-{name}", std::process::id()));
-        let _ = fs::remove_file(&path);
-        path
-    }
-
     fn write(log: &mut ChatLog, text: &'static str) -> Option<String> {
         log.write_frame(&chat(text), &Clock::default())
     }
 
     #[test]
     fn message_is_one_line_with_its_date() {
-        let path = temp_path("line");
+        let dir = TempDir::new();
+        let path = dir.path("chat.log");
         let mut log = ChatLog::new(path.clone());
         assert_eq!(log.open(), None);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -138,12 +134,12 @@ mod tests {
         let text = "2026-09-21 14:13:20 +0000 bob  one^J    two^[[2J\n\
             1970-01-01 00:00:00 +0000 [bob > alice]  psst\n";
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
-        fs::remove_file(path).unwrap();
     }
 
     #[test]
     fn rotated_file_is_opened_again() {
-        let (path, old) = (temp_path("rotated"), temp_path("rotated-old"));
+        let dir = TempDir::new();
+        let (path, old) = (dir.path("chat.log"), dir.path("old.log"));
         let mut log = ChatLog::new(path.clone());
         write(&mut log, "one");
         fs::rename(&path, &old).unwrap();
@@ -154,14 +150,12 @@ mod tests {
         write(&mut log, "three");
         write(&mut log, "four");
         assert_eq!(count(&path), 2);
-        for path in [path, old] {
-            fs::remove_file(path).unwrap();
-        }
     }
 
     #[test]
     fn error_is_reported_once_until_it_works() {
-        let path = temp_path("directory");
+        let dir = TempDir::new();
+        let path = dir.path("chat.log");
         fs::create_dir(&path).unwrap();
         let mut log = ChatLog::new(path.clone());
         let message = log.open().unwrap();
@@ -173,7 +167,6 @@ mod tests {
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
         assert!(write(&mut log, "three").is_some());
-        fs::remove_dir(&path).unwrap();
     }
 
     #[test]

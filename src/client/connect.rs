@@ -1,7 +1,7 @@
 //! The attempt to connect to a server.
 //!
 //! A host may have several addresses, of which some do not answer. They are tried in turn, each
-//! [`ATTEMPT_DELAY`] after the one before, and the first connection wins (RFC 8305).
+//! [`ATTEMPT_DELAY`] after the one before, and the first connection is used (RFC 8305).
 
 use std::future::{Future, poll_fn};
 use std::io;

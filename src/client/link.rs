@@ -27,7 +27,7 @@ const BYTES_PER_POLL: usize = 1 << 20;
 const MAX_RECEIVED: usize = 8 << 20;
 /// The memory of a queued line besides its bytes: its `Vec` and the header of its allocation.
 const LINE_OVERHEAD: usize = 64;
-/// Bytes of an unfinished line that count as a sign of life, like a line: 4 s at 9,600 baud.
+/// Bytes of an unfinished line that restart the idle time, like a line: 4 s at 9,600 baud.
 const PROGRESS_BYTES: usize = 4 << 10;
 /// Bytes that wait to be sent, above which no further line is queued.
 const MAX_OUTGOING: usize = 1 << 20;
@@ -88,7 +88,7 @@ impl Link {
         self.outgoing.push(b'\n');
     }
 
-    /// Returns whether the server has taken so much of what was sent that a line can be queued.
+    /// Returns whether fewer than [`MAX_OUTGOING`] bytes wait to be sent, so that a line can be queued.
     pub fn has_capacity(&self) -> bool {
         self.outgoing.len() < MAX_OUTGOING
     }
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn byte_of_unfinished_line_is_no_sign_of_life() {
+    fn byte_of_unfinished_line_keeps_the_idle_time() {
         let (mut link, mut server) = pair();
         let start = link.last_read;
         for _ in 0..100 {

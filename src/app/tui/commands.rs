@@ -76,7 +76,7 @@ pub const HELP: &str = "\
 /r TEXT           answers the latest private message
 /last             shows that message again
 /query [NAME]     sends your lines to NAME, or to all again
-/ignore [NAME]    hides NAME; /ignore NAME forever: for good
+/ignore [NAME]    hides NAME; /ignore NAME forever saves it
 /unignore NAME    shows them again
 /time on|off      shows or hides the time of each line
 /clear            clears the screen

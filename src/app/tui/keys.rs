@@ -10,8 +10,6 @@ use vte::{Params, Parser, Perform};
 
 const ESCAPE: u8 = 0x1B;
 const BELL: u8 = 0x07;
-const CTRL_C: u8 = 0x03;
-const CTRL_H: u8 = 0x08;
 const DELETE: u8 = 0x7F;
 /// The sequence after a pasted text.
 const PASTE_END: &[u8] = b"\x1b[201~";
@@ -21,7 +19,7 @@ const ESCAPE_TIMEOUT: Duration = Duration::from_millis(100);
 /// until it is over.
 const SEQUENCE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// An action that a key, or a paste, requests.
+/// An action that a key, a paste or a report of the terminal requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EditAction {
     /// Inserts characters that were typed.
@@ -66,12 +64,13 @@ pub enum EditAction {
     Interrupt,
     /// Leaves if the line is empty, otherwise deletes a character.
     EndOfInput,
+    /// Ends the program like the signal `QUIT`.
     Quit,
     Suspend,
     Redraw,
-    /// The terminal has the keyboard again; no key.
+    /// No key: the window of the terminal has the focus now.
     FocusIn,
-    /// Another window has the keyboard now; no key.
+    /// No key: the window of the terminal has lost the focus.
     FocusOut,
 }
 
@@ -105,27 +104,30 @@ impl ControlKeys {
         if let Some((_, action)) = self.special.iter().find(|(special, _)| *special == byte) {
             return Some(action.clone());
         }
-        Some(match byte {
-            0x01 => EditAction::Home,
-            0x02 => EditAction::Left,
-            CTRL_C => EditAction::Interrupt,
-            0x04 => EditAction::EndOfInput,
-            0x05 => EditAction::End,
-            0x06 => EditAction::Right,
-            BELL => EditAction::CancelSearch,
-            CTRL_H | DELETE => EditAction::DeleteLeft,
-            b'\t' => EditAction::Complete,
-            b'\n' | b'\r' => EditAction::Accept,
-            0x0B => EditAction::DeleteToEnd,
-            0x0C => EditAction::Redraw,
-            0x0E => EditAction::Newer,
-            0x10 => EditAction::Older,
-            0x12 => EditAction::Search,
-            0x13 => EditAction::SearchNewer,
-            0x15 => EditAction::DeleteToStart,
-            0x17 => EditAction::DeleteToSpace,
-            0x19 => EditAction::Yank,
-            0x1F => EditAction::Undo,
+        // The letter that is pressed with Ctrl; `?` is Backspace.
+        Some(match byte ^ 0x40 {
+            b'A' => EditAction::Home,
+            b'B' => EditAction::Left,
+            b'C' => EditAction::Interrupt,
+            b'D' => EditAction::EndOfInput,
+            b'E' => EditAction::End,
+            b'F' => EditAction::Right,
+            b'G' => EditAction::CancelSearch,
+            b'H' | b'?' => EditAction::DeleteLeft,
+            // Tab.
+            b'I' => EditAction::Complete,
+            // Enter.
+            b'J' | b'M' => EditAction::Accept,
+            b'K' => EditAction::DeleteToEnd,
+            b'L' => EditAction::Redraw,
+            b'N' => EditAction::Newer,
+            b'P' => EditAction::Older,
+            b'R' => EditAction::Search,
+            b'S' => EditAction::SearchNewer,
+            b'U' => EditAction::DeleteToStart,
+            b'W' => EditAction::DeleteToSpace,
+            b'Y' => EditAction::Yank,
+            b'_' => EditAction::Undo,
             _ => return None,
         })
     }
@@ -169,14 +171,14 @@ impl KeyParser {
         let mut rest = bytes;
         while let Some((&byte, tail)) = rest.split_first() {
             rest = tail;
-            let is_between = !self.decoder.is_incomplete && self.decoder.skipped == 0;
-            if is_control(byte) || is_between && self.controls.is_special(byte) {
+            let is_special = self.controls.is_special(byte) && !self.decoder.is_in_sequence();
+            if is_control(byte) || is_special {
                 self.on_control(byte, rest);
-            } else if self.decoder.skipped > 0 && byte != ESCAPE {
-                self.decoder.skipped -= 1;
+            } else if self.decoder.bytes_to_skip > 0 && byte != ESCAPE {
+                self.decoder.bytes_to_skip -= 1;
             } else {
                 self.decoder.is_incomplete = true;
-                self.decoder.skipped = 0;
+                self.decoder.bytes_to_skip = 0;
                 self.parser.advance(&mut self.decoder, &[byte]);
                 self.is_after_escape = byte == ESCAPE;
                 self.is_after_return = false;
@@ -188,9 +190,9 @@ impl KeyParser {
     /// Returns the time to wait for the next byte before [`expire`](Self::expire), or `None` if
     /// nothing is incomplete.
     pub fn timeout(&self) -> Option<Duration> {
-        let is_incomplete = self.decoder.is_incomplete || self.decoder.skipped > 0;
-        match is_incomplete || self.decoder.is_pasting {
-            true if self.is_after_escape && !self.decoder.is_pasting => Some(ESCAPE_TIMEOUT),
+        match self.decoder.is_in_sequence() {
+            _ if self.decoder.is_pasting => Some(SEQUENCE_TIMEOUT),
+            true if self.is_after_escape => Some(ESCAPE_TIMEOUT),
             true => Some(SEQUENCE_TIMEOUT),
             false => None,
         }
@@ -256,11 +258,16 @@ struct Decoder {
     is_pasting: bool,
     /// Whether the next character ends a sequence of an application keypad (SS3).
     is_ss3: bool,
-    /// The number of bytes to ignore: the position of a mouse.
-    skipped: u8,
+    /// The number of bytes to ignore: the rest of a sequence that the parser does not know.
+    bytes_to_skip: u8,
 }
 
 impl Decoder {
+    /// Returns whether the next byte belongs to a character or a sequence that has begun.
+    fn is_in_sequence(&self) -> bool {
+        self.is_incomplete || self.bytes_to_skip > 0
+    }
+
     fn insert(&mut self, c: char) {
         match self.actions.last_mut() {
             Some(EditAction::Insert(text)) if !self.is_pasting => text.push(c),
@@ -328,12 +335,12 @@ impl Perform for Decoder {
             ('O', 0) => EditAction::FocusOut,
             // The old form of a mouse report.
             ('M', 0) if modifiers.is_none() => {
-                self.skipped = 3;
+                self.bytes_to_skip = 3;
                 return;
             }
             // A function key of the Linux console.
             ('[', _) => {
-                self.skipped = 1;
+                self.bytes_to_skip = 1;
                 return;
             }
             ('A'..='H', _) => {

@@ -69,8 +69,7 @@ impl TerminalModes {
         Ok(tcsetattr(io::stdin(), OptionalActions::Now, &modes)?)
     }
 
-    /// Restores the saved modes, at the end or before the program stops. `DISABLE_REPORTS` is
-    /// written by the caller.
+    /// Restores the saved modes. The caller writes [`DISABLE_REPORTS`].
     pub fn restore(&self) {
         if self.is_editing.swap(false, Ordering::Relaxed) {
             set_modes(&self.before);

@@ -65,7 +65,7 @@ impl Printer {
         future::or(self.wait_until_printed(), timer).await.is_ok()
     }
 
-    /// Discards the output that the terminal has not read, so that nothing waits for it.
+    /// Discards the output that the terminal has not read, so that a blocked write returns.
     pub fn discard_unread(&self) {
         let _ = tcflush(io::stdout(), QueueSelector::OFlush);
     }

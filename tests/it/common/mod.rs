@@ -106,14 +106,12 @@ impl ChildGuard {
     /// Waits until the process has ended.
     #[track_caller]
     fn wait(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + TIMEOUT;
-        loop {
-            if let Some(status) = self.0.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "the process has not ended in {TIMEOUT:?}");
-            thread::sleep(POLL_INTERVAL);
-        }
+        let mut status = None;
+        wait_until("the process has ended", || {
+            status = self.0.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
     }
 }
 

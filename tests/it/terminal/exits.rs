@@ -33,9 +33,7 @@ const EXITS: [(Exit, i32); 11] = [
 
 /// Ends a client while lines arrive, and checks the terminal.
 fn end_client(exit: Exit, code: i32, typed: &str) {
-    let server = TestServer::start(&["--rate", "0"]);
-    let mut bob = server.join("bob");
-    let mut alice = Terminal::start(server.address(0), "alice", &["--no-reconnect"]);
+    let (server, mut bob, mut alice) = Terminal::start_with_bob(&["--no-reconnect"]);
     assert!(!alice.has_original_modes());
     alice.type_keys(typed);
     alice.wait_for_input(format!("> {typed}").trim_end(), 2 + typed.len() as u16);
@@ -106,9 +104,7 @@ fn hang_up_ends_the_client_at_once() {
 
 #[test]
 fn terminal_that_does_not_read_is_left() {
-    let server = TestServer::start(&["--rate", "0"]);
-    let mut bob = server.join("bob");
-    let mut alice = Terminal::start(server.address(0), "alice", &[]);
+    let (_server, mut bob, mut alice) = Terminal::start_with_bob(&[]);
     alice.stop_reading();
     for number in 0..200 {
         bob.say(&format!("{number} {}", "x".repeat(1000)));

@@ -8,7 +8,7 @@ use crate::app::link_status::{describe_error, format_gap, format_loss};
 use crate::app::outage::Outage;
 use crate::app::tui::commands::HELP;
 use crate::app::tui::entry::EntryKind;
-use crate::app::tui::view::MarkReason;
+use crate::app::tui::view::MarkerReason;
 use crate::client::{self, ReceivedFrame, Session, SessionEvent};
 use crate::protocol::{Body, case_fold};
 
@@ -55,7 +55,7 @@ impl App {
         match &mut self.outage {
             Some(outage) => outage.record_failure(cause),
             None => {
-                self.view.mark_here(MarkReason::Outage);
+                self.view.request_marker(MarkerReason::Outage);
                 let kind = match cause {
                     client::Error::ReconnectRequested => EntryKind::Info,
                     _ => EntryKind::Error,
@@ -76,7 +76,7 @@ impl App {
     fn on_synced(&mut self) {
         let Some(mut outage) = self.outage.take() else { return };
         self.view.flush_held();
-        self.view.cancel_mark(MarkReason::Outage);
+        self.view.cancel_marker(MarkerReason::Outage);
         outage.shown_count = self.view.counted_frames();
         let message = outage.format_end(self.unconfirmed_count());
         self.view.show_notice(EntryKind::Info, &message);
@@ -87,8 +87,8 @@ impl App {
         self.members.update(&received.frame, own_name);
         if let Some(id) = &received.in_reply_to {
             self.unconfirmed_lines.retain(|line| line.id != *id);
-            if self.who_query.as_ref() == Some(id) {
-                self.who_query = None;
+            if self.who_id.as_ref() == Some(id) {
+                self.who_id = None;
                 return self.check_unknown_names(&received.frame.body);
             }
         }
@@ -113,8 +113,8 @@ impl App {
         {
             self.view.show_notice(EntryKind::Error, &error);
         }
-        if received.in_reply_to.is_some() && received.in_reply_to == self.help_query {
-            self.help_query = None;
+        if received.in_reply_to.is_some() && received.in_reply_to == self.help_id {
+            self.help_id = None;
             self.view.show_notice(EntryKind::Info, HELP);
         }
         if let Body::Name { from, to, .. } = &received.frame.body
@@ -131,8 +131,8 @@ impl App {
     /// Asks the server for the names of the members. A query from before an outage is sent again
     /// anyway.
     pub(super) fn query_names(&mut self) {
-        if self.who_query.is_none() {
-            self.who_query = self.session.send("/who").ok();
+        if self.who_id.is_none() {
+            self.who_id = self.session.send("/who").ok();
         }
     }
 
@@ -167,9 +167,9 @@ impl App {
         }
         self.unconfirmed_lines.clear();
         self.unsent_parts.clear();
-        self.who_query = None;
+        self.who_id = None;
         self.unknown_names.clear();
-        self.help_query = None;
+        self.help_id = None;
         self.query = None;
         self.editor.set_private(false);
         self.last_private = None;
@@ -180,7 +180,7 @@ impl App {
     pub(super) fn unconfirmed_count(&self) -> usize {
         let unsent = self.typed_lines.len() + self.unsent_parts.len();
         let pending = self.session.pending_count() + unsent;
-        pending.saturating_sub(usize::from(self.who_query.is_some()))
+        pending.saturating_sub(usize::from(self.who_id.is_some()))
     }
 
     /// Adds to `error` the number of lines that are not confirmed.

@@ -23,9 +23,9 @@ use smol::process::{Child, ChildStdin, ChildStdout, Command};
 use smol::{LocalExecutor, Timer};
 
 use super::Error;
-use super::command_input::{CommandInput, CommandInputReader};
 use super::end_signals::EndSignals;
 use super::event_sink::EventSink;
+use super::exec_input::{CommandInput, CommandInputReader};
 use super::line_client::{LineClient, MAX_LINE, OutgoingLine};
 use super::token_store::TokenStore;
 use crate::client::Session;
