@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::common::{TIMEOUT, TestServer};
 use crate::common::websocket::{
     Message, WebSocket, connect, exchange, frame, get, handshake, parse_response, read_all, request,
 };
+use crate::common::{TIMEOUT, TestServer};
 
 const GZIP: &str = "Accept-Encoding: gzip, deflate\r\n";
 
@@ -261,4 +261,21 @@ fn slow_websocket_is_cut_between_messages() {
     };
     assert_eq!((&bye["code"], bye["seq"].as_u64()), (&"slow".into(), Some(last)));
     assert_eq!(bob.recv_message(), Message::Close(Some(1000)));
+}
+
+#[test]
+fn message_sent_with_the_handshake_is_read() {
+    let server = TestServer::start(&["--hello-wait", "600000"]);
+    let mut alice = server.join("alice");
+    let mut bytes = handshake(server.address(0), "").into_bytes();
+    bytes.extend(frame(0x81, b"early"));
+    bytes.extend(frame(0x88, b""));
+    for pieces in [1, 7, 1000] {
+        let mut client = connect(server.address(0));
+        for piece in bytes.chunks(pieces) {
+            client.write_all(piece).unwrap();
+        }
+        assert_eq!(alice.recv_kind("chat")["data"], "early");
+        assert!(read_all(&mut client).starts_with(b"HTTP/1.1 101 "));
+    }
 }

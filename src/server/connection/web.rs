@@ -20,13 +20,16 @@ impl Connection {
             let limits = &self.budget.limits;
             // Not more than a line and a read take, so that it is within the memory ceiling.
             let max_head = MAX_HEAD_BYTES.min(limits.max_line as usize + limits.read_bytes);
-            self.web = Some(Box::new(WebReader::new(max_head)));
-            return Some(self.parse_web(&mut start.to_vec()));
-        }
-        if !may_be_request {
+            let mut web = Box::new(WebReader::new(max_head));
+            // No lines: they come after the answer to a handshake.
+            web.read(&mut start.to_vec(), limits.max_line, &limits.web_hosts);
+            self.web = Some(web);
+        } else if may_be_request {
+            self.lines.hold(start);
+        } else {
             return None;
         }
-        self.lines.hold(start);
+        // Before the answer to the request, if it is whole.
         let is_new = !std::mem::replace(&mut self.is_request_begun, true);
         let event = is_new.then(|| self.web_event(WebEvent::RequestBegun));
         Some(Parsed { event, ..Parsed::default() })
@@ -66,6 +69,10 @@ impl Connection {
         if let Some(event) = web.take_event() {
             let event = Some(self.web_event(event));
             return Some(Ok(Parsed { event, ..Parsed::default() }));
+        }
+        let mut early = web.take_early();
+        if !early.is_empty() {
+            return Some(Ok(self.parse_web(&mut early)));
         }
         web.is_closed().then_some(Err(DisconnectReason::Finished))
     }

@@ -36,6 +36,8 @@ pub struct WebReader {
     state: State,
     /// The event that follows the lines that were read.
     event: Option<WebEvent>,
+    /// Bytes that were read with a handshake.
+    early: Vec<u8>,
     /// Control frames that were read and not counted.
     control_frames: usize,
 }
@@ -57,7 +59,12 @@ impl WebReader {
     /// Creates a reader for a connection whose first bytes are those of a request, whose head has at
     /// most `max_head` bytes.
     pub fn new(max_head: usize) -> Self {
-        WebReader { state: State::Head(HeadReader::new(max_head)), event: None, control_frames: 0 }
+        WebReader {
+            state: State::Head(HeadReader::new(max_head)),
+            event: None,
+            early: Vec::new(),
+            control_frames: 0,
+        }
     }
 
     /// Reads bytes, and returns the lines in them.
@@ -66,10 +73,10 @@ impl WebReader {
             State::Head(reader) => match reader.read(bytes) {
                 Ok(None) => Vec::new(),
                 Ok(Some(rest)) => {
-                    let rest_start = bytes.len() - rest.len();
                     let answer = answer(reader.head(), hosts);
-                    let (_, rest) = bytes.split_at_mut(rest_start);
-                    self.on_answer(answer, rest, max_line)
+                    self.early = rest.to_vec();
+                    self.on_answer(answer, max_line);
+                    Vec::new()
                 }
                 Err(_) => {
                     self.on_response(too_large());
@@ -81,17 +88,13 @@ impl WebReader {
         }
     }
 
-    fn on_answer(&mut self, answer: Answer, rest: &mut [u8], max_line: u32) -> Vec<u8> {
+    fn on_answer(&mut self, answer: Answer, max_line: u32) {
         match answer {
-            Answer::Response(response) => {
-                self.on_response(response);
-                Vec::new()
-            }
+            Answer::Response(response) => self.on_response(response),
             Answer::Upgrade { response, is_browser } => {
                 self.event = Some(WebEvent::Upgraded { response, is_browser });
                 let decoder = Decoder::new(MAX_MESSAGE_BYTES + u64::from(max_line));
                 self.state = State::Messages { decoder, is_inside_line: false };
-                self.read_messages(rest)
             }
         }
     }
@@ -145,6 +148,11 @@ impl WebReader {
     /// Removes and returns the event that follows the lines that were read.
     pub fn take_event(&mut self) -> Option<WebEvent> {
         self.event.take()
+    }
+
+    /// Removes and returns the bytes that were read with a handshake.
+    pub fn take_early(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.early)
     }
 
     /// Returns the number of control frames since the last call.
