@@ -6,9 +6,11 @@
 mod client_line;
 mod display;
 mod history_file;
+mod http_request;
 mod line_reader;
 mod proxy_header;
 mod screen;
+mod websocket_frames;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,13 +19,15 @@ use std::path::{Path, PathBuf};
 /// The name of a target, and the function that runs one input.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 7] = [
+const TARGETS: [Target; 9] = [
     ("client_line", client_line::run),
     ("display", display::run),
     ("history_file", history_file::run),
+    ("http_request", http_request::run),
     ("line_reader", line_reader::run),
     ("proxy_header", proxy_header::run),
     ("screen", screen::run),
+    ("websocket_frames", websocket_frames::run),
     ("room", crate::model::run_bytes),
 ];
 

@@ -2,8 +2,8 @@
 
 use std::mem;
 
-use super::CloseCode;
 use super::utf8::Utf8Check;
+use super::{CloseCode, Opcode};
 
 /// The most bytes of the payload of a control frame.
 const MAX_CONTROL_BYTES: usize = 125;
@@ -25,8 +25,8 @@ pub enum Decoded<'a> {
     Text(&'a [u8]),
     /// The next bytes of a binary message.
     Binary(&'a [u8]),
-    /// The end of the message.
-    End,
+    /// The end of a message of this kind, text or binary. An empty message has no other part.
+    End(Opcode),
     /// A ping with its payload, of at most 125 bytes. It can come between the parts of a message.
     Ping(&'a [u8]),
     /// A pong. It can come between the parts of a message.
@@ -44,13 +44,13 @@ pub enum Decoded<'a> {
 /// # Examples
 ///
 /// ```
-/// use smolchat::server::edge::web::{Decoded, Decoder};
+/// use smolchat::server::edge::web::{Decoded, Decoder, Opcode};
 ///
 /// let mut decoder = Decoder::new(1024);
 /// let mut frame = *b"\x81\x85\x01\x02\x03\x04igohn";
 /// let mut bytes = &mut frame[..];
 /// assert_eq!(decoder.next(&mut bytes), Some(Decoded::Text(b"hello")));
-/// assert_eq!(decoder.next(&mut bytes), Some(Decoded::End));
+/// assert_eq!(decoder.next(&mut bytes), Some(Decoded::End(Opcode::Text)));
 /// assert_eq!(decoder.next(&mut bytes), None);
 /// ```
 #[derive(Debug)]
@@ -61,8 +61,8 @@ pub struct Decoder {
     /// The bytes of the payload that are to come.
     remaining: u64,
     state: State,
-    /// The opcode of the message, if its last frame was not read.
-    message: Option<u8>,
+    /// The kind of the message that has begun, text or binary.
+    message: Option<Opcode>,
     utf8: Utf8Check,
     /// The opcode of the frame.
     opcode: u8,
@@ -121,8 +121,10 @@ impl Decoder {
                     if self.opcode & 8 != 0 {
                         return Some(self.finish_control(filled));
                     }
-                    if self.is_final {
-                        return Some(self.finish_message());
+                    if self.is_final
+                        && let Some(kind) = self.message.take()
+                    {
+                        return Some(self.finish_message(kind));
                     }
                 }
                 State::Payload if bytes.is_empty() => return None,
@@ -130,7 +132,7 @@ impl Decoder {
                     let part = self.take_payload(bytes);
                     match self.message {
                         _ if self.opcode & 8 != 0 => self.buffer_control(part),
-                        Some(TEXT) => {
+                        Some(Opcode::Text) => {
                             let valid = self.check_text(part);
                             if !valid.is_empty() {
                                 return Some(Decoded::Text(valid));
@@ -207,9 +209,13 @@ impl Decoder {
         if byte & 0x70 != 0 || !is_allowed {
             return Err(CloseCode::PROTOCOL_ERROR);
         }
-        if let TEXT | BINARY = self.opcode {
-            self.message = Some(self.opcode);
+        if self.message.is_none() {
             self.message_bytes = 0;
+            match self.opcode {
+                TEXT => self.message = Some(Opcode::Text),
+                BINARY => self.message = Some(Opcode::Binary),
+                _ => {}
+            }
         }
         Ok(())
     }
@@ -245,10 +251,9 @@ impl Decoder {
         self.filled += part.len() as u8;
     }
 
-    fn finish_message(&mut self) -> Decoded<'static> {
-        self.message = None;
+    fn finish_message(&mut self, kind: Opcode) -> Decoded<'static> {
         if self.utf8.is_complete() {
-            return Decoded::End;
+            return Decoded::End(kind);
         }
         self.state = State::Ended;
         Decoded::Error(CloseCode::INVALID_TEXT)

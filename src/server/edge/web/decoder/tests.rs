@@ -28,12 +28,15 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 enum Output {
     Text(Vec<u8>),
     Binary(Vec<u8>),
-    End,
+    End(Opcode),
     Ping(Vec<u8>),
     Pong,
     Close(Option<u16>),
     Error(u16),
 }
+
+/// The end of a text message.
+const END: Output = Output::End(Opcode::Text);
 
 /// Decodes bytes in these reads.
 fn decode_reads<'a>(max_message: u64, reads: impl IntoIterator<Item = &'a [u8]>) -> Vec<Output> {
@@ -49,7 +52,7 @@ fn decode_reads<'a>(max_message: u64, reads: impl IntoIterator<Item = &'a [u8]>)
                 (decoded, _) => outputs.push(match decoded {
                     Decoded::Text(part) => Output::Text(part.to_vec()),
                     Decoded::Binary(part) => Output::Binary(part.to_vec()),
-                    Decoded::End => Output::End,
+                    Decoded::End(kind) => Output::End(kind),
                     Decoded::Ping(payload) => Output::Ping(payload.to_vec()),
                     Decoded::Pong => Output::Pong,
                     Decoded::Close(code) => Output::Close(code.map(|code| code.0)),
@@ -93,10 +96,10 @@ fn fragments_and_control_frames_are_decoded() {
         text("ll"),
         Output::Pong,
         text("o"),
-        Output::End,
+        END,
         Output::Binary(b"\xFF\0".to_vec()),
-        Output::End,
-        Output::End,
+        Output::End(Opcode::Binary),
+        END,
         Output::Close(Some(1000)),
     ];
     assert_eq!(decode(&frames.concat()), expected);
@@ -109,7 +112,7 @@ fn lengths_of_all_sizes_are_decoded() {
         let frame = frame(0x81, &payload);
         let outputs = decode_reads(70_000, [&frame[..]]);
         if length > 0 {
-            assert_eq!(outputs, [Output::Text(payload), Output::End]);
+            assert_eq!(outputs, [Output::Text(payload), END]);
         }
         for size in [3, 1021] {
             assert_eq!(decode_reads(70_000, frame.chunks(size)), outputs);
@@ -148,7 +151,7 @@ fn invalid_frames_are_protocol_errors() {
         assert_eq!(decode(&frames), [text("a"), Output::Error(1002)]);
     }
     let frames = [frame(0x81, b"a"), frame(0x80, b"b")].concat();
-    assert_eq!(decode(&frames), [text("a"), Output::End, Output::Error(1002)]);
+    assert_eq!(decode(&frames), [text("a"), END, Output::Error(1002)]);
 }
 
 #[test]
@@ -172,7 +175,7 @@ fn text_that_is_not_utf8_fails_at_its_first_byte() {
     let frames = [frame(0x01, b"a\xE2"), frame(0x89, b""), frame(0x80, b"\x82\xAC")].concat();
     let parts = [&b"a\xE2"[..], b"\x82\xAC"].map(|part| Output::Text(part.to_vec()));
     let [first, second] = parts;
-    assert_eq!(decode(&frames), [first, Output::Ping(Vec::new()), second, Output::End]);
+    assert_eq!(decode(&frames), [first, Output::Ping(Vec::new()), second, END]);
 
     let frames = frame(0x81, b"hello\xE2\x82\xFFmore");
     // The last byte that is needed is the wrong one.
@@ -184,7 +187,7 @@ fn text_that_is_not_utf8_fails_at_its_first_byte() {
     assert_eq!(decode(&cut), [Output::Text(b"a\xE2\x82".to_vec()), Output::Error(1007)]);
     // The next message starts anew.
     let frames = [frame(0x81, b"\xC3\xA4"), frame(0x82, b"\xC3"), frame(0x81, b"a")].concat();
-    assert_eq!(decode(&frames).last(), Some(&Output::End));
+    assert_eq!(decode(&frames).last(), Some(&END));
 }
 
 #[test]
@@ -196,7 +199,7 @@ fn message_over_limit_fails_at_its_head() {
     let ping = frame(0x89, &[b'a'; 125]);
     let end = frame(0x80, &[b'a'; 500]);
     let whole = [&part[..], &ping, &end].concat();
-    assert_eq!(decode(&[&whole[..], &whole].concat()).last(), Some(&Output::End));
+    assert_eq!(decode(&[&whole[..], &whole].concat()).last(), Some(&END));
     let over = [&part[..], &frame(0x00, &[b'a'; 500]), b"\x80\x81"].concat();
     assert_eq!(decode(&over).last(), Some(&Output::Error(1009)));
 }
