@@ -27,8 +27,11 @@ SECS    ?= 60
 TARGET  ?=
 FUZZERS  = $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
 FUZZ     = PATH="$(CURDIR)/target/tools/bin:$$PATH" $(NIGHTLY) fuzz
-# Cargo features of the client: `editor` is its line editor. FEATURES= builds it without.
-FEATURES ?= editor
+# Cargo features: `editor` is the line editor of the client, `web` lets browsers join. FEATURES= builds
+# both programs without.
+FEATURES ?= editor web
+# The server alone needs none of the crates of the client's line editor.
+SERVER_FEATURES = $(filter-out editor,$(FEATURES))
 
 # The targets of `make footprint`, and the architecture of this machine, where the servers run.
 TARGETS ?= $(shell deploy/dist.sh targets)
@@ -46,9 +49,8 @@ help: ## list the targets
 build: ## build both programs in target/release
 	$(CARGO) build --release --locked --no-default-features --features '$(FEATURES)'
 
-# The server alone needs none of the crates of the client's line editor.
 run-server: ## run the server; options: ARGS='--listen 127.0.0.1:8080'
-	$(CARGO) build --release --locked --no-default-features --bin smolchatd
+	$(CARGO) build --release --locked --no-default-features --features '$(SERVER_FEATURES)' --bin smolchatd
 	./target/release/smolchatd $(ARGS)
 
 run-client: ## run the client; options: ARGS='--name alice'

@@ -12,8 +12,8 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 
 use smolchat::server::edge::web::{
-    Answer, CloseCode, Decoded, Decoder, FrameHead, HeadReader, answer, close_frame, pong_frame,
-    too_large,
+    Answer, CloseCode, Decoded, Decoder, FrameHead, HeadReader, MAX_HEAD_BYTES, answer,
+    close_frame, pong_frame, too_large,
 };
 
 const MAX_MESSAGE_BYTES: u64 = 64 * 1024 * 1024;
@@ -49,7 +49,7 @@ fn serve(mut stream: TcpStream) -> io::Result<()> {
 
 /// Reads a request and answers it. Returns the bytes after it if the connection is a WebSocket.
 fn shake_hands(stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
-    let mut reader = HeadReader::default();
+    let mut reader = HeadReader::new(MAX_HEAD_BYTES);
     let mut buffer = [0; 4096];
     loop {
         let Some(bytes) = read(stream, &mut buffer)? else { return Ok(None) };

@@ -1,7 +1,7 @@
 //! The framing of what a client is sent: lines, or the messages of an edge.
 
 #[cfg(feature = "web")]
-use super::edge::web::{CloseCode, close_frame};
+use super::edge::web::{CloseCode, FrameHead, Opcode, close_frame};
 use crate::room::Slice;
 #[cfg(feature = "web")]
 use crate::room::SliceKind;
@@ -47,7 +47,7 @@ impl Framing {
         match self {
             #[cfg(feature = "web")]
             Framing::WebSocket { .. } if slice.kind() != SliceKind::Raw => {
-                Header::new(TEXT_MESSAGE, slice.bytes().len())
+                Header::of_message(slice.bytes().len())
             }
             _ => Header::EMPTY,
         }
@@ -67,19 +67,15 @@ impl Framing {
     }
 }
 
-/// Returns frames with the header of a text message before them.
+/// Returns frames with the header of a message before them.
 #[cfg(feature = "web")]
 pub fn message_of(frames: &Slice) -> Vec<u8> {
     let frames = frames.bytes();
-    [Header::new(TEXT_MESSAGE, frames.len()).bytes(), frames].concat()
+    [FrameHead::new(Opcode::Text, frames.len()).as_bytes(), frames].concat()
 }
 
-/// The first byte of a text message in one frame: FIN and the opcode (RFC 6455, section 5.2).
-#[cfg(feature = "web")]
-const TEXT_MESSAGE: u8 = 0x81;
-
-/// The header of a WebSocket frame, or the unsent part of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The unsent part of the header of a slice.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Header {
     bytes: [u8; 10],
     // Invariant: start <= end <= 10.
@@ -91,36 +87,25 @@ impl Header {
     /// No bytes.
     pub const EMPTY: Header = Header { bytes: [0; 10], start: 0, end: 0 };
 
-    /// Creates the header of a frame whose first byte is `first` and whose payload has `length`
-    /// bytes.
+    /// Creates the header of a text message of `length` bytes.
     #[cfg(feature = "web")]
-    pub fn new(first: u8, length: usize) -> Self {
+    fn of_message(length: usize) -> Self {
         let mut header = Header::EMPTY;
-        let [first_byte, short, rest @ ..] = &mut header.bytes;
-        *first_byte = first;
-        if length < 126 {
-            *short = length as u8;
-            header.end = 2;
-        } else if let Ok(length) = u16::try_from(length) {
-            *short = 126;
-            let [high, low, ..] = rest;
-            [*high, *low] = length.to_be_bytes();
-            header.end = 4;
-        } else {
-            *short = 127;
-            *rest = (length as u64).to_be_bytes();
-            header.end = 10;
+        let head = FrameHead::new(Opcode::Text, length);
+        for (byte, from) in header.bytes.iter_mut().zip(head.as_bytes()) {
+            *byte = *from;
+            header.end += 1;
         }
         header
     }
 
-    /// Returns the unsent bytes.
+    /// Returns the bytes.
     pub fn bytes(&self) -> &[u8] {
         self.bytes.get(self.start.into()..self.end.into()).unwrap_or_default()
     }
 
     /// Removes as many as possible of the first `count` bytes, which were sent, and returns how many
-    /// of them are left.
+    /// of these were not in the header.
     pub fn advance(&mut self, count: usize) -> usize {
         let part = count.min(self.bytes().len());
         self.start += part as u8;

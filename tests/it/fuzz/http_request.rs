@@ -47,7 +47,8 @@ pub fn run(_: &[u8]) {}
 /// Returns the head in these reads and the bytes after it, if the head is complete.
 #[cfg(feature = "web")]
 fn read_head(request: &[u8], reads: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
-    let mut reader = smolchat::server::edge::web::HeadReader::default();
+    let mut reader =
+        smolchat::server::edge::web::HeadReader::new(smolchat::server::edge::web::MAX_HEAD_BYTES);
     let mut rest = request;
     for size in reads.iter().map(|&size| size.into()).chain([usize::MAX]) {
         let (bytes, after) = rest.split_at(size.min(rest.len()));

@@ -27,6 +27,8 @@ impl CloseCode {
     pub const GOING_AWAY: CloseCode = CloseCode(1001);
     /// The client sent an invalid frame.
     pub const PROTOCOL_ERROR: CloseCode = CloseCode(1002);
+    /// The client sent a binary message.
+    pub const UNSUPPORTED: CloseCode = CloseCode(1003);
     /// The client sent a text that is not UTF-8.
     pub const INVALID_TEXT: CloseCode = CloseCode(1007);
     /// The client broke a rule of the server.

@@ -1,13 +1,12 @@
 //! The reader of a connection that speaks HTTP or WebSocket.
 
 use super::{
-    Answer, CloseCode, Decoded, Decoder, HeadReader, Response, answer, pong_frame, too_large,
+    Answer, CloseCode, Decoded, Decoder, HeadReader, Opcode, Response, answer, pong_frame,
+    too_large,
 };
 
 /// The most bytes of a WebSocket message, beside the longest line. A message can have several lines.
 const MAX_MESSAGE_BYTES: u64 = 64 * 1024;
-/// The code for a binary message.
-const UNSUPPORTED_DATA: CloseCode = CloseCode(1003);
 
 /// An event of a connection that speaks HTTP or WebSocket, for the broadcaster.
 #[derive(Debug)]
@@ -118,7 +117,10 @@ impl WebReader {
                         *is_inside_line = *last != b'\n';
                     }
                 }
-                Decoded::End => {
+                Decoded::End(Opcode::Binary) | Decoded::Binary(_) => {
+                    return self.close(Some(CloseCode::UNSUPPORTED), lines);
+                }
+                Decoded::End(_) => {
                     if std::mem::take(is_inside_line) {
                         lines.push(b'\n');
                     }
@@ -129,7 +131,6 @@ impl WebReader {
                     self.event = Some(WebEvent::Pong(pong_frame(payload)));
                 }
                 Decoded::Pong => self.control_frames += 1,
-                Decoded::Binary(_) => return self.close(Some(UNSUPPORTED_DATA), lines),
                 Decoded::Error(code) => return self.close(Some(code), lines),
                 // The code is sent back.
                 Decoded::Close(code) => return self.close(code, lines),
