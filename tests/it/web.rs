@@ -202,7 +202,7 @@ fn faults_of_websocket_client_have_their_close_codes() {
         (Some(1009), frame(0x81, &[b'x'; 200_000])),
     ] {
         let (mut client, _) = WebSocket::join(address, "carol");
-        let _ = client.send_raw(&bytes);
+        client.send_raw(&bytes);
         client.expect_end("quit", code);
     }
 }
@@ -278,4 +278,15 @@ fn message_sent_with_the_handshake_is_read() {
         assert_eq!(alice.recv_kind("chat")["data"], "early");
         assert!(read_all(&mut client).starts_with(b"HTTP/1.1 101 "));
     }
+}
+
+#[test]
+fn upload_is_answered_while_it_goes_on() {
+    let server = TestServer::start(&[]);
+    let mut client = connect(server.address(0));
+    client
+        .write_all(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n")
+        .unwrap();
+    let _ = client.write_all(&[b'x'; 1_000_000]);
+    assert_eq!(parse_response(&read_all(&mut client)).status, 405);
 }

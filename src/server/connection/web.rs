@@ -13,8 +13,10 @@ impl Connection {
         start: &[u8],
         protocol: Option<OtherProtocol>,
     ) -> Option<Parsed> {
-        let may_be_request =
-            protocol.is_none() && !start.contains(&b'\n') && looks_like_request(start);
+        let may_be_request = protocol.is_none()
+            && !start.is_empty()
+            && !start.contains(&b'\n')
+            && looks_like_request(start);
         let is_long = start.len() >= MAX_DETECTION_BYTES;
         if protocol == Some(OtherProtocol::Http) || may_be_request && is_long {
             let limits = &self.budget.limits;

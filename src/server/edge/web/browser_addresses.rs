@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::room::Origin;
 
 /// The most addresses in the table.
-pub const MAX_BROWSERS: usize = 256;
+pub const MAX_BROWSERS: usize = 128;
 /// The most bytes for one address, in a queue that grows by doubling.
 pub const BROWSER_BYTES: usize = 2 * size_of::<(Origin, Duration)>();
 /// The time for which an address stays in the table after its last request.
