@@ -348,6 +348,12 @@ impl Room {
         self.clients.len()
     }
 
+    /// Returns whether a client has not sent a line.
+    #[cfg(all(test, feature = "web"))]
+    pub fn is_waiting(&self, id: ClientId) -> bool {
+        self.clients.get(id).is_some_and(|client| client.name.is_none())
+    }
+
     /// Returns the number of clients that have left and whose connections are still ending.
     #[cfg(test)]
     pub fn ending_count(&self) -> usize {

@@ -140,11 +140,7 @@ type Head<'a> = (u8, u64, [u8; 4], &'a [u8]);
 #[cfg(feature = "web")]
 fn split_head(frames: &[u8]) -> Result<Option<Head<'_>>, u16> {
     let [first, second, rest @ ..] = frames else { return Ok(None) };
-    let count = match second & 0x7F {
-        126 => 2,
-        127 => 8,
-        _ => 0,
-    };
+    let count = length_bytes(*second);
     let Some((extended, rest)) = rest.split_at_checked(count) else { return Ok(None) };
     let long = extended.iter().fold(0, |length, &byte| length << 8 | u64::from(byte));
     let length = if count == 0 { u64::from(second & 0x7F) } else { long };
@@ -152,6 +148,16 @@ fn split_head(frames: &[u8]) -> Result<Option<Head<'_>>, u16> {
         return Err(1002);
     }
     Ok(rest.split_first_chunk::<4>().map(|(mask, rest)| (*first, length, *mask, rest)))
+}
+
+/// Returns the number of bytes of a length after the second byte of a head.
+#[cfg(feature = "web")]
+fn length_bytes(second: u8) -> usize {
+    match second & 0x7F {
+        126 => 2,
+        127 => 8,
+        _ => 0,
+    }
 }
 
 /// Returns the first error in the bytes of a head that have arrived.
@@ -169,13 +175,14 @@ fn head_error(frames: &[u8], is_begun: bool, size: u64, max_message: u64) -> Opt
     if first & 0x70 != 0 || !is_allowed || second & 0x80 == 0 || opcode > 7 && second > 0xFD {
         return Some(1002);
     }
+    if rest.len() <= length_bytes(second) {
+        return None;
+    }
     // With a mask, so that the length alone decides.
-    let length = match split_head(&[frames, &[0; 4]].concat()) {
-        Ok(head) => head?.1,
-        Err(code) => return Some(code),
-    };
-    let is_length_read = rest.len() > [0, 2, 8][usize::from(second.saturating_sub(0xFD))];
-    (is_length_read && opcode < 8 && size + length > max_message).then_some(1009)
+    match split_head(&[frames, &[0; 4]].concat()) {
+        Ok(head) => (opcode < 8 && size + head?.1 > max_message).then_some(1009),
+        Err(code) => Some(code),
+    }
 }
 
 #[cfg(feature = "web")]

@@ -49,23 +49,23 @@ pub struct Response {
 }
 
 /// An error response.
-struct Refusal {
+struct ErrorResponse {
     status: &'static str,
     /// Further fields, each with its line end.
     fields: &'static str,
-    /// What was wrong with the request.
+    /// What is wrong with the request.
     text: Cow<'static, str>,
 }
 
-impl Refusal {
+impl ErrorResponse {
     fn new(status: &'static str, text: &'static str) -> Self {
-        Refusal { status, fields: "", text: text.into() }
+        ErrorResponse { status, fields: "", text: text.into() }
     }
 }
 
-impl From<Invalid> for Refusal {
+impl From<Invalid> for ErrorResponse {
     fn from(text: Invalid) -> Self {
-        Refusal::new("400 Bad Request", text)
+        ErrorResponse::new("400 Bad Request", text)
     }
 }
 
@@ -73,7 +73,7 @@ impl From<Invalid> for Refusal {
 /// besides addresses and the names of local networks.
 pub fn answer(head: &[u8], hosts: &[String]) -> Answer {
     let is_head = head.starts_with(b"HEAD ");
-    answer_request(head, hosts, is_head).unwrap_or_else(|Refusal { status, fields, text }| {
+    answer_request(head, hosts, is_head).unwrap_or_else(|ErrorResponse { status, fields, text }| {
         Answer::Response(text_response(status, fields, &text, is_head))
     })
 }
@@ -90,7 +90,7 @@ pub fn too_large() -> Response {
     text_response("431 Request Header Fields Too Large", "", text, false)
 }
 
-fn answer_request(head: &[u8], hosts: &[String], is_head: bool) -> Result<Answer, Refusal> {
+fn answer_request(head: &[u8], hosts: &[String], is_head: bool) -> Result<Answer, ErrorResponse> {
     let request = RequestHead::parse(head)?;
     let origin = request.origin()?;
     if !request.host().is_served(hosts) {
@@ -98,14 +98,17 @@ fn answer_request(head: &[u8], hosts: &[String], is_head: bool) -> Result<Answer
         let text =
             ["this server is not for the host ", &name, "; allow it with --web-host ", &name];
         let text = text.concat().into();
-        return Err(Refusal { status: "421 Misdirected Request", fields: "", text });
+        return Err(ErrorResponse { status: "421 Misdirected Request", fields: "", text });
     }
     if origin.is_some_and(|origin| !request.host().is_origin(origin)) {
-        return Err(Refusal::new("403 Forbidden", "the Origin is not the Host of the request"));
+        return Err(ErrorResponse::new(
+            "403 Forbidden",
+            "the Origin is not the Host of the request, which a proxy must forward",
+        ));
     }
     if !is_head && request.method() != b"GET" {
         let (status, text) = ("405 Method Not Allowed", "the method must be GET or HEAD".into());
-        return Err(Refusal { status, fields: "Allow: GET, HEAD\r\n", text });
+        return Err(ErrorResponse { status, fields: "Allow: GET, HEAD\r\n", text });
     }
     request.check_body()?;
     if request.path() == SOCKET_PATH {
@@ -113,15 +116,16 @@ fn answer_request(head: &[u8], hosts: &[String], is_head: bool) -> Result<Answer
         return Ok(Answer::Upgrade { response, is_browser: origin.is_some() });
     }
     let asset = ASSETS.iter().find(|asset| asset.path.as_bytes() == request.path());
-    let asset = asset.ok_or_else(|| Refusal::new("404 Not Found", "there is no such page"))?;
+    let asset =
+        asset.ok_or_else(|| ErrorResponse::new("404 Not Found", "there is no such page"))?;
     file_response(&request, asset, is_head).map(Answer::Response)
 }
 
 /// Returns the response that accepts the upgrade to WebSocket.
-fn upgrade(request: &RequestHead<'_>) -> Result<Vec<u8>, Refusal> {
+fn upgrade(request: &RequestHead<'_>) -> Result<Vec<u8>, ErrorResponse> {
     let refuse = |text: &'static str| {
         let status = "426 Upgrade Required";
-        Err(Refusal { status, fields: UPGRADE_FIELDS, text: text.into() })
+        Err(ErrorResponse { status, fields: UPGRADE_FIELDS, text: text.into() })
     };
     if request.method() != b"GET" || !request.is_upgrade() {
         return refuse("this is a WebSocket: it needs a WebSocket handshake");
@@ -140,13 +144,13 @@ fn file_response(
     request: &RequestHead<'_>,
     asset: &'static Asset,
     is_head: bool,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ErrorResponse> {
     if !request.accepts_gzip() {
         if asset.path == "/" {
             return Ok(text_response("200 OK", "", ABOUT, is_head));
         }
         let text = "this file is only sent to clients that accept gzip";
-        return Err(Refusal::new("406 Not Acceptable", text));
+        return Err(ErrorResponse::new("406 Not Acceptable", text));
     }
     if request.has_etag(asset.etag.as_bytes()) {
         let head = response_head("304 Not Modified", "", &[("ETag", asset.etag)]);

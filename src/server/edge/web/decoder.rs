@@ -9,7 +9,7 @@ use super::{CloseCode, Opcode};
 const MAX_CONTROL_BYTES: usize = 125;
 
 /// The most bytes before the payload of a frame.
-const MAX_HEAD_BYTES: usize = 14;
+const MAX_FRAME_HEAD_BYTES: usize = 14;
 
 const CONTINUATION: u8 = 0;
 const TEXT: u8 = 1;
@@ -159,7 +159,7 @@ impl Decoder {
             *free = byte;
         }
         self.filled += 1;
-        let head = self.buffer.first_chunk::<MAX_HEAD_BYTES>().copied().unwrap_or_default();
+        let head = self.buffer.first_chunk::<MAX_FRAME_HEAD_BYTES>().copied().unwrap_or_default();
         let [_, second, rest @ ..] = head;
         let length = second & 0x7F;
         let (length_bytes, is_minimal, payload) = match (length, rest) {

@@ -91,3 +91,28 @@ pub fn pong_frame(payload: &[u8]) -> Vec<u8> {
 fn frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
     [FrameHead::new(opcode, payload.len()).as_bytes(), payload].concat()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn length_takes_the_fewest_bytes() {
+        for (length, expected) in [
+            (0, &[0x81, 0][..]),
+            (125, &[0x81, 125]),
+            (126, &[0x81, 126, 0, 126]),
+            (65_535, &[0x81, 126, 0xFF, 0xFF]),
+            (65_536, &[0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]),
+        ] {
+            assert_eq!(FrameHead::new(Opcode::Text, length).as_bytes(), expected);
+        }
+    }
+
+    #[test]
+    fn control_frames_have_their_payload() {
+        assert_eq!(close_frame(None), [0x88, 0]);
+        assert_eq!(close_frame(Some(CloseCode::GOING_AWAY)), [0x88, 2, 3, 0xE9]);
+        assert_eq!(pong_frame(b"hi"), *b"\x8A\x02hi");
+    }
+}

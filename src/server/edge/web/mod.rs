@@ -1,8 +1,8 @@
 //! The web edge: HTTP/1.1 and WebSocket, for browsers. No I/O and no clock.
 //!
-//! A connection whose first bytes are [those of a request](looks_like_request) is read by a
-//! [`HeadReader`]. The head is [answered](answer) with a file of the page, with an error, or with
-//! the upgrade to WebSocket, after which a [`Decoder`] reads the frames of the client.
+//! A connection whose first bytes [look like a request](looks_like_request) is read by a
+//! [`HeadReader`]. `answer` answers the head with a file of the page, with an error, or with the
+//! upgrade to WebSocket, after which a [`Decoder`] reads the frames of the client.
 
 mod answer;
 mod assets;

@@ -150,12 +150,14 @@ struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
     fn parse(lines: &'a [u8]) -> Result<Self, Invalid> {
+        let mut length = 0;
         for line in lines.split_inclusive(|&byte| byte == b'\n') {
             match without_line_end(line) {
-                [] => return Ok(Fields(lines)),
+                [] => return Ok(Fields(lines.get(..length).unwrap_or_default())),
                 [b' ' | b'\t', ..] => return Err("a field continues on a second line"),
-                line => check_field(line)?,
+                field => check_field(field)?,
             }
+            length += line.len();
         }
         Err("the head does not end with an empty line")
     }

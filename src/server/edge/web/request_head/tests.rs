@@ -153,6 +153,12 @@ fn body_is_rejected() {
 }
 
 #[test]
+fn bytes_after_the_head_are_not_fields() {
+    let text = head("") + "Accept-Encoding: gzip\r\nHost: a\r\n\r\n";
+    assert!(!parse(&text).unwrap().accepts_gzip());
+}
+
+#[test]
 fn upgrade_needs_both_fields() {
     for (fields, expected) in [
         ("Upgrade: websocket\r\nConnection: Upgrade\r\n", true),
