@@ -55,13 +55,13 @@ impl Room {
     /// all bytes are sent.
     #[cfg(feature = "web")]
     pub(super) fn remove_answered(&mut self, id: ClientId) {
-        let Some(client) = self.remove_client(id) else { return };
-        let mut end = Op::Close;
-        if client.is_visitor {
+        let Some(&Client { name: None, is_visitor, .. }) = self.clients.get(id) else { return };
+        self.remove_client(id);
+        if is_visitor {
+            // It has no place.
             self.release(id, self.now);
-            end = Op::Refuse;
         }
-        self.batch.unicast(id, end);
+        self.batch.unicast(id, if is_visitor { Op::Refuse } else { Op::Close });
     }
 
     /// Sends a bye to every client and closes the room.

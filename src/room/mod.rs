@@ -262,37 +262,6 @@ impl Room {
         Ok(())
     }
 
-    /// Removes and returns a client without a line whose [`Config::hello_wait`] is over. The caller
-    /// applies [`Input::HelloWaitOver`], or [extends](Self::extend_hello_wait) the wait because a
-    /// hello may have arrived.
-    pub fn pop_hello_wait(&mut self, now: Now) -> Option<WaitingClient> {
-        self.now = now;
-        self.lobby.pop_expired(now.uptime, &self.clients)
-    }
-
-    /// Extends the wait for the first line of a client.
-    pub fn extend_hello_wait(&mut self, client: WaitingClient, time: Duration) {
-        self.lobby.insert(self.now.uptime + time, client);
-    }
-
-    /// Announces each member that has said nothing until
-    /// [`SILENT_NOTICE_DELAY`](presence::SILENT_NOTICE_DELAY) after its welcome.
-    pub fn announce_silent(&mut self, now: Now) {
-        self.now = now;
-        while let Some(client) = self.silent.pop_expired(now.uptime, &self.clients) {
-            self.announce_member(client.id);
-        }
-    }
-
-    /// Ends every hello wait that is over, without a check for a hello on its way, and announces
-    /// silent members.
-    pub fn tick(&mut self, now: Now) {
-        while let Some(client) = self.pop_hello_wait(now) {
-            self.apply(Input::HelloWaitOver { id: client.id }, now);
-        }
-        self.announce_silent(now);
-    }
-
     /// Returns the time at which [`pop_hello_wait`](Self::pop_hello_wait) and
     /// [`announce_silent`](Self::announce_silent), or [`seal`](Self::seal), have to be called, if
     /// there is no input before.

@@ -266,7 +266,7 @@ impl Broadcaster {
         while let Some(client) = self.room.pop_hello_wait(now) {
             if client.extensions < MAX_EXTENSIONS && self.clients.has_unread_input(client.id) {
                 let client = WaitingClient { extensions: client.extensions + 1, ..client };
-                self.room.extend_hello_wait(client, HELLO_WAIT_EXTENSION);
+                self.room.extend_hello_wait(client, now.uptime + HELLO_WAIT_EXTENSION);
                 continue;
             }
             #[cfg(feature = "web")]

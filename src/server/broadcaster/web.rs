@@ -40,7 +40,7 @@ impl Broadcaster {
             WebEvent::RequestBegun => {
                 self.clients.set_http(id, true);
                 let client = WaitingClient { id, extensions: 0, wait: Wait::Request };
-                self.room.extend_hello_wait(client, REQUEST_TIMEOUT);
+                self.room.extend_hello_wait(client, now.uptime + REQUEST_TIMEOUT);
             }
             WebEvent::NoRequest => self.clients.set_http(id, false),
             WebEvent::Response(response) => {
@@ -73,7 +73,7 @@ impl Broadcaster {
         let is_extended = client.wait == Wait::Usual && is_browser;
         if is_extended {
             let client = WaitingClient { wait: Wait::Patient, ..client };
-            self.room.extend_hello_wait(client, BROWSER_WAIT);
+            self.room.extend_hello_wait(client, now.uptime + BROWSER_WAIT);
         }
         is_extended
     }
