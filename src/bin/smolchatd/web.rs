@@ -1,11 +1,13 @@
 //! The address that a person opens in a browser.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use rustix::net::{AddressFamily, SocketType, connect, getsockname, socket};
 
 use smolchat::server::Listener;
 
 /// An address of the network for documentation, and any port. Nothing is sent to it.
-const REMOTE: (&str, u16) = ("192.0.2.1", 9);
+const REMOTE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9);
 
 /// Returns a URL of the chat for the first listener that has a port, or none if there is no such
 /// listener.
@@ -24,8 +26,9 @@ pub fn find_url(listeners: &[Listener]) -> Option<String> {
 
 /// Returns the address from which this machine sends to others, if it has a route to them.
 fn find_own_address() -> Option<IpAddr> {
-    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
     // A datagram socket is connected without a packet.
-    socket.connect(REMOTE).ok()?;
-    Some(socket.local_addr().ok()?.ip()).filter(|ip| !ip.is_unspecified())
+    let socket = socket(AddressFamily::INET, SocketType::DGRAM, None).ok()?;
+    connect(&socket, &REMOTE).ok()?;
+    let own = SocketAddr::try_from(getsockname(&socket).ok()?).ok()?;
+    Some(own.ip()).filter(|ip| !ip.is_unspecified())
 }
