@@ -4,7 +4,9 @@ use super::{Connection, Delay, MAX_DETECTION_BYTES, Parsed};
 use crate::protocol::OtherProtocol;
 use crate::room::DisconnectReason;
 use crate::server::broadcaster::Event;
-use crate::server::edge::web::{MAX_HEAD_BYTES, WebEvent, WebReader, looks_like_request};
+use crate::server::edge::web::{
+    MAX_HEAD_BYTES, PendingEvent, WebEvent, WebReader, looks_like_request,
+};
 
 impl Connection {
     /// Parses the first bytes of a client, if they are those of an HTTP request or may become it.
@@ -68,13 +70,10 @@ impl Connection {
     /// lines that were read.
     pub(super) fn next_web_input(&mut self) -> Option<Result<Parsed, DisconnectReason>> {
         let web = self.web.as_mut()?;
-        if let Some(event) = web.take_event() {
+        if let Some(PendingEvent { event, mut rest }) = web.take_pending() {
             let event = Some(self.web_event(event));
-            return Some(Ok(Parsed { event, ..Parsed::default() }));
-        }
-        let mut early = web.take_early();
-        if !early.is_empty() {
-            return Some(Ok(self.parse_web(&mut early)));
+            let parsed = self.parse_web(&mut rest);
+            return Some(Ok(Parsed { event, ..parsed }));
         }
         web.is_closed().then_some(Err(DisconnectReason::Finished))
     }

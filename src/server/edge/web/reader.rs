@@ -33,12 +33,18 @@ pub enum WebEvent {
 #[derive(Debug)]
 pub struct WebReader {
     state: State,
-    /// The event that follows the lines that were read.
-    event: Option<WebEvent>,
-    /// Bytes that were read with a handshake.
-    early: Vec<u8>,
+    /// Boxed, because it is rare.
+    pending: Option<Box<PendingEvent>>,
     /// Control frames that were read and not counted.
-    control_frames: usize,
+    control_frames: u32,
+}
+
+/// The event that follows the lines that were read.
+#[derive(Debug)]
+pub struct PendingEvent {
+    pub event: WebEvent,
+    /// Bytes behind a handshake, to be read after the event.
+    pub rest: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -60,8 +66,7 @@ impl WebReader {
     pub fn new(max_head: usize) -> Self {
         WebReader {
             state: State::Head(HeadReader::new(max_head)),
-            event: None,
-            early: Vec::new(),
+            pending: None,
             control_frames: 0,
         }
     }
@@ -69,29 +74,26 @@ impl WebReader {
     /// Reads bytes, and returns the lines in them.
     pub fn read(&mut self, bytes: &mut [u8], max_line: u32, hosts: &[String]) -> Vec<u8> {
         match &mut self.state {
+            State::Messages { .. } => return self.read_messages(bytes),
             State::Head(reader) => match reader.read(bytes) {
-                Ok(None) => Vec::new(),
+                Ok(None) => {}
                 Ok(Some(rest)) => {
                     let answer = answer(reader.head(), hosts);
-                    self.early = rest.to_vec();
-                    self.on_answer(answer, max_line);
-                    Vec::new()
+                    self.on_answer(answer, rest.to_vec(), max_line);
                 }
-                Err(_) => {
-                    self.on_response(too_large());
-                    Vec::new()
-                }
+                Err(_) => self.on_response(too_large()),
             },
-            State::Messages { .. } => self.read_messages(bytes),
-            State::Answered | State::Closed => Vec::new(),
+            State::Answered | State::Closed => {}
         }
+        Vec::new()
     }
 
-    fn on_answer(&mut self, answer: Answer, max_line: u32) {
+    fn on_answer(&mut self, answer: Answer, rest: Vec<u8>, max_line: u32) {
         match answer {
             Answer::Response(response) => self.on_response(response),
             Answer::Upgrade { response, is_browser } => {
-                self.event = Some(WebEvent::Upgraded { response, is_browser });
+                let event = WebEvent::Upgraded { response, is_browser };
+                self.pending = Some(Box::new(PendingEvent { event, rest }));
                 let decoder = Decoder::new(MAX_MESSAGE_BYTES + u64::from(max_line));
                 self.state = State::Messages { decoder, is_inside_line: false };
             }
@@ -99,7 +101,7 @@ impl WebReader {
     }
 
     fn on_response(&mut self, response: Response) {
-        self.event = Some(WebEvent::Response(response));
+        self.pending = Some(PendingEvent::new(WebEvent::Response(response)));
         self.state = State::Answered;
     }
 
@@ -128,7 +130,7 @@ impl WebReader {
                 Decoded::Ping(payload) => {
                     self.control_frames += 1;
                     // A later ping replaces it: one answer is enough (RFC 6455, section 5.5.3).
-                    self.event = Some(WebEvent::Pong(pong_frame(payload)));
+                    self.pending = Some(PendingEvent::new(WebEvent::Pong(pong_frame(payload))));
                 }
                 Decoded::Pong => self.control_frames += 1,
                 Decoded::Error(code) => return self.close(Some(code), lines),
@@ -141,28 +143,39 @@ impl WebReader {
 
     /// Closes the connection after `lines`.
     fn close(&mut self, code: Option<CloseCode>, lines: Vec<u8>) -> Vec<u8> {
-        self.event = Some(WebEvent::Closing(code));
+        self.pending = Some(PendingEvent::new(WebEvent::Closing(code)));
         self.state = State::Closed;
         lines
     }
 
     /// Removes and returns the event that follows the lines that were read.
-    pub fn take_event(&mut self) -> Option<WebEvent> {
-        self.event.take()
-    }
-
-    /// Removes and returns the bytes that were read with a handshake.
-    pub fn take_early(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.early)
+    pub fn take_pending(&mut self) -> Option<PendingEvent> {
+        self.pending.take().map(|pending| *pending)
     }
 
     /// Returns the number of control frames since the last call.
     pub fn take_control_frames(&mut self) -> usize {
-        std::mem::take(&mut self.control_frames)
+        std::mem::take(&mut self.control_frames) as usize
     }
 
     /// Returns whether nothing more is read.
     pub fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed)
+    }
+}
+
+impl PendingEvent {
+    fn new(event: WebEvent) -> Box<Self> {
+        Box::new(PendingEvent { event, rest: Vec::new() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reader_is_small() {
+        assert!(size_of::<WebReader>() <= 192, "{} bytes", size_of::<WebReader>());
     }
 }
