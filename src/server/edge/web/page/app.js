@@ -1,13 +1,9 @@
 // The page: joins the room, and connects the session with what is shown.
 
-/// <reference path="types.d.ts" />
-
 import * as log from "./log.js";
 import * as session from "./session.js";
 
 const { createElement, createName, createText, find } = log;
-
-const MEMBERS_ID = "members";
 
 const BEFORE_NAME = /^\/(ignore|msg|query|unignore|w)\s+$/i;
 const LINE_OVERHEAD = 200;
@@ -88,8 +84,8 @@ const listener = {
   },
 
   onAway(reason) {
-    log.state.isLive = false;
     markRead();
+    log.state.isLive = false;
     showStatus(`${reason || "no connection"}; trying again`, "Try now", session.probe);
   },
 
@@ -112,8 +108,12 @@ const listener = {
     if (line) {
       showWaiting();
     }
-    updateMembers(frame);
-    if (id === MEMBERS_ID || names.some((name) => ignored.includes(name.toLowerCase()))) {
+    // The answer to /history.
+    const isPast = log.state.isLive && seq < session.identity.last;
+    if (!isPast) {
+      updateMembers(frame);
+    }
+    if (id === "members" || names.some((name) => ignored.includes(name.toLowerCase()))) {
       return;
     }
     const isMention = isMessage && !isOwn && (kind === "private" || mentions(data, session.identity.name));
@@ -122,7 +122,7 @@ const listener = {
     if (isUnread && !isSeen) {
       notify(frame, isMention);
     }
-    log.add({ frame, isUnread, mark: isOwn ? "own" : isMention ? "mention" : "" });
+    log.add({ frame, isUnread, isPast, mark: isOwn ? "own" : isMention ? "mention" : "" });
   },
 };
 
@@ -157,10 +157,9 @@ function sayTo(/** @type {string | undefined} */ name, /** @type {string} */ tex
 }
 
 // The server executes all other commands.
-/** @type {Record<string, (rest: string) => void>} */
+/** @type {Commands} */
 const COMMANDS = {
   "/clear": log.clear,
-  "/connect": (address) => location.assign(`http://${/:\d+$/.test(address) ? address : `${address}:8080`}`),
   "/exit": session.quit,
   "/help": () => {
     sayTo(undefined, "/help");
@@ -222,7 +221,6 @@ function onInput() {
   const words = !textBeforeWord && word.startsWith("/") ? ALL_COMMANDS : [...members].map((name) => (textBeforeWord ? name : `${name}:`));
   const isExpected = word || BEFORE_NAME.test(textBeforeWord);
   showCandidates(isExpected ? words.filter((word) => word.toLowerCase().startsWith(start)) : []);
-  // The height follows the text, up to the limit of the style sheet.
   field.style.height = "auto";
   field.style.height = `${field.scrollHeight + 2}px`;
 }
@@ -271,7 +269,7 @@ function findEnd(/** @type {string} */ text, /** @type {number} */ maxBytes) {
 }
 
 function askForMembers() {
-  session.send(`{"data":"/who","id":"${MEMBERS_ID}"}`);
+  session.send('{"data":"/who","id":"members"}');
 }
 
 function updateMembers(/** @type {Frame} */ { kind, names = [], from, to }) {
@@ -364,7 +362,7 @@ function playSound() {
 
 function markRead() {
   const { epoch, last } = session.identity;
-  if (isSeen && unreadAfter === Infinity) {
+  if (isSeen && log.state.isLive) {
     unreadAfter = last;
     session.store("localStorage", "read", { epoch, seq: last });
     log.state.isRuleDue = true;

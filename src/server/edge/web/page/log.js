@@ -1,13 +1,13 @@
 // The rows of the conversation. Texts of members become text nodes alone.
 
 const MAX_ROWS = 2000;
-const MAX_ROWS_PER_FRAME = 250;
+const MAX_ROWS_PER_FRAME = 100;
 const MAX_ROWS_READ_ALOUD = 10;
 export const MESSAGES = ["chat", "action", "private"];
 
 // Control characters, and those that change the direction of text.
 const HIDDEN = /(?![\n\t])[\p{Cc}\u061c\u202a-\u202e\u2066-\u2069]/gu;
-const LINK = /https?:\/\/(\([^\s()]*\)|[^\s()<>"])+/gi;
+const LINK = /https?:\/\/(\([^\s()]*\)|[^\s()<>"\ufffd])+/gi;
 
 /** @type {(id: string) => any} */
 export const find = (id) => document.getElementById(id);
@@ -100,11 +100,12 @@ function addRow(/** @type {HTMLElement} */ row) {
   rows.append(row);
 }
 
-function showRow(/** @type {Entry} */ { frame, mark = "" }) {
+function showRow(/** @type {Entry} */ { frame, isPast, mark = "" }) {
   const { kind, time, data, data_source: author, from, to } = frame;
   const newGroup = MESSAGES.includes(kind) ? [kind, author, to, timeFormat.format(time)].join() : "";
   const row = createElement("div", `row ${kind} ${mark}`);
   row.classList.toggle("note", !newGroup);
+  row.classList.toggle("past", !!isPast);
   row.classList.toggle("first", !newGroup || newGroup !== group);
   if (newGroup) {
     const clock = createElement("time", "", timeFormat.format(time));
@@ -173,7 +174,7 @@ export function createName(/** @type {string} */ name) {
   return element;
 }
 
-/** @type {(tag: string, className: string, ...content: (string | Node)[]) => HTMLElement} */
+/** @type {CreateElement} */
 export function createElement(tag, className, ...content) {
   const element = document.createElement(tag);
   element.className = className;

@@ -6,7 +6,7 @@ const ANSWER_TIME = 5_000;
 const SILENCE = 30_000;
 const HEARTBEAT = '{"data":"","id":"heartbeat"}';
 
-/** @type {"connecting" | "replaying" | "live" | "waiting" | "ended"} */
+/** @type {Stage} */
 let stage = "ended";
 /** @type {Identity} */
 export let identity = { name: "", last: 0 };
@@ -46,8 +46,6 @@ export function storeIdentity() {
   }
 }
 
-// Other tabs
-
 const tabs = new BroadcastChannel("smolchat");
 /** @type {(identity: Identity) => void} */
 let onOtherTab = () => {};
@@ -72,8 +70,6 @@ export function findOtherTab(/** @type {string} */ name) {
 export function isSameName(/** @type {string} */ a, /** @type {string} */ b) {
   return a.toLowerCase() === b.toLowerCase();
 }
-
-// Pending lines
 
 /** @type {Line[]} */
 export let pending = load("sessionStorage", "pending") ?? [];
@@ -119,8 +115,6 @@ function encode(/** @type {Line} */ { id, data, to }) {
   return JSON.stringify({ data: data.replace(/\p{Cs}/gu, "\ufffd"), to, id });
 }
 
-// The connection
-
 // After a reload, the last lines are received again.
 export function enter(/** @type {Identity} */ newIdentity, /** @type {Listener} */ newListener) {
   identity = newIdentity;
@@ -164,6 +158,7 @@ export function send(/** @type {string} */ line) {
 
 export function quit() {
   send("/quit");
+  setPending([]);
   end("quit", "");
 }
 
@@ -183,7 +178,11 @@ function onFrame(/** @type {Frame} */ frame) {
   if (kind === "welcome") {
     onWelcome(/** @type {Welcome} */ (frame));
   } else if (kind === "bye") {
-    onBye(code, data);
+    if (["slow", "shutdown", "full", "too-fast", "quit"].includes(code)) {
+      retry(data);
+    } else {
+      end(code, data);
+    }
   } else if (kind === "gap") {
     skipTo(to);
   } else if (id === "heartbeat") {
@@ -236,14 +235,6 @@ function skipTo(/** @type {number} */ seq) {
   }
 }
 
-function onBye(/** @type {string} */ code, /** @type {string} */ text) {
-  if (["slow", "shutdown", "full", "too-fast", "quit"].includes(code)) {
-    retry(text);
-  } else {
-    end(code, text);
-  }
-}
-
 function retry(/** @type {string} */ reason) {
   leave("waiting", reason);
   attempts += 1;
@@ -256,7 +247,7 @@ function end(/** @type {string} */ code, /** @type {string} */ text) {
   listener.onEnd(code, text);
 }
 
-function leave(/** @type {typeof stage} */ newStage, /** @type {string} */ reason) {
+function leave(/** @type {Stage} */ newStage, /** @type {string} */ reason) {
   socket?.close();
   oldSocket?.close();
   socket = oldSocket = undefined;

@@ -61,7 +61,14 @@ interface Entry {
   /** A class of the row. */
   mark?: "own" | "mention" | "";
   isUnread?: boolean;
+  isPast?: boolean;
 }
+
+type Commands = Record<string, (rest: string) => void>;
+type CreateElement = (tag: string, className: string, ...content: (string | Node)[]) => HTMLElement;
+
+/** The stage of a connection. It is `replaying` while the missed lines arrive. */
+type Stage = "connecting" | "replaying" | "live" | "waiting" | "ended";
 
 /** `sessionStorage` is that of the tab, and survives a reload. */
 type Area = "sessionStorage" | "localStorage";
