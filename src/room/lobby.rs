@@ -103,20 +103,21 @@ impl Room {
     }
 
     /// Announces each member that has said nothing until
-    /// [`SILENT_NOTICE_DELAY`](super::presence::SILENT_NOTICE_DELAY) after its welcome.
-    pub fn announce_silent(&mut self, now: Now) {
+    /// [`SILENT_NOTICE_DELAY`](super::presence::SILENT_NOTICE_DELAY) after its welcome, and removes
+    /// each absent member that has not returned in time.
+    pub fn end_waits(&mut self, now: Now) {
         self.now = now;
+        self.remove_absent();
         while let Some(client) = self.silent.pop_expired(now.uptime, &self.clients) {
             self.announce_member(client.id);
         }
     }
 
-    /// Ends every hello wait that is over, without a check for a hello on its way, and announces
-    /// silent members.
+    /// Ends every wait that is over, without a check for a hello on its way.
     pub fn tick(&mut self, now: Now) {
         while let Some(client) = self.pop_hello_wait(now) {
             self.apply(Input::HelloWaitOver { id: client.id }, now);
         }
-        self.announce_silent(now);
+        self.end_waits(now);
     }
 }

@@ -78,6 +78,8 @@ pub struct Room {
     lobby: Lobby,
     /// The members that have not said anything, and are not announced.
     silent: Lobby,
+    /// The members whose connections have ended and that may return.
+    absent: Lobby,
     history: History,
     /// The server shuts down: no client is admitted.
     is_closed: bool,
@@ -97,6 +99,8 @@ struct Client {
     errors: u8,
     /// The client asked to have its name reserved if it loses its connection.
     is_name_kept: bool,
+    /// The connection has ended, and the member may return.
+    is_absent: bool,
     visibility: Visibility,
     /// There was no place for the client: it becomes a member only with the token of a member, or
     /// if a place is free by then.
@@ -145,6 +149,7 @@ impl Room {
             silent: Lobby::new(|client| {
                 client.name.is_some() && client.visibility == Visibility::Silent
             }),
+            absent: Lobby::new(|client| client.is_absent),
             is_closed: false,
             counts: Stats::default(),
             server_stats: Stats::default(),
@@ -263,11 +268,12 @@ impl Room {
     }
 
     /// Returns the time at which [`pop_hello_wait`](Self::pop_hello_wait) and
-    /// [`announce_silent`](Self::announce_silent), or [`seal`](Self::seal), have to be called, if
+    /// [`end_waits`](Self::end_waits), or [`seal`](Self::seal), have to be called, if
     /// there is no input before.
     pub fn deadline(&self) -> Option<Duration> {
-        let deadlines = [self.lobby.deadline(), self.silent.deadline(), self.notice.deadline()];
-        deadlines.into_iter().flatten().min()
+        let waits = [&self.lobby, &self.silent, &self.absent].map(Lobby::deadline);
+        let deadlines = waits.into_iter().chain([self.notice.deadline()]);
+        deadlines.flatten().min()
     }
 
     /// Sends every member a text from the server, outside the sequence.

@@ -281,7 +281,7 @@ impl Broadcaster {
                 self.clients.send_event(Event::Input { input, bytes: 0, answer: None });
             }
         }
-        self.room.announce_silent(now);
+        self.room.end_waits(now);
     }
 
     /// Writes the batch of the room to the history file, and delivers it.

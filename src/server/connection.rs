@@ -199,6 +199,8 @@ impl Connection {
     /// broadcaster has closed must not keep its descriptor meanwhile.
     fn disconnect(mut self, reason: DisconnectReason) -> Option<PendingSend<'static>> {
         self.budget.charge_notice(self.budget.limits.now());
+        #[cfg(feature = "web")]
+        let reason = self.reason_of_web(reason);
         let event = self.input_event(Input::Disconnect { id: self.id, reason }, None);
         let event = self.try_send(event)?;
         let events = self.events;

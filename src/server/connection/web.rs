@@ -78,6 +78,17 @@ impl Connection {
         web.is_closed().then_some(Err(DisconnectReason::Finished))
     }
 
+    /// Returns the reason for which a client is disconnected: a browser may return.
+    pub(super) fn reason_of_web(&self, reason: DisconnectReason) -> DisconnectReason {
+        let may_return = self.web.as_ref().is_some_and(|web| web.may_return());
+        match reason {
+            DisconnectReason::Finished | DisconnectReason::Lost(_) if may_return => {
+                DisconnectReason::Away
+            }
+            _ => reason,
+        }
+    }
+
     fn web_event(&self, event: WebEvent) -> Event {
         Event::Web { id: self.id, event }
     }

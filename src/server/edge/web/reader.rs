@@ -57,7 +57,9 @@ enum State {
     },
     /// All further input is discarded.
     Answered,
-    Closed,
+    Closed {
+        may_return: bool,
+    },
 }
 
 impl WebReader {
@@ -83,7 +85,7 @@ impl WebReader {
                 }
                 Err(_) => self.on_response(too_large()),
             },
-            State::Answered | State::Closed => {}
+            State::Answered | State::Closed { .. } => {}
         }
         Vec::new()
     }
@@ -144,7 +146,9 @@ impl WebReader {
     /// Closes the connection after `lines`.
     fn close(&mut self, code: Option<CloseCode>, lines: Vec<u8>) -> Vec<u8> {
         self.pending = Some(PendingEvent::new(WebEvent::Closing(code)));
-        self.state = State::Closed;
+        // Without a code, or on its way to another page, which may be the same one.
+        let may_return = matches!(code, None | Some(CloseCode::GOING_AWAY));
+        self.state = State::Closed { may_return };
         lines
     }
 
@@ -160,7 +164,17 @@ impl WebReader {
 
     /// Returns whether nothing more is read.
     pub fn is_closed(&self) -> bool {
-        matches!(self.state, State::Closed)
+        matches!(self.state, State::Closed { .. })
+    }
+
+    /// Returns whether the client may return after its connection has ended: it spoke WebSocket, and
+    /// did not close it for good.
+    pub fn may_return(&self) -> bool {
+        match self.state {
+            State::Messages { .. } => true,
+            State::Closed { may_return } => may_return,
+            State::Head(_) | State::Answered => false,
+        }
     }
 }
 
