@@ -101,15 +101,13 @@ const listener = {
     }
   },
 
-  onFrame(frame, line) {
+  onFrame(frame, line, isPast) {
     const { kind, data, seq = session.identity.last + 1, id, data_source: author, names = [author] } = frame;
     const isMessage = log.MESSAGES.includes(kind);
     const isOwn = author === session.identity.name || (isMessage && line !== undefined);
     if (line) {
       showWaiting();
     }
-    // The answer to /history.
-    const isPast = log.state.isLive && seq < session.identity.last;
     if (!isPast) {
       updateMembers(frame);
     }

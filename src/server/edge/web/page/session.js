@@ -188,6 +188,7 @@ function onFrame(/** @type {Frame} */ frame) {
   } else if (id === "heartbeat") {
     isConfirmed = true;
   } else {
+    const isPast = stage === "live" && seq > 0 && seq <= identity.last;
     skipTo(seq - 1);
     identity.last = Math.max(identity.last, seq);
     // A missed change of the name is older than the welcome.
@@ -198,7 +199,7 @@ function onFrame(/** @type {Frame} */ frame) {
     if (line) {
       removePending(line);
     }
-    listener.onFrame(frame, line);
+    listener.onFrame(frame, line, isPast);
   }
   if (stage === "replaying" && isConfirmed && identity.last >= welcomeSeq) {
     stage = "live";

@@ -46,8 +46,11 @@ interface Line {
 }
 
 interface Listener {
-  /** `line` is the line of this member that the frame answers. */
-  onFrame(frame: Frame, line?: Line): void;
+  /**
+   * `line` is the line of this member that the frame answers. `isPast` is true if the frame was
+   * received before, as in the answer to `/history`.
+   */
+  onFrame(frame: Frame, line?: Line, isPast?: boolean): void;
   /** `isNew` is true if the server cannot send the missed lines. */
   onWelcome(welcome: Welcome, isNew: boolean): void;
   onLive(): void;
