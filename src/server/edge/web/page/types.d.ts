@@ -62,9 +62,8 @@ interface Listener {
 interface Entry {
   frame: Frame;
   /** A class of the row. */
-  mark?: "own" | "mention" | "";
+  mark?: "past" | "own" | "mention" | "";
   isUnread?: boolean;
-  isPast?: boolean;
 }
 
 type Commands = Record<string, (rest: string) => void>;
