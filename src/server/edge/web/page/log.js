@@ -138,14 +138,15 @@ function showPresence(/** @type {Frame} */ { kind, names = [] }) {
       presence.delete(name);
     }
   }
-  presenceRow.textContent = [...listPresence("join", "joined"), ...listPresence("leave", "left")].join(" · ");
+  presenceRow.replaceChildren(...listPresence("join", "joined"), ...listPresence("leave", "left"));
   presenceRow.hidden = presence.size === 0;
 }
 
 function listPresence(/** @type {string} */ kind, /** @type {string} */ verb) {
-  const changed = [...presence.keys()].filter((name) => presence.get(name) === kind).map(sanitize);
-  const more = changed.splice(4).length;
-  return changed.length > 0 ? [`${changed.join(", ")}${more ? ` and ${more} more` : ""} ${verb}`] : [];
+  const changed = [...presence.keys()].filter((name) => presence.get(name) === kind);
+  const shown = changed.slice(0, 4).flatMap((name) => [", ", createName(name)]).slice(1);
+  const more = changed.length > 4 ? ` and ${changed.length - 4} more` : "";
+  return changed.length > 0 ? [...shown, `${more} ${verb}. `] : [];
 }
 
 export function createText(/** @type {string} */ data, /** @type {(string | Node)[]} */ ...start) {
