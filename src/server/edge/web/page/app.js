@@ -68,8 +68,8 @@ function enterRoom(/** @type {Identity} */ newIdentity) {
 /** @type {Listener} */
 const listener = {
   onWelcome({ data, limits }, isNew) {
+    // The stored lines follow again, under other numbers.
     if (isNew && limits.stored) {
-      // The lines follow again, under other numbers.
       log.clear();
     }
     if (isNew) {
@@ -382,7 +382,7 @@ function onAttention() {
     markRead();
     session.storeIdentity();
   } else {
-    unreadAfter = Infinity;
+    unreadAfter = log.state.isLive ? Infinity : unreadAfter;
     unseen = 0;
     document.title = "smolchat";
     // A socket that seems open may be dead.
@@ -417,8 +417,10 @@ find("leave").onclick = session.quit;
 alerts.value = session.load("localStorage", "alert") ?? "never";
 alerts.onchange = () => {
   session.store("localStorage", "alert", alerts.value);
-  playSound();
-  globalThis.Notification?.requestPermission();
+  if (alerts.value !== "never") {
+    playSound();
+    globalThis.Notification?.requestPermission();
+  }
 };
 field.oninput = onInput;
 addEventListener("keydown", (event) => {
