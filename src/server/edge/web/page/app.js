@@ -8,11 +8,12 @@ const { createElement, createName, createText, find } = log;
 const BEFORE_NAME = /^\/(ignore|msg|query|unignore|w)\s+$/i;
 const LINE_OVERHEAD = 200;
 
-const [nameField, field, privately, alerts] = ["name", "message", "private", "alert"].map(find);
+const [nameField, field, privately, alerts, people] = ["name", "message", "private", "alert", "people"].map(find);
 
 /** @type {Set<string>} */
 let members = new Set();
 let recipient = "";
+let status = "";
 /** @type {Frame | undefined} */
 let lastPrivate;
 /** @type {string[]} */
@@ -59,6 +60,7 @@ function enterRoom(/** @type {Identity} */ newIdentity) {
   find("join").hidden = true;
   find("room").hidden = false;
   log.clear();
+  showWaiting();
   session.enter(newIdentity, listener);
   setText("");
 }
@@ -66,8 +68,8 @@ function enterRoom(/** @type {Identity} */ newIdentity) {
 /** @type {Listener} */
 const listener = {
   onWelcome({ data, limits }, isNew) {
+    // The stored lines follow again, under other numbers.
     if (isNew && limits.stored) {
-      // The lines that are shown follow again, under other numbers.
       log.clear();
     }
     if (isNew) {
@@ -78,6 +80,7 @@ const listener = {
 
   onLive() {
     log.state.isLive = true;
+    showWaiting();
     unreadAfter = isSeen ? Infinity : unreadAfter;
     showStatus("");
     askForMembers();
@@ -90,7 +93,7 @@ const listener = {
   },
 
   onEnd(code, text) {
-    // After a reload, this tab does not replace the one that has the identity now.
+    // A reload does not take the place back.
     session.store("sessionStorage", "identity", null);
     if (code === "quit") {
       session.store("localStorage", "identity", null);
@@ -101,19 +104,17 @@ const listener = {
     }
   },
 
-  onFrame(frame, line) {
+  onFrame(frame, line, isPast) {
     const { kind, data, seq = session.identity.last + 1, id, data_source: author, names = [author] } = frame;
     const isMessage = log.MESSAGES.includes(kind);
     const isOwn = author === session.identity.name || (isMessage && line !== undefined);
     if (line) {
       showWaiting();
     }
-    // The answer to /history.
-    const isPast = log.state.isLive && seq < session.identity.last;
     if (!isPast) {
       updateMembers(frame);
     }
-    if (id === "members" || names.some((name) => ignored.includes(name.toLowerCase()))) {
+    if (id === "members" || names.every((name) => ignored.includes(name.toLowerCase()))) {
       return;
     }
     const isMention = isMessage && !isOwn && (kind === "private" || mentions(data, session.identity.name));
@@ -122,15 +123,15 @@ const listener = {
     if (isUnread && !isSeen) {
       notify(frame, isMention);
     }
-    log.add({ frame, isUnread, isPast, mark: isOwn ? "own" : isMention ? "mention" : "" });
+    log.add({ frame, isUnread, mark: isPast ? "past" : isOwn ? "own" : isMention ? "mention" : "" });
   },
 };
 
 function mentions(/** @type {string} */ text, /** @type {string} */ name) {
-  // Thai, Chinese, Japanese and Korean have no spaces around a name.
-  const isSpaceless = /[\u0e00-\u0eff\u1100-\u11ff\u3040-\ud7ff]/.test(name);
-  const words = text.toLowerCase().split(/[^\p{L}\p{N}\p{M}_.-]+|\.+(?= |$)/u);
-  return isSpaceless ? text.includes(name) : words.includes(name.toLowerCase());
+  // The letters of scripts that have spaces between words.
+  const letter = "[\\p{sc=Latn}\\p{sc=Grek}\\p{sc=Cyrl}\\p{sc=Arab}\\p{sc=Hebr}\\p{M}\\p{N}_-]";
+  const word = name.replaceAll(".", "\\.");
+  return new RegExp(`(^|(?!${letter})[^])${word}(?!${letter})`, "iu").test(text);
 }
 
 function onSend(/** @type {string} */ input) {
@@ -293,7 +294,10 @@ function updateMembers(/** @type {Frame} */ { kind, names = [], from, to }) {
   }
   find("count").textContent = `${members.size} here`;
   const sorted = [...members].sort((a, b) => a.localeCompare(b));
-  const buttons = sorted.map((name) => createButton(createName(name), () => setText(`/msg ${name} `)));
+  const buttons = sorted.map((name) => createButton(createName(name), () => {
+    people.open = false;
+    setText(`/msg ${name} `);
+  }));
   find("names").replaceChildren(...buttons.map((button) => createElement("li", "", button)));
 }
 
@@ -328,8 +332,11 @@ function showWaiting() {
 }
 
 function showStatus(/** @type {string} */ text, label = "", action = () => {}) {
-  find("status").replaceChildren(...(text ? [createElement("p", "", `${text} `, createButton(label, action))] : []));
-  showWaiting();
+  // The button keeps the focus while the text stays the same.
+  if (text !== status) {
+    status = text;
+    find("status").replaceChildren(...(text ? [createElement("p", "", `${text} `, createButton(label, action))] : []));
+  }
 }
 
 function createButton(/** @type {string | Node} */ label, /** @type {() => void} */ action) {
@@ -347,7 +354,7 @@ function notify(/** @type {Frame} */ { data_source, data }, /** @type {boolean} 
     playSound();
     try {
       // Missing without a secure context, and forbidden on phones.
-      new Notification(data_source, { body: data, tag: "smolchat" });
+      new Notification(data_source, { body: data });
     } catch {}
   }
 }
@@ -375,7 +382,7 @@ function onAttention() {
     markRead();
     session.storeIdentity();
   } else {
-    unreadAfter = Infinity;
+    unreadAfter = log.state.isLive ? Infinity : unreadAfter;
     unseen = 0;
     document.title = "smolchat";
     // A socket that seems open may be dead.
@@ -386,12 +393,12 @@ function onAttention() {
 }
 
 ["focus", "blur", "pageshow", "pagehide", "online", "visibilitychange"].forEach((type) => addEventListener(type, onAttention));
-setInterval(() => document.hidden || askForMembers(), 60_000);
 
 // The keyboard of a phone covers the page in browsers that do not shrink it.
 visualViewport?.addEventListener("resize", ({ target }) => {
   const { height, scale } = /** @type {VisualViewport} */ (target);
   find("room").style.height = `${height * scale}px`;
+  scrollTo(0, 0);
 });
 
 addEventListener("submit", (event) => {
@@ -404,18 +411,21 @@ addEventListener("submit", (event) => {
     onSend(text);
   }
 });
+people.ontoggle = askForMembers;
 privately.onclick = () => setRecipient("");
 find("leave").onclick = session.quit;
 alerts.value = session.load("localStorage", "alert") ?? "never";
 alerts.onchange = () => {
   session.store("localStorage", "alert", alerts.value);
-  playSound();
-  globalThis.Notification?.requestPermission();
+  if (alerts.value !== "never") {
+    playSound();
+    globalThis.Notification?.requestPermission();
+  }
 };
 field.oninput = onInput;
 addEventListener("keydown", (event) => {
   // Enter also ends the composition of a character.
-  const isPlain = event.target === field && !event.isComposing && !event.shiftKey && !event.ctrlKey && !event.altKey;
+  const isPlain = event.target === field && !event.isComposing && event.keyCode !== 229 && !event.shiftKey && !event.ctrlKey && !event.altKey;
   if (isPlain && event.key === "Enter") {
     event.preventDefault();
     field.form.requestSubmit();

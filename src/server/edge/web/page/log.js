@@ -55,7 +55,7 @@ export function scrollToEnd() {
 function showQueue() {
   const entries = queue.splice(0, MAX_ROWS_PER_FRAME);
   const wasRuleDue = state.isRuleDue;
-  rows.ariaLive = state.isLive && entries.length <= MAX_ROWS_READ_ALOUD ? "polite" : "off";
+  rows.setAttribute("aria-live", state.isLive && entries.length <= MAX_ROWS_READ_ALOUD ? "polite" : "off");
   entries.forEach(showEntry);
   while (rows.childElementCount > MAX_ROWS) {
     rows.firstChild.remove();
@@ -100,16 +100,15 @@ function addRow(/** @type {HTMLElement} */ row) {
   rows.append(row);
 }
 
-function showRow(/** @type {Entry} */ { frame, isPast, mark = "" }) {
+function showRow(/** @type {Entry} */ { frame, mark = "" }) {
   const { kind, time, data, data_source: author, from, to } = frame;
   const newGroup = MESSAGES.includes(kind) ? [kind, author, to, timeFormat.format(time)].join() : "";
   const row = createElement("div", `row ${kind} ${mark}`);
   row.classList.toggle("note", !newGroup);
-  row.classList.toggle("past", !!isPast);
   row.classList.toggle("first", !newGroup || newGroup !== group);
   if (newGroup) {
     const clock = createElement("time", "", timeFormat.format(time));
-      const recipient = kind === "private" ? [" → ", createName(to), " privately"] : [];
+    const recipient = kind === "private" ? [" → ", createName(to), " privately"] : [];
     row.append(createElement("div", "head", createName(author), ...recipient, " ", clock));
   }
   switch (kind) {
@@ -133,20 +132,21 @@ function showPresence(/** @type {Frame} */ { kind, names = [] }) {
     addRow(presenceRow);
   }
   for (const name of names) {
-    if (presence.has(name) && presence.get(name) !== kind) {
-      presence.delete(name);
-    } else {
+    if ((presence.get(name) ?? kind) === kind) {
       presence.set(name, kind);
+    } else {
+      presence.delete(name);
     }
   }
-  presenceRow.textContent = [...listPresence("join", "joined"), ...listPresence("leave", "left")].join(" · ");
+  presenceRow.replaceChildren(...listPresence("join", "joined"), ...listPresence("leave", "left"));
   presenceRow.hidden = presence.size === 0;
 }
 
 function listPresence(/** @type {string} */ kind, /** @type {string} */ verb) {
-  const changed = [...presence.keys()].filter((name) => presence.get(name) === kind).map(sanitize);
-  const more = changed.splice(4).length;
-  return changed.length > 0 ? [`${changed.join(", ")}${more ? ` and ${more} more` : ""} ${verb}`] : [];
+  const changed = [...presence.keys()].filter((name) => presence.get(name) === kind);
+  const shown = changed.slice(0, 4).flatMap((name) => [", ", createName(name)]).slice(1);
+  const more = changed.length > 4 ? ` and ${changed.length - 4} more` : "";
+  return changed.length > 0 ? [...shown, `${more} ${verb}. `] : [];
 }
 
 export function createText(/** @type {string} */ data, /** @type {(string | Node)[]} */ ...start) {

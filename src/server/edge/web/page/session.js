@@ -47,8 +47,7 @@ export function storeIdentity() {
 }
 
 const tabs = new BroadcastChannel("smolchat");
-/** @type {(identity: Identity) => void} */
-let onOtherTab = () => {};
+let onOtherTab = (/** @type {Identity} */ _other) => {};
 
 tabs.onmessage = ({ data }) => {
   if (data.identity) {
@@ -111,8 +110,7 @@ function repeatPending() {
 }
 
 function encode(/** @type {Line} */ { id, data, to }) {
-  // Half of a surrogate pair is not UTF-8.
-  return JSON.stringify({ data: data.replace(/\p{Cs}/gu, "\ufffd"), to, id });
+  return JSON.stringify({ data, to, id });
 }
 
 // After a reload, the last lines are received again.
@@ -137,7 +135,7 @@ export function connect() {
   current.onopen = () => current.send(`${JSON.stringify({ hello })}\n${HEARTBEAT}`);
   current.onmessage = ({ data }) => current === socket && onLines(data);
   current.onclose = () => current === socket && retry("");
-  wait(ANSWER_TIME, () => retry(""));
+  wait(2 * ANSWER_TIME, () => retry(""));
 }
 
 export function probe() {
@@ -188,6 +186,7 @@ function onFrame(/** @type {Frame} */ frame) {
   } else if (id === "heartbeat") {
     isConfirmed = true;
   } else {
+    const isPast = stage === "live" && seq > 0 && seq <= identity.last;
     skipTo(seq - 1);
     identity.last = Math.max(identity.last, seq);
     // A missed change of the name is older than the welcome.
@@ -198,7 +197,7 @@ function onFrame(/** @type {Frame} */ frame) {
     if (line) {
       removePending(line);
     }
-    listener.onFrame(frame, line);
+    listener.onFrame(frame, line, isPast);
   }
   if (stage === "replaying" && isConfirmed && identity.last >= welcomeSeq) {
     stage = "live";

@@ -46,8 +46,11 @@ interface Line {
 }
 
 interface Listener {
-  /** `line` is the line of this member that the frame answers. */
-  onFrame(frame: Frame, line?: Line): void;
+  /**
+   * `line` is the line of this member that the frame answers. `isPast` is true if the frame was
+   * received before, as in the answer to `/history`.
+   */
+  onFrame(frame: Frame, line?: Line, isPast?: boolean): void;
   /** `isNew` is true if the server cannot send the missed lines. */
   onWelcome(welcome: Welcome, isNew: boolean): void;
   onLive(): void;
@@ -59,9 +62,8 @@ interface Listener {
 interface Entry {
   frame: Frame;
   /** A class of the row. */
-  mark?: "own" | "mention" | "";
+  mark?: "past" | "own" | "mention" | "";
   isUnread?: boolean;
-  isPast?: boolean;
 }
 
 type Commands = Record<string, (rest: string) => void>;
