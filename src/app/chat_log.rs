@@ -58,14 +58,18 @@ impl ChatLog {
         self.reopen_if_moved()?;
         let Some(file) = &mut self.file else { return Ok(()) };
         let line = if self.is_cut { format!("\n{line}") } else { line.to_owned() };
-        let written = loop {
-            match file.write(line.as_bytes()) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                result => break result?,
+        let mut rest = line.as_bytes();
+        while !rest.is_empty() {
+            match file.write(rest) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                // The rest of a line that was written in part, so that its error has the reason.
+                Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
             }
-        };
-        self.is_cut = written > 0 && written < line.len();
-        if written < line.len() { Err(ErrorKind::WriteZero.into()) } else { Ok(()) }
+            self.is_cut = !rest.is_empty();
+        }
+        Ok(())
     }
 
     /// Opens the file, unless it is open and still has its name.
@@ -100,6 +104,7 @@ fn open_for_append(path: &Path) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
@@ -174,5 +179,23 @@ mod tests {
         let mut log = ChatLog::new("/dev/full".into());
         assert!(write(&mut log, "one").unwrap().contains("/dev/full: "));
         assert_eq!(write(&mut log, "two"), None);
+    }
+
+    #[test]
+    fn line_written_in_part_is_reported_with_the_reason() {
+        let dir = TempDir::new();
+        let path = dir.path("fifo");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, mode).unwrap();
+        let mut reader = OpenOptions::new();
+        let mut reader =
+            reader.read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(&path).unwrap();
+        let mut log = ChatLog::new(path.clone());
+        let message = write(&mut log, "x".repeat(100_000).leak()).unwrap();
+        assert!(message.contains("temporarily unavailable"), "{message}");
+        let mut text = String::new();
+        assert!(reader.read_to_string(&mut text).is_err() && !text.ends_with('\n'));
+        write(&mut log, "next");
+        assert!(reader.read_to_string(&mut text).is_err() && text.contains("x\n2026-"), "{text}");
     }
 }

@@ -31,8 +31,24 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// The time after the end of the output in which lines that are already there are still sent.
 const INPUT_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// A line to send, without its newline, or the error for a line longer than [`MAX_LINE`].
-pub type OutgoingLine = Result<Vec<u8>, TooLong>;
+/// A line to send, without its newline.
+pub type OutgoingLine = Result<Vec<u8>, InputError>;
+
+/// The reason why there is no line to send.
+#[derive(Debug)]
+pub enum InputError {
+    /// The line is longer than [`MAX_LINE`].
+    TooLong,
+    /// Standard input cannot be read. There are no further lines.
+    Read(io::Error),
+}
+
+impl InputError {
+    /// Returns a line of a [`LineReader`](crate::protocol::LineReader).
+    pub fn from_reader(line: Result<&[u8], TooLong>) -> OutgoingLine {
+        line.map(<[u8]>::to_vec).map_err(|TooLong| InputError::TooLong)
+    }
+}
 
 /// A session that sends the lines of a channel and writes the events to a sink.
 pub struct LineClient {
@@ -50,6 +66,8 @@ pub struct LineClient {
     is_interactive: bool,
     is_input_open: bool,
     has_joined: bool,
+    /// The error that ended the input.
+    input_error: Option<io::Error>,
     /// The error that ended the output.
     output_error: Option<io::Error>,
     /// The time until which input is accepted after the end of the output.
@@ -95,6 +113,7 @@ impl LineClient {
             is_interactive: false,
             is_input_open: true,
             has_joined: false,
+            input_error: None,
             output_error: None,
             input_deadline: None,
             parts: VecDeque::new(),
@@ -159,6 +178,7 @@ impl LineClient {
             // The reader needs no more lines, as with `head`.
             Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output(error)),
             _ if self.refused_count > 0 => Err(Error::Refused(self.refused_count)),
+            _ if let Some(error) = self.input_error.take() => Err(Error::Input(error)),
             _ => Ok(()),
         }
     }

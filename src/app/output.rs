@@ -4,7 +4,7 @@
 //! still handle signals and answer the server. A second thread detects a closed output also while
 //! there is nothing to write.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::thread;
 
 use async_channel::{Receiver, Sender, bounded};
@@ -34,9 +34,7 @@ impl Output {
         let end_sender = result_sender.clone();
         thread::spawn(move || {
             while let Ok(batch) = waiting.recv_blocking() {
-                let mut stdout = io::stdout().lock();
-                let result = stdout.write_all(&batch).and_then(|()| stdout.flush());
-                if result_sender.send_blocking(result).is_err() {
+                if result_sender.send_blocking(write_stdout(&batch)).is_err() {
                     break;
                 }
             }
@@ -112,6 +110,21 @@ impl Output {
             _ => future::pending().await,
         }
     }
+}
+
+/// Writes bytes to standard output. Blocks also if another program has made it non-blocking.
+pub fn write_stdout(mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::write(io::stdout(), bytes) {
+            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => {
+                poll(&mut [PollFd::new(&io::stdout(), PollFlags::OUT)], None)?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 /// Waits until the reader has closed the pipe or the socket, or until the terminal is closed.

@@ -106,6 +106,17 @@ fn alternate_families(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     }
 }
 
+/// Returns whether `address` stands for the address of the server at the other end of a connection.
+#[cfg(feature = "editor")]
+pub async fn is_address_of(address: &ServerAddress, server: SocketAddr) -> bool {
+    let ServerAddress::Inet(address) = address else { return false };
+    let Ok((host, port)) = split_host_and_port(address) else { return false };
+    let canonical = |address: SocketAddr| (address.ip().to_canonical(), address.port());
+    with_timeout(smol::net::resolve((host.to_owned(), port)))
+        .await
+        .is_ok_and(|found| found.into_iter().any(|other| canonical(other) == canonical(server)))
+}
+
 async fn connect_inet(address: SocketAddr) -> io::Result<OwnedFd> {
     let stream = Async::<TcpStream>::connect(address).await?;
     stream.get_ref().set_nodelay(true)?;

@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 use std::io;
 use std::mem::MaybeUninit;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{RecvFlags, SendFlags, getpeername, recv, send};
 use smol::Async;
 
 use super::Error;
@@ -80,6 +81,11 @@ impl Link {
             bytes_since: 0,
             keepalive: Keepalive::new(),
         })
+    }
+
+    /// Returns the address of the server, unless it is a Unix socket.
+    pub fn server_address(&self) -> Option<SocketAddr> {
+        getpeername(&self.socket).ok()??.try_into().ok()
     }
 
     /// Queues a line, given without its newline. [`poll_receive`](Self::poll_receive) writes it.

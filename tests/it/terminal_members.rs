@@ -47,7 +47,9 @@ fn reconnect_causes_no_leave_and_no_missed_line() {
     let mut alice = Terminal::start(server.address(0), "alice", &[]);
     bob.recv_until(|frame| frame["data"] == "alice joined");
     let again = format!("/connect {}", server.address(0));
-    for (number, command) in ["/reconnect", &again].into_iter().enumerate() {
+    // Another address of the same server.
+    let mapped = again.replace("127.0.0.1", "[::ffff:127.0.0.1]");
+    for (number, command) in ["/reconnect", &again, &mapped].into_iter().enumerate() {
         alice.type_keys(&format!("{command}\r"));
         let notices = "-!- reconnecting\n      -!- reconnected after 0 s, up to date again; no line was missed";
         alice.wait_for_screen("two notices", |screen| {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{LineClient, MAX_LINE, OutgoingLine};
+use super::{InputError, LineClient, MAX_LINE, OutgoingLine};
 use crate::app::alias::expand_alias;
 use crate::app::link_status::describe_split;
 use crate::app::warning::print_warning;
@@ -10,11 +10,14 @@ use crate::client::SendError;
 
 impl LineClient {
     pub(super) fn send_line(&mut self, line: OutgoingLine) {
-        let Ok(line) = line else {
-            self.refused_count += 1;
-            return print_warning(&format!(
-                "a line is longer than {MAX_LINE} bytes and is not sent"
-            ));
+        let line = match line {
+            Ok(line) => line,
+            Err(InputError::TooLong) => {
+                self.refused_count += 1;
+                let text = format!("a line is longer than {MAX_LINE} bytes and is not sent");
+                return print_warning(&text);
+            }
+            Err(InputError::Read(error)) => return self.input_error = Some(error),
         };
         let line = String::from_utf8_lossy(&line);
         let line = line.strip_suffix('\r').unwrap_or(&line);

@@ -84,7 +84,7 @@ enum AppEvent {
     Keys(Vec<EditAction>),
     Signal(Signal),
     /// The result of `/connect`.
-    Connected(Box<Result<Session, client::Error>>),
+    Connected(Box<Result<Option<Session>, client::Error>>),
     Tick,
     ScreenReady,
     TerminalFailed(io::Error),
@@ -150,7 +150,7 @@ impl App {
                 && self.session.pending_count() > 0
                 && let Some(outage) = self.outage.take_if(|outage| !outage.is_reconnected)
             {
-                return Err(self.with_unconfirmed(outage.cause));
+                return Err(self.end_error(outage.cause));
             }
             self.update_screen();
         }

@@ -73,7 +73,7 @@ impl Composer {
         self.queue.bytes
     }
 
-    /// Redraws everything in the next batch, for a terminal of another size.
+    /// Redraws everything after the queued lines, for a terminal of another size.
     pub fn resize(&mut self, size: (usize, usize)) {
         self.size = size;
         self.redraw = Some(Redraw::Entries);
@@ -83,6 +83,7 @@ impl Composer {
     pub fn compose(&mut self, view: &mut View, editor: &Editor) -> Option<String> {
         self.queue_output(view);
         let (columns, rows) = self.size;
+        view.columns = columns;
         // The other rows show the lines that arrive.
         let input_rows = rows * 2 / 3;
         let has_colors = view.settings.has_colors;
@@ -96,7 +97,9 @@ impl Composer {
             batch.push('\x07');
         }
         self.footer.write_erase(&mut batch);
-        if let Some(redraw) = self.redraw.take() {
+        // The latest entries may still be in the queue, and would be shown twice.
+        let is_due = |redraw: &mut Redraw| *redraw == Redraw::Empty || self.queue.is_empty();
+        if let Some(redraw) = self.redraw.take_if(is_due) {
             self.write_redraw(redraw, view, footer.row_count(), &mut batch);
         }
         if let Some(lines) = self.queue.pop() {
@@ -134,12 +137,11 @@ impl Composer {
         footer_rows: usize,
         batch: &mut String,
     ) {
-        let (columns, rows) = self.size;
-        view.columns = columns;
         if redraw == Redraw::Empty {
             batch.push_str(ERASE_SCREEN);
             return;
         }
+        let rows = self.size.1;
         let lines = view.format_screen(rows.saturating_sub(footer_rows));
         if lines.lines().count() + footer_rows < rows {
             // The screen has lines from before the program started: scroll them out, do not erase
@@ -184,6 +186,10 @@ impl BatchQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::tui::entry::EntryKind;
+    use crate::app::tui::input_history::InputHistory;
+    use crate::app::tui::view::ViewSettings;
+    use crate::app::{Bell, Clock};
 
     #[test]
     fn queue_keeps_lines_whole_and_in_order() {
@@ -207,5 +213,29 @@ mod tests {
         assert_eq!(queue.pop(), Some(long));
         assert_eq!(queue.pop().as_deref(), Some("short\n"));
         assert_eq!(queue.pop(), None);
+    }
+
+    #[test]
+    fn redraw_waits_for_queued_lines() {
+        let settings = ViewSettings {
+            has_colors: false,
+            bell: Bell::Never,
+            has_timestamps: true,
+            highlights: Vec::new(),
+            has_presence: true,
+        };
+        let mut view = View::new(settings, Clock::default(), 80, 0);
+        let editor = Editor::new(InputHistory::default());
+        let mut composer = Composer::new((80, 24));
+        for number in 0..2_000 {
+            view.show_notice(EntryKind::Info, &format!("line {number} {}", "x".repeat(50)));
+        }
+        let mut output = composer.compose(&mut view, &editor).unwrap();
+        assert!(!composer.queue.is_empty());
+        composer.resize((60, 20));
+        output.extend(std::iter::from_fn(|| composer.compose(&mut view, &editor)));
+        let (before, after) = output.split_once(ERASE_SCREEN).unwrap();
+        let count = |text: &str| text.matches("line ").count();
+        assert!((count(before), count(after)) == (2_000, 9), "{after}");
     }
 }

@@ -13,7 +13,8 @@ const BELL: u8 = 0x07;
 const DELETE: u8 = 0x7F;
 /// The sequence after a pasted text.
 const PASTE_END: &[u8] = b"\x1b[201~";
-/// The time after Escape until it is a key of its own and not the start of a sequence.
+/// The time after Escape until it is a key of its own and not the start of a sequence. The same
+/// for Alt and a character that also starts a command string, such as Alt-P.
 const ESCAPE_TIMEOUT: Duration = Duration::from_millis(100);
 /// The time after the last byte of an incomplete sequence, or of a paste without its end mark,
 /// until it is over.
@@ -151,6 +152,9 @@ pub struct KeyParser {
     decoder: Decoder,
     /// Whether the last byte was Escape.
     is_after_escape: bool,
+    /// Whether the last two bytes may be a key with Alt or the start of a command string, in which
+    /// all further characters would be ignored.
+    is_after_introducer: bool,
     /// Whether the last byte was a carriage return in a paste.
     is_after_return: bool,
 }
@@ -162,6 +166,7 @@ impl KeyParser {
             parser: Parser::new(),
             decoder: Decoder::default(),
             is_after_escape: false,
+            is_after_introducer: false,
             is_after_return: false,
         }
     }
@@ -180,6 +185,8 @@ impl KeyParser {
                 self.decoder.is_incomplete = true;
                 self.decoder.bytes_to_skip = 0;
                 self.parser.advance(&mut self.decoder, &[byte]);
+                self.is_after_introducer =
+                    self.is_after_escape && matches!(byte, b'P' | b'X' | b']' | b'^' | b'_');
                 self.is_after_escape = byte == ESCAPE;
                 self.is_after_return = false;
             }
@@ -190,9 +197,10 @@ impl KeyParser {
     /// Returns the time to wait for the next byte before [`expire`](Self::expire), or `None` if
     /// nothing is incomplete.
     pub fn timeout(&self) -> Option<Duration> {
+        let may_be_key = self.is_after_escape || self.is_after_introducer;
         match self.decoder.is_in_sequence() {
             _ if self.decoder.is_pasting => Some(SEQUENCE_TIMEOUT),
-            true if self.is_after_escape => Some(ESCAPE_TIMEOUT),
+            true if may_be_key => Some(ESCAPE_TIMEOUT),
             true => Some(SEQUENCE_TIMEOUT),
             false => None,
         }
@@ -213,6 +221,7 @@ impl KeyParser {
         self.parser = Parser::new();
         self.decoder = Decoder { actions, is_pasting, ..Decoder::default() };
         self.is_after_escape = false;
+        self.is_after_introducer = false;
     }
 
     /// Handles a control character, which is in no valid sequence and therefore ends it. `rest` are
@@ -256,8 +265,9 @@ struct Decoder {
     /// Whether the last byte did not end a character or a sequence.
     is_incomplete: bool,
     is_pasting: bool,
-    /// Whether the next character ends a sequence of an application keypad (SS3).
-    is_ss3: bool,
+    /// The parameter of a sequence of an application keypad (SS3), which the next character ends
+    /// unless it is part of the parameter.
+    ss3: Option<u16>,
     /// The number of bytes to ignore: the rest of a sequence that the parser does not know.
     bytes_to_skip: u8,
 }
@@ -299,9 +309,14 @@ impl Decoder {
 impl Perform for Decoder {
     fn print(&mut self, c: char) {
         self.is_incomplete = false;
-        match std::mem::take(&mut self.is_ss3) {
-            true => self.push_cursor_key(c, 0),
-            false => self.insert(c),
+        match (self.ss3.take(), c) {
+            (Some(number), '0'..='9' | ';') => {
+                let number = number.saturating_mul(10);
+                self.ss3 = Some(c.to_digit(10).map_or(0, |c| number.saturating_add(c as u16)));
+                self.is_incomplete = true;
+            }
+            (Some(number), key) => self.push_cursor_key(key, number.saturating_sub(1)),
+            (None, c) => self.insert(c),
         }
     }
 
@@ -358,7 +373,7 @@ impl Perform for Decoder {
         }
         let action = match byte {
             b'O' => {
-                (self.is_ss3, self.is_incomplete) = (true, true);
+                (self.ss3, self.is_incomplete) = (Some(0), true);
                 return;
             }
             b'b' | b'B' => EditAction::WordLeft,

@@ -24,8 +24,10 @@ const MAX_QUEUED_BYTES: usize = 8 << 20;
 const REDRAW_DELAY: Duration = Duration::from_millis(100);
 /// The time that the terminal has at the end to print all queued output; the rest is lost.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
-/// The time that it then has to print the end of the last batch.
+/// The time that it then has to print the end of the last batch, and the time after which unread
+/// output is discarded again: a terminal keeps less than a batch.
 const DISCARD_TIMEOUT: Duration = Duration::from_millis(100);
+const DISCARD_INTERVAL: Duration = Duration::from_millis(2);
 
 /// The terminal that shows the output of a [`View`] above the input line of an [`Editor`].
 #[derive(Debug)]
@@ -141,9 +143,10 @@ impl Screen {
     /// Leaves the cursor in an empty line and restores the modes. `is_writable` says whether the
     /// terminal reads its output.
     async fn end_editing(&mut self, editor: &Editor, mut is_writable: bool) {
-        if !is_writable {
+        let deadline = Instant::now() + DISCARD_TIMEOUT;
+        while !is_writable && Instant::now() < deadline {
             self.printer.discard_unread();
-            is_writable = self.printer.wait_with_timeout(DISCARD_TIMEOUT).await;
+            is_writable = self.printer.wait_with_timeout(DISCARD_INTERVAL).await;
         }
         if is_writable {
             self.printer.print(self.composer.compose_end(editor));

@@ -50,8 +50,13 @@ impl ClientProcess {
         Self::run_unread(Self::command_with(address, name, options))
     }
 
-    fn run_unread(mut command: Command) -> Self {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    fn run_unread(command: Command) -> Self {
+        Self::run_with_files(command, Stdio::piped(), Stdio::piped())
+    }
+
+    /// Starts a client with standard files of the caller.
+    pub fn run_with_files(mut command: Command, stdin: Stdio, stdout: Stdio) -> Self {
+        command.stdin(stdin).stdout(stdout).stderr(Stdio::piped());
         let mut process = ChildGuard(command.spawn().unwrap());
         let stderr = lines(process.0.stderr.take().unwrap());
         ClientProcess { stdin: process.0.stdin.take(), process, stdout: channel().1, stderr }

@@ -143,6 +143,13 @@ impl Terminal {
         self.reader.take().unwrap().join().unwrap();
     }
 
+    /// Reads the output of the client again.
+    pub fn resume_reading(&mut self) {
+        self.lock().is_read = true;
+        let master = self.master.as_ref().unwrap().try_clone().unwrap();
+        self.reader = Some(read_output(master, Arc::clone(&self.output)));
+    }
+
     /// Closes the terminal, like a window or a connection that is closed, and waits until the
     /// client has ended.
     #[track_caller]
@@ -259,7 +266,7 @@ impl Terminal {
     }
 
     /// Returns the private modes that the client has set and not reset, or set twice.
-    fn open_modes(&self) -> Vec<String> {
+    pub fn open_modes(&self) -> Vec<String> {
         let raw = self.raw_output();
         let changes = raw.split("\x1b[?").skip(1).filter_map(|rest| {
             let end = rest.find(|c: char| !c.is_ascii_digit())?;

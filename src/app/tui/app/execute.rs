@@ -112,7 +112,7 @@ impl App {
             Ok(address) => {
                 self.view.show_notice(EntryKind::Info, &format!("connecting to {address}"));
                 let name = self.session.requested_name().unwrap_or(self.session.name());
-                self.server_switch.connect(address, name);
+                self.server_switch.connect(address, name, &self.session);
             }
             Err(error) => self.view.show_notice(EntryKind::Error, &error.to_string()),
         }
@@ -208,6 +208,7 @@ impl App {
             self.view.show_notice(EntryKind::Error, &text);
         }
         self.has_left = true;
+        self.server_switch.cancel();
         self.session.finish();
     }
 }

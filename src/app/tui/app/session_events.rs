@@ -24,7 +24,7 @@ impl App {
             match event {
                 Ok(Some(event)) => self.on_event(event),
                 Ok(None) => return Some(self.end_cause.take().map_or(Ok(()), Err)),
-                Err(error) => return Some(Err(self.with_unconfirmed(error))),
+                Err(error) => return Some(Err(self.end_error(error))),
             }
             if self.screen.is_behind() {
                 return None;
@@ -146,10 +146,12 @@ impl App {
         }
     }
 
-    /// Switches to the session of `/connect`, or shows the error.
-    pub(super) fn on_connected(&mut self, result: Result<Session, client::Error>) {
+    /// Switches to the session of `/connect`, or shows the error. Reconnects if the server is the
+    /// present one.
+    pub(super) fn on_connected(&mut self, result: Result<Option<Session>, client::Error>) {
         let session = match result {
-            Ok(session) => session,
+            Ok(Some(session)) => session,
+            Ok(None) => return self.session.reconnect(),
             Err(error) => {
                 let address = self.session.address();
                 let message = format!("{}; you stay at {address}", describe_error(&error));
@@ -183,11 +185,13 @@ impl App {
         pending.saturating_sub(usize::from(self.who_id.is_some()))
     }
 
-    /// Adds to `error` the number of lines that are not confirmed.
-    pub(super) fn with_unconfirmed(&self, error: client::Error) -> Error {
-        match self.unconfirmed_count() {
-            0 => error.into(),
-            count => Error::Unconfirmed(count, Box::new(error)),
+    /// Returns the signal that ends the program, or else `error` with the number of lines that are
+    /// not confirmed.
+    pub(super) fn end_error(&mut self, error: client::Error) -> Error {
+        match (self.end_cause.take(), self.unconfirmed_count()) {
+            (Some(cause), _) => cause,
+            (None, 0) => error.into(),
+            (None, count) => Error::Unconfirmed(count, Box::new(error)),
         }
     }
 }
