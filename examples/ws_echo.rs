@@ -20,7 +20,9 @@ const MAX_MESSAGE_BYTES: u64 = 64 * 1024 * 1024;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:9001".into());
-    for stream in TcpListener::bind(address)?.incoming() {
+    let listener = TcpListener::bind(address)?;
+    println!("listening on {}", listener.local_addr()?);
+    for stream in listener.incoming() {
         let stream = stream?;
         thread::spawn(move || {
             if let Err(error) = serve(stream) {
