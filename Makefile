@@ -41,7 +41,7 @@ MACHINE  = $(shell uname -m)
 PEERS = redis-server ngircd mosquitto nats-server
 
 .DEFAULT_GOAL := help
-.PHONY: help build run-server run-client test test-slow check audit fuzz picture bench bench-peers soak footprint footprint-check dist dist-all dist-deps test-cross test-packages install install-files uninstall clean
+.PHONY: help build run-server run-client test test-slow test-web check audit fuzz picture bench bench-peers soak footprint footprint-check dist dist-all dist-deps test-cross test-packages install install-files uninstall clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,7 +61,7 @@ test: ## run all tests except the slow ones
 	$(CARGO) test --locked
 
 test-slow: ## run the slow tests
-	$(CARGO) test --locked --test it -- --ignored --skip picture::
+	$(CARGO) test --locked --test it -- --ignored --skip picture:: --skip browser::
 
 check: ## check formatting, lints and documentation; warnings are errors
 	$(CARGO) fmt --check
@@ -86,6 +86,9 @@ fuzz: ## fuzz each target for SECS=60; one target: TARGET=line_reader
 	        -max_total_time=$(SECS) -dict=fuzz/protocol.dict -rss_limit_mb=256 \
 	        -print_final_stats=1 || exit; \
 	done
+
+test-web: ## test the page in Chromium and Firefox; installs them (Debian, as root)
+	@CARGO='$(CARGO)' tests/web.sh
 
 picture: ## draw docs/conversation.svg from a real client
 	$(CARGO) test --locked --test it -- --ignored picture::

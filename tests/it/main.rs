@@ -18,6 +18,8 @@ mod model;
 mod address_limits;
 mod bad_input;
 mod bots;
+#[cfg(feature = "web")]
+mod browser;
 mod client;
 mod clock;
 mod crowds;
