@@ -90,7 +90,8 @@ fuzz: ## fuzz each target for SECS=60; one target: TARGET=line_reader
 test-web: ## test the page in Chromium and Firefox; installs them (Debian, as root)
 	@CARGO='$(CARGO)' tests/web.sh
 
-picture: ## draw docs/conversation.svg from a real client
+picture: ## draw the pictures in docs/ from a real client and a real browser
+	@tests/web.sh deps
 	$(CARGO) test --locked --test it -- --ignored picture::
 
 bench: ## measure the cost of a delivery, beside two reference servers; ARGS='--work flood'

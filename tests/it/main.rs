@@ -35,6 +35,8 @@ mod listeners;
 mod long_lines;
 mod memory;
 mod order;
+#[cfg(feature = "web")]
+mod page_picture;
 #[cfg(feature = "editor")]
 mod picture;
 mod protocol;
