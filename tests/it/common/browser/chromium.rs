@@ -200,7 +200,7 @@ impl<'c> ChromiumTab<'c> {
         }
     }
 
-    /// Presses a key without text, for example Tab, with modifiers (8 is Shift).
+    /// Presses a key, which types `text`, with modifiers (8 is Shift).
     #[track_caller]
     pub fn press(&self, key: &str, code: u32, text: &str, modifiers: u32) {
         for kind in ["keyDown", "keyUp"] {
