@@ -11,7 +11,8 @@ use crate::common::{TestClient, TestServer};
 #[test]
 #[ignore = "needs a browser, see `make test-web`"]
 fn socket_that_browser_opens_early_gets_no_welcome() {
-    let server = TestServer::start(&["--hello-wait", "1"]);
+    // Long enough for the first request of the browser.
+    let server = TestServer::start(&["--hello-wait", "1000"]);
     let mut alice = server.join("alice");
     let chromium = Chromium::start();
     let tab = chromium.open();
