@@ -5,8 +5,8 @@ mod display;
 mod outages;
 mod requests;
 
-use crate::common::browser::{Chromium, Firefox, Tab};
-use crate::common::{TempDir, TestClient, TestServer};
+use crate::common::browser::{Chromium, Firefox, Tab, start_server, url};
+use crate::common::{TempDir, TestClient};
 
 /// Checks that no coming, going or other name was told to a member.
 #[track_caller]
@@ -18,7 +18,7 @@ fn assert_no_notice(client: &mut TestClient) {
 }
 
 fn check_talk(tab: &impl Tab) {
-    let server = TestServer::start(&[]);
+    let server = start_server(&[]);
     let mut alice = server.join("alice");
     tab.join(&server, "bob");
     alice.recv_kind("join");
@@ -39,7 +39,7 @@ fn check_talk(tab: &impl Tab) {
 }
 
 fn check_history_and_reload(tab: &impl Tab) {
-    let server = TestServer::start(&[]);
+    let server = start_server(&[]);
     let mut alice = server.join("alice");
     alice.say_and_recv("before");
     tab.join(&server, "bob");
@@ -62,7 +62,7 @@ fn check_history_and_reload(tab: &impl Tab) {
 fn check_restart_of_server(tab: &impl Tab) {
     let dir = TempDir::new();
     let file = dir.path("history").display().to_string();
-    let mut server = TestServer::start(&["--history-file", &file]);
+    let mut server = start_server(&["--history-file", &file]);
     let address = server.address(0).to_owned();
     tab.join(&server, "bob");
     tab.say("before");
@@ -72,7 +72,7 @@ fn check_restart_of_server(tab: &impl Tab) {
         tab.wait_for("document.getElementById('status').textContent");
         tab.say(round);
         tab.wait_for_part("waiting", round);
-        server = TestServer::start(&["--history-file", &file, "--listen", &address]);
+        server = start_server(&["--history-file", &file, "--listen", &address]);
         tab.wait_for_text(round);
         tab.wait_until_live("bob");
     }
@@ -87,9 +87,9 @@ fn check_restart_of_server(tab: &impl Tab) {
 }
 
 fn check_taken_name(tab: &impl Tab) {
-    let server = TestServer::start(&[]);
+    let server = start_server(&[]);
     let mut bob = server.join("bob");
-    tab.navigate(&crate::common::browser::url(&server));
+    tab.navigate(&url(&server));
     tab.fill_in_name("Bob");
     tab.wait_until_live("Bob-2");
     tab.say("my name is taken");
@@ -103,7 +103,7 @@ fn check_taken_name(tab: &impl Tab) {
 }
 
 fn check_hostile_texts(tab: &impl Tab) {
-    let server = TestServer::start(&["--rate", "0"]);
+    let server = start_server(&["--rate", "0"]);
     let mut alice = server.join("ألف");
     tab.join(&server, "bob");
     let texts = [

@@ -4,13 +4,12 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::common::TestServer;
-use crate::common::browser::{Chromium, ChromiumTab, Tab};
+use crate::common::browser::{Chromium, ChromiumTab, Tab, start_server};
 
 #[test]
 #[ignore = "writes docs/page-*.png, see `make picture`"]
 fn page_is_drawn_at_both_sizes() {
-    let server = TestServer::start(&[]);
+    let server = start_server(&[]);
     let chromium = Chromium::start();
     let tab = chromium.open();
     tab.call("Emulation.setLocaleOverride", json!({ "locale": "en-GB" }));

@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::common::browser::tool;
-use crate::common::{ChildGuard, TempDir, TestServer};
+use crate::common::browser::{start_server, tool};
+use crate::common::{ChildGuard, TempDir};
 
 #[test]
 #[ignore = "needs kosoku, see `make test-web`"]
@@ -46,7 +46,7 @@ fn all_cases_of_autobahn_pass() {
 #[test]
 #[ignore = "needs the websockets of Python, see `make test-web`"]
 fn websockets_of_python_join_talk_and_resume() {
-    let server = TestServer::start(&["--rate", "0"]);
+    let server = start_server(&["--rate", "0"]);
     let mut python = Command::new(tool("bin/python"));
     python.current_dir(env!("CARGO_MANIFEST_DIR"));
     let output = python.args(["tests/websocket_client.py", server.address(0)]).output().unwrap();

@@ -4,8 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::common::TestServer;
-use crate::common::browser::{Chromium, ChromiumTab, Tab, tool, url};
+use crate::common::browser::{Chromium, ChromiumTab, Tab, start_server, tool, url};
 
 const MESSAGE: &str = "document.getElementById('message')";
 const LAST_ROW: &str = "[...document.querySelectorAll('#log .text')].at(-1)";
@@ -28,7 +27,7 @@ fn assert_fits_in_width(tab: &ChromiumTab) {
 #[test]
 #[ignore = "needs a browser, see `make test-web`"]
 fn phone_joins_and_talks_by_touch() {
-    let server = TestServer::start(&[]);
+    let server = start_server(&[]);
     let mut alice = server.join("alice");
     let chromium = Chromium::start();
     let tab = chromium.open();
@@ -64,7 +63,7 @@ fn phone_joins_and_talks_by_touch() {
 #[test]
 #[ignore = "needs a browser, see `make test-web`"]
 fn room_is_usable_with_keyboard_alone() {
-    let server = TestServer::start(&[]);
+    let server = start_server(&[]);
     let mut alice = server.join("alice");
     let chromium = Chromium::start();
     let tab = chromium.open();
@@ -96,7 +95,7 @@ fn room_is_usable_with_keyboard_alone() {
 #[ignore = "needs a browser, see `make test-web`"]
 fn ten_thousand_lines_do_not_freeze_page() {
     let options = ["--rate", "0", "--address-rate", "0", "--address-bytes", "0", "--outbox", "16M"];
-    let server = TestServer::start(&options);
+    let server = start_server(&options);
     let mut alice = server.join("alice");
     let chromium = Chromium::start();
     let tab = chromium.open();
@@ -128,7 +127,7 @@ fn ten_thousand_lines_do_not_freeze_page() {
 #[test]
 #[ignore = "needs a browser, see `make test-web`"]
 fn unseen_lines_are_counted_and_marked() {
-    let server = TestServer::start(&[]);
+    let server = start_server(&[]);
     let mut alice = server.join("alice");
     let chromium = Chromium::start();
     let tab = chromium.open();
@@ -150,7 +149,7 @@ fn unseen_lines_are_counted_and_marked() {
 #[ignore = "needs a browser, see `make test-web`"]
 fn axe_finds_nothing() {
     let axe = fs::read_to_string(tool("node_modules/axe-core/axe.min.js")).unwrap();
-    let server = TestServer::start(&[]);
+    let server = start_server(&[]);
     let mut alice = server.join("alice");
     let chromium = Chromium::start();
     let tab = chromium.open();
@@ -206,7 +205,7 @@ fn assert_axe_finds_nothing(tab: &ChromiumTab, state: &str) {
 #[test]
 #[ignore = "needs a browser, see `make test-web`"]
 fn room_fits_at_twice_the_size() {
-    let server = TestServer::start(&[]);
+    let server = start_server(&[]);
     let chromium = Chromium::start();
     let tab = chromium.open();
     // 200 % of a window of 640 by 512 pixels.
@@ -222,7 +221,7 @@ fn room_fits_at_twice_the_size() {
 #[test]
 #[ignore = "needs a browser, see `make test-web`"]
 fn long_text_is_split_and_arrives_whole() {
-    let server = TestServer::start(&[]);
+    let server = start_server(&[]);
     let mut alice = server.join("alice");
     let chromium = Chromium::start();
     let tab = chromium.open();
@@ -241,7 +240,7 @@ fn long_text_is_split_and_arrives_whole() {
 #[test]
 #[ignore = "needs a browser, see `make test-web`"]
 fn page_works_without_storage() {
-    let server = TestServer::start(&[]);
+    let server = start_server(&[]);
     let mut alice = server.join("alice");
     let chromium = Chromium::start();
     let tab = chromium.open();

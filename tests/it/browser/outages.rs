@@ -7,8 +7,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use super::assert_no_notice;
-use crate::common::TestServer;
-use crate::common::browser::{Chromium, Tab, url};
+use crate::common::browser::{Chromium, Tab, start_server, url};
 
 /// The time for which the server is stopped. It is longer than the page waits for an answer.
 const STOPPED: Duration = Duration::from_secs(20);
@@ -16,7 +15,7 @@ const STOPPED: Duration = Duration::from_secs(20);
 #[test]
 #[ignore = "needs a browser, see `make test-web`"]
 fn stopped_server_gets_each_line_once() {
-    let server = TestServer::start(&[]);
+    let server = start_server(&[]);
     let mut alice = server.join("alice");
     let chromium = Chromium::start();
     let tab = chromium.open();
@@ -46,7 +45,7 @@ fn stopped_server_gets_each_line_once() {
 #[test]
 #[ignore = "needs a browser, see `make test-web`"]
 fn lines_of_offline_page_are_sent_once_it_is_back() {
-    let server = TestServer::start(&[]);
+    let server = start_server(&[]);
     let mut alice = server.join("alice");
     let chromium = Chromium::start();
     let tab = chromium.open();
@@ -72,7 +71,7 @@ fn lines_of_offline_page_are_sent_once_it_is_back() {
 #[test]
 #[ignore = "needs a browser, see `make test-web`"]
 fn second_tab_continues_when_user_says_so() {
-    let server = TestServer::start(&[]);
+    let server = start_server(&[]);
     let mut alice = server.join("alice");
     let chromium = Chromium::start();
     let first = chromium.open();
@@ -106,7 +105,7 @@ fn second_tab_continues_when_user_says_so() {
 fn paused_page_gets_each_line_once() {
     let options = ["--rate", "0", "--address-rate", "0", "--address-bytes", "0"];
     let history = ["--history", "100000", "--history-bytes", "128M", "--outbox", "64K"];
-    let server = TestServer::start(&[&options[..], &history].concat());
+    let server = start_server(&[&options[..], &history].concat());
     let mut alice = server.join("alice");
     let chromium = Chromium::start();
     let tab = chromium.open();

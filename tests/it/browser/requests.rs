@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpListener;
 use std::thread;
 
-use crate::common::browser::{Chromium, Tab, url};
+use crate::common::browser::{Chromium, Tab, start_server, url};
 use crate::common::websocket::{connect, parse_response, read_all};
 use crate::common::{TestClient, TestServer};
 
@@ -35,7 +35,7 @@ fn socket_that_browser_opens_early_gets_no_welcome() {
 #[test]
 #[ignore = "needs a browser, see `make test-web`"]
 fn page_of_another_origin_cannot_join() {
-    let server = TestServer::start(&[]);
+    let server = start_server(&[]);
     let mut alice = server.join("alice");
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = other.local_addr().unwrap().port();
@@ -67,7 +67,7 @@ fn page_of_another_origin_cannot_join() {
 #[test]
 #[ignore = "needs a browser, see `make test-web`"]
 fn name_that_another_site_may_have_is_refused() {
-    let server = TestServer::start(&["--web-host", "chat.example"]);
+    let server = start_server(&["--web-host", "chat.example"]);
     let chromium = Chromium::start();
     let tab = chromium.open();
     tab.navigate(&url(&server).replace("chat.lan", "other.example"));

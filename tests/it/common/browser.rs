@@ -15,6 +15,12 @@ use serde_json::Value;
 
 use super::{TestServer, wait_until};
 
+/// Starts a server that waits for the first request of a browser on a loaded machine.
+#[track_caller]
+pub fn start_server(options: &[&str]) -> TestServer {
+    TestServer::start(&[&["--hello-wait", "10000"], options].concat())
+}
+
 /// Returns the URL of the page, under a name of a local network.
 pub fn url(server: &TestServer) -> String {
     let (_, port) = server.address(0).rsplit_once(':').unwrap();
