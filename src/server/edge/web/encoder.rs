@@ -61,14 +61,16 @@ impl FrameHead {
     /// assert_eq!(FrameHead::new(Opcode::Text, 300).as_bytes(), [0x81, 126, 1, 44]);
     /// ```
     pub fn new(opcode: Opcode, length: usize) -> Self {
-        let first = 0x80 | opcode as u8;
-        let [a, b, c, d, e, f, g, h] = (length as u64).to_be_bytes();
-        let (bytes, length) = match length {
-            0..=125 => ([first, h, 0, 0, 0, 0, 0, 0, 0, 0], 2),
-            126..=0xFFFF => ([first, 126, g, h, 0, 0, 0, 0, 0, 0], 4),
-            _ => ([first, 127, a, b, c, d, e, f, g, h], 10),
+        let (second, length_bytes) = match length {
+            0..=125 => (length as u8, 0),
+            126..=0xFFFF => (126, 2),
+            _ => (127, 8),
         };
-        FrameHead { bytes, length }
+        // The low bytes come first.
+        let length = (length as u64).rotate_right(8 * length_bytes);
+        let [a, b, c, d, e, f, g, h] = length.to_be_bytes();
+        let bytes = [0x80 | opcode as u8, second, a, b, c, d, e, f, g, h];
+        FrameHead { bytes, length: 2 + length_bytes as u8 }
     }
 
     /// Returns the bytes of the head.
