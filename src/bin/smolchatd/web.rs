@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use rustix::net::{AddressFamily, SocketType, connect, getsockname, socket};
 
-use smolchat::server::Listener;
+use smolchat::server::{ListenAddress, Listener};
 
 /// An address of the network for documentation, and any port. Nothing is sent to it.
 const REMOTE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9);
@@ -12,16 +12,13 @@ const REMOTE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1
 /// Returns a URL of the chat for the first listener that has a port, or none if there is no such
 /// listener.
 pub fn find_url(listeners: &[Listener]) -> Option<String> {
-    let mut addresses = listeners.iter().filter_map(|listener| listener.to_string().parse().ok());
-    let address: SocketAddr = addresses.next()?;
-    let host = match address.ip() {
-        ip if !ip.is_unspecified() => SocketAddr::new(ip, address.port()).to_string(),
-        _ => match find_own_address() {
-            Some(ip) => SocketAddr::new(ip, address.port()).to_string(),
-            None => format!("localhost:{}", address.port()),
-        },
-    };
-    Some(format!("http://{host}"))
+    let address = listeners.iter().find_map(|listener| match listener.address() {
+        ListenAddress::Inet(address) => Some(*address),
+        _ => None,
+    })?;
+    let own = Some(address.ip()).filter(|ip| !ip.is_unspecified()).or_else(find_own_address);
+    let ip = own.unwrap_or(Ipv4Addr::LOCALHOST.into());
+    Some(format!("http://{}", SocketAddr::new(ip, address.port())))
 }
 
 /// Returns the address from which this machine sends to others, if it has a route to them.
