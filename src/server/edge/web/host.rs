@@ -9,6 +9,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 /// The ends of names that are for local networks, and cannot be registered.
 const LOCAL_SUFFIXES: &[&[u8]] = &[b".local", b".lan", b".home.arpa", b".internal", b".localhost"];
 
+/// The starts of URLs, and the usual ports.
+const SCHEMES: &[(&[u8], &[u8])] = &[(b"http://", b":80"), (b"https://", b":443")];
+
 /// Returns the host of `host` or `host:port`: a name, an IPv4 address, or an IPv6 address in
 /// brackets. Returns `None` if the text is something else, or has a user.
 pub fn parse_host(text: &[u8]) -> Option<&[u8]> {
@@ -51,7 +54,7 @@ pub fn is_same_origin(origin: &[u8], authority: &[u8]) -> bool {
 /// Splits a URL after `http://` or `https://`. Returns the usual port of the scheme, with a colon,
 /// and the rest of the URL, or `None` if it begins with neither.
 pub fn split_scheme(url: &[u8]) -> Option<(&'static [u8], &[u8])> {
-    for (scheme, port) in [(&b"http://"[..], &b":80"[..]), (b"https://", b":443")] {
+    for &(scheme, port) in SCHEMES {
         if let Some((found, rest)) = url.split_at_checked(scheme.len())
             && found.eq_ignore_ascii_case(scheme)
         {
