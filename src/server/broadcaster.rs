@@ -237,6 +237,10 @@ impl Broadcaster {
                     // It has begun a request after the end of its wait was noticed.
                     #[cfg(feature = "web")]
                     Input::HelloWaitOver { id } if self.clients.is_http(id) => return,
+                    #[cfg(feature = "web")]
+                    Input::Lines { id, .. } | Input::OtherProtocol { id, .. } => {
+                        self.clients.set_no_http(id);
+                    }
                     _ => {}
                 }
                 self.bytes_in += u64::from(bytes);

@@ -56,7 +56,9 @@ impl ClientHandle {
     pub fn evict(&mut self, code: ByeCode, seq: u64) -> Delivery {
         let seq = self.outbox.clear(seq);
         let mut last = vec![Slice::own(&Frame::bye(code, seq))];
-        last.extend(self.framing.end(false));
+        if let Some(end) = self.framing.end(false) {
+            last.push(end);
+        }
         // The last frame may wait without a limit.
         match self.send(&last, seq, usize::MAX) {
             Delivery::Sent => Delivery::Sent,

@@ -47,7 +47,7 @@ impl Framing {
         match self {
             #[cfg(feature = "web")]
             Framing::WebSocket { .. } if slice.kind() != SliceKind::Raw => {
-                Header::of_message(slice.bytes().len())
+                FrameHead::new(Opcode::Text, slice.bytes().len())
             }
             _ => Header::EMPTY,
         }
@@ -75,40 +75,23 @@ pub fn message_of(frames: &Slice) -> Vec<u8> {
 }
 
 /// The unsent part of the header of a slice.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Header {
-    bytes: [u8; 10],
-    // Invariant: start <= end <= 10.
-    start: u8,
-    end: u8,
-}
+#[cfg(feature = "web")]
+pub type Header = FrameHead;
 
+/// The header of a line, which is empty.
+#[cfg(not(feature = "web"))]
+#[derive(Clone, Copy, Debug)]
+pub struct Header;
+
+#[cfg(not(feature = "web"))]
 impl Header {
-    /// No bytes.
-    pub const EMPTY: Header = Header { bytes: [0; 10], start: 0, end: 0 };
+    pub const EMPTY: Header = Header;
 
-    /// Creates the header of a text message of `length` bytes.
-    #[cfg(feature = "web")]
-    fn of_message(length: usize) -> Self {
-        let mut header = Header::EMPTY;
-        let head = FrameHead::new(Opcode::Text, length);
-        for (byte, from) in header.bytes.iter_mut().zip(head.as_bytes()) {
-            *byte = *from;
-            header.end += 1;
-        }
-        header
+    pub fn as_bytes(&self) -> &[u8] {
+        &[]
     }
 
-    /// Returns the bytes.
-    pub fn bytes(&self) -> &[u8] {
-        self.bytes.get(self.start.into()..self.end.into()).unwrap_or_default()
-    }
-
-    /// Removes as many as possible of the first `count` bytes, which were sent, and returns how many
-    /// of these were not in the header.
     pub fn advance(&mut self, count: usize) -> usize {
-        let part = count.min(self.bytes().len());
-        self.start += part as u8;
-        count - part
+        count
     }
 }

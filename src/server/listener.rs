@@ -171,6 +171,11 @@ impl Listener {
         Ok(Listener { _file: file, socket: Async::new(socket)?, address, buffers, is_adopted })
     }
 
+    /// Returns the address with the real port.
+    pub fn address(&self) -> &ListenAddress {
+        &self.address
+    }
+
     /// Returns whether it accepts IPv4 and IPv6 clients on all addresses of the machine.
     pub fn is_dual_stack(&self) -> bool {
         let ListenAddress::Inet(address) = &self.address else { return false };

@@ -4,9 +4,7 @@ use super::{Connection, Delay, MAX_DETECTION_BYTES, Parsed};
 use crate::protocol::OtherProtocol;
 use crate::room::DisconnectReason;
 use crate::server::broadcaster::Event;
-use crate::server::edge::web::{
-    MAX_HEAD_BYTES, PendingEvent, WebEvent, WebReader, looks_like_request,
-};
+use crate::server::edge::web::{MAX_HEAD_BYTES, WebEvent, WebReader, looks_like_request};
 
 impl Connection {
     /// Parses the first bytes of a client, if they are those of an HTTP request or may become it.
@@ -31,21 +29,13 @@ impl Connection {
         } else if may_be_request {
             self.lines.hold(start);
         } else {
+            self.is_request_begun = false;
             return None;
         }
         // Before the answer to the request, if it is whole.
         let is_new = !std::mem::replace(&mut self.is_request_begun, true);
         let event = is_new.then(|| self.web_event(WebEvent::RequestBegun));
-        Some(Parsed { event, ..Parsed::default() })
-    }
-
-    /// Adds to the first line of a client that the client has sent no HTTP request, if its first
-    /// bytes had looked like that.
-    pub(super) fn with_end_of_request(&mut self, mut parsed: Parsed) -> Parsed {
-        if std::mem::take(&mut self.is_request_begun) {
-            parsed.event = Some(self.web_event(WebEvent::NoRequest));
-        }
-        parsed
+        Some(Parsed { event, delay: None })
     }
 
     /// Parses the bytes of a client that speaks HTTP or WebSocket.
@@ -70,10 +60,11 @@ impl Connection {
     /// lines that were read.
     pub(super) fn next_web_input(&mut self) -> Option<Result<Parsed, DisconnectReason>> {
         let web = self.web.as_mut()?;
-        if let Some(PendingEvent { event, mut rest }) = web.take_pending() {
-            let event = Some(self.web_event(event));
-            let parsed = self.parse_web(&mut rest);
-            return Some(Ok(Parsed { event, ..parsed }));
+        if let Some(event) = web.take_event() {
+            return Some(Ok(Parsed { event: Some(self.web_event(event)), delay: None }));
+        }
+        if let Some(mut rest) = web.take_rest() {
+            return Some(Ok(self.parse_web(&mut rest)));
         }
         web.is_closed().then_some(Err(DisconnectReason::Finished))
     }

@@ -1,16 +1,14 @@
 //! The answers to requests: files of the page, the upgrade to WebSocket, and errors.
 
-use std::borrow::Cow;
+use std::fmt;
 
 use super::assets::{ASSETS, Asset};
 use super::handshake::accept_key;
+use super::host::{is_same_origin, is_served};
 use super::request_head::{Invalid, RequestHead};
 
 /// The path of the WebSocket.
 const SOCKET_PATH: &[u8] = b"/ws";
-/// The body of `/` for clients that do not accept gzip.
-const ABOUT: &str = "this is a smolchat room: open this address in a browser, or connect with the \
-    program smolchat or with nc";
 /// The fields of each response except the upgrade.
 const COMMON_FIELDS: &str = "Connection: close\r\n\
     Cache-Control: no-cache\r\n\
@@ -21,9 +19,6 @@ const COMMON_FIELDS: &str = "Connection: close\r\n\
     Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; \
     connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'\r\n";
-/// The fields of a response that asks for an upgrade.
-const UPGRADE_FIELDS: &str =
-    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
 
 /// The answer to a request.
 #[derive(Debug)]
@@ -48,24 +43,63 @@ pub struct Response {
     pub body: &'static [u8],
 }
 
-/// An error response.
-struct ErrorResponse {
+/// A response whose body is one line of text.
+struct TextResponse {
+    /// The status. Further fields can follow it, each after a line end.
     status: &'static str,
-    /// Further fields, each with its line end.
-    fields: &'static str,
-    /// What is wrong with the request.
-    text: Cow<'static, str>,
+    text: &'static str,
 }
 
-impl ErrorResponse {
-    fn new(status: &'static str, text: &'static str) -> Self {
-        ErrorResponse { status, fields: "", text: text.into() }
+/// The response for clients that do not accept gzip.
+const ABOUT: TextResponse = TextResponse {
+    status: "200 OK",
+    text: "this is a smolchat room: open this address in a browser, or connect with the program \
+        smolchat or with nc",
+};
+const UNKNOWN_HOST: TextResponse = TextResponse {
+    status: "421 Misdirected Request",
+    text: "this server is not for that host; allow it with --web-host NAME",
+};
+const WRONG_ORIGIN: TextResponse = TextResponse {
+    status: "403 Forbidden",
+    text: "the Origin is not the Host of the request, which a proxy must forward",
+};
+const WRONG_METHOD: TextResponse = TextResponse {
+    status: "405 Method Not Allowed\r\nAllow: GET, HEAD",
+    text: "the method must be GET or HEAD",
+};
+const NOT_FOUND: TextResponse =
+    TextResponse { status: "404 Not Found", text: "there is no such page" };
+const NO_UPGRADE: TextResponse = TextResponse {
+    status: "426 Upgrade Required\r\n\
+        Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13",
+    text: "this is a WebSocket: it needs a WebSocket handshake of version 13",
+};
+const TIMEOUT: TextResponse =
+    TextResponse { status: "408 Request Timeout", text: "the request was not complete in time" };
+const TOO_LARGE: TextResponse = TextResponse {
+    status: "431 Request Header Fields Too Large",
+    text: "the request head has more than 8192 bytes",
+};
+
+impl From<Invalid> for TextResponse {
+    fn from(text: Invalid) -> Self {
+        TextResponse { status: "400 Bad Request", text }
     }
 }
 
-impl From<Invalid> for ErrorResponse {
-    fn from(text: Invalid) -> Self {
-        ErrorResponse::new("400 Bad Request", text)
+impl TextResponse {
+    fn encode(self, is_head: bool) -> Response {
+        let TextResponse { status, text } = self;
+        let length = text.len() + 1;
+        let fields =
+            format_args!("Content-Type: text/plain; charset=utf-8\r\nContent-Length: {length}\r\n");
+        let mut head = response_head(status, fields);
+        if !is_head {
+            head.extend_from_slice(text.as_bytes());
+            head.push(b'\n');
+        }
+        Response { head, body: b"" }
     }
 }
 
@@ -73,124 +107,75 @@ impl From<Invalid> for ErrorResponse {
 /// besides addresses and the names of local networks.
 pub fn answer(head: &[u8], hosts: &[String]) -> Answer {
     let is_head = head.starts_with(b"HEAD ");
-    answer_request(head, hosts, is_head).unwrap_or_else(|ErrorResponse { status, fields, text }| {
-        Answer::Response(text_response(status, fields, &text, is_head))
-    })
+    answer_request(head, hosts, is_head)
+        .unwrap_or_else(|response| Answer::Response(response.encode(is_head)))
 }
 
 /// Returns the response to a request whose head was not complete in time.
 pub fn timeout() -> Response {
-    text_response("408 Request Timeout", "", "the request was not complete in time", false)
+    TIMEOUT.encode(false)
 }
 
 /// Returns the response to a request whose head is longer than
 /// [`MAX_HEAD_BYTES`](super::MAX_HEAD_BYTES).
 pub fn too_large() -> Response {
-    let text = "the request head has more than 8192 bytes";
-    text_response("431 Request Header Fields Too Large", "", text, false)
+    TOO_LARGE.encode(false)
 }
 
-fn answer_request(head: &[u8], hosts: &[String], is_head: bool) -> Result<Answer, ErrorResponse> {
+fn answer_request(head: &[u8], hosts: &[String], is_head: bool) -> Result<Answer, TextResponse> {
     let request = RequestHead::parse(head)?;
     let origin = request.origin()?;
-    if !request.host().is_served(hosts) {
-        let name = String::from_utf8_lossy(request.host().host());
-        let text =
-            ["this server is not for the host ", &name, "; allow it with --web-host ", &name];
-        let text = text.concat().into();
-        return Err(ErrorResponse { status: "421 Misdirected Request", fields: "", text });
+    if !is_served(request.host()?, hosts) {
+        return Err(UNKNOWN_HOST);
     }
-    if origin.is_some_and(|origin| !request.host().is_origin(origin)) {
-        return Err(ErrorResponse::new(
-            "403 Forbidden",
-            "the Origin is not the Host of the request, which a proxy must forward",
-        ));
+    let is_browser = origin.is_some();
+    if origin.is_some_and(|origin| !is_same_origin(&origin, request.authority())) {
+        return Err(WRONG_ORIGIN);
     }
     if !is_head && request.method() != b"GET" {
-        let (status, text) = ("405 Method Not Allowed", "the method must be GET or HEAD".into());
-        return Err(ErrorResponse { status, fields: "Allow: GET, HEAD\r\n", text });
+        return Err(WRONG_METHOD);
     }
-    request.check_body()?;
+    if request.has_body() {
+        return Err("a request must not have a body here".into());
+    }
     if request.path() == SOCKET_PATH {
-        let response = upgrade(&request)?;
-        return Ok(Answer::Upgrade { response, is_browser: origin.is_some() });
+        if is_head || !request.is_upgrade() {
+            return Err(NO_UPGRADE);
+        }
+        let accept = accept_key(&request.key().unwrap_or_default());
+        let accept = accept.ok_or("the Sec-WebSocket-Key is not 16 bytes")?;
+        let start = b"HTTP/1.1 101 Switching Protocols\r\n\
+            Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
+        let response = [start, &accept[..], b"\r\n\r\n"].concat();
+        return Ok(Answer::Upgrade { response, is_browser });
     }
     let asset = ASSETS.iter().find(|asset| asset.path.as_bytes() == request.path());
-    let asset =
-        asset.ok_or_else(|| ErrorResponse::new("404 Not Found", "there is no such page"))?;
-    file_response(&request, asset, is_head).map(Answer::Response)
-}
-
-/// Returns the response that accepts the upgrade to WebSocket.
-fn upgrade(request: &RequestHead<'_>) -> Result<Vec<u8>, ErrorResponse> {
-    let refuse = |text: &'static str| {
-        let status = "426 Upgrade Required";
-        Err(ErrorResponse { status, fields: UPGRADE_FIELDS, text: text.into() })
-    };
-    if request.method() != b"GET" || !request.is_upgrade() {
-        return refuse("this is a WebSocket: it needs a WebSocket handshake");
+    let asset = asset.ok_or(NOT_FOUND)?;
+    if !request.accepts_gzip() {
+        return Err(ABOUT);
     }
-    if !request.is_version_13() {
-        return refuse("the version of WebSocket must be 13");
-    }
-    let accept = accept_key(request.key()?).ok_or("the Sec-WebSocket-Key is not 16 bytes")?;
-    let start = b"HTTP/1.1 101 Switching Protocols\r\n\
-        Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
-    Ok([start, &accept[..], b"\r\n\r\n"].concat())
+    Ok(Answer::Response(file_response(&request, asset, is_head)))
 }
 
 /// Returns the response with a file of the page.
-fn file_response(
-    request: &RequestHead<'_>,
-    asset: &'static Asset,
-    is_head: bool,
-) -> Result<Response, ErrorResponse> {
-    if !request.accepts_gzip() {
-        if asset.path == "/" {
-            return Ok(text_response("200 OK", "", ABOUT, is_head));
-        }
-        let text = "this file is only sent to clients that accept gzip";
-        return Err(ErrorResponse::new("406 Not Acceptable", text));
+fn file_response(request: &RequestHead<'_>, asset: &'static Asset, is_head: bool) -> Response {
+    let Asset { content_type, etag, gzipped, .. } = *asset;
+    if request.has_etag(etag.as_bytes()) {
+        let head = response_head("304 Not Modified", format_args!("ETag: {etag}\r\n"));
+        return Response { head, body: b"" };
     }
-    if request.has_etag(asset.etag.as_bytes()) {
-        let head = response_head("304 Not Modified", "", &[("ETag", asset.etag)]);
-        return Ok(Response { head, body: b"" });
-    }
-    let length = asset.gzipped.len().to_string();
-    let head = response_head(
-        "200 OK",
-        "",
-        &[
-            ("ETag", asset.etag),
-            ("Content-Type", asset.content_type),
-            ("Content-Encoding", "gzip"),
-            ("Content-Length", &length),
-        ],
+    let length = gzipped.len();
+    let fields = format_args!(
+        "ETag: {etag}\r\nContent-Type: {content_type}\r\nContent-Encoding: gzip\r\n\
+         Content-Length: {length}\r\n"
     );
-    Ok(Response { head, body: if is_head { b"" } else { asset.gzipped } })
-}
-
-/// Returns a response whose body is one line of text.
-fn text_response(status: &str, fields: &str, text: &str, is_head: bool) -> Response {
-    let length = (text.len() + 1).to_string();
-    let text_fields = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", &*length)];
-    let mut head = response_head(status, fields, &text_fields);
-    if !is_head {
-        head.extend_from_slice(text.as_bytes());
-        head.push(b'\n');
-    }
-    Response { head, body: b"" }
+    let head = response_head("200 OK", fields);
+    Response { head, body: if is_head { b"" } else { gzipped } }
 }
 
 /// Returns the head of a response, with its empty line.
-fn response_head(status: &str, lines: &str, fields: &[(&str, &str)]) -> Vec<u8> {
-    let mut head = ["HTTP/1.1 ", status, "\r\n", COMMON_FIELDS, lines].concat();
-    for (name, value) in fields {
-        for part in [name, ": ", value, "\r\n"] {
-            head += part;
-        }
-    }
-    (head + "\r\n").into_bytes()
+fn response_head(status: &str, fields: fmt::Arguments<'_>) -> Vec<u8> {
+    format!("HTTP/1.1 {status}\r\n{COMMON_FIELDS}{fields}\r\n").into_bytes()
 }
 
 #[cfg(test)]

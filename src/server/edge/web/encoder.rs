@@ -42,14 +42,19 @@ impl CloseCode {
     }
 }
 
-/// The bytes in front of the payload of a frame: 2, 4 or 10.
+/// The bytes in front of the payload of a frame: 2, 4 or 10, or those of them that are unsent.
 #[derive(Clone, Copy, Debug)]
 pub struct FrameHead {
     bytes: [u8; 10],
-    length: u8,
+    // Invariant: start <= end <= 10.
+    start: u8,
+    end: u8,
 }
 
 impl FrameHead {
+    /// No bytes.
+    pub const EMPTY: FrameHead = FrameHead { bytes: [0; 10], start: 0, end: 0 };
+
     /// Creates the head of an unfragmented frame with a payload of `length` bytes.
     ///
     /// # Examples
@@ -61,19 +66,29 @@ impl FrameHead {
     /// assert_eq!(FrameHead::new(Opcode::Text, 300).as_bytes(), [0x81, 126, 1, 44]);
     /// ```
     pub fn new(opcode: Opcode, length: usize) -> Self {
-        let first = 0x80 | opcode as u8;
-        let [a, b, c, d, e, f, g, h] = (length as u64).to_be_bytes();
-        let (bytes, length) = match length {
-            0..=125 => ([first, h, 0, 0, 0, 0, 0, 0, 0, 0], 2),
-            126..=0xFFFF => ([first, 126, g, h, 0, 0, 0, 0, 0, 0], 4),
-            _ => ([first, 127, a, b, c, d, e, f, g, h], 10),
+        let (second, length_bytes) = match length {
+            0..=125 => (length as u8, 0),
+            126..=0xFFFF => (126, 2),
+            _ => (127, 8),
         };
-        FrameHead { bytes, length }
+        // The low bytes come first.
+        let length = (length as u64).rotate_right(8 * length_bytes);
+        let [a, b, c, d, e, f, g, h] = length.to_be_bytes();
+        let bytes = [0x80 | opcode as u8, second, a, b, c, d, e, f, g, h];
+        FrameHead { bytes, start: 0, end: 2 + length_bytes as u8 }
     }
 
-    /// Returns the bytes of the head.
+    /// Returns the unsent bytes.
     pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.length.into()).unwrap_or_default()
+        self.bytes.get(self.start.into()..self.end.into()).unwrap_or_default()
+    }
+
+    /// Removes as many as possible of the first `count` bytes, which were sent, and returns how many
+    /// of these were not in the head.
+    pub fn advance(&mut self, count: usize) -> usize {
+        let part = count.min(self.as_bytes().len());
+        self.start += part as u8;
+        count - part
     }
 }
 

@@ -21,7 +21,7 @@ use crate::protocol::looks_like_http;
 pub(crate) use assets::PAGE_BYTES;
 pub(crate) use browser_addresses::{BROWSER_BYTES, BrowserAddresses, MAX_BROWSERS};
 pub use reader::WebEvent;
-pub(crate) use reader::{PendingEvent, WebReader};
+pub(crate) use reader::WebReader;
 
 pub use answer::{Answer, Response, answer, timeout, too_large};
 pub use decoder::{Decoded, Decoder};

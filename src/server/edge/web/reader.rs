@@ -13,8 +13,6 @@ const MAX_MESSAGE_BYTES: u64 = 64 * 1024;
 pub enum WebEvent {
     /// The first bytes of the client look like an HTTP request.
     RequestBegun,
-    /// The first bytes of the client have turned out to be a line.
-    NoRequest,
     /// The client is sent a response, and its connection ends.
     Response(Response),
     /// The client is sent the response to its handshake, and speaks WebSocket from now on.
@@ -41,10 +39,11 @@ pub struct WebReader {
 
 /// The event that follows the lines that were read.
 #[derive(Debug)]
-pub struct PendingEvent {
-    pub event: WebEvent,
+struct PendingEvent {
+    /// `None` if it was taken.
+    event: Option<WebEvent>,
     /// Bytes behind a handshake, to be read after the event.
-    pub rest: Vec<u8>,
+    rest: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -95,7 +94,7 @@ impl WebReader {
             Answer::Response(response) => self.on_response(response),
             Answer::Upgrade { response, is_browser } => {
                 let event = WebEvent::Upgraded { response, is_browser };
-                self.pending = Some(Box::new(PendingEvent { event, rest }));
+                self.pending = Some(Box::new(PendingEvent { event: Some(event), rest }));
                 let decoder = Decoder::new(MAX_MESSAGE_BYTES + u64::from(max_line));
                 self.state = State::Messages { decoder, is_inside_line: false };
             }
@@ -153,8 +152,13 @@ impl WebReader {
     }
 
     /// Removes and returns the event that follows the lines that were read.
-    pub fn take_pending(&mut self) -> Option<PendingEvent> {
-        self.pending.take().map(|pending| *pending)
+    pub fn take_event(&mut self) -> Option<WebEvent> {
+        self.pending.as_mut()?.event.take()
+    }
+
+    /// Removes and returns the bytes to read after the event.
+    pub fn take_rest(&mut self) -> Option<Vec<u8>> {
+        self.pending.take().map(|pending| pending.rest)
     }
 
     /// Returns the number of control frames since the last call.
@@ -180,7 +184,7 @@ impl WebReader {
 
 impl PendingEvent {
     fn new(event: WebEvent) -> Box<Self> {
-        Box::new(PendingEvent { event, rest: Vec::new() })
+        Box::new(PendingEvent { event: Some(event), rest: Vec::new() })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The head of an HTTP/1.1 request (RFC 9110 and RFC 9112).
 
-use super::host::{Authority, split_scheme};
+use super::host::{parse_host, split_scheme};
 
 /// A parsed request head.
 #[derive(Debug)]
@@ -8,7 +8,8 @@ pub struct RequestHead<'a> {
     method: &'a [u8],
     /// The path of the target, without its query.
     path: &'a [u8],
-    host: Authority<'a>,
+    /// The host with its port.
+    authority: Vec<u8>,
     /// Whether the version is 1.0, which has no upgrades.
     is_old: bool,
     fields: Fields<'a>,
@@ -22,7 +23,7 @@ impl<'a> RequestHead<'a> {
     ///
     /// # Errors
     ///
-    /// Returns an error if the head is malformed, or if its host is missing, repeated or malformed.
+    /// Returns an error if the head is malformed, or if it has no host.
     pub fn parse(head: &'a [u8]) -> Result<Self, Invalid> {
         let end = head.iter().position(|&byte| byte == b'\n');
         let (line, rest) = end.and_then(|end| head.split_at_checked(end + 1)).ok_or("no line")?;
@@ -35,30 +36,26 @@ impl<'a> RequestHead<'a> {
         let is_old = match version {
             b"HTTP/1.0" => true,
             [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => false,
-            [b'H', b'T', b'T', b'P', b'/', ..] => return Err("the version must be HTTP/1.1"),
-            _ => return Err("the request line has no valid version"),
+            _ => return Err("the version must be HTTP/1.1"),
         };
-        if method.is_empty() || !method.iter().copied().all(is_token) {
-            return Err("the method is not a word");
-        }
-        if target.is_empty() || !target.iter().all(u8::is_ascii_graphic) {
+        if !is_word(target) {
             return Err("the target has characters that must be escaped");
         }
         let fields = Fields::parse(rest)?;
-        let host = fields.single(b"host", "the request has more than one Host")?;
-        let host = host.filter(|host| !host.is_empty()).ok_or("the request has no Host")?;
+        let host = fields.value(b"host").ok_or("the request has no Host")?;
         // A target that is a URL has the host; the field is then ignored, but must be there.
-        let (host, path) = match split_scheme(target) {
+        let (authority, path) = match split_scheme(target) {
             Some((_, url)) => {
                 let end = url.iter().position(|byte| matches!(byte, b'/' | b'?'));
-                url.split_at_checked(end.unwrap_or(url.len())).unwrap_or_default()
+                let (host, path) =
+                    url.split_at_checked(end.unwrap_or(url.len())).unwrap_or_default();
+                (host.to_vec(), path)
             }
             None => (host, target),
         };
         let path = path.split(|&byte| byte == b'?').next().unwrap_or_default();
         let path = if path.is_empty() { b"/" } else { path };
-        let host = Authority::parse(host).ok_or("the host is not a name or an address")?;
-        Ok(RequestHead { method, path, host, is_old, fields })
+        Ok(RequestHead { method, path, authority, is_old, fields })
     }
 
     pub fn method(&self) -> &'a [u8] {
@@ -70,8 +67,18 @@ impl<'a> RequestHead<'a> {
         self.path
     }
 
-    pub fn host(&self) -> &Authority<'a> {
-        &self.host
+    /// Returns the host with its port.
+    pub fn authority(&self) -> &[u8] {
+        &self.authority
+    }
+
+    /// Returns the host without its port.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the host is malformed.
+    pub fn host(&self) -> Result<&[u8], Invalid> {
+        parse_host(&self.authority).ok_or("the host is not a name or an address")
     }
 
     /// Returns the origin, which each browser sends with a WebSocket handshake.
@@ -79,68 +86,57 @@ impl<'a> RequestHead<'a> {
     /// # Errors
     ///
     /// Returns an error if the request has more than one.
-    pub fn origin(&self) -> Result<Option<&'a [u8]>, Invalid> {
-        self.fields.single(b"origin", "the request has more than one Origin")
-    }
-
-    /// Checks that the request has no body.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the request has a body, or if its length is malformed.
-    pub fn check_body(&self) -> Result<(), Invalid> {
-        let mut lengths = self.fields.values(b"content-length");
-        if self.fields.values(b"transfer-encoding").next().is_some()
-            || lengths.any(|length| length.is_empty() || length.iter().any(|&byte| byte != b'0'))
-        {
-            return Err("a request must not have a body here");
+    pub fn origin(&self) -> Result<Option<Vec<u8>>, Invalid> {
+        match self.fields.value(b"origin") {
+            Some(origins) if origins.contains(&b',') => Err("the request has more than one Origin"),
+            origin => Ok(origin),
         }
-        Ok(())
     }
 
-    /// Returns whether the client asks for an upgrade to WebSocket.
+    /// Returns whether the request has a body.
+    pub fn has_body(&self) -> bool {
+        let length = self.fields.value(b"content-length");
+        self.fields.value(b"transfer-encoding").is_some()
+            || length.is_some_and(|length| length != b"0")
+    }
+
+    /// Returns whether the client asks for an upgrade to WebSocket, of version 13.
     pub fn is_upgrade(&self) -> bool {
+        let version = self.fields.value(b"sec-websocket-version");
         !self.is_old
-            && self.fields.has_token(b"upgrade", b"websocket")
-            && self.fields.has_token(b"connection", b"upgrade")
+            && self.fields.has_item(b"upgrade", b"websocket")
+            && self.fields.has_item(b"connection", b"upgrade")
+            && version.is_some_and(|version| version == b"13")
     }
 
     /// Returns the key of the WebSocket handshake.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if there is none, or more than one.
-    pub fn key(&self) -> Result<&'a [u8], Invalid> {
-        let key = self.fields.single(b"sec-websocket-key", "more than one Sec-WebSocket-Key")?;
-        key.ok_or("the request has no Sec-WebSocket-Key")
-    }
-
-    /// Returns whether the WebSocket handshake is of version 13, which is the only one.
-    pub fn is_version_13(&self) -> bool {
-        let mut versions = self.fields.values(b"sec-websocket-version");
-        versions.next() == Some(b"13") && versions.next().is_none()
+    pub fn key(&self) -> Option<Vec<u8>> {
+        self.fields.value(b"sec-websocket-key")
     }
 
     /// Returns whether the client accepts gzip, and says so.
     pub fn accepts_gzip(&self) -> bool {
+        let codings = self.fields.value(b"accept-encoding").unwrap_or_default();
         let mut accepts_any = false;
-        for item in self.fields.items(b"accept-encoding") {
-            let mut parts = item.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
-            let coding = parts.next().unwrap_or_default();
-            let is_accepted = parts.all(is_positive_weight);
-            if coding.eq_ignore_ascii_case(b"gzip") || coding.eq_ignore_ascii_case(b"x-gzip") {
-                return is_accepted;
+        for item in codings.split(|&byte| byte == b',') {
+            let end = item.iter().position(|&byte| byte == b';').unwrap_or(item.len());
+            let (coding, weight) = item.split_at_checked(end).unwrap_or_default();
+            // The weight may be left out. If it is 0, all its digits are 0.
+            let is_accepted =
+                weight.is_empty() || weight.iter().any(|byte| b"123456789".contains(byte));
+            match coding.trim_ascii() {
+                b"*" => accepts_any = is_accepted,
+                coding if coding.eq_ignore_ascii_case(b"gzip") => return is_accepted,
+                _ => {}
             }
-            accepts_any |= coding == b"*" && is_accepted;
         }
         accepts_any
     }
 
-    /// Returns whether the client has the file with this entity tag.
+    /// Returns whether the client has the file with this entity tag, which is in quotes.
     pub fn has_etag(&self, etag: &[u8]) -> bool {
-        self.fields
-            .items(b"if-none-match")
-            .any(|item| item == b"*" || item.strip_prefix(b"W/").unwrap_or(item) == etag)
+        let tags = self.fields.value(b"if-none-match").unwrap_or_default();
+        tags.windows(etag.len()).any(|tag| tag == etag)
     }
 }
 
@@ -152,48 +148,47 @@ impl<'a> Fields<'a> {
     fn parse(lines: &'a [u8]) -> Result<Self, Invalid> {
         let mut length = 0;
         for line in lines.split_inclusive(|&byte| byte == b'\n') {
-            match without_line_end(line) {
-                [] => return Ok(Fields(lines.get(..length).unwrap_or_default())),
-                [b' ' | b'\t', ..] => return Err("a field continues on a second line"),
-                field => check_field(field)?,
+            let field = without_line_end(line);
+            if field.is_empty() {
+                return Ok(Fields(lines.get(..length).unwrap_or_default()));
             }
+            check_field(field)?;
             length += line.len();
         }
         Err("the head does not end with an empty line")
     }
 
-    /// Returns the values of all fields with this name, which is in small letters.
-    fn values(&self, name: &'static [u8]) -> impl Iterator<Item = &'a [u8]> {
-        let lines = self.0.split(|&byte| byte == b'\n');
-        lines.filter_map(move |line| {
-            let (found, value) = line.split_at_checked(name.len())?;
-            let value = value.strip_prefix(b":")?;
-            found.eq_ignore_ascii_case(name).then(|| value.trim_ascii())
-        })
+    /// Returns the value of the field with this name, which is in small letters. The values of a
+    /// repeated field are joined with commas (RFC 9110, section 5.3).
+    fn value(&self, name: &[u8]) -> Option<Vec<u8>> {
+        let mut joined = Vec::new();
+        let mut is_found = false;
+        for line in self.0.split(|&byte| byte == b'\n') {
+            let (found, value) = line.split_at_checked(name.len()).unwrap_or_default();
+            if let [b':', value @ ..] = value
+                && found.eq_ignore_ascii_case(name)
+            {
+                if is_found {
+                    joined.push(b',');
+                }
+                is_found = true;
+                joined.extend_from_slice(value.trim_ascii());
+            }
+        }
+        is_found.then_some(joined)
     }
 
-    /// Returns the items of all fields with this name, whose values are lists.
-    fn items(&self, name: &'static [u8]) -> impl Iterator<Item = &'a [u8]> {
-        let items = self.values(name).flat_map(|value| value.split(|&byte| byte == b','));
-        items.map(<[u8]>::trim_ascii)
-    }
-
-    fn has_token(&self, name: &'static [u8], token: &[u8]) -> bool {
-        self.items(name).any(|item| item.eq_ignore_ascii_case(token))
-    }
-
-    /// Returns the value of a field that must not be repeated.
-    fn single(&self, name: &'static [u8], repeated: Invalid) -> Result<Option<&'a [u8]>, Invalid> {
-        let mut values = self.values(name);
-        let value = values.next();
-        if values.next().is_some() { Err(repeated) } else { Ok(value) }
+    /// Returns whether a field whose value is a list has an item, in small letters.
+    fn has_item(&self, name: &[u8], item: &[u8]) -> bool {
+        let list = self.value(name).unwrap_or_default();
+        list.split(|&byte| byte == b',').any(|other| other.trim_ascii().eq_ignore_ascii_case(item))
     }
 }
 
 fn check_field(line: &[u8]) -> Result<(), Invalid> {
     let colon = line.iter().position(|&byte| byte == b':').ok_or("a field has no colon")?;
     let (name, value) = line.split_at(colon);
-    if name.is_empty() || !name.iter().copied().all(is_token) {
+    if !is_word(name) {
         return Err("the name of a field is not a word");
     }
     if value.iter().any(|&byte| byte.is_ascii_control() && byte != b'\t') {
@@ -202,21 +197,9 @@ fn check_field(line: &[u8]) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// Returns whether a byte may be in a token (RFC 9110, section 5.6.2).
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-/// Returns whether a parameter of a content coding is not `q=0`. A malformed weight is 0.
-fn is_positive_weight(parameter: &[u8]) -> bool {
-    let digits = match parameter {
-        [b'q' | b'Q', b'=', b'1', rest @ ..] => {
-            return rest.iter().all(|byte| b".0".contains(byte));
-        }
-        [b'q' | b'Q', b'=', b'0', b'.', digits @ ..] => digits,
-        _ => return false,
-    };
-    digits.iter().all(u8::is_ascii_digit) && digits.iter().any(|&digit| digit != b'0')
+/// Returns whether bytes are letters, digits and signs of ASCII, without spaces.
+fn is_word(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().all(u8::is_ascii_graphic)
 }
 
 /// Removes `\n` or `\r\n` from the end of a line.

@@ -72,8 +72,7 @@ fn client_without_gzip_gets_one_line() {
     assert_eq!(status, 200);
     assert_eq!(field(&head, "Content-Type"), Some("text/plain; charset=utf-8"));
     assert!(field(&head, "ETag").is_none() && field(&head, "Content-Encoding").is_none());
-    assert_eq!(String::from_utf8(body).unwrap(), format!("{ABOUT}\n"));
-    assert_eq!(respond(&request("GET /style.css", "")).0, 406);
+    assert_eq!(String::from_utf8(body).unwrap(), format!("{}\n", ABOUT.text));
 }
 
 #[test]
@@ -115,7 +114,7 @@ fn unknown_host_is_told_of_the_option() {
     let request = "GET / HTTP/1.1\r\nHost: evil.example.com:8080\r\n\r\n";
     let (status, _, body) = respond(request);
     assert_eq!(status, 421);
-    assert!(String::from_utf8(body).unwrap().contains("--web-host evil.example.com"));
+    assert!(String::from_utf8(body).unwrap().contains("--web-host NAME"));
     assert_eq!(respond(&request.replace("evil", "CHAT")).0, 200);
 }
 
@@ -197,7 +196,7 @@ proptest! {
         end in "(\r\n)?",
     ) {
         let (status, head, body) = respond(&format!("{line}\r\n{fields}{end}"));
-        prop_assert!([101, 200, 304, 400, 403, 404, 405, 406, 421, 426].contains(&status));
+        prop_assert!([101, 200, 304, 400, 403, 404, 405, 421, 426].contains(&status));
         let length = field(&head, "Content-Length").map(|length| length.parse::<usize>().unwrap());
         prop_assert!(line.starts_with("HEAD ") || length.unwrap_or(0) == body.len());
     }
