@@ -27,8 +27,11 @@ SECS    ?= 60
 TARGET  ?=
 FUZZERS  = $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
 FUZZ     = PATH="$(CURDIR)/target/tools/bin:$$PATH" $(NIGHTLY) fuzz
-# Cargo features of the client: `editor` is its line editor. FEATURES= builds it without.
-FEATURES ?= editor
+# Cargo features: `editor` is the line editor of the client, `web` lets browsers join. FEATURES= builds
+# both programs without.
+FEATURES ?= editor web
+# The server alone needs none of the crates of the client's line editor.
+SERVER_FEATURES = $(filter-out editor,$(FEATURES))
 
 # The targets of `make footprint`, and the architecture of this machine, where the servers run.
 TARGETS ?= $(shell deploy/dist.sh targets)
@@ -38,7 +41,7 @@ MACHINE  = $(shell uname -m)
 PEERS = redis-server ngircd mosquitto nats-server
 
 .DEFAULT_GOAL := help
-.PHONY: help build run-server run-client test test-slow check audit fuzz picture bench bench-peers soak footprint footprint-check dist dist-all dist-deps test-cross test-packages install install-files uninstall clean
+.PHONY: help build run-server run-client test test-slow test-web check audit fuzz picture bench bench-peers soak footprint footprint-check dist dist-all dist-deps test-cross test-packages install install-files uninstall clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,9 +49,8 @@ help: ## list the targets
 build: ## build both programs in target/release
 	$(CARGO) build --release --locked --no-default-features --features '$(FEATURES)'
 
-# The server alone needs none of the crates of the client's line editor.
 run-server: ## run the server; options: ARGS='--listen 127.0.0.1:8080'
-	$(CARGO) build --release --locked --no-default-features --bin smolchatd
+	$(CARGO) build --release --locked --no-default-features --features '$(SERVER_FEATURES)' --bin smolchatd
 	./target/release/smolchatd $(ARGS)
 
 run-client: ## run the client; options: ARGS='--name alice'
@@ -59,7 +61,7 @@ test: ## run all tests except the slow ones
 	$(CARGO) test --locked
 
 test-slow: ## run the slow tests
-	$(CARGO) test --locked --test it -- --ignored --skip picture::
+	$(CARGO) test --locked --test it -- --ignored --skip picture:: --skip browser::
 
 check: ## check formatting, lints and documentation; warnings are errors
 	$(CARGO) fmt --check
@@ -85,7 +87,11 @@ fuzz: ## fuzz each target for SECS=60; one target: TARGET=line_reader
 	        -print_final_stats=1 || exit; \
 	done
 
-picture: ## draw docs/conversation.svg from a real client
+test-web: ## test the page in Chromium and Firefox; installs them (Debian, as root)
+	@CARGO='$(CARGO)' tests/web.sh
+
+picture: ## draw the pictures in docs/ from a real client and a real browser
+	@tests/web.sh deps
 	$(CARGO) test --locked --test it -- --ignored picture::
 
 bench: ## measure the cost of a delivery, beside two reference servers; ARGS='--work flood'

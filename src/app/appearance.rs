@@ -7,7 +7,7 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Color {
     Never,
-    /// On a terminal that shows colours.
+    /// Unless the variable `NO_COLOR` is set (<https://no-color.org>).
     #[default]
     Auto,
     Always,
@@ -26,17 +26,11 @@ pub enum Bell {
 
 impl Color {
     /// Returns whether colours are used.
-    ///
-    /// `Auto` follows `NO_COLOR` (<https://no-color.org>) and `TERM=dumb`.
-    pub fn is_enabled(self, is_terminal: bool) -> bool {
+    pub fn is_enabled(self) -> bool {
         match self {
             Color::Never => false,
             Color::Always => true,
-            Color::Auto => {
-                let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
-                let is_refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-                is_terminal && !is_dumb && !is_refused
-            }
+            Color::Auto => env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         }
     }
 }
@@ -85,11 +79,5 @@ mod tests {
         }
         assert_eq!("sometimes".parse::<Color>(), Err("expected never, auto or always"));
         assert_eq!("auto".parse::<Bell>(), Err("expected never, mention or always"));
-    }
-
-    #[test]
-    fn colours_without_terminal_need_always() {
-        assert!(!Color::Auto.is_enabled(false) && !Color::Never.is_enabled(true));
-        assert!(Color::Always.is_enabled(false) && Color::Always.is_enabled(true));
     }
 }

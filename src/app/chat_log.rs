@@ -58,14 +58,18 @@ impl ChatLog {
         self.reopen_if_moved()?;
         let Some(file) = &mut self.file else { return Ok(()) };
         let line = if self.is_cut { format!("\n{line}") } else { line.to_owned() };
-        let written = loop {
-            match file.write(line.as_bytes()) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                result => break result?,
+        let mut rest = line.as_bytes();
+        while !rest.is_empty() {
+            match file.write(rest) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                // The rest of a line that was written in part, so that its error has the reason.
+                Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
             }
-        };
-        self.is_cut = written > 0 && written < line.len();
-        if written < line.len() { Err(ErrorKind::WriteZero.into()) } else { Ok(()) }
+            self.is_cut = !rest.is_empty();
+        }
+        Ok(())
     }
 
     /// Opens the file, unless it is open and still has its name.
@@ -100,9 +104,11 @@ fn open_for_append(path: &Path) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::app::temp_dir::TempDir;
     use crate::protocol::Frame;
 
     fn chat(text: &'static str) -> ReceivedFrame {
@@ -111,19 +117,14 @@ mod tests {
         ReceivedFrame { frame, line: Vec::new(), is_past: false, in_reply_to: None }
     }
 
-    fn temp_path(name: &str) -> PathBuf {
-        let path = std::env::temp_dir().join(format!("smolchat-{}-{name}", std::process::id()));
-        let _ = fs::remove_file(&path);
-        path
-    }
-
     fn write(log: &mut ChatLog, text: &'static str) -> Option<String> {
         log.write_frame(&chat(text), &Clock::default())
     }
 
     #[test]
     fn message_is_one_line_with_its_date() {
-        let path = temp_path("line");
+        let dir = TempDir::new();
+        let path = dir.path("chat.log");
         let mut log = ChatLog::new(path.clone());
         assert_eq!(log.open(), None);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -138,12 +139,12 @@ mod tests {
         let text = "2026-09-21 14:13:20 +0000 bob  one^J    two^[[2J\n\
             1970-01-01 00:00:00 +0000 [bob > alice]  psst\n";
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
-        fs::remove_file(path).unwrap();
     }
 
     #[test]
     fn rotated_file_is_opened_again() {
-        let (path, old) = (temp_path("rotated"), temp_path("rotated-old"));
+        let dir = TempDir::new();
+        let (path, old) = (dir.path("chat.log"), dir.path("old.log"));
         let mut log = ChatLog::new(path.clone());
         write(&mut log, "one");
         fs::rename(&path, &old).unwrap();
@@ -154,14 +155,12 @@ mod tests {
         write(&mut log, "three");
         write(&mut log, "four");
         assert_eq!(count(&path), 2);
-        for path in [path, old] {
-            fs::remove_file(path).unwrap();
-        }
     }
 
     #[test]
     fn error_is_reported_once_until_it_works() {
-        let path = temp_path("directory");
+        let dir = TempDir::new();
+        let path = dir.path("chat.log");
         fs::create_dir(&path).unwrap();
         let mut log = ChatLog::new(path.clone());
         let message = log.open().unwrap();
@@ -173,7 +172,6 @@ mod tests {
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
         assert!(write(&mut log, "three").is_some());
-        fs::remove_dir(&path).unwrap();
     }
 
     #[test]
@@ -181,5 +179,23 @@ mod tests {
         let mut log = ChatLog::new("/dev/full".into());
         assert!(write(&mut log, "one").unwrap().contains("/dev/full: "));
         assert_eq!(write(&mut log, "two"), None);
+    }
+
+    #[test]
+    fn line_written_in_part_is_reported_with_the_reason() {
+        let dir = TempDir::new();
+        let path = dir.path("fifo");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, mode).unwrap();
+        let mut reader = OpenOptions::new();
+        let mut reader =
+            reader.read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(&path).unwrap();
+        let mut log = ChatLog::new(path.clone());
+        let message = write(&mut log, "x".repeat(100_000).leak()).unwrap();
+        assert!(message.contains("temporarily unavailable"), "{message}");
+        let mut text = String::new();
+        assert!(reader.read_to_string(&mut text).is_err() && !text.ends_with('\n'));
+        write(&mut log, "next");
+        assert!(reader.read_to_string(&mut text).is_err() && text.contains("x\n2026-"), "{text}");
     }
 }

@@ -1,7 +1,8 @@
 //! The local time of day.
 
-use crate::calendar::civil_from_days;
 use std::process::{Command, Stdio};
+
+use crate::calendar::civil_from_days;
 
 /// A converter from Unix time to local time.
 #[derive(Clone, Copy, Debug, Default)]

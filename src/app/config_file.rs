@@ -179,21 +179,15 @@ fn write_new(path: &Path, text: &[u8], metadata: Option<Metadata>) -> io::Result
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::os::unix::fs::PermissionsExt;
 
-    /// Returns a folder for a test, and the path of a config file in it.
-    fn folder(test: &str) -> (PathBuf, PathBuf) {
-        let name = format!("smolchat-{test}-{}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).unwrap();
-        (folder.clone(), folder.join("config"))
-    }
+    use super::*;
+    use crate::app::temp_dir::TempDir;
 
     #[test]
     fn list_is_edited_without_other_changes() {
-        let (folder, path) = folder("list");
+        let dir = TempDir::new();
+        let path = dir.path("config");
         for (before, added, removed) in [
             ("", "ignore = bob\n", ""),
             ("name = alice", "name = alice\nignore = bob\n", "name = alice\n"),
@@ -221,14 +215,18 @@ mod tests {
             assert!(!remove_from_list(&path, "ignore", "bob").unwrap());
             assert_eq!(read(), removed);
         }
-        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "no other file is left");
-        fs::remove_dir_all(folder).unwrap();
+        assert_eq!(
+            fs::read_dir(path.parent().unwrap()).unwrap().count(),
+            1,
+            "no other file is left"
+        );
     }
 
     #[test]
     fn link_and_permissions_stay() {
-        let (folder, path) = folder("link");
-        let target = folder.join("dotfiles/config");
+        let dir = TempDir::new();
+        let path = dir.path("config");
+        let target = dir.path("dotfiles/config");
         fs::create_dir_all(target.parent().unwrap()).unwrap();
         fs::write(&target, "name = alice\n").unwrap();
         fs::set_permissions(&target, fs::Permissions::from_mode(0o640)).unwrap();
@@ -240,17 +238,16 @@ mod tests {
         fs::remove_file(&target).unwrap();
         assert!(add_to_list(&path, "ignore", "bob").is_err(), "a dangling link is an error");
         assert!(path.is_symlink());
-        fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]
     fn missing_file_is_created_and_folder_is_refused() {
-        let (folder, path) = folder("missing");
+        let dir = TempDir::new();
+        let path = dir.path("config");
         let path = path.join("smolchat/config");
         assert!(!remove_from_list(&path, "ignore", "bob").unwrap());
         assert!(add_to_list(&path, "ignore", "bob").unwrap());
         assert_eq!(fs::read_to_string(&path).unwrap(), "ignore = bob\n");
         assert!(add_to_list(path.parent().unwrap(), "ignore", "bob").is_err());
-        fs::remove_dir_all(folder).unwrap();
     }
 }

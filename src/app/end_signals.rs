@@ -1,7 +1,7 @@
 //! The signals that end the client without a line editor: SIGHUP, SIGINT and SIGTERM.
 //!
-//! They are handled, so that the client leaves the room in order and its name is free at once. As
-//! the first process of a container it would otherwise not be ended by them at all.
+//! The client handles them and sends `/quit`, so that its name is free at once. Without a handler,
+//! they would not end the first process of a container.
 
 use std::io;
 

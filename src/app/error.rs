@@ -14,6 +14,8 @@ pub enum Error {
     Session(client::Error),
     /// The terminal cannot be used.
     Terminal(io::Error),
+    /// Standard input cannot be read.
+    Input(io::Error),
     /// Standard output cannot be written.
     Output(io::Error),
     /// Signals cannot be handled.
@@ -37,6 +39,7 @@ impl fmt::Display for Error {
         match self {
             Error::Session(error) => error.fmt(f),
             Error::Terminal(_) => f.write_str("the terminal cannot be used"),
+            Error::Input(_) => f.write_str("cannot read standard input"),
             Error::Output(_) => f.write_str("cannot write to standard output"),
             Error::Signals(_) => f.write_str("cannot watch for signals"),
             Error::Signal(number) => write!(f, "ended by signal {number}"),
@@ -59,6 +62,7 @@ impl std::error::Error for Error {
             Error::Session(error) => error.source(),
             Error::Unconfirmed(_, error) => Some(error),
             Error::Terminal(error)
+            | Error::Input(error)
             | Error::Output(error)
             | Error::Signals(error)
             | Error::Command(error) => Some(error),

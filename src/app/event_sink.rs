@@ -1,11 +1,10 @@
 //! The destinations of frames and messages of the client without a line editor.
 
-use std::io::{self, Write};
-
 use super::chat_log::ChatLog;
-use super::command_input::CommandInput;
+use super::exec_input::CommandInput;
 use super::output::Output;
 use super::render::sanitize_lines;
+use super::warning::print_warning;
 use super::{Clock, render};
 use crate::client::{ReceivedFrame, sanitize};
 use crate::protocol::{Body, Frame};
@@ -111,9 +110,4 @@ fn write_answer(output: &mut Output, frame: &Frame<'_>) {
 
 fn write_line(output: &mut Output, line: &[u8]) {
     output.write(&[line, b"\n"].concat());
-}
-
-/// Prints a warning on standard error. Errors are ignored: there is no other place for them.
-pub fn print_warning(message: &str) {
-    let _ = writeln!(io::stderr(), "smolchat: {message}");
 }

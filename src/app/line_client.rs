@@ -31,8 +31,24 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// The time after the end of the output in which lines that are already there are still sent.
 const INPUT_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// A line to send, without its newline, or the error for a line longer than [`MAX_LINE`].
-pub type OutgoingLine = Result<Vec<u8>, TooLong>;
+/// A line to send, without its newline.
+pub type OutgoingLine = Result<Vec<u8>, InputError>;
+
+/// The reason why there is no line to send.
+#[derive(Debug)]
+pub enum InputError {
+    /// The line is longer than [`MAX_LINE`].
+    TooLong,
+    /// Standard input cannot be read. There are no further lines.
+    Read(io::Error),
+}
+
+impl InputError {
+    /// Returns a line of a [`LineReader`](crate::protocol::LineReader).
+    pub fn from_reader(line: Result<&[u8], TooLong>) -> OutgoingLine {
+        line.map(<[u8]>::to_vec).map_err(|TooLong| InputError::TooLong)
+    }
+}
 
 /// A session that sends the lines of a channel and writes the events to a sink.
 pub struct LineClient {
@@ -50,6 +66,8 @@ pub struct LineClient {
     is_interactive: bool,
     is_input_open: bool,
     has_joined: bool,
+    /// The error that ended the input.
+    input_error: Option<io::Error>,
     /// The error that ended the output.
     output_error: Option<io::Error>,
     /// The time until which input is accepted after the end of the output.
@@ -59,12 +77,12 @@ pub struct LineClient {
     /// The number of lines that were answered with an error.
     refused_count: usize,
     outage: Option<Outage>,
-    /// Whether the connection was lost before, so that an own join is no news.
+    /// Whether the client has reconnected, so that its own join is not shown.
     has_reconnected: bool,
     /// The longest wait for the next answer after the last line was sent.
     answer_timeout: Option<Duration>,
     /// The end of the present wait for an answer.
-    answer_deadline: Option<Timer>,
+    answer_deadline: Option<Instant>,
 }
 
 enum LoopEvent {
@@ -95,6 +113,7 @@ impl LineClient {
             is_interactive: false,
             is_input_open: true,
             has_joined: false,
+            input_error: None,
             output_error: None,
             input_deadline: None,
             parts: VecDeque::new(),
@@ -135,7 +154,7 @@ impl LineClient {
     ///
     /// Returns an error if the session fails or if a line was refused.
     pub async fn run(mut self, lines: Receiver<OutgoingLine>) -> Result<(), Error> {
-        let result = self.exchange(&lines).await;
+        let result = self.handle_events(&lines).await;
         if let Some(output) = self.sink.output() {
             // A reader that does not read must not keep the client from ending by a signal.
             let has_signal = self.end_signal.is_some();
@@ -159,12 +178,13 @@ impl LineClient {
             // The reader needs no more lines, as with `head`.
             Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output(error)),
             _ if self.refused_count > 0 => Err(Error::Refused(self.refused_count)),
+            _ if let Some(error) = self.input_error.take() => Err(Error::Input(error)),
             _ => Ok(()),
         }
     }
 
     /// Handles events until the session ends.
-    async fn exchange(&mut self, lines: &Receiver<OutgoingLine>) -> Result<(), Error> {
+    async fn handle_events(&mut self, lines: &Receiver<OutgoingLine>) -> Result<(), Error> {
         loop {
             match self.next_event(lines).await {
                 Ok(LoopEvent::Line(line)) => self.send_line(line),
@@ -224,16 +244,13 @@ impl LineClient {
         match self.answer_timeout {
             // While the output is behind, answers may wait unread.
             Some(timeout) if !has_input && !is_behind && self.session.pending_count() > 0 => {
-                self.answer_deadline.get_or_insert_with(|| Timer::after(timeout));
+                self.answer_deadline.get_or_insert_with(|| Instant::now() + timeout);
             }
             _ => self.answer_deadline = None,
         }
-        let mut deadline = self.answer_deadline.take();
+        let (answer_deadline, input_deadline) = (self.answer_deadline, self.input_deadline);
         let timeout = async {
-            match &mut deadline {
-                Some(timer) => timer.await,
-                None => future::pending().await,
-            };
+            answer_deadline.map_or_else(Timer::never, Timer::at).await;
             Ok(LoopEvent::Timeout)
         };
         let signals = &mut self.signals;
@@ -252,7 +269,6 @@ impl LineClient {
             && self.parts.is_empty()
             && self.session.limits().is_some()
             && self.session.has_capacity();
-        let input_deadline = self.input_deadline;
         let line = async {
             match is_accepting_lines {
                 true => Ok(next_line(lines, input_deadline).await),
@@ -268,9 +284,7 @@ impl LineClient {
         };
         // A fair race: neither a flood of frames nor one of lines may block the other.
         let input = future::race(event, line);
-        let event = future::or(future::or(signal, future::or(timeout, output)), input).await;
-        self.answer_deadline = deadline;
-        event
+        future::or(future::or(signal, future::or(timeout, output)), input).await
     }
 
     /// Leaves the room, although lines are not answered.
@@ -295,10 +309,7 @@ impl LineClient {
 /// Waits for a line, the end of the input or `deadline`.
 async fn next_line(lines: &Receiver<OutgoingLine>, deadline: Option<Instant>) -> LoopEvent {
     let timeout = async {
-        match deadline {
-            Some(deadline) => Timer::at(deadline).await,
-            None => future::pending().await,
-        };
+        deadline.map_or_else(Timer::never, Timer::at).await;
         LoopEvent::InputClosed
     };
     let line = async { lines.recv().await.map_or(LoopEvent::InputClosed, LoopEvent::Line) };

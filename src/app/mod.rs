@@ -2,19 +2,20 @@
 //!
 //! - [`run`] is the client for a person. On a terminal, with the feature `editor`, it is `tui`,
 //!   which keeps the input line apart from the output; otherwise it is `pipe`.
-//! - [`script::run`] is the client for scripts and bots.
-//! - [`config_file`] reads the settings of the user.
+//! - [`script::run`] is the client for scripts and bots. `exec` runs the command of a bot.
+//! - `line_client` is the main loop of `pipe` and `script`: lines in, frames out to an `event_sink`.
+//! - [`config_file`] reads the settings of the user. `token_store` keeps the token of a session.
 
 mod alias;
 mod appearance;
 mod chat_log;
 mod clock;
-mod command;
-mod command_input;
 pub mod config_file;
 mod end_signals;
 mod error;
 mod event_sink;
+mod exec;
+mod exec_input;
 mod line_client;
 mod link_status;
 mod options;
@@ -23,10 +24,14 @@ mod output;
 mod pipe;
 mod render;
 pub mod script;
+mod stable_hash;
 mod stdin;
+#[cfg(test)]
+mod temp_dir;
 mod token_store;
 #[cfg(feature = "editor")]
 mod tui;
+mod warning;
 mod xdg;
 
 use std::io::{self, IsTerminal};

@@ -12,7 +12,8 @@ pub struct Options {
     pub address: ServerAddress,
     pub config: SessionConfig,
     pub reconnect: ReconnectPolicy,
-    /// Applies to the terminal client, like `bell` and `has_timestamps`.
+    /// Applies only to the client with a line editor, like `bell`, `has_timestamps`, `ignored` and
+    /// `highlights`.
     pub color: Color,
     pub bell: Bell,
     pub has_timestamps: bool,
@@ -20,8 +21,8 @@ pub struct Options {
     pub ignored: Vec<String>,
     /// Words that are highlighted like the name of the user.
     pub highlights: Vec<String>,
-    /// Whether joins and leaves are shown; also in the client without a line editor.
+    /// Whether joins and leaves are shown.
     pub has_presence: bool,
-    /// The file to which messages are appended; also in the client without a line editor.
+    /// The file to which messages are appended.
     pub log: Option<PathBuf>,
 }

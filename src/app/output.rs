@@ -1,10 +1,10 @@
 //! Standard output of the client without a line editor.
 //!
-//! A thread writes, because the reader may not read: the client must handle signals and answer the
-//! server all the same. A second thread waits for the reader to go away, because nothing is written
-//! in a silent room.
+//! A thread writes, because writing blocks while the reader does not read, and the client must
+//! still handle signals and answer the server. A second thread detects a closed output also while
+//! there is nothing to write.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::thread;
 
 use async_channel::{Receiver, Sender, bounded};
@@ -18,7 +18,7 @@ const MAX_BUFFERED: usize = 1 << 20;
 /// A queue of bytes for standard output.
 pub struct Output {
     batches: Sender<Vec<u8>>,
-    /// The result of each batch, and the error of a reader that is gone.
+    /// The result of each batch, and the error of a closed output.
     results: Receiver<io::Result<()>>,
     buffer: Vec<u8>,
     /// Whether a batch is being written.
@@ -34,9 +34,7 @@ impl Output {
         let end_sender = result_sender.clone();
         thread::spawn(move || {
             while let Ok(batch) = waiting.recv_blocking() {
-                let mut stdout = io::stdout().lock();
-                let result = stdout.write_all(&batch).and_then(|()| stdout.flush());
-                if result_sender.send_blocking(result).is_err() {
+                if result_sender.send_blocking(write_stdout(&batch)).is_err() {
                     break;
                 }
             }
@@ -114,10 +112,25 @@ impl Output {
     }
 }
 
-/// Waits until the reader of the pipe or the socket has closed it, or the terminal is gone.
+/// Writes bytes to standard output. Blocks also if another program has made it non-blocking.
+pub fn write_stdout(mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::write(io::stdout(), bytes) {
+            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => {
+                poll(&mut [PollFd::new(&io::stdout(), PollFlags::OUT)], None)?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Waits until the reader has closed the pipe or the socket, or until the terminal is closed.
 fn wait_until_closed() {
     let stdout = io::stdout();
-    // Errors and the end of the reader are reported without being asked for.
+    // Without a flag, errors and a closed reader are still reported.
     let mut descriptors = [PollFd::new(&stdout, PollFlags::empty())];
     while let Ok(0) | Err(Errno::INTR | Errno::AGAIN) = poll(&mut descriptors, None) {}
 }

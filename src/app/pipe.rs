@@ -2,11 +2,12 @@
 
 use super::chat_log::ChatLog;
 use super::end_signals::EndSignals;
-use super::event_sink::{EventSink, TextOutput, print_warning};
+use super::event_sink::{EventSink, TextOutput};
 use super::line_client::{ANSWER_TIMEOUT, LineClient};
 use super::output::Output;
 use super::stdin::read_stdin;
 use super::token_store::TokenStore;
+use super::warning::print_warning;
 use super::{Clock, Error, Options};
 use crate::client::Session;
 

@@ -9,8 +9,8 @@ use crate::protocol::{Body, Frame};
 /// The lines of a message that are shown as such. Later line breaks are shown as `^J`, so that one
 /// message does not fill many screens with empty lines.
 const MAX_LINES: usize = 200;
-/// The distance of tab stops, in characters.
-const TAB_WIDTH: usize = 4;
+/// The distance of tab stops, in columns.
+pub const TAB_WIDTH: usize = 4;
 /// The indent of the later lines of a message. It differs from those of all first lines.
 const INDENT: &str = "        ";
 

@@ -1,8 +1,8 @@
 //! The client for scripts and bots: JSON lines, lines from the command line, or a command.
 
-use super::command::run_command;
 use super::end_signals::EndSignals;
 use super::event_sink::EventSink;
+use super::exec::run_command;
 use super::line_client::{ANSWER_TIMEOUT, LineClient};
 use super::output::Output;
 use super::stdin::read_stdin;

@@ -21,6 +21,7 @@ use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
 use super::Options;
+use super::stable_hash::stable_hash;
 use super::xdg::base_directory;
 use crate::protocol::{case_fold, is_valid_name};
 
@@ -79,7 +80,7 @@ impl TokenStore {
         }
         fchmod(&directory, Mode::RWXU)?;
         let (server, name) = (server.to_owned(), case_fold(name));
-        let file_name = format!("{:016x}", hash(&format!("{server}\n{name}")));
+        let file_name = format!("{:016x}", stable_hash(&format!("{server}\n{name}")));
         Ok(TokenStore { directory, file_name, server, name, locked: None })
     }
 
@@ -98,7 +99,7 @@ impl TokenStore {
     /// Stores a token if `name` is the name of this store, and otherwise removes the stored one:
     /// the next client asks for the name of the store and not for the present one.
     pub fn update(&mut self, name: &str, token: &str) {
-        // Without the file, the name is only missing for a minute after a crash.
+        // Ignored: without the file, the name is reserved for a minute after a crash.
         if case_fold(name) == self.name {
             let _ = self.write(token);
         } else {
@@ -128,7 +129,7 @@ impl TokenStore {
         renamed
     }
 
-    /// Removes the file, at an end in good order.
+    /// Removes the file. The caller has left the room, so that its name is free.
     pub fn remove(&mut self) {
         if self.locked.is_some() {
             let _ = unlinkat(&self.directory, &self.file_name, AtFlags::empty());
@@ -225,47 +226,28 @@ fn state_directory() -> Option<PathBuf> {
         .or_else(|| Some(base_directory("XDG_STATE_HOME", ".local/state")?.join("smolchat")))
 }
 
-/// Returns the 64-bit FNV-1a hash, which is the same in each version of the program.
-fn hash(text: &str) -> u64 {
-    let step = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, step)
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
-
-    struct TempDir(PathBuf);
+    use crate::app::temp_dir::TempDir;
 
     impl TempDir {
-        fn new(name: &str) -> Self {
-            let path = env::temp_dir().join(format!("token-{name}-{}", std::process::id()));
-            fs::create_dir(&path).unwrap();
-            TempDir(path)
-        }
-
         fn open(&self, server: &str, name: &str) -> TokenStore {
-            TokenStore::open_in(&self.0.join("state"), server, name).unwrap()
+            TokenStore::open_in(&self.path("state"), server, name).unwrap()
         }
 
         fn files(&self) -> Vec<PathBuf> {
-            let entries = fs::read_dir(self.0.join("state").join(DIRECTORY)).unwrap();
+            let entries = fs::read_dir(self.path("state").join(DIRECTORY)).unwrap();
             entries.map(|entry| entry.unwrap().path()).collect()
-        }
-    }
-
-    impl Drop for TempDir {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
         }
     }
 
     #[test]
     fn token_of_killed_client_is_read() {
-        let dir = TempDir::new("killed");
+        let dir = TempDir::new();
         let mut store = dir.open("router", "Alice");
         assert_eq!(store.read(), None);
         store.update("alice", "one");
@@ -285,7 +267,7 @@ mod tests {
 
     #[test]
     fn token_of_running_client_is_not_read() {
-        let dir = TempDir::new("running");
+        let dir = TempDir::new();
         let mut first = dir.open("router", "alice");
         let mut second = dir.open("router", "alice");
         assert_eq!(first.read(), None);
@@ -301,9 +283,9 @@ mod tests {
 
     #[test]
     fn symbolic_links_are_not_followed() {
-        let dir = TempDir::new("links");
+        let dir = TempDir::new();
         dir.open("router", "alice").update("alice", "one");
-        let (file, target) = (dir.files().remove(0), dir.0.join("target"));
+        let (file, target) = (dir.files().remove(0), dir.path("target"));
         fs::rename(&file, &target).unwrap();
         symlink(&target, &file).unwrap();
         let mut store = dir.open("router", "alice");
@@ -311,14 +293,14 @@ mod tests {
         store.update("alice", "two");
         assert!(fs::read_to_string(&target).unwrap().contains("one"));
         let sessions = file.parent().unwrap();
-        fs::rename(sessions, dir.0.join("elsewhere")).unwrap();
-        symlink(dir.0.join("elsewhere"), sessions).unwrap();
-        assert!(TokenStore::open_in(&dir.0.join("state"), "router", "alice").is_err());
+        fs::rename(sessions, dir.path("elsewhere")).unwrap();
+        symlink(dir.path("elsewhere"), sessions).unwrap();
+        assert!(TokenStore::open_in(&dir.path("state"), "router", "alice").is_err());
     }
 
     #[test]
     fn number_and_age_of_files_are_bounded() {
-        let dir = TempDir::new("bounds");
+        let dir = TempDir::new();
         let mut running = dir.open("router", "running");
         running.update("running", "token");
         for number in 0..2 * MAX_FILES {
@@ -332,6 +314,5 @@ mod tests {
         }
         dir.open("router", "alice").update("alice", "one");
         assert_eq!(dir.files().len(), 2, "those of the running client and of alice");
-        fs::write(dir.files()[0].clone(), "not JSON").unwrap();
     }
 }

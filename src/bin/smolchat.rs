@@ -263,7 +263,10 @@ mod tests {
         for option in SMOLCHAT.options {
             let flag = option.flag();
             match option.value {
-                ValueKind::Switch => drop(args(&[&flag]).unwrap()),
+                ValueKind::Switch => {
+                    args(&[&flag]).unwrap();
+                    args(&[&format!("{flag}=OFF")]).unwrap();
+                }
                 ValueKind::Positional(_) => drop(args(&[option.default]).unwrap()),
                 ValueKind::Choice(_, words) => {
                     for word in words {

@@ -68,18 +68,18 @@ fn format_label(option: &OptionSpec) -> String {
     }
 }
 
-/// Returns help, default and details of an option as sentences.
+/// Returns help, details and default of an option as sentences.
 fn describe(option: &OptionSpec) -> String {
     let mut sentences = Vec::new();
     let mut help = option.help.chars();
     if let Some(first) = help.next() {
         sentences.push(format!("{}{}.", first.to_uppercase(), help.as_str()));
     }
-    if !option.default.is_empty() {
-        sentences.push(format!("The default is {}.", option.default));
-    }
     if !option.details.is_empty() {
         sentences.push(option.details.into());
+    }
+    if !option.default.is_empty() {
+        sentences.push(format!("The default is {}.", option.default));
     }
     sentences.join(" ")
 }

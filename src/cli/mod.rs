@@ -157,10 +157,15 @@ impl OptionSpec {
         }
     }
 
-    /// Returns a word of a [`Choice`](ValueKind::Choice) as it is in the list, whatever the case of
-    /// its letters, and any other value unchanged.
+    /// Returns a word of a [`Choice`](ValueKind::Choice) as it is in the list, and that of a
+    /// [`Switch`](ValueKind::Switch) as `on` or `off`, whatever the case of its letters. Any other
+    /// value is returned unchanged.
     pub fn normalize(&self, value: OsString) -> OsString {
-        let ValueKind::Choice(_, words) = self.value else { return value };
+        let words = match self.value {
+            ValueKind::Choice(_, words) => words,
+            ValueKind::Switch => &["on", "off"],
+            _ => return value,
+        };
         match words.iter().find(|word| value.eq_ignore_ascii_case(word)) {
             Some(word) => word.into(),
             None => value,

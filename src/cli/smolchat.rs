@@ -28,9 +28,10 @@ pub static SMOLCHAT: Program = Program {
         },
         OptionSpec {
             name: "name-must-match",
-            details: "Exits with code 1 if the name is not free; nothing is sent then. Without this \
-                      option, `smolchat` joins under the name that the server assigns, and takes \
-                      its own as soon as it is free.",
+            help: "exit if your name is not free",
+            details: "The exit code is 1, and nothing is sent. Without this option, `smolchat` joins \
+                      under the name that the server assigns, and takes its own as soon as it is \
+                      free.",
             ..OptionSpec::DEFAULT
         },
         OptionSpec {
@@ -46,8 +47,9 @@ pub static SMOLCHAT: Program = Program {
             value: ValueKind::Choice("WHEN", &["never", "auto", "always"]),
             default: "auto",
             help: "use colours: never, auto or always",
-            details: "With `auto`, colours are used on a terminal, unless `$NO_COLOR` is set or \
-                      `$TERM` is `dumb`.",
+            details: "With `auto`, colours are used unless `$NO_COLOR` is set. This option, `--bell`, \
+                      `--time`, `--ignore` and `--highlight` have an effect only with the line \
+                      editor.",
             is_setting: true,
         },
         OptionSpec {
@@ -55,8 +57,9 @@ pub static SMOLCHAT: Program = Program {
             value: ValueKind::Choice("WHEN", &["never", "mention", "always"]),
             default: "mention",
             help: "ring the bell: never, mention or always",
-            details: "With `mention` it rings when another member writes your name or a private \
-                      message to you, with `always` for each message of another member.",
+            details: "With `mention` it rings when another member writes your name, a word of \
+                      `--highlight` or a private message to you, with `always` for each message \
+                      of another member.",
             is_setting: true,
         },
         OptionSpec {
@@ -70,9 +73,8 @@ pub static SMOLCHAT: Program = Program {
         OptionSpec {
             name: "ignore",
             value: ValueKind::Text("NAMES"),
-            details: "Hides the lines of these members at a terminal, as `/ignore` does. The names \
-                      are separated by commas. `/ignore NAME forever` adds a name to the config \
-                      file.",
+            details: "Hides the lines of these members, as `/ignore` does. The names are separated \
+                      by commas. `/ignore NAME forever` adds a name to the config file.",
             is_setting: true,
             ..OptionSpec::DEFAULT
         },
@@ -89,7 +91,15 @@ pub static SMOLCHAT: Program = Program {
             name: "presence",
             value: ValueKind::Choice("on|off", &["on", "off"]),
             default: "on",
-            details: "Shows or hides who joins and leaves.",
+            details: "Shows or hides the notices that members join and leave.",
+            is_setting: true,
+            ..OptionSpec::DEFAULT
+        },
+        OptionSpec {
+            name: "quiet",
+            details: "The others get no notice that you join and leave. They still see your \
+                      lines, and `/who` lists you as quiet. The default with `--send`; \
+                      `--quiet=off` turns it off.",
             is_setting: true,
             ..OptionSpec::DEFAULT
         },
@@ -112,14 +122,6 @@ pub static SMOLCHAT: Program = Program {
         OptionSpec {
             name: "no-reconnect",
             help: "exit when the connection is lost, instead of reconnecting",
-            is_setting: true,
-            ..OptionSpec::DEFAULT
-        },
-        OptionSpec {
-            name: "quiet",
-            details: "The others get no notice that you join and leave. They still see your \
-                      lines, and `/who` lists you as quiet. The default with `--send`; \
-                      `--quiet=off` turns it off.",
             is_setting: true,
             ..OptionSpec::DEFAULT
         },
@@ -168,7 +170,7 @@ pub static SMOLCHAT: Program = Program {
             title: "KEYS",
             blocks: &[
                 Block::Item("Tab", "Completes names and commands; again: the next match."),
-                Block::Item("Up, Down", "Earlier and later lines that you typed."),
+                Block::Item("Up, Down, Ctrl-P, Ctrl-N", "Earlier and later lines that you typed."),
                 Block::Item(
                     "Ctrl-R",
                     "Searches in them; again: the next older match, and Ctrl-S the next newer. Enter \
@@ -180,7 +182,7 @@ pub static SMOLCHAT: Program = Program {
                 Block::Item("Backspace, Delete, Ctrl-H, Ctrl-D", "Delete a character."),
                 Block::Item("Ctrl-W, Alt-Backspace, Alt-D", "Delete a word."),
                 Block::Item("Ctrl-U, Ctrl-K", "Delete to the start or the end."),
-                Block::Item("Ctrl-Y", "Inserts what was deleted last."),
+                Block::Item("Ctrl-Y", "Inserts the text that was deleted last."),
                 Block::Item("Ctrl-_", "Undoes a change."),
                 Block::Item("Ctrl-L", "Draws the screen again."),
                 Block::Item(
@@ -217,8 +219,8 @@ pub static SMOLCHAT: Program = Program {
                 Block::Item("/last", "Shows that message again."),
                 Block::Item(
                     "/query [NAME]",
-                    "Starts a private conversation: lines go to NAME alone. Without a name, lines \
-                     go to all members again.",
+                    "Starts a private conversation: lines are sent only to NAME. Without a name, \
+                     lines are sent to all members again.",
                 ),
                 Block::Item(
                     "/ignore [NAME]",
@@ -250,7 +252,7 @@ pub static SMOLCHAT: Program = Program {
                 ),
                 Block::Text(
                     "A line that is longer than the server accepts is split between words and sent in \
-                     several parts, which is told first. A JSON object is not split.",
+                     several parts, after a notice. A JSON object is not split.",
                 ),
                 Block::Text(
                     "If standard input is not a terminal, each of its lines is sent, and \
@@ -330,7 +332,7 @@ pub static SMOLCHAT: Program = Program {
                     "~/.local/state/smolchat/sessions",
                     "One file for each server and name: a secret with which a client without a \
                      terminal that was killed gets its name back. It is removed when the client \
-                     ends in order. The directory is below `$STATE_DIRECTORY`, if it is set.",
+                     leaves the room. The directory is below `$STATE_DIRECTORY`, if it is set.",
                 ),
             ],
         },

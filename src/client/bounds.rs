@@ -6,6 +6,9 @@ use crate::protocol::{Body, Frame, MAX_NAME};
 
 /// The longest epoch and token of a welcome, in bytes. The client stores both.
 const MAX_WORD: usize = 256;
+/// The longest text in bytes: that of the largest `--max-line`. On a narrow terminal a text takes
+/// a hundred times its size.
+const MAX_TEXT: usize = 1 << 20;
 /// The length of a line in bytes from which its values are counted.
 const LONG_LINE: usize = 128 << 10;
 /// The most commas between the values of a line. A value of two bytes takes 60 when it is decoded.
@@ -36,6 +39,7 @@ pub fn has_too_many_values(line: &[u8]) -> bool {
 /// Returns the reason if the frame is a welcome that no session can use.
 pub fn bound_values(frame: &mut Frame<'_>) -> Result<(), &'static str> {
     cut_name(&mut frame.data_source);
+    cut_text(&mut frame.data);
     match &mut frame.body {
         Body::Welcome { name, .. } if is_too_long(name) => Err("the name in the welcome"),
         Body::Welcome { epoch, .. } if epoch.len() > MAX_WORD => Err("the epoch in the welcome"),
@@ -67,6 +71,15 @@ fn cut_name(name: &mut Cow<'_, str>) {
     }
 }
 
+fn cut_text(text: &mut Cow<'_, str>) {
+    let end = text.floor_char_boundary(MAX_TEXT);
+    if end < text.len()
+        && let Some((start, _)) = text.split_at_checked(end)
+    {
+        *text = start.to_owned().into();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +97,18 @@ mod tests {
         assert_eq!(frame.data_source, "好".repeat(MAX_NAME));
         let Body::Join { names, .. } = frame.body else { panic!("another kind") };
         assert_eq!(names, [long]);
+    }
+
+    #[test]
+    fn long_text_is_cut_between_characters() {
+        for (character, count) in [("x", MAX_TEXT), ("好", MAX_TEXT / 3)] {
+            let mut text = character.repeat(count).into();
+            cut_text(&mut text);
+            assert_eq!(text, character.repeat(count));
+            let mut text = character.repeat(count + 1).into();
+            cut_text(&mut text);
+            assert_eq!(text, character.repeat(count));
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! They are for all programs that use the library. `app/options.rs` has those of `smolchat`.
 
+use std::fmt;
 use std::time::Duration;
 
 /// The name that a session asks for, and the history that it receives when it joins.
@@ -24,7 +25,7 @@ pub struct SessionConfig {
     pub(super) keep_name: bool,
     pub(super) reclaim_name: bool,
     pub(super) require_name: bool,
-    pub(super) token: Option<String>,
+    pub(super) token: Option<ResumeToken>,
     pub(super) is_quiet: bool,
 }
 
@@ -83,7 +84,7 @@ impl SessionConfig {
     /// Sets the token of an earlier session, from its last welcome: if the server still knows it,
     /// the new session becomes the same member.
     pub fn token(mut self, token: impl Into<String>) -> Self {
-        self.token = Some(token.into());
+        self.token = Some(ResumeToken(token.into()));
         self
     }
 
@@ -94,6 +95,16 @@ impl SessionConfig {
     pub fn quiet(mut self, is_quiet: bool) -> Self {
         self.is_quiet = is_quiet;
         self
+    }
+}
+
+/// A secret. `Debug` does not print it.
+#[derive(Clone)]
+pub(super) struct ResumeToken(pub String);
+
+impl fmt::Debug for ResumeToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ResumeToken(…)")
     }
 }
 
@@ -121,5 +132,16 @@ impl ReconnectPolicy {
             ReconnectPolicy::Within(limit) => limit,
             ReconnectPolicy::Always => Duration::MAX,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn token_is_not_in_debug_output() {
+        let config = SessionConfig::new("alice").token("secret");
+        assert!(!format!("{config:?}").contains("secret"));
     }
 }

@@ -1,7 +1,7 @@
 //! The attempt to connect to a server.
 //!
 //! A host may have several addresses, of which some do not answer. They are tried in turn, each
-//! [`ATTEMPT_DELAY`] after the one before, and the first connection wins (RFC 8305).
+//! [`ATTEMPT_DELAY`] after the one before, and the first connection is used (RFC 8305).
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -104,6 +104,17 @@ fn alternate_families(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
         }
         alternating.extend(pair.into_iter().flatten());
     }
+}
+
+/// Returns whether `address` stands for the address of the server at the other end of a connection.
+#[cfg(feature = "editor")]
+pub async fn is_address_of(address: &ServerAddress, server: SocketAddr) -> bool {
+    let ServerAddress::Inet(address) = address else { return false };
+    let Ok((host, port)) = split_host_and_port(address) else { return false };
+    let canonical = |address: SocketAddr| (address.ip().to_canonical(), address.port());
+    with_timeout(smol::net::resolve((host.to_owned(), port)))
+        .await
+        .is_ok_and(|found| found.into_iter().any(|other| canonical(other) == canonical(server)))
 }
 
 async fn connect_inet(address: SocketAddr) -> io::Result<OwnedFd> {

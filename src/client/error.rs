@@ -20,9 +20,14 @@ pub enum Error {
     Replaced,
     /// The server had already admitted this connection as a guest when the hello arrived.
     LateHello,
-    /// The name, the first field, is not free, and the server assigned the second. This ends a
-    /// session with [`SessionConfig::require_name`](super::SessionConfig::require_name).
-    NameTaken(String, String),
+    /// The name is not free, and the server assigned another. This ends a session with
+    /// [`SessionConfig::require_name`](super::SessionConfig::require_name).
+    NameTaken {
+        /// The name that the session asked for.
+        requested: String,
+        /// The name that the server assigned.
+        assigned: String,
+    },
     /// The server sent a line that is not a frame of the protocol.
     Protocol(serde_json::Error),
     /// [`Session::reconnect`](super::Session::reconnect) was called. This ends only a session with
@@ -46,9 +51,9 @@ impl fmt::Display for Error {
             Error::Closed(None) => f.write_str("the server closed the connection"),
             Error::Replaced => f.write_str("another connection resumed this session"),
             Error::LateHello => f.write_str("the server received the hello too late"),
-            Error::NameTaken(name, assigned) => {
-                let (name, assigned) = (sanitize(name), sanitize(assigned));
-                write!(f, "the name {name} is not free; the server assigned {assigned}")
+            Error::NameTaken { requested, assigned } => {
+                let (requested, assigned) = (sanitize(requested), sanitize(assigned));
+                write!(f, "the name {requested} is not free; the server assigned {assigned}")
             }
             Error::Protocol(_) => f.write_str("the server does not speak the smolchat protocol"),
             Error::ReconnectRequested => f.write_str("reconnect requested"),
@@ -68,7 +73,7 @@ impl std::error::Error for Error {
             Error::Closed(_)
             | Error::Replaced
             | Error::LateHello
-            | Error::NameTaken(..)
+            | Error::NameTaken { .. }
             | Error::ReconnectRequested => None,
         }
     }

@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 use std::io;
 use std::mem::MaybeUninit;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{RecvFlags, SendFlags, getpeername, recv, send};
 use smol::Async;
 
 use super::Error;
@@ -27,7 +28,7 @@ const BYTES_PER_POLL: usize = 1 << 20;
 const MAX_RECEIVED: usize = 8 << 20;
 /// The memory of a queued line besides its bytes: its `Vec` and the header of its allocation.
 const LINE_OVERHEAD: usize = 64;
-/// Bytes of an unfinished line that count as a sign of life, like a line: 4 s at 9,600 baud.
+/// Bytes of an unfinished line that restart the idle time, like a line: 4 s at 9,600 baud.
 const PROGRESS_BYTES: usize = 4 << 10;
 /// Bytes that wait to be sent, above which no further line is queued.
 const MAX_OUTGOING: usize = 1 << 20;
@@ -82,13 +83,18 @@ impl Link {
         })
     }
 
+    /// Returns the address of the server, unless it is a Unix socket.
+    pub fn server_address(&self) -> Option<SocketAddr> {
+        getpeername(&self.socket).ok()??.try_into().ok()
+    }
+
     /// Queues a line, given without its newline. [`poll_receive`](Self::poll_receive) writes it.
     pub fn send(&mut self, line: &str) {
         self.outgoing.extend_from_slice(line.as_bytes());
         self.outgoing.push(b'\n');
     }
 
-    /// Returns whether the server has taken so much of what was sent that a line can be queued.
+    /// Returns whether fewer than [`MAX_OUTGOING`] bytes wait to be sent, so that a line can be queued.
     pub fn has_capacity(&self) -> bool {
         self.outgoing.len() < MAX_OUTGOING
     }
@@ -222,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn byte_of_unfinished_line_is_no_sign_of_life() {
+    fn byte_of_unfinished_line_keeps_the_idle_time() {
         let (mut link, mut server) = pair();
         let start = link.last_read;
         for _ in 0..100 {

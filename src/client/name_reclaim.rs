@@ -11,7 +11,7 @@ use smol::Timer;
 use crate::protocol::{Body, Frame, case_fold, is_valid_name};
 
 /// The time until the first request that no frame has caused. The name may be reserved, and no
-/// frame tells the end of that.
+/// frame reports the end of a reservation.
 const MIN_INTERVAL: Duration = Duration::from_secs(15);
 const MAX_INTERVAL: Duration = Duration::from_secs(600);
 /// The number of refused requests after which the present name is requested. The server accepts

@@ -1,10 +1,10 @@
 //! The position of a client in the sequence of the room, over all its connections. Does no I/O.
 
 use std::collections::VecDeque;
-use std::fmt;
 
 use serde::Serialize;
 
+use super::config::ResumeToken;
 use super::{ReceivedFrame, SessionConfig, SessionEvent};
 use crate::protocol::{Body, Limits};
 
@@ -48,15 +48,6 @@ enum Stage {
     Live,
 }
 
-/// A secret. `Debug` does not print it.
-struct ResumeToken(String);
-
-impl fmt::Debug for ResumeToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ResumeToken(…)")
-    }
-}
-
 #[derive(Serialize)]
 struct HelloLine<'a> {
     hello: HelloObject<'a>,
@@ -90,7 +81,7 @@ impl ResumeState {
             name: String::new(),
             epoch: None,
             seq: 0,
-            token: config.token.map(ResumeToken),
+            token: config.token,
             limits: None,
             welcome_seq: 0,
             is_hello_confirmed: false,

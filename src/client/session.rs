@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Poll, ready};
@@ -75,6 +76,8 @@ const QUIT: &str = "/quit";
 #[must_use = "a session sends and receives only while `receive` is called"]
 pub struct Session {
     address: ServerAddress,
+    /// The address of the latest connection, unless it is a Unix socket.
+    connected_address: Option<SocketAddr>,
     policy: ReconnectPolicy,
     resume: ResumeState,
     pending: PendingLines,
@@ -195,6 +198,7 @@ impl Session {
         Session {
             state: State::Connecting(Box::pin(connect(address.clone()))),
             address,
+            connected_address: None,
             replaced_link: None,
             policy,
             reclaim: NameReclaim::new(config.reclaim_name),
@@ -224,6 +228,22 @@ impl Session {
     /// Returns the address of the server.
     pub fn address(&self) -> &ServerAddress {
         &self.address
+    }
+
+    /// Returns a future that tells whether another address is that of the server of the latest
+    /// connection.
+    #[cfg(feature = "editor")]
+    pub(crate) fn is_same_server(
+        &self,
+        other: ServerAddress,
+    ) -> impl Future<Output = bool> + use<> {
+        let connected_address = self.connected_address;
+        async move {
+            match connected_address {
+                Some(address) => super::connect::is_address_of(&other, address).await,
+                None => false,
+            }
+        }
     }
 
     /// Returns the name that the session asks the server for: that of its [`SessionConfig`], or a

@@ -46,6 +46,11 @@ const SIGNATURES: &[(usize, &[u8], OtherProtocol)] = &[
 const REQUEST_VERSIONS: &[(&[u8], OtherProtocol)] =
     &[(b"HTTP/", Http), (b"RTSP/", Rtsp), (b"SIP/", Sip)];
 
+/// The most letters of a method. The longest of the standard methods has 17.
+const MAX_METHOD: usize = 20;
+/// The starts of a URL in an HTTP request, which a client sends to a proxy.
+const HTTP_SCHEMES: &[&[u8]] = &[b"http://", b"https://"];
+
 /// A protocol that clients of other programs send to the port by mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -137,13 +142,59 @@ fn detect_request(start: &[u8]) -> Option<OtherProtocol> {
     let line = start.split(|&byte| byte == b'\n').next()?;
     let mut words = line.split(|&byte| byte == b' ');
     let (method, target, version) = (words.next()?, words.next()?, words.next()?);
-    let is_method = method.len() >= 3 && method.iter().all(u8::is_ascii_uppercase);
     // A path, an asterisk, a URL or an address with a port.
-    if !is_method || !target.iter().any(|byte| matches!(byte, b'/' | b'*' | b':')) {
+    if !is_method(method) || !target.iter().any(|byte| matches!(byte, b'/' | b'*' | b':')) {
         return None;
     }
     let is_version = |(prefix, _): &&(&[u8], _)| version.starts_with(prefix);
-    REQUEST_VERSIONS.iter().find(is_version).map(|(_, protocol)| *protocol)
+    let protocol = REQUEST_VERSIONS.iter().find(is_version).map(|(_, protocol)| *protocol)?;
+    (protocol != Http || is_http_target(method, target)).then_some(protocol)
+}
+
+/// Returns whether a word is the method of a request. No standard method is longer.
+fn is_method(word: &[u8]) -> bool {
+    (3..=MAX_METHOD).contains(&word.len()) && word.iter().all(u8::is_ascii_uppercase)
+}
+
+/// Returns whether a word is the target of an HTTP request with this method.
+fn is_http_target(method: &[u8], target: &[u8]) -> bool {
+    let has_scheme = |scheme: &&[u8]| {
+        target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    };
+    match target {
+        [b'/', ..] | [b'*'] => true,
+        _ if method == b"CONNECT" => target.contains(&b':'),
+        _ => HTTP_SCHEMES.iter().any(has_scheme),
+    }
+}
+
+/// Returns whether the first bytes of a connection are the start of an HTTP request, or can become
+/// it with more bytes.
+///
+/// It is `true` for each start of bytes that [`OtherProtocol::detect`] detects as HTTP.
+#[cfg(feature = "web")]
+pub(crate) fn looks_like_http(start: &[u8]) -> bool {
+    let line = start.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let is_cut = line.len() == start.len();
+    let mut words = line.splitn(3, |&byte| byte == b' ');
+    let method = words.next().unwrap_or_default();
+    let Some(target) = words.next() else {
+        return is_cut && method.len() <= MAX_METHOD && method.iter().all(u8::is_ascii_uppercase);
+    };
+    let Some(version) = words.next() else {
+        return is_cut && is_method(method) && can_become_target(method, target);
+    };
+    let is_version = version.starts_with(b"HTTP/") || is_cut && b"HTTP/".starts_with(version);
+    is_version && is_method(method) && is_http_target(method, target)
+}
+
+/// Returns whether a word is the start of the target of an HTTP request.
+#[cfg(feature = "web")]
+fn can_become_target(method: &[u8], start: &[u8]) -> bool {
+    let begins_scheme = |scheme: &&[u8]| {
+        scheme.get(..start.len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case(start))
+    };
+    method == b"CONNECT" || HTTP_SCHEMES.iter().any(begins_scheme) || is_http_target(method, start)
 }
 
 /// Detects a protocol by its first command, which is a whole line with CR LF.
@@ -234,6 +285,8 @@ mod tests {
             "hello HTTP/1.1",
             "I like HTTP/2",
             "WHY NOT HTTP/2",
+            "GET me/you HTTP/1.1",
+            "LOOK c:d HTTP/1.1",
             "nick alice",
             "NICK",
             "NICK is my name",
@@ -268,6 +321,37 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "web")]
+    #[test]
+    fn text_looks_like_http_while_it_can_become_it() {
+        for (text, length) in [
+            ("GET m", 4),
+            ("GET /", 5),
+            ("GET / and more", 6),
+            ("GET /\n", 5),
+            ("LOL\n", 3),
+            ("OK /", 2),
+            ("Get", 1),
+            ("GET ftp://", 4),
+            ("GET httpd", 8),
+            ("CONNECT me\n", 10),
+            ("CONNECT me H", 10),
+            ("OPTIONS / RTSP", 10),
+            ("OPTIONS *x", 9),
+            ("AAAAAAAAAAAAAAAAAAAAA", 20),
+            ("hello", 0),
+            ("\r\nGET / HTTP/1.1", 0),
+        ] {
+            for end in 0..=text.len() {
+                assert_eq!(
+                    looks_like_http(&text.as_bytes()[..end]),
+                    end <= length,
+                    "{text:?} {end}"
+                );
+            }
+        }
+    }
+
     #[test]
     fn proxy_signature_is_awaited_after_its_newlines() {
         for end in 0..=PROXY_V2.len() {
@@ -285,6 +369,23 @@ mod tests {
         #[test]
         fn text_of_small_letters_is_not_detected(text in "[a-z0-9 {}:\"\\r\\n]{0,60}") {
             prop_assert_eq!(OtherProtocol::detect(text.as_bytes()), None);
+        }
+
+        #[cfg(feature = "web")]
+        #[test]
+        fn each_start_of_http_looks_like_it(
+            line in "(GET|CONNECT|[A-Z]{0,21}) (/|\\*|[hH]ttps?:|ftp:|[a-z:/*]{0,4}){0,3} ?H?TTP/[ -~]{0,5}",
+            end in "(\r?\n.{0,5})?",
+        ) {
+            let text = line + &end;
+            let text = text.as_bytes();
+            let looks_like = |end: usize| looks_like_http(&text[..end]);
+            if OtherProtocol::detect(text) == Some(Http) {
+                prop_assert!((0..=text.len()).all(looks_like));
+            }
+            if text.contains(&b'\n') && looks_like(text.len()) {
+                prop_assert_eq!(OtherProtocol::detect(text), Some(Http));
+            }
         }
     }
 }

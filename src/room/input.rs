@@ -103,6 +103,10 @@ pub enum DisconnectReason {
     Finished,
     /// The connection failed with an error of this kind.
     Lost(io::ErrorKind),
+    /// The connection of a browser ended, which may return soon: with a reload, or when the phone is
+    /// used again. If the client asked to have its name reserved, it stays a member for
+    /// [`Config::grace`](super::Config::grace).
+    Away,
     /// The client read too slowly.
     Slow,
     /// The connection task panicked.
@@ -114,6 +118,7 @@ impl fmt::Display for DisconnectReason {
         match self {
             DisconnectReason::Finished => f.write_str("closed its side"),
             DisconnectReason::Lost(kind) => kind.fmt(f),
+            DisconnectReason::Away => f.write_str("went away"),
             DisconnectReason::Slow => f.write_str("read too slowly"),
             DisconnectReason::Panicked => f.write_str("its task panicked"),
         }

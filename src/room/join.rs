@@ -30,6 +30,9 @@ impl Room {
         if self.is_closed {
             return self.send_refusal(id, ByeCode::Shutdown, ByeCode::Shutdown.text());
         }
+        if let Some(Refusal::RoomFull(_)) = self.admission.find_full(peer.into()) {
+            self.remove_longest_absent();
+        }
         let is_visitor = match self.admission.admit(peer.into(), self.now.uptime) {
             Ok(is_visitor) => is_visitor,
             Err(refusal) => return self.refuse(id, peer, refusal),
@@ -39,6 +42,7 @@ impl Room {
             peer,
             errors: 0,
             is_name_kept: false,
+            is_absent: false,
             visibility: Visibility::Silent,
             is_visitor,
             token,
@@ -190,8 +194,10 @@ impl Room {
         let client = self.remove_client(old)?;
         // The new connection has its place.
         self.release(old, self.now);
-        self.counts.evictions.add(ByeCode::Replaced);
-        self.batch.unicast(old, Op::Evict(ByeCode::Replaced));
+        if !client.is_absent {
+            self.counts.evictions.add(ByeCode::Replaced);
+            self.batch.unicast(old, Op::Evict(ByeCode::Replaced));
+        }
         Some(client)
     }
 

@@ -4,6 +4,7 @@
 //! `server/client_state.rs`.
 
 use std::fmt;
+use std::time::Duration;
 
 use log::Level;
 
@@ -19,6 +20,9 @@ impl Room {
     /// reserved for it.
     pub fn disconnect(&mut self, id: ClientId, reason: DisconnectReason, now: Now) {
         self.now = now;
+        if reason == DisconnectReason::Away && self.keep_absent(id) {
+            return;
+        }
         if let Some(Client { is_name_kept: true, name: Some(name), token, peer, .. }) =
             self.clients.get(id)
             && !self.config.grace.is_zero()
@@ -31,7 +35,7 @@ impl Room {
             };
             self.reserved.reserve(self.names.key(name), reserved, now.uptime);
         }
-        if reason == DisconnectReason::Finished {
+        if matches!(reason, DisconnectReason::Finished | DisconnectReason::Away) {
             if self.refuse_visitor(id) {
                 return;
             }
@@ -42,6 +46,40 @@ impl Room {
             }
             self.batch.unicast(id, Op::Abort);
         }
+    }
+
+    /// Ends the connection of a member that may return, and returns whether it stays a member until
+    /// then.
+    fn keep_absent(&mut self, id: ClientId) -> bool {
+        let Some(client) = self.clients.get_mut(id) else { return false };
+        if !client.is_name_kept || client.name.is_none() || self.config.grace.is_zero() {
+            return false;
+        }
+        client.is_absent = true;
+        self.absent.push(self.now.uptime + self.config.grace, id, &self.clients);
+        self.log(Level::Debug, format!("{} went away", self.describe(id)));
+        self.batch.unicast(id, Op::Close);
+        true
+    }
+
+    /// Removes the members that have not returned in time.
+    pub(super) fn remove_absent(&mut self) {
+        while let Some(client) = self.absent.pop_expired(self.now.uptime, &self.clients) {
+            self.remove_absent_member(client.id);
+        }
+    }
+
+    /// Removes the member that has been absent for the longest time, if there is one.
+    pub(super) fn remove_longest_absent(&mut self) {
+        if let Some(client) = self.absent.pop_expired(Duration::MAX, &self.clients) {
+            self.remove_absent_member(client.id);
+        }
+    }
+
+    fn remove_absent_member(&mut self, id: ClientId) {
+        self.remove_and_announce(id, DisconnectReason::Away);
+        // Its connection has ended before.
+        self.release(id, self.now);
     }
 
     /// Sends a bye to a client, removes it, and ends its connection after all frames are sent.
@@ -57,13 +95,13 @@ impl Room {
     /// all bytes are sent.
     #[cfg(any(feature = "web", feature = "irc"))]
     pub(super) fn remove_answered(&mut self, id: ClientId) {
-        let Some(client) = self.remove_client(id) else { return };
-        let mut end = Op::Close;
-        if client.is_visitor {
+        let Some(&Client { name: None, is_visitor, .. }) = self.clients.get(id) else { return };
+        self.remove_client(id);
+        if is_visitor {
+            // It has no place.
             self.release(id, self.now);
-            end = Op::Refuse;
         }
-        self.batch.unicast(id, end);
+        self.batch.unicast(id, if is_visitor { Op::Refuse } else { Op::Close });
     }
 
     /// Returns the address of a client.

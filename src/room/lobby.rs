@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{Client, ClientId, ClientTable};
+use super::{Client, ClientId, ClientTable, Input, Now, Room};
 
 /// Entries that may be out of date before the queue is cleaned.
 const SLACK: usize = 16;
@@ -85,5 +85,39 @@ impl Lobby {
     #[cfg(test)]
     pub fn len(&self) -> usize {
         self.waiting.len()
+    }
+}
+
+impl Room {
+    /// Removes and returns a client without a line whose [`Config::hello_wait`](super::Config::hello_wait) is over. The caller
+    /// applies [`Input::HelloWaitOver`], or [extends](Self::extend_hello_wait) the wait because a
+    /// hello may have arrived.
+    pub fn pop_hello_wait(&mut self, now: Now) -> Option<WaitingClient> {
+        self.now = now;
+        self.lobby.pop_expired(now.uptime, &self.clients)
+    }
+
+    /// Adds a wait for the first line of a client, which is over at `deadline`.
+    pub fn extend_hello_wait(&mut self, client: WaitingClient, deadline: Duration) {
+        self.lobby.insert(deadline, client);
+    }
+
+    /// Announces each member that has said nothing until
+    /// [`SILENT_NOTICE_DELAY`](super::presence::SILENT_NOTICE_DELAY) after its welcome, and removes
+    /// each absent member that has not returned in time.
+    pub fn end_waits(&mut self, now: Now) {
+        self.now = now;
+        self.remove_absent();
+        while let Some(client) = self.silent.pop_expired(now.uptime, &self.clients) {
+            self.announce_member(client.id);
+        }
+    }
+
+    /// Ends every wait that is over, without a check for a hello on its way.
+    pub fn tick(&mut self, now: Now) {
+        while let Some(client) = self.pop_hello_wait(now) {
+            self.apply(Input::HelloWaitOver { id: client.id }, now);
+        }
+        self.end_waits(now);
     }
 }

@@ -80,6 +80,8 @@ pub struct Room {
     lobby: Lobby,
     /// The members that have not said anything, and are not announced.
     silent: Lobby,
+    /// The members whose connections have ended and that may return.
+    absent: Lobby,
     history: History,
     /// The server shuts down: no client is admitted.
     is_closed: bool,
@@ -99,6 +101,8 @@ struct Client {
     errors: u8,
     /// The client asked to have its name reserved if it loses its connection.
     is_name_kept: bool,
+    /// The connection has ended, and the member may return.
+    is_absent: bool,
     visibility: Visibility,
     /// There was no place for the client: it becomes a member only with the token of a member, or
     /// if a place is free by then.
@@ -150,6 +154,7 @@ impl Room {
             silent: Lobby::new(|client| {
                 client.name.is_some() && client.visibility == Visibility::Silent
             }),
+            absent: Lobby::new(|client| client.is_absent),
             is_closed: false,
             counts: Stats::default(),
             server_stats: Stats::default(),
@@ -271,43 +276,13 @@ impl Room {
         Ok(())
     }
 
-    /// Removes and returns a client without a line whose [`Config::hello_wait`] is over. The caller
-    /// applies [`Input::HelloWaitOver`], or [extends](Self::extend_hello_wait) the wait because a
-    /// hello may have arrived.
-    pub fn pop_hello_wait(&mut self, now: Now) -> Option<WaitingClient> {
-        self.now = now;
-        self.lobby.pop_expired(now.uptime, &self.clients)
-    }
-
-    /// Extends the wait for the first line of a client.
-    pub fn extend_hello_wait(&mut self, client: WaitingClient, time: Duration) {
-        self.lobby.insert(self.now.uptime + time, client);
-    }
-
-    /// Announces each member that has said nothing until
-    /// [`SILENT_NOTICE_DELAY`](presence::SILENT_NOTICE_DELAY) after its welcome.
-    pub fn announce_silent(&mut self, now: Now) {
-        self.now = now;
-        while let Some(client) = self.silent.pop_expired(now.uptime, &self.clients) {
-            self.announce_member(client.id);
-        }
-    }
-
-    /// Ends every hello wait that is over, without a check for a hello on its way, and announces
-    /// silent members.
-    pub fn tick(&mut self, now: Now) {
-        while let Some(client) = self.pop_hello_wait(now) {
-            self.apply(Input::HelloWaitOver { id: client.id }, now);
-        }
-        self.announce_silent(now);
-    }
-
     /// Returns the time at which [`pop_hello_wait`](Self::pop_hello_wait) and
-    /// [`announce_silent`](Self::announce_silent), or [`seal`](Self::seal), have to be called, if
+    /// [`end_waits`](Self::end_waits), or [`seal`](Self::seal), have to be called, if
     /// there is no input before.
     pub fn deadline(&self) -> Option<Duration> {
-        let deadlines = [self.lobby.deadline(), self.silent.deadline(), self.notice.deadline()];
-        deadlines.into_iter().flatten().min()
+        let waits = [&self.lobby, &self.silent, &self.absent].map(Lobby::deadline);
+        let deadlines = waits.into_iter().chain([self.notice.deadline()]);
+        deadlines.flatten().min()
     }
 
     /// Sends every member a text from the server, outside the sequence.
@@ -349,6 +324,12 @@ impl Room {
     /// Returns the number of clients, members or not, visitors included.
     pub fn client_count(&self) -> usize {
         self.clients.len()
+    }
+
+    /// Returns whether a client has not sent a line.
+    #[cfg(all(test, feature = "web"))]
+    pub fn is_waiting(&self, id: ClientId) -> bool {
+        self.clients.get(id).is_some_and(|client| client.name.is_none())
     }
 
     /// Returns the number of clients that have left and whose connections are still ending.

@@ -262,6 +262,10 @@ impl Broadcaster {
                     // It has begun a request after the end of its wait was noticed.
                     #[cfg(feature = "web")]
                     Input::HelloWaitOver { id } if self.clients.is_http(id) => return,
+                    #[cfg(feature = "web")]
+                    Input::Lines { id, .. } | Input::OtherProtocol { id, .. } => {
+                        self.clients.set_no_http(id);
+                    }
                     _ => {}
                 }
                 self.bytes_in += u64::from(bytes);
@@ -301,7 +305,7 @@ impl Broadcaster {
         while let Some(client) = self.room.pop_hello_wait(now) {
             if client.extensions < MAX_EXTENSIONS && self.clients.has_unread_input(client.id) {
                 let client = WaitingClient { extensions: client.extensions + 1, ..client };
-                self.room.extend_hello_wait(client, HELLO_WAIT_EXTENSION);
+                self.room.extend_hello_wait(client, now.uptime + HELLO_WAIT_EXTENSION);
                 continue;
             }
             #[cfg(feature = "irc")]
@@ -320,7 +324,7 @@ impl Broadcaster {
                 self.clients.send_event(Event::Input { input, bytes: 0, answer: None });
             }
         }
-        self.room.announce_silent(now);
+        self.room.end_waits(now);
     }
 
     /// Writes the batch of the room to the history file, and delivers it.

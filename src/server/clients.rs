@@ -220,8 +220,10 @@ impl Clients {
     fn deliver_own(&mut self, id: ClientId, batch: &Batch, now: Duration) {
         let Some(client) = self.table.get_mut(id) else { return };
         let mut part = batch.slices_for(id, client.state.is_live());
-        if matches!(part.end, Some(End::Close | End::Refuse)) {
-            part.slices.extend(client.framing.end(self.is_shutting_down));
+        if matches!(part.end, Some(End::Close | End::Refuse))
+            && let Some(end) = client.framing.end(self.is_shutting_down)
+        {
+            part.slices.push(end);
         }
         #[cfg(feature = "irc")]
         if let Framing::Irc { .. } = client.framing {

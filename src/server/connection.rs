@@ -91,14 +91,11 @@ pub fn run(
 /// connection, so it is boxed.
 type PendingSend<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
-/// The lines of one read that may be sent now.
+/// The result of one read.
 #[derive(Default)]
 struct Parsed {
-    /// Sent before the lines.
+    /// The lines that may be sent now, or another event.
     event: Option<Event>,
-    input: Option<Input>,
-    /// Charges the answer to the last of the lines.
-    answer: Option<AnswerCharge>,
     /// The reason for which the client is not read for a time.
     delay: Option<Delay>,
 }
@@ -106,7 +103,7 @@ struct Parsed {
 impl Parsed {
     /// Returns whether there is nothing to send to the broadcaster, and nothing to wait for.
     fn is_empty(&self) -> bool {
-        self.event.is_none() && self.input.is_none() && self.delay.is_none()
+        self.event.is_none() && self.delay.is_none()
     }
 }
 
@@ -179,24 +176,18 @@ impl Connection {
         Arc::strong_count(&self.socket) == 1
     }
 
-    /// Sends an input to the broadcaster. If the channel is full, or if there are lines that the
+    /// Sends an event to the broadcaster. If the channel is full, or if there are lines that the
     /// rates do not allow yet, returns a future that waits. So the client is read no faster than
     /// that.
     fn forward(&mut self, parsed: Parsed) -> Option<PendingSend<'_>> {
-        let Parsed { event, input, answer, delay } = parsed;
+        let Parsed { event, delay } = parsed;
         let event = event.and_then(|event| self.try_send(event));
-        let input = input.map(|input| self.input_event(input, answer));
-        // Behind the event.
-        let input = match event {
-            None => input.and_then(|input| self.try_send(input)),
-            Some(_) => input,
-        };
         let delay = delay.or(self.lines.has_more().then_some(Delay::Rate));
-        if event.is_none() && input.is_none() && delay.is_none() {
+        if event.is_none() && delay.is_none() {
             return None;
         }
         Some(Box::pin(async move {
-            for event in [event, input].into_iter().flatten() {
+            if let Some(event) = event {
                 self.send(event).await;
             }
             if let Some(delay) = delay {
@@ -210,6 +201,8 @@ impl Connection {
     /// broadcaster has closed must not keep its descriptor meanwhile.
     fn disconnect(mut self, reason: DisconnectReason) -> Option<PendingSend<'static>> {
         self.budget.charge_notice(self.budget.limits.now());
+        #[cfg(feature = "web")]
+        let reason = self.reason_of_web(reason);
         let event = self.input_event(Input::Disconnect { id: self.id, reason }, None);
         let event = self.try_send(event)?;
         let events = self.events;
@@ -253,11 +246,16 @@ impl Connection {
             let read_bytes = self.budget.limits.read_bytes.min(MAX_READ_BYTES);
             let (buffer, _) = buffer.split_at_mut(read_bytes);
             match recv(&self.socket, buffer, RecvFlags::DONTWAIT) {
+                // It is sent no line.
+                #[cfg(feature = "web")]
+                Ok((([], _), _)) if self.is_request_begun => {
+                    return Poll::Ready(Err(DisconnectReason::Finished));
+                }
                 Ok((([], _), _)) if self.lines.is_inside_line() && !self.is_irc => {
                     self.lines.clear();
                     let text = "the last line has no newline and was discarded";
-                    let input = Some(self.error_input(ErrorCode::Unfinished, text));
-                    return Poll::Ready(Ok(Parsed { input, ..Parsed::default() }));
+                    let input = self.error_input(ErrorCode::Unfinished, text);
+                    return Poll::Ready(Ok(self.parsed_input(input)));
                 }
                 Ok((([], _), _)) => return Poll::Ready(Err(DisconnectReason::Finished)),
                 // Discarded. Unread input would cause a reset, which can discard the answer.
@@ -312,17 +310,9 @@ impl Connection {
         {
             return parsed;
         }
-        let parsed = self.parse_first_line(start, protocol);
-        #[cfg(feature = "web")]
-        let parsed = self.with_end_of_request(parsed);
-        parsed
-    }
-
-    fn parse_first_line(&mut self, start: &[u8], protocol: Option<OtherProtocol>) -> Parsed {
         if let Some(protocol) = protocol {
             self.is_other_protocol = true;
-            let input = Some(Input::OtherProtocol { id: self.id, protocol });
-            return Parsed { input, ..Parsed::default() };
+            return self.parsed_input(Input::OtherProtocol { id: self.id, protocol });
         }
         if OtherProtocol::needs_more_bytes(start) {
             self.lines.hold(start);
@@ -344,12 +334,13 @@ impl Connection {
         let limits = Rc::clone(&self.budget.limits);
         let now = limits.now();
         let max_lines = self.limiter.available(limits.rate, now).min(MAX_INPUT_LINES);
-        let mut parsed = Parsed::default();
         let mut lines = Vec::new();
+        let mut answer = None;
+        let mut delay = None;
         let mut reader = std::mem::replace(&mut self.lines, LineReader::new(limits.max_line));
         reader.read(bytes, |line| {
             // A request with an answer is the last line of its input.
-            if lines.len() == max_lines || parsed.answer.is_some() {
+            if lines.len() == max_lines || answer.is_some() {
                 return false;
             }
             let line = match line {
@@ -361,58 +352,71 @@ impl Connection {
                 }
             };
             let is_hello = matches!(line, Ok(ClientLine { request: Request::Hello(_), .. }));
-            let is_allowed = !self.budget.is_limited()
-                || self.charge(
-                    || Cost::from(&line).with_lines_of(&line, limits.line_bytes),
-                    is_hello,
-                    &mut parsed,
-                    now,
-                );
-            if is_allowed {
-                self.has_sent_line = true;
-                lines.push(line);
+            let cost = || Cost::from(&line).with_lines_of(&line, limits.line_bytes);
+            match self.charge(cost, is_hello, now) {
+                Ok(charge) => {
+                    answer = charge;
+                    self.has_sent_line = true;
+                    lines.push(line);
+                    true
+                }
+                Err(wait) => {
+                    delay = Some(wait);
+                    false
+                }
             }
-            is_allowed
         });
         self.lines = reader;
         self.is_warned &= !self.limiter.is_idle(now);
         self.is_address_warned &= !self.budget.is_idle(now);
         self.limiter.take(limits.rate, lines.len(), now);
-        parsed.input = (!lines.is_empty()).then_some(Input::Lines { id: self.id, lines });
-        parsed
+        if lines.is_empty() {
+            return Parsed { event: None, delay };
+        }
+        let input = Input::Lines { id: self.id, lines };
+        Parsed { event: Some(self.input_event(input, answer)), delay }
     }
 
-    /// Charges a line to the address. Returns `false` if the line has to wait.
+    /// Charges a line to the address. Returns the charge for its answer, if it has an unknown one.
+    ///
+    /// # Errors
+    ///
+    /// Returns the delay if the line has to wait.
     fn charge(
         &mut self,
         cost: impl FnOnce() -> Cost,
         is_hello: bool,
-        parsed: &mut Parsed,
         now: Duration,
-    ) -> bool {
+    ) -> Result<Option<AnswerCharge>, Delay> {
+        if !self.budget.is_limited() {
+            return Ok(None);
+        }
         if is_hello && !self.has_sent_line {
             // It does not wait: new connections have a rate of their own.
-            parsed.answer = Some(self.budget.request());
-            return true;
+            return Ok(Some(self.budget.request()));
         }
         let cost = cost();
         if !std::mem::take(&mut self.is_next_line_paid) {
             let wait = self.budget.charge_line(cost, now);
             if !wait.is_zero() {
                 self.is_next_line_paid = true;
-                parsed.delay = Some(Delay::Turn(wait));
-                return false;
+                return Err(Delay::Turn(wait));
             }
         }
-        if cost.has_unknown_answer {
-            parsed.answer = self.answer.take().or_else(|| self.budget.try_request(now));
-            if parsed.answer.is_none() {
-                self.is_next_line_paid = true;
-                parsed.delay = Some(Delay::Answer);
-                return false;
-            }
+        if !cost.has_unknown_answer {
+            return Ok(None);
         }
-        true
+        let answer = self.answer.take().or_else(|| self.budget.try_request(now));
+        if answer.is_none() {
+            self.is_next_line_paid = true;
+            return Err(Delay::Answer);
+        }
+        Ok(answer)
+    }
+
+    /// Returns an input as the result of a read.
+    fn parsed_input(&mut self, input: Input) -> Parsed {
+        Parsed { event: Some(self.input_event(input, None)), delay: None }
     }
 
     /// Returns an error as an input, so that the room sends it in order with other answers.
@@ -432,22 +436,4 @@ fn max_line(budget: &AddressBudget, is_irc: bool) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Instant;
-
-    use super::*;
-    use crate::server::Config;
-
-    /// Every connection has one of these futures.
-    #[test]
-    #[expect(clippy::disallowed_methods, reason = "the test has no other clock")]
-    fn future_of_a_connection_is_small() {
-        let channel = async_channel::bounded(1);
-        let limits = Config::default().read_limits(Instant::now());
-        let budget = AddressBudget::new(Rc::new(limits));
-        let (one, _two) = smol::Async::<std::os::unix::net::UnixStream>::pair().unwrap();
-        let socket = Arc::new(smol::Async::new(one.into_inner().unwrap().into()).unwrap());
-        let future = run(socket, ClientId(1), channel.0, Rc::new(budget), false);
-        assert!(size_of_val(&future) <= 168, "{} bytes", size_of_val(&future));
-    }
-}
+mod tests;

@@ -3,7 +3,7 @@
 #[cfg(feature = "irc")]
 use super::edge::irc::{Variant, error_line};
 #[cfg(feature = "web")]
-use super::edge::web::{CloseCode, close_frame};
+use super::edge::web::{CloseCode, FrameHead, Opcode, close_frame};
 use crate::protocol::{ByeCode, Frame};
 use crate::room::Slice;
 #[cfg(feature = "web")]
@@ -76,7 +76,7 @@ impl Framing {
         match self {
             #[cfg(feature = "web")]
             Framing::WebSocket { .. } if slice.kind() != SliceKind::Raw => {
-                Header::new(TEXT_MESSAGE, slice.bytes().len())
+                FrameHead::new(Opcode::Text, slice.bytes().len())
             }
             _ => Header::EMPTY,
         }
@@ -96,63 +96,31 @@ impl Framing {
     }
 }
 
-/// Returns frames with the header of a text message before them.
+/// Returns frames with the header of a message before them.
 #[cfg(feature = "web")]
 pub fn message_of(frames: &Slice) -> Vec<u8> {
     let frames = frames.bytes();
-    [Header::new(TEXT_MESSAGE, frames.len()).bytes(), frames].concat()
+    [FrameHead::new(Opcode::Text, frames.len()).as_bytes(), frames].concat()
 }
 
-/// The first byte of a text message in one frame: FIN and the opcode (RFC 6455, section 5.2).
+/// The unsent part of the header of a slice.
 #[cfg(feature = "web")]
-const TEXT_MESSAGE: u8 = 0x81;
+pub type Header = FrameHead;
 
-/// The header of a WebSocket frame, or the unsent part of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Header {
-    bytes: [u8; 10],
-    // Invariant: start <= end <= 10.
-    start: u8,
-    end: u8,
-}
+/// The header of a line, which is empty.
+#[cfg(not(feature = "web"))]
+#[derive(Clone, Copy, Debug)]
+pub struct Header;
 
+#[cfg(not(feature = "web"))]
 impl Header {
-    /// No bytes.
-    pub const EMPTY: Header = Header { bytes: [0; 10], start: 0, end: 0 };
+    pub const EMPTY: Header = Header;
 
-    /// Creates the header of a frame whose first byte is `first` and whose payload has `length`
-    /// bytes.
-    #[cfg(feature = "web")]
-    pub fn new(first: u8, length: usize) -> Self {
-        let mut header = Header::EMPTY;
-        let [first_byte, short, rest @ ..] = &mut header.bytes;
-        *first_byte = first;
-        if length < 126 {
-            *short = length as u8;
-            header.end = 2;
-        } else if let Ok(length) = u16::try_from(length) {
-            *short = 126;
-            let [high, low, ..] = rest;
-            [*high, *low] = length.to_be_bytes();
-            header.end = 4;
-        } else {
-            *short = 127;
-            *rest = (length as u64).to_be_bytes();
-            header.end = 10;
-        }
-        header
+    pub fn as_bytes(&self) -> &[u8] {
+        &[]
     }
 
-    /// Returns the unsent bytes.
-    pub fn bytes(&self) -> &[u8] {
-        self.bytes.get(self.start.into()..self.end.into()).unwrap_or_default()
-    }
-
-    /// Removes as many as possible of the first `count` bytes, which were sent, and returns how many
-    /// of them are left.
     pub fn advance(&mut self, count: usize) -> usize {
-        let part = count.min(self.bytes().len());
-        self.start += part as u8;
-        count - part
+        count
     }
 }

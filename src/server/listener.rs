@@ -186,6 +186,11 @@ impl Listener {
         self.is_irc
     }
 
+    /// Returns the address with the real port.
+    pub fn address(&self) -> &ListenAddress {
+        &self.address
+    }
+
     /// Returns whether it accepts IPv4 and IPv6 clients on all addresses of the machine.
     pub fn is_dual_stack(&self) -> bool {
         let ListenAddress::Inet(address) = &self.address else { return false };

@@ -168,7 +168,7 @@ pub struct Pinned {
 pub fn fit(budget: usize, mut config: Config, pinned: Pinned) -> Result<Config, u64> {
     let line = config.room.max_line as usize + FRAME_OVERHEAD;
     let share = |part: usize, least: usize, most: usize| (budget / part).min(most).max(least);
-    config.read_bytes = share(2048, 1024, MAX_READ_BYTES);
+    config.read_bytes = share(3072, 1024, MAX_READ_BYTES);
     config.events = share(256 << 10, 8, config.events);
     config.buffers.send = share(1024, 2304, config.buffers.send);
     config.buffers.receive = share(4096, 1152, config.buffers.receive);

@@ -94,13 +94,7 @@ impl Outbox {
             [slice] if !framing.has_headers() => write(&self.socket, slice.bytes()),
             slices => write_vectored(&self.socket, slices, None, framing),
         };
-        let length = |slice: &Slice| framing.header(slice).bytes().len() + slice.bytes().len();
-        match written {
-            Ok(written) if written == slices.iter().map(length).sum::<usize>() => Delivery::Sent,
-            Ok(written) => self.queue(slices, written, seq, limit, framing),
-            Err(Errno::AGAIN) => self.queue(slices, 0, seq, limit, framing),
-            Err(_) => Delivery::Failed,
-        }
+        self.queue_rest(slices, written, seq, limit, framing)
     }
 
     /// Sends the shared frames of a batch as a message. `message` is `shared` with its header before
@@ -117,24 +111,29 @@ impl Outbox {
             queue.push(shared.clone());
             return queue.delivery(limit);
         }
-        let slices = std::slice::from_ref(shared);
-        match write(&self.socket, message) {
-            Ok(written) if written == message.len() => Delivery::Sent,
-            Ok(written) => self.queue(slices, written, 0, limit, framing),
-            Err(Errno::AGAIN) => self.queue(slices, 0, 0, limit, framing),
-            Err(_) => Delivery::Failed,
-        }
+        let written = write(&self.socket, message);
+        self.queue_rest(std::slice::from_ref(shared), written, 0, limit, framing)
     }
 
-    /// Queues slices of which `written` bytes were sent, headers included.
-    fn queue(
+    /// Queues what was not written of slices. `written` is the result of the write, headers
+    /// included.
+    fn queue_rest(
         &mut self,
         slices: &[Slice],
-        written: usize,
+        written: rustix::io::Result<usize>,
         seq: u64,
         limit: usize,
         framing: Framing,
     ) -> Delivery {
+        let written = match written {
+            Ok(written) => written,
+            Err(Errno::AGAIN) => 0,
+            Err(_) => return Delivery::Failed,
+        };
+        let length = |slice: &Slice| framing.header(slice).as_bytes().len() + slice.bytes().len();
+        if written == slices.iter().map(length).sum::<usize>() {
+            return Delivery::Sent;
+        }
         let seq = slices.iter().find_map(Slice::before).unwrap_or(seq);
         let mut queue = SendQueue { seq, ..SendQueue::default() };
         for slice in slices {
@@ -274,13 +273,11 @@ fn write_vectored(
         *first = begun;
     }
     let mut parts = [IoSlice::new(&[]); 2 * SLICES_PER_CALL];
-    let bytes =
-        headers.iter().zip(slices).flat_map(|(header, slice)| [header.bytes(), slice.bytes()]);
-    let mut count = 0;
-    for (part, bytes) in parts.iter_mut().zip(bytes.filter(|bytes| !bytes.is_empty())) {
-        *part = IoSlice::new(bytes);
-        count += 1;
+    let (pairs, _) = parts.as_chunks_mut();
+    for (pair, (header, slice)) in pairs.iter_mut().zip(headers.iter().zip(slices)) {
+        *pair = [IoSlice::new(header.as_bytes()), IoSlice::new(slice.bytes())];
     }
+    let count = 2 * slices.len().min(SLICES_PER_CALL);
     let (parts, _) = parts.split_at(count);
     let mut no_control = SendAncillaryBuffer::default();
     sendmsg(socket, parts, &mut no_control, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)

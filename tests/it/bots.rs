@@ -161,7 +161,7 @@ fn name_that_must_match_sends_nothing() {
 }
 
 #[test]
-fn taken_name_of_send_is_told_once() {
+fn taken_name_of_send_is_reported_once() {
     let server = TestServer::start(&[]);
     let _alice = server.join("alice");
     let client = ClientProcess::start(server.address(0), "alice", &["--send", "one"]);

@@ -1,5 +1,6 @@
 //! The program `smolchat` with pipes: its output, its exit code, and how it reconnects.
 
+use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::process::Command;
 
@@ -254,4 +255,43 @@ fn slow_reader_of_output_gets_each_line() {
     let command = "echo /history 1000 | smolchat | (read -r line; sleep 0.5; grep -c xxxx)";
     let output = shell(&server, command);
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "900\n");
+}
+
+#[test]
+fn unreadable_input_is_an_error() {
+    let server = TestServer::start(&[]);
+    for options in ["", "--json"] {
+        let output = shell(&server, &format!("smolchat {options} < /"));
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        let error = "smolchat: cannot read standard input: Is a directory";
+        assert!(stderr.starts_with(error) && stderr.lines().count() == 1, "{stderr}");
+    }
+}
+
+#[test]
+fn nonblocking_files_lose_no_line() {
+    let server = TestServer::start(&["--rate", "0", "--outbox", "16M"]);
+    let mut bob = server.join("bob");
+    for number in 0..100 {
+        bob.say_and_recv(&format!("{number} {}", "x".repeat(4000)));
+    }
+    let (input, mut typed) = std::io::pipe().unwrap();
+    let (mut printed, output) = std::io::pipe().unwrap();
+    // Another program that uses the same files may do this.
+    for file in [input.as_fd(), output.as_fd()] {
+        rustix::io::ioctl_fionbio(file, true).unwrap();
+    }
+    let mut command = ClientProcess::command();
+    command.args([server.address(0), "--name", "alice"]);
+    let mut alice = ClientProcess::run_with_files(command, input.into(), output.into());
+    bob.recv_until(|frame| frame["data"] == "alice joined");
+    typed.write_all(b"/history 1000\n").unwrap();
+    drop(typed);
+    let printed_bytes = || rustix::io::ioctl_fionread(&printed).unwrap();
+    wait_until("the pipe is full", || printed_bytes() > 60_000);
+    let mut text = String::new();
+    printed.read_to_string(&mut text).unwrap();
+    assert_eq!(text.matches(" xxxx").count(), 100);
+    assert_eq!(alice.wait(), Some(0));
 }

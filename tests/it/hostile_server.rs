@@ -1,8 +1,10 @@
 //! The client with a server that floods it, keeps it waiting or sends it away.
 
 use std::io::Write;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
 
 use crate::common::client_process::ClientProcess;
 use crate::common::scripted_server::ScriptedServer;
@@ -87,6 +89,28 @@ fn bye_slow_in_a_loop_is_reconnected_with_pauses() {
     wait_until("the client reconnects", || server.connection_count() >= 5);
     // The first pause is left out, and each later one is at least 250 ms.
     assert!(start.elapsed() >= Duration::from_millis(750), "{:?}", start.elapsed());
+}
+
+#[test]
+fn unread_warnings_do_not_delay_signals() {
+    let server = ScriptedServer::start(|mut connection| {
+        connection.welcome("bot");
+        let text = "x".repeat(1000);
+        let error = format!(
+            r#"{{"data_source":"server","data":"{text}","kind":"error","code":"unknown"}}"#
+        );
+        while connection.send(&error) {}
+    });
+    let (unread, stderr) = std::io::pipe().unwrap();
+    let client = ClientProcess::command();
+    let mut command = Command::new("sh");
+    command.args(["-c", "exec \"$0\" \"$@\" 2>&1"]).arg(client.get_program());
+    command.envs(client.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.args([server.address(), "--name", "bot", "--exec", "cat"]);
+    let mut bot = ClientProcess::run_with_files(command, Stdio::piped(), stderr.into());
+    wait_until("standard error is full", || rustix::io::ioctl_fionread(&unread).unwrap() > 60_000);
+    bot.signal(Signal::TERM);
+    assert_eq!(bot.wait(), Some(143));
 }
 
 #[cfg(feature = "editor")]

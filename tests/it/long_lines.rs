@@ -34,7 +34,7 @@ fn texts_until(client: &mut TestClient, kind: &str, end: &str) -> Vec<String> {
 }
 
 #[test]
-fn long_send_is_split_and_told() {
+fn long_send_is_split_and_reported() {
     let (server, mut bob) = start_server();
     let text = words(100);
     let (code, stdout, stderr) =
@@ -92,7 +92,7 @@ fn long_json_object_is_refused_with_the_limit() {
 
 #[cfg(feature = "editor")]
 #[test]
-fn long_typed_line_is_split_and_told() {
+fn long_typed_line_is_split_and_reported() {
     let (server, mut bob) = start_server();
     let mut alice = Terminal::start(server.address(0), "alice", &[]);
     alice.type_keys(&format!("{}\r", words(60)));

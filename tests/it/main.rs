@@ -18,6 +18,8 @@ mod model;
 mod address_limits;
 mod bad_input;
 mod bots;
+#[cfg(feature = "web")]
+mod browser;
 mod client;
 mod clock;
 mod crowds;
@@ -35,6 +37,8 @@ mod listeners;
 mod long_lines;
 mod memory;
 mod order;
+#[cfg(feature = "web")]
+mod page_picture;
 #[cfg(feature = "editor")]
 mod picture;
 mod protocol;
@@ -61,3 +65,5 @@ mod terminal_members;
 #[cfg(feature = "editor")]
 mod terminal_settings;
 mod unicode_names;
+#[cfg(feature = "web")]
+mod web;

@@ -256,7 +256,7 @@ fn late_hello_is_sent_again_on_a_new_connection() {
         let is_late = |event: &SessionEvent| {
             matches!(event, SessionEvent::Disconnected { cause: Error::LateHello, .. })
         };
-        proxy.delay_next();
+        proxy.hold_next_hello();
         let mut alice = join(proxy.address(), "alice", ReconnectPolicy::Always).await;
         assert!(alice.name().starts_with("guest-"), "{}", alice.name());
         alice.send("hello").unwrap();
@@ -266,7 +266,7 @@ fn late_hello_is_sent_again_on_a_new_connection() {
         assert_eq!((&*received.frame.data_source, alice.name()), ("alice", "alice"));
 
         // The same with a state to resume: the welcome of the guest is ignored.
-        proxy.delay_next();
+        proxy.hold_next_hello();
         proxy.disconnect_all();
         next_until(&mut alice, is_late).await;
         let event =

@@ -375,12 +375,14 @@ fn exec_that_does_not_read_leaves_lines_out() {
 
 #[test]
 fn exec_command_ends_with_the_client() {
-    // The first ends with its input, the second is killed.
-    for command in ["cat >&2", "while :; do sleep 0.1; done"] {
+    // The first ends with its input, the others are killed, also in processes of the shell.
+    for command in
+        ["PID; cat >&2", "PID; while :; do sleep 0.1; done", "sh -c 'PID; exec sleep 1000 2>&-'; :"]
+    {
         let (server, dir) = (TestServer::start(&[]), TempDir::new());
         let mut bob = server.join("bob");
         let file = dir.path("pid");
-        let command = format!("echo $$ > {}; echo here; {command}", file.display());
+        let command = command.replace("PID", &format!("echo $$ > {}; echo here", file.display()));
         let options = ["--no-reconnect", "--exec", &command];
         let bot = ClientProcess::start(server.address(0), "bot", &options);
         bob.recv_until(|frame| frame["data"] == "here");
@@ -388,7 +390,11 @@ fn exec_command_ends_with_the_client() {
         server.signal(Signal::TERM);
         let (code, _, stderr) = bot.finish();
         assert_eq!((code, stderr.lines().count()), (1, 1), "{stderr}");
-        assert!(!fs::exists(format!("/proc/{}", pid.trim())).unwrap(), "{command}");
+        // A process of the shell may wait until its new parent removes it.
+        wait_until("the command has ended", || {
+            let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+            stat.map_or(true, |stat| stat.contains(") Z "))
+        });
     }
 }
 

@@ -180,7 +180,7 @@ fn procd_script_passes_each_setting() {
     let has_value = |option: &&OptionSpec| {
         !matches!(option.value, OptionValue::Switch | OptionValue::Positional(_))
     };
-    let lists = ["listen", "proxy-from", "irc"];
+    let lists = ["listen", "proxy-from", "web-host", "irc"];
     let options = || SMOLCHATD.options.iter().filter(|option| !lists.contains(&option.name));
     let key = |name: &str| name.replace('-', "_");
     let script = read_source("deploy/openwrt/smolchatd.init");

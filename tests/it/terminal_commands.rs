@@ -1,20 +1,12 @@
 //! The commands of the client in a terminal: help, other names of commands, private conversations.
 
+use crate::common::TestServer;
 use crate::common::client_process::ClientProcess;
 use crate::common::terminal::Terminal;
-use crate::common::{TestClient, TestServer};
-
-#[track_caller]
-fn start() -> (TestServer, TestClient, Terminal) {
-    let server = TestServer::start(&["--rate", "0"]);
-    let bob = server.join("bob");
-    let alice = Terminal::start(server.address(0), "alice", &[]);
-    (server, bob, alice)
-}
 
 #[test]
 fn help_is_two_columns_on_one_screen() {
-    let (_server, _bob, mut alice) = start();
+    let (_server, _bob, mut alice) = Terminal::start_with_bob(&[]);
     alice.wait_for_text("; /help lists the commands");
     alice.type_keys("/clear\r/help\r");
     alice.wait_for_text("Tab, Ctrl-R");
@@ -44,7 +36,7 @@ fn help_of_the_server_is_one_command_a_line() {
 
 #[test]
 fn aliases_are_executed() {
-    let (server, mut bob, mut alice) = start();
+    let (server, mut bob, mut alice) = Terminal::start_with_bob(&[]);
     for line in ["/names", "/w"] {
         alice.type_keys(&format!("/clear\r{line}\r"));
         alice.wait_for_text("2 here: bob and alice");
@@ -63,23 +55,22 @@ fn aliases_are_executed() {
 
 #[test]
 fn query_sends_lines_to_one_member() {
-    let (server, mut bob, mut alice) = start();
+    let (server, mut bob, mut alice) = Terminal::start_with_bob(&[]);
     let mut carol = server.join("carol");
     alice.type_keys("/query bob\r");
-    alice.wait_for_text("your lines go to bob alone");
+    alice.wait_for_text("your lines are sent only to bob");
     alice.type_keys("psst\r//shrug\r");
     assert_eq!(bob.recv_kind("private")["data"], "psst");
     assert_eq!(bob.recv_kind("private")["data"], "/shrug");
     alice.wait_for_text("[alice > bob]  psst");
-    // An action would go to all members.
     alice.type_keys("/me blushes\r");
-    alice.wait_for_text("!!! /me goes to all members");
+    alice.wait_for_text("!!! /me is sent to all members");
     bob.say("/nick rob");
     alice.wait_for_text("bob is now rob");
     alice.type_keys("still you?\r");
     assert_eq!(bob.recv_kind("private")["data"], "still you?");
     alice.type_keys("/query\rhello all\r");
-    alice.wait_for_text("your lines go to all members again");
+    alice.wait_for_text("your lines are sent to all members again");
     let is_chat = |frame: &serde_json::Value| frame["data_source"] == "alice";
     assert_eq!(carol.recv_until(is_chat)["data"], "hello all");
     alice.type_keys("/query rob one more\r");

@@ -1,71 +1,39 @@
 //! The client in a terminal: members that come and go.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
-use std::thread;
+use std::net::TcpListener;
 
 use serde_json::json;
 
 use crate::common::faulty_proxy::FaultyProxy;
+use crate::common::scripted_server::ScriptedServer;
 use crate::common::terminal::Terminal;
 use crate::common::{TempDir, TestServer, wait_until};
 
-/// A server that sends the frames of a test.
-struct ScriptedServer {
-    listener: TcpListener,
-    /// The last number of the sequence.
-    seq: u64,
-}
-
-impl ScriptedServer {
-    fn new() -> Self {
-        ScriptedServer { listener: TcpListener::bind("127.0.0.1:0").unwrap(), seq: 0 }
-    }
-
-    /// Starts alice in a terminal, and returns the connection after its welcome.
-    fn start_alice(&self) -> (TcpStream, Terminal) {
-        let address = self.listener.local_addr().unwrap().to_string();
-        let alice = thread::spawn(move || Terminal::start(&address, "alice", &[]));
-        let (mut stream, _) = self.listener.accept().unwrap();
-        BufReader::new(&stream).read_line(&mut String::new()).unwrap();
-        let limits =
-            json!({"max_line": 4096, "rate": 0, "burst": 0, "history": 9, "stored": false});
-        let welcome = json!({
-            "data_source": "server", "data": "welcome, alice", "kind": "welcome", "name": "alice",
-            "epoch": "a", "seq": 0, "token": "t", "resumed": false, "members": 1, "limits": limits,
-        });
-        writeln!(stream, "{welcome}").unwrap();
-        (stream, alice.join().unwrap())
-    }
-
-    /// Returns a numbered frame, as a line.
-    fn frame(&mut self, source: &str, kind: &str, data: &str, names: &[&str]) -> String {
-        self.seq += 1;
-        let mut frame = json!({
-            "data_source": source, "data": data, "kind": kind, "seq": self.seq, "time": 1,
-        });
-        if !names.is_empty() {
-            frame["names"] = json!(names);
-        }
-        format!("{}\n", frame)
-    }
-}
-
 #[test]
 fn return_within_a_second_is_not_shown() {
-    let mut server = ScriptedServer::new();
-    let (mut stream, mut alice) = server.start_alice();
-    // In one write, so that all arrive at the same time.
-    let lines = [
-        server.frame("server", "leave", "erin left", &["erin"]),
-        server.frame("server", "join", "erin joined", &["erin"]),
-        server.frame("server", "join", "frank joined", &["frank"]),
-        server.frame("server", "leave", "frank left", &["frank"]),
-        server.frame("server", "leave", "bob left", &["bob"]),
-        server.frame("server", "join", "carol joined", &["carol"]),
-    ];
-    stream.write_all(lines.concat().as_bytes()).unwrap();
+    let server = ScriptedServer::start(|mut connection| {
+        connection.welcome("alice");
+        let changes = [
+            ("leave", "erin"),
+            ("join", "erin"),
+            ("join", "frank"),
+            ("leave", "frank"),
+            ("leave", "bob"),
+            ("join", "carol"),
+        ];
+        let notices = (1..).zip(changes).map(|(seq, (kind, name))| {
+            let notice = json!({
+                "data_source": "server", "data": "", "kind": kind, "seq": seq, "time": 1,
+                "names": [name],
+            });
+            notice.to_string()
+        });
+        // In one write, so that all arrive at the same time.
+        connection.send(&notices.collect::<Vec<_>>().join("\n"));
+        while connection.recv().is_some() {}
+    });
+    let mut alice = Terminal::start(server.address(), "alice", &[]);
     alice.wait_for_text("carol joined");
     let screen = alice.screen_text();
     assert!(!screen.contains("erin") && !screen.contains("frank"), "{screen}");
@@ -79,7 +47,9 @@ fn reconnect_causes_no_leave_and_no_missed_line() {
     let mut alice = Terminal::start(server.address(0), "alice", &[]);
     bob.recv_until(|frame| frame["data"] == "alice joined");
     let again = format!("/connect {}", server.address(0));
-    for (number, command) in ["/reconnect", &again].into_iter().enumerate() {
+    // Another address of the same server.
+    let mapped = again.replace("127.0.0.1", "[::ffff:127.0.0.1]");
+    for (number, command) in ["/reconnect", &again, &mapped].into_iter().enumerate() {
         alice.type_keys(&format!("{command}\r"));
         let notices = "-!- reconnecting\n      -!- reconnected after 0 s, up to date again; no line was missed";
         alice.wait_for_screen("two notices", |screen| {
@@ -131,7 +101,7 @@ fn connect_asks_for_the_wanted_name() {
 }
 
 #[test]
-fn lost_connection_is_told_in_two_lines() {
+fn lost_connection_is_reported_in_two_lines() {
     let server = TestServer::start(&[]);
     let proxy = FaultyProxy::start(server.address(0), 0);
     let mut bob = server.join("bob");
@@ -153,7 +123,7 @@ fn lost_connection_is_told_in_two_lines() {
 }
 
 #[test]
-fn restarted_server_is_told_in_two_lines() {
+fn restarted_server_is_reported_in_two_lines() {
     let dir = TempDir::new();
     let address = dir.unix_address("room");
     let mut server = TestServer::start(&["--listen", &address]);
@@ -170,13 +140,13 @@ fn restarted_server_is_told_in_two_lines() {
 
 #[test]
 fn ignored_member_stays_hidden_until_unignored() {
-    let home = TempDir::new();
-    let config = home.path("config/smolchat/config");
-    fs::create_dir_all(config.parent().unwrap()).unwrap();
-    fs::write(&config, "# kept\nignore = carol\n").unwrap();
     let server = TestServer::start(&["--rate", "0"]);
     let (mut bob, mut carol) = (server.join("bob"), server.join("carol"));
-    let mut alice = Terminal::start_in(home, server.address(0), "alice", &["--history", "0"]);
+    let terminal = Terminal::prepare(server.address(0), "alice", &["--history", "0"]);
+    let config = terminal.home.path("config/smolchat/config");
+    fs::create_dir_all(config.parent().unwrap()).unwrap();
+    fs::write(&config, "# kept\nignore = carol\n").unwrap();
+    let mut alice = terminal.start();
     bob.recv_until(|frame| frame["data"] == "alice joined");
     alice.type_keys("/ignore nadia forever\r");
     alice.wait_for_text("!!! no member here is called nadia");

@@ -12,10 +12,8 @@ use crate::common::{TempDir, TestServer, wait_until};
 
 #[test]
 fn highlighted_words_ring_and_are_marked() {
-    let server = TestServer::start(&["--rate", "0"]);
-    let mut bob = server.join("bob");
-    let mut alice =
-        Terminal::start(server.address(0), "alice", &["--highlight", " deploy ,on fire,"]);
+    let (_server, mut bob, mut alice) =
+        Terminal::start_with_bob(&["--highlight", " deploy ,on fire,"]);
     bob.say("redeployed");
     alice.wait_for_text(" bob  redeployed");
     assert_eq!(alice.bell_count(), 0);
@@ -26,9 +24,7 @@ fn highlighted_words_ring_and_are_marked() {
 
 #[test]
 fn presence_off_hides_joins_and_leaves() {
-    let server = TestServer::start(&["--rate", "0"]);
-    let mut bob = server.join("bob");
-    let mut alice = Terminal::start(server.address(0), "alice", &["--presence", "off"]);
+    let (server, mut bob, mut alice) = Terminal::start_with_bob(&["--presence", "off"]);
     let mut plain = ClientProcess::start(server.address(0), "plain", &["--presence", "off"]);
     bob.recv_until(|frame| frame["data"] == "plain joined");
     let mut carol = server.join("carol");
@@ -84,7 +80,7 @@ fn log_has_each_message_once() {
 }
 
 #[test]
-fn unwritable_log_is_told_once() {
+fn unwritable_log_is_reported_once() {
     let (server, dir) = (TestServer::start(&["--rate", "0"]), TempDir::new());
     let mut bob = server.join("bob");
     let log = dir.path("none/chat.log");

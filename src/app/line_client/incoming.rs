@@ -1,4 +1,4 @@
-//! The part of [`LineClient`] for the events of its session.
+//! Handles the events of the session of a [`LineClient`].
 
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,7 @@ impl LineClient {
     }
 
     fn on_disconnected(&mut self, cause: client::Error, retry_in: Duration) {
-        // Each failed attempt is an event. Before the first connection each new error is told.
+        // Each failed attempt is an event. Before the first connection, each new error is printed.
         let is_repeated = self
             .outage
             .as_ref()
@@ -78,7 +78,7 @@ impl LineClient {
         }
     }
 
-    /// Returns whether the messages about the connection have all that the frame says.
+    /// Returns whether a message about the connection has the information of the frame.
     fn is_covered(&self, received: &ReceivedFrame) -> bool {
         match &received.frame.body {
             Body::Welcome { .. } => self.outage.is_some(),

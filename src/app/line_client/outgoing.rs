@@ -1,20 +1,23 @@
-//! The part of [`LineClient`] for the lines that it sends.
+//! Sends the lines of a [`LineClient`].
 
 use serde_json::{Map, Value};
 
-use super::{LineClient, MAX_LINE, OutgoingLine};
+use super::{InputError, LineClient, MAX_LINE, OutgoingLine};
 use crate::app::alias::expand_alias;
-use crate::app::event_sink::print_warning;
 use crate::app::link_status::describe_split;
+use crate::app::warning::print_warning;
 use crate::client::SendError;
 
 impl LineClient {
     pub(super) fn send_line(&mut self, line: OutgoingLine) {
-        let Ok(line) = line else {
-            self.refused_count += 1;
-            return print_warning(&format!(
-                "a line is longer than {MAX_LINE} bytes and is not sent"
-            ));
+        let line = match line {
+            Ok(line) => line,
+            Err(InputError::TooLong) => {
+                self.refused_count += 1;
+                let text = format!("a line is longer than {MAX_LINE} bytes and is not sent");
+                return print_warning(&text);
+            }
+            Err(InputError::Read(error)) => return self.input_error = Some(error),
         };
         let line = String::from_utf8_lossy(&line);
         let line = line.strip_suffix('\r').unwrap_or(&line);
@@ -30,8 +33,8 @@ impl LineClient {
         let result = match object {
             Some(object) => self.session.send_object(object).map(drop),
             // A bot that repeats the texts of members must not execute their commands.
-            None if self.is_bot() && line.starts_with('/') => self.split_line(&format!("/{line}")),
-            None => self.split_line(&expand_alias(line)),
+            None if self.is_bot() && line.starts_with('/') => self.queue_parts(&format!("/{line}")),
+            None => self.queue_parts(&expand_alias(line)),
         };
         if let Err(error @ (SendError::InvalidObject(_) | SendError::TooLong { .. })) = result {
             self.refused_count += 1;
@@ -40,7 +43,7 @@ impl LineClient {
     }
 
     /// Queues a line, or its parts if it is longer than the server accepts.
-    fn split_line(&mut self, line: &str) -> Result<(), SendError> {
+    fn queue_parts(&mut self, line: &str) -> Result<(), SendError> {
         let parts = self.session.split(line)?;
         if parts.len() > 1 {
             self.sink.write_status(&describe_split(parts.len(), self.session.limits()));

@@ -15,13 +15,13 @@ use smol::Timer;
 use super::commands::split_input;
 use super::editor::{Editor, UserInput};
 use super::entry::EntryKind;
-use super::input::KeyInput;
+use super::key_input::KeyInput;
 use super::keys::EditAction;
 use super::member_names::MemberNames;
 use super::prompt::format_prompt;
 use super::screen::Screen;
 use super::server_switch::ServerSwitch;
-use super::view::{MarkReason, View};
+use super::view::{MarkerReason, View};
 use crate::app::chat_log::ChatLog;
 use crate::app::outage::Outage;
 use crate::app::{Clock, Error};
@@ -52,12 +52,12 @@ pub struct App {
     /// Whether the terminal can be read and written.
     is_terminal_open: bool,
     members: MemberNames,
-    /// The id of the client's own `/who`, whose answer is not shown.
-    who_query: Option<String>,
+    /// The id of the `/who` of the client itself, whose answer is not shown.
+    who_id: Option<String>,
     /// Ignored names that the next answer to `/who` should have.
     unknown_names: Vec<String>,
     /// The id of `/help`, below whose answer the commands of the client are shown.
-    help_query: Option<String>,
+    help_id: Option<String>,
     /// The member to whom the lines of the user are sent, with `/query`.
     query: Option<String>,
     unconfirmed_lines: VecDeque<UnconfirmedLine>,
@@ -84,7 +84,7 @@ enum AppEvent {
     Keys(Vec<EditAction>),
     Signal(Signal),
     /// The result of `/connect`.
-    Connected(Box<Result<Session, client::Error>>),
+    Connected(Box<Result<Option<Session>, client::Error>>),
     Tick,
     ScreenReady,
     TerminalFailed(io::Error),
@@ -114,9 +114,9 @@ impl App {
             has_left: false,
             is_terminal_open: true,
             members: MemberNames::default(),
-            who_query: None,
+            who_id: None,
             unknown_names: Vec::new(),
-            help_query: None,
+            help_id: None,
             query: None,
             unconfirmed_lines: VecDeque::new(),
             unsent_parts: VecDeque::new(),
@@ -138,7 +138,7 @@ impl App {
 
     /// Handles events until the user leaves, the session ends or a signal arrives.
     pub async fn run(&mut self) -> Result<(), Error> {
-        self.redraw();
+        self.update_screen();
         loop {
             let event = self.next_event().await;
             if let Some(result) = self.handle(event).await {
@@ -150,9 +150,9 @@ impl App {
                 && self.session.pending_count() > 0
                 && let Some(outage) = self.outage.take_if(|outage| !outage.is_reconnected)
             {
-                return Err(self.with_unconfirmed(outage.cause));
+                return Err(self.end_error(outage.cause));
             }
-            self.redraw();
+            self.update_screen();
         }
     }
 
@@ -230,8 +230,8 @@ impl App {
     fn on_keys(&mut self, actions: Vec<EditAction>) {
         for action in actions {
             match action {
-                EditAction::FocusIn => self.view.cancel_mark(MarkReason::Focus),
-                EditAction::FocusOut => self.view.mark_here(MarkReason::Focus),
+                EditAction::FocusIn => self.view.cancel_marker(MarkerReason::Focus),
+                EditAction::FocusOut => self.view.request_marker(MarkerReason::Focus),
                 action => self.on_key(action),
             }
         }
@@ -275,7 +275,7 @@ impl App {
         }
     }
 
-    /// Sends and executes what is typed, as far as the session accepts it.
+    /// Executes the typed lines, and sends the parts of long ones, while the session has capacity.
     fn execute_typed_lines(&mut self) {
         while !self.has_left && self.session.has_capacity() {
             if let Some(part) = self.unsent_parts.pop_front() {
@@ -292,7 +292,7 @@ impl App {
         match signal {
             Signal::Winch => self.screen.request_redraw(),
             Signal::Tstp => {
-                self.view.mark_here(MarkReason::Stop);
+                self.view.request_marker(MarkerReason::Stop);
                 self.screen.suspend(&self.editor).await;
             }
             Signal::Cont => self.screen.resume(),
@@ -302,7 +302,7 @@ impl App {
 
     /// Leaves the room, and ends the program with `cause` even if the server does not answer.
     fn end(&mut self, cause: Error) {
-        // A terminal that is closed also sends a signal, which is the better reason.
+        // A closed terminal also sends a signal. The signal decides the exit code.
         if !matches!(self.end_cause, Some(Error::Signal(_))) {
             self.end_cause = Some(cause);
         }
@@ -328,7 +328,7 @@ impl App {
     }
 
     /// Draws the changes, and starts the timer if the screen will change without an event.
-    fn redraw(&mut self) {
+    fn update_screen(&mut self) {
         if let Some(names) = self.members.take_changes() {
             self.editor.set_member_names(names);
         }

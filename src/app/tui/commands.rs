@@ -76,7 +76,7 @@ pub const HELP: &str = "\
 /r TEXT           answers the latest private message
 /last             shows that message again
 /query [NAME]     sends your lines to NAME, or to all again
-/ignore [NAME]    hides NAME; /ignore NAME forever: for good
+/ignore [NAME]    hides NAME; /ignore NAME forever saves it
 /unignore NAME    shows them again
 /time on|off      shows or hides the time of each line
 /clear            clears the screen
@@ -114,8 +114,8 @@ impl<'a> Command<'a> {
                 let (name, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
                 Command::Query(Some(name), text.trim_start())
             }
-            ("/time", "on") => Command::Time(true),
-            ("/time", "off") => Command::Time(false),
+            ("/time", word) if word.eq_ignore_ascii_case("on") => Command::Time(true),
+            ("/time", word) if word.eq_ignore_ascii_case("off") => Command::Time(false),
             ("/time", _) => Command::Usage("/time on|off"),
             _ => Command::Send(line),
         }
@@ -177,6 +177,7 @@ mod tests {
             ("/query  bob ", Command::Query(Some("bob"), "")),
             ("/query bob are you there?", Command::Query(Some("bob"), "are you there?")),
             ("/time off", Command::Time(false)),
+            ("/time ON", Command::Time(true)),
             ("/time", Command::Usage("/time on|off")),
         ] {
             assert_eq!(Command::parse(line), command);

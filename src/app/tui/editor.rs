@@ -16,7 +16,7 @@ pub enum UserInput {
     Lines(String),
     /// A request to leave the room and exit, with Ctrl-C or Ctrl-D.
     Leave,
-    /// A request to end the program like the signal `QUIT`.
+    /// A request to end the program like the signal `QUIT`, with Ctrl-\.
     Quit,
     /// A request to stop the program until the shell continues it.
     Suspend,

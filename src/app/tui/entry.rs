@@ -22,13 +22,13 @@ pub enum EntryKind {
     /// An action, which a member sends with `/me`.
     Action,
     Private,
-    /// A join, a leave or a change of a name, with its mark.
+    /// A join, a leave or a change of a name, with its sign, such as `-->`.
     Presence(&'static str),
     /// A notice of the server or of the client.
     Info,
     Error,
-    /// The rule below the last line that the user has seen.
-    Mark,
+    /// A rule below the last line that the user has seen.
+    UnreadMarker,
     /// A separator: a new day, or the start or the end of the history.
     Separator,
 }
@@ -60,8 +60,8 @@ impl Entry {
         self.text.len() + self.author.len()
     }
 
-    /// Returns whether the entry is new and from another member, if the user has no entry of its
-    /// kind.
+    /// Returns whether the entry is new and about another member. An action or a private message may
+    /// also be the user's own.
     pub fn is_of_others(&self) -> bool {
         !self.is_past
             && matches!(
@@ -91,7 +91,7 @@ impl Entry {
         name_width: usize,
         out: &mut StyledText,
     ) {
-        if self.kind == EntryKind::Mark {
+        if self.kind == EntryKind::UnreadMarker {
             out.push(Style::Faint, &format!("{:-<1$}", "-- new ", columns.saturating_sub(1)));
             return out.end_line();
         }
@@ -129,14 +129,14 @@ impl Entry {
             (Some(time), _) => out.push(Style::Faint, &format!("{time:5}")),
             (None, _) => {}
         }
-        // The mark of a highlighted entry is visible without colours, too.
-        let mark = if self.is_highlighted { ">" } else { " " };
+        // Without colours, the sign alone shows that an entry is highlighted.
+        let sign = if self.is_highlighted { ">" } else { " " };
         if time.is_some() || self.is_highlighted {
-            out.push(Style::Plain, mark);
+            out.push(Style::Plain, sign);
         }
     }
 
-    /// Appends the author, or the mark of an entry without one.
+    /// Appends the author, or the sign of an entry without one.
     fn push_author(&self, name_width: usize, out: &mut StyledText) {
         let (text_style, author_style) = (self.text_style(), self.author_style());
         let padding = name_width.saturating_sub(width(&self.author));
@@ -157,11 +157,11 @@ impl Entry {
                 out.push(author_style, &format!("[{}]", self.author));
                 out.push(Style::Plain, "  ");
             }
-            EntryKind::Presence(mark) => out.push(text_style, &format!("{mark} ")),
+            EntryKind::Presence(sign) => out.push(text_style, &format!("{sign} ")),
             EntryKind::Info => out.push(text_style, "-!- "),
             EntryKind::Error => out.push(text_style, "!!! "),
             EntryKind::Separator => out.push(text_style, "-- "),
-            EntryKind::Mark => {}
+            EntryKind::UnreadMarker => {}
         }
     }
 
@@ -171,7 +171,7 @@ impl Entry {
             EntryKind::Presence(_)
             | EntryKind::Info
             | EntryKind::Separator
-            | EntryKind::Mark
+            | EntryKind::UnreadMarker
             | EntryKind::Pending => Style::Faint,
             EntryKind::Error => Style::Error,
             EntryKind::Private => Style::Private,

@@ -5,9 +5,8 @@ use std::fmt::Write;
 use super::editor::InputView;
 use super::style::Style;
 use super::wrap::char_width;
+use crate::app::render::TAB_WIDTH;
 use crate::client::is_invisible;
-
-const TAB_WIDTH: usize = 8;
 
 /// The rows at the bottom of the screen, and the cursor in them.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -183,7 +182,7 @@ mod tests {
         assert_eq!(rows(&view("abcd", "", None), (6, 5)), ["> abcd", "|"]);
         assert_eq!(rows(&view("abcd", "e", None), (6, 5)), ["> abcd", "|e"]);
         assert_eq!(rows(&view("你好", "世", None), (5, 5)), ["> 你", "好|世"]);
-        assert_eq!(rows(&view("a\tb", "", None), (20, 5)), ["> a     b|"]);
+        assert_eq!(rows(&view("a\tb", "", None), (20, 5)), ["> a b|"]);
         assert_eq!(rows(&view("a\x1b[2J\u{202e}b", "", None), (20, 5)), ["> a[2Jb|"]);
     }
 

@@ -130,24 +130,7 @@ fn rewrite_file(file: &Path, lines: &[String]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// A folder that is removed when this is dropped.
-    struct TempFolder(PathBuf);
-
-    impl TempFolder {
-        fn new(name: &str) -> Self {
-            let name = format!("smolchat-input-history-{name}-{}", std::process::id());
-            let folder = std::env::temp_dir().join(name);
-            fs::create_dir(&folder).unwrap();
-            TempFolder(folder)
-        }
-    }
-
-    impl Drop for TempFolder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
+    use crate::app::temp_dir::TempDir;
 
     #[test]
     fn draft_is_restored_after_going_back() {
@@ -181,8 +164,8 @@ mod tests {
 
     #[test]
     fn invalid_bytes_do_not_hide_other_lines() {
-        let folder = TempFolder::new("invalid");
-        let file = folder.0.join("history");
+        let dir = TempDir::new();
+        let file = dir.path("history");
         fs::write(&file, b"first\r\ncaf\xe9\n\n\xff\xfe\0\nlast").unwrap();
         let mut input_history = InputHistory::load(Some(file.clone()));
         let lines = std::iter::from_fn(|| input_history.recall_older("")).collect::<Vec<_>>();
@@ -191,8 +174,8 @@ mod tests {
 
     #[test]
     fn large_file_is_read_from_its_end() {
-        let folder = TempFolder::new("large");
-        let file = folder.0.join("history");
+        let dir = TempDir::new();
+        let file = dir.path("history");
         fs::write(&file, format!("{}\nlast\n", "好".repeat(1 << 20))).unwrap();
         for _ in 0..2 {
             let mut input_history = InputHistory::load(Some(file.clone()));
@@ -203,8 +186,8 @@ mod tests {
 
     #[test]
     fn long_file_is_shortened_and_private() {
-        let folder = TempFolder::new("long");
-        let file = folder.0.join("smolchat/history");
+        let dir = TempDir::new();
+        let file = dir.path("smolchat/history");
         let mut input_history = InputHistory::load(Some(file.clone()));
         for number in 0..2 * MAX_LINES + 1 {
             input_history.add(&number.to_string());

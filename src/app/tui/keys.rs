@@ -10,18 +10,17 @@ use vte::{Params, Parser, Perform};
 
 const ESCAPE: u8 = 0x1B;
 const BELL: u8 = 0x07;
-const CTRL_C: u8 = 0x03;
-const CTRL_H: u8 = 0x08;
 const DELETE: u8 = 0x7F;
 /// The sequence after a pasted text.
 const PASTE_END: &[u8] = b"\x1b[201~";
-/// The time after Escape until it is a key of its own and not the start of a sequence.
+/// The time after Escape until it is a key of its own and not the start of a sequence. The same
+/// for Alt and a character that also starts a command string, such as Alt-P.
 const ESCAPE_TIMEOUT: Duration = Duration::from_millis(100);
 /// The time after the last byte of an incomplete sequence, or of a paste without its end mark,
 /// until it is over.
 const SEQUENCE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// An action that a key, or a paste, requests.
+/// An action that a key, a paste or a report of the terminal requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EditAction {
     /// Inserts characters that were typed.
@@ -66,12 +65,13 @@ pub enum EditAction {
     Interrupt,
     /// Leaves if the line is empty, otherwise deletes a character.
     EndOfInput,
+    /// Ends the program like the signal `QUIT`.
     Quit,
     Suspend,
     Redraw,
-    /// The terminal has the keyboard again; no key.
+    /// No key: the window of the terminal has the focus now.
     FocusIn,
-    /// Another window has the keyboard now; no key.
+    /// No key: the window of the terminal has lost the focus.
     FocusOut,
 }
 
@@ -105,27 +105,30 @@ impl ControlKeys {
         if let Some((_, action)) = self.special.iter().find(|(special, _)| *special == byte) {
             return Some(action.clone());
         }
-        Some(match byte {
-            0x01 => EditAction::Home,
-            0x02 => EditAction::Left,
-            CTRL_C => EditAction::Interrupt,
-            0x04 => EditAction::EndOfInput,
-            0x05 => EditAction::End,
-            0x06 => EditAction::Right,
-            BELL => EditAction::CancelSearch,
-            CTRL_H | DELETE => EditAction::DeleteLeft,
-            b'\t' => EditAction::Complete,
-            b'\n' | b'\r' => EditAction::Accept,
-            0x0B => EditAction::DeleteToEnd,
-            0x0C => EditAction::Redraw,
-            0x0E => EditAction::Newer,
-            0x10 => EditAction::Older,
-            0x12 => EditAction::Search,
-            0x13 => EditAction::SearchNewer,
-            0x15 => EditAction::DeleteToStart,
-            0x17 => EditAction::DeleteToSpace,
-            0x19 => EditAction::Yank,
-            0x1F => EditAction::Undo,
+        // The letter that is pressed with Ctrl; `?` is Backspace.
+        Some(match byte ^ 0x40 {
+            b'A' => EditAction::Home,
+            b'B' => EditAction::Left,
+            b'C' => EditAction::Interrupt,
+            b'D' => EditAction::EndOfInput,
+            b'E' => EditAction::End,
+            b'F' => EditAction::Right,
+            b'G' => EditAction::CancelSearch,
+            b'H' | b'?' => EditAction::DeleteLeft,
+            // Tab.
+            b'I' => EditAction::Complete,
+            // Enter.
+            b'J' | b'M' => EditAction::Accept,
+            b'K' => EditAction::DeleteToEnd,
+            b'L' => EditAction::Redraw,
+            b'N' => EditAction::Newer,
+            b'P' => EditAction::Older,
+            b'R' => EditAction::Search,
+            b'S' => EditAction::SearchNewer,
+            b'U' => EditAction::DeleteToStart,
+            b'W' => EditAction::DeleteToSpace,
+            b'Y' => EditAction::Yank,
+            b'_' => EditAction::Undo,
             _ => return None,
         })
     }
@@ -149,6 +152,9 @@ pub struct KeyParser {
     decoder: Decoder,
     /// Whether the last byte was Escape.
     is_after_escape: bool,
+    /// Whether the last two bytes may be a key with Alt or the start of a command string, in which
+    /// all further characters would be ignored.
+    is_after_introducer: bool,
     /// Whether the last byte was a carriage return in a paste.
     is_after_return: bool,
 }
@@ -160,6 +166,7 @@ impl KeyParser {
             parser: Parser::new(),
             decoder: Decoder::default(),
             is_after_escape: false,
+            is_after_introducer: false,
             is_after_return: false,
         }
     }
@@ -169,15 +176,17 @@ impl KeyParser {
         let mut rest = bytes;
         while let Some((&byte, tail)) = rest.split_first() {
             rest = tail;
-            let is_between = !self.decoder.is_incomplete && self.decoder.skipped == 0;
-            if is_control(byte) || is_between && self.controls.is_special(byte) {
+            let is_special = self.controls.is_special(byte) && !self.decoder.is_in_sequence();
+            if is_control(byte) || is_special {
                 self.on_control(byte, rest);
-            } else if self.decoder.skipped > 0 && byte != ESCAPE {
-                self.decoder.skipped -= 1;
+            } else if self.decoder.bytes_to_skip > 0 && byte != ESCAPE {
+                self.decoder.bytes_to_skip -= 1;
             } else {
                 self.decoder.is_incomplete = true;
-                self.decoder.skipped = 0;
+                self.decoder.bytes_to_skip = 0;
                 self.parser.advance(&mut self.decoder, &[byte]);
+                self.is_after_introducer =
+                    self.is_after_escape && matches!(byte, b'P' | b'X' | b']' | b'^' | b'_');
                 self.is_after_escape = byte == ESCAPE;
                 self.is_after_return = false;
             }
@@ -188,9 +197,10 @@ impl KeyParser {
     /// Returns the time to wait for the next byte before [`expire`](Self::expire), or `None` if
     /// nothing is incomplete.
     pub fn timeout(&self) -> Option<Duration> {
-        let is_incomplete = self.decoder.is_incomplete || self.decoder.skipped > 0;
-        match is_incomplete || self.decoder.is_pasting {
-            true if self.is_after_escape && !self.decoder.is_pasting => Some(ESCAPE_TIMEOUT),
+        let may_be_key = self.is_after_escape || self.is_after_introducer;
+        match self.decoder.is_in_sequence() {
+            _ if self.decoder.is_pasting => Some(SEQUENCE_TIMEOUT),
+            true if may_be_key => Some(ESCAPE_TIMEOUT),
             true => Some(SEQUENCE_TIMEOUT),
             false => None,
         }
@@ -211,6 +221,7 @@ impl KeyParser {
         self.parser = Parser::new();
         self.decoder = Decoder { actions, is_pasting, ..Decoder::default() };
         self.is_after_escape = false;
+        self.is_after_introducer = false;
     }
 
     /// Handles a control character, which is in no valid sequence and therefore ends it. `rest` are
@@ -254,13 +265,19 @@ struct Decoder {
     /// Whether the last byte did not end a character or a sequence.
     is_incomplete: bool,
     is_pasting: bool,
-    /// Whether the next character ends a sequence of an application keypad (SS3).
-    is_ss3: bool,
-    /// The number of bytes to ignore: the position of a mouse.
-    skipped: u8,
+    /// The parameter of a sequence of an application keypad (SS3), which the next character ends
+    /// unless it is part of the parameter.
+    ss3: Option<u16>,
+    /// The number of bytes to ignore: the rest of a sequence that the parser does not know.
+    bytes_to_skip: u8,
 }
 
 impl Decoder {
+    /// Returns whether the next byte belongs to a character or a sequence that has begun.
+    fn is_in_sequence(&self) -> bool {
+        self.is_incomplete || self.bytes_to_skip > 0
+    }
+
     fn insert(&mut self, c: char) {
         match self.actions.last_mut() {
             Some(EditAction::Insert(text)) if !self.is_pasting => text.push(c),
@@ -292,9 +309,14 @@ impl Decoder {
 impl Perform for Decoder {
     fn print(&mut self, c: char) {
         self.is_incomplete = false;
-        match std::mem::take(&mut self.is_ss3) {
-            true => self.push_cursor_key(c, 0),
-            false => self.insert(c),
+        match (self.ss3.take(), c) {
+            (Some(number), '0'..='9' | ';') => {
+                let number = number.saturating_mul(10);
+                self.ss3 = Some(c.to_digit(10).map_or(0, |c| number.saturating_add(c as u16)));
+                self.is_incomplete = true;
+            }
+            (Some(number), key) => self.push_cursor_key(key, number.saturating_sub(1)),
+            (None, c) => self.insert(c),
         }
     }
 
@@ -328,12 +350,12 @@ impl Perform for Decoder {
             ('O', 0) => EditAction::FocusOut,
             // The old form of a mouse report.
             ('M', 0) if modifiers.is_none() => {
-                self.skipped = 3;
+                self.bytes_to_skip = 3;
                 return;
             }
             // A function key of the Linux console.
             ('[', _) => {
-                self.skipped = 1;
+                self.bytes_to_skip = 1;
                 return;
             }
             ('A'..='H', _) => {
@@ -351,7 +373,7 @@ impl Perform for Decoder {
         }
         let action = match byte {
             b'O' => {
-                (self.is_ss3, self.is_incomplete) = (true, true);
+                (self.ss3, self.is_incomplete) = (Some(0), true);
                 return;
             }
             b'b' | b'B' => EditAction::WordLeft,

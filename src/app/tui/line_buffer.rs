@@ -153,7 +153,8 @@ impl LineBuffer {
         }
     }
 
-    /// Replaces the text before the cursor by `before`, a prefix of it.
+    /// Replaces the text before the cursor by `before`, a prefix of it. `is_kept` says whether `Yank`
+    /// inserts the removed text.
     fn delete_before(&mut self, before: String, is_kept: bool) {
         self.save();
         let removed = std::mem::replace(&mut self.before, before);
@@ -164,7 +165,8 @@ impl LineBuffer {
         }
     }
 
-    /// Replaces the text after the cursor by `after`, a suffix of it.
+    /// Replaces the text after the cursor by `after`, a suffix of it. `is_kept` says whether `Yank`
+    /// inserts the removed text.
     fn delete_after(&mut self, after: String, is_kept: bool) {
         self.save();
         let removed = std::mem::replace(&mut self.after, after);

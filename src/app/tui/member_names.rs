@@ -19,7 +19,7 @@ pub struct MemberNames {
     /// By case-folded name.
     members: HashMap<String, Member>,
     /// The number of changes of the order.
-    clock: i64,
+    change_count: i64,
     has_changed: bool,
     updated_at: Option<Instant>,
 }
@@ -53,9 +53,9 @@ impl MemberNames {
             Body::Chat { .. } | Body::Action { .. } | Body::Private { .. } => {
                 let name = &frame.data_source;
                 let latest = self.members.get(&case_fold(name)).map(|member| member.rank);
-                if name != own_name && latest != Some(self.clock) {
-                    self.clock += 1;
-                    self.insert(name, self.clock);
+                if name != own_name && latest != Some(self.change_count) {
+                    self.change_count += 1;
+                    self.insert(name, self.change_count);
                 }
             }
             Body::Welcome { .. } => {
@@ -87,8 +87,8 @@ impl MemberNames {
 
     fn add(&mut self, name: &str, own_name: &str) {
         if name != own_name && self.members.get(&case_fold(name)).is_none_or(|m| m.name != name) {
-            self.clock += 1;
-            self.insert(name, -self.clock);
+            self.change_count += 1;
+            self.insert(name, -self.change_count);
         }
     }
 

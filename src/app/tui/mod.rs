@@ -1,25 +1,38 @@
 //! The terminal client: an input line at the bottom, with the conversation above it.
 //!
 //! - [`run`], with `app`, waits for events of the session, keys, signals and timers, and handles
-//!   them. `server_switch` connects to another server.
-//! - `input` reads the keyboard, and `keys` turns its bytes into actions.
-//! - `editor`, with `line_buffer`, `commands`, `completion` and `input_history`, is the input line.
-//!   `prompt` is the text before it.
-//! - `screen`, with `footer`, `printer` and `modes`, writes to the terminal. Nothing else does.
-//! - `simulation` runs them without a terminal, for tests.
+//!   them. `commands` parses the commands, and `server_switch` connects to another server.
+//! - `key_input` reads the keyboard, and `keys` turns its bytes into actions.
+//! - `editor`, with `line_buffer`, `completion`, `member_names` and `input_history`, is the input
+//!   line. `prompt` is the text before it.
 //! - `view`, with `entry`, `mention`, `wrap`, `style`, `date`, `presence` and `ignore_list`, turns
-//!   events into text.
+//!   events into lines of text.
+//! - `screen` is the only writer to the terminal: `composer` and `footer` make the text of a batch,
+//!   `printer` writes it, and `modes` sets the modes.
+//! - `simulation` runs the parts without a terminal, for tests.
+//!
+//! # One line from the keyboard to the screen
+//!
+//! `KeyInput` reads bytes and returns `EditAction`s. `App::on_key` passes each to the `Editor`,
+//! which returns the line at Enter. `App::execute` parses it as a `Command` and, if it is for the
+//! server, queues it in parts that are short enough. `App::send_part` sends a part with
+//! [`Session::send`], which gives it an id.
+//!
+//! The server answers with a frame of this id. `App::next_event` receives it from the session,
+//! `App::on_frame` passes it to the `View`, which adds an `Entry` and its text. `Screen::flush` lets
+//! the `Composer` put this text above the input line, and the `Printer` write both in one batch.
 
 mod app;
 mod commands;
 mod completion;
+mod composer;
 mod date;
 mod editor;
 mod entry;
 mod footer;
 mod ignore_list;
-mod input;
 mod input_history;
+mod key_input;
 mod keys;
 mod line_buffer;
 mod member_names;
@@ -44,8 +57,8 @@ pub use self::simulation::{SimulatedInput, simulate_terminal};
 use self::app::App;
 use self::editor::Editor;
 use self::ignore_list::IgnoreList;
-use self::input::KeyInput;
 use self::input_history::InputHistory;
+use self::key_input::KeyInput;
 use self::modes::TerminalModes;
 use self::screen::Screen;
 use self::server_switch::ServerSwitch;
@@ -77,7 +90,7 @@ pub fn run(options: Options) -> Result<(), Error> {
         let modes = TerminalModes::save().map_err(Error::Terminal)?;
         let key_input = KeyInput::new(modes.control_keys()).map_err(Error::Terminal)?;
         let settings = ViewSettings {
-            has_colors: color.is_enabled(true),
+            has_colors: color.is_enabled(),
             bell,
             has_timestamps,
             highlights: options.highlights,

@@ -26,6 +26,16 @@ pub struct PresenceBatch {
     time: u64,
 }
 
+/// A notice of one or more joins, or of one or more leaves.
+#[derive(Debug, PartialEq, Eq)]
+pub struct PresenceNotice {
+    /// `-->` for joins, `<--` for leaves.
+    pub sign: &'static str,
+    pub text: String,
+    /// Unix time in milliseconds.
+    pub time: u64,
+}
+
 #[derive(Debug)]
 struct Change {
     number: usize,
@@ -64,15 +74,15 @@ impl PresenceBatch {
     }
 
     /// Removes all joins and leaves and returns them as notices, the one with the earliest change
-    /// first, each with its mark and time.
-    pub fn take(&mut self) -> impl Iterator<Item = (&'static str, String, u64)> + use<> {
+    /// first.
+    pub fn take(&mut self) -> impl Iterator<Item = PresenceNotice> + use<> {
         self.settled = self.next;
         self.take_settled()
     }
 
-    /// Does the same as [`take`](Self::take) with the changes from before the last call alone, so
+    /// Does the same as [`take`](Self::take) with the changes from before the last call only, so
     /// that each change is held for at least the time between two calls.
-    pub fn take_settled(&mut self) -> impl Iterator<Item = (&'static str, String, u64)> + use<> {
+    pub fn take_settled(&mut self) -> impl Iterator<Item = PresenceNotice> + use<> {
         let settled = std::mem::replace(&mut self.settled, self.next);
         let (mut changes, later): (Vec<Change>, Vec<Change>) =
             std::mem::take(&mut self.changes).into_values().partition(|c| c.number < settled);
@@ -87,8 +97,8 @@ impl PresenceBatch {
         lists.into_iter().filter(|(changes, _)| !changes.is_empty()).map(
             move |(changes, is_join)| {
                 let names: Vec<String> = changes.into_iter().map(|change| change.name).collect();
-                let (mark, verb) = if is_join { ("-->", "joined") } else { ("<--", "left") };
-                (mark, format!("{} {verb}", join_names(&names)), time)
+                let (sign, verb) = if is_join { ("-->", "joined") } else { ("<--", "left") };
+                PresenceNotice { sign, text: format!("{} {verb}", join_names(&names)), time }
             },
         )
     }
@@ -120,7 +130,8 @@ mod tests {
             let (sign, name) = change.split_at(1);
             presence.add([name].into_iter(), sign == "+", 1);
         }
-        let notices = presence.take().map(|(mark, text, _)| format!("{mark} {text}")).collect();
+        let notices = presence.take().map(|notice| format!("{} {}", notice.sign, notice.text));
+        let notices = notices.collect();
         assert!(presence.is_empty());
         notices
     }
@@ -159,7 +170,7 @@ mod tests {
         presence.add(["erin"].into_iter(), false, 1);
         assert_eq!(presence.take_settled().count(), 0);
         presence.add(["bob"].into_iter(), true, 2);
-        let texts: Vec<String> = presence.take_settled().map(|(_, text, _)| text).collect();
+        let texts: Vec<String> = presence.take_settled().map(|notice| notice.text).collect();
         assert_eq!(texts, ["erin left"]);
         assert!(!presence.is_empty());
         presence.add(["bob"].into_iter(), false, 3);

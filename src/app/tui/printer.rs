@@ -4,10 +4,10 @@ use std::io;
 use std::time::Duration;
 
 use futures_lite::future;
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
-use rustix::termios::{QueueSelector, tcflush};
+use rustix::termios::{Action, QueueSelector, tcflow, tcflush};
 use smol::{Task, Timer};
+
+use crate::app::output::write_stdout;
 
 /// The only writer of the terminal while the client runs.
 ///
@@ -27,21 +27,7 @@ impl Printer {
     /// Starts to write a batch. The printer must not be busy.
     pub fn print(&mut self, batch: String) {
         debug_assert!(!self.is_busy(), "batches are written one after another");
-        self.writing = Some(smol::unblock(move || {
-            let mut rest = batch.as_bytes();
-            while !rest.is_empty() {
-                match rustix::io::write(io::stdout(), rest) {
-                    Ok(count) => rest = rest.get(count..).unwrap_or_default(),
-                    Err(Errno::INTR) => {}
-                    // Another program has made the terminal non-blocking.
-                    Err(Errno::AGAIN) => {
-                        poll(&mut [PollFd::new(&io::stdout(), PollFlags::OUT)], None)?;
-                    }
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            Ok(())
-        }));
+        self.writing = Some(smol::unblock(move || write_stdout(batch.as_bytes())));
     }
 
     /// Waits until the batch is written; without a batch, forever.
@@ -65,8 +51,11 @@ impl Printer {
         future::or(self.wait_until_printed(), timer).await.is_ok()
     }
 
-    /// Discards the output that the terminal has not read, so that nothing waits for it.
+    /// Discards the output that the terminal has not read, so that a blocked write returns.
     pub fn discard_unread(&self) {
+        let _ = tcflow(io::stdout(), Action::OOff);
         let _ = tcflush(io::stdout(), QueueSelector::OFlush);
+        // Only this makes Linux continue a write that waits for space.
+        let _ = tcflow(io::stdout(), Action::OOn);
     }
 }

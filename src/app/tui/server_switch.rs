@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use crate::client::{Error, ReconnectPolicy, ServerAddress, Session, SessionConfig};
 
-type ConnectFuture = Pin<Box<dyn Future<Output = Result<Session, Error>>>>;
+type ConnectFuture = Pin<Box<dyn Future<Output = Result<Option<Session>, Error>>>>;
 
 /// The session to the next server while it connects, and the one to the old server while it ends.
 pub struct ServerSwitch {
@@ -22,9 +22,15 @@ impl ServerSwitch {
 
     /// Starts to connect to another server, in place of an attempt that has not finished. `name` is
     /// the name that the new session asks for.
-    pub fn connect(&mut self, to: ServerAddress, name: &str) {
-        let config = self.config.clone().name(name);
-        self.attempt = Some(Box::pin(Session::connect(to, config, self.reconnect)));
+    pub fn connect(&mut self, to: ServerAddress, name: &str, present: &Session) {
+        let (config, reconnect) = (self.config.clone().name(name), self.reconnect);
+        let is_same_server = present.is_same_server(to.clone());
+        self.attempt = Some(Box::pin(async move {
+            if is_same_server.await {
+                return Ok(None);
+            }
+            Session::connect(to, config, reconnect).await.map(Some)
+        }));
     }
 
     /// Ends the attempt to connect, if there is one.
@@ -38,8 +44,9 @@ impl ServerSwitch {
         self.old_session = Some(session);
     }
 
-    /// Waits until the new session is connected or has failed; without one, forever.
-    pub async fn next_session(&mut self) -> Result<Session, Error> {
+    /// Waits until the new session is connected or has failed; without one, forever. Returns `None`
+    /// if the address is another one of the present server.
+    pub async fn next_session(&mut self) -> Result<Option<Session>, Error> {
         let ServerSwitch { attempt, old_session, .. } = self;
         let closed = async {
             if let Some(session) = old_session {

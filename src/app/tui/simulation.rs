@@ -1,9 +1,9 @@
 //! The terminal client without a terminal and a server, for tests and fuzzing.
 
+use super::composer::Composer;
 use super::editor::Editor;
 use super::input_history::InputHistory;
 use super::keys::{ControlKeys, KeyParser};
-use super::screen::Canvas;
 use super::view::{View, ViewSettings};
 use crate::app::{Bell, Clock};
 use crate::client::ReceivedFrame;
@@ -12,7 +12,7 @@ use crate::protocol::Frame;
 /// An input of [`simulate_terminal`].
 #[derive(Clone, Copy, Debug)]
 pub enum SimulatedInput<'a> {
-    /// A line of the server.
+    /// A line of the server. A frame of the member `past` is from before the user joined.
     Line(&'a [u8]),
     /// Bytes from the keyboard.
     Keys(&'a [u8]),
@@ -37,7 +37,7 @@ pub fn simulate_terminal(size: (usize, usize), inputs: &[SimulatedInput<'_>]) ->
     let mut view = View::new(settings, Clock::default(), size.0, 0);
     let mut editor = Editor::new(InputHistory::default());
     let mut parser = KeyParser::new(ControlKeys::default());
-    let mut canvas = Canvas::new(size);
+    let mut composer = Composer::new(size);
     let mut output = String::new();
     for input in inputs {
         let mut actions = Vec::new();
@@ -54,16 +54,16 @@ pub fn simulate_terminal(size: (usize, usize), inputs: &[SimulatedInput<'_>]) ->
                 actions = parser.expire();
                 view.flush_held();
             }
-            SimulatedInput::Resize(columns, rows) => canvas.resize((*columns, *rows)),
+            SimulatedInput::Resize(columns, rows) => composer.resize((*columns, *rows)),
         }
         for action in actions {
             let _ = editor.execute(action);
         }
         let status = view.format_status("no connection");
-        canvas.set_status(matches!(input, SimulatedInput::Pause).then_some(status));
-        while let Some(batch) = canvas.compose(&mut view, &editor) {
+        composer.set_status(matches!(input, SimulatedInput::Pause).then_some(status));
+        while let Some(batch) = composer.compose(&mut view, &editor) {
             output.push_str(&batch);
         }
     }
-    output + &canvas.compose_end(&editor)
+    output + &composer.compose_end(&editor)
 }

@@ -1,5 +1,6 @@
 //! Text styles, with colours that are readable on dark and light backgrounds.
 
+use crate::app::stable_hash::stable_hash;
 use crate::protocol::case_fold;
 
 /// The style of a piece of text.
@@ -28,10 +29,7 @@ const PRIVATE: u8 = 133;
 impl Style {
     /// Returns the style of a name, which is the same in all clients and versions.
     pub fn of_name(name: &str) -> Style {
-        // FNV-1a, because the hash of the standard library may change with a release.
-        let hash = case_fold(name).bytes().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
-        });
+        let hash = stable_hash(&case_fold(name));
         let index = (hash ^ (hash >> 32)) as usize % NAMES.len();
         let color = NAMES.get(index).copied();
         debug_assert!(color.is_some(), "index {index}");

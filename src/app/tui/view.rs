@@ -7,7 +7,7 @@ use super::date::format_date;
 use super::entry::{Entry, EntryKind, StyledText};
 use super::ignore_list::IgnoreList;
 use super::mention::classify;
-use super::presence::PresenceBatch;
+use super::presence::{PresenceBatch, PresenceNotice};
 use super::style::Style;
 use super::wrap::width;
 use crate::app::render::sanitize_lines;
@@ -32,13 +32,13 @@ pub struct ViewSettings {
     pub has_presence: bool,
 }
 
-/// The reason why the user may not see the next messages when they arrive.
+/// The reason for an unread marker: the user may not see the next messages when they arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MarkReason {
+pub enum MarkerReason {
     Outage,
     /// The program is stopped, by Ctrl-Z.
     Stop,
-    /// Another window has the keyboard.
+    /// The window of the terminal does not have the focus.
     Focus,
 }
 
@@ -63,8 +63,8 @@ pub struct View {
     counted_frames: usize,
     /// Whether the latest frame was from before the user joined.
     is_past: bool,
-    /// Whether, and why, the next message of another member is shown below a rule.
-    mark: Option<MarkReason>,
+    /// The reason for an unread marker, which is shown above the next message of another member.
+    pending_marker: Option<MarkerReason>,
 }
 
 impl View {
@@ -84,19 +84,19 @@ impl View {
             name_width: 0,
             counted_frames: 0,
             is_past: false,
-            mark: None,
+            pending_marker: None,
         }
     }
 
-    /// Puts a rule above the next line of another member, unless it is cancelled before.
-    pub fn mark_here(&mut self, reason: MarkReason) {
+    /// Shows an unread marker above the next line of another member, unless it is cancelled before.
+    pub fn request_marker(&mut self, reason: MarkerReason) {
         self.flush_presence();
-        self.mark.get_or_insert(reason);
+        self.pending_marker.get_or_insert(reason);
     }
 
-    /// Cancels a rule that is not shown yet, if it has this reason.
-    pub fn cancel_mark(&mut self, reason: MarkReason) {
-        self.mark = self.mark.filter(|mark| *mark != reason);
+    /// Cancels an unread marker that is not shown yet, if it has this reason.
+    pub fn cancel_marker(&mut self, reason: MarkerReason) {
+        self.pending_marker = self.pending_marker.filter(|pending| *pending != reason);
     }
 
     /// Shows a frame. `own_name` is the name of the user.
@@ -143,8 +143,10 @@ impl View {
         };
         self.is_bell_due |= is_bell_due && !is_past;
         self.flush_presence();
-        // The user has seen what is above an own line.
-        self.mark = self.mark.filter(|_| !(is_own && is_message));
+        // The user has seen the lines above an own line.
+        if is_own && is_message {
+            self.pending_marker = None;
+        }
         self.counted_frames += usize::from(time.is_some());
         self.push_entry(Entry { kind, time, author, text, is_highlighted, is_past });
     }
@@ -202,13 +204,11 @@ impl View {
         self.push_presence(notices);
     }
 
-    fn push_presence(&mut self, notices: impl Iterator<Item = (&'static str, String, u64)>) {
-        let is_past = self.is_past;
-        for (mark, text, time) in notices {
-            let text = sanitize(&text);
-            let time = Some(time);
+    fn push_presence(&mut self, notices: impl Iterator<Item = PresenceNotice>) {
+        for PresenceNotice { sign, text, time } in notices {
             self.counted_frames += 1;
-            self.push_entry(Entry { time, is_past, ..Entry::new(EntryKind::Presence(mark), text) });
+            let entry = Entry::new(EntryKind::Presence(sign), sanitize(&text));
+            self.push_entry(Entry { time: Some(time), is_past: self.is_past, ..entry });
         }
     }
 
@@ -258,10 +258,9 @@ impl View {
     }
 
     fn push_entry(&mut self, entry: Entry) {
-        if self.mark.is_some() && entry.is_of_others() {
-            self.mark = None;
-            self.entries.retain(|entry| entry.kind != EntryKind::Mark);
-            self.push_entry(Entry::new(EntryKind::Mark, ""));
+        if entry.is_of_others() && self.pending_marker.take().is_some() {
+            self.entries.retain(|entry| entry.kind != EntryKind::UnreadMarker);
+            self.push_entry(Entry::new(EntryKind::UnreadMarker, ""));
         }
         if let Some(time) = entry.time {
             let day = self.clock.day(time);

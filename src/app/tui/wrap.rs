@@ -26,16 +26,17 @@ pub fn wrap(text: &str, columns: usize, first: usize, indent: usize) -> Vec<Stri
             Some(letters) => (letters, " "),
             None => (word, ""),
         };
-        let taken = width(letters);
-        let has_spaces = taken == letters.chars().count();
-        let is_unbreakable = letters.contains("://") || (has_spaces && indent + taken <= columns);
-        match lines.column + taken > columns {
+        let word_width = width(letters);
+        let has_spaces = word_width == letters.chars().count();
+        let is_unbreakable =
+            letters.contains("://") || (has_spaces && indent + word_width <= columns);
+        match lines.column + word_width > columns {
             true if !is_unbreakable => lines.push_broken(letters),
             true => {
                 lines.break_line();
-                lines.push(letters, taken);
+                lines.push(letters, word_width);
             }
-            false => lines.push(letters, taken),
+            false => lines.push(letters, word_width),
         }
         lines.push(space, space.len());
     }
@@ -54,25 +55,25 @@ struct WrappedLines {
 }
 
 impl WrappedLines {
-    fn push(&mut self, text: &str, taken: usize) {
+    fn push(&mut self, text: &str, text_width: usize) {
         // Spaces that do not fit are dropped.
-        if self.column + taken > self.columns && text.starts_with(' ') {
+        if self.column + text_width > self.columns && text.starts_with(' ') {
             self.column = self.columns;
             return;
         }
         self.line.push_str(text);
-        self.column += taken;
+        self.column += text_width;
     }
 
     /// Appends a word and breaks it wherever a line is full.
     fn push_broken(&mut self, word: &str) {
         let mut buffer = [0; 4];
         for c in word.chars() {
-            let taken = char_width(c);
-            if taken > 0 && self.column + taken > self.columns {
+            let c_width = char_width(c);
+            if c_width > 0 && self.column + c_width > self.columns {
                 self.break_line();
             }
-            self.push(c.encode_utf8(&mut buffer), taken);
+            self.push(c.encode_utf8(&mut buffer), c_width);
         }
     }
 

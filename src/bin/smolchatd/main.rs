@@ -83,8 +83,8 @@ fn serve(mut options: Options) -> Result<(), Box<dyn Error>> {
         let _ = line.and_then(|()| stdout.flush());
     }
     #[cfg(feature = "web")]
-    if let Some(url) = web::find_url(&listeners) {
-        let _ = writeln!(stdout, "chat at {url}").and_then(|()| stdout.flush());
+    if let Some(address) = web::find_address(&listeners) {
+        let _ = writeln!(stdout, "chat at http://{address}").and_then(|()| stdout.flush());
     }
     let manager = notify_ready();
     config.observer = manager.clone().map(Notifier::into_observer);

@@ -1,32 +1,32 @@
 //! The address that a person opens in a browser.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use smolchat::server::Listener;
+use rustix::net::{AddressFamily, SocketType, connect, getsockname, socket};
+
+use smolchat::server::{ListenAddress, Listener};
 
 /// An address of the network for documentation, and any port. Nothing is sent to it.
-const REMOTE: (&str, u16) = ("192.0.2.1", 9);
+const REMOTE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9);
 
-/// Returns a URL of the chat for the first listener that has a port, or none if there is no such
-/// listener.
-pub fn find_url(listeners: &[Listener]) -> Option<String> {
-    let others = listeners.iter().filter(|listener| !listener.is_irc());
-    let mut addresses = others.filter_map(|listener| listener.to_string().parse().ok());
-    let address: SocketAddr = addresses.next()?;
-    let host = match address.ip() {
-        ip if !ip.is_unspecified() => SocketAddr::new(ip, address.port()).to_string(),
-        _ => match find_own_address() {
-            Some(ip) => SocketAddr::new(ip, address.port()).to_string(),
-            None => format!("localhost:{}", address.port()),
-        },
-    };
-    Some(format!("http://{host}"))
+/// Returns the address of the first listener that has a port, or none if there is no such listener.
+/// In place of all addresses of the machine, it is one of them.
+pub fn find_address(listeners: &[Listener]) -> Option<SocketAddr> {
+    let mut others = listeners.iter().filter(|listener| !listener.is_irc());
+    let mut address = others.find_map(|listener| match listener.address() {
+        ListenAddress::Inet(address) => Some(*address),
+        _ => None,
+    })?;
+    if address.ip().is_unspecified() {
+        address.set_ip(find_own_address().unwrap_or(Ipv4Addr::LOCALHOST.into()));
+    }
+    Some(address)
 }
 
 /// Returns the address from which this machine sends to others, if it has a route to them.
 fn find_own_address() -> Option<IpAddr> {
-    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
     // A datagram socket is connected without a packet.
-    socket.connect(REMOTE).ok()?;
-    Some(socket.local_addr().ok()?.ip()).filter(|ip| !ip.is_unspecified())
+    let socket = socket(AddressFamily::INET, SocketType::DGRAM, None).ok()?;
+    connect(&socket, &REMOTE).ok()?;
+    Some(SocketAddr::try_from(getsockname(&socket).ok()?).ok()?.ip())
 }

@@ -61,6 +61,7 @@ impl Session {
                     Ok(mut link) => {
                         link.send(&self.resume.start_connection());
                         link.send(HEARTBEAT);
+                        self.connected_address = link.server_address();
                         self.state = State::Connected(Box::new(link));
                         self.deadline = Some(Timer::after(WELCOME_TIMEOUT));
                     }

@@ -71,12 +71,12 @@ impl Session {
     /// sent.
     fn check_name(&mut self) {
         let name = self.resume.name();
-        if let Some(wanted) = self.resume.requested_name()
+        if let Some(requested) = self.resume.requested_name()
             && self.require_name
-            && case_fold(wanted) != case_fold(name)
+            && case_fold(requested) != case_fold(name)
         {
-            let error = Error::NameTaken(wanted.into(), name.into());
-            self.quit_with(Some(error));
+            let (requested, assigned) = (requested.into(), name.into());
+            self.quit_with(Some(Error::NameTaken { requested, assigned }));
         }
     }
 

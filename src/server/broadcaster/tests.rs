@@ -21,6 +21,8 @@ use smol::future::yield_now;
 use super::*;
 use crate::protocol::{ClientLine, OtherProtocol};
 use crate::room::{self, DisconnectReason};
+#[cfg(feature = "web")]
+use crate::server::edge;
 
 /// The number of the member that reads everything and sees all notices.
 const OBSERVER: u64 = 1;
@@ -41,6 +43,15 @@ enum Step {
     /// Sends so many invalid lines that the room closes the client.
     SendErrors(u8),
     SpeakTls(u8),
+    /// Begins an HTTP request.
+    #[cfg(feature = "web")]
+    BeginRequest(u8),
+    /// Completes an HTTP request.
+    #[cfg(feature = "web")]
+    EndRequest(u8),
+    /// Completes a handshake.
+    #[cfg(feature = "web")]
+    Upgrade(u8),
     /// The remote side reads everything that has arrived.
     Read(u8),
     /// The remote side closes its socket.
@@ -71,7 +82,22 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (any::<u8>(), reason).prop_map(|(id, reason)| Step::EndTask(id, reason)),
         2 => any::<u8>().prop_map(Step::Writable),
         2 => (0..7000u64).prop_map(Step::Advance),
+        1 => web_step(),
     ]
+}
+
+#[cfg(feature = "web")]
+fn web_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        any::<u8>().prop_map(Step::BeginRequest),
+        any::<u8>().prop_map(Step::EndRequest),
+        any::<u8>().prop_map(Step::Upgrade),
+    ]
+}
+
+#[cfg(not(feature = "web"))]
+fn web_step() -> impl Strategy<Value = Step> {
+    Just(Step::Connect)
 }
 
 /// The remote side of a connection, and the socket of its connection task.
@@ -249,6 +275,17 @@ impl BroadcasterHarness {
                 let protocol = OtherProtocol::Tls;
                 self.input(id, Input::OtherProtocol { id: ClientId(id), protocol });
             }
+            #[cfg(feature = "web")]
+            Step::BeginRequest(id) => self.web_event(pick(id), WebEvent::RequestBegun),
+            #[cfg(feature = "web")]
+            Step::EndRequest(id) => {
+                self.web_event(pick(id), WebEvent::Response(edge::web::timeout()));
+            }
+            #[cfg(feature = "web")]
+            Step::Upgrade(id) => {
+                let (response, is_browser) = (b"101".to_vec(), id.is_multiple_of(2));
+                self.web_event(pick(id), WebEvent::Upgraded { response, is_browser });
+            }
             Step::Read(id) => {
                 let id = pick(id);
                 self.remotes.get_mut(&id).expect("a client").read();
@@ -260,6 +297,16 @@ impl BroadcasterHarness {
             Step::EndTask(id, reason) => self.end_task(pick(id), reason),
             Step::Writable(id) => self.turn(Some(Event::Writable(ClientId(pick(id))))),
             Step::Advance(ms) => self.advance(Duration::from_millis(ms)),
+        }
+    }
+
+    /// Sends an event, which a connection task does only before the first line of its client.
+    #[cfg(feature = "web")]
+    fn web_event(&mut self, id: u64, event: WebEvent) {
+        let id = ClientId(id);
+        let is_waiting = self.broadcaster.room.is_waiting(id);
+        if self.remotes[&id.0].has_task && is_waiting {
+            self.turn(Some(Event::Web { id, event }));
         }
     }
 

@@ -38,11 +38,10 @@ impl Broadcaster {
     pub(super) fn on_web_event(&mut self, id: ClientId, event: WebEvent, now: Now) {
         match event {
             WebEvent::RequestBegun => {
-                self.clients.set_http(id, true);
+                self.clients.set_http(id);
                 let client = WaitingClient { id, extensions: 0, wait: Wait::Request };
-                self.room.extend_hello_wait(client, REQUEST_TIMEOUT);
+                self.room.extend_hello_wait(client, now.uptime + REQUEST_TIMEOUT);
             }
-            WebEvent::NoRequest => self.clients.set_http(id, false),
             WebEvent::Response(response) => {
                 self.remember_browser(id, now);
                 self.respond(id, response, now);
@@ -73,7 +72,7 @@ impl Broadcaster {
         let is_extended = client.wait == Wait::Usual && is_browser;
         if is_extended {
             let client = WaitingClient { wait: Wait::Patient, ..client };
-            self.room.extend_hello_wait(client, BROWSER_WAIT);
+            self.room.extend_hello_wait(client, now.uptime + BROWSER_WAIT);
         }
         is_extended
     }
@@ -81,7 +80,7 @@ impl Broadcaster {
     /// Sends a client a response and ends its connection.
     fn respond(&mut self, id: ClientId, response: Response, now: Now) {
         let body = self.web.chunk_of(response.body);
-        self.clients.set_http(id, true);
+        self.clients.set_http(id);
         self.clients.send_raw(id, &[response.head.into(), body], now.uptime);
         self.room.apply(Input::Answered { id }, now);
     }

@@ -8,11 +8,20 @@ use crate::server::edge::web::CloseCode;
 use crate::server::framing::Framing;
 
 impl Clients {
-    /// Changes the framing of a connection whose client has begun an HTTP request, or whose first
-    /// bytes have turned out to be no request.
-    pub fn set_http(&mut self, id: ClientId, is_http: bool) {
+    /// Sends no more frames to a client, which has begun an HTTP request.
+    pub fn set_http(&mut self, id: ClientId) {
         if let Some(client) = self.table.get_mut(id) {
-            client.framing = if is_http { Framing::Http } else { Framing::Lines };
+            client.framing = Framing::Http;
+        }
+    }
+
+    /// Sends frames to a client again, if its first bytes had looked like an HTTP request: they have
+    /// turned out to be a line.
+    pub fn set_no_http(&mut self, id: ClientId) {
+        if let Some(client) = self.table.get_mut(id)
+            && client.framing == Framing::Http
+        {
+            client.framing = Framing::Lines;
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{Connection, MAX_INPUT_LINES, Parsed};
+use super::{AnswerCharge, Connection, MAX_INPUT_LINES, Parsed};
 use crate::protocol::{LineReader, escaped_len};
 use crate::server::address_limits::{Cost, FRAME_BYTES};
 use crate::server::broadcaster::Event;
@@ -18,36 +18,44 @@ impl Connection {
         let limits = Rc::clone(&self.budget.limits);
         let now = limits.now();
         let max_messages = self.limiter.available(limits.rate, now).min(MAX_INPUT_LINES);
-        let mut parsed = Parsed::default();
         let mut messages = Vec::new();
+        let mut answer = None;
+        let mut delay = None;
         let mut lines = 0;
         let mut reader = std::mem::replace(&mut self.lines, LineReader::new(0));
         reader.read(bytes, |line| {
             // A message with an answer is the last of its event.
-            if lines == max_messages || parsed.answer.is_some() {
+            if lines == max_messages || answer.is_some() {
                 return false;
             }
             let message = match line {
                 Ok(line) => Message::parse(line),
                 Err(_) => Some(Err(MessageError::TooLong)),
             };
-            let is_allowed = !self.budget.is_limited()
-                || self.is_registration(message.as_ref())
-                || self.charge(|| cost_of(message.as_ref()), false, &mut parsed, now);
-            if is_allowed {
-                self.has_sent_line = true;
-                lines += 1;
-                messages.extend(message);
+            let charge = match self.is_registration(message.as_ref()) {
+                true => Ok(None),
+                false => self.charge(|| cost_of(message.as_ref()), false, now),
+            };
+            match charge {
+                Ok(charge) => {
+                    answer = charge;
+                    self.has_sent_line = true;
+                    lines += 1;
+                    messages.extend(message);
+                    true
+                }
+                Err(wait) => {
+                    delay = Some(wait);
+                    false
+                }
             }
-            is_allowed
         });
         self.lines = reader;
         self.is_warned &= !self.limiter.is_idle(now);
         self.is_address_warned &= !self.budget.is_idle(now);
         self.limiter.take(limits.rate, lines, now);
-        let answer = parsed.answer.take();
-        parsed.event = (!messages.is_empty()).then(|| self.irc_event(messages, answer));
-        parsed
+        let event = (!messages.is_empty()).then(|| self.irc_event(messages, answer));
+        Parsed { event, delay }
     }
 
     /// Returns whether a message is one of the first, and is for the registration.
@@ -71,11 +79,7 @@ impl Connection {
         }
     }
 
-    fn irc_event(
-        &mut self,
-        messages: Vec<ParsedMessage>,
-        answer: Option<super::AnswerCharge>,
-    ) -> Event {
+    fn irc_event(&mut self, messages: Vec<ParsedMessage>, answer: Option<AnswerCharge>) -> Event {
         let bytes = std::mem::take(&mut self.unreported_bytes);
         Event::Irc { id: self.id, messages, bytes, answer }
     }

@@ -4,7 +4,7 @@ use super::{Connection, Delay, MAX_DETECTION_BYTES, Parsed};
 use crate::protocol::OtherProtocol;
 use crate::room::DisconnectReason;
 use crate::server::broadcaster::Event;
-use crate::server::edge::web::{WebEvent, WebReader, looks_like_request};
+use crate::server::edge::web::{MAX_HEAD_BYTES, WebEvent, WebReader, looks_like_request};
 
 impl Connection {
     /// Parses the first bytes of a client, if they are those of an HTTP request or may become it.
@@ -13,29 +13,29 @@ impl Connection {
         start: &[u8],
         protocol: Option<OtherProtocol>,
     ) -> Option<Parsed> {
-        let may_be_request =
-            protocol.is_none() && !start.contains(&b'\n') && looks_like_request(start);
+        let may_be_request = protocol.is_none()
+            && !start.is_empty()
+            && !start.contains(&b'\n')
+            && looks_like_request(start);
         let is_long = start.len() >= MAX_DETECTION_BYTES;
         if protocol == Some(OtherProtocol::Http) || may_be_request && is_long {
-            self.web = Some(Box::new(WebReader::new()));
-            return Some(self.parse_web(&mut start.to_vec()));
-        }
-        if !may_be_request {
+            let limits = &self.budget.limits;
+            // Not more than a line and a read take, so that it is within the memory ceiling.
+            let max_head = MAX_HEAD_BYTES.min(limits.max_line as usize + limits.read_bytes);
+            let mut web = Box::new(WebReader::new(max_head));
+            // No lines: they come after the answer to a handshake.
+            web.read(&mut start.to_vec(), limits.max_line, &limits.web_hosts);
+            self.web = Some(web);
+        } else if may_be_request {
+            self.lines.hold(start);
+        } else {
+            self.is_request_begun = false;
             return None;
         }
-        self.lines.hold(start);
+        // Before the answer to the request, if it is whole.
         let is_new = !std::mem::replace(&mut self.is_request_begun, true);
         let event = is_new.then(|| self.web_event(WebEvent::RequestBegun));
-        Some(Parsed { event, ..Parsed::default() })
-    }
-
-    /// Adds to the first line of a client that the client has sent no HTTP request, if its first
-    /// bytes had looked like that.
-    pub(super) fn with_end_of_request(&mut self, mut parsed: Parsed) -> Parsed {
-        if std::mem::take(&mut self.is_request_begun) {
-            parsed.event = Some(self.web_event(WebEvent::NoRequest));
-        }
-        parsed
+        Some(Parsed { event, delay: None })
     }
 
     /// Parses the bytes of a client that speaks HTTP or WebSocket.
@@ -61,10 +61,23 @@ impl Connection {
     pub(super) fn next_web_input(&mut self) -> Option<Result<Parsed, DisconnectReason>> {
         let web = self.web.as_mut()?;
         if let Some(event) = web.take_event() {
-            let event = Some(self.web_event(event));
-            return Some(Ok(Parsed { event, ..Parsed::default() }));
+            return Some(Ok(Parsed { event: Some(self.web_event(event)), delay: None }));
+        }
+        if let Some(mut rest) = web.take_rest() {
+            return Some(Ok(self.parse_web(&mut rest)));
         }
         web.is_closed().then_some(Err(DisconnectReason::Finished))
+    }
+
+    /// Returns the reason for which a client is disconnected: a browser may return.
+    pub(super) fn reason_of_web(&self, reason: DisconnectReason) -> DisconnectReason {
+        let may_return = self.web.as_ref().is_some_and(|web| web.may_return());
+        match reason {
+            DisconnectReason::Finished | DisconnectReason::Lost(_) if may_return => {
+                DisconnectReason::Away
+            }
+            _ => reason,
+        }
     }
 
     fn web_event(&self, event: WebEvent) -> Event {

@@ -21,9 +21,13 @@ pub struct ClientProcess {
 impl ClientProcess {
     /// Starts a client that joins under a name.
     pub fn start(address: &str, name: &str, options: &[&str]) -> Self {
+        Self::run(Self::command_with(address, name, options))
+    }
+
+    fn command_with(address: &str, name: &str, options: &[&str]) -> Command {
         let mut command = Self::command();
         command.arg(address).args(["--name", name]).args(options);
-        Self::run(command)
+        command
     }
 
     /// Returns the command, without the configuration of the user that runs the tests. Its folders
@@ -35,19 +39,24 @@ impl ClientProcess {
         command
     }
 
-    pub fn run(mut command: Command) -> Self {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut process = ChildGuard(command.spawn().unwrap());
-        let stdout = lines(process.0.stdout.take().unwrap());
-        let stderr = lines(process.0.stderr.take().unwrap());
-        ClientProcess { stdin: process.0.stdin.take(), process, stdout, stderr }
+    pub fn run(command: Command) -> Self {
+        let mut client = Self::run_unread(command);
+        client.stdout = lines(client.process.0.stdout.take().unwrap());
+        client
     }
 
     /// Starts a client whose standard output is a pipe that is not read.
     pub fn start_unread(address: &str, name: &str, options: &[&str]) -> Self {
-        let mut command = Self::command();
-        command.arg(address).args(["--name", name]).args(options);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self::run_unread(Self::command_with(address, name, options))
+    }
+
+    fn run_unread(command: Command) -> Self {
+        Self::run_with_files(command, Stdio::piped(), Stdio::piped())
+    }
+
+    /// Starts a client with standard files of the caller.
+    pub fn run_with_files(mut command: Command, stdin: Stdio, stdout: Stdio) -> Self {
+        command.stdin(stdin).stdout(stdout).stderr(Stdio::piped());
         let mut process = ChildGuard(command.spawn().unwrap());
         let stderr = lines(process.0.stderr.take().unwrap());
         ClientProcess { stdin: process.0.stdin.take(), process, stdout: channel().1, stderr }

@@ -6,14 +6,12 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 use std::time::Duration;
 
 use rustix::net::sockopt;
-
-/// The delay of a connection after [`FaultyProxy::delay_next`].
-const DELAY: Duration = Duration::from_millis(150);
 
 /// Bytes until the next fault, at most. The server sends much more than a client.
 const MAX_BYTES_TO_SERVER: u64 = 2_000;
@@ -29,7 +27,8 @@ pub struct FaultyProxy {
 struct Shared {
     has_faults: AtomicBool,
     fault_count: AtomicUsize,
-    delayed: AtomicUsize,
+    /// The number of coming connections whose hello is held back.
+    held: AtomicUsize,
     sockets: Mutex<Vec<Weak<TcpStream>>>,
 }
 
@@ -54,7 +53,7 @@ impl FaultyProxy {
         &self.address
     }
 
-    /// Makes each connection meet a fault, sooner or later.
+    /// Injects faults into all connections, also those that are open.
     pub fn enable_faults(&self) {
         self.shared.has_faults.store(true, Ordering::Relaxed);
     }
@@ -63,9 +62,9 @@ impl FaultyProxy {
         self.shared.fault_count.load(Ordering::Relaxed)
     }
 
-    /// Delays the first bytes of the next connection by [`DELAY`].
-    pub fn delay_next(&self) {
-        self.shared.delayed.fetch_add(1, Ordering::Relaxed);
+    /// Holds back the hello of the next connection until the server has sent a welcome without it.
+    pub fn hold_next_hello(&self) {
+        self.shared.held.fetch_add(1, Ordering::Relaxed);
     }
 
     pub fn disconnect_all(&self) {
@@ -133,11 +132,11 @@ fn relay(client: TcpStream, server: TcpStream, mut random: Random, shared: &Arc<
         socket.set_nodelay(true).unwrap();
         shared.sockets.lock().unwrap().push(Arc::downgrade(socket));
     }
-    let delayed = shared.delayed.load(Ordering::Relaxed);
-    let is_delayed = delayed > 0;
-    if is_delayed {
-        shared.delayed.store(delayed - 1, Ordering::Relaxed);
-    }
+    let one_less = |held: usize| held.checked_sub(1);
+    let is_held = shared.held.try_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok();
+    // Closed by the first bytes from the server.
+    let (unanswered, answer) = channel();
+    let (mut unanswered, mut answer) = (Some(unanswered), Some(answer));
     let fault_is_to_server = random.below(2) == 0;
     let max_bytes = if fault_is_to_server { MAX_BYTES_TO_SERVER } else { MAX_BYTES_TO_CLIENT };
     let mut schedule = Some(FaultSchedule::new(random, max_bytes));
@@ -146,11 +145,13 @@ fn relay(client: TcpStream, server: TcpStream, mut random: Random, shared: &Arc<
             from: Arc::clone(from),
             to: Arc::clone(to),
             faults: if is_to_server == fault_is_to_server { schedule.take() } else { None },
+            unanswered: if is_to_server { None } else { unanswered.take() },
             shared: Arc::clone(shared),
         };
+        let answer = answer.take_if(|_| is_to_server && is_held);
         thread::spawn(move || {
-            if is_to_server && is_delayed {
-                thread::sleep(DELAY);
+            if let Some(answer) = answer {
+                let _ = answer.recv();
             }
             relay.run()
         });
@@ -162,6 +163,8 @@ struct Relay {
     from: Arc<TcpStream>,
     to: Arc<TcpStream>,
     faults: Option<FaultSchedule>,
+    /// Dropped after the first bytes.
+    unanswered: Option<Sender<()>>,
     shared: Arc<Shared>,
 }
 
@@ -171,6 +174,7 @@ impl Relay {
         let mut buffer = [0; 16 * 1024];
         while let Ok(count @ 1..) = from.read(&mut buffer) {
             let bytes = &buffer[..count];
+            self.unanswered = None;
             let has_faults = self.shared.has_faults.load(Ordering::Relaxed);
             let faults = self.faults.as_mut().filter(|_| has_faults);
             let Some((passing, fault)) = faults.and_then(|faults| faults.advance(count)) else {

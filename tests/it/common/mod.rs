@@ -3,6 +3,8 @@
 //! Tests wait for a line, a frame or a fact, for at most [`TIMEOUT`], instead of sleeping. The
 //! system chooses all ports.
 
+#[cfg(feature = "web")]
+pub mod browser;
 pub mod client_process;
 pub mod faulty_proxy;
 pub mod observers;
@@ -11,6 +13,8 @@ mod server;
 #[cfg(feature = "editor")]
 pub mod terminal;
 mod test_client;
+#[cfg(feature = "web")]
+pub mod websocket;
 
 use std::env;
 use std::fs;
@@ -98,20 +102,18 @@ pub fn assert_has(frame: &Value, expected: Value) {
 }
 
 /// A child process that is killed and reaped when this is dropped.
-struct ChildGuard(Child);
+pub struct ChildGuard(pub Child);
 
 impl ChildGuard {
     /// Waits until the process has ended.
     #[track_caller]
     fn wait(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + TIMEOUT;
-        loop {
-            if let Some(status) = self.0.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "the process has not ended in {TIMEOUT:?}");
-            thread::sleep(POLL_INTERVAL);
-        }
+        let mut status = None;
+        wait_until("the process has ended", || {
+            status = self.0.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
     }
 }
 

@@ -16,7 +16,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, Termios, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 
 use super::server::{assert_idle, cpu_time, kib};
-use super::{ChildGuard, POLL_INTERVAL, TIMEOUT, TempDir};
+use super::{ChildGuard, POLL_INTERVAL, TIMEOUT, TempDir, TestClient, TestServer};
 
 /// The text that a shell prints after the client.
 const SHELL_PROMPT: &str = "$ ";
@@ -43,55 +43,71 @@ struct TerminalOutput {
     is_read: bool,
 }
 
+/// A pseudo-terminal before the start of the client.
+pub struct PreparedTerminal {
+    master: File,
+    slave: OwnedFd,
+    pub modes: Termios,
+    pub command: Command,
+    /// Has the folders `config` and `state` of the client.
+    pub home: TempDir,
+    name: String,
+}
+
+impl PreparedTerminal {
+    /// Starts the client, and waits for its prompt.
+    #[track_caller]
+    pub fn start(self) -> Terminal {
+        let mut terminal = self.start_without_prompt();
+        // The server may have assigned another name, such as `alice-2`.
+        let name = terminal.name.clone();
+        terminal.wait_for_screen("a prompt", |screen| {
+            let line = last_line(screen);
+            line.starts_with(&name) && line.contains('>')
+        });
+        terminal
+    }
+
+    /// Starts the client in a terminal where it has no prompt.
+    pub fn start_without_prompt(mut self) -> Terminal {
+        tcsetattr(&self.slave, OptionalActions::Now, &self.modes).unwrap();
+        let original_modes = format_modes(&self.slave);
+        let process = ChildGuard(self.command.spawn().unwrap());
+        let parser = vt100::Parser::new(cells(24), cells(72), 10_000);
+        let output =
+            Arc::new(Mutex::new(TerminalOutput { parser, raw: Vec::new(), is_read: true }));
+        let reader = read_output(self.master.try_clone().unwrap(), Arc::clone(&output));
+        Terminal {
+            process,
+            master: Some(self.master),
+            reader: Some(reader),
+            slave: Some(self.slave),
+            output,
+            original_modes,
+            home: self.home,
+            name: self.name,
+        }
+    }
+}
+
 impl Terminal {
     /// Starts the client in a terminal of 72 columns and 24 rows, and waits for its prompt.
     #[track_caller]
     pub fn start(address: &str, name: &str, options: &[&str]) -> Self {
-        Self::start_with(address, name, options, |_| {}, |_| {})
+        Self::prepare(address, name, options).start()
     }
 
-    /// Starts the client with a home that has a config file.
+    /// Starts a server with bob, and alice in a terminal.
     #[track_caller]
-    pub fn start_in(home: TempDir, address: &str, name: &str, options: &[&str]) -> Self {
-        let terminal = Self::spawn(home, address, name, options, |_| {}, |_| {});
-        terminal.wait_for_prompt()
+    pub fn start_with_bob(options: &[&str]) -> (TestServer, TestClient, Self) {
+        let server = TestServer::start(&["--rate", "0"]);
+        let bob = server.join("bob");
+        let alice = Self::start(server.address(0), "alice", options);
+        (server, bob, alice)
     }
 
-    /// Starts the client with changes of the modes of the terminal and of the command.
-    #[track_caller]
-    pub fn start_with(
-        address: &str,
-        name: &str,
-        options: &[&str],
-        change_modes: impl FnOnce(&mut Termios),
-        change_command: impl FnOnce(&mut Command),
-    ) -> Self {
-        let home = TempDir::new();
-        let terminal = Self::spawn(home, address, name, options, change_modes, change_command);
-        terminal.wait_for_prompt()
-    }
-
-    #[track_caller]
-    fn wait_for_prompt(mut self) -> Self {
-        // The server may have assigned another name, such as `alice-2`.
-        let name = self.name.clone();
-        self.wait_for_screen("a prompt", |screen| {
-            let line = last_line(screen);
-            line.starts_with(&name) && line.contains('>')
-        });
-        self
-    }
-
-    /// Starts the client without waiting for its prompt.
-    #[track_caller]
-    pub fn spawn(
-        home: TempDir,
-        address: &str,
-        name: &str,
-        options: &[&str],
-        change_modes: impl FnOnce(&mut Termios),
-        change_command: impl FnOnce(&mut Command),
-    ) -> Self {
+    /// Creates the terminal, and the command of the client.
+    pub fn prepare(address: &str, name: &str, options: &[&str]) -> PreparedTerminal {
         let master =
             openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
@@ -100,10 +116,7 @@ impl Terminal {
         let open = || File::options().read(true).write(true).open(&path).unwrap();
         let slave = OwnedFd::from(open());
         set_size(&slave, 72, 24);
-        let mut termios = tcgetattr(&slave).unwrap();
-        change_modes(&mut termios);
-        tcsetattr(&slave, OptionalActions::Now, &termios).unwrap();
-        let original_modes = modes(&slave);
+        let (modes, home) = (tcgetattr(&slave).unwrap(), TempDir::new());
         // A controlling terminal, so that its signals reach the client.
         let mut command = Command::new("setsid");
         command.args(["--ctty", env!("CARGO_BIN_EXE_smolchat"), address, "--name", name]);
@@ -111,23 +124,7 @@ impl Terminal {
         command.env("TERM", "xterm-256color").env("XDG_STATE_HOME", home.path("state"));
         command.env("XDG_CONFIG_HOME", home.path("config"));
         command.env_remove("NO_COLOR").env_remove("TERM_PROGRAM");
-        change_command(&mut command);
-        let process = ChildGuard(command.spawn().unwrap());
-        let parser = vt100::Parser::new(cells(24), cells(72), 10_000);
-        let output =
-            Arc::new(Mutex::new(TerminalOutput { parser, raw: Vec::new(), is_read: true }));
-        let master = File::from(master);
-        let reader = read_output(master.try_clone().unwrap(), Arc::clone(&output));
-        Terminal {
-            process,
-            master: Some(master),
-            reader: Some(reader),
-            slave: Some(slave),
-            output,
-            original_modes,
-            home,
-            name: name.into(),
-        }
+        PreparedTerminal { master: master.into(), slave, modes, command, home, name: name.into() }
     }
 
     #[track_caller]
@@ -144,6 +141,13 @@ impl Terminal {
     pub fn stop_reading(&mut self) {
         self.lock().is_read = false;
         self.reader.take().unwrap().join().unwrap();
+    }
+
+    /// Reads the output of the client again.
+    pub fn resume_reading(&mut self) {
+        self.lock().is_read = true;
+        let master = self.master.as_ref().unwrap().try_clone().unwrap();
+        self.reader = Some(read_output(master, Arc::clone(&self.output)));
     }
 
     /// Closes the terminal, like a window or a connection that is closed, and waits until the
@@ -240,7 +244,7 @@ impl Terminal {
 
     /// Returns whether the terminal has the modes that it had before the client started.
     pub fn has_original_modes(&self) -> bool {
-        modes(self.slave.as_ref().unwrap()) == self.original_modes
+        format_modes(self.slave.as_ref().unwrap()) == self.original_modes
     }
 
     /// Waits until the client has ended, and checks that the terminal is as it was.
@@ -248,7 +252,7 @@ impl Terminal {
     pub fn finish(&mut self) -> ExitStatus {
         let status = self.process.wait();
         let slave = self.slave.as_ref().unwrap();
-        assert_eq!(modes(slave), self.original_modes);
+        assert_eq!(format_modes(slave), self.original_modes);
         // The prompt of the shell is in the first column of an empty line.
         rustix::io::write(slave, SHELL_PROMPT.as_bytes()).unwrap();
         self.wait_for_screen("the prompt of the shell", |screen| {
@@ -262,7 +266,7 @@ impl Terminal {
     }
 
     /// Returns the private modes that the client has set and not reset, or set twice.
-    fn open_modes(&self) -> Vec<String> {
+    pub fn open_modes(&self) -> Vec<String> {
         let raw = self.raw_output();
         let changes = raw.split("\x1b[?").skip(1).filter_map(|rest| {
             let end = rest.find(|c: char| !c.is_ascii_digit())?;
@@ -311,7 +315,7 @@ fn read_output(mut master: File, output: Arc<Mutex<TerminalOutput>>) -> JoinHand
 }
 
 /// Returns the modes of a terminal in a form that can be compared.
-fn modes(terminal: &OwnedFd) -> String {
+fn format_modes(terminal: &OwnedFd) -> String {
     let Termios { input_modes, output_modes, control_modes, local_modes, special_codes, .. } =
         tcgetattr(terminal).unwrap();
     format!("{input_modes:?} {output_modes:?} {control_modes:?} {local_modes:?} {special_codes:?}")

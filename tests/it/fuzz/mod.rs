@@ -6,6 +6,7 @@
 mod client_line;
 mod display;
 mod history_file;
+mod http_request;
 #[cfg(feature = "irc")]
 mod irc_message;
 #[cfg(feature = "irc")]
@@ -13,6 +14,7 @@ mod irc_session;
 mod line_reader;
 mod proxy_header;
 mod screen;
+mod websocket_frames;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -25,6 +27,7 @@ const TARGETS: &[Target] = &[
     ("client_line", client_line::run),
     ("display", display::run),
     ("history_file", history_file::run),
+    ("http_request", http_request::run),
     #[cfg(feature = "irc")]
     ("irc_message", irc_message::run),
     #[cfg(feature = "irc")]
@@ -32,6 +35,7 @@ const TARGETS: &[Target] = &[
     ("line_reader", line_reader::run),
     ("proxy_header", proxy_header::run),
     ("screen", screen::run),
+    ("websocket_frames", websocket_frames::run),
     ("room", crate::model::run_bytes),
 ];
 

@@ -1,12 +1,14 @@
 //! Each way to end leaves the terminal as it was, with nothing after the last line of the client.
 
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::common::TestServer;
+use crate::common::scripted_server::ScriptedServer;
 use crate::common::terminal::Terminal;
+use crate::common::{TestServer, wait_until};
 
 /// A way to end the client.
 #[derive(Clone, Copy, Debug)]
@@ -33,9 +35,7 @@ const EXITS: [(Exit, i32); 11] = [
 
 /// Ends a client while lines arrive, and checks the terminal.
 fn end_client(exit: Exit, code: i32, typed: &str) {
-    let server = TestServer::start(&["--rate", "0"]);
-    let mut bob = server.join("bob");
-    let mut alice = Terminal::start(server.address(0), "alice", &["--no-reconnect"]);
+    let (server, mut bob, mut alice) = Terminal::start_with_bob(&["--no-reconnect"]);
     assert!(!alice.has_original_modes());
     alice.type_keys(typed);
     alice.wait_for_input(format!("> {typed}").trim_end(), 2 + typed.len() as u16);
@@ -106,9 +106,7 @@ fn hang_up_ends_the_client_at_once() {
 
 #[test]
 fn terminal_that_does_not_read_is_left() {
-    let server = TestServer::start(&["--rate", "0"]);
-    let mut bob = server.join("bob");
-    let mut alice = Terminal::start(server.address(0), "alice", &[]);
+    let (_server, mut bob, mut alice) = Terminal::start_with_bob(&[]);
     alice.stop_reading();
     for number in 0..200 {
         bob.say(&format!("{number} {}", "x".repeat(1000)));
@@ -117,6 +115,9 @@ fn terminal_that_does_not_read_is_left() {
     alice.signal(Signal::TERM);
     assert_eq!(alice.wait().code(), Some(143));
     assert!(alice.has_original_modes());
+    // The end is in the output, although most of what is before it is lost.
+    alice.resume_reading();
+    wait_until("no mode is set", || alice.open_modes().is_empty());
 }
 
 #[test]
@@ -129,4 +130,38 @@ fn second_interrupt_does_not_wait_for_the_server() {
     let code = alice.finish().code();
     server.signal(Signal::CONT);
     assert_eq!(code, Some(130));
+}
+
+#[test]
+fn signal_with_waiting_line_sets_the_exit_code() {
+    let server = TestServer::start(&[]);
+    let mut alice = Terminal::start(server.address(0), "alice", &[]);
+    drop(server);
+    alice.wait_for_text("no connection for");
+    alice.type_keys("waits\r");
+    alice.wait_for_text("... alice> waits");
+    alice.signal(Signal::TERM);
+    assert_eq!(alice.finish().code(), Some(143));
+}
+
+#[test]
+fn leaving_ends_the_attempt_to_connect() {
+    let server = TestServer::start(&[]);
+    let (sender, closed) = channel();
+    let other = ScriptedServer::start(move |mut connection| {
+        while connection.recv().is_some() {}
+        let _ = sender.send(());
+    });
+    let mut alice = Terminal::start(server.address(0), "alice", &[]);
+    alice.type_keys(&format!("/connect {}\r", other.address()));
+    wait_until("the client has connected", || other.connection_count() == 1);
+    // The client waits for the answer to its `/quit`, and must not switch to the other server.
+    server.signal(Signal::STOP);
+    alice.type_keys("\x04");
+    // Less than the time that a welcome may take.
+    let result = closed.recv_timeout(Duration::from_secs(10));
+    alice.type_keys("\x03");
+    let code = alice.finish().code();
+    server.signal(Signal::CONT);
+    assert_eq!((result, code), (Ok(()), Some(130)));
 }

@@ -7,16 +7,15 @@ use std::time::Duration;
 
 use rustix::termios::SpecialCodeIndex;
 
-use super::start;
 use crate::common::terminal::Terminal;
-use crate::common::{TempDir, TestServer, wait_until};
+use crate::common::{TestServer, wait_until};
 
 /// The time after which an incomplete sequence is over.
 const EXPIRY: Duration = Duration::from_millis(1100);
 
 #[test]
 fn bytes_that_are_not_utf8_are_replaced() {
-    let (_server, mut bob, mut alice) = start(&[]);
+    let (_server, mut bob, mut alice) = Terminal::start_with_bob(&[]);
     alice.type_bytes(b"caf\xe9 noir \xff\xfe\r");
     bob.recv_until(|frame| frame["data"] == "caf\u{fffd} noir \u{fffd}\u{fffd}");
     alice.type_keys("é\r");
@@ -25,7 +24,7 @@ fn bytes_that_are_not_utf8_are_replaced() {
 
 #[test]
 fn sequences_that_are_no_keys_are_dropped() {
-    let (_server, mut bob, mut alice) = start(&[]);
+    let (_server, mut bob, mut alice) = Terminal::start_with_bob(&[]);
     alice.type_bytes(b"a\x1b[<0;10;20M\x1b[M !!\x1b[?62;1;4c\x1b[>0;276;0c\x1b[I\x1b[O");
     alice.type_keys("\x1b]11;rgb:0000/0000/0000\x07\x1b]4;1;rgb:0/0/0\x1b\\\x1bP1+r544e=78\x1b\\");
     alice.type_keys("\x1b[12;40R\x1b[15~\x1bOP\x1b[[A\x165\x18b\r");
@@ -34,7 +33,7 @@ fn sequences_that_are_no_keys_are_dropped() {
 
 #[test]
 fn incomplete_sequence_hides_nothing_and_ends() {
-    let (_server, mut bob, mut alice) = start(&[]);
+    let (_server, mut bob, mut alice) = Terminal::start_with_bob(&[]);
     for (number, keys) in
         ["\x1b[", "\x1b[200", "\x1b]11;", "\x1bP", "\x1b5", "\x16", "\x18", "\x11"]
             .into_iter()
@@ -62,7 +61,7 @@ fn incomplete_sequence_hides_nothing_and_ends() {
 
 #[test]
 fn paste_without_end_is_over_after_a_second() {
-    let (_server, mut bob, mut alice) = start(&[]);
+    let (_server, mut bob, mut alice) = Terminal::start_with_bob(&[]);
     alice.type_keys("\x1b[200~abc");
     alice.wait_for_input("> abc", 5);
     bob.say("during the paste");
@@ -83,14 +82,14 @@ fn paste_without_end_is_over_after_a_second() {
 
 #[test]
 fn interrupt_inside_a_pasted_text_is_text() {
-    let (_server, mut bob, mut alice) = start(&[]);
+    let (_server, mut bob, mut alice) = Terminal::start_with_bob(&[]);
     alice.type_keys("\x1b[200~one\x03\x1c\x1b[31mtwo\x1b[201~\r");
     bob.recv_until(|frame| frame["data"] == "onetwo");
 }
 
 #[test]
 fn large_paste_arrives_whole() {
-    let (_server, mut bob, mut alice) = start(&[]);
+    let (_server, mut bob, mut alice) = Terminal::start_with_bob(&[]);
     let lines: String = (0..5_000).map(|number| format!("pasted 好 {number}\r")).collect();
     alice.type_keys(&format!("\x1b[200~{lines}\x1b[201~"));
     alice.wait_for_text("pasted 好 4999\n\n[5000 lines");
@@ -108,16 +107,10 @@ fn large_paste_arrives_whole() {
 #[test]
 fn characters_of_stty_act_as_in_the_shell() {
     let server = TestServer::start(&[]);
-    let mut alice = Terminal::start_with(
-        server.address(0),
-        "alice",
-        &[],
-        |modes| {
-            modes.special_codes[SpecialCodeIndex::VINTR] = 0x18;
-            modes.special_codes[SpecialCodeIndex::VQUIT] = 0x07;
-        },
-        |_| {},
-    );
+    let mut terminal = Terminal::prepare(server.address(0), "alice", &[]);
+    terminal.modes.special_codes[SpecialCodeIndex::VINTR] = 0x18;
+    terminal.modes.special_codes[SpecialCodeIndex::VQUIT] = 0x07;
+    let mut alice = terminal.start();
     alice.type_keys("typed");
     alice.wait_for_input("> typed", 7);
     let lines = alice.screen_text().lines().count();
@@ -132,7 +125,7 @@ fn characters_of_stty_act_as_in_the_shell() {
 
 #[test]
 fn search_shows_what_arrives() {
-    let (_server, mut bob, mut alice) = start(&[]);
+    let (_server, mut bob, mut alice) = Terminal::start_with_bob(&[]);
     alice.type_keys("first line\r");
     bob.recv_until(|frame| frame["data"] == "first line");
     alice.type_keys("\x12fir");
@@ -146,19 +139,11 @@ fn search_shows_what_arrives() {
 #[test]
 fn invalid_byte_in_the_input_history_hides_no_line() {
     let server = TestServer::start(&[]);
-    let home = TempDir::new();
-    let state = home.path("state");
-    fs::create_dir_all(state.join("smolchat")).unwrap();
-    fs::write(state.join("smolchat/history"), b"first\ncaf\xe9\nlast\n").unwrap();
-    let mut alice = Terminal::start_with(
-        server.address(0),
-        "alice",
-        &[],
-        |_| {},
-        |command| {
-            command.env("XDG_STATE_HOME", &state);
-        },
-    );
+    let terminal = Terminal::prepare(server.address(0), "alice", &[]);
+    let folder = terminal.home.path("state/smolchat");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("history"), b"first\ncaf\xe9\nlast\n").unwrap();
+    let mut alice = terminal.start();
     alice.type_keys("\x1b[A");
     alice.wait_for_input("> last", 6);
     alice.type_keys("\x1b[A");

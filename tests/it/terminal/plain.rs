@@ -1,7 +1,7 @@
 //! The client on a terminal without control sequences.
 
+use crate::common::TestServer;
 use crate::common::terminal::Terminal;
-use crate::common::{TempDir, TestServer};
 
 #[test]
 fn terminal_without_sequences_gets_plain_text() {
@@ -9,19 +9,12 @@ fn terminal_without_sequences_gets_plain_text() {
     for term in [Some("dumb"), Some("emacs"), Some("cons25"), Some("DUMB"), Some(""), None] {
         let mut bob = server.join("bob");
         let options = ["--color", "always"];
-        let mut alice = Terminal::spawn(
-            TempDir::new(),
-            server.address(0),
-            "alice",
-            &options,
-            |_| {},
-            |command| {
-                match term {
-                    Some(term) => command.env("TERM", term),
-                    None => command.env_remove("TERM"),
-                };
-            },
-        );
+        let mut terminal = Terminal::prepare(server.address(0), "alice", &options);
+        match term {
+            Some(term) => terminal.command.env("TERM", term),
+            None => terminal.command.env_remove("TERM"),
+        };
+        let mut alice = terminal.start_without_prompt();
         alice.wait_for_text("welcome, alice");
         assert!(alice.has_original_modes(), "the terminal edits the line");
         alice.type_keys("helo\x7flo\n");

@@ -1,5 +1,5 @@
-//! The part of [`App`] for the lines that the user types at the terminal: it executes the commands
-//! of the client (`app/tui/commands.rs`) and sends all other lines to the server.
+//! Executes the lines that the user types: the commands of the client (`app/tui/commands.rs`) here,
+//! and all others on the server.
 
 use std::io;
 use std::path::Path;
@@ -23,7 +23,7 @@ impl App {
             // The server's part comes first, if there is a server.
             Command::Help if self.session.is_connected() => {
                 self.send_part("/help");
-                self.help_query = self.unconfirmed_lines.back().map(|line| line.id.clone());
+                self.help_id = self.unconfirmed_lines.back().map(|line| line.id.clone());
             }
             Command::Help => self.view.show_notice(EntryKind::Info, HELP),
             Command::Query(name, text) => self.start_query(name, text),
@@ -49,7 +49,7 @@ impl App {
             Command::Reply(text) => match &self.last_private {
                 Some(received) => {
                     let line = format!("/msg {} {text}", received.frame.data_source);
-                    self.send_line(&line);
+                    self.queue_parts(&line);
                 }
                 None => self.view.show_notice(EntryKind::Error, NO_PRIVATE),
             },
@@ -68,9 +68,9 @@ impl App {
         let message = match (name, self.query.take()) {
             (Some(name), _) => {
                 self.query = Some(name.to_owned());
-                format!("your lines go to {name} alone; /query ends this")
+                format!("your lines are sent only to {name}; /query ends this")
             }
-            (None, Some(_)) => "your lines go to all members again".into(),
+            (None, Some(_)) => "your lines are sent to all members again".into(),
             (None, None) => "usage: /query NAME".into(),
         };
         self.view.show_notice(EntryKind::Info, &message);
@@ -92,13 +92,13 @@ impl App {
         match &self.query {
             Some(name) if !text.is_empty() => {
                 let line = format!("/msg {name} {text}");
-                self.send_line(&line);
+                self.queue_parts(&line);
             }
             Some(_) if is_action => {
-                let text = "/me goes to all members; /query ends the private conversation first";
+                let text = "/me is sent to all members; /query ends the private conversation first";
                 self.view.show_notice(EntryKind::Error, text);
             }
-            _ => self.send_line(line),
+            _ => self.queue_parts(line),
         }
     }
 
@@ -112,7 +112,7 @@ impl App {
             Ok(address) => {
                 self.view.show_notice(EntryKind::Info, &format!("connecting to {address}"));
                 let name = self.session.requested_name().unwrap_or(self.session.name());
-                self.server_switch.connect(address, name);
+                self.server_switch.connect(address, name, &self.session);
             }
             Err(error) => self.view.show_notice(EntryKind::Error, &error.to_string()),
         }
@@ -131,7 +131,7 @@ impl App {
         let text =
             format!("messages of {name} are {already}hidden{kept}; /unignore {name} shows them");
         self.view.show_notice(EntryKind::Info, &text);
-        // Quiet members, and those from before the client's own `/who`, are not known yet.
+        // The client does not know quiet members, and those that joined before its first `/who`.
         if !self.members.contains(name) {
             self.unknown_names.push(name.to_owned());
             self.query_names();
@@ -168,7 +168,7 @@ impl App {
     }
 
     /// Queues a line, or its parts if it is longer than the server accepts.
-    fn send_line(&mut self, line: &str) {
+    fn queue_parts(&mut self, line: &str) {
         match self.session.split(line) {
             Ok(parts) => {
                 if parts.len() > 1 {
@@ -208,6 +208,7 @@ impl App {
             self.view.show_notice(EntryKind::Error, &text);
         }
         self.has_left = true;
+        self.server_switch.cancel();
         self.session.finish();
     }
 }

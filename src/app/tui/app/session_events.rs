@@ -8,7 +8,7 @@ use crate::app::link_status::{describe_error, format_gap, format_loss};
 use crate::app::outage::Outage;
 use crate::app::tui::commands::HELP;
 use crate::app::tui::entry::EntryKind;
-use crate::app::tui::view::MarkReason;
+use crate::app::tui::view::MarkerReason;
 use crate::client::{self, ReceivedFrame, Session, SessionEvent};
 use crate::protocol::{Body, case_fold};
 
@@ -24,7 +24,7 @@ impl App {
             match event {
                 Ok(Some(event)) => self.on_event(event),
                 Ok(None) => return Some(self.end_cause.take().map_or(Ok(()), Err)),
-                Err(error) => return Some(Err(self.with_unconfirmed(error))),
+                Err(error) => return Some(Err(self.end_error(error))),
             }
             if self.screen.is_behind() {
                 return None;
@@ -55,7 +55,7 @@ impl App {
         match &mut self.outage {
             Some(outage) => outage.record_failure(cause),
             None => {
-                self.view.mark_here(MarkReason::Outage);
+                self.view.request_marker(MarkerReason::Outage);
                 let kind = match cause {
                     client::Error::ReconnectRequested => EntryKind::Info,
                     _ => EntryKind::Error,
@@ -76,7 +76,7 @@ impl App {
     fn on_synced(&mut self) {
         let Some(mut outage) = self.outage.take() else { return };
         self.view.flush_held();
-        self.view.cancel_mark(MarkReason::Outage);
+        self.view.cancel_marker(MarkerReason::Outage);
         outage.shown_count = self.view.counted_frames();
         let message = outage.format_end(self.unconfirmed_count());
         self.view.show_notice(EntryKind::Info, &message);
@@ -87,8 +87,8 @@ impl App {
         self.members.update(&received.frame, own_name);
         if let Some(id) = &received.in_reply_to {
             self.unconfirmed_lines.retain(|line| line.id != *id);
-            if self.who_query.as_ref() == Some(id) {
-                self.who_query = None;
+            if self.who_id.as_ref() == Some(id) {
+                self.who_id = None;
                 return self.check_unknown_names(&received.frame.body);
             }
         }
@@ -113,8 +113,8 @@ impl App {
         {
             self.view.show_notice(EntryKind::Error, &error);
         }
-        if received.in_reply_to.is_some() && received.in_reply_to == self.help_query {
-            self.help_query = None;
+        if received.in_reply_to.is_some() && received.in_reply_to == self.help_id {
+            self.help_id = None;
             self.view.show_notice(EntryKind::Info, HELP);
         }
         if let Body::Name { from, to, .. } = &received.frame.body
@@ -131,8 +131,8 @@ impl App {
     /// Asks the server for the names of the members. A query from before an outage is sent again
     /// anyway.
     pub(super) fn query_names(&mut self) {
-        if self.who_query.is_none() {
-            self.who_query = self.session.send("/who").ok();
+        if self.who_id.is_none() {
+            self.who_id = self.session.send("/who").ok();
         }
     }
 
@@ -146,10 +146,12 @@ impl App {
         }
     }
 
-    /// Switches to the session of `/connect`, or shows the error.
-    pub(super) fn on_connected(&mut self, result: Result<Session, client::Error>) {
+    /// Switches to the session of `/connect`, or shows the error. Reconnects if the server is the
+    /// present one.
+    pub(super) fn on_connected(&mut self, result: Result<Option<Session>, client::Error>) {
         let session = match result {
-            Ok(session) => session,
+            Ok(Some(session)) => session,
+            Ok(None) => return self.session.reconnect(),
             Err(error) => {
                 let address = self.session.address();
                 let message = format!("{}; you stay at {address}", describe_error(&error));
@@ -167,9 +169,9 @@ impl App {
         }
         self.unconfirmed_lines.clear();
         self.unsent_parts.clear();
-        self.who_query = None;
+        self.who_id = None;
         self.unknown_names.clear();
-        self.help_query = None;
+        self.help_id = None;
         self.query = None;
         self.editor.set_private(false);
         self.last_private = None;
@@ -180,14 +182,16 @@ impl App {
     pub(super) fn unconfirmed_count(&self) -> usize {
         let unsent = self.typed_lines.len() + self.unsent_parts.len();
         let pending = self.session.pending_count() + unsent;
-        pending.saturating_sub(usize::from(self.who_query.is_some()))
+        pending.saturating_sub(usize::from(self.who_id.is_some()))
     }
 
-    /// Adds to `error` the number of lines that are not confirmed.
-    pub(super) fn with_unconfirmed(&self, error: client::Error) -> Error {
-        match self.unconfirmed_count() {
-            0 => error.into(),
-            count => Error::Unconfirmed(count, Box::new(error)),
+    /// Returns the signal that ends the program, or else `error` with the number of lines that are
+    /// not confirmed.
+    pub(super) fn end_error(&mut self, error: client::Error) -> Error {
+        match (self.end_cause.take(), self.unconfirmed_count()) {
+            (Some(cause), _) => cause,
+            (None, 0) => error.into(),
+            (None, count) => Error::Unconfirmed(count, Box::new(error)),
         }
     }
 }

@@ -29,6 +29,8 @@ fn keys_have_their_actions() {
     for (bytes, action) in [
         ("\x1b[A", EditAction::Up),
         ("\x1bOB", EditAction::Down),
+        ("\x1bO5C", EditAction::WordRight),
+        ("\x1bO1;3D", EditAction::WordLeft),
         ("\x1b[1;5D", EditAction::WordLeft),
         ("\x1bf", EditAction::WordRight),
         ("\x1b[3~", EditAction::DeleteRight),
@@ -64,7 +66,7 @@ fn unknown_sequences_are_dropped() {
         "\x1bP1+r544e=787465726d\x1b\\",
         "\x1b_Gi=31;OK\x1b\\",
         "\x1b[[A",
-        "\x1b[15~\x1b[5~\x1b[Z",
+        "\x1bOP\x1bO5P\x1bO1;2Q\x1b[15~\x1b[5~\x1b[Z",
         "\x1b[=1;2;3;4;5;6;7;8x",
         "\x1b[12;40R",
         "\x1b5",
@@ -95,7 +97,7 @@ fn invalid_utf8_is_replaced_or_dropped() {
 
 #[test]
 fn incomplete_sequence_expires() {
-    for bytes in ["\x1b[", "\x1b[200", "\x1bO", "\x1b]11;", "\x1bP", "\x1b_x", "\x1b[M!", "\x1b[["]
+    for bytes in ["\x1b[", "\x1b[200", "\x1bO", "\x1b]11;", "\x1bP1", "\x1b_x", "\x1b[M!", "\x1b[["]
     {
         let mut parser = parser();
         assert_eq!(parser.parse(bytes.as_bytes()), []);
@@ -117,6 +119,19 @@ fn interrupt_ends_any_sequence() {
         let bytes = format!("{bytes}\x03a");
         assert_eq!(parser.parse(bytes.as_bytes()), [EditAction::Interrupt, insert("a")]);
         assert_eq!(parser.timeout(), None);
+    }
+}
+
+#[test]
+fn alt_key_that_starts_a_string_ends_soon() {
+    for key in ["\x1bP", "\x1bX", "\x1b]", "\x1b^", "\x1b_"] {
+        let mut parser = parser();
+        assert_eq!(parser.parse(key.as_bytes()), []);
+        assert_eq!(parser.timeout(), Some(ESCAPE_TIMEOUT), "{key:?}");
+        assert_eq!(parser.expire(), []);
+        assert_eq!(parser.parse(b"hi"), [insert("hi")]);
+        parser.parse(format!("{key}1").as_bytes());
+        assert_eq!(parser.timeout(), Some(SEQUENCE_TIMEOUT), "{key:?}");
     }
 }
 

@@ -290,33 +290,33 @@ fn presence_off_hides_joins_and_leaves() {
 }
 
 #[test]
-fn mark_is_above_the_next_line_of_another() {
+fn marker_is_above_the_next_line_of_another() {
     let rule = format!("{:-<59}\n", "-- new ");
     let mut view = view(Bell::Never);
     shown_lines(&mut view, [chat("bob", "seen")]);
-    view.mark_here(MarkReason::Outage);
+    view.request_marker(MarkerReason::Outage);
     view.show_notice(EntryKind::Info, "reconnected");
     let shown = shown_lines(&mut view, [join(&["carol"]), chat("bob", "missed"), chat("bob", "!")]);
     let missed = "14:03 --> carol joined\n14:03 bob  missed\n14:03 bob  !\n";
     assert_eq!(shown, format!("      -!- reconnected\n{rule}{missed}"));
     // The screen has only the latest rule.
-    view.mark_here(MarkReason::Stop);
+    view.request_marker(MarkerReason::Stop);
     assert_eq!(shown_lines(&mut view, [chat("bob", "new")]), format!("{rule}14:03 bob  new\n"));
     assert_eq!(view.format_screen(24).matches("-- new").count(), 1);
     assert!(view.format_screen(24).ends_with(&format!("{rule}14:03 bob  new\n")));
 }
 
 #[test]
-fn mark_is_cancelled_by_return_or_own_line() {
+fn marker_is_cancelled_by_return_or_own_line() {
     let mut view = view(Bell::Never);
-    view.mark_here(MarkReason::Stop);
+    view.request_marker(MarkerReason::Stop);
     // The first reason stands.
-    view.mark_here(MarkReason::Outage);
-    view.cancel_mark(MarkReason::Outage);
+    view.request_marker(MarkerReason::Outage);
+    view.cancel_marker(MarkerReason::Outage);
     assert!(shown_lines(&mut view, [chat("bob", "hi")]).starts_with("-- new"));
-    view.mark_here(MarkReason::Outage);
-    view.cancel_mark(MarkReason::Outage);
+    view.request_marker(MarkerReason::Outage);
+    view.cancel_marker(MarkerReason::Outage);
     assert_eq!(shown_lines(&mut view, [chat("bob", "hi")]), "14:03 bob  hi\n");
-    view.mark_here(MarkReason::Stop);
+    view.request_marker(MarkerReason::Stop);
     assert!(!shown_lines(&mut view, [chat("alice", "hi"), chat("bob", "yo")]).contains("-- new"));
 }

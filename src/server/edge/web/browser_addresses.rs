@@ -1,13 +1,12 @@
 //! The addresses of browsers, whose silent connections are given more time.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::room::Origin;
 
 /// The most addresses in the table.
-pub const MAX_BROWSERS: usize = 256;
-/// The most bytes for one address, in a queue that grows by doubling.
+pub const MAX_BROWSERS: usize = 128;
+/// The most bytes for one address, in a table that grows by doubling.
 pub const BROWSER_BYTES: usize = 2 * size_of::<(Origin, Duration)>();
 /// The time for which an address stays in the table after its last request.
 const RETENTION: Duration = Duration::from_hours(24);
@@ -16,18 +15,19 @@ const RETENTION: Duration = Duration::from_hours(24);
 #[derive(Debug, Default)]
 pub struct BrowserAddresses {
     /// The addresses and the times of their last requests, the earliest first.
-    requests: VecDeque<(Origin, Duration)>,
+    requests: Vec<(Origin, Duration)>,
 }
 
 impl BrowserAddresses {
     /// Adds an address that has sent a request now. If the table is full, removes the one whose last
     /// request is the earliest.
     pub fn insert(&mut self, origin: Origin, now: Duration) {
-        self.requests.retain(|(other, _)| *other != origin);
-        if self.requests.len() >= MAX_BROWSERS {
-            self.requests.pop_front();
+        let known = self.requests.iter().position(|(other, _)| *other == origin);
+        let is_full = self.requests.len() == MAX_BROWSERS;
+        if let Some(index) = known.or(is_full.then_some(0)) {
+            self.requests.remove(index);
         }
-        self.requests.push_back((origin, now));
+        self.requests.push((origin, now));
     }
 
     /// Returns whether an address has sent a request within the last 24 hours.

@@ -43,7 +43,7 @@ mod page {
                 continue;
             };
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let content = fs::read(&path)?;
+            let content = without_comments(&fs::read_to_string(&path)?).into_bytes();
             fs::write(Path::new(&out).join(&*name), gzip(&content))?;
             let url = if name == "index.html" { "/".into() } else { format!("/{name}") };
             let etag = format!("\"{:016x}\"", hash(&content));
@@ -54,6 +54,18 @@ mod page {
             );
         }
         fs::write(Path::new(&out).join("assets.rs"), rows + "]\n")
+    }
+
+    /// Empties the lines that have only a comment. The numbers of the other lines stay the same.
+    fn without_comments(content: &str) -> String {
+        let is_comment = |line: &str| {
+            let line = line.trim();
+            line.starts_with("//") || (line.starts_with("/*") && line.ends_with("*/"))
+        };
+        content
+            .split_inclusive('\n')
+            .map(|line| if is_comment(line) { "\n" } else { line })
+            .collect()
     }
 
     /// Compresses a file in the format of gzip (RFC 1952), without a name or a time.

@@ -1,8 +1,8 @@
 //! The web edge: HTTP/1.1 and WebSocket, for browsers. No I/O and no clock.
 //!
-//! A connection whose first bytes are [those of a request](looks_like_request) is read by a
-//! [`HeadReader`]. The head is [answered](answer) with a file of the page, with an error, or with
-//! the upgrade to WebSocket, after which a [`Decoder`] reads the frames of the client.
+//! A connection whose first bytes [look like a request](looks_like_request) is read by a
+//! [`HeadReader`]. `answer` answers the head with a file of the page, with an error, or with the
+//! upgrade to WebSocket, after which a [`Decoder`] reads the frames of the client.
 
 mod answer;
 mod assets;
@@ -16,6 +16,8 @@ mod reader;
 mod request_head;
 mod utf8;
 
+use crate::protocol::looks_like_http;
+
 pub(crate) use assets::PAGE_BYTES;
 pub(crate) use browser_addresses::{BROWSER_BYTES, BrowserAddresses, MAX_BROWSERS};
 pub use reader::WebEvent;
@@ -24,5 +26,22 @@ pub(crate) use reader::WebReader;
 pub use answer::{Answer, Response, answer, timeout, too_large};
 pub use decoder::{Decoded, Decoder};
 pub use encoder::{CloseCode, FrameHead, Opcode, close_frame, pong_frame};
-pub use head_reader::{HeadReader, HeadTooLong, MAX_HEAD_BYTES, looks_like_request};
+pub use head_reader::{HeadReader, HeadTooLong, MAX_HEAD_BYTES};
 pub use host::is_host_name;
+
+/// Returns whether the first bytes of a connection are the start of an HTTP request, or can become
+/// it with more bytes.
+///
+/// # Examples
+///
+/// ```
+/// use smolchat::server::edge::web::looks_like_request;
+///
+/// assert!(looks_like_request(b"G"));
+/// assert!(looks_like_request(b"GET / HTTP/1.1\r\n"));
+/// assert!(!looks_like_request(b"GET m"));
+/// assert!(!looks_like_request(b"hello"));
+/// ```
+pub fn looks_like_request(start: &[u8]) -> bool {
+    looks_like_http(start)
+}

@@ -1,21 +1,18 @@
 //! The reader of a connection that speaks HTTP or WebSocket.
 
 use super::{
-    Answer, CloseCode, Decoded, Decoder, HeadReader, Response, answer, pong_frame, too_large,
+    Answer, CloseCode, Decoded, Decoder, HeadReader, Opcode, Response, answer, pong_frame,
+    too_large,
 };
 
 /// The most bytes of a WebSocket message, beside the longest line. A message can have several lines.
 const MAX_MESSAGE_BYTES: u64 = 64 * 1024;
-/// The code for a binary message.
-const UNSUPPORTED_DATA: CloseCode = CloseCode(1003);
 
 /// An event of a connection that speaks HTTP or WebSocket, for the broadcaster.
 #[derive(Debug)]
 pub enum WebEvent {
     /// The first bytes of the client look like an HTTP request.
     RequestBegun,
-    /// The first bytes of the client have turned out to be a line.
-    NoRequest,
     /// The client is sent a response, and its connection ends.
     Response(Response),
     /// The client is sent the response to its handshake, and speaks WebSocket from now on.
@@ -34,10 +31,19 @@ pub enum WebEvent {
 #[derive(Debug)]
 pub struct WebReader {
     state: State,
-    /// The event that follows the lines that were read.
-    event: Option<WebEvent>,
+    /// Boxed, because it is rare.
+    pending: Option<Box<PendingEvent>>,
     /// Control frames that were read and not counted.
-    control_frames: usize,
+    control_frames: u32,
+}
+
+/// The event that follows the lines that were read.
+#[derive(Debug)]
+struct PendingEvent {
+    /// `None` if it was taken.
+    event: Option<WebEvent>,
+    /// Bytes behind a handshake, to be read after the event.
+    rest: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -50,53 +56,53 @@ enum State {
     },
     /// All further input is discarded.
     Answered,
-    Closed,
+    Closed {
+        may_return: bool,
+    },
 }
 
 impl WebReader {
-    /// Creates a reader for a connection whose first bytes are those of a request.
-    pub fn new() -> Self {
-        WebReader { state: State::Head(HeadReader::default()), event: None, control_frames: 0 }
+    /// Creates a reader for a connection whose first bytes are those of a request, whose head has at
+    /// most `max_head` bytes.
+    pub fn new(max_head: usize) -> Self {
+        WebReader {
+            state: State::Head(HeadReader::new(max_head)),
+            pending: None,
+            control_frames: 0,
+        }
     }
 
     /// Reads bytes, and returns the lines in them.
     pub fn read(&mut self, bytes: &mut [u8], max_line: u32, hosts: &[String]) -> Vec<u8> {
         match &mut self.state {
+            State::Messages { .. } => return self.read_messages(bytes),
             State::Head(reader) => match reader.read(bytes) {
-                Ok(None) => Vec::new(),
+                Ok(None) => {}
                 Ok(Some(rest)) => {
-                    let rest_start = bytes.len() - rest.len();
                     let answer = answer(reader.head(), hosts);
-                    let (_, rest) = bytes.split_at_mut(rest_start);
-                    self.on_answer(answer, rest, max_line)
+                    self.on_answer(answer, rest.to_vec(), max_line);
                 }
-                Err(_) => {
-                    self.on_response(too_large());
-                    Vec::new()
-                }
+                Err(_) => self.on_response(too_large()),
             },
-            State::Messages { .. } => self.read_messages(bytes),
-            State::Answered | State::Closed => Vec::new(),
+            State::Answered | State::Closed { .. } => {}
         }
+        Vec::new()
     }
 
-    fn on_answer(&mut self, answer: Answer, rest: &mut [u8], max_line: u32) -> Vec<u8> {
+    fn on_answer(&mut self, answer: Answer, rest: Vec<u8>, max_line: u32) {
         match answer {
-            Answer::Response(response) => {
-                self.on_response(response);
-                Vec::new()
-            }
+            Answer::Response(response) => self.on_response(response),
             Answer::Upgrade { response, is_browser } => {
-                self.event = Some(WebEvent::Upgraded { response, is_browser });
+                let event = WebEvent::Upgraded { response, is_browser };
+                self.pending = Some(Box::new(PendingEvent { event: Some(event), rest }));
                 let decoder = Decoder::new(MAX_MESSAGE_BYTES + u64::from(max_line));
                 self.state = State::Messages { decoder, is_inside_line: false };
-                self.read_messages(rest)
             }
         }
     }
 
     fn on_response(&mut self, response: Response) {
-        self.event = Some(WebEvent::Response(response));
+        self.pending = Some(PendingEvent::new(WebEvent::Response(response)));
         self.state = State::Answered;
     }
 
@@ -114,7 +120,10 @@ impl WebReader {
                         *is_inside_line = *last != b'\n';
                     }
                 }
-                Decoded::End => {
+                Decoded::End(Opcode::Binary) | Decoded::Binary(_) => {
+                    return self.close(Some(CloseCode::UNSUPPORTED), lines);
+                }
+                Decoded::End(_) => {
                     if std::mem::take(is_inside_line) {
                         lines.push(b'\n');
                     }
@@ -122,10 +131,9 @@ impl WebReader {
                 Decoded::Ping(payload) => {
                     self.control_frames += 1;
                     // A later ping replaces it: one answer is enough (RFC 6455, section 5.5.3).
-                    self.event = Some(WebEvent::Pong(pong_frame(payload)));
+                    self.pending = Some(PendingEvent::new(WebEvent::Pong(pong_frame(payload))));
                 }
                 Decoded::Pong => self.control_frames += 1,
-                Decoded::Binary(_) => return self.close(Some(UNSUPPORTED_DATA), lines),
                 Decoded::Error(code) => return self.close(Some(code), lines),
                 // The code is sent back.
                 Decoded::Close(code) => return self.close(code, lines),
@@ -136,23 +144,56 @@ impl WebReader {
 
     /// Closes the connection after `lines`.
     fn close(&mut self, code: Option<CloseCode>, lines: Vec<u8>) -> Vec<u8> {
-        self.event = Some(WebEvent::Closing(code));
-        self.state = State::Closed;
+        self.pending = Some(PendingEvent::new(WebEvent::Closing(code)));
+        // Without a code, or on its way to another page, which may be the same one.
+        let may_return = matches!(code, None | Some(CloseCode::GOING_AWAY));
+        self.state = State::Closed { may_return };
         lines
     }
 
     /// Removes and returns the event that follows the lines that were read.
     pub fn take_event(&mut self) -> Option<WebEvent> {
-        self.event.take()
+        self.pending.as_mut()?.event.take()
+    }
+
+    /// Removes and returns the bytes to read after the event.
+    pub fn take_rest(&mut self) -> Option<Vec<u8>> {
+        self.pending.take().map(|pending| pending.rest)
     }
 
     /// Returns the number of control frames since the last call.
     pub fn take_control_frames(&mut self) -> usize {
-        std::mem::take(&mut self.control_frames)
+        std::mem::take(&mut self.control_frames) as usize
     }
 
     /// Returns whether nothing more is read.
     pub fn is_closed(&self) -> bool {
-        matches!(self.state, State::Closed)
+        matches!(self.state, State::Closed { .. })
+    }
+
+    /// Returns whether the client may return after its connection has ended: it spoke WebSocket, and
+    /// did not close it for good.
+    pub fn may_return(&self) -> bool {
+        match self.state {
+            State::Messages { .. } => true,
+            State::Closed { may_return } => may_return,
+            State::Head(_) | State::Answered => false,
+        }
+    }
+}
+
+impl PendingEvent {
+    fn new(event: WebEvent) -> Box<Self> {
+        Box::new(PendingEvent { event: Some(event), rest: Vec::new() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reader_is_small() {
+        assert!(size_of::<WebReader>() <= 192, "{} bytes", size_of::<WebReader>());
     }
 }

@@ -13,20 +13,22 @@
 //!   is killed if it does not exit within [`EXIT_TIMEOUT`].
 
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
 use futures_lite::io::BufReader;
 use futures_lite::{AsyncBufReadExt, AsyncWriteExt, FutureExt, future};
+use rustix::process::{Pid, Signal, kill_process_group};
 use smol::process::{Child, ChildStdin, ChildStdout, Command};
 use smol::{LocalExecutor, Timer};
 
 use super::Error;
-use super::command_input::{CommandInput, CommandInputReader};
 use super::end_signals::EndSignals;
 use super::event_sink::EventSink;
-use super::line_client::{LineClient, MAX_LINE, OutgoingLine};
+use super::exec_input::{CommandInput, CommandInputReader};
+use super::line_client::{InputError, LineClient, MAX_LINE, OutgoingLine};
 use super::token_store::TokenStore;
 use crate::client::Session;
 use crate::protocol::LineReader;
@@ -87,9 +89,15 @@ pub async fn run_command(
 }
 
 fn start(command: &str) -> io::Result<Child> {
-    let mut child = Command::new("sh");
-    child.arg("-c").arg(command).stdin(Stdio::piped()).stdout(Stdio::piped());
-    child.kill_on_drop(true).spawn()
+    let mut shell = std::process::Command::new("sh");
+    // A group of its own, because the shell may run the command in other processes.
+    shell.arg("-c").arg(command).process_group(0);
+    Command::from(shell)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true)
+        .spawn()
 }
 
 /// Writes lines to the command, and closes its input after the last.
@@ -126,7 +134,10 @@ async fn wait_for_exit(
     match exit.or(timeout).await {
         Some(status) => status.map(Some),
         None => {
-            child.kill()?;
+            let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+            if group.is_none_or(|group| kill_process_group(group, Signal::KILL).is_err()) {
+                child.kill()?;
+            }
             child.status().await.map(|_| None)
         }
     }
@@ -139,7 +150,7 @@ async fn forward_output(stdout: ChildStdout, lines: &Sender<OutgoingLine>) {
     while let Ok(bytes @ [_, ..]) = stdout.fill_buf().await {
         let mut output = Vec::new();
         reader.read(bytes, |line| {
-            output.push(line.map(<[u8]>::to_vec));
+            output.push(InputError::from_reader(line));
             true
         });
         let count = bytes.len();

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use async_channel::{Receiver, Sender, TrySendError};
 
-use super::event_sink::print_warning;
+use super::warning::print_warning;
 use crate::client::{ReceivedFrame, sanitize};
 use crate::protocol::Body;
 

@@ -1,6 +1,5 @@
 //! Reading the keyboard.
 
-use std::future::pending;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
@@ -12,8 +11,9 @@ use smol::{Async, Timer};
 
 use super::keys::{ControlKeys, EditAction, KeyParser};
 
-/// The bytes that a terminal returns at once, and the most that are read before they are handled.
+/// The most bytes that a terminal returns at once.
 const READ_BYTES: usize = 4096;
+/// The number of bytes after which they are handled before more are read.
 const MAX_BYTES: usize = 64 << 10;
 
 /// Standard input, as edit actions.
@@ -39,10 +39,7 @@ impl KeyInput {
     pub async fn next(&mut self) -> io::Result<Vec<EditAction>> {
         loop {
             let expired = async {
-                match self.deadline {
-                    Some(deadline) => Timer::at(deadline).await,
-                    None => pending().await,
-                };
+                self.deadline.map_or_else(Timer::never, Timer::at).await;
                 Ok(true)
             };
             let readable = async { self.stdin.readable().await.map(|()| false) };
@@ -65,7 +62,8 @@ impl KeyInput {
             let mut buffer = [0; READ_BYTES];
             match rustix::io::read(&self.stdin, &mut buffer) {
                 Ok(0) if bytes.is_empty() => {
-                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it was closed"));
+                    let text = "standard input was closed";
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
                 }
                 Ok(0) | Err(Errno::INTR | Errno::AGAIN) => break,
                 Ok(count) => bytes.extend(buffer.iter().take(count)),
