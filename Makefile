@@ -59,6 +59,7 @@ run-client: ## run the client; options: ARGS='--name alice'
 
 test: ## run all tests except the slow ones
 	$(CARGO) test --locked
+	$(CARGO) test --locked --features irc -- irc
 
 test-slow: ## run the slow tests
 	$(CARGO) test --locked --test it -- --ignored --skip picture:: --skip browser::
@@ -67,6 +68,7 @@ check: ## check formatting, lints and documentation; warnings are errors
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --all-targets --no-default-features -- -D warnings
+	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --no-default-features
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
