@@ -1,5 +1,7 @@
 //! The capabilities of IRCv3 that a client can request.
 
+use super::text::push_word;
+
 /// A set of capabilities.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Capabilities(u16);
@@ -44,8 +46,12 @@ impl Capabilities {
     pub const CAP_NOTIFY: Self = Self(1 << 10);
 
     /// Returns the names of the capabilities in the set.
-    pub fn names(self) -> impl Iterator<Item = &'static str> {
-        NAMES.iter().filter(move |(_, one)| self.has(*one)).map(|(name, _)| *name)
+    pub fn names(self) -> String {
+        let mut names = String::new();
+        for (name, _) in NAMES.iter().filter(|(_, one)| self.has(*one)) {
+            push_word(&mut names, name);
+        }
+        names
     }
 
     /// The set of all capabilities.
@@ -79,9 +85,9 @@ mod tests {
     #[test]
     fn request_changes_all_or_nothing() {
         let set = Capabilities::default().after_request("batch  server-time").unwrap();
-        assert_eq!(set.names().collect::<Vec<_>>(), ["server-time", "batch"]);
+        assert_eq!(set.names(), "server-time batch");
         assert_eq!(set.after_request("-batch").unwrap(), Capabilities::SERVER_TIME);
         assert_eq!(set.after_request("echo-message unknown"), None);
-        assert_eq!(Capabilities::ALL.names().count(), NAMES.len());
+        assert_eq!(Capabilities::ALL.names().split(' ').count(), NAMES.len());
     }
 }

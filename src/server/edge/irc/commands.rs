@@ -4,8 +4,8 @@ use super::capabilities::Capabilities;
 use super::message::{Command, Message};
 use super::output::{Action, Departure, Output, ProfileChange, View};
 use super::session::{Environment, MAX_AWAY, MAX_REAL_NAME, Member, Session, bounded, shown};
-use super::text::{CTCP, strip_formatting};
-use super::wire::USER_HOST;
+use super::text::{CTCP, push_word, strip_formatting};
+use super::wire::MASK;
 use crate::protocol::Request;
 
 /// The bytes of a name list in one line, which leaves space for the start of the line.
@@ -38,7 +38,7 @@ impl Session {
             )
             | (Command::Kick | Command::Invite, [_])
             | (Command::Oper, [] | [_]) => {
-                out.numeric(461, &[message.name()], "Not enough parameters");
+                out.too_few_parameters(message.name());
             }
             (Command::Join, ["0", ..]) => self.part(channel, None, env, out),
             (Command::Join, [targets, ..]) => {
@@ -52,11 +52,9 @@ impl Session {
                 }
             }
             (Command::PrivMsg | Command::Notice, [] | ["", ..]) => {
-                out.numeric(411, &[], &format!("No recipient given ({})", message.name()));
+                out.plain_numeric(411, &[":No recipient given (", message.name(), ")"]);
             }
-            (Command::PrivMsg | Command::Notice, [_] | [_, "", ..]) => {
-                out.numeric(412, &[], "No text to send")
-            }
+            (Command::PrivMsg | Command::Notice, [_] | [_, "", ..]) => out.no_text(),
             (Command::PrivMsg, [to, text, ..]) => self.send(to, text, false, label, env, out),
             (Command::Notice, [to, text, ..]) => self.send(to, text, true, label, env, out),
             (Command::Names, parameters) => self.names(parameters.first().copied(), env, out),
@@ -81,7 +79,7 @@ impl Session {
     fn refuse(&self, target: &str, env: &Environment<'_>, out: &mut Output<'_>) {
         let channel = &*env.config.channel;
         if !is_channel(target, env) {
-            no_channel(target, out);
+            out.no_such_channel(target);
         } else if !self.is_in_channel {
             not_on_channel(channel, out);
         } else {
@@ -96,14 +94,13 @@ impl Session {
         if is_known {
             self.write_names(env, out);
         }
-        let target = if is_known { channel } else { &shown(target) };
-        out.numeric(366, &[target], "End of /NAMES list.");
+        end_of_names(if is_known { channel } else { shown(target) }, out);
     }
 
     fn set_name(&self, name: &str, out: &mut Output<'_>) {
         let name = bounded(name, MAX_REAL_NAME);
         if self.has(Capabilities::SET_NAME) {
-            out.client_line(&format!("SETNAME :{name}"));
+            out.client_line(&["SETNAME :", &name]);
         }
         out.act(Action::SetProfile(ProfileChange::RealName(name)));
     }
@@ -112,8 +109,8 @@ impl Session {
     fn join(&mut self, target: &str, env: &Environment<'_>, out: &mut Output<'_>) {
         if !is_channel(target, env) {
             return match target.starts_with('#') {
-                true => out.numeric(403, &[&shown(target)], "No such channel"),
-                false => out.numeric(476, &[&shown(target)], "Bad Channel Mask"),
+                true => out.no_such_channel(target),
+                false => out.numeric(476, &[shown(target)], "Bad Channel Mask"),
             };
         }
         if std::mem::replace(&mut self.is_in_channel, true) {
@@ -121,9 +118,9 @@ impl Session {
         }
         let channel = &*env.config.channel;
         out.act(Action::Show(true));
-        out.client_line(&format!("JOIN {channel}"));
+        out.client_line(&["JOIN ", channel]);
         self.write_names(env, out);
-        out.numeric(366, &[channel], "End of /NAMES list.");
+        end_of_names(channel, out);
         let wants_playback =
             self.has(Capabilities::SERVER_TIME) && !self.has(Capabilities::CHAT_HISTORY);
         if wants_playback && env.config.playback > 0 {
@@ -143,15 +140,15 @@ impl Session {
     ) {
         let channel = &*env.config.channel;
         if !is_channel(target, env) {
-            return no_channel(target, out);
+            return out.no_such_channel(target);
         }
         if !std::mem::take(&mut self.is_in_channel) {
             return not_on_channel(channel, out);
         }
         let reason = reason.map(|reason| bounded(reason, MAX_AWAY));
         match &reason {
-            Some(reason) => out.client_line(&format!("PART {channel} :{reason}")),
-            None => out.client_line(&format!("PART {channel}")),
+            Some(reason) => out.client_line(&["PART ", channel, " :", reason]),
+            None => out.client_line(&["PART ", channel]),
         }
         out.set_view(View::Closed);
         out.act(Action::SetDeparture(Departure::Part(reason)));
@@ -190,7 +187,7 @@ impl Session {
             };
         };
         if !is_notice {
-            out.numeric(error.0, &[&shown(to)], error.1);
+            out.numeric(error.0, &[shown(to)], error.1);
         }
     }
 
@@ -209,7 +206,7 @@ impl Session {
         {
             // Only IRC clients understand other requests.
             if is_echoed {
-                out.client_line(&format!("{command} {} :{text}", env.config.channel));
+                out.client_line(&[command, " ", &env.config.channel, " :", text]);
             }
             return out.act(Action::Relay { to: None, command, text: text.into() });
         }
@@ -218,7 +215,7 @@ impl Session {
         let is_empty = action.as_ref().unwrap_or(&plain).is_empty();
         if is_empty {
             if !is_notice {
-                out.numeric(412, &[], "No text to send");
+                out.no_text();
             }
             return;
         }
@@ -245,7 +242,7 @@ impl Session {
             // The room knows neither of them.
             out.act(Action::Relay { to: Some(to.id), command, text: text.into() });
             if is_echoed {
-                out.client_line(&format!("{command} {} :{text}", to.name));
+                out.client_line(&[command, " ", to.name, " :", text]);
             }
         } else if let Some(text) = ctcp.map_or(Some(text), |(word, text)| {
             // Other requests are for IRC clients only.
@@ -256,7 +253,7 @@ impl Session {
                 plain.insert_str(0, "* ");
             }
             if plain.is_empty() {
-                return out.numeric(412, &[], "No text to send");
+                return out.no_text();
             }
             let request = Request::Private { to: to.name.into(), text: plain.into() };
             out.submit(request, label, is_echoed);
@@ -273,29 +270,29 @@ impl Session {
         let is_own = target.eq_ignore_ascii_case(&self.name);
         match change {
             _ if is_own => match change {
-                [] => out.plain_numeric(221, "+i"),
+                [] => out.plain_numeric(221, &["+i"]),
                 [modes, ..] if modes.trim_start_matches(['+', '-', 'i']).is_empty() => {}
                 _ => out.numeric(501, &[], "Unknown MODE flag"),
             },
             _ if is_channel(target, env) => match change {
-                [] => out.plain_numeric(324, &format!("{channel} +n")),
+                [] => out.plain_numeric(324, &[channel, " +n"]),
                 ["b" | "+b"] => out.numeric(368, &[channel], "End of channel ban list"),
                 ["e" | "+e"] => out.numeric(349, &[channel], "End of channel exception list"),
                 ["I" | "+I"] => out.numeric(347, &[channel], "End of channel invite list"),
                 _ => out.numeric(482, &[channel], "You're not channel operator"),
             },
-            _ if target.starts_with('#') => no_channel(target, out),
+            _ if target.starts_with('#') => out.no_such_channel(target),
             _ if env.directory.find(target).is_some() => {
                 out.numeric(502, &[], "Cant change mode for other users");
             }
-            _ => out.numeric(401, &[&shown(target)], "No such nick/channel"),
+            _ => out.no_such_nick(target),
         }
     }
 
     fn invite(&mut self, name: &str, target: &str, env: &Environment<'_>, out: &mut Output<'_>) {
         let channel = &*env.config.channel;
         match env.directory.find(name) {
-            None => out.numeric(401, &[&shown(name)], "No such nick/channel"),
+            None => out.no_such_nick(name),
             Some(_) if !is_channel(target, env) || !self.is_in_channel => {
                 self.refuse(target, env, out);
             }
@@ -308,12 +305,12 @@ impl Session {
 
     /// Writes the names of all members that fit the bound of a list.
     fn write_names(&self, env: &Environment<'_>, out: &mut Output<'_>) {
-        let channel = format!("= {}", env.config.channel);
+        let channel = &*env.config.channel;
         let has_hosts = self.has(Capabilities::USERHOST_IN_NAMES);
         let (mut line, mut left) = (String::new(), env.answer_bytes);
         let mut write = |line: &mut String| {
             if !line.is_empty() {
-                out.numeric(353, &[&channel], line);
+                out.numeric(353, &["=", channel], line);
                 line.clear();
             }
         };
@@ -321,21 +318,16 @@ impl Session {
             if !member.is_in_channel() && *member.name != *self.name {
                 return true;
             }
-            let bytes = member.name.len() + 1 + if has_hosts { USER_HOST.len() + 1 } else { 0 };
+            let mask = if has_hosts { MASK } else { "" };
+            let bytes = member.name.len() + mask.len() + 1;
             // The lines have a start, too.
             let Some(rest) = left.checked_sub(2 * bytes) else { return false };
             left = rest;
             if line.len() + bytes > NAMES_BYTES {
                 write(&mut line);
             }
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(member.name);
-            if has_hosts {
-                line.push('!');
-                line.push_str(USER_HOST);
-            }
+            push_word(&mut line, member.name);
+            line.push_str(mask);
             true
         });
         write(&mut line);
@@ -356,8 +348,8 @@ pub(super) fn is_channel(target: &str, env: &Environment<'_>) -> bool {
     target.eq_ignore_ascii_case(&env.config.channel)
 }
 
-fn no_channel(target: &str, out: &mut Output<'_>) {
-    out.numeric(403, &[&shown(target)], "No such channel");
+fn end_of_names(channel: &str, out: &mut Output<'_>) {
+    out.numeric(366, &[channel], "End of /NAMES list.");
 }
 
 fn not_on_channel(channel: &str, out: &mut Output<'_>) {

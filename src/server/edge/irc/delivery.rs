@@ -4,13 +4,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
 use super::capabilities::Capabilities;
-use super::message::write_tag_value;
-use super::output::{Output, View};
-use super::queries::{write_lusers, write_motd, write_support};
+use super::output::{Output, View, label_tag, tagged};
+use super::queries::{VERSION, write_lusers, write_motd, write_support};
 use super::session::{Session, Settings};
-use super::wire::{
-    Frame, Lines, MAX_LINES, Span, SpanKind, Tags, Text, USER_HOST, Variant, write_line,
-};
+use super::wire::{Frame, Lines, MASK, MAX_LINES, Span, SpanKind, Tags, Text, Variant, write_line};
 
 /// The state of a client after the last batch that it was sent. The state of its session changes with
 /// each message, and is ahead by the frames of one batch.
@@ -127,10 +124,10 @@ impl Session {
     /// Returns the lines of a frame that the client has caused, with its label.
     fn encode_own(&self, span: &Span, frames: &[u8], settings: Settings<'_>) -> Vec<u8> {
         let json = frames.get(span.json.start as usize..span.json.end as usize);
-        let frame = json.and_then(Frame::parse).unwrap_or_default();
-        let encoded =
-            Lines::encode(json.unwrap_or_default(), self.variant(), settings.context).bytes;
-        self.with_label(encoded, frame.id.as_deref())
+        let json = json.unwrap_or_default();
+        let label = Frame::parse(json).and_then(|frame| frame.string("id"));
+        let encoded = Lines::encode(json, self.variant(), settings.context).bytes;
+        self.with_label(encoded, label.as_deref())
     }
 
     /// Adds a label to the first of these lines.
@@ -138,18 +135,8 @@ impl Session {
         let Some(label) = label.filter(|_| self.has(Capabilities::LABELED_RESPONSE)) else {
             return lines;
         };
-        let mut labeled = b"@label=".to_vec();
-        write_tag_value(&mut labeled, label);
-        match lines.strip_prefix(b"@") {
-            Some(rest) => {
-                labeled.push(b';');
-                labeled.extend_from_slice(rest);
-            }
-            None => {
-                labeled.push(b' ');
-                labeled.extend_from_slice(&lines);
-            }
-        }
+        let mut labeled = Vec::new();
+        tagged(&mut labeled, &label_tag(label), &lines);
         labeled
     }
 
@@ -161,14 +148,13 @@ impl Session {
             "welcome" => self.write_welcome(&frame, settings, &mut out),
             "private" => return self.private_lines(&frame),
             "bye" => return error_line(&frame.text.replace("the smolchat protocol", "IRC")),
-            "error" if frame.code == "no-such-user" => {
-                let name = frame.text.rsplit(' ').next().unwrap_or("*");
-                out.numeric(401, &[name], "No such nick/channel");
+            "error" if frame.string("code").as_deref() == Some("no-such-user") => {
+                out.no_such_nick(frame.text.rsplit(' ').next().unwrap_or("*"));
             }
             // The message of the day, which is a part of the welcome.
             "info" if settings.motd == Some(&*frame.text) => {}
             _ => {
-                let start = format!(":{} NOTICE {} :", settings.config.server, out.nick);
+                let start = [":", &settings.config.server, " NOTICE ", &out.nick, " :"].concat();
                 text_of(&frame).write(out.lines_mut(), &Tags::default(), &start);
             }
         }
@@ -177,24 +163,24 @@ impl Session {
 
     fn write_welcome(&self, frame: &Frame<'_>, settings: Settings<'_>, out: &mut Output<'_>) {
         let server = &settings.config.server;
-        let version = concat!("smolchat-", env!("CARGO_PKG_VERSION"));
-        let mask = format!("{}!{USER_HOST}", self.name);
-        out.numeric(1, &[], &format!("Welcome to the smolchat network, {mask}"));
-        out.numeric(2, &[], &format!("Your host is {server}, running version {version}"));
-        out.numeric(3, &[], &format!("The channel is {}", settings.config.channel));
-        out.plain_numeric(4, &format!("{server} {version} i n"));
-        write_support(settings, out);
-        write_lusers(frame.members, 0, out);
+        let name = &*self.name;
+        out.plain_numeric(1, &[":Welcome to the smolchat network, ", name, MASK]);
+        out.plain_numeric(2, &[":Your host is ", server, ", running version ", VERSION]);
+        out.plain_numeric(3, &[":The channel is ", &settings.config.channel]);
+        out.plain_numeric(4, &[server, " ", VERSION, " i n"]);
+        write_support(out);
+        write_lusers(frame.integer("members"), 0, out);
         write_motd(settings, out);
         if let Some((_, note)) = frame.text.split_once("; this conversation") {
             let note = note.split(';').next().unwrap_or_default();
-            out.notice(&format!("this conversation{note}"));
+            out.notice(&["this conversation", note]);
         }
     }
 
     fn private_lines(&self, frame: &Frame<'_>) -> Vec<u8> {
-        let start = format!(":{}!{USER_HOST} PRIVMSG {} :", frame.source, frame.to);
-        let id = private_id(frame);
+        let to = frame.string("to").unwrap_or_default();
+        let start = [":", &*frame.source, MASK, " PRIVMSG ", &*to, " :"].concat();
+        let id = private_id(frame, &to);
         let tags = self.variant().tags("", frame.time, Some(("private", id)));
         let encode = || {
             let mut lines = Vec::new();
@@ -203,9 +189,9 @@ impl Session {
         };
         let mut lines = Vec::new();
         if *frame.source == *self.delivery.name && self.has(Capabilities::ECHO_MESSAGE) {
-            lines = self.with_label(encode(), frame.id.as_deref());
+            lines = self.with_label(encode(), frame.string("id").as_deref());
         }
-        if *frame.to == *self.delivery.name {
+        if *to == *self.delivery.name {
             lines.append(&mut encode());
         }
         lines
@@ -224,15 +210,15 @@ fn text_of<'a>(frame: &'a Frame<'_>) -> Text<'a> {
 }
 
 /// Returns a number for the id of a private message: the same for its sender and its recipient.
-fn private_id(frame: &Frame<'_>) -> u64 {
+fn private_id(frame: &Frame<'_>, to: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (&frame.source, &frame.to, &frame.text, frame.time).hash(&mut hasher);
+    (&frame.source, to, &frame.text, frame.time).hash(&mut hasher);
     hasher.finish()
 }
 
 /// Returns the last line to a client.
 pub fn error_line(text: &str) -> Vec<u8> {
-    format!("ERROR :Closing link: {text}\r\n").into_bytes()
+    ["ERROR :Closing link: ", text, "\r\n"].concat().into_bytes()
 }
 
 /// Returns a line with a text of one IRC client for another, without control characters that could
@@ -247,10 +233,7 @@ pub fn relay_line(
     let variant = Variant { has_time: time.is_some(), has_id: false };
     let tags = variant.tags("", time.unwrap_or(0), None);
     let mut line = Vec::new();
-    write_line(
-        &mut line,
-        tags.first(),
-        &format!(":{source}!{USER_HOST} {command} {target} :{text}"),
-    );
+    let parts = [":", source, MASK, " ", command, " ", target, " :", text];
+    write_line(&mut line, tags.first(), &parts);
     line
 }

@@ -57,6 +57,34 @@ struct Selection {
     is_newest: bool,
 }
 
+impl Selection {
+    /// Parses the parameters of `CHATHISTORY`, or returns `None` if they are invalid.
+    fn parse(subcommand: &str, parameters: &[&str], epoch: &str) -> Option<Self> {
+        let first = parameters.get(2)?;
+        let first_bound = Bound::parse(first, epoch);
+        let (mut after, mut before, mut limit) = (None, None, parameters.get(3)?);
+        match subcommand {
+            "LATEST" if *first == "*" => {}
+            "LATEST" | "AFTER" => after = Some(first_bound?),
+            "BEFORE" => before = Some(first_bound?),
+            "BETWEEN" => {
+                (after, before) = (Some(first_bound?), Some(Bound::parse(limit, epoch)?));
+                limit = parameters.get(4)?;
+            }
+            _ => return None,
+        }
+        let mut is_newest = matches!(subcommand, "LATEST" | "BEFORE");
+        if let (Some(Bound::Seq(from)), Some(Bound::Seq(to)))
+        | (Some(Bound::Time(from)), Some(Bound::Time(to))) = (after, before)
+            && to < from
+        {
+            (after, before, is_newest) = (before, after, true);
+        }
+        let limit = limit.parse::<usize>().ok()?.min(MAX_MESSAGES);
+        Some(Selection { after, before, limit, is_newest })
+    }
+}
+
 impl Session {
     /// Shows the last messages of the channel.
     pub(super) fn play_back(&mut self, env: &Environment<'_>, out: &mut Output<'_>) {
@@ -73,66 +101,22 @@ impl Session {
         out: &mut Output<'_>,
     ) {
         let subcommand = parameters.first().copied().unwrap_or_default().to_ascii_uppercase();
-        let fail = |out: &mut Output<'_>, code: &str, context: &str, text: &str| {
-            out.server_line(&format!("FAIL CHATHISTORY {code} {context} :{text}"));
-        };
+        let shown_subcommand = shown(&subcommand);
         let Some(&target) = parameters.get(1) else {
-            return fail(out, "NEED_MORE_PARAMS", &shown(&subcommand), "Missing parameters");
+            return fail("NEED_MORE_PARAMS", shown_subcommand, "Missing parameters", out);
         };
-        let bound = |at: usize| {
-            let text = parameters.get(at).copied().unwrap_or_default();
-            Bound::parse(text, env.context.epoch)
-        };
-        let limit = |at: usize| {
-            let limit = parameters.get(at)?.parse().ok();
-            limit.map(|limit: usize| limit.min(MAX_MESSAGES))
-        };
-        let selection = match &*subcommand {
-            "TARGETS" => {
-                // The history has no private messages, and the client knows the channel.
-                let number = self.next_batch();
-                out.server_line(&format!("BATCH +h{number} draft/chathistory-targets"));
-                return out.server_line(&format!("BATCH -h{number}"));
-            }
-            "LATEST" => {
-                let after = bound(2);
-                let is_valid = after.is_some() || parameters.get(2) == Some(&"*");
-                limit(3).filter(|_| is_valid).map(|limit| Selection {
-                    after,
-                    before: None,
-                    limit,
-                    is_newest: true,
-                })
-            }
-            "BEFORE" => bound(2).zip(limit(3)).map(|(before, limit)| Selection {
-                after: None,
-                before: Some(before),
-                limit,
-                is_newest: true,
-            }),
-            "AFTER" => bound(2).zip(limit(3)).map(|(after, limit)| Selection {
-                after: Some(after),
-                before: None,
-                limit,
-                is_newest: false,
-            }),
-            "BETWEEN" => bound(2).zip(bound(3)).zip(limit(4)).map(|((from, to), limit)| {
-                let is_newest = matches!(
-                    (from, to),
-                    (Bound::Seq(from), Bound::Seq(to)) | (Bound::Time(from), Bound::Time(to))
-                        if to < from
-                );
-                let (after, before) = if is_newest { (to, from) } else { (from, to) };
-                Selection { after: Some(after), before: Some(before), limit, is_newest }
-            }),
-            _ => return fail(out, "INVALID_PARAMS", &shown(&subcommand), "Unknown command"),
-        };
-        let Some(selection) = selection else {
-            return fail(out, "INVALID_PARAMS", &shown(&subcommand), "Invalid parameters");
+        if subcommand == "TARGETS" {
+            // The history has no private messages, and the client knows the channel.
+            let number = self.next_batch().to_string();
+            out.server_line(&["BATCH +h", &number, " draft/chathistory-targets"]);
+            return out.server_line(&["BATCH -h", &number]);
+        }
+        let Some(selection) = Selection::parse(&subcommand, parameters, env.context.epoch) else {
+            return fail("INVALID_PARAMS", shown_subcommand, "Invalid parameters", out);
         };
         if !is_channel(target, env) {
-            let context = format!("{subcommand} {}", shown(target));
-            return fail(out, "INVALID_TARGET", &context, "Messages could not be retrieved");
+            let context = [&subcommand, " ", shown(target)].concat();
+            return fail("INVALID_TARGET", &context, "Messages could not be retrieved", out);
         }
         self.write_history(selection, env, out);
     }
@@ -140,9 +124,9 @@ impl Session {
     /// Writes the messages of a part of the history, as a batch if the client knows batches. At most
     /// the bytes of a list are written.
     fn write_history(&mut self, selection: Selection, env: &Environment<'_>, out: &mut Output<'_>) {
-        let number = self.next_batch();
+        let number = self.next_batch().to_string();
         let has_batch = self.has(Capabilities::BATCH);
-        let tag = if has_batch { format!("batch=h{number};") } else { String::new() };
+        let tag = if has_batch { ["batch=h", &number, ";"].concat() } else { String::new() };
         let variant = self.variant();
         let mut messages: Vec<Vec<u8>> = Vec::new();
         let mut left = env.answer_bytes;
@@ -167,16 +151,18 @@ impl Session {
         if selection.is_newest {
             messages.reverse();
         }
-        let messages = messages.concat();
         if has_batch {
-            let channel = &env.config.channel;
-            out.server_line(&format!("BATCH +h{number} chathistory {channel}"));
-            out.lines_mut().extend_from_slice(&messages);
-            out.server_line(&format!("BATCH -h{number}"));
-        } else {
-            out.lines_mut().extend_from_slice(&messages);
+            out.server_line(&["BATCH +h", &number, " chathistory ", &env.config.channel]);
+        }
+        out.lines_mut().extend(messages.concat());
+        if has_batch {
+            out.server_line(&["BATCH -h", &number]);
         }
     }
+}
+
+fn fail(code: &str, context: &str, text: &str, out: &mut Output<'_>) {
+    out.server_line(&["FAIL CHATHISTORY ", code, " ", context, " :", text]);
 }
 
 /// Returns the lines of a chat frame of the history.

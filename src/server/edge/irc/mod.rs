@@ -27,4 +27,4 @@ pub use message::{Command, MAX_LINE, MAX_MESSAGE, Message, MessageError, ParsedM
 pub use output::{Action, Departure, ProfileChange, View};
 pub(crate) use passwords::{PASSWORD_BYTES, Passwords};
 pub use session::{Directory, Environment, Member, Profile, Session, Settings};
-pub use wire::{Context, Frame, Lines, MAX_LINES, Span, SpanKind, USER_HOST, Variant};
+pub use wire::{Context, Frame, Lines, MAX_LINES, Span, SpanKind, Variant};

@@ -2,7 +2,8 @@
 
 use super::capabilities::Capabilities;
 use super::message::write_tag_value;
-use super::wire::{USER_HOST, write_line};
+use super::session::shown;
+use super::wire::{MASK, write_line};
 use crate::protocol::{ClientLine, Request};
 use crate::room::ClientId;
 
@@ -87,39 +88,52 @@ impl<'a> Output<'a> {
 
     /// Adds a numeric reply. `parameters` come between the name of the client and `text`.
     pub fn numeric(&mut self, code: u16, parameters: &[&str], text: &str) {
-        let mut line = format!(":{} {code:03} {}", self.server, self.nick);
-        for parameter in parameters {
-            line.push(' ');
-            line.push_str(parameter);
-        }
-        line.push_str(" :");
-        line.push_str(text);
-        self.line(&line);
+        self.plain_numeric(
+            code,
+            &[&parameters.join(" "), if parameters.is_empty() { ":" } else { " :" }, text],
+        );
     }
 
-    /// Adds a numeric reply without a text.
-    pub fn plain_numeric(&mut self, code: u16, parameters: &str) {
-        self.line(&format!(":{} {code:03} {} {parameters}", self.server, self.nick));
+    /// Adds a numeric reply whose parameters are these parts.
+    pub fn plain_numeric(&mut self, code: u16, parts: &[&str]) {
+        let nick = self.nick.clone();
+        self.server_line(&[&format!("{code:03} "), &nick, " ", &parts.concat()]);
     }
 
-    /// Adds a reply from the server.
-    pub fn server_line(&mut self, text: &str) {
-        self.line(&format!(":{} {text}", self.server));
+    /// Adds a reply from the server, in parts.
+    pub fn server_line(&mut self, parts: &[&str]) {
+        write_line(&mut self.lines, b"", &[":", self.server, " ", &parts.concat()]);
     }
 
-    /// Adds a notice from the server.
-    pub fn notice(&mut self, text: &str) {
-        self.line(&format!(":{} NOTICE {} :{text}", self.server, self.nick));
+    /// Adds a notice from the server, in parts.
+    pub fn notice(&mut self, parts: &[&str]) {
+        let nick = self.nick.clone();
+        self.server_line(&["NOTICE ", &nick, " :", &parts.concat()]);
     }
 
-    /// Adds a reply whose source is the client.
-    pub fn client_line(&mut self, text: &str) {
-        self.line(&format!(":{}!{USER_HOST} {text}", self.nick));
+    /// Adds a reply whose source is the client, in parts.
+    pub fn client_line(&mut self, parts: &[&str]) {
+        write_line(&mut self.lines, b"", &[":", &self.nick, MASK, " ", &parts.concat()]);
     }
 
-    /// Adds a line.
-    pub fn line(&mut self, line: &str) {
-        write_line(&mut self.lines, b"", line);
+    /// Adds the error for a name that is not that of a member or of the channel.
+    pub fn no_such_nick(&mut self, name: &str) {
+        self.numeric(401, &[shown(name)], "No such nick/channel");
+    }
+
+    /// Adds the error for a channel of another name.
+    pub fn no_such_channel(&mut self, name: &str) {
+        self.numeric(403, &[shown(name)], "No such channel");
+    }
+
+    /// Adds the error for a command without a text.
+    pub fn no_text(&mut self) {
+        self.numeric(412, &[], "No text to send");
+    }
+
+    /// Adds the error for a command with too few parameters.
+    pub fn too_few_parameters(&mut self, command: &str) {
+        self.numeric(461, &[command], "Not enough parameters");
     }
 
     /// Returns the lines, to append others.
@@ -177,19 +191,19 @@ impl<'a> Output<'a> {
     }
 
     fn labeled(&self, label: &str, number: u64) -> Vec<u8> {
-        let mut tag = b"label=".to_vec();
-        write_tag_value(&mut tag, label);
+        let tag = label_tag(label);
         let count = self.lines.iter().filter(|&&byte| byte == b'\n').count();
         let mut out = Vec::new();
         let server = self.server;
         match count {
             0 if self.is_answered => {}
-            0 => tagged(&mut out, &tag, format!(":{server} ACK\r\n").as_bytes()),
+            0 => tagged(&mut out, &tag, [":", server, " ACK\r\n"].concat().as_bytes()),
             1 => tagged(&mut out, &tag, &self.lines),
             _ => {
-                let start = format!(":{server} BATCH +l{number} labeled-response\r\n");
+                let number = number.to_string();
+                let start = [":", server, " BATCH +l", &number, " labeled-response\r\n"].concat();
                 tagged(&mut out, &tag, start.as_bytes());
-                let batch = format!("batch=l{number}");
+                let batch = ["batch=l", &number].concat();
                 for line in self.lines.split_inclusive(|&byte| byte == b'\n') {
                     // A line can be in one batch only.
                     if line.starts_with(b"@batch=") {
@@ -198,15 +212,22 @@ impl<'a> Output<'a> {
                         tagged(&mut out, batch.as_bytes(), line);
                     }
                 }
-                out.extend_from_slice(format!(":{server} BATCH -l{number}\r\n").as_bytes());
+                write_line(&mut out, b"", &[":", server, " BATCH -l", &number]);
             }
         }
         out
     }
 }
 
+/// Returns the tag with a label.
+pub fn label_tag(label: &str) -> Vec<u8> {
+    let mut tag = b"label=".to_vec();
+    write_tag_value(&mut tag, label);
+    tag
+}
+
 /// Appends a line with one more tag.
-fn tagged(out: &mut Vec<u8>, tag: &[u8], line: &[u8]) {
+pub fn tagged(out: &mut Vec<u8>, tag: &[u8], line: &[u8]) {
     out.push(b'@');
     out.extend_from_slice(tag);
     match line.strip_prefix(b"@") {

@@ -4,10 +4,13 @@ use super::commands::is_channel;
 use super::message::{Command, Message};
 use super::output::Output;
 use super::session::{Environment, Member, Session, Settings, shown};
-use super::wire::{USER_HOST, write_time};
+use super::text::{push_word, strip_controls};
+use super::wire::{HOST, USER, write_time};
 
+/// The version of the server.
+pub(super) const VERSION: &str = concat!("smolchat-", env!("CARGO_PKG_VERSION"));
 /// The text of `HELP`.
-const HELP: &[&str] = &[
+const HELP: [&str; 4] = [
     "This server has one channel. JOIN shows it, PRIVMSG speaks in it.",
     "Commands: ADMIN AWAY CHATHISTORY HELP INFO INVITE ISON JOIN KICK LIST LUSERS MODE MOTD NAMES",
     "NICK NOTICE OPER PART PING PRIVMSG QUIT SETNAME TIME TOPIC USERHOST VERSION WHO WHOIS WHOWAS",
@@ -28,7 +31,6 @@ impl Session {
         out: &mut Output<'_>,
     ) {
         let server = &*env.config.server;
-        let version = concat!("smolchat-", env!("CARGO_PKG_VERSION"));
         match (message.command(), parameters) {
             // A question to another server has its name as the last parameter.
             (
@@ -41,7 +43,7 @@ impl Session {
                 parameters,
             ) if parameters.last().is_some_and(|target| !is_this_server(target, env)) => {
                 let target = parameters.last().copied().unwrap_or_default();
-                out.numeric(402, &[&shown(target)], "No such server");
+                out.numeric(402, &[shown(target)], "No such server");
             }
             (Command::Who, parameters) => who(parameters, env, out),
             (Command::WhoIs, [] | ["", ..]) | (Command::WhoWas, [] | ["", ..]) => {
@@ -49,35 +51,43 @@ impl Session {
             }
             (Command::WhoIs, [name] | [_, name, ..]) => whois(name, env, out),
             (Command::WhoWas, [name, ..]) => {
-                out.numeric(406, &[&shown(name)], "There was no such nickname");
-                out.numeric(369, &[&shown(name)], "End of WHOWAS");
+                out.numeric(406, &[shown(name)], "There was no such nickname");
+                out.numeric(369, &[shown(name)], "End of WHOWAS");
             }
             (Command::List, parameters) => list(parameters.first().copied(), env, out),
             (Command::IsOn, names) => {
-                let found = names.iter().flat_map(|names| names.split(' ')).take(MAX_ASKED);
-                let found = found.filter_map(|name| Some(env.directory.find(name)?.name));
-                out.numeric(303, &[], &found.collect::<Vec<_>>().join(" "));
+                let mut found = String::new();
+                for name in names.join(" ").split(' ').take(MAX_ASKED) {
+                    if let Some(member) = env.directory.find(name) {
+                        push_word(&mut found, member.name);
+                    }
+                }
+                out.numeric(303, &[], &found);
             }
             (Command::UserHost, names) => {
-                let found = names.iter().take(MAX_ASKED).filter_map(|name| {
-                    let member = env.directory.find(name)?;
-                    let sign = if member.away().is_some() { '-' } else { '+' };
-                    Some(format!("{}={sign}{USER_HOST}", member.name))
-                });
-                out.numeric(302, &[], &found.collect::<Vec<_>>().join(" "));
+                let mut found = String::new();
+                for name in names.iter().take(MAX_ASKED) {
+                    if let Some(member) = env.directory.find(name) {
+                        let sign = if member.away().is_some() { "=-" } else { "=+" };
+                        push_word(&mut found, &[member.name, sign, USER, "@", HOST].concat());
+                    }
+                }
+                out.numeric(302, &[], &found);
             }
             (Command::LUsers, _) => {
                 let count = env.directory.count() as u64;
                 write_lusers(count, env.directory.unregistered(), out);
                 let (count, most) = (count.to_string(), env.directory.most().to_string());
-                let text = format!("users {count}, max {most}");
-                out.numeric(265, &[&count, &most], &format!("Current local {text}"));
-                out.numeric(266, &[&count, &most], &format!("Current global {text}"));
+                for (code, text) in
+                    [(265, " :Current local users "), (266, " :Current global users ")]
+                {
+                    out.plain_numeric(code, &[&count, " ", &most, text, &count, ", max ", &most]);
+                }
             }
             (Command::Motd, _) => write_motd(env.settings, out),
             (Command::Version, _) => {
-                out.numeric(351, &[version, server], "a group-chat server");
-                write_support(env.settings, out);
+                out.numeric(351, &[VERSION, server], "a group-chat server");
+                write_support(out);
             }
             (Command::Time, _) => {
                 let mut time = Vec::new();
@@ -85,7 +95,7 @@ impl Session {
                 out.numeric(391, &[server], &String::from_utf8_lossy(&time));
             }
             (Command::Info, _) => {
-                out.numeric(371, &[], &format!("{version}, a group-chat server with one room"));
+                out.plain_numeric(371, &[":", VERSION, ", a group-chat server with one room"]);
                 out.numeric(374, &[], "End of /INFO list");
             }
             (Command::Admin, _) => {
@@ -103,9 +113,9 @@ impl Session {
                 write_help(subject, out);
             }
             (Command::Help, [subject, ..]) => {
-                out.numeric(524, &[&shown(subject)], "Help not found");
+                out.numeric(524, &[shown(subject)], "Help not found");
             }
-            _ => out.numeric(421, &[&shown(message.name())], "Unknown command"),
+            _ => out.numeric(421, &[shown(message.name())], "Unknown command"),
         }
     }
 }
@@ -153,12 +163,11 @@ fn who(parameters: &[&str], env: &Environment<'_>, out: &mut Output<'_>) {
         let Some(rest) = left.checked_sub(WHO_BYTES + 2 * member.name.len()) else { return false };
         left = rest;
         let channel = if member.is_in_channel() { &*env.config.channel } else { "*" };
-        let (user, host) = USER_HOST.split_once('@').unwrap_or_default();
-        let user = member.profile.map_or(user, |profile| &profile.user);
+        let user = member.profile.map_or(USER, |profile| &profile.user);
         let away = if member.away().is_some() { "G" } else { "H" };
         let real_name = member.profile.map_or(member.name, |profile| &profile.real_name);
-        let parameters = [channel, user, host, &env.config.server, member.name, away];
-        out.numeric(352, &parameters, &format!("0 {real_name}"));
+        let parameters = [channel, user, HOST, &env.config.server, member.name, away, ":0"];
+        out.plain_numeric(352, &[&parameters.join(" "), " ", real_name]);
         true
     };
     if mask.contains(['*', '?']) || is_all {
@@ -172,18 +181,17 @@ fn who(parameters: &[&str], env: &Environment<'_>, out: &mut Output<'_>) {
     } else if let Some(member) = env.directory.find(mask) {
         write(member);
     }
-    out.numeric(315, &[&shown(mask)], "End of WHO list");
+    out.numeric(315, &[shown(mask)], "End of WHO list");
 }
 
 fn whois(name: &str, env: &Environment<'_>, out: &mut Output<'_>) {
     let Some(member) = env.directory.find(name) else {
-        out.numeric(401, &[&shown(name)], "No such nick/channel");
-        return out.numeric(318, &[&shown(name)], "End of /WHOIS list");
+        out.no_such_nick(name);
+        return out.numeric(318, &[shown(name)], "End of /WHOIS list");
     };
-    let (user, host) = USER_HOST.split_once('@').unwrap_or_default();
-    let user = member.profile.map_or(user, |profile| &profile.user);
+    let user = member.profile.map_or(USER, |profile| &profile.user);
     let real_name = member.profile.map_or("not an IRC client", |profile| &profile.real_name);
-    out.numeric(311, &[member.name, user, host, "*"], real_name);
+    out.numeric(311, &[member.name, user, HOST, "*"], real_name);
     if member.is_in_channel() {
         out.numeric(319, &[member.name], &env.config.channel);
     }
@@ -218,11 +226,12 @@ fn write_help(subject: &str, out: &mut Output<'_>) {
 
 /// Writes the numbers of members and connections.
 pub(super) fn write_lusers(count: u64, unregistered: usize, out: &mut Output<'_>) {
-    out.numeric(251, &[], &format!("There are {count} users and 0 invisible on 1 servers"));
+    let count = count.to_string();
+    out.plain_numeric(251, &[":There are ", &count, " users and 0 invisible on 1 servers"]);
     out.numeric(252, &["0"], "operator(s) online");
     out.numeric(253, &[&unregistered.to_string()], "unknown connection(s)");
     out.numeric(254, &["1"], "channels formed");
-    out.numeric(255, &[], &format!("I have {count} clients and 0 servers"));
+    out.plain_numeric(255, &[":I have ", &count, " clients and 0 servers"]);
 }
 
 /// Writes the message of the day.
@@ -230,25 +239,22 @@ pub(super) fn write_motd(settings: Settings<'_>, out: &mut Output<'_>) {
     let Some(motd) = settings.motd else {
         return out.numeric(422, &[], "MOTD File is missing");
     };
-    out.numeric(375, &[], &format!("- {} Message of the day -", settings.config.server));
+    out.plain_numeric(375, &[":- ", &settings.config.server, " Message of the day -"]);
     for line in motd.lines() {
-        out.numeric(372, &[], &format!("- {}", super::text::strip_controls(line)));
+        out.plain_numeric(372, &[":- ", &strip_controls(line)]);
     }
     out.numeric(376, &[], "End of /MOTD command.");
 }
 
 /// Writes what the server supports.
-pub(super) fn write_support(settings: Settings<'_>, out: &mut Output<'_>) {
+pub(super) fn write_support(out: &mut Output<'_>) {
     let names = "CASEMAPPING=ascii CHANTYPES=# PREFIX=(ov)@+ CHANMODES=,,,n NETWORK=smolchat \
                  NICKLEN=32 CHANNELLEN=50 CHANLIMIT=#:1 UTF8ONLY";
     let limits = "TARGMAX=PRIVMSG:1,NOTICE:1,JOIN:4,PART:4,NAMES:1,LIST:,WHOIS:1,KICK:1 \
                   AWAYLEN=200 TOPICLEN=0 KICKLEN=200 MODES=1 LINELEN=512 CHATHISTORY=1000 \
                   MSGREFTYPES=msgid,timestamp";
     for tokens in [names, limits] {
-        out.line(&format!(
-            ":{} 005 {} {tokens} :are supported by this server",
-            settings.config.server, out.nick
-        ));
+        out.numeric(5, &[tokens], "are supported by this server");
     }
 }
 

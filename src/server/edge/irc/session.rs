@@ -192,12 +192,12 @@ impl Session {
                 None
             }
             Err(MessageError::TooFast(text)) => {
-                out.notice(text);
+                out.notice(&[text]);
                 None
             }
             Err(MessageError::NotUtf8 { command, label }) => {
                 let text = "Message rejected, it is not UTF-8";
-                out.server_line(&format!("FAIL {command} INVALID_UTF8 :{text}"));
+                out.server_line(&["FAIL ", &command, " INVALID_UTF8 :", text]);
                 label.filter(|_| has_labels(self.capabilities))
             }
         };
@@ -216,10 +216,9 @@ impl Session {
         let parameters = message.parameters();
         match (command, parameters.as_slice()) {
             (Command::Cap, parameters) => self.negotiate(parameters, out),
-            (Command::Ping, []) => out.numeric(461, &["PING"], "Not enough parameters"),
+            (Command::Ping, []) => out.too_few_parameters("PING"),
             (Command::Ping, [token, ..]) => {
-                let server = &env.config.server;
-                out.server_line(&format!("PONG {server} :{token}"));
+                out.server_line(&["PONG ", &env.config.server, " :", token]);
             }
             (Command::Pong, _) => {}
             (Command::Quit, parameters) => quit(parameters.first().copied(), self.is_member, out),
@@ -245,7 +244,7 @@ impl Session {
                 self.password = Some(truncate(password, MAX_PASSWORD).into());
             }
             (Command::User | Command::Pass, _) => {
-                out.numeric(461, &[message.name()], "Not enough parameters")
+                out.too_few_parameters(message.name());
             }
             _ if !self.is_member => out.numeric(451, &[], "You have not registered"),
             _ => self.on_command(message, &parameters, label, env, out),
@@ -257,7 +256,6 @@ impl Session {
 
     fn negotiate(&mut self, parameters: &[&str], out: &mut Output<'_>) {
         let subcommand = parameters.first().copied().unwrap_or_default().to_ascii_uppercase();
-        let names = |set: Capabilities| set.names().collect::<Vec<_>>().join(" ");
         let nick = out.nick.clone();
         match &*subcommand {
             "LS" => {
@@ -266,20 +264,20 @@ impl Session {
                 if version.is_some_and(|version: u32| version >= 302) {
                     self.capabilities.insert(Capabilities::CAP_NOTIFY);
                 }
-                out.server_line(&format!("CAP {nick} LS :{}", names(Capabilities::ALL)));
+                out.server_line(&["CAP ", &nick, " LS :", &Capabilities::ALL.names()]);
             }
-            "LIST" => out.server_line(&format!("CAP {nick} LIST :{}", names(self.capabilities))),
+            "LIST" => out.server_line(&["CAP ", &nick, " LIST :", &self.capabilities.names()]),
             "REQ" => {
                 self.is_negotiating |= !self.is_member;
                 let request = parameters.get(1).copied().unwrap_or_default();
                 let answer = match self.capabilities.after_request(request) {
                     Some(capabilities) => {
                         self.capabilities = capabilities;
-                        "ACK"
+                        " ACK :"
                     }
-                    None => "NAK",
+                    None => " NAK :",
                 };
-                out.server_line(&format!("CAP {nick} {answer} :{request}"));
+                out.server_line(&["CAP ", &nick, answer, request]);
             }
             "END" => self.is_negotiating = false,
             _ => {
@@ -293,14 +291,14 @@ impl Session {
     fn choose_name(&mut self, requested: &str, env: &Environment<'_>, out: &mut Output<'_>) {
         let name = to_valid_name(requested);
         if !is_valid_name(&name) {
-            return out.numeric(432, &[&shown(requested)], "Erroneous nickname");
+            return out.numeric(432, &[shown(requested)], "Erroneous nickname");
         }
         let is_own = |password: &str| env.directory.token_of(&name, password).is_some();
         if env.directory.is_taken(&name) && !self.password().is_some_and(is_own) {
             return out.numeric(433, &[&name], TAKEN);
         }
         if name != requested {
-            out.notice(&format!("{requested} cannot be a name here; you are {name}"));
+            out.notice(&[requested, " cannot be a name here; you are ", &name]);
         }
         out.nick = name.clone();
         self.name = name.into();
@@ -343,7 +341,7 @@ impl Session {
         }
         let is_own = env.directory.find(to).is_some_and(|member| *member.name == *self.name);
         if !is_valid_name(to) {
-            out.numeric(432, &[&shown(to)], "Erroneous nickname");
+            out.numeric(432, &[shown(to)], "Erroneous nickname");
         } else if env.directory.is_taken(to) && !is_own {
             out.numeric(433, &[to], TAKEN);
         } else {
@@ -359,7 +357,7 @@ fn quit(reason: Option<&str>, is_member: bool, out: &mut Output<'_>) {
         && is_member
         && !reason.is_empty()
     {
-        let reason = format!("Quit: {reason}").into();
+        let reason = ["Quit: ", &reason].concat().into();
         out.act(Action::SetDeparture(Departure::Quit(reason)));
     }
     out.submit(Request::Quit, None, true);
@@ -372,11 +370,11 @@ pub(super) fn bounded(text: &str, most: usize) -> Box<str> {
 }
 
 /// Returns a word of the client as a parameter of a reply.
-pub(super) fn shown(word: &str) -> String {
+pub(super) fn shown(word: &str) -> &str {
     let word = truncate(word, 100);
     match word.is_empty() || word.starts_with(':') || word.contains(' ') {
-        true => "*".into(),
-        false => word.into(),
+        true => "*",
+        false => word,
     }
 }
 
@@ -387,7 +385,7 @@ fn to_valid_name(requested: &str) -> String {
     let is_mapped = |c: char| matches!(c, '[' | ']' | '\\' | '`' | '^' | '{' | '|' | '}');
     let name = requested.replace(is_mapped, "_");
     match name != requested && !is_valid_name(&name) {
-        true => format!("irc{name}"),
+        true => ["irc", &name].concat(),
         false => name,
     }
 }

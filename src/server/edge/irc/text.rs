@@ -46,29 +46,27 @@ pub fn strip_controls(line: &str) -> String {
     line.chars().map(|c| if c == '\t' { ' ' } else { c }).filter(|c| !c.is_control()).collect()
 }
 
-/// Splits a line into parts of at most `most` bytes, at spaces where that is possible.
-pub fn split_long(line: &str, most: usize) -> impl Iterator<Item = &str> {
-    let mut rest = line;
-    std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
-        if rest.len() <= most {
-            return Some(std::mem::take(&mut rest));
-        }
-        let (fitting, _) = rest.split_at(rest.floor_char_boundary(most));
-        // A space directly after the part is a place to split, too.
-        let window = rest.floor_char_boundary(most + 1);
-        let space = rest.get(..window).and_then(|start| start.rfind(' ')).filter(|&at| at > 0);
-        let (part, after) = match space {
-            Some(at) => (rest.get(..at)?, rest.get(at + 1..)?),
-            // At least one character, so that the rest becomes shorter.
-            None if fitting.is_empty() => rest.split_at(rest.chars().next()?.len_utf8()),
-            None => rest.split_at(fitting.len()),
-        };
-        rest = after;
-        Some(part)
-    })
+/// Removes and returns the first part of a line, which has at most `most` bytes and ends at a space
+/// if that is possible. Returns `None` at the end of the line.
+pub fn split_long<'a>(line: &mut &'a str, most: usize) -> Option<&'a str> {
+    // At least one character, so that the rest becomes shorter.
+    let most = most.max(line.chars().next()?.len_utf8());
+    if line.len() <= most {
+        return Some(std::mem::take(line));
+    }
+    // A space directly after the part is a place to split, too.
+    let space = truncate(line, most + 1).rfind(' ').filter(|&at| at > 0);
+    let (part, rest) = line.split_at(space.unwrap_or_else(|| line.floor_char_boundary(most)));
+    *line = if space.is_some() { rest.get(1..)? } else { rest };
+    Some(part)
+}
+
+/// Appends a word to a list with spaces between its words.
+pub fn push_word(list: &mut String, word: &str) {
+    if !list.is_empty() {
+        list.push(' ');
+    }
+    list.push_str(word);
 }
 
 /// Returns the longest start of a text with at most `most` bytes.
@@ -96,9 +94,12 @@ mod tests {
         }
     }
 
+    fn split(mut line: &str, most: usize) -> Vec<&str> {
+        std::iter::from_fn(|| split_long(&mut line, most)).collect()
+    }
+
     #[test]
     fn long_line_is_split_at_spaces() {
-        let split = |line, most| split_long(line, most).collect::<Vec<_>>();
         assert_eq!(split("one two three", 7), ["one two", "three"]);
         assert_eq!(split("one two three", 8), ["one two", "three"]);
         assert_eq!(split("abcdef", 4), ["abcd", "ef"]);
@@ -110,7 +111,7 @@ mod tests {
     proptest! {
         #[test]
         fn parts_of_a_line_are_short_and_complete(line in "[a-e é🦀]{0,200}", most in 4usize..40) {
-            let parts: Vec<&str> = split_long(&line, most).collect();
+            let parts: Vec<&str> = split(&line, most);
             prop_assert!(parts.iter().all(|part| part.len() <= most));
             let letters = |text: &str| text.replace(' ', "");
             prop_assert_eq!(letters(&parts.concat()), letters(&line));

@@ -17,7 +17,10 @@ const MAX_OUTPUT: usize = 512;
 /// which would cost the bytes of a line.
 pub const MAX_LINES: usize = 16;
 /// The user and the host of all members. The address of a member is not shown.
-pub const USER_HOST: &str = "user@smolchat";
+pub const USER: &str = "user";
+pub const HOST: &str = "smolchat";
+/// The user and the host behind a name.
+pub const MASK: &str = "!user@smolchat";
 
 /// The keys that are read in frames.
 const KEYS: &[&str] = &[
@@ -36,46 +39,46 @@ const KEYS: &[&str] = &[
     "token",
 ];
 
-/// A frame of the room. All values that a kind does not have are empty.
-#[derive(Debug, Default)]
+/// A frame of the room.
+#[derive(Debug)]
 pub struct Frame<'a> {
+    object: JsonObject<'a>,
     pub kind: Cow<'a, str>,
     pub source: Cow<'a, str>,
     pub text: Cow<'a, str>,
     pub seq: u64,
     /// Milliseconds since the Unix epoch.
     pub time: u64,
-    pub names: Vec<Cow<'a, str>>,
-    pub from: Cow<'a, str>,
-    pub to: Cow<'a, str>,
-    pub id: Option<Cow<'a, str>>,
-    pub code: Cow<'a, str>,
-    pub epoch: Cow<'a, str>,
-    pub token: Cow<'a, str>,
-    pub members: u64,
 }
 
 impl<'a> Frame<'a> {
     /// Parses a line of the server, or returns `None` if it is not a frame.
     pub fn parse(json: &'a [u8]) -> Option<Self> {
         let object = JsonObject::parse(str::from_utf8(json).ok()?, KEYS).ok()?;
-        let string = |key| object.string(key).ok().flatten();
-        let integer = |key| object.integer(key).ok().flatten().unwrap_or(0);
-        Some(Frame {
-            kind: string("kind")?,
-            source: string("data_source")?,
-            text: string("data")?,
-            seq: integer("seq"),
-            time: integer("time"),
-            names: object.strings("names"),
-            from: string("from").unwrap_or_default(),
-            to: string("to").unwrap_or_default(),
-            id: string("id"),
-            code: string("code").unwrap_or_default(),
-            epoch: string("epoch").unwrap_or_default(),
-            token: string("token").unwrap_or_default(),
-            members: integer("members"),
-        })
+        let mut frame = Frame {
+            kind: Cow::default(),
+            source: Cow::default(),
+            text: Cow::default(),
+            seq: 0,
+            time: 0,
+            object,
+        };
+        frame.kind = frame.string("kind")?;
+        frame.source = frame.string("data_source")?;
+        frame.text = frame.string("data")?;
+        frame.seq = frame.integer("seq");
+        frame.time = frame.integer("time");
+        Some(frame)
+    }
+
+    /// Returns the string of a key, if the frame has it.
+    pub fn string(&self, key: &str) -> Option<Cow<'a, str>> {
+        self.object.string(key).ok().flatten()
+    }
+
+    /// Returns the number of a key, or 0.
+    pub fn integer(&self, key: &str) -> u64 {
+        self.object.integer(key).ok().flatten().unwrap_or(0)
     }
 
     /// Returns whether the frame is a message or an action of a member.
@@ -105,7 +108,7 @@ impl Variant {
     /// Returns the tags of the lines of a frame. `more` is further tags, each with a `;` after it.
     /// `epoch` and `seq` are the parts of the id.
     pub fn tags(self, more: &str, time: u64, id: Option<(&str, u64)>) -> Tags {
-        let mut rest = format!("@{more}").into_bytes();
+        let mut rest = ["@", more].concat().into_bytes();
         if self.has_time {
             rest.extend_from_slice(b"time=");
             write_time(&mut rest, time);
@@ -115,7 +118,9 @@ impl Variant {
         if self.has_id
             && let Some((epoch, seq)) = id
         {
-            first.extend_from_slice(format!("msgid={epoch}-{seq};").as_bytes());
+            first.extend_from_slice(
+                ["msgid=", epoch, "-", &seq.to_string(), ";"].concat().as_bytes(),
+            );
         }
         for tags in [&mut first, &mut rest] {
             match tags.pop() {
@@ -161,14 +166,14 @@ pub struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    /// Returns the command that tells that a member has left.
-    fn departure_of(self, name: &str) -> String {
+    /// Returns the parts of the command that tells that a member has left.
+    fn departure_of(self, name: &str) -> [&'a str; 4] {
         let found = self.departures.iter().rev().find(|(other, _)| **other == *name);
         match found.map(|(_, departure)| departure) {
-            Some(Departure::Quit(reason)) => format!("QUIT :{reason}"),
-            Some(Departure::Part(Some(reason))) => format!("PART {} :{reason}", self.channel),
-            Some(Departure::Part(None)) => format!("PART {}", self.channel),
-            None => "QUIT :left".into(),
+            Some(Departure::Quit(reason)) => [" QUIT", "", " :", reason],
+            Some(Departure::Part(Some(reason))) => [" PART ", self.channel, " :", reason],
+            Some(Departure::Part(None)) => [" PART ", self.channel, "", ""],
+            None => [" QUIT", "", " :", "left"],
         }
     }
 }
@@ -233,19 +238,13 @@ impl Lines {
                 write_chat(&mut self.bytes, &tags, frame, max_lines, context);
                 self.add_span(json, SpanKind::Chat(frame.source.as_ref().into()));
             }
-            "join" => self.push_names(frame, json, &tags, context, |name| {
-                let line = format!(":{name}!{USER_HOST} JOIN {}", context.channel);
-                (line, SpanKind::Join(name.into()))
-            }),
-            "leave" => self.push_names(frame, json, &tags, context, |name| {
-                let departure = context.departure_of(name);
-                (format!(":{name}!{USER_HOST} {departure}"), SpanKind::Leave)
-            }),
+            "join" | "leave" => self.push_names(frame, json, &tags, context),
             "name" => {
-                let line = format!(":{}!{USER_HOST} NICK :{}", frame.from, frame.to);
+                let from = frame.string("from").unwrap_or_default();
+                let to = frame.string("to").unwrap_or_default();
+                let line = [":", &*from, MASK, " NICK :", &*to];
                 write_line(&mut self.bytes, &tags.first, &line);
-                let (from, to) = (frame.from.as_ref().into(), frame.to.as_ref().into());
-                self.add_span(json, SpanKind::Name(from, to));
+                self.add_span(json, SpanKind::Name((*from).into(), (*to).into()));
             }
             _ => {}
         }
@@ -259,21 +258,26 @@ impl Lines {
         json: Range<u32>,
         tags: &Tags,
         context: Context<'_>,
-        line_of: impl Fn(&str) -> (String, SpanKind),
     ) {
+        let names = frame.object.strings("names");
+        let is_join = frame.kind == "join";
         let end = self.bytes.len() + context.max_bytes;
-        for (at, name) in frame.names.iter().enumerate() {
-            let left = frame.names.len() - at;
+        for (at, name) in names.iter().enumerate() {
             if self.bytes.len() > end {
-                let text = if frame.kind == "join" { "more joined" } else { "more left" };
-                let Context { server, channel, .. } = context;
-                let line = format!(":{server} NOTICE {channel} :{left} {text}");
+                let left = (names.len() - at).to_string();
+                let text = if is_join { " more joined" } else { " more left" };
+                let line = [":", context.server, " NOTICE ", context.channel, " :", &left, text];
                 write_line(&mut self.bytes, &tags.rest, &line);
                 return self.add_span(json, SpanKind::Leave);
             }
-            let (line, kind) = line_of(name);
+            let [command, channel, separator, reason] = match is_join {
+                true => [" JOIN ", context.channel, "", ""],
+                false => context.departure_of(name),
+            };
             let tags = if at == 0 { &tags.first } else { &tags.rest };
+            let line = [":", name, MASK, command, channel, separator, reason];
             write_line(&mut self.bytes, tags, &line);
+            let kind = if is_join { SpanKind::Join((**name).into()) } else { SpanKind::Leave };
             self.add_span(json.clone(), kind);
         }
     }
@@ -291,8 +295,8 @@ pub fn write_chat(
     max_lines: usize,
     context: Context<'_>,
 ) {
-    let command = if context.notices.contains(&frame.seq) { "NOTICE" } else { "PRIVMSG" };
-    let start = format!(":{}!{USER_HOST} {command} {} :", frame.source, context.channel);
+    let command = if context.notices.contains(&frame.seq) { " NOTICE " } else { " PRIVMSG " };
+    let start = [":", &*frame.source, MASK, command, context.channel, " :"].concat();
     let is_action = frame.kind == "action";
     Text { text: &frame.text, is_action, max_lines }.write(out, tags, &start);
 }
@@ -312,29 +316,35 @@ impl Text<'_> {
         let (before, after) = if self.is_action { ("\u{1}ACTION ", "\u{1}") } else { ("", "") };
         let fixed = start.len() + before.len() + after.len() + "\r\n".len();
         let most = MAX_OUTPUT.saturating_sub(fixed);
-        let plain = self.text.split('\n').map(strip_controls);
-        let plain: Vec<String> = plain.filter(|line| !line.is_empty()).collect();
-        let mut parts = plain.iter().flat_map(|line| split_long(line, most));
-        let mut write = |tags: &[u8], part: &str| {
-            write_line(out, tags, &format!("{start}{before}{part}{after}"));
+        let mut write = |is_first: bool, part: &str| {
+            let tags = if is_first { &tags.first } else { &tags.rest };
+            write_line(out, tags, &[start, before, part, after]);
         };
-        write(&tags.first, parts.next().unwrap_or(" "));
-        for part in parts.by_ref().take(self.max_lines - 1) {
-            write(&tags.rest, part);
+        let mut count = 0;
+        for line in self.text.split('\n') {
+            let plain = strip_controls(line);
+            let mut rest = &*plain;
+            while let Some(part) = split_long(&mut rest, most) {
+                count += 1;
+                if count <= self.max_lines {
+                    write(count == 1, part);
+                }
+            }
         }
-        match parts.count() {
+        match count.saturating_sub(self.max_lines) {
+            0 if count == 0 => write(true, " "),
             0 => {}
-            1 => write(&tags.rest, "[1 more line]"),
-            more => write(&tags.rest, &format!("[{more} more lines]")),
+            1 => write(false, "[1 more line]"),
+            more => write(false, &["[", &more.to_string(), " more lines]"].concat()),
         }
     }
 }
 
-/// Appends a line with its tags and its line end. A line that is too long loses its end.
-pub fn write_line(out: &mut Vec<u8>, tags: &[u8], line: &str) {
-    let line = truncate(line, MAX_OUTPUT - 2);
+/// Appends a line, in parts, with its tags and its line end. A line that is too long loses its end.
+pub fn write_line(out: &mut Vec<u8>, tags: &[u8], parts: &[&str]) {
+    let line = parts.concat();
     out.extend_from_slice(tags);
-    out.extend_from_slice(line.as_bytes());
+    out.extend_from_slice(truncate(&line, MAX_OUTPUT - 2).as_bytes());
     out.extend_from_slice(b"\r\n");
 }
 
