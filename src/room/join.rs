@@ -125,6 +125,7 @@ impl Room {
         let same_epoch = hello.epoch.as_deref() == Some(&*self.epoch);
         let after = hello.after.filter(|after| same_epoch && *after <= self.batch.seq);
         self.send_welcome(id, &name, token, after.is_some());
+        #[cfg(feature = "irc")]
         if after.is_none()
             && let Some(motd) = &self.config.motd
         {

@@ -29,6 +29,7 @@ pub const ANSWER_FACTOR: u32 = 8;
 /// The most bytes of a chat frame or an error beside its text and its id.
 pub const FRAME_BYTES: usize = 256;
 /// The most lines of a text that a reader is sent.
+#[cfg(feature = "irc")]
 const MAX_TEXT_LINES: usize = 16;
 /// The most bytes of a join or leave notice for one member.
 const NOTICE_BYTES: usize = 384;
@@ -58,6 +59,7 @@ impl From<&ParsedLine> for Cost {
 
 impl Cost {
     /// Adds the cost of the lines in a text, each of which costs `line_bytes`.
+    #[cfg(feature = "irc")]
     pub fn with_lines_of(self, line: &ParsedLine, line_bytes: usize) -> Self {
         let Ok(ClientLine { request: Request::Say(text) | Request::Action(text), .. }) = line
         else {
@@ -85,6 +87,7 @@ pub struct ReadLimits {
     /// The rate of bytes of the answers to one address.
     pub answer_bytes: Rate,
     /// Bytes that each further line of a text costs: a reader may be sent it as a line of its own.
+    #[cfg(feature = "irc")]
     pub line_bytes: usize,
     /// The names by which a browser may reach the server.
     #[cfg(feature = "web")]

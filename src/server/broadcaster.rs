@@ -29,6 +29,7 @@ use super::config::Config;
 use super::edge::irc::ParsedMessage;
 #[cfg(feature = "web")]
 use super::edge::web::WebEvent;
+use super::listener::ListenerProtocol;
 use super::socket::Socket;
 use crate::os::{fresh_epoch, random, resident_memory};
 use crate::protocol::Stats;
@@ -61,8 +62,8 @@ pub enum Event {
         peer: Peer,
         /// The socket, which the connection task reads.
         socket: Arc<Socket>,
-        /// The client speaks IRC.
-        is_irc: bool,
+        /// The protocol of the listener.
+        protocol: ListenerProtocol,
     },
     /// From a connection task: an input for the room.
     Input {
@@ -245,8 +246,8 @@ impl Broadcaster {
 
     fn on_event(&mut self, event: Event, now: Now) {
         match event {
-            Event::Connected { id, peer, socket, is_irc } => {
-                self.clients.insert(id, socket, is_irc);
+            Event::Connected { id, peer, socket, protocol } => {
+                self.clients.insert(id, socket, protocol);
                 match random().map(Token) {
                     Ok(token) => self.room.apply(Input::Connect { id, peer, token }, now),
                     // A member reconnects with its token, so a client without one is not admitted.

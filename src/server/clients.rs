@@ -30,6 +30,7 @@ use super::framing::message_of;
 #[cfg(feature = "irc")]
 pub use irc::{IrcClients, mark_of};
 
+use super::listener::ListenerProtocol;
 use super::outbox::Delivery;
 use super::socket::Socket;
 use crate::protocol::ByeCode;
@@ -100,10 +101,10 @@ impl Clients {
 
     /// Adds a connection, which is open and not live.
     #[cfg_attr(not(feature = "irc"), expect(unused_variables))]
-    pub fn insert(&mut self, id: ClientId, socket: Arc<Socket>, is_irc: bool) {
+    pub fn insert(&mut self, id: ClientId, socket: Arc<Socket>, protocol: ListenerProtocol) {
         self.table.insert(id, ClientHandle::new(socket));
         #[cfg(feature = "irc")]
-        if is_irc {
+        if protocol.is_irc() {
             self.irc.insert(id);
             self.update_irc(id);
         }

@@ -95,15 +95,6 @@ impl Config {
         if self.trusted_proxies.is_empty() { 0 } else { (max_clients / 4).max(16) }
     }
 
-    /// Returns the bytes of a line of a text, beside the text, for readers that are sent lines.
-    fn line_bytes(&self) -> usize {
-        #[cfg(feature = "irc")]
-        if self.irc.is_open {
-            return irc::LINE_BYTES;
-        }
-        0
-    }
-
     /// Returns the limits on the input of clients. `started` is the start of the rate limiters'
     /// time.
     pub(super) fn read_limits(&self, started: Instant) -> ReadLimits {
@@ -116,7 +107,8 @@ impl Config {
             rate: Rate::new(self.room.rate, self.room.burst),
             address_lines: Rate::new(self.address_rate, self.address_burst),
             address_bytes: Rate::new(self.address_bytes, self.address_bytes_burst.min(half_outbox)),
-            line_bytes: self.line_bytes(),
+            #[cfg(feature = "irc")]
+            line_bytes: if self.irc.is_open { irc::LINE_BYTES } else { 0 },
             answer_bytes: Rate::new(answers(self.address_bytes), answers(self.address_bytes_burst)),
             #[cfg(feature = "web")]
             web_hosts: self.web_hosts.as_slice().into(),

@@ -29,6 +29,7 @@ use super::address_limits::{AddressBudget, AnswerCharge, Cost, ParsedLine};
 use super::broadcaster::Event;
 #[cfg(feature = "web")]
 use super::edge::web::WebReader;
+use super::listener::ListenerProtocol;
 use super::socket::{ReadyWait, Socket};
 use crate::protocol::{ClientLine, ErrorCode, LineReader, OtherProtocol, Request, RequestError};
 use crate::rate_limit::RateLimiter;
@@ -52,12 +53,12 @@ pub fn run(
     id: ClientId,
     events: Sender<Event>,
     budget: Rc<AddressBudget>,
-    is_irc: bool,
+    protocol: ListenerProtocol,
 ) -> impl Future<Output = ()> {
     let mut connection = Connection {
         socket,
         events,
-        lines: LineReader::new(max_line(&budget, is_irc)),
+        lines: LineReader::new(max_line(&budget, protocol)),
         budget,
         limiter: RateLimiter::new(),
         answer: None,
@@ -69,7 +70,7 @@ pub fn run(
         is_warned: false,
         is_address_warned: false,
         is_next_line_paid: false,
-        is_irc,
+        protocol,
         #[cfg(feature = "irc")]
         registration_messages: 0,
         unreported_bytes: 0,
@@ -140,8 +141,8 @@ struct Connection {
     is_address_warned: bool,
     /// The next line was charged to the address.
     is_next_line_paid: bool,
-    /// The client speaks IRC.
-    is_irc: bool,
+    /// The protocol of the listener.
+    protocol: ListenerProtocol,
     /// Messages that were read at the start and not charged to the address.
     #[cfg(feature = "irc")]
     registration_messages: u8,
@@ -251,7 +252,7 @@ impl Connection {
                 Ok((([], _), _)) if self.is_request_begun => {
                     return Poll::Ready(Err(DisconnectReason::Finished));
                 }
-                Ok((([], _), _)) if self.lines.is_inside_line() && !self.is_irc => {
+                Ok((([], _), _)) if self.lines.is_inside_line() && !self.protocol.is_irc() => {
                     self.lines.clear();
                     let text = "the last line has no newline and was discarded";
                     let input = self.error_input(ErrorCode::Unfinished, text);
@@ -302,15 +303,15 @@ impl Connection {
             self.has_sent_bom = true;
             start = rest;
         }
-        let protocol = OtherProtocol::detect(start);
-        let protocol = protocol.filter(|other| !self.is_irc || *other != OtherProtocol::Irc);
+        let other = OtherProtocol::detect(start);
+        let other = other.filter(|other| !self.protocol.is_irc() || *other != OtherProtocol::Irc);
         #[cfg(feature = "web")]
-        if !self.is_irc
-            && let Some(parsed) = self.parse_request(start, protocol)
+        if !self.protocol.is_irc()
+            && let Some(parsed) = self.parse_request(start, other)
         {
             return parsed;
         }
-        if let Some(protocol) = protocol {
+        if let Some(protocol) = other {
             self.is_other_protocol = true;
             return self.parsed_input(Input::OtherProtocol { id: self.id, protocol });
         }
@@ -324,7 +325,7 @@ impl Connection {
     /// Splits off the lines that are complete with `bytes`, as many as the rates allow.
     fn split(&mut self, bytes: &[u8]) -> Parsed {
         #[cfg(feature = "irc")]
-        if self.is_irc {
+        if self.protocol.is_irc() {
             return self.split_messages(bytes);
         }
         self.split_lines(bytes)
@@ -352,7 +353,12 @@ impl Connection {
                 }
             };
             let is_hello = matches!(line, Ok(ClientLine { request: Request::Hello(_), .. }));
-            let cost = || Cost::from(&line).with_lines_of(&line, limits.line_bytes);
+            let cost = || {
+                let cost = Cost::from(&line);
+                #[cfg(feature = "irc")]
+                let cost = cost.with_lines_of(&line, limits.line_bytes);
+                cost
+            };
             match self.charge(cost, is_hello, now) {
                 Ok(charge) => {
                     answer = charge;
@@ -427,9 +433,9 @@ impl Connection {
 
 /// Returns the longest line of a client.
 #[cfg_attr(not(feature = "irc"), expect(unused_variables))]
-fn max_line(budget: &AddressBudget, is_irc: bool) -> u32 {
+fn max_line(budget: &AddressBudget, protocol: ListenerProtocol) -> u32 {
     #[cfg(feature = "irc")]
-    if is_irc {
+    if protocol.is_irc() {
         return super::edge::irc::MAX_LINE as u32;
     }
     budget.limits.max_line

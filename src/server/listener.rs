@@ -59,6 +59,23 @@ impl Default for Buffers {
     }
 }
 
+/// The protocol of the clients of a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListenerProtocol {
+    /// Lines, or what their first bytes show.
+    Chat,
+    /// IRC.
+    #[cfg(feature = "irc")]
+    Irc,
+}
+
+impl ListenerProtocol {
+    /// Returns whether the clients speak IRC.
+    pub fn is_irc(self) -> bool {
+        self != ListenerProtocol::Chat
+    }
+}
+
 /// A socket on which clients connect.
 ///
 /// Its `Display` is the address with the real port. Dropping it removes the file of a unix socket,
@@ -73,8 +90,7 @@ pub struct Listener {
     buffers: Buffers,
     /// The socket belongs to a service manager.
     is_adopted: bool,
-    /// Its clients speak IRC.
-    is_irc: bool,
+    protocol: ListenerProtocol,
 }
 
 impl Listener {
@@ -171,19 +187,26 @@ impl Listener {
         };
         set_options(&socket, matches!(address, ListenAddress::Inet(_)), buffers)?;
         let socket = Async::new(socket)?;
-        Ok(Listener { _file: file, socket, address, buffers, is_adopted, is_irc: false })
+        Ok(Listener {
+            _file: file,
+            socket,
+            address,
+            buffers,
+            is_adopted,
+            protocol: ListenerProtocol::Chat,
+        })
     }
 
     /// Returns the same listener for clients that speak IRC.
     #[cfg(feature = "irc")]
     #[must_use]
     pub fn for_irc(self) -> Self {
-        Listener { is_irc: true, ..self }
+        Listener { protocol: ListenerProtocol::Irc, ..self }
     }
 
-    /// Returns whether its clients speak IRC.
-    pub fn is_irc(&self) -> bool {
-        self.is_irc
+    /// Returns the protocol that its clients speak.
+    pub fn protocol(&self) -> ListenerProtocol {
+        self.protocol
     }
 
     /// Returns the address with the real port.

@@ -51,7 +51,7 @@ pub use broadcaster::REPORT_TARGET;
 pub use broadcaster::{Broadcaster, Event};
 pub use config::Config;
 pub use listen_address::ListenAddress;
-pub use listener::{Buffers, Listener};
+pub use listener::{Buffers, Listener, ListenerProtocol};
 pub use trusted_proxy::TrustedProxy;
 
 #[doc(inline)]

@@ -50,11 +50,12 @@ fn format_usage_error(error: &lexopt::Error) -> Box<dyn Error> {
     format!("{error} (smolchatd --help lists the options)").into()
 }
 
-fn serve(mut options: Options) -> Result<(), Box<dyn Error>> {
-    options.read_motd()?;
+fn serve(options: Options) -> Result<(), Box<dyn Error>> {
+    #[cfg(feature = "irc")]
+    let options = options.with_motd()?;
     let contradiction = options.find_contradiction();
     #[cfg(feature = "irc")]
-    let irc_addresses = std::mem::take(&mut options.irc_addresses);
+    let irc_addresses = options.irc_addresses.clone();
     let Options { addresses, mut config, log, history_file, mut file, .. } = options;
     logger::init(log);
     if let Some(contradiction) = contradiction {
@@ -78,7 +79,7 @@ fn serve(mut options: Options) -> Result<(), Box<dyn Error>> {
     let mut stdout = io::stdout();
     for listener in &listeners {
         // Ignored: standard output may be closed.
-        let protocol = if listener.is_irc() { " for IRC" } else { "" };
+        let protocol = if listener.protocol().is_irc() { " for IRC" } else { "" };
         let line = writeln!(stdout, "listening{protocol} on {listener}");
         let _ = line.and_then(|()| stdout.flush());
     }

@@ -1,6 +1,7 @@
 //! The arguments of the command line, converted to a [`Config`].
 
 use std::ffi::OsString;
+#[cfg(feature = "irc")]
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use smolchat::store;
 const MEMBERS_PER_ADDRESS: u32 = 4;
 
 /// The most bytes of the message of the day.
+#[cfg(feature = "irc")]
 const MAX_MOTD: usize = 4096;
 
 /// The action that the arguments select.
@@ -53,7 +55,8 @@ pub struct Options {
     /// The addresses for IRC clients.
     #[cfg(feature = "irc")]
     pub irc_addresses: Vec<ListenAddress>,
-    pub motd_file: Option<PathBuf>,
+    #[cfg(feature = "irc")]
+    motd_file: Option<PathBuf>,
     pub config: Config,
     pub log: LevelFilter,
     pub history_file: Option<PathBuf>,
@@ -74,6 +77,7 @@ pub fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
         addresses: Vec::new(),
         #[cfg(feature = "irc")]
         irc_addresses: Vec::new(),
+        #[cfg(feature = "irc")]
         motd_file: None,
         config: Config::default(),
         log: LevelFilter::Info,
@@ -110,6 +114,11 @@ impl Options {
         }
         match option {
             "listen" => self.addresses.push(value.parse()?),
+            #[cfg(feature = "irc")]
+            "irc" => {
+                self.irc_addresses.push(value.parse()?);
+                self.config.irc.is_open = true;
+            }
             "max-clients" => room.max_clients = value.parse()?,
             "max-per-ip" => room.max_per_ip = value.parse()?,
             "connect-rate" => {
@@ -119,19 +128,16 @@ impl Options {
             #[cfg(feature = "web")]
             "web-host" => self.config.web_hosts.push(value.parse_with(parse_host)?),
             #[cfg(feature = "irc")]
-            "irc" => {
-                self.irc_addresses.push(value.parse()?);
-                self.config.irc.is_open = true;
-            }
-            #[cfg(feature = "irc")]
             "irc-channel" => self.config.irc.channel = value.parse_with(parse_channel)?,
             #[cfg(feature = "irc")]
             "irc-name" => self.config.irc.server = value.parse_with(parse_server)?,
             #[cfg(feature = "irc")]
             "irc-playback" => self.config.irc.playback = value.parse()?,
+            #[cfg(feature = "irc")]
             "motd" if value.is_empty() => {
                 return Err("--motd: expected the path of a file".into());
             }
+            #[cfg(feature = "irc")]
             "motd" => self.motd_file = Some(value.into()),
             "max-line" => room.max_line = value.parse_with(parse_max_line)?,
             "outbox" => self.config.outbox = value.parse_with(parse_size)?,
@@ -178,8 +184,9 @@ impl Options {
     }
 
     /// Reads the message of the day.
-    pub fn read_motd(&mut self) -> Result<(), String> {
-        let Some(path) = &self.motd_file else { return Ok(()) };
+    #[cfg(feature = "irc")]
+    pub fn with_motd(mut self) -> Result<Self, String> {
+        let Some(path) = &self.motd_file else { return Ok(self) };
         let text = fs::read_to_string(path)
             .map_err(|error| format!("cannot read --motd {}: {error}", path.display()))?;
         if text.len() > MAX_MOTD {
@@ -188,7 +195,7 @@ impl Options {
         }
         let text = text.trim_end();
         self.config.room.motd = (!text.is_empty()).then(|| text.into());
-        Ok(())
+        Ok(self)
     }
 
     /// Returns the contradiction between the options, if there is one.

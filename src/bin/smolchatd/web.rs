@@ -12,7 +12,7 @@ const REMOTE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1
 /// Returns the address of the first listener that has a port, or none if there is no such listener.
 /// In place of all addresses of the machine, it is one of them.
 pub fn find_address(listeners: &[Listener]) -> Option<SocketAddr> {
-    let mut others = listeners.iter().filter(|listener| !listener.is_irc());
+    let mut others = listeners.iter().filter(|listener| !listener.protocol().is_irc());
     let mut address = others.find_map(|listener| match listener.address() {
         ListenAddress::Inet(address) => Some(*address),
         _ => None,

@@ -159,10 +159,10 @@ impl BroadcasterHarness {
     }
 
     fn connect(&mut self) -> u64 {
-        self.connect_with(false)
+        self.connect_with(ListenerProtocol::Chat)
     }
 
-    fn connect_with(&mut self, is_irc: bool) -> u64 {
+    fn connect_with(&mut self, protocol: ListenerProtocol) -> u64 {
         let id = self.remotes.len() as u64 + 1;
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
@@ -184,7 +184,7 @@ impl BroadcasterHarness {
         } else {
             Peer::Unix(None)
         };
-        self.turn(Some(Event::Connected { id: ClientId(id), peer, socket, is_irc }));
+        self.turn(Some(Event::Connected { id: ClientId(id), peer, socket, protocol }));
         id
     }
 

@@ -75,7 +75,7 @@ impl Connection {
 
     async fn warn(&mut self, text: &'static str) {
         #[cfg(feature = "irc")]
-        if self.is_irc {
+        if self.protocol.is_irc() {
             return self.warn_irc(text).await;
         }
         let event = self.input_event(self.error_input(ErrorCode::TooFast, text), None);

@@ -23,7 +23,7 @@ impl BroadcasterHarness {
 
     /// Connects an IRC client, which becomes a member.
     fn join_irc(&mut self, lines: &[&str]) -> u64 {
-        let id = self.connect_with(true);
+        let id = self.connect_with(ListenerProtocol::Irc);
         let name = format!("NICK irc-{id}");
         self.irc(id, &[lines, &[&name, "USER u 0 * :Real Name", "CAP END"]].concat());
         id
@@ -219,7 +219,7 @@ proptest! {
 #[test]
 fn registration_that_takes_too_long_is_ended() {
     let mut harness = BroadcasterHarness::with_max_clients(20);
-    let id = harness.connect_with(true);
+    let id = harness.connect_with(ListenerProtocol::Irc);
     harness.irc(id, &["NICK alice"]);
     harness.advance(Duration::from_secs(1));
     harness.advance(Duration::from_secs(50));
@@ -232,7 +232,7 @@ fn registration_that_takes_too_long_is_ended() {
 #[test]
 fn silent_client_joins_beside_a_registration() {
     let mut harness = BroadcasterHarness::with_max_clients(20);
-    harness.connect_with(true);
+    harness.connect_with(ListenerProtocol::Irc);
     harness.advance(Duration::from_secs(1));
     harness.connect();
     harness.advance(Duration::from_millis(300));
@@ -258,17 +258,17 @@ fn slow_irc_client_is_cut_at_a_line() {
 fn password_takes_over_an_old_connection() {
     let mut harness = BroadcasterHarness::with_max_clients(20);
     let hello = ["PASS secret", "NICK alice", "USER u 0 * :Alice"];
-    let old = harness.connect_with(true);
+    let old = harness.connect_with(ListenerProtocol::Irc);
     harness.irc(old, &hello);
     harness.irc(old, &["JOIN #smol"]);
     harness.lines(old);
-    let stranger = harness.connect_with(true);
+    let stranger = harness.connect_with(ListenerProtocol::Irc);
     harness.irc(stranger, &["PASS wrong", "NICK alice"]);
     assert_eq!(
         harness.lines(stranger),
         [":smolchat.local 433 * alice :Nickname is already in use"]
     );
-    let new = harness.connect_with(true);
+    let new = harness.connect_with(ListenerProtocol::Irc);
     harness.irc(new, &hello);
     assert!(harness.lines(new)[0].starts_with(":smolchat.local 001 alice "));
     assert_eq!(harness.lines(old), ["ERROR :Closing link: you resumed on another connection"]);
@@ -279,7 +279,7 @@ fn password_takes_over_an_old_connection() {
         harness.lines(stranger),
         [":smolchat.local 433 * alice :Nickname is already in use"]
     );
-    let back = harness.connect_with(true);
+    let back = harness.connect_with(ListenerProtocol::Irc);
     harness.irc(back, &hello);
     assert!(harness.lines(back)[0].starts_with(":smolchat.local 001 alice "));
 }

@@ -147,7 +147,7 @@ impl Session {
         match &*frame.kind {
             "welcome" => self.write_welcome(&frame, settings, &mut out),
             "private" => return self.private_lines(&frame),
-            "bye" => return error_line(&frame.text.replace("the smolchat protocol", "IRC")),
+            "bye" => return error_line(&frame.text),
             "error" if frame.string("code").as_deref() == Some("no-such-user") => {
                 out.no_such_nick(frame.text.rsplit(' ').next().unwrap_or("*"));
             }
@@ -171,9 +171,10 @@ impl Session {
         write_support(out);
         write_lusers(frame.integer("members"), 0, out);
         write_motd(settings, out);
-        if let Some((_, note)) = frame.text.split_once("; this conversation") {
-            let note = note.split(';').next().unwrap_or_default();
-            out.notice(&["this conversation", note]);
+        for note in frame.text.split(';') {
+            if let Some(note) = note.strip_prefix(" this conversation") {
+                out.notice(&["this conversation", note]);
+            }
         }
     }
 

@@ -173,23 +173,22 @@ fn encode(frame: &Frame<'_>, variant: Variant, tag: &str, env: &Environment<'_>)
     lines
 }
 
-/// Parses a time such as `2026-11-25T12:00:00.000Z` to milliseconds since the Unix epoch.
+/// Parses a time such as `2026-11-25T12:00:00.000Z` to milliseconds since the Unix epoch. The
+/// milliseconds may be missing.
 fn parse_time(text: &str) -> Option<u64> {
-    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
-    let mut date = date.splitn(3, '-').map(|part| part.parse::<u64>().ok());
-    let (year, month, day) = (date.next()??, date.next()??, date.next()??);
-    let mut time = time.splitn(3, ':');
-    let (hours, minutes, seconds) = (time.next()?, time.next()?, time.next()?);
-    let (seconds, ms) = seconds.split_once('.').unwrap_or((seconds, "0"));
-    let (hours, minutes): (u64, u64) = (hours.parse().ok()?, minutes.parse().ok()?);
-    let seconds: u64 = seconds.parse().ok()?;
-    let ms: u64 = format!("{ms:0<3}").get(..3)?.parse().ok()?;
+    let mut numbers = [0_u64; 7];
+    let mut parts = text.strip_suffix('Z')?.split(['-', 'T', ':', '.']);
+    for number in &mut numbers {
+        *number = parts.next().unwrap_or("0").parse().ok()?;
+    }
+    let [year, month, day, hours, minutes, seconds, ms] = numbers;
     let is_valid = (1970..=9999).contains(&year)
         && (1..=12).contains(&month)
         && (1..=31).contains(&day)
         && hours < 24
         && minutes < 60
-        && seconds <= 60;
+        && seconds <= 60
+        && ms < 1000;
     if !is_valid {
         return None;
     }
@@ -214,10 +213,16 @@ mod tests {
             assert_eq!(parse_time(&text), Some(unix_ms), "{text}");
         }
         assert_eq!(parse_time("1970-01-01T00:00:01Z"), Some(1000));
-        assert_eq!(parse_time("1970-01-01T00:00:01.5Z"), Some(1500));
-        for text in
-            ["", "Z", "1970-01-01", "1970-13-01T00:00:00Z", "99999-01-01T00:00:00.0Z", "T:Z"]
-        {
+        assert_eq!(parse_time("1970-01-01T00:00:01.500Z"), Some(1500));
+        for text in [
+            "",
+            "Z",
+            "1970-01-01",
+            "1970-01-01T00:00:00.1000Z",
+            "1970-13-01T00:00:00Z",
+            "99999-01-01T00:00:00.0Z",
+            "T:Z",
+        ] {
             assert_eq!(parse_time(text), None, "{text}");
         }
     }

@@ -196,18 +196,22 @@ impl Message {
 
     /// Returns the parameters, at most 15.
     pub fn parameters(&self) -> Vec<&str> {
+        let mut parameters = Vec::new();
         let mut rest = self.text.split_once(' ').map_or("", |(_, rest)| rest);
-        let next = || {
+        while parameters.len() < MAX_PARAMETERS {
             rest = rest.trim_start_matches(' ');
             if let Some(last) = rest.strip_prefix(':') {
-                rest = "";
-                return Some(last);
+                parameters.push(last);
+                break;
             }
             let (parameter, after) = rest.split_once(' ').unwrap_or((rest, ""));
+            if parameter.is_empty() {
+                break;
+            }
+            parameters.push(parameter);
             rest = after;
-            (!parameter.is_empty()).then_some(parameter)
-        };
-        iter::from_fn(next).take(MAX_PARAMETERS).collect()
+        }
+        parameters
     }
 
     /// Returns the bytes of the command and its parameters.
