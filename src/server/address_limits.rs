@@ -57,20 +57,6 @@ impl From<&ParsedLine> for Cost {
     }
 }
 
-impl Cost {
-    /// Adds the cost of the lines in a text, each of which costs `line_bytes`.
-    #[cfg(feature = "irc")]
-    pub fn with_lines_of(self, line: &ParsedLine, line_bytes: usize) -> Self {
-        let Ok(ClientLine { request: Request::Say(text) | Request::Action(text), .. }) = line
-        else {
-            return self;
-        };
-        let lines =
-            if line_bytes > 0 { text.matches('\n').take(MAX_TEXT_LINES).count() } else { 0 };
-        Cost { bytes: self.bytes.map(|bytes| bytes + lines * line_bytes), ..self }
-    }
-}
-
 /// The limits on the input of each client and of each address.
 #[derive(Debug)]
 pub struct ReadLimits {
@@ -101,6 +87,20 @@ impl ReadLimits {
     #[expect(clippy::disallowed_methods, reason = "the rate limiters' clock")]
     pub fn now(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// Returns the cost of a line.
+    #[cfg_attr(not(feature = "irc"), expect(unused_mut, clippy::unused_self))]
+    pub fn cost_of(&self, line: &ParsedLine) -> Cost {
+        let mut cost = Cost::from(line);
+        #[cfg(feature = "irc")]
+        if self.line_bytes > 0
+            && let Ok(ClientLine { request: Request::Say(text) | Request::Action(text), .. }) = line
+        {
+            let lines = text.matches('\n').take(MAX_TEXT_LINES).count();
+            cost.bytes = cost.bytes.map(|bytes| bytes + lines * self.line_bytes);
+        }
+        cost
     }
 
     fn has_address_limits(&self) -> bool {

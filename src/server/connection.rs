@@ -353,12 +353,7 @@ impl Connection {
                 }
             };
             let is_hello = matches!(line, Ok(ClientLine { request: Request::Hello(_), .. }));
-            let cost = || {
-                let cost = Cost::from(&line);
-                #[cfg(feature = "irc")]
-                let cost = cost.with_lines_of(&line, limits.line_bytes);
-                cost
-            };
+            let cost = self.budget.is_limited().then(|| limits.cost_of(&line));
             match self.charge(cost, is_hello, now) {
                 Ok(charge) => {
                     answer = charge;
@@ -383,25 +378,22 @@ impl Connection {
         Parsed { event: Some(self.input_event(input, answer)), delay }
     }
 
-    /// Charges a line to the address. Returns the charge for its answer, if it has an unknown one.
+    /// Charges a line to the address, if that has limits. Returns the charge for its answer, if it has an unknown one.
     ///
     /// # Errors
     ///
     /// Returns the delay if the line has to wait.
     fn charge(
         &mut self,
-        cost: impl FnOnce() -> Cost,
+        cost: Option<Cost>,
         is_hello: bool,
         now: Duration,
     ) -> Result<Option<AnswerCharge>, Delay> {
-        if !self.budget.is_limited() {
-            return Ok(None);
-        }
+        let Some(cost) = cost else { return Ok(None) };
         if is_hello && !self.has_sent_line {
             // It does not wait: new connections have a rate of their own.
             return Ok(Some(self.budget.request()));
         }
-        let cost = cost();
         if !std::mem::take(&mut self.is_next_line_paid) {
             let wait = self.budget.charge_line(cost, now);
             if !wait.is_zero() {

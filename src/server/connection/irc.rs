@@ -32,11 +32,9 @@ impl Connection {
                 Ok(line) => Message::parse(line),
                 Err(_) => Some(Err(MessageError::TooLong)),
             };
-            let charge = match self.is_registration(message.as_ref()) {
-                true => Ok(None),
-                false => self.charge(|| cost_of(message.as_ref()), false, now),
-            };
-            match charge {
+            let is_charged = self.budget.is_limited() && !self.is_registration(message.as_ref());
+            let cost = is_charged.then(|| cost_of(message.as_ref()));
+            match self.charge(cost, false, now) {
                 Ok(charge) => {
                     answer = charge;
                     self.has_sent_line = true;

@@ -147,7 +147,11 @@ impl Session {
         match &*frame.kind {
             "welcome" => self.write_welcome(&frame, settings, &mut out),
             "private" => return self.private_lines(&frame),
-            "bye" => return error_line(&frame.text),
+            "bye" => {
+                let other = frame.text.strip_prefix("this port speaks the smolchat protocol");
+                let other = other.map(|other| ["this port speaks IRC", other].concat());
+                return error_line(other.as_deref().unwrap_or(&frame.text));
+            }
             "error" if frame.string("code").as_deref() == Some("no-such-user") => {
                 out.no_such_nick(frame.text.rsplit(' ').next().unwrap_or("*"));
             }
