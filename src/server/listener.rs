@@ -106,7 +106,8 @@ impl Listener {
         Self::bind_families(address, false, buffers)
     }
 
-    /// Listens on all of `addresses`, beside the `adopted` listeners.
+    /// Listens on all of `addresses`, beside the `adopted` listeners, for clients that speak the
+    /// protocol of each address.
     ///
     /// `[::]:8080` is for IPv6 alone if there is also an IPv4 address with the same port. An
     /// address that an adopted listener for both families serves already is left out.
@@ -115,15 +116,18 @@ impl Listener {
     ///
     /// Returns the first error of [`bind`](Self::bind), with the address.
     pub fn bind_all(
-        addresses: &[ListenAddress],
+        addresses: &[(ListenAddress, ListenerProtocol)],
         adopted: &[Listener],
         buffers: Buffers,
     ) -> io::Result<Vec<Self>> {
-        let all = || addresses.iter().chain(adopted.iter().map(|listener| &listener.address));
+        let adopted_addresses = adopted.iter().map(|listener| &listener.address);
+        let all = || addresses.iter().map(|(other, _)| other).chain(adopted_addresses.clone());
         let mut listeners = Vec::new();
-        for address in addresses {
+        for (address, protocol) in addresses {
             let serves = |listener: &&Listener| {
-                listener.is_dual_stack() && listener.address.port() == address.port()
+                listener.is_dual_stack()
+                    && listener.address.port() == address.port()
+                    && listener.protocol == *protocol
             };
             if let Some(listener) = adopted.iter().find(serves) {
                 info!("{listener} serves {address}, too");
@@ -131,9 +135,10 @@ impl Listener {
             }
             let is_ipv6_only = all().any(|other| address.leaves_ipv4_to(other));
             let bound = Self::bind_families(address, is_ipv6_only, buffers);
-            listeners.push(bound.map_err(|error| {
+            let bound = bound.map_err(|error| {
                 io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
-            })?);
+            })?;
+            listeners.push(Listener { protocol: *protocol, ..bound });
         }
         Ok(listeners)
     }
@@ -195,13 +200,6 @@ impl Listener {
             is_adopted,
             protocol: ListenerProtocol::Chat,
         })
-    }
-
-    /// Returns the same listener for clients that speak IRC.
-    #[cfg(feature = "irc")]
-    #[must_use]
-    pub fn for_irc(self) -> Self {
-        Listener { protocol: ListenerProtocol::Irc, ..self }
     }
 
     /// Returns the protocol that its clients speak.

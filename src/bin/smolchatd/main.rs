@@ -20,7 +20,7 @@ use smolchat::daemon::notify::Notifier;
 use smolchat::daemon::{activation, logger};
 use smolchat::os::fresh_epoch;
 use smolchat::report_error;
-use smolchat::server::{self, Buffers, Config, ListenAddress, Listener};
+use smolchat::server::{self, Buffers, Config, ListenAddress, Listener, ListenerProtocol};
 use smolchat::store::HistoryFile;
 
 use options::{Invocation, Options, parse};
@@ -54,8 +54,6 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     #[cfg(feature = "irc")]
     let options = options.with_motd()?;
     let contradiction = options.find_contradiction();
-    #[cfg(feature = "irc")]
-    let irc_addresses = options.irc_addresses.clone();
     let Options { addresses, mut config, log, history_file, mut file, .. } = options;
     logger::init(log);
     if let Some(contradiction) = contradiction {
@@ -72,8 +70,6 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     // Before the service manager is notified, because it may send signals after that.
     let signals = signals::watch()?;
     let listeners = listen(&addresses, activated, config.buffers)?;
-    #[cfg(feature = "irc")]
-    let listeners = with_irc(listeners, &irc_addresses, config.buffers)?;
     limits::fit_clients(&mut config, descriptors, listeners.len());
     info!("{}", describe(&config, &listeners, history_file.as_deref()));
     let mut stdout = io::stdout();
@@ -95,7 +91,7 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
 
 /// Returns listeners for the sockets of the service manager and for the addresses.
 fn listen(
-    addresses: &[ListenAddress],
+    addresses: &[(ListenAddress, ListenerProtocol)],
     activated: Vec<OwnedFd>,
     buffers: Buffers,
 ) -> Result<Vec<Listener>, Box<dyn Error>> {
@@ -108,18 +104,6 @@ fn listen(
     }
     let bound = Listener::bind_all(addresses, &listeners, buffers)?;
     listeners.extend(bound);
-    Ok(listeners)
-}
-
-/// Adds the listeners for IRC clients.
-#[cfg(feature = "irc")]
-fn with_irc(
-    mut listeners: Vec<Listener>,
-    addresses: &[ListenAddress],
-    buffers: Buffers,
-) -> Result<Vec<Listener>, Box<dyn Error>> {
-    let irc = Listener::bind_all(addresses, &[], buffers)?;
-    listeners.extend(irc.into_iter().map(Listener::for_irc));
     Ok(listeners)
 }
 

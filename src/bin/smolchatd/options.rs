@@ -11,7 +11,7 @@ use log::LevelFilter;
 use smolchat::cli::{SMOLCHATD, parse_switch};
 use smolchat::daemon::activation;
 use smolchat::server::memory::{self, Ceiling, Pinned, fit};
-use smolchat::server::{Config, ListenAddress};
+use smolchat::server::{Config, ListenAddress, ListenerProtocol};
 use smolchat::store;
 
 /// The default of `--address-rate`, as a multiple of `--rate`.
@@ -51,10 +51,7 @@ impl Invocation {
 /// The options of the command line.
 #[derive(Debug)]
 pub struct Options {
-    pub addresses: Vec<ListenAddress>,
-    /// The addresses for IRC clients.
-    #[cfg(feature = "irc")]
-    pub irc_addresses: Vec<ListenAddress>,
+    pub addresses: Vec<(ListenAddress, ListenerProtocol)>,
     #[cfg(feature = "irc")]
     motd_file: Option<PathBuf>,
     pub config: Config,
@@ -76,8 +73,6 @@ pub fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
     let mut options = Options {
         addresses: Vec::new(),
         #[cfg(feature = "irc")]
-        irc_addresses: Vec::new(),
-        #[cfg(feature = "irc")]
         motd_file: None,
         config: Config::default(),
         log: LevelFilter::Info,
@@ -91,8 +86,9 @@ pub fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
     if let Some(text) = SMOLCHATD.parse_args(arguments, |name, value| options.set(name, value))? {
         return Ok(Invocation::Text(text));
     }
-    if options.addresses.is_empty() && !activation::is_used() {
-        options.addresses.push(ListenAddress::Port(8080));
+    let has_address = options.addresses.iter().any(|(_, protocol)| !protocol.is_irc());
+    if !has_address && !activation::is_used() {
+        options.addresses.push((ListenAddress::Port(8080), ListenerProtocol::Chat));
     }
     options.derive_address_limits();
     Ok(Invocation::Service(Box::new(options)))
@@ -113,10 +109,10 @@ impl Options {
             _ => {}
         }
         match option {
-            "listen" => self.addresses.push(value.parse()?),
+            "listen" => self.addresses.push((value.parse()?, ListenerProtocol::Chat)),
             #[cfg(feature = "irc")]
             "irc" => {
-                self.irc_addresses.push(value.parse()?);
+                self.addresses.push((value.parse()?, ListenerProtocol::Irc));
                 self.config.irc.is_open = true;
             }
             "max-clients" => room.max_clients = value.parse()?,

@@ -153,7 +153,7 @@ impl Session {
                 return error_line(other.as_deref().unwrap_or(&frame.text));
             }
             "error" if frame.string("code").as_deref() == Some("no-such-user") => {
-                out.no_such_nick(frame.text.rsplit(' ').next().unwrap_or("*"));
+                out.no_such_nick(frame.text.rsplit_once(' ').map_or("*", |(_, name)| name));
             }
             // The message of the day, which is a part of the welcome.
             "info" if settings.motd == Some(&*frame.text) => {}

@@ -24,7 +24,7 @@ impl Bound {
         let (kind, value) = text.split_once('=')?;
         match kind {
             "msgid" => {
-                let (of_epoch, seq) = value.rsplit_once('-')?;
+                let (of_epoch, seq) = value.split_once('-')?;
                 Some(Bound::Seq(seq.parse().ok().filter(|_| of_epoch == epoch)?))
             }
             "timestamp" => Some(Bound::Time(parse_time(value)?)),
@@ -201,15 +201,13 @@ fn parse_time(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::wire::write_time;
+    use super::super::wire::format_time;
     use super::*;
 
     #[test]
     fn time_round_trips() {
         for unix_ms in [0, 951_782_400_000, 1_790_000_000_123, 4_102_444_799_999] {
-            let mut text = Vec::new();
-            write_time(&mut text, unix_ms);
-            let text = String::from_utf8(text).unwrap();
+            let text = format_time(unix_ms);
             assert_eq!(parse_time(&text), Some(unix_ms), "{text}");
         }
         assert_eq!(parse_time("1970-01-01T00:00:01Z"), Some(1000));

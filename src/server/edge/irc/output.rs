@@ -88,10 +88,12 @@ impl<'a> Output<'a> {
 
     /// Adds a numeric reply. `parameters` come between the name of the client and `text`.
     pub fn numeric(&mut self, code: u16, parameters: &[&str], text: &str) {
-        self.plain_numeric(
-            code,
-            &[&parameters.join(" "), if parameters.is_empty() { ":" } else { " :" }, text],
-        );
+        let mut words = String::new();
+        for parameter in parameters {
+            words.push_str(parameter);
+            words.push(' ');
+        }
+        self.plain_numeric(code, &[&words, ":", text]);
     }
 
     /// Adds a numeric reply whose parameters are these parts.

@@ -5,7 +5,7 @@ use super::message::{Command, Message};
 use super::output::Output;
 use super::session::{Environment, Member, Session, Settings, shown};
 use super::text::{push_word, strip_controls};
-use super::wire::{HOST, USER, write_time};
+use super::wire::{HOST, USER, format_time};
 
 /// The version of the server.
 pub(super) const VERSION: &str = concat!("smolchat-", env!("CARGO_PKG_VERSION"));
@@ -57,7 +57,7 @@ impl Session {
             (Command::List, parameters) => list(parameters.first().copied(), env, out),
             (Command::IsOn, names) => {
                 let mut found = String::new();
-                for name in names.join(" ").split(' ').take(MAX_ASKED) {
+                for name in names.iter().flat_map(|names| names.split(' ')).take(MAX_ASKED) {
                     if let Some(member) = env.directory.find(name) {
                         push_word(&mut found, member.name);
                     }
@@ -90,9 +90,7 @@ impl Session {
                 write_support(out);
             }
             (Command::Time, _) => {
-                let mut time = Vec::new();
-                write_time(&mut time, env.unix_ms);
-                out.numeric(391, &[server], &String::from_utf8_lossy(&time));
+                out.numeric(391, &[server], &format_time(env.unix_ms));
             }
             (Command::Info, _) => {
                 out.plain_numeric(371, &[":", VERSION, ", a group-chat server with one room"]);
@@ -166,8 +164,8 @@ fn who(parameters: &[&str], env: &Environment<'_>, out: &mut Output<'_>) {
         let user = member.profile.map_or(USER, |profile| &profile.user);
         let away = if member.away().is_some() { "G" } else { "H" };
         let real_name = member.profile.map_or(member.name, |profile| &profile.real_name);
-        let parameters = [channel, user, HOST, &env.config.server, member.name, away, ":0"];
-        out.plain_numeric(352, &[&parameters.join(" "), " ", real_name]);
+        let parameters = [channel, user, HOST, &env.config.server, member.name, away];
+        out.numeric(352, &parameters, &["0 ", real_name].concat());
         true
     };
     if mask.contains(['*', '?']) || is_all {

@@ -110,9 +110,7 @@ impl Variant {
     pub fn tags(self, more: &str, time: u64, id: Option<(&str, u64)>) -> Tags {
         let mut rest = ["@", more].concat().into_bytes();
         if self.has_time {
-            rest.extend_from_slice(b"time=");
-            write_time(&mut rest, time);
-            rest.push(b';');
+            rest.extend_from_slice(["time=", &format_time(time), ";"].concat().as_bytes());
         }
         let mut first = rest.clone();
         if self.has_id
@@ -348,15 +346,13 @@ pub fn write_line(out: &mut Vec<u8>, tags: &[u8], parts: &[&str]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends a time as `2026-11-25T12:00:00.000Z`.
-pub fn write_time(out: &mut Vec<u8>, unix_ms: u64) {
+/// Returns a time as `2026-11-25T12:00:00.000Z`.
+pub fn format_time(unix_ms: u64) -> String {
     let (days, ms) = (unix_ms / 86_400_000, unix_ms % 86_400_000);
     let (year, month, day) = civil_from_days(i64::try_from(days).unwrap_or(i64::MAX));
     let (seconds, ms) = (ms / 1000, ms % 1000);
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    let time =
-        format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{ms:03}Z");
-    out.extend_from_slice(time.as_bytes());
+    format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{ms:03}Z")
 }
 
 #[cfg(test)]
