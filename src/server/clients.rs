@@ -44,7 +44,7 @@ pub struct Clients {
     /// Clients to remove from the room: they were too slow, or their connection failed.
     disconnected: Vec<(ClientId, DisconnectReason)>,
     /// Connections that are ending without a place, the oldest first: of clients that were refused,
-    /// and of members that have reconnected. An entry stays if its connection ends before.
+    /// and of members that have reconnected or went away. An entry stays if its connection ends before.
     ending_without_place: VecDeque<ClientId>,
     /// Clients whose connections have ended.
     ended: Vec<ClientId>,
