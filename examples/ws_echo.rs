@@ -62,7 +62,7 @@ fn shake_hands(stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
                 }
                 Answer::Response(response) => response,
             },
-            Err(_) => too_large(),
+            Err(_) => too_large(MAX_HEAD_BYTES),
         };
         stream.write_all(&response.head)?;
         stream.write_all(response.body)?;

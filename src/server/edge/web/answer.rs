@@ -83,11 +83,21 @@ pub fn timeout() -> Response {
     text_response("408 Request Timeout", "", "the request was not complete in time", false)
 }
 
-/// Returns the response to a request whose head is longer than
-/// [`MAX_HEAD_BYTES`](super::MAX_HEAD_BYTES).
-pub fn too_large() -> Response {
-    let text = "the request head has more than 8192 bytes";
-    text_response("431 Request Header Fields Too Large", "", text, false)
+/// Returns the response to a request whose head is longer than `max_bytes`.
+pub fn too_large(max_bytes: usize) -> Response {
+    let text = format!("the request head has more than {max_bytes} bytes");
+    text_response("431 Request Header Fields Too Large", "", &text, false)
+}
+
+/// Returns the response to a request whose head was not complete when the client closed its side.
+pub fn cut_off() -> Response {
+    text_response("400 Bad Request", "", "the request head has no empty line at its end", false)
+}
+
+/// Returns the response to a WebSocket handshake on a connection that was sent lines before.
+pub fn too_late() -> Response {
+    let text = "the connection was silent for too long and is no WebSocket; connect again";
+    text_response("408 Request Timeout", "", text, false)
 }
 
 fn answer_request(head: &[u8], hosts: &[String], is_head: bool) -> Result<Answer, ErrorResponse> {
