@@ -3,6 +3,8 @@
 
 mod ending;
 mod hello_wait;
+#[cfg(feature = "web")]
+mod websocket;
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
@@ -89,14 +91,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 #[cfg(feature = "web")]
-fn web_step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        any::<u8>().prop_map(Step::BeginRequest),
-        any::<u8>().prop_map(Step::EndRequest),
-        any::<u8>().prop_map(Step::Upgrade),
-        any::<u8>().prop_map(|id| Step::CloseWebSocket(id, DisconnectReason::Away)),
-    ]
-}
+use websocket::web_step;
 
 #[cfg(not(feature = "web"))]
 fn web_step() -> impl Strategy<Value = Step> {

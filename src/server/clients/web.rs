@@ -42,7 +42,7 @@ impl Clients {
         let Some(client) = self.table.get_mut(id) else { return };
         if client.state.is_open() {
             let slices: Vec<Slice> = parts.iter().cloned().map(Slice::raw).collect();
-            let delivery = client.outbox.send(&slices, 0, limit, client.framing);
+            let delivery = client.outbox.send(&slices, self.seq, limit, client.framing);
             self.handle_delivery(id, delivery, now);
         }
     }
