@@ -2,11 +2,10 @@
 
 use std::io::Write;
 use std::net::Shutdown;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::common::websocket::{WebSocket, connect, frame, handshake, parse_response, read_all};
-use crate::common::{TIMEOUT, TestServer};
+use crate::common::{TestServer, wait_until};
 
 #[test]
 fn request_after_the_welcome_ends_the_member() {
@@ -62,11 +61,7 @@ fn pings_do_not_keep_a_closed_connection() {
     bob.recv_kind("bye");
     drop(bob);
     alice.recv_kind("leave");
-    let began = Instant::now();
-    while server.fd_count() > count {
-        assert!(began.elapsed() < 2 * TIMEOUT, "the server keeps the connection");
-        thread::sleep(Duration::from_millis(50));
-    }
+    wait_until("the connection ends", || server.fd_count() <= count);
 }
 
 #[test]
