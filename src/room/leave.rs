@@ -99,7 +99,7 @@ impl Room {
 
     /// Sends a bye to a client, removes it, and ends its connection after all frames are sent.
     pub(super) fn close_client(&mut self, id: ClientId, code: ByeCode, reason: impl fmt::Display) {
-        if self.clients.get(id).is_some() {
+        if self.clients.get(id).is_some_and(|client| !client.is_absent) {
             self.publish_notice_of(PresenceChange::Joined);
             self.send_bye(id, code);
             self.remove_and_announce(id, reason);
@@ -110,7 +110,9 @@ impl Room {
     /// all bytes are sent. It is a member if it sent its request after the hello wait.
     #[cfg(feature = "web")]
     pub(super) fn remove_answered(&mut self, id: ClientId) {
-        let Some(&Client { is_visitor, .. }) = self.clients.get(id) else { return };
+        let Some(&Client { is_visitor, is_absent: false, .. }) = self.clients.get(id) else {
+            return;
+        };
         self.remove_and_announce(id, "got an answer in another protocol");
         if is_visitor {
             // It has no place.

@@ -2,6 +2,7 @@
 
 use super::resume::hello_of;
 use super::*;
+use crate::protocol::OtherProtocol;
 
 /// Joins with a name that is reserved.
 fn join_kept(harness: &mut RoomHarness, id: u64, name: &str) {
@@ -66,12 +67,17 @@ fn member_that_is_not_kept_leaves_at_once() {
 }
 
 #[test]
-fn end_of_the_connection_of_absent_member_is_ignored() {
+fn input_of_absent_member_is_ignored() {
     let mut harness = room_with_absent_bob();
     harness.advance(Duration::from_secs(30));
     for reason in [DisconnectReason::Finished, DisconnectReason::Away, DisconnectReason::Slow] {
         harness.leave(2, reason);
     }
+    let (id, protocol) = (ClientId(2), OtherProtocol::Tls);
+    harness.room.apply(Input::OtherProtocol { id, protocol }, harness.now);
+    #[cfg(feature = "web")]
+    harness.room.apply(Input::Answered { id }, harness.now);
+    harness.say(2, "/quit");
     harness.advance(Duration::from_secs(29));
     harness.seal();
     assert_eq!(harness.sequence(), ["join: alice and bob joined"]);
