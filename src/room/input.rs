@@ -61,7 +61,7 @@ pub enum Input {
     HelloWaitOver { id: ClientId },
     /// A client speaks another protocol.
     OtherProtocol { id: ClientId, protocol: OtherProtocol },
-    /// A client that is not a member has got an answer in another protocol, and its connection ends.
+    /// A client has got an answer in another protocol, and its connection ends.
     #[cfg(feature = "web")]
     Answered { id: ClientId },
     /// The input of a client has ended.

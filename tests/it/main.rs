@@ -28,6 +28,8 @@ mod footprint;
 mod fuzz;
 mod history;
 mod hostile_server;
+#[cfg(feature = "web")]
+mod hostile_web;
 mod lab_faults;
 mod large_numbers;
 mod lifecycle;

@@ -56,7 +56,7 @@ pub enum Decoded<'a> {
 #[derive(Debug)]
 pub struct Decoder {
     max_message: u64,
-    /// The bytes of the message in all frames whose head was read.
+    /// The bytes of the message in all frames whose head was read; at least 1 a frame but the last.
     message_bytes: u64,
     /// The bytes of the payload that are to come.
     remaining: u64,
@@ -220,10 +220,12 @@ impl Decoder {
         Ok(())
     }
 
-    /// Adds the payload of a frame to the size of its message.
+    /// Adds the payload of a frame to the size of its message. An empty frame before the last counts
+    /// as a byte, so that the frames of a message are bounded.
     fn count_payload(&mut self) -> Result<(), CloseCode> {
         if self.opcode & 8 == 0 {
-            self.message_bytes = self.message_bytes.saturating_add(self.remaining);
+            let bytes = self.remaining.max(u64::from(!self.is_final));
+            self.message_bytes = self.message_bytes.saturating_add(bytes);
         }
         if self.message_bytes > self.max_message { Err(CloseCode::TOO_LARGE) } else { Ok(()) }
     }
