@@ -21,6 +21,7 @@ mod bots;
 mod client;
 mod clock;
 mod crowds;
+mod fanout;
 mod flooder;
 mod footprint;
 mod fuzz;
