@@ -23,6 +23,7 @@ mod browser;
 mod client;
 mod clock;
 mod crowds;
+mod fanout;
 mod flooder;
 mod footprint;
 mod fuzz;

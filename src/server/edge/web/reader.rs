@@ -198,6 +198,6 @@ mod tests {
 
     #[test]
     fn reader_is_small() {
-        assert!(size_of::<WebReader>() <= 192, "{} bytes", size_of::<WebReader>());
+        assert!(size_of::<WebReader>() <= 108, "{} bytes", size_of::<WebReader>());
     }
 }
