@@ -39,6 +39,8 @@ MACHINE  = $(shell uname -m)
 
 # The servers that `make bench-peers` compares with.
 PEERS = redis-server ngircd mosquitto nats-server
+# The WebSocket library of Node that one of them uses.
+WS    = ws@8.23.0
 
 .DEFAULT_GOAL := help
 .PHONY: help build run-server run-client test test-slow test-web check audit fuzz picture bench bench-peers soak footprint footprint-check dist dist-all dist-deps test-cross test-packages install install-files uninstall clean
@@ -99,11 +101,14 @@ picture: ## draw the pictures in docs/ from a real client and a real browser
 bench: ## measure the cost of a delivery, beside two reference servers; ARGS='--work flood'
 	$(CARGO) bench --locked --bench fanout -- $(ARGS)
 
-bench-peers: ## the same beside other chat servers; installs them (Debian, as root)
+bench-peers: ## the same beside other chat servers; installs them (Debian, as root; ws with npm)
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(PEERS) \
 	    || { apt-get update && \
 	    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(PEERS); }; \
+	fi
+	@if command -v npm >/dev/null; then \
+	    npm install --prefix target/peers --no-save --no-audit --no-fund $(WS) || true; \
 	fi
 	$(CARGO) bench --locked --bench fanout -- --peers $(ARGS)
 
@@ -115,7 +120,7 @@ footprint: ## build for all TARGETS, measure size, memory and wake-ups, and writ
 	@for target in $(TARGETS); do \
 	    CARGO='$(CARGO)' FEATURES='$(FEATURES)' WAY=zig deploy/dist.sh build $$target || exit; \
 	done
-	$(CARGO) build --release --locked --no-default-features --bin smolchatd
+	$(CARGO) build --release --locked --no-default-features --features '$(SERVER_FEATURES)' --bin smolchatd
 	$(CARGO) bench --locked --bench footprint -- --dist target/dist --page docs/deploy.md \
 	    --run static=target/dist/$(MACHINE)/smolchatd --run glibc=target/release/smolchatd
 
@@ -126,11 +131,12 @@ footprint-check: ## compare the documented figures, and those of a new build, wi
 	    trap "rustup target remove $$musl" EXIT; \
 	    rustup target add $$musl; \
 	fi; \
-	if CARGO='$(CARGO)' WAY=plain deploy/dist.sh build $(MACHINE) smolchatd; then \
+	if CARGO='$(CARGO)' FEATURES='$(FEATURES)' WAY=plain deploy/dist.sh build $(MACHINE) smolchatd; then \
 	    server=plain=target/dist/$(MACHINE)/smolchatd; \
 	else \
 	    echo 'footprint: no tools for a static server; measuring the one with glibc' && \
-	    $(CARGO) build --release --locked --no-default-features --bin smolchatd && \
+	    $(CARGO) build --release --locked --no-default-features \
+	        --features '$(SERVER_FEATURES)' --bin smolchatd && \
 	    server=glibc=target/release/smolchatd; \
 	fi && $(CARGO) bench --locked --bench footprint -- --run $$server
 

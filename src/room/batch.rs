@@ -159,7 +159,8 @@ pub enum Op {
     StartLive(Position),
     /// Ends the connection after everything before it has been sent.
     Close,
-    /// Ends the connection of a client that is not admitted, as [`Op::Close`] does.
+    /// Ends a connection that has no place, as [`Op::Close`] does: the client is not admitted, or is
+    /// a member that went away.
     Refuse,
     /// Ends the connection at once: it is broken.
     Abort,
@@ -199,7 +200,7 @@ pub struct ClientSlices {
 pub enum End {
     /// The connection ends after its last frame is written, see [`Op::Close`].
     Close,
-    /// The connection of a client that is not admitted ends, see [`Op::Refuse`].
+    /// A connection that has no place ends, see [`Op::Refuse`].
     Refuse,
     /// The connection ends at once, see [`Op::Abort`].
     Abort,

@@ -63,7 +63,7 @@ pub enum Input {
     HelloWaitOver { id: ClientId },
     /// A client speaks another protocol.
     OtherProtocol { id: ClientId, protocol: OtherProtocol },
-    /// A client that is not a member has got an answer in another protocol, and its connection ends.
+    /// A client has got an answer in another protocol, and its connection ends.
     #[cfg(any(feature = "web", feature = "irc"))]
     Answered { id: ClientId },
     /// The other members are told that a member is there, as when it joins; or that it is not, as

@@ -30,9 +30,6 @@ impl Room {
         if self.is_closed {
             return self.send_refusal(id, ByeCode::Shutdown, ByeCode::Shutdown.text());
         }
-        if let Some(Refusal::RoomFull(_)) = self.admission.find_full(peer.into()) {
-            self.remove_longest_absent();
-        }
         let is_visitor = match self.admission.admit(peer.into(), self.now.uptime) {
             Ok(is_visitor) => is_visitor,
             Err(refusal) => return self.refuse(id, peer, refusal),
@@ -91,8 +88,11 @@ impl Room {
         let proof = hello.token.as_deref().and_then(|token| token.parse().ok());
         let old = proof.and_then(|proof| self.find_by_token(&proof));
         // A takeover needs no free place.
-        if old.is_none() && self.refuse_visitor(id) {
-            return;
+        if old.is_none() {
+            self.make_place_for(id);
+            if self.refuse_visitor(id) {
+                return;
+            }
         }
         // Publish pending leave notices first: the new member must not see them.
         self.publish_notice_of(PresenceChange::Left);

@@ -4,12 +4,12 @@
 //! `server/client_state.rs`.
 
 use std::fmt;
-use std::time::Duration;
 
 use log::Level;
 
 #[cfg(feature = "web")]
 use super::Peer;
+use super::admission::{Origin, Refusal};
 use super::presence::PresenceChange;
 use super::reserved_names::ReservedName;
 use super::{Client, ClientId, ClientTable, DisconnectReason, Now, Op, Room, Visibility};
@@ -20,6 +20,10 @@ impl Room {
     /// reserved for it.
     pub fn disconnect(&mut self, id: ClientId, reason: DisconnectReason, now: Now) {
         self.now = now;
+        // The end of its connection is known.
+        if self.clients.get(id).is_some_and(|client| client.is_absent) {
+            return;
+        }
         if reason == DisconnectReason::Away && self.keep_absent(id) {
             return;
         }
@@ -58,7 +62,8 @@ impl Room {
         client.is_absent = true;
         self.absent.push(self.now.uptime + self.config.grace, id, &self.clients);
         self.log(Level::Debug, format!("{} went away", self.describe(id)));
-        self.batch.unicast(id, Op::Close);
+        // The member keeps the place, and may take it to another connection before this one ends.
+        self.batch.unicast(id, Op::Refuse);
         true
     }
 
@@ -69,10 +74,22 @@ impl Room {
         }
     }
 
-    /// Removes the member that has been absent for the longest time, if there is one.
-    pub(super) fn remove_longest_absent(&mut self) {
-        if let Some(client) = self.absent.pop_expired(Duration::MAX, &self.clients) {
-            self.remove_absent_member(client.id);
+    /// Removes the member that has been absent for the longest time, of all or of the address of a
+    /// visitor, if that member has the place that the visitor needs.
+    pub(super) fn make_place_for(&mut self, visitor: ClientId) {
+        let Some(&Client { is_visitor: true, peer, .. }) = self.clients.get(visitor) else {
+            return;
+        };
+        let origin = Origin::from(peer);
+        let member = match self.admission.find_full(origin) {
+            None | Some(Refusal::TooFast(_)) => None,
+            Some(Refusal::RoomFull(_)) => self.absent.find(&self.clients, |_| true),
+            Some(Refusal::AddressFull(_)) => {
+                self.absent.find(&self.clients, |client| Origin::from(client.peer) == origin)
+            }
+        };
+        if let Some(id) = member {
+            self.remove_absent_member(id);
         }
     }
 
@@ -84,7 +101,7 @@ impl Room {
 
     /// Sends a bye to a client, removes it, and ends its connection after all frames are sent.
     pub(super) fn close_client(&mut self, id: ClientId, code: ByeCode, reason: impl fmt::Display) {
-        if self.clients.get(id).is_some() {
+        if self.clients.get(id).is_some_and(|client| !client.is_absent) {
             self.publish_notice_of(PresenceChange::Joined);
             self.send_bye(id, code);
             self.remove_and_announce(id, reason);
@@ -92,11 +109,13 @@ impl Room {
     }
 
     /// Removes a client that has got an answer in another protocol, and ends its connection after
-    /// all bytes are sent.
+    /// all bytes are sent. It is a member if it sent its request after the hello wait.
     #[cfg(any(feature = "web", feature = "irc"))]
     pub(super) fn remove_answered(&mut self, id: ClientId) {
-        let Some(&Client { name: None, is_visitor, .. }) = self.clients.get(id) else { return };
-        self.remove_client(id);
+        let Some(&Client { is_visitor, is_absent: false, .. }) = self.clients.get(id) else {
+            return;
+        };
+        self.remove_and_announce(id, "got an answer in another protocol");
         if is_visitor {
             // It has no place.
             self.release(id, self.now);

@@ -36,6 +36,8 @@ pub enum Wait {
     Patient,
     /// The wait for the rest of a request of another protocol.
     Request,
+    /// The wait for the first line after such a request.
+    Hello,
 }
 
 impl Lobby {
@@ -44,7 +46,7 @@ impl Lobby {
         Lobby { waiting: VecDeque::new(), is_waiting }
     }
 
-    /// Adds a client. Most have the last deadline, and their entry goes to the end.
+    /// Adds a client with the usual wait. Most deadlines are later than all others.
     pub fn push(&mut self, deadline: Duration, id: ClientId, clients: &ClientTable<Client>) {
         self.insert(deadline, WaitingClient { id, extensions: 0, wait: Wait::Usual });
         if self.waiting.len() > 2 * clients.len() + SLACK {
@@ -53,7 +55,7 @@ impl Lobby {
         }
     }
 
-    /// Adds a client, at any place in the queue.
+    /// Adds a client behind all whose deadlines are not later.
     pub fn insert(&mut self, deadline: Duration, client: WaitingClient) {
         let at = self.waiting.partition_point(|(other, _)| *other <= deadline);
         self.waiting.insert(at, (deadline, client));
@@ -74,6 +76,17 @@ impl Lobby {
             self.waiting.shrink_to(2 * self.waiting.len());
         }
         self.waiting.pop_front_if(|(deadline, _)| *deadline <= now).map(|(_, client)| client)
+    }
+
+    /// Returns the first client that still waits and for which `is_wanted` is true.
+    pub fn find(
+        &self,
+        clients: &ClientTable<Client>,
+        is_wanted: impl Fn(&Client) -> bool,
+    ) -> Option<ClientId> {
+        let is_found = |client: &Client| (self.is_waiting)(client) && is_wanted(client);
+        let mut ids = self.waiting.iter().map(|(_, client)| client.id);
+        ids.find(|id| clients.get(*id).is_some_and(is_found))
     }
 
     /// Returns the deadline of the first client.

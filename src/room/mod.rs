@@ -206,7 +206,7 @@ impl Room {
     }
 
     fn on_line(&mut self, id: ClientId, line: Result<ClientLine, RequestError>) {
-        let Some(client) = self.clients.get(id) else { return };
+        let Some(client) = self.clients.get(id).filter(|client| !client.is_absent) else { return };
         if client.name.is_none() {
             match line {
                 Ok(ClientLine { request: Request::Hello(hello), id: line_id }) => {
@@ -327,9 +327,15 @@ impl Room {
     }
 
     /// Returns whether a client has not sent a line.
-    #[cfg(all(test, feature = "web"))]
+    #[cfg(feature = "web")]
     pub fn is_waiting(&self, id: ClientId) -> bool {
         self.clients.get(id).is_some_and(|client| client.name.is_none())
+    }
+
+    /// Returns the number of members whose connections have ended and that may return.
+    #[cfg(test)]
+    pub fn absent_count(&self) -> usize {
+        self.clients.iter().filter(|(_, client)| client.is_absent).count()
     }
 
     /// Returns the number of clients that have left and whose connections are still ending.

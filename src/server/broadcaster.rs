@@ -135,6 +135,8 @@ impl Broadcaster {
         let irc = config.irc.clone();
         let Config { mut room, outbox, history, observer, .. } = config;
         let max_connections = room.max_connections();
+        #[cfg(feature = "web")]
+        let hello_wait = room.hello_wait;
         room.crowd = room.crowd.min(outbox / OUTBOX_BYTES_PER_NOTICE);
         room.answer_bytes = room.answer_bytes.min(outbox / 2);
         room.is_stored = history.is_some();
@@ -160,7 +162,7 @@ impl Broadcaster {
             timer: None,
             bytes_in: 0,
             #[cfg(feature = "web")]
-            web: web::WebState::default(),
+            web: web::WebState::new(hello_wait),
             is_shutting_down: false,
         })
     }

@@ -52,10 +52,13 @@ pub struct Clients {
     /// Clients to remove from the room: they were too slow, or their connection failed.
     disconnected: Vec<(ClientId, DisconnectReason)>,
     /// Connections that are ending without a place, the oldest first: of clients that were refused,
-    /// and of members that have reconnected. An entry stays if its connection ends before.
+    /// and of members that have reconnected or went away. An entry stays if its connection ends before.
     ending_without_place: VecDeque<ClientId>,
     /// Clients whose connections have ended.
     ended: Vec<ClientId>,
+    /// The last sequence number that was delivered to the live clients.
+    #[cfg(feature = "web")]
+    seq: u64,
     /// Bytes that may wait for one client.
     outbox_limit: usize,
     /// The most connections beside those of visitors, see [`close_overdue`](Self::close_overdue).
@@ -87,6 +90,8 @@ impl Clients {
             disconnected: Vec::new(),
             ending_without_place: VecDeque::new(),
             ended: Vec::new(),
+            #[cfg(feature = "web")]
+            seq: 0,
             outbox_limit,
             max_connections,
             is_shutting_down: false,
@@ -166,6 +171,10 @@ impl Clients {
         }
         #[cfg(feature = "irc")]
         self.irc.end_batch();
+        #[cfg(feature = "web")]
+        {
+            self.seq = batch.before + batch.frames;
+        }
     }
 
     /// Delivers the shared frames to all live clients without unicasts.

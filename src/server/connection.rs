@@ -235,8 +235,8 @@ impl Connection {
             return Poll::Ready(Ok(self.split(&[])));
         }
         #[cfg(feature = "web")]
-        if let Some(next) = self.next_web_input() {
-            return Poll::Ready(next);
+        if let Some(parsed) = self.next_web_input() {
+            return Poll::Ready(Ok(parsed));
         }
         loop {
             // Polling readiness before reading saves one system call.
@@ -247,18 +247,7 @@ impl Connection {
             let read_bytes = self.budget.limits.read_bytes.min(MAX_READ_BYTES);
             let (buffer, _) = buffer.split_at_mut(read_bytes);
             match recv(&self.socket, buffer, RecvFlags::DONTWAIT) {
-                // It is sent no line.
-                #[cfg(feature = "web")]
-                Ok((([], _), _)) if self.is_request_begun => {
-                    return Poll::Ready(Err(DisconnectReason::Finished));
-                }
-                Ok((([], _), _)) if self.lines.is_inside_line() && !self.protocol.is_irc() => {
-                    self.lines.clear();
-                    let text = "the last line has no newline and was discarded";
-                    let input = self.error_input(ErrorCode::Unfinished, text);
-                    return Poll::Ready(Ok(self.parsed_input(input)));
-                }
-                Ok((([], _), _)) => return Poll::Ready(Err(DisconnectReason::Finished)),
+                Ok((([], _), _)) => return Poll::Ready(self.on_end()),
                 // Discarded. Unread input would cause a reset, which can discard the answer.
                 Ok(_) if self.is_other_protocol => {}
                 Ok(((bytes, _), _)) => {
@@ -267,14 +256,29 @@ impl Connection {
                         return Poll::Ready(Ok(parsed));
                     }
                     #[cfg(feature = "web")]
-                    if let Some(next) = self.next_web_input() {
-                        return Poll::Ready(next);
+                    if let Some(parsed) = self.next_web_input() {
+                        return Poll::Ready(Ok(parsed));
                     }
                 }
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 Err(error) => return Poll::Ready(Err(DisconnectReason::Lost(error.kind()))),
             }
         }
+    }
+
+    /// Returns the next input after the end of the stream.
+    fn on_end(&mut self) -> Result<Parsed, DisconnectReason> {
+        #[cfg(feature = "web")]
+        if let Some(parsed) = self.end_request() {
+            return Ok(parsed);
+        }
+        if !self.lines.is_inside_line() || self.protocol.is_irc() {
+            return Err(DisconnectReason::Finished);
+        }
+        self.lines.clear();
+        let text = "the last line has no newline and was discarded";
+        let input = self.error_input(ErrorCode::Unfinished, text);
+        Ok(self.parsed_input(input))
     }
 
     /// Parses bytes: lines, or what the client speaks in place of lines.

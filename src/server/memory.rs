@@ -69,7 +69,8 @@ impl Ceiling {
             ("tables and tasks", tasks, CONNECTION),
             ("half-read lines", connections, held),
             ("events for the room", config.events, event),
-            // In the room, on its way to the clients, and in a write that has not returned.
+            // In the room or as a message for WebSockets, on its way to the clients, and in a write
+            // that has not returned.
             ("batch", 3, batch),
             ("outboxes", connections, outbox),
             ("connections without a place", room.max_visitors(), visitor),

@@ -23,11 +23,14 @@ mod browser;
 mod client;
 mod clock;
 mod crowds;
+mod fanout;
 mod flooder;
 mod footprint;
 mod fuzz;
 mod history;
 mod hostile_server;
+#[cfg(feature = "web")]
+mod hostile_web;
 #[cfg(feature = "irc")]
 mod irc;
 mod lab_faults;

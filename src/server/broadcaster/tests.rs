@@ -5,6 +5,8 @@ mod ending;
 mod hello_wait;
 #[cfg(feature = "irc")]
 mod irc;
+#[cfg(feature = "web")]
+mod websocket;
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
@@ -52,6 +54,9 @@ enum Step {
     /// Completes a handshake.
     #[cfg(feature = "web")]
     Upgrade(u8),
+    /// Closes a WebSocket.
+    #[cfg(feature = "web")]
+    CloseWebSocket(u8, DisconnectReason),
     /// The remote side reads everything that has arrived.
     Read(u8),
     /// The remote side closes its socket.
@@ -67,6 +72,7 @@ fn step() -> impl Strategy<Value = Step> {
         Just(DisconnectReason::Finished),
         Just(DisconnectReason::Lost(ErrorKind::ConnectionReset)),
         Just(DisconnectReason::Panicked),
+        Just(DisconnectReason::Away),
     ];
     prop_oneof![
         6 => Just(Step::Connect),
@@ -87,13 +93,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 #[cfg(feature = "web")]
-fn web_step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        any::<u8>().prop_map(Step::BeginRequest),
-        any::<u8>().prop_map(Step::EndRequest),
-        any::<u8>().prop_map(Step::Upgrade),
-    ]
-}
+use websocket::web_step;
 
 #[cfg(not(feature = "web"))]
 fn web_step() -> impl Strategy<Value = Step> {
@@ -155,7 +155,9 @@ impl BroadcasterHarness {
         smol::block_on(self.broadcaster.run_turn(event, self.now));
         self.remotes.get_mut(&OBSERVER).expect("the observer").read();
         let known = self.broadcaster.clients.known_to_room();
-        assert_eq!(self.broadcaster.room.client_count(), known, "the room knows other clients");
+        let room = &self.broadcaster.room;
+        let count = room.client_count() - room.absent_count();
+        assert_eq!(count, known, "the room knows other clients");
     }
 
     fn connect(&mut self) -> u64 {
@@ -286,6 +288,10 @@ impl BroadcasterHarness {
                 let (response, is_browser) = (b"101".to_vec(), id.is_multiple_of(2));
                 self.web_event(pick(id), WebEvent::Upgraded { response, is_browser });
             }
+            #[cfg(feature = "web")]
+            Step::CloseWebSocket(id, reason) => {
+                self.web_event(pick(id), WebEvent::Closing { code: None, reason });
+            }
             Step::Read(id) => {
                 let id = pick(id);
                 self.remotes.get_mut(&id).expect("a client").read();
@@ -300,13 +306,10 @@ impl BroadcasterHarness {
         }
     }
 
-    /// Sends an event, which a connection task does only before the first line of its client.
     #[cfg(feature = "web")]
     fn web_event(&mut self, id: u64, event: WebEvent) {
-        let id = ClientId(id);
-        let is_waiting = self.broadcaster.room.is_waiting(id);
-        if self.remotes[&id.0].has_task && is_waiting {
-            self.turn(Some(Event::Web { id, event }));
+        if self.remotes[&id].has_task {
+            self.turn(Some(Event::Web { id: ClientId(id), event }));
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Broadcaster;
 use crate::room::{Chunk, ClientId, Input, Now, Wait, WaitingClient};
-use crate::server::edge::web::{BrowserAddresses, Response, WebEvent, timeout};
+use crate::server::edge::web::{BrowserAddresses, Response, WebEvent, timeout, too_late};
 
 /// The time that a request may take from its first byte to its last.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -14,15 +14,24 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// nothing. Browsers open connections before they need them.
 const BROWSER_WAIT: Duration = Duration::from_secs(10);
 
+/// The least time after a handshake for the first line of a client that is no browser. It comes a
+/// round trip after the handshake.
+const HANDSHAKE_WAIT: Duration = Duration::from_secs(1);
+
 /// The state of the broadcaster for browsers.
-#[derive(Default)]
 pub(super) struct WebState {
+    /// The usual time for the first line of a client.
+    hello_wait: Duration,
     browsers: BrowserAddresses,
     /// The files of the page that were sent, each shared by all connections that wait for it.
     files: Vec<(&'static [u8], Chunk)>,
 }
 
 impl WebState {
+    pub fn new(hello_wait: Duration) -> Self {
+        WebState { hello_wait, browsers: BrowserAddresses::default(), files: Vec::new() }
+    }
+
     /// Returns a file of the page as a chunk. Each file is copied once.
     fn chunk_of(&mut self, file: &'static [u8]) -> Chunk {
         if let Some((_, chunk)) = self.files.iter().find(|(other, _)| ptr::eq(*other, file)) {
@@ -37,6 +46,8 @@ impl WebState {
 impl Broadcaster {
     pub(super) fn on_web_event(&mut self, id: ClientId, event: WebEvent, now: Now) {
         match event {
+            // A member is sent lines until it is sent a response.
+            WebEvent::RequestBegun if !self.room.is_waiting(id) => {}
             WebEvent::RequestBegun => {
                 self.clients.set_http(id);
                 let client = WaitingClient { id, extensions: 0, wait: Wait::Request };
@@ -50,11 +61,26 @@ impl Broadcaster {
                 if is_browser {
                     self.remember_browser(id, now);
                 }
-                self.clients.upgrade(id, response.into(), now.uptime);
+                self.upgrade(id, response, is_browser, now);
             }
-            WebEvent::Pong(pong) => self.clients.send_raw(id, &[pong.into()], now.uptime),
-            WebEvent::Closing(code) => self.clients.set_close_code(id, code),
+            WebEvent::Pong(pong) => self.clients.send_pong(id, pong.into(), now.uptime),
+            WebEvent::Closing { code, reason } => {
+                self.clients.set_close_code(id, code);
+                self.room.disconnect(id, reason, now);
+            }
         }
+    }
+
+    /// Sends a client the response to its handshake. It has another round trip's time for its hello.
+    fn upgrade(&mut self, id: ClientId, response: Vec<u8>, is_browser: bool, now: Now) {
+        if !self.room.is_waiting(id) {
+            // It was sent a welcome, because it was silent before.
+            return self.respond(id, too_late(), now);
+        }
+        self.clients.upgrade(id, response.into(), now.uptime);
+        let wait = if is_browser { BROWSER_WAIT } else { HANDSHAKE_WAIT };
+        let client = WaitingClient { id, extensions: 0, wait: Wait::Hello };
+        self.room.extend_hello_wait(client, now.uptime + wait.max(self.web.hello_wait));
     }
 
     /// Handles the end of the wait of a client, and returns `false` if the client becomes a member.
@@ -65,6 +91,9 @@ impl Broadcaster {
                 self.respond(client.id, timeout(), now);
             }
             return true;
+        }
+        if self.clients.is_websocket(client.id) {
+            return client.wait != Wait::Hello;
         }
         let peer = self.room.peer_of(client.id);
         let is_browser =
@@ -81,7 +110,7 @@ impl Broadcaster {
     fn respond(&mut self, id: ClientId, response: Response, now: Now) {
         let body = self.web.chunk_of(response.body);
         self.clients.set_http(id);
-        self.clients.send_raw(id, &[response.head.into(), body], now.uptime);
+        self.clients.send_response(id, &[response.head.into(), body], now.uptime);
         self.room.apply(Input::Answered { id }, now);
     }
 

@@ -30,19 +30,35 @@ impl Clients {
         self.table.get(id).is_some_and(|client| client.framing == Framing::Http)
     }
 
+    /// Returns whether a client speaks WebSocket.
+    pub fn is_websocket(&self, id: ClientId) -> bool {
+        let framing = self.table.get(id).map(|client| client.framing);
+        matches!(framing, Some(Framing::WebSocket { .. }))
+    }
+
+    /// Sends a client the parts of a response, which can wait without a limit.
+    pub fn send_response(&mut self, id: ClientId, parts: &[Chunk], now: Duration) {
+        self.send_raw(id, parts, usize::MAX, now);
+    }
+
+    /// Sends a client the answer to a ping.
+    pub fn send_pong(&mut self, id: ClientId, pong: Chunk, now: Duration) {
+        self.send_raw(id, &[pong], self.outbox_limit, now);
+    }
+
     /// Sends a client bytes that are not a frame.
-    pub fn send_raw(&mut self, id: ClientId, parts: &[Chunk], now: Duration) {
+    fn send_raw(&mut self, id: ClientId, parts: &[Chunk], limit: usize, now: Duration) {
         let Some(client) = self.table.get_mut(id) else { return };
         if client.state.is_open() {
             let slices: Vec<Slice> = parts.iter().cloned().map(Slice::raw).collect();
-            let delivery = client.outbox.send(&slices, 0, self.outbox_limit, client.framing);
+            let delivery = client.outbox.send(&slices, self.seq, limit, client.framing);
             self.handle_delivery(id, delivery, now);
         }
     }
 
     /// Sends the response to a WebSocket handshake. From now on the client is sent messages.
     pub fn upgrade(&mut self, id: ClientId, response: Chunk, now: Duration) {
-        self.send_raw(id, &[response], now);
+        self.send_response(id, &[response], now);
         if let Some(client) = self.table.get_mut(id) {
             client.framing = Framing::WebSocket { close_code: Some(CloseCode::NORMAL) };
         }

@@ -38,7 +38,17 @@ impl Connection {
         if !std::mem::replace(&mut self.is_warned, true) {
             self.warn("too many lines per second; the server now reads yours more slowly").await;
         }
-        Timer::after(wait).await;
+        self.sleep(wait).await;
+    }
+
+    /// Waits for a time, or until the connection is closed.
+    async fn sleep(&self, wait: Duration) {
+        let until = self.budget.limits.now() + wait;
+        while let Some(rest) = until.checked_sub(self.budget.limits.now())
+            && !self.is_closed()
+        {
+            Timer::after(rest.min(CLOSED_CHECK_INTERVAL)).await;
+        }
     }
 
     /// Waits until the requests of other clients of the address are answered, or until the
@@ -65,12 +75,7 @@ impl Connection {
             let text = "too much per second from your address; the server now reads it more slowly";
             self.warn(text).await;
         }
-        let until = self.budget.limits.now() + wait;
-        while let Some(rest) = until.checked_sub(self.budget.limits.now())
-            && !self.is_closed()
-        {
-            Timer::after(rest.min(CLOSED_CHECK_INTERVAL)).await;
-        }
+        self.sleep(wait).await;
     }
 
     async fn warn(&mut self, text: &'static str) {

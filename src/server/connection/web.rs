@@ -1,10 +1,10 @@
 //! Connections whose clients speak HTTP or WebSocket.
 
-use super::{Connection, Delay, MAX_DETECTION_BYTES, Parsed};
+use super::{Connection, Delay, MAX_DETECTION_BYTES, MAX_INPUT_LINES, Parsed};
 use crate::protocol::OtherProtocol;
 use crate::room::DisconnectReason;
 use crate::server::broadcaster::Event;
-use crate::server::edge::web::{MAX_HEAD_BYTES, WebEvent, WebReader, looks_like_request};
+use crate::server::edge::web::{MAX_HEAD_BYTES, WebEvent, WebReader, cut_off, looks_like_request};
 
 impl Connection {
     /// Parses the first bytes of a client, if they are those of an HTTP request or may become it.
@@ -44,7 +44,8 @@ impl Connection {
         let limits = &self.budget.limits;
         let (rate, now) = (limits.rate, limits.now());
         let lines = web.read(bytes, limits.max_line, &limits.web_hosts);
-        let control_frames = web.take_control_frames();
+        // Not more than the lines of an input, so that the client is read again within a time.
+        let control_frames = web.take_control_frames().min(MAX_INPUT_LINES);
         let mut parsed = Parsed::default();
         if !lines.is_empty() {
             parsed = self.split_lines(&lines);
@@ -58,15 +59,35 @@ impl Connection {
 
     /// Returns the next event of a client that speaks HTTP or WebSocket, which comes after the
     /// lines that were read.
-    pub(super) fn next_web_input(&mut self) -> Option<Result<Parsed, DisconnectReason>> {
+    pub(super) fn next_web_input(&mut self) -> Option<Parsed> {
         let web = self.web.as_mut()?;
         if let Some(event) = web.take_event() {
-            return Some(Ok(Parsed { event: Some(self.web_event(event)), delay: None }));
+            if let WebEvent::Closing { .. } = event {
+                // The line that is not complete.
+                self.lines.clear();
+            }
+            return Some(Parsed { event: Some(self.web_event(event)), delay: None });
         }
         if let Some(mut rest) = web.take_rest() {
-            return Some(Ok(self.parse_web(&mut rest)));
+            return Some(self.parse_web(&mut rest));
         }
-        web.is_closed().then_some(Err(DisconnectReason::Finished))
+        None
+    }
+
+    /// Handles the end of the input of a client that has not completed its request, or whose first
+    /// bytes look like the start of one.
+    pub(super) fn end_request(&mut self) -> Option<Parsed> {
+        if let Some(web) = &mut self.web {
+            web.end();
+            return self.next_web_input();
+        }
+        // A word alone is text.
+        if !std::mem::take(&mut self.is_request_begun) || !self.lines.buffer().contains(&b' ') {
+            return None;
+        }
+        self.lines.clear();
+        let event = Some(self.web_event(WebEvent::Response(cut_off())));
+        Some(Parsed { event, delay: None })
     }
 
     /// Returns the reason for which a client is disconnected: a browser may return.

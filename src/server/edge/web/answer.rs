@@ -79,7 +79,15 @@ const TIMEOUT: TextResponse =
     TextResponse { status: "408 Request Timeout", text: "the request was not complete in time" };
 const TOO_LARGE: TextResponse = TextResponse {
     status: "431 Request Header Fields Too Large",
-    text: "the request head has more than 8192 bytes",
+    text: "the request head has more than 8192 bytes, or than --memory allows",
+};
+const CUT_OFF: TextResponse = TextResponse {
+    status: "400 Bad Request",
+    text: "the request head has no empty line at its end",
+};
+const TOO_LATE: TextResponse = TextResponse {
+    status: "408 Request Timeout",
+    text: "the connection was silent for too long and is no WebSocket; connect again",
 };
 
 impl From<Invalid> for TextResponse {
@@ -116,10 +124,19 @@ pub fn timeout() -> Response {
     TIMEOUT.encode(false)
 }
 
-/// Returns the response to a request whose head is longer than
-/// [`MAX_HEAD_BYTES`](super::MAX_HEAD_BYTES).
+/// Returns the response to a request whose head is too long.
 pub fn too_large() -> Response {
     TOO_LARGE.encode(false)
+}
+
+/// Returns the response to a request whose head was not complete when the client closed its side.
+pub fn cut_off() -> Response {
+    CUT_OFF.encode(false)
+}
+
+/// Returns the response to a WebSocket handshake on a connection that was sent lines before.
+pub fn too_late() -> Response {
+    TOO_LATE.encode(false)
 }
 
 fn answer_request(head: &[u8], hosts: &[String], is_head: bool) -> Result<Answer, TextResponse> {

@@ -6,7 +6,7 @@ use super::utf8::Utf8Check;
 use super::{CloseCode, Opcode};
 
 /// The most bytes of the payload of a control frame.
-const MAX_CONTROL_BYTES: usize = 125;
+const MAX_CONTROL_BYTES: u8 = 125;
 
 /// The most bytes before the payload of a frame.
 const MAX_FRAME_HEAD_BYTES: usize = 14;
@@ -56,7 +56,7 @@ pub enum Decoded<'a> {
 #[derive(Debug)]
 pub struct Decoder {
     max_message: u64,
-    /// The bytes of the message in all frames whose head was read.
+    /// The bytes of the message in all frames whose head was read; at least 1 a frame but the last.
     message_bytes: u64,
     /// The bytes of the payload that are to come.
     remaining: u64,
@@ -70,9 +70,11 @@ pub struct Decoder {
     is_final: bool,
     /// The mask, rotated so that it begins with the byte for the next byte of the payload.
     mask: [u8; 4],
-    /// The first `filled` bytes are those of a head, or of the payload of a control frame.
-    buffer: [u8; MAX_CONTROL_BYTES],
+    /// The first `filled` bytes are those of a head.
+    head: [u8; MAX_FRAME_HEAD_BYTES],
     filled: u8,
+    /// The payload of a control frame. Not an array: a member that sends none needs no memory for it.
+    control: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -98,8 +100,9 @@ impl Decoder {
             opcode: 0,
             is_final: false,
             mask: [0; 4],
-            buffer: [0; MAX_CONTROL_BYTES],
+            head: [0; MAX_FRAME_HEAD_BYTES],
             filled: 0,
+            control: Vec::new(),
         }
     }
 
@@ -109,6 +112,7 @@ impl Decoder {
         loop {
             match self.state {
                 State::Head => {
+                    self.control = Vec::new();
                     let (byte, rest) = mem::take(bytes).split_first_mut()?;
                     *bytes = rest;
                     if let Err(code) = self.read_head(*byte) {
@@ -117,9 +121,8 @@ impl Decoder {
                 }
                 State::Payload if self.remaining == 0 => {
                     self.state = State::Head;
-                    let filled = mem::take(&mut self.filled);
                     if self.opcode & 8 != 0 {
-                        return Some(self.finish_control(filled));
+                        return Some(self.finish_control());
                     }
                     if self.is_final
                         && let Some(kind) = self.message.take()
@@ -155,12 +158,11 @@ impl Decoder {
 
     /// Reads the next byte of the head of a frame.
     fn read_head(&mut self, byte: u8) -> Result<(), CloseCode> {
-        if let Some(free) = self.buffer.get_mut(usize::from(self.filled)) {
+        if let Some(free) = self.head.get_mut(usize::from(self.filled)) {
             *free = byte;
         }
         self.filled += 1;
-        let head = self.buffer.first_chunk::<MAX_FRAME_HEAD_BYTES>().copied().unwrap_or_default();
-        let [_, second, rest @ ..] = head;
+        let [_, second, rest @ ..] = self.head;
         let length = second & 0x7F;
         let (length_bytes, is_minimal, payload) = match (length, rest) {
             (126, [a, b, ..]) => {
@@ -175,7 +177,7 @@ impl Decoder {
         };
         match self.filled {
             1 => self.check_opcode(byte)?,
-            2 if byte & 0x80 == 0 || self.opcode & 8 != 0 && length > 125 => {
+            2 if byte & 0x80 == 0 || self.opcode & 8 != 0 && length > MAX_CONTROL_BYTES => {
                 return Err(CloseCode::PROTOCOL_ERROR);
             }
             _ => {}
@@ -220,10 +222,12 @@ impl Decoder {
         Ok(())
     }
 
-    /// Adds the payload of a frame to the size of its message.
+    /// Adds the payload of a frame to the size of its message. An empty frame before the last counts
+    /// as a byte, so that the frames of a message are bounded.
     fn count_payload(&mut self) -> Result<(), CloseCode> {
         if self.opcode & 8 == 0 {
-            self.message_bytes = self.message_bytes.saturating_add(self.remaining);
+            let bytes = self.remaining.max(u64::from(!self.is_final));
+            self.message_bytes = self.message_bytes.saturating_add(bytes);
         }
         if self.message_bytes > self.max_message { Err(CloseCode::TOO_LARGE) } else { Ok(()) }
     }
@@ -246,9 +250,8 @@ impl Decoder {
     }
 
     fn buffer_control(&mut self, part: &[u8]) {
-        let free = self.buffer.iter_mut().skip(self.filled.into());
-        free.zip(part).for_each(|(to, from)| *to = *from);
-        self.filled += part.len() as u8;
+        self.control.reserve_exact(part.len() + self.remaining as usize);
+        self.control.extend_from_slice(part);
     }
 
     fn finish_message(&mut self, kind: Opcode) -> Decoded<'static> {
@@ -259,8 +262,8 @@ impl Decoder {
         Decoded::Error(CloseCode::INVALID_TEXT)
     }
 
-    fn finish_control(&mut self, filled: u8) -> Decoded<'_> {
-        let payload = self.buffer.get(..filled.into()).unwrap_or_default();
+    fn finish_control(&mut self) -> Decoded<'_> {
+        let payload = &self.control[..];
         match self.opcode {
             PING => return Decoded::Ping(payload),
             PONG => return Decoded::Pong,

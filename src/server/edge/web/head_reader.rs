@@ -64,6 +64,11 @@ impl HeadReader {
         Ok(end.map(|_| rest))
     }
 
+    /// Returns the most bytes of the head.
+    pub fn max_bytes(&self) -> usize {
+        self.max_bytes
+    }
+
     /// Returns the bytes of the head, with the empty line at its end.
     pub fn head(&self) -> &[u8] {
         &self.head

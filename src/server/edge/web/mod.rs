@@ -23,7 +23,7 @@ pub(crate) use browser_addresses::{BROWSER_BYTES, BrowserAddresses, MAX_BROWSERS
 pub use reader::WebEvent;
 pub(crate) use reader::WebReader;
 
-pub use answer::{Answer, Response, answer, timeout, too_large};
+pub use answer::{Answer, Response, answer, cut_off, timeout, too_large, too_late};
 pub use decoder::{Decoded, Decoder};
 pub use encoder::{CloseCode, FrameHead, Opcode, close_frame, pong_frame};
 pub use head_reader::{HeadReader, HeadTooLong, MAX_HEAD_BYTES};

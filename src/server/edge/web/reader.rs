@@ -1,9 +1,10 @@
 //! The reader of a connection that speaks HTTP or WebSocket.
 
 use super::{
-    Answer, CloseCode, Decoded, Decoder, HeadReader, Opcode, Response, answer, pong_frame,
+    Answer, CloseCode, Decoded, Decoder, HeadReader, Opcode, Response, answer, cut_off, pong_frame,
     too_large,
 };
+use crate::room::DisconnectReason;
 
 /// The most bytes of a WebSocket message, beside the longest line. A message can have several lines.
 const MAX_MESSAGE_BYTES: u64 = 64 * 1024;
@@ -23,8 +24,12 @@ pub enum WebEvent {
     },
     /// The client is sent the answer to its last ping.
     Pong(Vec<u8>),
-    /// The connection is about to end, with this code in the close frame.
-    Closing(Option<CloseCode>),
+    /// The client has closed the WebSocket, or has to be closed.
+    Closing {
+        /// The code of the close frame.
+        code: Option<CloseCode>,
+        reason: DisconnectReason,
+    },
 }
 
 /// A reader for a connection that speaks HTTP or WebSocket.
@@ -51,14 +56,12 @@ enum State {
     Head(HeadReader),
     Messages {
         decoder: Decoder,
-        /// The message has bytes after its last newline.
-        is_inside_line: bool,
+        /// The last byte of the message is a newline, so that its end is not the end of a line.
+        is_line_ended: bool,
     },
-    /// All further input is discarded.
-    Answered,
-    Closed {
-        may_return: bool,
-    },
+    /// All further input is discarded. Unread input would cause a reset, which can discard what the
+    /// client was sent.
+    Ended,
 }
 
 impl WebReader {
@@ -84,9 +87,16 @@ impl WebReader {
                 }
                 Err(_) => self.on_response(too_large()),
             },
-            State::Answered | State::Closed { .. } => {}
+            State::Ended => {}
         }
         Vec::new()
+    }
+
+    /// Handles the end of the input.
+    pub fn end(&mut self) {
+        if matches!(self.state, State::Head(_)) {
+            self.on_response(cut_off());
+        }
     }
 
     fn on_answer(&mut self, answer: Answer, rest: Vec<u8>, max_line: u32) {
@@ -96,19 +106,19 @@ impl WebReader {
                 let event = WebEvent::Upgraded { response, is_browser };
                 self.pending = Some(Box::new(PendingEvent { event: Some(event), rest }));
                 let decoder = Decoder::new(MAX_MESSAGE_BYTES + u64::from(max_line));
-                self.state = State::Messages { decoder, is_inside_line: false };
+                self.state = State::Messages { decoder, is_line_ended: false };
             }
         }
     }
 
     fn on_response(&mut self, response: Response) {
         self.pending = Some(PendingEvent::new(WebEvent::Response(response)));
-        self.state = State::Answered;
+        self.state = State::Ended;
     }
 
     /// Decodes the frames in `bytes`. Every message ends a line.
     fn read_messages(&mut self, mut bytes: &mut [u8]) -> Vec<u8> {
-        let State::Messages { decoder, is_inside_line } = &mut self.state else {
+        let State::Messages { decoder, is_line_ended } = &mut self.state else {
             return Vec::new();
         };
         let mut lines = Vec::new();
@@ -117,14 +127,14 @@ impl WebReader {
                 Decoded::Text(text) => {
                     lines.extend_from_slice(text);
                     if let Some(last) = text.last() {
-                        *is_inside_line = *last != b'\n';
+                        *is_line_ended = *last == b'\n';
                     }
                 }
                 Decoded::End(Opcode::Binary) | Decoded::Binary(_) => {
                     return self.close(Some(CloseCode::UNSUPPORTED), lines);
                 }
                 Decoded::End(_) => {
-                    if std::mem::take(is_inside_line) {
+                    if !std::mem::take(is_line_ended) {
                         lines.push(b'\n');
                     }
                 }
@@ -144,10 +154,13 @@ impl WebReader {
 
     /// Closes the connection after `lines`.
     fn close(&mut self, code: Option<CloseCode>, lines: Vec<u8>) -> Vec<u8> {
-        self.pending = Some(PendingEvent::new(WebEvent::Closing(code)));
         // Without a code, or on its way to another page, which may be the same one.
-        let may_return = matches!(code, None | Some(CloseCode::GOING_AWAY));
-        self.state = State::Closed { may_return };
+        let reason = match code {
+            None | Some(CloseCode::GOING_AWAY) => DisconnectReason::Away,
+            _ => DisconnectReason::Finished,
+        };
+        self.pending = Some(PendingEvent::new(WebEvent::Closing { code, reason }));
+        self.state = State::Ended;
         lines
     }
 
@@ -166,19 +179,10 @@ impl WebReader {
         std::mem::take(&mut self.control_frames) as usize
     }
 
-    /// Returns whether nothing more is read.
-    pub fn is_closed(&self) -> bool {
-        matches!(self.state, State::Closed { .. })
-    }
-
-    /// Returns whether the client may return after its connection has ended: it spoke WebSocket, and
-    /// did not close it for good.
+    /// Returns whether the client may return after its connection has ended: it speaks WebSocket, and
+    /// has not closed it.
     pub fn may_return(&self) -> bool {
-        match self.state {
-            State::Messages { .. } => true,
-            State::Closed { may_return } => may_return,
-            State::Head(_) | State::Answered => false,
-        }
+        matches!(self.state, State::Messages { .. })
     }
 }
 
@@ -194,6 +198,6 @@ mod tests {
 
     #[test]
     fn reader_is_small() {
-        assert!(size_of::<WebReader>() <= 192, "{} bytes", size_of::<WebReader>());
+        assert!(size_of::<WebReader>() <= 108, "{} bytes", size_of::<WebReader>());
     }
 }
