@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_channel::Sender;
 use futures_lite::FutureExt;
+use rustix::net::{RecvFlags, recv};
 use smol::LocalExecutor;
 
 use super::broadcaster::Event;
@@ -68,6 +69,18 @@ impl ClientHandle {
     pub fn on_writable(&mut self) -> Delivery {
         self.has_waiting_task = false;
         self.outbox.flush(self.framing)
+    }
+
+    /// Returns whether the client has input that the room has not got yet and that is not in the
+    /// channel of events.
+    pub fn has_unread_input(&self) -> bool {
+        let socket = self.outbox.socket();
+        // The connection task has a second reference while its lines wait for the channel.
+        let has_pending_send = Arc::strong_count(socket) > 2;
+        has_pending_send || {
+            let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+            recv(socket, &mut [0; 1], flags).is_ok_and(|(bytes, _)| bytes > 0)
+        }
     }
 
     /// Spawns a task that sends [`Event::Writable`] when the socket is writable, unless there is

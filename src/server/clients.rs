@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use async_channel::{Sender, TrySendError};
 use futures_lite::FutureExt;
-use rustix::net::{RecvFlags, recv};
 use smol::LocalExecutor;
 
 use super::broadcaster::Event;
@@ -110,22 +109,14 @@ impl Clients {
         self.table.insert(id, ClientHandle::new(socket));
         #[cfg(feature = "irc")]
         if protocol.is_irc() {
-            self.irc.insert(id);
-            self.update_irc(id);
+            self.insert_irc(id);
         }
     }
 
     /// Returns whether a client without a line has input that the room has not got yet and that is
     /// not in the channel of events.
     pub fn has_unread_input(&self, id: ClientId) -> bool {
-        let Some(client) = self.table.get(id) else { return false };
-        let socket = client.outbox.socket();
-        // The connection task has a second reference while its lines wait for the channel.
-        let has_pending_send = Arc::strong_count(socket) > 2;
-        has_pending_send || {
-            let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-            recv(socket, &mut [0; 1], flags).is_ok_and(|(bytes, _)| bytes > 0)
-        }
+        self.table.get(id).is_some_and(ClientHandle::has_unread_input)
     }
 
     /// Sends an event through the channel, behind all that wait.

@@ -306,13 +306,6 @@ impl BroadcasterHarness {
         }
     }
 
-    #[cfg(feature = "web")]
-    fn web_event(&mut self, id: u64, event: WebEvent) {
-        if self.remotes[&id].has_task {
-            self.turn(Some(Event::Web { id: ClientId(id), event }));
-        }
-    }
-
     fn advance(&mut self, time: Duration) {
         self.now.uptime += time;
         self.turn(None);

@@ -279,6 +279,12 @@ impl Clients {
         Clients { irc, ..self }
     }
 
+    /// Adds a session for a client that is in the table.
+    pub fn insert_irc(&mut self, id: ClientId) {
+        self.irc.insert(id);
+        self.update_irc(id);
+    }
+
     /// Sets the framing of an IRC client by its session.
     pub fn update_irc(&mut self, id: ClientId) {
         if let Some(client) = self.table.get_mut(id) {

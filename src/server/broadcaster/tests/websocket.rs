@@ -11,6 +11,14 @@ pub fn web_step() -> impl Strategy<Value = Step> {
     ]
 }
 
+impl BroadcasterHarness {
+    pub fn web_event(&mut self, id: u64, event: WebEvent) {
+        if self.remotes[&id].has_task {
+            self.turn(Some(Event::Web { id: ClientId(id), event }));
+        }
+    }
+}
+
 #[test]
 fn client_slow_to_read_pongs_is_told_its_number() {
     let mut harness = BroadcasterHarness::new();
