@@ -125,12 +125,6 @@ impl Room {
         let same_epoch = hello.epoch.as_deref() == Some(&*self.epoch);
         let after = hello.after.filter(|after| same_epoch && *after <= self.batch.seq);
         self.send_welcome(id, &name, token, after.is_some());
-        #[cfg(feature = "irc")]
-        if after.is_none()
-            && let Some(motd) = &self.config.motd
-        {
-            self.batch.send(id, &**motd, Body::Info { id: None, stats: None });
-        }
         if let Some(error) = error {
             self.send_error(id, RequestError { id: line_id, ..error });
         }
@@ -178,6 +172,10 @@ impl Room {
             },
         };
         self.batch.send(id, data, welcome);
+        #[cfg(feature = "irc")]
+        if !resumed && let Some(motd) = &self.config.motd {
+            self.batch.send(id, &**motd, Body::Info { id: None, stats: None });
+        }
     }
 
     /// Returns the member with a token. All tokens are compared, so that the time taken does not

@@ -110,11 +110,6 @@ impl Options {
         }
         match option {
             "listen" => self.addresses.push((value.parse()?, ListenerProtocol::Chat)),
-            #[cfg(feature = "irc")]
-            "irc" => {
-                self.addresses.push((value.parse()?, ListenerProtocol::Irc));
-                self.config.irc.is_open = true;
-            }
             "max-clients" => room.max_clients = value.parse()?,
             "max-per-ip" => room.max_per_ip = value.parse()?,
             "connect-rate" => {
@@ -124,17 +119,9 @@ impl Options {
             #[cfg(feature = "web")]
             "web-host" => self.config.web_hosts.push(value.parse_with(parse_host)?),
             #[cfg(feature = "irc")]
-            "irc-channel" => self.config.irc.channel = value.parse_with(parse_channel)?,
-            #[cfg(feature = "irc")]
-            "irc-name" => self.config.irc.server = value.parse_with(parse_server)?,
-            #[cfg(feature = "irc")]
-            "irc-playback" => self.config.irc.playback = value.parse()?,
-            #[cfg(feature = "irc")]
-            "motd" if value.is_empty() => {
-                return Err("--motd: expected the path of a file".into());
+            "irc" | "irc-channel" | "irc-name" | "irc-playback" | "motd" => {
+                self.set_irc(option, value)?;
             }
-            #[cfg(feature = "irc")]
-            "motd" => self.motd_file = Some(value.into()),
             "max-line" => room.max_line = value.parse_with(parse_max_line)?,
             "outbox" => self.config.outbox = value.parse_with(parse_size)?,
             "history" => room.history = value.parse()?,
@@ -163,6 +150,23 @@ impl Options {
             "check" => self.is_check = value.parse_with(parse_switch)?,
             "log" => self.log = value.parse_with(parse_level)?,
             _ => return Err(lexopt::Error::UnexpectedOption(format!("--{option}"))),
+        }
+        Ok(())
+    }
+
+    #[cfg(feature = "irc")]
+    fn set_irc(&mut self, option: &str, value: OsString) -> Result<(), lexopt::Error> {
+        let irc = &mut self.config.irc;
+        match option {
+            "irc" => {
+                self.addresses.push((value.parse()?, ListenerProtocol::Irc));
+                irc.is_open = true;
+            }
+            "irc-channel" => irc.channel = value.parse_with(parse_channel)?,
+            "irc-name" => irc.server = value.parse_with(parse_server)?,
+            "irc-playback" => irc.playback = value.parse()?,
+            _ if value.is_empty() => return Err("--motd: expected the path of a file".into()),
+            _ => self.motd_file = Some(value.into()),
         }
         Ok(())
     }
