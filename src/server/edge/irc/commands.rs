@@ -23,23 +23,7 @@ impl Session {
     ) {
         let channel = &*env.config.channel;
         match (message.command(), parameters) {
-            (
-                Command::Join
-                | Command::Part
-                | Command::Topic
-                | Command::Kick
-                | Command::Invite
-                | Command::UserHost
-                | Command::IsOn
-                | Command::Mode
-                | Command::SetName
-                | Command::ChatHistory,
-                [] | ["", ..],
-            )
-            | (Command::Kick | Command::Invite, [_])
-            | (Command::Oper, [] | [_]) => {
-                out.too_few_parameters(message.name());
-            }
+            _ if message.lacks_parameters() => out.too_few_parameters(message.name()),
             (Command::Join, ["0", ..]) => self.part(channel, None, env, out),
             (Command::Join, [targets, ..]) => {
                 for target in targets.split(',').take(4) {

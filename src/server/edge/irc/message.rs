@@ -57,50 +57,51 @@ pub enum Command {
     Unknown,
 }
 
-/// The commands by their names.
-const COMMANDS: &[(&str, Command)] = &[
-    ("ADMIN", Command::Admin),
-    ("AWAY", Command::Away),
-    ("CAP", Command::Cap),
-    ("CHATHISTORY", Command::ChatHistory),
-    ("CONNECT", Command::Operator),
-    ("DIE", Command::Operator),
-    ("HELP", Command::Help),
-    ("HELPOP", Command::Help),
-    ("INFO", Command::Info),
-    ("INVITE", Command::Invite),
-    ("ISON", Command::IsOn),
-    ("JOIN", Command::Join),
-    ("KICK", Command::Kick),
-    ("KILL", Command::Operator),
-    ("LINKS", Command::Links),
-    ("LIST", Command::List),
-    ("LUSERS", Command::LUsers),
-    ("MODE", Command::Mode),
-    ("MOTD", Command::Motd),
-    ("NAMES", Command::Names),
-    ("NICK", Command::Nick),
-    ("NOTICE", Command::Notice),
-    ("OPER", Command::Oper),
-    ("PART", Command::Part),
-    ("PASS", Command::Pass),
-    ("PING", Command::Ping),
-    ("PONG", Command::Pong),
-    ("PRIVMSG", Command::PrivMsg),
-    ("QUIT", Command::Quit),
-    ("REHASH", Command::Operator),
-    ("RESTART", Command::Operator),
-    ("SETNAME", Command::SetName),
-    ("SQUIT", Command::Operator),
-    ("TIME", Command::Time),
-    ("TOPIC", Command::Topic),
-    ("USER", Command::User),
-    ("USERHOST", Command::UserHost),
-    ("VERSION", Command::Version),
-    ("WALLOPS", Command::Operator),
-    ("WHO", Command::Who),
-    ("WHOIS", Command::WhoIs),
-    ("WHOWAS", Command::WhoWas),
+/// The commands by their names, with the least number of their parameters. Those with 0 check their
+/// parameters themselves.
+const COMMANDS: &[(&str, Command, usize)] = &[
+    ("ADMIN", Command::Admin, 0),
+    ("AWAY", Command::Away, 0),
+    ("CAP", Command::Cap, 0),
+    ("CHATHISTORY", Command::ChatHistory, 1),
+    ("CONNECT", Command::Operator, 0),
+    ("DIE", Command::Operator, 0),
+    ("HELP", Command::Help, 0),
+    ("HELPOP", Command::Help, 0),
+    ("INFO", Command::Info, 0),
+    ("INVITE", Command::Invite, 2),
+    ("ISON", Command::IsOn, 1),
+    ("JOIN", Command::Join, 1),
+    ("KICK", Command::Kick, 2),
+    ("KILL", Command::Operator, 0),
+    ("LINKS", Command::Links, 0),
+    ("LIST", Command::List, 0),
+    ("LUSERS", Command::LUsers, 0),
+    ("MODE", Command::Mode, 1),
+    ("MOTD", Command::Motd, 0),
+    ("NAMES", Command::Names, 0),
+    ("NICK", Command::Nick, 0),
+    ("NOTICE", Command::Notice, 0),
+    ("OPER", Command::Oper, 2),
+    ("PART", Command::Part, 1),
+    ("PASS", Command::Pass, 0),
+    ("PING", Command::Ping, 0),
+    ("PONG", Command::Pong, 0),
+    ("PRIVMSG", Command::PrivMsg, 0),
+    ("QUIT", Command::Quit, 0),
+    ("REHASH", Command::Operator, 0),
+    ("RESTART", Command::Operator, 0),
+    ("SETNAME", Command::SetName, 1),
+    ("SQUIT", Command::Operator, 0),
+    ("TIME", Command::Time, 0),
+    ("TOPIC", Command::Topic, 1),
+    ("USER", Command::User, 0),
+    ("USERHOST", Command::UserHost, 1),
+    ("VERSION", Command::Version, 0),
+    ("WALLOPS", Command::Operator, 0),
+    ("WHO", Command::Who, 0),
+    ("WHOIS", Command::WhoIs, 0),
+    ("WHOWAS", Command::WhoWas, 0),
 ];
 
 /// A line from an IRC client.
@@ -184,9 +185,21 @@ impl Message {
 
     /// Returns the command.
     pub fn command(&self) -> Command {
+        self.find().0
+    }
+
+    /// Returns whether the command needs more parameters than it has.
+    pub fn lacks_parameters(&self) -> bool {
+        let parameters = self.parameters();
+        let least = self.find().1;
+        parameters.len() < least || least > 0 && parameters.first() == Some(&"")
+    }
+
+    /// Returns the command and the least number of its parameters.
+    fn find(&self) -> (Command, usize) {
         let name = self.name();
-        let known = COMMANDS.iter().find(|(known, _)| name.eq_ignore_ascii_case(known));
-        known.map_or(Command::Unknown, |(_, command)| *command)
+        let known = COMMANDS.iter().find(|(known, ..)| name.eq_ignore_ascii_case(known));
+        known.map_or((Command::Unknown, 0), |&(_, command, least)| (command, least))
     }
 
     /// Returns the name of the command, as the client wrote it.

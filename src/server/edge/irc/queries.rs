@@ -22,7 +22,7 @@ const MAX_ASKED: usize = 16;
 const WHO_BYTES: usize = 128;
 
 impl Session {
-    /// Answers a question.
+    /// Answers a question about the members or the channel.
     pub(super) fn on_query(
         &mut self,
         message: &Message,
@@ -30,21 +30,7 @@ impl Session {
         env: &Environment<'_>,
         out: &mut Output<'_>,
     ) {
-        let server = &*env.config.server;
         match (message.command(), parameters) {
-            // A question to another server has its name as the last parameter.
-            (
-                Command::Time
-                | Command::Version
-                | Command::Admin
-                | Command::Info
-                | Command::Motd
-                | Command::LUsers,
-                parameters,
-            ) if parameters.last().is_some_and(|target| !is_this_server(target, env)) => {
-                let target = parameters.last().copied().unwrap_or_default();
-                out.numeric(402, &[shown(target)], "No such server");
-            }
             (Command::Who, parameters) => who(parameters, env, out),
             (Command::WhoIs, [] | ["", ..]) | (Command::WhoWas, [] | ["", ..]) => {
                 out.numeric(431, &[], "No nickname given");
@@ -74,38 +60,6 @@ impl Session {
                 }
                 out.numeric(302, &[], &found);
             }
-            (Command::LUsers, _) => {
-                let count = env.directory.count() as u64;
-                write_lusers(count, env.directory.unregistered(), out);
-                let (count, most) = (count.to_string(), env.directory.most().to_string());
-                for (code, text) in
-                    [(265, " :Current local users "), (266, " :Current global users ")]
-                {
-                    out.plain_numeric(code, &[&count, " ", &most, text, &count, ", max ", &most]);
-                }
-            }
-            (Command::Motd, _) => write_motd(env.settings, out),
-            (Command::Version, _) => {
-                out.numeric(351, &[VERSION, server], "a group-chat server");
-                write_support(out);
-            }
-            (Command::Time, _) => {
-                out.numeric(391, &[server], &format_time(env.unix_ms));
-            }
-            (Command::Info, _) => {
-                out.plain_numeric(371, &[":", VERSION, ", a group-chat server with one room"]);
-                out.numeric(374, &[], "End of /INFO list");
-            }
-            (Command::Admin, _) => {
-                out.numeric(256, &[server], "Administrative info");
-                for code in [257, 258, 259] {
-                    out.numeric(code, &[], "the administrator of this machine");
-                }
-            }
-            (Command::Links, _) => {
-                out.numeric(364, &["*", server], "0 a group-chat server");
-                out.numeric(365, &["*"], "End of /LINKS list");
-            }
             (Command::Help, [] | ["", ..]) => write_help("*", out),
             (Command::Help, [subject, ..]) if subject.eq_ignore_ascii_case("PRIVMSG") => {
                 write_help(subject, out);
@@ -113,8 +67,52 @@ impl Session {
             (Command::Help, [subject, ..]) => {
                 out.numeric(524, &[shown(subject)], "Help not found");
             }
-            _ => out.numeric(421, &[shown(message.name())], "Unknown command"),
+            (Command::Links, _) => {
+                out.numeric(364, &["*", &env.config.server], "0 a group-chat server");
+                out.numeric(365, &["*"], "End of /LINKS list");
+            }
+            (Command::Unknown, _) => {
+                out.numeric(421, &[shown(message.name())], "Unknown command");
+            }
+            // A question to another server has its name as the last parameter.
+            (_, [.., target]) if !is_this_server(target, env) => {
+                out.numeric(402, &[shown(target)], "No such server");
+            }
+            (command, _) => describe_server(command, env, out),
         }
+    }
+}
+
+/// Answers a question about the server.
+fn describe_server(command: Command, env: &Environment<'_>, out: &mut Output<'_>) {
+    let server = &*env.config.server;
+    match command {
+        Command::LUsers => {
+            let count = env.directory.count();
+            write_lusers(count as u64, env.directory.unregistered(), out);
+            let (count, most) = (count.to_string(), env.directory.most().to_string());
+            for (code, text) in [(265, " :Current local users "), (266, " :Current global users ")]
+            {
+                out.plain_numeric(code, &[&count, " ", &most, text, &count, ", max ", &most]);
+            }
+        }
+        Command::Motd => write_motd(env.settings, out),
+        Command::Version => {
+            out.numeric(351, &[VERSION, server], "a group-chat server");
+            write_support(out);
+        }
+        Command::Time => out.numeric(391, &[server], &format_time(env.unix_ms)),
+        Command::Info => {
+            out.plain_numeric(371, &[":", VERSION, ", a group-chat server with one room"]);
+            out.numeric(374, &[], "End of /INFO list");
+        }
+        Command::Admin => {
+            out.numeric(256, &[server], "Administrative info");
+            for code in [257, 258, 259] {
+                out.numeric(code, &[], "the administrator of this machine");
+            }
+        }
+        _ => {}
     }
 }
 
