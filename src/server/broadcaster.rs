@@ -22,7 +22,7 @@ use super::address_limits::AnswerCharge;
 use super::clients::Clients;
 use super::config::Config;
 #[cfg(feature = "web")]
-use super::edge::web::WebEvent;
+use super::edge::web::{BrowserAddresses, WebEvent};
 use super::socket::Socket;
 use crate::os::{fresh_epoch, random, resident_memory};
 use crate::protocol::Stats;
@@ -94,7 +94,7 @@ pub struct Broadcaster {
     /// Bytes read from clients.
     bytes_in: u64,
     #[cfg(feature = "web")]
-    web: web::WebState,
+    browsers: BrowserAddresses,
     is_shutting_down: bool,
 }
 
@@ -134,7 +134,7 @@ impl Broadcaster {
             timer: None,
             bytes_in: 0,
             #[cfg(feature = "web")]
-            web: web::WebState::default(),
+            browsers: BrowserAddresses::default(),
             is_shutting_down: false,
         })
     }

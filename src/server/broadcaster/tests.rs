@@ -20,7 +20,7 @@ use super::*;
 use crate::protocol::{ClientLine, OtherProtocol};
 use crate::room::{self, DisconnectReason};
 #[cfg(feature = "web")]
-use crate::server::edge;
+use crate::server::edge::web::{Answer, timeout};
 
 /// The number of the member that reads everything and sees all notices.
 const OBSERVER: u64 = 1;
@@ -273,12 +273,14 @@ impl BroadcasterHarness {
             Step::BeginRequest(id) => self.web_event(pick(id), WebEvent::RequestBegun),
             #[cfg(feature = "web")]
             Step::EndRequest(id) => {
-                self.web_event(pick(id), WebEvent::Response(edge::web::timeout()));
+                let answer = Answer::Response(timeout());
+                self.web_event(pick(id), WebEvent::Answer(answer));
             }
             #[cfg(feature = "web")]
             Step::Upgrade(id) => {
                 let (response, is_browser) = (b"101".to_vec(), id.is_multiple_of(2));
-                self.web_event(pick(id), WebEvent::Upgraded { response, is_browser });
+                let answer = Answer::Upgrade { response, is_browser };
+                self.web_event(pick(id), WebEvent::Answer(answer));
             }
             Step::Read(id) => {
                 let id = pick(id);

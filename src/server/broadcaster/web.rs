@@ -1,38 +1,16 @@
 //! The events of connections that speak HTTP or WebSocket.
 
-use std::ptr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::Broadcaster;
-use crate::room::{Chunk, ClientId, Input, Now, Wait, WaitingClient};
-use crate::server::edge::web::{BrowserAddresses, Response, WebEvent, timeout};
+use crate::room::{ClientId, Input, Now, Wait, WaitingClient};
+use crate::server::edge::web::{Answer, WebEvent, timeout};
 
 /// The time that a request may take from its first byte to its last.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The time after which a client from the address of a browser becomes a member if it has sent
 /// nothing. Browsers open connections before they need them.
 const BROWSER_WAIT: Duration = Duration::from_secs(10);
-
-/// The state of the broadcaster for browsers.
-#[derive(Default)]
-pub(super) struct WebState {
-    browsers: BrowserAddresses,
-    /// The files of the page that were sent, each shared by all connections that wait for it.
-    files: Vec<(&'static [u8], Chunk)>,
-}
-
-impl WebState {
-    /// Returns a file of the page as a chunk. Each file is copied once.
-    fn chunk_of(&mut self, file: &'static [u8]) -> Chunk {
-        if let Some((_, chunk)) = self.files.iter().find(|(other, _)| ptr::eq(*other, file)) {
-            return Arc::clone(chunk);
-        }
-        let chunk = Chunk::from(file);
-        self.files.push((file, Arc::clone(&chunk)));
-        chunk
-    }
-}
 
 impl Broadcaster {
     pub(super) fn on_web_event(&mut self, id: ClientId, event: WebEvent, now: Now) {
@@ -42,17 +20,17 @@ impl Broadcaster {
                 let client = WaitingClient { id, extensions: 0, wait: Wait::Request };
                 self.room.extend_hello_wait(client, now.uptime + REQUEST_TIMEOUT);
             }
-            WebEvent::Response(response) => {
+            WebEvent::Answer(Answer::Response(response)) => {
                 self.remember_browser(id, now);
                 self.respond(id, response, now);
             }
-            WebEvent::Upgraded { response, is_browser } => {
+            WebEvent::Answer(Answer::Upgrade { response, is_browser }) => {
                 if is_browser {
                     self.remember_browser(id, now);
                 }
-                self.clients.upgrade(id, response.into(), now.uptime);
+                self.clients.upgrade(id, response, now.uptime);
             }
-            WebEvent::Pong(pong) => self.clients.send_raw(id, &[pong.into()], now.uptime),
+            WebEvent::Pong(pong) => self.clients.send_raw(id, pong, now.uptime),
             WebEvent::Closing(code) => self.clients.set_close_code(id, code),
         }
     }
@@ -67,8 +45,7 @@ impl Broadcaster {
             return true;
         }
         let peer = self.room.peer_of(client.id);
-        let is_browser =
-            peer.is_some_and(|peer| self.web.browsers.contains(peer.into(), now.uptime));
+        let is_browser = peer.is_some_and(|peer| self.browsers.contains(peer.into(), now.uptime));
         let is_extended = client.wait == Wait::Usual && is_browser;
         if is_extended {
             let client = WaitingClient { wait: Wait::Patient, ..client };
@@ -78,16 +55,15 @@ impl Broadcaster {
     }
 
     /// Sends a client a response and ends its connection.
-    fn respond(&mut self, id: ClientId, response: Response, now: Now) {
-        let body = self.web.chunk_of(response.body);
+    fn respond(&mut self, id: ClientId, response: Vec<u8>, now: Now) {
         self.clients.set_http(id);
-        self.clients.send_raw(id, &[response.head.into(), body], now.uptime);
+        self.clients.send_raw(id, response, now.uptime);
         self.room.apply(Input::Answered { id }, now);
     }
 
     fn remember_browser(&mut self, id: ClientId, now: Now) {
         if let Some(peer) = self.room.peer_of(id) {
-            self.web.browsers.insert(peer.into(), now.uptime);
+            self.browsers.insert(peer.into(), now.uptime);
         }
     }
 }

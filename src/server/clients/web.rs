@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Clients;
-use crate::room::{Chunk, ClientId, Slice};
+use crate::room::{ClientId, Slice};
 use crate::server::edge::web::CloseCode;
 use crate::server::framing::Framing;
 
@@ -31,18 +31,18 @@ impl Clients {
     }
 
     /// Sends a client bytes that are not a frame.
-    pub fn send_raw(&mut self, id: ClientId, parts: &[Chunk], now: Duration) {
+    pub fn send_raw(&mut self, id: ClientId, bytes: Vec<u8>, now: Duration) {
         let Some(client) = self.table.get_mut(id) else { return };
         if client.state.is_open() {
-            let slices: Vec<Slice> = parts.iter().cloned().map(Slice::raw).collect();
+            let slices = [Slice::raw(bytes.into())];
             let delivery = client.outbox.send(&slices, 0, self.outbox_limit, client.framing);
             self.handle_delivery(id, delivery, now);
         }
     }
 
     /// Sends the response to a WebSocket handshake. From now on the client is sent messages.
-    pub fn upgrade(&mut self, id: ClientId, response: Chunk, now: Duration) {
-        self.send_raw(id, &[response], now);
+    pub fn upgrade(&mut self, id: ClientId, response: Vec<u8>, now: Duration) {
+        self.send_raw(id, response, now);
         if let Some(client) = self.table.get_mut(id) {
             client.framing = Framing::WebSocket { close_code: Some(CloseCode::NORMAL) };
         }

@@ -45,10 +45,7 @@ impl Connection {
         let (rate, now) = (limits.rate, limits.now());
         let lines = web.read(bytes, limits.max_line, &limits.web_hosts);
         let control_frames = web.take_control_frames();
-        let mut parsed = Parsed::default();
-        if !lines.is_empty() {
-            parsed = self.split_lines(&lines);
-        }
+        let mut parsed = self.split_lines(&lines);
         self.limiter.take(rate, control_frames, now);
         if control_frames > 0 && self.limiter.available(rate, now) == 0 {
             parsed.delay = parsed.delay.or(Some(Delay::Rate));

@@ -38,7 +38,7 @@ enum Line {
 impl HeadReader {
     /// Creates a reader for a head of at most `max_bytes` bytes.
     pub fn new(max_bytes: usize) -> Self {
-        HeadReader { head: Vec::new(), max_bytes, line: Line::Empty }
+        HeadReader { head: Vec::with_capacity(max_bytes), max_bytes, line: Line::Empty }
     }
 
     /// Reads the next bytes. When the head is complete, returns the bytes after it.
@@ -55,10 +55,6 @@ impl HeadReader {
         if length > self.max_bytes {
             self.head = Vec::new();
             return Err(HeadTooLong);
-        }
-        if length > self.head.capacity() {
-            let capacity = length.max(2 * self.head.capacity()).min(self.max_bytes);
-            self.head.reserve_exact(capacity - self.head.len());
         }
         self.head.extend_from_slice(head);
         Ok(end.map(|_| rest))
