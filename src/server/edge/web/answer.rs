@@ -62,7 +62,7 @@ const WRONG_ORIGIN: TextResponse = TextResponse {
 };
 const WRONG_METHOD: TextResponse = TextResponse {
     status: "405 Method Not Allowed\r\nAllow: GET, HEAD",
-    text: "the method must be GET or HEAD",
+    text: "expected GET or HEAD",
 };
 const NOT_FOUND: TextResponse =
     TextResponse { status: "404 Not Found", text: "there is no such page" };
@@ -72,10 +72,10 @@ const NO_UPGRADE: TextResponse = TextResponse {
     text: "expected a WebSocket handshake of version 13",
 };
 const TIMEOUT: TextResponse =
-    TextResponse { status: "408 Request Timeout", text: "the request was not complete in time" };
+    TextResponse { status: "408 Request Timeout", text: "the request took too long" };
 const TOO_LARGE: TextResponse = TextResponse {
     status: "431 Request Header Fields Too Large",
-    text: "the request head has more than 8192 bytes",
+    text: "the head has more than 8192 bytes",
 };
 
 impl TextResponse {
