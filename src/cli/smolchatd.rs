@@ -60,8 +60,8 @@ pub static SMOLCHATD: Program = Program {
             name: "web-host",
             value: ValueKind::Text("NAME"),
             help: "further name by which browsers reach the server; may be given more than once",
-            details: "It is also reached by an IP address, a name without a dot, or one that ends in \
-                      .local, .lan, .home.arpa, .internal or .localhost.",
+            details: "Not needed for addresses, names without a dot, and local names such as \
+                      chat.lan.",
             ..OptionSpec::DEFAULT
         },
         OptionSpec {

@@ -21,7 +21,7 @@ use crate::server::address_limits::ADDRESS_BUDGET_BYTES;
 use crate::server::broadcaster::batch_bytes;
 use crate::server::connection::{LINE_OVERHEAD, MAX_INPUT_LINES, MAX_READ_BYTES};
 #[cfg(feature = "web")]
-use crate::server::edge::web::{BROWSER_BYTES, MAX_BROWSERS, PAGE_BYTES};
+use crate::server::edge::web::{BROWSER_BYTES, MAX_BROWSERS};
 
 /// The idle program: its stacks, and the heap of an empty room. The pages of its file are not
 /// counted: the kernel drops them if memory is short, and reads them again.
@@ -76,8 +76,6 @@ impl Ceiling {
                 ("rates of addresses", addresses, ADDRESS_BUDGET_BYTES),
                 #[cfg(feature = "web")]
                 ("addresses of browsers", MAX_BROWSERS, BROWSER_BYTES),
-                #[cfg(feature = "web")]
-                ("web page", 1, PAGE_BYTES),
                 ("socket buffers in the kernel", sockets, config.buffers.kernel_bytes()),
             ],
         }
