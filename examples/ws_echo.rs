@@ -66,8 +66,7 @@ fn shake_hands(stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
             },
             Err(_) => too_large(),
         };
-        stream.write_all(&response.head)?;
-        stream.write_all(response.body)?;
+        stream.write_all(&response)?;
         return Ok(None);
     }
 }

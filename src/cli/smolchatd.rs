@@ -60,10 +60,8 @@ pub static SMOLCHATD: Program = Program {
             name: "web-host",
             value: ValueKind::Text("NAME"),
             help: "further name by which browsers reach the server; may be given more than once",
-            details: "Without it, a browser may use an IP address, a name without a dot, or a name \
-                      that ends in .local, .lan, .home.arpa, .internal or .localhost. Other names \
-                      are refused, because the page of another site could use them to reach the \
-                      server.",
+            details: "Not needed for addresses, names without a dot, and local names such as \
+                      chat.lan.",
             ..OptionSpec::DEFAULT
         },
         #[cfg(feature = "irc")]

@@ -28,7 +28,7 @@ use super::config::Config;
 #[cfg(feature = "irc")]
 use super::edge::irc::ParsedMessage;
 #[cfg(feature = "web")]
-use super::edge::web::WebEvent;
+use super::edge::web::{BrowserAddresses, WebEvent};
 use super::listener::ListenerProtocol;
 use super::socket::Socket;
 use crate::os::{fresh_epoch, random, resident_memory};
@@ -114,8 +114,11 @@ pub struct Broadcaster {
     timer: Option<(Duration, Timer)>,
     /// Bytes read from clients.
     bytes_in: u64,
+    /// The usual time for the first line of a client.
     #[cfg(feature = "web")]
-    web: web::WebState,
+    hello_wait: Duration,
+    #[cfg(feature = "web")]
+    browsers: BrowserAddresses,
     is_shutting_down: bool,
 }
 
@@ -162,7 +165,9 @@ impl Broadcaster {
             timer: None,
             bytes_in: 0,
             #[cfg(feature = "web")]
-            web: web::WebState::new(hello_wait),
+            hello_wait,
+            #[cfg(feature = "web")]
+            browsers: BrowserAddresses::default(),
             is_shutting_down: false,
         })
     }

@@ -23,7 +23,7 @@ use crate::server::connection::{LINE_OVERHEAD, MAX_INPUT_LINES, MAX_READ_BYTES};
 #[cfg(feature = "irc")]
 use crate::server::edge::irc;
 #[cfg(feature = "web")]
-use crate::server::edge::web::{BROWSER_BYTES, MAX_BROWSERS, PAGE_BYTES};
+use crate::server::edge::web::{BROWSER_BYTES, MAX_BROWSERS};
 
 /// The idle program: its stacks, and the heap of an empty room. The pages of its file are not
 /// counted: the kernel drops them if memory is short, and reads them again.
@@ -64,28 +64,28 @@ impl Ceiling {
         let visitor = config.buffers.receive.saturating_mul(2);
         let visitor = visitor.saturating_add(CONNECTION + held + FRAME_OVERHEAD);
         let outbox = config.outbox.saturating_add(History::max_replay_overhead(room.history));
-        let parts = vec![
-            ("idle program", 1, PROGRAM),
-            ("tables and tasks", tasks, CONNECTION),
-            ("half-read lines", connections, held),
-            ("events for the room", config.events, event),
-            // In the room or as a message for WebSockets, on its way to the clients, and in a write
-            // that has not returned.
-            ("batch", 3, batch),
-            ("outboxes", connections, outbox),
-            ("connections without a place", room.max_visitors(), visitor),
-            ("history", 1, history),
-            ("reserved names, addresses", 1, room.memory_for_absent_clients()),
-            ("rates of addresses", addresses, ADDRESS_BUDGET_BYTES),
-            #[cfg(feature = "web")]
-            ("addresses of browsers", MAX_BROWSERS, BROWSER_BYTES),
-            #[cfg(feature = "web")]
-            ("web page", 1, PAGE_BYTES),
-            ("socket buffers in the kernel", sockets, config.buffers.kernel_bytes()),
-        ];
+        let ceiling = Ceiling {
+            parts: vec![
+                ("idle program", 1, PROGRAM),
+                ("tables and tasks", tasks, CONNECTION),
+                ("half-read lines", connections, held),
+                ("events for the room", config.events, event),
+                // In the room or as a message for WebSockets, on its way to the clients, and in a
+                // write that has not returned.
+                ("batch", 3, batch),
+                ("outboxes", connections, outbox),
+                ("connections without a place", room.max_visitors(), visitor),
+                ("history", 1, history),
+                ("reserved names, addresses", 1, room.memory_for_absent_clients()),
+                ("rates of addresses", addresses, ADDRESS_BUDGET_BYTES),
+                #[cfg(feature = "web")]
+                ("addresses of browsers", MAX_BROWSERS, BROWSER_BYTES),
+                ("socket buffers in the kernel", sockets, config.buffers.kernel_bytes()),
+            ],
+        };
         #[cfg(feature = "irc")]
-        let parts = parts.into_iter().chain(irc).collect();
-        Ceiling { parts }
+        let ceiling = Ceiling { parts: [ceiling.parts, irc].concat() };
+        ceiling
     }
 
     /// Returns the whole ceiling in bytes.

@@ -283,11 +283,7 @@ fn parse_rate_and_burst(
 #[cfg(feature = "web")]
 fn parse_host(text: &str) -> Result<String, &'static str> {
     let is_name = smolchat::server::edge::web::is_host_name(text);
-    if is_name {
-        Ok(text.into())
-    } else {
-        Err("expected the name of a host, such as chat.example.org")
-    }
+    if is_name { Ok(text.into()) } else { Err("expected a name such as chat.example.org") }
 }
 
 #[cfg(feature = "irc")]

@@ -1,13 +1,13 @@
 //! The address that a person opens in a browser.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use rustix::net::{AddressFamily, SocketType, connect, getsockname, socket};
 
 use smolchat::server::{ListenAddress, Listener};
 
 /// An address of the network for documentation, and any port. Nothing is sent to it.
-const REMOTE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9);
+const REMOTE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 9);
 
 /// Returns the address of the first listener that has a port, or none if there is no such listener.
 /// In place of all addresses of the machine, it is one of them.
@@ -18,15 +18,16 @@ pub fn find_address(listeners: &[Listener]) -> Option<SocketAddr> {
         _ => None,
     })?;
     if address.ip().is_unspecified() {
-        address.set_ip(find_own_address().unwrap_or(Ipv4Addr::LOCALHOST.into()));
+        let own = find_own_address().unwrap_or(Ipv4Addr::LOCALHOST);
+        address.set_ip(own.into());
     }
     Some(address)
 }
 
 /// Returns the address from which this machine sends to others, if it has a route to them.
-fn find_own_address() -> Option<IpAddr> {
+fn find_own_address() -> Option<Ipv4Addr> {
     // A datagram socket is connected without a packet.
     let socket = socket(AddressFamily::INET, SocketType::DGRAM, None).ok()?;
     connect(&socket, &REMOTE).ok()?;
-    Some(SocketAddr::try_from(getsockname(&socket).ok()?).ok()?.ip())
+    Some(*SocketAddrV4::try_from(getsockname(&socket).ok()?).ok()?.ip())
 }

@@ -24,7 +24,7 @@ use super::*;
 use crate::protocol::{ClientLine, OtherProtocol};
 use crate::room::{self, DisconnectReason};
 #[cfg(feature = "web")]
-use crate::server::edge;
+use crate::server::edge::web::{Answer, timeout};
 
 /// The number of the member that reads everything and sees all notices.
 const OBSERVER: u64 = 1;
@@ -98,6 +98,12 @@ use websocket::web_step;
 #[cfg(not(feature = "web"))]
 fn web_step() -> impl Strategy<Value = Step> {
     Just(Step::Connect)
+}
+
+/// Returns the event of a handshake that is accepted.
+#[cfg(feature = "web")]
+fn upgraded(is_browser: bool) -> WebEvent {
+    WebEvent::Answer(Answer::Upgrade { response: b"101".to_vec(), is_browser })
 }
 
 /// The remote side of a connection, and the socket of its connection task.
@@ -281,12 +287,12 @@ impl BroadcasterHarness {
             Step::BeginRequest(id) => self.web_event(pick(id), WebEvent::RequestBegun),
             #[cfg(feature = "web")]
             Step::EndRequest(id) => {
-                self.web_event(pick(id), WebEvent::Response(edge::web::timeout()));
+                let answer = Answer::Response(timeout());
+                self.web_event(pick(id), WebEvent::Answer(answer));
             }
             #[cfg(feature = "web")]
             Step::Upgrade(id) => {
-                let (response, is_browser) = (b"101".to_vec(), id.is_multiple_of(2));
-                self.web_event(pick(id), WebEvent::Upgraded { response, is_browser });
+                self.web_event(pick(id), upgraded(id.is_multiple_of(2)));
             }
             #[cfg(feature = "web")]
             Step::CloseWebSocket(id, reason) => {

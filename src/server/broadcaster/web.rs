@@ -1,12 +1,10 @@
 //! The events of connections that speak HTTP or WebSocket.
 
-use std::ptr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::Broadcaster;
-use crate::room::{Chunk, ClientId, Input, Now, Wait, WaitingClient};
-use crate::server::edge::web::{BrowserAddresses, Response, WebEvent, timeout, too_late};
+use crate::room::{ClientId, Input, Now, Wait, WaitingClient};
+use crate::server::edge::web::{Answer, WebEvent, timeout, too_late};
 
 /// The time that a request may take from its first byte to its last.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -18,31 +16,6 @@ const BROWSER_WAIT: Duration = Duration::from_secs(10);
 /// round trip after the handshake.
 const HANDSHAKE_WAIT: Duration = Duration::from_secs(1);
 
-/// The state of the broadcaster for browsers.
-pub(super) struct WebState {
-    /// The usual time for the first line of a client.
-    hello_wait: Duration,
-    browsers: BrowserAddresses,
-    /// The files of the page that were sent, each shared by all connections that wait for it.
-    files: Vec<(&'static [u8], Chunk)>,
-}
-
-impl WebState {
-    pub fn new(hello_wait: Duration) -> Self {
-        WebState { hello_wait, browsers: BrowserAddresses::default(), files: Vec::new() }
-    }
-
-    /// Returns a file of the page as a chunk. Each file is copied once.
-    fn chunk_of(&mut self, file: &'static [u8]) -> Chunk {
-        if let Some((_, chunk)) = self.files.iter().find(|(other, _)| ptr::eq(*other, file)) {
-            return Arc::clone(chunk);
-        }
-        let chunk = Chunk::from(file);
-        self.files.push((file, Arc::clone(&chunk)));
-        chunk
-    }
-}
-
 impl Broadcaster {
     pub(super) fn on_web_event(&mut self, id: ClientId, event: WebEvent, now: Now) {
         match event {
@@ -53,17 +26,17 @@ impl Broadcaster {
                 let client = WaitingClient { id, extensions: 0, wait: Wait::Request };
                 self.room.extend_hello_wait(client, now.uptime + REQUEST_TIMEOUT);
             }
-            WebEvent::Response(response) => {
+            WebEvent::Answer(Answer::Response(response)) => {
                 self.remember_browser(id, now);
                 self.respond(id, response, now);
             }
-            WebEvent::Upgraded { response, is_browser } => {
+            WebEvent::Answer(Answer::Upgrade { response, is_browser }) => {
                 if is_browser {
                     self.remember_browser(id, now);
                 }
                 self.upgrade(id, response, is_browser, now);
             }
-            WebEvent::Pong(pong) => self.clients.send_pong(id, pong.into(), now.uptime),
+            WebEvent::Pong(pong) => self.clients.send_pong(id, pong, now.uptime),
             WebEvent::Closing { code, reason } => {
                 self.clients.set_close_code(id, code);
                 self.room.disconnect(id, reason, now);
@@ -77,10 +50,10 @@ impl Broadcaster {
             // It was sent a welcome, because it was silent before.
             return self.respond(id, too_late(), now);
         }
-        self.clients.upgrade(id, response.into(), now.uptime);
+        self.clients.upgrade(id, response, now.uptime);
         let wait = if is_browser { BROWSER_WAIT } else { HANDSHAKE_WAIT };
         let client = WaitingClient { id, extensions: 0, wait: Wait::Hello };
-        self.room.extend_hello_wait(client, now.uptime + wait.max(self.web.hello_wait));
+        self.room.extend_hello_wait(client, now.uptime + wait.max(self.hello_wait));
     }
 
     /// Handles the end of the wait of a client, and returns `false` if the client becomes a member.
@@ -96,8 +69,7 @@ impl Broadcaster {
             return client.wait != Wait::Hello;
         }
         let peer = self.room.peer_of(client.id);
-        let is_browser =
-            peer.is_some_and(|peer| self.web.browsers.contains(peer.into(), now.uptime));
+        let is_browser = peer.is_some_and(|peer| self.browsers.contains(peer.into(), now.uptime));
         let is_extended = client.wait == Wait::Usual && is_browser;
         if is_extended {
             let client = WaitingClient { wait: Wait::Patient, ..client };
@@ -107,16 +79,15 @@ impl Broadcaster {
     }
 
     /// Sends a client a response and ends its connection.
-    fn respond(&mut self, id: ClientId, response: Response, now: Now) {
-        let body = self.web.chunk_of(response.body);
+    fn respond(&mut self, id: ClientId, response: Vec<u8>, now: Now) {
         self.clients.set_http(id);
-        self.clients.send_response(id, &[response.head.into(), body], now.uptime);
+        self.clients.send_response(id, response, now.uptime);
         self.room.apply(Input::Answered { id }, now);
     }
 
     fn remember_browser(&mut self, id: ClientId, now: Now) {
         if let Some(peer) = self.room.peer_of(id) {
-            self.web.browsers.insert(peer.into(), now.uptime);
+            self.browsers.insert(peer.into(), now.uptime);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Clients;
-use crate::room::{Chunk, ClientId, Slice};
+use crate::room::{ClientId, Slice};
 use crate::server::edge::web::CloseCode;
 use crate::server::framing::Framing;
 
@@ -36,29 +36,29 @@ impl Clients {
         matches!(framing, Some(Framing::WebSocket { .. }))
     }
 
-    /// Sends a client the parts of a response, which can wait without a limit.
-    pub fn send_response(&mut self, id: ClientId, parts: &[Chunk], now: Duration) {
-        self.send_raw(id, parts, usize::MAX, now);
+    /// Sends a client a response, which can wait without a limit.
+    pub fn send_response(&mut self, id: ClientId, response: Vec<u8>, now: Duration) {
+        self.send_raw(id, response, usize::MAX, now);
     }
 
     /// Sends a client the answer to a ping.
-    pub fn send_pong(&mut self, id: ClientId, pong: Chunk, now: Duration) {
-        self.send_raw(id, &[pong], self.outbox_limit, now);
+    pub fn send_pong(&mut self, id: ClientId, pong: Vec<u8>, now: Duration) {
+        self.send_raw(id, pong, self.outbox_limit, now);
     }
 
     /// Sends a client bytes that are not a frame.
-    fn send_raw(&mut self, id: ClientId, parts: &[Chunk], limit: usize, now: Duration) {
+    fn send_raw(&mut self, id: ClientId, bytes: Vec<u8>, limit: usize, now: Duration) {
         let Some(client) = self.table.get_mut(id) else { return };
         if client.state.is_open() {
-            let slices: Vec<Slice> = parts.iter().cloned().map(Slice::raw).collect();
+            let slices = [Slice::raw(bytes.into())];
             let delivery = client.outbox.send(&slices, self.seq, limit, client.framing);
             self.handle_delivery(id, delivery, now);
         }
     }
 
     /// Sends the response to a WebSocket handshake. From now on the client is sent messages.
-    pub fn upgrade(&mut self, id: ClientId, response: Chunk, now: Duration) {
-        self.send_response(id, &[response], now);
+    pub fn upgrade(&mut self, id: ClientId, response: Vec<u8>, now: Duration) {
+        self.send_response(id, response, now);
         if let Some(client) = self.table.get_mut(id) {
             client.framing = Framing::WebSocket { close_code: Some(CloseCode::NORMAL) };
         }

@@ -4,7 +4,9 @@ use super::{Connection, Delay, MAX_DETECTION_BYTES, MAX_INPUT_LINES, Parsed};
 use crate::protocol::OtherProtocol;
 use crate::room::DisconnectReason;
 use crate::server::broadcaster::Event;
-use crate::server::edge::web::{MAX_HEAD_BYTES, WebEvent, WebReader, cut_off, looks_like_request};
+use crate::server::edge::web::{
+    Answer, MAX_HEAD_BYTES, WebEvent, WebReader, cut_off, looks_like_request,
+};
 
 impl Connection {
     /// Parses the first bytes of a client, if they are those of an HTTP request or may become it.
@@ -46,10 +48,7 @@ impl Connection {
         let lines = web.read(bytes, limits.max_line, &limits.web_hosts);
         // Not more than the lines of an input, so that the client is read again within a time.
         let control_frames = web.take_control_frames().min(MAX_INPUT_LINES);
-        let mut parsed = Parsed::default();
-        if !lines.is_empty() {
-            parsed = self.split_lines(&lines);
-        }
+        let mut parsed = self.split_lines(&lines);
         self.limiter.take(rate, control_frames, now);
         if control_frames > 0 && self.limiter.available(rate, now) == 0 {
             parsed.delay = parsed.delay.or(Some(Delay::Rate));
@@ -86,7 +85,7 @@ impl Connection {
             return None;
         }
         self.lines.clear();
-        let event = Some(self.web_event(WebEvent::Response(cut_off())));
+        let event = Some(self.web_event(WebEvent::Answer(Answer::Response(cut_off()))));
         Some(Parsed { event, delay: None })
     }
 

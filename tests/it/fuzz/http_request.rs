@@ -27,15 +27,14 @@ pub fn run(data: &[u8]) {
     let head = whole.map_or(request.to_vec(), |(head, _)| head);
     match answer(&head, &["chat.example.com".into()]) {
         Answer::Response(response) => {
-            let bytes = [&response.head[..], response.body].concat();
             let is_head = head.starts_with(b"HEAD ");
-            check_response(&bytes, is_head);
+            check_response(&response, is_head);
         }
         Answer::Upgrade { response, is_browser } => {
             assert!(response.starts_with(b"HTTP/1.1 101 ") && response.ends_with(b"\r\n\r\n"));
             let lower = head.to_ascii_lowercase();
             let has_origin = lower.windows(8).any(|bytes| bytes == b"\norigin:");
-            assert_eq!(is_browser, has_origin);
+            assert!(has_origin || !is_browser);
         }
     }
 }

@@ -24,7 +24,7 @@ fn client_slow_to_read_pongs_is_told_its_number() {
     let mut harness = BroadcasterHarness::new();
     let id = harness.connect();
     let response = b"101\n".to_vec();
-    harness.web_event(id, WebEvent::Upgraded { response, is_browser: true });
+    harness.web_event(id, WebEvent::Answer(Answer::Upgrade { response, is_browser: true }));
     harness.say(id, r#"{"hello":{"name":"bob"}}"#);
     harness.say(OBSERVER, "hello");
     let seq = harness.broadcaster.room.seq();
@@ -48,7 +48,7 @@ fn ending_connections_of_absent_members_are_bounded() {
     let mut token = String::new();
     for _ in 0..2 * most {
         let id = harness.connect();
-        harness.web_event(id, WebEvent::Upgraded { response: b"101".to_vec(), is_browser: true });
+        harness.web_event(id, upgraded(true));
         harness.say(id, &format!(r#"{{"hello":{{"keep":true,"token":"{token}"}}}}"#));
         harness.remotes.get_mut(&id).expect("a client").read();
         let received = String::from_utf8_lossy(&harness.remotes[&id].received);

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use super::assets::{ASSETS, Asset};
+use super::assets::{ASSETS, Asset, ETAG};
 use super::handshake::accept_key;
 use super::host::{is_same_origin, is_served};
-use super::request_head::{Invalid, RequestHead};
+use super::request_head::RequestHead;
 
 /// The path of the WebSocket.
 const SOCKET_PATH: &[u8] = b"/ws";
@@ -24,7 +24,7 @@ const COMMON_FIELDS: &str = "Connection: close\r\n\
 #[derive(Debug)]
 pub enum Answer {
     /// The connection is closed after this response.
-    Response(Response),
+    Response(Vec<u8>),
     /// The connection is a WebSocket after this response.
     Upgrade {
         /// The bytes of the response.
@@ -34,15 +34,6 @@ pub enum Answer {
     },
 }
 
-/// A response in two parts, so that the files of the page are not copied.
-#[derive(Debug)]
-pub struct Response {
-    /// The head, and after it the body if that is a text.
-    pub head: Vec<u8>,
-    /// A file of the page, or nothing.
-    pub body: &'static [u8],
-}
-
 /// A response whose body is one line of text.
 struct TextResponse {
     /// The status. Further fields can follow it, each after a line end.
@@ -50,64 +41,61 @@ struct TextResponse {
     text: &'static str,
 }
 
+const BAD_REQUEST: TextResponse = TextResponse {
+    status: "400 Bad Request",
+    text: "expected HTTP/1.1 with one Host, at most one Origin and no body",
+};
+const WRONG_KEY: TextResponse =
+    TextResponse { status: BAD_REQUEST.status, text: "the Sec-WebSocket-Key is not 16 bytes" };
 /// The response for clients that do not accept gzip.
 const ABOUT: TextResponse = TextResponse {
     status: "200 OK",
-    text: "this is a smolchat room: open this address in a browser, or connect with the program \
-        smolchat or with nc",
+    text: "this is a smolchat room: open it in a browser, or connect with smolchat or nc",
 };
 const UNKNOWN_HOST: TextResponse = TextResponse {
     status: "421 Misdirected Request",
-    text: "this server is not for that host; allow it with --web-host NAME",
+    text: "unknown host; allow it with --web-host NAME",
 };
 const WRONG_ORIGIN: TextResponse = TextResponse {
     status: "403 Forbidden",
-    text: "the Origin is not the Host of the request, which a proxy must forward",
+    text: "the Origin is not the Host, which a proxy must forward",
 };
 const WRONG_METHOD: TextResponse = TextResponse {
     status: "405 Method Not Allowed\r\nAllow: GET, HEAD",
-    text: "the method must be GET or HEAD",
+    text: "expected GET or HEAD",
 };
 const NOT_FOUND: TextResponse =
     TextResponse { status: "404 Not Found", text: "there is no such page" };
 const NO_UPGRADE: TextResponse = TextResponse {
     status: "426 Upgrade Required\r\n\
         Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13",
-    text: "this is a WebSocket: it needs a WebSocket handshake of version 13",
+    text: "expected a WebSocket handshake of version 13",
 };
 const TIMEOUT: TextResponse =
-    TextResponse { status: "408 Request Timeout", text: "the request was not complete in time" };
+    TextResponse { status: "408 Request Timeout", text: "the request took too long" };
 const TOO_LARGE: TextResponse = TextResponse {
     status: "431 Request Header Fields Too Large",
-    text: "the request head has more than 8192 bytes, or than --memory allows",
+    text: "the head has more than 8192 bytes, or than --memory allows",
 };
-const CUT_OFF: TextResponse = TextResponse {
-    status: "400 Bad Request",
-    text: "the request head has no empty line at its end",
-};
+const CUT_OFF: TextResponse =
+    TextResponse { status: BAD_REQUEST.status, text: "the head has no empty line at its end" };
 const TOO_LATE: TextResponse = TextResponse {
-    status: "408 Request Timeout",
-    text: "the connection was silent for too long and is no WebSocket; connect again",
+    status: TIMEOUT.status,
+    text: "the connection was silent for too long; connect again",
 };
-
-impl From<Invalid> for TextResponse {
-    fn from(text: Invalid) -> Self {
-        TextResponse { status: "400 Bad Request", text }
-    }
-}
 
 impl TextResponse {
-    fn encode(self, is_head: bool) -> Response {
-        let TextResponse { status, text } = self;
+    fn encode(&self, is_head: bool) -> Vec<u8> {
+        let TextResponse { status, text } = *self;
         let length = text.len() + 1;
         let fields =
             format_args!("Content-Type: text/plain; charset=utf-8\r\nContent-Length: {length}\r\n");
-        let mut head = response_head(status, fields);
+        let mut response = response_head(status, fields);
         if !is_head {
-            head.extend_from_slice(text.as_bytes());
-            head.push(b'\n');
+            response.extend_from_slice(text.as_bytes());
+            response.push(b'\n');
         }
-        Response { head, body: b"" }
+        response
     }
 }
 
@@ -120,74 +108,83 @@ pub fn answer(head: &[u8], hosts: &[String]) -> Answer {
 }
 
 /// Returns the response to a request whose head was not complete in time.
-pub fn timeout() -> Response {
+pub fn timeout() -> Vec<u8> {
     TIMEOUT.encode(false)
 }
 
 /// Returns the response to a request whose head is too long.
-pub fn too_large() -> Response {
+pub fn too_large() -> Vec<u8> {
     TOO_LARGE.encode(false)
 }
 
 /// Returns the response to a request whose head was not complete when the client closed its side.
-pub fn cut_off() -> Response {
+pub fn cut_off() -> Vec<u8> {
     CUT_OFF.encode(false)
 }
 
 /// Returns the response to a WebSocket handshake on a connection that was sent lines before.
-pub fn too_late() -> Response {
+pub fn too_late() -> Vec<u8> {
     TOO_LATE.encode(false)
 }
 
-fn answer_request(head: &[u8], hosts: &[String], is_head: bool) -> Result<Answer, TextResponse> {
-    let request = RequestHead::parse(head)?;
-    let origin = request.origin()?;
-    if !is_served(request.host()?, hosts) {
-        return Err(UNKNOWN_HOST);
+fn answer_request(
+    head: &[u8],
+    hosts: &[String],
+    is_head: bool,
+) -> Result<Answer, &'static TextResponse> {
+    let request = RequestHead::parse(head).ok_or(&BAD_REQUEST)?;
+    let host = request.host().ok_or(&BAD_REQUEST)?;
+    let origin = request.origin();
+    if origin.contains(&b',') {
+        return Err(&BAD_REQUEST);
     }
-    let is_browser = origin.is_some();
-    if origin.is_some_and(|origin| !is_same_origin(&origin, request.authority())) {
-        return Err(WRONG_ORIGIN);
+    if !is_served(host, hosts) {
+        return Err(&UNKNOWN_HOST);
+    }
+    let is_browser = !origin.is_empty();
+    if is_browser && !is_same_origin(&origin, request.authority()) {
+        return Err(&WRONG_ORIGIN);
     }
     if !is_head && request.method() != b"GET" {
-        return Err(WRONG_METHOD);
+        return Err(&WRONG_METHOD);
     }
     if request.has_body() {
-        return Err("a request must not have a body here".into());
+        return Err(&BAD_REQUEST);
     }
     if request.path() == SOCKET_PATH {
         if is_head || !request.is_upgrade() {
-            return Err(NO_UPGRADE);
+            return Err(&NO_UPGRADE);
         }
-        let accept = accept_key(&request.key().unwrap_or_default());
-        let accept = accept.ok_or("the Sec-WebSocket-Key is not 16 bytes")?;
+        let accept = accept_key(&request.key()).ok_or(&WRONG_KEY)?;
         let start = b"HTTP/1.1 101 Switching Protocols\r\n\
             Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
         let response = [start, &accept[..], b"\r\n\r\n"].concat();
         return Ok(Answer::Upgrade { response, is_browser });
     }
     let asset = ASSETS.iter().find(|asset| asset.path.as_bytes() == request.path());
-    let asset = asset.ok_or(NOT_FOUND)?;
+    let asset = asset.ok_or(&NOT_FOUND)?;
     if !request.accepts_gzip() {
-        return Err(ABOUT);
+        return Err(&ABOUT);
     }
     Ok(Answer::Response(file_response(&request, asset, is_head)))
 }
 
 /// Returns the response with a file of the page.
-fn file_response(request: &RequestHead<'_>, asset: &'static Asset, is_head: bool) -> Response {
-    let Asset { content_type, etag, gzipped, .. } = *asset;
-    if request.has_etag(etag.as_bytes()) {
-        let head = response_head("304 Not Modified", format_args!("ETag: {etag}\r\n"));
-        return Response { head, body: b"" };
+fn file_response(request: &RequestHead<'_>, asset: &Asset, is_head: bool) -> Vec<u8> {
+    let Asset { content_type, gzipped, .. } = *asset;
+    if request.has_etag(ETAG.as_bytes()) {
+        return response_head("304 Not Modified", format_args!("ETag: {ETAG}\r\n"));
     }
     let length = gzipped.len();
     let fields = format_args!(
-        "ETag: {etag}\r\nContent-Type: {content_type}\r\nContent-Encoding: gzip\r\n\
+        "ETag: {ETAG}\r\nContent-Type: {content_type}\r\nContent-Encoding: gzip\r\n\
          Content-Length: {length}\r\n"
     );
-    let head = response_head("200 OK", fields);
-    Response { head, body: if is_head { b"" } else { gzipped } }
+    let mut response = response_head("200 OK", fields);
+    if !is_head {
+        response.extend_from_slice(gzipped);
+    }
+    response
 }
 
 /// Returns the head of a response, with its empty line.

@@ -1,7 +1,7 @@
 //! Compresses the files of the page for the feature `web`.
 //!
 //! Writes `assets.rs` into `OUT_DIR`: an array of `Asset`, with a row for each file of `page/` that
-//! has a content type. Other files, for example a `jsconfig.json`, are not served.
+//! has a content type, and the entity tag of these files. Other files, for example a `jsconfig.json`, are not served.
 
 fn main() -> std::io::Result<()> {
     // Replaces the default, by which a change of any file of the package would build it anew.
@@ -22,8 +22,8 @@ mod page {
     /// Content types by the extension of a file.
     const TYPES: &[(&str, &str)] = &[
         ("html", "text/html; charset=utf-8"),
-        ("css", "text/css; charset=utf-8"),
-        ("js", "text/javascript; charset=utf-8"),
+        ("css", "text/css"),
+        ("js", "text/javascript"),
         ("svg", "image/svg+xml"),
     ];
 
@@ -36,7 +36,8 @@ mod page {
         }
         // A build from the same files gives the same bytes.
         paths.sort();
-        let mut rows = String::from("&[\n");
+        let mut rows = String::from("pub const ASSETS: &[Asset] = &[\n");
+        let mut contents = Vec::new();
         for path in paths {
             let extension = path.extension().unwrap_or_default();
             let Some((_, content_type)) = TYPES.iter().find(|(of, _)| extension == *of) else {
@@ -46,14 +47,17 @@ mod page {
             let content = without_comments(&fs::read_to_string(&path)?).into_bytes();
             fs::write(Path::new(&out).join(&*name), gzip(&content))?;
             let url = if name == "index.html" { "/".into() } else { format!("/{name}") };
-            let etag = format!("\"{:016x}\"", hash(&content));
+            contents.extend_from_slice(&content);
             rows += &format!(
-                "Asset {{ path: {url:?}, content_type: {content_type:?}, etag: {etag:?}, \
+                "Asset {{ path: {url:?}, content_type: {content_type:?}, \
                  gzipped: include_bytes!(concat!(env!(\"OUT_DIR\"), {:?})) }},\n",
                 format!("/{name}"),
             );
         }
-        fs::write(Path::new(&out).join("assets.rs"), rows + "]\n")
+        // Weak, because a proxy may compress the files anew.
+        let etag = format!("W/\"{:08x}\"", crc32(&contents));
+        rows += &format!("];\npub const ETAG: &str = {etag:?};\n");
+        fs::write(Path::new(&out).join("assets.rs"), rows)
     }
 
     /// Empties the lines that have only a comment. The numbers of the other lines stay the same.
@@ -80,11 +84,5 @@ mod page {
     fn crc32(bytes: &[u8]) -> u32 {
         let bit = |crc: u32, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg());
         !bytes.iter().fold(!0, |crc, &byte| (0..8).fold(crc ^ u32::from(byte), bit))
-    }
-
-    /// Returns the hash FNV-1a of 64 bits.
-    fn hash(bytes: &[u8]) -> u64 {
-        let step = |hash: u64, &byte: &u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3);
-        bytes.iter().fold(0xCBF2_9CE4_8422_2325, step)
     }
 }

@@ -286,14 +286,14 @@ impl Decoder {
 
 /// Unmasks a part of a payload, and rotates the mask for the next part.
 fn unmask(part: &mut [u8], mask: &mut [u8; 4]) {
-    let [a, b, c, d] = *mask;
-    let twice = [a, b, c, d, a, b, c, d];
-    let (chunks, rest) = part.as_chunks_mut::<8>();
+    let (chunks, rest) = part.as_chunks_mut();
     for chunk in chunks {
-        *chunk = (u64::from_ne_bytes(*chunk) ^ u64::from_ne_bytes(twice)).to_ne_bytes();
+        *chunk = (u32::from_ne_bytes(*chunk) ^ u32::from_ne_bytes(*mask)).to_ne_bytes();
     }
-    rest.iter_mut().zip(twice).for_each(|(byte, key)| *byte ^= key);
-    mask.rotate_left(rest.len() % 4);
+    for byte in rest {
+        *byte ^= mask[0];
+        mask.rotate_left(1);
+    }
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ enum Line {
 impl HeadReader {
     /// Creates a reader for a head of at most `max_bytes` bytes.
     pub fn new(max_bytes: usize) -> Self {
-        HeadReader { head: Vec::new(), max_bytes, line: Line::Empty }
+        HeadReader { head: Vec::with_capacity(max_bytes), max_bytes, line: Line::Empty }
     }
 
     /// Reads the next bytes. When the head is complete, returns the bytes after it.
@@ -53,12 +53,7 @@ impl HeadReader {
         let (head, rest) = bytes.split_at(end.map_or(bytes.len(), |index| index + 1));
         let length = self.head.len() + head.len();
         if length > self.max_bytes {
-            self.head = Vec::new();
             return Err(HeadTooLong);
-        }
-        if length > self.head.capacity() {
-            let capacity = length.max(2 * self.head.capacity()).min(self.max_bytes);
-            self.head.reserve_exact(capacity - self.head.len());
         }
         self.head.extend_from_slice(head);
         Ok(end.map(|_| rest))
@@ -114,7 +109,6 @@ mod tests {
             let expected = if index < MAX_HEAD_BYTES { Ok(None) } else { Err(HeadTooLong) };
             assert_eq!(reader.read(&[*byte]), expected, "{index}");
         }
-        assert_eq!(reader.head.capacity(), 0);
     }
 
     proptest! {

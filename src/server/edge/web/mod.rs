@@ -18,19 +18,18 @@ mod utf8;
 
 use crate::protocol::looks_like_http;
 
-pub(crate) use assets::PAGE_BYTES;
 pub(crate) use browser_addresses::{BROWSER_BYTES, BrowserAddresses, MAX_BROWSERS};
 pub use reader::WebEvent;
 pub(crate) use reader::WebReader;
 
-pub use answer::{Answer, Response, answer, cut_off, timeout, too_large, too_late};
+pub use answer::{Answer, answer, cut_off, timeout, too_large, too_late};
 pub use decoder::{Decoded, Decoder};
 pub use encoder::{CloseCode, FrameHead, Opcode, close_frame, pong_frame};
 pub use head_reader::{HeadReader, HeadTooLong, MAX_HEAD_BYTES};
 pub use host::is_host_name;
 
-/// Returns whether the first bytes of a connection are the start of an HTTP request, or can become
-/// it with more bytes.
+/// Returns whether the first bytes of a connection, which have no newline, can become an HTTP
+/// request with more bytes.
 ///
 /// # Examples
 ///
@@ -38,7 +37,7 @@ pub use host::is_host_name;
 /// use smolchat::server::edge::web::looks_like_request;
 ///
 /// assert!(looks_like_request(b"G"));
-/// assert!(looks_like_request(b"GET / HTTP/1.1\r\n"));
+/// assert!(looks_like_request(b"GET / HTTP/1.1\r"));
 /// assert!(!looks_like_request(b"GET m"));
 /// assert!(!looks_like_request(b"hello"));
 /// ```

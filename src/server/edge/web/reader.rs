@@ -1,8 +1,7 @@
 //! The reader of a connection that speaks HTTP or WebSocket.
 
 use super::{
-    Answer, CloseCode, Decoded, Decoder, HeadReader, Opcode, Response, answer, cut_off, pong_frame,
-    too_large,
+    Answer, CloseCode, Decoded, Decoder, HeadReader, Opcode, answer, cut_off, pong_frame, too_large,
 };
 use crate::room::DisconnectReason;
 
@@ -14,14 +13,8 @@ const MAX_MESSAGE_BYTES: u64 = 64 * 1024;
 pub enum WebEvent {
     /// The first bytes of the client look like an HTTP request.
     RequestBegun,
-    /// The client is sent a response, and its connection ends.
-    Response(Response),
-    /// The client is sent the response to its handshake, and speaks WebSocket from now on.
-    Upgraded {
-        response: Vec<u8>,
-        /// The request has an origin, so a browser has sent it.
-        is_browser: bool,
-    },
+    /// The client is sent the answer to its request.
+    Answer(Answer),
     /// The client is sent the answer to its last ping.
     Pong(Vec<u8>),
     /// The client has closed the WebSocket, or has to be closed.
@@ -79,14 +72,14 @@ impl WebReader {
     pub fn read(&mut self, bytes: &mut [u8], max_line: u32, hosts: &[String]) -> Vec<u8> {
         match &mut self.state {
             State::Messages { .. } => return self.read_messages(bytes),
-            State::Head(reader) => match reader.read(bytes) {
-                Ok(None) => {}
-                Ok(Some(rest)) => {
-                    let answer = answer(reader.head(), hosts);
-                    self.on_answer(answer, rest.to_vec(), max_line);
-                }
-                Err(_) => self.on_response(too_large()),
-            },
+            State::Head(reader) => {
+                let (answer, rest) = match reader.read(bytes) {
+                    Ok(None) => return Vec::new(),
+                    Ok(Some(rest)) => (answer(reader.head(), hosts), rest.to_vec()),
+                    Err(_) => (Answer::Response(too_large()), Vec::new()),
+                };
+                self.on_answer(answer, rest, max_line);
+            }
             State::Ended => {}
         }
         Vec::new()
@@ -95,25 +88,20 @@ impl WebReader {
     /// Handles the end of the input.
     pub fn end(&mut self) {
         if matches!(self.state, State::Head(_)) {
-            self.on_response(cut_off());
+            self.on_answer(Answer::Response(cut_off()), Vec::new(), 0);
         }
     }
 
     fn on_answer(&mut self, answer: Answer, rest: Vec<u8>, max_line: u32) {
-        match answer {
-            Answer::Response(response) => self.on_response(response),
-            Answer::Upgrade { response, is_browser } => {
-                let event = WebEvent::Upgraded { response, is_browser };
-                self.pending = Some(Box::new(PendingEvent { event: Some(event), rest }));
+        self.state = match answer {
+            Answer::Response(_) => State::Ended,
+            Answer::Upgrade { .. } => {
                 let decoder = Decoder::new(MAX_MESSAGE_BYTES + u64::from(max_line));
-                self.state = State::Messages { decoder, is_line_ended: false };
+                State::Messages { decoder, is_line_ended: false }
             }
-        }
-    }
-
-    fn on_response(&mut self, response: Response) {
-        self.pending = Some(PendingEvent::new(WebEvent::Response(response)));
-        self.state = State::Ended;
+        };
+        let event = Some(WebEvent::Answer(answer));
+        self.pending = Some(Box::new(PendingEvent { event, rest }));
     }
 
     /// Decodes the frames in `bytes`. Every message ends a line.

@@ -111,15 +111,10 @@ function showRow(/** @type {Entry} */ { frame, mark = "" }) {
     const recipient = kind === "private" ? [" → ", createName(to), " privately"] : [];
     row.append(createElement("div", "head", createName(author), ...recipient, " ", clock));
   }
-  switch (kind) {
-    case "action":
-      row.append(createText(data, createName(author), " "));
-      break;
-    case "name":
-      row.append(createText("", createName(from), " is now ", createName(to)));
-      break;
-    default:
-      row.append(createText(data));
+  if (kind === "name") {
+    row.append(createText("", createName(from), " is now ", createName(to)));
+  } else {
+    row.append(createText(data, ...(kind === "action" ? [createName(author), " "] : [])));
   }
   addRow(row);
   group = newGroup;

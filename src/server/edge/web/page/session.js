@@ -92,8 +92,9 @@ function setPending(/** @type {Line[]} */ lines) {
 function sendPending() {
   for (const line of pending) {
     if (stage === "live" && line.state === "new") {
+      const { id, data, to } = line;
       line.state = "sent";
-      socket?.send(encode(line));
+      send(JSON.stringify({ data, to, id }));
     }
   }
   setPending(pending);
@@ -107,10 +108,6 @@ function repeatPending() {
     }
   }
   sendPending();
-}
-
-function encode(/** @type {Line} */ { id, data, to }) {
-  return JSON.stringify({ data, to, id });
 }
 
 // After a reload, the last lines are received again.
