@@ -86,7 +86,11 @@ impl<'a> JsonObject<'a> {
         let Ok(Some(mut items)) = self.value(key, "a list", |json| json.strip_prefix('[')) else {
             return Vec::new();
         };
-        iter::from_fn(|| next_value(&mut items)).filter_map(parse_string).collect()
+        let mut strings = Vec::new();
+        while let Some(item) = next_value(&mut items) {
+            strings.extend(parse_string(item));
+        }
+        strings
     }
 
     /// Returns the value of `key`, parsed by `parse`.

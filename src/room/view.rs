@@ -1,8 +1,6 @@
 //! The room for an edge that answers its clients itself: the members, the names and the history that
 //! it can read, and its answers.
 
-use std::ops::ControlFlow;
-
 use super::{Chunk, ClientId, Op, Peer, Room, Slice, Token, Visibility};
 use crate::protocol::case_fold;
 
@@ -64,17 +62,11 @@ impl Room {
     }
 
     /// Calls `each` for the frames of the history and of the open batch, in the order of their
-    /// numbers or the newest first, until it returns `Break`.
-    pub fn visit_history(
-        &self,
-        is_newest_first: bool,
-        each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
-    ) {
+    /// numbers or the newest first, until it returns `false`.
+    pub fn visit_history(&self, is_newest_first: bool, each: &mut dyn FnMut(&[u8]) -> bool) {
         let open = self.batch.frames().split_inclusive(|&byte| byte == b'\n');
-        let sealed = self.history.frames();
-        let _ = match is_newest_first {
-            false => sealed.chain(open).try_for_each(each),
-            true => open.rev().chain(sealed.rev()).try_for_each(each),
-        };
+        let mut frames = self.history.frames().chain(open);
+        let mut next = || if is_newest_first { frames.next_back() } else { frames.next() };
+        while next().is_some_and(&mut *each) {}
     }
 }

@@ -1,6 +1,5 @@
 //! The messages of connections that speak IRC.
 
-use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::Broadcaster;
@@ -60,10 +59,7 @@ impl Directory for RoomDirectory<'_> {
     }
 
     fn history(&self, is_newest_first: bool, each: &mut dyn FnMut(&[u8]) -> bool) {
-        self.room.visit_history(is_newest_first, &mut |frame| match each(frame) {
-            true => ControlFlow::Continue(()),
-            false => ControlFlow::Break(()),
-        });
+        self.room.visit_history(is_newest_first, each);
     }
 }
 

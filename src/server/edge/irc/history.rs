@@ -7,7 +7,7 @@ use super::session::{Environment, Session, shown};
 use super::wire::{Frame, MAX_LINES, Variant, write_chat};
 
 /// The most messages in an answer to `CHATHISTORY`.
-const MAX_MESSAGES: usize = 1000;
+const MAX_MESSAGES: u64 = 1000;
 
 /// The end of a part of the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl Bound {
         match kind {
             "msgid" => {
                 let (of_epoch, seq) = value.split_once('-')?;
-                Some(Bound::Seq(seq.parse().ok().filter(|_| of_epoch == epoch)?))
+                Some(Bound::Seq(parse_number(seq).filter(|_| of_epoch == epoch)?))
             }
             "timestamp" => Some(Bound::Time(parse_time(value)?)),
             _ => None,
@@ -80,7 +80,7 @@ impl Selection {
         {
             (after, before, is_newest) = (before, after, true);
         }
-        let limit = limit.parse::<usize>().ok()?.min(MAX_MESSAGES);
+        let limit = parse_number(limit)?.min(MAX_MESSAGES) as usize;
         Some(Selection { after, before, limit, is_newest })
     }
 }
@@ -173,13 +173,17 @@ fn encode(frame: &Frame<'_>, variant: Variant, tag: &str, env: &Environment<'_>)
     lines
 }
 
+fn parse_number(text: &str) -> Option<u64> {
+    text.parse().ok()
+}
+
 /// Parses a time such as `2026-11-25T12:00:00.000Z` to milliseconds since the Unix epoch. The
 /// milliseconds may be missing.
 fn parse_time(text: &str) -> Option<u64> {
     let mut numbers = [0_u64; 7];
     let mut parts = text.strip_suffix('Z')?.split(['-', 'T', ':', '.']);
     for number in &mut numbers {
-        *number = parts.next().unwrap_or("0").parse().ok()?;
+        *number = parse_number(parts.next().unwrap_or("0"))?;
     }
     let [year, month, day, hours, minutes, seconds, ms] = numbers;
     let is_valid = (1970..=9999).contains(&year)

@@ -2,6 +2,8 @@
 
 use std::iter;
 
+use super::text::replace_chars;
+
 /// The longest message from a client, in bytes without its tags and its line end.
 pub const MAX_MESSAGE: usize = 510;
 /// The most bytes of the tags from a client, with the `@` before and the space after them.
@@ -179,7 +181,7 @@ impl Message {
             }
         };
         // A client could take a carriage return for the end of a line.
-        let text = text.replace(['\r', '\0'], "").into();
+        let text = replace_chars(&text, &['\r', '\0'], "").into();
         Some(Ok(Message { label, text }))
     }
 

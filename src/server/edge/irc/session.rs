@@ -7,7 +7,7 @@ use super::config::Config;
 use super::delivery::Delivery;
 use super::message::{Command, Message, MessageError};
 use super::output::{Action, Departure, Output, ProfileChange, has_labels};
-use super::text::{strip_formatting, truncate};
+use super::text::{replace_chars, strip_formatting, truncate};
 use super::wire::{Context, Variant};
 use crate::protocol::{Hello, Request, is_valid_name};
 use crate::room::{ClientId, Token};
@@ -235,7 +235,7 @@ impl Session {
             {
                 self.has_user = true;
                 let change = ProfileChange::User {
-                    user: bounded(user, MAX_USER).replace(['@', '!', ' '], "").into(),
+                    user: replace_chars(&bounded(user, MAX_USER), &['@', '!', ' '], "").into(),
                     real_name: bounded(real_name, MAX_REAL_NAME),
                 };
                 out.act(Action::SetProfile(change));
@@ -382,8 +382,7 @@ pub(super) fn shown(word: &str) -> &str {
 /// `{`, `|` and `}` become `_`. irssi gives up after error 432, and WeeChat tries again ten times a
 /// second.
 fn to_valid_name(requested: &str) -> String {
-    let is_mapped = |c: char| matches!(c, '[' | ']' | '\\' | '`' | '^' | '{' | '|' | '}');
-    let name = requested.replace(is_mapped, "_");
+    let name = replace_chars(requested, &['[', ']', '\\', '`', '^', '{', '|', '}'], "_");
     match name != requested && !is_valid_name(&name) {
         true => ["irc", &name].concat(),
         false => name,

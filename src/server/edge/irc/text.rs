@@ -69,6 +69,11 @@ pub fn push_word(list: &mut String, word: &str) {
     list.push_str(word);
 }
 
+/// Returns a text with each of these characters replaced.
+pub fn replace_chars(text: &str, chars: &[char], with: &str) -> String {
+    text.replace(chars, with)
+}
+
 /// Returns the longest start of a text with at most `most` bytes.
 pub fn truncate(text: &str, most: usize) -> &str {
     text.split_at(text.floor_char_boundary(most)).0
