@@ -73,6 +73,7 @@ check: ## check formatting, lints and documentation; warnings are errors
 	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --no-default-features
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --all-features
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 
 audit: ## compare all crates and their licences with tests/audit.list

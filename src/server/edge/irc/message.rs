@@ -118,7 +118,7 @@ pub struct Message {
 /// The error for a line that is not a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MessageError {
-    /// The line is longer than [`MAX_MESSAGE`] or has more than [`MAX_TAGS`] bytes of tags.
+    /// The line is longer than [`MAX_MESSAGE`] or has more than 4096 bytes of tags.
     TooLong,
     /// The line is not UTF-8.
     NotUtf8 {
