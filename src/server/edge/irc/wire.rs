@@ -16,28 +16,16 @@ const MAX_OUTPUT: usize = 512;
 /// The most lines that a frame becomes. The text of a frame can have many more newlines, each of
 /// which would cost the bytes of a line.
 pub const MAX_LINES: usize = 16;
-/// The user and the host of all members. The address of a member is not shown.
+/// The user of members that are no IRC clients.
 pub const USER: &str = "user";
+/// The host of all members: their addresses are not shown.
 pub const HOST: &str = "smolchat";
 /// The user and the host behind a name.
 pub const MASK: &str = "!user@smolchat";
 
 /// The keys that are read in frames.
-const KEYS: &[&str] = &[
-    "code",
-    "data",
-    "data_source",
-    "epoch",
-    "from",
-    "id",
-    "kind",
-    "members",
-    "names",
-    "seq",
-    "time",
-    "to",
-    "token",
-];
+const KEYS: &[&str] =
+    &["code", "data", "data_source", "from", "id", "kind", "members", "names", "seq", "time", "to"];
 
 /// A frame of the room.
 #[derive(Debug)]
@@ -55,20 +43,15 @@ impl<'a> Frame<'a> {
     /// Parses a line of the server, or returns `None` if it is not a frame.
     pub fn parse(json: &'a [u8]) -> Option<Self> {
         let object = JsonObject::parse(str::from_utf8(json).ok()?, KEYS).ok()?;
-        let mut frame = Frame {
-            kind: Cow::default(),
-            source: Cow::default(),
-            text: Cow::default(),
-            seq: 0,
-            time: 0,
+        let integer = |key| object.integer(key).ok().flatten().unwrap_or(0);
+        Some(Frame {
+            kind: object.string("kind").ok()??,
+            source: object.string("data_source").ok()??,
+            text: object.string("data").ok()??,
+            seq: integer("seq"),
+            time: integer("time"),
             object,
-        };
-        frame.kind = frame.string("kind")?;
-        frame.source = frame.string("data_source")?;
-        frame.text = frame.string("data")?;
-        frame.seq = frame.integer("seq");
-        frame.time = frame.integer("time");
-        Some(frame)
+        })
     }
 
     /// Returns the string of a key, if the frame has it.
