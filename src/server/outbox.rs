@@ -261,8 +261,8 @@ fn write(socket: &Socket, bytes: &[u8]) -> rustix::io::Result<usize> {
     send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
 }
 
-/// Writes slices with their headers. `unsent_header` is the rest of the header of the first slice, if a part
-/// of it was sent.
+/// Writes slices with their headers. `unsent_header` is the rest of the header of the first slice,
+/// if a part of that message was sent.
 fn write_vectored(
     socket: &Socket,
     slices: &[Slice],
@@ -273,8 +273,8 @@ fn write_vectored(
     for (header, slice) in headers.iter_mut().zip(slices) {
         *header = framing.header(slice);
     }
-    if let (Some(unsent_header), [first, ..]) = (unsent_header, &mut headers) {
-        *first = unsent_header;
+    if let (Some(rest), [first, ..]) = (unsent_header, &mut headers) {
+        *first = rest;
     }
     let mut parts = [IoSlice::new(&[]); 2 * SLICES_PER_CALL];
     let (pairs, _) = parts.as_chunks_mut();

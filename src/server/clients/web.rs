@@ -15,8 +15,8 @@ impl Clients {
         }
     }
 
-    /// Sends frames to a client again, if its first bytes looked like an HTTP request: they are those
-    /// of a line.
+    /// Sends frames to a client again, if its first bytes looked like an HTTP request: they are
+    /// those of a line.
     pub fn unset_http(&mut self, id: ClientId) {
         if let Some(client) = self.table.get_mut(id)
             && client.framing == Framing::Http

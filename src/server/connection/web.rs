@@ -90,7 +90,8 @@ impl Connection {
         Some(ReadResult { event, delay: None })
     }
 
-    /// Returns the reason for the room: a WebSocket client may return, unless it has closed.
+    /// Returns the reason for the room. A WebSocket client whose connection ends without a close
+    /// frame may return.
     pub(super) fn web_disconnect_reason(&self, reason: DisconnectReason) -> DisconnectReason {
         let may_return = self.web.as_ref().is_some_and(|web| web.may_return());
         match reason {

@@ -199,7 +199,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Checks the first byte of a head, and starts a message if none has begun.
+    /// Checks the first byte of a head. Starts a message with a text or binary frame.
     fn check_opcode(&mut self, byte: u8) -> Result<(), CloseCode> {
         self.opcode = byte & 0x0F;
         self.is_final = byte & 0x80 != 0;

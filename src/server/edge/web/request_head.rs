@@ -128,7 +128,8 @@ impl<'a> Fields<'a> {
         None
     }
 
-    /// Returns the value of the field with this name, in any case, or no bytes if it is missing. The values of a repeated field are joined with commas (RFC 9110, section 5.3).
+    /// Returns the value of the field with this name, in any case, or no bytes if it is missing.
+    /// The values of a repeated field are joined with commas (RFC 9110, section 5.3).
     fn value(&self, name: &[u8]) -> Vec<u8> {
         let mut joined = Vec::new();
         for line in self.0.split(|&byte| byte == b'\n') {
