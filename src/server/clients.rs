@@ -22,7 +22,7 @@ use super::broadcaster::Event;
 use super::client_handle::ClientHandle;
 use super::client_state::{ClientEvent, ClientState, SHUTDOWN_TIMEOUT};
 #[cfg(feature = "web")]
-use super::framing::{Framing, message_of};
+use super::framing::{Framing, encode_message};
 use super::outbox::Delivery;
 use super::socket::Socket;
 use crate::protocol::ByeCode;
@@ -44,7 +44,8 @@ pub struct Clients {
     /// Clients to remove from the room: they were too slow, or their connection failed.
     disconnected: Vec<(ClientId, DisconnectReason)>,
     /// Connections that are ending without a place, the oldest first: of clients that were refused,
-    /// and of members that have reconnected or went away. An entry stays if its connection ends before.
+    /// and of members that have reconnected or are absent. An entry stays if its connection ends
+    /// before.
     ending_without_place: VecDeque<ClientId>,
     /// Clients whose connections have ended.
     ended: Vec<ClientId>,
@@ -174,7 +175,7 @@ impl Clients {
                 let delivery = match client.framing {
                     #[cfg(feature = "web")]
                     Framing::WebSocket { .. } => {
-                        let message = message.get_or_insert_with(|| message_of(&shared));
+                        let message = message.get_or_insert_with(|| encode_message(&shared));
                         client.send_message(message, &shared, self.outbox_limit)
                     }
                     _ => client.send(slice::from_ref(&shared), batch.before, self.outbox_limit),

@@ -23,6 +23,8 @@ use futures_lite::FutureExt;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
+use pauses::Delay;
+
 use super::address_limits::{AddressBudget, AnswerCharge, ParsedLine, has_unknown_answer};
 use super::broadcaster::Event;
 #[cfg(feature = "web")]
@@ -70,7 +72,7 @@ pub fn run(
         #[cfg(feature = "web")]
         web: None,
         #[cfg(feature = "web")]
-        is_request_begun: false,
+        has_begun_request: false,
     };
     async move {
         let reason = AssertUnwindSafe(connection.run()).catch_unwind().await;
@@ -87,28 +89,18 @@ type PendingSend<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
 /// The result of one read.
 #[derive(Default)]
-struct Parsed {
+struct ReadResult {
     /// The lines that may be sent now, or another event.
     event: Option<Event>,
     /// The reason for which the client is not read for a time.
     delay: Option<Delay>,
 }
 
-impl Parsed {
+impl ReadResult {
     /// Returns whether there is nothing to send to the broadcaster, and nothing to wait for.
     fn is_empty(&self) -> bool {
         self.event.is_none() && self.delay.is_none()
     }
-}
-
-/// A wait for a budget of the client or of its address.
-enum Delay {
-    /// The client has used up its rate.
-    Rate,
-    /// The line is paid for and waits for its turn.
-    Turn(Duration),
-    /// The line is a request. It waits until those of other clients are answered.
-    Answer,
 }
 
 struct Connection {
@@ -139,9 +131,9 @@ struct Connection {
     /// Reads HTTP and WebSocket in place of lines.
     #[cfg(feature = "web")]
     web: Option<Box<WebReader>>,
-    /// The first line is not complete, and looks like the start of an HTTP request.
+    /// The first bytes look like an HTTP request, and the broadcaster was told.
     #[cfg(feature = "web")]
-    is_request_begun: bool,
+    has_begun_request: bool,
 }
 
 impl Connection {
@@ -168,8 +160,8 @@ impl Connection {
     /// Sends an event to the broadcaster. If the channel is full, or if there are lines that the
     /// rates do not allow yet, returns a future that waits. So the client is read no faster than
     /// that.
-    fn forward(&mut self, parsed: Parsed) -> Option<PendingSend<'_>> {
-        let Parsed { event, delay } = parsed;
+    fn forward(&mut self, parsed: ReadResult) -> Option<PendingSend<'_>> {
+        let ReadResult { event, delay } = parsed;
         let event = event.and_then(|event| self.try_send(event));
         let delay = delay.or(self.lines.has_more().then_some(Delay::Rate));
         if event.is_none() && delay.is_none() {
@@ -191,7 +183,7 @@ impl Connection {
     fn disconnect(mut self, reason: DisconnectReason) -> Option<PendingSend<'static>> {
         self.budget.charge_notice(self.budget.limits.now());
         #[cfg(feature = "web")]
-        let reason = self.reason_of_web(reason);
+        let reason = self.web_disconnect_reason(reason);
         let event = self.input_event(Input::Disconnect { id: self.id, reason }, None);
         let event = self.try_send(event)?;
         let events = self.events;
@@ -217,8 +209,8 @@ impl Connection {
         let _ = self.events.send(event).await;
     }
 
-    /// Polls for the next input. Returns none if the rates do not allow the next line yet.
-    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Result<Parsed, DisconnectReason>> {
+    /// Polls for the next input. Its event is `None` if the rates do not allow the next line yet.
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Result<ReadResult, DisconnectReason>> {
         if self.lines.has_more() {
             return Poll::Ready(Ok(self.split_lines(&[])));
         }
@@ -255,7 +247,7 @@ impl Connection {
     }
 
     /// Returns the next input after the end of the stream.
-    fn on_end(&mut self) -> Result<Parsed, DisconnectReason> {
+    fn on_end(&mut self) -> Result<ReadResult, DisconnectReason> {
         #[cfg(feature = "web")]
         if let Some(parsed) = self.end_request() {
             return Ok(parsed);
@@ -269,8 +261,8 @@ impl Connection {
         Ok(self.parsed_input(input))
     }
 
-    /// Parses bytes: lines, or what the client speaks in place of lines.
-    fn parse(&mut self, bytes: &mut [u8]) -> Parsed {
+    /// Parses bytes: lines, or HTTP and WebSocket.
+    fn parse(&mut self, bytes: &mut [u8]) -> ReadResult {
         // Saturating: counts above 4 GiB are not needed.
         self.unreported_bytes = self.unreported_bytes.saturating_add(bytes.len() as u32);
         #[cfg(feature = "web")]
@@ -281,7 +273,7 @@ impl Connection {
     }
 
     /// Parses the lines that are complete with `bytes`, as many as the rates allow.
-    fn parse_lines(&mut self, bytes: &[u8]) -> Parsed {
+    fn parse_lines(&mut self, bytes: &[u8]) -> ReadResult {
         if self.has_sent_line || self.lines.buffer().len() >= MAX_DETECTION_BYTES {
             return self.split_lines(bytes);
         }
@@ -306,12 +298,12 @@ impl Connection {
         }
         if OtherProtocol::needs_more_bytes(start) {
             self.lines.hold(start);
-            return Parsed::default();
+            return ReadResult::default();
         }
         self.split_lines(start)
     }
 
-    fn split_lines(&mut self, bytes: &[u8]) -> Parsed {
+    fn split_lines(&mut self, bytes: &[u8]) -> ReadResult {
         let limits = Rc::clone(&self.budget.limits);
         let now = limits.now();
         let max_lines = self.limiter.available(limits.rate, now).min(MAX_INPUT_LINES);
@@ -350,10 +342,10 @@ impl Connection {
         self.is_address_warned &= !self.budget.is_idle(now);
         self.limiter.take(limits.rate, lines.len(), now);
         if lines.is_empty() {
-            return Parsed { event: None, delay };
+            return ReadResult { event: None, delay };
         }
         let input = Input::Lines { id: self.id, lines };
-        Parsed { event: Some(self.input_event(input, answer)), delay }
+        ReadResult { event: Some(self.input_event(input, answer)), delay }
     }
 
     /// Charges a line to the address. Returns the charge for its answer, if it has an unknown one.
@@ -389,8 +381,8 @@ impl Connection {
     }
 
     /// Returns an input as the result of a read.
-    fn parsed_input(&mut self, input: Input) -> Parsed {
-        Parsed { event: Some(self.input_event(input, None)), delay: None }
+    fn parsed_input(&mut self, input: Input) -> ReadResult {
+        ReadResult { event: Some(self.input_event(input, None)), delay: None }
     }
 
     /// Returns an error as an input, so that the room sends it in order with other answers.

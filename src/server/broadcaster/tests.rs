@@ -22,7 +22,7 @@ use super::*;
 use crate::protocol::{ClientLine, OtherProtocol};
 use crate::room::{self, DisconnectReason};
 #[cfg(feature = "web")]
-use crate::server::edge::web::{Answer, timeout};
+use crate::server::edge::web::{Answer, timeout_response};
 
 /// The number of the member that reads everything and sees all notices.
 const OBSERVER: u64 = 1;
@@ -91,17 +91,11 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 #[cfg(feature = "web")]
-use websocket::web_step;
+use websocket::{upgraded, web_step};
 
 #[cfg(not(feature = "web"))]
 fn web_step() -> impl Strategy<Value = Step> {
     Just(Step::Connect)
-}
-
-/// Returns the event of a handshake that is accepted.
-#[cfg(feature = "web")]
-fn upgraded(is_browser: bool) -> WebEvent {
-    WebEvent::Answer(Answer::Upgrade { response: b"101".to_vec(), is_browser })
 }
 
 /// The remote side of a connection, and the socket of its connection task.
@@ -281,7 +275,7 @@ impl BroadcasterHarness {
             Step::BeginRequest(id) => self.web_event(pick(id), WebEvent::RequestBegun),
             #[cfg(feature = "web")]
             Step::EndRequest(id) => {
-                let answer = Answer::Response(timeout());
+                let answer = Answer::Response(timeout_response());
                 self.web_event(pick(id), WebEvent::Answer(answer));
             }
             #[cfg(feature = "web")]
@@ -303,13 +297,6 @@ impl BroadcasterHarness {
             Step::EndTask(id, reason) => self.end_task(pick(id), reason),
             Step::Writable(id) => self.turn(Some(Event::Writable(ClientId(pick(id))))),
             Step::Advance(ms) => self.advance(Duration::from_millis(ms)),
-        }
-    }
-
-    #[cfg(feature = "web")]
-    fn web_event(&mut self, id: u64, event: WebEvent) {
-        if self.remotes[&id].has_task {
-            self.turn(Some(Event::Web { id: ClientId(id), event }));
         }
     }
 
