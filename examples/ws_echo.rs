@@ -13,7 +13,7 @@ use std::thread;
 
 use smolchat::server::edge::web::{
     Answer, CloseCode, Decoded, Decoder, FrameHead, HeadReader, MAX_HEAD_BYTES, answer,
-    close_frame, pong_frame, too_large,
+    close_frame, pong_frame, too_large_response,
 };
 
 const MAX_MESSAGE_BYTES: u64 = 64 * 1024 * 1024;
@@ -57,14 +57,14 @@ fn shake_hands(stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
         let Some(bytes) = read(stream, &mut buffer)? else { return Ok(None) };
         let response = match reader.read(bytes) {
             Ok(None) => continue,
-            Ok(Some(rest)) => match with_path(reader.head()) {
+            Ok(Some(rest)) => match answer_request(reader.head()) {
                 Answer::Upgrade { response, .. } => {
                     stream.write_all(&response)?;
                     return Ok(Some(rest.to_vec()));
                 }
                 Answer::Response(response) => response,
             },
-            Err(_) => too_large(),
+            Err(_) => too_large_response(),
         };
         stream.write_all(&response)?;
         return Ok(None);
@@ -72,7 +72,7 @@ fn shake_hands(stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// Answers a request. The conformance tests ask for `/`, which is the page in `smolchatd`.
-fn with_path(head: &[u8]) -> Answer {
+fn answer_request(head: &[u8]) -> Answer {
     match head.strip_prefix(b"GET / ") {
         Some(rest) => answer(&[b"GET /ws ", rest].concat(), &[]),
         None => answer(head, &[]),

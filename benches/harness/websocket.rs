@@ -15,8 +15,8 @@ pub fn handshake(path: &str, fields: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Appends a message whose first byte is `first`. Its mask is zero, which leaves the payload as it
-/// is; the receiver unmasks it all the same.
+/// Appends a message whose first byte is `first`. Its mask is zero, which leaves the payload
+/// unchanged; the receiver still has to unmask it.
 pub fn write_message(out: &mut Vec<u8>, first: u8, payload: &[u8]) {
     let length = u16::try_from(payload.len()).expect("a line is shorter than 64 KiB");
     out.push(first);

@@ -229,8 +229,8 @@ pub static SMOLCHATD: Program = Program {
     notes: &[
         "Each line that a member sends reaches all members, in the same order.",
         "A SIZE may end in K, M or G. For each address, `listening on ADDR` is printed on \
-         standard output, and then `chat at URL` for browsers; the log goes to standard error. SIGINT or SIGTERM shuts the server \
-         down, a second one more than a second later stops it at once. SIGHUP does the same as \
+         standard output, and then `chat at URL` for browsers; the log goes to standard error. \
+         SIGINT or SIGTERM shuts the server down, a second one more than a second later stops it at once. SIGHUP does the same as \
          SIGTERM if the server was started in a terminal, and is only logged otherwise. SIGUSR1 \
          writes the statistics of /stats to the log, as JSON.",
     ],

@@ -159,8 +159,8 @@ pub enum Op {
     StartLive(Position),
     /// Ends the connection after everything before it has been sent.
     Close,
-    /// Ends a connection that has no place, as [`Op::Close`] does: the client is not admitted, or is
-    /// a member that went away.
+    /// Ends a connection that has no place, as [`Op::Close`] does: the client is not admitted, or
+    /// is an absent member.
     Refuse,
     /// Ends the connection at once: it is broken.
     Abort,

@@ -63,7 +63,7 @@ pub enum Input {
     HelloWaitOver { id: ClientId },
     /// A client speaks another protocol.
     OtherProtocol { id: ClientId, protocol: OtherProtocol },
-    /// A client has got an answer in another protocol, and its connection ends.
+    /// A client was sent an answer in another protocol, and its connection ends.
     #[cfg(any(feature = "web", feature = "irc"))]
     Answered { id: ClientId },
     /// The other members are told that a member is there, as when it joins; or that it is not, as
@@ -103,8 +103,8 @@ pub enum DisconnectReason {
     Finished,
     /// The connection failed with an error of this kind.
     Lost(io::ErrorKind),
-    /// The connection of a browser ended, which may return soon: with a reload, or when the phone is
-    /// used again. If the client asked to have its name reserved, it stays a member for
+    /// The connection ended, and the client may return soon: a page is reloaded, or a phone sleeps.
+    /// If the client asked to have its name reserved, it stays a member for
     /// [`Config::grace`](super::Config::grace).
     Away,
     /// The client read too slowly.

@@ -20,7 +20,7 @@ impl Room {
     /// reserved for it.
     pub fn disconnect(&mut self, id: ClientId, reason: DisconnectReason, now: Now) {
         self.now = now;
-        // The end of its connection is known.
+        // Its connection has ended before.
         if self.clients.get(id).is_some_and(|client| client.is_absent) {
             return;
         }
@@ -68,14 +68,14 @@ impl Room {
     }
 
     /// Removes the members that have not returned in time.
-    pub(super) fn remove_absent(&mut self) {
+    pub(super) fn remove_overdue_members(&mut self) {
         while let Some(client) = self.absent.pop_expired(self.now.uptime, &self.clients) {
             self.remove_absent_member(client.id);
         }
     }
 
-    /// Removes the member that has been absent for the longest time, of all or of the address of a
-    /// visitor, if that member has the place that the visitor needs.
+    /// Removes the member that is absent for the longest time, if a visitor needs its place: of all
+    /// members if the room is full, of those of the same address if that is full.
     pub(super) fn make_place_for(&mut self, visitor: ClientId) {
         let Some(&Client { is_visitor: true, peer, .. }) = self.clients.get(visitor) else {
             return;

@@ -24,20 +24,21 @@ pub struct WaitingClient {
     pub id: ClientId,
     /// How often its wait was extended because of unread input.
     pub extensions: u8,
-    pub wait: Wait,
+    /// The kind of its wait.
+    pub wait: WaitKind,
 }
 
-/// The wait of a client, for the caller of the room.
+/// The kind of a client's wait, for the caller of the room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
+pub enum WaitKind {
     /// The usual wait.
     Usual,
-    /// A longer wait, because the client may need time before it sends something.
-    Patient,
+    /// A longer wait for a client that may need more time before its first line.
+    Long,
     /// The wait for the rest of a request of another protocol.
     Request,
     /// The wait for the first line after such a request.
-    Hello,
+    AfterRequest,
 }
 
 impl Lobby {
@@ -46,16 +47,16 @@ impl Lobby {
         Lobby { waiting: VecDeque::new(), is_waiting }
     }
 
-    /// Adds a client with the usual wait. Most deadlines are later than all others.
+    /// Adds a client with the usual wait.
     pub fn push(&mut self, deadline: Duration, id: ClientId, clients: &ClientTable<Client>) {
-        self.insert(deadline, WaitingClient { id, extensions: 0, wait: Wait::Usual });
+        self.insert(deadline, WaitingClient { id, extensions: 0, wait: WaitKind::Usual });
         if self.waiting.len() > 2 * clients.len() + SLACK {
             let is_waiting = self.is_waiting;
             self.waiting.retain(|(_, client)| clients.get(client.id).is_some_and(is_waiting));
         }
     }
 
-    /// Adds a client behind all whose deadlines are not later.
+    /// Adds a client behind all that have the same or an earlier deadline.
     pub fn insert(&mut self, deadline: Duration, client: WaitingClient) {
         let at = self.waiting.partition_point(|(other, _)| *other <= deadline);
         self.waiting.insert(at, (deadline, client));
@@ -102,9 +103,8 @@ impl Lobby {
 }
 
 impl Room {
-    /// Removes and returns a client without a line whose [`Config::hello_wait`](super::Config::hello_wait) is over. The caller
-    /// applies [`Input::HelloWaitOver`], or [extends](Self::extend_hello_wait) the wait because a
-    /// hello may have arrived.
+    /// Removes and returns a client without a line whose hello wait is over. The caller applies
+    /// [`Input::HelloWaitOver`], or [extends](Self::extend_hello_wait) the wait.
     pub fn pop_hello_wait(&mut self, now: Now) -> Option<WaitingClient> {
         self.now = now;
         self.lobby.pop_expired(now.uptime, &self.clients)
@@ -120,7 +120,7 @@ impl Room {
     /// each absent member that has not returned in time.
     pub fn end_waits(&mut self, now: Now) {
         self.now = now;
-        self.remove_absent();
+        self.remove_overdue_members();
         while let Some(client) = self.silent.pop_expired(now.uptime, &self.clients) {
             self.announce_member(client.id);
         }

@@ -57,7 +57,7 @@ use admission::Admission;
 use batch::BatchBuilder;
 use commands::HELP;
 use lobby::Lobby;
-pub use lobby::{Wait, WaitingClient};
+pub use lobby::{WaitKind, WaitingClient};
 use names::NameIndex;
 use presence::PendingNotice;
 use reserved_names::{ReservedNames, max_reserved};

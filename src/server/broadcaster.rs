@@ -267,12 +267,12 @@ impl Broadcaster {
             Event::Input { input, bytes, answer } => {
                 match input {
                     Input::Disconnect { id, .. } => self.clients.on_read_closed(id, now.uptime),
-                    // It has begun a request after the end of its wait was noticed.
+                    // The client has begun a request while this input was in the channel.
                     #[cfg(feature = "web")]
                     Input::HelloWaitOver { id } if self.clients.is_http(id) => return,
                     #[cfg(feature = "web")]
                     Input::Lines { id, .. } | Input::OtherProtocol { id, .. } => {
-                        self.clients.set_no_http(id);
+                        self.clients.unset_http(id);
                     }
                     _ => {}
                 }

@@ -25,7 +25,7 @@ use super::client_state::{ClientEvent, ClientState, SHUTDOWN_TIMEOUT};
 #[cfg(any(feature = "web", feature = "irc"))]
 use super::framing::Framing;
 #[cfg(feature = "web")]
-use super::framing::message_of;
+use super::framing::encode_message;
 #[cfg(feature = "irc")]
 pub use irc::{IrcClients, mark_of};
 
@@ -51,7 +51,8 @@ pub struct Clients {
     /// Clients to remove from the room: they were too slow, or their connection failed.
     disconnected: Vec<(ClientId, DisconnectReason)>,
     /// Connections that are ending without a place, the oldest first: of clients that were refused,
-    /// and of members that have reconnected or went away. An entry stays if its connection ends before.
+    /// and of members that have reconnected or are absent. An entry stays if its connection ends
+    /// before.
     ending_without_place: VecDeque<ClientId>,
     /// Clients whose connections have ended.
     ended: Vec<ClientId>,
@@ -192,7 +193,7 @@ impl Clients {
                 let delivery = match client.framing {
                     #[cfg(feature = "web")]
                     Framing::WebSocket { .. } => {
-                        let message = message.get_or_insert_with(|| message_of(&shared));
+                        let message = message.get_or_insert_with(|| encode_message(&shared));
                         client.send_message(message, &shared, self.outbox_limit)
                     }
                     #[cfg(feature = "irc")]

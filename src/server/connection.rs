@@ -19,12 +19,13 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use async_channel::{Sender, TrySendError};
 use futures_lite::FutureExt;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
+
+use pauses::Delay;
 
 use super::address_limits::{AddressBudget, AnswerCharge, ParsedLine};
 use super::broadcaster::Event;
@@ -78,7 +79,7 @@ pub fn run(
         #[cfg(feature = "web")]
         web: None,
         #[cfg(feature = "web")]
-        is_request_begun: false,
+        has_begun_request: false,
     };
     async move {
         let reason = AssertUnwindSafe(connection.run()).catch_unwind().await;
@@ -95,28 +96,18 @@ type PendingSend<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
 /// The result of one read.
 #[derive(Default)]
-struct Parsed {
+struct ReadResult {
     /// The lines that may be sent now, or another event.
     event: Option<Event>,
     /// The reason for which the client is not read for a time.
     delay: Option<Delay>,
 }
 
-impl Parsed {
+impl ReadResult {
     /// Returns whether there is nothing to send to the broadcaster, and nothing to wait for.
     fn is_empty(&self) -> bool {
         self.event.is_none() && self.delay.is_none()
     }
-}
-
-/// A wait for a budget of the client or of its address.
-enum Delay {
-    /// The client has used up its rate.
-    Rate,
-    /// The line is paid for and waits for its turn.
-    Turn(Duration),
-    /// The line is a request. It waits until those of other clients are answered.
-    Answer,
 }
 
 struct Connection {
@@ -152,9 +143,9 @@ struct Connection {
     /// Reads HTTP and WebSocket in place of lines.
     #[cfg(feature = "web")]
     web: Option<Box<WebReader>>,
-    /// The first line is not complete, and looks like the start of an HTTP request.
+    /// The first bytes look like an HTTP request, and the broadcaster was told.
     #[cfg(feature = "web")]
-    is_request_begun: bool,
+    has_begun_request: bool,
 }
 
 impl Connection {
@@ -181,8 +172,8 @@ impl Connection {
     /// Sends an event to the broadcaster. If the channel is full, or if there are lines that the
     /// rates do not allow yet, returns a future that waits. So the client is read no faster than
     /// that.
-    fn forward(&mut self, parsed: Parsed) -> Option<PendingSend<'_>> {
-        let Parsed { event, delay } = parsed;
+    fn forward(&mut self, parsed: ReadResult) -> Option<PendingSend<'_>> {
+        let ReadResult { event, delay } = parsed;
         let event = event.and_then(|event| self.try_send(event));
         let delay = delay.or(self.lines.has_more().then_some(Delay::Rate));
         if event.is_none() && delay.is_none() {
@@ -204,7 +195,7 @@ impl Connection {
     fn disconnect(mut self, reason: DisconnectReason) -> Option<PendingSend<'static>> {
         self.budget.charge_notice(self.budget.limits.now());
         #[cfg(feature = "web")]
-        let reason = self.reason_of_web(reason);
+        let reason = self.web_disconnect_reason(reason);
         let event = self.input_event(Input::Disconnect { id: self.id, reason }, None);
         let event = self.try_send(event)?;
         let events = self.events;
@@ -230,8 +221,8 @@ impl Connection {
         let _ = self.events.send(event).await;
     }
 
-    /// Polls for the next input. Returns none if the rates do not allow the next line yet.
-    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Result<Parsed, DisconnectReason>> {
+    /// Polls for the next input. Its event is `None` if the rates do not allow the next line yet.
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Result<ReadResult, DisconnectReason>> {
         if self.lines.has_more() {
             return Poll::Ready(Ok(self.split(&[])));
         }
@@ -268,7 +259,7 @@ impl Connection {
     }
 
     /// Returns the next input after the end of the stream.
-    fn on_end(&mut self) -> Result<Parsed, DisconnectReason> {
+    fn on_end(&mut self) -> Result<ReadResult, DisconnectReason> {
         #[cfg(feature = "web")]
         if let Some(parsed) = self.end_request() {
             return Ok(parsed);
@@ -282,8 +273,8 @@ impl Connection {
         Ok(self.parsed_input(input))
     }
 
-    /// Parses bytes: lines, or what the client speaks in place of lines.
-    fn parse(&mut self, bytes: &mut [u8]) -> Parsed {
+    /// Parses bytes: lines, or HTTP and WebSocket.
+    fn parse(&mut self, bytes: &mut [u8]) -> ReadResult {
         // Saturating: counts above 4 GiB are not needed.
         self.unreported_bytes = self.unreported_bytes.saturating_add(bytes.len() as u32);
         #[cfg(feature = "web")]
@@ -294,8 +285,8 @@ impl Connection {
     }
 
     /// Returns an input as the result of a read.
-    fn parsed_input(&mut self, input: Input) -> Parsed {
-        Parsed { event: Some(self.input_event(input, None)), delay: None }
+    fn parsed_input(&mut self, input: Input) -> ReadResult {
+        ReadResult { event: Some(self.input_event(input, None)), delay: None }
     }
 
     /// Returns an error as an input, so that the room sends it in order with other answers.

@@ -1,4 +1,4 @@
-//! The framing of what a client is sent: lines, or the messages of an edge.
+//! The framing of the bytes for a client: lines, or the messages of an edge.
 
 #[cfg(feature = "irc")]
 use super::edge::irc::{Variant, error_line};
@@ -22,7 +22,7 @@ pub enum Framing {
         /// The client is sent all shared lines of the next batch, and no others.
         is_usual: bool,
     },
-    /// The client has begun an HTTP request, and is sent a response and no frame.
+    /// The client has begun an HTTP request: it is sent a response and no frames.
     #[cfg(feature = "web")]
     Http,
     /// Every slice is one WebSocket message, which has a header before its frames.
@@ -98,7 +98,7 @@ impl Framing {
 
 /// Returns frames with the header of a message before them.
 #[cfg(feature = "web")]
-pub fn message_of(frames: &Slice) -> Vec<u8> {
+pub fn encode_message(frames: &Slice) -> Vec<u8> {
     let frames = frames.bytes();
     [FrameHead::new(Opcode::Text, frames.len()).as_bytes(), frames].concat()
 }

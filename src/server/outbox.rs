@@ -64,7 +64,7 @@ struct SendQueue {
     seq: u64,
     /// The unsent part of the header of the first slice, if that slice is a message of which a part
     /// was sent.
-    begun: Option<Header>,
+    unsent_header: Option<Header>,
 }
 
 impl Outbox {
@@ -115,8 +115,7 @@ impl Outbox {
         self.queue_rest(std::slice::from_ref(shared), written, 0, limit, framing)
     }
 
-    /// Queues what was not written of slices. `written` is the result of the write, headers
-    /// included.
+    /// Queues the unwritten rest of slices. `written` is the result of the write, headers included.
     fn queue_rest(
         &mut self,
         slices: &[Slice],
@@ -147,8 +146,13 @@ impl Outbox {
     pub fn flush(&mut self, framing: Framing) -> Delivery {
         let Some(queue) = &mut self.queue else { return Delivery::Sent };
         while !queue.slices.is_empty() {
-            let begun = queue.begun;
-            match write_vectored(&self.socket, queue.slices.make_contiguous(), begun, framing) {
+            let unsent_header = queue.unsent_header;
+            match write_vectored(
+                &self.socket,
+                queue.slices.make_contiguous(),
+                unsent_header,
+                framing,
+            ) {
                 Ok(written) => queue.advance(written, framing),
                 Err(Errno::AGAIN) => return Delivery::Waiting,
                 Err(_) => {
@@ -173,9 +177,9 @@ impl Outbox {
         let mut slices = std::mem::take(&mut queue.slices);
         queue.waiting_bytes = 0;
         if let Some(first) = slices.pop_front()
-            && (queue.begun.is_some() || first.is_inside_frame())
+            && (queue.unsent_header.is_some() || first.is_inside_frame())
         {
-            let rest = if queue.begun.is_some() { first } else { first.rest_of_frame() };
+            let rest = if queue.unsent_header.is_some() { first } else { first.rest_of_frame() };
             if let Some(before) = rest.before() {
                 queue.seq = before + rest.frames();
             }
@@ -226,7 +230,7 @@ impl SendQueue {
         while written > 0
             && let Some(mut slice) = self.slices.pop_front()
         {
-            let mut header = self.begun.take().unwrap_or_else(|| framing.header(&slice));
+            let mut header = self.unsent_header.take().unwrap_or_else(|| framing.header(&slice));
             written = header.advance(written);
             let length = slice.bytes().len();
             let part = written.min(length);
@@ -236,7 +240,7 @@ impl SendQueue {
             }
             written -= part;
             if part < length {
-                self.begun = framing.has_headers().then_some(header);
+                self.unsent_header = framing.has_headers().then_some(header);
                 self.slices.push_front(slice);
                 return;
             }
@@ -257,20 +261,20 @@ fn write(socket: &Socket, bytes: &[u8]) -> rustix::io::Result<usize> {
     send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
 }
 
-/// Writes slices with their headers. `begun` is the rest of the header of the first slice, if a part
-/// of it was sent.
+/// Writes slices with their headers. `unsent_header` is the rest of the header of the first slice,
+/// if a part of that message was sent.
 fn write_vectored(
     socket: &Socket,
     slices: &[Slice],
-    begun: Option<Header>,
+    unsent_header: Option<Header>,
     framing: Framing,
 ) -> rustix::io::Result<usize> {
     let mut headers = [Header::EMPTY; SLICES_PER_CALL];
     for (header, slice) in headers.iter_mut().zip(slices) {
         *header = framing.header(slice);
     }
-    if let (Some(begun), [first, ..]) = (begun, &mut headers) {
-        *first = begun;
+    if let (Some(rest), [first, ..]) = (unsent_header, &mut headers) {
+        *first = rest;
     }
     let mut parts = [IoSlice::new(&[]); 2 * SLICES_PER_CALL];
     let (pairs, _) = parts.as_chunks_mut();

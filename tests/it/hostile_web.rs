@@ -1,4 +1,4 @@
-//! Clients of HTTP and WebSocket that do what no browser does.
+//! Clients of HTTP and WebSocket that do not behave like a browser.
 
 use std::io::Write;
 use std::net::Shutdown;
@@ -17,7 +17,7 @@ fn request_after_the_welcome_ends_the_member() {
         let mut alice = server.join("alice");
         let mut client = server.connect();
         assert_eq!(client.recv()["kind"], "welcome");
-        // The start of a request is no reason to miss lines.
+        // The start of a request does not stop the lines to a member.
         client.send_raw(b"G");
         alice.say_and_recv("hello");
         client.recv_until(|frame| frame["data"] == "hello");

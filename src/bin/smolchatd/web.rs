@@ -6,11 +6,11 @@ use rustix::net::{AddressFamily, SocketType, connect, getsockname, socket};
 
 use smolchat::server::{ListenAddress, Listener};
 
-/// An address of the network for documentation, and any port. Nothing is sent to it.
+/// An address for documentation (RFC 5737), with any port. Nothing is sent to it.
 const REMOTE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 9);
 
-/// Returns the address of the first listener that has a port, or none if there is no such listener.
-/// In place of all addresses of the machine, it is one of them.
+/// Returns the address of the first listener that is not a unix socket, if there is one. If it
+/// listens on all addresses of the machine, returns one of them.
 pub fn find_address(listeners: &[Listener]) -> Option<SocketAddr> {
     let mut others = listeners.iter().filter(|listener| !listener.protocol().is_irc());
     let mut address = others.find_map(|listener| match listener.address() {

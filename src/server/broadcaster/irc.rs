@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Broadcaster;
 use crate::protocol::{ClientLine, Request};
 use crate::room::{
-    Chunk, ClientId, DisconnectReason, Input, Now, Room, Token, Wait, WaitingClient,
+    Chunk, ClientId, DisconnectReason, Input, Now, Room, Token, WaitKind, WaitingClient,
 };
 use crate::server::clients::{IrcClients, mark_of};
 use crate::server::edge::irc::{
@@ -189,12 +189,12 @@ impl Broadcaster {
         if !self.clients.irc.contains(id) {
             return false;
         }
-        if client.wait == Wait::Request {
+        if client.wait == WaitKind::Request {
             let line = error_line("the registration took too long");
             self.reply(id, line.into(), View::Unchanged, now);
             self.room.apply(Input::Answered { id }, now);
         } else {
-            let client = WaitingClient { wait: Wait::Request, ..client };
+            let client = WaitingClient { wait: WaitKind::Request, ..client };
             self.room.extend_hello_wait(client, REGISTRATION_TIMEOUT);
         }
         true

@@ -24,7 +24,7 @@ use super::*;
 use crate::protocol::{ClientLine, OtherProtocol};
 use crate::room::{self, DisconnectReason};
 #[cfg(feature = "web")]
-use crate::server::edge::web::{Answer, timeout};
+use crate::server::edge::web::{Answer, timeout_response};
 
 /// The number of the member that reads everything and sees all notices.
 const OBSERVER: u64 = 1;
@@ -93,17 +93,11 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 #[cfg(feature = "web")]
-use websocket::web_step;
+use websocket::{upgraded, web_step};
 
 #[cfg(not(feature = "web"))]
 fn web_step() -> impl Strategy<Value = Step> {
     Just(Step::Connect)
-}
-
-/// Returns the event of a handshake that is accepted.
-#[cfg(feature = "web")]
-fn upgraded(is_browser: bool) -> WebEvent {
-    WebEvent::Answer(Answer::Upgrade { response: b"101".to_vec(), is_browser })
 }
 
 /// The remote side of a connection, and the socket of its connection task.
@@ -287,7 +281,7 @@ impl BroadcasterHarness {
             Step::BeginRequest(id) => self.web_event(pick(id), WebEvent::RequestBegun),
             #[cfg(feature = "web")]
             Step::EndRequest(id) => {
-                let answer = Answer::Response(timeout());
+                let answer = Answer::Response(timeout_response());
                 self.web_event(pick(id), WebEvent::Answer(answer));
             }
             #[cfg(feature = "web")]

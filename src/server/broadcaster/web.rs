@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::Broadcaster;
-use crate::room::{ClientId, Input, Now, Wait, WaitingClient};
-use crate::server::edge::web::{Answer, WebEvent, timeout, too_late};
+use crate::room::{ClientId, Input, Now, WaitKind, WaitingClient};
+use crate::server::edge::web::{Answer, WebEvent, timeout_response, too_late_response};
 
 /// The time that a request may take from its first byte to its last.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -12,27 +12,27 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// nothing. Browsers open connections before they need them.
 const BROWSER_WAIT: Duration = Duration::from_secs(10);
 
-/// The least time after a handshake for the first line of a client that is no browser. It comes a
-/// round trip after the handshake.
+/// The least time after a handshake for the first line of a client that is not a browser. The line
+/// arrives a round trip later.
 const HANDSHAKE_WAIT: Duration = Duration::from_secs(1);
 
 impl Broadcaster {
     pub(super) fn on_web_event(&mut self, id: ClientId, event: WebEvent, now: Now) {
         match event {
-            // A member is sent lines until it is sent a response.
+            // Ignored from a member: it is sent lines until it is sent a response.
             WebEvent::RequestBegun if !self.room.is_waiting(id) => {}
             WebEvent::RequestBegun => {
                 self.clients.set_http(id);
-                let client = WaitingClient { id, extensions: 0, wait: Wait::Request };
+                let client = WaitingClient { id, extensions: 0, wait: WaitKind::Request };
                 self.room.extend_hello_wait(client, now.uptime + REQUEST_TIMEOUT);
             }
             WebEvent::Answer(Answer::Response(response)) => {
-                self.remember_browser(id, now);
+                self.add_browser_address(id, now);
                 self.respond(id, response, now);
             }
             WebEvent::Answer(Answer::Upgrade { response, is_browser }) => {
                 if is_browser {
-                    self.remember_browser(id, now);
+                    self.add_browser_address(id, now);
                 }
                 self.upgrade(id, response, is_browser, now);
             }
@@ -44,35 +44,35 @@ impl Broadcaster {
         }
     }
 
-    /// Sends a client the response to its handshake. It has another round trip's time for its hello.
+    /// Sends a client the response to its handshake, and starts the wait for its first line.
     fn upgrade(&mut self, id: ClientId, response: Vec<u8>, is_browser: bool, now: Now) {
         if !self.room.is_waiting(id) {
-            // It was sent a welcome, because it was silent before.
-            return self.respond(id, too_late(), now);
+            // The client was silent for so long that it was sent a welcome.
+            return self.respond(id, too_late_response(), now);
         }
         self.clients.upgrade(id, response, now.uptime);
         let wait = if is_browser { BROWSER_WAIT } else { HANDSHAKE_WAIT };
-        let client = WaitingClient { id, extensions: 0, wait: Wait::Hello };
+        let client = WaitingClient { id, extensions: 0, wait: WaitKind::AfterRequest };
         self.room.extend_hello_wait(client, now.uptime + wait.max(self.hello_wait));
     }
 
     /// Handles the end of the wait of a client, and returns `false` if the client becomes a member.
     pub(super) fn handle_web_wait(&mut self, client: WaitingClient, now: Now) -> bool {
         if self.clients.is_http(client.id) {
-            // Otherwise the request has a wait of its own.
-            if client.wait == Wait::Request {
-                self.respond(client.id, timeout(), now);
+            // The earlier wait of the client ends, and that for its request continues.
+            if client.wait == WaitKind::Request {
+                self.respond(client.id, timeout_response(), now);
             }
             return true;
         }
         if self.clients.is_websocket(client.id) {
-            return client.wait != Wait::Hello;
+            return client.wait != WaitKind::AfterRequest;
         }
         let peer = self.room.peer_of(client.id);
         let is_browser = peer.is_some_and(|peer| self.browsers.contains(peer.into(), now.uptime));
-        let is_extended = client.wait == Wait::Usual && is_browser;
+        let is_extended = client.wait == WaitKind::Usual && is_browser;
         if is_extended {
-            let client = WaitingClient { wait: Wait::Patient, ..client };
+            let client = WaitingClient { wait: WaitKind::Long, ..client };
             self.room.extend_hello_wait(client, now.uptime + BROWSER_WAIT);
         }
         is_extended
@@ -85,7 +85,7 @@ impl Broadcaster {
         self.room.apply(Input::Answered { id }, now);
     }
 
-    fn remember_browser(&mut self, id: ClientId, now: Now) {
+    fn add_browser_address(&mut self, id: ClientId, now: Now) {
         if let Some(peer) = self.room.peer_of(id) {
             self.browsers.insert(peer.into(), now.uptime);
         }

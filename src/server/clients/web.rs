@@ -8,16 +8,16 @@ use crate::server::edge::web::CloseCode;
 use crate::server::framing::Framing;
 
 impl Clients {
-    /// Sends no more frames to a client, which has begun an HTTP request.
+    /// Stops the frames for a client, which has begun an HTTP request.
     pub fn set_http(&mut self, id: ClientId) {
         if let Some(client) = self.table.get_mut(id) {
             client.framing = Framing::Http;
         }
     }
 
-    /// Sends frames to a client again, if its first bytes had looked like an HTTP request: they have
-    /// turned out to be a line.
-    pub fn set_no_http(&mut self, id: ClientId) {
+    /// Sends frames to a client again, if its first bytes looked like an HTTP request: they are
+    /// those of a line.
+    pub fn unset_http(&mut self, id: ClientId) {
         if let Some(client) = self.table.get_mut(id)
             && client.framing == Framing::Http
         {
@@ -25,7 +25,7 @@ impl Clients {
         }
     }
 
-    /// Returns whether a client has begun an HTTP request that is not answered.
+    /// Returns whether a client has begun an HTTP request.
     pub fn is_http(&self, id: ClientId) -> bool {
         self.table.get(id).is_some_and(|client| client.framing == Framing::Http)
     }

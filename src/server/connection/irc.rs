@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{AnswerCharge, Connection, MAX_INPUT_LINES, Parsed};
+use super::{AnswerCharge, Connection, MAX_INPUT_LINES, ReadResult};
 use crate::protocol::{LineReader, escaped_len};
 use crate::server::address_limits::{Cost, FRAME_BYTES};
 use crate::server::broadcaster::Event;
@@ -14,7 +14,7 @@ const MAX_REGISTRATION: u8 = 12;
 
 impl Connection {
     /// Splits off the messages that are complete with `bytes`, as many as the rates allow.
-    pub(super) fn split_messages(&mut self, bytes: &[u8]) -> Parsed {
+    pub(super) fn split_messages(&mut self, bytes: &[u8]) -> ReadResult {
         let limits = Rc::clone(&self.budget.limits);
         let now = limits.now();
         let max_messages = self.limiter.available(limits.rate, now).min(MAX_INPUT_LINES);
@@ -53,7 +53,7 @@ impl Connection {
         self.is_address_warned &= !self.budget.is_idle(now);
         self.limiter.take(limits.rate, lines, now);
         let event = (!messages.is_empty()).then(|| self.irc_event(messages, answer));
-        Parsed { event, delay }
+        ReadResult { event, delay }
     }
 
     /// Returns whether a message is one of the first, and is for the registration.

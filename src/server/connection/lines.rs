@@ -3,14 +3,14 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{BYTE_ORDER_MARK, Connection, Delay, MAX_DETECTION_BYTES, MAX_INPUT_LINES, Parsed};
+use super::{BYTE_ORDER_MARK, Connection, Delay, MAX_DETECTION_BYTES, MAX_INPUT_LINES, ReadResult};
 use crate::protocol::{ClientLine, ErrorCode, LineReader, OtherProtocol, Request, RequestError};
 use crate::room::Input;
 use crate::server::address_limits::{AnswerCharge, Cost};
 
 impl Connection {
     /// Parses the lines that are complete with `bytes`, as many as the rates allow.
-    pub(super) fn parse_lines(&mut self, bytes: &[u8]) -> Parsed {
+    pub(super) fn parse_lines(&mut self, bytes: &[u8]) -> ReadResult {
         if self.has_sent_line || self.lines.buffer().len() >= MAX_DETECTION_BYTES {
             return self.split(bytes);
         }
@@ -38,13 +38,13 @@ impl Connection {
         }
         if OtherProtocol::needs_more_bytes(start) {
             self.lines.hold(start);
-            return Parsed::default();
+            return ReadResult::default();
         }
         self.split(start)
     }
 
     /// Splits off the lines that are complete with `bytes`, as many as the rates allow.
-    pub(super) fn split(&mut self, bytes: &[u8]) -> Parsed {
+    pub(super) fn split(&mut self, bytes: &[u8]) -> ReadResult {
         #[cfg(feature = "irc")]
         if self.protocol.is_irc() {
             return self.split_messages(bytes);
@@ -52,7 +52,7 @@ impl Connection {
         self.split_lines(bytes)
     }
 
-    pub(super) fn split_lines(&mut self, bytes: &[u8]) -> Parsed {
+    pub(super) fn split_lines(&mut self, bytes: &[u8]) -> ReadResult {
         let limits = Rc::clone(&self.budget.limits);
         let now = limits.now();
         let max_lines = self.limiter.available(limits.rate, now).min(MAX_INPUT_LINES);
@@ -93,10 +93,10 @@ impl Connection {
         self.is_address_warned &= !self.budget.is_idle(now);
         self.limiter.take(limits.rate, lines.len(), now);
         if lines.is_empty() {
-            return Parsed { event: None, delay };
+            return ReadResult { event: None, delay };
         }
         let input = Input::Lines { id: self.id, lines };
-        Parsed { event: Some(self.input_event(input, answer)), delay }
+        ReadResult { event: Some(self.input_event(input, answer)), delay }
     }
 
     /// Charges a line to the address, if that has limits. Returns the charge for its answer, if it has an unknown one.

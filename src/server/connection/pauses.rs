@@ -7,13 +7,23 @@ use futures_lite::FutureExt;
 use futures_lite::future::yield_now;
 use smol::Timer;
 
-use super::{Connection, Delay};
+use super::Connection;
 use crate::protocol::ErrorCode;
 
 /// The time after which a task that waits for its address checks whether its connection was closed.
 const CLOSED_CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// A shorter wait is none, because a timer takes longer.
+/// A shorter wait is skipped, because a timer takes longer.
 const MIN_WAIT: Duration = Duration::from_micros(1);
+
+/// A wait for a budget of the client or of its address.
+pub(super) enum Delay {
+    /// The client has used up its rate.
+    Rate,
+    /// The line is paid for and waits for its turn.
+    Turn(Duration),
+    /// The line is a request. It waits until those of other clients are answered.
+    Answer,
+}
 
 impl Connection {
     /// Waits until the client may send more.

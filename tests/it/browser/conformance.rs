@@ -1,4 +1,4 @@
-//! WebSocket as others read the standard: the cases of Autobahn, and a library of Python.
+//! WebSocket against independent implementations: the cases of Autobahn, and a library of Python.
 
 use std::env;
 use std::fs;

@@ -1,9 +1,9 @@
-//! WebSocket frames in reads of any size give what a simple decoder of the whole gives.
+//! WebSocket frames in reads of any size give the same output as a simple decoder of the whole.
 //!
 //! The first line of the input is the plan: its first byte is the limit of a message, each further
 //! byte is the size of a read of the rest, which are the frames.
 
-/// What a decoder returns, with the parts of each message joined.
+/// The output of a decoder, with the parts of each message joined.
 #[cfg(feature = "web")]
 #[derive(Debug, PartialEq, Eq)]
 enum Output {
@@ -75,18 +75,16 @@ fn decode_simply(mut frames: &[u8], max_message: u64) -> Vec<Output> {
     // The kind and the bytes of the message that has begun.
     let mut message: Option<(bool, Vec<u8>)> = None;
     loop {
+        let size = message.as_ref().map_or(0, |(_, bytes)| bytes.len() as u64);
         let (first, length, mask, rest) = match split_head(frames) {
             Ok(Some(head)) => head,
             result => {
                 // The message is checked as far as the head has arrived.
-                let is_begun = message.is_some();
-                let size = message.map_or(0, |(_, bytes)| bytes.len() as u64);
-                let code = head_error(frames, is_begun, size, max_message);
+                let code = head_error(frames, message.is_some(), size, max_message);
                 outputs.extend(code.or(result.err()).map(Output::Error));
                 return outputs;
             }
         };
-        let size = message.as_ref().map_or(0, |(_, bytes)| bytes.len() as u64);
         if let Some(code) = head_error(frames, message.is_some(), size, max_message) {
             outputs.push(Output::Error(code));
             return outputs;

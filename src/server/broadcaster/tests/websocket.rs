@@ -11,6 +11,11 @@ pub fn web_step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Returns the event of a handshake that is accepted.
+pub fn upgraded(is_browser: bool) -> WebEvent {
+    WebEvent::Answer(Answer::Upgrade { response: b"101".to_vec(), is_browser })
+}
+
 impl BroadcasterHarness {
     pub fn web_event(&mut self, id: u64, event: WebEvent) {
         if self.remotes[&id].has_task {

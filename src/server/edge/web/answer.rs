@@ -108,22 +108,22 @@ pub fn answer(head: &[u8], hosts: &[String]) -> Answer {
 }
 
 /// Returns the response to a request whose head was not complete in time.
-pub fn timeout() -> Vec<u8> {
+pub fn timeout_response() -> Vec<u8> {
     TIMEOUT.encode(false)
 }
 
 /// Returns the response to a request whose head is too long.
-pub fn too_large() -> Vec<u8> {
+pub fn too_large_response() -> Vec<u8> {
     TOO_LARGE.encode(false)
 }
 
 /// Returns the response to a request whose head was not complete when the client closed its side.
-pub fn cut_off() -> Vec<u8> {
+pub fn cut_off_response() -> Vec<u8> {
     CUT_OFF.encode(false)
 }
 
 /// Returns the response to a WebSocket handshake on a connection that was sent lines before.
-pub fn too_late() -> Vec<u8> {
+pub fn too_late_response() -> Vec<u8> {
     TOO_LATE.encode(false)
 }
 

@@ -8,8 +8,8 @@ pub struct Asset {
     pub gzipped: &'static [u8],
 }
 
-// `ASSETS`, all files of the page, and `ETAG`, their entity tag with its quotes. It changes when one
-// of them does.
+// `ASSETS`, all files of the page, and `ETAG`, their common entity tag with its quotes, which
+// changes with each of them.
 include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
 #[cfg(test)]

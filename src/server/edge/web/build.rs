@@ -1,10 +1,11 @@
 //! Compresses the files of the page for the feature `web`.
 //!
 //! Writes `assets.rs` into `OUT_DIR`: an array of `Asset`, with a row for each file of `page/` that
-//! has a content type, and the entity tag of these files. Other files, for example a `jsconfig.json`, are not served.
+//! has a content type, and the entity tag of these files. Other files, such as `tsconfig.json`, are
+//! not served.
 
 fn main() -> std::io::Result<()> {
-    // Replaces the default, by which a change of any file of the package would build it anew.
+    // Without it, Cargo runs the script again after a change of any file of the package.
     println!("cargo::rerun-if-changed=src/server/edge/web/build.rs");
     #[cfg(feature = "web")]
     page::build()?;

@@ -70,10 +70,11 @@ pub struct Decoder {
     is_final: bool,
     /// The mask, rotated so that it begins with the byte for the next byte of the payload.
     mask: [u8; 4],
-    /// The first `filled` bytes are those of a head.
+    /// The head of the frame, of which the first `filled` bytes were read.
     head: [u8; MAX_FRAME_HEAD_BYTES],
     filled: u8,
-    /// The payload of a control frame. Not an array: a member that sends none needs no memory for it.
+    /// The payload of a control frame. Not an array: a client that sends none needs no memory for
+    /// it.
     control: Vec<u8>,
 }
 
@@ -81,7 +82,7 @@ pub struct Decoder {
 enum State {
     Head,
     Payload,
-    /// The error was not returned.
+    /// The error was not returned yet.
     Failed(CloseCode),
     /// All bytes are discarded.
     Ended,
@@ -121,7 +122,7 @@ impl Decoder {
                 }
                 State::Payload if self.remaining == 0 => {
                     self.state = State::Head;
-                    if self.opcode & 8 != 0 {
+                    if self.is_control() {
                         return Some(self.finish_control());
                     }
                     if self.is_final
@@ -134,7 +135,7 @@ impl Decoder {
                 State::Payload => {
                     let part = self.take_payload(bytes);
                     match self.message {
-                        _ if self.opcode & 8 != 0 => self.buffer_control(part),
+                        _ if self.is_control() => self.buffer_control(part),
                         Some(Opcode::Text) => {
                             let valid = self.check_text(part);
                             if !valid.is_empty() {
@@ -177,7 +178,7 @@ impl Decoder {
         };
         match self.filled {
             1 => self.check_opcode(byte)?,
-            2 if byte & 0x80 == 0 || self.opcode & 8 != 0 && length > MAX_CONTROL_BYTES => {
+            2 if byte & 0x80 == 0 || self.is_control() && length > MAX_CONTROL_BYTES => {
                 return Err(CloseCode::PROTOCOL_ERROR);
             }
             _ => {}
@@ -198,7 +199,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Checks the first byte of a head, and starts a message if the frame does.
+    /// Checks the first byte of a head. Starts a message with a text or binary frame.
     fn check_opcode(&mut self, byte: u8) -> Result<(), CloseCode> {
         self.opcode = byte & 0x0F;
         self.is_final = byte & 0x80 != 0;
@@ -222,10 +223,10 @@ impl Decoder {
         Ok(())
     }
 
-    /// Adds the payload of a frame to the size of its message. An empty frame before the last counts
-    /// as a byte, so that the frames of a message are bounded.
+    /// Adds the payload of a frame to the size of its message. An empty frame before the last
+    /// counts as a byte, so that the number of frames of a message is bounded.
     fn count_payload(&mut self) -> Result<(), CloseCode> {
-        if self.opcode & 8 == 0 {
+        if !self.is_control() {
             let bytes = self.remaining.max(u64::from(!self.is_final));
             self.message_bytes = self.message_bytes.saturating_add(bytes);
         }
@@ -242,11 +243,16 @@ impl Decoder {
         part
     }
 
-    /// Returns the bytes of a text before the first wrong one.
+    /// Returns the bytes of a text before the first invalid one.
     fn check_text<'b>(&mut self, part: &'b [u8]) -> &'b [u8] {
         let Err(index) = self.utf8.check(part) else { return part };
         self.state = State::Failed(CloseCode::INVALID_TEXT);
         part.get(..index).unwrap_or_default()
+    }
+
+    /// Returns whether the frame is a control frame.
+    fn is_control(&self) -> bool {
+        self.opcode & 8 != 0
     }
 
     fn buffer_control(&mut self, part: &[u8]) {

@@ -31,8 +31,6 @@ impl CloseCode {
     pub const UNSUPPORTED: CloseCode = CloseCode(1003);
     /// The client sent a text that is not UTF-8.
     pub const INVALID_TEXT: CloseCode = CloseCode(1007);
-    /// The client broke a rule of the server.
-    pub const POLICY: CloseCode = CloseCode(1008);
     /// The client sent a message over the limit.
     pub const TOO_LARGE: CloseCode = CloseCode(1009);
 

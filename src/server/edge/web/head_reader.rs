@@ -24,12 +24,12 @@ pub struct HeadTooLong;
 pub struct HeadReader {
     head: Vec<u8>,
     max_bytes: usize,
-    line: Line,
+    line: LineContent,
 }
 
 /// The content of the line at the end of the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Line {
+enum LineContent {
     Empty,
     CarriageReturn,
     Other,
@@ -38,7 +38,7 @@ enum Line {
 impl HeadReader {
     /// Creates a reader for a head of at most `max_bytes` bytes.
     pub fn new(max_bytes: usize) -> Self {
-        HeadReader { head: Vec::with_capacity(max_bytes), max_bytes, line: Line::Empty }
+        HeadReader { head: Vec::with_capacity(max_bytes), max_bytes, line: LineContent::Empty }
     }
 
     /// Reads the next bytes. When the head is complete, returns the bytes after it.
@@ -70,11 +70,11 @@ impl HeadReader {
     }
 
     fn ends_head(&mut self, byte: u8) -> bool {
-        let is_line_empty = self.line != Line::Other;
+        let is_line_empty = self.line != LineContent::Other;
         self.line = match byte {
-            b'\n' => Line::Empty,
-            b'\r' if self.line == Line::Empty => Line::CarriageReturn,
-            _ => Line::Other,
+            b'\n' => LineContent::Empty,
+            b'\r' if self.line == LineContent::Empty => LineContent::CarriageReturn,
+            _ => LineContent::Other,
         };
         byte == b'\n' && is_line_empty
     }

@@ -22,7 +22,9 @@ pub(crate) use browser_addresses::{BROWSER_BYTES, BrowserAddresses, MAX_BROWSERS
 pub use reader::WebEvent;
 pub(crate) use reader::WebReader;
 
-pub use answer::{Answer, answer, cut_off, timeout, too_large, too_late};
+pub use answer::{
+    Answer, answer, cut_off_response, timeout_response, too_large_response, too_late_response,
+};
 pub use decoder::{Decoded, Decoder};
 pub use encoder::{CloseCode, FrameHead, Opcode, close_frame, pong_frame};
 pub use head_reader::{HeadReader, HeadTooLong, MAX_HEAD_BYTES};

@@ -1,11 +1,13 @@
 //! The reader of a connection that speaks HTTP or WebSocket.
 
 use super::{
-    Answer, CloseCode, Decoded, Decoder, HeadReader, Opcode, answer, cut_off, pong_frame, too_large,
+    Answer, CloseCode, Decoded, Decoder, HeadReader, Opcode, answer, cut_off_response, pong_frame,
+    too_large_response,
 };
 use crate::room::DisconnectReason;
 
-/// The most bytes of a WebSocket message, beside the longest line. A message can have several lines.
+/// The most bytes of a WebSocket message beside the longest line. A message can have several
+/// lines.
 const MAX_MESSAGE_BYTES: u64 = 64 * 1024;
 
 /// An event of a connection that speaks HTTP or WebSocket, for the broadcaster.
@@ -52,14 +54,14 @@ enum State {
         /// The last byte of the message is a newline, so that its end is not the end of a line.
         is_line_ended: bool,
     },
-    /// All further input is discarded. Unread input would cause a reset, which can discard what the
-    /// client was sent.
+    /// All further input is discarded. Unread input would cause a reset, which can discard the
+    /// answer.
     Ended,
 }
 
 impl WebReader {
-    /// Creates a reader for a connection whose first bytes are those of a request, whose head has at
-    /// most `max_head` bytes.
+    /// Creates a reader for a connection that begins with a request, whose head has at most
+    /// `max_head` bytes.
     pub fn new(max_head: usize) -> Self {
         WebReader {
             state: State::Head(HeadReader::new(max_head)),
@@ -76,7 +78,7 @@ impl WebReader {
                 let (answer, rest) = match reader.read(bytes) {
                     Ok(None) => return Vec::new(),
                     Ok(Some(rest)) => (answer(reader.head(), hosts), rest.to_vec()),
-                    Err(_) => (Answer::Response(too_large()), Vec::new()),
+                    Err(_) => (Answer::Response(too_large_response()), Vec::new()),
                 };
                 self.on_answer(answer, rest, max_line);
             }
@@ -88,7 +90,7 @@ impl WebReader {
     /// Handles the end of the input.
     pub fn end(&mut self) {
         if matches!(self.state, State::Head(_)) {
-            self.on_answer(Answer::Response(cut_off()), Vec::new(), 0);
+            self.on_answer(Answer::Response(cut_off_response()), Vec::new(), 0);
         }
     }
 
@@ -133,7 +135,7 @@ impl WebReader {
                 }
                 Decoded::Pong => self.control_frames += 1,
                 Decoded::Error(code) => return self.close(Some(code), lines),
-                // The code is sent back.
+                // RFC 6455, section 5.5.1: the answer has the same code.
                 Decoded::Close(code) => return self.close(code, lines),
             }
         }
@@ -142,7 +144,7 @@ impl WebReader {
 
     /// Closes the connection after `lines`.
     fn close(&mut self, code: Option<CloseCode>, lines: Vec<u8>) -> Vec<u8> {
-        // Without a code, or on its way to another page, which may be the same one.
+        // A browser sends 1001 or no code when the page is left or reloaded.
         let reason = match code {
             None | Some(CloseCode::GOING_AWAY) => DisconnectReason::Away,
             _ => DisconnectReason::Finished,
@@ -167,8 +169,8 @@ impl WebReader {
         std::mem::take(&mut self.control_frames) as usize
     }
 
-    /// Returns whether the client may return after its connection has ended: it speaks WebSocket, and
-    /// has not closed it.
+    /// Returns whether the client may return after its connection has ended: it speaks WebSocket,
+    /// and has not closed it.
     pub fn may_return(&self) -> bool {
         matches!(self.state, State::Messages { .. })
     }

@@ -12,7 +12,7 @@ pub struct RequestHead<'a> {
     /// The host with its port.
     authority: Vec<u8>,
     /// Whether the version is 1.0, which has no upgrades.
-    is_old: bool,
+    is_version_1_0: bool,
     fields: Fields<'a>,
 }
 
@@ -23,7 +23,7 @@ impl<'a> RequestHead<'a> {
         let (line, rest) = split_at_byte(head, b'\n');
         let (method, words) = split_at_byte(without_line_end(line), b' ');
         let (target, version) = split_at_byte(words, b' ');
-        let is_old = match version {
+        let is_version_1_0 = match version {
             b"HTTP/1.0" => true,
             [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => false,
             _ => return None,
@@ -44,7 +44,7 @@ impl<'a> RequestHead<'a> {
         };
         let (path, _) = split_at_byte(path, b'?');
         let path = if path.is_empty() { b"/" } else { path };
-        Some(RequestHead { method, path, authority, is_old, fields })
+        Some(RequestHead { method, path, authority, is_version_1_0, fields })
     }
 
     pub fn method(&self) -> &'a [u8] {
@@ -66,7 +66,8 @@ impl<'a> RequestHead<'a> {
         parse_host(&self.authority)
     }
 
-    /// Returns the origin, which each browser sends with a WebSocket handshake, or nothing.
+    /// Returns the origin, or no bytes if it is missing. Browsers send it with each WebSocket
+    /// handshake.
     pub fn origin(&self) -> Vec<u8> {
         self.fields.value(b"origin")
     }
@@ -79,7 +80,7 @@ impl<'a> RequestHead<'a> {
 
     /// Returns whether the client asks for an upgrade to WebSocket, of version 13.
     pub fn is_upgrade(&self) -> bool {
-        !self.is_old
+        !self.is_version_1_0
             && self.fields.has_item(b"upgrade", b"websocket")
             && self.fields.has_item(b"connection", b"upgrade")
             && self.fields.has_item(b"sec-websocket-version", b"13")
@@ -127,8 +128,8 @@ impl<'a> Fields<'a> {
         None
     }
 
-    /// Returns the value of the field with this name, which is in small letters, or nothing if it is
-    /// missing. The values of a repeated field are joined with commas (RFC 9110, section 5.3).
+    /// Returns the value of the field with this name, in any case, or no bytes if it is missing.
+    /// The values of a repeated field are joined with commas (RFC 9110, section 5.3).
     fn value(&self, name: &[u8]) -> Vec<u8> {
         let mut joined = Vec::new();
         for line in self.0.split(|&byte| byte == b'\n') {
@@ -144,7 +145,7 @@ impl<'a> Fields<'a> {
         joined
     }
 
-    /// Returns whether a field whose value is a list has an item, in small letters.
+    /// Returns whether a field whose value is a list has an item, in any case.
     fn has_item(&self, name: &[u8], item: &[u8]) -> bool {
         let list = self.value(name);
         list.split(|&byte| byte == b',').any(|other| other.trim_ascii().eq_ignore_ascii_case(item))
@@ -157,7 +158,7 @@ fn is_field(line: &[u8]) -> bool {
     is_word(name) && value.iter().all(|&byte| byte == b'\t' || !byte.is_ascii_control())
 }
 
-/// Returns whether bytes are letters, digits and signs of ASCII, without spaces.
+/// Returns whether bytes are visible ASCII characters, without spaces.
 fn is_word(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(u8::is_ascii_graphic)
 }

@@ -54,7 +54,7 @@ impl Chromium {
         Chromium { connection, _process: process, _profile: profile }
     }
 
-    /// Opens a tab of another person, who shares no storage with those before.
+    /// Opens a tab with a storage of its own, as on another device.
     #[track_caller]
     pub fn open(&self) -> ChromiumTab<'_> {
         let context = self.call("", "Target.createBrowserContext", json!({}));
@@ -128,7 +128,7 @@ impl<'c> ChromiumTab<'c> {
         self.chromium.call(&self.session, method, params)
     }
 
-    /// Returns what was logged to the console so far, in all tabs.
+    /// Returns the messages on the console so far, in all tabs.
     #[track_caller]
     pub fn log(&self) -> Vec<String> {
         self.evaluate("0");

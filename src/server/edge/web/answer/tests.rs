@@ -161,8 +161,8 @@ fn responses_have_the_fields_of_safety() {
         respond(&request("GET /", GZIP)).1,
         respond(&request("GET /none", "")).1,
         respond("\r\n\r\n").1,
-        split(&timeout()).1,
-        split(&too_large()).1,
+        split(&timeout_response()).1,
+        split(&too_large_response()).1,
     ];
     for (head, status) in heads.iter().zip([200, 404, 400, 408, 431]) {
         assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");

@@ -23,7 +23,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// What a decoder returns, with the parts of each text and binary message joined.
+/// The output of a decoder, with the parts of each text and binary message joined.
 #[derive(Debug, PartialEq, Eq)]
 enum Output {
     Text(Vec<u8>),

@@ -3,12 +3,11 @@
 import * as log from "./log.js";
 import * as session from "./session.js";
 
-const { createElement, createName, createText, find } = log;
+const { createButton, createElement, createName, createText, find } = log;
 
 const BEFORE_NAME = /^\/(ignore|msg|query|unignore|w)\s+$/i;
-const LINE_OVERHEAD = 200;
 
-const [nameField, field, privately, alerts, people] = ["name", "message", "private", "alert", "people"].map(find);
+const [nameField, field, recipientButton, alerts, people] = ["name", "message", "private", "alert", "people"].map(find);
 
 /** @type {Set<string>} */
 let members = new Set();
@@ -117,7 +116,7 @@ const listener = {
     if (id === "members" || names.every((name) => ignored.includes(name.toLowerCase()))) {
       return;
     }
-    const isMention = isMessage && !isOwn && (kind === "private" || mentions(data, session.identity.name));
+    const isMention = isMessage && !isOwn && (kind === "private" || log.mentions(data, session.identity.name));
     const isUnread = isMessage && !isOwn && seq > unreadAfter;
     lastPrivate = kind === "private" ? frame : lastPrivate;
     if (isUnread && !isSeen) {
@@ -126,13 +125,6 @@ const listener = {
     log.add({ frame, isUnread, mark: isPast ? "past" : isOwn ? "own" : isMention ? "mention" : "" });
   },
 };
-
-function mentions(/** @type {string} */ text, /** @type {string} */ name) {
-  // The letters of scripts that have spaces between words.
-  const letter = "[\\p{sc=Latn}\\p{sc=Grek}\\p{sc=Cyrl}\\p{sc=Arab}\\p{sc=Hebr}\\p{M}\\p{N}_-]";
-  const word = name.replaceAll(".", "\\.");
-  return new RegExp(`(^|(?!${letter})[^])${word}(?!${letter})`, "iu").test(text);
-}
 
 function onSend(/** @type {string} */ input) {
   const text = input.trimEnd();
@@ -153,7 +145,7 @@ function execute(/** @type {string} */ line) {
 }
 
 function sayTo(/** @type {string | undefined} */ name, /** @type {string} */ text) {
-  splitText(text).forEach((part) => session.say(part, name));
+  session.splitText(text).forEach((part) => session.say(part, name));
   showWaiting();
 }
 
@@ -204,8 +196,8 @@ function setIgnored(/** @type {string[]} */ names, /** @type {boolean} */ isStor
 
 function setRecipient(/** @type {string} */ name) {
   recipient = name;
-  privately.hidden = !name;
-  privately.replaceChildren("only to ", createName(name), " ×");
+  recipientButton.hidden = !name;
+  recipientButton.replaceChildren("only to ", createName(name), " ×");
 }
 
 function setText(/** @type {string} */ text) {
@@ -239,34 +231,6 @@ function showCandidates(/** @type {string[]} */ words) {
 function complete(/** @type {number} */ index) {
   field.setRangeText(`${textBeforeWord}${candidates[index]} `, 0, field.selectionStart, "end");
   next = (index + 1) % candidates.length;
-}
-
-// Splits between lines, else between words. Each part repeats /me or /msg NAME.
-function splitText(/** @type {string} */ text) {
-  const [, command = "", rest = ""] = /^(\/me\s+|\/msg\s+\S+\s+|(?!\/[^/]))([^]*)/i.exec(text) ?? [];
-  const parts = [];
-  let start = command;
-  for (let left = rest; left; ) {
-    const length = findEnd(left, session.maxLine - LINE_OVERHEAD - command.length);
-    parts.push(start + left.slice(0, length).trimEnd());
-    left = left.slice(length).trimStart();
-    // A part does not become a command.
-    start = command || (left.startsWith("/") ? "/" : "");
-  }
-  return parts.length > 0 ? parts : [text];
-}
-
-function findEnd(/** @type {string} */ text, /** @type {number} */ maxBytes) {
-  let end = 0;
-  for (const char of text) {
-    maxBytes -= new TextEncoder().encode(JSON.stringify(char)).length - 2;
-    if (maxBytes < 0 && end > 0) {
-      const head = text.slice(0, end + 1);
-      return head.lastIndexOf("\n") + 1 || head.search(/\s\S*$/) + 1 || end;
-    }
-    end += char.length;
-  }
-  return end;
 }
 
 function askForMembers() {
@@ -339,14 +303,6 @@ function showStatus(/** @type {string} */ text, label = "", action = () => {}) {
   }
 }
 
-function createButton(/** @type {string | Node} */ label, /** @type {() => void} */ action) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.append(label);
-  button.onclick = action;
-  return button;
-}
-
 function notify(/** @type {Frame} */ { data_source, data }, /** @type {boolean} */ isMention) {
   unseen += 1;
   document.title = `(${unseen}) smolchat`;
@@ -412,7 +368,7 @@ addEventListener("submit", (event) => {
   }
 });
 people.ontoggle = askForMembers;
-privately.onclick = () => setRecipient("");
+recipientButton.onclick = () => setRecipient("");
 find("leave").onclick = session.quit;
 alerts.value = session.load("localStorage", "alert") ?? "never";
 alerts.onchange = () => {

@@ -162,6 +162,13 @@ export function createText(/** @type {string} */ data, /** @type {(string | Node
   return paragraph;
 }
 
+export function mentions(/** @type {string} */ text, /** @type {string} */ name) {
+  // The letters of scripts that have spaces between words.
+  const letter = "[\\p{sc=Latn}\\p{sc=Grek}\\p{sc=Cyrl}\\p{sc=Arab}\\p{sc=Hebr}\\p{M}\\p{N}_-]";
+  const word = name.replaceAll(".", "\\.");
+  return new RegExp(`(^|(?!${letter})[^])${word}(?!${letter})`, "iu").test(text);
+}
+
 export function createName(/** @type {string} */ name) {
   const hue = [...name.toLowerCase()].reduce((sum, char) => (sum * 31 + char.charCodeAt(0)) % 360, 0);
   const element = createElement("bdi", "author", sanitize(name));
@@ -175,6 +182,14 @@ export function createElement(tag, className, ...content) {
   element.className = className;
   element.append(...content);
   return element;
+}
+
+export function createButton(/** @type {string | Node} */ label, /** @type {() => void} */ action) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.append(label);
+  button.onclick = action;
+  return button;
 }
 
 function sanitize(/** @type {string} */ text) {

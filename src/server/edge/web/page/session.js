@@ -4,6 +4,7 @@ const HISTORY = 200;
 // Times in milliseconds.
 const ANSWER_TIME = 5_000;
 const SILENCE = 30_000;
+const LINE_OVERHEAD = 200;
 const HEARTBEAT = '{"data":"","id":"heartbeat"}';
 
 /** @type {Stage} */
@@ -72,6 +73,34 @@ export function isSameName(/** @type {string} */ a, /** @type {string} */ b) {
 
 /** @type {Line[]} */
 export let pending = load("sessionStorage", "pending") ?? [];
+
+// Splits between lines, else between words. Each part repeats /me or /msg NAME.
+export function splitText(/** @type {string} */ text) {
+  const [, command = "", rest = ""] = /^(\/me\s+|\/msg\s+\S+\s+|(?!\/[^/]))([^]*)/i.exec(text) ?? [];
+  const parts = [];
+  let start = command;
+  for (let left = rest; left; ) {
+    const length = findEnd(left, maxLine - LINE_OVERHEAD - command.length);
+    parts.push(start + left.slice(0, length).trimEnd());
+    left = left.slice(length).trimStart();
+    // A part does not become a command.
+    start = command || (left.startsWith("/") ? "/" : "");
+  }
+  return parts.length > 0 ? parts : [text];
+}
+
+function findEnd(/** @type {string} */ text, /** @type {number} */ maxBytes) {
+  let end = 0;
+  for (const char of text) {
+    maxBytes -= new TextEncoder().encode(JSON.stringify(char)).length - 2;
+    if (maxBytes < 0 && end > 0) {
+      const head = text.slice(0, end + 1);
+      return head.lastIndexOf("\n") + 1 || head.search(/\s\S*$/) + 1 || end;
+    }
+    end += char.length;
+  }
+  return end;
+}
 
 export function say(/** @type {string} */ data, /** @type {string | undefined} */ to) {
   // An id that no other member can guess.
