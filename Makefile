@@ -27,8 +27,11 @@ SECS    ?= 60
 TARGET  ?=
 FUZZERS  = $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
 FUZZ     = PATH="$(CURDIR)/target/tools/bin:$$PATH" $(NIGHTLY) fuzz
-# Cargo features of the client: `editor` is its line editor. FEATURES= builds it without.
-FEATURES ?= editor
+# Cargo features: `editor` is the line editor of the client, `web` lets browsers join. FEATURES= builds
+# both programs without.
+FEATURES ?= editor web
+# The server alone needs none of the crates of the client's line editor.
+SERVER_FEATURES = $(filter-out editor,$(FEATURES))
 
 # The targets of `make footprint`, and the architecture of this machine, where the servers run.
 TARGETS ?= $(shell deploy/dist.sh targets)
@@ -36,9 +39,11 @@ MACHINE  = $(shell uname -m)
 
 # The servers that `make bench-peers` compares with.
 PEERS = redis-server ngircd mosquitto nats-server
+# The WebSocket library of Node that one of them uses.
+WS    = ws@8.23.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build run-server run-client test test-slow check audit fuzz picture bench bench-peers soak footprint footprint-check dist dist-all dist-deps test-cross test-packages install install-files uninstall clean
+.PHONY: help build run-server run-client test test-slow test-web check audit fuzz picture bench bench-peers soak footprint footprint-check dist dist-all dist-deps test-cross test-packages install install-files uninstall clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,9 +51,8 @@ help: ## list the targets
 build: ## build both programs in target/release
 	$(CARGO) build --release --locked --no-default-features --features '$(FEATURES)'
 
-# The server alone needs none of the crates of the client's line editor.
 run-server: ## run the server; options: ARGS='--listen 127.0.0.1:8080'
-	$(CARGO) build --release --locked --no-default-features --bin smolchatd
+	$(CARGO) build --release --locked --no-default-features --features '$(SERVER_FEATURES)' --bin smolchatd
 	./target/release/smolchatd $(ARGS)
 
 run-client: ## run the client; options: ARGS='--name alice'
@@ -57,16 +61,19 @@ run-client: ## run the client; options: ARGS='--name alice'
 
 test: ## run all tests except the slow ones
 	$(CARGO) test --locked
+	$(CARGO) test --locked --features irc -- irc
 
 test-slow: ## run the slow tests
-	$(CARGO) test --locked --test it -- --ignored --skip picture::
+	$(CARGO) test --locked --test it -- --ignored --skip picture:: --skip browser::
 
 check: ## check formatting, lints and documentation; warnings are errors
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --all-targets --no-default-features -- -D warnings
+	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --no-default-features
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --all-features
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 
 audit: ## compare all crates and their licences with tests/audit.list
@@ -85,17 +92,24 @@ fuzz: ## fuzz each target for SECS=60; one target: TARGET=line_reader
 	        -print_final_stats=1 || exit; \
 	done
 
-picture: ## draw docs/conversation.svg from a real client
+test-web: ## test the page in Chromium and Firefox; installs them (Debian, as root)
+	@CARGO='$(CARGO)' tests/web.sh
+
+picture: ## draw the pictures in docs/ from a real client and a real browser
+	@tests/web.sh deps
 	$(CARGO) test --locked --test it -- --ignored picture::
 
 bench: ## measure the cost of a delivery, beside two reference servers; ARGS='--work flood'
 	$(CARGO) bench --locked --bench fanout -- $(ARGS)
 
-bench-peers: ## the same beside other chat servers; installs them (Debian, as root)
+bench-peers: ## the same beside other chat servers; installs them (Debian, as root; ws with npm)
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(PEERS) \
 	    || { apt-get update && \
 	    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(PEERS); }; \
+	fi
+	@if command -v npm >/dev/null; then \
+	    npm install --prefix target/peers --no-save --no-audit --no-fund $(WS) || true; \
 	fi
 	$(CARGO) bench --locked --bench fanout -- --peers $(ARGS)
 
@@ -107,7 +121,7 @@ footprint: ## build for all TARGETS, measure size, memory and wake-ups, and writ
 	@for target in $(TARGETS); do \
 	    CARGO='$(CARGO)' FEATURES='$(FEATURES)' WAY=zig deploy/dist.sh build $$target || exit; \
 	done
-	$(CARGO) build --release --locked --no-default-features --bin smolchatd
+	$(CARGO) build --release --locked --no-default-features --features '$(SERVER_FEATURES)' --bin smolchatd
 	$(CARGO) bench --locked --bench footprint -- --dist target/dist --page docs/deploy.md \
 	    --run static=target/dist/$(MACHINE)/smolchatd --run glibc=target/release/smolchatd
 
@@ -118,11 +132,12 @@ footprint-check: ## compare the documented figures, and those of a new build, wi
 	    trap "rustup target remove $$musl" EXIT; \
 	    rustup target add $$musl; \
 	fi; \
-	if CARGO='$(CARGO)' WAY=plain deploy/dist.sh build $(MACHINE) smolchatd; then \
+	if CARGO='$(CARGO)' FEATURES='$(FEATURES)' WAY=plain deploy/dist.sh build $(MACHINE) smolchatd; then \
 	    server=plain=target/dist/$(MACHINE)/smolchatd; \
 	else \
 	    echo 'footprint: no tools for a static server; measuring the one with glibc' && \
-	    $(CARGO) build --release --locked --no-default-features --bin smolchatd && \
+	    $(CARGO) build --release --locked --no-default-features \
+	        --features '$(SERVER_FEATURES)' --bin smolchatd && \
 	    server=glibc=target/release/smolchatd; \
 	fi && $(CARGO) bench --locked --bench footprint -- --run $$server
 

@@ -139,8 +139,8 @@ build() {
         compile musl-gcc
         ;;
     esac
-    # The server is built without the client's features, which would change its libraries.
-    [ "$program" = smolchat ] || link smolchatd ''
+    # The server is built without the client's feature, which would change its libraries.
+    [ "$program" = smolchat ] || link smolchatd "$(echo " ${FEATURES:-} " | sed 's/ editor / /')"
     [ "$program" = smolchatd ] || link smolchat "${FEATURES:-}"
     echo "$way" >"target/dist/$target/way"
 }

@@ -22,7 +22,7 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socke
 use smol::{Async, LocalExecutor};
 use smolchat::protocol::ClientLine;
 use smolchat::room::{ClientId, Input, Peer};
-use smolchat::server::{Broadcaster, Config, Event};
+use smolchat::server::{Broadcaster, Config, Event, ListenerProtocol};
 
 /// The capacity of the events channel, as in the server.
 const EVENTS: usize = 256;
@@ -51,7 +51,12 @@ impl RoomHarness {
                 socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
             let id = ClientId(id);
             let socket = Arc::new(Async::new(near).unwrap());
-            let arrived = Event::Connected { id, peer: Peer::Unix(None), socket };
+            let arrived = Event::Connected {
+                id,
+                peer: Peer::Unix(None),
+                socket,
+                protocol: ListenerProtocol::Chat,
+            };
             harness.events.try_send(arrived).unwrap();
             harness.members.push(far);
             harness.send_lines(id, 1, r#"{"hello":{}}"#);

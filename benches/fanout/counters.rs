@@ -51,6 +51,11 @@ impl DeliveryCheck {
     pub fn is_complete(self) -> bool {
         self.lost == 0 && self.reordered == 0 && self.closed == 0
     }
+
+    /// Returns whether the deliveries are complete and in one order.
+    pub fn is_as_promised(self) -> bool {
+        self.is_complete() && self.one_order
+    }
 }
 
 /// The counters of one member, for the deliveries of one read.

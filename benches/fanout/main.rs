@@ -5,10 +5,12 @@
 //!
 //! - [`options`] parses the command line, and [`workload`] is the table of workloads;
 //! - [`system`] describes each server: how it starts, how a member joins, how a line is framed.
-//!   [`peers`] has the configurations of the other servers; [`floor`] and [`naive`] are the two
-//!   baselines, for which this program starts itself with another first argument;
+//!   [`peers`] has the configurations of the other servers, and `ws_room.js` is one of them;
+//!   [`floor`] and [`naive`] are the two baselines, for which this program starts itself with
+//!   another first argument;
 //! - [`run`] runs one workload on one system: [`load`] is the load generator, [`payload`] the lines
 //!   that it sends, and [`counters`] counts what the members receive;
+//! - [`paired`] compares the cost of a delivery over WebSocket with that of a plain one;
 //! - [`report`] prints the results;
 //! - [`harness`] is shared with the other benches.
 //!
@@ -28,6 +30,7 @@ mod harness;
 mod load;
 mod naive;
 mod options;
+mod paired;
 mod payload;
 mod peers;
 mod report;
@@ -48,6 +51,7 @@ use crate::harness::cli;
 use crate::harness::process::has_schedstat;
 use crate::harness::server::raise_descriptor_limit;
 use crate::options::{HELP, Options};
+use crate::paired::websocket_ratio;
 use crate::report::{SystemResult, WorkloadReport};
 use crate::run::{Metrics, run};
 use crate::system::System;
@@ -55,6 +59,8 @@ use crate::workload::Workload;
 
 /// Descriptors that a process needs in addition to those of the members.
 const OTHER_DESCRIPTORS: u64 = 100;
+/// Highest CPU time of a delivery over WebSocket, as a multiple of that of a plain one.
+const MAX_WEBSOCKET_RATIO: f64 = 1.05;
 
 fn main() -> ExitCode {
     if let Some(argument) = env::args().nth(1)
@@ -70,7 +76,8 @@ fn main() -> ExitCode {
 ///
 /// # Errors
 ///
-/// Returns an error if smolchat failed or delivered anything but each line once and in one order.
+/// Returns an error if smolchat failed, delivered anything but each line once and in one order, or
+/// is over [`MAX_WEBSOCKET_RATIO`].
 fn bench(options: &Options) -> io::Result<()> {
     let descriptors = raise_descriptor_limit()?;
     let max_connections =
@@ -82,15 +89,19 @@ fn bench(options: &Options) -> io::Result<()> {
     println!("Linux {kernel}, {cpus} CPUs; CPU time of the servers from {cpu_clock}\n");
 
     let mut reports = Vec::new();
-    let mut has_passed = true;
+    let mut failures = Vec::new();
     for workload in &options.workloads {
         let scaled = workload.scaled_to(max_connections);
         if scaled.members < workload.members {
             println!("{}: scaled down to {descriptors} descriptors", workload.name);
         }
-        let report = WorkloadReport { results: compare(options, &scaled), workload: scaled };
+        let report = WorkloadReport {
+            results: compare(options, &scaled),
+            websocket_ratio: compare_websocket(options, &scaled, max_connections)?,
+            workload: scaled,
+        };
         println!("{}", report.table());
-        has_passed &= report.results.iter().all(smolchat_passed);
+        failures.extend(failures_of(&report));
         reports.push(report.json());
     }
     let report = json!({
@@ -102,10 +113,7 @@ fn bench(options: &Options) -> io::Result<()> {
     });
     write_json(&options.json, &report)
         .map_err(|error| io::Error::other(format!("{}: {error}", options.json.display())))?;
-    if has_passed {
-        return Ok(());
-    }
-    Err(io::Error::other("smolchat failed, or did not deliver each line once and in one order"))
+    if failures.is_empty() { Ok(()) } else { Err(io::Error::other(failures.join("\nfanout: "))) }
 }
 
 /// Writes the report, and creates its directory if it is missing.
@@ -155,8 +163,47 @@ fn compare(options: &Options, workload: &Workload) -> Vec<SystemResult> {
         .collect()
 }
 
-/// Returns false for a result of smolchat with an error or a delivery that was not as promised.
-fn smolchat_passed(result: &SystemResult) -> bool {
-    result.system != System::Smolchat
-        || result.outcome.as_ref().is_ok_and(|it| it.check.is_complete() && it.check.one_order)
+/// Compares a delivery over WebSocket with a plain one, if the workload has any and both systems are
+/// measured.
+fn compare_websocket(
+    options: &Options,
+    workload: &Workload,
+    max_connections: usize,
+) -> io::Result<Option<f64>> {
+    let pair = [System::Smolchat, System::SmolchatWebSocket];
+    let is_measured = pair.iter().all(|system| options.systems.contains(system));
+    let has_deliveries = workload.senders > 0 && workload.stalled == 0;
+    match System::Smolchat.program(options.smolchatd.as_deref()) {
+        Some(program) if is_measured && has_deliveries => {
+            eprintln!("{}: smolchat and smolchat-ws in turn ...", workload.name);
+            // Both rooms exist at the same time.
+            websocket_ratio(&program, &workload.scaled_to(max_connections / 2)).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Returns a message for each result of smolchat that is an error or not as promised, and for a
+/// ratio over its limit.
+fn failures_of(report: &WorkloadReport) -> Vec<String> {
+    let work = report.workload.name;
+    let mut failures = Vec::new();
+    for result in report.results.iter().filter(|result| result.system.is_smolchat()) {
+        let system = result.system.name();
+        match &result.outcome {
+            Err(error) => failures.push(format!("{work}: {system}: {error}")),
+            Ok(metrics) if !metrics.check.is_as_promised() => failures
+                .push(format!("{work}: {system} did not deliver each line once and in one order")),
+            Ok(_) => {}
+        }
+    }
+    if let Some(ratio) = report.websocket_ratio
+        && ratio > MAX_WEBSOCKET_RATIO
+    {
+        failures.push(format!(
+            "{work}: a delivery over WebSocket costs {ratio:.3} times a plain one, more than \
+             {MAX_WEBSOCKET_RATIO}"
+        ));
+    }
+    failures
 }

@@ -1,19 +1,18 @@
 //! The lines that are sent: of a fixed length, passed on unchanged by any server, and found again
 //! inside any framing.
 //!
-//! A payload is `~T`, the sender (two hex digits), its counter (six), the time of sending in
+//! A payload is `T~~`, the sender (two hex digits), its counter (six), the time of sending in
 //! nanoseconds (sixteen), and dots up to the length of the workload. The receiver searches for the
 //! mark and parses no framing, so that its cost is small and the same for every system.
 
 use std::io::{BufRead, Write};
 
-/// First byte of the mark. No system uses it in its own part of a frame.
-const MARK: u8 = b'~';
-/// Second byte of the mark.
-const MARK_SECOND: u8 = b'T';
+/// The mark. No system has it in its own part of a frame. It has three bytes, because two can be the
+/// length of a WebSocket message; the payload of that does not begin with the third.
+const MARK: [u8; 3] = *b"T~~";
 
 /// Bytes of a payload before the dots.
-pub const HEADER_BYTES: usize = 26;
+pub const HEADER_BYTES: usize = 27;
 
 /// The header of a payload.
 pub struct Header<'a> {
@@ -35,7 +34,7 @@ impl Header<'_> {
 /// Appends a payload of `len` bytes.
 pub fn write(out: &mut Vec<u8>, sender: usize, counter: u32, now: u64, len: usize) {
     let start = out.len();
-    write!(out, "~T{sender:02x}{counter:06x}{now:016x}").expect("writing to a Vec cannot fail");
+    write!(out, "T~~{sender:02x}{counter:06x}{now:016x}").expect("writing to a Vec cannot fail");
     out.resize(start + len.max(HEADER_BYTES), b'.');
 }
 
@@ -46,18 +45,18 @@ pub fn scan(bytes: &[u8], mut each: impl FnMut(Header<'_>)) -> usize {
     loop {
         let mut rest = &bytes[at..];
         // The only function of std that uses libc's `memchr`. Reading a slice cannot fail.
-        let skipped = rest.skip_until(MARK).unwrap_or_default();
-        if skipped == 0 || bytes[at + skipped - 1] != MARK {
+        let skipped = rest.skip_until(MARK[0]).unwrap_or_default();
+        if skipped == 0 || bytes[at + skipped - 1] != MARK[0] {
             return bytes.len();
         }
         let start = at + skipped - 1;
         match bytes.get(start..start + HEADER_BYTES) {
             None => return start,
-            Some(header) if header[1] == MARK_SECOND => {
+            Some(header) if header.starts_with(&MARK) => {
                 each(Header {
-                    sender: hex(&header[2..4]) as usize,
-                    counter: hex(&header[4..10]) as u32,
-                    time: &header[10..],
+                    sender: hex(&header[3..5]) as usize,
+                    counter: hex(&header[5..11]) as u32,
+                    time: &header[11..],
                 });
                 at = start + HEADER_BYTES;
             }

@@ -11,6 +11,9 @@ use crate::harness::server::{ScratchDir, Server, free_port};
 /// Directories with servers that are often not in `PATH`.
 const SYSTEM_DIRS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/usr/local/bin"];
 
+/// The directory in which `make bench-peers` installs packages of npm.
+const NODE_MODULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/peers/node_modules");
+
 /// Returns the path of a program.
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
@@ -18,6 +21,11 @@ pub fn find(program: &str) -> Option<PathBuf> {
         .chain(SYSTEM_DIRS.map(PathBuf::from))
         .map(|dir| dir.join(program))
         .find(|path| path.is_file())
+}
+
+/// Returns whether a package of npm is installed.
+pub fn has_node_package(name: &str) -> bool {
+    Path::new(NODE_MODULES).join(name).is_dir()
 }
 
 /// Starts Redis: without files, and without a limit for the output buffer of a subscriber.
@@ -59,20 +67,36 @@ pub fn ngircd(program: &Path) -> io::Result<Server> {
     })
 }
 
-/// Starts Mosquitto: with anonymous clients, and without a limit for queued messages.
+/// Starts Mosquitto, see [`spawn_mosquitto`].
 pub fn mosquitto(program: &Path) -> io::Result<Server> {
-    spawn_with_config(program, "mosquitto", &["-c"], |port| {
+    spawn_mosquitto(program, |port| format!("listener {port} 127.0.0.1\n"))
+}
+
+/// Starts Mosquitto with WebSockets, see [`spawn_mosquitto`].
+pub fn mosquitto_websockets(program: &Path) -> io::Result<Server> {
+    // Version 2.0.11 exits if it has no other listener.
+    let other_port = free_port()?;
+    spawn_mosquitto(program, |port| {
         format!(
-            "listener {port} 127.0.0.1\n\
-             allow_anonymous true\n\
-             persistence false\n\
-             log_dest none\n\
-             max_connections -1\n\
-             max_inflight_messages 0\n\
-             max_queued_messages 0\n\
-             max_queued_bytes 0\n\
-             set_tcp_nodelay true\n"
+            "listener {other_port} 127.0.0.1\n\
+             listener {port} 127.0.0.1\n\
+             protocol websockets\n"
         )
+    })
+}
+
+/// Starts Mosquitto: with anonymous clients, and without a limit for queued messages.
+fn spawn_mosquitto(program: &Path, listeners: impl FnOnce(u16) -> String) -> io::Result<Server> {
+    spawn_with_config(program, "mosquitto", &["-c"], |port| {
+        listeners(port)
+            + "allow_anonymous true\n\
+               persistence false\n\
+               log_dest none\n\
+               max_connections -1\n\
+               max_inflight_messages 0\n\
+               max_queued_messages 0\n\
+               max_queued_bytes 0\n\
+               set_tcp_nodelay true\n"
     })
 }
 
@@ -86,6 +110,15 @@ pub fn nats(program: &Path) -> io::Result<Server> {
              logfile: \"/dev/null\"\n"
         )
     })
+}
+
+/// Starts the room on `ws`.
+pub fn node_ws(program: &Path) -> io::Result<Server> {
+    let mut command = Command::new(program);
+    command
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/fanout/ws_room.js"))
+        .env("NODE_PATH", NODE_MODULES);
+    Server::spawn(command)
 }
 
 /// Starts a server with a configuration file, the path of which follows `args`.

@@ -26,6 +26,9 @@ pub struct WorkloadReport {
     pub workload: Workload,
     /// One result for each system.
     pub results: Vec<SystemResult>,
+    /// The CPU time of a delivery over WebSocket as a multiple of that of a plain one, if it was
+    /// measured.
+    pub websocket_ratio: Option<f64>,
 }
 
 impl WorkloadReport {
@@ -51,6 +54,10 @@ impl WorkloadReport {
                 Ok(metrics) => rows.push(self.row(result.system, metrics)),
                 Err(error) => notes += &format!("  {}: {error}\n", result.system.name()),
             }
+        }
+        if let Some(ratio) = self.websocket_ratio {
+            notes +=
+                &format!("  smolchat-ws, in turn with smolchat: {ratio:.3} times its CPU time\n");
         }
         let title = format!("{}: {} ({})", workload.name, workload.describe(), workload.purpose);
         format!("{title}\n{}{notes}", align(&rows))
@@ -103,6 +110,7 @@ impl WorkloadReport {
             "talkers": workload.senders,
             "line_bytes": workload.line_bytes,
             "seconds": workload.duration.as_secs_f64(),
+            "websocket_to_plain": self.websocket_ratio,
             "systems": results,
         })
     }

@@ -106,7 +106,7 @@ pub fn run(
     }
     if workload.stalled == 0 {
         let mut metrics = run_once(system, program, workload, frame)?;
-        if system == System::Smolchat && metrics.idle.is_some() && !workload.joins_at_once {
+        if system.is_smolchat() && metrics.idle.is_some() && !workload.joins_at_once {
             let with = run_once(system, program, &workload.with_history(HISTORY_LINES), frame)?;
             metrics.bytes_per_member_with_history = Some(with.bytes_per_member);
         }
@@ -194,6 +194,15 @@ fn measure_traffic(
     workload: &Workload,
 ) -> io::Result<TrafficMetrics> {
     load.send(workload.pacing, WARM_UP, workload.max_lines / 10)?;
+    measure_window(load, process, workload)
+}
+
+/// Measures while the members send for the duration of a workload.
+pub fn measure_window(
+    load: &mut LoadGenerator,
+    process: Process,
+    workload: &Workload,
+) -> io::Result<TrafficMetrics> {
     let cpu = process.cpu()?;
     let counters = load.send(workload.pacing, workload.duration, workload.max_lines)?;
     let cpu = process.cpu()? - cpu;

@@ -10,6 +10,7 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 
 use crate::harness::clients::SMOLCHAT_WELCOME;
 use crate::harness::server::{Server, smolchatd};
+use crate::harness::websocket;
 use crate::{floor, naive, peers};
 
 /// First argument with which this program runs the floor.
@@ -22,6 +23,8 @@ const SERVE_NAIVE: &str = "--serve-naive";
 pub enum System {
     /// smolchatd.
     Smolchat,
+    /// smolchatd, whose members are connected over WebSocket.
+    SmolchatWebSocket,
     /// The cheapest possible room.
     Floor,
     /// A room like smol's chat example.
@@ -34,43 +37,65 @@ pub enum System {
     Mosquitto,
     /// NATS, one subject.
     Nats,
+    /// A room on `ws`, the WebSocket library of Node.
+    NodeWs,
+    /// Mosquitto, one topic, whose members are connected over WebSocket.
+    MosquittoWebSocket,
 }
 
 impl System {
     /// The systems of `make bench`. Smolchat is first: the floor uses the length of its frames.
-    pub const OWN: [Self; 3] = [Self::Smolchat, Self::Floor, Self::Naive];
+    pub const OWN: [Self; 4] = [Self::Smolchat, Self::SmolchatWebSocket, Self::Floor, Self::Naive];
     /// The systems that `--peers` adds.
-    pub const PEERS: [Self; 4] = [Self::Redis, Self::Ngircd, Self::Mosquitto, Self::Nats];
+    pub const PEERS: [Self; 6] = [
+        Self::Redis,
+        Self::Ngircd,
+        Self::Mosquitto,
+        Self::Nats,
+        Self::NodeWs,
+        Self::MosquittoWebSocket,
+    ];
 
     /// Returns the name on the command line and in the report.
     pub fn name(self) -> &'static str {
         match self {
             Self::Smolchat => "smolchat",
+            Self::SmolchatWebSocket => "smolchat-ws",
             Self::Floor => "floor",
             Self::Naive => "naive",
             Self::Redis => "redis",
             Self::Ngircd => "ngircd",
             Self::Mosquitto => "mosquitto",
             Self::Nats => "nats",
+            Self::NodeWs => "node-ws",
+            Self::MosquittoWebSocket => "mosquitto-ws",
         }
+    }
+
+    /// Returns whether this is smolchatd.
+    pub fn is_smolchat(self) -> bool {
+        matches!(self, Self::Smolchat | Self::SmolchatWebSocket)
     }
 
     /// Returns the path of the program, if it is on this machine.
     pub fn program(self, smolchatd: Option<&Path>) -> Option<PathBuf> {
         match self {
-            Self::Smolchat => smolchatd.filter(|path| path.is_file()).map(Path::to_owned),
+            Self::Smolchat | Self::SmolchatWebSocket => {
+                smolchatd.filter(|path| path.is_file()).map(Path::to_owned)
+            }
             Self::Floor | Self::Naive => env::current_exe().ok(),
             Self::Redis => peers::find("redis-server"),
             Self::Ngircd => peers::find("ngircd"),
-            Self::Mosquitto => peers::find("mosquitto"),
+            Self::Mosquitto | Self::MosquittoWebSocket => peers::find("mosquitto"),
             Self::Nats => peers::find("nats-server"),
+            Self::NodeWs => peers::find("node").filter(|_| peers::has_node_package("ws")),
         }
     }
 
     /// Starts the server on a free port of the loopback address.
     pub fn start(self, program: &Path) -> io::Result<Server> {
         match self {
-            Self::Smolchat => {
+            Self::Smolchat | Self::SmolchatWebSocket => {
                 let mut command = smolchatd(program);
                 command.args(["--rate", "0", "--max-clients", "20000", "--log", "error"]);
                 Server::spawn(command)
@@ -83,7 +108,9 @@ impl System {
             Self::Redis => peers::redis(program),
             Self::Ngircd => peers::ngircd(program),
             Self::Mosquitto => peers::mosquitto(program),
+            Self::MosquittoWebSocket => peers::mosquitto_websockets(program),
             Self::Nats => peers::nats(program),
+            Self::NodeWs => peers::node_ws(program),
         }
     }
 
@@ -91,9 +118,12 @@ impl System {
     /// it requests, if the system has any.
     pub fn join_request(self, member: usize, history: usize) -> Vec<u8> {
         match self {
-            Self::Smolchat => {
-                format!("{{\"hello\":{{\"name\":\"m{member}\",\"history\":{history}}}}}\n")
-                    .into_bytes()
+            Self::Smolchat => smolchat_join_request(member, history),
+            Self::SmolchatWebSocket => {
+                let mut out = websocket::handshake("/ws", "");
+                let hello = smolchat_join_request(member, history);
+                websocket::write_message(&mut out, websocket::TEXT, &hello);
+                out
             }
             Self::Floor | Self::Naive => Vec::new(),
             // Version 3 of the protocol: before it, a subscriber must not publish.
@@ -105,18 +135,26 @@ impl System {
             Self::Nats => {
                 b"CONNECT {\"verbose\":false,\"echo\":true}\r\nSUB room 1\r\nPING\r\n".to_vec()
             }
+            Self::NodeWs => websocket::handshake("/", ""),
+            Self::MosquittoWebSocket => {
+                let mut out = websocket::handshake("/mqtt", "Sec-WebSocket-Protocol: mqtt\r\n");
+                let request = mqtt_join_request(&format!("m{member}"));
+                websocket::write_message(&mut out, websocket::BINARY, &request);
+                out
+            }
         }
     }
 
     /// Returns the part of the server's answer that means that a member has joined.
     pub fn join_reply(self) -> &'static [u8] {
         match self {
-            Self::Smolchat => SMOLCHAT_WELCOME,
+            Self::Smolchat | Self::SmolchatWebSocket => SMOLCHAT_WELCOME,
             Self::Floor | Self::Naive => b"+\n",
             Self::Redis => b"room\r\n:1\r\n",
             Self::Ngircd => b" 366 ",
-            Self::Mosquitto => b"\x90\x03\x00\x01\x00",
+            Self::Mosquitto | Self::MosquittoWebSocket => b"\x90\x03\x00\x01\x00",
             Self::Nats => b"PONG\r\n",
+            Self::NodeWs => b"\x81\x01+",
         }
     }
 
@@ -124,7 +162,7 @@ impl System {
     pub fn join_window(self) -> usize {
         match self {
             Self::Ngircd => 8,
-            Self::Mosquitto => 64,
+            Self::Mosquitto | Self::MosquittoWebSocket => 64,
             _ => 256,
         }
     }
@@ -142,24 +180,35 @@ impl System {
     pub fn encode(self, payload: &[u8], out: &mut Vec<u8>) {
         let length = payload.len();
         match self {
-            Self::Smolchat | Self::Floor | Self::Naive => {}
+            Self::Smolchat | Self::Floor | Self::Naive => {
+                out.extend(payload);
+                out.push(b'\n');
+            }
+            Self::SmolchatWebSocket | Self::NodeWs => {
+                websocket::write_message(out, websocket::TEXT, payload);
+            }
             Self::Redis => {
                 out.extend(b"*3\r\n$7\r\nPUBLISH\r\n$4\r\nroom\r\n");
                 out.extend(format!("${length}\r\n").as_bytes());
+                out.extend(payload);
+                out.extend(b"\r\n");
             }
-            Self::Ngircd => out.extend(b"PRIVMSG #room :"),
-            Self::Mosquitto => {
-                out.push(0x30);
-                mqtt_length(out, length + 6);
-                mqtt_text(out, "room");
+            Self::Ngircd => {
+                out.extend(b"PRIVMSG #room :");
+                out.extend(payload);
+                out.extend(b"\r\n");
             }
-            Self::Nats => out.extend(format!("PUB room {length}\r\n").as_bytes()),
-        }
-        out.extend(payload);
-        match self {
-            Self::Smolchat | Self::Floor | Self::Naive => out.push(b'\n'),
-            Self::Redis | Self::Ngircd | Self::Nats => out.extend(b"\r\n"),
-            Self::Mosquitto => {}
+            Self::Mosquitto => mqtt_publish(payload, out),
+            Self::MosquittoWebSocket => {
+                let mut packet = Vec::new();
+                mqtt_publish(payload, &mut packet);
+                websocket::write_message(out, websocket::BINARY, &packet);
+            }
+            Self::Nats => {
+                out.extend(format!("PUB room {length}\r\n").as_bytes());
+                out.extend(payload);
+                out.extend(b"\r\n");
+            }
         }
     }
 
@@ -189,6 +238,10 @@ pub fn smolchat_frame_len(payload: usize) -> usize {
     around.len() + payload
 }
 
+fn smolchat_join_request(member: usize, history: usize) -> Vec<u8> {
+    format!("{{\"hello\":{{\"name\":\"m{member}\",\"history\":{history}}}}}\n").into_bytes()
+}
+
 /// Returns CONNECT of MQTT 3.1.1, with a clean session and no keep-alive, and SUBSCRIBE with
 /// quality of service 0.
 fn mqtt_join_request(client: &str) -> Vec<u8> {
@@ -203,6 +256,14 @@ fn mqtt_join_request(client: &str) -> Vec<u8> {
     mqtt_text(&mut out, "room");
     out.push(0);
     out
+}
+
+/// Appends PUBLISH of MQTT, with quality of service 0.
+fn mqtt_publish(payload: &[u8], out: &mut Vec<u8>) {
+    out.push(0x30);
+    mqtt_length(out, payload.len() + 6);
+    mqtt_text(out, "room");
+    out.extend(payload);
 }
 
 fn mqtt_text(out: &mut Vec<u8>, text: &str) {

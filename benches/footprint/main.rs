@@ -52,10 +52,11 @@ const NO_TABLES: &str = "the file has no lines `<!-- footprint -->` and `<!-- /f
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// The figures of the tables that have a limit, with its name.
-const LIMITED: [(&str, &str); 6] = [
+const LIMITED: [(&str, &str); 7] = [
     ("smolchatd, bytes", "server-bytes"),
     ("KiB with no members", "idle-kib"),
     ("bytes per member", "bytes-per-member"),
+    ("bytes per WebSocket member", "bytes-per-websocket-member"),
     ("threads", "threads"),
     ("wake-ups in a silent minute", "wake-ups"),
     ("ms from start to listening", "listening-ms"),

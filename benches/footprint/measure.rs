@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::harness::clients::{Clients, Join, SMOLCHAT_WELCOME};
 use crate::harness::process::Process;
 use crate::harness::server::{Server, smolchatd};
+use crate::harness::websocket;
 use crate::table::Figures;
 
 /// Members of the full room.
@@ -56,6 +57,7 @@ pub fn measure(program: &Path, silence: Duration) -> io::Result<Figures> {
     let threads = process.threads()?;
     drop(members);
     let after = stable_memory(process, &mut no_members)? / 1024;
+    let websocket_bytes = bytes_per_websocket_member(&start()?)?;
 
     thread::sleep(silence.saturating_sub(began.elapsed()));
     let wakeups_since =
@@ -69,6 +71,7 @@ pub fn measure(program: &Path, silence: Duration) -> io::Result<Figures> {
         ("KiB with 1,000 members", with_1000),
         ("KiB with 10,000 members", with_all),
         ("bytes per member", with_all.saturating_sub(idle) * 1024 / MEMBERS as u64),
+        ("bytes per WebSocket member", websocket_bytes),
         ("KiB after all have left", after),
         ("threads", threads),
         ("wake-ups in a silent minute", wakeups),
@@ -84,15 +87,36 @@ fn command(program: &Path) -> Command {
 
 /// Returns the members of a server, none of which has joined yet. They join one after another.
 fn members(server: &Server) -> io::Result<Clients> {
+    members_with(server, hello)
+}
+
+/// Returns members that send another request than a hello when they are connected.
+fn members_with(server: &Server, request: fn(usize) -> Vec<u8>) -> io::Result<Clients> {
     Clients::new(Join {
         addr: server.addr,
-        request: Box::new(|number| {
-            format!("{{\"hello\":{{\"name\":\"member-{number}\"}}}}\n").into_bytes()
-        }),
+        request: Box::new(request),
         reply: SMOLCHAT_WELCOME,
         window: 1,
         readers: usize::MAX,
     })
+}
+
+fn websocket_hello(number: usize) -> Vec<u8> {
+    let mut request = websocket::handshake("/ws", "");
+    websocket::write_message(&mut request, websocket::TEXT, &hello(number));
+    request
+}
+
+fn hello(number: usize) -> Vec<u8> {
+    format!("{{\"hello\":{{\"name\":\"member-{number}\"}}}}\n").into_bytes()
+}
+
+fn bytes_per_websocket_member(server: &Server) -> io::Result<u64> {
+    let mut members = members_with(server, websocket_hello)?;
+    let empty = stable_memory(server.process(), &mut members)?;
+    members.join(MEMBERS)?;
+    let full = stable_memory(server.process(), &mut members)?;
+    Ok(full.saturating_sub(empty) / MEMBERS as u64)
 }
 
 /// Waits until the resident memory of a server is stable, and returns it in bytes. Its members read

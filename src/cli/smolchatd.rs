@@ -55,6 +55,58 @@ pub static SMOLCHATD: Program = Program {
                       connections over unix sockets. Headers from other addresses are not trusted.",
             ..OptionSpec::DEFAULT
         },
+        #[cfg(feature = "web")]
+        OptionSpec {
+            name: "web-host",
+            value: ValueKind::Text("NAME"),
+            help: "further name by which browsers reach the server; may be given more than once",
+            details: "Not needed for addresses, names without a dot, and local names such as \
+                      chat.lan.",
+            ..OptionSpec::DEFAULT
+        },
+        #[cfg(feature = "irc")]
+        OptionSpec {
+            name: "irc",
+            value: ValueKind::Text("ADDR"),
+            help: "address to listen on for IRC clients, as for --listen; may be given more than \
+                   once",
+            details: "Without it, IRC clients cannot connect. The usual port is 6667.",
+            ..OptionSpec::DEFAULT
+        },
+        #[cfg(feature = "irc")]
+        OptionSpec {
+            name: "irc-channel",
+            value: ValueKind::Text("NAME"),
+            default: "#smol",
+            help: "name of the room for IRC clients",
+            ..OptionSpec::DEFAULT
+        },
+        #[cfg(feature = "irc")]
+        OptionSpec {
+            name: "irc-name",
+            value: ValueKind::Text("NAME"),
+            default: "smolchat.local",
+            help: "name of the server for IRC clients, with a dot",
+            ..OptionSpec::DEFAULT
+        },
+        #[cfg(feature = "irc")]
+        OptionSpec {
+            name: "irc-playback",
+            value: ValueKind::Text("N"),
+            default: "20",
+            help: "earlier messages that an IRC client is shown when it joins the channel",
+            details: "Only clients that understand `server-time` are shown them: others would take \
+                      them for new ones.",
+            ..OptionSpec::DEFAULT
+        },
+        #[cfg(feature = "irc")]
+        OptionSpec {
+            name: "motd",
+            value: ValueKind::Path("FILE"),
+            help: "message of the day: new members are shown the text of this file",
+            details: "The file has at most 4096 bytes of UTF-8, and is read at the start.",
+            ..OptionSpec::DEFAULT
+        },
         OptionSpec {
             name: "max-line",
             value: ValueKind::Text("BYTES"),
@@ -177,8 +229,8 @@ pub static SMOLCHATD: Program = Program {
     notes: &[
         "Each line that a member sends reaches all members, in the same order.",
         "A SIZE may end in K, M or G. For each address, `listening on ADDR` is printed on \
-         standard output; the log goes to standard error. SIGINT or SIGTERM shuts the server \
-         down, a second one more than a second later stops it at once. SIGHUP does the same as \
+         standard output, and then `chat at URL` for browsers; the log goes to standard error. \
+         SIGINT or SIGTERM shuts the server down, a second one more than a second later stops it at once. SIGHUP does the same as \
          SIGTERM if the server was started in a terminal, and is only logged otherwise. SIGUSR1 \
          writes the statistics of /stats to the log, as JSON.",
     ],

@@ -46,6 +46,11 @@ const SIGNATURES: &[(usize, &[u8], OtherProtocol)] = &[
 const REQUEST_VERSIONS: &[(&[u8], OtherProtocol)] =
     &[(b"HTTP/", Http), (b"RTSP/", Rtsp), (b"SIP/", Sip)];
 
+/// The most letters of a method. The longest of the standard methods has 17.
+const MAX_METHOD: usize = 20;
+/// The starts of a URL in an HTTP request, which a client sends to a proxy.
+const HTTP_SCHEMES: &[&[u8]] = &[b"http://", b"https://"];
+
 /// A protocol that clients of other programs send to the port by mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -134,16 +139,54 @@ impl fmt::Display for OtherProtocol {
 /// Detects HTTP and protocols like it by the first line of a request: a method, a target and a
 /// version.
 fn detect_request(start: &[u8]) -> Option<OtherProtocol> {
-    let line = start.split(|&byte| byte == b'\n').next()?;
-    let mut words = line.split(|&byte| byte == b' ');
-    let (method, target, version) = (words.next()?, words.next()?, words.next()?);
-    let is_method = method.len() >= 3 && method.iter().all(u8::is_ascii_uppercase);
+    let (line, _) = split_at_byte(start, b'\n');
+    let (method, rest) = split_at_byte(line, b' ');
+    let (target, version) = split_at_byte(rest, b' ');
     // A path, an asterisk, a URL or an address with a port.
-    if !is_method || !target.iter().any(|byte| matches!(byte, b'/' | b'*' | b':')) {
+    if !is_method(method) || !target.iter().any(|byte| matches!(byte, b'/' | b'*' | b':')) {
         return None;
     }
     let is_version = |(prefix, _): &&(&[u8], _)| version.starts_with(prefix);
-    REQUEST_VERSIONS.iter().find(is_version).map(|(_, protocol)| *protocol)
+    let protocol = REQUEST_VERSIONS.iter().find(is_version).map(|(_, protocol)| *protocol)?;
+    (protocol != Http || is_http_target(method, target)).then_some(protocol)
+}
+
+/// Splits bytes into those before and after the first one of this value, or at their end.
+pub fn split_at_byte(bytes: &[u8], at: u8) -> (&[u8], &[u8]) {
+    let index = bytes.iter().position(|&byte| byte == at).unwrap_or(bytes.len());
+    let (before, rest) = bytes.split_at(index);
+    (before, rest.get(1..).unwrap_or_default())
+}
+
+/// Returns whether a word is the method of a request. No standard method is longer.
+fn is_method(word: &[u8]) -> bool {
+    (3..=MAX_METHOD).contains(&word.len()) && word.iter().all(u8::is_ascii_uppercase)
+}
+
+/// Returns whether a word is the target of an HTTP request with this method.
+fn is_http_target(method: &[u8], target: &[u8]) -> bool {
+    let has_scheme = |scheme: &&[u8]| {
+        target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    };
+    match target {
+        [b'/', ..] | [b'*'] => true,
+        _ if method == b"CONNECT" => target.contains(&b':'),
+        _ => HTTP_SCHEMES.iter().any(has_scheme),
+    }
+}
+
+/// Returns whether the first bytes of a connection, which have no newline, can become an HTTP
+/// request with more bytes. It is `true` for each start of a first line that
+/// [`OtherProtocol::detect`] detects as HTTP.
+#[cfg(feature = "web")]
+pub fn looks_like_http(start: &[u8]) -> bool {
+    let (method, rest) = split_at_byte(start, b' ');
+    let (target, version) = split_at_byte(rest, b' ');
+    let is_target = target.first().is_none_or(|first| b"/*hH".contains(first));
+    method.len() <= MAX_METHOD
+        && method.iter().all(u8::is_ascii_uppercase)
+        && (is_target || method == b"CONNECT")
+        && (version.starts_with(b"HTTP/") || b"HTTP/".starts_with(version))
 }
 
 /// Detects a protocol by its first command, which is a whole line with CR LF.
@@ -234,6 +277,8 @@ mod tests {
             "hello HTTP/1.1",
             "I like HTTP/2",
             "WHY NOT HTTP/2",
+            "GET me/you HTTP/1.1",
+            "LOOK c:d HTTP/1.1",
             "nick alice",
             "NICK",
             "NICK is my name",
@@ -268,6 +313,33 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "web")]
+    #[test]
+    fn text_looks_like_http_while_it_can_become_it() {
+        for (text, length) in [
+            ("GET m", 4),
+            ("GET /", 5),
+            ("GET / and more", 6),
+            ("LOL\n", 3),
+            ("OK /", 4),
+            ("Get", 1),
+            ("GET ftp://", 4),
+            ("CONNECT me H", 12),
+            ("OPTIONS / RTSP", 10),
+            ("AAAAAAAAAAAAAAAAAAAAA", 20),
+            ("hello", 0),
+            ("\r\nGET / HTTP/1.1", 0),
+        ] {
+            for end in 0..=text.len() {
+                assert_eq!(
+                    looks_like_http(&text.as_bytes()[..end]),
+                    end <= length,
+                    "{text:?} {end}"
+                );
+            }
+        }
+    }
+
     #[test]
     fn proxy_signature_is_awaited_after_its_newlines() {
         for end in 0..=PROXY_V2.len() {
@@ -285,6 +357,19 @@ mod tests {
         #[test]
         fn text_of_small_letters_is_not_detected(text in "[a-z0-9 {}:\"\\r\\n]{0,60}") {
             prop_assert_eq!(OtherProtocol::detect(text.as_bytes()), None);
+        }
+
+        #[cfg(feature = "web")]
+        #[test]
+        fn each_start_of_http_looks_like_it(
+            line in "(GET|CONNECT|[A-Z]{0,21}) (/|\\*|[hH]ttps?:|ftp:|[a-z:/*]{0,4}){0,3} ?H?TTP/[ -~]{0,5}",
+            end in "(\r?\n.{0,5})?",
+        ) {
+            let text = format!("{line}{end}");
+            if OtherProtocol::detect(text.as_bytes()) == Some(Http) {
+                let line = line.as_bytes();
+                prop_assert!((0..=line.len()).all(|end| looks_like_http(&line[..end])));
+            }
         }
     }
 }

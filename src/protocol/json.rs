@@ -80,6 +80,19 @@ impl<'a> JsonObject<'a> {
         iter::from_fn(|| next_value(&mut items)).all(|item| parse_string(item).is_some())
     }
 
+    /// Returns the strings in the list of `key`, or none if the value is not a list.
+    #[cfg(feature = "irc")]
+    pub fn strings(&self, key: &str) -> Vec<Cow<'a, str>> {
+        let Ok(Some(mut items)) = self.value(key, "a list", |json| json.strip_prefix('[')) else {
+            return Vec::new();
+        };
+        let mut strings = Vec::new();
+        while let Some(item) = next_value(&mut items) {
+            strings.extend(parse_string(item));
+        }
+        strings
+    }
+
     /// Returns the value of `key`, parsed by `parse`.
     fn value<T>(
         &self,

@@ -38,6 +38,9 @@ pub struct LineReader {
     has_more: bool,
 }
 
+/// Takes a line and returns `true`, or returns `false` and leaves it in the buffer.
+type TakeLine<'a> = dyn FnMut(Result<&[u8], TooLong>) -> bool + 'a;
+
 impl LineReader {
     /// Creates a reader for lines of at most `max_line` bytes, without their line ends.
     pub fn new(max_line: u32) -> Self {
@@ -49,7 +52,16 @@ impl LineReader {
     /// A line is passed without its line end, which is `\n` or `\r\n`. If `take_line` returns
     /// `false`, this line and those after it stay in the buffer and [`has_more`](Self::has_more)
     /// returns `true`; the caller gets them by another call, with or without new bytes.
-    pub fn read(&mut self, bytes: &[u8], take_line: impl FnMut(Result<&[u8], TooLong>) -> bool) {
+    pub fn read(
+        &mut self,
+        bytes: &[u8],
+        mut take_line: impl FnMut(Result<&[u8], TooLong>) -> bool,
+    ) {
+        self.read_lines(bytes, &mut take_line);
+    }
+
+    /// Does the same as [`read`](Self::read), with one instance of its code for all callers.
+    fn read_lines(&mut self, bytes: &[u8], take_line: &mut TakeLine<'_>) {
         if self.buffer.is_empty() {
             self.buffer = self.split_lines(bytes, 0, take_line).to_vec();
             return;
@@ -104,7 +116,7 @@ impl LineReader {
         &mut self,
         bytes: &'a [u8],
         mut searched: usize,
-        mut take_line: impl FnMut(Result<&[u8], TooLong>) -> bool,
+        take_line: &mut TakeLine<'_>,
     ) -> &'a [u8] {
         let mut unread = bytes;
         self.has_more = false;

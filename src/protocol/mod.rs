@@ -37,6 +37,8 @@ mod stats;
 pub(crate) use confusables::is_mark;
 pub use detect::OtherProtocol;
 pub(crate) use detect::PROXY_V2;
+#[cfg(feature = "web")]
+pub(crate) use detect::{looks_like_http, split_at_byte};
 pub(crate) use escape::escape_terminal_controls;
 pub use escape::escaped_len;
 pub use frame::{Body, ByeCode, ErrorCode, Frame, Limits, SERVER};

@@ -4,6 +4,9 @@
 //! members share. Frames and operations for one client alone are [`Unicast`]s: each is an [`Op`] at
 //! a position in that chunk. [`Batch::slices_for`] merges both for one client.
 
+#[cfg(any(feature = "web", feature = "irc"))]
+mod raw;
+
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
@@ -43,6 +46,9 @@ pub enum SliceKind {
     Past,
     /// A frame for one client alone.
     Own,
+    /// Bytes of an edge that are not a frame.
+    #[cfg(any(feature = "web", feature = "irc"))]
+    Raw,
 }
 
 impl Slice {
@@ -81,7 +87,7 @@ impl Slice {
 
     /// Returns whether the bytes count against the limit of an outbox.
     pub fn is_counted(&self) -> bool {
-        matches!(self.kind, SliceKind::Live | SliceKind::Own)
+        !matches!(self.kind, SliceKind::Replay | SliceKind::Past)
     }
 
     /// Returns the number of frames that end in the slice.
@@ -100,6 +106,9 @@ impl Slice {
     pub fn advance(&mut self, count: usize) {
         let (sent, unsent) = self.bytes().split_at(count.min(self.bytes().len()));
         let frames = match unsent {
+            // Bytes that are not frames have none, whatever newlines are in them.
+            #[cfg(feature = "irc")]
+            _ if self.frames == 0 => 0,
             [] => self.frames,
             _ => sent.iter().filter(|&&byte| byte == b'\n').count() as u32,
         };
@@ -150,7 +159,8 @@ pub enum Op {
     StartLive(Position),
     /// Ends the connection after everything before it has been sent.
     Close,
-    /// Ends the connection of a client that is not admitted, as [`Op::Close`] does.
+    /// Ends a connection that has no place, as [`Op::Close`] does: the client is not admitted, or
+    /// is an absent member.
     Refuse,
     /// Ends the connection at once: it is broken.
     Abort,
@@ -190,7 +200,7 @@ pub struct ClientSlices {
 pub enum End {
     /// The connection ends after its last frame is written, see [`Op::Close`].
     Close,
-    /// The connection of a client that is not admitted ends, see [`Op::Refuse`].
+    /// A connection that has no place ends, see [`Op::Refuse`].
     Refuse,
     /// The connection ends at once, see [`Op::Abort`].
     Abort,
@@ -334,6 +344,12 @@ impl BatchBuilder {
     /// Adds a frame from the server to one client.
     pub fn send<'a>(&mut self, to: ClientId, text: impl Into<Cow<'a, str>>, body: Body<'a>) {
         self.unicast(to, Op::Send(Slice::own(&Frame::server(text, body))));
+    }
+
+    /// Returns the frames for all members.
+    #[cfg(feature = "irc")]
+    pub fn frames(&self) -> &[u8] {
+        &self.frames
     }
 
     /// Returns the position of the next frame.

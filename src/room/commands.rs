@@ -45,6 +45,10 @@ impl Room {
             let text = format!("no member is called {to}");
             return Err(RequestError::new(ErrorCode::NoSuchUser, text));
         };
+        if self.clients.get(recipient).is_some_and(|client| client.is_absent) {
+            let text = format!("{to} went away; the message was not sent");
+            return Err(RequestError::new(ErrorCode::NoSuchUser, text));
+        }
         let id = author.line_id.map(Cow::from);
         let body = Body::Private { time: self.now.unix_ms, to: to.into(), id };
         let frame = Frame { data_source: author.name.into(), data: text.into(), body };

@@ -136,6 +136,12 @@ impl History {
         self.oldest().max(self.min_resumable)
     }
 
+    /// Returns the bytes of each frame.
+    #[cfg(feature = "irc")]
+    pub fn frames(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
+        self.frames.iter().map(HistoryFrame::bytes)
+    }
+
     /// Returns the frames from number `from` on, in few slices.
     pub fn slices(&self, from: u64, kind: SliceKind) -> Vec<Slice> {
         let skip = from.saturating_sub(self.oldest());

@@ -7,6 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
+#[cfg(feature = "irc")]
+use super::Chunk;
 use crate::protocol::{ClientLine, OtherProtocol, Request, RequestError};
 
 /// The number of a client. Numbers grow in the order of connecting and are never reused.
@@ -61,6 +63,22 @@ pub enum Input {
     HelloWaitOver { id: ClientId },
     /// A client speaks another protocol.
     OtherProtocol { id: ClientId, protocol: OtherProtocol },
+    /// A client was sent an answer in another protocol, and its connection ends.
+    #[cfg(any(feature = "web", feature = "irc"))]
+    Answered { id: ClientId },
+    /// The other members are told that a member is there, as when it joins; or that it is not, as
+    /// when it leaves. A client that is hidden before it is a member joins without a notice.
+    #[cfg(feature = "irc")]
+    Show { id: ClientId, is_shown: bool },
+    /// An edge answers a client with bytes that are not a frame. They are sent between the frames of
+    /// the room, at their place.
+    #[cfg(feature = "irc")]
+    Reply {
+        id: ClientId,
+        bytes: Chunk,
+        /// A number for the edge, see [`Slice::mark`](super::Slice::mark).
+        mark: u64,
+    },
     /// The input of a client has ended.
     Disconnect { id: ClientId, reason: DisconnectReason },
     /// The server shuts down.
@@ -85,6 +103,10 @@ pub enum DisconnectReason {
     Finished,
     /// The connection failed with an error of this kind.
     Lost(io::ErrorKind),
+    /// The connection ended, and the client may return soon: a page is reloaded, or a phone sleeps.
+    /// If the client asked to have its name reserved, it stays a member for
+    /// [`Config::grace`](super::Config::grace).
+    Away,
     /// The client read too slowly.
     Slow,
     /// The connection task panicked.
@@ -96,6 +118,7 @@ impl fmt::Display for DisconnectReason {
         match self {
             DisconnectReason::Finished => f.write_str("closed its side"),
             DisconnectReason::Lost(kind) => kind.fmt(f),
+            DisconnectReason::Away => f.write_str("went away"),
             DisconnectReason::Slow => f.write_str("read too slowly"),
             DisconnectReason::Panicked => f.write_str("its task panicked"),
         }

@@ -39,6 +39,7 @@ impl Room {
             peer,
             errors: 0,
             is_name_kept: false,
+            is_absent: false,
             visibility: Visibility::Silent,
             is_visitor,
             token,
@@ -87,14 +88,18 @@ impl Room {
         let proof = hello.token.as_deref().and_then(|token| token.parse().ok());
         let old = proof.and_then(|proof| self.find_by_token(&proof));
         // A takeover needs no free place.
-        if old.is_none() && self.refuse_visitor(id) {
-            return;
+        if old.is_none() {
+            self.make_place_for(id);
+            if self.refuse_visitor(id) {
+                return;
+            }
         }
         // Publish pending leave notices first: the new member must not see them.
         self.publish_notice_of(PresenceChange::Left);
         let old = old.and_then(|old| self.take_over(old));
         let is_reconnect = old.is_some();
-        let visibility = match old.as_ref().map_or(Visibility::Silent, |old| old.visibility) {
+        let new = self.clients.get(id).map_or(Visibility::Silent, |client| client.visibility);
+        let visibility = match old.as_ref().map_or(new, |old| old.visibility) {
             Visibility::Silent if hello.quiet => Visibility::Quiet,
             visibility => visibility,
         };
@@ -167,11 +172,15 @@ impl Room {
             },
         };
         self.batch.send(id, data, welcome);
+        #[cfg(feature = "irc")]
+        if !resumed && let Some(motd) = &self.config.motd {
+            self.batch.send(id, &**motd, Body::Info { id: None, stats: None });
+        }
     }
 
     /// Returns the member with a token. All tokens are compared, so that the time taken does not
     /// depend on the position of the match.
-    fn find_by_token(&self, token: &Token) -> Option<ClientId> {
+    pub(super) fn find_by_token(&self, token: &Token) -> Option<ClientId> {
         self.clients.iter().fold(None, |found, (id, client)| {
             let has_token = client.token.matches(token) && client.name.is_some();
             if has_token { Some(id) } else { found }
@@ -184,8 +193,10 @@ impl Room {
         let client = self.remove_client(old)?;
         // The new connection has its place.
         self.release(old, self.now);
-        self.counts.evictions.add(ByeCode::Replaced);
-        self.batch.unicast(old, Op::Evict(ByeCode::Replaced));
+        if !client.is_absent {
+            self.counts.evictions.add(ByeCode::Replaced);
+            self.batch.unicast(old, Op::Evict(ByeCode::Replaced));
+        }
         Some(client)
     }
 

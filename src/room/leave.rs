@@ -7,6 +7,9 @@ use std::fmt;
 
 use log::Level;
 
+#[cfg(feature = "web")]
+use super::Peer;
+use super::admission::{Origin, Refusal};
 use super::presence::PresenceChange;
 use super::reserved_names::ReservedName;
 use super::{Client, ClientId, ClientTable, DisconnectReason, Now, Op, Room, Visibility};
@@ -17,6 +20,13 @@ impl Room {
     /// reserved for it.
     pub fn disconnect(&mut self, id: ClientId, reason: DisconnectReason, now: Now) {
         self.now = now;
+        // Its connection has ended before.
+        if self.clients.get(id).is_some_and(|client| client.is_absent) {
+            return;
+        }
+        if reason == DisconnectReason::Away && self.keep_absent(id) {
+            return;
+        }
         if let Some(Client { is_name_kept: true, name: Some(name), token, peer, .. }) =
             self.clients.get(id)
             && !self.config.grace.is_zero()
@@ -29,7 +39,7 @@ impl Room {
             };
             self.reserved.reserve(self.names.key(name), reserved, now.uptime);
         }
-        if reason == DisconnectReason::Finished {
+        if matches!(reason, DisconnectReason::Finished | DisconnectReason::Away) {
             if self.refuse_visitor(id) {
                 return;
             }
@@ -42,13 +52,81 @@ impl Room {
         }
     }
 
+    /// Ends the connection of a member that may return, and returns whether it stays a member until
+    /// then.
+    fn keep_absent(&mut self, id: ClientId) -> bool {
+        let Some(client) = self.clients.get_mut(id) else { return false };
+        if !client.is_name_kept || client.name.is_none() || self.config.grace.is_zero() {
+            return false;
+        }
+        client.is_absent = true;
+        self.absent.push(self.now.uptime + self.config.grace, id, &self.clients);
+        self.log(Level::Debug, format!("{} went away", self.describe(id)));
+        // The member keeps the place, and may take it to another connection before this one ends.
+        self.batch.unicast(id, Op::Refuse);
+        true
+    }
+
+    /// Removes the members that have not returned in time.
+    pub(super) fn remove_overdue_members(&mut self) {
+        while let Some(client) = self.absent.pop_expired(self.now.uptime, &self.clients) {
+            self.remove_absent_member(client.id);
+        }
+    }
+
+    /// Removes the member that is absent for the longest time, if a visitor needs its place: of all
+    /// members if the room is full, of those of the same address if that is full.
+    pub(super) fn make_place_for(&mut self, visitor: ClientId) {
+        let Some(&Client { is_visitor: true, peer, .. }) = self.clients.get(visitor) else {
+            return;
+        };
+        let origin = Origin::from(peer);
+        let member = match self.admission.find_full(origin) {
+            None | Some(Refusal::TooFast(_)) => None,
+            Some(Refusal::RoomFull(_)) => self.absent.find(&self.clients, |_| true),
+            Some(Refusal::AddressFull(_)) => {
+                self.absent.find(&self.clients, |client| Origin::from(client.peer) == origin)
+            }
+        };
+        if let Some(id) = member {
+            self.remove_absent_member(id);
+        }
+    }
+
+    fn remove_absent_member(&mut self, id: ClientId) {
+        self.remove_and_announce(id, DisconnectReason::Away);
+        // Its connection has ended before.
+        self.release(id, self.now);
+    }
+
     /// Sends a bye to a client, removes it, and ends its connection after all frames are sent.
     pub(super) fn close_client(&mut self, id: ClientId, code: ByeCode, reason: impl fmt::Display) {
-        if self.clients.get(id).is_some() {
+        if self.clients.get(id).is_some_and(|client| !client.is_absent) {
             self.publish_notice_of(PresenceChange::Joined);
             self.send_bye(id, code);
             self.remove_and_announce(id, reason);
         }
+    }
+
+    /// Removes a client that has got an answer in another protocol, and ends its connection after
+    /// all bytes are sent. It is a member if it sent its request after the hello wait.
+    #[cfg(any(feature = "web", feature = "irc"))]
+    pub(super) fn remove_answered(&mut self, id: ClientId) {
+        let Some(&Client { is_visitor, is_absent: false, .. }) = self.clients.get(id) else {
+            return;
+        };
+        self.remove_and_announce(id, "got an answer in another protocol");
+        if is_visitor {
+            // It has no place.
+            self.release(id, self.now);
+        }
+        self.batch.unicast(id, if is_visitor { Op::Refuse } else { Op::Close });
+    }
+
+    /// Returns the address of a client.
+    #[cfg(feature = "web")]
+    pub fn peer_of(&self, id: ClientId) -> Option<Peer> {
+        self.clients.get(id).map(|client| client.peer)
     }
 
     /// Sends a bye to every client and closes the room.
@@ -99,6 +177,8 @@ impl Room {
                 let line = format!("{description} left before it was announced: {reason}");
                 self.log(Level::Debug, line);
             }
+            #[cfg(feature = "irc")]
+            Visibility::Hidden => self.log(Level::Info, format!("{description} left: {reason}")),
             Visibility::Quiet => self.log(Level::Info, format!("{description} left: {reason}")),
             Visibility::Announced => {
                 self.log(Level::Info, format!("{description} left: {reason}"));

@@ -37,6 +37,8 @@ mod names;
 mod presence;
 mod reserved_names;
 mod snapshot;
+#[cfg(feature = "irc")]
+mod view;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -55,7 +57,7 @@ use admission::Admission;
 use batch::BatchBuilder;
 use commands::HELP;
 use lobby::Lobby;
-pub use lobby::WaitingClient;
+pub use lobby::{WaitKind, WaitingClient};
 use names::NameIndex;
 use presence::PendingNotice;
 use reserved_names::{ReservedNames, max_reserved};
@@ -78,6 +80,8 @@ pub struct Room {
     lobby: Lobby,
     /// The members that have not said anything, and are not announced.
     silent: Lobby,
+    /// The members whose connections have ended and that may return.
+    absent: Lobby,
     history: History,
     /// The server shuts down: no client is admitted.
     is_closed: bool,
@@ -97,6 +101,8 @@ struct Client {
     errors: u8,
     /// The client asked to have its name reserved if it loses its connection.
     is_name_kept: bool,
+    /// The connection has ended, and the member may return.
+    is_absent: bool,
     visibility: Visibility,
     /// There was no place for the client: it becomes a member only with the token of a member, or
     /// if a place is free by then.
@@ -116,6 +122,9 @@ enum Visibility {
     Announced,
     /// They are told of neither, because the member asked for that.
     Quiet,
+    /// They are told of neither until the member is shown, see [`Input::Show`].
+    #[cfg(feature = "irc")]
+    Hidden,
 }
 
 /// The author of a line.
@@ -145,6 +154,7 @@ impl Room {
             silent: Lobby::new(|client| {
                 client.name.is_some() && client.visibility == Visibility::Silent
             }),
+            absent: Lobby::new(|client| client.is_absent),
             is_closed: false,
             counts: Stats::default(),
             server_stats: Stats::default(),
@@ -184,13 +194,19 @@ impl Room {
                 let reason = format_args!("the client spoke {protocol}");
                 self.close_client(id, protocol.bye_code(), reason);
             }
+            #[cfg(any(feature = "web", feature = "irc"))]
+            Input::Answered { id } => self.remove_answered(id),
+            #[cfg(feature = "irc")]
+            Input::Show { id, is_shown } => self.show(id, is_shown),
+            #[cfg(feature = "irc")]
+            Input::Reply { id, bytes, mark } => self.reply(id, bytes, mark),
             Input::Disconnect { id, reason } => self.disconnect(id, reason, now),
             Input::Shutdown => self.shut_down(),
         }
     }
 
     fn on_line(&mut self, id: ClientId, line: Result<ClientLine, RequestError>) {
-        let Some(client) = self.clients.get(id) else { return };
+        let Some(client) = self.clients.get(id).filter(|client| !client.is_absent) else { return };
         if client.name.is_none() {
             match line {
                 Ok(ClientLine { request: Request::Hello(hello), id: line_id }) => {
@@ -260,43 +276,13 @@ impl Room {
         Ok(())
     }
 
-    /// Removes and returns a client without a line whose [`Config::hello_wait`] is over. The caller
-    /// applies [`Input::HelloWaitOver`], or [extends](Self::extend_hello_wait) the wait because a
-    /// hello may have arrived.
-    pub fn pop_hello_wait(&mut self, now: Now) -> Option<WaitingClient> {
-        self.now = now;
-        self.lobby.pop_expired(now.uptime, &self.clients)
-    }
-
-    /// Extends the wait for the first line of a client.
-    pub fn extend_hello_wait(&mut self, client: WaitingClient, time: Duration) {
-        self.lobby.extend(self.now.uptime + time, client);
-    }
-
-    /// Announces each member that has said nothing until
-    /// [`SILENT_NOTICE_DELAY`](presence::SILENT_NOTICE_DELAY) after its welcome.
-    pub fn announce_silent(&mut self, now: Now) {
-        self.now = now;
-        while let Some(client) = self.silent.pop_expired(now.uptime, &self.clients) {
-            self.announce_member(client.id);
-        }
-    }
-
-    /// Ends every hello wait that is over, without a check for a hello on its way, and announces
-    /// silent members.
-    pub fn tick(&mut self, now: Now) {
-        while let Some(client) = self.pop_hello_wait(now) {
-            self.apply(Input::HelloWaitOver { id: client.id }, now);
-        }
-        self.announce_silent(now);
-    }
-
     /// Returns the time at which [`pop_hello_wait`](Self::pop_hello_wait) and
-    /// [`announce_silent`](Self::announce_silent), or [`seal`](Self::seal), have to be called, if
+    /// [`end_waits`](Self::end_waits), or [`seal`](Self::seal), have to be called, if
     /// there is no input before.
     pub fn deadline(&self) -> Option<Duration> {
-        let deadlines = [self.lobby.deadline(), self.silent.deadline(), self.notice.deadline()];
-        deadlines.into_iter().flatten().min()
+        let waits = [&self.lobby, &self.silent, &self.absent].map(Lobby::deadline);
+        let deadlines = waits.into_iter().chain([self.notice.deadline()]);
+        deadlines.flatten().min()
     }
 
     /// Sends every member a text from the server, outside the sequence.
@@ -340,6 +326,18 @@ impl Room {
         self.clients.len()
     }
 
+    /// Returns whether a client has not sent a line.
+    #[cfg(feature = "web")]
+    pub fn is_waiting(&self, id: ClientId) -> bool {
+        self.clients.get(id).is_some_and(|client| client.name.is_none())
+    }
+
+    /// Returns the number of members whose connections have ended and that may return.
+    #[cfg(test)]
+    pub fn absent_count(&self) -> usize {
+        self.clients.iter().filter(|(_, client)| client.is_absent).count()
+    }
+
     /// Returns the number of clients that have left and whose connections are still ending.
     #[cfg(test)]
     pub fn ending_count(&self) -> usize {
@@ -352,11 +350,11 @@ impl Room {
     }
 
     /// Returns the name of a member, or `None` for a client that is not a member.
-    fn name_of(&self, id: ClientId) -> Option<&str> {
+    pub(crate) fn name_of(&self, id: ClientId) -> Option<&str> {
         self.clients.get(id)?.name.as_deref()
     }
 
-    fn members(&self) -> impl Iterator<Item = (ClientId, &str)> {
+    pub(crate) fn members(&self) -> impl Iterator<Item = (ClientId, &str)> {
         self.clients.iter().filter_map(|(id, client)| Some((id, client.name.as_deref()?)))
     }
 

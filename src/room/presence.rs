@@ -77,6 +77,26 @@ impl Room {
         }
     }
 
+    /// Tells the other members that a member is there, or that it is not any more.
+    #[cfg(feature = "irc")]
+    pub(super) fn show(&mut self, id: ClientId, is_shown: bool) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        match (client.visibility, is_shown) {
+            (Visibility::Hidden, true) => {
+                client.visibility = Visibility::Silent;
+                self.announce_member(id);
+            }
+            (Visibility::Silent, false) => client.visibility = Visibility::Hidden,
+            (Visibility::Announced, false) => {
+                client.visibility = Visibility::Hidden;
+                if let Some(name) = client.name.clone() {
+                    self.announce(PresenceChange::Left, &name);
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Adds a name to the notice that is published next.
     pub(super) fn announce(&mut self, change: PresenceChange, name: &str) {
         if self.notice.change != Some(change) {

@@ -92,6 +92,13 @@ impl ReservedNames {
         at.and_then(|at| self.names.get(at)).is_some_and(|entry| entry.held.until > now)
     }
 
+    /// Returns whether a name is reserved for a token.
+    #[cfg(feature = "irc")]
+    pub fn has_token(&self, token: &Token, now: Duration) -> bool {
+        let matches = |entry: &Entry| entry.held.token.matches(token) && entry.held.until > now;
+        self.names.iter().fold(false, |found, entry| found | matches(entry))
+    }
+
     /// Removes and returns the name that is reserved for a token.
     pub fn take(&mut self, token: &Token, now: Duration) -> Option<Box<str>> {
         // All tokens are compared, so that the time taken does not depend on the position.

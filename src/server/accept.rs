@@ -17,7 +17,7 @@ use super::address_limits::AddressTable;
 use super::broadcaster::Event;
 use super::connection;
 use super::edge::proxy::PendingConnections;
-use super::listener::Listener;
+use super::listener::{Listener, ListenerProtocol};
 use super::socket::{ReadyWait, Socket};
 use crate::room::{ClientId, Peer};
 
@@ -61,8 +61,8 @@ impl AcceptLoop {
             let last_id = self.last_id;
             let accepted = match until_stopped(&stopped, next).await {
                 Some(Ok(None)) => self.accept_waiting().await,
-                Some(Ok(Some((socket, peer)))) => {
-                    self.add_client(socket, peer).await;
+                Some(Ok(Some((socket, peer, protocol)))) => {
+                    self.add_client(socket, peer, protocol).await;
                     Ok(())
                 }
                 Some(Err(error)) => Err(error),
@@ -92,8 +92,8 @@ impl AcceptLoop {
         yield_now().await;
         loop {
             let next = poll_fn(|cx| self.pending_connections.poll_next(cx));
-            let Some((socket, peer)) = poll_once(next).await else { return };
-            self.add_client(socket, peer).await;
+            let Some((socket, peer, protocol)) = poll_once(next).await else { return };
+            self.add_client(socket, peer, protocol).await;
         }
     }
 
@@ -107,7 +107,8 @@ impl AcceptLoop {
                 let Some(listener) = self.listeners.get(index) else { break };
                 match listener.accept() {
                     Ok((socket, peer)) => {
-                        self.on_accepted(Async::new_nonblocking(socket)?, peer).await;
+                        let protocol = listener.protocol();
+                        self.on_accepted(Async::new_nonblocking(socket)?, peer, protocol).await;
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -118,25 +119,25 @@ impl AcceptLoop {
         Ok(())
     }
 
-    async fn on_accepted(&mut self, socket: Socket, peer: Peer) {
+    async fn on_accepted(&mut self, socket: Socket, peer: Peer, protocol: ListenerProtocol) {
         if !self.pending_connections.expects_header(peer) {
-            self.add_client(socket, peer).await;
+            self.add_client(socket, peer, protocol).await;
         } else if let Some(executor) = self.executor.upgrade() {
-            self.pending_connections.push(&executor, socket, peer);
+            self.pending_connections.push(&executor, socket, peer, protocol);
         }
     }
 
     /// Connects a client to the room: tells the broadcaster of it, and spawns its connection task.
-    async fn add_client(&mut self, socket: Socket, peer: Peer) {
+    async fn add_client(&mut self, socket: Socket, peer: Peer, protocol: ListenerProtocol) {
         let socket = Arc::new(socket);
         self.last_id += 1;
         let id = ClientId(self.last_id);
         // The broadcaster must receive this event before the first input of the client.
-        let connected = Event::Connected { id, peer, socket: Arc::clone(&socket) };
+        let connected = Event::Connected { id, peer, socket: Arc::clone(&socket), protocol };
         let _ = self.events.send(connected).await;
         let budget = self.addresses.budget_of(peer);
         if let Some(executor) = self.executor.upgrade() {
-            let task = connection::run(socket, id, self.events.clone(), budget);
+            let task = connection::run(socket, id, self.events.clone(), budget, protocol);
             executor.spawn(task).detach();
         }
     }

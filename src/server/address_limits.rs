@@ -27,7 +27,10 @@ pub type ParsedLine = Result<ClientLine, RequestError>;
 /// it was sent the history.
 pub const ANSWER_FACTOR: u32 = 8;
 /// The most bytes of a chat frame or an error beside its text and its id.
-const FRAME_BYTES: usize = 256;
+pub const FRAME_BYTES: usize = 256;
+/// The most lines of a text that a reader is sent.
+#[cfg(feature = "irc")]
+const MAX_TEXT_LINES: usize = 16;
 /// The most bytes of a join or leave notice for one member.
 const NOTICE_BYTES: usize = 384;
 /// Notices and answers are not charged while an address owes this time. Connections that the room
@@ -37,6 +40,22 @@ const MAX_DEBT: Duration = Duration::from_secs(10);
 /// The most bytes for one address, in a table that grows by doubling.
 pub const ADDRESS_BUDGET_BYTES: usize =
     3 * size_of::<(Origin, Rc<AddressBudget>)>() + size_of::<AddressBudget>() + 32;
+
+/// The cost of a line for its address.
+#[derive(Clone, Copy, Debug)]
+pub struct Cost {
+    /// The most bytes of the frames that the line causes, without its answer if that is unknown;
+    /// `None` for a heartbeat.
+    pub bytes: Option<usize>,
+    /// Only the room knows how long the answer is.
+    pub has_unknown_answer: bool,
+}
+
+impl From<&ParsedLine> for Cost {
+    fn from(line: &ParsedLine) -> Self {
+        Cost { bytes: bytes_of(line), has_unknown_answer: has_unknown_answer(line) }
+    }
+}
 
 /// The limits on the input of each client and of each address.
 #[derive(Debug)]
@@ -53,6 +72,12 @@ pub struct ReadLimits {
     pub address_bytes: Rate,
     /// The rate of bytes of the answers to one address.
     pub answer_bytes: Rate,
+    /// Bytes that each further line of a text costs: a reader may be sent it as a line of its own.
+    #[cfg(feature = "irc")]
+    pub line_bytes: usize,
+    /// The names by which a browser may reach the server.
+    #[cfg(feature = "web")]
+    pub web_hosts: Rc<[String]>,
     /// The start of the rate limiters' time.
     pub started: Instant,
 }
@@ -62,6 +87,20 @@ impl ReadLimits {
     #[expect(clippy::disallowed_methods, reason = "the rate limiters' clock")]
     pub fn now(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// Returns the cost of a line.
+    #[cfg_attr(not(feature = "irc"), expect(unused_mut, clippy::unused_self))]
+    pub fn cost_of(&self, line: &ParsedLine) -> Cost {
+        let mut cost = Cost::from(line);
+        #[cfg(feature = "irc")]
+        if self.line_bytes > 0
+            && let Ok(ClientLine { request: Request::Say(text) | Request::Action(text), .. }) = line
+        {
+            let lines = text.matches('\n').take(MAX_TEXT_LINES).count();
+            cost.bytes = cost.bytes.map(|bytes| bytes + lines * self.line_bytes);
+        }
+        cost
     }
 
     fn has_address_limits(&self) -> bool {
@@ -88,6 +127,8 @@ impl AddressTable {
             address_lines: Rate::UNLIMITED,
             address_bytes: Rate::UNLIMITED,
             answer_bytes: Rate::UNLIMITED,
+            #[cfg(feature = "web")]
+            web_hosts: Rc::clone(&limits.web_hosts),
             ..*limits
         };
         let unlimited = Rc::new(AddressBudget::new(Rc::new(without_limits)));
@@ -174,8 +215,8 @@ impl AddressBudget {
 
     /// Takes a line and returns how long it has to wait. All lines that wait are paid for already,
     /// so each gets its turn in the order of these calls.
-    pub fn charge_line(&self, line: &ParsedLine, now: Duration) -> Duration {
-        match bytes_of(line) {
+    pub fn charge_line(&self, cost: impl Into<Cost>, now: Duration) -> Duration {
+        match cost.into().bytes {
             Some(bytes) => self.charge(bytes, now),
             None => take(&self.heartbeats, self.limits.address_lines, 1, now),
         }
@@ -296,7 +337,7 @@ fn bytes_of(line: &ParsedLine) -> Option<usize> {
 }
 
 /// Returns whether only the room knows how long the answer to a line is.
-pub fn has_unknown_answer(line: &ParsedLine) -> bool {
+fn has_unknown_answer(line: &ParsedLine) -> bool {
     let request = line.as_ref().map(|line| &line.request);
     matches!(request, Ok(Request::Who | Request::History(_) | Request::Stats | Request::Help))
 }

@@ -4,6 +4,11 @@
 //! wait, up to a bound, applies them to the [`Room`], and delivers the resulting
 //! [`Batch`](crate::room::Batch) to every client. It never waits for a client.
 
+#[cfg(feature = "irc")]
+mod irc;
+#[cfg(feature = "web")]
+mod web;
+
 use std::future::pending;
 use std::io;
 use std::rc::Weak;
@@ -17,11 +22,18 @@ use smol::{LocalExecutor, Timer};
 
 use super::address_limits::AnswerCharge;
 use super::clients::Clients;
+#[cfg(feature = "irc")]
+use super::clients::IrcClients;
 use super::config::Config;
+#[cfg(feature = "irc")]
+use super::edge::irc::ParsedMessage;
+#[cfg(feature = "web")]
+use super::edge::web::{BrowserAddresses, WebEvent};
+use super::listener::ListenerProtocol;
 use super::socket::Socket;
 use crate::os::{fresh_epoch, random, resident_memory};
 use crate::protocol::Stats;
-use crate::room::{ClientId, Input, Now, Peer, Room, Token};
+use crate::room::{ClientId, Input, Now, Peer, Room, Token, WaitingClient};
 use crate::status::StatusObserver;
 use crate::store::HistoryWriter;
 
@@ -50,6 +62,8 @@ pub enum Event {
         peer: Peer,
         /// The socket, which the connection task reads.
         socket: Arc<Socket>,
+        /// The protocol of the listener.
+        protocol: ListenerProtocol,
     },
     /// From a connection task: an input for the room.
     Input {
@@ -59,6 +73,26 @@ pub enum Event {
         bytes: u32,
         /// Charges the answers to the lines.
         answer: Option<AnswerCharge>,
+    },
+    /// From a connection task: messages of a client that speaks IRC.
+    #[cfg(feature = "irc")]
+    Irc {
+        /// The number of the client.
+        id: ClientId,
+        /// The messages, in order.
+        messages: Vec<ParsedMessage>,
+        /// Bytes read from the client since its last input.
+        bytes: u32,
+        /// Charges the answer to the last message.
+        answer: Option<AnswerCharge>,
+    },
+    /// From a connection task: an event of HTTP or WebSocket.
+    #[cfg(feature = "web")]
+    Web {
+        /// The number of the client.
+        id: ClientId,
+        /// The event.
+        event: WebEvent,
     },
     /// From the server: write the statistics to the log.
     Report,
@@ -80,6 +114,11 @@ pub struct Broadcaster {
     timer: Option<(Duration, Timer)>,
     /// Bytes read from clients.
     bytes_in: u64,
+    /// The usual time for the first line of a client.
+    #[cfg(feature = "web")]
+    hello_wait: Duration,
+    #[cfg(feature = "web")]
+    browsers: BrowserAddresses,
     is_shutting_down: bool,
 }
 
@@ -95,8 +134,12 @@ impl Broadcaster {
         channel: (Sender<Event>, Receiver<Event>),
         executor: Weak<LocalExecutor<'static>>,
     ) -> io::Result<Self> {
+        #[cfg(feature = "irc")]
+        let irc = config.irc.clone();
         let Config { mut room, outbox, history, observer, .. } = config;
         let max_connections = room.max_connections();
+        #[cfg(feature = "web")]
+        let hello_wait = room.hello_wait;
         room.crowd = room.crowd.min(outbox / OUTBOX_BYTES_PER_NOTICE);
         room.answer_bytes = room.answer_bytes.min(outbox / 2);
         room.is_stored = history.is_some();
@@ -108,16 +151,23 @@ impl Broadcaster {
             None => (Room::new(room, fresh_epoch()?), None),
         };
         let (sender, events) = channel;
+        let clients = Clients::new(outbox, max_connections, sender, executor);
+        #[cfg(feature = "irc")]
+        let clients = clients.with_irc(IrcClients::new(irc, &room, max_connections));
         Ok(Broadcaster {
             room,
             writer,
             observer,
-            clients: Clients::new(outbox, max_connections, sender, executor),
+            clients,
             events,
             batch_bytes: batch_bytes(outbox),
             started: Instant::now(),
             timer: None,
             bytes_in: 0,
+            #[cfg(feature = "web")]
+            hello_wait,
+            #[cfg(feature = "web")]
+            browsers: BrowserAddresses::default(),
             is_shutting_down: false,
         })
     }
@@ -203,8 +253,8 @@ impl Broadcaster {
 
     fn on_event(&mut self, event: Event, now: Now) {
         match event {
-            Event::Connected { id, peer, socket } => {
-                self.clients.insert(id, socket);
+            Event::Connected { id, peer, socket, protocol } => {
+                self.clients.insert(id, socket, protocol);
                 match random().map(Token) {
                     Ok(token) => self.room.apply(Input::Connect { id, peer, token }, now),
                     // A member reconnects with its token, so a client without one is not admitted.
@@ -215,8 +265,16 @@ impl Broadcaster {
                 }
             }
             Event::Input { input, bytes, answer } => {
-                if let Input::Disconnect { id, .. } = input {
-                    self.clients.on_read_closed(id, now.uptime);
+                match input {
+                    Input::Disconnect { id, .. } => self.clients.on_read_closed(id, now.uptime),
+                    // The client has begun a request while this input was in the channel.
+                    #[cfg(feature = "web")]
+                    Input::HelloWaitOver { id } if self.clients.is_http(id) => return,
+                    #[cfg(feature = "web")]
+                    Input::Lines { id, .. } | Input::OtherProtocol { id, .. } => {
+                        self.clients.unset_http(id);
+                    }
+                    _ => {}
                 }
                 self.bytes_in += u64::from(bytes);
                 if input.has_stats_request() {
@@ -227,6 +285,18 @@ impl Broadcaster {
                     answer.charge(self.room.answer_bytes(), now.uptime);
                 }
             }
+            #[cfg(feature = "irc")]
+            Event::Irc { id, messages, bytes, answer } => {
+                self.bytes_in += u64::from(bytes);
+                for message in messages {
+                    self.on_irc_message(id, message, now);
+                }
+                if let Some(answer) = answer {
+                    answer.charge(self.room.answer_bytes(), now.uptime);
+                }
+            }
+            #[cfg(feature = "web")]
+            Event::Web { id, event } => self.on_web_event(id, event, now),
             Event::Report => self.report(),
             Event::Writable(id) => self.clients.on_writable(id, now.uptime),
             Event::Shutdown => {
@@ -242,7 +312,16 @@ impl Broadcaster {
     fn end_hello_waits(&mut self, now: Now) {
         while let Some(client) = self.room.pop_hello_wait(now) {
             if client.extensions < MAX_EXTENSIONS && self.clients.has_unread_input(client.id) {
-                self.room.extend_hello_wait(client, HELLO_WAIT_EXTENSION);
+                let client = WaitingClient { extensions: client.extensions + 1, ..client };
+                self.room.extend_hello_wait(client, now.uptime + HELLO_WAIT_EXTENSION);
+                continue;
+            }
+            #[cfg(feature = "irc")]
+            if self.handle_irc_wait(client, now) {
+                continue;
+            }
+            #[cfg(feature = "web")]
+            if self.handle_web_wait(client, now) {
                 continue;
             }
             let input = Input::HelloWaitOver { id: client.id };
@@ -253,7 +332,7 @@ impl Broadcaster {
                 self.clients.send_event(Event::Input { input, bytes: 0, answer: None });
             }
         }
-        self.room.announce_silent(now);
+        self.room.end_waits(now);
     }
 
     /// Writes the batch of the room to the history file, and delivers it.

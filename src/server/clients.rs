@@ -1,8 +1,12 @@
 //! The table of all connections: delivers batches to them and ends them.
 
+#[cfg(feature = "irc")]
+mod irc;
+#[cfg(feature = "web")]
+mod web;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
-use std::future::poll_fn;
 use std::hint::black_box;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -13,14 +17,22 @@ use std::time::Duration;
 
 use async_channel::{Sender, TrySendError};
 use futures_lite::FutureExt;
-use rustix::net::{RecvFlags, recv};
 use smol::LocalExecutor;
 
 use super::broadcaster::Event;
+use super::client_handle::ClientHandle;
 use super::client_state::{ClientEvent, ClientState, SHUTDOWN_TIMEOUT};
-use super::outbox::{Delivery, Outbox};
-use super::socket::{ReadyWait, Socket};
-use crate::protocol::{ByeCode, Frame};
+#[cfg(any(feature = "web", feature = "irc"))]
+use super::framing::Framing;
+#[cfg(feature = "web")]
+use super::framing::encode_message;
+#[cfg(feature = "irc")]
+pub use irc::{IrcClients, mark_of};
+
+use super::listener::ListenerProtocol;
+use super::outbox::Delivery;
+use super::socket::Socket;
+use crate::protocol::ByeCode;
 use crate::room::{Batch, ClientId, ClientTable, DisconnectReason, End, Slice};
 
 /// Sockets whose descriptors are loaded before the first of them is written to. In a large room
@@ -39,10 +51,14 @@ pub struct Clients {
     /// Clients to remove from the room: they were too slow, or their connection failed.
     disconnected: Vec<(ClientId, DisconnectReason)>,
     /// Connections that are ending without a place, the oldest first: of clients that were refused,
-    /// and of members that have reconnected. An entry stays if its connection ends before.
+    /// and of members that have reconnected or are absent. An entry stays if its connection ends
+    /// before.
     ending_without_place: VecDeque<ClientId>,
     /// Clients whose connections have ended.
     ended: Vec<ClientId>,
+    /// The last sequence number that was delivered to the live clients.
+    #[cfg(feature = "web")]
+    seq: u64,
     /// Bytes that may wait for one client.
     outbox_limit: usize,
     /// The most connections beside those of visitors, see [`close_overdue`](Self::close_overdue).
@@ -51,57 +67,12 @@ pub struct Clients {
     /// For the tasks that wait until a socket is writable.
     events: Sender<Event>,
     executor: Weak<LocalExecutor<'static>>,
+    #[cfg(feature = "irc")]
+    pub irc: IrcClients,
     /// Frames handed to clients, including those that wait in an outbox.
     pub sent_frames: u64,
     /// The bytes of these frames.
     pub sent_bytes: u64,
-}
-
-/// The outbox and the state of one connection.
-#[derive(Debug)]
-struct ClientHandle {
-    outbox: Outbox,
-    state: ClientState,
-    /// A task waits until the socket is writable.
-    has_waiting_task: bool,
-}
-
-impl ClientHandle {
-    /// Discards all frames that wait and sends a bye. `seq` is the last sequence number that the
-    /// client was sent if nothing waits.
-    fn evict(&mut self, code: ByeCode, seq: u64) -> Delivery {
-        let seq = self.outbox.clear(seq);
-        let bye = Slice::own(&Frame::bye(code, seq));
-        // The last frame may wait without a limit.
-        match self.outbox.send(&[bye], seq, usize::MAX) {
-            Delivery::Sent => Delivery::Sent,
-            _ => self.outbox.flush(),
-        }
-    }
-
-    /// Spawns a task that sends [`Event::Writable`] when the socket is writable, unless there is
-    /// one.
-    fn notify_when_writable(
-        &mut self,
-        id: ClientId,
-        events: &Sender<Event>,
-        executor: &Weak<LocalExecutor<'static>>,
-    ) {
-        if std::mem::replace(&mut self.has_waiting_task, true) {
-            return;
-        }
-        let Some(executor) = executor.upgrade() else { return };
-        let socket = Arc::clone(self.outbox.socket());
-        let events = events.clone();
-        let wait_and_notify = async move {
-            let mut wait = ReadyWait::default();
-            // Ignored: the next write returns the error.
-            let _ = poll_fn(|cx| wait.poll(socket.poll_writable(cx))).await;
-            drop(socket);
-            let _ = events.send(Event::Writable(id)).await;
-        };
-        executor.spawn(wait_and_notify.boxed_local()).detach();
-    }
 }
 
 impl Clients {
@@ -119,33 +90,34 @@ impl Clients {
             disconnected: Vec::new(),
             ending_without_place: VecDeque::new(),
             ended: Vec::new(),
+            #[cfg(feature = "web")]
+            seq: 0,
             outbox_limit,
             max_connections,
             is_shutting_down: false,
             events,
             executor,
+            #[cfg(feature = "irc")]
+            irc: IrcClients::default(),
             sent_frames: 0,
             sent_bytes: 0,
         }
     }
 
     /// Adds a connection, which is open and not live.
-    pub fn insert(&mut self, id: ClientId, socket: Arc<Socket>) {
-        let (outbox, state) = (Outbox::new(socket), ClientState::NEW);
-        self.table.insert(id, ClientHandle { outbox, state, has_waiting_task: false });
+    #[cfg_attr(not(feature = "irc"), expect(unused_variables))]
+    pub fn insert(&mut self, id: ClientId, socket: Arc<Socket>, protocol: ListenerProtocol) {
+        self.table.insert(id, ClientHandle::new(socket));
+        #[cfg(feature = "irc")]
+        if protocol.is_irc() {
+            self.insert_irc(id);
+        }
     }
 
     /// Returns whether a client without a line has input that the room has not got yet and that is
     /// not in the channel of events.
     pub fn has_unread_input(&self, id: ClientId) -> bool {
-        let Some(client) = self.table.get(id) else { return false };
-        let socket = client.outbox.socket();
-        // The connection task has a second reference while its lines wait for the channel.
-        let has_pending_send = Arc::strong_count(socket) > 2;
-        has_pending_send || {
-            let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-            recv(socket, &mut [0; 1], flags).is_ok_and(|(bytes, _)| bytes > 0)
-        }
+        self.table.get(id).is_some_and(ClientHandle::has_unread_input)
     }
 
     /// Sends an event through the channel, behind all that wait.
@@ -179,6 +151,8 @@ impl Clients {
 
     /// Delivers a batch: to each live client the shared frames, to each client its own.
     pub fn deliver(&mut self, batch: &Batch, now: Duration) {
+        #[cfg(feature = "irc")]
+        self.irc.begin_batch(now);
         if batch.frames > 0 {
             self.deliver_shared(batch, now);
         }
@@ -187,12 +161,21 @@ impl Clients {
                 self.deliver_own(unicast.to, batch, now);
             }
         }
+        #[cfg(feature = "irc")]
+        self.irc.end_batch();
+        #[cfg(feature = "web")]
+        {
+            self.seq = batch.before + batch.frames;
+        }
     }
 
     /// Delivers the shared frames to all live clients without unicasts.
     fn deliver_shared(&mut self, batch: &Batch, now: Duration) {
         let shared = batch.shared();
+        #[cfg(feature = "web")]
+        let mut message = None;
         let mut unfinished = Vec::new();
+        let mut selective = Vec::new();
         for clients in self.table.chunks_mut(PREFETCHED) {
             for (_, client) in &*clients {
                 black_box(client.outbox.socket().as_raw_fd());
@@ -201,10 +184,26 @@ impl Clients {
                 if !client.state.is_live() || !batch.unicasts_for(*id).is_empty() {
                     continue;
                 }
+                if !client.framing.is_shared() {
+                    selective.push(*id);
+                    continue;
+                }
                 self.sent_frames += batch.frames;
                 self.sent_bytes += shared.bytes().len() as u64;
-                match client.outbox.send(slice::from_ref(&shared), batch.before, self.outbox_limit)
-                {
+                let delivery = match client.framing {
+                    #[cfg(feature = "web")]
+                    Framing::WebSocket { .. } => {
+                        let message = message.get_or_insert_with(|| encode_message(&shared));
+                        client.send_message(message, &shared, self.outbox_limit)
+                    }
+                    #[cfg(feature = "irc")]
+                    Framing::Irc { variant, .. } => {
+                        let lines = self.irc.shared_lines(variant, batch);
+                        client.send(slice::from_ref(lines), batch.before, self.outbox_limit)
+                    }
+                    _ => client.send(slice::from_ref(&shared), batch.before, self.outbox_limit),
+                };
+                match delivery {
                     Delivery::Sent => {}
                     delivery => unfinished.push((*id, delivery)),
                 }
@@ -213,17 +212,31 @@ impl Clients {
         for (id, delivery) in unfinished {
             self.handle_delivery(id, delivery, now);
         }
+        for id in selective {
+            self.deliver_own(id, batch, now);
+        }
     }
 
-    /// Delivers one client's part of a batch that has unicasts for it.
+    /// Delivers one client's part of a batch: if the batch has unicasts for it, or if it is not sent all
+    /// shared frames.
     fn deliver_own(&mut self, id: ClientId, batch: &Batch, now: Duration) {
         let Some(client) = self.table.get_mut(id) else { return };
-        let part = batch.slices_for(id, client.state.is_live());
+        let mut part = batch.slices_for(id, client.state.is_live());
+        if matches!(part.end, Some(End::Close | End::Refuse))
+            && let Some(end) = client.framing.end(self.is_shutting_down)
+        {
+            part.slices.push(end);
+        }
+        #[cfg(feature = "irc")]
+        if let Framing::Irc { .. } = client.framing {
+            part.slices = self.irc.lines_of(id, &part.slices, batch);
+            client.framing = self.irc.framing_of(id);
+        }
         if client.state.is_open() {
             self.sent_frames += part.slices.iter().map(Slice::frames).sum::<u64>();
             self.sent_bytes +=
                 part.slices.iter().map(|slice| slice.bytes().len() as u64).sum::<u64>();
-            let delivery = client.outbox.send(&part.slices, batch.before, self.outbox_limit);
+            let delivery = client.send(&part.slices, batch.before, self.outbox_limit);
             if part.is_live {
                 self.transition(id, ClientEvent::StartLive, now);
             }
@@ -298,8 +311,7 @@ impl Clients {
     /// Writes queued frames to the socket of a client, which is writable.
     pub fn on_writable(&mut self, id: ClientId, now: Duration) {
         if let Some(client) = self.table.get_mut(id) {
-            client.has_waiting_task = false;
-            let delivery = client.outbox.flush();
+            let delivery = client.on_writable();
             self.handle_delivery(id, delivery, now);
         }
     }
@@ -379,6 +391,8 @@ impl Clients {
             ClientState::Closed => {
                 client.outbox.shut_down();
                 self.table.remove(id);
+                #[cfg(feature = "irc")]
+                self.irc.remove(id);
                 self.ended.push(id);
             }
             ClientState::Open { .. } | ClientState::Closing { .. } | ClientState::Broken => {}

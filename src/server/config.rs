@@ -4,6 +4,8 @@ use std::time::Instant;
 
 use super::address_limits::{ANSWER_FACTOR, ReadLimits};
 use super::connection::MAX_READ_BYTES;
+#[cfg(feature = "irc")]
+use super::edge::irc;
 use super::listener::Buffers;
 use super::trusted_proxy::TrustedProxy;
 use crate::rate_limit::Rate;
@@ -46,6 +48,13 @@ pub struct Config {
     /// The proxies whose connections begin with a PROXY header, which has the address of the client.
     /// Default: none.
     pub trusted_proxies: Vec<TrustedProxy>,
+    /// The names by which a browser may reach the server, beside IP addresses and the names of a
+    /// local network. Default: none.
+    #[cfg(feature = "web")]
+    pub web_hosts: Vec<String>,
+    /// The settings for IRC clients.
+    #[cfg(feature = "irc")]
+    pub irc: irc::Config,
     /// The socket buffers of the kernel.
     pub buffers: Buffers,
     #[doc(hidden)]
@@ -68,6 +77,10 @@ impl Default for Config {
             address_bytes_burst: 128 << 10,
             events: 256,
             trusted_proxies: Vec::new(),
+            #[cfg(feature = "web")]
+            web_hosts: Vec::new(),
+            #[cfg(feature = "irc")]
+            irc: irc::Config::default(),
             buffers: Buffers::default(),
             history: None,
             observer: None,
@@ -94,7 +107,11 @@ impl Config {
             rate: Rate::new(self.room.rate, self.room.burst),
             address_lines: Rate::new(self.address_rate, self.address_burst),
             address_bytes: Rate::new(self.address_bytes, self.address_bytes_burst.min(half_outbox)),
+            #[cfg(feature = "irc")]
+            line_bytes: if self.irc.is_open { irc::LINE_BYTES } else { 0 },
             answer_bytes: Rate::new(answers(self.address_bytes), answers(self.address_bytes_burst)),
+            #[cfg(feature = "web")]
+            web_hosts: self.web_hosts.as_slice().into(),
             started,
         }
     }

@@ -5,7 +5,12 @@
 //! ignores them if the client is not in the room any more. While no line is incomplete, the task has
 //! no buffer: it reads into the stack and splits the lines there.
 
+#[cfg(feature = "irc")]
+mod irc;
+mod lines;
 mod pauses;
+#[cfg(feature = "web")]
+mod web;
 
 use std::future::poll_fn;
 use std::mem::MaybeUninit;
@@ -14,17 +19,21 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use async_channel::{Sender, TrySendError};
 use futures_lite::FutureExt;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
-use super::address_limits::{AddressBudget, AnswerCharge, ParsedLine, has_unknown_answer};
+use pauses::Delay;
+
+use super::address_limits::{AddressBudget, AnswerCharge, ParsedLine};
 use super::broadcaster::Event;
+#[cfg(feature = "web")]
+use super::edge::web::WebReader;
+use super::listener::ListenerProtocol;
 use super::socket::{ReadyWait, Socket};
-use crate::protocol::{ClientLine, ErrorCode, LineReader, OtherProtocol, Request, RequestError};
+use crate::protocol::{ErrorCode, LineReader, RequestError};
 use crate::rate_limit::RateLimiter;
 use crate::room::{ClientId, DisconnectReason, Input};
 
@@ -46,11 +55,12 @@ pub fn run(
     id: ClientId,
     events: Sender<Event>,
     budget: Rc<AddressBudget>,
+    protocol: ListenerProtocol,
 ) -> impl Future<Output = ()> {
     let mut connection = Connection {
         socket,
         events,
-        lines: LineReader::new(budget.limits.max_line),
+        lines: LineReader::new(max_line(&budget, protocol)),
         budget,
         limiter: RateLimiter::new(),
         answer: None,
@@ -62,7 +72,14 @@ pub fn run(
         is_warned: false,
         is_address_warned: false,
         is_next_line_paid: false,
+        protocol,
+        #[cfg(feature = "irc")]
+        registration_messages: 0,
         unreported_bytes: 0,
+        #[cfg(feature = "web")]
+        web: None,
+        #[cfg(feature = "web")]
+        has_begun_request: false,
     };
     async move {
         let reason = AssertUnwindSafe(connection.run()).catch_unwind().await;
@@ -77,22 +94,20 @@ pub fn run(
 /// connection, so it is boxed.
 type PendingSend<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
-/// The lines of one read that may be sent now.
+/// The result of one read.
 #[derive(Default)]
-struct Parsed {
-    input: Option<Input>,
-    /// Charges the answer to the last of the lines.
-    answer: Option<AnswerCharge>,
-    /// The reason for which the next line has to wait for its address.
+struct ReadResult {
+    /// The lines that may be sent now, or another event.
+    event: Option<Event>,
+    /// The reason for which the client is not read for a time.
     delay: Option<Delay>,
 }
 
-/// A wait for the budget of an address.
-enum Delay {
-    /// The line is paid for and waits for its turn.
-    Turn(Duration),
-    /// The line is a request. It waits until those of other clients are answered.
-    Answer,
+impl ReadResult {
+    /// Returns whether there is nothing to send to the broadcaster, and nothing to wait for.
+    fn is_empty(&self) -> bool {
+        self.event.is_none() && self.delay.is_none()
+    }
 }
 
 struct Connection {
@@ -118,8 +133,19 @@ struct Connection {
     is_address_warned: bool,
     /// The next line was charged to the address.
     is_next_line_paid: bool,
+    /// The protocol of the listener.
+    protocol: ListenerProtocol,
+    /// Messages that were read at the start and not charged to the address.
+    #[cfg(feature = "irc")]
+    registration_messages: u8,
     /// Bytes read since the last input.
     unreported_bytes: u32,
+    /// Reads HTTP and WebSocket in place of lines.
+    #[cfg(feature = "web")]
+    web: Option<Box<WebReader>>,
+    /// The first bytes look like an HTTP request, and the broadcaster was told.
+    #[cfg(feature = "web")]
+    has_begun_request: bool,
 }
 
 impl Connection {
@@ -143,23 +169,22 @@ impl Connection {
         Arc::strong_count(&self.socket) == 1
     }
 
-    /// Sends an input to the broadcaster. If the channel is full, or if there are lines that the
+    /// Sends an event to the broadcaster. If the channel is full, or if there are lines that the
     /// rates do not allow yet, returns a future that waits. So the client is read no faster than
     /// that.
-    fn forward(&mut self, parsed: Parsed) -> Option<PendingSend<'_>> {
-        let Parsed { input, answer, delay } = parsed;
-        let unsent = input.and_then(|input| self.try_send(input, answer));
-        if unsent.is_none() && !self.lines.has_more() {
+    fn forward(&mut self, parsed: ReadResult) -> Option<PendingSend<'_>> {
+        let ReadResult { event, delay } = parsed;
+        let event = event.and_then(|event| self.try_send(event));
+        let delay = delay.or(self.lines.has_more().then_some(Delay::Rate));
+        if event.is_none() && delay.is_none() {
             return None;
         }
         Some(Box::pin(async move {
-            if let Some(event) = unsent {
+            if let Some(event) = event {
                 self.send(event).await;
             }
-            match delay {
-                _ if !self.lines.has_more() => {}
-                Some(delay) => self.wait_for_address(delay).await,
-                None => self.slow_down().await,
+            if let Some(delay) = delay {
+                self.pause(delay).await;
             }
         }))
     }
@@ -169,15 +194,22 @@ impl Connection {
     /// broadcaster has closed must not keep its descriptor meanwhile.
     fn disconnect(mut self, reason: DisconnectReason) -> Option<PendingSend<'static>> {
         self.budget.charge_notice(self.budget.limits.now());
-        let event = self.try_send(Input::Disconnect { id: self.id, reason }, None)?;
+        #[cfg(feature = "web")]
+        let reason = self.web_disconnect_reason(reason);
+        let event = self.input_event(Input::Disconnect { id: self.id, reason }, None);
+        let event = self.try_send(event)?;
         let events = self.events;
         Some(Box::pin(async move { drop(events.send(event).await) }))
     }
 
-    /// Sends an input to the broadcaster, or returns the event if the channel is full.
-    fn try_send(&mut self, input: Input, answer: Option<AnswerCharge>) -> Option<Event> {
-        let bytes = std::mem::take(&mut self.unreported_bytes);
-        match self.events.try_send(Event::Input { input, bytes, answer }) {
+    /// Returns the event for an input.
+    fn input_event(&mut self, input: Input, answer: Option<AnswerCharge>) -> Event {
+        Event::Input { input, bytes: std::mem::take(&mut self.unreported_bytes), answer }
+    }
+
+    /// Sends an event to the broadcaster, or returns it if the channel is full.
+    fn try_send(&self, event: Event) -> Option<Event> {
+        match self.events.try_send(event) {
             Err(TrySendError::Full(event)) => Some(event),
             _ => None,
         }
@@ -189,10 +221,14 @@ impl Connection {
         let _ = self.events.send(event).await;
     }
 
-    /// Polls for the next input. Returns none if the rates do not allow the next line yet.
-    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Result<Parsed, DisconnectReason>> {
+    /// Polls for the next input. Its event is `None` if the rates do not allow the next line yet.
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Result<ReadResult, DisconnectReason>> {
         if self.lines.has_more() {
-            return Poll::Ready(Ok(self.parse_lines(&[])));
+            return Poll::Ready(Ok(self.split(&[])));
+        }
+        #[cfg(feature = "web")]
+        if let Some(parsed) = self.next_web_input() {
+            return Poll::Ready(Ok(parsed));
         }
         loop {
             // Polling readiness before reading saves one system call.
@@ -203,18 +239,16 @@ impl Connection {
             let read_bytes = self.budget.limits.read_bytes.min(MAX_READ_BYTES);
             let (buffer, _) = buffer.split_at_mut(read_bytes);
             match recv(&self.socket, buffer, RecvFlags::DONTWAIT) {
-                Ok((([], _), _)) if self.lines.is_inside_line() => {
-                    self.lines.clear();
-                    let text = "the last line has no newline and was discarded";
-                    let input = Some(self.error_input(ErrorCode::Unfinished, text));
-                    return Poll::Ready(Ok(Parsed { input, ..Parsed::default() }));
-                }
-                Ok((([], _), _)) => return Poll::Ready(Err(DisconnectReason::Finished)),
+                Ok((([], _), _)) => return Poll::Ready(self.on_end()),
                 // Discarded. Unread input would cause a reset, which can discard the answer.
                 Ok(_) if self.is_other_protocol => {}
                 Ok(((bytes, _), _)) => {
-                    let parsed = self.parse_lines(bytes);
-                    if parsed.input.is_some() || self.lines.has_more() {
+                    let parsed = self.parse(bytes);
+                    if !parsed.is_empty() || self.lines.has_more() {
+                        return Poll::Ready(Ok(parsed));
+                    }
+                    #[cfg(feature = "web")]
+                    if let Some(parsed) = self.next_web_input() {
                         return Poll::Ready(Ok(parsed));
                     }
                 }
@@ -224,95 +258,35 @@ impl Connection {
         }
     }
 
-    /// Parses the lines that are complete with `bytes`, as many as the rates allow.
-    fn parse_lines(&mut self, bytes: &[u8]) -> Parsed {
+    /// Returns the next input after the end of the stream.
+    fn on_end(&mut self) -> Result<ReadResult, DisconnectReason> {
+        #[cfg(feature = "web")]
+        if let Some(parsed) = self.end_request() {
+            return Ok(parsed);
+        }
+        if !self.lines.is_inside_line() || self.protocol.is_irc() {
+            return Err(DisconnectReason::Finished);
+        }
+        self.lines.clear();
+        let text = "the last line has no newline and was discarded";
+        let input = self.error_input(ErrorCode::Unfinished, text);
+        Ok(self.parsed_input(input))
+    }
+
+    /// Parses bytes: lines, or HTTP and WebSocket.
+    fn parse(&mut self, bytes: &mut [u8]) -> ReadResult {
         // Saturating: counts above 4 GiB are not needed.
         self.unreported_bytes = self.unreported_bytes.saturating_add(bytes.len() as u32);
-        if self.has_sent_line || self.lines.buffer().len() >= MAX_DETECTION_BYTES {
-            return self.split_lines(bytes);
+        #[cfg(feature = "web")]
+        if self.web.is_some() {
+            return self.parse_web(bytes);
         }
-        // All bytes up to the end of the first line are looked at again with each read.
-        let buffered = [self.lines.buffer(), bytes].concat();
-        self.lines.clear();
-        let mut start = &buffered[..];
-        if !self.has_sent_bom
-            && let Some(rest) = start.strip_prefix(BYTE_ORDER_MARK)
-        {
-            self.has_sent_bom = true;
-            start = rest;
-        }
-        if let Some(protocol) = OtherProtocol::detect(start) {
-            self.is_other_protocol = true;
-            let input = Some(Input::OtherProtocol { id: self.id, protocol });
-            return Parsed { input, ..Parsed::default() };
-        }
-        if OtherProtocol::needs_more_bytes(start) {
-            self.lines.hold(start);
-            return Parsed::default();
-        }
-        self.split_lines(start)
+        self.parse_lines(bytes)
     }
 
-    fn split_lines(&mut self, bytes: &[u8]) -> Parsed {
-        let limits = Rc::clone(&self.budget.limits);
-        let now = limits.now();
-        let max_lines = self.limiter.available(limits.rate, now).min(MAX_INPUT_LINES);
-        let mut parsed = Parsed::default();
-        let mut lines = Vec::new();
-        let mut reader = std::mem::replace(&mut self.lines, LineReader::new(limits.max_line));
-        reader.read(bytes, |line| {
-            // A request with an answer is the last line of its input.
-            if lines.len() == max_lines || parsed.answer.is_some() {
-                return false;
-            }
-            let line = match line {
-                Ok(line) => ClientLine::parse(line),
-                Err(_) => {
-                    let max_line = self.budget.limits.max_line;
-                    let text = format!("the line is longer than {max_line} bytes and was skipped");
-                    Err(RequestError::new(ErrorCode::TooLong, text))
-                }
-            };
-            let is_allowed = !self.budget.is_limited() || self.charge(&line, &mut parsed, now);
-            if is_allowed {
-                self.has_sent_line = true;
-                lines.push(line);
-            }
-            is_allowed
-        });
-        self.lines = reader;
-        self.is_warned &= !self.limiter.is_idle(now);
-        self.is_address_warned &= !self.budget.is_idle(now);
-        self.limiter.take(limits.rate, lines.len(), now);
-        parsed.input = (!lines.is_empty()).then_some(Input::Lines { id: self.id, lines });
-        parsed
-    }
-
-    /// Charges a line to the address. Returns `false` if the line has to wait.
-    fn charge(&mut self, line: &ParsedLine, parsed: &mut Parsed, now: Duration) -> bool {
-        let is_hello = matches!(line, Ok(ClientLine { request: Request::Hello(_), .. }));
-        if is_hello && !self.has_sent_line {
-            // It does not wait: new connections have a rate of their own.
-            parsed.answer = Some(self.budget.request());
-            return true;
-        }
-        if !std::mem::take(&mut self.is_next_line_paid) {
-            let wait = self.budget.charge_line(line, now);
-            if !wait.is_zero() {
-                self.is_next_line_paid = true;
-                parsed.delay = Some(Delay::Turn(wait));
-                return false;
-            }
-        }
-        if has_unknown_answer(line) {
-            parsed.answer = self.answer.take().or_else(|| self.budget.try_request(now));
-            if parsed.answer.is_none() {
-                self.is_next_line_paid = true;
-                parsed.delay = Some(Delay::Answer);
-                return false;
-            }
-        }
-        true
+    /// Returns an input as the result of a read.
+    fn parsed_input(&mut self, input: Input) -> ReadResult {
+        ReadResult { event: Some(self.input_event(input, None)), delay: None }
     }
 
     /// Returns an error as an input, so that the room sends it in order with other answers.
@@ -321,33 +295,15 @@ impl Connection {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::time::Instant;
-
-    use super::*;
-    use crate::rate_limit::Rate;
-    use crate::server::address_limits::ReadLimits;
-
-    /// Every connection has one of these futures.
-    #[test]
-    #[expect(clippy::disallowed_methods, reason = "the test has no other clock")]
-    fn future_of_a_connection_is_small() {
-        let channel = async_channel::bounded(1);
-        let rate = Rate::new(1, 1);
-        let limits = ReadLimits {
-            max_line: 1,
-            read_bytes: 1,
-            rate,
-            address_lines: rate,
-            address_bytes: rate,
-            answer_bytes: rate,
-            started: Instant::now(),
-        };
-        let budget = AddressBudget::new(Rc::new(limits));
-        let (one, _two) = smol::Async::<std::os::unix::net::UnixStream>::pair().unwrap();
-        let socket = Arc::new(smol::Async::new(one.into_inner().unwrap().into()).unwrap());
-        let future = run(socket, ClientId(1), channel.0, Rc::new(budget));
-        assert!(size_of_val(&future) <= 160, "{} bytes", size_of_val(&future));
+/// Returns the longest line of a client.
+#[cfg_attr(not(feature = "irc"), expect(unused_variables))]
+fn max_line(budget: &AddressBudget, protocol: ListenerProtocol) -> u32 {
+    #[cfg(feature = "irc")]
+    if protocol.is_irc() {
+        return super::edge::irc::MAX_LINE as u32;
     }
+    budget.limits.max_line
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,6 +59,23 @@ impl Default for Buffers {
     }
 }
 
+/// The protocol of the clients of a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListenerProtocol {
+    /// Lines, or what their first bytes show.
+    Chat,
+    /// IRC.
+    #[cfg(feature = "irc")]
+    Irc,
+}
+
+impl ListenerProtocol {
+    /// Returns whether the clients speak IRC.
+    pub fn is_irc(self) -> bool {
+        self != ListenerProtocol::Chat
+    }
+}
+
 /// A socket on which clients connect.
 ///
 /// Its `Display` is the address with the real port. Dropping it removes the file of a unix socket,
@@ -73,6 +90,7 @@ pub struct Listener {
     buffers: Buffers,
     /// The socket belongs to a service manager.
     is_adopted: bool,
+    protocol: ListenerProtocol,
 }
 
 impl Listener {
@@ -88,7 +106,8 @@ impl Listener {
         Self::bind_families(address, false, buffers)
     }
 
-    /// Listens on all of `addresses`, beside the `adopted` listeners.
+    /// Listens on all of `addresses`, beside the `adopted` listeners, for clients that speak the
+    /// protocol of each address.
     ///
     /// `[::]:8080` is for IPv6 alone if there is also an IPv4 address with the same port. An
     /// address that an adopted listener for both families serves already is left out.
@@ -97,15 +116,18 @@ impl Listener {
     ///
     /// Returns the first error of [`bind`](Self::bind), with the address.
     pub fn bind_all(
-        addresses: &[ListenAddress],
+        addresses: &[(ListenAddress, ListenerProtocol)],
         adopted: &[Listener],
         buffers: Buffers,
     ) -> io::Result<Vec<Self>> {
-        let all = || addresses.iter().chain(adopted.iter().map(|listener| &listener.address));
+        let adopted_addresses = adopted.iter().map(|listener| &listener.address);
+        let all = || addresses.iter().map(|(other, _)| other).chain(adopted_addresses.clone());
         let mut listeners = Vec::new();
-        for address in addresses {
+        for (address, protocol) in addresses {
             let serves = |listener: &&Listener| {
-                listener.is_dual_stack() && listener.address.port() == address.port()
+                listener.is_dual_stack()
+                    && listener.address.port() == address.port()
+                    && listener.protocol == *protocol
             };
             if let Some(listener) = adopted.iter().find(serves) {
                 info!("{listener} serves {address}, too");
@@ -113,9 +135,10 @@ impl Listener {
             }
             let is_ipv6_only = all().any(|other| address.leaves_ipv4_to(other));
             let bound = Self::bind_families(address, is_ipv6_only, buffers);
-            listeners.push(bound.map_err(|error| {
+            let bound = bound.map_err(|error| {
                 io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
-            })?);
+            })?;
+            listeners.push(Listener { protocol: *protocol, ..bound });
         }
         Ok(listeners)
     }
@@ -168,7 +191,25 @@ impl Listener {
             _ => ListenAddress::Inet(address.try_into()?),
         };
         set_options(&socket, matches!(address, ListenAddress::Inet(_)), buffers)?;
-        Ok(Listener { _file: file, socket: Async::new(socket)?, address, buffers, is_adopted })
+        let socket = Async::new(socket)?;
+        Ok(Listener {
+            _file: file,
+            socket,
+            address,
+            buffers,
+            is_adopted,
+            protocol: ListenerProtocol::Chat,
+        })
+    }
+
+    /// Returns the protocol that its clients speak.
+    pub fn protocol(&self) -> ListenerProtocol {
+        self.protocol
+    }
+
+    /// Returns the address with the real port.
+    pub fn address(&self) -> &ListenAddress {
+        &self.address
     }
 
     /// Returns whether it accepts IPv4 and IPv6 clients on all addresses of the machine.

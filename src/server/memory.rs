@@ -20,6 +20,10 @@ use crate::server::Config;
 use crate::server::address_limits::ADDRESS_BUDGET_BYTES;
 use crate::server::broadcaster::batch_bytes;
 use crate::server::connection::{LINE_OVERHEAD, MAX_INPUT_LINES, MAX_READ_BYTES};
+#[cfg(feature = "irc")]
+use crate::server::edge::irc;
+#[cfg(feature = "web")]
+use crate::server::edge::web::{BROWSER_BYTES, MAX_BROWSERS};
 
 /// The idle program: its stacks, and the heap of an empty room. The pages of its file are not
 /// counted: the kernel drops them if memory is short, and reads them again.
@@ -36,7 +40,7 @@ const FRAME_OVERHEAD: usize = 512;
 #[derive(Clone, Debug)]
 pub struct Ceiling {
     /// The name, the number and the bytes of each part.
-    parts: [(&'static str, usize, usize); 11],
+    parts: Vec<(&'static str, usize, usize)>,
 }
 
 impl Ceiling {
@@ -49,31 +53,39 @@ impl Ceiling {
         let tasks = sockets.saturating_add(config.events.saturating_mul(2));
         let clients = connections.saturating_add(room.max_visitors());
         let addresses = clients.saturating_add(max_addresses(room.max_clients));
-        let held = config.read_bytes + room.max_line as usize + 1;
+        let held = config.read_bytes + max_line(config) + 1;
         let event = held + MAX_INPUT_LINES * LINE_OVERHEAD;
         let batch = batch_bytes(config.outbox).saturating_add(event);
+        #[cfg(feature = "irc")]
+        let irc = irc_parts(config, connections, batch);
         let frames = room.history.saturating_mul(FRAME);
         let history = room.history_bytes.saturating_add(frames).saturating_add(batch);
         // A visitor is sent a bye alone, so its outbox and its send buffer hold no more.
         let visitor = config.buffers.receive.saturating_mul(2);
         let visitor = visitor.saturating_add(CONNECTION + held + FRAME_OVERHEAD);
         let outbox = config.outbox.saturating_add(History::max_replay_overhead(room.history));
-        Ceiling {
-            parts: [
+        let ceiling = Ceiling {
+            parts: vec![
                 ("idle program", 1, PROGRAM),
                 ("tables and tasks", tasks, CONNECTION),
                 ("half-read lines", connections, held),
                 ("events for the room", config.events, event),
-                // In the room, on its way to the clients, and in a write that has not returned.
+                // In the room or as a message for WebSockets, on its way to the clients, and in a
+                // write that has not returned.
                 ("batch", 3, batch),
                 ("outboxes", connections, outbox),
                 ("connections without a place", room.max_visitors(), visitor),
                 ("history", 1, history),
                 ("reserved names, addresses", 1, room.memory_for_absent_clients()),
                 ("rates of addresses", addresses, ADDRESS_BUDGET_BYTES),
+                #[cfg(feature = "web")]
+                ("addresses of browsers", MAX_BROWSERS, BROWSER_BYTES),
                 ("socket buffers in the kernel", sockets, config.buffers.kernel_bytes()),
             ],
-        }
+        };
+        #[cfg(feature = "irc")]
+        let ceiling = Ceiling { parts: [ceiling.parts, irc].concat() };
+        ceiling
     }
 
     /// Returns the whole ceiling in bytes.
@@ -83,9 +95,38 @@ impl Ceiling {
     }
 }
 
+/// Returns the longest line of a client, IRC clients included.
+fn max_line(config: &Config) -> usize {
+    let max_line = config.room.max_line as usize;
+    #[cfg(feature = "irc")]
+    if config.irc.is_open {
+        return max_line.max(irc::MAX_LINE);
+    }
+    max_line
+}
+
+/// Returns the memory for IRC clients, if there can be any.
+#[cfg(feature = "irc")]
+fn irc_parts(
+    config: &Config,
+    connections: usize,
+    batch: usize,
+) -> Vec<(&'static str, usize, usize)> {
+    if !config.irc.is_open {
+        return Vec::new();
+    }
+    let answer = config.room.answer_bytes.min(config.outbox / 2);
+    vec![
+        ("IRC clients", connections, irc::CLIENT_BYTES + irc::PASSWORD_BYTES),
+        ("IRC lines of a batch", irc::Variant::COUNT, batch * irc::MAX_GROWTH + 2 * answer),
+        ("IRC answer", 3, answer),
+        ("IRC notices and departures", 1, irc::SHARED_BYTES),
+    ]
+}
+
 impl fmt::Display for Ceiling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, count, bytes) in self.parts {
+        for &(name, count, bytes) in &self.parts {
             let total = kib(bytes_of(count, bytes));
             writeln!(f, "{name:<32} {count:>7} x {bytes:>10} B = {total:>10} KiB")?;
         }
@@ -128,7 +169,7 @@ pub struct Pinned {
 pub fn fit(budget: usize, mut config: Config, pinned: Pinned) -> Result<Config, u64> {
     let line = config.room.max_line as usize + FRAME_OVERHEAD;
     let share = |part: usize, least: usize, most: usize| (budget / part).min(most).max(least);
-    config.read_bytes = share(2048, 1024, MAX_READ_BYTES);
+    config.read_bytes = share(3072, 1024, MAX_READ_BYTES);
     config.events = share(256 << 10, 8, config.events);
     config.buffers.send = share(1024, 2304, config.buffers.send);
     config.buffers.receive = share(4096, 1152, config.buffers.receive);

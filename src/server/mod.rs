@@ -19,12 +19,14 @@
 mod accept;
 mod address_limits;
 mod broadcaster;
+mod client_handle;
 mod client_state;
 mod clients;
 mod config;
 mod connection;
 #[doc(hidden)]
 pub mod edge;
+mod framing;
 mod listen_address;
 mod listener;
 #[doc(hidden)]
@@ -49,7 +51,7 @@ pub use broadcaster::REPORT_TARGET;
 pub use broadcaster::{Broadcaster, Event};
 pub use config::Config;
 pub use listen_address::ListenAddress;
-pub use listener::{Buffers, Listener};
+pub use listener::{Buffers, Listener, ListenerProtocol};
 pub use trusted_proxy::TrustedProxy;
 
 #[doc(inline)]

@@ -15,6 +15,7 @@ use rustix::net::{
     RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, send, sendmsg, shutdown,
 };
 
+use super::framing::{Framing, Header};
 use super::socket::Socket;
 use crate::room::{Slice, SliceKind};
 
@@ -61,6 +62,9 @@ struct SendQueue {
     waiting_bytes: usize,
     /// The last sequence number that was sent completely.
     seq: u64,
+    /// The unsent part of the header of the first slice, if that slice is a message of which a part
+    /// was sent.
+    unsent_header: Option<Header>,
 }
 
 impl Outbox {
@@ -75,7 +79,7 @@ impl Outbox {
 
     /// Sends whole frames, now or when the socket is writable. `seq` is the sequence number before
     /// them, and `limit` the number of bytes that may wait.
-    pub fn send(&mut self, slices: &[Slice], seq: u64, limit: usize) -> Delivery {
+    pub fn send(&mut self, slices: &[Slice], seq: u64, limit: usize, framing: Framing) -> Delivery {
         if let Some(queue) = &mut self.queue {
             for slice in slices {
                 // A client that is behind must not queue past frames without a limit.
@@ -87,35 +91,69 @@ impl Outbox {
         }
         let written = match slices {
             [] => return Delivery::Sent,
-            [slice] => write(&self.socket, slice.bytes()),
-            slices => write_vectored(&self.socket, slices),
+            [slice] if !framing.has_headers() => write(&self.socket, slice.bytes()),
+            slices => write_vectored(&self.socket, slices, None, framing),
         };
-        let mut written = match written {
+        self.queue_rest(slices, written, seq, limit, framing)
+    }
+
+    /// Sends the shared frames of a batch as a message. `message` is `shared` with its header before
+    /// it, so that the header is copied once a batch and not written for each client.
+    #[cfg(feature = "web")]
+    pub fn send_message(
+        &mut self,
+        message: &[u8],
+        shared: &Slice,
+        limit: usize,
+        framing: Framing,
+    ) -> Delivery {
+        if let Some(queue) = &mut self.queue {
+            queue.push(shared.clone());
+            return queue.delivery(limit);
+        }
+        let written = write(&self.socket, message);
+        self.queue_rest(std::slice::from_ref(shared), written, 0, limit, framing)
+    }
+
+    /// Queues the unwritten rest of slices. `written` is the result of the write, headers included.
+    fn queue_rest(
+        &mut self,
+        slices: &[Slice],
+        written: rustix::io::Result<usize>,
+        seq: u64,
+        limit: usize,
+        framing: Framing,
+    ) -> Delivery {
+        let written = match written {
             Ok(written) => written,
             Err(Errno::AGAIN) => 0,
             Err(_) => return Delivery::Failed,
         };
-        if written == slices.iter().map(|slice| slice.bytes().len()).sum::<usize>() {
+        let length = |slice: &Slice| framing.header(slice).as_bytes().len() + slice.bytes().len();
+        if written == slices.iter().map(length).sum::<usize>() {
             return Delivery::Sent;
         }
         let seq = slices.iter().find_map(Slice::before).unwrap_or(seq);
         let mut queue = SendQueue { seq, ..SendQueue::default() };
         for slice in slices {
-            let mut slice = slice.clone();
-            let part = written.min(slice.bytes().len());
-            written -= part;
-            queue.advance_slice(&mut slice, part);
-            queue.push(slice);
+            queue.push(slice.clone());
         }
+        queue.advance(written, framing);
         self.queue.insert(Box::new(queue)).delivery(limit)
     }
 
     /// Writes queued frames, as many as the socket takes.
-    pub fn flush(&mut self) -> Delivery {
+    pub fn flush(&mut self, framing: Framing) -> Delivery {
         let Some(queue) = &mut self.queue else { return Delivery::Sent };
         while !queue.slices.is_empty() {
-            match write_vectored(&self.socket, queue.slices.make_contiguous()) {
-                Ok(written) => queue.advance(written),
+            let unsent_header = queue.unsent_header;
+            match write_vectored(
+                &self.socket,
+                queue.slices.make_contiguous(),
+                unsent_header,
+                framing,
+            ) {
+                Ok(written) => queue.advance(written, framing),
                 Err(Errno::AGAIN) => return Delivery::Waiting,
                 Err(_) => {
                     self.queue = None;
@@ -132,18 +170,20 @@ impl Outbox {
         self.queue.is_none()
     }
 
-    /// Discards the queued frames, except the rest of a frame that is partly sent: the next frame
-    /// starts on a line of its own. Returns the last sequence number that the client is sent, or
-    /// `seq` if no frame waits.
+    /// Discards the queued frames, except the rest of a frame or message that is partly sent.
+    /// Returns the last sequence number that the client is sent, or `seq` if no frame waits.
     pub fn clear(&mut self, seq: u64) -> u64 {
         let Some(queue) = &mut self.queue else { return seq };
         let mut slices = std::mem::take(&mut queue.slices);
         queue.waiting_bytes = 0;
-        if let Some(first) = slices.front_mut().filter(|slice| slice.is_inside_frame()) {
-            if let Some(before) = first.before() {
-                queue.seq = before + 1;
+        if let Some(first) = slices.pop_front()
+            && (queue.unsent_header.is_some() || first.is_inside_frame())
+        {
+            let rest = if queue.unsent_header.is_some() { first } else { first.rest_of_frame() };
+            if let Some(before) = rest.before() {
+                queue.seq = before + rest.frames();
             }
-            queue.push(first.rest_of_frame());
+            queue.push(rest);
         }
         queue.seq
     }
@@ -186,8 +226,12 @@ impl SendQueue {
     }
 
     /// Removes the first `written` bytes of the queue.
-    fn advance(&mut self, mut written: usize) {
-        while let Some(mut slice) = self.slices.pop_front() {
+    fn advance(&mut self, mut written: usize, framing: Framing) {
+        while written > 0
+            && let Some(mut slice) = self.slices.pop_front()
+        {
+            let mut header = self.unsent_header.take().unwrap_or_else(|| framing.header(&slice));
+            written = header.advance(written);
             let length = slice.bytes().len();
             let part = written.min(length);
             self.advance_slice(&mut slice, part);
@@ -196,6 +240,7 @@ impl SendQueue {
             }
             written -= part;
             if part < length {
+                self.unsent_header = framing.has_headers().then_some(header);
                 self.slices.push_front(slice);
                 return;
             }
@@ -216,12 +261,27 @@ fn write(socket: &Socket, bytes: &[u8]) -> rustix::io::Result<usize> {
     send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
 }
 
-fn write_vectored(socket: &Socket, slices: &[Slice]) -> rustix::io::Result<usize> {
-    let mut parts = [IoSlice::new(&[]); SLICES_PER_CALL];
-    let count = slices.len().min(SLICES_PER_CALL);
-    for (part, slice) in parts.iter_mut().zip(slices) {
-        *part = IoSlice::new(slice.bytes());
+/// Writes slices with their headers. `unsent_header` is the rest of the header of the first slice,
+/// if a part of that message was sent.
+fn write_vectored(
+    socket: &Socket,
+    slices: &[Slice],
+    unsent_header: Option<Header>,
+    framing: Framing,
+) -> rustix::io::Result<usize> {
+    let mut headers = [Header::EMPTY; SLICES_PER_CALL];
+    for (header, slice) in headers.iter_mut().zip(slices) {
+        *header = framing.header(slice);
     }
+    if let (Some(rest), [first, ..]) = (unsent_header, &mut headers) {
+        *first = rest;
+    }
+    let mut parts = [IoSlice::new(&[]); 2 * SLICES_PER_CALL];
+    let (pairs, _) = parts.as_chunks_mut();
+    for (pair, (header, slice)) in pairs.iter_mut().zip(headers.iter().zip(slices)) {
+        *pair = [IoSlice::new(header.as_bytes()), IoSlice::new(slice.bytes())];
+    }
+    let count = 2 * slices.len().min(SLICES_PER_CALL);
     let (parts, _) = parts.split_at(count);
     let mut no_control = SendAncillaryBuffer::default();
     sendmsg(socket, parts, &mut no_control, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)

@@ -193,6 +193,7 @@ fn tls_client_gets_bye_that_names_tls() {
     assert_eq!(alice.pending(), [] as [Value; 0]);
 }
 
+#[cfg(not(feature = "web"))]
 #[test]
 fn http_client_gets_bye_that_names_http() {
     let server = TestServer::start(&["--hello-wait", "600000"]);
@@ -307,6 +308,7 @@ fn byte_order_mark_before_first_line_is_dropped() {
     }
 }
 
+#[cfg(not(feature = "web"))]
 #[test]
 fn http_upload_gets_bye_while_it_goes_on() {
     let server = TestServer::start(&[]);

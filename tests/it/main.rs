@@ -18,14 +18,21 @@ mod model;
 mod address_limits;
 mod bad_input;
 mod bots;
+#[cfg(feature = "web")]
+mod browser;
 mod client;
 mod clock;
 mod crowds;
+mod fanout;
 mod flooder;
 mod footprint;
 mod fuzz;
 mod history;
 mod hostile_server;
+#[cfg(feature = "web")]
+mod hostile_web;
+#[cfg(feature = "irc")]
+mod irc;
 mod lab_faults;
 mod large_numbers;
 mod lifecycle;
@@ -33,6 +40,8 @@ mod listeners;
 mod long_lines;
 mod memory;
 mod order;
+#[cfg(feature = "web")]
+mod page_picture;
 #[cfg(feature = "editor")]
 mod picture;
 mod protocol;
@@ -59,3 +68,5 @@ mod terminal_members;
 #[cfg(feature = "editor")]
 mod terminal_settings;
 mod unicode_names;
+#[cfg(feature = "web")]
+mod web;

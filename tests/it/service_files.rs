@@ -180,7 +180,7 @@ fn procd_script_passes_each_setting() {
     let has_value = |option: &&OptionSpec| {
         !matches!(option.value, OptionValue::Switch | OptionValue::Positional(_))
     };
-    let lists = ["listen", "proxy-from"];
+    let lists = ["listen", "proxy-from", "web-host", "irc"];
     let options = || SMOLCHATD.options.iter().filter(|option| !lists.contains(&option.name));
     let key = |name: &str| name.replace('-', "_");
     let script = read_source("deploy/openwrt/smolchatd.init");
@@ -201,15 +201,19 @@ fn procd_script_passes_each_setting() {
     let settings = expected.iter().map(setting).collect::<String>();
     let default = default.replace("option enabled '0'", "option enabled '1'");
     let settings = settings + "list listen '127.0.0.1:0'\nlist proxy_from '192.0.2.0/24'\n";
+    let has_irc = SMOLCHATD.options.iter().any(|option| option.name == "irc");
+    let settings = settings + if has_irc { "list irc '127.0.0.1:0'\n" } else { "" };
     let config = default + &settings;
     let parameters = procd_parameters(Some(&config));
     assert_eq!(parameters[..2], ["open main", "command /usr/bin/smolchatd"]);
     let arguments = parameters.iter().filter_map(|line| line.strip_prefix("command --"));
     let arguments: Vec<(&str, &str)> =
         arguments.map(|line| line.split_once(' ').unwrap()).collect();
-    let (listed, others) = arguments.split_at(3);
-    let listen = [("listen", "0.0.0.0:8080"), ("listen", "127.0.0.1:0")];
-    assert_eq!(listed, [&listen[..], &[("proxy-from", "192.0.2.0/24")]].concat());
+    let mut expected_lists = vec![("listen", "0.0.0.0:8080"), ("listen", "127.0.0.1:0")];
+    expected_lists.push(("proxy-from", "192.0.2.0/24"));
+    expected_lists.extend(has_irc.then_some(("irc", "127.0.0.1:0")));
+    let (listed, others) = arguments.split_at(expected_lists.len());
+    assert_eq!(listed, expected_lists);
     let passed: HashSet<_> = others.iter().collect();
     assert_eq!(passed, expected.iter().collect::<HashSet<_>>());
     for line in ["user nobody", "no_new_privs 1", "stderr 1", "respawn 3600 5 0", "close"] {

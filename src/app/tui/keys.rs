@@ -149,7 +149,7 @@ fn is_control(byte: u8) -> bool {
 pub struct KeyParser {
     controls: ControlKeys,
     parser: Parser,
-    decoder: Decoder,
+    decoder: KeyDecoder,
     /// Whether the last byte was Escape.
     is_after_escape: bool,
     /// Whether the last two bytes may be a key with Alt or the start of a command string, in which
@@ -164,7 +164,7 @@ impl KeyParser {
         KeyParser {
             controls,
             parser: Parser::new(),
-            decoder: Decoder::default(),
+            decoder: KeyDecoder::default(),
             is_after_escape: false,
             is_after_introducer: false,
             is_after_return: false,
@@ -219,7 +219,7 @@ impl KeyParser {
         let actions = std::mem::take(&mut self.decoder.actions);
         let is_pasting = self.decoder.is_pasting;
         self.parser = Parser::new();
-        self.decoder = Decoder { actions, is_pasting, ..Decoder::default() };
+        self.decoder = KeyDecoder { actions, is_pasting, ..KeyDecoder::default() };
         self.is_after_escape = false;
         self.is_after_introducer = false;
     }
@@ -260,7 +260,7 @@ impl KeyParser {
 
 /// The actions of characters and sequences that are complete.
 #[derive(Default)]
-struct Decoder {
+struct KeyDecoder {
     actions: Vec<EditAction>,
     /// Whether the last byte did not end a character or a sequence.
     is_incomplete: bool,
@@ -272,7 +272,7 @@ struct Decoder {
     bytes_to_skip: u8,
 }
 
-impl Decoder {
+impl KeyDecoder {
     /// Returns whether the next byte belongs to a character or a sequence that has begun.
     fn is_in_sequence(&self) -> bool {
         self.is_incomplete || self.bytes_to_skip > 0
@@ -306,7 +306,7 @@ impl Decoder {
     }
 }
 
-impl Perform for Decoder {
+impl Perform for KeyDecoder {
     fn print(&mut self, c: char) {
         self.is_incomplete = false;
         match (self.ss3.take(), c) {

@@ -4,6 +4,8 @@
 mod limits;
 mod options;
 mod signals;
+#[cfg(feature = "web")]
+mod web;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -18,7 +20,7 @@ use smolchat::daemon::notify::Notifier;
 use smolchat::daemon::{activation, logger};
 use smolchat::os::fresh_epoch;
 use smolchat::report_error;
-use smolchat::server::{self, Buffers, Config, ListenAddress, Listener};
+use smolchat::server::{self, Buffers, Config, ListenAddress, Listener, ListenerProtocol};
 use smolchat::store::HistoryFile;
 
 use options::{Invocation, Options, parse};
@@ -49,6 +51,8 @@ fn format_usage_error(error: &lexopt::Error) -> Box<dyn Error> {
 }
 
 fn serve(options: Options) -> Result<(), Box<dyn Error>> {
+    #[cfg(feature = "irc")]
+    let options = options.with_motd()?;
     let contradiction = options.find_contradiction();
     let Options { addresses, mut config, log, history_file, mut file, .. } = options;
     logger::init(log);
@@ -71,7 +75,13 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     let mut stdout = io::stdout();
     for listener in &listeners {
         // Ignored: standard output may be closed.
-        let _ = writeln!(stdout, "listening on {listener}").and_then(|()| stdout.flush());
+        let protocol = if listener.protocol().is_irc() { " for IRC" } else { "" };
+        let line = writeln!(stdout, "listening{protocol} on {listener}");
+        let _ = line.and_then(|()| stdout.flush());
+    }
+    #[cfg(feature = "web")]
+    if let Some(address) = web::find_address(&listeners) {
+        let _ = writeln!(stdout, "chat at http://{address}").and_then(|()| stdout.flush());
     }
     let manager = notify_ready();
     config.observer = manager.clone().map(Notifier::into_observer);
@@ -81,7 +91,7 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
 
 /// Returns listeners for the sockets of the service manager and for the addresses.
 fn listen(
-    addresses: &[ListenAddress],
+    addresses: &[(ListenAddress, ListenerProtocol)],
     activated: Vec<OwnedFd>,
     buffers: Buffers,
 ) -> Result<Vec<Listener>, Box<dyn Error>> {

@@ -1,6 +1,8 @@
 //! The arguments of the command line, converted to a [`Config`].
 
 use std::ffi::OsString;
+#[cfg(feature = "irc")]
+use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,11 +11,15 @@ use log::LevelFilter;
 use smolchat::cli::{SMOLCHATD, parse_switch};
 use smolchat::daemon::activation;
 use smolchat::server::memory::{self, Ceiling, Pinned, fit};
-use smolchat::server::{Config, ListenAddress};
+use smolchat::server::{Config, ListenAddress, ListenerProtocol};
 use smolchat::store;
 
 /// The default of `--address-rate`, as a multiple of `--rate`.
 const MEMBERS_PER_ADDRESS: u32 = 4;
+
+/// The most bytes of the message of the day.
+#[cfg(feature = "irc")]
+const MAX_MOTD: usize = 4096;
 
 /// The action that the arguments select.
 pub enum Invocation {
@@ -45,7 +51,9 @@ impl Invocation {
 /// The options of the command line.
 #[derive(Debug)]
 pub struct Options {
-    pub addresses: Vec<ListenAddress>,
+    pub addresses: Vec<(ListenAddress, ListenerProtocol)>,
+    #[cfg(feature = "irc")]
+    motd_file: Option<PathBuf>,
     pub config: Config,
     pub log: LevelFilter,
     pub history_file: Option<PathBuf>,
@@ -64,6 +72,8 @@ pub struct Options {
 pub fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
     let mut options = Options {
         addresses: Vec::new(),
+        #[cfg(feature = "irc")]
+        motd_file: None,
         config: Config::default(),
         log: LevelFilter::Info,
         history_file: None,
@@ -76,8 +86,9 @@ pub fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
     if let Some(text) = SMOLCHATD.parse_args(arguments, |name, value| options.set(name, value))? {
         return Ok(Invocation::Text(text));
     }
-    if options.addresses.is_empty() && !activation::is_used() {
-        options.addresses.push(ListenAddress::Port(8080));
+    let has_address = options.addresses.iter().any(|(_, protocol)| !protocol.is_irc());
+    if !has_address && !activation::is_used() {
+        options.addresses.push((ListenAddress::Port(8080), ListenerProtocol::Chat));
     }
     options.derive_address_limits();
     Ok(Invocation::Service(Box::new(options)))
@@ -98,13 +109,19 @@ impl Options {
             _ => {}
         }
         match option {
-            "listen" => self.addresses.push(value.parse()?),
+            "listen" => self.addresses.push((value.parse()?, ListenerProtocol::Chat)),
             "max-clients" => room.max_clients = value.parse()?,
             "max-per-ip" => room.max_per_ip = value.parse()?,
             "connect-rate" => {
                 (room.connect_rate, room.connect_burst) = value.parse_with(parse_connect_rate)?;
             }
             "proxy-from" => self.config.trusted_proxies.push(value.parse()?),
+            #[cfg(feature = "web")]
+            "web-host" => self.config.web_hosts.push(value.parse_with(parse_host)?),
+            #[cfg(feature = "irc")]
+            "irc" | "irc-channel" | "irc-name" | "irc-playback" | "motd" => {
+                self.set_irc(option, value)?;
+            }
             "max-line" => room.max_line = value.parse_with(parse_max_line)?,
             "outbox" => self.config.outbox = value.parse_with(parse_size)?,
             "history" => room.history = value.parse()?,
@@ -137,6 +154,23 @@ impl Options {
         Ok(())
     }
 
+    #[cfg(feature = "irc")]
+    fn set_irc(&mut self, option: &str, value: OsString) -> Result<(), lexopt::Error> {
+        let irc = &mut self.config.irc;
+        match option {
+            "irc" => {
+                self.addresses.push((value.parse()?, ListenerProtocol::Irc));
+                irc.is_open = true;
+            }
+            "irc-channel" => irc.channel = value.parse_with(parse_channel)?,
+            "irc-name" => irc.server = value.parse_with(parse_server)?,
+            "irc-playback" => irc.playback = value.parse()?,
+            _ if value.is_empty() => return Err("--motd: expected the path of a file".into()),
+            _ => self.motd_file = Some(value.into()),
+        }
+        Ok(())
+    }
+
     /// Derives the limits of an address from the rate of a member, if they are not given.
     fn derive_address_limits(&mut self) {
         let (rate, burst) = (self.config.room.rate, self.config.room.burst);
@@ -147,6 +181,21 @@ impl Options {
         if rate == 0 && !self.pinned.is_address_bytes_pinned {
             self.config.address_bytes = 0;
         }
+    }
+
+    /// Reads the message of the day.
+    #[cfg(feature = "irc")]
+    pub fn with_motd(mut self) -> Result<Self, String> {
+        let Some(path) = &self.motd_file else { return Ok(self) };
+        let text = fs::read_to_string(path)
+            .map_err(|error| format!("cannot read --motd {}: {error}", path.display()))?;
+        if text.len() > MAX_MOTD {
+            let bytes = text.len();
+            return Err(format!("--motd: the file has {bytes} bytes, expected at most {MAX_MOTD}"));
+        }
+        let text = text.trim_end();
+        self.config.room.motd = (!text.is_empty()).then(|| text.into());
+        Ok(self)
     }
 
     /// Returns the contradiction between the options, if there is one.
@@ -229,6 +278,28 @@ fn parse_rate_and_burst(
         return Some((rate, rate.saturating_mul(seconds)));
     };
     Some((parse(rate)?, parse(burst).filter(|burst| *burst > 0)?))
+}
+
+#[cfg(feature = "web")]
+fn parse_host(text: &str) -> Result<String, &'static str> {
+    let is_name = smolchat::server::edge::web::is_host_name(text);
+    if is_name { Ok(text.into()) } else { Err("expected a name such as chat.example.org") }
+}
+
+#[cfg(feature = "irc")]
+fn parse_channel(text: &str) -> Result<String, &'static str> {
+    match smolchat::server::edge::irc::is_channel_name(text) {
+        true => Ok(text.into()),
+        false => Err("expected a # and at most 49 bytes, such as #smol"),
+    }
+}
+
+#[cfg(feature = "irc")]
+fn parse_server(text: &str) -> Result<String, &'static str> {
+    match smolchat::server::edge::irc::is_server_name(text) {
+        true => Ok(text.into()),
+        false => Err("expected a name with a dot, such as irc.example.org"),
+    }
 }
 
 fn parse_level(text: &str) -> Result<LevelFilter, &'static str> {

@@ -41,7 +41,7 @@ fn extended_waits_end_in_their_order() {
     harness.now.uptime += Duration::from_millis(250);
     let client = harness.room.pop_hello_wait(harness.now).expect("a silent client");
     harness.connect(3);
-    harness.room.extend_hello_wait(client, Duration::from_millis(50));
+    harness.room.extend_hello_wait(client, harness.now.uptime + Duration::from_millis(50));
     harness.advance(Duration::from_millis(49));
     harness.advance(Duration::from_millis(1));
     harness.advance(Duration::from_millis(200));

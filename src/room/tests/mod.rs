@@ -1,5 +1,6 @@
 //! Tests of the room through its inputs and batches.
 
+mod absent;
 mod commands;
 mod join;
 mod names;

@@ -22,6 +22,19 @@ fn room_with_silent_client() -> RoomHarness {
 }
 
 #[test]
+fn longer_wait_of_a_client_does_not_delay_the_next() {
+    let mut harness = RoomHarness::new(Config::default());
+    harness.connect(2);
+    harness.now.uptime += HELLO_WAIT;
+    let client = harness.room.pop_hello_wait(harness.now).unwrap();
+    harness.room.extend_hello_wait(client, harness.now.uptime + 40 * HELLO_WAIT);
+    harness.connect(3);
+    harness.now.uptime += HELLO_WAIT;
+    let next = harness.room.pop_hello_wait(harness.now);
+    assert_eq!(next.map(|client| client.id), Some(ClientId(3)));
+}
+
+#[test]
 fn silent_member_is_announced_after_the_delay() {
     let mut harness = room_with_silent_client();
     assert_eq!(harness.room.deadline(), Some(harness.now.uptime + SILENT_NOTICE_DELAY));

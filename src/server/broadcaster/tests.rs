@@ -3,6 +3,10 @@
 
 mod ending;
 mod hello_wait;
+#[cfg(feature = "irc")]
+mod irc;
+#[cfg(feature = "web")]
+mod websocket;
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
@@ -19,6 +23,8 @@ use smol::future::yield_now;
 use super::*;
 use crate::protocol::{ClientLine, OtherProtocol};
 use crate::room::{self, DisconnectReason};
+#[cfg(feature = "web")]
+use crate::server::edge::web::{Answer, timeout_response};
 
 /// The number of the member that reads everything and sees all notices.
 const OBSERVER: u64 = 1;
@@ -39,6 +45,18 @@ enum Step {
     /// Sends so many invalid lines that the room closes the client.
     SendErrors(u8),
     SpeakTls(u8),
+    /// Begins an HTTP request.
+    #[cfg(feature = "web")]
+    BeginRequest(u8),
+    /// Completes an HTTP request.
+    #[cfg(feature = "web")]
+    EndRequest(u8),
+    /// Completes a handshake.
+    #[cfg(feature = "web")]
+    Upgrade(u8),
+    /// Closes a WebSocket.
+    #[cfg(feature = "web")]
+    CloseWebSocket(u8, DisconnectReason),
     /// The remote side reads everything that has arrived.
     Read(u8),
     /// The remote side closes its socket.
@@ -54,6 +72,7 @@ fn step() -> impl Strategy<Value = Step> {
         Just(DisconnectReason::Finished),
         Just(DisconnectReason::Lost(ErrorKind::ConnectionReset)),
         Just(DisconnectReason::Panicked),
+        Just(DisconnectReason::Away),
     ];
     prop_oneof![
         6 => Just(Step::Connect),
@@ -69,7 +88,16 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (any::<u8>(), reason).prop_map(|(id, reason)| Step::EndTask(id, reason)),
         2 => any::<u8>().prop_map(Step::Writable),
         2 => (0..7000u64).prop_map(Step::Advance),
+        1 => web_step(),
     ]
+}
+
+#[cfg(feature = "web")]
+use websocket::{upgraded, web_step};
+
+#[cfg(not(feature = "web"))]
+fn web_step() -> impl Strategy<Value = Step> {
+    Just(Step::Connect)
 }
 
 /// The remote side of a connection, and the socket of its connection task.
@@ -127,10 +155,16 @@ impl BroadcasterHarness {
         smol::block_on(self.broadcaster.run_turn(event, self.now));
         self.remotes.get_mut(&OBSERVER).expect("the observer").read();
         let known = self.broadcaster.clients.known_to_room();
-        assert_eq!(self.broadcaster.room.client_count(), known, "the room knows other clients");
+        let room = &self.broadcaster.room;
+        let count = room.client_count() - room.absent_count();
+        assert_eq!(count, known, "the room knows other clients");
     }
 
     fn connect(&mut self) -> u64 {
+        self.connect_with(ListenerProtocol::Chat)
+    }
+
+    fn connect_with(&mut self, protocol: ListenerProtocol) -> u64 {
         let id = self.remotes.len() as u64 + 1;
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
@@ -152,7 +186,7 @@ impl BroadcasterHarness {
         } else {
             Peer::Unix(None)
         };
-        self.turn(Some(Event::Connected { id: ClientId(id), peer, socket }));
+        self.turn(Some(Event::Connected { id: ClientId(id), peer, socket, protocol }));
         id
     }
 
@@ -242,6 +276,21 @@ impl BroadcasterHarness {
                 let id = pick(id);
                 let protocol = OtherProtocol::Tls;
                 self.input(id, Input::OtherProtocol { id: ClientId(id), protocol });
+            }
+            #[cfg(feature = "web")]
+            Step::BeginRequest(id) => self.web_event(pick(id), WebEvent::RequestBegun),
+            #[cfg(feature = "web")]
+            Step::EndRequest(id) => {
+                let answer = Answer::Response(timeout_response());
+                self.web_event(pick(id), WebEvent::Answer(answer));
+            }
+            #[cfg(feature = "web")]
+            Step::Upgrade(id) => {
+                self.web_event(pick(id), upgraded(id.is_multiple_of(2)));
+            }
+            #[cfg(feature = "web")]
+            Step::CloseWebSocket(id, reason) => {
+                self.web_event(pick(id), WebEvent::Closing { code: None, reason });
             }
             Step::Read(id) => {
                 let id = pick(id);

@@ -2,4 +2,8 @@
 //!
 //! An edge sees neither the room nor another client.
 
+#[cfg(feature = "irc")]
+pub mod irc;
 pub mod proxy;
+#[cfg(feature = "web")]
+pub mod web;

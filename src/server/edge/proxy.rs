@@ -28,7 +28,7 @@ pub use header::{Header, HeaderError, MAX_PARSED_BYTES, parse_header};
 use crate::protocol::{ByeCode, Frame};
 use crate::room::Peer;
 use crate::server::socket::{ReadyWait, Socket};
-use crate::server::{Config, TrustedProxy};
+use crate::server::{Config, ListenerProtocol, TrustedProxy};
 
 /// The time that a header may take. The specification asks for at least three seconds, so that one
 /// lost packet can be sent again.
@@ -56,6 +56,7 @@ struct PendingConnection {
     identified: Rc<Cell<Option<(Socket, Peer)>>>,
     /// The time for which the connection keeps its place.
     place: Timer,
+    protocol: ListenerProtocol,
 }
 
 impl PendingConnections {
@@ -83,13 +84,19 @@ impl PendingConnections {
     }
 
     /// Starts to read the header of a connection.
-    pub fn push(&mut self, executor: &LocalExecutor<'static>, socket: Socket, proxy: Peer) {
+    pub fn push(
+        &mut self,
+        executor: &LocalExecutor<'static>,
+        socket: Socket,
+        proxy: Peer,
+        protocol: ListenerProtocol,
+    ) {
         let identified = Rc::new(Cell::new(None));
         let output = Rc::clone(&identified);
         let task = async move { output.set(identify(socket, proxy).await) };
         let task = executor.spawn(task.boxed_local());
         let place = Timer::after(PLACE_TIMEOUT);
-        self.queue.push_back(PendingConnection { task, identified, place });
+        self.queue.push_back(PendingConnection { task, identified, place, protocol });
     }
 
     /// Polls until the queue is not full. Closes the oldest connection after [`PLACE_TIMEOUT`].
@@ -104,15 +111,18 @@ impl PendingConnections {
         Poll::Ready(())
     }
 
-    /// Polls for a connection whose header was read.
-    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<(Socket, Peer)> {
+    /// Polls for a connection whose header was read. Returns also the protocol of its listener.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<(Socket, Peer, ListenerProtocol)> {
         let mut next = None;
         self.queue.retain_mut(|pending| {
             if next.is_some() {
                 return true;
             }
             match Pin::new(&mut pending.task).poll(cx) {
-                Poll::Ready(()) => next = pending.identified.take(),
+                Poll::Ready(()) => {
+                    let identified = pending.identified.take();
+                    next = identified.map(|(socket, peer)| (socket, peer, pending.protocol));
+                }
                 Poll::Pending => return true,
             }
             false

@@ -3,6 +3,8 @@
 //! Tests wait for a line, a frame or a fact, for at most [`TIMEOUT`], instead of sleeping. The
 //! system chooses all ports.
 
+#[cfg(feature = "web")]
+pub mod browser;
 pub mod client_process;
 pub mod faulty_proxy;
 pub mod observers;
@@ -11,6 +13,8 @@ mod server;
 #[cfg(feature = "editor")]
 pub mod terminal;
 mod test_client;
+#[cfg(feature = "web")]
+pub mod websocket;
 
 use std::env;
 use std::fs;
@@ -98,7 +102,7 @@ pub fn assert_has(frame: &Value, expected: Value) {
 }
 
 /// A child process that is killed and reaped when this is dropped.
-struct ChildGuard(Child);
+pub struct ChildGuard(pub Child);
 
 impl ChildGuard {
     /// Waits until the process has ended.

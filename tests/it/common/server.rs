@@ -170,6 +170,18 @@ impl TestServer {
         &self.addresses[listener]
     }
 
+    /// Returns the address of the listener for IRC clients.
+    #[cfg(feature = "irc")]
+    pub fn irc_address(&self) -> String {
+        let stdout = self.stdout.lock().unwrap();
+        loop {
+            let line = stdout.recv_timeout(TIMEOUT).expect("a listener for IRC clients");
+            if let Some(address) = line.strip_prefix("listening for IRC on ") {
+                return address.to_owned();
+            }
+        }
+    }
+
     /// Connects to the first listener, and sends nothing.
     #[track_caller]
     pub fn connect(&self) -> TestClient {

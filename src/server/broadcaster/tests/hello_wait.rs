@@ -72,3 +72,23 @@ fn client_that_sends_no_newline_becomes_a_guest() {
     harness.advance(NOTICE_DELAY);
     assert!(harness.is_member(&format!("guest-{id}")));
 }
+
+#[cfg(feature = "web")]
+#[test]
+fn hello_has_a_round_trip_after_the_handshake() {
+    for is_browser in [false, true] {
+        let (mut harness, id) = BroadcasterHarness::with_silent_client();
+        harness.web_event(id, WebEvent::RequestBegun);
+        harness.advance(Duration::from_secs(9));
+        harness.web_event(id, upgraded(is_browser));
+        let wait = if is_browser { Duration::from_secs(10) } else { Duration::from_secs(1) };
+        harness.advance(wait - Duration::from_millis(1));
+        harness.say(id, HELLO);
+        assert!(harness.is_member("alice"));
+        let (mut harness, id) = BroadcasterHarness::with_silent_client();
+        harness.web_event(id, upgraded(is_browser));
+        harness.advance(wait);
+        harness.advance(NOTICE_DELAY);
+        assert!(harness.is_member(&format!("guest-{id}")));
+    }
+}

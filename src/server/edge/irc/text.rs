@@ -1,0 +1,131 @@
+//! The texts of messages: control characters, formatting codes, and the lines of a long text.
+
+/// Starts and ends a request of CTCP.
+pub const CTCP: char = '\u{1}';
+
+/// Returns a text from an IRC client without formatting codes and control characters.
+///
+/// Removed are bold, italics and the like, and colours with their numbers.
+pub fn strip_formatting(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(char::is_control) {
+        let (before, code) = rest.split_at(at);
+        plain.push_str(before);
+        let mut chars = code.chars();
+        let control = chars.next();
+        rest = match control {
+            Some('\u{3}') => strip_colours(chars.as_str(), 2, |c| c.is_ascii_digit()),
+            Some('\u{4}') => strip_colours(chars.as_str(), 6, |c| c.is_ascii_hexdigit()),
+            Some('\t') => {
+                plain.push(' ');
+                chars.as_str()
+            }
+            _ => chars.as_str(),
+        };
+    }
+    plain + rest
+}
+
+/// Removes a colour, and a second one after a comma. A colour has at most `most` digits.
+fn strip_colours(text: &str, most: usize, is_digit: fn(char) -> bool) -> &str {
+    // All digits have one byte.
+    let digits = |text: &str| text.chars().take(most).take_while(|&c| is_digit(c)).count();
+    let (_, rest) = text.split_at(digits(text));
+    match rest.strip_prefix(',') {
+        Some(second) if rest.len() < text.len() && digits(second) > 0 => {
+            second.split_at(digits(second)).1
+        }
+        _ => rest,
+    }
+}
+
+/// Returns a line of a text without control characters, which an IRC client could take for a
+/// formatting code, a request of CTCP, or the end of a line. A tab becomes a space.
+pub fn strip_controls(line: &str) -> String {
+    line.chars().map(|c| if c == '\t' { ' ' } else { c }).filter(|c| !c.is_control()).collect()
+}
+
+/// Removes and returns the first part of a line, which has at most `most` bytes and ends at a space
+/// if that is possible. Returns `None` at the end of the line.
+pub fn split_long<'a>(line: &mut &'a str, most: usize) -> Option<&'a str> {
+    // At least one character, so that the rest becomes shorter.
+    let most = most.max(line.chars().next()?.len_utf8());
+    if line.len() <= most {
+        return Some(std::mem::take(line));
+    }
+    // A space directly after the part is a place to split, too.
+    let space = truncate(line, most + 1).rfind(' ').filter(|&at| at > 0);
+    let (part, rest) = line.split_at(space.unwrap_or_else(|| line.floor_char_boundary(most)));
+    *line = if space.is_some() { rest.get(1..)? } else { rest };
+    Some(part)
+}
+
+/// Appends a word to a list with spaces between its words.
+pub fn push_word(list: &mut String, word: &str) {
+    if !list.is_empty() {
+        list.push(' ');
+    }
+    list.push_str(word);
+}
+
+/// Returns a text with each of these characters replaced.
+pub fn replace_chars(text: &str, chars: &[char], with: &str) -> String {
+    text.replace(chars, with)
+}
+
+/// Returns the longest start of a text with at most `most` bytes.
+pub fn truncate(text: &str, most: usize) -> &str {
+    text.split_at(text.floor_char_boundary(most)).0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn formatting_codes_are_stripped() {
+        for (text, plain) in [
+            ("\u{2}bold\u{2} \u{1d}italics\u{f}", "bold italics"),
+            ("\u{3}4red\u{3} \u{3}04,12both\u{3},x", "red both,x"),
+            ("\u{3}123", "3"),
+            ("\u{3}1,1234", "34"),
+            ("\u{4}FF0000,00ff00hex\u{4}", "hex"),
+            ("a\tb\u{1}c\u{7f}\u{9b}d", "a bcd"),
+            ("plain, Ünï 🦀", "plain, Ünï 🦀"),
+        ] {
+            assert_eq!(strip_formatting(text), plain, "{text:?}");
+        }
+    }
+
+    fn split(mut line: &str, most: usize) -> Vec<&str> {
+        std::iter::from_fn(|| split_long(&mut line, most)).collect()
+    }
+
+    #[test]
+    fn long_line_is_split_at_spaces() {
+        assert_eq!(split("one two three", 7), ["one two", "three"]);
+        assert_eq!(split("one two three", 8), ["one two", "three"]);
+        assert_eq!(split("abcdef", 4), ["abcd", "ef"]);
+        assert_eq!(split("ééé", 3), ["é", "é", "é"]);
+        assert_eq!(split("🦀🦀", 1), ["🦀", "🦀"]);
+        assert_eq!(split("", 4), [""; 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn parts_of_a_line_are_short_and_complete(line in "[a-e é🦀]{0,200}", most in 4usize..40) {
+            let parts: Vec<&str> = split(&line, most);
+            prop_assert!(parts.iter().all(|part| part.len() <= most));
+            let letters = |text: &str| text.replace(' ', "");
+            prop_assert_eq!(letters(&parts.concat()), letters(&line));
+        }
+
+        #[test]
+        fn stripped_text_has_no_controls(text in any::<String>()) {
+            prop_assert!(!strip_formatting(&text).contains(char::is_control));
+            prop_assert!(!strip_controls(&text).contains(char::is_control));
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! IRC clients: their registration, and their conversation with other clients.
+
+use std::fs;
+
+use crate::common::{TempDir, TestClient, TestServer};
+
+/// A server with a listener for IRC clients.
+fn start(options: &[&str]) -> (TestServer, String) {
+    let server = TestServer::start(&[&["--irc", "127.0.0.1:0"], options].concat());
+    let address = server.irc_address();
+    (server, address)
+}
+
+/// An IRC client.
+struct IrcClient(TestClient);
+
+impl IrcClient {
+    fn connect(address: &str) -> Self {
+        IrcClient(TestClient::connect(address))
+    }
+
+    fn join(address: &str, name: &str) -> Self {
+        let mut client = IrcClient::connect(address);
+        client.send(&format!("NICK {name}\r\nUSER {name} 0 * :{name}\r\nJOIN #smol"));
+        client.recv_until(" 366 ");
+        client
+    }
+
+    fn send(&mut self, line: &str) {
+        self.0.send_raw(format!("{line}\r\n").as_bytes());
+    }
+
+    #[track_caller]
+    fn recv(&mut self) -> String {
+        let line = self.0.recv_line().expect("a line");
+        line.strip_suffix('\r').expect("CR LF at the end").to_owned()
+    }
+
+    /// Reads up to a line with this text, and returns the lines.
+    #[track_caller]
+    fn recv_until(&mut self, text: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            lines.push(self.recv());
+            if lines.last().is_some_and(|line| line.contains(text)) {
+                return lines;
+            }
+        }
+    }
+
+    /// Returns the lines that have arrived.
+    #[track_caller]
+    fn pending(&mut self) -> Vec<String> {
+        self.send("PING :test");
+        let mut lines = self.recv_until("PONG smolchat.local :test");
+        lines.pop();
+        lines
+    }
+}
+
+#[test]
+fn irc_and_json_clients_talk() {
+    let (server, address) = start(&[]);
+    let mut bob = server.join("bob");
+    let mut alice = IrcClient::join(&address, "alice");
+    assert_eq!(bob.recv_kind("join")["names"][0], "alice");
+    alice.send("PRIVMSG #smol :hello \u{2}there\u{2}");
+    assert_eq!(bob.recv_kind("chat")["data"], "hello there");
+    alice.send("PRIVMSG #smol :\u{1}ACTION waves\u{1}");
+    assert_eq!(bob.recv_kind("action")["data"], "waves");
+    alice.send("PRIVMSG bob :/psst");
+    assert_eq!(bob.recv_kind("private")["data"], "/psst");
+    alice.send("NICK alicia");
+    assert_eq!(bob.recv_kind("name")["to"], "alicia");
+    assert_eq!(alice.recv(), ":alice!user@smolchat NICK :alicia");
+    bob.say("hi");
+    bob.say("/me nods");
+    bob.say("/msg alicia psst");
+    bob.say("/nick rob");
+    assert_eq!(alice.recv(), ":bob!user@smolchat PRIVMSG #smol :hi");
+    assert_eq!(alice.recv(), ":bob!user@smolchat PRIVMSG #smol :\u{1}ACTION nods\u{1}");
+    assert_eq!(alice.recv(), ":bob!user@smolchat PRIVMSG alicia :psst");
+    assert_eq!(alice.recv(), ":bob!user@smolchat NICK :rob");
+    alice.send("QUIT :see you");
+    assert_eq!(bob.recv_kind("leave")["names"][0], "alicia");
+    assert_eq!(alice.recv(), "ERROR :Closing link: goodbye");
+}
+
+#[test]
+fn irc_clients_see_notices_and_departures() {
+    let (_server, address) = start(&[]);
+    let mut alice = IrcClient::join(&address, "alice");
+    let mut bob = IrcClient::join(&address, "bob");
+    assert_eq!(alice.recv(), ":bob!user@smolchat JOIN #smol");
+    bob.send("NOTICE #smol :beep\r\nNOTICE alice :psst\r\nPRIVMSG alice :\u{1}VERSION\u{1}");
+    assert_eq!(alice.recv(), ":bob!user@smolchat NOTICE #smol :beep");
+    assert_eq!(alice.recv(), ":bob!user@smolchat NOTICE alice :psst");
+    assert_eq!(alice.recv(), ":bob!user@smolchat PRIVMSG alice :\u{1}VERSION\u{1}");
+    bob.send("PART #smol :lunch");
+    assert_eq!(alice.recv(), ":bob!user@smolchat PART #smol :lunch");
+    alice.send("PRIVMSG #smol :anyone?");
+    alice.send("PRIVMSG bob :there?");
+    assert_eq!(bob.recv(), ":bob!user@smolchat PART #smol :lunch");
+    assert_eq!(bob.recv(), ":alice!user@smolchat PRIVMSG bob :there?");
+    bob.send("JOIN #smol");
+    assert_eq!(alice.recv(), ":bob!user@smolchat JOIN #smol");
+    bob.send("QUIT :bye");
+    assert_eq!(alice.recv(), ":bob!user@smolchat QUIT :Quit: bye");
+    assert_eq!(alice.pending(), [""; 0]);
+}
+
+#[test]
+fn lost_irc_client_gets_its_name_back() {
+    let (server, address) = start(&[]);
+    let mut bob = server.join("bob");
+    let register = "PASS secret\r\nNICK alice\r\nUSER a 0 * :A\r\nJOIN #smol";
+    let mut alice = IrcClient::connect(&address);
+    alice.send(register);
+    alice.recv_until(" 366 ");
+    alice.0.reset();
+    bob.recv_kind("leave");
+    let mut stranger = IrcClient::connect(&address);
+    stranger.send("NICK alice");
+    assert_eq!(stranger.recv(), ":smolchat.local 433 * alice :Nickname is already in use");
+    let mut alice = IrcClient::connect(&address);
+    alice.send(register);
+    assert!(alice.recv().starts_with(":smolchat.local 001 alice "));
+}
+
+#[test]
+fn history_is_played_back_with_its_times() {
+    let (server, address) = start(&["--irc-playback", "2"]);
+    let mut bob = server.join("bob");
+    for text in ["one", "two", "three"] {
+        bob.say_and_recv(text);
+    }
+    let mut alice = IrcClient::connect(&address);
+    alice.send("CAP REQ server-time\r\nNICK alice\r\nUSER a 0 * :A\r\nCAP END\r\nJOIN #smol");
+    alice.recv_until(" 366 ");
+    let lines = [alice.recv(), alice.recv()];
+    assert!(lines[0].starts_with("@time=20") && lines[0].ends_with(" PRIVMSG #smol :two"));
+    assert!(lines[1].ends_with(" PRIVMSG #smol :three"));
+    assert_eq!(alice.pending(), [""; 0]);
+}
+
+#[test]
+fn message_of_the_day_is_shown_to_all() {
+    let dir = TempDir::new();
+    let path = dir.path("motd");
+    fs::write(&path, "Be nice.\nSecond line\n").unwrap();
+    let (server, address) = start(&["--motd", path.to_str().unwrap(), "--irc-name", "a.b"]);
+    let mut bob = server.connect();
+    bob.hello("bob");
+    assert_eq!(bob.recv_kind("info")["data"], "Be nice.\nSecond line");
+    let mut alice = IrcClient::connect(&address);
+    alice.send("NICK alice\r\nUSER a 0 * :A");
+    let lines = alice.recv_until(" 376 ");
+    assert!(lines.contains(&":a.b 372 alice :- Second line".into()), "{lines:#?}");
+}
+
+#[test]
+fn other_protocols_are_told_apart() {
+    let (server, address) = start(&[]);
+    let mut browser = IrcClient::connect(&address);
+    browser.send("POST / HTTP/1.1\r\nHost: x\r\n\r\nNICK alice\r\nUSER a 0 * :A");
+    assert_eq!(browser.recv(), "ERROR :Closing link: this port speaks IRC, not HTTP");
+    browser.0.expect_eof();
+    let mut lost = server.connect();
+    lost.send_raw(b"NICK alice\r\n");
+    let bye = lost.expect_bye("irc");
+    assert!(bye["data"].as_str().unwrap().contains("--irc"), "{bye}");
+}
+
+#[test]
+fn fast_irc_client_is_told_and_loses_nothing() {
+    let (server, address) = start(&["--rate", "50/5", "--address-rate", "0"]);
+    let mut bob = server.join("bob");
+    let mut alice = IrcClient::join(&address, "alice");
+    let lines: Vec<String> = (0..20).map(|n| format!("PRIVMSG #smol :{n}")).collect();
+    alice.send(&lines.join("\r\n"));
+    for n in 0..20 {
+        assert_eq!(bob.recv_kind("chat")["data"], n.to_string());
+    }
+    let notice = ":smolchat.local NOTICE alice :too many lines per second; \
+                  the server now reads yours more slowly";
+    assert!(alice.pending().contains(&notice.into()));
+}
+
+#[test]
+fn long_line_is_refused_and_long_text_split() {
+    let (server, address) = start(&[]);
+    let mut bob = server.join("bob");
+    let mut alice = IrcClient::join(&address, "alice");
+    alice.send(&format!("PRIVMSG #smol :{}", "x".repeat(600)));
+    assert_eq!(alice.recv(), ":smolchat.local 417 alice :Input line was too long");
+    alice.send(&"y".repeat(20_000));
+    assert_eq!(alice.recv(), ":smolchat.local 417 alice :Input line was too long");
+    let text = "word ".repeat(200);
+    bob.say(text.trim_end());
+    let lines = [alice.recv(), alice.recv(), alice.recv()];
+    assert!(lines.iter().all(|line| line.len() <= 510), "{lines:#?}");
+    let texts = lines.map(|line| line.split_once(" :").expect("a text").1.to_owned());
+    assert_eq!(texts.join(" "), text.trim_end());
+}
