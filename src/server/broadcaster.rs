@@ -4,6 +4,7 @@
 //! wait, up to a bound, applies them to the [`Room`], and delivers the resulting
 //! [`Batch`](crate::room::Batch) to every client. It never waits for a client.
 
+mod hello_waits;
 #[cfg(feature = "irc")]
 mod irc;
 #[cfg(feature = "web")]
@@ -33,7 +34,7 @@ use super::listener::ListenerProtocol;
 use super::socket::Socket;
 use crate::os::{fresh_epoch, random, resident_memory};
 use crate::protocol::Stats;
-use crate::room::{ClientId, Input, Now, Peer, Room, Token, WaitingClient};
+use crate::room::{ClientId, Input, Now, Peer, Room, Token};
 use crate::status::StatusObserver;
 use crate::store::HistoryWriter;
 
@@ -43,11 +44,6 @@ const MAX_BATCH_BYTES: usize = 64 * 1024;
 /// Bytes of an outbox for each notice per second. A notice takes from a sixth to half of that, so
 /// many joins at once do not fill the outboxes of the other members.
 const OUTBOX_BYTES_PER_NOTICE: usize = 1024;
-/// The time by which the hello wait of a client with unread input is extended.
-const HELLO_WAIT_EXTENSION: Duration = Duration::from_millis(50);
-/// Extensions after which such a client becomes a member. Its task has had time to read a hello, so
-/// the client sends bytes without a newline.
-const MAX_EXTENSIONS: u8 = 40;
 /// The log target of a report, which is written at every log level.
 pub const REPORT_TARGET: &str = "smolchat::report";
 
@@ -305,34 +301,6 @@ impl Broadcaster {
                 self.room.apply(Input::Shutdown, now);
             }
         }
-    }
-
-    /// Makes members of silent clients whose hello wait is over, except those whose hello has
-    /// arrived at the server.
-    fn end_hello_waits(&mut self, now: Now) {
-        while let Some(client) = self.room.pop_hello_wait(now) {
-            if client.extensions < MAX_EXTENSIONS && self.clients.has_unread_input(client.id) {
-                let client = WaitingClient { extensions: client.extensions + 1, ..client };
-                self.room.extend_hello_wait(client, now.uptime + HELLO_WAIT_EXTENSION);
-                continue;
-            }
-            #[cfg(feature = "irc")]
-            if self.handle_irc_wait(client, now) {
-                continue;
-            }
-            #[cfg(feature = "web")]
-            if self.handle_web_wait(client, now) {
-                continue;
-            }
-            let input = Input::HelloWaitOver { id: client.id };
-            if self.events.is_empty() {
-                self.room.apply(input, now);
-            } else {
-                // Behind all inputs that wait, because one of them may be the hello.
-                self.clients.send_event(Event::Input { input, bytes: 0, answer: None });
-            }
-        }
-        self.room.end_waits(now);
     }
 
     /// Writes the batch of the room to the history file, and delivers it.

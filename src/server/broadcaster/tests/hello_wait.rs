@@ -1,6 +1,7 @@
 //! The wait for the first line of a client, with the hello at each place on its way.
 
 use super::*;
+use crate::server::broadcaster::hello_waits::MAX_EXTENSIONS;
 
 const HELLO: &str = r#"{"hello":{"name":"alice"}}"#;
 /// The time from the welcome of a silent member to its join notice.
