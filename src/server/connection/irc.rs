@@ -48,10 +48,7 @@ impl Connection {
                 }
             }
         });
-        self.lines = reader;
-        self.is_warned &= !self.limiter.is_idle(now);
-        self.is_address_warned &= !self.budget.is_idle(now);
-        self.limiter.take(limits.rate, lines, now);
+        self.end_split(reader, lines, now);
         let event = (!messages.is_empty()).then(|| self.irc_event(messages, answer));
         ReadResult { event, delay }
     }

@@ -88,10 +88,7 @@ impl Connection {
                 }
             }
         });
-        self.lines = reader;
-        self.is_warned &= !self.limiter.is_idle(now);
-        self.is_address_warned &= !self.budget.is_idle(now);
-        self.limiter.take(limits.rate, lines.len(), now);
+        self.end_split(reader, lines.len(), now);
         if lines.is_empty() {
             return ReadResult { event: None, delay };
         }
@@ -99,7 +96,16 @@ impl Connection {
         ReadResult { event: Some(self.input_event(input, answer)), delay }
     }
 
-    /// Charges a line to the address, if that has limits. Returns the charge for its answer, if it has an unknown one.
+    /// Takes the reader back after a split, and charges the client for the lines that were taken.
+    pub(super) fn end_split(&mut self, reader: LineReader, lines: usize, now: Duration) {
+        self.lines = reader;
+        self.is_warned &= !self.limiter.is_idle(now);
+        self.is_address_warned &= !self.budget.is_idle(now);
+        self.limiter.take(self.budget.limits.rate, lines, now);
+    }
+
+    /// Charges a line to the address, if that has limits. Returns the charge for its answer, if the
+    /// size of that is unknown.
     ///
     /// # Errors
     ///
