@@ -27,9 +27,9 @@ SECS    ?= 60
 TARGET  ?=
 FUZZERS  = $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
 FUZZ     = PATH="$(CURDIR)/target/tools/bin:$$PATH" $(NIGHTLY) fuzz
-# Cargo features: `editor` is the line editor of the client, `web` lets browsers join. FEATURES= builds
-# both programs without.
-FEATURES ?= editor web
+# Cargo features: `editor` is the line editor of the client, `irc` lets IRC clients join, `web` lets
+# browsers join. FEATURES= builds both programs without.
+FEATURES ?= editor irc web
 # The server alone needs none of the crates of the client's line editor.
 SERVER_FEATURES = $(filter-out editor,$(FEATURES))
 
@@ -61,7 +61,6 @@ run-client: ## run the client; options: ARGS='--name alice'
 
 test: ## run all tests except the slow ones
 	$(CARGO) test --locked
-	$(CARGO) test --locked --features irc -- irc
 
 test-slow: ## run the slow tests
 	$(CARGO) test --locked --test it -- --ignored --skip picture:: --skip browser::
