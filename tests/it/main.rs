@@ -33,6 +33,8 @@ mod hostile_server;
 mod hostile_web;
 #[cfg(feature = "irc")]
 mod irc;
+#[cfg(all(feature = "irc", feature = "web"))]
+mod irc_clients;
 mod lab_faults;
 mod large_numbers;
 mod lifecycle;
