@@ -23,12 +23,15 @@ missing() {
     done <<LIST
 irssi irssi
 weechat-headless weechat-headless
+hexchat hexchat
+xvfb Xvfb
 netcat-openbsd nc
 nodejs node
 npm npm
 LIST
-    # The plugins are in a package of their own, as are these modules of Python.
+    # Plugins are in packages of their own, as are these modules of Python.
     find /usr/lib -path '*/weechat/plugins/fifo.so' 2>/dev/null | grep -q . || echo weechat-plugins
+    find /usr/lib -path '*/hexchat/plugins/python.so' 2>/dev/null | grep -q . || echo hexchat-python3
     python3 -c 'import venv, ensurepip' 2>/dev/null || echo python3-venv
 }
 

@@ -16,8 +16,7 @@ CHANNEL = "#smol"
 
 class Bot(irc.bot.SingleServerIRCBot):
     def __init__(self, host, port, name, password):
-        server = irc.bot.ServerSpec(host, int(port), password)
-        super().__init__([server], name, name)
+        super().__init__([(host, int(port), password)], name, name)
 
     def on_welcome(self, connection, event):
         connection.cap("REQ", "server-time")

@@ -1,22 +1,16 @@
 //! IRC clients of others, beside `nc`, `smolchat` and a WebSocket: `make test-irc`.
 
-use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+mod programs;
 
-use rustix::process::{Pid, Signal, kill_process};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use std::fs;
+use std::process::{Command, Stdio};
 
 use crate::common::client_process::ClientProcess;
 use crate::common::websocket::WebSocket;
-use crate::common::{ChildGuard, TempDir, TestServer, wait_until};
-
-/// The time after which a test fails that waits for a client, which may take seconds to start.
-const CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
+use crate::common::{TempDir, TestServer};
+use programs::{
+    Start, split, start_hexchat, start_irssi, start_node, start_python, start_rust, start_weechat,
+};
 
 /// A conversation of the year 2020.
 const HISTORY: &str = r#"{"smolchat":"history","version":1,"epoch":"0123456789abcdef","before":0}
@@ -24,172 +18,6 @@ const HISTORY: &str = r#"{"smolchat":"history","version":1,"epoch":"0123456789ab
 {"data_source":"erin","data":"waves","kind":"action","seq":2,"time":1577934246000}
 {"smolchat":"end","seq":2}
 "#;
-
-/// Returns the path of a tool that `tests/irc.sh` has installed.
-fn tool(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/irc").join(path)
-}
-
-/// A program in which a client can be started.
-type Start = fn(address: &str, name: &str) -> IrcClient;
-
-/// An IRC client as a child process. It is killed and reaped when this is dropped.
-struct IrcClient {
-    process: ChildGuard,
-    /// Takes a command a line.
-    input: File,
-    /// Precedes each command.
-    prefix: &'static str,
-    /// Has the folder `logs`, where the client writes what it shows.
-    home: TempDir,
-}
-
-impl IrcClient {
-    /// Runs a command, or says a text in the channel.
-    #[track_caller]
-    fn run(&mut self, command: &str) {
-        self.input.write_all(format!("{}{command}\n", self.prefix).as_bytes()).unwrap();
-    }
-
-    /// Returns what it has shown, without the marks around names.
-    fn shown(&self) -> String {
-        let files = fs::read_dir(self.home.path("logs")).unwrap();
-        let logs = files.map(|file| fs::read(file.unwrap().path()).unwrap());
-        let text: String = logs.map(|log| String::from_utf8_lossy(&log).into_owned()).collect();
-        text.replace('\t', " ").replace(['<', '>'], "")
-    }
-
-    /// Waits until it shows a line with all these parts.
-    #[track_caller]
-    fn wait_for(&self, parts: &[&str]) {
-        let deadline = Instant::now() + CLIENT_TIMEOUT;
-        let has_parts = |line: &str| parts.iter().all(|part| line.contains(part));
-        while !self.shown().lines().any(has_parts) {
-            assert!(Instant::now() < deadline, "no line with {parts:?}: {}", self.shown());
-            thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-/// Returns a command with a home folder of its own, which has the folder `logs`.
-fn command(program: impl AsRef<Path>, home: &TempDir) -> Command {
-    fs::create_dir(home.path("logs")).unwrap();
-    let mut command = Command::new(program.as_ref());
-    command.env("HOME", home.path("")).env("TZ", "UTC").env("LC_ALL", "C.UTF-8");
-    command.env_remove("XDG_RUNTIME_DIR").env_remove("NODE_OPTIONS");
-    command
-}
-
-#[track_caller]
-fn spawn(mut command: Command) -> ChildGuard {
-    let process = command.spawn().unwrap_or_else(|error| {
-        panic!("{}: {error}; `tests/irc.sh deps` installs it", command.get_program().display())
-    });
-    ChildGuard(process)
-}
-
-fn start_irssi(address: &str, name: &str) -> IrcClient {
-    let home = TempDir::new();
-    let logs = home.path("logs/$0.log");
-    let config = format!(
-        r#"settings = {{
-    core = {{ log_timestamp = "%Y-%m-%d %H:%M:%S "; }};
-    "irc/core" = {{ cmd_queue_speed = "1msec"; }};
-    "fe-common/core" = {{
-        autolog = "yes"; autolog_path = "{}"; autolog_level = "all"; autocreate_own_query = "no";
-    }};
-    "fe-text" = {{ paste_verify_line_count = "0"; }};
-}};"#,
-        logs.display()
-    );
-    fs::write(home.path("config"), config).unwrap();
-
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
-    grantpt(&master).unwrap();
-    unlockpt(&master).unwrap();
-    let path = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
-    let open = || OwnedFd::from(File::options().read(true).write(true).open(&path).unwrap());
-    let mut irssi = command("irssi", &home);
-    irssi.arg("--home").arg(home.path("")).env("TERM", "xterm");
-    irssi.stdin(open()).stdout(open()).stderr(open());
-    let process = spawn(irssi);
-    let input = File::from(master);
-    let mut screen = input.try_clone().unwrap();
-    thread::spawn(move || while screen.read(&mut [0; 4096]).is_ok_and(|count| count > 0) {});
-
-    let mut irssi = IrcClient { process, input, prefix: "", home };
-    let address = address.replace(':', " ");
-    irssi.run(&format!("/connect {address} secret {name}"));
-    irssi.wait_for(&["this conversation is written to a file"]);
-    irssi.run("/join #smol");
-    irssi
-}
-
-fn start_weechat(address: &str, name: &str) -> IrcClient {
-    let home = TempDir::new();
-    fs::write(
-        home.path("weechat.conf"),
-        "[plugin]\nautoload = \"fifo,irc,logger\"\n[startup]\ncommand_before_plugins = \"\"\n",
-    )
-    .unwrap();
-    let mut weechat = command("weechat-headless", &home);
-    weechat.arg("--dir").arg(home.path(""));
-    let settings = [
-        format!("/set logger.file.path {}", home.path("logs").display()),
-        "/set logger.file.flush_delay 0".to_owned(),
-        "/set irc.server_default.anti_flood_prio_high 0".to_owned(),
-        format!("/set irc.server_default.nicks {name}"),
-        format!("/set fifo.file.path {}", home.path("fifo").display()),
-        "/fifo enable".to_owned(),
-        format!("/server add smol {}/{} -notls", split(address).0, split(address).1),
-        "/set irc.server.smol.password secret".to_owned(),
-        "/set irc.server.smol.autojoin #smol".to_owned(),
-        "/connect smol".to_owned(),
-    ];
-    for setting in &settings {
-        weechat.args(["--run-command", setting]);
-    }
-    weechat.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let process = spawn(weechat);
-    wait_until("WeeChat has its FIFO", || home.path("fifo").exists());
-    // Opened for reading, too, which does not wait for the other side.
-    let input = File::options().read(true).write(true).open(home.path("fifo")).unwrap();
-    IrcClient { process, input, prefix: "irc.smol.#smol *", home }
-}
-
-/// Starts a client of `tests/irc/`.
-fn start_bot(program: PathBuf, script: Option<&str>, address: &str, name: &str) -> IrcClient {
-    let home = TempDir::new();
-    let mut bot = command(program, &home);
-    if let Some(script) = script {
-        bot.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/irc").join(script));
-    }
-    let (host, port) = split(address);
-    let log = File::create(home.path("logs/stdout")).unwrap();
-    let errors = File::create(home.path("logs/stderr")).unwrap();
-    bot.args([host, port, name, "secret"]).env("NODE_PATH", tool("node_modules"));
-    bot.stdin(Stdio::piped()).stdout(log).stderr(errors);
-    let mut process = spawn(bot);
-    let input = File::from(OwnedFd::from(process.0.stdin.take().unwrap()));
-    IrcClient { process, input, prefix: "", home }
-}
-
-fn start_python(address: &str, name: &str) -> IrcClient {
-    start_bot(tool("bin/python"), Some("bot.py"), address, name)
-}
-
-fn start_node(address: &str, name: &str) -> IrcClient {
-    start_bot("node".into(), Some("bot.js"), address, name)
-}
-
-fn start_rust(address: &str, name: &str) -> IrcClient {
-    start_bot(tool("bot/target/debug/bot"), None, address, name)
-}
-
-/// Returns the host and the port of an address.
-fn split(address: &str) -> (&str, &str) {
-    address.rsplit_once(':').unwrap()
-}
 
 /// A server with three members that are no IRC clients: bob, carol and dave.
 struct Room {
@@ -300,7 +128,7 @@ fn check(start: Start) {
     room.wait_for("alicia", "chat", "back again");
 
     // A connection that hangs is taken over.
-    kill_process(Pid::from_child(&alice.process.0), Signal::STOP).unwrap();
+    alice.suspend();
     let mut next = start(&room.irc_address, "alicia");
     next.wait_for(&["alicia", "back again"]);
     next.run("from a new connection");
@@ -325,6 +153,7 @@ macro_rules! with_clients {
 with_clients! {
     irssi_talks_and_comes_back: start_irssi,
     weechat_talks_and_comes_back: start_weechat,
+    hexchat_talks_and_comes_back: start_hexchat,
     irc_of_python_talks_and_comes_back: start_python,
     irc_framework_talks_and_comes_back: start_node,
     irc_of_rust_talks_and_comes_back: start_rust,
@@ -334,9 +163,10 @@ with_clients! {
 #[ignore = "needs IRC clients, see `make test-irc`"]
 fn all_clients_talk_in_one_room() {
     let mut room = Room::start();
-    let starts: [(&str, Start); 5] = [
+    let starts: [(&str, Start); 6] = [
         ("irssi", start_irssi),
         ("weechat", start_weechat),
+        ("hexchat", start_hexchat),
         ("python", start_python),
         ("node", start_node),
         ("rust", start_rust),
