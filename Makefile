@@ -94,7 +94,7 @@ fuzz: ## fuzz each target for SECS=60; one target: TARGET=line_reader
 test-web: ## test the page in Chromium and Firefox; installs them (Debian, as root)
 	@CARGO='$(CARGO)' tests/web.sh
 
-test-irc: ## test with real IRC clients; installs them (Debian, as root)
+test-irc: ## test the room with six IRC clients; installs them (Debian, as root)
 	@CARGO='$(CARGO)' tests/irc.sh
 
 picture: ## draw the pictures in docs/ from a real client and a real browser

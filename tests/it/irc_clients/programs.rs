@@ -156,21 +156,18 @@ pub fn start_irssi(address: &str, name: &str) -> IrcClient {
 
 pub fn start_weechat(address: &str, name: &str) -> IrcClient {
     let home = TempDir::new();
-    fs::write(
-        home.path("weechat.conf"),
-        "[plugin]\nautoload = \"fifo,irc,logger\"\n[startup]\ncommand_before_plugins = \"\"\n",
-    )
-    .unwrap();
+    let settings = "[plugin]\nautoload = \"fifo,irc,logger\"\n";
+    fs::write(home.path("weechat.conf"), settings).unwrap();
     let mut weechat = command("weechat-headless", &home);
     weechat.arg("--dir").arg(home.path(""));
-    let settings = [
+    let commands = [
         format!("/set logger.file.path {}", home.path("logs").display()),
         "/set logger.file.flush_delay 0".to_owned(),
         "/set irc.server_default.anti_flood_prio_high 0".to_owned(),
         format!("/set fifo.file.path {}", home.path("fifo").display()),
         "/fifo enable".to_owned(),
     ];
-    for command in settings.into_iter().chain(documented_commands("WeeChat", address, name)) {
+    for command in commands.into_iter().chain(documented_commands("WeeChat", address, name)) {
         weechat.args(["--run-command", &command]);
     }
     weechat.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
