@@ -45,7 +45,7 @@ impl<'a> Output<'a> {
             let mut pieces = rest.split('$');
             let mut text = pieces.next().unwrap_or_default();
             loop {
-                is_text |= text.contains(" :");
+                is_text |= text.contains(':');
                 push(&mut self.lines, &[text]);
                 let Some(piece) = pieces.next() else { break };
                 let (key, rest) = piece.split_at(1);

@@ -92,13 +92,13 @@ impl Exchange<'_> {
     fn find_all(&mut self, message: &Message<'_>) {
         let is_ison = message.command == Command::IsOn;
         let mut found = String::new();
-        let names = message.parameters.iter().flat_map(|names| names.split(' '));
-        for name in names.take(MAX_ASKED) {
-            if let Some(member) = self.channel.find(name) {
+        // The last parameter can have several names.
+        for names in message.parameters {
+            for name in names.split(' ').take(MAX_ASKED) {
+                let Some(member) = self.channel.find(name) else { continue };
                 push_word(&mut found, member.name);
                 if !is_ison {
-                    let sign = if member.away().is_empty() { "=+" } else { "=-" };
-                    found += sign;
+                    found += if member.away().is_empty() { "=+" } else { "=-" };
                     found += "user@smolchat";
                 }
             }
