@@ -46,6 +46,10 @@ pub struct Config {
     pub burst: u32,
     /// The message of the day, which a new member is sent after its welcome. Default: none.
     pub motd: Option<Box<str>>,
+    /// The addresses for IRC clients, which a client is told that speaks IRC on another port.
+    /// Default: none.
+    #[cfg(feature = "irc")]
+    pub irc_addresses: String,
 }
 
 impl Default for Config {
@@ -66,6 +70,8 @@ impl Default for Config {
             rate: 10,
             burst: 40,
             motd: None,
+            #[cfg(feature = "irc")]
+            irc_addresses: String::new(),
         }
     }
 }

@@ -190,8 +190,8 @@ impl Options {
                 text.len()
             ));
         }
-        self.config.room.motd =
-            Some(text.trim_end().into()).filter(|text: &Box<str>| !text.is_empty());
+        let text = text.trim_end();
+        self.config.room.motd = (!text.is_empty()).then(|| text.into());
         Ok(self)
     }
 
