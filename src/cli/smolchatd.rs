@@ -99,6 +99,7 @@ pub static SMOLCHATD: Program = Program {
                       them for new ones.",
             ..OptionSpec::DEFAULT
         },
+        #[cfg(feature = "irc")]
         OptionSpec {
             name: "motd",
             value: ValueKind::Path("FILE"),

@@ -348,11 +348,6 @@ impl ByeCode {
             }
             ByeCode::Proxy => "this port does not accept a PROXY header from your address",
             ByeCode::Ssh => "this port speaks the smolchat protocol, not SSH",
-            #[cfg(feature = "irc")]
-            ByeCode::Irc => {
-                "this port speaks the smolchat protocol, not IRC; --irc opens a port for IRC clients"
-            }
-            #[cfg(not(feature = "irc"))]
             ByeCode::Irc => "this port speaks the smolchat protocol, not IRC",
             ByeCode::OtherProtocol => {
                 "this port speaks the smolchat protocol, and your client another one"

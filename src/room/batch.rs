@@ -348,7 +348,7 @@ impl BatchBuilder {
 
     /// Returns the number of frames for all members.
     #[cfg(feature = "irc")]
-    pub fn len(&self) -> usize {
+    pub fn frame_count(&self) -> usize {
         self.ends.len()
     }
 

@@ -45,7 +45,12 @@ pub struct Config {
     /// Lines at once from one client; stated in the welcome. Default: 40.
     pub burst: u32,
     /// The message of the day, which a new member is sent after its welcome. Default: none.
+    #[cfg(feature = "irc")]
     pub motd: Option<Box<str>>,
+    /// The addresses for IRC clients, which a client is told that speaks IRC on another port.
+    /// Default: none.
+    #[cfg(feature = "irc")]
+    pub irc_addresses: String,
 }
 
 impl Default for Config {
@@ -65,7 +70,10 @@ impl Default for Config {
             max_line: 4096,
             rate: 10,
             burst: 40,
+            #[cfg(feature = "irc")]
             motd: None,
+            #[cfg(feature = "irc")]
+            irc_addresses: String::new(),
         }
     }
 }

@@ -138,7 +138,7 @@ impl History {
 
     /// Returns the number of frames.
     #[cfg(feature = "irc")]
-    pub fn len(&self) -> usize {
+    pub fn frame_count(&self) -> usize {
         self.frames.len()
     }
 

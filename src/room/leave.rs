@@ -150,6 +150,11 @@ impl Room {
 
     /// Sends a bye to a client, and ends its connection after all frames are sent.
     pub(super) fn send_bye(&mut self, id: ClientId, code: ByeCode) {
+        #[cfg(feature = "irc")]
+        if code == ByeCode::Irc && !self.config.irc_addresses.is_empty() {
+            let text = [code.text(), "; IRC clients connect to ", &self.config.irc_addresses];
+            return self.send_last_frame(id, code, &text.concat(), Op::Close);
+        }
         self.send_last_frame(id, code, code.text(), Op::Close);
     }
 

@@ -79,12 +79,12 @@ impl Room {
 
     /// Returns the number of frames in the history and in the open batch.
     pub fn frame_count(&self) -> usize {
-        self.history.len() + self.batch.len()
+        self.history.frame_count() + self.batch.frame_count()
     }
 
     /// Returns one of these frames; the oldest is at 0.
     pub fn frame(&self, at: usize) -> Option<&[u8]> {
-        match at.checked_sub(self.history.len()) {
+        match at.checked_sub(self.history.frame_count()) {
             None => self.history.frame(at),
             Some(at) => self.batch.frame(at),
         }

@@ -51,6 +51,7 @@ fn format_usage_error(error: &lexopt::Error) -> Box<dyn Error> {
 }
 
 fn serve(options: Options) -> Result<(), Box<dyn Error>> {
+    #[cfg(feature = "irc")]
     let options = options.with_motd()?;
     let contradiction = options.find_contradiction();
     let Options { addresses, mut config, log, history_file, mut file, .. } = options;
@@ -69,6 +70,12 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     // Before the service manager is notified, because it may send signals after that.
     let signals = signals::watch()?;
     let listeners = listen(&addresses, activated, config.buffers)?;
+    #[cfg(feature = "irc")]
+    for listener in listeners.iter().filter(|listener| listener.protocol().is_irc()) {
+        let addresses = &mut config.room.irc_addresses;
+        let separator = if addresses.is_empty() { "" } else { ", " };
+        *addresses += &format!("{separator}{listener}");
+    }
     limits::fit_clients(&mut config, descriptors, listeners.len());
     info!("{}", describe(&config, &listeners, history_file.as_deref()));
     let mut stdout = io::stdout();

@@ -1,9 +1,10 @@
 //! The arguments of the command line, converted to a [`Config`].
 
 use std::ffi::OsString;
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
+#[cfg(feature = "irc")]
+use std::{fs::File, io::Read};
 
 use lexopt::{Parser, ValueExt};
 use log::LevelFilter;
@@ -17,6 +18,7 @@ use smolchat::store;
 const MEMBERS_PER_ADDRESS: u32 = 4;
 
 /// The most bytes of the message of the day.
+#[cfg(feature = "irc")]
 const MAX_MOTD: usize = 4096;
 
 /// The action that the arguments select.
@@ -50,6 +52,7 @@ impl Invocation {
 #[derive(Debug)]
 pub struct Options {
     pub addresses: Vec<(ListenAddress, ListenerProtocol)>,
+    #[cfg(feature = "irc")]
     motd_file: Option<PathBuf>,
     pub config: Config,
     pub log: LevelFilter,
@@ -69,6 +72,7 @@ pub struct Options {
 pub fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
     let mut options = Options {
         addresses: Vec::new(),
+        #[cfg(feature = "irc")]
         motd_file: None,
         config: Config::default(),
         log: LevelFilter::Info,
@@ -118,6 +122,7 @@ impl Options {
             "irc" | "irc-channel" | "irc-name" | "irc-playback" => {
                 self.set_irc(option, value)?;
             }
+            #[cfg(feature = "irc")]
             "motd" => self.motd_file = Some(value.into()),
             "max-line" => room.max_line = value.parse_with(parse_max_line)?,
             "outbox" => self.config.outbox = value.parse_with(parse_size)?,
@@ -180,18 +185,17 @@ impl Options {
     }
 
     /// Reads the message of the day.
+    #[cfg(feature = "irc")]
     pub fn with_motd(mut self) -> Result<Self, String> {
         let Some(path) = &self.motd_file else { return Ok(self) };
-        let text = fs::read_to_string(path)
+        let mut buffer = [0; MAX_MOTD + 1];
+        let length = File::open(path)
+            .and_then(|mut file| file.read(&mut buffer))
             .map_err(|error| format!("--motd {}: {error}", path.display()))?;
-        if text.len() > MAX_MOTD {
-            return Err(format!(
-                "--motd: the file has {} bytes, expected at most {MAX_MOTD}",
-                text.len()
-            ));
-        }
-        self.config.room.motd =
-            Some(text.trim_end().into()).filter(|text: &Box<str>| !text.is_empty());
+        let text = buffer.get(..length).filter(|text| text.len() <= MAX_MOTD);
+        let text = text.and_then(|text| str::from_utf8(text.trim_ascii_end()).ok());
+        let text = text.ok_or("--motd: expected a file of at most 4096 bytes of UTF-8")?;
+        self.config.room.motd = (!text.is_empty()).then(|| text.into());
         Ok(self)
     }
 

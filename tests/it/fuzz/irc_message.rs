@@ -14,8 +14,8 @@ pub fn run(data: &[u8]) {
     for line in data.split(|&byte| byte == b'\n') {
         let Some(text) = parse(line) else { continue };
         let Message { name, parameters, .. } = Message::new(&text);
-        assert!(parameters.len() <= 15);
-        let (middle, last) = match parameters.split_last() {
+        let used = parameters.iter().rposition(|one| !one.is_empty()).map_or(0, |at| at + 1);
+        let (middle, last) = match parameters[..used].split_last() {
             Some((last, middle)) => (middle, format!(" :{last}")),
             None => (&[][..], String::new()),
         };

@@ -7,7 +7,7 @@ use super::text::push_word;
 pub struct Capabilities(u8);
 
 /// The names, in the order of `CAP LS`.
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 8] = [
     "server-time",
     "message-tags",
     "echo-message",
@@ -15,6 +15,8 @@ const NAMES: [&str; 7] = [
     "labeled-response",
     "draft/chathistory",
     "standard-replies",
+    // A name in a list has all its prefixes: there are none.
+    "multi-prefix",
 ];
 
 impl Capabilities {
@@ -31,7 +33,7 @@ impl Capabilities {
     /// The client asks for the history.
     pub const CHAT_HISTORY: Self = Self(1 << 5);
     /// The set of all capabilities.
-    pub const ALL: Self = Self((1 << NAMES.len()) - 1);
+    pub const ALL: Self = Self(u8::MAX >> (8 - NAMES.len()));
 
     /// Returns the names of the capabilities in the set.
     pub fn names(self) -> String {

@@ -88,7 +88,7 @@ impl Passwords {
         let key = self.key(name, password);
         let is_swept = self.entries.len() >= self.sweep_at;
         self.entries.retain(|entry| {
-            entry.id != id && entry.key != key && !(is_swept && !is_known(&entry.token))
+            entry.id != id && entry.key != key && (!is_swept || is_known(&entry.token))
         });
         if is_swept {
             self.sweep_at = (2 * self.entries.len()).max(64).min(self.max);

@@ -17,7 +17,7 @@ pub fn strip_formatting(text: &str) -> String {
             _ => after,
         };
         match c {
-            '\t' => plain.push_str(" "),
+            '\t' => plain.push(' '),
             c if c.is_control() => {}
             _ => plain.push_str(start),
         }
