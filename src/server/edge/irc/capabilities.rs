@@ -4,10 +4,10 @@ use super::text::push_word;
 
 /// A set of capabilities, each of which is a bit at the place of its name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Capabilities(u8);
+pub struct Capabilities(u16);
 
 /// The names, in the order of `CAP LS`.
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "server-time",
     "message-tags",
     "echo-message",
@@ -15,6 +15,7 @@ const NAMES: [&str; 8] = [
     "labeled-response",
     "draft/chathistory",
     "standard-replies",
+    "userhost-in-names",
     // A name in a list has all its prefixes: there are none.
     "multi-prefix",
 ];
@@ -32,8 +33,10 @@ impl Capabilities {
     pub const LABELED_RESPONSE: Self = Self(1 << 4);
     /// The client asks for the history.
     pub const CHAT_HISTORY: Self = Self(1 << 5);
+    /// Names in a list have the user and the host.
+    pub const USERHOST_IN_NAMES: Self = Self(1 << 7);
     /// The set of all capabilities.
-    pub const ALL: Self = Self(u8::MAX >> (8 - NAMES.len()));
+    pub const ALL: Self = Self((1 << NAMES.len()) - 1);
 
     /// Returns the names of the capabilities in the set.
     pub fn names(self) -> String {

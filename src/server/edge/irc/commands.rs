@@ -239,16 +239,18 @@ impl Session {
         let Settings { config, answer_bytes, .. } = out.settings;
         let start = config.server.len() + config.channel.len() + out.nick.len() + NAMES.len();
         let most = MAX_OUTPUT - start;
+        let mask = if self.has(Capabilities::USERHOST_IN_NAMES) { MASK } else { "" };
         let mut line = String::new();
         channel.members(&mut |member| {
             if !member.is_in_channel() && *member.name != *self.name {
                 return true;
             }
-            if line.len() + member.name.len() >= most {
+            if line.len() + member.name.len() + mask.len() >= most {
                 out.reply(NAMES, &[&line]);
                 line.clear();
             }
             push_word(&mut line, member.name);
+            line += mask;
             out.lines.len() + line.len() < *answer_bytes
         });
         if !line.is_empty() {

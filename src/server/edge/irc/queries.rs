@@ -77,8 +77,8 @@ impl Exchange<'_> {
     /// Returns whether the client has not read earlier answers, and says so: a further list could
     /// fill its outbox.
     pub fn is_busy(&mut self, command: &str) -> bool {
-        let is_busy =
-            self.out.lines.len() + self.channel.unread_bytes() > self.out.settings.answer_bytes;
+        let unread = self.out.lines.len() + self.channel.unread_bytes();
+        let is_busy = unread > self.out.settings.answer_bytes / 2;
         if is_busy {
             self.out.reply("263 $1 :Please wait a while and try again", &[command]);
         }

@@ -428,7 +428,7 @@ fn lists_are_bounded() {
         // No name is cut.
         assert!(lines.iter().all(|line| line.matches('\u{20000}').count() % 32 == 0), "{lines:?}");
     }
-    harness.room.unread_bytes = 2001;
+    harness.room.unread_bytes = 1001;
     for question in ["NAMES #smol", "WHO *", "CHATHISTORY LATEST #smol * 5"] {
         let lines = harness.ask(question);
         let command = question.split(' ').next().unwrap();
@@ -436,6 +436,13 @@ fn lists_are_bounded() {
         assert_eq!(lines[0], expected);
         assert!(lines.iter().map(String::len).sum::<usize>() < 200, "{lines:?}");
     }
+}
+
+#[test]
+fn names_have_user_and_host_if_requested() {
+    let mut harness = Harness::member("userhost-in-names multi-prefix");
+    let names = "bob!user@smolchat carol!user@smolchat";
+    assert_eq!(harness.ask("NAMES #smol")[0], format!("{S} 353 alice = #smol :{names}"));
 }
 
 #[test]
