@@ -28,6 +28,8 @@ mod flooder;
 mod footprint;
 mod fuzz;
 mod history;
+#[cfg(feature = "irc")]
+mod hostile_irc;
 mod hostile_server;
 #[cfg(feature = "web")]
 mod hostile_web;
