@@ -1,4 +1,11 @@
-//! Conversion of day numbers to calendar dates.
+//! Conversion of times to calendar dates.
+
+/// Returns a time in seconds since the Unix epoch as `2026-11-25T12:00:00`.
+pub(crate) fn format_utc(seconds: u64) -> String {
+    let (year, month, day) = civil_from_days((seconds / 86_400) as i64);
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
+}
 
 /// Returns the year, month (1 to 12) and day (1 to 31) of a day in the Gregorian calendar.
 ///
@@ -41,6 +48,13 @@ mod tests {
         ] {
             assert_eq!(civil_from_days(days), date);
         }
+    }
+
+    #[test]
+    fn time_is_formatted_as_rfc_3339() {
+        assert_eq!(format_utc(1_790_000_000), "2026-09-21T14:13:20");
+        assert_eq!(format_utc(0), "1970-01-01T00:00:00");
+        format_utc(u64::MAX);
     }
 
     #[test]

@@ -65,6 +65,9 @@ pub enum Request {
     Help,
     /// `/quit`: leaves the room.
     Quit,
+    /// A line of another protocol, which the edge of the connection answers.
+    #[cfg(feature = "irc")]
+    Edge(Box<str>),
 }
 
 /// The values of `{"hello": {…}}`. All keys are optional.

@@ -346,10 +346,17 @@ impl BatchBuilder {
         self.unicast(to, Op::Send(Slice::own(&Frame::server(text, body))));
     }
 
-    /// Returns the frames for all members.
+    /// Returns the number of frames for all members.
     #[cfg(feature = "irc")]
-    pub fn frames(&self) -> &[u8] {
-        &self.frames
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Returns a frame for all members; the first is at 0.
+    #[cfg(feature = "irc")]
+    pub fn frame(&self, at: usize) -> Option<&[u8]> {
+        let start = at.checked_sub(1).map_or(Some(&0), |before| self.ends.get(before))?;
+        self.frames.get(*start as usize..*self.ends.get(at)? as usize)
     }
 
     /// Returns the position of the next frame.

@@ -5,7 +5,7 @@ use super::ClientId;
 /// A table with one row for each client, sorted by [`ClientId`].
 ///
 /// A lookup is a binary search, and a walk over all rows, as in a fan-out, reads memory in order.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct ClientTable<T> {
     rows: Vec<(ClientId, T)>,
 }

@@ -136,10 +136,16 @@ impl History {
         self.oldest().max(self.min_resumable)
     }
 
-    /// Returns the bytes of each frame.
+    /// Returns the number of frames.
     #[cfg(feature = "irc")]
-    pub fn frames(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
-        self.frames.iter().map(HistoryFrame::bytes)
+    pub fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Returns the bytes of a frame; the oldest is at 0.
+    #[cfg(feature = "irc")]
+    pub fn frame(&self, at: usize) -> Option<&[u8]> {
+        self.frames.get(at).map(HistoryFrame::bytes)
     }
 
     /// Returns the frames from number `from` on, in few slices.

@@ -7,8 +7,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
-#[cfg(feature = "irc")]
-use super::Chunk;
 use crate::protocol::{ClientLine, OtherProtocol, Request, RequestError};
 
 /// The number of a client. Numbers grow in the order of connecting and are never reused.
@@ -66,19 +64,6 @@ pub enum Input {
     /// A client was sent an answer in another protocol, and its connection ends.
     #[cfg(any(feature = "web", feature = "irc"))]
     Answered { id: ClientId },
-    /// The other members are told that a member is there, as when it joins; or that it is not, as
-    /// when it leaves. A client that is hidden before it is a member joins without a notice.
-    #[cfg(feature = "irc")]
-    Show { id: ClientId, is_shown: bool },
-    /// An edge answers a client with bytes that are not a frame. They are sent between the frames of
-    /// the room, at their place.
-    #[cfg(feature = "irc")]
-    Reply {
-        id: ClientId,
-        bytes: Chunk,
-        /// A number for the edge, see [`Slice::mark`](super::Slice::mark).
-        mark: u64,
-    },
     /// The input of a client has ended.
     Disconnect { id: ClientId, reason: DisconnectReason },
     /// The server shuts down.

@@ -124,7 +124,7 @@ impl Room {
     }
 
     /// Returns the address of a client.
-    #[cfg(feature = "web")]
+    #[cfg(any(feature = "web", feature = "irc"))]
     pub fn peer_of(&self, id: ClientId) -> Option<Peer> {
         self.clients.get(id).map(|client| client.peer)
     }

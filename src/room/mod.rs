@@ -122,7 +122,7 @@ enum Visibility {
     Announced,
     /// They are told of neither, because the member asked for that.
     Quiet,
-    /// They are told of neither until the member is shown, see [`Input::Show`].
+    /// They are told of neither until the member is shown, see [`Room::show`].
     #[cfg(feature = "irc")]
     Hidden,
 }
@@ -196,10 +196,6 @@ impl Room {
             }
             #[cfg(any(feature = "web", feature = "irc"))]
             Input::Answered { id } => self.remove_answered(id),
-            #[cfg(feature = "irc")]
-            Input::Show { id, is_shown } => self.show(id, is_shown),
-            #[cfg(feature = "irc")]
-            Input::Reply { id, bytes, mark } => self.reply(id, bytes, mark),
             Input::Disconnect { id, reason } => self.disconnect(id, reason, now),
             Input::Shutdown => self.shut_down(),
         }
@@ -264,6 +260,8 @@ impl Room {
             Request::Stats => self.send_stats(author),
             Request::Help => self.send_info(author, HELP),
             Request::Quit => self.close_client(id, ByeCode::Quit, "quit"),
+            #[cfg(feature = "irc")]
+            Request::Edge(_) => {}
             Request::Heartbeat | Request::Hello(_) => {
                 let text = "a hello is accepted only as the first line";
                 return Err(RequestError::new(ErrorCode::LateHello, text));

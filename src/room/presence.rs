@@ -77,14 +77,17 @@ impl Room {
         }
     }
 
-    /// Tells the other members that a member is there, or that it is not any more.
+    /// Tells the other members that a member is there, as when it joins, or that it is not any more,
+    /// as when it leaves. A client that is hidden before it is a member joins without a notice.
+    /// Returns whether the member was hidden and is shown.
     #[cfg(feature = "irc")]
-    pub(super) fn show(&mut self, id: ClientId, is_shown: bool) {
-        let Some(client) = self.clients.get_mut(id) else { return };
+    pub fn show(&mut self, id: ClientId, is_shown: bool) -> bool {
+        let Some(client) = self.clients.get_mut(id) else { return false };
         match (client.visibility, is_shown) {
             (Visibility::Hidden, true) => {
                 client.visibility = Visibility::Silent;
                 self.announce_member(id);
+                return true;
             }
             (Visibility::Silent, false) => client.visibility = Visibility::Hidden,
             (Visibility::Announced, false) => {
@@ -95,6 +98,7 @@ impl Room {
             }
             _ => {}
         }
+        false
     }
 
     /// Adds a name to the notice that is published next.

@@ -1,16 +1,22 @@
 //! The room for an edge that answers its clients itself: the members, the names and the history that
 //! it can read, and its answers.
 
-use super::{Chunk, ClientId, Op, Peer, Room, Slice, Token, Visibility};
+use super::{Chunk, ClientId, Now, Op, Room, Slice, Token};
 use crate::protocol::case_fold;
 
 impl Room {
-    /// Sends a client bytes that are not a frame.
-    pub(super) fn reply(&mut self, id: ClientId, bytes: Chunk, mark: u64) {
-        self.batch.count_answers_to(id);
+    /// Sends a client bytes that are not a frame, between the frames of the room. `mark` is a number
+    /// for the edge, see [`Slice::mark`].
+    pub fn reply(&mut self, id: ClientId, bytes: Chunk, mark: u64) {
         if self.clients.get(id).is_some() {
             self.batch.unicast(id, Op::Send(Slice::raw(bytes).with_mark(mark)));
         }
+    }
+
+    /// Starts to count the bytes of the answer to a client.
+    pub fn start_answer(&mut self, id: ClientId, now: Now) {
+        self.now = now;
+        self.batch.count_answers_to(id);
     }
 
     /// Returns the random word that identifies the sequence.
@@ -21,6 +27,11 @@ impl Room {
     /// Returns the most bytes of a list of members.
     pub fn max_answer_bytes(&self) -> usize {
         self.config.answer_bytes
+    }
+
+    /// Returns whether the history is written to a file.
+    pub fn is_stored(&self) -> bool {
+        self.config.is_stored
     }
 
     /// Returns the longest line of a client, in bytes.
@@ -40,15 +51,15 @@ impl Room {
         (case_fold(found) == case_fold(name)).then_some((id, found))
     }
 
-    /// Returns the name of a member, its address, and the token with which it can reconnect.
-    pub fn identity_of(&self, id: ClientId) -> Option<(&str, Peer, Token)> {
+    /// Returns the name of a member, and the token with which it can reconnect.
+    pub fn identity_of(&self, id: ClientId) -> Option<(&str, Token)> {
         let client = self.clients.get(id)?;
-        Some((client.name.as_deref()?, client.peer, client.token))
+        Some((client.name.as_deref()?, client.token))
     }
 
-    /// Returns whether the other members are not told of a member until it is shown.
-    pub fn is_hidden(&self, id: ClientId) -> bool {
-        self.clients.get(id).is_some_and(|client| client.visibility == Visibility::Hidden)
+    /// Returns whether there was no place for a client.
+    pub fn is_visitor(&self, id: ClientId) -> bool {
+        self.clients.get(id).is_some_and(|client| client.is_visitor)
     }
 
     /// Returns whether a name is taken or reserved.
@@ -61,12 +72,16 @@ impl Room {
         self.find_by_token(token).is_some() || self.reserved.has_token(token, self.now.uptime)
     }
 
-    /// Calls `each` for the frames of the history and of the open batch, in the order of their
-    /// numbers or the newest first, until it returns `false`.
-    pub fn visit_history(&self, is_newest_first: bool, each: &mut dyn FnMut(&[u8]) -> bool) {
-        let open = self.batch.frames().split_inclusive(|&byte| byte == b'\n');
-        let mut frames = self.history.frames().chain(open);
-        let mut next = || if is_newest_first { frames.next_back() } else { frames.next() };
-        while next().is_some_and(&mut *each) {}
+    /// Returns the number of frames in the history and in the open batch.
+    pub fn frame_count(&self) -> usize {
+        self.history.len() + self.batch.len()
+    }
+
+    /// Returns one of these frames; the oldest is at 0.
+    pub fn frame(&self, at: usize) -> Option<&[u8]> {
+        match at.checked_sub(self.history.len()) {
+            None => self.history.frame(at),
+            Some(at) => self.batch.frame(at),
+        }
     }
 }

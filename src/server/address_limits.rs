@@ -16,6 +16,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "irc")]
+use super::edge::irc::Command;
 use crate::protocol::{ClientLine, Request, RequestError, escaped_len};
 use crate::rate_limit::{Rate, RateLimiter};
 use crate::room::{Origin, Peer};
@@ -321,6 +323,11 @@ fn bytes_of(line: &ParsedLine) -> Option<usize> {
         Ok(ClientLine { id, request }) => {
             let text = match request {
                 Request::Heartbeat => return None,
+                #[cfg(feature = "irc")]
+                Request::Edge(text) if Command::of(text).is_heartbeat() => return None,
+                // A text for one member is sent back to its sender, too.
+                #[cfg(feature = "irc")]
+                Request::Edge(text) => return Some(2 * (FRAME_BYTES + escaped_len(text))),
                 Request::Say(text) | Request::Action(text) => escaped_len(text),
                 Request::Private { to, text } => escaped_len(to) + escaped_len(text),
                 // The error for an invalid name repeats it with Rust's escapes.
@@ -339,6 +346,10 @@ fn bytes_of(line: &ParsedLine) -> Option<usize> {
 /// Returns whether only the room knows how long the answer to a line is.
 fn has_unknown_answer(line: &ParsedLine) -> bool {
     let request = line.as_ref().map(|line| &line.request);
+    #[cfg(feature = "irc")]
+    if let Ok(Request::Edge(text)) = request {
+        return Command::of(text).has_long_answer();
+    }
     matches!(request, Ok(Request::Who | Request::History(_) | Request::Stats | Request::Help))
 }
 

@@ -24,10 +24,8 @@ use smol::{LocalExecutor, Timer};
 use super::address_limits::AnswerCharge;
 use super::clients::Clients;
 #[cfg(feature = "irc")]
-use super::clients::IrcClients;
+use super::clients::IrcState;
 use super::config::Config;
-#[cfg(feature = "irc")]
-use super::edge::irc::ParsedMessage;
 #[cfg(feature = "web")]
 use super::edge::web::{BrowserAddresses, WebEvent};
 use super::listener::ListenerProtocol;
@@ -68,18 +66,6 @@ pub enum Event {
         /// Bytes read from the client since its last input.
         bytes: u32,
         /// Charges the answers to the lines.
-        answer: Option<AnswerCharge>,
-    },
-    /// From a connection task: messages of a client that speaks IRC.
-    #[cfg(feature = "irc")]
-    Irc {
-        /// The number of the client.
-        id: ClientId,
-        /// The messages, in order.
-        messages: Vec<ParsedMessage>,
-        /// Bytes read from the client since its last input.
-        bytes: u32,
-        /// Charges the answer to the last message.
         answer: Option<AnswerCharge>,
     },
     /// From a connection task: an event of HTTP or WebSocket.
@@ -147,9 +133,12 @@ impl Broadcaster {
             None => (Room::new(room, fresh_epoch()?), None),
         };
         let (sender, events) = channel;
-        let clients = Clients::new(outbox, max_connections, sender, executor);
+        #[cfg_attr(not(feature = "irc"), expect(unused_mut))]
+        let mut clients = Clients::new(outbox, max_connections, sender, executor);
         #[cfg(feature = "irc")]
-        let clients = clients.with_irc(IrcClients::new(irc, &room, max_connections));
+        {
+            clients.irc = IrcState::new(irc, &room, max_connections);
+        }
         Ok(Broadcaster {
             room,
             writer,
@@ -276,16 +265,12 @@ impl Broadcaster {
                 if input.has_stats_request() {
                     self.room.set_server_stats(self.server_stats());
                 }
-                self.room.apply(input, now);
-                if let Some(answer) = answer {
-                    answer.charge(self.room.answer_bytes(), now.uptime);
-                }
-            }
-            #[cfg(feature = "irc")]
-            Event::Irc { id, messages, bytes, answer } => {
-                self.bytes_in += u64::from(bytes);
-                for message in messages {
-                    self.on_irc_message(id, message, now);
+                match input {
+                    #[cfg(feature = "irc")]
+                    Input::Lines { id, lines } if self.clients.irc_client(id).is_some() => {
+                        self.on_irc_lines(id, lines, now);
+                    }
+                    input => self.room.apply(input, now),
                 }
                 if let Some(answer) = answer {
                     answer.charge(self.room.answer_bytes(), now.uptime);

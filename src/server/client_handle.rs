@@ -11,6 +11,8 @@ use smol::LocalExecutor;
 
 use super::broadcaster::Event;
 use super::client_state::ClientState;
+#[cfg(feature = "irc")]
+use super::clients::IrcClient;
 use super::framing::Framing;
 use super::outbox::{Delivery, Outbox};
 use super::socket::{ReadyWait, Socket};
@@ -23,6 +25,8 @@ pub struct ClientHandle {
     pub outbox: Outbox,
     pub state: ClientState,
     pub framing: Framing,
+    #[cfg(feature = "irc")]
+    pub irc: Option<Box<IrcClient>>,
     /// A task waits until the socket is writable.
     has_waiting_task: bool,
 }
@@ -34,6 +38,8 @@ impl ClientHandle {
             outbox: Outbox::new(socket),
             state: ClientState::NEW,
             framing: Framing::Lines,
+            #[cfg(feature = "irc")]
+            irc: None,
             has_waiting_task: false,
         }
     }

@@ -27,7 +27,7 @@ use super::framing::Framing;
 #[cfg(feature = "web")]
 use super::framing::encode_message;
 #[cfg(feature = "irc")]
-pub use irc::{IrcClients, mark_of};
+pub use irc::{IrcClient, IrcState};
 
 use super::listener::ListenerProtocol;
 use super::outbox::Delivery;
@@ -66,7 +66,7 @@ pub struct Clients {
     events: Sender<Event>,
     executor: Weak<LocalExecutor<'static>>,
     #[cfg(feature = "irc")]
-    pub irc: IrcClients,
+    pub irc: IrcState,
     /// Frames handed to clients, including those that wait in an outbox.
     pub sent_frames: u64,
     /// The bytes of these frames.
@@ -96,7 +96,7 @@ impl Clients {
             events,
             executor,
             #[cfg(feature = "irc")]
-            irc: IrcClients::default(),
+            irc: IrcState::default(),
             sent_frames: 0,
             sent_bytes: 0,
         }
@@ -105,11 +105,15 @@ impl Clients {
     /// Adds a connection, which is open and not live.
     #[cfg_attr(not(feature = "irc"), expect(unused_variables))]
     pub fn insert(&mut self, id: ClientId, socket: Arc<Socket>, protocol: ListenerProtocol) {
-        self.table.insert(id, ClientHandle::new(socket));
+        #[cfg_attr(not(feature = "irc"), expect(unused_mut))]
+        let mut client = ClientHandle::new(socket);
         #[cfg(feature = "irc")]
         if protocol.is_irc() {
-            self.insert_irc(id);
+            let irc: Box<IrcClient> = Box::default();
+            client.framing = Framing::irc(&irc.session);
+            client.irc = Some(irc);
         }
+        self.table.insert(id, client);
     }
 
     /// Returns whether a client without a line has input that the room has not got yet and that is
@@ -149,8 +153,6 @@ impl Clients {
 
     /// Delivers a batch: to each live client the shared frames, to each client its own.
     pub fn deliver(&mut self, batch: &Batch, now: Duration) {
-        #[cfg(feature = "irc")]
-        self.irc.begin_batch(now);
         if batch.frames > 0 {
             self.deliver_shared(batch, now);
         }
@@ -196,8 +198,8 @@ impl Clients {
                     }
                     #[cfg(feature = "irc")]
                     Framing::Irc { variant, .. } => {
-                        let lines = self.irc.shared_lines(variant, batch);
-                        client.send(slice::from_ref(lines), batch.before, self.outbox_limit)
+                        let lines = self.irc.shared_lines(variant, batch).map(slice::from_ref);
+                        client.send(lines.unwrap_or_default(), batch.before, self.outbox_limit)
                     }
                     _ => client.send(slice::from_ref(&shared), batch.before, self.outbox_limit),
                 };
@@ -226,9 +228,9 @@ impl Clients {
             part.slices.push(end);
         }
         #[cfg(feature = "irc")]
-        if let Framing::Irc { .. } = client.framing {
-            part.slices = self.irc.lines_of(id, &part.slices, batch);
-            client.framing = self.irc.framing_of(id);
+        if let Some(irc) = &mut client.irc {
+            part.slices = self.irc.lines_of(&mut irc.session, &part.slices, batch);
+            client.framing = Framing::irc(&irc.session);
         }
         if client.state.is_open() {
             self.sent_frames += part.slices.iter().map(Slice::frames).sum::<u64>();
@@ -342,8 +344,6 @@ impl Clients {
             ClientState::Closed => {
                 client.outbox.shut_down();
                 self.table.remove(id);
-                #[cfg(feature = "irc")]
-                self.irc.remove(id);
                 self.ended.push(id);
             }
             ClientState::Open { .. } | ClientState::Closing { .. } | ClientState::Broken => {}

@@ -74,7 +74,7 @@ pub fn run(
         is_next_line_paid: false,
         protocol,
         #[cfg(feature = "irc")]
-        registration_messages: 0,
+        registration_lines: 0,
         unreported_bytes: 0,
         #[cfg(feature = "web")]
         web: None,
@@ -135,9 +135,9 @@ struct Connection {
     is_next_line_paid: bool,
     /// The protocol of the listener.
     protocol: ListenerProtocol,
-    /// Messages that were read at the start and not charged to the address.
+    /// Lines that were read at the start and not charged to the address.
     #[cfg(feature = "irc")]
-    registration_messages: u8,
+    registration_lines: u8,
     /// Bytes read since the last input.
     unreported_bytes: u32,
     /// Reads HTTP and WebSocket in place of lines.
@@ -224,7 +224,7 @@ impl Connection {
     /// Polls for the next input. Its event is `None` if the rates do not allow the next line yet.
     fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Result<ReadResult, DisconnectReason>> {
         if self.lines.has_more() {
-            return Poll::Ready(Ok(self.split(&[])));
+            return Poll::Ready(Ok(self.split_lines(&[])));
         }
         #[cfg(feature = "web")]
         if let Some(parsed) = self.next_web_input() {

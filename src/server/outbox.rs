@@ -165,6 +165,12 @@ impl Outbox {
         Delivery::Sent
     }
 
+    /// Returns the bytes that wait and count against the limit.
+    #[cfg(feature = "irc")]
+    pub fn waiting_bytes(&self) -> usize {
+        self.queue.as_ref().map_or(0, |queue| queue.waiting_bytes)
+    }
+
     /// Returns whether no frame waits.
     pub fn is_empty(&self) -> bool {
         self.queue.is_none()

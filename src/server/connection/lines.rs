@@ -6,13 +6,15 @@ use std::time::Duration;
 use super::{BYTE_ORDER_MARK, Connection, Delay, MAX_DETECTION_BYTES, MAX_INPUT_LINES, ReadResult};
 use crate::protocol::{ClientLine, ErrorCode, LineReader, OtherProtocol, Request, RequestError};
 use crate::room::Input;
+#[cfg(not(feature = "irc"))]
+use crate::server::address_limits::ParsedLine;
 use crate::server::address_limits::{AnswerCharge, Cost};
 
 impl Connection {
     /// Parses the lines that are complete with `bytes`, as many as the rates allow.
     pub(super) fn parse_lines(&mut self, bytes: &[u8]) -> ReadResult {
         if self.has_sent_line || self.lines.buffer().len() >= MAX_DETECTION_BYTES {
-            return self.split(bytes);
+            return self.split_lines(bytes);
         }
         // All bytes up to the end of the first line are looked at again with each read.
         let buffered = [self.lines.buffer(), bytes].concat();
@@ -40,18 +42,10 @@ impl Connection {
             self.lines.hold(start);
             return ReadResult::default();
         }
-        self.split(start)
+        self.split_lines(start)
     }
 
     /// Splits off the lines that are complete with `bytes`, as many as the rates allow.
-    pub(super) fn split(&mut self, bytes: &[u8]) -> ReadResult {
-        #[cfg(feature = "irc")]
-        if self.protocol.is_irc() {
-            return self.split_messages(bytes);
-        }
-        self.split_lines(bytes)
-    }
-
     pub(super) fn split_lines(&mut self, bytes: &[u8]) -> ReadResult {
         let limits = Rc::clone(&self.budget.limits);
         let now = limits.now();
@@ -66,7 +60,7 @@ impl Connection {
                 return false;
             }
             let line = match line {
-                Ok(line) => ClientLine::parse(line),
+                Ok(line) => self.parse_line(line),
                 Err(_) => {
                     let max_line = self.budget.limits.max_line;
                     let text = format!("the line is longer than {max_line} bytes and was skipped");
@@ -74,7 +68,8 @@ impl Connection {
                 }
             };
             let is_hello = matches!(line, Ok(ClientLine { request: Request::Hello(_), .. }));
-            let cost = self.budget.is_limited().then(|| limits.cost_of(&line));
+            let is_charged = self.budget.is_limited() && !self.is_registration(&line);
+            let cost = is_charged.then(|| limits.cost_of(&line));
             match self.charge(cost, is_hello, now) {
                 Ok(charge) => {
                     answer = charge;
@@ -88,7 +83,10 @@ impl Connection {
                 }
             }
         });
-        self.end_split(reader, lines.len(), now);
+        self.lines = reader;
+        self.is_warned &= !self.limiter.is_idle(now);
+        self.is_address_warned &= !self.budget.is_idle(now);
+        self.limiter.take(limits.rate, lines.len(), now);
         if lines.is_empty() {
             return ReadResult { event: None, delay };
         }
@@ -96,12 +94,15 @@ impl Connection {
         ReadResult { event: Some(self.input_event(input, answer)), delay }
     }
 
-    /// Takes the reader back after a split, and charges the client for the lines that were taken.
-    pub(super) fn end_split(&mut self, reader: LineReader, lines: usize, now: Duration) {
-        self.lines = reader;
-        self.is_warned &= !self.limiter.is_idle(now);
-        self.is_address_warned &= !self.budget.is_idle(now);
-        self.limiter.take(self.budget.limits.rate, lines, now);
+    #[cfg(not(feature = "irc"))]
+    fn parse_line(&self, line: &[u8]) -> ParsedLine {
+        ClientLine::parse(line)
+    }
+
+    /// Returns whether a line is free, because it belongs to a registration.
+    #[cfg(not(feature = "irc"))]
+    fn is_registration(&self, _line: &ParsedLine) -> bool {
+        false
     }
 
     /// Charges a line to the address, if that has limits. Returns the charge for its answer, if the
@@ -110,7 +111,7 @@ impl Connection {
     /// # Errors
     ///
     /// Returns the delay if the line has to wait.
-    pub(super) fn charge(
+    fn charge(
         &mut self,
         cost: Option<Cost>,
         is_hello: bool,

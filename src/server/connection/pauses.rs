@@ -89,10 +89,6 @@ impl Connection {
     }
 
     async fn warn(&mut self, text: &'static str) {
-        #[cfg(feature = "irc")]
-        if self.protocol.is_irc() {
-            return self.warn_irc(text).await;
-        }
         let event = self.input_event(self.error_input(ErrorCode::TooFast, text), None);
         if let Some(event) = self.try_send(event) {
             self.send(event).await;

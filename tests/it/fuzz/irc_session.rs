@@ -1,105 +1,126 @@
 //! The messages of an IRC client cause whole lines, which are not too long, and valid names. Every
 //! frame of the room becomes whole lines.
 
-use smolchat::protocol::{Body, Frame, Request, is_valid_name};
+use smolchat::protocol::{Body, ClientLine, Frame, Request, is_valid_name};
 use smolchat::room::{ClientId, Token};
 use smolchat::server::edge::irc::{
-    Action, Config, Context, Directory, Environment, Lines, Member, Message, Profile, Session,
-    Settings, Variant,
+    Channel, Lines, Member, Notes, Profile, Session, Settings, Variant, View, parse_line,
 };
 
 /// The most bytes of the replies to one message. The list of members is bounded by the room.
 const MAX_REPLY: usize = 16 * 1024;
 
 /// A room with the member bob, an IRC client, and one frame.
-struct Room(Profile);
+#[derive(Default)]
+struct Room {
+    bob: Profile,
+    own_name: Option<String>,
+    own_profile: Profile,
+    notes: Notes,
+    settings: Settings,
+}
 
-impl Directory for Room {
+impl Channel for Room {
     fn find(&self, name: &str) -> Option<Member<'_>> {
-        let member = Member { id: ClientId(1), name: "bob", profile: Some(&self.0) };
+        let member = Member { id: ClientId(1), name: "bob", profile: Some(&self.bob) };
         name.eq_ignore_ascii_case("bob").then_some(member)
     }
 
     fn members(&self, each: &mut dyn FnMut(Member<'_>) -> bool) {
-        each(Member { id: ClientId(1), name: "bob", profile: Some(&self.0) });
+        each(Member { id: ClientId(1), name: "bob", profile: Some(&self.bob) });
+        let name = self.own_name.as_deref().unwrap_or("alice");
+        each(Member { id: ClientId(2), name, profile: Some(&self.own_profile) });
     }
 
-    fn count(&self) -> usize {
-        1
-    }
-
-    fn most(&self) -> usize {
-        1
-    }
-
-    fn unregistered(&self) -> usize {
-        0
+    fn counts(&self) -> [usize; 3] {
+        [1; 3]
     }
 
     fn is_taken(&self, name: &str) -> bool {
         self.find(name).is_some()
     }
 
-    fn token_of(&self, _name: &str, password: &str) -> Option<Token> {
+    fn token_of(&mut self, _name: &str, password: &str) -> Option<Token> {
         (password == "secret").then_some(Token([7; 16]))
     }
 
-    fn history(&self, _is_newest_first: bool, each: &mut dyn FnMut(&[u8]) -> bool) {
-        each(br#"{"data_source":"bob","data":"one","kind":"chat","seq":1,"time":1000}"#);
+    fn seq(&self) -> u64 {
+        1
     }
+
+    fn frame_count(&self) -> usize {
+        1
+    }
+
+    fn frame(&self, at: usize) -> Option<&[u8]> {
+        let frame = br#"{"data_source":"bob","data":"one","kind":"chat","seq":1,"time":1000}"#;
+        (at == 0).then_some(frame)
+    }
+
+    fn notes(&self) -> &Notes {
+        &self.notes
+    }
+
+    fn own_name(&self) -> Option<&str> {
+        self.own_name.as_deref()
+    }
+
+    fn own_profile(&mut self) -> Option<&mut Profile> {
+        Some(&mut self.own_profile)
+    }
+
+    fn unread_bytes(&self) -> usize {
+        0
+    }
+
+    fn reply(&mut self, lines: Vec<u8>, _view: View) {
+        check_lines(&lines);
+    }
+
+    fn submit(&mut self, line: ClientLine, _is_notice: bool) {
+        let text = match line.request {
+            Request::Hello(hello) => {
+                let name = hello.name.unwrap_or_default();
+                assert!(is_valid_name(&name), "{name:?}");
+                self.own_name = Some(name);
+                return;
+            }
+            Request::Nick(name) => return assert!(is_valid_name(&name), "{name:?}"),
+            Request::Say(text) | Request::Action(text) | Request::Private { text, .. } => text,
+            Request::Quit => return,
+            request => panic!("{request:?}"),
+        };
+        assert!(!text.is_empty() && !text.contains(char::is_control), "{text:?}");
+        let body = Body::Chat { seq: 1, time: 0, id: None };
+        let mut json = Vec::new();
+        Frame { data_source: "alice".into(), data: (&*text).into(), body }.encode(&mut json);
+        let lines = Lines::encode(&json, Variant::Tags, &self.settings, &self.notes);
+        assert!(!lines.bytes.is_empty() && lines.spans.len() == 1);
+        check_lines(&lines.bytes);
+    }
+
+    fn relay(&mut self, _to: Option<ClientId>, _command: &str, text: &str) {
+        assert!(!text.trim_matches('\u{1}').contains(char::is_control), "{text:?}");
+    }
+
+    fn show(&mut self, is_shown: bool) -> bool {
+        is_shown
+    }
+
+    fn set_departure(&mut self, command: &str) {
+        assert!(!command.contains(char::is_control), "{command:?}");
+    }
+
+    fn keep_name(&mut self, _password: &str) {}
 }
 
 pub fn run(data: &[u8]) {
-    let config = Config::default();
-    let context = Context {
-        server: &config.server,
-        channel: &config.channel,
-        epoch: "epoch",
-        max_bytes: 1000,
-        notices: &[],
-        departures: &[],
-    };
-    let mut room = Room(Profile::default());
+    let settings = || Settings { max_line: 4096, answer_bytes: 1000, ..Settings::default() };
+    let mut room = Room { settings: settings(), ..Room::default() };
     let mut session = Session::default();
     for line in data.split(|&byte| byte == b'\n') {
-        let Some(message) = Message::parse(line) else { continue };
-        let env = Environment {
-            settings: Settings { config: &config, motd: None, context },
-            directory: &room,
-            answer_bytes: 1000,
-            max_line: 4096,
-            unix_ms: 1_790_000_000_000,
-        };
-        for action in session.on_line(message, &env) {
-            match action {
-                Action::Reply { lines, .. } => check_lines(&lines),
-                Action::Submit { line, .. } => submit(&mut session, &line.request, context),
-                Action::SetProfile(change) => room.0.apply(change),
-                Action::Relay { .. } | Action::Show(_) | Action::SetDeparture(_) => {}
-            }
-        }
+        session.on_line(parse_line(line), &mut room, &settings(), 1_790_000_000_000);
     }
-}
-
-fn submit(session: &mut Session, request: &Request, context: Context<'_>) {
-    let text = match request {
-        Request::Hello(hello) => {
-            let name = hello.name.as_deref().unwrap_or_default();
-            assert!(is_valid_name(name), "{name:?}");
-            return session.on_joined(name);
-        }
-        Request::Nick(name) => return assert!(is_valid_name(name), "{name:?}"),
-        Request::Say(text) | Request::Action(text) | Request::Private { text, .. } => text,
-        Request::Quit => return,
-        request => panic!("{request:?}"),
-    };
-    assert!(!text.is_empty() && !text.contains(char::is_control), "{text:?}");
-    let body = Body::Chat { seq: 1, time: 0, id: None };
-    let mut json = Vec::new();
-    Frame { data_source: "alice".into(), data: (&**text).into(), body }.encode(&mut json);
-    let lines = Lines::encode(&json, Variant { has_time: true, has_id: true }, context);
-    assert!(!lines.bytes.is_empty() && lines.spans.len() == 1);
-    check_lines(&lines.bytes);
 }
 
 fn check_lines(lines: &[u8]) {

@@ -1,9 +1,10 @@
 //! IRC clients beside JSON clients.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use super::*;
-use crate::server::edge::irc::Message;
+use crate::server::edge::irc::parse_line;
 
 /// The variants of clients, by their capabilities.
 const REQUESTS: [&str; 5] = [
@@ -16,9 +17,9 @@ const REQUESTS: [&str; 5] = [
 
 impl BroadcasterHarness {
     fn irc(&mut self, id: u64, lines: &[&str]) {
-        let messages = lines.iter().filter_map(|line| Message::parse(line.as_bytes())).collect();
-        let id = ClientId(id);
-        self.turn(Some(Event::Irc { id, messages, bytes: 0, answer: None }));
+        let lines = lines.iter().map(|line| parse_line(line.as_bytes())).collect();
+        let input = Input::Lines { id: ClientId(id), lines };
+        self.turn(Some(Event::Input { input, bytes: 0, answer: None }));
     }
 
     /// Connects an IRC client, which becomes a member.
@@ -144,15 +145,12 @@ impl IrcRun {
                     lines.push((id, text));
                 }
                 for (id, text) in lines {
-                    let event = if id == OBSERVER {
-                        let lines = vec![ClientLine::parse(text.as_bytes())];
-                        let input = Input::Lines { id: ClientId(id), lines };
-                        Event::Input { input, bytes: 0, answer: None }
-                    } else {
-                        let line = format!("PRIVMSG #smol {text}");
-                        let messages = Message::parse(line.as_bytes()).into_iter().collect();
-                        Event::Irc { id: ClientId(id), messages, bytes: 0, answer: None }
+                    let line = match id {
+                        OBSERVER => ClientLine::parse(text.as_bytes()),
+                        _ => parse_line(format!("PRIVMSG #smol {text}").as_bytes()),
                     };
+                    let input = Input::Lines { id: ClientId(id), lines: vec![line] };
+                    let event = Event::Input { input, bytes: 0, answer: None };
                     self.harness.broadcaster.clients.send_event(event);
                 }
                 self.harness.turn(None);
@@ -199,7 +197,8 @@ proptest! {
     ) {
         let mut harness = BroadcasterHarness::with_max_clients(20);
         // Played back lines are not new.
-        harness.broadcaster.clients.irc.config.playback = 0;
+        let settings = &mut harness.broadcaster.clients.irc.settings;
+        Rc::get_mut(settings).expect("unshared").config.playback = 0;
         let mut readers = BTreeMap::new();
         for request in REQUESTS {
             let id = harness.join_irc(&[request]);

@@ -1,348 +1,295 @@
 //! The commands of a client that is a member.
 
 use super::capabilities::Capabilities;
+use super::config::Settings;
+use super::delivery::View;
 use super::message::{Command, Message};
-use super::output::{Action, Departure, Output, ProfileChange, View};
-use super::session::{Environment, MAX_AWAY, MAX_REAL_NAME, Member, Session, bounded, shown};
+use super::session::{Exchange, MAX_AWAY, Session, bounded};
 use super::text::{CTCP, push_word, strip_formatting};
-use super::wire::MASK;
+use super::wire::{MASK, MAX_OUTPUT, write_line};
 use crate::protocol::Request;
+use crate::room::ClientId;
 
-/// The bytes of a name list in one line, which leaves space for the start of the line.
-const NAMES_BYTES: usize = 300;
+/// A line of a name list.
+const NAMES: &str = "353 = $c :$1";
+pub(super) const NO_SUCH_NICK: &str = "401 $1 :No such nick/channel";
+const NO_SUCH_CHANNEL: &str = "403 $1 :No such channel";
+const NOT_ON_CHANNEL: &str = "442 $c :You're not on that channel";
+const NO_TEXT: &str = "412 :No text to send";
+const NO_OPERATOR: &str = "482 $c :You're not channel operator";
+
+/// A text that a client sends, without formatting.
+struct Text {
+    plain: String,
+    /// Whether the text is a request of CTCP.
+    is_ctcp: bool,
+    /// Whether it is the request `ACTION`, whose text is `plain`.
+    is_action: bool,
+    is_notice: bool,
+}
+
+impl Text {
+    fn new(text: &str, is_notice: bool) -> Self {
+        let ctcp = text.strip_prefix(CTCP).and_then(|request| request.split(CTCP).next());
+        let action = ctcp.and_then(|request| request.strip_prefix("ACTION "));
+        let action = action.filter(|_| !is_notice);
+        let plain = strip_formatting(action.or(ctcp).unwrap_or(text));
+        Text { plain, is_ctcp: ctcp.is_some(), is_action: action.is_some(), is_notice }
+    }
+
+    /// Sends the text to an IRC client, or to all others that see the channel. The room knows only
+    /// messages and actions.
+    fn relay(&self, to: Option<(ClientId, &str)>, has_echo: bool, x: &mut Exchange<'_>) {
+        let delimiter = if self.is_ctcp { CTCP } else { "" };
+        let text = [delimiter, &self.plain, delimiter].concat();
+        let command = if self.is_notice { "NOTICE" } else { "PRIVMSG" };
+        x.flush();
+        x.channel.relay(to.map(|(id, _)| id), command, &text);
+        if has_echo {
+            let target = to.map_or(&*x.out.settings.config.channel, |(_, name)| name);
+            x.out.reply(":$n!user@smolchat $1 $2 :$3", &[command, target, &text]);
+        }
+    }
+}
 
 impl Session {
     /// Handles a command.
-    pub(super) fn on_command(
-        &mut self,
-        message: &Message,
-        parameters: &[&str],
-        label: Option<&str>,
-        env: &Environment<'_>,
-        out: &mut Output<'_>,
-    ) {
-        let channel = &*env.config.channel;
-        match (message.command(), parameters) {
-            _ if message.lacks_parameters() => out.too_few_parameters(message.name()),
-            (Command::Join, ["0", ..]) => self.part(channel, None, env, out),
+    pub(super) fn on_command(&mut self, message: &Message<'_>, x: &mut Exchange<'_>) {
+        use Command::{Notice, PrivMsg};
+        match (message.command, &*message.parameters) {
+            (Command::Join, ["0", ..]) => self.part(&x.out.settings.config.channel, None, x),
             (Command::Join, [targets, ..]) => {
                 for target in targets.split(',').take(4) {
-                    self.join(target, env, out);
+                    self.join(target, x);
                 }
             }
             (Command::Part, [targets, rest @ ..]) => {
                 for target in targets.split(',').take(4) {
-                    self.part(target, rest.first().copied(), env, out);
+                    self.part(target, rest.first().copied(), x);
                 }
             }
-            (Command::PrivMsg | Command::Notice, [] | ["", ..]) => {
-                out.plain_numeric(411, &[":No recipient given (", message.name(), ")"]);
+            (PrivMsg | Notice, [] | ["", ..]) => {
+                x.out.reply("411 :No recipient given ($1)", &[message.name]);
             }
-            (Command::PrivMsg | Command::Notice, [_] | [_, "", ..]) => out.no_text(),
-            (Command::PrivMsg, [to, text, ..]) => self.send(to, text, false, label, env, out),
-            (Command::Notice, [to, text, ..]) => self.send(to, text, true, label, env, out),
-            (Command::Names, parameters) => self.names(parameters.first().copied(), env, out),
-            (Command::Topic, [target]) if is_channel(target, env) && self.is_in_channel => {
-                out.numeric(331, &[channel], "No topic is set");
+            (PrivMsg | Notice, [_] | [_, "", ..]) => x.out.reply(NO_TEXT, &[]),
+            (PrivMsg | Notice, [to, text, ..]) => self.send(message.command == Notice, to, text, x),
+            (Command::Names, parameters) => self.names(parameters.first().copied(), x),
+            (Command::Topic, [target]) if x.is_channel(target) && self.is_in_channel => {
+                x.out.reply("331 $c :No topic is set", &[]);
             }
-            (Command::Topic | Command::Kick, [target, ..]) => self.refuse(target, env, out),
-            (Command::Mode, [target, rest @ ..]) => self.mode(target, rest, env, out),
-            (Command::Invite, [name, target, ..]) => self.invite(name, target, env, out),
-            (Command::Away, parameters) => away(parameters.first().copied(), out),
-            (Command::SetName, [name, ..]) => self.set_name(name, out),
-            (Command::Oper, _) => out.numeric(491, &[], "No operators for your host"),
-            (Command::Operator, _) => {
-                out.numeric(481, &[], "Permission Denied- You're not an IRC operator");
-            }
-            (Command::ChatHistory, parameters) => self.chat_history(parameters, env, out),
-            _ => self.on_query(message, parameters, env, out),
+            (Command::Topic | Command::Kick, [target, ..]) => self.refuse(target, x),
+            (Command::Mode, [target, rest @ ..]) => self.mode(target, rest, x),
+            (Command::Invite, [name, target, ..]) => self.invite(name, target, x),
+            (Command::Away, parameters) => away(parameters.first().copied().unwrap_or(""), x),
+            (Command::ChatHistory, parameters) => self.chat_history(parameters, x),
+            _ => x.on_query(message),
         }
     }
 
     /// Refuses a change of the channel.
-    fn refuse(&self, target: &str, env: &Environment<'_>, out: &mut Output<'_>) {
-        let channel = &*env.config.channel;
-        if !is_channel(target, env) {
-            out.no_such_channel(target);
-        } else if !self.is_in_channel {
-            not_on_channel(channel, out);
-        } else {
-            out.numeric(482, &[channel], "You're not channel operator");
-        }
+    fn refuse(&self, target: &str, x: &mut Exchange<'_>) {
+        let error = match (x.is_channel(target), self.is_in_channel) {
+            (false, _) => NO_SUCH_CHANNEL,
+            (true, false) => NOT_ON_CHANNEL,
+            (true, true) => NO_OPERATOR,
+        };
+        x.out.reply(error, &[target]);
     }
 
-    fn names(&self, target: Option<&str>, env: &Environment<'_>, out: &mut Output<'_>) {
-        let channel = &*env.config.channel;
+    fn names(&self, target: Option<&str>, x: &mut Exchange<'_>) {
+        let channel = &*x.out.settings.config.channel;
         let target = target.and_then(|targets| targets.split(',').next()).unwrap_or(channel);
-        let is_known = is_channel(target, env);
-        if is_known {
-            self.write_names(env, out);
+        if x.is_channel(target) {
+            self.write_names(x);
+        } else {
+            x.out.reply("366 $1 :End of /NAMES list.", &[target]);
         }
-        end_of_names(if is_known { channel } else { shown(target) }, out);
-    }
-
-    fn set_name(&self, name: &str, out: &mut Output<'_>) {
-        let name = bounded(name, MAX_REAL_NAME);
-        if self.has(Capabilities::SET_NAME) {
-            out.client_line(&["SETNAME :", &name]);
-        }
-        out.act(Action::SetProfile(ProfileChange::RealName(name)));
     }
 
     /// Opens the client's view of the channel.
-    fn join(&mut self, target: &str, env: &Environment<'_>, out: &mut Output<'_>) {
-        if !is_channel(target, env) {
-            return match target.starts_with('#') {
-                true => out.no_such_channel(target),
-                false => out.numeric(476, &[shown(target)], "Bad Channel Mask"),
-            };
+    fn join(&mut self, target: &str, x: &mut Exchange<'_>) {
+        if !x.is_channel(target) {
+            let is_channel = target.starts_with('#');
+            let error = if is_channel { NO_SUCH_CHANNEL } else { "476 $1 :Bad Channel Mask" };
+            return x.out.reply(error, &[target]);
         }
         if std::mem::replace(&mut self.is_in_channel, true) {
             return;
         }
-        let channel = &*env.config.channel;
-        out.act(Action::Show(true));
-        out.client_line(&["JOIN ", channel]);
-        self.write_names(env, out);
-        end_of_names(channel, out);
-        let wants_playback =
-            self.has(Capabilities::SERVER_TIME) && !self.has(Capabilities::CHAT_HISTORY);
-        if wants_playback && env.config.playback > 0 {
-            self.play_back(env, out);
+        x.flush();
+        self.delivery.is_join_due |= x.channel.show(true);
+        x.out.reply(":$n!user@smolchat JOIN $c", &[]);
+        self.write_names(x);
+        if self.has(Capabilities::SERVER_TIME) && !self.has(Capabilities::CHAT_HISTORY) {
+            self.play_back(x);
         }
-        out.set_view(View::Opened);
-        out.act(Action::SetProfile(ProfileChange::IsInChannel(true)));
+        x.out.view = View::Opened;
+        x.set_in_channel(true);
     }
 
     /// Closes the client's view of the channel.
-    fn part(
-        &mut self,
-        target: &str,
-        reason: Option<&str>,
-        env: &Environment<'_>,
-        out: &mut Output<'_>,
-    ) {
-        let channel = &*env.config.channel;
-        if !is_channel(target, env) {
-            return out.no_such_channel(target);
+    fn part(&mut self, target: &str, reason: Option<&str>, x: &mut Exchange<'_>) {
+        if !x.is_channel(target) {
+            return x.out.reply(NO_SUCH_CHANNEL, &[target]);
         }
         if !std::mem::take(&mut self.is_in_channel) {
-            return not_on_channel(channel, out);
+            return x.out.reply(NOT_ON_CHANNEL, &[]);
         }
-        let reason = reason.map(|reason| bounded(reason, MAX_AWAY));
-        match &reason {
-            Some(reason) => out.client_line(&["PART ", channel, " :", reason]),
-            None => out.client_line(&["PART ", channel]),
+        let mut command = ["PART ", &x.out.settings.config.channel].concat();
+        if let Some(reason) = reason {
+            command += " :";
+            command += &bounded(reason, MAX_AWAY);
         }
-        out.set_view(View::Closed);
-        out.act(Action::SetDeparture(Departure::Part(reason)));
-        out.act(Action::Show(false));
-        out.act(Action::SetProfile(ProfileChange::IsInChannel(false)));
+        x.channel.set_departure(&command);
+        write_line(&mut x.out.lines, "", &[":", &x.out.nick, MASK, " ", &command]);
+        x.out.view = View::Closed;
+        x.flush();
+        x.channel.show(false);
+        x.set_in_channel(false);
     }
 
     /// Handles `PRIVMSG` and `NOTICE`. A notice causes no errors (RFC 2812, section 3.3.2).
-    fn send(
-        &mut self,
-        to: &str,
-        text: &str,
-        is_notice: bool,
-        label: Option<&str>,
-        env: &Environment<'_>,
-        out: &mut Output<'_>,
-    ) {
-        let is_to_channel = is_channel(to, env);
-        let member = env.directory.find(to);
+    fn send(&mut self, is_notice: bool, to: &str, text: &str, x: &mut Exchange<'_>) {
+        let is_to_channel = x.is_channel(to);
+        let is_to_member = !is_to_channel && x.channel.find(to).is_some();
         let error = if to.contains(',') {
-            (407, "Too many recipients")
-        } else if !is_to_channel && to.starts_with('#') {
-            (403, "No such channel")
+            "407 $1 :Too many recipients"
         } else if is_to_channel && !self.is_in_channel {
-            (404, "Cannot send to channel")
-        } else if !is_to_channel && member.is_none() {
-            (401, "No such nick/channel")
-        } else if text.len() > env.max_line {
-            (417, "The text is too long")
+            "404 $1 :Cannot send to channel"
+        } else if !is_to_channel && to.starts_with('#') {
+            NO_SUCH_CHANNEL
+        } else if !is_to_channel && !is_to_member {
+            NO_SUCH_NICK
+        } else if text.len() > x.out.settings.max_line {
+            "417 $1 :The text is too long"
         } else {
-            return match member {
-                Some(member) if !is_to_channel => {
-                    self.send_private(member, text, is_notice, label, out);
-                }
-                _ => self.send_to_channel(text, is_notice, label, env, out),
-            };
+            let text = Text::new(text, is_notice);
+            match text.plain.is_empty() {
+                false if is_to_channel => return self.speak(text, x),
+                false => return self.send_private(to, text, x),
+                true => NO_TEXT,
+            }
         };
         if !is_notice {
-            out.numeric(error.0, &[shown(to)], error.1);
+            x.out.reply(error, &[to]);
         }
     }
 
-    fn send_to_channel(
-        &mut self,
-        text: &str,
-        is_notice: bool,
-        label: Option<&str>,
-        env: &Environment<'_>,
-        out: &mut Output<'_>,
-    ) {
-        let command = if is_notice { "NOTICE" } else { "PRIVMSG" };
-        let is_echoed = self.has(Capabilities::ECHO_MESSAGE);
-        if let Some(ctcp) = parse_ctcp(text)
-            && (ctcp.0 != "ACTION" || is_notice)
-        {
-            // Only IRC clients understand other requests.
-            if is_echoed {
-                out.client_line(&[command, " ", &env.config.channel, " :", text]);
-            }
-            return out.act(Action::Relay { to: None, command, text: text.into() });
+    /// Sends a text to the channel.
+    fn speak(&mut self, text: Text, x: &mut Exchange<'_>) {
+        let has_echo = self.has(Capabilities::ECHO_MESSAGE);
+        if text.is_ctcp && !text.is_action {
+            return text.relay(None, has_echo, x);
         }
-        let action = parse_ctcp(text).map(|(_, text)| strip_formatting(text));
-        let plain = strip_formatting(text);
-        let is_empty = action.as_ref().unwrap_or(&plain).is_empty();
-        if is_empty {
-            if !is_notice {
-                out.no_text();
-            }
+        if self.is_repetition(&text.plain, x) {
             return;
         }
         self.delivery.has_own_frames = true;
-        match action {
-            Some(action) => out.submit(Request::Action(action.into()), label, is_echoed),
-            None if is_notice => out.submit_notice(&plain, label, is_echoed),
-            None => out.submit(Request::Say(plain.into()), label, is_echoed),
-        }
+        let plain = text.plain.into();
+        let request = if text.is_action { Request::Action(plain) } else { Request::Say(plain) };
+        x.submit(request, text.is_notice, has_echo);
     }
 
-    fn send_private(
-        &mut self,
-        to: Member<'_>,
-        text: &str,
-        is_notice: bool,
-        label: Option<&str>,
-        out: &mut Output<'_>,
-    ) {
-        let command = if is_notice { "NOTICE" } else { "PRIVMSG" };
-        let is_echoed = self.has(Capabilities::ECHO_MESSAGE);
-        let ctcp = parse_ctcp(text);
-        if to.profile.is_some() && (is_notice || ctcp.is_some()) {
-            // The room knows neither of them.
-            out.act(Action::Relay { to: Some(to.id), command, text: text.into() });
-            if is_echoed {
-                out.client_line(&[command, " ", to.name, " :", text]);
-            }
-        } else if let Some(text) = ctcp.map_or(Some(text), |(word, text)| {
+    /// Sends a text to a member.
+    fn send_private(&mut self, to: &str, text: Text, x: &mut Exchange<'_>) {
+        let has_echo = self.has(Capabilities::ECHO_MESSAGE);
+        let Some(member) = x.channel.find(to) else { return };
+        let (name, away) = (member.name.to_owned(), member.away().to_owned());
+        if member.profile.is_some() && (text.is_notice || text.is_ctcp) {
+            let id = Some((member.id, &*name));
+            text.relay(id, has_echo, x);
+        } else if !text.is_ctcp || text.is_action {
             // Other requests are for IRC clients only.
-            (word == "ACTION").then_some(text)
-        }) {
-            let mut plain = strip_formatting(text);
-            if ctcp.is_some() {
-                plain.insert_str(0, "* ");
-            }
-            if plain.is_empty() {
-                return out.no_text();
-            }
-            let request = Request::Private { to: to.name.into(), text: plain.into() };
-            out.submit(request, label, is_echoed);
+            let start = if text.is_action { "* " } else { "" };
+            let text = [start, &text.plain].concat().into();
+            x.submit(Request::Private { to: (&*name).into(), text }, false, has_echo);
         }
-        if let Some(away) = to.away()
-            && !is_notice
-        {
-            out.numeric(301, &[to.name], away);
+        if !away.is_empty() && !text.is_notice {
+            x.out.reply("301 $1 :$2", &[&name, &away]);
         }
     }
 
-    fn mode(&mut self, target: &str, change: &[&str], env: &Environment<'_>, out: &mut Output<'_>) {
-        let channel = &*env.config.channel;
+    fn mode(&self, target: &str, change: &[&str], x: &mut Exchange<'_>) {
         let is_own = target.eq_ignore_ascii_case(&self.name);
-        match change {
-            _ if is_own => match change {
-                [] => out.plain_numeric(221, &["+i"]),
-                [modes, ..] if modes.trim_start_matches(['+', '-', 'i']).is_empty() => {}
-                _ => out.numeric(501, &[], "Unknown MODE flag"),
+        let reply = match change {
+            [] if is_own => "221 +i",
+            ["+i" | "-i" | "i"] if is_own => return,
+            _ if is_own => "501 :Unknown MODE flag",
+            _ if !x.is_channel(target) => match x.channel.find(target) {
+                _ if target.starts_with('#') => NO_SUCH_CHANNEL,
+                Some(_) => "502 :Cant change mode for other users",
+                None => NO_SUCH_NICK,
             },
-            _ if is_channel(target, env) => match change {
-                [] => out.plain_numeric(324, &[channel, " +n"]),
-                ["b" | "+b"] => out.numeric(368, &[channel], "End of channel ban list"),
-                ["e" | "+e"] => out.numeric(349, &[channel], "End of channel exception list"),
-                ["I" | "+I"] => out.numeric(347, &[channel], "End of channel invite list"),
-                _ => out.numeric(482, &[channel], "You're not channel operator"),
-            },
-            _ if target.starts_with('#') => out.no_such_channel(target),
-            _ if env.directory.find(target).is_some() => {
-                out.numeric(502, &[], "Cant change mode for other users");
-            }
-            _ => out.no_such_nick(target),
-        }
+            [] => "324 $c +n",
+            ["b" | "+b"] => "368 $c :End of channel ban list",
+            _ => NO_OPERATOR,
+        };
+        x.out.reply(reply, &[target]);
     }
 
-    fn invite(&mut self, name: &str, target: &str, env: &Environment<'_>, out: &mut Output<'_>) {
-        let channel = &*env.config.channel;
-        match env.directory.find(name) {
-            None => out.no_such_nick(name),
-            Some(_) if !is_channel(target, env) || !self.is_in_channel => {
-                self.refuse(target, env, out);
+    fn invite(&self, name: &str, target: &str, x: &mut Exchange<'_>) {
+        match x.channel.find(name) {
+            None => x.out.reply(NO_SUCH_NICK, &[name]),
+            Some(member)
+                if self.is_in_channel && member.is_in_channel() && x.is_channel(target) =>
+            {
+                x.out.reply("443 $1 $c :is already on channel", &[member.name]);
             }
-            Some(member) if member.is_in_channel() => {
-                out.numeric(443, &[member.name, channel], "is already on channel");
-            }
-            Some(_) => self.refuse(target, env, out),
+            Some(_) => self.refuse(target, x),
         }
     }
 
     /// Writes the names of all members that fit the bound of a list.
-    fn write_names(&self, env: &Environment<'_>, out: &mut Output<'_>) {
-        let channel = &*env.config.channel;
-        let has_hosts = self.has(Capabilities::USERHOST_IN_NAMES);
-        let (mut line, mut left) = (String::new(), env.answer_bytes);
-        let mut write = |line: &mut String| {
-            if !line.is_empty() {
-                out.numeric(353, &["=", channel], line);
-                line.clear();
-            }
-        };
-        env.directory.members(&mut |member| {
+    fn write_names(&self, x: &mut Exchange<'_>) {
+        if x.is_busy("NAMES") {
+            return;
+        }
+        let Exchange { channel, out, .. } = x;
+        let Settings { config, answer_bytes, .. } = out.settings;
+        let start = config.server.len() + config.channel.len() + out.nick.len() + NAMES.len();
+        let most = MAX_OUTPUT - start;
+        let mut line = String::new();
+        channel.members(&mut |member| {
             if !member.is_in_channel() && *member.name != *self.name {
                 return true;
             }
-            let mask = if has_hosts { MASK } else { "" };
-            let bytes = member.name.len() + mask.len() + 1;
-            // The lines have a start, too.
-            let Some(rest) = left.checked_sub(2 * bytes) else { return false };
-            left = rest;
-            if line.len() + bytes > NAMES_BYTES {
-                write(&mut line);
+            if line.len() + member.name.len() >= most {
+                out.reply(NAMES, &[&line]);
+                line.clear();
             }
             push_word(&mut line, member.name);
-            line.push_str(mask);
-            true
+            out.lines.len() + line.len() < *answer_bytes
         });
-        write(&mut line);
+        if !line.is_empty() {
+            out.reply(NAMES, &[&line]);
+        }
+        out.reply("366 $c :End of /NAMES list.", &[]);
     }
 }
 
-fn away(text: Option<&str>, out: &mut Output<'_>) {
-    let text = text.map(|text| bounded(text, MAX_AWAY)).filter(|text| !text.is_empty());
-    match text {
-        Some(_) => out.numeric(306, &[], "You have been marked as being away"),
-        None => out.numeric(305, &[], "You are no longer marked as being away"),
+fn away(text: &str, x: &mut Exchange<'_>) {
+    let text = bounded(text, MAX_AWAY);
+    x.out.reply(
+        match text.is_empty() {
+            true => "305 :You are no longer marked as being away",
+            false => "306 :You have been marked as being away",
+        },
+        &[],
+    );
+    if let Some(profile) = x.channel.own_profile() {
+        profile.away = text;
     }
-    out.act(Action::SetProfile(ProfileChange::Away(text)));
 }
 
-/// Returns whether this is the name of the channel.
-pub(super) fn is_channel(target: &str, env: &Environment<'_>) -> bool {
-    target.eq_ignore_ascii_case(&env.config.channel)
-}
+impl Exchange<'_> {
+    /// Returns whether this is the name of the channel.
+    pub fn is_channel(&self, target: &str) -> bool {
+        target.eq_ignore_ascii_case(&self.out.settings.config.channel)
+    }
 
-fn end_of_names(channel: &str, out: &mut Output<'_>) {
-    out.numeric(366, &[channel], "End of /NAMES list.");
-}
-
-fn not_on_channel(channel: &str, out: &mut Output<'_>) {
-    out.numeric(442, &[channel], "You're not on that channel");
-}
-
-/// Returns the word and the text of a request of CTCP.
-fn parse_ctcp(text: &str) -> Option<(&str, &str)> {
-    let request = text.strip_prefix(CTCP)?;
-    let request = request.strip_suffix(CTCP).unwrap_or(request);
-    Some(request.split_once(' ').unwrap_or((request, "")))
+    fn set_in_channel(&mut self, is_in_channel: bool) {
+        if let Some(profile) = self.channel.own_profile() {
+            profile.is_in_channel = is_in_channel;
+        }
+    }
 }

@@ -1,6 +1,6 @@
-//! The settings of the IRC edge.
+//! The configuration of the IRC edge, and the settings of a running server.
 
-/// The settings of the IRC edge.
+/// The configuration of the IRC edge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
@@ -26,8 +26,26 @@ impl Default for Config {
     }
 }
 
+/// The settings of a running server.
+#[derive(Debug, Default)]
+pub struct Settings {
+    pub config: Config,
+    /// The message of the day.
+    pub motd: Option<Box<str>>,
+    /// The epoch of the room.
+    pub epoch: Box<str>,
+    /// Whether the history is written to a file.
+    pub is_stored: bool,
+    /// The longest text that a member may send, in bytes.
+    pub max_line: usize,
+    /// The most bytes of a list and of the joins and leaves of one frame, and the bytes of a batch
+    /// after which a text becomes one line and a count. A reader with an empty outbox is not evicted
+    /// by them.
+    pub answer_bytes: usize,
+}
+
 /// The most bytes of the name of a channel.
-const MAX_CHANNEL: usize = 50;
+pub(super) const MAX_CHANNEL: usize = 50;
 /// The most bytes of the name of a server (RFC 1459, section 1.1).
 const MAX_SERVER: usize = 63;
 

@@ -1,8 +1,10 @@
 //! The lines of an IRC client.
 
+use std::borrow::Cow;
 use std::iter;
 
-use super::text::replace_chars;
+use super::text::map_chars;
+use crate::protocol::{ClientLine, ErrorCode, Request, RequestError};
 
 /// The longest message from a client, in bytes without its tags and its line end.
 pub const MAX_MESSAGE: usize = 510;
@@ -14,6 +16,51 @@ pub const MAX_LINE: usize = MAX_TAGS + MAX_MESSAGE;
 const MAX_PARAMETERS: usize = 15;
 /// The longest label, in bytes: that of an `id` of a line.
 const MAX_LABEL: usize = 64;
+
+/// Parses a line, which is given without its line end. Its tag `label` is the id, and the rest of it
+/// a [`Request::Edge`]. An empty line is a heartbeat.
+///
+/// # Errors
+///
+/// Returns an error if the line is longer than [`MAX_MESSAGE`] or has more than 4096 bytes of tags,
+/// or if it is not UTF-8; then the text of the error is the command. `USER` may have any bytes,
+/// because some clients send the name of the user in the encoding of the system.
+///
+/// # Examples
+///
+/// ```
+/// use smolchat::protocol::Request;
+/// use smolchat::server::edge::irc::parse_line;
+///
+/// let line = parse_line(b"@label=7 PRIVMSG #smol :hello there").unwrap();
+/// assert_eq!(line.id.as_deref(), Some("7"));
+/// assert_eq!(line.request, Request::Edge("PRIVMSG #smol :hello there".into()));
+/// ```
+pub fn parse_line(line: &[u8]) -> Result<ClientLine, RequestError> {
+    let (tags, rest) = match line.strip_prefix(b"@") {
+        Some(tagged) => split_space(tagged),
+        None => (&[][..], line),
+    };
+    if tags.len() > MAX_TAGS - 2 || rest.len() > MAX_MESSAGE {
+        return Err(RequestError::new(ErrorCode::TooLong, ""));
+    }
+    let id = find_label(tags);
+    let rest = match rest.trim_ascii_start().strip_prefix(b":") {
+        Some(sourced) => split_space(sourced).1.trim_ascii_start(),
+        None => rest.trim_ascii_start(),
+    };
+    if rest.is_empty() {
+        return Ok(ClientLine { id: None, request: Request::Heartbeat });
+    }
+    let text = String::from_utf8_lossy(rest);
+    if matches!(text, Cow::Owned(_)) && Command::of(&text) != Command::User {
+        let command = text.split(' ').next().unwrap_or_default().to_ascii_uppercase();
+        return Err(RequestError { code: ErrorCode::NotUtf8, text: command, id });
+    }
+    // A client could take a carriage return for the end of a line.
+    let text = map_chars(&text, |c| (!matches!(c, '\r' | '\0')).then_some(c));
+    Ok(ClientLine { id, request: Request::Edge(text.into()) })
+}
 
 /// A command of an IRC client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +93,6 @@ pub enum Command {
     Pong,
     PrivMsg,
     Quit,
-    SetName,
     Time,
     Topic,
     User,
@@ -59,160 +105,91 @@ pub enum Command {
     Unknown,
 }
 
-/// The commands by their names, with the least number of their parameters. Those with 0 check their
-/// parameters themselves.
-const COMMANDS: &[(&str, Command, usize)] = &[
-    ("ADMIN", Command::Admin, 0),
-    ("AWAY", Command::Away, 0),
-    ("CAP", Command::Cap, 0),
-    ("CHATHISTORY", Command::ChatHistory, 1),
-    ("CONNECT", Command::Operator, 0),
-    ("DIE", Command::Operator, 0),
-    ("HELP", Command::Help, 0),
-    ("HELPOP", Command::Help, 0),
-    ("INFO", Command::Info, 0),
-    ("INVITE", Command::Invite, 2),
-    ("ISON", Command::IsOn, 1),
-    ("JOIN", Command::Join, 1),
-    ("KICK", Command::Kick, 2),
-    ("KILL", Command::Operator, 0),
-    ("LINKS", Command::Links, 0),
-    ("LIST", Command::List, 0),
-    ("LUSERS", Command::LUsers, 0),
-    ("MODE", Command::Mode, 1),
-    ("MOTD", Command::Motd, 0),
-    ("NAMES", Command::Names, 0),
-    ("NICK", Command::Nick, 0),
-    ("NOTICE", Command::Notice, 0),
-    ("OPER", Command::Oper, 2),
-    ("PART", Command::Part, 1),
-    ("PASS", Command::Pass, 0),
-    ("PING", Command::Ping, 0),
-    ("PONG", Command::Pong, 0),
-    ("PRIVMSG", Command::PrivMsg, 0),
-    ("QUIT", Command::Quit, 0),
-    ("REHASH", Command::Operator, 0),
-    ("RESTART", Command::Operator, 0),
-    ("SETNAME", Command::SetName, 1),
-    ("SQUIT", Command::Operator, 0),
-    ("TIME", Command::Time, 0),
-    ("TOPIC", Command::Topic, 1),
-    ("USER", Command::User, 0),
-    ("USERHOST", Command::UserHost, 1),
-    ("VERSION", Command::Version, 0),
-    ("WALLOPS", Command::Operator, 0),
-    ("WHO", Command::Who, 0),
-    ("WHOIS", Command::WhoIs, 0),
-    ("WHOWAS", Command::WhoWas, 0),
+/// The names of the commands.
+const COMMANDS: &[(&str, Command)] = &[
+    ("ADMIN", Command::Admin),
+    ("AWAY", Command::Away),
+    ("CAP", Command::Cap),
+    ("CHATHISTORY", Command::ChatHistory),
+    ("CONNECT", Command::Operator),
+    ("DIE", Command::Operator),
+    ("HELP", Command::Help),
+    ("HELPOP", Command::Help),
+    ("INFO", Command::Info),
+    ("INVITE", Command::Invite),
+    ("ISON", Command::IsOn),
+    ("JOIN", Command::Join),
+    ("KICK", Command::Kick),
+    ("KILL", Command::Operator),
+    ("LINKS", Command::Links),
+    ("LIST", Command::List),
+    ("LUSERS", Command::LUsers),
+    ("MODE", Command::Mode),
+    ("MOTD", Command::Motd),
+    ("NAMES", Command::Names),
+    ("NICK", Command::Nick),
+    ("NOTICE", Command::Notice),
+    ("OPER", Command::Oper),
+    ("PART", Command::Part),
+    ("PASS", Command::Pass),
+    ("PING", Command::Ping),
+    ("PONG", Command::Pong),
+    ("PRIVMSG", Command::PrivMsg),
+    ("QUIT", Command::Quit),
+    ("REHASH", Command::Operator),
+    ("RESTART", Command::Operator),
+    ("SQUIT", Command::Operator),
+    ("TIME", Command::Time),
+    ("TOPIC", Command::Topic),
+    ("USER", Command::User),
+    ("USERHOST", Command::UserHost),
+    ("VERSION", Command::Version),
+    ("WALLOPS", Command::Operator),
+    ("WHO", Command::Who),
+    ("WHOIS", Command::WhoIs),
+    ("WHOWAS", Command::WhoWas),
 ];
 
-/// A line from an IRC client.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    /// The tag `label`, which comes back with the answer.
-    pub label: Option<Box<str>>,
-    /// The command and its parameters, without tags and source.
-    text: Box<str>,
+impl Command {
+    /// Returns the command of a message, which is its first word in any case.
+    pub fn of(text: &str) -> Self {
+        let name = text.split(' ').next().unwrap_or_default();
+        let found = COMMANDS.iter().find(|(known, _)| name.eq_ignore_ascii_case(known));
+        found.map_or(Command::Unknown, |&(_, command)| command)
+    }
+
+    /// Returns whether the command only shows that the client is there.
+    pub fn is_heartbeat(self) -> bool {
+        matches!(self, Command::Ping | Command::Pong)
+    }
+
+    /// Returns whether the command is one of those before a client is a member.
+    pub fn is_registration(self) -> bool {
+        matches!(self, Command::Cap | Command::Nick | Command::Pass | Command::User)
+    }
+
+    /// Returns whether only the room knows how long the answer is.
+    pub fn has_long_answer(self) -> bool {
+        use Command::{Away, Mode, Notice, Part, PrivMsg};
+        !self.is_registration() && !matches!(self, Away | Mode | Notice | Part | PrivMsg)
+    }
 }
 
-/// The error for a line that is not a message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MessageError {
-    /// The line is longer than [`MAX_MESSAGE`] or has more than 4096 bytes of tags.
-    TooLong,
-    /// The line is not UTF-8.
-    NotUtf8 {
-        /// The command, or `*` if it is not a word.
-        command: Box<str>,
-        /// The tag `label`.
-        label: Option<Box<str>>,
-    },
-    /// The client sends too fast, and its lines are read more slowly. The text says which rate it
-    /// has exceeded.
-    TooFast(&'static str),
+/// A message of a client, in its parts.
+#[derive(Debug)]
+pub struct Message<'a> {
+    pub command: Command,
+    /// The command as the client wrote it.
+    pub name: &'a str,
+    /// At most 15.
+    pub parameters: Vec<&'a str>,
 }
 
-/// A message of a client, or the error that answers its line.
-pub type ParsedMessage = Result<Message, MessageError>;
-
-impl Message {
-    /// Parses a line, which is given without its line end. Returns `None` for an empty line.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the line is too long, or is not UTF-8. `USER` may have any bytes, because
-    /// some clients send the name of the user in the encoding of the system.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use smolchat::server::edge::irc::{Command, Message};
-    ///
-    /// let message = Message::parse(b"@label=7 privmsg #smol :hello there").unwrap().unwrap();
-    /// assert_eq!(message.label.as_deref(), Some("7"));
-    /// assert_eq!(message.command(), Command::PrivMsg);
-    /// assert_eq!(message.parameters(), ["#smol", "hello there"]);
-    /// ```
-    pub fn parse(line: &[u8]) -> Option<Result<Self, MessageError>> {
-        let (tags, rest) = match line.strip_prefix(b"@") {
-            Some(tagged) => split_space(tagged),
-            None => (&[][..], line),
-        };
-        if tags.len() > MAX_TAGS - 2 || rest.len() > MAX_MESSAGE {
-            return Some(Err(MessageError::TooLong));
-        }
-        let label = find_label(tags);
-        let rest = match trim_start(rest).strip_prefix(b":") {
-            Some(sourced) => trim_start(split_space(sourced).1),
-            None => trim_start(rest),
-        };
-        if rest.is_empty() {
-            return None;
-        }
-        let (command, _) = split_space(rest);
-        let text = match str::from_utf8(rest) {
-            Ok(text) => text.into(),
-            Err(_) if command.eq_ignore_ascii_case(b"USER") => String::from_utf8_lossy(rest),
-            Err(_) => {
-                let is_word = command.iter().all(u8::is_ascii_alphanumeric);
-                let command = str::from_utf8(command).ok().filter(|_| is_word).unwrap_or("*");
-                let command = command.to_ascii_uppercase().into();
-                return Some(Err(MessageError::NotUtf8 { command, label }));
-            }
-        };
-        // A client could take a carriage return for the end of a line.
-        let text = replace_chars(&text, &['\r', '\0'], "").into();
-        Some(Ok(Message { label, text }))
-    }
-
-    /// Returns the command.
-    pub fn command(&self) -> Command {
-        self.find().0
-    }
-
-    /// Returns whether the command needs more parameters than it has.
-    pub fn lacks_parameters(&self) -> bool {
-        let parameters = self.parameters();
-        let least = self.find().1;
-        parameters.len() < least || least > 0 && parameters.first() == Some(&"")
-    }
-
-    /// Returns the command and the least number of its parameters.
-    fn find(&self) -> (Command, usize) {
-        let name = self.name();
-        let known = COMMANDS.iter().find(|(known, ..)| name.eq_ignore_ascii_case(known));
-        known.map_or((Command::Unknown, 0), |&(_, command, least)| (command, least))
-    }
-
-    /// Returns the name of the command, as the client wrote it.
-    pub fn name(&self) -> &str {
-        self.text.split_once(' ').map_or(&*self.text, |(name, _)| name)
-    }
-
-    /// Returns the parameters, at most 15.
-    pub fn parameters(&self) -> Vec<&str> {
+impl<'a> Message<'a> {
+    /// Splits the text of a [`Request::Edge`].
+    pub fn new(text: &'a str) -> Self {
+        let (name, mut rest) = text.split_once(' ').unwrap_or((text, ""));
         let mut parameters = Vec::new();
-        let mut rest = self.text.split_once(' ').map_or("", |(_, rest)| rest);
         while parameters.len() < MAX_PARAMETERS {
             rest = rest.trim_start_matches(' ');
             if let Some(last) = rest.strip_prefix(':') {
@@ -226,18 +203,25 @@ impl Message {
             parameters.push(parameter);
             rest = after;
         }
-        parameters
+        Message { command: Command::of(name), name, parameters }
     }
 
-    /// Returns the bytes of the command and its parameters.
-    pub fn byte_count(&self) -> usize {
-        self.text.len()
+    /// Returns whether the command needs more parameters than it has. Some commands check them
+    /// themselves.
+    pub fn lacks_parameters(&self) -> bool {
+        use Command::{ChatHistory, Invite, IsOn, Join, Kick, Mode, Oper, Part, Topic, UserHost};
+        let least = match self.command {
+            ChatHistory | IsOn | Join | Mode | Part | Topic | UserHost => 1,
+            Invite | Kick | Oper => 2,
+            _ => return false,
+        };
+        self.parameters.len() < least || self.parameters.first() == Some(&"")
     }
 }
 
-/// Returns the value of the tag `label`, unless it is empty or too long.
+/// Returns the value of the last tag `label`, unless it is empty or too long.
 fn find_label(tags: &[u8]) -> Option<Box<str>> {
-    let label = tags.split(|&byte| byte == b';').find_map(|tag| tag.strip_prefix(b"label="))?;
+    let label = tags.rsplit(|&byte| byte == b';').find_map(|tag| tag.strip_prefix(b"label="))?;
     let label = unescape(str::from_utf8(label).ok()?);
     (1..=MAX_LABEL).contains(&label.len()).then(|| label.into())
 }
@@ -261,32 +245,24 @@ fn unescape(value: &str) -> String {
 }
 
 /// Appends the value of a tag to `out`, with escapes.
-pub fn write_tag_value(out: &mut Vec<u8>, value: &str) {
-    for byte in value.bytes() {
-        match byte {
-            b';' => out.extend_from_slice(b"\\:"),
-            b' ' => out.extend_from_slice(b"\\s"),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            0 => {}
-            byte => out.push(byte),
+pub fn write_tag_value(out: &mut String, value: &str) {
+    for c in value.chars() {
+        match c {
+            ';' => out.push_str("\\:"),
+            ' ' => out.push_str("\\s"),
+            '\\' => out.push_str("\\\\"),
+            '\r' => out.push_str("\\r"),
+            '\n' => out.push_str("\\n"),
+            '\0' => {}
+            c => out.push(c),
         }
     }
 }
 
 /// Returns the bytes before the first space and those after it.
 fn split_space(bytes: &[u8]) -> (&[u8], &[u8]) {
-    let space = bytes.iter().position(|&byte| byte == b' ').unwrap_or(bytes.len());
-    let (word, rest) = bytes.split_at(space);
-    (word, rest.split_first().map_or(&[], |(_, rest)| rest))
-}
-
-fn trim_start(mut bytes: &[u8]) -> &[u8] {
-    while let Some(rest) = bytes.strip_prefix(b" ") {
-        bytes = rest;
-    }
-    bytes
+    let mut parts = bytes.splitn(2, |&byte| byte == b' ');
+    (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -294,8 +270,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn parse(line: &str) -> Message {
-        Message::parse(line.as_bytes()).unwrap().unwrap()
+    fn parse(line: &str) -> (Option<Box<str>>, String) {
+        match parse_line(line.as_bytes()).unwrap() {
+            ClientLine { id, request: Request::Edge(text) } => (id, text.into()),
+            line => panic!("{line:?}"),
+        }
+    }
+
+    fn code(line: impl AsRef<[u8]>) -> ErrorCode {
+        parse_line(line.as_ref()).unwrap_err().code
     }
 
     #[test]
@@ -308,16 +291,19 @@ mod tests {
             ("PRIVMSG a\rb", &["ab"]),
             ("PRIVMSG", &[]),
         ] {
-            let message = parse(line);
-            assert_eq!(message.command(), Command::PrivMsg, "{line:?}");
-            assert_eq!(message.parameters(), parameters, "{line:?}");
+            let text = parse(line).1;
+            let message = Message::new(&text);
+            assert_eq!(message.command, Command::PrivMsg, "{line:?}");
+            assert_eq!(message.parameters, parameters, "{line:?}");
         }
-        assert_eq!(parse("@a=b;label=x\\:\\s\\y;c NICK a").label.as_deref(), Some("x; y"));
-        assert_eq!(parse("@label= NICK a").label, None);
-        assert_eq!(parse(&format!("@label={} NICK a", "x".repeat(65))).label, None);
-        assert_eq!(parse(&"x ".repeat(30)).parameters().len(), MAX_PARAMETERS);
+        assert_eq!(parse("@a=b;label=x\\:\\s\\y;c NICK a").0.as_deref(), Some("x; y"));
+        assert_eq!(parse("@label=1;label=2 NICK a").0.as_deref(), Some("2"));
+        assert_eq!(parse("@label= NICK a").0, None);
+        assert_eq!(parse(&format!("@label={} NICK a", "x".repeat(65))).0, None);
+        assert_eq!(Message::new(&"x ".repeat(30)).parameters.len(), MAX_PARAMETERS);
         for empty in ["", "   ", ":alice", "@label=1", ":alice  "] {
-            assert_eq!(Message::parse(empty.as_bytes()), None, "{empty:?}");
+            let line = parse_line(empty.as_bytes()).unwrap();
+            assert_eq!(line.request, Request::Heartbeat, "{empty:?}");
         }
     }
 
@@ -325,41 +311,43 @@ mod tests {
     fn line_over_limit_is_too_long() {
         let tags = format!("@{} ", "t".repeat(MAX_TAGS - 2));
         let message = "x".repeat(MAX_MESSAGE);
-        let parse = |line: String| Message::parse(line.as_bytes()).unwrap();
-        assert!(parse(format!("{tags}{message}")).is_ok());
-        assert_eq!(parse(format!("@t{}{message}", &tags[1..])), Err(MessageError::TooLong));
-        assert_eq!(parse(format!("{tags}{message}x")), Err(MessageError::TooLong));
+        assert!(parse_line(format!("{tags}{message}").as_bytes()).is_ok());
+        assert_eq!(code(format!("@t{}{message}", &tags[1..])), ErrorCode::TooLong);
+        assert_eq!(code(format!("{tags}{message}x")), ErrorCode::TooLong);
     }
 
     #[test]
     fn line_that_is_not_utf8_names_its_command() {
-        let error = |command: &str, label: Option<&str>| {
-            Some(Err(MessageError::NotUtf8 {
-                command: command.into(),
-                label: label.map(Into::into),
-            }))
-        };
-        assert_eq!(Message::parse(b"@label=1 privmsg a \xFF"), error("PRIVMSG", Some("1")));
-        assert_eq!(Message::parse(b"\xFFx a"), error("*", None));
-        let user = Message::parse(b"USER a 0 * :i\xE8rc").unwrap().unwrap();
-        assert_eq!(user.parameters(), ["a", "0", "*", "i\u{FFFD}rc"]);
+        let error = parse_line(b"@label=1 privmsg a \xFF").unwrap_err();
+        assert_eq!((error.code, &*error.text), (ErrorCode::NotUtf8, "PRIVMSG"));
+        assert_eq!(error.id.as_deref(), Some("1"));
+        let user = parse_line(b"USER a 0 * :i\xE8rc").unwrap();
+        assert_eq!(user.request, Request::Edge("USER a 0 * :i\u{FFFD}rc".into()));
+    }
+
+    #[test]
+    fn every_command_is_found_in_any_case() {
+        for (name, command) in COMMANDS {
+            assert_eq!(Command::of(&format!("{} x", name.to_lowercase())), *command);
+        }
+        assert_eq!(Command::of("NONSENSE"), Command::Unknown);
     }
 
     proptest! {
         #[test]
         fn parse_any_line_never_panics(line in proptest::collection::vec(any::<u8>(), 0..600)) {
-            if let Some(Ok(message)) = Message::parse(&line) {
-                prop_assert!(message.parameters().len() <= MAX_PARAMETERS);
-                prop_assert!(!message.name().is_empty());
+            if let Ok(ClientLine { request: Request::Edge(text), .. }) = parse_line(&line) {
+                let message = Message::new(&text);
+                prop_assert!(message.parameters.len() <= MAX_PARAMETERS);
             }
         }
 
         #[test]
         fn tag_value_round_trips(value in "[ -~é;\\\\\r\n]{1,60}") {
-            let mut tag = b"label=".to_vec();
+            let mut tag = "label=".to_owned();
             write_tag_value(&mut tag, &value);
             let is_short = value.len() <= MAX_LABEL;
-            let found = find_label(&tag);
+            let found = find_label(tag.as_bytes());
             prop_assert_eq!(found.as_deref(), is_short.then_some(&*value));
         }
     }

@@ -1,250 +1,144 @@
-//! The actions that a message of an IRC client causes.
+//! The lines for one client, which begin with the server or with the client itself.
 
-use super::capabilities::Capabilities;
+use super::config::Settings;
+use super::delivery::View;
 use super::message::write_tag_value;
-use super::session::shown;
-use super::wire::{MASK, write_line};
-use crate::protocol::{ClientLine, Request};
-use crate::room::ClientId;
+use super::text::truncate;
+use super::wire::{MASK, Variant, end_line, push, write_line};
+use crate::protocol::MAX_NAME;
 
-/// An action that a message of an IRC client causes.
-#[derive(Debug)]
-pub enum Action {
-    /// Sends lines to the client, between the frames of the room.
-    Reply {
-        lines: Vec<u8>,
-        /// The change of the client's view of the channel that these lines tell.
-        view: View,
-    },
-    /// Applies a line to the room.
-    Submit {
-        line: ClientLine,
-        /// IRC clients see the text as a `NOTICE`.
-        is_notice: bool,
-    },
-    /// Sends a text to an IRC client, or to all of them that see the channel.
-    Relay { to: Option<ClientId>, command: &'static str, text: Box<str> },
-    /// Changes the profile of the client.
-    SetProfile(ProfileChange),
-    /// Tells the members that the client sees the channel, or that it does not any more.
-    Show(bool),
-    /// Remembers how the client leaves.
-    SetDeparture(Departure),
-}
-
-/// A change of the client's view of the channel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum View {
-    #[default]
-    Unchanged,
-    /// The client sees the channel from here on.
-    Opened,
-    /// The client does not see the channel from here on.
-    Closed,
-}
-
-/// The way in which a client leaves the channel.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Departure {
-    /// It closes its connection, with this reason.
-    Quit(Box<str>),
-    /// It closes its view of the channel.
-    Part(Option<Box<str>>),
-}
-
-/// A change of a [`Profile`](super::Profile).
-#[derive(Debug)]
-pub enum ProfileChange {
-    User {
-        user: Box<str>,
-        real_name: Box<str>,
-    },
-    RealName(Box<str>),
-    /// The text of an absent client.
-    Away(Option<Box<str>>),
-    IsInChannel(bool),
-}
-
-/// The collected actions of one message.
+/// The lines that answer one message.
 #[derive(Debug)]
 pub struct Output<'a> {
-    server: &'a str,
+    pub settings: &'a Settings,
     /// The name of the client, or `*` before its registration.
     pub nick: String,
-    actions: Vec<Action>,
-    lines: Vec<u8>,
-    view: View,
-    /// A later frame of the room answers the message.
-    is_answered: bool,
+    pub lines: Vec<u8>,
+    /// The change of the client's view of the channel that these lines tell.
+    pub view: View,
 }
 
 impl<'a> Output<'a> {
-    /// Creates an output without actions.
-    pub fn new(server: &'a str, nick: &str) -> Self {
+    /// Creates an output without lines.
+    pub fn new(settings: &'a Settings, nick: &str) -> Self {
         let nick = if nick.is_empty() { "*" } else { nick }.into();
-        let (actions, lines) = (Vec::new(), Vec::new());
-        Output { server, nick, actions, lines, view: View::Unchanged, is_answered: false }
+        Output { settings, nick, lines: Vec::new(), view: View::Unchanged }
     }
 
-    /// Adds a numeric reply. `parameters` come between the name of the client and `text`.
-    pub fn numeric(&mut self, code: u16, parameters: &[&str], text: &str) {
-        let mut words = String::new();
-        for parameter in parameters {
-            words.push_str(parameter);
-            words.push(' ');
-        }
-        self.plain_numeric(code, &[&words, ":", text]);
-    }
-
-    /// Adds a numeric reply whose parameters are these parts.
-    pub fn plain_numeric(&mut self, code: u16, parts: &[&str]) {
-        let nick = self.nick.clone();
-        self.server_line(&[&format!("{code:03} "), &nick, " ", &parts.concat()]);
-    }
-
-    /// Adds a reply from the server, in parts.
-    pub fn server_line(&mut self, parts: &[&str]) {
-        write_line(&mut self.lines, b"", &[":", self.server, " ", &parts.concat()]);
-    }
-
-    /// Adds a notice from the server, in parts.
-    pub fn notice(&mut self, parts: &[&str]) {
-        let nick = self.nick.clone();
-        self.server_line(&["NOTICE ", &nick, " :", &parts.concat()]);
-    }
-
-    /// Adds a reply whose source is the client, in parts.
-    pub fn client_line(&mut self, parts: &[&str]) {
-        write_line(&mut self.lines, b"", &[":", &self.nick, MASK, " ", &parts.concat()]);
-    }
-
-    /// Adds the error for a name that is not that of a member or of the channel.
-    pub fn no_such_nick(&mut self, name: &str) {
-        self.numeric(401, &[shown(name)], "No such nick/channel");
-    }
-
-    /// Adds the error for a channel of another name.
-    pub fn no_such_channel(&mut self, name: &str) {
-        self.numeric(403, &[shown(name)], "No such channel");
-    }
-
-    /// Adds the error for a command without a text.
-    pub fn no_text(&mut self) {
-        self.numeric(412, &[], "No text to send");
-    }
-
-    /// Adds the error for a command with too few parameters.
-    pub fn too_few_parameters(&mut self, command: &str) {
-        self.numeric(461, &[command], "Not enough parameters");
-    }
-
-    /// Returns the lines, to append others.
-    pub fn lines_mut(&mut self) -> &mut Vec<u8> {
-        &mut self.lines
-    }
-
-    /// Changes the client's view of the channel with the lines that were added.
-    pub fn set_view(&mut self, view: View) {
-        self.view = view;
-    }
-
-    /// Adds an action. Frames that it causes come after the lines that were added before.
-    pub fn act(&mut self, action: Action) {
-        if !matches!(action, Action::SetProfile(_) | Action::SetDeparture(_)) {
-            self.flush();
-        }
-        self.actions.push(action);
-    }
-
-    /// Adds a request to the room. If `is_answered`, a frame with the label answers the message.
-    pub fn submit(&mut self, request: Request, label: Option<&str>, is_answered: bool) {
-        self.is_answered |= is_answered;
-        let line = ClientLine { id: label.map(Into::into), request };
-        self.act(Action::Submit { line, is_notice: false });
-    }
-
-    /// Adds a text for all members, which IRC clients see as a `NOTICE`.
-    pub fn submit_notice(&mut self, text: &str, label: Option<&str>, is_answered: bool) {
-        self.is_answered |= is_answered;
-        let line = ClientLine { id: label.map(Into::into), request: Request::Say(text.into()) };
-        self.act(Action::Submit { line, is_notice: true });
-    }
-
-    /// Returns the lines.
-    pub fn into_lines(self) -> Vec<u8> {
-        self.lines
-    }
-
-    fn flush(&mut self) {
-        if !self.lines.is_empty() {
-            let lines = std::mem::take(&mut self.lines);
-            self.actions.push(Action::Reply { lines, view: std::mem::take(&mut self.view) });
-        }
-    }
-
-    /// Returns the actions. The lines that were added last get the label of the message, as one
-    /// batch if they are several.
-    pub fn finish(mut self, label: Option<&str>, number: u64) -> Vec<Action> {
-        if let Some(label) = label {
-            self.lines = self.labeled(label, number);
-        }
-        self.flush();
-        self.actions
-    }
-
-    fn labeled(&self, label: &str, number: u64) -> Vec<u8> {
-        let tag = label_tag(label);
-        let count = self.lines.iter().filter(|&&byte| byte == b'\n').count();
-        let mut out = Vec::new();
-        let server = self.server;
-        match count {
-            0 if self.is_answered => {}
-            0 => tagged(&mut out, &tag, [":", server, " ACK\r\n"].concat().as_bytes()),
-            1 => tagged(&mut out, &tag, &self.lines),
-            _ => {
-                let number = number.to_string();
-                let start = [":", server, " BATCH +l", &number, " labeled-response\r\n"].concat();
-                tagged(&mut out, &tag, start.as_bytes());
-                let batch = ["batch=l", &number].concat();
-                for line in self.lines.split_inclusive(|&byte| byte == b'\n') {
-                    // A line can be in one batch only.
-                    if line.starts_with(b"@batch=") {
-                        out.extend_from_slice(line);
-                    } else {
-                        tagged(&mut out, batch.as_bytes(), line);
+    /// Adds the lines of a template. A line that begins with a `:` has a source; the server is the
+    /// source of all others. The name of the client follows the number of a reply.
+    ///
+    /// `$n` is the name of the client, `$s` the server, `$c` the channel, and `$1` the first of the
+    /// values. A value that is not in the text at the end of the line is made one word.
+    pub fn reply(&mut self, template: &str, values: &[&str]) {
+        for line in template.split('\n') {
+            let start = self.lines.len();
+            if !line.starts_with(':') {
+                push(&mut self.lines, &[":", &self.settings.config.server, " "]);
+            }
+            let is_numeric = line.starts_with(|c: char| c.is_ascii_digit());
+            let (number, rest) = line.split_at(if is_numeric { 3 } else { 0 });
+            if is_numeric {
+                push(&mut self.lines, &[number, " ", &self.nick]);
+            }
+            let mut is_text = false;
+            let mut pieces = rest.split('$');
+            let mut text = pieces.next().unwrap_or_default();
+            loop {
+                is_text |= text.contains(" :");
+                push(&mut self.lines, &[text]);
+                let Some(piece) = pieces.next() else { break };
+                let (key, rest) = piece.split_at(1);
+                let value = match key {
+                    "n" => &self.nick,
+                    "s" => &*self.settings.config.server,
+                    "c" => &self.settings.config.channel,
+                    digit => {
+                        let at = digit.bytes().next().unwrap_or_default().wrapping_sub(b'1');
+                        values.get(usize::from(at)).copied().unwrap_or_default()
                     }
-                }
-                write_line(&mut out, b"", &[":", server, " BATCH -l", &number]);
+                };
+                push(&mut self.lines, &[if is_text { value } else { one_word(value) }]);
+                text = rest;
+            }
+            end_line(&mut self.lines, start);
+        }
+    }
+
+    /// Adds a label to the lines, which are one batch if they are several. No line is an `ACK`,
+    /// unless a later frame of the room answers.
+    pub fn add_label(&mut self, label: &str, batch: u32, is_answered: bool) {
+        let lines = std::mem::take(&mut self.lines);
+        let count = lines.iter().filter(|&&byte| byte == b'\n').count();
+        let tag = label_tag(label);
+        if count == 0 && is_answered {
+            return;
+        }
+        if count == 1 {
+            return tagged(&mut self.lines, &tag, &lines);
+        }
+        let batch = batch.to_string();
+        let start = if count == 0 { "ACK" } else { "BATCH +l$1 labeled-response" };
+        self.reply(start, &[&batch]);
+        let start = std::mem::take(&mut self.lines);
+        tagged(&mut self.lines, &tag, &start);
+        if count == 0 {
+            return;
+        }
+        for line in lines.split_inclusive(|&byte| byte == b'\n') {
+            // A line can be in one batch only.
+            if line.starts_with(b"@batch=") {
+                self.lines.extend_from_slice(line);
+            } else {
+                tagged(&mut self.lines, &["batch=l", &batch].concat(), line);
             }
         }
-        out
+        self.reply("BATCH -l$1", &[&batch]);
+    }
+}
+
+/// Returns a text as one parameter of a reply.
+fn one_word(text: &str) -> &str {
+    let word = truncate(text, 4 * MAX_NAME);
+    match word.is_empty() || word.starts_with(':') || word.contains(' ') {
+        true => "*",
+        false => word,
     }
 }
 
 /// Returns the tag with a label.
-pub fn label_tag(label: &str) -> Vec<u8> {
-    let mut tag = b"label=".to_vec();
+pub fn label_tag(label: &str) -> String {
+    let mut tag = "label=".into();
     write_tag_value(&mut tag, label);
     tag
 }
 
-/// Appends a line with one more tag.
-pub fn tagged(out: &mut Vec<u8>, tag: &[u8], line: &[u8]) {
-    out.push(b'@');
-    out.extend_from_slice(tag);
-    match line.strip_prefix(b"@") {
-        Some(rest) => {
-            out.push(b';');
-            out.extend_from_slice(rest);
-        }
-        None => {
-            out.push(b' ');
-            out.extend_from_slice(line);
-        }
-    }
+/// Appends lines, the first of which has one more tag.
+pub fn tagged(out: &mut Vec<u8>, tag: &str, lines: &[u8]) {
+    let (separator, rest) = match lines.strip_prefix(b"@") {
+        Some(rest) => (";", rest),
+        None => (" ", lines),
+    };
+    push(out, &["@", tag, separator]);
+    out.extend_from_slice(rest);
 }
 
-/// Returns whether a client with these capabilities gets labels.
-pub fn has_labels(capabilities: Capabilities) -> bool {
-    capabilities.has(Capabilities::LABELED_RESPONSE)
+/// Returns the last line to a client.
+pub fn error_line(text: &str) -> Vec<u8> {
+    let mut line = Vec::new();
+    write_line(&mut line, "", &["ERROR :Closing link: ", text]);
+    line
+}
+
+/// Returns a line with a text of one IRC client for another.
+pub fn relay_line(
+    variant: Variant,
+    time: u64,
+    source: &str,
+    [command, target, text]: [&str; 3],
+) -> Vec<u8> {
+    let mut line = Vec::new();
+    let parts = [":", source, MASK, " ", command, " ", target, " :", text];
+    write_line(&mut line, &variant.tags("", time, "").first, &parts);
+    line
 }

@@ -6,22 +6,32 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::time::Duration;
 
 use crate::protocol::case_fold;
+use crate::rate_limit::{Rate, RateLimiter};
 use crate::room::{ClientId, Origin, Token};
 
-/// The most passwords of one address.
-const MAX_PER_ORIGIN: usize = 64;
+/// Wrong passwords at once from one address; then it is one a second.
+const WRONG_AT_ONCE: u32 = 10;
+/// The most addresses whose wrong passwords are counted.
+const MAX_WRONG: usize = 64;
 /// The most bytes for one password, in a queue that grows by doubling.
 pub const PASSWORD_BYTES: usize = 2 * size_of::<Entry>();
 
-/// A bounded table of passwords. If it is full, the oldest of the same address is removed, or else
-/// the oldest of all.
-#[derive(Debug)]
+/// A bounded table of passwords.
+///
+/// A password is of use while a member or a reserved name has its token. The room bounds the number
+/// of these, in all and for one address.
+#[derive(Debug, Default)]
 pub struct Passwords {
     entries: Vec<Entry>,
     hasher: RandomState,
+    /// The number of entries at which those without a use are removed.
+    sweep_at: usize,
     max: usize,
+    /// The rates of wrong passwords, the last address first.
+    wrong: Vec<(Origin, RateLimiter)>,
 }
 
 #[derive(Debug)]
@@ -29,7 +39,6 @@ struct Entry {
     /// The hash of the name and the password.
     key: u64,
     token: Token,
-    origin: Origin,
     /// The connection whose welcome had the token.
     id: ClientId,
 }
@@ -37,52 +46,58 @@ struct Entry {
 impl Passwords {
     /// Creates an empty table for at most `max` passwords.
     pub fn new(max: usize) -> Self {
-        Passwords { entries: Vec::new(), hasher: RandomState::new(), max }
+        Passwords { max, ..Passwords::default() }
     }
 
     fn key(&self, name: &str, password: &str) -> u64 {
         self.hasher.hash_one((case_fold(name), password))
     }
 
-    /// Returns the token for a name and a password.
-    pub fn get(&self, name: &str, password: &str) -> Option<Token> {
+    /// Returns the token for a name and a password, or `None` if the password is wrong or the address
+    /// has sent too many wrong ones.
+    pub fn get(
+        &mut self,
+        name: &str,
+        password: &str,
+        origin: Origin,
+        now: Duration,
+    ) -> Option<Token> {
         let key = self.key(name, password);
-        self.entries.iter().find(|entry| entry.key == key).map(|entry| entry.token)
+        let token = self.entries.iter().find(|entry| entry.key == key).map(|entry| entry.token);
+        let at = self.wrong.iter().position(|(other, _)| *other == origin);
+        let before = at.map(|at| self.wrong.remove(at).1).unwrap_or_default();
+        let mut after = before;
+        let is_allowed = after.try_take(Rate::new(1, WRONG_AT_ONCE), now);
+        let token = token.filter(|_| is_allowed);
+        let limiter = if token.is_some() { before } else { after };
+        if !limiter.is_idle(now) {
+            self.wrong.truncate(MAX_WRONG - 1);
+            self.wrong.insert(0, (origin, limiter));
+        }
+        token
     }
 
     /// Remembers the password of a client, in place of an earlier one of the same client.
+    /// `is_known` returns whether a member or a reserved name has a token.
     pub fn insert(
         &mut self,
         id: ClientId,
-        origin: Origin,
-        (name, password): (&str, &str),
+        name: &str,
+        password: &str,
         token: Token,
+        is_known: &dyn Fn(&Token) -> bool,
     ) {
         let key = self.key(name, password);
-        self.entries.retain(|entry| entry.id != id && entry.key != key);
-        let own = self.entries.iter().filter(|entry| entry.origin == origin).count();
-        let is_full = self.entries.len() >= self.max;
-        if own >= MAX_PER_ORIGIN || is_full && own > 0 {
-            if let Some(at) = self.entries.iter().position(|entry| entry.origin == origin) {
-                self.entries.remove(at);
-            }
-        } else if is_full && !self.entries.is_empty() {
-            self.entries.remove(0);
+        let is_swept = self.entries.len() >= self.sweep_at;
+        self.entries.retain(|entry| {
+            entry.id != id && entry.key != key && !(is_swept && !is_known(&entry.token))
+        });
+        if is_swept {
+            self.sweep_at = (2 * self.entries.len()).max(64).min(self.max);
         }
         if self.entries.len() < self.max {
-            self.entries.push(Entry { key, token, origin, id });
+            self.entries.push(Entry { key, token, id });
         }
-    }
-
-    /// Removes the passwords whose tokens are of no member any more.
-    pub fn retain(&mut self, is_known: impl Fn(&Token) -> bool) {
-        self.entries.retain(|entry| is_known(&entry.token));
-        self.entries.shrink_to(2 * self.entries.len());
-    }
-
-    /// Returns whether the table is full.
-    pub fn is_full(&self) -> bool {
-        self.entries.len() >= self.max
     }
 }
 
@@ -94,34 +109,57 @@ mod tests {
         Token([byte; 16])
     }
 
-    #[test]
-    fn token_needs_name_and_password() {
-        let mut passwords = Passwords::new(4);
-        let (alice, one) = (("alice", "secret"), Origin::User(1));
-        passwords.insert(ClientId(1), one, alice, token(1));
-        assert!(passwords.get("ALICE", "secret").unwrap().matches(&token(1)));
-        assert!(passwords.get("alice", "Secret").is_none());
-        assert!(passwords.get("alic", "esecret").is_none());
-        passwords.insert(ClientId(2), one, alice, token(2));
-        assert!(passwords.get("alice", "secret").unwrap().matches(&token(2)));
-        assert_eq!(passwords.entries.len(), 1);
-        // The client has another name.
-        passwords.insert(ClientId(2), one, ("bob", "secret"), token(2));
-        assert!(passwords.get("alice", "secret").is_none());
-        passwords.retain(|_| false);
-        assert!(passwords.get("bob", "secret").is_none());
+    fn get(passwords: &mut Passwords, name: &str, password: &str) -> Option<Token> {
+        passwords.get(name, password, Origin::User(1), Duration::ZERO)
     }
 
     #[test]
-    fn address_loses_its_own_password_first() {
+    fn token_needs_name_and_password() {
+        let mut passwords = Passwords::new(4);
+        passwords.insert(ClientId(1), "alice", "secret", token(1), &|_| true);
+        assert!(get(&mut passwords, "ALICE", "secret").unwrap().matches(&token(1)));
+        assert!(get(&mut passwords, "alice", "Secret").is_none());
+        assert!(get(&mut passwords, "alic", "esecret").is_none());
+        passwords.insert(ClientId(2), "alice", "secret", token(2), &|_| true);
+        assert!(get(&mut passwords, "alice", "secret").unwrap().matches(&token(2)));
+        assert_eq!(passwords.entries.len(), 1);
+        // The client has another name.
+        passwords.insert(ClientId(2), "bob", "secret", token(2), &|_| true);
+        assert!(get(&mut passwords, "alice", "secret").is_none());
+    }
+
+    #[test]
+    fn full_table_keeps_passwords_in_use() {
         let mut passwords = Passwords::new(100);
-        passwords.insert(ClientId(1), Origin::User(1), ("alice", "a"), token(1));
-        for number in 0..200_u64 {
+        for number in 0..500_u64 {
             let name = format!("name-{number}");
-            passwords.insert(ClientId(2 + number), Origin::User(2), (&name, "a"), token(2));
+            let token = token(if number % 10 == 0 { 1 } else { 2 });
+            let is_known = |known: &Token| known.matches(&Token([1; 16]));
+            passwords.insert(ClientId(number), &name, "a", token, &is_known);
+            assert!(passwords.entries.len() <= 100);
         }
-        assert!(passwords.get("alice", "a").is_some());
-        assert!(passwords.get("name-199", "a").is_some());
-        assert_eq!(passwords.entries.len(), 1 + MAX_PER_ORIGIN);
+        for number in (0..500).step_by(10) {
+            assert!(get(&mut passwords, &format!("name-{number}"), "a").is_some(), "{number}");
+        }
+    }
+
+    #[test]
+    fn address_cannot_try_many_passwords() {
+        let mut passwords = Passwords::new(100);
+        passwords.insert(ClientId(1), "alice", "z", token(1), &|_| true);
+        for number in 0..100 {
+            assert!(get(&mut passwords, "alice", &number.to_string()).is_none());
+        }
+        // The right one is not told from the wrong ones.
+        assert!(get(&mut passwords, "alice", "z").is_none());
+        let mut get = |origin, seconds| {
+            passwords.get("alice", "z", Origin::User(origin), Duration::from_secs(seconds))
+        };
+        assert!(get(2, 0).is_some());
+        assert!(get(1, 2).is_some());
+        for origin in 0..1000 {
+            assert!(get(origin, 2).is_some());
+        }
+        assert!(passwords.wrong.len() <= MAX_WRONG);
     }
 }

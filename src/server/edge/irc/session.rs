@@ -1,16 +1,16 @@
 //! The session of one IRC client: its registration, and the messages that any client may send.
 
-use std::ops::Deref;
-
 use super::capabilities::Capabilities;
-use super::config::Config;
+use super::channel::Channel;
+use super::config::Settings;
 use super::delivery::Delivery;
-use super::message::{Command, Message, MessageError};
-use super::output::{Action, Departure, Output, ProfileChange, has_labels};
-use super::text::{replace_chars, strip_formatting, truncate};
-use super::wire::{Context, Variant};
-use crate::protocol::{Hello, Request, is_valid_name};
-use crate::room::{ClientId, Token};
+use super::message::{Command, Message};
+use super::output::Output;
+use super::queries::{LUSERS, SUPPORT, VERSION};
+use super::text::{map_chars, strip_formatting, truncate};
+use super::wire::{Frame, Variant};
+use crate::protocol::{ClientLine, ErrorCode, Hello, Request, RequestError, is_valid_name};
+use crate::room::Token;
 
 /// The most bytes of a user, a real name and an away text.
 pub const MAX_USER: usize = 32;
@@ -18,118 +18,64 @@ pub const MAX_REAL_NAME: usize = 150;
 pub const MAX_AWAY: usize = 200;
 /// The most bytes of a password.
 pub const MAX_PASSWORD: usize = 128;
-/// The text of error 433.
-const TAKEN: &str = "Nickname is already in use";
-
-/// The members of the room and its history, as an IRC client asks for them.
-pub trait Directory {
-    /// Returns the member with a name.
-    fn find(&self, name: &str) -> Option<Member<'_>>;
-    /// Calls `each` for every member until it returns `false`.
-    fn members(&self, each: &mut dyn FnMut(Member<'_>) -> bool);
-    /// Returns the number of members.
-    fn count(&self) -> usize;
-    /// Returns the largest number of members that there were.
-    fn most(&self) -> usize;
-    /// Returns the number of connections that are not members.
-    fn unregistered(&self) -> usize;
-    /// Returns whether a name is taken or reserved.
-    fn is_taken(&self, name: &str) -> bool;
-    /// Returns the token that a password is for, if a member or a reserved name has it.
-    fn token_of(&self, name: &str, password: &str) -> Option<Token>;
-    /// Calls `each` for the frames of the history, in the order of their numbers or the newest
-    /// first, until it returns `false`.
-    fn history(&self, is_newest_first: bool, each: &mut dyn FnMut(&[u8]) -> bool);
-}
-
-/// A member of the room.
-#[derive(Clone, Copy, Debug)]
-pub struct Member<'a> {
-    pub id: ClientId,
-    pub name: &'a str,
-    /// The profile of a member that is an IRC client.
-    pub profile: Option<&'a Profile>,
-}
-
-impl Member<'_> {
-    /// Returns whether the member sees the channel: all that are no IRC clients do.
-    pub fn is_in_channel(&self) -> bool {
-        self.profile.is_none_or(|profile| profile.is_in_channel)
-    }
-
-    /// Returns the away text of the member.
-    pub fn away(&self) -> Option<&str> {
-        self.profile?.away.as_deref()
-    }
-}
-
-/// The values that an IRC client states about itself.
-#[derive(Debug, Default)]
-pub struct Profile {
-    pub user: Box<str>,
-    pub real_name: Box<str>,
-    pub away: Option<Box<str>>,
-    pub is_in_channel: bool,
-}
-
-impl Profile {
-    /// Applies a change.
-    pub fn apply(&mut self, change: ProfileChange) {
-        match change {
-            ProfileChange::User { user, real_name } => {
-                (self.user, self.real_name) = (user, real_name);
-            }
-            ProfileChange::RealName(real_name) => self.real_name = real_name,
-            ProfileChange::Away(away) => self.away = away,
-            ProfileChange::IsInChannel(is_in_channel) => self.is_in_channel = is_in_channel,
-        }
-    }
-}
-
-/// The settings of the server, and the context of the lines.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings<'a> {
-    pub config: &'a Config,
-    pub motd: Option<&'a str>,
-    pub context: Context<'a>,
-}
-
-/// The values that a session needs to answer a message.
-#[derive(Clone, Copy)]
-pub struct Environment<'a> {
-    pub settings: Settings<'a>,
-    pub directory: &'a dyn Directory,
-    /// The most bytes of a list.
-    pub answer_bytes: usize,
-    /// The longest text that a member may send.
-    pub max_line: usize,
-    /// Milliseconds since the Unix epoch.
-    pub unix_ms: u64,
-}
-
-impl<'a> Deref for Environment<'a> {
-    type Target = Settings<'a>;
-
-    fn deref(&self) -> &Settings<'a> {
-        &self.settings
-    }
-}
+/// The messages with a label of a client that has reconnected which may be repetitions.
+const MAX_REPETITIONS: u8 = 32;
+/// The error for a name that is taken.
+const TAKEN: &str = "433 $1 :Nickname is already in use";
 
 /// The session of one IRC client.
 #[derive(Debug, Default)]
 pub struct Session {
     /// The name that the client asked for; the name of the member once it is one.
     pub(super) name: Box<str>,
-    pub(super) password: Option<Box<str>>,
-    pub(super) capabilities: Capabilities,
+    password: Option<Box<str>>,
+    capabilities: Capabilities,
     has_user: bool,
     /// The client has begun to negotiate capabilities and has not ended that.
     is_negotiating: bool,
-    pub(super) is_member: bool,
+    is_member: bool,
     pub(super) is_in_channel: bool,
     /// The number of the last batch.
-    batches: u64,
+    batches: u32,
+    /// The number of the last frame before the client reconnected.
+    last_seq: u64,
+    /// The next messages with a label that may be repetitions of earlier ones.
+    repetitions: u8,
     pub(super) delivery: Delivery,
+}
+
+/// A message of a client, and its answer.
+pub(super) struct Exchange<'a> {
+    pub channel: &'a mut dyn Channel,
+    pub out: Output<'a>,
+    label: Option<Box<str>>,
+    /// A later frame of the room answers the message.
+    is_answered: bool,
+    /// Milliseconds since the Unix epoch.
+    pub unix_ms: u64,
+}
+
+impl Exchange<'_> {
+    /// Sends the lines that were written.
+    pub fn flush(&mut self) {
+        if !self.out.lines.is_empty() {
+            let lines = std::mem::take(&mut self.out.lines);
+            self.channel.reply(lines, std::mem::take(&mut self.out.view));
+        }
+    }
+
+    /// Returns whether this is the name of the server, with which a member could be mistaken for it.
+    fn is_server(&self, name: &str) -> bool {
+        name.eq_ignore_ascii_case(&self.out.settings.config.server)
+    }
+
+    /// Applies a request to the room, after the lines that were written. If `is_answered`, a frame
+    /// with the label answers the message.
+    pub fn submit(&mut self, request: Request, is_notice: bool, is_answered: bool) {
+        self.flush();
+        self.is_answered |= is_answered;
+        self.channel.submit(ClientLine { id: self.label.clone(), request }, is_notice);
+    }
 }
 
 impl Session {
@@ -138,184 +84,145 @@ impl Session {
         &self.name
     }
 
-    /// Returns the password with which the client keeps its name.
-    pub fn password(&self) -> Option<&str> {
-        self.password.as_deref()
-    }
-
     /// Returns the variant of the lines that the client is sent.
     pub fn variant(&self) -> Variant {
-        Variant {
-            has_time: self.capabilities.has(Capabilities::SERVER_TIME),
-            has_id: self.capabilities.has(Capabilities::MESSAGE_TAGS),
+        match self.capabilities {
+            set if set.has(Capabilities::MESSAGE_TAGS) => Variant::Tags,
+            set if set.has(Capabilities::SERVER_TIME) => Variant::Time,
+            _ => Variant::Plain,
         }
     }
 
-    /// Sets the name of the client, which has become a member.
-    pub fn on_joined(&mut self, name: &str) {
-        self.name = name.into();
-        self.is_member = true;
-        self.delivery.on_joined(name);
-    }
-
-    /// The members are told that the client has joined.
-    pub fn on_shown(&mut self) {
-        self.delivery.is_join_due = true;
-    }
-
     /// Returns the next number for a batch.
-    pub(super) fn next_batch(&mut self) -> u64 {
-        self.batches += 1;
+    pub(super) fn next_batch(&mut self) -> u32 {
+        self.batches = self.batches.wrapping_add(1);
         self.batches
     }
 
-    /// Returns whether a client that is a member has a capability.
+    /// Returns whether the client has a capability.
     pub(super) fn has(&self, capability: Capabilities) -> bool {
         self.capabilities.has(capability)
     }
 
-    /// Handles a line of the client.
+    /// Handles a line of the client. `unix_ms` is the time in milliseconds since the Unix epoch.
     pub fn on_line(
         &mut self,
-        line: Result<Message, MessageError>,
-        env: &Environment<'_>,
-    ) -> Vec<Action> {
-        let mut out = Output::new(&env.config.server, &self.name);
-        let label = match line {
-            Ok(message) => {
-                let label = message.label.clone().filter(|_| has_labels(self.capabilities));
-                self.on_message(&message, label.as_deref(), env, &mut out);
-                label
+        line: Result<ClientLine, RequestError>,
+        channel: &mut dyn Channel,
+        settings: &Settings,
+        unix_ms: u64,
+    ) {
+        let out = Output::new(settings, &self.name);
+        let mut x = Exchange { channel, out, label: None, is_answered: false, unix_ms };
+        let is_labeled = self.has(Capabilities::LABELED_RESPONSE);
+        match line {
+            Ok(ClientLine { id, request: Request::Edge(text) }) => {
+                x.label = id.filter(|_| is_labeled);
+                self.on_message(&Message::new(&text), &mut x);
             }
-            Err(MessageError::TooLong) => {
-                out.numeric(417, &[], "Input line was too long");
-                None
+            Ok(_) => return,
+            Err(RequestError { code: ErrorCode::TooLong, .. }) => {
+                x.out.reply("417 :Input line was too long", &[]);
             }
-            Err(MessageError::TooFast(text)) => {
-                out.notice(&[text]);
-                None
+            Err(RequestError { code: ErrorCode::NotUtf8, text, id }) => {
+                x.label = id.filter(|_| is_labeled);
+                x.out.reply("FAIL $1 INVALID_UTF8 :Message rejected, it is not UTF-8", &[&text]);
             }
-            Err(MessageError::NotUtf8 { command, label }) => {
-                let text = "Message rejected, it is not UTF-8";
-                out.server_line(&["FAIL ", &command, " INVALID_UTF8 :", text]);
-                label.filter(|_| has_labels(self.capabilities))
-            }
-        };
-        let number = self.next_batch();
-        out.finish(label.as_deref(), number)
+            Err(error) => x.out.reply("NOTICE $n :$1", &[&error.text]),
+        }
+        if let Some(label) = &x.label {
+            x.out.add_label(label, self.next_batch(), x.is_answered);
+        }
+        x.flush();
     }
 
-    fn on_message(
-        &mut self,
-        message: &Message,
-        label: Option<&str>,
-        env: &Environment<'_>,
-        out: &mut Output<'_>,
-    ) {
-        let command = message.command();
-        let parameters = message.parameters();
-        match (command, parameters.as_slice()) {
-            (Command::Cap, parameters) => self.negotiate(parameters, out),
-            (Command::Ping, []) => out.too_few_parameters("PING"),
-            (Command::Ping, [token, ..]) => {
-                out.server_line(&["PONG ", &env.config.server, " :", token]);
-            }
+    fn on_message(&mut self, message: &Message<'_>, x: &mut Exchange<'_>) {
+        match (message.command, &*message.parameters) {
+            (Command::Cap, parameters) => self.negotiate(parameters, x),
+            (Command::Ping, [token, ..]) => x.out.reply("PONG $s :$1", &[token]),
             (Command::Pong, _) => {}
-            (Command::Quit, parameters) => quit(parameters.first().copied(), self.is_member, out),
-            (Command::Nick, []) | (Command::Nick, ["", ..]) => {
-                out.numeric(431, &[], "No nickname given")
-            }
-            (Command::Nick, [name, ..]) if self.is_member => self.rename(name, label, env, out),
-            (Command::Nick, [name, ..]) => self.choose_name(name, env, out),
+            (Command::Quit, parameters) => self.quit(parameters.first().copied().unwrap_or(""), x),
+            (Command::Nick, [] | ["", ..]) => x.out.reply("431 :No nickname given", &[]),
+            (Command::Nick, [name, ..]) if self.is_member => self.rename(name, x),
+            (Command::Nick, [name, ..]) => self.choose_name(name, x),
             (Command::User | Command::Pass, _) if self.is_member => {
-                out.numeric(462, &[], "You may not reregister");
+                x.out.reply("462 :You may not reregister", &[]);
             }
             (Command::User, [user, _, _, real_name, ..])
                 if !user.is_empty() && !real_name.is_empty() =>
             {
                 self.has_user = true;
-                let change = ProfileChange::User {
-                    user: replace_chars(&bounded(user, MAX_USER), &['@', '!', ' '], "").into(),
-                    real_name: bounded(real_name, MAX_REAL_NAME),
-                };
-                out.act(Action::SetProfile(change));
+                if let Some(profile) = x.channel.own_profile() {
+                    let is_allowed = |c| (!matches!(c, '@' | '!' | ':' | ' ')).then_some(c);
+                    let user = map_chars(&bounded(user, MAX_USER), is_allowed);
+                    profile.user = if user.is_empty() { "user".into() } else { user.into() };
+                    profile.real_name = bounded(real_name, MAX_REAL_NAME);
+                }
             }
             (Command::Pass, [password, ..]) if !password.is_empty() => {
                 self.password = Some(truncate(password, MAX_PASSWORD).into());
             }
-            (Command::User | Command::Pass, _) => {
-                out.too_few_parameters(message.name());
-            }
-            _ if !self.is_member => out.numeric(451, &[], "You have not registered"),
-            _ => self.on_command(message, &parameters, label, env, out),
+            (Command::User | Command::Pass | Command::Ping, _) => too_few_parameters(message, x),
+            _ if !self.is_member => x.out.reply("451 :You have not registered", &[]),
+            _ if message.lacks_parameters() => too_few_parameters(message, x),
+            _ => self.on_command(message, x),
         }
         if !self.is_member {
-            self.register(env, out);
+            self.register(x);
         }
     }
 
-    fn negotiate(&mut self, parameters: &[&str], out: &mut Output<'_>) {
-        let subcommand = parameters.first().copied().unwrap_or_default().to_ascii_uppercase();
-        let nick = out.nick.clone();
-        match &*subcommand {
+    fn negotiate(&mut self, parameters: &[&str], x: &mut Exchange<'_>) {
+        let [subcommand, request] = [0, 1].map(|at| parameters.get(at).copied().unwrap_or(""));
+        match &*subcommand.to_ascii_uppercase() {
             "LS" => {
-                self.is_negotiating |= !self.is_member;
-                let version = parameters.get(1).and_then(|version| version.parse().ok());
-                if version.is_some_and(|version: u32| version >= 302) {
-                    self.capabilities.insert(Capabilities::CAP_NOTIFY);
-                }
-                out.server_line(&["CAP ", &nick, " LS :", &Capabilities::ALL.names()]);
+                self.is_negotiating = !self.is_member;
+                x.out.reply("CAP $n LS :$1", &[&Capabilities::ALL.names()]);
             }
-            "LIST" => out.server_line(&["CAP ", &nick, " LIST :", &self.capabilities.names()]),
+            "LIST" => x.out.reply("CAP $n LIST :$1", &[&self.capabilities.names()]),
             "REQ" => {
-                self.is_negotiating |= !self.is_member;
-                let request = parameters.get(1).copied().unwrap_or_default();
-                let answer = match self.capabilities.after_request(request) {
-                    Some(capabilities) => {
-                        self.capabilities = capabilities;
-                        " ACK :"
-                    }
-                    None => " NAK :",
-                };
-                out.server_line(&["CAP ", &nick, answer, request]);
+                self.is_negotiating = !self.is_member;
+                let set = self.capabilities.after_request(request);
+                let answer = if set.is_some() { "ACK" } else { "NAK" };
+                self.capabilities = set.unwrap_or(self.capabilities);
+                x.out.reply("CAP $n $1 :$2", &[answer, request]);
             }
             "END" => self.is_negotiating = false,
-            _ => {
-                let subcommand = parameters.first().copied().filter(|word| !word.is_empty());
-                out.numeric(410, &[subcommand.unwrap_or("*")], "Invalid CAP command");
-            }
+            _ => x.out.reply("410 $1 :Invalid CAP command", &[subcommand]),
         }
     }
 
     /// Handles the `NICK` of a client that is not a member.
-    fn choose_name(&mut self, requested: &str, env: &Environment<'_>, out: &mut Output<'_>) {
+    fn choose_name(&mut self, requested: &str, x: &mut Exchange<'_>) {
         let name = to_valid_name(requested);
-        if !is_valid_name(&name) {
-            return out.numeric(432, &[shown(requested)], "Erroneous nickname");
+        if !is_valid_name(&name) || x.is_server(&name) {
+            return x.out.reply("432 $1 :Erroneous nickname", &[requested]);
         }
-        let is_own = |password: &str| env.directory.token_of(&name, password).is_some();
-        if env.directory.is_taken(&name) && !self.password().is_some_and(is_own) {
-            return out.numeric(433, &[&name], TAKEN);
+        if x.channel.is_taken(&name) && self.token_of(&name, x).is_none() {
+            return x.out.reply(TAKEN, &[&name]);
         }
         if name != requested {
-            out.notice(&[requested, " cannot be a name here; you are ", &name]);
+            x.out.reply("NOTICE $n :$1 cannot be a name here; you are $2", &[requested, &name]);
         }
-        out.nick = name.clone();
-        self.name = name.into();
+        self.name = (&*name).into();
+        x.out.nick = name;
     }
 
     /// Makes the client a member, if it has said everything that is needed.
-    fn register(&mut self, env: &Environment<'_>, out: &mut Output<'_>) {
+    fn register(&mut self, x: &mut Exchange<'_>) {
         if self.name.is_empty() || !self.has_user || self.is_negotiating {
             return;
         }
-        let token =
-            self.password().and_then(|password| env.directory.token_of(&self.name, password));
+        let is_taken = x.channel.is_taken(&self.name);
+        let token = if is_taken { self.token_of(&self.name, x) } else { None };
         // Another client can have taken the name since `NICK`.
-        if token.is_none() && env.directory.is_taken(&self.name) {
-            out.numeric(433, &[&self.name], TAKEN);
+        if is_taken && token.is_none() {
+            x.out.reply(TAKEN, &[&self.name]);
             self.name = "".into();
             return;
+        }
+        if token.is_some() {
+            (self.last_seq, self.repetitions) = (x.channel.seq(), MAX_REPETITIONS);
         }
         let hello = Hello {
             name: Some(self.name.to_string()),
@@ -324,65 +231,94 @@ impl Session {
             ..Hello::default()
         };
         // The members are told that it joins when it joins the channel.
-        out.act(Action::Show(false));
-        out.submit(Request::Hello(Box::new(hello)), None, true);
+        x.channel.show(false);
+        x.submit(Request::Hello(Box::new(hello)), false, true);
+        let Some(name) = x.channel.own_name() else { return };
+        self.name = name.into();
+        self.is_member = true;
+        self.delivery.name = name.into();
+        self.keep_name(x);
+        x.out.nick = self.name.to_string();
+        x.out.reply(
+            "001 :Welcome to the smolchat network, $n!user@smolchat\n\
+             002 :Your host is $s, running version $1\n003 :The channel is $c\n004 $s $1 i n",
+            &[VERSION],
+        );
+        x.out.reply(SUPPORT, &[]);
+        x.write_counts(LUSERS);
+        x.out.write_motd();
+        if x.out.settings.is_stored {
+            x.out.reply("NOTICE $n :this conversation is written to a file", &[]);
+        }
     }
 
     /// Handles the `NICK` of a member.
-    fn rename(
-        &mut self,
-        to: &str,
-        label: Option<&str>,
-        env: &Environment<'_>,
-        out: &mut Output<'_>,
-    ) {
+    fn rename(&mut self, to: &str, x: &mut Exchange<'_>) {
+        let is_own = x.channel.find(to).is_some_and(|member| *member.name == *self.name);
         if *self.name == *to {
-            return;
-        }
-        let is_own = env.directory.find(to).is_some_and(|member| *member.name == *self.name);
-        if !is_valid_name(to) {
-            out.numeric(432, &[shown(to)], "Erroneous nickname");
-        } else if env.directory.is_taken(to) && !is_own {
-            out.numeric(433, &[to], TAKEN);
+        } else if !is_valid_name(to) || x.is_server(to) {
+            x.out.reply("432 $1 :Erroneous nickname", &[to]);
+        } else if x.channel.is_taken(to) && !is_own {
+            x.out.reply(TAKEN, &[to]);
         } else {
-            self.name = to.into();
             self.delivery.has_own_frames = true;
-            out.submit(Request::Nick(to.into()), label, true);
+            x.submit(Request::Nick(to.into()), false, true);
+            self.name = x.channel.own_name().unwrap_or(to).into();
+            self.keep_name(x);
         }
+    }
+
+    /// Returns the token for a name that is taken, if the password of the client is for it.
+    fn token_of(&self, name: &str, x: &mut Exchange<'_>) -> Option<Token> {
+        x.channel.token_of(name, self.password.as_deref()?)
+    }
+
+    fn keep_name(&self, x: &mut Exchange<'_>) {
+        if let Some(password) = &self.password {
+            x.channel.keep_name(password);
+        }
+    }
+
+    fn quit(&self, reason: &str, x: &mut Exchange<'_>) {
+        let reason = bounded(reason, MAX_AWAY);
+        if !reason.is_empty() {
+            x.channel.set_departure(&["QUIT :Quit: ", &reason].concat());
+        }
+        x.submit(Request::Quit, false, true);
+    }
+
+    /// Returns whether the client has sent this message, with its label, before it reconnected.
+    pub(super) fn is_repetition(&mut self, text: &str, x: &Exchange<'_>) -> bool {
+        let Some(label) = x.label.as_deref().filter(|_| self.repetitions > 0) else { return false };
+        self.repetitions -= 1;
+        (0..x.channel.frame_count()).any(|at| {
+            x.channel.frame(at).and_then(Frame::parse).is_some_and(|frame| {
+                frame.seq <= self.last_seq
+                    && *frame.source == *self.name
+                    && frame.text == text
+                    && *frame.string("id") == *label
+            })
+        })
     }
 }
 
-fn quit(reason: Option<&str>, is_member: bool, out: &mut Output<'_>) {
-    if let Some(reason) = reason.map(|reason| bounded(reason, MAX_AWAY))
-        && is_member
-        && !reason.is_empty()
-    {
-        let reason = ["Quit: ", &reason].concat().into();
-        out.act(Action::SetDeparture(Departure::Quit(reason)));
-    }
-    out.submit(Request::Quit, None, true);
+fn too_few_parameters(message: &Message<'_>, x: &mut Exchange<'_>) {
+    x.out.reply("461 $1 :Not enough parameters", &[message.name]);
 }
 
 /// Returns the start of a text, without formatting.
 pub(super) fn bounded(text: &str, most: usize) -> Box<str> {
-    let plain = strip_formatting(text);
-    truncate(&plain, most).into()
-}
-
-/// Returns a word of the client as a parameter of a reply.
-pub(super) fn shown(word: &str) -> &str {
-    let word = truncate(word, 100);
-    match word.is_empty() || word.starts_with(':') || word.contains(' ') {
-        true => "*",
-        false => word,
-    }
+    truncate(&strip_formatting(text), most).into()
 }
 
 /// Returns a name that the room accepts for one that is usual in IRC: `[`, `]`, `\`, `` ` ``, `^`,
 /// `{`, `|` and `}` become `_`. irssi gives up after error 432, and WeeChat tries again ten times a
 /// second.
 fn to_valid_name(requested: &str) -> String {
-    let name = replace_chars(requested, &['[', ']', '\\', '`', '^', '{', '|', '}'], "_");
+    let name = map_chars(requested, |c| match c {
+        '[' | ']' | '\\' | '`' | '^' | '{' | '|' | '}' => Some('_'),
+        c => Some(c),
+    });
     match name != requested && !is_valid_name(&name) {
         true => ["irc", &name].concat(),
         false => name,

@@ -1,49 +1,59 @@
 //! The texts of messages: control characters, formatting codes, and the lines of a long text.
 
 /// Starts and ends a request of CTCP.
-pub const CTCP: char = '\u{1}';
+pub const CTCP: &str = "\u{1}";
 
 /// Returns a text from an IRC client without formatting codes and control characters.
 ///
 /// Removed are bold, italics and the like, and colours with their numbers.
 pub fn strip_formatting(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
+    let mut plain = String::new();
     let mut rest = text;
-    while let Some(at) = rest.find(char::is_control) {
-        let (before, code) = rest.split_at(at);
-        plain.push_str(before);
-        let mut chars = code.chars();
-        let control = chars.next();
-        rest = match control {
-            Some('\u{3}') => strip_colours(chars.as_str(), 2, |c| c.is_ascii_digit()),
-            Some('\u{4}') => strip_colours(chars.as_str(), 6, |c| c.is_ascii_hexdigit()),
-            Some('\t') => {
-                plain.push(' ');
-                chars.as_str()
-            }
-            _ => chars.as_str(),
+    while let Some(c) = rest.chars().next() {
+        let (start, after) = rest.split_at(c.len_utf8());
+        rest = match c {
+            '\u{3}' => strip_colours(after, 2, 10),
+            '\u{4}' => strip_colours(after, 6, 16),
+            _ => after,
         };
+        match c {
+            '\t' => plain.push_str(" "),
+            c if c.is_control() => {}
+            _ => plain.push_str(start),
+        }
     }
-    plain + rest
+    plain
 }
 
 /// Removes a colour, and a second one after a comma. A colour has at most `most` digits.
-fn strip_colours(text: &str, most: usize, is_digit: fn(char) -> bool) -> &str {
+fn strip_colours(text: &str, most: usize, radix: u32) -> &str {
     // All digits have one byte.
-    let digits = |text: &str| text.chars().take(most).take_while(|&c| is_digit(c)).count();
-    let (_, rest) = text.split_at(digits(text));
+    let digits = |text: &str| text.chars().take(most).take_while(|c| c.is_digit(radix)).count();
+    let (first, rest) = text.split_at(digits(text));
     match rest.strip_prefix(',') {
-        Some(second) if rest.len() < text.len() && digits(second) > 0 => {
+        Some(second) if !first.is_empty() && digits(second) > 0 => {
             second.split_at(digits(second)).1
         }
         _ => rest,
     }
 }
 
+/// Returns a text with each character replaced, or without it.
+pub fn map_chars(text: &str, map: fn(char) -> Option<char>) -> String {
+    let mut mapped = String::with_capacity(text.len());
+    for c in text.chars() {
+        mapped.extend(map(c));
+    }
+    mapped
+}
+
 /// Returns a line of a text without control characters, which an IRC client could take for a
 /// formatting code, a request of CTCP, or the end of a line. A tab becomes a space.
 pub fn strip_controls(line: &str) -> String {
-    line.chars().map(|c| if c == '\t' { ' ' } else { c }).filter(|c| !c.is_control()).collect()
+    map_chars(line, |c| match c {
+        '\t' => Some(' '),
+        c => (!c.is_control()).then_some(c),
+    })
 }
 
 /// Removes and returns the first part of a line, which has at most `most` bytes and ends at a space
@@ -55,9 +65,9 @@ pub fn split_long<'a>(line: &mut &'a str, most: usize) -> Option<&'a str> {
         return Some(std::mem::take(line));
     }
     // A space directly after the part is a place to split, too.
-    let space = truncate(line, most + 1).rfind(' ').filter(|&at| at > 0);
+    let space = line.bytes().take(most + 1).rposition(|byte| byte == b' ').filter(|&at| at > 0);
     let (part, rest) = line.split_at(space.unwrap_or_else(|| line.floor_char_boundary(most)));
-    *line = if space.is_some() { rest.get(1..)? } else { rest };
+    *line = rest.strip_prefix(' ').filter(|_| space.is_some()).unwrap_or(rest);
     Some(part)
 }
 
@@ -67,11 +77,6 @@ pub fn push_word(list: &mut String, word: &str) {
         list.push(' ');
     }
     list.push_str(word);
-}
-
-/// Returns a text with each of these characters replaced.
-pub fn replace_chars(text: &str, chars: &[char], with: &str) -> String {
-    text.replace(chars, with)
 }
 
 /// Returns the longest start of a text with at most `most` bytes.

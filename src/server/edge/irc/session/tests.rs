@@ -1,14 +1,31 @@
 use super::*;
-use crate::server::edge::irc::Capabilities;
+use crate::room::ClientId;
+use crate::server::edge::irc::{Member, Notes, Profile, View, parse_line};
+
+/// A change that a session makes to the room.
+#[derive(Debug, PartialEq)]
+enum Action {
+    Reply(String, View),
+    Submit(ClientLine, bool),
+    Relay(Option<ClientId>, String, String),
+    Show(bool),
+    Departure(String),
+    KeepName(String),
+}
 
 /// A room of these members. Only the last is an IRC client.
 struct Room {
     names: Vec<&'static str>,
     profile: Profile,
+    own_name: Option<String>,
+    own_profile: Profile,
     history: Vec<&'static str>,
+    notes: Notes,
+    unread_bytes: usize,
+    actions: Vec<Action>,
 }
 
-impl Directory for Room {
+impl Channel for Room {
     fn find(&self, name: &str) -> Option<Member<'_>> {
         let at = self.names.iter().position(|other| other.eq_ignore_ascii_case(name))?;
         let is_last = at + 1 == self.names.len();
@@ -20,32 +37,76 @@ impl Directory for Room {
         let _ = self.names.iter().all(|name| each(self.find(name).unwrap()));
     }
 
-    fn count(&self) -> usize {
-        self.names.len()
-    }
-
-    fn most(&self) -> usize {
-        self.names.len()
-    }
-
-    fn unregistered(&self) -> usize {
-        0
+    fn counts(&self) -> [usize; 3] {
+        [self.names.len(), 9, 1]
     }
 
     fn is_taken(&self, name: &str) -> bool {
         self.find(name).is_some()
     }
 
-    fn token_of(&self, name: &str, password: &str) -> Option<Token> {
+    fn token_of(&mut self, name: &str, password: &str) -> Option<Token> {
         (name == "bob" && password == "secret").then_some(Token([7; 16]))
     }
 
-    fn history(&self, is_newest_first: bool, each: &mut dyn FnMut(&[u8]) -> bool) {
-        let mut frames: Vec<&str> = self.history.clone();
-        if is_newest_first {
-            frames.reverse();
+    fn seq(&self) -> u64 {
+        4
+    }
+
+    fn frame_count(&self) -> usize {
+        self.history.len()
+    }
+
+    fn frame(&self, at: usize) -> Option<&[u8]> {
+        self.history.get(at).map(|frame| frame.as_bytes())
+    }
+
+    fn notes(&self) -> &Notes {
+        &self.notes
+    }
+
+    fn own_name(&self) -> Option<&str> {
+        self.own_name.as_deref()
+    }
+
+    fn own_profile(&mut self) -> Option<&mut Profile> {
+        Some(&mut self.own_profile)
+    }
+
+    fn unread_bytes(&self) -> usize {
+        self.unread_bytes
+    }
+
+    fn reply(&mut self, lines: Vec<u8>, view: View) {
+        let text = String::from_utf8(lines).unwrap();
+        assert!(text.split_inclusive('\n').all(|line| line.ends_with("\r\n")));
+        self.actions.push(Action::Reply(text, view));
+    }
+
+    fn submit(&mut self, line: ClientLine, is_notice: bool) {
+        match &line.request {
+            Request::Hello(hello) => self.own_name.clone_from(&hello.name),
+            Request::Nick(name) => self.own_name = Some(name.to_string()),
+            _ => {}
         }
-        let _ = frames.iter().all(|frame| each(frame.as_bytes()));
+        self.actions.push(Action::Submit(line, is_notice));
+    }
+
+    fn relay(&mut self, to: Option<ClientId>, command: &str, text: &str) {
+        self.actions.push(Action::Relay(to, command.into(), text.into()));
+    }
+
+    fn show(&mut self, is_shown: bool) -> bool {
+        self.actions.push(Action::Show(is_shown));
+        is_shown
+    }
+
+    fn set_departure(&mut self, command: &str) {
+        self.actions.push(Action::Departure(command.into()));
+    }
+
+    fn keep_name(&mut self, password: &str) {
+        self.actions.push(Action::KeepName(password.into()));
     }
 }
 
@@ -60,7 +121,7 @@ impl Harness {
         let profile = Profile {
             user: "carl".into(),
             real_name: "Carol C".into(),
-            away: Some("out".into()),
+            away: "out".into(),
             is_in_channel: true,
         };
         let history = vec![
@@ -69,7 +130,16 @@ impl Harness {
             r#"{"data_source":"bob","data":"two","kind":"action","seq":3,"time":3000}"#,
             r#"{"data_source":"carol","data":"three","kind":"chat","seq":4,"time":4000}"#,
         ];
-        let room = Room { names: vec!["bob", "carol"], profile, history };
+        let room = Room {
+            names: vec!["bob", "carol"],
+            profile,
+            own_name: None,
+            own_profile: Profile::default(),
+            history,
+            notes: Notes::default(),
+            unread_bytes: 0,
+            actions: Vec::new(),
+        };
         Harness { session: Session::default(), room }
     }
 
@@ -81,7 +151,6 @@ impl Harness {
         harness.send("USER u 0 * :A");
         let actions = harness.send("CAP END");
         assert!(matches!(submitted(&actions)[..], [Request::Hello(_)]), "{actions:?}");
-        harness.session.on_joined("alice");
         harness
     }
 
@@ -90,25 +159,16 @@ impl Harness {
     }
 
     fn send_bytes(&mut self, line: &[u8]) -> Vec<Action> {
-        let config = Config::default();
-        let context = Context {
-            server: &config.server,
-            channel: &config.channel,
-            epoch: "epoch",
-            max_bytes: 1000,
-            notices: &[],
-            departures: &[],
-        };
-        let settings = Settings { config: &config, motd: Some("hi\nthere"), context };
-        let env = Environment {
-            settings,
-            directory: &self.room,
-            answer_bytes: 2000,
+        let settings = Settings {
+            motd: Some("hi\nthere".into()),
+            epoch: "epoch".into(),
             max_line: 4096,
-            unix_ms: 1_790_000_000_000,
+            answer_bytes: 2000,
+            ..Settings::default()
         };
-        let message = Message::parse(line).expect("a message");
-        self.session.on_line(message, &env)
+        let line = parse_line(line);
+        self.session.on_line(line, &mut self.room, &settings, 1_790_000_000_000);
+        std::mem::take(&mut self.room.actions)
     }
 
     /// Sends a line, and returns the replies.
@@ -120,9 +180,7 @@ impl Harness {
 fn replies(actions: &[Action]) -> Vec<String> {
     let mut lines = Vec::new();
     for action in actions {
-        if let Action::Reply { lines: bytes, .. } = action {
-            let text = String::from_utf8(bytes.clone()).unwrap();
-            assert!(text.split_inclusive("\r\n").all(|line| line.ends_with("\r\n")));
+        if let Action::Reply(text, _) = action {
             lines.extend(text.lines().map(String::from));
         }
     }
@@ -132,7 +190,7 @@ fn replies(actions: &[Action]) -> Vec<String> {
 fn submitted(actions: &[Action]) -> Vec<&Request> {
     let mut requests = Vec::new();
     for action in actions {
-        if let Action::Submit { line, .. } = action {
+        if let Action::Submit(line, _) = action {
             requests.push(&line.request);
         }
     }
@@ -238,12 +296,14 @@ fn chat_history_selects_by_id_and_time() {
         ("AFTER #smol msgid=epoch-1 1", "two"),
         ("AFTER #smol timestamp=1970-01-01T00:00:01.000Z 5", "two three"),
         ("BETWEEN #smol msgid=epoch-1 msgid=epoch-4 5", "two"),
-        ("BETWEEN #smol msgid=epoch-4 timestamp=1970-01-01T00:00:00.000Z 5", "one two three"),
+        ("BETWEEN #smol msgid=epoch-1 timestamp=1970-01-01T00:00:04.000Z 5", "two"),
+        (
+            "BETWEEN #smol timestamp=1970-01-01T00:00:04.000Z timestamp=1970-01-01T00:00:00.000Z 1",
+            "two",
+        ),
         ("BETWEEN #smol msgid=epoch-9 msgid=epoch-0 1", "three"),
     ] {
-        // Bounds of two kinds are in the order of the request.
-        let is_mixed = request.contains("msgid") && request.contains("timestamp");
-        assert_eq!(texts(request), if is_mixed { "" } else { expected }, "{request}");
+        assert_eq!(texts(request), expected, "{request}");
     }
     for (request, code) in [
         ("LATEST #smol", "INVALID_PARAMS"),
@@ -270,7 +330,7 @@ fn answers_have_the_label() {
     // Without an echo there is no other answer.
     let actions = harness.send("@label=d PRIVMSG #smol :hello");
     assert_eq!(replies(&actions), [format!("@label=d {S} ACK")]);
-    let Action::Submit { line, .. } = &actions[0] else { panic!("{actions:?}") };
+    let Action::Submit(line, _) = &actions[0] else { panic!("{actions:?}") };
     assert_eq!(line.id.as_deref(), Some("d"));
     assert_eq!(Harness::member("").ask("@label=e PONG 1"), [""; 0]);
 }
@@ -306,7 +366,7 @@ fn text_is_sent_without_formatting() {
         let actions = harness.send(line);
         assert!(submitted(&actions).is_empty(), "{actions:?}");
         let relayed = actions.iter().find_map(|action| match action {
-            Action::Relay { to, .. } => Some(*to),
+            Action::Relay(to, ..) => Some(*to),
             _ => None,
         });
         assert_eq!(relayed, to, "{line:?}");
@@ -342,7 +402,6 @@ fn questions_are_answered() {
         ("INVITE bob #smol", "442 alice #smol :You're not on that channel"),
         ("MOTD", "375 alice :- smolchat.local Message of the day -"),
         ("TIME", "391 alice smolchat.local :2026-09-21T14:13:20.000Z"),
-        ("TIME other.server", "402 alice other.server :No such server"),
         ("NONSENSE", "421 alice NONSENSE :Unknown command"),
         ("JOIN", "461 alice JOIN :Not enough parameters"),
         ("USER a b c d", "462 alice :You may not reregister"),
@@ -359,11 +418,96 @@ fn questions_are_answered() {
 #[test]
 fn lists_are_bounded() {
     let mut harness = Harness::member("");
-    harness.room.names = vec!["a-name-of-thirty-two-characters-"; 3000];
+    let name: &str = "\u{20000}".repeat(32).leak();
+    harness.room.names = vec![name; 3000];
+    harness.room.profile.real_name = "r".repeat(MAX_REAL_NAME).into();
     for question in ["NAMES #smol", "WHO *", "WHO #smol"] {
-        let bytes: usize = harness.ask(question).iter().map(String::len).sum();
-        assert!((1000..2500).contains(&bytes), "{question}: {bytes}");
+        let lines = harness.ask(question);
+        let bytes: usize = lines.iter().map(|line| line.len() + 2).sum();
+        assert!((1500..2600).contains(&bytes), "{question}: {bytes}");
+        // No name is cut.
+        assert!(lines.iter().all(|line| line.matches('\u{20000}').count() % 32 == 0), "{lines:?}");
     }
+    harness.room.unread_bytes = 2001;
+    for question in ["NAMES #smol", "WHO *", "CHATHISTORY LATEST #smol * 5"] {
+        let lines = harness.ask(question);
+        let command = question.split(' ').next().unwrap();
+        let expected = format!("{S} 263 alice {command} :Please wait a while and try again");
+        assert_eq!(lines[0], expected);
+        assert!(lines.iter().map(String::len).sum::<usize>() < 200, "{lines:?}");
+    }
+}
+
+#[test]
+fn user_is_one_word() {
+    for (user, expected) in [("@:evil", "evil"), ("@@@", "user"), (":", "user"), ("ann", "ann")] {
+        let mut harness = Harness::new();
+        harness.send(&format!("USER {user} 0 * :real"));
+        if user != ":" {
+            assert_eq!(&*harness.room.own_profile.user, expected);
+        }
+    }
+}
+
+#[test]
+fn name_of_the_server_is_refused() {
+    let refused = |name: &str| format!("{S} 432 {name} Smolchat.LOCAL :Erroneous nickname");
+    assert_eq!(Harness::new().ask("NICK Smolchat.LOCAL"), [refused("*")]);
+    assert_eq!(Harness::member("").ask("NICK Smolchat.LOCAL"), [refused("alice")]);
+}
+
+#[test]
+fn repeated_label_after_reconnecting_posts_once() {
+    let mut harness = Harness::new();
+    harness.room.history.push(
+        r#"{"data_source":"bob","data":"hello","kind":"chat","seq":4,"time":5000,"id":"l1"}"#,
+    );
+    for line in ["CAP REQ :labeled-response", "PASS secret", "NICK bob", "USER u 0 * :B"] {
+        harness.send(line);
+    }
+    harness.send("CAP END");
+    harness.send("JOIN #smol");
+    assert_eq!(harness.ask("@label=l1 PRIVMSG #smol :hello"), [format!("@label=l1 {S} ACK")]);
+    for line in ["@label=l1 PRIVMSG #smol :other", "@label=l2 PRIVMSG #smol :hello"] {
+        assert_eq!(submitted(&harness.send(line)).len(), 1, "{line}");
+    }
+    // The names of clients that have not reconnected may have been those of others.
+    let mut harness = Harness::member("labeled-response");
+    harness.send("JOIN #smol");
+    harness.room.history.push(
+        r#"{"data_source":"alice","data":"hello","kind":"chat","seq":4,"time":5000,"id":"l1"}"#,
+    );
+    assert_eq!(submitted(&harness.send("@label=l1 PRIVMSG #smol :hello")).len(), 1);
+}
+
+#[test]
+fn relayed_text_has_no_controls() {
+    let mut harness = Harness::member("");
+    harness.send("JOIN #smol");
+    for (line, expected) in [
+        ("PRIVMSG #smol :\u{1}X \u{1b}[2J\u{3}4\u{2}\u{1}y", "\u{1}X [2J\u{1}"),
+        ("NOTICE carol :\u{1b}[2J\u{3}04red", "[2Jred"),
+        ("NOTICE carol :\u{1}VERSION x\u{1}", "\u{1}VERSION x\u{1}"),
+    ] {
+        let actions = harness.send(line);
+        let Action::Relay(_, _, text) = &actions[0] else { panic!("{actions:?}") };
+        assert_eq!(text, expected, "{line:?}");
+    }
+    assert_eq!(harness.ask("PRIVMSG #smol :\u{1}")[0], format!("{S} 412 alice :No text to send"));
+}
+
+#[test]
+fn quit_and_part_say_why() {
+    let mut harness = Harness::member("");
+    harness.send("JOIN #smol");
+    let actions = harness.send("PART #smol :off \u{2}now");
+    assert_eq!(actions[0], Action::Departure("PART #smol :off now".into()));
+    let part = ":alice!user@smolchat PART #smol :off now\r\n";
+    assert_eq!(actions[1], Action::Reply(part.into(), View::Closed));
+    assert_eq!(actions[2], Action::Show(false));
+    let actions = harness.send("QUIT :bye");
+    assert_eq!(actions[0], Action::Departure("QUIT :Quit: bye".into()));
+    assert_eq!(submitted(&actions), [&Request::Quit]);
 }
 
 #[test]

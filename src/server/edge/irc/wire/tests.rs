@@ -1,22 +1,12 @@
 use super::*;
 
-const BOTH: Variant = Variant { has_time: true, has_id: true };
-
-fn encode(frames: &str, variant: Variant, max_bytes: usize) -> (Vec<String>, Lines) {
-    let departures = [
-        ("bob".into(), Departure::Quit("Quit: bye".into())),
-        ("carol".into(), Departure::Part(None)),
-    ];
-    let (notices, departures) = ([9], departures);
-    let context = Context {
-        server: "smolchat.local",
-        channel: "#smol",
-        epoch: "e1",
-        max_bytes,
-        notices: &notices,
-        departures: &departures,
-    };
-    let lines = Lines::encode(frames.as_bytes(), variant, context);
+fn encode(frames: &str, variant: Variant, answer_bytes: usize) -> (Vec<String>, Lines) {
+    let settings = Settings { epoch: "e1".into(), answer_bytes, ..Settings::default() };
+    let mut notes = Notes::default();
+    notes.add_notice(9);
+    notes.add_departure("bob", "QUIT :Quit: bye", 500);
+    notes.add_departure("carol", "PART #smol", 500);
+    let lines = Lines::encode(frames.as_bytes(), variant, &settings, &notes);
     assert!(lines.bytes.ends_with(b"\r\n"));
     let text = String::from_utf8(lines.bytes.clone()).unwrap();
     (text.lines().map(String::from).collect(), lines)
@@ -63,7 +53,9 @@ fn frames_become_lines() {
         let (plain, lines) = encode(&format!("{frame}\n"), Variant::default(), 10_000);
         assert_eq!(plain, expected);
         assert_eq!(lines.spans.last().unwrap().end as usize, lines.bytes.len());
-        let (tagged, _) = encode(&format!("{frame}\n"), BOTH, 10_000);
+        let (timed, _) = encode(&format!("{frame}\n"), Variant::Time, 10_000);
+        assert_eq!(timed[0], format!("{time} {}", expected[0]));
+        let (tagged, _) = encode(&format!("{frame}\n"), Variant::Tags, 10_000);
         let seq = if expected[0].contains("NOTICE") { 9 } else { 7 };
         assert_eq!(tagged[0], format!("{time};msgid=e1-{seq} {}", expected[0]));
         for (line, expected) in tagged.iter().zip(&expected).skip(1) {
@@ -93,7 +85,7 @@ fn text_becomes_short_lines_without_controls() {
 #[test]
 fn lines_of_a_batch_and_a_notice_are_bounded() {
     let text = chat(&"x\n".repeat(16)).repeat(100);
-    let (lines, encoded) = encode(&text, BOTH, 20_000);
+    let (lines, encoded) = encode(&text, Variant::Tags, 20_000);
     assert!(encoded.bytes.len() < 60_000, "{}", encoded.bytes.len());
     assert_eq!(lines.iter().filter(|line| line.contains("msgid=")).count(), 100);
     let names: Vec<String> = (0..1000).map(|n| format!("n{n}")).collect();
@@ -101,7 +93,7 @@ fn lines_of_a_batch_and_a_notice_are_bounded() {
     let frame = format!(
         r#"{{"data_source":"server","data":"","kind":"join","seq":7,"time":1000,"names":{names}}}"#
     ) + "\n";
-    let (lines, encoded) = encode(&frame, BOTH, 20_000);
+    let (lines, encoded) = encode(&frame, Variant::Tags, 20_000);
     assert!(encoded.bytes.len() < 20_500);
     let joined = lines.len() - 1;
     let last = format!(" :smolchat.local NOTICE #smol :{} more joined", 1000 - joined);

@@ -1,0 +1,84 @@
+//! The facts about frames and members that the room does not know.
+
+/// The most frames of the history that are known to be a `NOTICE`.
+pub const MAX_NOTICES: usize = 256;
+/// The most members that have left and for which it is known how.
+pub const MAX_DEPARTURES: usize = 64;
+/// The time in milliseconds for which that is known: longer than a leave notice waits.
+const DEPARTURE_TIMEOUT: u64 = 3000;
+
+/// The facts about frames and members that the room does not know.
+#[derive(Debug, Default)]
+pub struct Notes {
+    /// The numbers of the frames that were a `NOTICE`.
+    notices: Vec<u64>,
+    /// The members that have left.
+    departures: Vec<Departure>,
+}
+
+/// The way in which a member has left.
+#[derive(Debug)]
+pub struct Departure {
+    name: Box<str>,
+    /// The command that tells it, such as `QUIT :reason`.
+    command: Box<str>,
+    /// Milliseconds since the Unix epoch.
+    time: u64,
+}
+
+impl Notes {
+    /// Remembers that the frame with a number is a `NOTICE`.
+    pub fn add_notice(&mut self, seq: u64) {
+        if self.notices.len() >= MAX_NOTICES {
+            self.notices.remove(0);
+        }
+        self.notices.push(seq);
+    }
+
+    /// Returns whether a frame is known to be a `NOTICE`.
+    pub fn is_notice(&self, seq: u64) -> bool {
+        self.notices.contains(&seq)
+    }
+
+    /// Remembers the command with which a member leaves, at a time in milliseconds.
+    pub fn add_departure(&mut self, name: &str, command: &str, time: u64) {
+        self.departures.retain(|other| time.abs_diff(other.time) < DEPARTURE_TIMEOUT);
+        if self.departures.len() < MAX_DEPARTURES {
+            self.departures.push(Departure { name: name.into(), command: command.into(), time });
+        }
+    }
+
+    /// Returns the command that tells that a member has left, for a notice of this time.
+    pub fn departure_of(&self, name: &str, time: u64) -> &str {
+        let found =
+            self.departures.iter().rev().find(|other| {
+                *other.name == *name && time.abs_diff(other.time) < DEPARTURE_TIMEOUT
+            });
+        found.map_or("QUIT :left", |departure| &departure.command)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn departure_is_known_for_seconds() {
+        let mut notes = Notes::default();
+        notes.add_departure("alice", "QUIT :bye", 10_000);
+        assert_eq!(notes.departure_of("alice", 11_000), "QUIT :bye");
+        assert_eq!(notes.departure_of("bob", 11_000), "QUIT :left");
+        assert_eq!(notes.departure_of("alice", 13_000), "QUIT :left");
+        for number in 0..200 {
+            notes.add_departure("bob", "QUIT :bye", 20_000 + number);
+        }
+        assert_eq!(notes.departures.len(), MAX_DEPARTURES);
+    }
+
+    #[test]
+    fn last_notices_are_known() {
+        let mut notes = Notes::default();
+        (0..300).for_each(|seq| notes.add_notice(seq));
+        assert_eq!((notes.is_notice(43), notes.is_notice(44)), (false, true));
+    }
+}
