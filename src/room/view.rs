@@ -29,6 +29,11 @@ impl Room {
         self.config.answer_bytes
     }
 
+    /// Returns the most connections with a place.
+    pub fn max_connections(&self) -> usize {
+        self.config.max_connections()
+    }
+
     /// Returns whether the history is written to a file.
     pub fn is_stored(&self) -> bool {
         self.config.is_stored

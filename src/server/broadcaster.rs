@@ -23,8 +23,6 @@ use smol::{LocalExecutor, Timer};
 
 use super::address_limits::AnswerCharge;
 use super::clients::Clients;
-#[cfg(feature = "irc")]
-use super::clients::IrcState;
 use super::config::Config;
 #[cfg(feature = "web")]
 use super::edge::web::{BrowserAddresses, WebEvent};
@@ -117,7 +115,7 @@ impl Broadcaster {
         executor: Weak<LocalExecutor<'static>>,
     ) -> io::Result<Self> {
         #[cfg(feature = "irc")]
-        let irc = config.irc.clone();
+        let irc = config.irc;
         let Config { mut room, outbox, history, observer, .. } = config;
         let max_connections = room.max_connections();
         #[cfg(feature = "web")]
@@ -136,9 +134,7 @@ impl Broadcaster {
         #[cfg_attr(not(feature = "irc"), expect(unused_mut))]
         let mut clients = Clients::new(outbox, max_connections, sender, executor);
         #[cfg(feature = "irc")]
-        {
-            clients.irc = IrcState::new(irc, &room, max_connections);
-        }
+        clients.irc.configure(irc, &room);
         Ok(Broadcaster {
             room,
             writer,

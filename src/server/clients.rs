@@ -27,7 +27,9 @@ use super::framing::Framing;
 #[cfg(feature = "web")]
 use super::framing::encode_message;
 #[cfg(feature = "irc")]
-pub use irc::{IrcClient, IrcState};
+pub use irc::IrcClient;
+#[cfg(feature = "irc")]
+use irc::IrcState;
 
 use super::listener::ListenerProtocol;
 use super::outbox::Delivery;

@@ -57,14 +57,17 @@ impl Ceiling {
         let event = held + MAX_INPUT_LINES * LINE_OVERHEAD;
         let batch = batch_bytes(config.outbox).saturating_add(event);
         #[cfg(feature = "irc")]
-        let irc = irc_parts(config, connections, batch);
+        let answer = room.answer_bytes.min(config.outbox / 2);
+        // Without a port for IRC there are no such clients.
+        #[cfg(feature = "irc")]
+        let [irc_clients, irc_lists] = if config.irc.is_open { [connections, 3] } else { [0; 2] };
         let frames = room.history.saturating_mul(FRAME);
         let history = room.history_bytes.saturating_add(frames).saturating_add(batch);
         // A visitor is sent a bye alone, so its outbox and its send buffer hold no more.
         let visitor = config.buffers.receive.saturating_mul(2);
         let visitor = visitor.saturating_add(CONNECTION + held + FRAME_OVERHEAD);
         let outbox = config.outbox.saturating_add(History::max_replay_overhead(room.history));
-        let ceiling = Ceiling {
+        Ceiling {
             parts: vec![
                 ("idle program", 1, PROGRAM),
                 ("tables and tasks", tasks, CONNECTION),
@@ -81,11 +84,16 @@ impl Ceiling {
                 #[cfg(feature = "web")]
                 ("addresses of browsers", MAX_BROWSERS, BROWSER_BYTES),
                 ("socket buffers in the kernel", sockets, config.buffers.kernel_bytes()),
+                #[cfg(feature = "irc")]
+                ("IRC clients", irc_clients, irc::CLIENT_BYTES + irc::PASSWORD_BYTES),
+                #[cfg(feature = "irc")]
+                ("IRC lines of a batch", irc_lists, batch * irc::MAX_GROWTH + 2 * answer),
+                #[cfg(feature = "irc")]
+                ("IRC answer", irc_lists, answer),
+                #[cfg(feature = "irc")]
+                ("IRC notices and departures", irc_lists.min(1), irc::SHARED_BYTES),
             ],
-        };
-        #[cfg(feature = "irc")]
-        let ceiling = Ceiling { parts: [ceiling.parts, irc].concat() };
-        ceiling
+        }
     }
 
     /// Returns the whole ceiling in bytes.
@@ -103,25 +111,6 @@ fn max_line(config: &Config) -> usize {
         return max_line.max(irc::MAX_LINE);
     }
     max_line
-}
-
-/// Returns the memory for IRC clients, if there can be any.
-#[cfg(feature = "irc")]
-fn irc_parts(
-    config: &Config,
-    connections: usize,
-    batch: usize,
-) -> Vec<(&'static str, usize, usize)> {
-    if !config.irc.is_open {
-        return Vec::new();
-    }
-    let answer = config.room.answer_bytes.min(config.outbox / 2);
-    vec![
-        ("IRC clients", connections, irc::CLIENT_BYTES + irc::PASSWORD_BYTES),
-        ("IRC lines of a batch", irc::Variant::COUNT, batch * irc::MAX_GROWTH + 2 * answer),
-        ("IRC answer", 3, answer),
-        ("IRC notices and departures", 1, irc::SHARED_BYTES),
-    ]
 }
 
 impl fmt::Display for Ceiling {

@@ -117,7 +117,7 @@ impl Options {
             }
             "proxy-from" => self.config.trusted_proxies.push(value.parse()?),
             #[cfg(feature = "web")]
-            "web-host" => self.config.web_hosts.push(value.parse_with(parse_host)?),
+            "web-host" => self.config.web_hosts.push(parse_text(value, parse_host)?),
             #[cfg(feature = "irc")]
             "irc" | "irc-channel" | "irc-name" | "irc-playback" | "motd" => {
                 self.set_irc(option, value)?;
@@ -162,8 +162,8 @@ impl Options {
                 self.addresses.push((value.parse()?, ListenerProtocol::Irc));
                 irc.is_open = true;
             }
-            "irc-channel" => irc.channel = value.parse_with(parse_channel)?,
-            "irc-name" => irc.server = value.parse_with(parse_server)?,
+            "irc-channel" => irc.channel = parse_text(value, parse_channel)?,
+            "irc-name" => irc.server = parse_text(value, parse_server)?,
             "irc-playback" => irc.playback = value.parse()?,
             _ if value.is_empty() => return Err("--motd: expected the path of a file".into()),
             _ => self.motd_file = Some(value.into()),
@@ -207,6 +207,15 @@ impl Options {
         }
         memory::find_contradiction(&self.config)
     }
+}
+
+/// Parses a text. Each call of `parse_with` with another function is code of its own.
+#[cfg(any(feature = "web", feature = "irc"))]
+fn parse_text(
+    value: OsString,
+    parse: fn(&str) -> Result<String, &'static str>,
+) -> Result<String, lexopt::Error> {
+    value.parse_with(parse)
 }
 
 fn parse_max_line(text: &str) -> Result<u32, &'static str> {

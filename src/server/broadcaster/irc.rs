@@ -23,13 +23,19 @@ struct RoomChannel<'a> {
     now: Now,
     room: &'a mut Room,
     clients: &'a mut Clients,
+    /// The profile of the client, whose row of the table is empty meanwhile.
+    own_profile: &'a mut Profile,
     /// The bytes of the replies to the lines of one event.
     replied: usize,
 }
 
 impl RoomChannel<'_> {
     fn member<'a>(&'a self, id: ClientId, name: &'a str) -> Member<'a> {
-        Member { id, name, profile: self.clients.irc_client(id).map(|irc| &irc.profile) }
+        let profile = match id == self.id {
+            true => Some(&*self.own_profile),
+            false => self.clients.irc_client(id).map(|irc| &irc.profile),
+        };
+        Member { id, name, profile }
     }
 }
 
@@ -80,8 +86,8 @@ impl Channel for RoomChannel<'_> {
         self.room.name_of(self.id)
     }
 
-    fn own_profile(&mut self) -> Option<&mut Profile> {
-        self.clients.irc_client_mut(self.id).map(|irc| &mut irc.profile)
+    fn own_profile(&mut self) -> &mut Profile {
+        self.own_profile
     }
 
     fn unread_bytes(&self) -> usize {
@@ -119,8 +125,8 @@ impl Channel for RoomChannel<'_> {
         for recipient in recipients.into_iter().filter(|id| to.is_some() || *id != self.id) {
             let channel = &self.clients.irc.settings.config.channel;
             let target = if to.is_some() { self.room.name_of(recipient) } else { Some(&**channel) };
-            let Some(client) = self.clients.irc_client(recipient) else { continue };
-            let variant = client.session.variant();
+            let client = self.clients.irc_client(recipient);
+            let variant = client.map(|client| client.session.variant()).unwrap_or_default();
             let Some(line) = lines.get_mut(variant as usize) else { continue };
             let line = line.get_or_insert_with(|| {
                 let parts = [command, target.unwrap_or_default(), text];
@@ -154,17 +160,14 @@ impl Broadcaster {
         let settings = Rc::clone(&self.clients.irc.settings);
         let mut replied = 0;
         for line in lines {
-            let Some(client) = self.clients.irc_client_mut(id) else { return };
-            let mut session = std::mem::take(&mut client.session);
+            let Some(mut client) = self.clients.take_irc_client(id) else { return };
             let (room, clients) = (&mut self.room, &mut self.clients);
-            let mut channel = RoomChannel { id, now, room, clients, replied };
-            session.on_line(line, &mut channel, &settings, now.unix_ms);
+            let own_profile = &mut client.profile;
+            let mut channel = RoomChannel { id, now, room, clients, own_profile, replied };
+            client.session.on_line(line, &mut channel, &settings, now.unix_ms);
             replied = channel.replied;
-            if let Some(client) = self.clients.irc_client_mut(id) {
-                client.session = session;
-            }
+            self.clients.put_irc_client(id, client);
         }
-        self.clients.update_irc_framing(id);
     }
 
     /// Handles the end of the wait of a client, and returns `false` if it does not speak IRC.

@@ -13,7 +13,6 @@ use crate::server::framing::Framing;
 /// A client that speaks IRC.
 #[derive(Debug, Default)]
 pub struct IrcClient {
-    /// The default while a message is handled.
     pub session: Session,
     pub profile: Profile,
 }
@@ -40,21 +39,17 @@ struct Encoded {
 }
 
 impl IrcState {
-    /// Creates the state for the clients of a room.
-    pub fn new(config: Config, room: &Room, max_passwords: usize) -> Self {
-        let settings = Settings {
+    /// Sets the values that come from the configuration and the room.
+    pub fn configure(&mut self, config: Config, room: &Room) {
+        self.passwords.max = 2 * room.max_connections();
+        self.settings = Rc::new(Settings {
             config,
             motd: room.motd().map(Into::into),
             epoch: room.epoch().into(),
             is_stored: room.is_stored(),
             max_line: room.max_line(),
             answer_bytes: room.max_answer_bytes(),
-        };
-        IrcState {
-            settings: Rc::new(settings),
-            passwords: Passwords::new(max_passwords),
-            ..IrcState::default()
-        }
+        });
     }
 
     /// Ends the delivery of a batch, whose lines are not needed any more.
@@ -117,9 +112,17 @@ impl Clients {
         self.table.get(id)?.irc.as_deref()
     }
 
-    /// Returns a client that speaks IRC.
-    pub fn irc_client_mut(&mut self, id: ClientId) -> Option<&mut IrcClient> {
-        self.table.get_mut(id)?.irc.as_deref_mut()
+    /// Removes a client that speaks IRC from its row of the table, while one of its lines is handled.
+    pub fn take_irc_client(&mut self, id: ClientId) -> Option<Box<IrcClient>> {
+        self.table.get_mut(id)?.irc.take()
+    }
+
+    /// Returns a client to its row, and sets its framing.
+    pub fn put_irc_client(&mut self, id: ClientId, irc: Box<IrcClient>) {
+        if let Some(client) = self.table.get_mut(id) {
+            client.framing = Framing::irc(&irc.session);
+            client.irc = Some(irc);
+        }
     }
 
     /// Returns the IRC clients that see the channel.
@@ -134,14 +137,5 @@ impl Clients {
     /// Returns the bytes that wait in the outbox of a client.
     pub fn waiting_bytes(&self, id: ClientId) -> usize {
         self.table.get(id).map_or(0, |client| client.outbox.waiting_bytes())
-    }
-
-    /// Sets the framing of an IRC client by its session.
-    pub fn update_irc_framing(&mut self, id: ClientId) {
-        if let Some(client) = self.table.get_mut(id)
-            && let Some(irc) = &client.irc
-        {
-            client.framing = Framing::irc(&irc.session);
-        }
     }
 }

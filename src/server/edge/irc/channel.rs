@@ -31,7 +31,7 @@ pub trait Channel {
     /// Returns the name of the client, if it is a member.
     fn own_name(&self) -> Option<&str>;
     /// Returns the profile of the client.
-    fn own_profile(&mut self) -> Option<&mut Profile>;
+    fn own_profile(&mut self) -> &mut Profile;
     /// Returns the bytes that the client was sent and that wait in its outbox, and those of its
     /// replies since.
     fn unread_bytes(&self) -> usize;

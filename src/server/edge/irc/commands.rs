@@ -30,7 +30,7 @@ struct Text {
 
 impl Text {
     fn new(text: &str, is_notice: bool) -> Self {
-        let ctcp = text.strip_prefix(CTCP).and_then(|request| request.split(CTCP).next());
+        let ctcp = text.strip_prefix(CTCP).and_then(|request| request.split('\u{1}').next());
         let action = ctcp.and_then(|request| request.strip_prefix("ACTION "));
         let action = action.filter(|_| !is_notice);
         let plain = strip_formatting(action.or(ctcp).unwrap_or(text));
@@ -56,32 +56,27 @@ impl Session {
     /// Handles a command.
     pub(super) fn on_command(&mut self, message: &Message<'_>, x: &mut Exchange<'_>) {
         use Command::{Notice, PrivMsg};
-        match (message.command, &*message.parameters) {
-            (Command::Join, ["0", ..]) => self.part(&x.out.settings.config.channel, None, x),
-            (Command::Join, [targets, ..]) => {
-                for target in targets.split(',').take(4) {
-                    self.join(target, x);
-                }
+        let [first, second, ..] = message.parameters;
+        match message.command {
+            Command::Join if first == "0" => self.part(&x.out.settings.config.channel, "", x),
+            Command::Join => first.split(',').take(4).for_each(|target| self.join(target, x)),
+            Command::Part => {
+                first.split(',').take(4).for_each(|target| self.part(target, second, x));
             }
-            (Command::Part, [targets, rest @ ..]) => {
-                for target in targets.split(',').take(4) {
-                    self.part(target, rest.first().copied(), x);
-                }
-            }
-            (PrivMsg | Notice, [] | ["", ..]) => {
+            PrivMsg | Notice if first.is_empty() => {
                 x.out.reply("411 :No recipient given ($1)", &[message.name]);
             }
-            (PrivMsg | Notice, [_] | [_, "", ..]) => x.out.reply(NO_TEXT, &[]),
-            (PrivMsg | Notice, [to, text, ..]) => self.send(message.command == Notice, to, text, x),
-            (Command::Names, parameters) => self.names(parameters.first().copied(), x),
-            (Command::Topic, [target]) if x.is_channel(target) && self.is_in_channel => {
+            PrivMsg | Notice if second.is_empty() => x.out.reply(NO_TEXT, &[]),
+            PrivMsg | Notice => self.send(message.command == Notice, first, second, x),
+            Command::Names => self.names(first, x),
+            Command::Topic if second.is_empty() && x.is_channel(first) && self.is_in_channel => {
                 x.out.reply("331 $c :No topic is set", &[]);
             }
-            (Command::Topic | Command::Kick, [target, ..]) => self.refuse(target, x),
-            (Command::Mode, [target, rest @ ..]) => self.mode(target, rest, x),
-            (Command::Invite, [name, target, ..]) => self.invite(name, target, x),
-            (Command::Away, parameters) => away(parameters.first().copied().unwrap_or(""), x),
-            (Command::ChatHistory, parameters) => self.chat_history(parameters, x),
+            Command::Topic | Command::Kick => self.refuse(first, x),
+            Command::Mode => self.mode(first, second, x),
+            Command::Invite => self.invite(first, second, x),
+            Command::Away => away(first, x),
+            Command::ChatHistory => self.chat_history(message, x),
             _ => x.on_query(message),
         }
     }
@@ -96,10 +91,9 @@ impl Session {
         x.out.reply(error, &[target]);
     }
 
-    fn names(&self, target: Option<&str>, x: &mut Exchange<'_>) {
-        let channel = &*x.out.settings.config.channel;
-        let target = target.and_then(|targets| targets.split(',').next()).unwrap_or(channel);
-        if x.is_channel(target) {
+    fn names(&self, targets: &str, x: &mut Exchange<'_>) {
+        let target = targets.split(',').next().unwrap_or_default();
+        if target.is_empty() || x.is_channel(target) {
             self.write_names(x);
         } else {
             x.out.reply("366 $1 :End of /NAMES list.", &[target]);
@@ -124,11 +118,11 @@ impl Session {
             self.play_back(x);
         }
         x.out.view = View::Opened;
-        x.set_in_channel(true);
+        x.channel.own_profile().is_in_channel = true;
     }
 
     /// Closes the client's view of the channel.
-    fn part(&mut self, target: &str, reason: Option<&str>, x: &mut Exchange<'_>) {
+    fn part(&mut self, target: &str, reason: &str, x: &mut Exchange<'_>) {
         if !x.is_channel(target) {
             return x.out.reply(NO_SUCH_CHANNEL, &[target]);
         }
@@ -136,7 +130,7 @@ impl Session {
             return x.out.reply(NOT_ON_CHANNEL, &[]);
         }
         let mut command = ["PART ", &x.out.settings.config.channel].concat();
-        if let Some(reason) = reason {
+        if !reason.is_empty() {
             command += " :";
             command += &bounded(reason, MAX_AWAY);
         }
@@ -145,7 +139,7 @@ impl Session {
         x.out.view = View::Closed;
         x.flush();
         x.channel.show(false);
-        x.set_in_channel(false);
+        x.channel.own_profile().is_in_channel = false;
     }
 
     /// Handles `PRIVMSG` and `NOTICE`. A notice causes no errors (RFC 2812, section 3.3.2).
@@ -209,20 +203,17 @@ impl Session {
         }
     }
 
-    fn mode(&self, target: &str, change: &[&str], x: &mut Exchange<'_>) {
-        let is_own = target.eq_ignore_ascii_case(&self.name);
+    fn mode(&self, target: &str, change: &str, x: &mut Exchange<'_>) {
         let reply = match change {
-            [] if is_own => "221 +i",
-            ["+i" | "-i" | "i"] if is_own => return,
-            _ if is_own => "501 :Unknown MODE flag",
-            _ if !x.is_channel(target) => match x.channel.find(target) {
-                _ if target.starts_with('#') => NO_SUCH_CHANNEL,
-                Some(_) => "502 :Cant change mode for other users",
-                None => NO_SUCH_NICK,
-            },
-            [] => "324 $c +n",
-            ["b" | "+b"] => "368 $c :End of channel ban list",
-            _ => NO_OPERATOR,
+            "" if *target == *self.name => "221 +i",
+            "+i" | "-i" if *target == *self.name => return,
+            _ if *target == *self.name => "501 :Unknown MODE flag",
+            "" if x.is_channel(target) => "324 $c +n",
+            "b" | "+b" if x.is_channel(target) => "368 $c :End of channel ban list",
+            _ if x.is_channel(target) => NO_OPERATOR,
+            _ if target.starts_with('#') => NO_SUCH_CHANNEL,
+            _ if x.channel.find(target).is_some() => "502 :Cant change mode for other users",
+            _ => NO_SUCH_NICK,
         };
         x.out.reply(reply, &[target]);
     }
@@ -276,20 +267,12 @@ fn away(text: &str, x: &mut Exchange<'_>) {
         },
         &[],
     );
-    if let Some(profile) = x.channel.own_profile() {
-        profile.away = text;
-    }
+    x.channel.own_profile().away = text;
 }
 
 impl Exchange<'_> {
     /// Returns whether this is the name of the channel.
     pub fn is_channel(&self, target: &str) -> bool {
         target.eq_ignore_ascii_case(&self.out.settings.config.channel)
-    }
-
-    fn set_in_channel(&mut self, is_in_channel: bool) {
-        if let Some(profile) = self.channel.own_profile() {
-            profile.is_in_channel = is_in_channel;
-        }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::capabilities::Capabilities;
 use super::config::Settings;
+use super::message::split_space;
 use super::output::{Output, error_line, label_tag, tagged};
 use super::session::Session;
 use super::wire::{Frame, MASK, MAX_LINES, Span, SpanKind, Tags, write_text};
@@ -103,7 +104,7 @@ impl Session {
             SpanKind::Join => !std::mem::take(&mut self.delivery.is_join_due) && is_in_channel,
             SpanKind::Name => {
                 let to = lines.rsplit(|&byte| byte == b':').next().unwrap_or_default();
-                self.delivery.name = String::from_utf8_lossy(to).trim_end().into();
+                self.delivery.name = String::from_utf8_lossy(to.trim_ascii_end()).into();
                 true
             }
             SpanKind::Leave => is_in_channel,
@@ -166,10 +167,7 @@ impl Session {
 
 /// Returns the name of the member from which a line comes.
 fn source_of(line: &[u8]) -> &[u8] {
-    let untagged = match line.strip_prefix(b"@") {
-        Some(tagged) => tagged.splitn(2, |&byte| byte == b' ').nth(1).unwrap_or_default(),
-        None => line,
-    };
+    let untagged = if line.starts_with(b"@") { split_space(line).1 } else { line };
     let source = untagged.split(|&byte| byte == b'!').next().unwrap_or_default();
     source.strip_prefix(b":").unwrap_or_default()
 }

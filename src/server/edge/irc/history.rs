@@ -1,6 +1,10 @@
 //! The history for IRC clients: played back on a join, and `CHATHISTORY`.
 
+use std::ops::Range;
+
 use super::capabilities::Capabilities;
+use super::channel::Channel;
+use super::message::Message;
 use super::session::{Exchange, Session};
 use super::text::map_chars;
 use super::wire::{Frame, MAX_LINES, format_time, write_chat};
@@ -46,12 +50,12 @@ struct Selection<'a> {
 
 impl<'a> Selection<'a> {
     /// Parses the parameters of `CHATHISTORY`, or returns `None` if they are invalid.
-    fn parse(subcommand: &str, parameters: &[&'a str], epoch: &str) -> Option<Self> {
-        let (first, mut limit) = (parameters.get(2)?, parameters.get(3)?);
+    fn parse(subcommand: &str, message: &Message<'a>, epoch: &str) -> Option<Self> {
+        let [_, _, first, mut limit, last, ..] = message.parameters;
         let [after, before] =
             [Bound::START, Bound::END].map(|default| Bound::parse(first, epoch, default));
         let (mut after, mut before, mut is_newest) = match subcommand {
-            "LATEST" if *first == "*" => (Bound::START, Bound::END, true),
+            "LATEST" if first == "*" => (Bound::START, Bound::END, true),
             "LATEST" => (after?, Bound::END, true),
             "AFTER" => (after?, Bound::END, false),
             "BEFORE" => (Bound::START, before?, true),
@@ -64,9 +68,39 @@ impl<'a> Selection<'a> {
                 before = Bound::parse(first, epoch, Bound::END)?;
                 is_newest = true;
             }
-            limit = parameters.get(4)?;
+            limit = last;
         }
         Some(Selection { after, before, limit: limit.parse().ok()?, is_newest })
+    }
+
+    /// Returns the places of the frames between the first and the last message of the part. Their
+    /// JSON has at most `bytes` bytes.
+    fn find(self, channel: &dyn Channel, mut bytes: usize) -> Range<usize> {
+        let Selection { after, before, mut limit, is_newest } = self;
+        let count = channel.frame_count();
+        let mut found = 0..0;
+        for step in 0..count {
+            let at = if is_newest { count - 1 - step } else { step };
+            let Some(json) = channel.frame(at) else { break };
+            let Some(frame) = Frame::parse(json) else { continue };
+            let time = format_time(frame.time);
+            let is_after = frame.seq > after.seq && *time > *after.time;
+            let is_before = frame.seq < before.seq && *time < *before.time;
+            if !is_after || !is_before || !frame.is_chat() {
+                // The frames of the other end come first.
+                let is_over = if is_newest { !is_after } else { !is_before };
+                if is_over { break } else { continue }
+            }
+            if limit == 0 || bytes < json.len() {
+                break;
+            }
+            (limit, bytes) = (limit - 1, bytes - json.len());
+            found = match found.is_empty() {
+                true => at..at + 1,
+                false => found.start.min(at)..found.end.max(at + 1),
+            };
+        }
+        found
     }
 }
 
@@ -82,22 +116,19 @@ impl Session {
     }
 
     /// Handles `CHATHISTORY`.
-    pub(super) fn chat_history(&mut self, parameters: &[&str], x: &mut Exchange<'_>) {
-        let [subcommand, target] = [0, 1].map(|at| parameters.get(at).copied().unwrap_or(""));
-        let epoch = &*x.out.settings.epoch;
+    pub(super) fn chat_history(&mut self, message: &Message<'_>, x: &mut Exchange<'_>) {
+        let [subcommand, target, ..] = message.parameters;
         let subcommand = &*subcommand.to_ascii_uppercase();
-        let error = match Selection::parse(subcommand, parameters, epoch) {
-            _ if target.is_empty() => "NEED_MORE_PARAMS $1 :Missing parameters",
-            None => "INVALID_PARAMS $1 :Invalid parameters",
-            Some(_) if !x.is_channel(target) => {
-                "INVALID_TARGET $1 $2 :Messages could not be retrieved"
-            }
-            Some(selection) => {
+        let error = match Selection::parse(subcommand, message, &x.out.settings.epoch) {
+            _ if target.is_empty() => "FAIL CHATHISTORY NEED_MORE_PARAMS $1 :Missing parameters",
+            None => "FAIL CHATHISTORY INVALID_PARAMS $1 :Invalid parameters",
+            Some(selection) if x.is_channel(target) => {
                 let limit = selection.limit.min(MAX_MESSAGES);
                 return self.write_history(Selection { limit, ..selection }, x);
             }
+            Some(_) => "FAIL CHATHISTORY INVALID_TARGET $1 $2 :Messages could not be retrieved",
         };
-        x.out.reply(&["FAIL CHATHISTORY ", error].concat(), &[subcommand, target]);
+        x.out.reply(error, &[subcommand, target]);
     }
 
     /// Writes the messages of a part of the history, as a batch if the client knows batches. At most
@@ -109,38 +140,18 @@ impl Session {
         let batch = self.next_batch().to_string();
         let has_batch = self.has(Capabilities::BATCH);
         let tag = if has_batch { ["batch=h", &batch, ";"].concat() } else { String::new() };
-        let mut messages: Vec<Vec<u8>> = Vec::new();
-        let mut bytes = x.out.lines.len();
-        let count = x.channel.frame_count();
-        for step in 0..count {
-            let at = if selection.is_newest { count - 1 - step } else { step };
-            let Some(frame) = x.channel.frame(at).and_then(Frame::parse) else { continue };
-            let Selection { after, before, .. } = selection;
-            let time = format_time(frame.time);
-            let is_after = frame.seq > after.seq && *time > *after.time;
-            let is_before = frame.seq < before.seq && *time < *before.time;
-            if !is_after || !is_before || !frame.is_chat() {
-                // The frames of the other end come first.
-                let is_over = if selection.is_newest { !is_after } else { !is_before };
-                if is_over { break } else { continue }
-            }
-            let settings = x.out.settings;
-            let tags = self.variant().tags(&tag, frame.time, &frame.id(settings));
-            let mut lines = Vec::new();
-            write_chat(&mut lines, &tags, &frame, MAX_LINES, settings, x.channel.notes());
-            bytes += lines.len();
-            if messages.len() >= selection.limit || bytes > settings.answer_bytes {
-                break;
-            }
-            messages.push(lines);
-        }
-        if selection.is_newest {
-            messages.reverse();
-        }
         if has_batch {
             x.out.reply("BATCH +h$1 chathistory $c", &[&batch]);
         }
-        x.out.lines.extend(messages.concat());
+        let settings = x.out.settings;
+        for at in selection.find(&*x.channel, settings.answer_bytes) {
+            let Some(frame) = x.channel.frame(at).and_then(Frame::parse) else { continue };
+            if frame.is_chat() && x.out.lines.len() < settings.answer_bytes {
+                let tags = self.variant().tags(&tag, frame.time, &frame.id(settings));
+                let lines = &mut x.out.lines;
+                write_chat(lines, &tags, &frame, MAX_LINES, settings, x.channel.notes());
+            }
+        }
         if has_batch {
             x.out.reply("BATCH -h$1", &[&batch]);
         }

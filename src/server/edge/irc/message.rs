@@ -105,57 +105,58 @@ pub enum Command {
     Unknown,
 }
 
-/// The names of the commands.
-const COMMANDS: &[(&str, Command)] = &[
-    ("ADMIN", Command::Admin),
-    ("AWAY", Command::Away),
-    ("CAP", Command::Cap),
-    ("CHATHISTORY", Command::ChatHistory),
-    ("CONNECT", Command::Operator),
-    ("DIE", Command::Operator),
-    ("HELP", Command::Help),
-    ("HELPOP", Command::Help),
-    ("INFO", Command::Info),
-    ("INVITE", Command::Invite),
-    ("ISON", Command::IsOn),
-    ("JOIN", Command::Join),
-    ("KICK", Command::Kick),
-    ("KILL", Command::Operator),
-    ("LINKS", Command::Links),
-    ("LIST", Command::List),
-    ("LUSERS", Command::LUsers),
-    ("MODE", Command::Mode),
-    ("MOTD", Command::Motd),
-    ("NAMES", Command::Names),
-    ("NICK", Command::Nick),
-    ("NOTICE", Command::Notice),
-    ("OPER", Command::Oper),
-    ("PART", Command::Part),
-    ("PASS", Command::Pass),
-    ("PING", Command::Ping),
-    ("PONG", Command::Pong),
-    ("PRIVMSG", Command::PrivMsg),
-    ("QUIT", Command::Quit),
-    ("REHASH", Command::Operator),
-    ("RESTART", Command::Operator),
-    ("SQUIT", Command::Operator),
-    ("TIME", Command::Time),
-    ("TOPIC", Command::Topic),
-    ("USER", Command::User),
-    ("USERHOST", Command::UserHost),
-    ("VERSION", Command::Version),
-    ("WALLOPS", Command::Operator),
-    ("WHO", Command::Who),
-    ("WHOIS", Command::WhoIs),
-    ("WHOWAS", Command::WhoWas),
+/// The names of the commands, in the order of [`COMMANDS`].
+const NAMES: &str = "ADMIN AWAY CAP CHATHISTORY HELP HELPOP INFO INVITE ISON JOIN KICK LINKS LIST \
+                     LUSERS MODE MOTD NAMES NICK NOTICE OPER PART PASS PING PONG PRIVMSG QUIT TIME \
+                     TOPIC USER USERHOST VERSION WHO WHOIS WHOWAS \
+                     CONNECT DIE KILL REHASH RESTART SQUIT WALLOPS";
+
+/// The commands with these names. The names after them are those of operators.
+const COMMANDS: [Command; 34] = [
+    Command::Admin,
+    Command::Away,
+    Command::Cap,
+    Command::ChatHistory,
+    Command::Help,
+    Command::Help,
+    Command::Info,
+    Command::Invite,
+    Command::IsOn,
+    Command::Join,
+    Command::Kick,
+    Command::Links,
+    Command::List,
+    Command::LUsers,
+    Command::Mode,
+    Command::Motd,
+    Command::Names,
+    Command::Nick,
+    Command::Notice,
+    Command::Oper,
+    Command::Part,
+    Command::Pass,
+    Command::Ping,
+    Command::Pong,
+    Command::PrivMsg,
+    Command::Quit,
+    Command::Time,
+    Command::Topic,
+    Command::User,
+    Command::UserHost,
+    Command::Version,
+    Command::Who,
+    Command::WhoIs,
+    Command::WhoWas,
 ];
 
 impl Command {
     /// Returns the command of a message, which is its first word in any case.
     pub fn of(text: &str) -> Self {
         let name = text.split(' ').next().unwrap_or_default();
-        let found = COMMANDS.iter().find(|(known, _)| name.eq_ignore_ascii_case(known));
-        found.map_or(Command::Unknown, |&(_, command)| command)
+        match NAMES.split(' ').position(|known| name.eq_ignore_ascii_case(known)) {
+            Some(at) => COMMANDS.get(at).copied().unwrap_or(Command::Operator),
+            None => Command::Unknown,
+        }
     }
 
     /// Returns whether the command only shows that the client is there.
@@ -181,27 +182,24 @@ pub struct Message<'a> {
     pub command: Command,
     /// The command as the client wrote it.
     pub name: &'a str,
-    /// At most 15.
-    pub parameters: Vec<&'a str>,
+    /// The parameters; those that are missing are empty.
+    pub parameters: [&'a str; MAX_PARAMETERS],
 }
 
 impl<'a> Message<'a> {
     /// Splits the text of a [`Request::Edge`].
     pub fn new(text: &'a str) -> Self {
         let (name, mut rest) = text.split_once(' ').unwrap_or((text, ""));
-        let mut parameters = Vec::new();
-        while parameters.len() < MAX_PARAMETERS {
-            rest = rest.trim_start_matches(' ');
+        let mut parameters = [""; MAX_PARAMETERS];
+        for parameter in &mut parameters {
+            while let Some(trimmed) = rest.strip_prefix(' ') {
+                rest = trimmed;
+            }
             if let Some(last) = rest.strip_prefix(':') {
-                parameters.push(last);
+                *parameter = last;
                 break;
             }
-            let (parameter, after) = rest.split_once(' ').unwrap_or((rest, ""));
-            if parameter.is_empty() {
-                break;
-            }
-            parameters.push(parameter);
-            rest = after;
+            (*parameter, rest) = rest.split_once(' ').unwrap_or((rest, ""));
         }
         Message { command: Command::of(name), name, parameters }
     }
@@ -209,13 +207,16 @@ impl<'a> Message<'a> {
     /// Returns whether the command needs more parameters than it has. Some commands check them
     /// themselves.
     pub fn lacks_parameters(&self) -> bool {
-        use Command::{ChatHistory, Invite, IsOn, Join, Kick, Mode, Oper, Part, Topic, UserHost};
-        let least = match self.command {
-            ChatHistory | IsOn | Join | Mode | Part | Topic | UserHost => 1,
-            Invite | Kick | Oper => 2,
-            _ => return false,
+        use Command::{
+            ChatHistory, Invite, IsOn, Join, Kick, Mode, Oper, Part, Pass, Topic, User, UserHost,
         };
-        self.parameters.len() < least || self.parameters.first() == Some(&"")
+        let [first, second, _, fourth, ..] = self.parameters;
+        match self.command {
+            ChatHistory | IsOn | Join | Mode | Part | Pass | Topic | UserHost => first.is_empty(),
+            Invite | Kick | Oper => first.is_empty() || second.is_empty(),
+            User => first.is_empty() || fourth.is_empty(),
+            _ => false,
+        }
     }
 }
 
@@ -260,9 +261,10 @@ pub fn write_tag_value(out: &mut String, value: &str) {
 }
 
 /// Returns the bytes before the first space and those after it.
-fn split_space(bytes: &[u8]) -> (&[u8], &[u8]) {
-    let mut parts = bytes.splitn(2, |&byte| byte == b' ');
-    (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
+pub fn split_space(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let space = bytes.iter().position(|&byte| byte == b' ').unwrap_or(bytes.len());
+    let (word, rest) = bytes.split_at(space);
+    (word, rest.strip_prefix(b" ").unwrap_or(rest))
 }
 
 #[cfg(test)]
@@ -294,13 +296,14 @@ mod tests {
             let text = parse(line).1;
             let message = Message::new(&text);
             assert_eq!(message.command, Command::PrivMsg, "{line:?}");
-            assert_eq!(message.parameters, parameters, "{line:?}");
+            assert!(message.parameters.starts_with(parameters), "{message:?}");
+            assert_eq!(message.parameters.concat(), parameters.concat(), "{message:?}");
         }
         assert_eq!(parse("@a=b;label=x\\:\\s\\y;c NICK a").0.as_deref(), Some("x; y"));
         assert_eq!(parse("@label=1;label=2 NICK a").0.as_deref(), Some("2"));
         assert_eq!(parse("@label= NICK a").0, None);
         assert_eq!(parse(&format!("@label={} NICK a", "x".repeat(65))).0, None);
-        assert_eq!(Message::new(&"x ".repeat(30)).parameters.len(), MAX_PARAMETERS);
+        assert_eq!(Message::new(&"x ".repeat(30)).parameters, ["x"; MAX_PARAMETERS]);
         for empty in ["", "   ", ":alice", "@label=1", ":alice  "] {
             let line = parse_line(empty.as_bytes()).unwrap();
             assert_eq!(line.request, Request::Heartbeat, "{empty:?}");
@@ -327,9 +330,11 @@ mod tests {
 
     #[test]
     fn every_command_is_found_in_any_case() {
-        for (name, command) in COMMANDS {
-            assert_eq!(Command::of(&format!("{} x", name.to_lowercase())), *command);
+        for (name, command) in NAMES.split(' ').zip(COMMANDS) {
+            assert_eq!(Command::of(&format!("{} x", name.to_lowercase())), command);
+            assert!(name.eq_ignore_ascii_case(&format!("{command:?}")) || name == "HELPOP");
         }
+        assert_eq!(Command::of("wallops"), Command::Operator);
         assert_eq!(Command::of("NONSENSE"), Command::Unknown);
     }
 
@@ -337,8 +342,7 @@ mod tests {
         #[test]
         fn parse_any_line_never_panics(line in proptest::collection::vec(any::<u8>(), 0..600)) {
             if let Ok(ClientLine { request: Request::Edge(text), .. }) = parse_line(&line) {
-                let message = Message::new(&text);
-                prop_assert!(message.parameters.len() <= MAX_PARAMETERS);
+                let _ = Message::new(&text);
             }
         }
 

@@ -16,8 +16,8 @@ use crate::room::{ClientId, Origin, Token};
 const WRONG_AT_ONCE: u32 = 10;
 /// The most addresses whose wrong passwords are counted.
 const MAX_WRONG: usize = 64;
-/// The most bytes for one password, in a queue that grows by doubling.
-pub const PASSWORD_BYTES: usize = 2 * size_of::<Entry>();
+/// The most bytes of passwords for one connection: two passwords, in a queue that grows by doubling.
+pub const PASSWORD_BYTES: usize = 4 * size_of::<Entry>();
 
 /// A bounded table of passwords.
 ///
@@ -29,7 +29,8 @@ pub struct Passwords {
     hasher: RandomState,
     /// The number of entries at which those without a use are removed.
     sweep_at: usize,
-    max: usize,
+    /// The most entries, see [`PASSWORD_BYTES`]. Default: 0.
+    pub max: usize,
     /// The rates of wrong passwords, the last address first.
     wrong: Vec<(Origin, RateLimiter)>,
 }
@@ -44,11 +45,6 @@ struct Entry {
 }
 
 impl Passwords {
-    /// Creates an empty table for at most `max` passwords.
-    pub fn new(max: usize) -> Self {
-        Passwords { max, ..Passwords::default() }
-    }
-
     fn key(&self, name: &str, password: &str) -> u64 {
         self.hasher.hash_one((case_fold(name), password))
     }
@@ -64,15 +60,18 @@ impl Passwords {
     ) -> Option<Token> {
         let key = self.key(name, password);
         let token = self.entries.iter().find(|entry| entry.key == key).map(|entry| entry.token);
-        let at = self.wrong.iter().position(|(other, _)| *other == origin);
-        let before = at.map(|at| self.wrong.remove(at).1).unwrap_or_default();
-        let mut after = before;
-        let is_allowed = after.try_take(Rate::new(1, WRONG_AT_ONCE), now);
-        let token = token.filter(|_| is_allowed);
-        let limiter = if token.is_some() { before } else { after };
-        if !limiter.is_idle(now) {
+        self.wrong.retain(|(_, limiter)| !limiter.is_idle(now));
+        if !self.wrong.iter().any(|(other, _)| *other == origin) {
             self.wrong.truncate(MAX_WRONG - 1);
-            self.wrong.insert(0, (origin, limiter));
+            self.wrong.push((origin, RateLimiter::new()));
+        }
+        let (_, limiter) = self.wrong.iter_mut().find(|(other, _)| *other == origin)?;
+        let rate = Rate::new(1, WRONG_AT_ONCE);
+        if limiter.available(rate, now) == 0 {
+            return None;
+        }
+        if token.is_none() {
+            limiter.take(rate, 1, now);
         }
         token
     }
@@ -115,7 +114,7 @@ mod tests {
 
     #[test]
     fn token_needs_name_and_password() {
-        let mut passwords = Passwords::new(4);
+        let mut passwords = Passwords { max: 4, ..Passwords::default() };
         passwords.insert(ClientId(1), "alice", "secret", token(1), &|_| true);
         assert!(get(&mut passwords, "ALICE", "secret").unwrap().matches(&token(1)));
         assert!(get(&mut passwords, "alice", "Secret").is_none());
@@ -130,7 +129,7 @@ mod tests {
 
     #[test]
     fn full_table_keeps_passwords_in_use() {
-        let mut passwords = Passwords::new(100);
+        let mut passwords = Passwords { max: 100, ..Passwords::default() };
         for number in 0..500_u64 {
             let name = format!("name-{number}");
             let token = token(if number % 10 == 0 { 1 } else { 2 });
@@ -145,7 +144,7 @@ mod tests {
 
     #[test]
     fn address_cannot_try_many_passwords() {
-        let mut passwords = Passwords::new(100);
+        let mut passwords = Passwords { max: 100, ..Passwords::default() };
         passwords.insert(ClientId(1), "alice", "z", token(1), &|_| true);
         for number in 0..100 {
             assert!(get(&mut passwords, "alice", &number.to_string()).is_none());

@@ -42,12 +42,11 @@ const MAX_ASKED: usize = 16;
 impl Exchange<'_> {
     /// Answers a question about the members or the server.
     pub fn on_query(&mut self, message: &Message<'_>) {
-        let parameters = &*message.parameters;
-        let first = parameters.first().copied().unwrap_or("");
+        let [first, second, ..] = message.parameters;
         let reply = match message.command {
             Command::Who => return self.who(if first.is_empty() { "*" } else { first }),
             Command::WhoIs | Command::WhoWas if first.is_empty() => "431 :No nickname given",
-            Command::WhoIs => return self.whois(parameters.get(1).copied().unwrap_or(first)),
+            Command::WhoIs => return self.whois(if second.is_empty() { first } else { second }),
             Command::WhoWas => "406 $1 :There was no such nickname\n369 $1 :End of WHOWAS",
             Command::List
                 if first.is_empty() || first.split(',').any(|mask| self.is_list_mask(mask)) =>
@@ -119,7 +118,7 @@ impl Exchange<'_> {
 
     fn who(&mut self, mask: &str) {
         let is_all = self.is_channel(mask);
-        let is_mask = mask.contains(['*', '?']);
+        let is_mask = mask.bytes().any(|byte| matches!(byte, b'*' | b'?'));
         if self.is_busy("WHO") {
             return;
         }

@@ -64,11 +64,6 @@ impl Exchange<'_> {
         }
     }
 
-    /// Returns whether this is the name of the server, with which a member could be mistaken for it.
-    fn is_server(&self, name: &str) -> bool {
-        name.eq_ignore_ascii_case(&self.out.settings.config.server)
-    }
-
     /// Applies a request to the room, after the lines that were written. If `is_answered`, a frame
     /// with the label answers the message.
     pub fn submit(&mut self, request: Request, is_notice: bool, is_answered: bool) {
@@ -137,43 +132,39 @@ impl Session {
     }
 
     fn on_message(&mut self, message: &Message<'_>, x: &mut Exchange<'_>) {
-        match (message.command, &*message.parameters) {
-            (Command::Cap, parameters) => self.negotiate(parameters, x),
-            (Command::Ping, [token, ..]) => x.out.reply("PONG $s :$1", &[token]),
-            (Command::Pong, _) => {}
-            (Command::Quit, parameters) => self.quit(parameters.first().copied().unwrap_or(""), x),
-            (Command::Nick, [] | ["", ..]) => x.out.reply("431 :No nickname given", &[]),
-            (Command::Nick, [name, ..]) if self.is_member => self.rename(name, x),
-            (Command::Nick, [name, ..]) => self.choose_name(name, x),
-            (Command::User | Command::Pass, _) if self.is_member => {
+        let [first, second, _, fourth, ..] = message.parameters;
+        let is_member = self.is_member;
+        match message.command {
+            _ if message.lacks_parameters() => {
+                x.out.reply("461 $1 :Not enough parameters", &[message.name]);
+            }
+            Command::Cap => self.negotiate(first, second, x),
+            Command::Ping if first.is_empty() => x.out.reply("409 :No origin specified", &[]),
+            Command::Ping => x.out.reply("PONG $s :$1", &[first]),
+            Command::Pong => {}
+            Command::Quit => quit(first, x),
+            Command::Nick => self.set_name(first, x),
+            Command::User | Command::Pass if is_member => {
                 x.out.reply("462 :You may not reregister", &[]);
             }
-            (Command::User, [user, _, _, real_name, ..])
-                if !user.is_empty() && !real_name.is_empty() =>
-            {
+            Command::Pass => self.password = Some(truncate(first, MAX_PASSWORD).into()),
+            Command::User => {
                 self.has_user = true;
-                if let Some(profile) = x.channel.own_profile() {
-                    let is_allowed = |c| (!matches!(c, '@' | '!' | ':' | ' ')).then_some(c);
-                    let user = map_chars(&bounded(user, MAX_USER), is_allowed);
-                    profile.user = if user.is_empty() { "user".into() } else { user.into() };
-                    profile.real_name = bounded(real_name, MAX_REAL_NAME);
-                }
+                let is_allowed = |c| (!matches!(c, '@' | '!' | ':' | ' ')).then_some(c);
+                let user = map_chars(&bounded(first, MAX_USER), is_allowed);
+                let profile = x.channel.own_profile();
+                profile.user = if user.is_empty() { "user".into() } else { user.into() };
+                profile.real_name = bounded(fourth, MAX_REAL_NAME);
             }
-            (Command::Pass, [password, ..]) if !password.is_empty() => {
-                self.password = Some(truncate(password, MAX_PASSWORD).into());
-            }
-            (Command::User | Command::Pass | Command::Ping, _) => too_few_parameters(message, x),
-            _ if !self.is_member => x.out.reply("451 :You have not registered", &[]),
-            _ if message.lacks_parameters() => too_few_parameters(message, x),
+            _ if !is_member => x.out.reply("451 :You have not registered", &[]),
             _ => self.on_command(message, x),
         }
-        if !self.is_member {
+        if !is_member && !self.name.is_empty() && self.has_user && !self.is_negotiating {
             self.register(x);
         }
     }
 
-    fn negotiate(&mut self, parameters: &[&str], x: &mut Exchange<'_>) {
-        let [subcommand, request] = [0, 1].map(|at| parameters.get(at).copied().unwrap_or(""));
+    fn negotiate(&mut self, subcommand: &str, request: &str, x: &mut Exchange<'_>) {
         match &*subcommand.to_ascii_uppercase() {
             "LS" => {
                 self.is_negotiating = !self.is_member;
@@ -192,27 +183,36 @@ impl Session {
         }
     }
 
-    /// Handles the `NICK` of a client that is not a member.
-    fn choose_name(&mut self, requested: &str, x: &mut Exchange<'_>) {
-        let name = to_valid_name(requested);
-        if !is_valid_name(&name) || x.is_server(&name) {
-            return x.out.reply("432 $1 :Erroneous nickname", &[requested]);
+    /// Handles `NICK`.
+    fn set_name(&mut self, requested: &str, x: &mut Exchange<'_>) {
+        let name = &*to_valid_name(requested);
+        let is_server = name.eq_ignore_ascii_case(&x.out.settings.config.server);
+        let holder = x.channel.find(name).map(|member| *member.name == *self.name);
+        let is_free = self.is_member && holder == Some(true) || !x.channel.is_taken(name);
+        if requested.is_empty() {
+            x.out.reply("431 :No nickname given", &[]);
+        } else if !is_valid_name(name) || is_server {
+            x.out.reply("432 $1 :Erroneous nickname", &[requested]);
+        } else if !is_free && (self.is_member || self.token_of(name, x).is_none()) {
+            x.out.reply(TAKEN, &[name]);
+        } else if self.is_member && *self.name == *name {
+        } else {
+            if name != requested {
+                let values = [requested, name];
+                x.out.reply("NOTICE $n :$1 cannot be a name here; you are $2", &values);
+            }
+            self.name = name.into();
+            x.out.nick = name.into();
+            if self.is_member {
+                self.delivery.has_own_frames = true;
+                x.submit(Request::Nick(name.into()), false, true);
+                self.keep_name(x);
+            }
         }
-        if x.channel.is_taken(&name) && self.token_of(&name, x).is_none() {
-            return x.out.reply(TAKEN, &[&name]);
-        }
-        if name != requested {
-            x.out.reply("NOTICE $n :$1 cannot be a name here; you are $2", &[requested, &name]);
-        }
-        self.name = (&*name).into();
-        x.out.nick = name;
     }
 
-    /// Makes the client a member, if it has said everything that is needed.
+    /// Makes the client a member: it has said everything that is needed.
     fn register(&mut self, x: &mut Exchange<'_>) {
-        if self.name.is_empty() || !self.has_user || self.is_negotiating {
-            return;
-        }
         let is_taken = x.channel.is_taken(&self.name);
         let token = if is_taken { self.token_of(&self.name, x) } else { None };
         // Another client can have taken the name since `NICK`.
@@ -252,22 +252,6 @@ impl Session {
         }
     }
 
-    /// Handles the `NICK` of a member.
-    fn rename(&mut self, to: &str, x: &mut Exchange<'_>) {
-        let is_own = x.channel.find(to).is_some_and(|member| *member.name == *self.name);
-        if *self.name == *to {
-        } else if !is_valid_name(to) || x.is_server(to) {
-            x.out.reply("432 $1 :Erroneous nickname", &[to]);
-        } else if x.channel.is_taken(to) && !is_own {
-            x.out.reply(TAKEN, &[to]);
-        } else {
-            self.delivery.has_own_frames = true;
-            x.submit(Request::Nick(to.into()), false, true);
-            self.name = x.channel.own_name().unwrap_or(to).into();
-            self.keep_name(x);
-        }
-    }
-
     /// Returns the token for a name that is taken, if the password of the client is for it.
     fn token_of(&self, name: &str, x: &mut Exchange<'_>) -> Option<Token> {
         x.channel.token_of(name, self.password.as_deref()?)
@@ -277,14 +261,6 @@ impl Session {
         if let Some(password) = &self.password {
             x.channel.keep_name(password);
         }
-    }
-
-    fn quit(&self, reason: &str, x: &mut Exchange<'_>) {
-        let reason = bounded(reason, MAX_AWAY);
-        if !reason.is_empty() {
-            x.channel.set_departure(&["QUIT :Quit: ", &reason].concat());
-        }
-        x.submit(Request::Quit, false, true);
     }
 
     /// Returns whether the client has sent this message, with its label, before it reconnected.
@@ -302,8 +278,11 @@ impl Session {
     }
 }
 
-fn too_few_parameters(message: &Message<'_>, x: &mut Exchange<'_>) {
-    x.out.reply("461 $1 :Not enough parameters", &[message.name]);
+fn quit(reason: &str, x: &mut Exchange<'_>) {
+    if !reason.is_empty() {
+        x.channel.set_departure(&["QUIT :Quit: ", &bounded(reason, MAX_AWAY)].concat());
+    }
+    x.submit(Request::Quit, false, true);
 }
 
 /// Returns the start of a text, without formatting.

@@ -47,11 +47,12 @@ pub fn map_chars(text: &str, map: fn(char) -> Option<char>) -> String {
     mapped
 }
 
-/// Returns a line of a text without control characters, which an IRC client could take for a
-/// formatting code, a request of CTCP, or the end of a line. A tab becomes a space.
-pub fn strip_controls(line: &str) -> String {
-    map_chars(line, |c| match c {
+/// Returns a text without control characters but newlines: an IRC client could take them for a
+/// formatting code or a request of CTCP. A tab becomes a space.
+pub fn strip_controls(text: &str) -> String {
+    map_chars(text, |c| match c {
         '\t' => Some(' '),
+        '\n' => Some(c),
         c => (!c.is_control()).then_some(c),
     })
 }
@@ -130,7 +131,7 @@ mod tests {
         #[test]
         fn stripped_text_has_no_controls(text in any::<String>()) {
             prop_assert!(!strip_formatting(&text).contains(char::is_control));
-            prop_assert!(!strip_controls(&text).contains(char::is_control));
+            prop_assert!(!strip_controls(&text).contains(|c: char| c.is_control() && c != '\n'));
         }
     }
 }

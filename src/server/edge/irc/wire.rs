@@ -246,18 +246,14 @@ pub fn write_text(
     let fixed = start.len() + before.len() + after.len();
     let most = MAX_OUTPUT.saturating_sub(fixed);
     let mut count = 0;
-    let mut write = |part: &str| {
-        count += 1;
-        if count <= max_lines {
-            let tags = if count == 1 { &tags.first } else { &tags.rest };
-            write_line(out, tags, &[start, before, part, after]);
-        }
-    };
-    for line in text.split('\n') {
-        let plain = strip_controls(line);
-        let mut rest = &*plain;
+    for line in strip_controls(text).split('\n') {
+        let mut rest = line;
         while let Some(part) = split_long(&mut rest, most) {
-            write(part);
+            count += 1;
+            if count <= max_lines {
+                let tags = if count == 1 { &tags.first } else { &tags.rest };
+                write_line(out, tags, &[start, before, part, after]);
+            }
         }
     }
     if count == 0 {

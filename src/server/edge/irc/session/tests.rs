@@ -69,8 +69,8 @@ impl Channel for Room {
         self.own_name.as_deref()
     }
 
-    fn own_profile(&mut self) -> Option<&mut Profile> {
-        Some(&mut self.own_profile)
+    fn own_profile(&mut self) -> &mut Profile {
+        &mut self.own_profile
     }
 
     fn unread_bytes(&self) -> usize {
