@@ -47,7 +47,7 @@ impl Options {
     pub fn parse() -> Result<Invocation<Self>, lexopt::Error> {
         let mut options = Self {
             workloads: WORKLOADS.to_vec(),
-            systems: System::OWN.to_vec(),
+            systems: Vec::new(),
             smolchatd: option_env!("CARGO_BIN_EXE_smolchatd").map(PathBuf::from),
             json: PathBuf::from("target/fanout.json"),
             rounds: 1,
@@ -82,11 +82,10 @@ impl Options {
             }
         }
         // `--system` overrides `--peers`, whatever their order.
-        if let Some(named) = named {
-            options.systems = named;
-        } else if peers {
-            options.systems = all;
-        }
+        options.systems = named.unwrap_or_else(|| {
+            let systems = if peers { &all } else { System::OWN };
+            systems.iter().copied().filter(|system| system.is_built()).collect()
+        });
         for workload in &mut options.workloads {
             if let Some(seconds) = seconds {
                 workload.duration = seconds;

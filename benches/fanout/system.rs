@@ -47,14 +47,8 @@ pub enum System {
 
 impl System {
     /// The systems of `make bench`. Smolchat is first: the floor uses the length of its frames.
-    pub const OWN: &[Self] = &[
-        Self::Smolchat,
-        Self::SmolchatWebSocket,
-        #[cfg(feature = "irc")]
-        Self::SmolchatIrc,
-        Self::Floor,
-        Self::Naive,
-    ];
+    pub const OWN: &[Self] =
+        &[Self::Smolchat, Self::SmolchatWebSocket, Self::SmolchatIrc, Self::Floor, Self::Naive];
     /// The systems that `--peers` adds.
     pub const PEERS: &[Self] = &[
         Self::Redis,
@@ -80,6 +74,13 @@ impl System {
             Self::NodeWs => "node-ws",
             Self::MosquittoWebSocket => "mosquitto-ws",
         }
+    }
+
+    /// Returns whether the server of this build has the system.
+    pub fn is_built(self) -> bool {
+        let is_web = self == Self::SmolchatWebSocket;
+        let is_irc = self == Self::SmolchatIrc;
+        (cfg!(feature = "web") || !is_web) && (cfg!(feature = "irc") || !is_irc)
     }
 
     /// Returns whether this is smolchatd.
