@@ -99,7 +99,6 @@ pub static SMOLCHATD: Program = Program {
                       them for new ones.",
             ..OptionSpec::DEFAULT
         },
-        #[cfg(feature = "irc")]
         OptionSpec {
             name: "motd",
             value: ValueKind::Path("FILE"),

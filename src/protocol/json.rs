@@ -80,7 +80,8 @@ impl<'a> JsonObject<'a> {
         iter::from_fn(|| next_value(&mut items)).all(|item| parse_string(item).is_some())
     }
 
-    /// Returns the strings in the list of `key`, or none if the value is not a list.
+    /// Returns the strings in the list of `key`, or none if the value is not a list. An item of
+    /// another type is an empty string.
     #[cfg(feature = "irc")]
     pub fn strings(&self, key: &str) -> Vec<Cow<'a, str>> {
         let Ok(Some(mut items)) = self.value(key, "a list", |json| json.strip_prefix('[')) else {
@@ -88,7 +89,7 @@ impl<'a> JsonObject<'a> {
         };
         let mut strings = Vec::new();
         while let Some(item) = next_value(&mut items) {
-            strings.extend(parse_string(item));
+            strings.push(parse_string(item).unwrap_or_default());
         }
         strings
     }

@@ -45,7 +45,6 @@ pub struct Config {
     /// Lines at once from one client; stated in the welcome. Default: 40.
     pub burst: u32,
     /// The message of the day, which a new member is sent after its welcome. Default: none.
-    #[cfg(feature = "irc")]
     pub motd: Option<Box<str>>,
 }
 
@@ -66,7 +65,6 @@ impl Default for Config {
             max_line: 4096,
             rate: 10,
             burst: 40,
-            #[cfg(feature = "irc")]
             motd: None,
         }
     }

@@ -172,7 +172,6 @@ impl Room {
             },
         };
         self.batch.send(id, data, welcome);
-        #[cfg(feature = "irc")]
         if !resumed && let Some(motd) = &self.config.motd {
             self.batch.send(id, &**motd, Body::Info { id: None, stats: None });
         }

@@ -51,7 +51,6 @@ fn format_usage_error(error: &lexopt::Error) -> Box<dyn Error> {
 }
 
 fn serve(options: Options) -> Result<(), Box<dyn Error>> {
-    #[cfg(feature = "irc")]
     let options = options.with_motd()?;
     let contradiction = options.find_contradiction();
     let Options { addresses, mut config, log, history_file, mut file, .. } = options;

@@ -1,7 +1,6 @@
 //! The arguments of the command line, converted to a [`Config`].
 
 use std::ffi::OsString;
-#[cfg(feature = "irc")]
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,7 +17,6 @@ use smolchat::store;
 const MEMBERS_PER_ADDRESS: u32 = 4;
 
 /// The most bytes of the message of the day.
-#[cfg(feature = "irc")]
 const MAX_MOTD: usize = 4096;
 
 /// The action that the arguments select.
@@ -52,7 +50,6 @@ impl Invocation {
 #[derive(Debug)]
 pub struct Options {
     pub addresses: Vec<(ListenAddress, ListenerProtocol)>,
-    #[cfg(feature = "irc")]
     motd_file: Option<PathBuf>,
     pub config: Config,
     pub log: LevelFilter,
@@ -72,7 +69,6 @@ pub struct Options {
 pub fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
     let mut options = Options {
         addresses: Vec::new(),
-        #[cfg(feature = "irc")]
         motd_file: None,
         config: Config::default(),
         log: LevelFilter::Info,
@@ -119,9 +115,10 @@ impl Options {
             #[cfg(feature = "web")]
             "web-host" => self.config.web_hosts.push(parse_text(value, parse_host)?),
             #[cfg(feature = "irc")]
-            "irc" | "irc-channel" | "irc-name" | "irc-playback" | "motd" => {
+            "irc" | "irc-channel" | "irc-name" | "irc-playback" => {
                 self.set_irc(option, value)?;
             }
+            "motd" => self.motd_file = Some(value.into()),
             "max-line" => room.max_line = value.parse_with(parse_max_line)?,
             "outbox" => self.config.outbox = value.parse_with(parse_size)?,
             "history" => room.history = value.parse()?,
@@ -165,8 +162,7 @@ impl Options {
             "irc-channel" => irc.channel = parse_text(value, parse_channel)?,
             "irc-name" => irc.server = parse_text(value, parse_server)?,
             "irc-playback" => irc.playback = value.parse()?,
-            _ if value.is_empty() => return Err("--motd: expected the path of a file".into()),
-            _ => self.motd_file = Some(value.into()),
+            _ => {}
         }
         Ok(())
     }
@@ -184,17 +180,18 @@ impl Options {
     }
 
     /// Reads the message of the day.
-    #[cfg(feature = "irc")]
     pub fn with_motd(mut self) -> Result<Self, String> {
         let Some(path) = &self.motd_file else { return Ok(self) };
         let text = fs::read_to_string(path)
-            .map_err(|error| format!("cannot read --motd {}: {error}", path.display()))?;
+            .map_err(|error| format!("--motd {}: {error}", path.display()))?;
         if text.len() > MAX_MOTD {
-            let bytes = text.len();
-            return Err(format!("--motd: the file has {bytes} bytes, expected at most {MAX_MOTD}"));
+            return Err(format!(
+                "--motd: the file has {} bytes, expected at most {MAX_MOTD}",
+                text.len()
+            ));
         }
-        let text = text.trim_end();
-        self.config.room.motd = (!text.is_empty()).then(|| text.into());
+        self.config.room.motd =
+            Some(text.trim_end().into()).filter(|text: &Box<str>| !text.is_empty());
         Ok(self)
     }
 

@@ -116,23 +116,22 @@ impl Channel for RoomChannel<'_> {
     }
 
     fn relay(&mut self, to: Option<ClientId>, command: &str, text: &str) {
-        let source = self.own_name().unwrap_or_default().to_owned();
         let recipients = match to {
             Some(to) => vec![to],
             None => self.clients.irc_clients_in_channel(),
         };
-        let mut lines: [Option<Chunk>; Variant::COUNT] = Default::default();
+        let channel = &self.clients.irc.settings.config.channel;
+        let target = to.map_or(Some(&**channel), |to| self.room.name_of(to));
+        let parts = [self.own_name(), Some(command), target, Some(text)];
+        let parts = parts.map(Option::unwrap_or_default);
+        let lines = [Variant::Plain, Variant::Time, Variant::Tags]
+            .map(|variant| Chunk::from(relay_line(variant, self.now.unix_ms, parts)));
         for recipient in recipients.into_iter().filter(|id| to.is_some() || *id != self.id) {
-            let channel = &self.clients.irc.settings.config.channel;
-            let target = if to.is_some() { self.room.name_of(recipient) } else { Some(&**channel) };
             let client = self.clients.irc_client(recipient);
             let variant = client.map(|client| client.session.variant()).unwrap_or_default();
-            let Some(line) = lines.get_mut(variant as usize) else { continue };
-            let line = line.get_or_insert_with(|| {
-                let parts = [command, target.unwrap_or_default(), text];
-                relay_line(variant, self.now.unix_ms, &source, parts).into()
-            });
-            self.room.reply(recipient, Chunk::clone(line), View::Unchanged as u64);
+            if let Some(line) = lines.get(variant as usize) {
+                self.room.reply(recipient, Chunk::clone(line), View::Unchanged as u64);
+            }
         }
     }
 

@@ -94,14 +94,15 @@ impl IrcState {
                 }
                 SliceKind::Own => {
                     let own = session.on_own_frame(slice.bytes(), &self.settings);
-                    lines.push(Slice::raw(own.into()));
+                    if !own.is_empty() {
+                        lines.push(Slice::raw(own.into()));
+                    }
                 }
                 // IRC clients are sent the history as replies.
                 SliceKind::Replay | SliceKind::Past => {}
             }
         }
         session.end_batch();
-        lines.retain(|slice| !slice.bytes().is_empty());
         lines
     }
 }

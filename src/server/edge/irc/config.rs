@@ -51,10 +51,9 @@ const MAX_SERVER: usize = 63;
 
 /// Returns whether a channel can have this name, as for `--irc-channel`.
 pub fn is_channel_name(name: &str) -> bool {
-    let is_allowed =
-        |c: char| !c.is_control() && !c.is_whitespace() && !matches!(c, ',' | ':' | '#');
+    let is_allowed = |byte: u8| byte > b' ' && !matches!(byte, b',' | b':' | b'#' | 0x7F);
     let rest = name.strip_prefix('#').unwrap_or_default();
-    !rest.is_empty() && name.len() <= MAX_CHANNEL && rest.chars().all(is_allowed)
+    !rest.is_empty() && name.len() <= MAX_CHANNEL && rest.bytes().all(is_allowed)
 }
 
 /// Returns whether a server can have this name, as for `--irc-name`. Clients tell a server from a

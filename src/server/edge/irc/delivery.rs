@@ -8,7 +8,8 @@ use super::config::Settings;
 use super::message::split_space;
 use super::output::{Output, error_line, label_tag, tagged};
 use super::session::Session;
-use super::wire::{Frame, MASK, MAX_LINES, Span, SpanKind, Tags, write_text};
+use super::text::strip_controls;
+use super::wire::{Frame, MAX_LINES, Span, SpanKind, write_text};
 use crate::room::{Chunk, Slice};
 
 /// The state of a client after the last batch that it was sent. The state of its session changes with
@@ -79,21 +80,20 @@ impl Session {
                 true => self.is_own_sent(span.kind, text),
                 false => self.delivery.is_in_channel,
             };
-            if !is_sent {
-                continue;
-            }
             let json = frames.get(span.json.start as usize..span.json.end as usize);
-            let json = json.filter(|_| is_own);
+            let json = json.filter(|_| is_own && is_sent);
             let labeled = json.and_then(|json| self.with_label(text, json));
-            if labeled.is_none() && open.end == lines.start {
+            if is_sent && labeled.is_none() && open.end == lines.start {
                 open.end = lines.end;
-                continue;
+            } else if is_sent {
+                push_part(slices, bytes, open);
+                open = if labeled.is_some() { lines.end..lines.end } else { lines };
+                if let Some(labeled) = labeled {
+                    slices.push(Slice::raw(labeled.into()));
+                }
             }
-            slices.push(Slice::raw_part(Arc::clone(bytes), open));
-            open = if labeled.is_some() { lines.end..lines.end } else { lines };
-            slices.extend(labeled.map(|labeled| Slice::raw(labeled.into())));
         }
-        slices.push(Slice::raw_part(Arc::clone(bytes), open));
+        push_part(slices, bytes, open);
     }
 
     /// Returns whether the client is sent the lines of a span that it has caused.
@@ -140,9 +140,9 @@ impl Session {
                 return error_line(other.as_deref().unwrap_or(&frame.text));
             }
             _ => {
-                let start = [":", &settings.config.server, " NOTICE ", &out.nick, " :"].concat();
-                let tags = Tags::default();
-                write_text(&mut out.lines, &tags, [&start, "", ""], &frame.text, MAX_LINES);
+                for line in strip_controls(&frame.text).split('\n').take(MAX_LINES) {
+                    out.reply("NOTICE $n :$1", &[line]);
+                }
             }
         }
         out.lines
@@ -151,10 +151,9 @@ impl Session {
     /// Writes a private message: to its sender if it wants an echo, and to its recipient.
     fn write_private(&self, frame: &Frame<'_>, json: &[u8], out: &mut Vec<u8>) {
         let to = frame.string("to");
-        let start = [":", &*frame.source, MASK, " PRIVMSG ", &*to, " :"].concat();
         let tags = self.variant().tags("", frame.time, "");
         let mut lines = Vec::new();
-        write_text(&mut lines, &tags, [&start, "", ""], &frame.text, MAX_LINES);
+        write_text(&mut lines, &tags, [&frame.source, "PRIVMSG", &to, ""], &frame.text, MAX_LINES);
         if *frame.source == *self.delivery.name && self.has(Capabilities::ECHO_MESSAGE) {
             let labeled = self.with_label(&lines, json);
             out.extend(labeled.as_ref().unwrap_or(&lines));
@@ -162,6 +161,13 @@ impl Session {
         if *to == *self.delivery.name {
             out.append(&mut lines);
         }
+    }
+}
+
+/// Appends a part of the shared lines.
+fn push_part(slices: &mut Vec<Slice>, bytes: &Chunk, part: Range<u32>) {
+    if !part.is_empty() {
+        slices.push(Slice::raw_part(Arc::clone(bytes), part));
     }
 }
 

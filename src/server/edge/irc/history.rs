@@ -1,5 +1,6 @@
 //! The history for IRC clients: played back on a join, and `CHATHISTORY`.
 
+use std::cmp::Ordering;
 use std::ops::Range;
 
 use super::capabilities::Capabilities;
@@ -12,29 +13,35 @@ use super::wire::{Frame, MAX_LINES, format_time, write_chat};
 /// The most messages in an answer to `CHATHISTORY`.
 const MAX_MESSAGES: usize = 1000;
 
-/// An end of a part of the history: a number and a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// An end of a part of the history: the number or the time of a frame, or neither.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Bound<'a> {
+    /// 0 = any number.
     seq: u64,
-    /// A time such as `2026-11-25T12:00:00.000Z`: such times are in the order of their texts.
+    /// A time such as `2026-11-25T12:00:00.000Z`, or empty. Such times are in the order of their
+    /// texts.
     time: &'a str,
 }
 
 impl<'a> Bound<'a> {
-    /// Before all frames.
-    const START: Self = Bound { seq: 0, time: "" };
-    /// After all frames.
-    const END: Self = Bound { seq: u64::MAX, time: "~" };
-
-    /// Parses `msgid=EPOCH-SEQ` or `timestamp=TIME`. The other value is that of `default`.
-    fn parse(text: &'a str, epoch: &str, default: Self) -> Option<Self> {
+    /// Parses `msgid=EPOCH-SEQ` or `timestamp=TIME`.
+    fn parse(text: &'a str, epoch: &str) -> Option<Self> {
         if let Some(id) = text.strip_prefix("msgid=") {
             let seq = id.strip_prefix(epoch)?.strip_prefix('-')?;
-            return Some(Bound { seq: seq.parse().ok()?, ..default });
+            return Some(Bound { seq: seq.parse().ok()?, time: "" });
         }
         let time = text.strip_prefix("timestamp=")?;
         let form = map_chars(time, |c| Some(if c.is_ascii_digit() { '0' } else { c }));
-        (form == "0000-00-00T00:00:00.000Z").then_some(Bound { time, ..default })
+        (form == "0000-00-00T00:00:00.000Z").then_some(Bound { seq: 0, time })
+    }
+
+    /// Returns the order of the end and a frame, or `None` if the end is neither.
+    fn compare(self, frame: &Frame<'_>) -> Option<Ordering> {
+        match self.time {
+            "" if self.seq == 0 => None,
+            "" => Some(self.seq.cmp(&frame.seq)),
+            time => Some(time.cmp(&format_time(frame.time))),
+        }
     }
 }
 
@@ -51,26 +58,24 @@ struct Selection<'a> {
 impl<'a> Selection<'a> {
     /// Parses the parameters of `CHATHISTORY`, or returns `None` if they are invalid.
     fn parse(subcommand: &str, message: &Message<'a>, epoch: &str) -> Option<Self> {
-        let [_, _, first, mut limit, last, ..] = message.parameters;
-        let [after, before] =
-            [Bound::START, Bound::END].map(|default| Bound::parse(first, epoch, default));
-        let (mut after, mut before, mut is_newest) = match subcommand {
-            "LATEST" if first == "*" => (Bound::START, Bound::END, true),
-            "LATEST" => (after?, Bound::END, true),
-            "AFTER" => (after?, Bound::END, false),
-            "BEFORE" => (Bound::START, before?, true),
-            "BETWEEN" => (after?, Bound::parse(limit, epoch, Bound::END)?, false),
+        let [_, _, first, second, third, ..] = message.parameters;
+        let (is_latest, is_between) = (subcommand == "LATEST", subcommand == "BETWEEN");
+        let any = Bound::default();
+        let bound = if is_latest && first == "*" { any } else { Bound::parse(first, epoch)? };
+        let (after, before) = match subcommand {
+            "LATEST" | "AFTER" => (bound, any),
+            "BEFORE" => (any, bound),
+            "BETWEEN" => (bound, Bound::parse(second, epoch)?),
             _ => return None,
         };
-        if subcommand == "BETWEEN" {
-            if after.seq > before.seq || after.time > before.time {
-                after = Bound::parse(limit, epoch, Bound::START)?;
-                before = Bound::parse(first, epoch, Bound::END)?;
-                is_newest = true;
+        let limit = if is_between { third } else { second }.parse().ok()?;
+        let is_same_kind = before.time.is_empty() == after.time.is_empty();
+        Some(match is_between && is_same_kind && before < after {
+            true => Selection { after: before, before: after, limit, is_newest: true },
+            false => {
+                Selection { after, before, limit, is_newest: is_latest || subcommand == "BEFORE" }
             }
-            limit = last;
-        }
-        Some(Selection { after, before, limit: limit.parse().ok()?, is_newest })
+        })
     }
 
     /// Returns the places of the frames between the first and the last message of the part. Their
@@ -83,9 +88,8 @@ impl<'a> Selection<'a> {
             let at = if is_newest { count - 1 - step } else { step };
             let Some(json) = channel.frame(at) else { break };
             let Some(frame) = Frame::parse(json) else { continue };
-            let time = format_time(frame.time);
-            let is_after = frame.seq > after.seq && *time > *after.time;
-            let is_before = frame.seq < before.seq && *time < *before.time;
+            let is_after = after.compare(&frame).is_none_or(Ordering::is_lt);
+            let is_before = before.compare(&frame).is_none_or(Ordering::is_gt);
             if !is_after || !is_before || !frame.is_chat() {
                 // The frames of the other end come first.
                 let is_over = if is_newest { !is_after } else { !is_before };
@@ -109,7 +113,7 @@ impl Session {
     pub(super) fn play_back(&mut self, x: &mut Exchange<'_>) {
         let limit = x.out.settings.config.playback;
         if limit > 0 {
-            let (after, before) = (Bound::START, Bound::END);
+            let (after, before) = Default::default();
             let last = Selection { after, before, limit, is_newest: true };
             self.write_history(last, x);
         }
@@ -164,7 +168,7 @@ mod tests {
 
     #[test]
     fn bound_is_an_id_or_a_time() {
-        let parse = |text| Bound::parse(text, "e", Bound::START);
+        let parse = |text| Bound::parse(text, "e");
         assert_eq!(parse("msgid=e-7"), Some(Bound { seq: 7, time: "" }));
         let time = "2026-11-25T12:00:00.000Z";
         assert_eq!(parse("timestamp=2026-11-25T12:00:00.000Z"), Some(Bound { seq: 0, time }));

@@ -55,7 +55,9 @@ pub fn parse_line(line: &[u8]) -> Result<ClientLine, RequestError> {
     let text = String::from_utf8_lossy(rest);
     if matches!(text, Cow::Owned(_)) && Command::of(&text) != Command::User {
         let command = text.split(' ').next().unwrap_or_default().to_ascii_uppercase();
-        return Err(RequestError { code: ErrorCode::NotUtf8, text: command, id });
+        let is_word = command.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let text = if is_word { command } else { "*".into() };
+        return Err(RequestError { code: ErrorCode::NotUtf8, text, id });
     }
     // A client could take a carriage return for the end of a line.
     let text = map_chars(&text, |c| (!matches!(c, '\r' | '\0')).then_some(c));
@@ -77,7 +79,6 @@ pub enum Command {
     Join,
     Kick,
     LUsers,
-    Links,
     List,
     Mode,
     Motd,
@@ -106,13 +107,13 @@ pub enum Command {
 }
 
 /// The names of the commands, in the order of [`COMMANDS`].
-const NAMES: &str = "ADMIN AWAY CAP CHATHISTORY HELP HELPOP INFO INVITE ISON JOIN KICK LINKS LIST \
+const NAMES: &str = "ADMIN AWAY CAP CHATHISTORY HELP HELPOP INFO INVITE ISON JOIN KICK LIST \
                      LUSERS MODE MOTD NAMES NICK NOTICE OPER PART PASS PING PONG PRIVMSG QUIT TIME \
                      TOPIC USER USERHOST VERSION WHO WHOIS WHOWAS \
                      CONNECT DIE KILL REHASH RESTART SQUIT WALLOPS";
 
 /// The commands with these names. The names after them are those of operators.
-const COMMANDS: [Command; 34] = [
+const COMMANDS: [Command; 33] = [
     Command::Admin,
     Command::Away,
     Command::Cap,
@@ -124,7 +125,6 @@ const COMMANDS: [Command; 34] = [
     Command::IsOn,
     Command::Join,
     Command::Kick,
-    Command::Links,
     Command::List,
     Command::LUsers,
     Command::Mode,
@@ -324,6 +324,7 @@ mod tests {
         let error = parse_line(b"@label=1 privmsg a \xFF").unwrap_err();
         assert_eq!((error.code, &*error.text), (ErrorCode::NotUtf8, "PRIVMSG"));
         assert_eq!(error.id.as_deref(), Some("1"));
+        assert_eq!(parse_line(b"\xFF\x1b[2J x").unwrap_err().text, "*");
         let user = parse_line(b"USER a 0 * :i\xE8rc").unwrap();
         assert_eq!(user.request, Request::Edge("USER a 0 * :i\u{FFFD}rc".into()));
     }

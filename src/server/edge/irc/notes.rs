@@ -42,10 +42,10 @@ impl Notes {
 
     /// Remembers the command with which a member leaves, at a time in milliseconds.
     pub fn add_departure(&mut self, name: &str, command: &str, time: u64) {
-        self.departures.retain(|other| time.abs_diff(other.time) < DEPARTURE_TIMEOUT);
-        if self.departures.len() < MAX_DEPARTURES {
-            self.departures.push(Departure { name: name.into(), command: command.into(), time });
+        if self.departures.len() >= MAX_DEPARTURES {
+            self.departures.remove(0);
         }
+        self.departures.push(Departure { name: name.into(), command: command.into(), time });
     }
 
     /// Returns the command that tells that a member has left, for a notice of this time.

@@ -29,7 +29,7 @@ impl<'a> Output<'a> {
     /// source of all others. The name of the client follows the number of a reply.
     ///
     /// `$n` is the name of the client, `$s` the server, `$c` the channel, and `$1` the first of the
-    /// values. A value that is not in the text at the end of the line is made one word.
+    /// values. A value before the first `:` is made one word.
     pub fn reply(&mut self, template: &str, values: &[&str]) {
         for line in template.split('\n') {
             let start = self.lines.len();
@@ -41,26 +41,24 @@ impl<'a> Output<'a> {
             if is_numeric {
                 push(&mut self.lines, &[number, " ", &self.nick]);
             }
+            let mut rest = rest;
             let mut is_text = false;
-            let mut pieces = rest.split('$');
-            let mut text = pieces.next().unwrap_or_default();
-            loop {
-                is_text |= text.contains(" :");
-                push(&mut self.lines, &[text]);
-                let Some(piece) = pieces.next() else { break };
-                let (key, rest) = piece.split_at(1);
+            while let Some((before, after)) = rest.split_once('$') {
+                is_text |= before.contains(':');
+                let (key, after) = after.split_at(1);
                 let value = match key {
                     "n" => &self.nick,
                     "s" => &*self.settings.config.server,
                     "c" => &self.settings.config.channel,
                     digit => {
-                        let at = digit.bytes().next().unwrap_or_default().wrapping_sub(b'1');
-                        values.get(usize::from(at)).copied().unwrap_or_default()
+                        let at = digit.parse::<usize>().unwrap_or(0).wrapping_sub(1);
+                        values.get(at).copied().unwrap_or_default()
                     }
                 };
-                push(&mut self.lines, &[if is_text { value } else { one_word(value) }]);
-                text = rest;
+                push(&mut self.lines, &[before, if is_text { value } else { one_word(value) }]);
+                rest = after;
             }
+            push(&mut self.lines, &[rest]);
             end_line(&mut self.lines, start);
         }
     }
@@ -134,8 +132,7 @@ pub fn error_line(text: &str) -> Vec<u8> {
 pub fn relay_line(
     variant: Variant,
     time: u64,
-    source: &str,
-    [command, target, text]: [&str; 3],
+    [source, command, target, text]: [&str; 4],
 ) -> Vec<u8> {
     let mut line = Vec::new();
     let parts = [":", source, MASK, " ", command, " ", target, " :", text];

@@ -60,7 +60,6 @@ impl Passwords {
     ) -> Option<Token> {
         let key = self.key(name, password);
         let token = self.entries.iter().find(|entry| entry.key == key).map(|entry| entry.token);
-        self.wrong.retain(|(_, limiter)| !limiter.is_idle(now));
         if !self.wrong.iter().any(|(other, _)| *other == origin) {
             self.wrong.truncate(MAX_WRONG - 1);
             self.wrong.push((origin, RateLimiter::new()));

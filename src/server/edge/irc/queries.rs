@@ -14,9 +14,8 @@ pub(super) const VERSION: &str = concat!("smolchat-", env!("CARGO_PKG_VERSION"))
 pub(super) const SUPPORT: &str = "\
 005 CASEMAPPING=ascii CHANTYPES=# PREFIX=(ov)@+ CHANMODES=,,,n NETWORK=smolchat NICKLEN=32 \
 CHANNELLEN=50 CHANLIMIT=#:1 UTF8ONLY :are supported by this server
-005 TARGMAX=PRIVMSG:1,NOTICE:1,JOIN:4,PART:4,NAMES:1,LIST:,WHOIS:1,KICK:1 AWAYLEN=200 TOPICLEN=0 \
-KICKLEN=200 MODES=1 LINELEN=512 CHATHISTORY=1000 MSGREFTYPES=msgid,timestamp \
-:are supported by this server";
+005 TARGMAX=PRIVMSG:1,NOTICE:1,JOIN:4,PART:4,NAMES:1,LIST:,WHOIS:1,KICK:1 AWAYLEN=200 \
+LINELEN=512 CHATHISTORY=1000 MSGREFTYPES=msgid,timestamp :are supported by this server";
 /// The numbers of members and connections.
 pub(super) const LUSERS: &str = "\
 251 :There are $1 users and 0 invisible on 1 servers
@@ -30,10 +29,9 @@ pub(super) const LUSERS: &str = "\
 const LIST: &str = "321 Channel :Users  Name\n322 $c $1 :\n323 :End of /LIST";
 /// The answer to `HELP`.
 const HELP: &str = "\
-704 $1 :smolchat over IRC
-705 $1 :This server has one channel. JOIN shows it, PRIVMSG speaks in it.
-705 $1 :Commands: ADMIN AWAY CHATHISTORY HELP INFO INVITE ISON JOIN KICK LIST LUSERS MODE MOTD NAMES
-705 $1 :NICK NOTICE OPER PART PING PRIVMSG QUIT TIME TOPIC USERHOST VERSION WHO WHOIS WHOWAS
+704 $1 :One channel: JOIN shows it, PRIVMSG speaks in it.
+705 $1 :AWAY CHATHISTORY INVITE ISON LIST LUSERS MODE MOTD NAMES NICK NOTICE PART TOPIC USERHOST \
+WHO WHOIS
 705 $1 :PASS keeps a name: connect again with the same name and password to get it back.
 706 $1 :End of /HELP";
 /// The most names in `ISON` and `USERHOST`.
@@ -57,7 +55,6 @@ impl Exchange<'_> {
             Command::IsOn | Command::UserHost => return self.find_all(message),
             Command::Help if first.is_empty() || first.eq_ignore_ascii_case("PRIVMSG") => HELP,
             Command::Help => "524 $1 :Help not found",
-            Command::Links => "364 * $s :0 a group-chat server\n365 * :End of /LINKS list",
             Command::LUsers => return self.write_counts(LUSERS),
             Command::Motd => return self.out.write_motd(),
             Command::Version => {
@@ -92,13 +89,13 @@ impl Exchange<'_> {
     fn find_all(&mut self, message: &Message<'_>) {
         let is_ison = message.command == Command::IsOn;
         let mut found = String::new();
-        let names = message.parameters.iter().flat_map(|names| names.split(' '));
-        for name in names.take(MAX_ASKED) {
-            if let Some(member) = self.channel.find(name) {
+        // The last parameter can have several names.
+        for names in message.parameters {
+            for name in names.split(' ').take(MAX_ASKED) {
+                let Some(member) = self.channel.find(name) else { continue };
                 push_word(&mut found, member.name);
                 if !is_ison {
-                    let sign = if member.away().is_empty() { "=+" } else { "=-" };
-                    found += sign;
+                    found += if member.away().is_empty() { "=+" } else { "=-" };
                     found += "user@smolchat";
                 }
             }

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::config::{Config, Settings};
 use super::notes::Notes;
-use super::text::{split_long, strip_controls};
+use super::text::{CTCP, split_long, strip_controls};
 use crate::calendar::format_utc;
 use crate::protocol::JsonObject;
 
@@ -228,23 +228,24 @@ pub fn write_chat(
     settings: &Settings,
     notes: &Notes,
 ) {
-    let command = if notes.is_notice(frame.seq) { " NOTICE " } else { " PRIVMSG " };
-    let start = [":", &*frame.source, MASK, command, &settings.config.channel, " :"].concat();
-    let (before, after) = if frame.kind == "action" { ("\u{1}ACTION ", "\u{1}") } else { ("", "") };
-    write_text(out, tags, [&start, before, after], &frame.text, max_lines);
+    let command = if notes.is_notice(frame.seq) { "NOTICE" } else { "PRIVMSG" };
+    let ctcp = if frame.kind == "action" { "\u{1}ACTION " } else { "" };
+    let parts = [&*frame.source, command, &settings.config.channel, ctcp];
+    write_text(out, tags, parts, &frame.text, max_lines);
 }
 
-/// Appends a text as lines, at least one and at most `max_lines`, and one that counts the others.
-/// `start` is the line up to the text; `before` and `after` enclose each part of it.
+/// Appends a text of a member as lines, at least one and at most `max_lines`, and one that counts
+/// the others. `ctcp` is the start of a request of CTCP, if the text is one.
 pub fn write_text(
     out: &mut Vec<u8>,
     tags: &Tags,
-    [start, before, after]: [&str; 3],
+    [source, command, target, ctcp]: [&str; 4],
     text: &str,
     max_lines: usize,
 ) {
-    let fixed = start.len() + before.len() + after.len();
-    let most = MAX_OUTPUT.saturating_sub(fixed);
+    let start = [":", source, MASK, " ", command, " ", target, " :", ctcp].concat();
+    let end = if ctcp.is_empty() { "" } else { CTCP };
+    let most = MAX_OUTPUT.saturating_sub(start.len() + end.len());
     let mut count = 0;
     for line in strip_controls(text).split('\n') {
         let mut rest = line;
@@ -252,16 +253,16 @@ pub fn write_text(
             count += 1;
             if count <= max_lines {
                 let tags = if count == 1 { &tags.first } else { &tags.rest };
-                write_line(out, tags, &[start, before, part, after]);
+                write_line(out, tags, &[&start, part, end]);
             }
         }
     }
     if count == 0 {
-        write_line(out, &tags.first, &[start, before, " ", after]);
+        write_line(out, &tags.first, &[&start, " ", end]);
     } else if count > max_lines {
         let left = (count - max_lines).to_string();
         let text = if count - max_lines == 1 { " more line]" } else { " more lines]" };
-        write_line(out, &tags.rest, &[start, before, "[", &left, text, after]);
+        write_line(out, &tags.rest, &[&start, "[", &left, text, end]);
     }
 }
 

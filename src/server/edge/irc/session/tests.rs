@@ -493,7 +493,10 @@ fn relayed_text_has_no_controls() {
         let Action::Relay(_, _, text) = &actions[0] else { panic!("{actions:?}") };
         assert_eq!(text, expected, "{line:?}");
     }
-    assert_eq!(harness.ask("PRIVMSG #smol :\u{1}")[0], format!("{S} 412 alice :No text to send"));
+    for text in ["\u{1}", "\u{1}ACTION\u{1}", "\u{1}ACTION \u{1}", "\u{2}"] {
+        let lines = harness.ask(&format!("PRIVMSG #smol :{text}"));
+        assert_eq!(lines, [format!("{S} 412 alice :No text to send")], "{text:?}");
+    }
 }
 
 #[test]
