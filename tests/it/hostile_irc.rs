@@ -281,7 +281,7 @@ fn who_is_at_most_half_an_outbox() {
 
 #[test]
 fn lists_in_a_row_evict_no_reader() {
-    let (_server, address) = start(&["--outbox", "64K", "--rate", "0", "--max-per-ip", "0"]);
+    let (_server, address) = start(&["--rate", "0", "--max-per-ip", "0"]);
     let _members = join_wordy(&address, 100);
     let mut alice = RawClient::join(&address, "alice", CAPABILITIES);
     for line in [
