@@ -10,8 +10,8 @@
 //!   another first argument;
 //! - [`run`] runs one workload on one system: [`load`] is the load generator, [`payload`] the lines
 //!   that it sends, and [`counters`] counts what the members receive;
-//! - [`paired`] compares the cost of a delivery over WebSocket, and of one to an IRC client, with that
-//!   of a plain one;
+//! - [`paired`] compares the cost of a delivery over WebSocket, and of one to an IRC client, with
+//!   that of a plain one;
 //! - [`report`] prints the results;
 //! - [`harness`] is shared with the other benches.
 //!

@@ -1,8 +1,8 @@
 //! The cost of a delivery to a member of another kind, compared with that of a plain one.
 //!
 //! Two rooms send in turn, in short windows: one has plain members, the other one members over
-//! WebSocket or IRC clients. So the ratio of their costs depends less on other load than that of two rows of the
-//! table.
+//! WebSocket or IRC clients. So the ratio of their costs depends less on other load than that of
+//! two rows of the table.
 
 use std::io;
 use std::path::Path;

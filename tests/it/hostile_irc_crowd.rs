@@ -20,8 +20,8 @@ const ROUNDS: usize = 6;
 /// Lines that a sender sends before it waits for the last of them.
 const BURST: usize = 30;
 /// The bound of 90 in 100 deliveries. Measured: 0.3 to 1.4 s on a machine whose two processors are
-/// busy with other programs, too; a few, during the joins at the start, take up to 7 s. Nearly all of
-/// the server's time is the kernel's, for one send to each of the 6,000 members a batch.
+/// busy with other programs, too; a few, during the joins at the start, take up to 7 s. Nearly all
+/// of the server's time is the kernel's, for one send to each of the 6,000 members a batch.
 const MAX_PERCENTILE_90: Duration = Duration::from_secs(3);
 /// The pause between two measurements.
 const PAUSE: Duration = Duration::from_millis(100);
