@@ -10,7 +10,8 @@
 //!   another first argument;
 //! - [`run`] runs one workload on one system: [`load`] is the load generator, [`payload`] the lines
 //!   that it sends, and [`counters`] counts what the members receive;
-//! - [`paired`] compares the cost of a delivery over WebSocket with that of a plain one;
+//! - [`paired`] compares the cost of a delivery over WebSocket, and of one to an IRC client, with
+//!   that of a plain one;
 //! - [`report`] prints the results;
 //! - [`harness`] is shared with the other benches.
 //!
@@ -51,7 +52,7 @@ use crate::harness::cli;
 use crate::harness::process::has_schedstat;
 use crate::harness::server::raise_descriptor_limit;
 use crate::options::{HELP, Options};
-use crate::paired::websocket_ratio;
+use crate::paired::ratio_to_plain;
 use crate::report::{SystemResult, WorkloadReport};
 use crate::run::{Metrics, run};
 use crate::system::System;
@@ -59,8 +60,6 @@ use crate::workload::Workload;
 
 /// Descriptors that a process needs in addition to those of the members.
 const OTHER_DESCRIPTORS: u64 = 100;
-/// Highest CPU time of a delivery over WebSocket, as a multiple of that of a plain one.
-const MAX_WEBSOCKET_RATIO: f64 = 1.05;
 
 fn main() -> ExitCode {
     if let Some(argument) = env::args().nth(1)
@@ -77,7 +76,7 @@ fn main() -> ExitCode {
 /// # Errors
 ///
 /// Returns an error if smolchat failed, delivered anything but each line once and in one order, or
-/// is over [`MAX_WEBSOCKET_RATIO`].
+/// is over [`System::max_ratio`].
 fn bench(options: &Options) -> io::Result<()> {
     let descriptors = raise_descriptor_limit()?;
     let max_connections =
@@ -97,7 +96,7 @@ fn bench(options: &Options) -> io::Result<()> {
         }
         let report = WorkloadReport {
             results: compare(options, &scaled),
-            websocket_ratio: compare_websocket(options, &scaled, max_connections)?,
+            ratios: compare_in_turn(options, &scaled, max_connections)?,
             workload: scaled,
         };
         println!("{}", report.table());
@@ -163,24 +162,30 @@ fn compare(options: &Options, workload: &Workload) -> Vec<SystemResult> {
         .collect()
 }
 
-/// Compares a delivery over WebSocket with a plain one, if the workload has any and both systems are
-/// measured.
-fn compare_websocket(
+/// Compares the deliveries of the other kinds of members with plain ones, if the workload has any
+/// and both systems are measured.
+fn compare_in_turn(
     options: &Options,
     workload: &Workload,
     max_connections: usize,
-) -> io::Result<Option<f64>> {
-    let pair = [System::Smolchat, System::SmolchatWebSocket];
-    let is_measured = pair.iter().all(|system| options.systems.contains(system));
+) -> io::Result<Vec<(System, f64)>> {
+    let is_measured = options.systems.contains(&System::Smolchat);
     let has_deliveries = workload.senders > 0 && workload.stalled == 0;
-    match System::Smolchat.program(options.smolchatd.as_deref()) {
-        Some(program) if is_measured && has_deliveries => {
-            eprintln!("{}: smolchat and smolchat-ws in turn ...", workload.name);
-            // Both rooms exist at the same time.
-            websocket_ratio(&program, &workload.scaled_to(max_connections / 2)).map(Some)
-        }
-        _ => Ok(None),
-    }
+    let Some(program) = System::Smolchat
+        .program(options.smolchatd.as_deref())
+        .filter(|_| is_measured && has_deliveries)
+    else {
+        return Ok(Vec::new());
+    };
+    // Both rooms exist at the same time.
+    let workload = workload.scaled_to(max_connections / 2);
+    let others = options.systems.iter().filter(|system| system.max_ratio().is_some());
+    others
+        .map(|&system| {
+            eprintln!("{}: smolchat and {} in turn ...", workload.name, system.name());
+            Ok((system, ratio_to_plain(system, &program, &workload)?))
+        })
+        .collect()
 }
 
 /// Returns a message for each result of smolchat that is an error or not as promised, and for a
@@ -197,13 +202,13 @@ fn failures_of(report: &WorkloadReport) -> Vec<String> {
             Ok(_) => {}
         }
     }
-    if let Some(ratio) = report.websocket_ratio
-        && ratio > MAX_WEBSOCKET_RATIO
-    {
-        failures.push(format!(
-            "{work}: a delivery over WebSocket costs {ratio:.3} times a plain one, more than \
-             {MAX_WEBSOCKET_RATIO}"
-        ));
+    for (system, ratio) in &report.ratios {
+        if let Some(max) = system.max_ratio().filter(|max| ratio > max) {
+            failures.push(format!(
+                "{work}: a delivery of {} costs {ratio:.3} times a plain one, more than {max}",
+                system.name()
+            ));
+        }
     }
     failures
 }

@@ -20,10 +20,10 @@ cargo bench --bench fanout -- [OPTIONS]
   --quick             run each workload for a third of its time
   --rounds N          run everything N times and report the median by CPU time [1]
   --seconds S         run each workload for S seconds instead of its own time
-  --work NAME,...     run only these: flood, flood-1k, paced, big, idle, restart,
+  --work NAME,...     run only these: flood, flood-1k, paced, big, join, idle, restart,
                       stall
-  --system NAME,...   run only these: smolchat, smolchat-ws, floor, naive, redis, ngircd, mosquitto,
-                      nats, node-ws, mosquitto-ws
+  --system NAME,...   run only these: smolchat, smolchat-ws, smolchat-irc, floor, naive, redis,
+                      ngircd, mosquitto, nats, node-ws, mosquitto-ws
   --smolchatd PATH    measure this smolchatd instead of the one built with this program
   --json FILE         write the figures to this file, too [target/fanout.json]
 ";
@@ -47,12 +47,12 @@ impl Options {
     pub fn parse() -> Result<Invocation<Self>, lexopt::Error> {
         let mut options = Self {
             workloads: WORKLOADS.to_vec(),
-            systems: System::OWN.to_vec(),
+            systems: Vec::new(),
             smolchatd: option_env!("CARGO_BIN_EXE_smolchatd").map(PathBuf::from),
             json: PathBuf::from("target/fanout.json"),
             rounds: 1,
         };
-        let all = [&System::OWN[..], &System::PEERS[..]].concat();
+        let all = [System::OWN, System::PEERS].concat();
         let (mut is_bench, mut is_help) = (false, false);
         let (mut quick, mut seconds, mut peers, mut named) = (false, None, false, None);
         let mut parser = lexopt::Parser::from_env();
@@ -82,11 +82,10 @@ impl Options {
             }
         }
         // `--system` overrides `--peers`, whatever their order.
-        if let Some(named) = named {
-            options.systems = named;
-        } else if peers {
-            options.systems = all;
-        }
+        options.systems = named.unwrap_or_else(|| {
+            let systems = if peers { &all } else { System::OWN };
+            systems.iter().copied().filter(|system| system.is_built()).collect()
+        });
         for workload in &mut options.workloads {
             if let Some(seconds) = seconds {
                 workload.duration = seconds;

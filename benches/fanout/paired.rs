@@ -1,8 +1,8 @@
-//! The cost of a delivery over WebSocket, compared with that of a plain one.
+//! The cost of a delivery to a member of another kind, compared with that of a plain one.
 //!
 //! Two rooms send in turn, in short windows: one has plain members, the other one members over
-//! WebSocket. So the ratio of their costs depends less on other load than that of two rows of the
-//! table.
+//! WebSocket or IRC clients. So the ratio of their costs depends less on other load than that of
+//! two rows of the table.
 
 use std::io;
 use std::path::Path;
@@ -36,28 +36,28 @@ impl Room {
     }
 }
 
-/// Returns the CPU time of a delivery over WebSocket as a multiple of that of a plain one: the
-/// median over all pairs of windows.
+/// Returns the CPU time of a delivery of `system` as a multiple of that of a plain one: the median
+/// over all pairs of windows.
 ///
 /// # Errors
 ///
 /// Returns an error if a room did not deliver each line once and in one order.
-pub fn websocket_ratio(program: &Path, workload: &Workload) -> io::Result<f64> {
+pub fn ratio_to_plain(system: System, program: &Path, workload: &Workload) -> io::Result<f64> {
     let window = Workload { duration: workload.duration / PAIRS, ..workload.clone() };
     let mut plain = Room::start(System::Smolchat, program, workload)?;
-    let mut websocket = Room::start(System::SmolchatWebSocket, program, workload)?;
+    let mut other = Room::start(system, program, workload)?;
     let mut ratios = Vec::new();
     for pair in 0..PAIRS {
         // Each room is the first one in half of the pairs.
         ratios.push(if pair % 2 == 0 {
             let plain = plain.cost(&window)?;
-            websocket.cost(&window)? / plain
+            other.cost(&window)? / plain
         } else {
-            let websocket = websocket.cost(&window)?;
-            websocket / plain.cost(&window)?
+            let other = other.cost(&window)?;
+            other / plain.cost(&window)?
         });
     }
-    for room in [&plain, &websocket] {
+    for room in [&plain, &other] {
         if !room.load.check().is_as_promised() {
             return Err(io::Error::other("smolchat did not deliver each line once, in one order"));
         }

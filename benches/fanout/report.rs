@@ -1,6 +1,6 @@
 //! The report: a table for each workload, and everything as JSON.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::run::Metrics;
 use crate::system::System;
@@ -26,9 +26,9 @@ pub struct WorkloadReport {
     pub workload: Workload,
     /// One result for each system.
     pub results: Vec<SystemResult>,
-    /// The CPU time of a delivery over WebSocket as a multiple of that of a plain one, if it was
-    /// measured.
-    pub websocket_ratio: Option<f64>,
+    /// The CPU time of a delivery as a multiple of that of a plain one, for the systems that were
+    /// measured in turn with smolchat.
+    pub ratios: Vec<(System, f64)>,
 }
 
 impl WorkloadReport {
@@ -55,9 +55,9 @@ impl WorkloadReport {
                 Err(error) => notes += &format!("  {}: {error}\n", result.system.name()),
             }
         }
-        if let Some(ratio) = self.websocket_ratio {
-            notes +=
-                &format!("  smolchat-ws, in turn with smolchat: {ratio:.3} times its CPU time\n");
+        for (system, ratio) in &self.ratios {
+            let system = system.name();
+            notes += &format!("  {system}, in turn with smolchat: {ratio:.3} times its CPU time\n");
         }
         let title = format!("{}: {} ({})", workload.name, workload.describe(), workload.purpose);
         format!("{title}\n{}{notes}", align(&rows))
@@ -103,6 +103,11 @@ impl WorkloadReport {
     pub fn json(&self) -> Value {
         let results: Vec<Value> = self.results.iter().map(|it| self.result_json(it)).collect();
         let workload = &self.workload;
+        let ratios: Map<String, Value> = self
+            .ratios
+            .iter()
+            .map(|(system, ratio)| (system.name().into(), json!(ratio)))
+            .collect();
         json!({
             "work": workload.name,
             "members": workload.members,
@@ -110,7 +115,7 @@ impl WorkloadReport {
             "talkers": workload.senders,
             "line_bytes": workload.line_bytes,
             "seconds": workload.duration.as_secs_f64(),
-            "websocket_to_plain": self.websocket_ratio,
+            "ratios_to_plain": ratios,
             "systems": results,
         })
     }

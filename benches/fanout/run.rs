@@ -106,7 +106,7 @@ pub fn run(
     }
     if workload.stalled == 0 {
         let mut metrics = run_once(system, program, workload, frame)?;
-        if system.is_smolchat() && metrics.idle.is_some() && !workload.joins_at_once {
+        if system.has_history() && metrics.idle.is_some() && !workload.joins_at_once {
             let with = run_once(system, program, &workload.with_history(HISTORY_LINES), frame)?;
             metrics.bytes_per_member_with_history = Some(with.bytes_per_member);
         }

@@ -25,6 +25,8 @@ pub enum System {
     Smolchat,
     /// smolchatd, whose members are connected over WebSocket.
     SmolchatWebSocket,
+    /// smolchatd, whose members are IRC clients.
+    SmolchatIrc,
     /// The cheapest possible room.
     Floor,
     /// A room like smol's chat example.
@@ -45,9 +47,10 @@ pub enum System {
 
 impl System {
     /// The systems of `make bench`. Smolchat is first: the floor uses the length of its frames.
-    pub const OWN: [Self; 4] = [Self::Smolchat, Self::SmolchatWebSocket, Self::Floor, Self::Naive];
+    pub const OWN: &[Self] =
+        &[Self::Smolchat, Self::SmolchatWebSocket, Self::SmolchatIrc, Self::Floor, Self::Naive];
     /// The systems that `--peers` adds.
-    pub const PEERS: [Self; 6] = [
+    pub const PEERS: &[Self] = &[
         Self::Redis,
         Self::Ngircd,
         Self::Mosquitto,
@@ -61,6 +64,7 @@ impl System {
         match self {
             Self::Smolchat => "smolchat",
             Self::SmolchatWebSocket => "smolchat-ws",
+            Self::SmolchatIrc => "smolchat-irc",
             Self::Floor => "floor",
             Self::Naive => "naive",
             Self::Redis => "redis",
@@ -72,15 +76,37 @@ impl System {
         }
     }
 
+    /// Returns whether the server of this build has the system.
+    pub fn is_built(self) -> bool {
+        let is_web = self == Self::SmolchatWebSocket;
+        let is_irc = self == Self::SmolchatIrc;
+        (cfg!(feature = "web") || !is_web) && (cfg!(feature = "irc") || !is_irc)
+    }
+
     /// Returns whether this is smolchatd.
     pub fn is_smolchat(self) -> bool {
+        matches!(self, Self::Smolchat | Self::SmolchatWebSocket | Self::SmolchatIrc)
+    }
+
+    /// Returns whether a member can request lines that were sent before it joined.
+    pub fn has_history(self) -> bool {
         matches!(self, Self::Smolchat | Self::SmolchatWebSocket)
+    }
+
+    /// Returns the highest CPU time of a delivery, as a multiple of that of a plain one, for the
+    /// systems that are measured in turn with it.
+    pub fn max_ratio(self) -> Option<f64> {
+        match self {
+            Self::SmolchatWebSocket => Some(1.05),
+            Self::SmolchatIrc => Some(1.1),
+            _ => None,
+        }
     }
 
     /// Returns the path of the program, if it is on this machine.
     pub fn program(self, smolchatd: Option<&Path>) -> Option<PathBuf> {
         match self {
-            Self::Smolchat | Self::SmolchatWebSocket => {
+            Self::Smolchat | Self::SmolchatWebSocket | Self::SmolchatIrc => {
                 smolchatd.filter(|path| path.is_file()).map(Path::to_owned)
             }
             Self::Floor | Self::Naive => env::current_exe().ok(),
@@ -95,10 +121,11 @@ impl System {
     /// Starts the server on a free port of the loopback address.
     pub fn start(self, program: &Path) -> io::Result<Server> {
         match self {
-            Self::Smolchat | Self::SmolchatWebSocket => {
-                let mut command = smolchatd(program);
-                command.args(["--rate", "0", "--max-clients", "20000", "--log", "error"]);
-                Server::spawn(command)
+            Self::Smolchat | Self::SmolchatWebSocket => Server::spawn(unlimited(program)),
+            Self::SmolchatIrc => {
+                let mut command = unlimited(program);
+                command.args(["--irc", "127.0.0.1:0"]);
+                Server::spawn_and_find(command, "listening for IRC on ")
             }
             Self::Floor | Self::Naive => {
                 let mut command = Command::new(program);
@@ -128,9 +155,8 @@ impl System {
             Self::Floor | Self::Naive => Vec::new(),
             // Version 3 of the protocol: before it, a subscriber must not publish.
             Self::Redis => b"HELLO 3\r\nSUBSCRIBE room\r\n".to_vec(),
-            Self::Ngircd => {
-                format!("NICK m{member}\r\nUSER m 0 * :m\r\nJOIN #room\r\n").into_bytes()
-            }
+            Self::Ngircd => irc_join_request(member, "#room"),
+            Self::SmolchatIrc => irc_join_request(member, "#smol"),
             Self::Mosquitto => mqtt_join_request(&format!("m{member}")),
             Self::Nats => {
                 b"CONNECT {\"verbose\":false,\"echo\":true}\r\nSUB room 1\r\nPING\r\n".to_vec()
@@ -151,7 +177,7 @@ impl System {
             Self::Smolchat | Self::SmolchatWebSocket => SMOLCHAT_WELCOME,
             Self::Floor | Self::Naive => b"+\n",
             Self::Redis => b"room\r\n:1\r\n",
-            Self::Ngircd => b" 366 ",
+            Self::Ngircd | Self::SmolchatIrc => b" 366 ",
             Self::Mosquitto | Self::MosquittoWebSocket => b"\x90\x03\x00\x01\x00",
             Self::Nats => b"PONG\r\n",
             Self::NodeWs => b"\x81\x01+",
@@ -193,11 +219,8 @@ impl System {
                 out.extend(payload);
                 out.extend(b"\r\n");
             }
-            Self::Ngircd => {
-                out.extend(b"PRIVMSG #room :");
-                out.extend(payload);
-                out.extend(b"\r\n");
-            }
+            Self::Ngircd => irc_message("#room", payload, out),
+            Self::SmolchatIrc => irc_message("#smol", payload, out),
             Self::Mosquitto => mqtt_publish(payload, out),
             Self::MosquittoWebSocket => {
                 let mut packet = Vec::new();
@@ -214,7 +237,7 @@ impl System {
 
     /// Returns whether a sender receives its own lines.
     pub fn echoes_to_sender(self) -> bool {
-        self != Self::Ngircd
+        !matches!(self, Self::Ngircd | Self::SmolchatIrc)
     }
 }
 
@@ -238,8 +261,27 @@ pub fn smolchat_frame_len(payload: usize) -> usize {
     around.len() + payload
 }
 
+/// Returns a command that starts smolchatd for large rooms and fast senders.
+fn unlimited(program: &Path) -> Command {
+    let mut command = smolchatd(program);
+    command.args(["--rate", "0", "--max-clients", "20000", "--log", "error"]);
+    command
+}
+
 fn smolchat_join_request(member: usize, history: usize) -> Vec<u8> {
     format!("{{\"hello\":{{\"name\":\"m{member}\",\"history\":{history}}}}}\n").into_bytes()
+}
+
+/// Returns the registration of an IRC client without capabilities, and the join of a channel.
+fn irc_join_request(member: usize, channel: &str) -> Vec<u8> {
+    format!("NICK m{member}\r\nUSER m 0 * :m\r\nJOIN {channel}\r\n").into_bytes()
+}
+
+/// Appends a message of an IRC client.
+fn irc_message(channel: &str, payload: &[u8], out: &mut Vec<u8>) {
+    out.extend(format!("PRIVMSG {channel} :").as_bytes());
+    out.extend(payload);
+    out.extend(b"\r\n");
 }
 
 /// Returns CONNECT of MQTT 3.1.1, with a clean session and no keep-alive, and SUBSCRIBE with

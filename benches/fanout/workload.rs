@@ -57,7 +57,7 @@ const DEFAULT: Workload = Workload {
 };
 
 /// All workloads, in the order in which they run.
-pub const WORKLOADS: [Workload; 7] = [
+pub const WORKLOADS: [Workload; 8] = [
     Workload { name: "flood", purpose: "batching", ..DEFAULT },
     Workload {
         name: "flood-1k",
@@ -80,6 +80,16 @@ pub const WORKLOADS: [Workload; 7] = [
         senders: 2,
         pacing: Pacing::InFlight(8),
         duration: Duration::from_secs(5),
+        ..DEFAULT
+    },
+    Workload {
+        name: "join",
+        purpose: "cost of joining, each member announced to the others",
+        members: 1_000,
+        senders: 0,
+        pacing: Pacing::Silent,
+        duration: Duration::from_secs(1),
+        max_lines: 0,
         ..DEFAULT
     },
     Workload {

@@ -26,11 +26,16 @@ pub struct Server {
 
 impl Server {
     /// Starts a server that chooses its port and prints `listening on ADDR`.
-    pub fn spawn(mut command: Command) -> io::Result<Self> {
+    pub fn spawn(command: Command) -> io::Result<Self> {
+        Self::spawn_and_find(command, "listening on ")
+    }
+
+    /// Starts a server that chooses its port and prints it in a line that begins with `prefix`.
+    pub fn spawn_and_find(mut command: Command, prefix: &str) -> io::Result<Self> {
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         // Built before the address is known, so that an error kills the child.
         let mut server = Self { child, addr: (Ipv4Addr::LOCALHOST, 0).into(), _dir: None };
-        server.addr = server.read_address()?;
+        server.addr = server.read_address(prefix)?;
         Ok(server)
     }
 
@@ -59,7 +64,7 @@ impl Server {
     }
 
     /// Reads standard output up to the line with the address. The pipe stays open.
-    fn read_address(&mut self) -> io::Result<SocketAddr> {
+    fn read_address(&mut self, prefix: &str) -> io::Result<SocketAddr> {
         let stdout = self.child.stdout.as_mut().expect("standard output is piped");
         let timeout = Timespec::try_from(START_TIMEOUT).expect("a few seconds fit");
         let mut text = Vec::new();
@@ -75,7 +80,7 @@ impl Server {
             let addr = String::from_utf8_lossy(&text)
                 .split_inclusive('\n')
                 .filter_map(|line| line.strip_suffix('\n'))
-                .find_map(|line| line.strip_prefix("listening on ")?.parse().ok());
+                .find_map(|line| line.strip_prefix(prefix)?.parse().ok());
             if let Some(addr) = addr {
                 return Ok(addr);
             }

@@ -28,6 +28,10 @@ mod flooder;
 mod footprint;
 mod fuzz;
 mod history;
+#[cfg(feature = "irc")]
+mod hostile_irc;
+#[cfg(feature = "irc")]
+mod hostile_irc_crowd;
 mod hostile_server;
 #[cfg(feature = "web")]
 mod hostile_web;

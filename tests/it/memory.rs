@@ -3,7 +3,7 @@
 use crate::common::{TestClient, TestServer, run_server};
 
 /// Returns the table of `--check`: the parts, and their KiB.
-fn check(options: &[&str]) -> Vec<(String, u64)> {
+pub fn check(options: &[&str]) -> Vec<(String, u64)> {
     let output = run_server(&[options, &["--check"]].concat());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let table = String::from_utf8(output.stdout).unwrap();
@@ -17,7 +17,7 @@ fn check(options: &[&str]) -> Vec<(String, u64)> {
 }
 
 /// Returns the KiB of a part.
-fn kib_of(table: &[(String, u64)], part: &str) -> u64 {
+pub fn kib_of(table: &[(String, u64)], part: &str) -> u64 {
     let found = table.iter().find(|(label, _)| label.starts_with(part));
     found.unwrap_or_else(|| panic!("no {part} in {table:?}")).1
 }
