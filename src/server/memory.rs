@@ -115,7 +115,7 @@ fn max_line(config: &Config) -> usize {
 
 impl fmt::Display for Ceiling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for &(name, count, bytes) in &self.parts {
+        for &(name, count, bytes) in self.parts.iter().filter(|&&(_, count, _)| count > 0) {
             let total = kib(bytes_of(count, bytes));
             writeln!(f, "{name:<32} {count:>7} x {bytes:>10} B = {total:>10} KiB")?;
         }
