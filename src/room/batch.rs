@@ -352,6 +352,11 @@ impl BatchBuilder {
         &self.frames
     }
 
+    /// Returns the byte offset at which each frame for all members ends.
+    pub fn ends(&self) -> &[u32] {
+        &self.ends
+    }
+
     /// Returns the position of the next frame.
     pub fn position(&self) -> Position {
         Position { byte: self.frames.len() as u32, before: self.seq }

@@ -117,7 +117,7 @@ impl Room {
             client.name = Some(to.into());
         }
         let time = self.now.unix_ms;
-        self.batch.publish(SERVER, &data, |seq| {
+        self.publish(SERVER, &data, |seq| {
             let id = line_id.map(Cow::from);
             Body::Name { seq, time, from: name.into(), to: to.into(), id }
         });

@@ -50,6 +50,7 @@ impl Room {
             }
             self.batch.unicast(id, Op::Abort);
         }
+        self.publish_due_notice();
     }
 
     /// Ends the connection of a member that may return, and returns whether it stays a member until

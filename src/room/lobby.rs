@@ -124,6 +124,7 @@ impl Room {
         while let Some(client) = self.silent.pop_expired(now.uptime, &self.clients) {
             self.announce_member(client.id);
         }
+        self.publish_due_notice();
     }
 
     /// Ends every wait that is over, without a check for a hello on its way.

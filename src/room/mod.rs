@@ -203,6 +203,7 @@ impl Room {
             Input::Disconnect { id, reason } => self.disconnect(id, reason, now),
             Input::Shutdown => self.shut_down(),
         }
+        self.publish_due_notice();
     }
 
     fn on_line(&mut self, id: ClientId, line: Result<ClientLine, RequestError>) {
@@ -247,16 +248,14 @@ impl Room {
             self.publish_notice();
         }
         match request {
-            Request::Say(text) => self.batch.publish(name, &text, |seq| Body::Chat {
-                seq,
-                time,
-                id: line_id.map(Cow::from),
-            }),
-            Request::Action(text) => self.batch.publish(name, &text, |seq| Body::Action {
-                seq,
-                time,
-                id: line_id.map(Cow::from),
-            }),
+            Request::Say(text) => {
+                let id = line_id.map(Cow::from);
+                self.publish(name, &text, |seq| Body::Chat { seq, time, id });
+            }
+            Request::Action(text) => {
+                let id = line_id.map(Cow::from);
+                self.publish(name, &text, |seq| Body::Action { seq, time, id });
+            }
             Request::Private { to, text } => self.send_private(author, &to, &text)?,
             Request::Nick(requested) => self.rename(author, &requested)?,
             Request::Who => self.send_who(author),
@@ -276,9 +275,14 @@ impl Room {
         Ok(())
     }
 
+    /// Publishes a frame for all members.
+    fn publish<'a>(&mut self, source: &'a str, data: &'a str, body: impl FnOnce(u64) -> Body<'a>) {
+        self.batch.publish(source, data, body);
+        self.history.make_room(self.batch.ends());
+    }
+
     /// Returns the time at which [`pop_hello_wait`](Self::pop_hello_wait) and
-    /// [`end_waits`](Self::end_waits), or [`seal`](Self::seal), have to be called, if
-    /// there is no input before.
+    /// [`end_waits`](Self::end_waits) have to be called, if there is no input before.
     pub fn deadline(&self) -> Option<Duration> {
         let waits = [&self.lobby, &self.silent, &self.absent].map(Lobby::deadline);
         let deadlines = waits.into_iter().chain([self.notice.deadline()]);
@@ -294,9 +298,9 @@ impl Room {
         }
     }
 
-    /// Returns all frames and operations since the last call.
+    /// Returns all frames and operations since the last call. The frames do not depend on where the
+    /// room is sealed.
     pub fn seal(&mut self) -> Batch {
-        self.publish_due_notice();
         self.batch.seal(&mut self.history)
     }
 

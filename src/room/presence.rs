@@ -2,8 +2,8 @@
 //!
 //! A notice is one frame for all members, so it is expensive in a large room. From
 //! [`Config::crowd`](super::Config::crowd) members on, names are gathered into one notice, for a
-//! time that grows with the room up to one second. In a smaller room a notice is published with the
-//! next batch.
+//! time that grows with the room up to one second. In a smaller room a notice is published at the
+//! end of the input that caused it.
 //!
 //! The notice of a member without a hello waits for up to [`SILENT_NOTICE_DELAY`] until the member
 //! says something. So a health check, which says nothing and leaves, causes no notice. A member that
@@ -136,11 +136,11 @@ impl Room {
         match change {
             PresenceChange::Joined => {
                 let data = format!("{list} joined");
-                self.batch.publish(SERVER, &data, |seq| Body::Join { seq, time, names });
+                self.publish(SERVER, &data, |seq| Body::Join { seq, time, names });
             }
             PresenceChange::Left => {
                 let data = format!("{list} left");
-                self.batch.publish(SERVER, &data, |seq| Body::Leave { seq, time, names });
+                self.publish(SERVER, &data, |seq| Body::Leave { seq, time, names });
             }
         }
         if self.is_crowded() {

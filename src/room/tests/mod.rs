@@ -32,6 +32,8 @@ struct RoomHarness {
 struct TestClient {
     is_live: bool,
     is_closed: bool,
+    /// Its frames were discarded: it was slow, or another connection replaced it.
+    is_cut: bool,
     received: Vec<u8>,
 }
 
@@ -90,6 +92,7 @@ impl RoomHarness {
             client.received.extend(part.slices.iter().flat_map(Slice::bytes));
             client.is_live = part.is_live;
             client.is_closed = part.end.is_some();
+            client.is_cut = matches!(part.end, Some(End::Abort | End::Evict(_)));
             if client.is_closed {
                 self.room.release(ClientId(id), self.now);
             }

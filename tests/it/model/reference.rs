@@ -37,8 +37,6 @@ pub struct ReferenceRoom {
     /// The times of the connections that were admitted, for each address.
     admitted: BTreeMap<IpAddr, Vec<Duration>>,
     stats: Stats,
-    /// The oldest number in the history.
-    pub oldest: u64,
     /// The last number of all sealed batches.
     pub sealed: u64,
 }
@@ -78,7 +76,6 @@ impl ReferenceRoom {
             unicasts: Vec::new(),
             admitted: BTreeMap::new(),
             stats: Stats::default(),
-            oldest: 1,
             sealed: 0,
         }
     }
@@ -296,7 +293,6 @@ impl ReferenceRoom {
             members: self.names().count(),
             after: hello.after.filter(|_| hello.epoch.as_deref() == Some(EPOCH)),
             history: hello.history.unwrap_or(0),
-            oldest: self.oldest,
             sealed: self.sealed,
         };
         self.send(id, welcome);
@@ -401,7 +397,7 @@ impl ReferenceRoom {
             Request::History(count) => {
                 self.send(id, OwnFrame::Info(line_id));
                 let count = count.unwrap_or(DEFAULT_HISTORY);
-                self.send(id, OwnFrame::History { count, oldest: self.oldest });
+                self.send(id, OwnFrame::History { count });
             }
             Request::Stats => self.send_stats(id, line_id),
             Request::Quit => self.disconnect(id, ByeCode::Quit),
