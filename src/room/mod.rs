@@ -26,19 +26,19 @@
 mod admission;
 mod batch;
 mod client_table;
-mod commands;
 mod config;
 mod history;
 mod input;
 mod join;
 mod leave;
-mod lobby;
 mod names;
 mod presence;
+mod requests;
 mod reserved_names;
 mod snapshot;
 #[cfg(feature = "irc")]
 mod view;
+mod wait_queue;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -55,12 +55,12 @@ pub use snapshot::Snapshot;
 
 use admission::Admission;
 use batch::BatchBuilder;
-use commands::HELP;
-use lobby::Lobby;
-pub use lobby::{WaitKind, WaitingClient};
 use names::NameIndex;
 use presence::PendingNotice;
+use requests::HELP;
 use reserved_names::{ReservedNames, max_reserved};
+use wait_queue::WaitQueue;
+pub use wait_queue::{WaitKind, WaitingClient};
 
 use crate::protocol::{Body, ByeCode, ClientLine, ErrorCode, Frame, Request, RequestError, Stats};
 
@@ -77,11 +77,11 @@ pub struct Room {
     reserved: ReservedNames,
     admission: Admission,
     /// The clients that have not sent a line.
-    lobby: Lobby,
+    lobby: WaitQueue,
     /// The members that have not said anything, and are not announced.
-    silent: Lobby,
+    silent: WaitQueue,
     /// The members whose connections have ended and that may return.
-    absent: Lobby,
+    absent: WaitQueue,
     history: History,
     /// The server shuts down: no client is admitted.
     is_closed: bool,
@@ -150,11 +150,11 @@ impl Room {
             clients: ClientTable::new(),
             ending: ClientTable::new(),
             names: NameIndex::default(),
-            lobby: Lobby::new(|client| client.name.is_none()),
-            silent: Lobby::new(|client| {
+            lobby: WaitQueue::new(|client| client.name.is_none()),
+            silent: WaitQueue::new(|client| {
                 client.name.is_some() && client.visibility == Visibility::Silent
             }),
-            absent: Lobby::new(|client| client.is_absent),
+            absent: WaitQueue::new(|client| client.is_absent),
             is_closed: false,
             counts: Stats::default(),
             server_stats: Stats::default(),
@@ -284,7 +284,7 @@ impl Room {
     /// Returns the time at which [`pop_hello_wait`](Self::pop_hello_wait) and
     /// [`end_waits`](Self::end_waits) have to be called, if there is no input before.
     pub fn deadline(&self) -> Option<Duration> {
-        let waits = [&self.lobby, &self.silent, &self.absent].map(Lobby::deadline);
+        let waits = [&self.lobby, &self.silent, &self.absent].map(WaitQueue::deadline);
         let deadlines = waits.into_iter().chain([self.notice.deadline()]);
         deadlines.flatten().min()
     }

@@ -1,12 +1,12 @@
 //! Tests of the room through its inputs and batches.
 
 mod absent;
-mod commands;
 mod join;
 mod names;
 mod presence;
 mod quiet;
 mod random;
+mod requests;
 mod resume;
 mod sequence;
 mod silence;

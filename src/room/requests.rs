@@ -1,4 +1,4 @@
-//! The commands that the server executes, such as `/nick` and `/history`, and their answers.
+//! The requests of members, such as `/nick` and `/history`, and their answers.
 //!
 //! The commands of the terminal client are in `app/tui/commands.rs`.
 

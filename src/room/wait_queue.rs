@@ -12,7 +12,7 @@ const SLACK: usize = 16;
 /// ceased to wait, until it is at the front, or until more than half of the entries are out of
 /// date.
 #[derive(Debug)]
-pub struct Lobby {
+pub struct WaitQueue {
     waiting: VecDeque<(Duration, WaitingClient)>,
     is_waiting: fn(&Client) -> bool,
 }
@@ -41,10 +41,10 @@ pub enum WaitKind {
     AfterRequest,
 }
 
-impl Lobby {
+impl WaitQueue {
     /// Creates an empty queue. `is_waiting` returns whether a client still waits.
     pub fn new(is_waiting: fn(&Client) -> bool) -> Self {
-        Lobby { waiting: VecDeque::new(), is_waiting }
+        WaitQueue { waiting: VecDeque::new(), is_waiting }
     }
 
     /// Adds a client with the usual wait.
