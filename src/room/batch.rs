@@ -7,7 +7,6 @@
 #[cfg(any(feature = "web", feature = "irc"))]
 mod raw;
 
-use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -341,13 +340,8 @@ impl BatchBuilder {
         self.unicasts.push(Unicast { to, at: self.position(), op });
     }
 
-    /// Adds a frame from the server to one client.
-    pub fn send<'a>(&mut self, to: ClientId, text: impl Into<Cow<'a, str>>, body: Body<'a>) {
-        self.unicast(to, Op::Send(Slice::own(&Frame::server(text, body))));
-    }
-
     /// Returns the frames for all members.
-    #[cfg(feature = "irc")]
+    #[cfg(any(feature = "irc", feature = "cluster"))]
     pub fn frames(&self) -> &[u8] {
         &self.frames
     }

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use super::NodeId;
 use super::admission::{
     ADDRESS_RECORD_BYTES, Admission, max_addresses, max_connections, max_visitors,
 };
 use super::reserved_names::{RESERVED_NAME_BYTES, max_reserved};
+use crate::protocol::Limits;
 
 /// The limits of a room.
 #[derive(Clone, Debug)]
@@ -45,6 +47,36 @@ pub struct Config {
     /// Lines at once from one client; stated in the welcome. Default: 40.
     pub burst: u32,
     /// The message of the day, which a new member is sent after its welcome. Default: none.
+    #[cfg(feature = "irc")]
+    pub motd: Option<Box<str>>,
+}
+
+/// The part of a [`Config`] on which the frames of the sequence depend. All nodes of a cluster
+/// apply the rules of its first node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "cluster", derive(serde::Serialize, serde::Deserialize))]
+pub struct Rules {
+    /// See [`Config::crowd`].
+    pub crowd: usize,
+    /// See [`Config::history`].
+    pub history: usize,
+    /// See [`Config::history_bytes`].
+    pub history_bytes: usize,
+    /// See [`Config::grace`].
+    pub grace: Duration,
+    /// The most reserved names.
+    pub max_reserved: usize,
+    /// The most reserved names of one address; 0 = no limit.
+    pub max_reserved_per_ip: usize,
+}
+
+/// The part of a [`Config`] that a node states in the answers to its own clients.
+#[derive(Clone, Debug)]
+pub(super) struct AnswerConfig {
+    /// The node. Clients of other nodes are not answered.
+    pub node: NodeId,
+    pub answer_bytes: usize,
+    pub limits: Limits,
     #[cfg(feature = "irc")]
     pub motd: Option<Box<str>>,
 }
@@ -91,6 +123,35 @@ impl Config {
     /// 16, that are ending.
     pub fn max_connections(&self) -> usize {
         max_connections(self.max_clients)
+    }
+
+    /// Returns the rules on which the frames of the sequence depend.
+    pub fn rules(&self) -> Rules {
+        Rules {
+            crowd: self.crowd,
+            history: self.history,
+            history_bytes: self.history_bytes,
+            grace: self.grace,
+            max_reserved: max_reserved(self.max_clients),
+            max_reserved_per_ip: self.max_per_ip,
+        }
+    }
+
+    /// Returns the part for answers to the clients of a node.
+    pub(super) fn answers(&self, node: NodeId, rules: &Rules) -> AnswerConfig {
+        AnswerConfig {
+            node,
+            answer_bytes: self.answer_bytes,
+            limits: Limits {
+                max_line: self.max_line,
+                rate: self.rate,
+                burst: self.burst,
+                history: rules.history,
+                stored: self.is_stored,
+            },
+            #[cfg(feature = "irc")]
+            motd: self.motd.clone(),
+        }
     }
 
     /// Creates the table of addresses for these limits.

@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use log::Level;
 
-use super::{ClientId, Room, Visibility, format_names};
+use super::state::{State, Visibility};
+use super::{ClientId, format_names};
 use crate::protocol::{Body, SERVER};
 
 /// The pause between two notices, for each member in the room.
@@ -64,34 +65,32 @@ impl PendingNotice {
     }
 }
 
-impl Room {
+impl State {
     /// Announces that a member joined, unless that is announced already or the member is quiet.
     pub(super) fn announce_member(&mut self, id: ClientId) {
-        let Some(client) = self.clients.get_mut(id) else { return };
-        if let Some(name) = client.name.clone()
-            && client.visibility == Visibility::Silent
-        {
-            client.visibility = Visibility::Announced;
-            self.log(Level::Info, format!("{} joined", self.describe(id)));
+        let Some(member) = self.members.get_mut(id) else { return };
+        if member.visibility == Visibility::Silent {
+            member.visibility = Visibility::Announced;
+            let name = member.name.clone();
+            self.log(Level::Info, id, &name, " joined");
             self.announce(PresenceChange::Joined, &name);
         }
     }
 
     /// Tells the other members that a member is there, or that it is not any more.
-    #[cfg(feature = "irc")]
+    #[cfg(any(feature = "irc", feature = "cluster"))]
     pub(super) fn show(&mut self, id: ClientId, is_shown: bool) {
-        let Some(client) = self.clients.get_mut(id) else { return };
-        match (client.visibility, is_shown) {
+        let Some(member) = self.members.get_mut(id) else { return };
+        match (member.visibility, is_shown) {
             (Visibility::Hidden, true) => {
-                client.visibility = Visibility::Silent;
+                member.visibility = Visibility::Silent;
                 self.announce_member(id);
             }
-            (Visibility::Silent, false) => client.visibility = Visibility::Hidden,
+            (Visibility::Silent, false) => member.visibility = Visibility::Hidden,
             (Visibility::Announced, false) => {
-                client.visibility = Visibility::Hidden;
-                if let Some(name) = client.name.clone() {
-                    self.announce(PresenceChange::Left, &name);
-                }
+                member.visibility = Visibility::Hidden;
+                let name = member.name.clone();
+                self.announce(PresenceChange::Left, &name);
             }
             _ => {}
         }
@@ -106,7 +105,7 @@ impl Room {
         self.notice.names.push_str(name);
         self.notice.names.push('\n');
         self.notice.name_bytes += name.len() + NAME_OVERHEAD;
-        if self.notice.name_bytes >= NAME_BYTES_PER_CROWD * self.config.crowd {
+        if self.notice.name_bytes >= NAME_BYTES_PER_CROWD * self.rules.crowd {
             self.publish_notice();
         }
     }
@@ -146,13 +145,13 @@ impl Room {
         if self.is_crowded() {
             let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
             let pause = PAUSE_PER_MEMBER.saturating_mul(count(self.names.len()));
-            let min_pause = MAX_PAUSE / count(self.config.crowd).max(1);
+            let min_pause = MAX_PAUSE / count(self.rules.crowd).max(1);
             self.notice.due = self.now.uptime + pause.clamp(min_pause, MAX_PAUSE);
         }
     }
 
     /// Returns whether names are gathered into one notice.
     pub(super) fn is_crowded(&self) -> bool {
-        self.names.len() >= self.config.crowd
+        self.names.len() >= self.rules.crowd
     }
 }

@@ -1,9 +1,9 @@
-//! The queue of clients that wait: for their first line, or for their join notice.
+//! A queue of clients that wait: for their first line, for their join notice, or to return.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{Client, ClientId, ClientTable, Input, Now, Room};
+use super::{ClientId, ClientTable};
 
 /// Entries that may be out of date before the queue is cleaned.
 const SLACK: usize = 16;
@@ -12,9 +12,9 @@ const SLACK: usize = 16;
 /// ceased to wait, until it is at the front, or until more than half of the entries are out of
 /// date.
 #[derive(Debug)]
-pub struct WaitQueue {
+pub struct WaitQueue<T> {
     waiting: VecDeque<(Duration, WaitingClient)>,
-    is_waiting: fn(&Client) -> bool,
+    is_waiting: fn(&T) -> bool,
 }
 
 /// A client that waits.
@@ -41,14 +41,14 @@ pub enum WaitKind {
     AfterRequest,
 }
 
-impl WaitQueue {
+impl<T> WaitQueue<T> {
     /// Creates an empty queue. `is_waiting` returns whether a client still waits.
-    pub fn new(is_waiting: fn(&Client) -> bool) -> Self {
+    pub fn new(is_waiting: fn(&T) -> bool) -> Self {
         WaitQueue { waiting: VecDeque::new(), is_waiting }
     }
 
     /// Adds a client with the usual wait.
-    pub fn push(&mut self, deadline: Duration, id: ClientId, clients: &ClientTable<Client>) {
+    pub fn push(&mut self, deadline: Duration, id: ClientId, clients: &ClientTable<T>) {
         self.insert(deadline, WaitingClient { id, extensions: 0, wait: WaitKind::Usual });
         if self.waiting.len() > 2 * clients.len() + SLACK {
             let is_waiting = self.is_waiting;
@@ -66,7 +66,7 @@ impl WaitQueue {
     pub fn pop_expired(
         &mut self,
         now: Duration,
-        clients: &ClientTable<Client>,
+        clients: &ClientTable<T>,
     ) -> Option<WaitingClient> {
         let is_waiting = self.is_waiting;
         let is_outdated =
@@ -82,12 +82,12 @@ impl WaitQueue {
     /// Returns the first client that still waits and for which `is_wanted` is true.
     pub fn find(
         &self,
-        clients: &ClientTable<Client>,
-        is_wanted: impl Fn(&Client) -> bool,
+        clients: &ClientTable<T>,
+        is_wanted: impl Fn(ClientId, &T) -> bool,
     ) -> Option<ClientId> {
-        let is_found = |client: &Client| (self.is_waiting)(client) && is_wanted(client);
+        let is_found = |id, client: &T| (self.is_waiting)(client) && is_wanted(id, client);
         let mut ids = self.waiting.iter().map(|(_, client)| client.id);
-        ids.find(|id| clients.get(*id).is_some_and(is_found))
+        ids.find(|id| clients.get(*id).is_some_and(|client| is_found(*id, client)))
     }
 
     /// Returns the deadline of the first client.
@@ -99,39 +99,5 @@ impl WaitQueue {
     #[cfg(test)]
     pub fn len(&self) -> usize {
         self.waiting.len()
-    }
-}
-
-impl Room {
-    /// Removes and returns a client without a line whose hello wait is over. The caller applies
-    /// [`Input::HelloWaitOver`], or [extends](Self::extend_hello_wait) the wait.
-    pub fn pop_hello_wait(&mut self, now: Now) -> Option<WaitingClient> {
-        self.now = now;
-        self.lobby.pop_expired(now.uptime, &self.clients)
-    }
-
-    /// Adds a wait for the first line of a client, which is over at `deadline`.
-    pub fn extend_hello_wait(&mut self, client: WaitingClient, deadline: Duration) {
-        self.lobby.insert(deadline, client);
-    }
-
-    /// Announces each member that has said nothing until
-    /// [`SILENT_NOTICE_DELAY`](super::presence::SILENT_NOTICE_DELAY) after its welcome, and removes
-    /// each absent member that has not returned in time.
-    pub fn end_waits(&mut self, now: Now) {
-        self.now = now;
-        self.remove_overdue_members();
-        while let Some(client) = self.silent.pop_expired(now.uptime, &self.clients) {
-            self.announce_member(client.id);
-        }
-        self.publish_due_notice();
-    }
-
-    /// Ends every wait that is over, without a check for a hello on its way.
-    pub fn tick(&mut self, now: Now) {
-        while let Some(client) = self.pop_hello_wait(now) {
-            self.apply(Input::HelloWaitOver { id: client.id }, now);
-        }
-        self.end_waits(now);
     }
 }

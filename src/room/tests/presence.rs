@@ -34,7 +34,7 @@ fn join_and_leave_in_one_batch_are_announced() {
         ["join: alice joined", "join: bob joined", "leave: bob left", "join: bob joined"]
     );
     assert_eq!(harness.transcript(3), ["join: bob joined"]);
-    assert_eq!(harness.room.names.len(), 2);
+    assert_eq!(harness.room.state.names.len(), 2);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::protocol::case_fold;
+use crate::room::state::Visibility;
 
 /// One step of a random run.
 #[derive(Clone, Debug)]
@@ -80,10 +81,10 @@ fn check_sequence(harness: &RoomHarness) {
     unique.sort();
     unique.dedup();
     assert_eq!(names.len(), unique.len());
-    assert_eq!(names.len(), harness.room.names.len());
-    let clients = harness.room.clients.iter().filter(|(_, client)| !client.is_visitor);
-    assert_eq!(clients.count(), harness.room.admission.len());
-    assert!(harness.room.admission.len() <= harness.room.config.max_clients);
+    assert_eq!(names.len(), harness.room.state.names.len());
+    let clients = harness.room.lobby.clients.iter().filter(|(_, client)| !client.is_visitor);
+    assert_eq!(clients.count(), harness.room.lobby.admission.len());
+    assert!(harness.room.lobby.admission.len() <= harness.room.lobby.config.max_clients);
 }
 
 /// Checks that all that a member does comes after its join and before its leave, and that these are
@@ -113,13 +114,10 @@ fn check_presence(harness: &RoomHarness) {
             }
         }
     }
-    let members = harness
-        .room
-        .clients
-        .iter()
-        .filter(|(_, client)| client.visibility == Visibility::Announced);
+    let members = harness.room.state.members.iter();
+    let announced = members.filter(|(_, member)| member.visibility == Visibility::Announced);
     let announced: BTreeSet<String> =
-        members.filter_map(|(_, client)| client.name.clone()).map(String::from).collect();
+        announced.map(|(_, member)| member.name.clone()).map(String::from).collect();
     assert_eq!(present, announced);
 }
 

@@ -65,8 +65,8 @@ fn token_moves_a_member_without_notices() {
     assert_eq!(harness.transcript(3), ["chat: hello", "chat: here again"]);
     assert_eq!(harness.frames(3)[0]["name"], "robert");
     assert_eq!(harness.transcript(1)[3..], ["chat: hello", "chat: here again"]);
-    assert_eq!(harness.room.names.len(), 2);
-    assert_eq!(harness.room.admission.clients(), [2]);
+    assert_eq!(harness.room.state.names.len(), 2);
+    assert_eq!(harness.room.lobby.admission.clients(), [2]);
 }
 
 #[test]

@@ -1,0 +1,45 @@
+//! A room on several nodes: each node commits the commands of all of them in the same order.
+
+use super::credential_index::CredentialIndex;
+use super::lobby::Lobby;
+use super::state::State;
+use super::{Config, Credential, HashKey, History, NodeId, Room, Rules, Token};
+use crate::protocol::ByeCode;
+
+/// The values of a cluster, which are the same on all nodes, and the node's own.
+#[derive(Clone, Debug)]
+pub struct ClusterConfig {
+    /// The number of the node; not 0.
+    pub node: NodeId,
+    /// The rules of the first node, see [`Config::rules`].
+    pub rules: Rules,
+    /// Identifies the sequence.
+    pub epoch: Box<str>,
+    /// A random key that no client knows.
+    pub hash_key: HashKey,
+    /// Returns the hash of a token by which the other nodes know a member.
+    pub credential_of: fn(Token) -> Credential,
+}
+
+impl Room {
+    /// Creates an empty room of a node of a cluster. `config` has the limits of the node.
+    pub fn in_cluster(config: Config, cluster: ClusterConfig) -> Self {
+        let ClusterConfig { node, rules, epoch, hash_key, credential_of } = cluster;
+        let history = History::new(rules.history, rules.history_bytes, 0);
+        let answers = config.answers(node, &rules);
+        let mut state = State::new(rules, answers, epoch, hash_key, (history, 0));
+        state.credentials = CredentialIndex::of_hashes();
+        Room { lobby: Lobby::new(config, credential_of), state }
+    }
+
+    /// Sends a bye to every client of the node, and admits no more.
+    pub fn close(&mut self, code: ByeCode) {
+        self.close_lobby(code);
+    }
+
+    /// Returns the frames of the open batch. The frames that a command publishes are appended to
+    /// them.
+    pub fn open_frames(&self) -> &[u8] {
+        self.state.batch.frames()
+    }
+}

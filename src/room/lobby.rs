@@ -1,0 +1,328 @@
+//! The lobby: the connections of a node to the room.
+//!
+//! It has the addresses of all clients of the node and the limits on them, and the clients that have
+//! not sent a line. It turns their [`Input`]s into [`Command`]s, and is told the [`Effect`]s of all
+//! commands. Nothing in it is known to other nodes.
+
+use log::Level;
+
+use super::admission::{Admission, Origin, Refusal};
+use super::state::{Effect, State};
+use super::wait_queue::{WaitQueue, WaitingClient};
+use super::{
+    ClientId, ClientTable, Config, Credential, DisconnectReason, Join, Now, Op, Peer, Place, Room,
+    Token,
+};
+use crate::protocol::{Body, ByeCode, ClientLine, ErrorCode, Hello, Request, RequestError};
+
+/// The clients of a node.
+#[derive(Debug)]
+pub(super) struct Lobby {
+    pub config: Config,
+    pub clients: ClientTable<LobbyClient>,
+    /// The tokens of the clients that are not members; in a cluster those of all clients.
+    pub tokens: ClientTable<Token>,
+    /// Returns the credential of a token.
+    pub credential_of: fn(Token) -> Credential,
+    /// The clients that have left and whose connections are still ending. Each of them has a place.
+    pub ending: ClientTable<Peer>,
+    pub admission: Admission,
+    /// The clients that have not sent a line.
+    pub waiting: WaitQueue<LobbyClient>,
+    /// The node shuts down: no client is admitted.
+    pub is_closed: bool,
+    pub now: Now,
+}
+
+/// A client of the node.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LobbyClient {
+    pub peer: Peer,
+    pub stage: Stage,
+    /// There was no place for the client: it becomes a member only with the token of a member, or
+    /// if a place is free by then.
+    pub is_visitor: bool,
+}
+
+/// Whether a client is a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It has not sent a line.
+    Waiting,
+    /// The same, and the other members are not told of it when it joins.
+    #[cfg(feature = "irc")]
+    WaitingHidden,
+    /// It is a member, or its [`Join`] is not applied yet.
+    Joined,
+}
+
+impl LobbyClient {
+    /// Returns whether the client has not sent a line.
+    pub fn is_waiting(&self) -> bool {
+        self.stage != Stage::Joined
+    }
+}
+
+impl Lobby {
+    /// Creates the empty lobby of a node.
+    pub fn new(config: Config, credential_of: fn(Token) -> Credential) -> Self {
+        Lobby {
+            admission: config.create_admission(),
+            config,
+            clients: ClientTable::new(),
+            tokens: ClientTable::new(),
+            credential_of,
+            ending: ClientTable::new(),
+            waiting: WaitQueue::new(LobbyClient::is_waiting),
+            is_closed: false,
+            now: Now::default(),
+        }
+    }
+
+    /// Returns the command that makes a waiting client a member, with its first lines.
+    pub fn create_join(
+        &mut self,
+        id: ClientId,
+        mut lines: Vec<Result<ClientLine, RequestError>>,
+        state: &State,
+    ) -> Option<Join> {
+        let (mut hello, mut line_id) = (None, None);
+        if let Some(Ok(ClientLine { request: Request::Hello(_), .. })) = lines.first()
+            && let Ok(ClientLine { id, request: Request::Hello(first) }) = lines.remove(0)
+        {
+            (hello, line_id) = (Some(first), id);
+        }
+        let place = self.find_place(id, state);
+        let token = *self.tokens.get(id)?;
+        let client = self.clients.get_mut(id)?;
+        let stage = std::mem::replace(&mut client.stage, Stage::Joined);
+        Some(Join {
+            id,
+            credential: (self.credential_of)(token),
+            proof: hello.as_deref_mut().and_then(take_token).map(self.credential_of),
+            hello,
+            line_id,
+            port: match client.peer {
+                Peer::Inet(_, port) | Peer::Proxy(_, port) => Some(port),
+                Peer::Unix(_) => None,
+            },
+            origin: state.hash_key.origin_key(client.peer.into()),
+            is_hidden: stage != Stage::Waiting,
+            place,
+            lines,
+        })
+    }
+
+    /// Returns the place for a client if it does not take over that of a member. A visitor gets a
+    /// place that is free. If the room is full, that is the place of the member that is absent for
+    /// the longest time; if the address is full, of those of the same address.
+    fn find_place(&mut self, id: ClientId, state: &State) -> Place {
+        let Some(client) = self.clients.get_mut(id).filter(|client| client.is_visitor) else {
+            return Place::Own;
+        };
+        let origin = Origin::from(client.peer);
+        if self.admission.find_full(origin).is_none() {
+            client.is_visitor = false;
+            self.admission.promote(origin);
+            return Place::Own;
+        }
+        let is_address_full = self.admission.find_full_address(origin).is_some();
+        let has_place = |id| {
+            let is_same = |client: &LobbyClient| Origin::from(client.peer) == origin;
+            self.clients.get(id).is_some_and(|client| !is_address_full || is_same(client))
+        };
+        let absent = state.absent.find(&state.members, |id, _| has_place(id));
+        absent.map_or(Place::None, Place::OfAbsent)
+    }
+
+    /// Counts a client that has become a member.
+    pub fn on_joined(&mut self, id: ClientId, is_token_kept: bool) {
+        if let Some(client) = self.clients.get_mut(id)
+            && std::mem::take(&mut client.is_visitor)
+        {
+            self.admission.promote(client.peer.into());
+        }
+        if !is_token_kept {
+            self.tokens.remove(id);
+        }
+    }
+
+    /// Removes a client. Its place is free after [`release`](Self::release).
+    pub fn remove(&mut self, id: ClientId) -> Option<LobbyClient> {
+        let client = self.clients.remove(id)?;
+        self.tokens.remove(id);
+        self.ending.insert(id, client.peer);
+        self.admission.leave(client.peer.into(), client.is_visitor);
+        Some(client)
+    }
+
+    /// Frees the place of a client that was removed.
+    pub fn release(&mut self, id: ClientId) {
+        if let Some(peer) = self.ending.remove(id) {
+            self.admission.release(peer.into(), self.now.uptime);
+        }
+    }
+
+    /// Returns the address of a client.
+    pub fn peer_of(&self, id: ClientId) -> Option<Peer> {
+        let peer = self.clients.get(id).map(|client| client.peer);
+        peer.or_else(|| self.ending.get(id).copied())
+    }
+}
+
+/// Removes and returns the token of a hello, if it has a valid one.
+fn take_token(hello: &mut Hello) -> Option<Token> {
+    hello.token.take()?.parse().ok()
+}
+
+impl Room {
+    pub(super) fn connect(&mut self, id: ClientId, peer: Peer, token: Token) {
+        if self.lobby.is_closed {
+            return self.send_refusal(id, ByeCode::Shutdown, ByeCode::Shutdown.text());
+        }
+        let now = self.lobby.now.uptime;
+        let is_visitor = match self.lobby.admission.admit(peer.into(), now) {
+            Ok(is_visitor) => is_visitor,
+            Err(refusal) => return self.refuse(id, peer, refusal),
+        };
+        self.log(Level::Debug, format!("{peer} connected"));
+        self.lobby.clients.insert(id, LobbyClient { peer, stage: Stage::Waiting, is_visitor });
+        self.lobby.tokens.insert(id, token);
+        let deadline = now + self.lobby.config.hello_wait;
+        self.lobby.waiting.push(deadline, id, &self.lobby.clients);
+    }
+
+    /// Sends a client the reason for which it is not admitted, and ends its connection.
+    fn refuse(&mut self, id: ClientId, peer: Peer, refusal: Refusal) {
+        let code = match refusal {
+            Refusal::RoomFull(_) | Refusal::AddressFull(_) => ByeCode::Full,
+            Refusal::TooFast(_) => ByeCode::TooFast,
+        };
+        let (option, value) = refusal.option();
+        self.log(Level::Warn, format!("{peer} refused: {option} {value} is reached"));
+        if code == ByeCode::TooFast {
+            let text = refusal.to_string();
+            self.log(Level::Debug, format!("client {}: {text}", id.0));
+            self.state.counts.errors.add(ErrorCode::TooFast);
+            self.state.send(id, text, Body::Error { code: ErrorCode::TooFast, id: None });
+            return self.send_refusal(id, code, code.text());
+        }
+        self.send_refusal(id, code, &refusal.to_string());
+    }
+
+    /// Refuses a visitor, for which there is no place.
+    fn refuse_visitor(&mut self, id: ClientId) {
+        let Some(LobbyClient { peer, .. }) = self.lobby.remove(id) else { return };
+        // A refused client has no place.
+        self.lobby.release(id);
+        let full = self.lobby.admission.find_full(peer.into());
+        let max_clients = self.lobby.config.max_clients;
+        self.refuse(id, peer, full.unwrap_or(Refusal::RoomFull(max_clients)));
+    }
+
+    /// Removes a client that has not sent a line and whose connection has ended.
+    pub(super) fn disconnect_waiting(&mut self, id: ClientId, reason: DisconnectReason) {
+        if !matches!(reason, DisconnectReason::Finished | DisconnectReason::Away) {
+            if reason == DisconnectReason::Slow {
+                self.state.count_eviction(id, ByeCode::Slow);
+            }
+            self.remove_waiting(id, &reason.to_string());
+            return self.state.unicast(id, Op::Abort);
+        }
+        let Some(&LobbyClient { peer, is_visitor, .. }) = self.lobby.clients.get(id) else {
+            return;
+        };
+        if is_visitor && self.lobby.admission.find_full(peer.into()).is_some() {
+            return self.refuse_visitor(id);
+        }
+        self.close_waiting(id, ByeCode::Quit, &reason.to_string());
+    }
+
+    /// Sends a bye to a client that has not sent a line, and removes it.
+    pub(super) fn close_waiting(&mut self, id: ClientId, code: ByeCode, reason: &str) {
+        self.state.send_last_frame(id, code, code.text(), Op::Close);
+        self.remove_waiting(id, reason);
+    }
+
+    /// Removes a client that has got an answer in another protocol instead of a welcome.
+    #[cfg(any(feature = "web", feature = "irc"))]
+    pub(super) fn remove_answered(&mut self, id: ClientId) {
+        let client = self.remove_waiting(id, "got an answer in another protocol");
+        let is_visitor = client.is_some_and(|client| client.is_visitor);
+        if is_visitor {
+            // It has no place.
+            self.lobby.release(id);
+        }
+        self.state.unicast(id, if is_visitor { Op::Refuse } else { Op::Close });
+    }
+
+    fn remove_waiting(&mut self, id: ClientId, reason: &str) -> Option<LobbyClient> {
+        let client = self.lobby.remove(id)?;
+        let line = format!("{} left before it was a member: {reason}", client.peer);
+        self.log(Level::Debug, line);
+        Some(client)
+    }
+
+    /// Sends a bye to a client that is not admitted.
+    fn send_refusal(&mut self, id: ClientId, code: ByeCode, text: &str) {
+        self.state.send_last_frame(id, code, text, Op::Refuse);
+    }
+
+    /// Sends a bye to every client of the node, and admits no more.
+    pub(super) fn close_lobby(&mut self, code: ByeCode) {
+        let absent = |id| self.state.is_absent(id);
+        let ids = self.lobby.clients.iter().map(|(id, _)| id).filter(|id| !absent(*id));
+        for id in ids.collect::<Vec<ClientId>>() {
+            self.state.send_last_frame(id, code, code.text(), Op::Close);
+        }
+        let config = self.lobby.config.clone();
+        let lobby = Lobby::new(config, self.lobby.credential_of);
+        self.lobby = Lobby { is_closed: true, now: self.lobby.now, ..lobby };
+    }
+
+    /// Handles the effects of a command on the clients of the node.
+    pub(super) fn handle_effects(&mut self) {
+        let mut effects = std::mem::take(&mut self.state.effects);
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Joined(id) => self.lobby.on_joined(id, self.is_clustered()),
+                Effect::Refused(id) => self.refuse_visitor(id),
+                Effect::Removed { id, is_released } => {
+                    self.lobby.remove(id);
+                    if is_released {
+                        self.lobby.release(id);
+                    }
+                }
+                Effect::Log(level, id, name, text) => {
+                    let peer = self.lobby.peer_of(id);
+                    let peer = peer.map_or_else(String::new, |peer| format!(" {peer}"));
+                    self.log(level, format!("{name}{peer}{text}"));
+                }
+            }
+        }
+        self.state.effects = effects;
+    }
+
+    /// Removes and returns a client without a line whose hello wait is over. The caller applies
+    /// [`Input::HelloWaitOver`](super::Input::HelloWaitOver), or
+    /// [extends](Self::extend_hello_wait) the wait.
+    pub fn pop_hello_wait(&mut self, now: Now) -> Option<WaitingClient> {
+        self.lobby.now = now;
+        self.lobby.waiting.pop_expired(now.uptime, &self.lobby.clients)
+    }
+
+    /// Adds a wait for the first line of a client, which is over at `deadline`.
+    pub fn extend_hello_wait(&mut self, client: WaitingClient, deadline: std::time::Duration) {
+        self.lobby.waiting.insert(deadline, client);
+    }
+
+    /// Frees the place of a client that was removed: its connection has ended.
+    pub fn release(&mut self, id: ClientId, now: Now) {
+        self.lobby.now = now;
+        self.lobby.release(id);
+    }
+
+    fn log(&mut self, level: Level, line: String) {
+        self.state.batch.log.push((level, line));
+    }
+}
