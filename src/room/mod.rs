@@ -44,6 +44,8 @@ mod names;
 mod presence;
 mod requests;
 mod reserved_names;
+#[cfg(feature = "cluster")]
+mod saved_state;
 mod snapshot;
 mod state;
 #[cfg(feature = "irc")]
@@ -63,6 +65,8 @@ pub use config::{Config, Rules};
 pub use history::History;
 pub use input::{ClientId, Credential, DisconnectReason, Input, NodeId, Now, Peer, Token};
 pub use names::HashKey;
+#[cfg(feature = "cluster")]
+pub use saved_state::RestoreError;
 pub use snapshot::Snapshot;
 pub use wait_queue::{WaitKind, WaitingClient};
 
