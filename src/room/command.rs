@@ -66,7 +66,7 @@ pub enum Place {
     /// It gets the place of an absent member, which leaves.
     OfAbsent(ClientId),
     /// There is none, and the client is refused.
-    None,
+    Missing,
 }
 
 /// The reason for which a member leaves.

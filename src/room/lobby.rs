@@ -132,7 +132,7 @@ impl Lobby {
             self.clients.get(id).is_some_and(|client| !is_address_full || is_same(client))
         };
         let absent = state.absent.find(&state.members, |id, _| has_place(id));
-        absent.map_or(Place::None, Place::OfAbsent)
+        absent.map_or(Place::Missing, Place::OfAbsent)
     }
 
     /// Counts a client that has become a member.
@@ -324,5 +324,17 @@ impl Room {
 
     fn log(&mut self, level: Level, line: String) {
         self.state.batch.log.push((level, line));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::room::state::Member;
+
+    #[test]
+    fn rows_of_member_are_small() {
+        let rows = size_of::<(ClientId, LobbyClient)>() + size_of::<(ClientId, Member)>();
+        assert!(rows <= 80, "{rows} bytes");
     }
 }

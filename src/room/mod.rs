@@ -109,6 +109,7 @@ impl Room {
     ///
     /// An input of a client that the room does not know, or has removed, is ignored.
     pub fn apply(&mut self, input: Input, now: Now) {
+        debug_assert!(!self.is_clustered(), "the command has to go through the log");
         if let Some(command) = self.propose(input, now) {
             self.commit(command, now);
         }
@@ -208,14 +209,9 @@ impl Room {
         self.handle_effects();
     }
 
-    /// Removes a client whose connection has ended. If the client asked for it, its name is
-    /// reserved for it.
-    pub fn disconnect(&mut self, id: ClientId, reason: DisconnectReason, now: Now) {
-        self.apply(Input::Disconnect { id, reason }, now);
-    }
-
     /// Ends the waits of members that are over, see [`Command::Tick`].
     pub fn end_waits(&mut self, now: Now) {
+        debug_assert!(!self.is_clustered(), "the command has to go through the log");
         self.commit(Command::Tick, now);
     }
 
