@@ -63,10 +63,7 @@ impl State {
             is_absent: false,
             visibility,
         };
-        self.members.insert(id, member);
-        self.credentials.insert(credential, id);
-        self.names.insert(&name, id);
-        self.add_effect(id, Effect::Joined(id));
+        self.insert_member(id, member);
         if is_reconnect {
             self.log(Level::Info, id, &name, " reconnected");
         } else if visibility == Visibility::Quiet {
@@ -95,6 +92,13 @@ impl State {
         for line in join.lines {
             self.on_line(id, line);
         }
+    }
+
+    fn insert_member(&mut self, id: ClientId, member: Member) {
+        self.credentials.insert(member.credential, id);
+        self.names.insert(&member.name, id);
+        self.members.insert(id, member);
+        self.add_effect(id, Effect::Joined(id));
     }
 
     /// Takes a place for a new member, and returns whether there is one.

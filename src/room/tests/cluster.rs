@@ -299,6 +299,7 @@ impl ClusterHarness {
     /// Replaces a node that has ended. The next node writes that to the log.
     fn restart(&mut self, at: usize) {
         let other = (at + 1) % NODES;
+        self.seal(at);
         self.seal(other);
         self.last_node += 1;
         let donor = &self.nodes[other];
@@ -426,7 +427,11 @@ fn cycle(values: Vec<bool>) -> Box<dyn FnMut() -> bool> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 64,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     /// The same log is the same state and the same frames on all nodes, wherever each of them seals
     /// and restores its state.
