@@ -8,11 +8,9 @@ use super::state::State;
 use super::{Config, Credential, HashKey, History, NodeId, Room, Rules, Token};
 use crate::protocol::ByeCode;
 
-/// The values of a cluster, which are the same on all nodes, and the node's own.
+/// The values that all nodes with a room have in common.
 #[derive(Clone, Debug)]
-pub struct ClusterConfig {
-    /// The number of the node; not 0.
-    pub node: NodeId,
+pub struct ReplicaConfig {
     /// The rules of the first node, see [`Config::rules`].
     pub rules: Rules,
     /// Identifies the sequence.
@@ -24,14 +22,22 @@ pub struct ClusterConfig {
 }
 
 impl Room {
-    /// Creates an empty room of a node of a cluster. `config` has the limits of the node.
-    pub fn in_cluster(config: Config, cluster: ClusterConfig) -> Self {
-        let ClusterConfig { node, rules, epoch, hash_key, credential_of } = cluster;
+    /// Creates an empty room of a node of a cluster. `config` has the limits of the node. Its clients
+    /// may connect after [`set_node`](Self::set_node).
+    pub fn in_cluster(config: Config, replica: ReplicaConfig) -> Self {
+        let ReplicaConfig { rules, epoch, hash_key, credential_of } = replica;
         let history = History::new(rules.history, rules.history_bytes, 0);
-        let answers = config.answers(node, &rules);
+        let answers = config.answers(NodeId::default(), &rules);
         let mut state = State::new(rules, answers, epoch, hash_key, (history, 0));
         state.credentials = CredentialIndex::of_hashes();
-        Room { lobby: Lobby::new(config, credential_of), state }
+        let lobby = Lobby { is_clustered: true, ..Lobby::new(config, credential_of) };
+        Room { lobby, state }
+    }
+
+    /// Sets the number of the node, which is not 0 and is in the upper bits of the numbers of its
+    /// clients.
+    pub fn set_node(&mut self, node: NodeId) {
+        self.state.answers.node = node;
     }
 
     /// Sends a bye to every client of the node, and admits no more.

@@ -70,6 +70,22 @@ pub struct Rules {
     pub max_reserved_per_ip: usize,
 }
 
+#[cfg(feature = "cluster")]
+impl Rules {
+    /// Returns each rule as text, with the option of `smolchatd` that sets it, for the message to a
+    /// node whose rules differ.
+    pub fn options(&self) -> [(&'static str, String); 6] {
+        [
+            ("--grace", self.grace.as_secs_f64().to_string()),
+            ("--history", self.history.to_string()),
+            ("--history-bytes", self.history_bytes.to_string()),
+            ("--max-per-ip", self.max_reserved_per_ip.to_string()),
+            ("notices a second, from --outbox:", self.crowd.to_string()),
+            ("reserved names, from --max-clients:", self.max_reserved.to_string()),
+        ]
+    }
+}
+
 /// The part of a [`Config`] that a node states in the answers to its own clients.
 #[derive(Clone, Debug)]
 pub(super) struct AnswerConfig {
@@ -157,5 +173,26 @@ impl Config {
     /// Creates the table of addresses for these limits.
     pub(super) fn create_admission(&self) -> Admission {
         Admission::new(self.max_clients, self.max_per_ip, self.connect_rate, self.connect_burst)
+    }
+}
+
+#[cfg(all(test, feature = "cluster"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_differ_for_each_rule() {
+        let rules = Config::default().rules();
+        let others = [
+            Rules { crowd: 1, ..rules.clone() },
+            Rules { history: 1, ..rules.clone() },
+            Rules { history_bytes: 1, ..rules.clone() },
+            Rules { grace: Duration::from_millis(1), ..rules.clone() },
+            Rules { max_reserved: 1, ..rules.clone() },
+            Rules { max_reserved_per_ip: 1, ..rules.clone() },
+        ];
+        for other in others {
+            assert_ne!(rules.options(), other.options(), "{other:?}");
+        }
     }
 }

@@ -50,7 +50,7 @@ pub enum Peer {
 }
 
 /// The time of an input.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "cluster", derive(serde::Serialize, serde::Deserialize))]
 pub struct Now {
     /// The time since a fixed start; it never goes back.

@@ -20,7 +20,7 @@ use crate::protocol::{Body, ByeCode, ClientLine, ErrorCode, Hello, Request, Requ
 pub(super) struct Lobby {
     pub config: Config,
     pub clients: ClientTable<LobbyClient>,
-    /// The tokens of the clients that are not members; in a cluster those of all clients.
+    /// The tokens of the clients that are not members; in a cluster those of all clients of the node.
     pub tokens: ClientTable<Token>,
     /// Returns the credential of a token.
     pub credential_of: fn(Token) -> Credential,
@@ -31,6 +31,8 @@ pub(super) struct Lobby {
     pub waiting: WaitQueue<LobbyClient>,
     /// The node shuts down: no client is admitted.
     pub is_closed: bool,
+    /// The commands of the clients go through a log.
+    pub is_clustered: bool,
     pub now: Now,
 }
 
@@ -75,6 +77,7 @@ impl Lobby {
             ending: ClientTable::new(),
             waiting: WaitQueue::new(LobbyClient::is_waiting),
             is_closed: false,
+            is_clustered: false,
             now: Now::default(),
         }
     }
@@ -136,13 +139,14 @@ impl Lobby {
     }
 
     /// Counts a client that has become a member.
-    pub fn on_joined(&mut self, id: ClientId, is_token_kept: bool) {
+    pub fn on_joined(&mut self, id: ClientId) {
         if let Some(client) = self.clients.get_mut(id)
             && std::mem::take(&mut client.is_visitor)
         {
             self.admission.promote(client.peer.into());
         }
-        if !is_token_kept {
+        // In a cluster the credential of the member is not its token.
+        if !self.is_clustered {
             self.tokens.remove(id);
         }
     }
@@ -275,9 +279,10 @@ impl Room {
         for id in ids.collect::<Vec<ClientId>>() {
             self.state.send_last_frame(id, code, code.text(), Op::Close);
         }
-        let config = self.lobby.config.clone();
-        let lobby = Lobby::new(config, self.lobby.credential_of);
-        self.lobby = Lobby { is_closed: true, now: self.lobby.now, ..lobby };
+        let Lobby { config, credential_of, is_clustered, now, .. } = &self.lobby;
+        let lobby = Lobby::new(config.clone(), *credential_of);
+        let is_clustered = *is_clustered;
+        self.lobby = Lobby { is_closed: true, is_clustered, now: *now, ..lobby };
     }
 
     /// Handles the effects of a command on the clients of the node.
@@ -285,7 +290,7 @@ impl Room {
         let mut effects = std::mem::take(&mut self.state.effects);
         for effect in effects.drain(..) {
             match effect {
-                Effect::Joined(id) => self.lobby.on_joined(id, self.is_clustered()),
+                Effect::Joined(id) => self.lobby.on_joined(id),
                 Effect::Refused(id) => self.refuse_visitor(id),
                 Effect::Removed { id, is_released } => {
                     self.lobby.remove(id);

@@ -59,14 +59,14 @@ pub(crate) use admission::{Origin, max_addresses, max_connections, max_visitors}
 pub use batch::{Batch, Chunk, ClientSlices, End, Op, Position, Slice, SliceKind, Unicast};
 pub(crate) use client_table::ClientTable;
 #[cfg(feature = "cluster")]
-pub use cluster::ClusterConfig;
+pub use cluster::ReplicaConfig;
 pub use command::{Command, Join, LeaveCause, Place};
 pub use config::{Config, Rules};
 pub use history::History;
 pub use input::{ClientId, Credential, DisconnectReason, Input, NodeId, Now, Peer, Token};
 pub use names::HashKey;
 #[cfg(feature = "cluster")]
-pub use saved_state::RestoreError;
+pub use saved_state::{SavedState, UnknownStateVersion};
 pub use snapshot::Snapshot;
 pub use wait_queue::{WaitKind, WaitingClient};
 
@@ -109,7 +109,7 @@ impl Room {
     ///
     /// An input of a client that the room does not know, or has removed, is ignored.
     pub fn apply(&mut self, input: Input, now: Now) {
-        debug_assert!(!self.is_clustered(), "the command has to go through the log");
+        debug_assert!(!self.lobby.is_clustered, "the command has to go through the log");
         if let Some(command) = self.propose(input, now) {
             self.commit(command, now);
         }
@@ -155,7 +155,7 @@ impl Room {
                 }
                 self.disconnect_waiting(id, reason);
             }
-            Input::Shutdown => return self.shut_down(),
+            Input::Shutdown => self.shut_down(),
         }
         None
     }
@@ -185,17 +185,14 @@ impl Room {
         self.lobby.clients.get(id).map(|_| Command::Leave { id, cause })
     }
 
-    /// Closes the room; in a cluster the members of the other nodes stay.
-    fn shut_down(&mut self) -> Option<Command> {
-        if self.is_clustered() {
-            self.close_lobby(ByeCode::Shutdown);
-            #[cfg(feature = "cluster")]
-            return Some(Command::NodeDown { node: self.state.answers.node });
+    /// Sends all clients a bye. In a cluster the members stay until the log takes the node out.
+    fn shut_down(&mut self) {
+        if self.lobby.is_clustered {
+            return self.close_lobby(ByeCode::Shutdown);
         }
         self.state.publish_notice();
         self.close_lobby(ByeCode::Shutdown);
         self.state.clear();
-        None
     }
 
     /// Applies a command, of this node or of another.
@@ -211,7 +208,7 @@ impl Room {
 
     /// Ends the waits of members that are over, see [`Command::Tick`].
     pub fn end_waits(&mut self, now: Now) {
-        debug_assert!(!self.is_clustered(), "the command has to go through the log");
+        debug_assert!(!self.lobby.is_clustered, "the command has to go through the log");
         self.commit(Command::Tick, now);
     }
 
@@ -284,11 +281,6 @@ impl Room {
     /// Returns whether a client has not sent a line.
     pub fn is_waiting(&self, id: ClientId) -> bool {
         self.lobby.clients.get(id).is_some_and(|client| client.is_waiting())
-    }
-
-    /// Returns whether the room is on several nodes.
-    fn is_clustered(&self) -> bool {
-        self.state.answers.node != NodeId::default()
     }
 
     /// Returns the number of members whose connections have ended and that may return.

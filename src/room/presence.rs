@@ -35,7 +35,7 @@ const NAMES_IN_TEXT: usize = 3;
 
 /// The notice that is not published yet.
 #[derive(Debug, Default)]
-#[cfg_attr(feature = "cluster", derive(Clone, serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "cluster", derive(Clone, PartialEq, serde::Serialize, serde::Deserialize))]
 pub struct PendingNotice {
     change: Option<PresenceChange>,
     /// The names, each followed by a newline.

@@ -43,7 +43,7 @@ struct Entry {
 
 /// A name that is reserved.
 #[derive(Debug)]
-#[cfg_attr(feature = "cluster", derive(Clone, serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "cluster", derive(Clone, PartialEq, serde::Serialize, serde::Deserialize))]
 pub struct ReservedName {
     pub name: Box<str>,
     /// The credential that takes the name back.

@@ -1,11 +1,11 @@
-//! The state of a room as bytes, from which another node continues.
+//! The state of a room as a value to serialise, from which another node continues.
 
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::config::Rules;
+use super::config::{AnswerConfig, Rules};
 use super::credential_index::CredentialIndex;
 use super::names::HashKey;
 use super::presence::PendingNotice;
@@ -16,9 +16,9 @@ use super::{ClientId, History, Now, Room};
 /// The version of the format.
 const VERSION: u32 = 1;
 
-/// The state, or a state that behaves the same.
-#[derive(Serialize, Deserialize)]
-struct SavedState {
+/// The state of a room.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SavedState {
     v: u32,
     rules: Rules,
     epoch: Box<str>,
@@ -37,45 +37,28 @@ struct SavedState {
     resumable: u64,
 }
 
-/// The error of bytes from which a room cannot be restored.
+/// The error of a saved state of a version that this server does not know.
 #[derive(Debug)]
-pub enum RestoreError {
-    /// The bytes are not a saved state.
-    Invalid(serde_json::Error),
-    /// The state has another version.
-    Version(u32),
-}
+pub struct UnknownStateVersion(u32);
 
-impl fmt::Display for RestoreError {
+impl fmt::Display for UnknownStateVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RestoreError::Invalid(_) => f.write_str("the saved state cannot be read"),
-            RestoreError::Version(version) => {
-                write!(f, "the saved state has version {version}, and this server reads {VERSION}")
-            }
-        }
+        write!(f, "the state of the room has version {}, and this server reads {VERSION}", self.0)
     }
 }
 
-impl std::error::Error for RestoreError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            RestoreError::Invalid(error) => Some(error),
-            RestoreError::Version(_) => None,
-        }
-    }
-}
+impl std::error::Error for UnknownStateVersion {}
 
 impl Room {
     /// Returns the state of the room, which is the same for all nodes after the same commands. It
     /// has nothing of the clients of the node alone.
-    pub fn save_state(&self) -> Vec<u8> {
+    pub fn save_state(&self) -> SavedState {
         let state = &self.state;
         let members = state.members.iter().map(|(id, member)| (id, member.clone()));
         let mut frames = Vec::new();
         state.history.frames().for_each(|frame| frames.extend_from_slice(frame));
         frames.extend_from_slice(state.batch.frames_from(state.history.dropped_open()));
-        let saved = SavedState {
+        SavedState {
             v: VERSION,
             rules: state.rules.clone(),
             epoch: state.epoch.clone(),
@@ -90,11 +73,7 @@ impl Room {
             seq: state.batch.seq,
             frames: String::from_utf8_lossy(&frames).into_owned(),
             resumable: (state.batch.seq + 1).saturating_sub(state.history.oldest_resumable()),
-        };
-        // The serialisation of these types cannot fail: their keys are strings.
-        let bytes = serde_json::to_vec(&saved);
-        debug_assert!(bytes.is_ok());
-        bytes.unwrap_or_default()
+        }
     }
 
     /// Replaces the state of the room by a saved one. The clients of the node stay, and the
@@ -102,18 +81,11 @@ impl Room {
     ///
     /// # Errors
     ///
-    /// Returns an error if the bytes are not a state of this version. Then the room is unchanged.
-    pub fn restore_state(&mut self, bytes: &[u8]) -> Result<(), RestoreError> {
-        // Other versions may have other keys.
-        #[derive(Deserialize)]
-        struct Version {
-            v: u32,
+    /// Returns an error if the state has another version. Then the room is unchanged.
+    pub fn restore_state(&mut self, saved: SavedState) -> Result<(), UnknownStateVersion> {
+        if saved.v != VERSION {
+            return Err(UnknownStateVersion(saved.v));
         }
-        let Version { v } = serde_json::from_slice(bytes).map_err(RestoreError::Invalid)?;
-        if v != VERSION {
-            return Err(RestoreError::Version(v));
-        }
-        let saved: SavedState = serde_json::from_slice(bytes).map_err(RestoreError::Invalid)?;
         let old = &mut self.state;
         let (counts, stats) = (old.counts.clone(), old.server_stats.clone());
         let mut answers = old.answers.clone();
@@ -124,7 +96,7 @@ impl Room {
 }
 
 impl SavedState {
-    fn into_state(self, answers: super::config::AnswerConfig) -> State {
+    fn into_state(self, answers: AnswerConfig) -> State {
         let SavedState { rules, epoch, hash_key, seq, .. } = self;
         let (count, bytes) = (rules.history, rules.history_bytes);
         let resumable = usize::try_from(self.resumable).unwrap_or(usize::MAX);
