@@ -53,6 +53,7 @@ const HTTP_SCHEMES: &[&[u8]] = &[b"http://", b"https://"];
 
 /// A protocol that clients of other programs send to the port by mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "cluster", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the names of the protocols")]
 pub enum OtherProtocol {

@@ -27,8 +27,10 @@ const KEYS: &[&str] =
 /// assert_eq!(line.request, Request::Private { to: "bob".into(), text: "psst".into() });
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "cluster", derive(serde::Serialize, serde::Deserialize))]
 pub struct ClientLine {
     /// The id that the client gave the line. The frames that the line causes have the same id.
+    #[cfg_attr(feature = "cluster", serde(skip_serializing_if = "Option::is_none"))]
     pub id: Option<Box<str>>,
     /// The request in the line.
     pub request: Request,
@@ -36,6 +38,7 @@ pub struct ClientLine {
 
 /// The request in a line from a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "cluster", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Request {
     /// An empty line or empty `data`. The server answers it only if it has an `id`.
@@ -72,6 +75,7 @@ pub enum Request {
 
 /// The values of `{"hello": {…}}`. All keys are optional.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "cluster", derive(serde::Serialize, serde::Deserialize))]
 pub struct Hello {
     /// The name that the client asks for.
     pub name: Option<String>,
@@ -82,6 +86,8 @@ pub struct Hello {
     /// The number of the last frame that the client received in that epoch.
     pub after: Option<u64>,
     /// The token of the last welcome, to get the same name back.
+    // A secret, which must not be written to a log.
+    #[cfg_attr(feature = "cluster", serde(skip))]
     pub token: Option<String>,
     /// Whether to reserve the name for a while if the connection is lost.
     pub keep: bool,
@@ -91,6 +97,7 @@ pub struct Hello {
 
 /// The error that answers a line that was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "cluster", derive(serde::Serialize, serde::Deserialize))]
 pub struct RequestError {
     /// The reason why the line was not accepted.
     pub code: ErrorCode,

@@ -193,6 +193,11 @@ impl Admission {
         if self.clients >= self.max_clients || connections >= self.max_connections {
             return Some(Refusal::RoomFull(self.max_clients));
         }
+        self.find_full_address(origin)
+    }
+
+    /// Returns the limit of an origin for which there is no place for one more of its clients.
+    pub fn find_full_address(&self, origin: Origin) -> Option<Refusal> {
         let max = self.max_for(origin)?;
         let (clients, ending) = self.table.get(&origin).map_or((0, 0), AddressRecord::places);
         let is_full = clients >= max || clients + ending >= 2 * max;

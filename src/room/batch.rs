@@ -7,7 +7,6 @@
 #[cfg(any(feature = "web", feature = "irc"))]
 mod raw;
 
-use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -341,11 +340,6 @@ impl BatchBuilder {
         self.unicasts.push(Unicast { to, at: self.position(), op });
     }
 
-    /// Adds a frame from the server to one client.
-    pub fn send<'a>(&mut self, to: ClientId, text: impl Into<Cow<'a, str>>, body: Body<'a>) {
-        self.unicast(to, Op::Send(Slice::own(&Frame::server(text, body))));
-    }
-
     /// Returns the number of frames for all members.
     #[cfg(feature = "irc")]
     pub fn frame_count(&self) -> usize {
@@ -357,6 +351,24 @@ impl BatchBuilder {
     pub fn frame(&self, at: usize) -> Option<&[u8]> {
         let start = at.checked_sub(1).map_or(Some(&0), |before| self.ends.get(before))?;
         self.frames.get(*start as usize..*self.ends.get(at)? as usize)
+    }
+
+    /// Returns the frames for all members.
+    #[cfg(feature = "cluster")]
+    pub fn frames(&self) -> &[u8] {
+        &self.frames
+    }
+
+    /// Returns the frames for all members without the first `count`.
+    #[cfg(feature = "cluster")]
+    pub fn frames_from(&self, count: usize) -> &[u8] {
+        let end = count.checked_sub(1).and_then(|last| self.ends.get(last));
+        self.frames.get(end.map_or(0, |end| *end as usize)..).unwrap_or_default()
+    }
+
+    /// Returns the byte offset at which each frame for all members ends.
+    pub fn ends(&self) -> &[u32] {
+        &self.ends
     }
 
     /// Returns the position of the next frame.

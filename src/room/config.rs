@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use super::NodeId;
 use super::admission::{
     ADDRESS_RECORD_BYTES, Admission, max_addresses, max_connections, max_visitors,
 };
 use super::reserved_names::{RESERVED_NAME_BYTES, max_reserved};
+use crate::protocol::Limits;
 
 /// The limits of a room.
 #[derive(Clone, Debug)]
@@ -49,6 +51,54 @@ pub struct Config {
     pub motd: Option<Box<str>>,
     /// The addresses for IRC clients, which a client is told that speaks IRC on another port.
     /// Default: none.
+    #[cfg(feature = "irc")]
+    pub irc_addresses: String,
+}
+
+/// The part of a [`Config`] on which the frames of the sequence depend. All nodes of a cluster
+/// apply the rules of its first node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "cluster", derive(serde::Serialize, serde::Deserialize))]
+pub struct Rules {
+    /// See [`Config::crowd`].
+    pub crowd: usize,
+    /// See [`Config::history`].
+    pub history: usize,
+    /// See [`Config::history_bytes`].
+    pub history_bytes: usize,
+    /// See [`Config::grace`].
+    pub grace: Duration,
+    /// The most reserved names.
+    pub max_reserved: usize,
+    /// The most reserved names of one address; 0 = no limit.
+    pub max_reserved_per_ip: usize,
+}
+
+#[cfg(feature = "cluster")]
+impl Rules {
+    /// Returns each rule as text, with the option of `smolchatd` that sets it, for the message to a
+    /// node whose rules differ.
+    pub fn options(&self) -> [(&'static str, String); 6] {
+        [
+            ("--grace", self.grace.as_secs_f64().to_string()),
+            ("--history", self.history.to_string()),
+            ("--history-bytes", self.history_bytes.to_string()),
+            ("--max-per-ip", self.max_reserved_per_ip.to_string()),
+            ("notices a second, from --outbox:", self.crowd.to_string()),
+            ("reserved names, from --max-clients:", self.max_reserved.to_string()),
+        ]
+    }
+}
+
+/// The part of a [`Config`] that a node states in the answers to its own clients.
+#[derive(Clone, Debug)]
+pub(super) struct AnswerConfig {
+    /// The node. Clients of other nodes are not answered.
+    pub node: NodeId,
+    pub answer_bytes: usize,
+    pub limits: Limits,
+    #[cfg(feature = "irc")]
+    pub motd: Option<Box<str>>,
     #[cfg(feature = "irc")]
     pub irc_addresses: String,
 }
@@ -99,8 +149,60 @@ impl Config {
         max_connections(self.max_clients)
     }
 
+    /// Returns the rules on which the frames of the sequence depend.
+    pub fn rules(&self) -> Rules {
+        Rules {
+            crowd: self.crowd,
+            history: self.history,
+            history_bytes: self.history_bytes,
+            grace: self.grace,
+            max_reserved: max_reserved(self.max_clients),
+            max_reserved_per_ip: self.max_per_ip,
+        }
+    }
+
+    /// Returns the part for answers to the clients of a node.
+    pub(super) fn answers(&self, node: NodeId, rules: &Rules) -> AnswerConfig {
+        AnswerConfig {
+            node,
+            answer_bytes: self.answer_bytes,
+            limits: Limits {
+                max_line: self.max_line,
+                rate: self.rate,
+                burst: self.burst,
+                history: rules.history,
+                stored: self.is_stored,
+            },
+            #[cfg(feature = "irc")]
+            motd: self.motd.clone(),
+            #[cfg(feature = "irc")]
+            irc_addresses: self.irc_addresses.clone(),
+        }
+    }
+
     /// Creates the table of addresses for these limits.
     pub(super) fn create_admission(&self) -> Admission {
         Admission::new(self.max_clients, self.max_per_ip, self.connect_rate, self.connect_burst)
+    }
+}
+
+#[cfg(all(test, feature = "cluster"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_differ_for_each_rule() {
+        let rules = Config::default().rules();
+        let others = [
+            Rules { crowd: 1, ..rules.clone() },
+            Rules { history: 1, ..rules.clone() },
+            Rules { history_bytes: 1, ..rules.clone() },
+            Rules { grace: Duration::from_millis(1), ..rules.clone() },
+            Rules { max_reserved: 1, ..rules.clone() },
+            Rules { max_reserved_per_ip: 1, ..rules.clone() },
+        ];
+        for other in others {
+            assert_ne!(rules.options(), other.options(), "{other:?}");
+        }
     }
 }

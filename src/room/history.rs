@@ -18,6 +18,8 @@ pub struct History {
     frames: VecDeque<HistoryFrame>,
     /// The number of the newest frame.
     newest: u64,
+    /// The count of the oldest frames of the open batch that will not fit.
+    dropped_open: usize,
     bytes: usize,
     max_frames: usize,
     max_bytes: usize,
@@ -83,6 +85,25 @@ impl History {
         slices.next_power_of_two().saturating_mul(size_of::<Slice>())
     }
 
+    /// Drops the oldest frames that do not fit beside those of the open batch, which will be
+    /// appended. `ends` has the byte offset at which each of these ends.
+    ///
+    /// So the frames that a member can be sent again do not depend on where the batch ends.
+    pub fn make_room(&mut self, ends: &[u32]) {
+        let end_of = |count: usize| {
+            let end = count.checked_sub(1).and_then(|last| ends.get(last));
+            end.map_or(0, |end| *end as usize)
+        };
+        while self.frames.len() + ends.len() - self.dropped_open > self.max_frames
+            || self.bytes + end_of(ends.len()) - end_of(self.dropped_open) > self.max_bytes
+        {
+            match self.frames.pop_front() {
+                Some(oldest) => self.bytes -= oldest.len(),
+                None => self.dropped_open += 1,
+            }
+        }
+    }
+
     /// Appends the next frames of the sequence. `ends` has the byte offset at which each frame in
     /// `chunk` ends.
     pub fn extend(&mut self, chunk: &Chunk, ends: &[u32]) {
@@ -92,6 +113,7 @@ impl History {
         if ends.len() < MAX_SCATTERED {
             self.scattered += ends.len();
         }
+        self.dropped_open = 0;
         let mut start = 0;
         for &end in ends {
             self.newest += 1;
@@ -126,9 +148,10 @@ impl History {
         self.max_frames
     }
 
-    /// Returns the number of the oldest frame, or one more than the newest number if there is none.
+    /// Returns the number of the oldest frame, those of the open batch included, or one more than
+    /// the newest number if there is none.
     pub fn oldest(&self) -> u64 {
-        (self.newest + 1).saturating_sub(self.frames.len() as u64)
+        (self.newest + 1 + self.dropped_open as u64).saturating_sub(self.frames.len() as u64)
     }
 
     /// Returns the number of the oldest frame with which a client can resume.
@@ -146,6 +169,18 @@ impl History {
     #[cfg(feature = "irc")]
     pub fn frame(&self, at: usize) -> Option<&[u8]> {
         self.frames.get(at).map(HistoryFrame::bytes)
+    }
+
+    /// Returns the count of the frames of the open batch that will not fit.
+    #[cfg(feature = "cluster")]
+    pub fn dropped_open(&self) -> usize {
+        self.dropped_open
+    }
+
+    /// Returns the bytes of each frame.
+    #[cfg(feature = "cluster")]
+    pub fn frames(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
+        self.frames.iter().map(HistoryFrame::bytes)
     }
 
     /// Returns the frames from number `from` on, in few slices.

@@ -9,13 +9,30 @@ use std::time::Duration;
 
 use crate::protocol::{ClientLine, OtherProtocol, Request, RequestError};
 
-/// The number of a client. Numbers grow in the order of connecting and are never reused.
+/// The number of a client, the upper 24 bits of which are the number of its node. The numbers of a
+/// node grow in the order of connecting and are never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "cluster", derive(serde::Serialize, serde::Deserialize))]
 pub struct ClientId(pub u64);
+
+/// The number of a node, below 2²⁴; 0 for a server that is not in a cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "cluster", derive(serde::Serialize, serde::Deserialize))]
+pub struct NodeId(pub u32);
 
 /// A secret of 128 random bits that identifies a member when it reconnects.
 #[derive(Clone, Copy)]
 pub struct Token(pub [u8; 16]);
+
+/// The bytes by which a room knows the member with a token: the token, or its hash if others than
+/// the node of the member see them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(
+    feature = "cluster",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(into = "String", try_from = "String")
+)]
+pub struct Credential(pub [u8; 16]);
 
 /// The remote address of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +48,8 @@ pub enum Peer {
 }
 
 /// The time of an input.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "cluster", derive(serde::Serialize, serde::Deserialize))]
 pub struct Now {
     /// The time since a fixed start; it never goes back.
     pub uptime: Duration,
@@ -64,7 +82,8 @@ pub enum Input {
     /// A client was sent an answer in another protocol, and its connection ends.
     #[cfg(any(feature = "web", feature = "irc"))]
     Answered { id: ClientId },
-    /// The input of a client has ended.
+    /// The connection of a client has ended, or the client was too slow. If a member asked for it,
+    /// its name is reserved for it.
     Disconnect { id: ClientId, reason: DisconnectReason },
     /// The server shuts down.
     Shutdown,
@@ -83,11 +102,12 @@ impl Input {
 
 /// The reason for which a client is disconnected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "cluster", derive(serde::Serialize, serde::Deserialize))]
 pub enum DisconnectReason {
     /// The client closed its sending side. It is still sent all frames up to its bye.
     Finished,
     /// The connection failed with an error of this kind.
-    Lost(io::ErrorKind),
+    Lost(#[cfg_attr(feature = "cluster", serde(with = "error_kind"))] io::ErrorKind),
     /// The connection ended, and the client may return soon: a page is reloaded, or a phone sleeps.
     /// If the client asked to have its name reserved, it stays a member for
     /// [`Config::grace`](super::Config::grace).
@@ -107,6 +127,58 @@ impl fmt::Display for DisconnectReason {
             DisconnectReason::Slow => f.write_str("read too slowly"),
             DisconnectReason::Panicked => f.write_str("its task panicked"),
         }
+    }
+}
+
+impl ClientId {
+    /// The bits of the number of a client on its node.
+    const NUMBER_BITS: u32 = 40;
+
+    /// Creates the number of a client of a node. `number` is below 2⁴⁰.
+    pub fn new(node: NodeId, number: u64) -> Self {
+        ClientId(u64::from(node.0) << Self::NUMBER_BITS | number)
+    }
+
+    /// Returns the node of the client.
+    pub fn node(self) -> NodeId {
+        NodeId((self.0 >> Self::NUMBER_BITS) as u32)
+    }
+}
+
+impl Credential {
+    /// Returns whether two credentials are equal. The time taken does not depend on their bytes.
+    pub fn matches(&self, other: &Credential) -> bool {
+        Token(self.0).matches(&Token(other.0))
+    }
+}
+
+impl From<Token> for Credential {
+    fn from(token: Token) -> Self {
+        Credential(token.0)
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // It may be a token.
+        f.write_str("Credential(…)")
+    }
+}
+
+#[cfg(feature = "cluster")]
+impl From<Credential> for String {
+    fn from(credential: Credential) -> Self {
+        Token(credential.0).to_string()
+    }
+}
+
+#[cfg(feature = "cluster")]
+impl TryFrom<String> for Credential {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let token: Token = text.parse().map_err(|()| "a credential has 32 hexadecimal digits")?;
+        Ok(Credential(token.0))
     }
 }
 
@@ -161,6 +233,34 @@ impl fmt::Display for Peer {
             Peer::Inet(ip, port) | Peer::Proxy(ip, port) => SocketAddr::new(ip, port).fmt(f),
             Peer::Unix(_) => f.write_str("unix"),
         }
+    }
+}
+
+/// The kinds of errors of a connection as text. Others are written as [`ErrorKind::Other`].
+#[cfg(feature = "cluster")]
+mod error_kind {
+    use std::io::ErrorKind;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    const KINDS: [ErrorKind; 7] = [
+        ErrorKind::BrokenPipe,
+        ErrorKind::ConnectionAborted,
+        ErrorKind::ConnectionReset,
+        ErrorKind::HostUnreachable,
+        ErrorKind::NetworkUnreachable,
+        ErrorKind::NotConnected,
+        ErrorKind::TimedOut,
+    ];
+
+    pub fn serialize<S: Serializer>(kind: &ErrorKind, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(kind)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ErrorKind, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let kind = KINDS.into_iter().find(|kind| kind.to_string() == text);
+        Ok(kind.unwrap_or(ErrorKind::Other))
     }
 }
 

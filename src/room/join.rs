@@ -17,130 +17,114 @@
 
 use log::Level;
 
-use super::admission::Refusal;
 use super::names::find_free_number;
 use super::presence::{PresenceChange, SILENT_NOTICE_DELAY};
-use super::{Client, ClientId, Op, Peer, Position, Room, Slice, SliceKind, Token, Visibility};
+use super::state::{Effect, Member, State, Visibility};
+use super::{ClientId, Credential, Join, Op, Place, Position, Slice, SliceKind, Token};
 use crate::protocol::{
-    Body, ByeCode, ErrorCode, Frame, Hello, Limits, MAX_NAME, RequestError, is_valid_name,
+    Body, ByeCode, ErrorCode, Frame, Hello, MAX_NAME, RequestError, is_valid_name,
 };
 
-impl Room {
-    pub(super) fn connect(&mut self, id: ClientId, peer: Peer, token: Token) {
-        if self.is_closed {
-            return self.send_refusal(id, ByeCode::Shutdown, ByeCode::Shutdown.text());
-        }
-        let is_visitor = match self.admission.admit(peer.into(), self.now.uptime) {
-            Ok(is_visitor) => is_visitor,
-            Err(refusal) => return self.refuse(id, peer, refusal),
-        };
-        self.log(Level::Debug, format!("{peer} connected"));
-        let client = Client {
-            peer,
-            errors: 0,
-            is_name_kept: false,
-            is_absent: false,
-            visibility: Visibility::Silent,
-            is_visitor,
-            token,
-            name: None,
-        };
-        self.clients.insert(id, client);
-        self.lobby.push(self.now.uptime + self.config.hello_wait, id, &self.clients);
-    }
-
-    /// Sends a client the reason for which it is not admitted, and ends its connection.
-    fn refuse(&mut self, id: ClientId, peer: Peer, refusal: Refusal) {
-        let code = match refusal {
-            Refusal::RoomFull(_) | Refusal::AddressFull(_) => ByeCode::Full,
-            Refusal::TooFast(_) => ByeCode::TooFast,
-        };
-        let (option, value) = refusal.option();
-        self.log(Level::Warn, format!("{peer} refused: {option} {value} is reached"));
-        if code == ByeCode::TooFast {
-            self.send_error(id, RequestError::new(ErrorCode::TooFast, refusal.to_string()));
-            return self.send_refusal(id, code, code.text());
-        }
-        self.send_refusal(id, code, &refusal.to_string());
-    }
-
-    /// Refuses a visitor for which there is no place, and returns whether it did.
-    pub(super) fn refuse_visitor(&mut self, id: ClientId) -> bool {
-        let Some(&Client { peer, is_visitor: true, .. }) = self.clients.get(id) else {
-            return false;
-        };
-        let Some(refusal) = self.admission.find_full(peer.into()) else { return false };
-        self.remove_client(id);
-        // A refused client has no place.
-        self.release(id, self.now);
-        self.refuse(id, peer, refusal);
-        true
-    }
-
-    /// Makes a client a member. `line_id` is the `id` of its hello.
+impl State {
+    /// Makes a client a member, unless there is no place for it, and applies its first lines.
+    /// `token` is that of a client of this node.
     ///
     /// A client without a hello is announced when it says something, or after
     /// [`SILENT_NOTICE_DELAY`]. A member that takes over keeps its visibility, so that a leave notice
     /// follows each join notice.
-    pub(super) fn join(&mut self, id: ClientId, hello: Option<Hello>, line_id: Option<Box<str>>) {
-        let has_hello = hello.is_some();
-        let hello = hello.unwrap_or_default();
-        let proof = hello.token.as_deref().and_then(|token| token.parse().ok());
-        let old = proof.and_then(|proof| self.find_by_token(&proof));
+    pub(super) fn join(&mut self, mut join: Join, token: Option<Token>) {
+        let Join { id, credential, origin, .. } = join;
+        if self.members.get(id).is_some() {
+            return;
+        }
+        self.batch.count_answers_to(id);
+        let old = join.proof.and_then(|proof| self.credentials.find(&proof, &self.members));
         // A takeover needs no free place.
-        if old.is_none() {
-            self.make_place_for(id);
-            if self.refuse_visitor(id) {
-                return;
-            }
+        if old.is_none() && !self.take_place(join.place) {
+            return self.add_effect(id, Effect::Refused(id));
         }
         // Publish pending leave notices first: the new member must not see them.
         self.publish_notice_of(PresenceChange::Left);
         let old = old.and_then(|old| self.take_over(old));
+        let has_hello = join.hello.is_some();
+        let hello = join.hello.take().map_or_else(Hello::default, |hello| *hello);
+        let visibility = visibility_of(&join, &hello, old.as_ref());
         let is_reconnect = old.is_some();
-        let new = self.clients.get(id).map_or(Visibility::Silent, |client| client.visibility);
-        let visibility = match old.as_ref().map_or(new, |old| old.visibility) {
-            Visibility::Silent if hello.quiet => Visibility::Quiet,
-            visibility => visibility,
+        let (name, error) = match old {
+            Some(old) => (old.name, None),
+            None => self.choose_name(&join, hello.name.as_deref()),
         };
-        let (name, error) = match old.and_then(|old| old.name) {
-            Some(name) => (name.into(), None),
-            None => self.choose_name(id, hello.name.as_deref(), proof),
+        let member = Member {
+            credential,
+            name: name.clone(),
+            origin,
+            errors: 0,
+            is_name_kept: hello.keep,
+            is_absent: false,
+            visibility,
         };
-        let Some(client) = self.clients.get_mut(id) else { return };
-        let token = client.token;
-        if std::mem::take(&mut client.is_visitor) {
-            self.admission.promote(client.peer.into());
-        }
-        client.name = Some(name.as_str().into());
-        client.is_name_kept = hello.keep;
-        client.visibility = visibility;
-        self.names.insert(&name, id);
+        self.insert_member(id, member);
         if is_reconnect {
-            self.log(Level::Info, format!("{} reconnected", self.describe(id)));
+            self.log(Level::Info, id, &name, " reconnected");
         } else if visibility == Visibility::Quiet {
-            self.log(Level::Info, format!("{} joined quietly", self.describe(id)));
+            self.log(Level::Info, id, &name, " joined quietly");
         }
-
-        let same_epoch = hello.epoch.as_deref() == Some(&*self.epoch);
-        let after = hello.after.filter(|after| same_epoch && *after <= self.batch.seq);
-        self.send_welcome(id, &name, token, after.is_some());
+        let resumes = hello.epoch.as_deref() == Some(&*self.epoch);
+        let after = hello.after.filter(|after| resumes && *after <= self.batch.seq);
+        if let Some(token) = token {
+            self.send_welcome(id, &name, token, after.is_some());
+        }
         if let Some(error) = error {
-            self.send_error(id, RequestError { id: line_id, ..error });
+            self.send_error(id, RequestError { id: join.line_id, ..error });
         }
-        let start = match after {
-            Some(after) => self.replay(id, after),
-            None => {
-                let from = self.oldest_of_last(hello.history.unwrap_or(0));
-                self.send_history(id, from, SliceKind::Past)
-            }
-        };
-        self.batch.unicast(id, Op::StartLive(start));
+        if token.is_some() {
+            self.start_live(id, after, hello.history.unwrap_or(0));
+        }
         if has_hello {
             self.announce_member(id);
         } else {
-            self.silent.push(self.now.uptime + SILENT_NOTICE_DELAY, id, &self.clients);
+            self.silent.push(
+                self.now.uptime.saturating_add(SILENT_NOTICE_DELAY),
+                id,
+                &self.members,
+            );
         }
+        for line in join.lines {
+            self.on_line(id, line);
+        }
+    }
+
+    fn insert_member(&mut self, id: ClientId, member: Member) {
+        self.credentials.insert(member.credential, id);
+        self.names.insert(&member.name, id);
+        self.members.insert(id, member);
+        self.add_effect(id, Effect::Joined(id));
+    }
+
+    /// Takes a place for a new member, and returns whether there is one.
+    fn take_place(&mut self, place: Place) -> bool {
+        match place {
+            Place::Own => true,
+            Place::OfAbsent(id) if self.is_absent(id) => {
+                self.remove_absent_member(id);
+                true
+            }
+            // The member has returned or left since.
+            Place::OfAbsent(_) | Place::Missing => false,
+        }
+    }
+
+    /// Sends a new member the frames that it missed, or the last frames of the history, and from
+    /// then on all frames.
+    fn start_live(&mut self, id: ClientId, after: Option<u64>, history: u64) {
+        let start = match after {
+            Some(after) => self.replay(id, after),
+            None => {
+                let from = self.oldest_of_last(history);
+                self.send_history(id, from, SliceKind::Past)
+            }
+        };
+        self.unicast(id, Op::StartLive(start));
     }
 
     fn send_welcome(&mut self, id: ClientId, name: &str, token: Token, resumed: bool) {
@@ -150,7 +134,8 @@ impl Room {
             2 => format!("welcome, {name}; one other is here"),
             _ => format!("welcome, {name}; {} others are here", members - 1),
         };
-        if self.config.is_stored {
+        let limits = self.answers.limits;
+        if limits.stored {
             data.push_str("; this conversation is written to a file");
         }
         if !resumed {
@@ -163,68 +148,64 @@ impl Room {
             token: token.to_string().into(),
             resumed,
             members,
-            limits: Limits {
-                max_line: self.config.max_line,
-                rate: self.config.rate,
-                burst: self.config.burst,
-                history: self.config.history,
-                stored: self.config.is_stored,
-            },
+            limits,
         };
-        self.batch.send(id, data, welcome);
+        let welcome = Slice::own(&Frame::server(data, welcome));
+        self.unicast(id, Op::Send(welcome));
         #[cfg(feature = "irc")]
-        if !resumed && let Some(motd) = &self.config.motd {
-            self.batch.send(id, &**motd, Body::Info { id: None, stats: None });
+        if !resumed && let Some(motd) = self.answers.motd.clone() {
+            self.send(id, &*motd, Body::Info { id: None, stats: None });
         }
-    }
-
-    /// Returns the member with a token. All tokens are compared, so that the time taken does not
-    /// depend on the position of the match.
-    pub(super) fn find_by_token(&self, token: &Token) -> Option<ClientId> {
-        self.clients.iter().fold(None, |found, (id, client)| {
-            let has_token = client.token.matches(token) && client.name.is_some();
-            if has_token { Some(id) } else { found }
-        })
     }
 
     /// Ends the old connection of a member that has reconnected, and returns its row of the table.
     /// There is no leave notice.
-    fn take_over(&mut self, old: ClientId) -> Option<Client> {
-        let client = self.remove_client(old)?;
+    fn take_over(&mut self, old: ClientId) -> Option<Member> {
         // The new connection has its place.
-        self.release(old, self.now);
-        if !client.is_absent {
-            self.counts.evictions.add(ByeCode::Replaced);
-            self.batch.unicast(old, Op::Evict(ByeCode::Replaced));
+        let member = self.remove_member(old, true)?;
+        if !member.is_absent {
+            self.count_eviction(old, ByeCode::Replaced);
+            self.unicast(old, Op::Evict(ByeCode::Replaced));
         }
-        Some(client)
+        Some(member)
     }
 
     /// Returns the name for a new member, and an error if it is not the requested name.
     fn choose_name(
         &mut self,
-        id: ClientId,
+        join: &Join,
         requested: Option<&str>,
-        proof: Option<Token>,
-    ) -> (String, Option<RequestError>) {
-        if let Some(name) = proof.and_then(|proof| self.reserved.take(&proof, self.now.uptime)) {
-            return (name.into(), None);
+    ) -> (Box<str>, Option<RequestError>) {
+        let now = self.now.uptime;
+        if let Some(name) = join.proof.and_then(|proof| self.reserved.take(&proof, now)) {
+            return (name, None);
         }
-        let guest = || match self.clients.get(id).map(|client| client.peer) {
-            Some(Peer::Inet(_, port) | Peer::Proxy(_, port)) => format!("guest-{port}"),
-            _ => format!("guest-{}", id.0),
+        let credential = join.credential;
+        let Some(requested) = requested else {
+            return (self.choose_guest_name(credential, join.port), None);
         };
-        let Some(requested) = requested else { return (self.find_free_name(id, guest()), None) };
         if !is_valid_name(requested) {
-            let name = self.find_free_name(id, guest());
+            let name = self.choose_guest_name(credential, join.port);
             let text = format!("{}; you are {name}", describe_invalid_name(requested));
             return (name, Some(RequestError::new(ErrorCode::BadName, text)));
         }
-        let name = self.find_free_name(id, requested.into());
+        let name = self.find_free_name(credential, requested.into());
         let error = self
             .find_name_conflict(requested)
             .map(|error| RequestError::new(error.code, format!("{}; you are {name}", error.text)));
         (name, error)
+    }
+
+    /// Returns the name of a guest, which has the number of its port if it has one.
+    fn choose_guest_name(&mut self, credential: Credential, port: Option<u16>) -> Box<str> {
+        let number = port.map_or_else(
+            || {
+                self.guests += 1;
+                self.guests
+            },
+            u64::from,
+        );
+        self.find_free_name(credential, format!("guest-{number}"))
     }
 
     /// Returns the error for a name that is taken or reserved, or `None` if it is free.
@@ -242,12 +223,12 @@ impl Room {
     }
 
     /// Returns `name` if it is free, or else `name` with a number that makes it free.
-    fn find_free_name(&self, id: ClientId, name: String) -> String {
-        if self.find_name_conflict(&name).is_none() {
-            return name;
+    fn find_free_name(&self, credential: Credential, name: String) -> Box<str> {
+        let is_free = |name: &str| self.find_name_conflict(name).is_none();
+        match is_free(&name) {
+            true => name.into(),
+            false => find_free_number(&name, credential, is_free).into(),
         }
-        let Some(client) = self.clients.get(id) else { return name };
-        find_free_number(&name, client.token, |name| self.find_name_conflict(name).is_none())
     }
 
     /// Sends every frame after number `after`, and a gap for those that are lost. Returns the same
@@ -263,7 +244,7 @@ impl Room {
             let gap = Slice::own(&Frame::server(data, Body::Gap { from, to }));
             // A replay: a client that is evicted before it received the gap must get it again.
             let gap = gap.with_kind(SliceKind::Replay, after);
-            self.batch.unicast(id, Op::Send(gap));
+            self.unicast(id, Op::Send(gap));
         }
         self.send_history(id, first, SliceKind::Replay)
     }
@@ -272,7 +253,7 @@ impl Room {
     /// open batch at which the rest of them begins.
     pub(super) fn send_history(&mut self, id: ClientId, from: u64, kind: SliceKind) -> Position {
         for slice in self.history.slices(from, kind) {
-            self.batch.unicast(id, Op::Send(slice));
+            self.unicast(id, Op::Send(slice));
         }
         self.batch.position_of(from)
     }
@@ -281,6 +262,19 @@ impl Room {
     pub(super) fn oldest_of_last(&self, count: u64) -> u64 {
         let count = count.min(self.history.max_frames() as u64);
         (self.batch.seq + 1).saturating_sub(count).max(self.history.oldest())
+    }
+}
+
+/// Returns the visibility of a new member, which may have taken over that of an old one.
+fn visibility_of(join: &Join, hello: &Hello, old: Option<&Member>) -> Visibility {
+    let new = match join.is_hidden {
+        #[cfg(any(feature = "irc", feature = "cluster"))]
+        true => Visibility::Hidden,
+        _ => Visibility::Silent,
+    };
+    match old.map_or(new, |old| old.visibility) {
+        Visibility::Silent if hello.quiet => Visibility::Quiet,
+        visibility => visibility,
     }
 }
 

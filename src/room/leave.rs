@@ -1,4 +1,4 @@
-//! Leaving: a client is removed from the room, with a leave notice if it was a member.
+//! Leaving: a member is removed from the room, with a leave notice if its join was announced.
 //!
 //! The room sends the last frame of the client. The broadcaster then ends the connection, see
 //! `server/client_state.rs`.
@@ -7,205 +7,176 @@ use std::fmt;
 
 use log::Level;
 
-#[cfg(feature = "web")]
-use super::Peer;
-use super::admission::{Origin, Refusal};
+#[cfg(feature = "cluster")]
+use super::NodeId;
 use super::presence::PresenceChange;
 use super::reserved_names::ReservedName;
-use super::{Client, ClientId, ClientTable, DisconnectReason, Now, Op, Room, Visibility};
+use super::state::{Effect, Member, State, Visibility};
+use super::{ClientId, ClientTable, DisconnectReason, LeaveCause, Op};
 use crate::protocol::{Body, ByeCode};
 
-impl Room {
-    /// Removes a client whose connection has ended. If the client asked for it, its name is
-    /// reserved for it.
-    pub fn disconnect(&mut self, id: ClientId, reason: DisconnectReason, now: Now) {
-        self.now = now;
-        // Its connection has ended before.
-        if self.clients.get(id).is_some_and(|client| client.is_absent) {
+impl State {
+    /// Removes a member, which may be absent only until it returns.
+    pub(super) fn leave(&mut self, id: ClientId, cause: LeaveCause) {
+        // The connection of an absent member has ended before.
+        if self.is_absent(id) {
             return;
         }
+        match cause {
+            LeaveCause::Disconnected(reason) => self.disconnect(id, reason),
+            LeaveCause::OtherProtocol(protocol) => {
+                let reason = format_args!("the client spoke {protocol}");
+                self.close_member(id, protocol.bye_code(), reason);
+            }
+            #[cfg(any(feature = "web", feature = "irc", feature = "cluster"))]
+            LeaveCause::Answered => {
+                if self.remove_and_announce(id, false, "got an answer in another protocol") {
+                    self.unicast(id, Op::Close);
+                }
+            }
+        }
+    }
+
+    /// Removes a member whose connection has ended. If the member asked for it, its name is reserved
+    /// for it.
+    fn disconnect(&mut self, id: ClientId, reason: DisconnectReason) {
         if reason == DisconnectReason::Away && self.keep_absent(id) {
             return;
         }
-        if let Some(Client { is_name_kept: true, name: Some(name), token, peer, .. }) =
-            self.clients.get(id)
-            && !self.config.grace.is_zero()
-        {
-            let reserved = ReservedName {
-                name: name.clone(),
-                token: *token,
-                origin: (*peer).into(),
-                until: now.uptime + self.config.grace,
-            };
-            self.reserved.reserve(self.names.key(name), reserved, now.uptime);
-        }
+        self.reserve_name(id);
         if matches!(reason, DisconnectReason::Finished | DisconnectReason::Away) {
-            if self.refuse_visitor(id) {
-                return;
-            }
-            self.close_client(id, ByeCode::Quit, reason);
-        } else if self.remove_and_announce(id, reason) {
+            self.close_member(id, ByeCode::Quit, reason);
+        } else if self.remove_and_announce(id, false, reason) {
             if reason == DisconnectReason::Slow {
-                self.counts.evictions.add(ByeCode::Slow);
+                self.count_eviction(id, ByeCode::Slow);
             }
-            self.batch.unicast(id, Op::Abort);
+            self.unicast(id, Op::Abort);
+        }
+    }
+
+    /// Reserves the name of a member that asked for it.
+    fn reserve_name(&mut self, id: ClientId) {
+        let Some(member) = self.members.get(id).filter(|member| member.is_name_kept) else {
+            return;
+        };
+        if !self.rules.grace.is_zero() {
+            let reserved = ReservedName {
+                name: member.name.clone(),
+                credential: member.credential,
+                origin: member.origin,
+                until: self.now.uptime.saturating_add(self.rules.grace),
+            };
+            self.reserved.reserve(self.names.key(&member.name), reserved, self.now.uptime);
         }
     }
 
     /// Ends the connection of a member that may return, and returns whether it stays a member until
     /// then.
     fn keep_absent(&mut self, id: ClientId) -> bool {
-        let Some(client) = self.clients.get_mut(id) else { return false };
-        if !client.is_name_kept || client.name.is_none() || self.config.grace.is_zero() {
+        let Some(member) = self.members.get_mut(id) else { return false };
+        if !member.is_name_kept || self.rules.grace.is_zero() {
             return false;
         }
-        client.is_absent = true;
-        self.absent.push(self.now.uptime + self.config.grace, id, &self.clients);
-        self.log(Level::Debug, format!("{} went away", self.describe(id)));
+        member.is_absent = true;
+        let name = member.name.clone();
+        self.absent.push(self.now.uptime.saturating_add(self.rules.grace), id, &self.members);
+        self.log(Level::Debug, id, &name, " went away");
         // The member keeps the place, and may take it to another connection before this one ends.
-        self.batch.unicast(id, Op::Refuse);
+        self.unicast(id, Op::Refuse);
         true
+    }
+
+    /// Returns whether a member is absent.
+    pub(super) fn is_absent(&self, id: ClientId) -> bool {
+        self.members.get(id).is_some_and(|member| member.is_absent)
     }
 
     /// Removes the members that have not returned in time.
     pub(super) fn remove_overdue_members(&mut self) {
-        while let Some(client) = self.absent.pop_expired(self.now.uptime, &self.clients) {
+        while let Some(client) = self.absent.pop_expired(self.now.uptime, &self.members) {
             self.remove_absent_member(client.id);
         }
     }
 
-    /// Removes the member that is absent for the longest time, if a visitor needs its place: of all
-    /// members if the room is full, of those of the same address if that is full.
-    pub(super) fn make_place_for(&mut self, visitor: ClientId) {
-        let Some(&Client { is_visitor: true, peer, .. }) = self.clients.get(visitor) else {
-            return;
-        };
-        let origin = Origin::from(peer);
-        let member = match self.admission.find_full(origin) {
-            None | Some(Refusal::TooFast(_)) => None,
-            Some(Refusal::RoomFull(_)) => self.absent.find(&self.clients, |_| true),
-            Some(Refusal::AddressFull(_)) => {
-                self.absent.find(&self.clients, |client| Origin::from(client.peer) == origin)
-            }
-        };
-        if let Some(id) = member {
-            self.remove_absent_member(id);
-        }
-    }
-
-    fn remove_absent_member(&mut self, id: ClientId) {
-        self.remove_and_announce(id, DisconnectReason::Away);
+    pub(super) fn remove_absent_member(&mut self, id: ClientId) {
         // Its connection has ended before.
-        self.release(id, self.now);
+        self.remove_and_announce(id, true, DisconnectReason::Away);
     }
 
-    /// Sends a bye to a client, removes it, and ends its connection after all frames are sent.
-    pub(super) fn close_client(&mut self, id: ClientId, code: ByeCode, reason: impl fmt::Display) {
-        if self.clients.get(id).is_some_and(|client| !client.is_absent) {
+    /// Sends a bye to a member, removes it, and ends its connection after all frames are sent.
+    pub(super) fn close_member(&mut self, id: ClientId, code: ByeCode, reason: impl fmt::Display) {
+        if self.members.get(id).is_some() {
             self.publish_notice_of(PresenceChange::Joined);
-            self.send_bye(id, code);
-            self.remove_and_announce(id, reason);
+            self.send_last_frame(id, code, code.text(), Op::Close);
+            self.remove_and_announce(id, false, reason);
         }
     }
 
-    /// Removes a client that has got an answer in another protocol, and ends its connection after
-    /// all bytes are sent. It is a member if it sent its request after the hello wait.
-    #[cfg(any(feature = "web", feature = "irc"))]
-    pub(super) fn remove_answered(&mut self, id: ClientId) {
-        let Some(&Client { is_visitor, is_absent: false, .. }) = self.clients.get(id) else {
-            return;
-        };
-        self.remove_and_announce(id, "got an answer in another protocol");
-        if is_visitor {
-            // It has no place.
-            self.release(id, self.now);
+    /// Removes the members of a node that has ended, except those that were absent before. They are
+    /// sent nothing.
+    #[cfg(feature = "cluster")]
+    pub(super) fn remove_node(&mut self, node: NodeId) {
+        let is_gone = |&(id, member): &(ClientId, &Member)| id.node() == node && !member.is_absent;
+        let gone = self.members.iter().filter(is_gone).map(|(id, _)| id);
+        for id in gone.collect::<Vec<ClientId>>() {
+            self.reserve_name(id);
+            self.remove_and_announce(id, false, "its node has ended");
         }
-        self.batch.unicast(id, if is_visitor { Op::Refuse } else { Op::Close });
     }
 
-    /// Returns the address of a client.
-    #[cfg(any(feature = "web", feature = "irc"))]
-    pub fn peer_of(&self, id: ClientId) -> Option<Peer> {
-        self.clients.get(id).map(|client| client.peer)
-    }
-
-    /// Sends a bye to every client and closes the room.
-    pub(super) fn shut_down(&mut self) {
-        self.publish_notice();
-        let ids: Vec<ClientId> = self.clients.iter().map(|(id, _)| id).collect();
-        for id in ids {
-            self.send_bye(id, ByeCode::Shutdown);
-        }
-        self.clients = ClientTable::new();
-        self.ending = ClientTable::new();
+    /// Removes all members without a notice: the room ends.
+    pub(super) fn clear(&mut self) {
+        self.members = ClientTable::new();
         self.names.clear();
-        self.admission = self.config.create_admission();
-        self.is_closed = true;
     }
 
-    /// Sends a bye to a client that is not admitted.
-    pub(super) fn send_refusal(&mut self, id: ClientId, code: ByeCode, text: &str) {
-        self.send_last_frame(id, code, text, Op::Refuse);
-    }
-
-    /// Sends a bye to a client, and ends its connection after all frames are sent.
-    pub(super) fn send_bye(&mut self, id: ClientId, code: ByeCode) {
-        #[cfg(feature = "irc")]
-        if code == ByeCode::Irc && !self.config.irc_addresses.is_empty() {
-            let text = [code.text(), "; IRC clients connect to ", &self.config.irc_addresses];
-            return self.send_last_frame(id, code, &text.concat(), Op::Close);
-        }
-        self.send_last_frame(id, code, code.text(), Op::Close);
-    }
-
-    fn send_last_frame(&mut self, id: ClientId, code: ByeCode, text: &str, end: Op) {
+    /// Sends a bye to a client, and an operation that ends its connection.
+    pub(super) fn send_last_frame(&mut self, id: ClientId, code: ByeCode, text: &str, end: Op) {
         if !matches!(code, ByeCode::Quit | ByeCode::Shutdown) {
-            self.counts.evictions.add(code);
+            self.count_eviction(id, code);
         }
-        self.batch.send(id, text, Body::Bye { code, seq: self.batch.seq });
-        self.batch.unicast(id, end);
+        let bye = Body::Bye { code, seq: self.batch.seq };
+        #[cfg(feature = "irc")]
+        if code == ByeCode::Irc && !self.answers.irc_addresses.is_empty() {
+            let text = [text, "; IRC clients connect to ", &self.answers.irc_addresses].concat();
+            self.send(id, text, bye);
+            return self.unicast(id, end);
+        }
+        self.send(id, text, bye);
+        self.unicast(id, end);
     }
 
-    /// Removes a client and announces that, if it was a member whose join was announced. Returns
-    /// whether it was in the room.
-    fn remove_and_announce(&mut self, id: ClientId, reason: impl fmt::Display) -> bool {
-        let description = self.describe(id);
-        let Some(client) = self.remove_client(id) else { return false };
-        let Some(name) = client.name else {
-            let line = format!("{description} left before it was a member: {reason}");
-            self.log(Level::Debug, line);
-            return true;
+    /// Removes a member and announces that, if its join was announced. Returns whether it was in the
+    /// room.
+    fn remove_and_announce(
+        &mut self,
+        id: ClientId,
+        is_released: bool,
+        reason: impl fmt::Display,
+    ) -> bool {
+        let Some(Member { name, visibility, .. }) = self.remove_member(id, is_released) else {
+            return false;
         };
         self.names.remove(&name);
-        match client.visibility {
+        match visibility {
             Visibility::Silent => {
-                let line = format!("{description} left before it was announced: {reason}");
-                self.log(Level::Debug, line);
+                let line = format!(" left before it was announced: {reason}");
+                self.log(Level::Debug, id, &name, line);
             }
-            #[cfg(feature = "irc")]
-            Visibility::Hidden => self.log(Level::Info, format!("{description} left: {reason}")),
-            Visibility::Quiet => self.log(Level::Info, format!("{description} left: {reason}")),
-            Visibility::Announced => {
-                self.log(Level::Info, format!("{description} left: {reason}"));
-                self.announce(PresenceChange::Left, &name);
-            }
+            _ => self.log(Level::Info, id, &name, format!(" left: {reason}")),
+        }
+        if visibility == Visibility::Announced {
+            self.announce(PresenceChange::Left, &name);
         }
         true
     }
 
-    /// Removes a client from the table. Its name stays taken, and its place until
-    /// [`release`](Self::release).
-    pub(super) fn remove_client(&mut self, id: ClientId) -> Option<Client> {
-        let client = self.clients.remove(id)?;
-        self.ending.insert(id, client.peer);
-        self.admission.leave(client.peer.into(), client.is_visitor);
-        Some(client)
-    }
-
-    /// Frees the place of a client that was removed: its connection has ended.
-    pub fn release(&mut self, id: ClientId, now: Now) {
-        if let Some(peer) = self.ending.remove(id) {
-            self.admission.release(peer.into(), now.uptime);
-        }
+    /// Removes a member from the table. Its name stays taken, and the place of its connection until
+    /// that has ended, unless it is released.
+    pub(super) fn remove_member(&mut self, id: ClientId, is_released: bool) -> Option<Member> {
+        let member = self.members.remove(id)?;
+        self.credentials.remove(member.credential);
+        self.add_effect(id, Effect::Removed { id, is_released });
+        Some(member)
     }
 }

@@ -1,136 +1,345 @@
-//! The queue of clients that wait: for their first line, or for their join notice.
+//! The lobby: the connections of a node to the room.
+//!
+//! It has the addresses of all clients of the node and the limits on them, and the clients that have
+//! not sent a line. It turns their [`Input`]s into [`Command`]s, and is told the [`Effect`]s of all
+//! commands. Nothing in it is known to other nodes.
 
-use std::collections::VecDeque;
-use std::time::Duration;
+use log::Level;
 
-use super::{Client, ClientId, ClientTable, Input, Now, Room};
+use super::admission::{Admission, Origin, Refusal};
+use super::state::{Effect, State};
+use super::wait_queue::{WaitQueue, WaitingClient};
+use super::{
+    ClientId, ClientTable, Config, Credential, DisconnectReason, Join, Now, Op, Peer, Place, Room,
+    Token,
+};
+use crate::protocol::{Body, ByeCode, ClientLine, ErrorCode, Hello, Request, RequestError};
 
-/// Entries that may be out of date before the queue is cleaned.
-const SLACK: usize = 16;
-
-/// A queue of waiting clients, the earliest deadline first. An entry stays after its client has
-/// ceased to wait, until it is at the front, or until more than half of the entries are out of
-/// date.
+/// The clients of a node.
 #[derive(Debug)]
-pub struct Lobby {
-    waiting: VecDeque<(Duration, WaitingClient)>,
-    is_waiting: fn(&Client) -> bool,
+pub(super) struct Lobby {
+    pub config: Config,
+    pub clients: ClientTable<LobbyClient>,
+    /// The tokens of the clients that are not members; in a cluster those of all clients of the node.
+    pub tokens: ClientTable<Token>,
+    /// Returns the credential of a token.
+    pub credential_of: fn(Token) -> Credential,
+    /// The clients that have left and whose connections are still ending. Each of them has a place.
+    pub ending: ClientTable<Peer>,
+    pub admission: Admission,
+    /// The clients that have not sent a line.
+    pub waiting: WaitQueue<LobbyClient>,
+    /// The node shuts down: no client is admitted.
+    pub is_closed: bool,
+    /// The commands of the clients go through a log.
+    pub is_clustered: bool,
+    pub now: Now,
 }
 
-/// A client that waits.
+/// A client of the node.
 #[derive(Clone, Copy, Debug)]
-pub struct WaitingClient {
-    /// The number of the client.
-    pub id: ClientId,
-    /// How often its wait was extended because of unread input.
-    pub extensions: u8,
-    /// The kind of its wait.
-    pub wait: WaitKind,
+pub(super) struct LobbyClient {
+    pub peer: Peer,
+    pub stage: Stage,
+    /// There was no place for the client: it becomes a member only with the token of a member, or
+    /// if a place is free by then.
+    pub is_visitor: bool,
 }
 
-/// The kind of a client's wait, for the caller of the room.
+/// Whether a client is a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WaitKind {
-    /// The usual wait.
-    Usual,
-    /// A longer wait for a client that may need more time before its first line.
-    Long,
-    /// The wait for the rest of a request of another protocol.
-    Request,
-    /// The wait for the first line after such a request.
-    AfterRequest,
+pub(super) enum Stage {
+    /// It has not sent a line.
+    Waiting,
+    /// The same, and the other members are not told of it when it joins.
+    #[cfg(feature = "irc")]
+    WaitingHidden,
+    /// It is a member, or its [`Join`] is not applied yet.
+    Joined,
+}
+
+impl LobbyClient {
+    /// Returns whether the client has not sent a line.
+    pub fn is_waiting(&self) -> bool {
+        self.stage != Stage::Joined
+    }
 }
 
 impl Lobby {
-    /// Creates an empty queue. `is_waiting` returns whether a client still waits.
-    pub fn new(is_waiting: fn(&Client) -> bool) -> Self {
-        Lobby { waiting: VecDeque::new(), is_waiting }
-    }
-
-    /// Adds a client with the usual wait.
-    pub fn push(&mut self, deadline: Duration, id: ClientId, clients: &ClientTable<Client>) {
-        self.insert(deadline, WaitingClient { id, extensions: 0, wait: WaitKind::Usual });
-        if self.waiting.len() > 2 * clients.len() + SLACK {
-            let is_waiting = self.is_waiting;
-            self.waiting.retain(|(_, client)| clients.get(client.id).is_some_and(is_waiting));
+    /// Creates the empty lobby of a node.
+    pub fn new(config: Config, credential_of: fn(Token) -> Credential) -> Self {
+        Lobby {
+            admission: config.create_admission(),
+            config,
+            clients: ClientTable::new(),
+            tokens: ClientTable::new(),
+            credential_of,
+            ending: ClientTable::new(),
+            waiting: WaitQueue::new(LobbyClient::is_waiting),
+            is_closed: false,
+            is_clustered: false,
+            now: Now::default(),
         }
     }
 
-    /// Adds a client behind all that have the same or an earlier deadline.
-    pub fn insert(&mut self, deadline: Duration, client: WaitingClient) {
-        let at = self.waiting.partition_point(|(other, _)| *other <= deadline);
-        self.waiting.insert(at, (deadline, client));
-    }
-
-    /// Removes and returns the first client if its deadline is not after `now`.
-    pub fn pop_expired(
+    /// Returns the command that makes a waiting client a member, with its first lines.
+    pub fn create_join(
         &mut self,
-        now: Duration,
-        clients: &ClientTable<Client>,
-    ) -> Option<WaitingClient> {
-        let is_waiting = self.is_waiting;
-        let is_outdated =
-            |(_, client): &mut (_, WaitingClient)| !clients.get(client.id).is_some_and(is_waiting);
-        while self.waiting.pop_front_if(is_outdated).is_some() {}
-        // Returns the memory for the entries of a crowd that has joined.
-        if self.waiting.len() < self.waiting.capacity() / 4 {
-            self.waiting.shrink_to(2 * self.waiting.len());
+        id: ClientId,
+        mut lines: Vec<Result<ClientLine, RequestError>>,
+        state: &State,
+    ) -> Option<Join> {
+        let (mut hello, mut line_id) = (None, None);
+        if let Some(Ok(ClientLine { request: Request::Hello(_), .. })) = lines.first()
+            && let Ok(ClientLine { id, request: Request::Hello(first) }) = lines.remove(0)
+        {
+            (hello, line_id) = (Some(first), id);
         }
-        self.waiting.pop_front_if(|(deadline, _)| *deadline <= now).map(|(_, client)| client)
+        let place = self.find_place(id, state);
+        let token = *self.tokens.get(id)?;
+        let client = self.clients.get_mut(id)?;
+        let stage = std::mem::replace(&mut client.stage, Stage::Joined);
+        Some(Join {
+            id,
+            credential: (self.credential_of)(token),
+            proof: hello.as_deref_mut().and_then(take_token).map(self.credential_of),
+            hello,
+            line_id,
+            port: match client.peer {
+                Peer::Inet(_, port) | Peer::Proxy(_, port) => Some(port),
+                Peer::Unix(_) => None,
+            },
+            origin: state.hash_key.origin_key(client.peer.into()),
+            is_hidden: stage != Stage::Waiting,
+            place,
+            lines,
+        })
     }
 
-    /// Returns the first client that still waits and for which `is_wanted` is true.
-    pub fn find(
-        &self,
-        clients: &ClientTable<Client>,
-        is_wanted: impl Fn(&Client) -> bool,
-    ) -> Option<ClientId> {
-        let is_found = |client: &Client| (self.is_waiting)(client) && is_wanted(client);
-        let mut ids = self.waiting.iter().map(|(_, client)| client.id);
-        ids.find(|id| clients.get(*id).is_some_and(is_found))
+    /// Returns the place for a client if it does not take over that of a member. A visitor gets a
+    /// place that is free. If the room is full, that is the place of the member that is absent for
+    /// the longest time; if the address is full, of those of the same address.
+    fn find_place(&mut self, id: ClientId, state: &State) -> Place {
+        let Some(client) = self.clients.get_mut(id).filter(|client| client.is_visitor) else {
+            return Place::Own;
+        };
+        let origin = Origin::from(client.peer);
+        if self.admission.find_full(origin).is_none() {
+            client.is_visitor = false;
+            self.admission.promote(origin);
+            return Place::Own;
+        }
+        let is_address_full = self.admission.find_full_address(origin).is_some();
+        let has_place = |id| {
+            let is_same = |client: &LobbyClient| Origin::from(client.peer) == origin;
+            self.clients.get(id).is_some_and(|client| !is_address_full || is_same(client))
+        };
+        let absent = state.absent.find(&state.members, |id, _| has_place(id));
+        absent.map_or(Place::Missing, Place::OfAbsent)
     }
 
-    /// Returns the deadline of the first client.
-    pub fn deadline(&self) -> Option<Duration> {
-        self.waiting.front().map(|(deadline, _)| *deadline)
+    /// Counts a client that has become a member.
+    pub fn on_joined(&mut self, id: ClientId) {
+        if let Some(client) = self.clients.get_mut(id)
+            && std::mem::take(&mut client.is_visitor)
+        {
+            self.admission.promote(client.peer.into());
+        }
+        // In a cluster the credential of the member is not its token.
+        if !self.is_clustered {
+            self.tokens.remove(id);
+        }
     }
 
-    /// Returns the number of entries.
-    #[cfg(test)]
-    pub fn len(&self) -> usize {
-        self.waiting.len()
+    /// Removes a client. Its place is free after [`release`](Self::release).
+    pub fn remove(&mut self, id: ClientId) -> Option<LobbyClient> {
+        let client = self.clients.remove(id)?;
+        self.tokens.remove(id);
+        self.ending.insert(id, client.peer);
+        self.admission.leave(client.peer.into(), client.is_visitor);
+        Some(client)
+    }
+
+    /// Frees the place of a client that was removed.
+    pub fn release(&mut self, id: ClientId) {
+        if let Some(peer) = self.ending.remove(id) {
+            self.admission.release(peer.into(), self.now.uptime);
+        }
+    }
+
+    /// Returns the address of a client.
+    pub fn peer_of(&self, id: ClientId) -> Option<Peer> {
+        let peer = self.clients.get(id).map(|client| client.peer);
+        peer.or_else(|| self.ending.get(id).copied())
     }
 }
 
+/// Removes and returns the token of a hello, if it has a valid one.
+fn take_token(hello: &mut Hello) -> Option<Token> {
+    hello.token.take()?.parse().ok()
+}
+
 impl Room {
+    pub(super) fn connect(&mut self, id: ClientId, peer: Peer, token: Token) {
+        if self.lobby.is_closed {
+            return self.send_refusal(id, ByeCode::Shutdown, ByeCode::Shutdown.text());
+        }
+        let now = self.lobby.now.uptime;
+        let is_visitor = match self.lobby.admission.admit(peer.into(), now) {
+            Ok(is_visitor) => is_visitor,
+            Err(refusal) => return self.refuse(id, peer, refusal),
+        };
+        self.log(Level::Debug, format!("{peer} connected"));
+        self.lobby.clients.insert(id, LobbyClient { peer, stage: Stage::Waiting, is_visitor });
+        self.lobby.tokens.insert(id, token);
+        let deadline = now + self.lobby.config.hello_wait;
+        self.lobby.waiting.push(deadline, id, &self.lobby.clients);
+    }
+
+    /// Sends a client the reason for which it is not admitted, and ends its connection.
+    fn refuse(&mut self, id: ClientId, peer: Peer, refusal: Refusal) {
+        let code = match refusal {
+            Refusal::RoomFull(_) | Refusal::AddressFull(_) => ByeCode::Full,
+            Refusal::TooFast(_) => ByeCode::TooFast,
+        };
+        let (option, value) = refusal.option();
+        self.log(Level::Warn, format!("{peer} refused: {option} {value} is reached"));
+        if code == ByeCode::TooFast {
+            let text = refusal.to_string();
+            self.log(Level::Debug, format!("client {}: {text}", id.0));
+            self.state.counts.errors.add(ErrorCode::TooFast);
+            self.state.send(id, text, Body::Error { code: ErrorCode::TooFast, id: None });
+            return self.send_refusal(id, code, code.text());
+        }
+        self.send_refusal(id, code, &refusal.to_string());
+    }
+
+    /// Refuses a visitor, for which there is no place.
+    fn refuse_visitor(&mut self, id: ClientId) {
+        let Some(LobbyClient { peer, .. }) = self.lobby.remove(id) else { return };
+        // A refused client has no place.
+        self.lobby.release(id);
+        let full = self.lobby.admission.find_full(peer.into());
+        let max_clients = self.lobby.config.max_clients;
+        self.refuse(id, peer, full.unwrap_or(Refusal::RoomFull(max_clients)));
+    }
+
+    /// Removes a client that has not sent a line and whose connection has ended.
+    pub(super) fn disconnect_waiting(&mut self, id: ClientId, reason: DisconnectReason) {
+        if !matches!(reason, DisconnectReason::Finished | DisconnectReason::Away) {
+            if reason == DisconnectReason::Slow {
+                self.state.count_eviction(id, ByeCode::Slow);
+            }
+            self.remove_waiting(id, &reason.to_string());
+            return self.state.unicast(id, Op::Abort);
+        }
+        let Some(&LobbyClient { peer, is_visitor, .. }) = self.lobby.clients.get(id) else {
+            return;
+        };
+        if is_visitor && self.lobby.admission.find_full(peer.into()).is_some() {
+            return self.refuse_visitor(id);
+        }
+        self.close_waiting(id, ByeCode::Quit, &reason.to_string());
+    }
+
+    /// Sends a bye to a client that has not sent a line, and removes it.
+    pub(super) fn close_waiting(&mut self, id: ClientId, code: ByeCode, reason: &str) {
+        self.state.send_last_frame(id, code, code.text(), Op::Close);
+        self.remove_waiting(id, reason);
+    }
+
+    /// Removes a client that has got an answer in another protocol instead of a welcome.
+    #[cfg(any(feature = "web", feature = "irc"))]
+    pub(super) fn remove_answered(&mut self, id: ClientId) {
+        let client = self.remove_waiting(id, "got an answer in another protocol");
+        let is_visitor = client.is_some_and(|client| client.is_visitor);
+        if is_visitor {
+            // It has no place.
+            self.lobby.release(id);
+        }
+        self.state.unicast(id, if is_visitor { Op::Refuse } else { Op::Close });
+    }
+
+    fn remove_waiting(&mut self, id: ClientId, reason: &str) -> Option<LobbyClient> {
+        let client = self.lobby.remove(id)?;
+        let line = format!("{} left before it was a member: {reason}", client.peer);
+        self.log(Level::Debug, line);
+        Some(client)
+    }
+
+    /// Sends a bye to a client that is not admitted.
+    fn send_refusal(&mut self, id: ClientId, code: ByeCode, text: &str) {
+        self.state.send_last_frame(id, code, text, Op::Refuse);
+    }
+
+    /// Sends a bye to every client of the node, and admits no more.
+    pub(super) fn close_lobby(&mut self, code: ByeCode) {
+        let absent = |id| self.state.is_absent(id);
+        let ids = self.lobby.clients.iter().map(|(id, _)| id).filter(|id| !absent(*id));
+        for id in ids.collect::<Vec<ClientId>>() {
+            self.state.send_last_frame(id, code, code.text(), Op::Close);
+        }
+        let Lobby { config, credential_of, is_clustered, now, .. } = &self.lobby;
+        let lobby = Lobby::new(config.clone(), *credential_of);
+        let is_clustered = *is_clustered;
+        self.lobby = Lobby { is_closed: true, is_clustered, now: *now, ..lobby };
+    }
+
+    /// Handles the effects of a command on the clients of the node.
+    pub(super) fn handle_effects(&mut self) {
+        let mut effects = std::mem::take(&mut self.state.effects);
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Joined(id) => self.lobby.on_joined(id),
+                Effect::Refused(id) => self.refuse_visitor(id),
+                Effect::Removed { id, is_released } => {
+                    self.lobby.remove(id);
+                    if is_released {
+                        self.lobby.release(id);
+                    }
+                }
+                Effect::Log(level, id, name, text) => {
+                    let peer = self.lobby.peer_of(id);
+                    let peer = peer.map_or_else(String::new, |peer| format!(" {peer}"));
+                    self.log(level, format!("{name}{peer}{text}"));
+                }
+            }
+        }
+        self.state.effects = effects;
+    }
+
     /// Removes and returns a client without a line whose hello wait is over. The caller applies
-    /// [`Input::HelloWaitOver`], or [extends](Self::extend_hello_wait) the wait.
+    /// [`Input::HelloWaitOver`](super::Input::HelloWaitOver), or
+    /// [extends](Self::extend_hello_wait) the wait.
     pub fn pop_hello_wait(&mut self, now: Now) -> Option<WaitingClient> {
-        self.now = now;
-        self.lobby.pop_expired(now.uptime, &self.clients)
+        self.lobby.now = now;
+        self.lobby.waiting.pop_expired(now.uptime, &self.lobby.clients)
     }
 
     /// Adds a wait for the first line of a client, which is over at `deadline`.
-    pub fn extend_hello_wait(&mut self, client: WaitingClient, deadline: Duration) {
-        self.lobby.insert(deadline, client);
+    pub fn extend_hello_wait(&mut self, client: WaitingClient, deadline: std::time::Duration) {
+        self.lobby.waiting.insert(deadline, client);
     }
 
-    /// Announces each member that has said nothing until
-    /// [`SILENT_NOTICE_DELAY`](super::presence::SILENT_NOTICE_DELAY) after its welcome, and removes
-    /// each absent member that has not returned in time.
-    pub fn end_waits(&mut self, now: Now) {
-        self.now = now;
-        self.remove_overdue_members();
-        while let Some(client) = self.silent.pop_expired(now.uptime, &self.clients) {
-            self.announce_member(client.id);
-        }
+    /// Frees the place of a client that was removed: its connection has ended.
+    pub fn release(&mut self, id: ClientId, now: Now) {
+        self.lobby.now = now;
+        self.lobby.release(id);
     }
 
-    /// Ends every wait that is over, without a check for a hello on its way.
-    pub fn tick(&mut self, now: Now) {
-        while let Some(client) = self.pop_hello_wait(now) {
-            self.apply(Input::HelloWaitOver { id: client.id }, now);
-        }
-        self.end_waits(now);
+    fn log(&mut self, level: Level, line: String) {
+        self.state.batch.log.push((level, line));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::room::state::Member;
+
+    #[test]
+    fn rows_of_member_are_small() {
+        let rows = size_of::<(ClientId, LobbyClient)>() + size_of::<(ClientId, Member)>();
+        assert!(rows <= 80, "{rows} bytes");
     }
 }

@@ -4,6 +4,10 @@
 //! to deliver; it does no I/O, awaits nothing and reads no clock. The caller applies inputs,
 //! [seals](Room::seal) the result into a [`Batch`], and delivers the batch.
 //!
+//! It has two parts: the clients of this server, in [`lobby`], and the members, the names and the
+//! sequence, in [`state`], which a [`Command`] changes. Several nodes that commit the same commands
+//! in the same order have the same state.
+//!
 //! ```
 //! use smolchat::protocol::ClientLine;
 //! use smolchat::room::{Config, Input, ClientId, Now, Peer, Room, Token};
@@ -26,8 +30,11 @@
 mod admission;
 mod batch;
 mod client_table;
-mod commands;
+#[cfg(feature = "cluster")]
+mod cluster;
+mod command;
 mod config;
+mod credential_index;
 mod history;
 mod input;
 mod join;
@@ -35,132 +42,52 @@ mod leave;
 mod lobby;
 mod names;
 mod presence;
+mod requests;
 mod reserved_names;
+#[cfg(feature = "cluster")]
+mod saved_state;
 mod snapshot;
+mod state;
 #[cfg(feature = "irc")]
 mod view;
+mod wait_queue;
 
 use std::borrow::Cow;
 use std::time::Duration;
 
-use log::Level;
-
 pub(crate) use admission::{Origin, max_addresses, max_connections, max_visitors};
 pub use batch::{Batch, Chunk, ClientSlices, End, Op, Position, Slice, SliceKind, Unicast};
 pub(crate) use client_table::ClientTable;
-pub use config::Config;
+#[cfg(feature = "cluster")]
+pub use cluster::ReplicaConfig;
+pub use command::{Command, Join, LeaveCause, Place};
+pub use config::{Config, Rules};
 pub use history::History;
-pub use input::{ClientId, DisconnectReason, Input, Now, Peer, Token};
+pub use input::{ClientId, Credential, DisconnectReason, Input, NodeId, Now, Peer, Token};
+pub use names::HashKey;
+#[cfg(feature = "cluster")]
+pub use saved_state::{SavedState, UnknownStateVersion};
 pub use snapshot::Snapshot;
+pub use wait_queue::{WaitKind, WaitingClient};
 
-use admission::Admission;
-use batch::BatchBuilder;
-use commands::HELP;
+use crate::protocol::{Body, ByeCode, ClientLine, Frame, RequestError, Stats};
 use lobby::Lobby;
-pub use lobby::{WaitKind, WaitingClient};
-use names::NameIndex;
-use presence::PendingNotice;
-use reserved_names::{ReservedNames, max_reserved};
-
-use crate::protocol::{Body, ByeCode, ClientLine, ErrorCode, Frame, Request, RequestError, Stats};
+#[cfg(feature = "irc")]
+use lobby::Stage;
+use state::State;
 
 /// The members, the names, the sequence and the history of one room.
 #[derive(Debug)]
 pub struct Room {
-    config: Config,
-    /// The random word that identifies this sequence of numbers.
-    epoch: Box<str>,
-    clients: ClientTable<Client>,
-    /// The clients that have left and whose connections are still ending. Each of them has a place.
-    ending: ClientTable<Peer>,
-    names: NameIndex,
-    reserved: ReservedNames,
-    admission: Admission,
-    /// The clients that have not sent a line.
     lobby: Lobby,
-    /// The members that have not said anything, and are not announced.
-    silent: Lobby,
-    /// The members whose connections have ended and that may return.
-    absent: Lobby,
-    history: History,
-    /// The server shuts down: no client is admitted.
-    is_closed: bool,
-    /// The statistics that the room counts.
-    counts: Stats,
-    /// The statistics that the caller counts.
-    server_stats: Stats,
-    now: Now,
-    batch: BatchBuilder,
-    notice: PendingNotice,
-}
-
-#[derive(Debug)]
-struct Client {
-    peer: Peer,
-    /// Errors in a row.
-    errors: u8,
-    /// The client asked to have its name reserved if it loses its connection.
-    is_name_kept: bool,
-    /// The connection has ended, and the member may return.
-    is_absent: bool,
-    visibility: Visibility,
-    /// There was no place for the client: it becomes a member only with the token of a member, or
-    /// if a place is free by then.
-    is_visitor: bool,
-    /// Proves that a reconnecting client is this member.
-    token: Token,
-    /// `None` until the client is a member.
-    name: Option<Box<str>>,
-}
-
-/// Whether the other members are told that a member joins and leaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Visibility {
-    /// They are told of neither, unless the member says something or stays long enough.
-    Silent,
-    /// They are told of both: the join notice is published or pending.
-    Announced,
-    /// They are told of neither, because the member asked for that.
-    Quiet,
-    /// They are told of neither until the member is shown, see [`Room::show`].
-    #[cfg(feature = "irc")]
-    Hidden,
-}
-
-/// The author of a line.
-#[derive(Clone, Copy)]
-struct Author<'a> {
-    id: ClientId,
-    name: &'a str,
-    /// The `id` that the author gave the line.
-    line_id: Option<&'a str>,
+    state: State,
 }
 
 impl Room {
     /// Creates an empty room. `epoch` identifies its sequence.
     pub fn new(config: Config, epoch: Box<str>) -> Self {
         let history = History::new(config.history, config.history_bytes, 0);
-        Room {
-            history,
-            batch: BatchBuilder::new(0),
-            admission: config.create_admission(),
-            reserved: ReservedNames::new(max_reserved(config.max_clients), config.max_per_ip),
-            config,
-            epoch,
-            clients: ClientTable::new(),
-            ending: ClientTable::new(),
-            names: NameIndex::default(),
-            lobby: Lobby::new(|client| client.name.is_none()),
-            silent: Lobby::new(|client| {
-                client.name.is_some() && client.visibility == Visibility::Silent
-            }),
-            absent: Lobby::new(|client| client.is_absent),
-            is_closed: false,
-            counts: Stats::default(),
-            server_stats: Stats::default(),
-            now: Now { uptime: Duration::ZERO, unix_ms: 0 },
-            notice: PendingNotice::default(),
-        }
+        Self::with_history(config, epoch, history, 0)
     }
 
     /// Creates a room that continues from a snapshot.
@@ -168,119 +95,132 @@ impl Room {
         let Snapshot { epoch, seq, frames, resumable } = snapshot;
         let (count, bytes) = (config.history, config.history_bytes);
         let history = History::with_frames(count, bytes, seq, frames, resumable);
-        Room { history, batch: BatchBuilder::new(seq), ..Room::new(config, epoch) }
+        Self::with_history(config, epoch, history, seq)
+    }
+
+    fn with_history(config: Config, epoch: Box<str>, history: History, seq: u64) -> Self {
+        let rules = config.rules();
+        let answers = config.answers(NodeId::default(), &rules);
+        let state = State::new(rules, answers, epoch, HashKey::default(), (history, seq));
+        Room { lobby: Lobby::new(config, Credential::from), state }
     }
 
     /// Applies one input. The result is in the batch that [`seal`](Self::seal) returns.
     ///
     /// An input of a client that the room does not know, or has removed, is ignored.
     pub fn apply(&mut self, input: Input, now: Now) {
-        self.now = now;
+        debug_assert!(!self.lobby.is_clustered, "the command has to go through the log");
+        if let Some(command) = self.propose(input, now) {
+            self.commit(command, now);
+        }
+    }
+
+    /// Applies the part of an input that concerns its client alone, and returns the command for the
+    /// rest, if there is one. [`commit`](Self::commit) applies it; other commands may come between.
+    pub fn propose(&mut self, input: Input, now: Now) -> Option<Command> {
+        self.lobby.now = now;
         match input {
             Input::Connect { id, peer, token } => self.connect(id, peer, token),
             Input::Lines { id, lines } => {
-                self.counts.lines_in += lines.len() as u64;
-                self.batch.count_answers_to(id);
-                for line in lines {
-                    self.on_line(id, line);
-                }
+                self.state.counts.lines_in += lines.len() as u64;
+                self.state.batch.count_answers_to(id);
+                return self.propose_lines(id, lines);
             }
             Input::HelloWaitOver { id } => {
-                if self.clients.get(id).is_some_and(|client| client.name.is_none()) {
-                    self.join(id, None, None);
+                if self.is_waiting(id) {
+                    return self.propose_join(id, Vec::new());
                 }
             }
             Input::OtherProtocol { id, protocol } => {
-                let reason = format_args!("the client spoke {protocol}");
-                self.close_client(id, protocol.bye_code(), reason);
+                if !self.is_waiting(id) {
+                    return self.propose_leave(id, LeaveCause::OtherProtocol(protocol));
+                }
+                let reason = format!("the client spoke {protocol}");
+                self.close_waiting(id, protocol.bye_code(), &reason);
             }
             #[cfg(any(feature = "web", feature = "irc"))]
-            Input::Answered { id } => self.remove_answered(id),
-            Input::Disconnect { id, reason } => self.disconnect(id, reason, now),
+            Input::Answered { id } => {
+                if !self.is_waiting(id) {
+                    return self.propose_leave(id, LeaveCause::Answered);
+                }
+                self.remove_answered(id);
+            }
+            Input::Disconnect { id, reason } => {
+                if !self.is_waiting(id) {
+                    return self.propose_leave(id, LeaveCause::Disconnected(reason));
+                }
+                self.disconnect_waiting(id, reason);
+            }
             Input::Shutdown => self.shut_down(),
         }
+        None
     }
 
-    fn on_line(&mut self, id: ClientId, line: Result<ClientLine, RequestError>) {
-        let Some(client) = self.clients.get(id).filter(|client| !client.is_absent) else { return };
-        if client.name.is_none() {
-            match line {
-                Ok(ClientLine { request: Request::Hello(hello), id: line_id }) => {
-                    return self.join(id, Some(*hello), line_id);
-                }
-                _ => self.join(id, None, None),
-            }
+    fn propose_lines(
+        &mut self,
+        id: ClientId,
+        lines: Vec<Result<ClientLine, RequestError>>,
+    ) -> Option<Command> {
+        match self.lobby.clients.get(id)?.is_waiting() {
+            true if lines.is_empty() => None,
+            true => self.propose_join(id, lines),
+            false => Some(Command::Lines { id, lines }),
         }
-        // An earlier line of the same input may have removed the client.
-        let Some(name) = self.name_of(id).map(Box::<str>::from) else { return };
-        let error = match line {
-            Ok(ClientLine { id: line_id, request }) => {
-                let author = Author { id, name: &name, line_id: line_id.as_deref() };
-                match self.on_request(author, request) {
-                    Ok(()) => return,
-                    Err(error) => RequestError { id: line_id, ..error },
-                }
-            }
-            Err(error) => error,
+    }
+
+    fn propose_join(
+        &mut self,
+        id: ClientId,
+        lines: Vec<Result<ClientLine, RequestError>>,
+    ) -> Option<Command> {
+        let join = self.lobby.create_join(id, lines, &self.state)?;
+        Some(Command::Join(Box::new(join)))
+    }
+
+    fn propose_leave(&self, id: ClientId, cause: LeaveCause) -> Option<Command> {
+        self.lobby.clients.get(id).map(|_| Command::Leave { id, cause })
+    }
+
+    /// Sends all clients a bye. In a cluster the members stay until the log takes the node out.
+    fn shut_down(&mut self) {
+        if self.lobby.is_clustered {
+            return self.close_lobby(ByeCode::Shutdown);
+        }
+        self.state.publish_notice();
+        self.close_lobby(ByeCode::Shutdown);
+        self.state.clear();
+    }
+
+    /// Applies a command, of this node or of another.
+    pub fn commit(&mut self, command: Command, now: Now) {
+        let token = match &command {
+            Command::Join(join) => self.lobby.tokens.get(join.id).copied(),
+            _ => None,
         };
-        self.send_error(id, error);
+        self.state.server_stats.connections = self.lobby.admission.len();
+        self.state.apply(command, token, now);
+        self.handle_effects();
     }
 
-    fn on_request(&mut self, author: Author<'_>, request: Request) -> Result<(), RequestError> {
-        let Author { id, name, line_id } = author;
-        let time = self.now.unix_ms;
-        if request == Request::Heartbeat {
-            if line_id.is_some() {
-                self.send_info(author, "still here");
-            }
-            return Ok(());
+    /// Ends the waits of members that are over, see [`Command::Tick`].
+    pub fn end_waits(&mut self, now: Now) {
+        debug_assert!(!self.lobby.is_clustered, "the command has to go through the log");
+        self.commit(Command::Tick, now);
+    }
+
+    /// Ends every wait that is over, without a check for a hello on its way.
+    pub fn tick(&mut self, now: Now) {
+        while let Some(client) = self.pop_hello_wait(now) {
+            self.apply(Input::HelloWaitOver { id: client.id }, now);
         }
-        if !matches!(request, Request::Hello(_)) {
-            self.announce_member(id);
-        }
-        // The join notice of a member comes before everything that the member does.
-        if !self.is_crowded() || self.notice.has_join_of(name) {
-            self.publish_notice();
-        }
-        match request {
-            Request::Say(text) => self.batch.publish(name, &text, |seq| Body::Chat {
-                seq,
-                time,
-                id: line_id.map(Cow::from),
-            }),
-            Request::Action(text) => self.batch.publish(name, &text, |seq| Body::Action {
-                seq,
-                time,
-                id: line_id.map(Cow::from),
-            }),
-            Request::Private { to, text } => self.send_private(author, &to, &text)?,
-            Request::Nick(requested) => self.rename(author, &requested)?,
-            Request::Who => self.send_who(author),
-            Request::History(count) => self.show_history(author, count),
-            Request::Stats => self.send_stats(author),
-            Request::Help => self.send_info(author, HELP),
-            Request::Quit => self.close_client(id, ByeCode::Quit, "quit"),
-            #[cfg(feature = "irc")]
-            Request::Edge(_) => {}
-            Request::Heartbeat | Request::Hello(_) => {
-                let text = "a hello is accepted only as the first line";
-                return Err(RequestError::new(ErrorCode::LateHello, text));
-            }
-        }
-        // A heartbeat, which returned above, does not show that the client speaks the protocol.
-        if let Some(client) = self.clients.get_mut(id) {
-            client.errors = 0;
-        }
-        Ok(())
+        self.end_waits(now);
     }
 
     /// Returns the time at which [`pop_hello_wait`](Self::pop_hello_wait) and
-    /// [`end_waits`](Self::end_waits), or [`seal`](Self::seal), have to be called, if
-    /// there is no input before.
+    /// [`end_waits`](Self::end_waits) have to be called, if there is no input before.
     pub fn deadline(&self) -> Option<Duration> {
-        let waits = [&self.lobby, &self.silent, &self.absent].map(Lobby::deadline);
-        let deadlines = waits.into_iter().chain([self.notice.deadline()]);
-        deadlines.flatten().min()
+        let deadlines = [self.lobby.waiting.deadline(), self.state.deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Sends every member a text from the server, outside the sequence.
@@ -288,85 +228,88 @@ impl Room {
         let info = Slice::own(&Frame::server(text, Body::Info { id: None, stats: None }));
         let members: Vec<ClientId> = self.members().map(|(id, _)| id).collect();
         for id in members {
-            self.batch.unicast(id, Op::Send(info.clone()));
+            self.state.unicast(id, Op::Send(info.clone()));
         }
     }
 
-    /// Returns all frames and operations since the last call.
+    /// Returns all frames and operations since the last call. The frames do not depend on where the
+    /// room is sealed.
     pub fn seal(&mut self) -> Batch {
-        self.publish_due_notice();
-        self.batch.seal(&mut self.history)
+        self.state.batch.seal(&mut self.state.history)
     }
 
     /// Returns whether the open batch has an operation on a single client.
     pub fn has_unicasts(&self) -> bool {
-        self.batch.has_unicasts()
+        self.state.batch.has_unicasts()
     }
 
     /// Returns the bytes of the frames in the open batch, including those for single clients.
     pub fn pending_bytes(&self) -> usize {
-        self.batch.bytes()
+        self.state.batch.bytes()
     }
 
     /// Returns the bytes that the author of the last lines was sent as answers to them. If the lines
     /// made it a member, that includes earlier frames.
     pub fn answer_bytes(&self) -> usize {
-        self.batch.answer_bytes
+        self.state.batch.answer_bytes
     }
 
-    /// Returns the number of members.
+    /// Sets the statistics that the caller counts, for the next answer to `/stats`.
+    pub fn set_server_stats(&mut self, stats: Stats) {
+        self.state.server_stats = stats;
+    }
+
+    /// Returns `server_stats` completed with the room's own statistics.
+    pub fn stats(&self, server_stats: Stats) -> Stats {
+        self.state.stats(Stats { connections: self.lobby.admission.len(), ..server_stats })
+    }
+
+    /// Returns the number of members, those of other nodes included.
     pub fn member_count(&self) -> usize {
-        self.names.len()
+        self.state.names.len()
     }
 
-    /// Returns the number of clients, members or not, visitors included.
+    /// Returns the number of clients of the node, members or not, visitors included.
     pub fn client_count(&self) -> usize {
-        self.clients.len()
+        self.lobby.clients.len()
     }
 
     /// Returns whether a client has not sent a line.
-    #[cfg(feature = "web")]
     pub fn is_waiting(&self, id: ClientId) -> bool {
-        self.clients.get(id).is_some_and(|client| client.name.is_none())
+        self.lobby.clients.get(id).is_some_and(|client| client.is_waiting())
     }
 
     /// Returns the number of members whose connections have ended and that may return.
     #[cfg(test)]
     pub fn absent_count(&self) -> usize {
-        self.clients.iter().filter(|(_, client)| client.is_absent).count()
+        self.state.members.iter().filter(|(_, member)| member.is_absent).count()
     }
 
     /// Returns the number of clients that have left and whose connections are still ending.
     #[cfg(test)]
     pub fn ending_count(&self) -> usize {
-        self.ending.len()
+        self.lobby.ending.len()
     }
 
     /// Returns the last sequence number that was assigned.
     pub fn seq(&self) -> u64 {
-        self.batch.seq
+        self.state.batch.seq
+    }
+
+    /// Returns the address of a client.
+    #[cfg(any(feature = "web", feature = "irc"))]
+    pub fn peer_of(&self, id: ClientId) -> Option<Peer> {
+        self.lobby.clients.get(id).map(|client| client.peer)
     }
 
     /// Returns the name of a member, or `None` for a client that is not a member.
+    #[cfg(feature = "irc")]
     pub(crate) fn name_of(&self, id: ClientId) -> Option<&str> {
-        self.clients.get(id)?.name.as_deref()
+        self.state.name_of(id)
     }
 
     pub(crate) fn members(&self) -> impl Iterator<Item = (ClientId, &str)> {
-        self.clients.iter().filter_map(|(id, client)| Some((id, client.name.as_deref()?)))
-    }
-
-    fn log(&mut self, level: Level, line: String) {
-        self.batch.log.push((level, line));
-    }
-
-    /// Returns the text that identifies a client in the log.
-    fn describe(&self, id: ClientId) -> String {
-        match self.clients.get(id) {
-            Some(Client { name: Some(name), peer, .. }) => format!("{name} {peer}"),
-            Some(Client { peer, .. }) => peer.to_string(),
-            None => format!("client {}", id.0),
-        }
+        self.state.members()
     }
 }
 

@@ -1,22 +1,78 @@
 //! The index of members by name, and names with a number.
 
 use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
+use std::collections::hash_map::{DefaultHasher, RandomState};
+use std::hash::{BuildHasher, Hasher};
+use std::net::IpAddr;
 
-use super::{ClientId, Token};
+use super::admission::Origin;
+use super::{ClientId, Credential};
 use crate::protocol::{MAX_NAME, case_fold};
 
-/// The largest number that is searched after a taken name. Larger ones are made from a token.
+/// The largest number that is searched after a taken name. Larger ones are made from a credential.
 const MAX_SHORT_NUMBER: u64 = 99;
-/// The digits of the numbers that are made from a token, after a leading 1.
-const TOKEN_DIGITS: std::ops::RangeInclusive<u32> = 5..=14;
-/// The numbers after all others, which are never needed with random tokens.
+/// The digits of the numbers that are made from a credential, after a leading 1.
+const CREDENTIAL_DIGITS: std::ops::RangeInclusive<u32> = 5..=14;
+/// The numbers after all others, which are never needed with random credentials.
 const LAST_NUMBERS: std::ops::RangeFrom<u64> = 1_000_000_000_000_000..;
 
 /// A keyed hash of a case-folded name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct NameKey(u64);
+
+/// A keyed hash of an [`Origin`], and whether it is a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "cluster", derive(serde::Serialize, serde::Deserialize))]
+pub struct OriginKey(u32);
+
+impl OriginKey {
+    /// The bit of a network.
+    const NETWORK: u32 = 1 << 31;
+
+    /// Returns whether the limits on one address apply.
+    pub fn is_network(self) -> bool {
+        self.0 & Self::NETWORK != 0
+    }
+}
+
+/// The secret key of the hashes of a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "cluster", derive(serde::Serialize, serde::Deserialize))]
+pub struct HashKey(pub u64, pub u64);
+
+impl HashKey {
+    fn hash(self, bytes: &[u8]) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        // As bytes, so that machines of any kind have the same hash.
+        hasher.write(&self.0.to_le_bytes());
+        hasher.write(&self.1.to_le_bytes());
+        hasher.write(bytes);
+        hasher.finish()
+    }
+
+    /// Returns the key of the address by which a client is counted.
+    pub fn origin_key(self, origin: Origin) -> OriginKey {
+        let number = match origin {
+            Origin::Network(IpAddr::V4(ip)) => ip.to_ipv6_mapped().to_bits(),
+            Origin::Network(IpAddr::V6(ip)) => ip.to_bits(),
+            Origin::User(user) => user.into(),
+            Origin::Proxy => u128::MAX,
+        };
+        let hash = self.hash(&number.to_le_bytes()) as u32;
+        match origin.is_network() {
+            true => OriginKey(hash | OriginKey::NETWORK),
+            false => OriginKey(hash & !OriginKey::NETWORK),
+        }
+    }
+}
+
+impl Default for HashKey {
+    /// Creates a random key.
+    fn default() -> Self {
+        let random = RandomState::new();
+        HashKey(random.hash_one(0), random.hash_one(1))
+    }
+}
 
 /// An index of members by case-folded name.
 ///
@@ -27,10 +83,15 @@ pub struct NameKey(u64);
 #[derive(Debug, Default)]
 pub struct NameIndex {
     members: HashMap<NameKey, ClientId>,
-    keys: RandomState,
+    hash_key: HashKey,
 }
 
 impl NameIndex {
+    /// Creates an empty index.
+    pub fn new(hash_key: HashKey) -> Self {
+        NameIndex { members: HashMap::new(), hash_key }
+    }
+
     /// Returns the number of names.
     pub fn len(&self) -> usize {
         self.members.len()
@@ -65,7 +126,7 @@ impl NameIndex {
 
     /// Returns the key of a name.
     pub fn key(&self, name: &str) -> NameKey {
-        NameKey(self.keys.hash_one(case_fold(name)))
+        NameKey(self.hash_key.hash(case_fold(name).as_bytes()))
     }
 }
 
@@ -73,9 +134,13 @@ impl NameIndex {
 /// `is_free`.
 ///
 /// Up to [`MAX_SHORT_NUMBER`], a bisection finds a free number after a taken one. If it finds none,
-/// the digits come from the token of the client. Other clients do not know the token and cannot
+/// the digits come from the credential of the client. Other clients do not know it and cannot
 /// take these numbers before; more than 100 of its 128 bits stay secret.
-pub fn find_free_number(name: &str, token: Token, mut is_free: impl FnMut(&str) -> bool) -> String {
+pub fn find_free_number(
+    name: &str,
+    credential: Credential,
+    mut is_free: impl FnMut(&str) -> bool,
+) -> String {
     let with_number = |number: u64| {
         let number = format!("-{number}");
         let stem: String = name.chars().take(MAX_NAME - number.len()).collect();
@@ -94,9 +159,9 @@ pub fn find_free_number(name: &str, token: Token, mut is_free: impl FnMut(&str) 
     if free <= MAX_SHORT_NUMBER {
         return with_number(free);
     }
-    let token = u128::from_be_bytes(token.0);
-    let secret = token as u64 ^ (token >> 64) as u64;
-    let numbers = TOKEN_DIGITS.map(|digits| {
+    let bits = u128::from_be_bytes(credential.0);
+    let secret = bits as u64 ^ (bits >> 64) as u64;
+    let numbers = CREDENTIAL_DIGITS.map(|digits| {
         let base = 10_u64.pow(digits);
         base + secret % base
     });
@@ -110,12 +175,12 @@ mod tests {
 
     use super::*;
 
-    const TOKEN: Token = Token(*b"0123456789abcdef");
+    const CREDENTIAL: Credential = Credential(*b"0123456789abcdef");
 
     /// Returns the free number, and the number of names that were looked up.
-    fn find(taken: &HashSet<String>, name: &str, token: Token) -> (String, usize) {
+    fn find(taken: &HashSet<String>, name: &str, credential: Credential) -> (String, usize) {
         let mut lookups = 0;
-        let name = find_free_number(name, token, |name| {
+        let name = find_free_number(name, credential, |name| {
             lookups += 1;
             !taken.contains(name)
         });
@@ -126,7 +191,7 @@ mod tests {
     fn numbers_count_up_to_99() {
         let mut taken = HashSet::new();
         for number in 2..=99 {
-            let (name, lookups) = find(&taken, "alice", TOKEN);
+            let (name, lookups) = find(&taken, "alice", CREDENTIAL);
             assert_eq!(name, format!("alice-{number}"));
             assert!(lookups <= 8, "{lookups} lookups");
             taken.insert(name);
@@ -145,8 +210,8 @@ mod tests {
             squat(&mut probes.into_iter().chain(1000..2000)),
         ] {
             for client in 0..200_u8 {
-                let token = Token([client; 16].map(|byte| byte.wrapping_mul(167)));
-                let (name, lookups) = find(&taken, "alice", token);
+                let credential = Credential([client; 16].map(|byte| byte.wrapping_mul(167)));
+                let (name, lookups) = find(&taken, "alice", credential);
                 assert!(!taken.contains(&name));
                 assert!(lookups <= 10, "{lookups} lookups");
             }
@@ -156,7 +221,7 @@ mod tests {
     #[test]
     fn free_number_is_found_in_any_case() {
         let mut lookups = 0;
-        let name = find_free_number(&"x".repeat(MAX_NAME), TOKEN, |name| {
+        let name = find_free_number(&"x".repeat(MAX_NAME), CREDENTIAL, |name| {
             assert_eq!(name.chars().count(), MAX_NAME);
             lookups += 1;
             lookups == 1000

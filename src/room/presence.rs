@@ -2,8 +2,8 @@
 //!
 //! A notice is one frame for all members, so it is expensive in a large room. From
 //! [`Config::crowd`](super::Config::crowd) members on, names are gathered into one notice, for a
-//! time that grows with the room up to one second. In a smaller room a notice is published with the
-//! next batch.
+//! time that grows with the room up to one second. In a smaller room a notice is published at the
+//! end of the input that caused it.
 //!
 //! The notice of a member without a hello waits for up to [`SILENT_NOTICE_DELAY`] until the member
 //! says something. So a health check, which says nothing and leaves, causes no notice. A member that
@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use log::Level;
 
-use super::{ClientId, Room, Visibility, format_names};
+use super::state::{State, Visibility};
+use super::{ClientId, format_names};
 use crate::protocol::{Body, SERVER};
 
 /// The pause between two notices, for each member in the room.
@@ -34,6 +35,7 @@ const NAMES_IN_TEXT: usize = 3;
 
 /// The notice that is not published yet.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "cluster", derive(Clone, PartialEq, serde::Serialize, serde::Deserialize))]
 pub struct PendingNotice {
     change: Option<PresenceChange>,
     /// The names, each followed by a newline.
@@ -46,6 +48,7 @@ pub struct PendingNotice {
 
 /// The change that a notice announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "cluster", derive(serde::Serialize, serde::Deserialize))]
 pub enum PresenceChange {
     Joined,
     Left,
@@ -64,41 +67,35 @@ impl PendingNotice {
     }
 }
 
-impl Room {
+impl State {
     /// Announces that a member joined, unless that is announced already or the member is quiet.
     pub(super) fn announce_member(&mut self, id: ClientId) {
-        let Some(client) = self.clients.get_mut(id) else { return };
-        if let Some(name) = client.name.clone()
-            && client.visibility == Visibility::Silent
-        {
-            client.visibility = Visibility::Announced;
-            self.log(Level::Info, format!("{} joined", self.describe(id)));
+        let Some(member) = self.members.get_mut(id) else { return };
+        if member.visibility == Visibility::Silent {
+            member.visibility = Visibility::Announced;
+            let name = member.name.clone();
+            self.log(Level::Info, id, &name, " joined");
             self.announce(PresenceChange::Joined, &name);
         }
     }
 
-    /// Tells the other members that a member is there, as when it joins, or that it is not any more,
-    /// as when it leaves. A client that is hidden before it is a member joins without a notice.
-    /// Returns whether the member was hidden and is shown.
-    #[cfg(feature = "irc")]
-    pub fn show(&mut self, id: ClientId, is_shown: bool) -> bool {
-        let Some(client) = self.clients.get_mut(id) else { return false };
-        match (client.visibility, is_shown) {
+    /// Tells the other members that a member is there, or that it is not any more.
+    #[cfg(any(feature = "irc", feature = "cluster"))]
+    pub(super) fn show(&mut self, id: ClientId, is_shown: bool) {
+        let Some(member) = self.members.get_mut(id) else { return };
+        match (member.visibility, is_shown) {
             (Visibility::Hidden, true) => {
-                client.visibility = Visibility::Silent;
+                member.visibility = Visibility::Silent;
                 self.announce_member(id);
-                return true;
             }
-            (Visibility::Silent, false) => client.visibility = Visibility::Hidden,
+            (Visibility::Silent, false) => member.visibility = Visibility::Hidden,
             (Visibility::Announced, false) => {
-                client.visibility = Visibility::Hidden;
-                if let Some(name) = client.name.clone() {
-                    self.announce(PresenceChange::Left, &name);
-                }
+                member.visibility = Visibility::Hidden;
+                let name = member.name.clone();
+                self.announce(PresenceChange::Left, &name);
             }
             _ => {}
         }
-        false
     }
 
     /// Adds a name to the notice that is published next.
@@ -110,7 +107,7 @@ impl Room {
         self.notice.names.push_str(name);
         self.notice.names.push('\n');
         self.notice.name_bytes += name.len() + NAME_OVERHEAD;
-        if self.notice.name_bytes >= NAME_BYTES_PER_CROWD * self.config.crowd {
+        if self.notice.name_bytes >= NAME_BYTES_PER_CROWD * self.rules.crowd {
             self.publish_notice();
         }
     }
@@ -140,23 +137,23 @@ impl Room {
         match change {
             PresenceChange::Joined => {
                 let data = format!("{list} joined");
-                self.batch.publish(SERVER, &data, |seq| Body::Join { seq, time, names });
+                self.publish(SERVER, &data, |seq| Body::Join { seq, time, names });
             }
             PresenceChange::Left => {
                 let data = format!("{list} left");
-                self.batch.publish(SERVER, &data, |seq| Body::Leave { seq, time, names });
+                self.publish(SERVER, &data, |seq| Body::Leave { seq, time, names });
             }
         }
         if self.is_crowded() {
             let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
             let pause = PAUSE_PER_MEMBER.saturating_mul(count(self.names.len()));
-            let min_pause = MAX_PAUSE / count(self.config.crowd).max(1);
+            let min_pause = MAX_PAUSE / count(self.rules.crowd).max(1);
             self.notice.due = self.now.uptime + pause.clamp(min_pause, MAX_PAUSE);
         }
     }
 
     /// Returns whether names are gathered into one notice.
     pub(super) fn is_crowded(&self) -> bool {
-        self.names.len() >= self.config.crowd
+        self.names.len() >= self.rules.crowd
     }
 }

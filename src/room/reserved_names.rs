@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::Token;
-use super::admission::Origin;
-use super::names::NameKey;
+use super::Credential;
+use super::names::{NameKey, OriginKey};
 use crate::protocol::MAX_NAME;
 
 /// The most reserved names in a room of any size.
@@ -44,12 +43,13 @@ struct Entry {
 
 /// A name that is reserved.
 #[derive(Debug)]
+#[cfg_attr(feature = "cluster", derive(Clone, PartialEq, serde::Serialize, serde::Deserialize))]
 pub struct ReservedName {
     pub name: Box<str>,
-    /// The token that takes the name back.
-    pub token: Token,
+    /// The credential that takes the name back.
+    pub credential: Credential,
     /// The origin of the member that lost its connection.
-    pub origin: Origin,
+    pub origin: OriginKey,
     pub until: Duration,
 }
 
@@ -86,32 +86,47 @@ impl ReservedNames {
         }
     }
 
+    /// Returns the names, the oldest first.
+    #[cfg(feature = "cluster")]
+    pub fn iter(&self) -> impl Iterator<Item = &ReservedName> {
+        self.names.iter().map(|entry| &entry.held)
+    }
+
+    /// Adds a name of a queue with the same limits, behind all others.
+    #[cfg(feature = "cluster")]
+    pub fn restore(&mut self, key: NameKey, held: ReservedName) {
+        let own = self.iter().filter(|other| other.origin == held.origin).count();
+        self.keys.push(key);
+        self.names.push(Entry { held, rank: own + 1 });
+    }
+
     /// Returns whether the name with a key is reserved.
     pub fn contains(&self, key: NameKey, now: Duration) -> bool {
         let at = self.keys.iter().position(|held| *held == key);
         at.and_then(|at| self.names.get(at)).is_some_and(|entry| entry.held.until > now)
     }
 
-    /// Returns whether a name is reserved for a token.
+    /// Returns whether a name is reserved for a credential.
     #[cfg(feature = "irc")]
-    pub fn has_token(&self, token: &Token, now: Duration) -> bool {
-        let matches = |entry: &Entry| entry.held.token.matches(token) && entry.held.until > now;
+    pub fn has_credential(&self, credential: &Credential, now: Duration) -> bool {
+        let matches =
+            |entry: &Entry| entry.held.credential.matches(credential) && entry.held.until > now;
         self.names.iter().fold(false, |found, entry| found | matches(entry))
     }
 
-    /// Removes and returns the name that is reserved for a token.
-    pub fn take(&mut self, token: &Token, now: Duration) -> Option<Box<str>> {
-        // All tokens are compared, so that the time taken does not depend on the position.
+    /// Removes and returns the name that is reserved for a credential.
+    pub fn take(&mut self, credential: &Credential, now: Duration) -> Option<Box<str>> {
+        // All credentials are compared, so that the time taken does not depend on the position.
         let mut found = None;
         for (at, Entry { held, .. }) in self.names.iter().enumerate() {
-            if held.token.matches(token) && held.until > now {
+            if held.credential.matches(credential) && held.until > now {
                 found = Some(at);
             }
         }
         Some(self.remove(found?).name)
     }
 
-    fn remove_oldest(&mut self, origin: Origin) {
+    fn remove_oldest(&mut self, origin: OriginKey) {
         if let Some(at) = self.names.iter().position(|entry| entry.held.origin == origin) {
             self.remove(at);
         }
@@ -130,7 +145,8 @@ impl ReservedNames {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::room::names::NameIndex;
+    use crate::room::admission::Origin;
+    use crate::room::names::{HashKey, NameIndex};
 
     const NOW: Duration = Duration::from_secs(100);
     const LATER: Duration = Duration::from_secs(160);
@@ -144,13 +160,13 @@ mod tests {
     impl Names {
         fn new(max: usize, max_per_network: usize) -> Self {
             let reserved = ReservedNames::new(max, max_per_network);
-            Names { index: NameIndex::default(), reserved }
+            Names { index: NameIndex::new(HashKey(1, 2)), reserved }
         }
 
-        fn reserve(&mut self, name: &str, token: u8, host: u32) {
-            let (key, token) = (self.index.key(name), Token([token; 16]));
-            let origin = Origin::Network(host.to_be_bytes().into());
-            let new = ReservedName { name: name.into(), token, origin, until: LATER };
+        fn reserve(&mut self, name: &str, credential: u8, host: u32) {
+            let (key, credential) = (self.index.key(name), Credential([credential; 16]));
+            let origin = HashKey(1, 2).origin_key(Origin::Network(host.to_be_bytes().into()));
+            let new = ReservedName { name: name.into(), credential, origin, until: LATER };
             self.reserved.reserve(key, new, NOW);
             assert!(self.reserved.names.len() <= self.reserved.max);
             assert_eq!(self.reserved.names.len(), self.reserved.keys.len());
@@ -162,16 +178,16 @@ mod tests {
     }
 
     #[test]
-    fn reserved_name_needs_its_token_and_expires() {
+    fn reserved_name_needs_its_credential() {
         let mut names = Names::new(MAX_RESERVED, 64);
         names.reserve("alice", 1, 1);
         assert!(names.contains("ALICE"));
-        assert_eq!(names.reserved.take(&Token([2; 16]), NOW), None);
-        assert_eq!(names.reserved.take(&Token([1; 16]), NOW).as_deref(), Some("alice"));
+        assert_eq!(names.reserved.take(&Credential([2; 16]), NOW), None);
+        assert_eq!(names.reserved.take(&Credential([1; 16]), NOW).as_deref(), Some("alice"));
         assert!(!names.contains("alice"));
         names.reserve("bob", 3, 1);
         assert!(!names.reserved.contains(names.index.key("bob"), LATER));
-        assert_eq!(names.reserved.take(&Token([3; 16]), LATER), None);
+        assert_eq!(names.reserved.take(&Credential([3; 16]), LATER), None);
     }
 
     #[test]

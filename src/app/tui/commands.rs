@@ -1,6 +1,6 @@
 //! The commands that the terminal client executes itself, such as `/clear` and `/connect`.
 //!
-//! All other lines are sent to the server, whose commands are in `room/commands.rs`.
+//! All other lines are sent to the server, whose commands are in `room/requests.rs`.
 
 use crate::app::alias::expand_alias;
 

@@ -154,5 +154,5 @@ fn quiet_member_of_a_crowd_is_in_no_notice() {
     harness.say(2, "/quit");
     harness.advance(Duration::from_secs(2));
     harness.seal();
-    assert_eq!(harness.sequence(), ["chat: hi", "join: alice and bob joined"]);
+    assert_eq!(harness.sequence(), ["join: alice joined", "chat: hi", "join: bob joined"]);
 }

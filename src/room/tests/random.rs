@@ -6,12 +6,15 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::protocol::case_fold;
+use crate::room::state::Visibility;
 
 /// One step of a random run.
 #[derive(Clone, Debug)]
 enum RandomStep {
     Connect,
     Hello(u8, u8, u8, bool),
+    /// Resumes after a number with the token of another client.
+    Resume(u8, u8, u8),
     Say(u8, &'static str),
     Leave(u8, bool),
     Advance,
@@ -35,6 +38,8 @@ fn step() -> impl Strategy<Value = RandomStep> {
         3 => (any::<u8>(), 0u8..4, 0u8..6, any::<bool>()).prop_map(
             |(id, name, history, is_quiet)| RandomStep::Hello(id, name, history, is_quiet)
         ),
+        2 => (any::<u8>(), any::<u8>(), 0u8..20)
+            .prop_map(|(id, old, after)| RandomStep::Resume(id, old, after)),
         6 => (any::<u8>(), line).prop_map(|(id, line)| RandomStep::Say(id, line)),
         1 => (any::<u8>(), any::<bool>()).prop_map(|(id, is_end)| RandomStep::Leave(id, is_end)),
         1 => Just(RandomStep::Advance),
@@ -76,10 +81,10 @@ fn check_sequence(harness: &RoomHarness) {
     unique.sort();
     unique.dedup();
     assert_eq!(names.len(), unique.len());
-    assert_eq!(names.len(), harness.room.names.len());
-    let clients = harness.room.clients.iter().filter(|(_, client)| !client.is_visitor);
-    assert_eq!(clients.count(), harness.room.admission.len());
-    assert!(harness.room.admission.len() <= harness.room.config.max_clients);
+    assert_eq!(names.len(), harness.room.state.names.len());
+    let clients = harness.room.lobby.clients.iter().filter(|(_, client)| !client.is_visitor);
+    assert_eq!(clients.count(), harness.room.lobby.admission.len());
+    assert!(harness.room.lobby.admission.len() <= harness.room.lobby.config.max_clients);
 }
 
 /// Checks that all that a member does comes after its join and before its leave, and that these are
@@ -109,14 +114,55 @@ fn check_presence(harness: &RoomHarness) {
             }
         }
     }
-    let members = harness
-        .room
-        .clients
-        .iter()
-        .filter(|(_, client)| client.visibility == Visibility::Announced);
+    let members = harness.room.state.members.iter();
+    let announced = members.filter(|(_, member)| member.visibility == Visibility::Announced);
     let announced: BTreeSet<String> =
-        members.filter_map(|(_, client)| client.name.clone()).map(String::from).collect();
+        announced.map(|(_, member)| member.name.clone()).map(String::from).collect();
     assert_eq!(present, announced);
+}
+
+/// Runs steps in a room whose history is short, and seals after each step that `is_sealed` accepts.
+fn run_steps(
+    config: &Config,
+    steps: &[RandomStep],
+    mut is_sealed: impl FnMut(&RandomStep) -> bool,
+) -> RoomHarness {
+    let mut harness = RoomHarness::new(config.clone());
+    let mut last = 0;
+    for step in steps {
+        let pick = |pick: u8| 1 + u64::from(pick) % u64::max(last, 1);
+        match *step {
+            RandomStep::Connect => {
+                last += 1;
+                harness.connect(last);
+            }
+            _ if last == 0 => {}
+            RandomStep::Hello(id, name, history, is_quiet) => {
+                let stem = if is_quiet { "quiet" } else { "name" };
+                let hello = format!(
+                    r#"{{"hello":{{"name":"{stem}-{name}","history":{history},"quiet":{is_quiet}}}}}"#,
+                );
+                harness.say(pick(id), &hello);
+            }
+            RandomStep::Resume(id, old, after) => {
+                let token = token(pick(old));
+                let hello = format!(
+                    r#"{{"hello":{{"token":"{token}","epoch":"epoch","after":{after},"keep":true}}}}"#,
+                );
+                harness.say(pick(id), &hello);
+            }
+            RandomStep::Say(id, line) => harness.say(pick(id), line),
+            RandomStep::Leave(id, true) => harness.leave(pick(id), DisconnectReason::Finished),
+            RandomStep::Leave(id, false) => harness.leave(pick(id), DisconnectReason::Slow),
+            RandomStep::Advance => harness.advance(Duration::from_millis(300)),
+            RandomStep::Seal => {}
+        }
+        if is_sealed(step) {
+            harness.seal();
+        }
+    }
+    harness.seal();
+    harness
 }
 
 proptest! {
@@ -127,31 +173,29 @@ proptest! {
         steps in proptest::collection::vec(step(), 1..120),
     ) {
         let config = Config { history: 5, max_clients: 6, ..Config::default() };
-        let mut harness = RoomHarness::new(config);
-        let mut last = 0;
-        for step in steps {
-            let pick = |pick: u8| 1 + u64::from(pick) % u64::max(last, 1);
-            match step {
-                RandomStep::Connect => {
-                    last += 1;
-                    harness.connect(last);
-                }
-                _ if last == 0 => {}
-                RandomStep::Hello(id, name, history, is_quiet) => {
-                    let stem = if is_quiet { "quiet" } else { "name" };
-                    let hello = format!(
-                        r#"{{"hello":{{"name":"{stem}-{name}","history":{history},"quiet":{is_quiet}}}}}"#,
-                    );
-                    harness.say(pick(id), &hello);
-                }
-                RandomStep::Say(id, line) => harness.say(pick(id), line),
-                RandomStep::Leave(id, true) => harness.leave(pick(id), DisconnectReason::Finished),
-                RandomStep::Leave(id, false) => harness.leave(pick(id), DisconnectReason::Slow),
-                RandomStep::Advance => harness.advance(Duration::from_secs(1)),
-                RandomStep::Seal => harness.seal(),
+        let is_seal = |step: &RandomStep| matches!(step, RandomStep::Seal);
+        check_sequence(&run_steps(&config, &steps, is_seal));
+    }
+
+    /// Neither the frames nor what a member is sent depend on where the room is sealed.
+    #[test]
+    fn seals_anywhere_give_identical_frames(
+        steps in proptest::collection::vec(step(), 1..120),
+        seals in proptest::collection::vec(any::<bool>(), 120),
+        crowd in prop::sample::select(&[1, 3, 64][..]),
+        history_bytes in prop::sample::select(&[0, 300, 1 << 20][..]),
+    ) {
+        let config = Config { history: 5, connect_rate: 0, crowd, history_bytes, ..Config::default() };
+        let each = run_steps(&config, &steps, |_| true);
+        let mut seals = seals.into_iter();
+        let some = run_steps(&config, &steps, |_| seals.next() == Some(true));
+        prop_assert_eq!(&each.sequence, &some.sequence);
+        for (id, client) in each.clients {
+            // A client that is replaced or slow loses the frames of the open batch.
+            if !client.is_cut {
+                let (one, other) = (client.received, &some.clients[&id].received);
+                prop_assert_eq!(String::from_utf8_lossy(&one), String::from_utf8_lossy(other));
             }
         }
-        harness.seal();
-        check_sequence(&harness);
     }
 }

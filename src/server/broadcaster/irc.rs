@@ -136,7 +136,7 @@ impl Channel for RoomChannel<'_> {
     }
 
     fn show(&mut self, is_shown: bool) -> bool {
-        self.room.show(self.id, is_shown)
+        self.room.show(self.id, is_shown, self.now)
     }
 
     fn set_departure(&mut self, command: &str) {

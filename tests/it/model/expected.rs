@@ -54,7 +54,6 @@ pub enum OwnFrame {
         members: usize,
         after: Option<u64>,
         history: u64,
-        oldest: u64,
         sealed: u64,
     },
     Gap {
@@ -64,7 +63,6 @@ pub enum OwnFrame {
     /// The newest frames again.
     History {
         count: u64,
-        oldest: u64,
     },
     Who {
         members: Vec<String>,

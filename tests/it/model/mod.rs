@@ -267,7 +267,6 @@ impl Simulation {
             receiver.check_delivered(&self.log);
             assert_eq!(!receiver.is_closed, self.model.clients.contains_key(id), "client {id}");
         }
-        self.model.oldest = self.log.oldest();
         self.model.sealed = self.log.last();
         assert!(!self.room.has_unicasts() && self.room.pending_bytes() == 0);
         assert_eq!(self.room.seq(), self.log.last());

@@ -37,15 +37,16 @@ impl FrameLog {
         &self.frames[usize::try_from(number).expect("a number of the sequence")]
     }
 
-    /// Returns the oldest number in a history of the configured size.
-    pub fn oldest(&self) -> u64 {
+    /// Returns the oldest number in a history of the configured size that ends with a number.
+    pub fn oldest_at(&self, newest: u64) -> u64 {
         let mut bytes = 0;
         let fits = |frame: &&LoggedFrame| {
             bytes += frame.bytes.len();
             bytes <= self.config.history_bytes
         };
-        let newest = self.frames[1..].iter().rev().take(self.config.history);
-        self.last() + 1 - newest.take_while(fits).count() as u64
+        let upto = usize::try_from(newest).expect("a number of the sequence");
+        let frames = self.frames[1..=upto].iter().rev().take(self.config.history);
+        newest + 1 - frames.take_while(fits).count() as u64
     }
 }
 
@@ -213,13 +214,13 @@ impl Receiver {
     /// Starts to expect the history if it is next.
     fn start_history(&mut self, log: &FrameLog) {
         self.history = self.history.take().filter(|history| !history.is_empty());
-        if let Some(ExpectedUnicast { frame: OwnFrame::History { count, oldest }, .. }) =
+        if let Some(ExpectedUnicast { frame: OwnFrame::History { count }, .. }) =
             self.expected.front()
             && let Some(seen) = self.last_seen
             && self.history.is_none()
         {
             let count = (*count).min(log.config.history as u64);
-            let history = (seen + 1).saturating_sub(count).max(*oldest)..=seen;
+            let history = (seen + 1).saturating_sub(count).max(log.oldest_at(seen))..=seen;
             self.history = Some(history).filter(|history| !history.is_empty());
             self.expected.pop_front();
         }
@@ -299,7 +300,6 @@ impl Receiver {
             members: expected_members,
             after,
             history,
-            oldest,
             sealed,
         } = expected
         else {
@@ -317,10 +317,11 @@ impl Receiver {
         assert_eq!(*resumed, after.is_some());
         self.last_seen = Some(after.unwrap_or(*seq));
         self.min_bye_seq = Some(after.unwrap_or(0).min(sealed));
+        let oldest = log.oldest_at(*seq);
         let next = match after {
             Some(after) if after + 1 < oldest => OwnFrame::Gap { from: after + 1, to: oldest - 1 },
             Some(_) => return,
-            None => OwnFrame::History { count: history, oldest },
+            None => OwnFrame::History { count: history },
         };
         let is_name_error = |next: &ExpectedUnicast| matches!(next.frame, OwnFrame::NameError(..));
         let index = usize::from(self.expected.front().is_some_and(is_name_error));

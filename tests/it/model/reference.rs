@@ -37,8 +37,8 @@ pub struct ReferenceRoom {
     /// The times of the connections that were admitted, for each address.
     admitted: BTreeMap<IpAddr, Vec<Duration>>,
     stats: Stats,
-    /// The oldest number in the history.
-    pub oldest: u64,
+    /// The guests that were given a number.
+    guests: u64,
     /// The last number of all sealed batches.
     pub sealed: u64,
 }
@@ -78,7 +78,7 @@ impl ReferenceRoom {
             unicasts: Vec::new(),
             admitted: BTreeMap::new(),
             stats: Stats::default(),
-            oldest: 1,
+            guests: 0,
             sealed: 0,
         }
     }
@@ -263,9 +263,14 @@ impl ReferenceRoom {
         }
         let is_valid = |held: &Reserved| is_same(&held.token) && held.until > self.now.uptime;
         let reserved = self.reserved.iter().position(is_valid);
+        let is_valid_request = hello.name.as_deref().is_some_and(is_valid_name);
+        let is_guest = old.is_none() && reserved.is_none() && !is_valid_request;
         let guest = match self.clients[&id].peer {
             Peer::Inet(_, port) | Peer::Proxy(_, port) => format!("guest-{port}"),
-            Peer::Unix(_) => format!("guest-{id}"),
+            Peer::Unix(_) => {
+                self.guests += u64::from(is_guest);
+                format!("guest-{}", self.guests)
+            }
         };
         let (mut is_announced, mut is_quiet) = (false, hello.quiet);
         let (name, error) = match (old, reserved, hello.name.as_deref()) {
@@ -296,7 +301,6 @@ impl ReferenceRoom {
             members: self.names().count(),
             after: hello.after.filter(|_| hello.epoch.as_deref() == Some(EPOCH)),
             history: hello.history.unwrap_or(0),
-            oldest: self.oldest,
             sealed: self.sealed,
         };
         self.send(id, welcome);
@@ -401,7 +405,7 @@ impl ReferenceRoom {
             Request::History(count) => {
                 self.send(id, OwnFrame::Info(line_id));
                 let count = count.unwrap_or(DEFAULT_HISTORY);
-                self.send(id, OwnFrame::History { count, oldest: self.oldest });
+                self.send(id, OwnFrame::History { count });
             }
             Request::Stats => self.send_stats(id, line_id),
             Request::Quit => self.disconnect(id, ByeCode::Quit),

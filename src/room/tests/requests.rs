@@ -1,7 +1,7 @@
 //! Commands, errors and statistics.
 
 use super::*;
-use crate::room::commands::MAX_ERRORS;
+use crate::room::requests::MAX_ERRORS;
 
 #[test]
 fn private_line_reaches_recipient_and_sender() {

@@ -1,4 +1,4 @@
-//! The commands that the server executes, such as `/nick` and `/history`, and their answers.
+//! The requests of members, such as `/nick` and `/history`, and their answers.
 //!
 //! The commands of the terminal client are in `app/tui/commands.rs`.
 
@@ -7,7 +7,8 @@ use std::borrow::Cow;
 use log::Level;
 
 use super::join::describe_invalid_name;
-use super::{Author, ClientId, Op, Room, Slice, SliceKind, Visibility, format_names};
+use super::state::{Author, Member, State, Visibility};
+use super::{ClientId, Op, Slice, SliceKind, format_names};
 use crate::protocol::{
     Body, ByeCode, ErrorCode, Frame, RequestError, SERVER, Stats, case_fold, is_valid_name,
 };
@@ -31,7 +32,7 @@ pub(super) const HELP: &str = "\
 /quit             leaves
 //TEXT            sends a text that begins with /";
 
-impl Room {
+impl State {
     /// Sends a private line to its recipient and back to its author.
     pub(super) fn send_private(
         &mut self,
@@ -45,28 +46,33 @@ impl Room {
             let text = format!("no member is called {to}");
             return Err(RequestError::new(ErrorCode::NoSuchUser, text));
         };
-        if self.clients.get(recipient).is_some_and(|client| client.is_absent) {
+        if self.is_absent(recipient) {
             let text = format!("{to} went away; the message was not sent");
             return Err(RequestError::new(ErrorCode::NoSuchUser, text));
+        }
+        if !self.is_local(author.id) && !self.is_local(recipient) {
+            return Ok(());
         }
         let id = author.line_id.map(Cow::from);
         let body = Body::Private { time: self.now.unix_ms, to: to.into(), id };
         let frame = Frame { data_source: author.name.into(), data: text.into(), body };
         let slice = Slice::own(&frame);
         if recipient != author.id {
-            self.batch.unicast(recipient, Op::Send(slice.clone()));
+            self.unicast(recipient, Op::Send(slice.clone()));
         }
-        self.batch.unicast(author.id, Op::Send(slice));
+        self.unicast(author.id, Op::Send(slice));
         Ok(())
     }
 
     pub(super) fn send_who(&mut self, author: Author<'_>) {
-        let members = self.clients.iter().filter_map(|(_, client)| {
-            Some((client.name.as_deref()?, client.visibility == Visibility::Quiet))
-        });
+        if !self.is_local(author.id) {
+            return;
+        }
+        let is_quiet = |member: &Member| member.visibility == Visibility::Quiet;
+        let members = self.members.iter().map(|(_, member)| (&*member.name, is_quiet(member)));
         let members: Vec<(&str, bool)> = members.collect();
         let data = describe_members(&members, author.name);
-        let mut left = self.config.answer_bytes.saturating_sub(data.len());
+        let mut left = self.answers.answer_bytes.saturating_sub(data.len());
         let (mut names, mut quiet): (Vec<Cow<'_, str>>, Vec<Cow<'_, str>>) = Default::default();
         for &(name, is_quiet) in &members {
             // A quiet member is in two lists.
@@ -78,10 +84,14 @@ impl Room {
         }
         let more = (names.len() < members.len()).then(|| members.len() - names.len());
         let body = Body::Who { names, more, quiet, id: author.line_id.map(Cow::from) };
-        self.batch.send(author.id, data, body);
+        let who = Slice::own(&Frame::server(data, body));
+        self.unicast(author.id, Op::Send(who));
     }
 
     pub(super) fn show_history(&mut self, author: Author<'_>, count: Option<u64>) {
+        if !self.is_local(author.id) {
+            return;
+        }
         let from = self.oldest_of_last(count.unwrap_or(DEFAULT_HISTORY));
         let data = match self.batch.seq + 1 - from {
             0 => "the history is empty".into(),
@@ -90,7 +100,7 @@ impl Room {
         };
         self.send_info(author, &data);
         let start = self.send_history(author.id, from, SliceKind::Past);
-        self.batch.unicast(author.id, Op::Repeat(start, self.batch.position()));
+        self.unicast(author.id, Op::Repeat(start, self.batch.position()));
     }
 
     pub(super) fn rename(&mut self, author: Author<'_>, to: &str) -> Result<(), RequestError> {
@@ -112,12 +122,12 @@ impl Room {
         self.names.remove(name);
         self.names.insert(to, id);
         let data = format!("{name} is now {to}");
-        self.log(Level::Info, format!("{} is now {to}", self.describe(id)));
-        if let Some(client) = self.clients.get_mut(id) {
-            client.name = Some(to.into());
+        self.log(Level::Info, id, name, format!(" is now {to}"));
+        if let Some(member) = self.members.get_mut(id) {
+            member.name = to.into();
         }
         let time = self.now.unix_ms;
-        self.batch.publish(SERVER, &data, |seq| {
+        self.publish(SERVER, &data, |seq| {
             let id = line_id.map(Cow::from);
             Body::Name { seq, time, from: name.into(), to: to.into(), id }
         });
@@ -127,39 +137,39 @@ impl Room {
     /// Sends an error to a client, and closes the client after too many of them.
     pub(super) fn send_error(&mut self, id: ClientId, error: RequestError) {
         let RequestError { code, text, id: line_id } = error;
-        self.counts.errors.add(code);
-        let line = format!("{}: {text}", self.describe(id));
-        self.log(Level::Debug, line);
+        if self.is_local(id) {
+            self.counts.errors.add(code);
+        }
+        if let Some(name) = self.name_of(id).map(Box::<str>::from) {
+            self.log(Level::Debug, id, &name, format!(": {text}"));
+        }
         let body = Body::Error { code, id: line_id.as_deref().map(Cow::from) };
-        self.batch.send(id, text, body);
-        let Some(client) = self.clients.get_mut(id) else { return };
+        self.send(id, text, body);
+        let Some(member) = self.members.get_mut(id) else { return };
         // Too many lines are no sign of another protocol.
         if code != ErrorCode::TooFast {
-            client.errors += 1;
-            if client.errors >= MAX_ERRORS {
-                self.close_client(id, ByeCode::Errors, "too many errors in a row");
+            member.errors += 1;
+            if member.errors >= MAX_ERRORS {
+                self.close_member(id, ByeCode::Errors, "too many errors in a row");
             }
         }
     }
 
-    /// Sets the statistics that the caller counts, for the next answer to `/stats`.
-    pub fn set_server_stats(&mut self, stats: Stats) {
-        self.server_stats = stats;
-    }
-
     pub(super) fn send_stats(&mut self, author: Author<'_>) {
+        if !self.is_local(author.id) {
+            return;
+        }
         let stats = self.stats(self.server_stats.clone());
         let text = stats.to_string();
         let id = author.line_id.map(Cow::from);
-        self.batch.send(author.id, text, Body::Info { id, stats: Some(Box::new(stats)) });
+        self.send(author.id, text, Body::Info { id, stats: Some(Box::new(stats)) });
     }
 
-    /// Returns `server_stats` completed with the room's own statistics.
+    /// Returns `server_stats` completed with the statistics of the state.
     pub fn stats(&self, server_stats: Stats) -> Stats {
         Stats {
             uptime: self.now.uptime.as_secs(),
             members: self.names.len(),
-            connections: self.admission.len(),
             lines_in: self.counts.lines_in,
             evictions: self.counts.evictions.clone(),
             errors: self.counts.errors.clone(),
@@ -170,7 +180,7 @@ impl Room {
     /// Answers a line with a text.
     pub(super) fn send_info(&mut self, author: Author<'_>, text: &str) {
         let id = author.line_id.map(Cow::from);
-        self.batch.send(author.id, text, Body::Info { id, stats: None });
+        self.send(author.id, text, Body::Info { id, stats: None });
     }
 }
 

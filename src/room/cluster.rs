@@ -1,0 +1,70 @@
+//! A room on several nodes: each node commits the commands of all of them in the same order.
+
+use std::time::Duration;
+
+use super::credential_index::CredentialIndex;
+use super::lobby::Lobby;
+use super::state::State;
+use super::{Config, Credential, HashKey, History, NodeId, Room, Rules, Token};
+use crate::protocol::ByeCode;
+
+/// The values that all nodes with a room have in common.
+#[derive(Clone, Debug)]
+pub struct ReplicaConfig {
+    /// The rules of the first node, see [`Config::rules`].
+    pub rules: Rules,
+    /// Identifies the sequence.
+    pub epoch: Box<str>,
+    /// A random key that no client knows.
+    pub hash_key: HashKey,
+    /// Returns the hash of a token by which the other nodes know a member.
+    pub credential_of: fn(Token) -> Credential,
+}
+
+impl Room {
+    /// Creates an empty room of a node of a cluster. `config` has the limits of the node. Its clients
+    /// may connect after [`set_node`](Self::set_node).
+    pub fn in_cluster(config: Config, replica: ReplicaConfig) -> Self {
+        let ReplicaConfig { rules, epoch, hash_key, credential_of } = replica;
+        let history = History::new(rules.history, rules.history_bytes, 0);
+        let answers = config.answers(NodeId::default(), &rules);
+        let mut state = State::new(rules, answers, epoch, hash_key, (history, 0));
+        state.credentials = CredentialIndex::of_hashes();
+        let lobby = Lobby { is_clustered: true, ..Lobby::new(config, credential_of) };
+        Room { lobby, state }
+    }
+
+    /// Sets the number of the node, which is not 0 and is in the upper bits of the numbers of its
+    /// clients.
+    pub fn set_node(&mut self, node: NodeId) {
+        self.state.answers.node = node;
+    }
+
+    /// Sends a bye to every client of the node, and admits no more.
+    pub fn close(&mut self, code: ByeCode) {
+        self.close_lobby(code);
+    }
+
+    /// Returns the time of the log at which [`Command::Tick`](super::Command::Tick) has to be in it, if there is no command
+    /// before.
+    pub fn tick_deadline(&self) -> Option<Duration> {
+        self.state.deadline()
+    }
+
+    /// Returns the time of the node at which [`pop_hello_wait`](Self::pop_hello_wait) has to be
+    /// called.
+    pub fn hello_deadline(&self) -> Option<Duration> {
+        self.lobby.waiting.deadline()
+    }
+
+    /// Returns the rules of the room.
+    pub fn rules(&self) -> &Rules {
+        &self.state.rules
+    }
+
+    /// Returns the frames of the open batch. The frames that a command publishes are appended to
+    /// them.
+    pub fn open_frames(&self) -> &[u8] {
+        self.state.batch.frames()
+    }
+}

@@ -1,0 +1,83 @@
+//! The commands of a room: the inputs that change its [`State`](super::state::State).
+//!
+//! A [`Lobby`](super::lobby::Lobby) makes them of the inputs of its own clients. In a cluster they
+//! go into a log, and each node applies the commands of all nodes in the order of the log.
+
+#[cfg(feature = "cluster")]
+use super::NodeId;
+use super::names::OriginKey;
+use super::{ClientId, Credential, DisconnectReason};
+use crate::protocol::{ClientLine, Hello, OtherProtocol, RequestError};
+
+/// An input that changes the state of the room.
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "cluster", derive(serde::Serialize, serde::Deserialize))]
+pub enum Command {
+    /// A client becomes a member.
+    Join(Box<Join>),
+    /// A member has sent lines.
+    Lines {
+        id: ClientId,
+        /// The lines, in order.
+        lines: Vec<Result<ClientLine, RequestError>>,
+    },
+    /// A member leaves.
+    Leave { id: ClientId, cause: LeaveCause },
+    /// The other members are told that a member is there, or that it is not, see
+    /// [`Input::Show`](super::Input::Show).
+    #[cfg(any(feature = "irc", feature = "cluster"))]
+    Show { id: ClientId, is_shown: bool },
+    /// Time has passed.
+    Tick,
+    /// A node has ended, and all its members leave.
+    #[cfg(feature = "cluster")]
+    NodeDown { node: NodeId },
+}
+
+/// A client that becomes a member.
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "cluster", derive(serde::Serialize, serde::Deserialize))]
+pub struct Join {
+    pub id: ClientId,
+    /// The credential of the token in its welcome.
+    pub credential: Credential,
+    /// The credential of the token in its hello.
+    pub proof: Option<Credential>,
+    /// The hello, without its token; none if the client did not send one.
+    pub hello: Option<Box<Hello>>,
+    /// The id of the hello.
+    pub line_id: Option<Box<str>>,
+    /// The remote port, for the name of a guest.
+    pub port: Option<u16>,
+    pub origin: OriginKey,
+    /// The other members are not told of it until it is shown.
+    pub is_hidden: bool,
+    pub place: Place,
+    /// The lines that the client has sent with its hello or instead of one.
+    pub lines: Vec<Result<ClientLine, RequestError>>,
+}
+
+/// The place of a client that becomes a member, if it does not take over that of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "cluster", derive(serde::Serialize, serde::Deserialize))]
+pub enum Place {
+    /// It has a place.
+    Own,
+    /// It gets the place of an absent member, which leaves.
+    OfAbsent(ClientId),
+    /// There is none, and the client is refused.
+    Missing,
+}
+
+/// The reason for which a member leaves.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "cluster", derive(serde::Serialize, serde::Deserialize))]
+pub enum LeaveCause {
+    /// Its connection has ended.
+    Disconnected(DisconnectReason),
+    /// It speaks another protocol.
+    OtherProtocol(OtherProtocol),
+    /// It was sent an answer in another protocol.
+    #[cfg(any(feature = "web", feature = "irc", feature = "cluster"))]
+    Answered,
+}
