@@ -1,0 +1,367 @@
+//! Tests of whole clusters without sockets.
+
+use std::collections::{BTreeSet, HashSet};
+
+use proptest::prelude::*;
+
+use super::super::entry::{Rules, VERSION};
+use super::super::membership::LEASE_MS;
+use super::super::simulation::{Fate, Simulation};
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+const LEASE: Duration = Duration::from_millis(LEASE_MS);
+
+fn running(count: usize) -> Simulation {
+    let mut cluster = Simulation::new(count);
+    cluster.run(SECOND);
+    cluster.assert_inside();
+    cluster.assert_equal();
+    cluster
+}
+
+fn number(cluster: &Simulation, index: usize) -> NodeNumber {
+    match cluster.nodes[index].node.standing() {
+        Standing::Inside(number) => number,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Counts the epochs that any node has seen.
+fn count_epochs(cluster: &Simulation) -> usize {
+    cluster.nodes.iter().flat_map(|node| &node.epochs).collect::<HashSet<_>>().len()
+}
+
+#[test]
+fn nodes_of_an_empty_log_share_one_epoch() {
+    let cluster = running(3);
+    assert_eq!(cluster.nodes[2].epochs.len(), 1);
+    assert_eq!(cluster.nodes[2].node.replica().nodes().count(), 3);
+}
+
+#[test]
+fn idle_nodes_stay_and_room_time_keeps_up() {
+    for count in [1, 3] {
+        let mut cluster = running(count);
+        let before = (number(&cluster, 0), cluster.nodes[0].node.replica().time().uptime_ms);
+        cluster.run(Duration::from_secs(120));
+        assert_eq!(number(&cluster, 0), before.0);
+        let passed = cluster.nodes[0].node.replica().time().uptime_ms - before.1;
+        assert!((115_000..=120_000).contains(&passed), "{count} nodes: {passed} ms");
+        assert!(cluster.log.len() < 130 * count, "{} entries", cluster.log.len());
+    }
+}
+
+#[test]
+fn silent_node_is_out_after_its_lease() {
+    let mut cluster = running(3);
+    let stopped = cluster.nodes.pop().unwrap();
+    cluster.run(LEASE - SECOND);
+    assert_eq!(cluster.nodes[0].node.replica().nodes().count(), 3);
+    cluster.run(5 * SECOND);
+    assert_eq!(cluster.nodes[0].node.replica().nodes().count(), 2);
+    // It comes back as another incarnation.
+    cluster.nodes.push(stopped);
+    cluster.run(SECOND);
+    assert_eq!(number(&cluster, 2), NodeNumber(4));
+    cluster.assert_equal();
+}
+
+#[test]
+fn entry_of_an_expired_node_does_not_count() {
+    let mut cluster = running(2);
+    let mut stopped = cluster.nodes.pop().unwrap();
+    stopped.node.propose(1u64).unwrap();
+    cluster.run(LEASE + 5 * SECOND);
+    cluster.nodes.push(stopped);
+    // Written before the node reads that it is out.
+    assert!(cluster.poll(1, Fate::Store));
+    cluster.run(SECOND);
+    assert!(cluster.nodes[0].room.is_empty());
+    cluster.assert_inside();
+    cluster.assert_equal();
+}
+
+#[test]
+fn pause_of_the_engine_ends_no_lease() {
+    let mut cluster = running(3);
+    let numbers: Vec<_> = (0..3).map(|index| number(&cluster, index)).collect();
+    for offset in [60_000, -3_600_000, 0] {
+        // An election, after which another clock counts.
+        cluster.now += 20 * SECOND;
+        cluster.clock_offset += offset;
+        cluster.run(30 * SECOND);
+    }
+    assert_eq!((0..3).map(|index| number(&cluster, index)).collect::<Vec<_>>(), numbers);
+    cluster.assert_equal();
+}
+
+#[test]
+fn restarted_node_replaces_itself_at_once() {
+    let mut cluster = running(3);
+    cluster.kill(1);
+    cluster.run(SECOND);
+    assert_eq!(cluster.nodes[0].node.replica().nodes().count(), 3);
+    assert_eq!(number(&cluster, 1), NodeNumber(4));
+}
+
+#[test]
+fn node_that_leaves_is_out_behind_its_commands() {
+    let mut cluster = running(2);
+    cluster.nodes[1].node.propose(5u64).unwrap();
+    cluster.nodes[1].node.leave();
+    while cluster.poll(1, Fate::Store) {
+        while cluster.deliver(1) {}
+        if cluster.nodes[1].node.standing() == Standing::Outside {
+            break;
+        }
+    }
+    while cluster.deliver(0) {}
+    assert_eq!(cluster.nodes[0].node.replica().nodes().count(), 1);
+    assert_eq!(cluster.nodes[0].room, [5]);
+}
+
+#[test]
+fn node_with_other_rules_is_refused() {
+    let mut cluster = running(2);
+    let rules: Rules = [("--history".to_owned(), "5".to_owned())].into();
+    let info = NodeInfo { name: "other".into(), version: VERSION, rules, ..NodeInfo::default() };
+    cluster.nodes[1].node = Node::new(info, 99, "e".into());
+    cluster.open(1);
+    cluster.run(SECOND);
+    let expected = vec!["--history 5 instead of not set".to_owned()];
+    assert_eq!(cluster.nodes[1].node.standing(), Standing::Refused(expected));
+    assert_eq!(cluster.nodes[0].node.replica().nodes().count(), 2);
+}
+
+#[test]
+fn differing_replica_begins_a_new_epoch() {
+    let mut cluster = running(3);
+    // A fault of one machine.
+    cluster.nodes[1].node.settle(12345);
+    cluster.run(10 * SECOND);
+    cluster.assert_inside();
+    cluster.assert_equal();
+    assert!(cluster.nodes.iter().any(|node| !node.errors.is_empty()));
+    assert_eq!(count_epochs(&cluster), 2);
+}
+
+#[test]
+fn stream_made_anew_begins_a_new_epoch() {
+    let mut cluster = running(3);
+    cluster.nodes[2].node.propose(1u64).unwrap();
+    cluster.run(SECOND);
+    cluster.recreate();
+    // An entry for the old stream, in the new one.
+    cluster.nodes[2].node.propose(2u64).unwrap();
+    cluster.poll(2, Fate::Store);
+    for index in [0, 1, 2] {
+        cluster.open(index);
+        cluster.run(SECOND);
+    }
+    cluster.assert_inside();
+    cluster.assert_equal();
+    assert_eq!(count_epochs(&cluster), 2);
+    assert!(cluster.nodes[0].room.is_empty());
+}
+
+#[test]
+fn shorter_stream_begins_a_new_epoch() {
+    let mut cluster = running(3);
+    for number in 0..20u64 {
+        cluster.nodes[0].node.propose(number).unwrap();
+        cluster.run(SECOND / 10);
+    }
+    let kept = cluster.log.len() - 10;
+    cluster.log.truncate(kept);
+    cluster.stream.last = kept as u64;
+    for index in [0, 1, 2] {
+        cluster.open(index);
+        cluster.run(SECOND);
+    }
+    cluster.assert_inside();
+    cluster.assert_equal();
+    assert_eq!(count_epochs(&cluster), 2);
+}
+
+#[test]
+fn fork_is_found_when_a_node_missed_the_loss() {
+    let mut cluster = running(3);
+    for number in 0..20u64 {
+        cluster.nodes[0].node.propose(number).unwrap();
+        cluster.run(SECOND / 10);
+    }
+    // The log loses its end, and goes on without one of the nodes, up to where it was and further.
+    let away = cluster.nodes.pop().unwrap();
+    let kept = cluster.log.len() - 10;
+    cluster.log.truncate(kept);
+    cluster.stream.last = kept as u64;
+    cluster.open(0);
+    cluster.open(1);
+    cluster.run(40 * SECOND);
+    assert!(cluster.stream.last > away.node.position());
+    cluster.nodes.push(away);
+    cluster.run(10 * SECOND);
+    cluster.assert_inside();
+    cluster.assert_equal();
+    assert!(!cluster.nodes[2].errors.is_empty());
+}
+
+#[test]
+fn late_node_waits_for_a_snapshot() {
+    let mut cluster = running(2);
+    cluster.nodes[0].node.propose(7u64).unwrap();
+    cluster.run(SECOND);
+    cluster.purge(cluster.stream.last - 1);
+    let epoch = cluster.nodes[0].epochs.clone();
+    let mut late = Simulation::new(3).nodes.pop().unwrap();
+    late.room.clear();
+    cluster.nodes.push(late);
+    cluster.kill(2);
+    cluster.run(5 * SECOND);
+    cluster.assert_inside();
+    cluster.assert_equal();
+    assert_eq!(cluster.nodes[2].room, [7]);
+    assert_eq!(cluster.nodes[2].node.replica().epoch(), epoch.first().map(String::as_str));
+}
+
+#[test]
+fn purged_log_without_nodes_begins_a_new_epoch() {
+    let mut cluster = running(1);
+    cluster.run(20 * SECOND);
+    cluster.purge(cluster.stream.last + 1);
+    cluster.kill(0);
+    cluster.run(SNAPSHOT_TIMEOUT - SECOND);
+    assert_eq!(cluster.nodes[0].node.standing(), Standing::Starting);
+    cluster.run(3 * SECOND);
+    cluster.assert_inside();
+}
+
+#[test]
+fn log_shorter_than_the_snapshot_begins_a_new_epoch() {
+    let mut cluster = running(1);
+    let snapshot = encode(9, cluster.nodes[0].node.replica(), &vec![1u64]);
+    cluster.snapshot = Some(snapshot);
+    cluster.log.truncate(1);
+    cluster.stream.last = 1;
+    cluster.kill(0);
+    cluster.run(SECOND);
+    cluster.assert_inside();
+    assert!(cluster.nodes[0].room.is_empty());
+    assert_eq!(cluster.log[1].seq, 2);
+    assert!(String::from_utf8_lossy(&cluster.log[1].bytes).contains("reset"));
+}
+
+#[test]
+fn first_node_writes_a_snapshot_each_8_mib() {
+    let mut cluster = running(2);
+    let mut positions = BTreeSet::new();
+    for _ in 0..500 {
+        // All bytes of the log count, also those that are no entry.
+        cluster.store(&[0; 60_000]);
+        cluster.run(SECOND / 20);
+        positions.extend(cluster.snapshot.as_ref().map(|snapshot| snapshot.notice.position));
+    }
+    let bytes: usize = cluster.log.iter().map(|message| message.bytes.len()).sum();
+    assert_eq!(positions.len() as u64, bytes as u64 / SNAPSHOT_EVERY, "{bytes} bytes");
+    let snapshot = cluster.snapshot.as_ref().unwrap();
+    let (replica, _) = super::super::snapshot::decode::<Vec<u64>>(&snapshot.bytes).unwrap();
+    assert!(replica.is_snapshot_writer(cluster.nodes[0].node.appender().inc()));
+    assert_eq!(replica.position(), snapshot.notice.position);
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Propose(usize),
+    Poll(usize, Fate),
+    Deliver(usize),
+    StoreLate(usize),
+    Wait(u64),
+    Stop(usize, u64),
+    Kill(usize),
+    StepClock(i64),
+    Snapshot(usize),
+    Reopen(usize),
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let node = 0usize..3;
+    let fate = prop_oneof![
+        4 => Just(Fate::Store),
+        2 => Just(Fate::LoseAnswer),
+        2 => Just(Fate::Delay),
+        1 => Just(Fate::Lose),
+    ];
+    let op = prop_oneof![
+        8 => node.clone().prop_map(Op::Propose),
+        16 => (node.clone(), fate).prop_map(|(node, fate)| Op::Poll(node, fate)),
+        20 => node.clone().prop_map(Op::Deliver),
+        4 => any::<usize>().prop_map(Op::StoreLate),
+        8 => (0u64..600).prop_map(Op::Wait),
+        1 => (node.clone(), 1_000u64..20_000).prop_map(|(node, ms)| Op::Stop(node, ms)),
+        1 => node.clone().prop_map(Op::Kill),
+        1 => (-100_000i64..100_000).prop_map(Op::StepClock),
+        1 => node.clone().prop_map(Op::Snapshot),
+        1 => node.prop_map(Op::Reopen),
+    ];
+    prop::collection::vec(op, 0..400)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    /// Three nodes on a log that loses answers, and stores copies late and in another order.
+    #[test]
+    fn replicas_apply_each_command_once(ops in ops()) {
+        let mut cluster = running(3);
+        let mut acknowledged = Vec::new();
+        let mut next = 0u64;
+        let mut stopped = [Duration::ZERO; 3];
+        for op in ops {
+            let is_running = |node: usize| stopped[node] <= cluster.now;
+            match op {
+                Op::Propose(node) if matches!(cluster.nodes[node].node.standing(), Standing::Inside(_)) => {
+                    cluster.nodes[node].node.propose(next).unwrap();
+                    next += 1;
+                }
+                Op::Propose(_) => {}
+                Op::Poll(node, fate) if is_running(node) => {
+                    cluster.poll(node, fate);
+                }
+                Op::Deliver(node) if is_running(node) => {
+                    cluster.deliver(node);
+                }
+                Op::Poll(..) | Op::Deliver(_) => {}
+                Op::StoreLate(index) => cluster.store_late(index),
+                Op::Wait(ms) => cluster.now += Duration::from_millis(ms),
+                Op::Stop(node, ms) => stopped[node] = cluster.now + Duration::from_millis(ms),
+                Op::Kill(node) => {
+                    acknowledged.append(&mut cluster.nodes[node].acknowledged);
+                    cluster.kill(node);
+                }
+                Op::StepClock(ms) => cluster.clock_offset += ms,
+                Op::Snapshot(node) => {
+                    let node = &mut cluster.nodes[node];
+                    if node.node.replica().epoch().is_some() {
+                        cluster.snapshot = Some(encode(1, node.node.replica(), &node.room));
+                    }
+                }
+                Op::Reopen(node) => cluster.open(node),
+            }
+        }
+        cluster.run(5 * SECOND);
+        cluster.store_all_late();
+        cluster.run(5 * SECOND);
+        cluster.assert_inside();
+        cluster.assert_equal();
+        let room = &cluster.nodes[0].room;
+        let once: HashSet<_> = room.iter().copied().collect();
+        prop_assert_eq!(once.len(), room.len());
+        for node in &cluster.nodes {
+            prop_assert!(node.errors.is_empty(), "{:?}", node.errors);
+            acknowledged.extend(&node.acknowledged);
+        }
+        for command in acknowledged {
+            prop_assert!(once.contains(&command));
+        }
+    }
+}
