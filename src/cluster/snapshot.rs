@@ -1,5 +1,7 @@
 //! Snapshots: the room and the replica as bytes, in parts, with a manifest that is written last.
 
+use std::fmt;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +29,8 @@ pub struct Manifest {
     pub created: i64,
     /// The last position of the log in the snapshot.
     pub position: u64,
+    /// The number of the first part in the stream of the snapshots.
+    pub first: u64,
     /// The number of parts.
     pub parts: u32,
     /// The bytes of all parts.
@@ -44,6 +48,10 @@ pub struct Previous {
     pub id: String,
     /// The last position of the log in the snapshot.
     pub position: u64,
+    /// The number of its first part in the stream of the snapshots.
+    pub first: u64,
+    /// The number of its manifest in that stream.
+    pub manifest: u64,
 }
 
 /// A snapshot for the engine.
@@ -67,6 +75,20 @@ pub enum SnapshotError {
     /// Parts are missing, damaged or too long.
     Damaged,
 }
+
+impl fmt::Display for SnapshotError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownVersion(version) => {
+                write!(formatter, "version {version} of a snapshot; expected {VERSION}")
+            }
+            Self::OtherStream => formatter.write_str("the snapshot is of another stream"),
+            Self::Damaged => formatter.write_str("the snapshot is incomplete or damaged"),
+        }
+    }
+}
+
+impl std::error::Error for SnapshotError {}
 
 #[derive(Deserialize)]
 struct Version {
@@ -113,20 +135,26 @@ impl Snapshot {
         self.bytes.chunks(PART)
     }
 
-    /// Returns the manifest. `before` is the manifest of the last snapshot, of whatever stream.
-    pub fn manifest(&self, created: i64, before: Option<&Manifest>) -> Manifest {
-        let before = before.filter(|before| before.created == created);
-        let before = before.filter(|before| before.position < self.notice.position);
+    /// Returns the manifest. `first` is the number of the first part, and `before` the last manifest,
+    /// of whatever stream, with its number.
+    pub fn manifest(&self, created: i64, first: u64, before: Option<(u64, Manifest)>) -> Manifest {
+        let before = before.filter(|(_, before)| before.created == created);
+        let before = before.filter(|(_, before)| before.position < self.notice.position);
         Manifest {
             v: VERSION,
             id: self.id.clone(),
             created,
             position: self.notice.position,
+            first,
             parts: self.parts().count().try_into().unwrap_or(u32::MAX),
             bytes: self.bytes.len() as u64,
             sum: digest(&self.bytes),
-            previous: before
-                .map(|before| Previous { id: before.id.clone(), position: before.position }),
+            previous: before.map(|(manifest, Manifest { id, position, first, .. })| Previous {
+                id,
+                position,
+                first,
+                manifest,
+            }),
         }
     }
 }
@@ -230,7 +258,7 @@ mod tests {
         fn snapshot_survives_parts(length in 0usize..3 * PART, seed in any::<u8>()) {
             let bytes: Vec<u8> = (0..length).map(|index| (index as u8) ^ seed).collect();
             let snapshot = snapshot(5, bytes.clone());
-            let json = serde_json::to_vec(&snapshot.manifest(7, None)).unwrap();
+            let json = serde_json::to_vec(&snapshot.manifest(7, 3, None)).unwrap();
             let manifest = Manifest::decode(&json, 7).unwrap();
             prop_assert_eq!(assemble(&manifest, snapshot.parts()), Ok(bytes));
         }
@@ -239,7 +267,7 @@ mod tests {
     #[test]
     fn damaged_parts_are_refused() {
         let snapshot = snapshot(5, vec![1; 2 * PART + 1]);
-        let manifest = snapshot.manifest(7, None);
+        let manifest = snapshot.manifest(7, 3, None);
         let parts: Vec<_> = snapshot.parts().collect();
         assert_eq!(parts.len(), 3);
         for damaged in [vec![parts[0]], vec![parts[0]; 3], vec![parts[0]; 2], vec![&[][..]]] {
@@ -252,19 +280,22 @@ mod tests {
 
     #[test]
     fn manifest_names_the_snapshot_before() {
-        let first = snapshot(5, vec![1]).manifest(7, None);
+        let first = snapshot(5, vec![1]).manifest(7, 3, None);
         assert_eq!(first.keep_from(), None);
-        let second = snapshot(9, vec![1]).manifest(7, Some(&first));
-        assert_eq!(second.previous, Some(Previous { id: "5-a".into(), position: 5 }));
+        let second = snapshot(9, vec![1]).manifest(7, 8, Some((6, first.clone())));
+        assert_eq!(
+            second.previous,
+            Some(Previous { id: "5-a".into(), position: 5, first: 3, manifest: 6 })
+        );
         assert_eq!(second.keep_from(), Some(6));
         // A stream that was made anew, and a snapshot that is older than the last one.
-        assert_eq!(snapshot(9, vec![1]).manifest(8, Some(&first)).previous, None);
-        assert_eq!(snapshot(5, vec![1]).manifest(7, Some(&second)).previous, None);
+        assert_eq!(snapshot(9, vec![1]).manifest(8, 8, Some((6, first))).previous, None);
+        assert_eq!(snapshot(5, vec![1]).manifest(7, 9, Some((8, second))).previous, None);
     }
 
     #[test]
     fn manifest_of_another_kind_is_refused() {
-        let manifest = snapshot(5, vec![1]).manifest(7, None);
+        let manifest = snapshot(5, vec![1]).manifest(7, 3, None);
         let decode = |manifest: &Manifest| {
             Manifest::decode(&serde_json::to_vec(manifest).unwrap(), 7).unwrap_err()
         };
