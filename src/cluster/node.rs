@@ -235,9 +235,9 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// Returns an error if the message cannot be applied. After [`ReadError::Diverged`] the node
-    /// begins a new epoch, after [`ReadError::Hole`] the stream has to be opened again, and after
-    /// [`ReadError::UnknownVersion`] the node has to end.
+    /// Returns an error if the message cannot be applied. After [`ReadError::Hole`] and
+    /// [`ReadError::Diverged`] the room is empty, and the node begins a new epoch if the log does not
+    /// have one. After [`ReadError::UnknownVersion`] the node has to end.
     pub fn on_message<C: DeserializeOwned>(
         &mut self,
         message: &LogMessage,
@@ -246,9 +246,9 @@ impl Node {
         let result = self.replica.apply(message);
         match &result {
             Ok(Some(applied)) => self.on_applied(applied, now),
-            Ok(None) | Err(ReadError::Hole { .. } | ReadError::UnknownVersion(_)) => {}
-            Err(ReadError::Diverged { epoch, .. }) => {
-                self.lost_epoch = Some(epoch.clone());
+            Ok(None) | Err(ReadError::UnknownVersion(_)) => {}
+            Err(ReadError::Hole { epoch, .. } | ReadError::Diverged { epoch, .. }) => {
+                self.lost_epoch = epoch.clone().or(self.lost_epoch.take());
                 if matches!(self.phase, Phase::Inside(_)) {
                     self.leave_room();
                     self.must_open = true;

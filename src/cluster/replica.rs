@@ -4,6 +4,7 @@
 //! its clock or the boundaries of reads.
 
 use std::collections::VecDeque;
+use std::mem;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -104,6 +105,8 @@ pub enum ReadError {
         expected: u64,
         /// The number that came.
         found: u64,
+        /// The epoch of this replica.
+        epoch: Option<String>,
     },
     /// An entry has a version that this build does not know.
     UnknownVersion(u64),
@@ -114,7 +117,7 @@ pub enum ReadError {
         /// The position of the difference.
         at: u64,
         /// The epoch of this replica.
-        epoch: String,
+        epoch: Option<String>,
     },
 }
 
@@ -226,8 +229,8 @@ impl Replica {
     ///
     /// # Errors
     ///
-    /// Returns an error if the replica cannot apply the message. After [`ReadError::Diverged`], it
-    /// has no state.
+    /// Returns an error if the replica cannot apply the message. After [`ReadError::Hole`] and
+    /// [`ReadError::Diverged`], it has no state.
     pub fn apply<C: DeserializeOwned>(
         &mut self,
         message: &LogMessage,
@@ -237,7 +240,8 @@ impl Replica {
             return Ok(None);
         }
         if message.seq > expected {
-            return Err(ReadError::Hole { expected, found: message.seq });
+            let epoch = self.lose_state(message.seq);
+            return Err(ReadError::Hole { expected, found: message.seq, epoch });
         }
         let entry = match decode::<C>(&message.bytes) {
             Ok(entry) => Some(entry),
@@ -285,8 +289,11 @@ impl Replica {
     /// Compares the state with that of the writer, whether or not its entry counts: a replica that
     /// differs may miss that its node, or that of the writer, is in the room.
     fn compare<C>(&mut self, entry: &Entry<C>, seq: u64) -> Result<(), ReadError> {
-        let Some(epoch) = &self.epoch else { return Ok(()) };
-        if entry.sum == 0 || entry.log != self.log || entry.at < self.reset_at {
+        if self.epoch.is_none()
+            || entry.sum == 0
+            || entry.log != self.log
+            || entry.at < self.reset_at
+        {
             return Ok(());
         }
         let index = self.sums.binary_search_by_key(&entry.at, |(position, _)| *position);
@@ -295,9 +302,13 @@ impl Replica {
             return Ok(());
         }
         let node = self.nodes.find(entry.inc).map(|(_, member)| member.info.name.clone());
-        let error = ReadError::Diverged { node, at: entry.at, epoch: epoch.clone() };
-        *self = Replica::blank(self.log, seq);
-        Err(error)
+        let epoch = self.lose_state(seq);
+        Err(ReadError::Diverged { node, at: entry.at, epoch })
+    }
+
+    /// Throws the state away, and returns its epoch.
+    fn lose_state(&mut self, position: u64) -> Option<String> {
+        mem::replace(self, Replica::blank(self.log, position)).epoch
     }
 
     fn advance_time(&mut self, unix_ms: u64) {

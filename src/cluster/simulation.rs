@@ -166,15 +166,15 @@ impl Simulation {
         let Some(message) = self.log.iter().find(|message| message.seq >= next) else {
             return false;
         };
+        if next < self.stream.first {
+            self.open(index);
+            return true;
+        }
         let applied = match node.node.on_message::<u64>(message, self.now) {
             Ok(applied) => applied.unwrap(),
             Err(error) => {
-                let is_hole = matches!(error, ReadError::Hole { .. });
                 node.errors.push(error);
                 node.room.clear();
-                if is_hole {
-                    self.open(index);
-                }
                 return true;
             }
         };

@@ -208,6 +208,51 @@ fn fork_is_found_when_a_node_missed_the_loss() {
 }
 
 #[test]
+fn hole_in_the_log_begins_a_new_epoch() {
+    let mut cluster = running(2);
+    cluster.log.retain(|message| message.seq != 4);
+    cluster.kill(1);
+    cluster.run(SECOND);
+    cluster.assert_inside();
+    cluster.assert_equal();
+    assert!(matches!(cluster.nodes[1].errors[..], [ReadError::Hole { expected: 4, .. }]));
+    assert_eq!(count_epochs(&cluster), 2);
+}
+
+#[test]
+fn node_behind_a_purge_restores_the_snapshot() {
+    let mut cluster = running(2);
+    let behind = cluster.nodes.pop().unwrap();
+    cluster.nodes[0].node.propose(7u64).unwrap();
+    cluster.run(SECOND);
+    let node = &cluster.nodes[0];
+    cluster.snapshot = Some(encode(1, node.node.replica(), &node.room));
+    cluster.purge(cluster.stream.last + 1);
+    cluster.run(SECOND);
+    cluster.nodes.push(behind);
+    cluster.run(SECOND);
+    cluster.assert_inside();
+    cluster.assert_equal();
+    assert_eq!((cluster.nodes[1].room.clone(), count_epochs(&cluster)), (vec![7], 1));
+}
+
+#[test]
+fn unknown_version_stops_a_node_and_nothing_else() {
+    let mut cluster = running(2);
+    let (position, head) =
+        (cluster.nodes[0].node.position(), cluster.nodes[0].node.replica().head());
+    cluster.store(br#"{"v":2}"#);
+    for _ in 0..2 {
+        cluster.deliver(0);
+    }
+    assert_eq!(cluster.nodes[0].errors, vec![ReadError::UnknownVersion(2); 2]);
+    assert_eq!(
+        (cluster.nodes[0].node.position(), cluster.nodes[0].node.replica().head()),
+        (position, head)
+    );
+}
+
+#[test]
 fn late_node_waits_for_a_snapshot() {
     let mut cluster = running(2);
     cluster.nodes[0].node.propose(7u64).unwrap();
