@@ -172,12 +172,7 @@ async fn connect(
     events: &Sender<Event>,
 ) -> Option<Nats> {
     loop {
-        let sender = events.clone();
-        let on_connection = move |is_connected| {
-            let sender = sender.clone();
-            drop(spawn(async move { sender.send(Event::Connection(is_connected)).await }));
-        };
-        match Nats::connect(config.clone(), on_connection).await {
+        match Nats::connect(config.clone(), events.clone()).await {
             Ok(nats) => return Some(nats),
             Err(error) => report(events, "cannot connect to NATS", &error).await,
         }

@@ -7,6 +7,7 @@ use std::error::Error;
 use std::fmt::Display;
 use std::time::Duration;
 
+use async_channel::Sender;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
 use async_nats::jetstream::context::ContextBuilder;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, LastRawMessageErrorKind, Stream};
@@ -15,6 +16,7 @@ use async_nats::{Client, ConnectOptions, ServerAddr, connection};
 use futures_lite::StreamExt as _;
 
 use super::config::ClusterConfig;
+use super::engine::Event;
 use super::entry::MAX_ENTRY;
 use super::epoch::StreamInfo;
 use super::replica::LogMessage;
@@ -46,16 +48,14 @@ pub(super) struct Nats {
 /// The messages of the log from some position on.
 pub(super) struct Reader {
     messages: pull::Stream,
-    /// The last message, whose payload is that of the engine until it is copied.
-    _consumer: PullConsumer,
 }
 
 impl Nats {
-    /// Connects to one of the servers. `on_connection` is called at each change from then on.
-    pub(super) async fn connect<F>(config: ClusterConfig, on_connection: F) -> Result<Self, Failure>
-    where
-        F: Fn(bool) + Clone + Send + Sync + 'static,
-    {
+    /// Connects to one of the servers. Sends each change of the connection from then on.
+    pub(super) async fn connect(
+        config: ClusterConfig,
+        changes: Sender<Event>,
+    ) -> Result<Self, Failure> {
         let mut options = ConnectOptions::new()
             .name(format!("smolchatd {}", config.node))
             .connection_timeout(TIMEOUT)
@@ -67,14 +67,7 @@ impl Nats {
             })
             // Only the servers that the settings name: others may not be reachable from here.
             .ignore_discovered_servers()
-            .event_callback(move |event| {
-                match event {
-                    async_nats::Event::Connected => on_connection(true),
-                    async_nats::Event::Disconnected => on_connection(false),
-                    other => log::debug!("cluster: {other}"),
-                }
-                std::future::ready(())
-            });
+            .event_callback(move |event| on_connection_event(event, changes.clone()));
         if let Some(file) = &config.credentials {
             options = options.credentials_file(file).await.map_err(|error| {
                 format!("cannot read the credentials in {}: {error}", file.display())
@@ -141,9 +134,9 @@ impl Nats {
             memory_storage: true,
             ..pull::Config::default()
         };
-        let consumer = stream.create_consumer(config).await?;
+        let consumer: PullConsumer = stream.create_consumer(config).await?;
         let messages = consumer.stream().max_messages_per_batch(READ_AHEAD).messages().await?;
-        Ok(Reader { messages, _consumer: consumer })
+        Ok(Reader { messages })
     }
 
     /// Writes a snapshot, its manifest last, and deletes what no longer is needed.
@@ -156,7 +149,7 @@ impl Nats {
         let before = self.last_manifest(&stream, log.created).await?;
         let mut first = None;
         for (index, part) in snapshot.parts().enumerate() {
-            let subject = self.snapshot_subject(&format!("part.{}.{index}", snapshot.id));
+            let subject = self.snapshot_subject(format!("part.{}.{index}", snapshot.id));
             let answer = self.context.publish(subject, part.to_vec().into()).await?.await?;
             first.get_or_insert(answer.sequence);
         }
@@ -225,7 +218,7 @@ impl Nats {
     ) -> Result<Vec<u8>, Failure> {
         let mut assembler = Assembler::new(manifest.clone());
         for index in 0..manifest.parts {
-            let subject = self.snapshot_subject(&format!("part.{}.{index}", manifest.id));
+            let subject = self.snapshot_subject(format!("part.{}.{index}", manifest.id));
             let part = stream.get_last_raw_message_by_subject(&subject).await?;
             assembler.push(&part.payload)?;
         }
@@ -276,6 +269,16 @@ impl Reader {
             bytes: message.payload.to_vec().into(),
         })
     }
+}
+
+async fn on_connection_event(event: async_nats::Event, changes: Sender<Event>) {
+    let is_connected = match event {
+        async_nats::Event::Connected => true,
+        async_nats::Event::Disconnected => false,
+        other => return log::debug!("cluster: {other}"),
+    };
+    // Fails only if the server ends.
+    let _ = changes.send(Event::Connection(is_connected)).await;
 }
 
 fn stream_info(info: &jetstream::stream::Info) -> StreamInfo {

@@ -3,18 +3,23 @@
 //! The caller passes messages of the log, answers of the engine and the time, and does what
 //! [`Node::poll`] returns.
 
+mod state;
+
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::appender::{Appender, Outgoing, TooLong};
+use super::appender::{Appender, TooLong};
 use super::entry::{Event, NodeInfo, Reset, SnapshotNotice};
 use super::epoch::{Continuation, StreamInfo, continuation};
 use super::lease::{Lease, Reach};
 use super::membership::NodeNumber;
 use super::replica::{Applied, LogMessage, ReadError, Replica};
 use super::snapshot::{SNAPSHOT_EVERY, Snapshot, encode};
+use state::{Phase, SnapshotState};
+
+pub use state::{Action, Opened, Standing};
 
 /// The wait for a snapshot from the nodes in the room, before there are none. It is longer than the
 /// election of a leader and a lease.
@@ -23,71 +28,6 @@ const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(25);
 const SNAPSHOT_POLL: Duration = Duration::from_secs(1);
 /// The wait before a snapshot that failed is tried again.
 const SNAPSHOT_RETRY: Duration = Duration::from_secs(5);
-
-/// A request of the node to its caller.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Action {
-    /// Publish an entry, and pass the result to [`Node::on_published`].
-    Publish(Outgoing),
-    /// Open the stream again, and pass the result to [`Node::open`].
-    Open,
-    /// Make a snapshot with [`Node::snapshot`], write it, and pass the result to
-    /// [`Node::on_snapshot_written`].
-    WriteSnapshot,
-}
-
-/// The state of the room after [`Node::open`].
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Opened {
-    /// The room stays as it is.
-    Kept,
-    /// The room is that of the snapshot.
-    Restored,
-    /// The room is empty, and its epoch comes with the log.
-    Blank,
-}
-
-/// The relation of the node to the room.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Standing {
-    /// The node reads the log, or waits for its first entry to be read.
-    Starting,
-    /// The node is in the room.
-    Inside(NodeNumber),
-    /// The node was in the room and is out of it: it ended, its lease is over, another node has its
-    /// name, or a new epoch began. [`Node::restart`] lets it in again.
-    Outside,
-    /// The node cannot be in the room, because its flags differ from those of the others.
-    Refused(Vec<String>),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Phase {
-    /// Waits for [`Node::open`].
-    Closed,
-    /// Has to open the stream.
-    Reopening,
-    /// Reads up to the position that was the last.
-    Reading(u64),
-    /// Waits for a snapshot until the first time, and looks for it at the second.
-    Asking(Duration, Duration),
-    /// Waits for the own [`Event::Reset`].
-    Resetting,
-    /// Waits for the own [`Event::Up`].
-    Entering,
-    Inside(NodeNumber),
-    Outside,
-    Refused,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum SnapshotState {
-    /// None before this time.
-    Idle(Duration),
-    Writing,
-    /// The snapshot of this position is stored, and the log will say so.
-    Stored(u64),
-}
 
 /// The part of a node in the log.
 #[derive(Debug)]

@@ -149,11 +149,11 @@ impl NatsServers {
 
     fn find_leader(&self, room: &str) -> Option<usize> {
         let running = self.servers.iter().filter(|server| server.child.is_some());
-        let name = running.filter_map(|server| {
+        let mut names = running.filter_map(|server| {
             let stream = server.streams()?.into_iter().find(|stream| stream["name"] == room)?;
             Some(stream["cluster"]["leader"].as_str()?.to_owned())
         });
-        let index: usize = name.last()?.strip_prefix('n')?.parse().ok()?;
+        let index: usize = names.next_back()?.strip_prefix('n')?.parse().ok()?;
         self.servers.get(index)?.child.is_some().then_some(index)
     }
 }
