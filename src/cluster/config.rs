@@ -5,7 +5,8 @@ use std::path::PathBuf;
 /// The settings of a node in a cluster.
 #[derive(Clone, Debug, Default)]
 pub struct ClusterConfig {
-    /// The addresses of the NATS servers: `nats://HOST:PORT` or `tls://HOST:PORT`.
+    /// The addresses of the NATS servers: `nats://HOST:PORT` or `tls://HOST:PORT`, with
+    /// `USER:PASSWORD@` before the host if the servers need it. All have the same.
     pub servers: Vec<String>,
     /// The name of the room: of the stream with the log.
     pub room: String,

@@ -78,6 +78,10 @@ impl Nats {
         }
         let servers: Vec<ServerAddr> =
             config.servers.iter().map(|server| server.parse()).collect::<Result<_, _>>()?;
+        // The client itself does not use those of the addresses.
+        if let Some((user, password)) = servers.iter().find_map(user_and_password) {
+            options = options.user_and_password(user, password);
+        }
         let client = options.connect(servers.as_slice()).await?;
         let context =
             ContextBuilder::new().timeout(TIMEOUT).ack_timeout(TIMEOUT).build(client.clone());
@@ -269,6 +273,10 @@ impl Reader {
             bytes: message.payload.to_vec().into(),
         })
     }
+}
+
+fn user_and_password(server: &ServerAddr) -> Option<(String, String)> {
+    Some((server.username()?.to_owned(), server.password().unwrap_or_default().to_owned()))
 }
 
 async fn on_connection_event(event: async_nats::Event, changes: Sender<Event>) {

@@ -7,6 +7,7 @@ mod faults;
 mod latency;
 mod link;
 mod nats_servers;
+mod security;
 mod snapshots;
 mod test_node;
 

@@ -31,6 +31,11 @@ impl NatsServers {
 
     /// Starts servers whose disk has room for so many bytes, in the units of NATS.
     pub fn start_with_disk(count: usize, disk: &str) -> Self {
+        Self::start_with_settings(count, disk, "")
+    }
+
+    /// Starts servers with more lines in their settings.
+    pub fn start_with_settings(count: usize, disk: &str, more: &str) -> Self {
         let folder = TempDir::new();
         let ports = free_ports(3 * count);
         let routes: Vec<_> = ports
@@ -54,7 +59,7 @@ impl NatsServers {
             let settings = format!(
                 "server_name: n{index}\nlisten: \"127.0.0.1:{port}\"\nhttp: \"127.0.0.1:{monitor_port}\"\n\
                  jetstream {{ store_dir: {store:?}, max_memory_store: 64MB, max_file_store: {disk} }}\n\
-                 {cluster}\n"
+                 {cluster}\n{more}\n"
             );
             fs::write(folder.path(&format!("n{index}.conf")), settings).unwrap();
             servers.push(NatsServer { port, monitor_port, child: None });

@@ -69,8 +69,12 @@ impl TestNode {
             replicas,
             ..ClusterConfig::default()
         };
-        config.check().unwrap();
         let info = NodeInfo { name: name.into(), version: 1, rules, ..NodeInfo::default() };
+        Self::start_with_config(config, info)
+    }
+
+    pub fn start_with_config(config: ClusterConfig, info: NodeInfo) -> Self {
+        config.check().unwrap();
         let (inputs, receiver) = async_channel::unbounded();
         let state = Arc::new(Mutex::new(State::default()));
         let task = Task {
