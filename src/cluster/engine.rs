@@ -27,6 +27,10 @@ const MAX_EVENTS: usize = 64;
 const MAX_REQUESTS: usize = 8;
 /// The wait before a call that failed is tried again.
 const RETRY: Duration = Duration::from_millis(250);
+/// The wait before an answer that the log is gone is asked for again, and how often. The answer has to
+/// be the same each time.
+const DOUBT: Duration = Duration::from_millis(500);
+const MAX_DOUBTS: u32 = 10;
 /// The time between two looks at a silent reader.
 const LOOK: Duration = Duration::from_millis(500);
 /// Looks at a silent reader before it is replaced, because its server may be gone: if messages are
@@ -206,6 +210,11 @@ impl Shared {
     }
 
     async fn try_open(&self) -> Result<Event, Failure> {
+        let mut doubts = 0;
+        while self.nats.is_replicated() && self.nats.log_info().await?.is_none() && doubts < 2 {
+            doubts += 1;
+            sleep(DOUBT).await;
+        }
         let stream = self.nats.open_log().await?;
         let snapshot = self.nats.read_snapshot(stream).await?;
         // The numbers of before are those of another stream, perhaps.
@@ -244,16 +253,30 @@ impl Shared {
                     sleep(RETRY).await;
                 }
             }
-            let continuation = match self.nats.log_info().await {
-                Ok(Some(now)) => continuation(stream, now, next - 1),
-                Ok(None) => Continuation::Replaced,
-                // The engine has no leader.
-                Err(_) => Continuation::Continue,
-            };
-            if continuation != Continuation::Continue {
+            if self.is_lost(stream, next - 1).await {
                 return self.send(Event::Interrupted).await;
             }
         }
+    }
+
+    /// Returns whether the log is another one, or the message after `position` is gone. A server
+    /// that was the leader, or one that has just started, can say so for a while although it is
+    /// wrong.
+    async fn is_lost(&self, stream: StreamInfo, position: u64) -> bool {
+        for _ in 0..MAX_DOUBTS {
+            let continuation = match self.nats.log_info().await {
+                Ok(Some(now)) => continuation(stream, now, position),
+                Ok(None) => Continuation::Replaced,
+                // The engine has no leader.
+                Err(_) => return false,
+            };
+            match continuation {
+                Continuation::Continue => return false,
+                Continuation::Behind => return true,
+                Continuation::Replaced | Continuation::Shorter => sleep(DOUBT).await,
+            }
+        }
+        true
     }
 
     /// Sends messages to the server until the reader fails. `next` is the number of the next.

@@ -92,6 +92,11 @@ impl Nats {
         self.client.connection_state() == connection::State::Connected
     }
 
+    /// Returns whether several servers have the log.
+    pub(super) fn is_replicated(&self) -> bool {
+        self.config.replicas > 1
+    }
+
     /// Returns the stream of the log, and its state. The stream is made if there is none.
     pub(super) async fn open_log(&self) -> Result<StreamInfo, Failure> {
         let room = &self.config.room;

@@ -11,7 +11,9 @@ use smolchat::cluster::node::Standing;
 use super::link::Link;
 use super::nats_servers::NatsServers;
 use super::test_node::TestNode;
-use super::{assert_one_epoch, assert_rooms, propose_all, start_nodes, wait_until};
+use super::{
+    assert_one_epoch, assert_rooms, assert_survived, propose_all, start_nodes, wait_until,
+};
 
 #[test]
 #[ignore = "needs nats-server"]
@@ -63,10 +65,8 @@ fn all_servers_die_and_come_back() {
     for index in 0..3 {
         servers.restart(index);
     }
-    assert_rooms(&nodes, &texts);
     texts.extend(propose_all(&nodes, "after"));
-    assert_rooms(&nodes, &texts);
-    assert_one_epoch(&nodes);
+    assert_survived(&nodes, &texts);
 }
 
 #[test]
@@ -81,8 +81,7 @@ fn leader_is_stopped_for_a_while() {
     thread::sleep(Duration::from_secs(6));
     servers.signal(leader, Signal::CONT);
     texts.extend(propose_all(&nodes, "after"));
-    assert_rooms(&nodes, &texts);
-    assert_one_epoch(&nodes);
+    assert_survived(&nodes, &texts);
 }
 
 /// Starts two nodes at the server, and one behind a link.

@@ -1,6 +1,6 @@
 //! A node whose room is a list of texts, on a thread of its own.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
@@ -17,7 +17,7 @@ use smolchat::cluster::lease::Reach;
 use smolchat::cluster::node::{Action, Node, Opened, Standing};
 use smolchat::cluster::replica::{LogMessage, Step};
 use smolchat::cluster::snapshot::decode;
-use smolchat::cluster::sum::Digest;
+use smolchat::cluster::sum::{Digest, digest};
 
 use super::wait_until;
 
@@ -48,6 +48,8 @@ pub struct State {
     /// The time from each proposal to its arrival in this room.
     pub latencies: Vec<Duration>,
     pub failures: Vec<String>,
+    /// Number, time and hash of each message, as the engine delivered it.
+    pub log: BTreeSet<(u64, u64, u64)>,
     proposed_at: HashMap<String, Instant>,
 }
 
@@ -112,6 +114,14 @@ impl TestNode {
         if let Some(thread) = self.thread.take() {
             thread.join().unwrap();
         }
+    }
+
+    /// Returns the state in one line, for failed assertions.
+    pub fn describe(&self) -> String {
+        let state = self.state();
+        let State { room, position, standing, reach, failures, .. } = &*state;
+        let failures = &failures[failures.len().saturating_sub(3)..];
+        format!("{} texts at {position}, {standing:?}, {reach:?}, {failures:?}\n", room.len())
     }
 
     pub fn is_inside(&self) -> bool {
@@ -249,6 +259,7 @@ impl Task {
 
     fn on_message(&mut self, message: &LogMessage, now: Duration) {
         let mut state = self.state.lock().unwrap();
+        state.log.insert((message.seq, message.unix_ms, digest(&message.bytes)));
         let applied = match self.node.on_message::<String>(message, now) {
             Ok(Some(applied)) => applied,
             Ok(None) => return,
