@@ -101,8 +101,9 @@ impl Nats {
     pub(super) async fn open_log(&self) -> Result<StreamInfo, Failure> {
         let room = &self.config.room;
         self.open_stream(&format!("{room}_SNAPSHOTS"), self.snapshot_subject(">"), PART).await?;
-        let stream = self.open_stream(room, self.log_subject(), MAX_ENTRY).await?;
-        Ok(stream_info(stream.cached_info()))
+        self.open_stream(room, self.log_subject(), MAX_ENTRY).await?;
+        // Nodes that make the stream at the same time can get different answers.
+        self.log_info().await?.ok_or_else(|| "the stream is gone".into())
     }
 
     /// Returns the state of the stream of the log, or `None` if there is no such stream.

@@ -5,6 +5,7 @@
 
 mod state;
 
+use std::mem;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -26,6 +27,8 @@ pub use state::{Action, Opened, Standing};
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(25);
 /// The time between two looks for that snapshot.
 const SNAPSHOT_POLL: Duration = Duration::from_secs(1);
+/// The time between two looks at the stream because of entries for another one, at least.
+const STREAM_CHECK: Duration = Duration::from_secs(5);
 /// The wait before a snapshot that failed is tried again.
 const SNAPSHOT_RETRY: Duration = Duration::from_secs(5);
 
@@ -47,6 +50,9 @@ pub struct Node {
     lost_epoch: Option<String>,
     /// Whether the replica lost its state, which the log may still have.
     must_open: bool,
+    /// Whether an entry was for another stream, so that this node or the writer is wrong about it.
+    checks_stream: bool,
+    checked_at: Duration,
     snapshot: SnapshotState,
 }
 
@@ -66,6 +72,8 @@ impl Node {
             differences: Vec::new(),
             lost_epoch: None,
             must_open: false,
+            checks_stream: false,
+            checked_at: Duration::ZERO,
             snapshot: SnapshotState::Idle(Duration::ZERO),
         }
     }
@@ -165,11 +173,6 @@ impl Node {
         let _ = self.appender.push(&Event::<()>::Down);
     }
 
-    /// Returns whether the node must hold back its clients.
-    pub fn is_full(&self) -> bool {
-        self.appender.is_full()
-    }
-
     /// Applies the next message of the log. After `Ok(Some(…))`, the caller applies the steps and
     /// calls [`Node::settle`].
     ///
@@ -183,7 +186,15 @@ impl Node {
         message: &LogMessage,
         now: Duration,
     ) -> Result<Option<Applied<C>>, ReadError> {
+        let log = self.replica.head().log;
         let result = self.replica.apply(message);
+        if let Ok(Some(Applied { author: Some(author), .. })) = &result
+            && author.log != log
+            && now >= self.checked_at + STREAM_CHECK
+        {
+            self.checked_at = now;
+            self.checks_stream = true;
+        }
         match &result {
             Ok(Some(applied)) => self.on_applied(applied, now),
             Ok(None) | Err(ReadError::UnknownVersion(_)) => {}
@@ -242,6 +253,9 @@ impl Node {
         self.advance(now);
         if self.phase == Phase::Reopening {
             self.phase = Phase::Closed;
+            return Some(Action::Open);
+        }
+        if mem::take(&mut self.checks_stream) {
             return Some(Action::Open);
         }
         if let Phase::Asking(_, look_at) = &mut self.phase

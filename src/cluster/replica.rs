@@ -241,7 +241,7 @@ impl Replica {
             Err(Refusal::Differs(differences)) => differences,
             _ => Vec::new(),
         };
-        Author { inc, n, is_applied, differences }
+        Author { inc, n, log, is_applied, differences }
     }
 
     /// Applies the entry of a node that is not in the room: it has one event.

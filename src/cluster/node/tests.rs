@@ -166,6 +166,18 @@ fn stream_made_anew_begins_a_new_epoch() {
 }
 
 #[test]
+fn node_that_is_wrong_about_the_stream_comes_back() {
+    let mut cluster = Simulation::new(2);
+    let stream = cluster.stream;
+    cluster.stream.created += 1;
+    cluster.kill(1);
+    cluster.stream = stream;
+    cluster.run(10 * SECOND);
+    cluster.assert_inside();
+    cluster.assert_equal();
+}
+
+#[test]
 fn shorter_stream_begins_a_new_epoch() {
     let mut cluster = running(3);
     for number in 0..20u64 {

@@ -63,6 +63,8 @@ pub struct Author {
     pub inc: u64,
     /// The number of the entry.
     pub n: u64,
+    /// When the stream was made for which the entry is.
+    pub log: i64,
     /// Whether the entry counts. Otherwise it is a copy, or its node is not in the room.
     pub is_applied: bool,
     /// The differences that keep a new node out.

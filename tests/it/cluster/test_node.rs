@@ -173,7 +173,7 @@ impl Task {
             let now = self.start.elapsed();
             let deadline = self.node.deadline(now).map(|at| self.start + at);
             let event = async { Wake::Event(self.engine.events().recv().await.unwrap()) };
-            let is_full = self.node.is_full();
+            let is_full = self.node.appender().is_full();
             let input = async {
                 if is_full && !inputs.is_closed() {
                     return std::future::pending().await;
