@@ -43,7 +43,7 @@ PEERS = redis-server ngircd mosquitto nats-server
 WS    = ws@8.23.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build run-server run-client test test-slow test-web test-irc check audit fuzz picture bench bench-peers soak footprint footprint-check dist dist-all dist-deps test-cross test-packages install install-files uninstall clean
+.PHONY: help build run-server run-client test test-slow test-web test-irc test-cluster check audit fuzz picture bench bench-peers soak footprint footprint-check dist dist-all dist-deps test-cross test-packages install install-files uninstall clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -96,6 +96,9 @@ test-web: ## test the page in Chromium and Firefox; installs them (Debian, as ro
 
 test-irc: ## test the room with six IRC clients; installs them (Debian, as root)
 	@CARGO='$(CARGO)' tests/irc.sh
+
+test-cluster: ## test several servers with one room on NATS servers; installs nats-server (Debian, as root)
+	@CARGO='$(CARGO)' tests/cluster.sh
 
 picture: ## draw the pictures in docs/ from a real client and a real browser
 	@tests/web.sh deps

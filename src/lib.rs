@@ -74,6 +74,7 @@
 //! - `store`: the history file.
 //! - `status`: reports about the room to an observer outside.
 //! - [`server`]: the accept loop, the connection tasks, the broadcaster and the outboxes.
+//! - `cluster`: the log that the servers of one room share, with the feature of this name.
 //! - `daemon`: the service manager and the log.
 //! - [`client`]: the session library. It imports `protocol` alone.
 //! - `cli`: the options of both programs. It imports none of the above.
@@ -102,6 +103,9 @@ mod calendar;
 #[doc(hidden)]
 pub mod cli;
 pub mod client;
+#[cfg(feature = "cluster")]
+#[doc(hidden)]
+pub mod cluster;
 #[doc(hidden)]
 pub mod daemon;
 mod error;

@@ -5,7 +5,8 @@
 set -eu
 export LC_ALL=C
 
-permitted='MIT Apache-2.0 Unicode-3.0'
+# ISC and BSD-3-Clause are those of the cryptography of the feature `cluster`.
+permitted='MIT Apache-2.0 Unicode-3.0 ISC BSD-3-Clause'
 cargo=${CARGO:-cargo}
 list=$(dirname "$0")/audit.list
 

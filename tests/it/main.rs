@@ -22,6 +22,8 @@ mod bots;
 mod browser;
 mod client;
 mod clock;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod crowds;
 mod fanout;
 mod flooder;

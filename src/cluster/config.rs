@@ -1,0 +1,79 @@
+//! The settings of a node in a cluster.
+
+use std::path::PathBuf;
+
+/// The settings of a node in a cluster.
+#[derive(Clone, Debug, Default)]
+pub struct ClusterConfig {
+    /// The addresses of the NATS servers: `nats://HOST:PORT` or `tls://HOST:PORT`, with
+    /// `USER:PASSWORD@` before the host if the servers need it. All have the same.
+    pub servers: Vec<String>,
+    /// The name of the room: of the stream with the log.
+    pub room: String,
+    /// The name of this node.
+    pub node: String,
+    /// The copies that the servers keep of the log: 1, 3 or 5.
+    pub replicas: usize,
+    /// The file with the credentials for NATS.
+    pub credentials: Option<PathBuf>,
+    /// The file with the certificates of the authority that signs those of the NATS servers.
+    pub tls_ca: Option<PathBuf>,
+}
+
+/// The characters of the name of a room, at most.
+const MAX_ROOM_NAME: usize = 64;
+
+impl ClusterConfig {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason why the settings cannot be used.
+    pub fn check(&self) -> Result<(), String> {
+        if self.servers.is_empty() {
+            return Err("no address of a NATS server; expected nats://HOST:PORT".into());
+        }
+        // The name is a part of subjects, where other characters have a meaning.
+        let is_valid =
+            |character: char| character.is_ascii_alphanumeric() || "-_".contains(character);
+        for (what, name) in [("room", &self.room), ("node", &self.node)] {
+            if name.is_empty() || name.len() > MAX_ROOM_NAME || !name.chars().all(is_valid) {
+                return Err(format!(
+                    "name of the {what} {name:?}; expected 1 to {MAX_ROOM_NAME} of A-Z, a-z, 0-9, - and _"
+                ));
+            }
+        }
+        match self.replicas {
+            1 | 3 | 5 => Ok(()),
+            count => Err(format!("{count} replicas; expected 1, 3 or 5")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(room: &str, replicas: usize) -> ClusterConfig {
+        ClusterConfig {
+            servers: vec!["nats://127.0.0.1:4222".into()],
+            room: room.into(),
+            node: "a".into(),
+            replicas,
+            ..ClusterConfig::default()
+        }
+    }
+
+    #[test]
+    fn names_in_subjects_are_checked() {
+        assert_eq!(config("my_room-1", 3).check(), Ok(()));
+        for room in ["", "a.b", "a b", "*", ">", "\u{e9}", &"x".repeat(65)] {
+            assert!(config(room, 3).check().unwrap_err().contains("name of the room"), "{room}");
+        }
+    }
+
+    #[test]
+    fn even_count_of_replicas_is_refused() {
+        assert_eq!(config("a", 2).check().unwrap_err(), "2 replicas; expected 1, 3 or 5");
+    }
+}

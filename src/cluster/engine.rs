@@ -1,0 +1,308 @@
+//! The engine: a thread of its own for NATS, behind two channels.
+//!
+//! The thread connects again after each loss, and reads on where it was. The rest of the server
+//! learns only of messages, answers, and changes that it has to know.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use std::{io, thread};
+
+use async_channel::{Receiver, Sender};
+use tokio::runtime::Builder;
+use tokio::task::{JoinHandle, spawn};
+use tokio::time::{sleep, timeout};
+
+use super::appender::Outgoing;
+use super::config::ClusterConfig;
+use super::entry::SnapshotNotice;
+use super::epoch::{Continuation, StreamInfo, continuation};
+use super::nats::{Failure, Nats, Reader};
+use super::replica::LogMessage;
+use super::snapshot::Snapshot;
+
+/// Events that wait for the server, at most. An event has up to 64 KiB.
+const MAX_EVENTS: usize = 64;
+/// Requests that wait for the engine, at most: the node has one entry and one snapshot on the way.
+const MAX_REQUESTS: usize = 8;
+/// The wait before a call that failed is tried again.
+const RETRY: Duration = Duration::from_millis(250);
+/// The wait before an answer that the log is gone is asked for again, and how often. The answer has to
+/// be the same each time.
+const DOUBT: Duration = Duration::from_millis(500);
+const MAX_DOUBTS: u32 = 10;
+/// The time between two looks at a silent reader.
+const LOOK: Duration = Duration::from_millis(500);
+/// Looks at a silent reader before it is replaced, because its server may be gone: if messages are
+/// known to be there, and if not.
+const MAX_LOOKS_BEHIND: u32 = 2;
+const MAX_LOOKS: u32 = 10;
+
+/// A request to the engine.
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// Stop reading, and open the streams. The answer is [`Event::Opened`].
+    Open,
+    /// Read a log that was opened.
+    Read {
+        /// The state of the log when it was opened.
+        stream: StreamInfo,
+        /// The number of the first message.
+        from: u64,
+    },
+    /// Publish an entry. The answer is [`Event::Published`].
+    Publish(Outgoing),
+    /// Write a snapshot. The answer is [`Event::SnapshotWritten`].
+    WriteSnapshot {
+        /// The state of the log when it was opened.
+        stream: StreamInfo,
+        /// The snapshot.
+        snapshot: Arc<Snapshot>,
+    },
+}
+
+/// An event of the engine.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The connection to the engine was made or lost.
+    Connection(bool),
+    /// The streams are open.
+    Opened {
+        /// The state of the log.
+        stream: StreamInfo,
+        /// The last snapshot.
+        snapshot: Option<Vec<u8>>,
+    },
+    /// The next message of the log.
+    Message(LogMessage),
+    /// The log is another one, or the next message is gone: it has to be opened again.
+    Interrupted,
+    /// The answer to [`Request::Publish`].
+    Published {
+        /// The number of the entry.
+        n: u64,
+        /// Whether the entry is known to be stored.
+        is_stored: bool,
+    },
+    /// The answer to [`Request::WriteSnapshot`]: `None` if it failed.
+    SnapshotWritten(Option<SnapshotNotice>),
+    /// A failure, for the log of the server. It is tried again.
+    Failed(String),
+}
+
+/// The two ends of the channels to the thread. The thread ends when they are dropped.
+#[derive(Debug)]
+pub struct Engine {
+    requests: Sender<Request>,
+    events: Receiver<Event>,
+}
+
+impl Engine {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the system has no thread or no event queue left.
+    pub fn start(config: ClusterConfig) -> io::Result<Self> {
+        let (requests, request_receiver) = async_channel::bounded(MAX_REQUESTS);
+        let (event_sender, events) = async_channel::bounded(MAX_EVENTS);
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        thread::Builder::new().name("cluster".into()).spawn(move || {
+            runtime.block_on(run(config, request_receiver, event_sender));
+            // Does not wait for a name that is being looked up.
+            runtime.shutdown_background();
+        })?;
+        Ok(Engine { requests, events })
+    }
+
+    /// Returns the channel for requests. It is never full for a caller that has one entry and one
+    /// snapshot on the way.
+    pub fn requests(&self) -> &Sender<Request> {
+        &self.requests
+    }
+
+    /// Returns the channel with events. If nothing is taken out of it, the engine stops reading.
+    pub fn events(&self) -> &Receiver<Event> {
+        &self.events
+    }
+}
+
+/// The state that the tasks of the engine share.
+#[derive(Clone, Debug)]
+struct Shared {
+    nats: Nats,
+    events: Sender<Event>,
+    /// The highest number that an own entry got.
+    last_stored: Arc<AtomicU64>,
+}
+
+async fn run(config: ClusterConfig, requests: Receiver<Request>, events: Sender<Event>) {
+    let Some(nats) = connect(config, &requests, &events).await else { return };
+    let shared = Shared { nats, events, last_stored: Arc::default() };
+    let mut reader: Option<JoinHandle<()>> = None;
+    while let Ok(request) = requests.recv().await {
+        let shared = shared.clone();
+        match request {
+            Request::Open => {
+                stop(reader.take()).await;
+                reader = Some(spawn(shared.open()));
+            }
+            Request::Read { stream, from } => {
+                stop(reader.take()).await;
+                reader = Some(spawn(shared.read(stream, from)));
+            }
+            Request::Publish(entry) => drop(spawn(shared.publish(entry))),
+            Request::WriteSnapshot { stream, snapshot } => {
+                drop(spawn(shared.write_snapshot(snapshot, stream)));
+            }
+        }
+    }
+    stop(reader).await;
+}
+
+/// Stops a task, and waits until it can send no event.
+async fn stop(task: Option<JoinHandle<()>>) {
+    if let Some(task) = task {
+        task.abort();
+        // An error is the expected end.
+        let _ = task.await;
+    }
+}
+
+/// Connects, however long it takes. Returns `None` if the server no longer needs it.
+async fn connect(
+    config: ClusterConfig,
+    requests: &Receiver<Request>,
+    events: &Sender<Event>,
+) -> Option<Nats> {
+    loop {
+        match Nats::connect(config.clone(), events.clone()).await {
+            Ok(nats) => return Some(nats),
+            Err(error) => report(events, "cannot connect to NATS", &error).await,
+        }
+        if requests.is_closed() {
+            return None;
+        }
+        sleep(RETRY).await;
+    }
+}
+
+async fn report(events: &Sender<Event>, what: &str, error: &Failure) {
+    // Fails only if the server ends.
+    let _ = events.send(Event::Failed(format!("{what}: {error}"))).await;
+}
+
+impl Shared {
+    async fn send(&self, event: Event) {
+        // Fails only if the server ends.
+        let _ = self.events.send(event).await;
+    }
+
+    /// Opens the streams, however long it takes.
+    async fn open(self) {
+        loop {
+            match self.try_open().await {
+                Ok(event) => return self.send(event).await,
+                Err(error) => report(&self.events, "cannot open the log", &error).await,
+            }
+            sleep(RETRY).await;
+        }
+    }
+
+    async fn try_open(&self) -> Result<Event, Failure> {
+        let mut doubts = 0;
+        while self.nats.is_replicated() && self.nats.log_info().await?.is_none() && doubts < 2 {
+            doubts += 1;
+            sleep(DOUBT).await;
+        }
+        let stream = self.nats.open_log().await?;
+        let snapshot = self.nats.read_snapshot(stream).await?;
+        // The numbers of before are those of another stream, perhaps.
+        self.last_stored.store(0, Ordering::Relaxed);
+        Ok(Event::Opened { stream, snapshot })
+    }
+
+    async fn publish(self, entry: Outgoing) {
+        let result = self.nats.publish(&entry.bytes).await;
+        match &result {
+            Ok(seq) => drop(self.last_stored.fetch_max(*seq, Ordering::Relaxed)),
+            Err(error) => log::debug!("cluster: entry {} failed: {error}", entry.n),
+        }
+        self.send(Event::Published { n: entry.n, is_stored: result.is_ok() }).await;
+    }
+
+    async fn write_snapshot(self, snapshot: Arc<Snapshot>, stream: StreamInfo) {
+        let stored = match self.nats.write_snapshot(&snapshot, stream).await {
+            Ok(()) => Some(snapshot.notice),
+            Err(error) => {
+                report(&self.events, "cannot write a snapshot", &error).await;
+                None
+            }
+        };
+        self.send(Event::SnapshotWritten(stored)).await;
+    }
+
+    /// Reads the log, until the next message is gone.
+    async fn read(self, stream: StreamInfo, from: u64) {
+        let mut next = from;
+        loop {
+            match self.nats.read(next).await {
+                Ok(reader) => self.forward(reader, &mut next).await,
+                Err(error) => {
+                    log::debug!("cluster: cannot read the log: {error}");
+                    sleep(RETRY).await;
+                }
+            }
+            if self.is_lost(stream, next - 1).await {
+                return self.send(Event::Interrupted).await;
+            }
+        }
+    }
+
+    /// Returns whether the log is another one, or the message after `position` is gone. A server
+    /// that was the leader, or one that has just started, can say so for a while although it is
+    /// wrong.
+    async fn is_lost(&self, stream: StreamInfo, position: u64) -> bool {
+        for _ in 0..MAX_DOUBTS {
+            let continuation = match self.nats.log_info().await {
+                Ok(Some(now)) => continuation(stream, now, position),
+                Ok(None) => Continuation::Replaced,
+                // The engine has no leader.
+                Err(_) => return false,
+            };
+            match continuation {
+                Continuation::Continue => return false,
+                Continuation::Behind => return true,
+                Continuation::Replaced | Continuation::Shorter => sleep(DOUBT).await,
+            }
+        }
+        true
+    }
+
+    /// Sends messages to the server until the reader fails. `next` is the number of the next.
+    async fn forward(&self, mut reader: Reader, next: &mut u64) {
+        let mut is_first = true;
+        let mut looks = 0;
+        loop {
+            let message = match timeout(LOOK, reader.next()).await {
+                Ok(Ok(message)) => message,
+                Ok(Err(error)) => return log::debug!("cluster: the reader failed: {error}"),
+                Err(_) => {
+                    looks += 1;
+                    let is_behind = self.last_stored.load(Ordering::Relaxed) >= *next;
+                    if looks >= if is_behind { MAX_LOOKS_BEHIND } else { MAX_LOOKS } {
+                        return;
+                    }
+                    continue;
+                }
+            };
+            // A hole behind the first message is one of this reader.
+            if message.seq > *next && !is_first {
+                return;
+            }
+            (is_first, looks) = (false, 0);
+            *next = message.seq + 1;
+            self.send(Event::Message(message)).await;
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The identity of the log: whether it is still the one that was read before.
+
+/// The facts that the engine states about the stream.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct StreamInfo {
+    /// When the stream was made, in nanoseconds since 1970.
+    pub created: i64,
+    /// The number of the first message that is kept.
+    pub first: u64,
+    /// The number of the last message; 0 in a stream that never had one.
+    pub last: u64,
+}
+
+/// The way to go on with a stream after a break.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Continuation {
+    /// The next message is kept: the node reads on.
+    Continue,
+    /// The next message is gone: the node needs a snapshot.
+    Behind,
+    /// The stream is another one.
+    Replaced,
+    /// The stream lost messages that the node has applied.
+    Shorter,
+}
+
+/// Compares a stream with the one that was read before, up to `position`.
+///
+/// The two cases in which the log is not the one that was applied cannot be mended: the node starts
+/// from nothing, and the room gets a new epoch.
+pub fn continuation(before: StreamInfo, now: StreamInfo, position: u64) -> Continuation {
+    if before.created != now.created {
+        Continuation::Replaced
+    } else if now.last < position {
+        Continuation::Shorter
+    } else if now.first > position + 1 {
+        Continuation::Behind
+    } else {
+        Continuation::Continue
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(created: i64, first: u64, last: u64) -> StreamInfo {
+        StreamInfo { created, first, last }
+    }
+
+    #[test]
+    fn continuation_depends_on_age_and_ends() {
+        let before = info(7, 1, 100);
+        for (now, position, expected) in [
+            (info(7, 1, 100), 100, Continuation::Continue),
+            (info(7, 50, 120), 100, Continuation::Continue),
+            (info(7, 101, 100), 100, Continuation::Continue),
+            (info(7, 102, 120), 100, Continuation::Behind),
+            (info(7, 1, 99), 100, Continuation::Shorter),
+            (info(7, 0, 0), 100, Continuation::Shorter),
+            (info(8, 1, 200), 100, Continuation::Replaced),
+            (info(7, 0, 0), 0, Continuation::Continue),
+        ] {
+            assert_eq!(continuation(before, now, position), expected, "{now:?}");
+        }
+    }
+}

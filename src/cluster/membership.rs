@@ -1,0 +1,198 @@
+//! The nodes in the room, as the log has them.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use super::entry::NodeInfo;
+
+/// The time without an entry after which a node is out of the room, in milliseconds of the log.
+pub const LEASE_MS: u64 = 10_000;
+/// Incarnations that were in the room and are remembered, so that late copies of their first entries
+/// do not bring them back.
+const MAX_RETIRED: usize = 256;
+
+/// The number of a node in the room: consecutive from 1 within an epoch, and never used twice.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct NodeNumber(
+    /// The number.
+    pub u32,
+);
+
+/// A node in the room.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Member {
+    /// The incarnation of the node.
+    pub inc: u64,
+    /// The facts about the node.
+    pub info: NodeInfo,
+    /// The number of the last entry that was applied.
+    pub(super) last_n: u64,
+    /// The time of that entry, in milliseconds of the log.
+    pub(super) last_seen: u64,
+}
+
+/// The reason why a node left the room.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum DownReason {
+    /// The node ended.
+    Left,
+    /// The node wrote nothing for [`LEASE_MS`].
+    Expired,
+    /// The node started again, under the same name.
+    Replaced,
+}
+
+/// The nodes in the room.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub(super) struct Membership {
+    nodes: BTreeMap<NodeNumber, Member>,
+    /// The number of the last node.
+    last_number: u32,
+    /// The oldest first.
+    retired: VecDeque<u64>,
+}
+
+/// The reason why an entry of a node is not applied.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Refusal {
+    /// A copy, or an entry of a node that is out of the room.
+    Stale,
+    /// The node cannot be in a room with the others.
+    Differs(Vec<String>),
+}
+
+impl Membership {
+    pub(super) fn nodes(&self) -> impl Iterator<Item = (NodeNumber, &Member)> {
+        self.nodes.iter().map(|(number, member)| (*number, member))
+    }
+
+    pub(super) fn first(&self) -> Option<(NodeNumber, &Member)> {
+        self.nodes().next()
+    }
+
+    pub(super) fn find(&self, inc: u64) -> Option<(NodeNumber, &Member)> {
+        self.nodes().find(|(_, member)| member.inc == inc)
+    }
+
+    /// Adds a node. Returns its number, and that of the node that it replaces.
+    pub(super) fn add(
+        &mut self,
+        inc: u64,
+        info: NodeInfo,
+        now: u64,
+    ) -> Result<(NodeNumber, Option<NodeNumber>), Refusal> {
+        if self.find(inc).is_some() || self.retired.contains(&inc) {
+            return Err(Refusal::Stale);
+        }
+        let earlier = self.nodes().find(|(_, member)| member.info.name == info.name);
+        let earlier = earlier.map(|(number, _)| number);
+        let others = self.nodes().find(|(number, _)| Some(*number) != earlier);
+        if let Some((_, other)) = others {
+            let differences = info.differences(&other.info);
+            if !differences.is_empty() {
+                return Err(Refusal::Differs(differences));
+            }
+        }
+        if let Some(earlier) = earlier {
+            self.remove(earlier);
+        }
+        self.last_number = self.last_number.saturating_add(1);
+        let number = NodeNumber(self.last_number);
+        self.nodes.insert(number, Member { inc, info, last_n: 0, last_seen: now });
+        Ok((number, earlier))
+    }
+
+    /// Counts an entry of a node in the room. Returns the number of the node.
+    pub(super) fn accept(&mut self, inc: u64, n: u64, now: u64) -> Result<NodeNumber, Refusal> {
+        let found = self.nodes.iter_mut().find(|(_, member)| member.inc == inc);
+        let (number, member) = found.ok_or(Refusal::Stale)?;
+        if member.last_n.checked_add(1) != Some(n) {
+            return Err(Refusal::Stale);
+        }
+        member.last_n = n;
+        member.last_seen = now;
+        Ok(*number)
+    }
+
+    pub(super) fn remove(&mut self, number: NodeNumber) {
+        let Some(member) = self.nodes.remove(&number) else { return };
+        if self.retired.len() >= MAX_RETIRED {
+            self.retired.pop_front();
+        }
+        self.retired.push_back(member.inc);
+    }
+
+    /// Takes all nodes out whose lease is over, and returns their numbers.
+    pub(super) fn expire(&mut self, now: u64) -> Vec<NodeNumber> {
+        let is_over = |member: &Member| now.saturating_sub(member.last_seen) > LEASE_MS;
+        let over = self.nodes().filter(|(_, member)| is_over(member));
+        let over: Vec<_> = over.map(|(number, _)| number).collect();
+        for number in &over {
+            self.remove(*number);
+        }
+        over
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(name: &str, rule: &str) -> NodeInfo {
+        let rules = [("--history".to_owned(), rule.to_owned())].into();
+        NodeInfo { name: name.into(), rules, ..NodeInfo::default() }
+    }
+
+    #[test]
+    fn numbers_are_never_used_twice() {
+        let mut nodes = Membership::default();
+        assert_eq!(nodes.add(10, info("a", "1"), 0), Ok((NodeNumber(1), None)));
+        assert_eq!(nodes.add(11, info("b", "1"), 0), Ok((NodeNumber(2), None)));
+        nodes.remove(NodeNumber(2));
+        assert_eq!(nodes.add(12, info("b", "1"), 0), Ok((NodeNumber(3), None)));
+        assert_eq!(nodes.add(13, info("b", "1"), 0), Ok((NodeNumber(4), Some(NodeNumber(3)))));
+        assert_eq!(nodes.first().unwrap().0, NodeNumber(1));
+    }
+
+    #[test]
+    fn copy_of_a_first_entry_is_stale() {
+        let mut nodes = Membership::default();
+        nodes.add(10, info("a", "1"), 0).unwrap();
+        assert_eq!(nodes.add(10, info("a", "1"), 0), Err(Refusal::Stale));
+        nodes.remove(NodeNumber(1));
+        assert_eq!(nodes.add(10, info("a", "1"), 0), Err(Refusal::Stale));
+    }
+
+    #[test]
+    fn entry_out_of_turn_is_stale() {
+        let mut nodes = Membership::default();
+        nodes.add(10, info("a", "1"), 0).unwrap();
+        assert_eq!(nodes.accept(10, 2, 0), Err(Refusal::Stale));
+        assert_eq!(nodes.accept(10, 1, 0), Ok(NodeNumber(1)));
+        assert_eq!(nodes.accept(10, 1, 0), Err(Refusal::Stale));
+        assert_eq!(nodes.accept(11, 1, 0), Err(Refusal::Stale));
+    }
+
+    #[test]
+    fn lease_ends_after_10_seconds_without_an_entry() {
+        let mut nodes = Membership::default();
+        nodes.add(10, info("a", "1"), 0).unwrap();
+        nodes.add(11, info("b", "1"), 0).unwrap();
+        nodes.accept(11, 1, 5).unwrap();
+        assert!(nodes.expire(LEASE_MS).is_empty());
+        assert_eq!(nodes.expire(LEASE_MS + 1), [NodeNumber(1)]);
+        assert_eq!(nodes.expire(LEASE_MS + 6), [NodeNumber(2)]);
+    }
+
+    #[test]
+    fn differing_node_is_refused_unless_it_is_alone() {
+        let mut nodes = Membership::default();
+        nodes.add(10, info("a", "1"), 0).unwrap();
+        // The node has started again, with other flags.
+        nodes.add(11, info("a", "2"), 0).unwrap();
+        let refusal = nodes.add(12, info("b", "1"), 0).unwrap_err();
+        assert_eq!(refusal, Refusal::Differs(vec!["--history 1 instead of 2".into()]));
+        nodes.add(13, info("b", "2"), 0).unwrap();
+    }
+}

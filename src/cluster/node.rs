@@ -1,0 +1,399 @@
+//! The node: appender, replica and lease as one state machine, without sockets and clocks.
+//!
+//! The caller passes messages of the log, answers of the engine and the time, and does what
+//! [`Node::poll`] returns.
+
+mod state;
+
+use std::mem;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::appender::{Appender, TooLong};
+use super::entry::{Event, NodeInfo, Reset, SnapshotNotice};
+use super::epoch::{Continuation, StreamInfo, continuation};
+use super::lease::{Lease, Reach};
+use super::membership::NodeNumber;
+use super::replica::{Applied, LogMessage, ReadError, Replica};
+use super::snapshot::{SNAPSHOT_EVERY, Snapshot, encode};
+use state::{Phase, SnapshotState};
+
+pub use state::{Action, Opened, Standing};
+
+/// The wait for a snapshot from the nodes in the room, before there are none. It is longer than the
+/// election of a leader and a lease.
+const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(25);
+/// The time between two looks for that snapshot.
+const SNAPSHOT_POLL: Duration = Duration::from_secs(1);
+/// The time between two looks at the stream because of entries for another one, at least.
+const STREAM_CHECK: Duration = Duration::from_secs(5);
+/// The wait before a snapshot that failed is tried again.
+const SNAPSHOT_RETRY: Duration = Duration::from_secs(5);
+
+/// The part of a node in the log.
+#[derive(Debug)]
+pub struct Node {
+    info: NodeInfo,
+    /// The epoch that begins if the log has none.
+    fresh_epoch: String,
+    appender: Appender,
+    replica: Replica,
+    stream: Option<StreamInfo>,
+    phase: Phase,
+    lease: Option<Lease>,
+    is_connected: bool,
+    differences: Vec<String>,
+    /// An epoch that cannot go on, because a state in it differs from others or from the log. If it
+    /// is still that of the log, the node begins another.
+    lost_epoch: Option<String>,
+    /// Whether the replica lost its state, which the log may still have.
+    must_open: bool,
+    /// Whether an entry was for another stream, so that this node or the writer is wrong about it.
+    checks_stream: bool,
+    checked_at: Duration,
+    snapshot: SnapshotState,
+}
+
+impl Node {
+    /// Creates a node outside the room. `inc` is random, and `fresh_epoch` is the epoch that begins
+    /// if the log has none.
+    pub fn new(info: NodeInfo, inc: u64, fresh_epoch: String) -> Self {
+        Node {
+            info,
+            fresh_epoch,
+            appender: Appender::new(inc),
+            replica: Replica::default(),
+            stream: None,
+            phase: Phase::Closed,
+            lease: None,
+            is_connected: true,
+            differences: Vec::new(),
+            lost_epoch: None,
+            must_open: false,
+            checks_stream: false,
+            checked_at: Duration::ZERO,
+            snapshot: SnapshotState::Idle(Duration::ZERO),
+        }
+    }
+
+    /// Lets a node that is outside enter the room again, as another incarnation. Commands that wait
+    /// are lost: their members are no longer in the room.
+    pub fn restart(&mut self, inc: u64, fresh_epoch: String) {
+        self.appender = Appender::new(inc);
+        self.fresh_epoch = fresh_epoch;
+        self.lease = None;
+        self.snapshot = SnapshotState::Idle(Duration::ZERO);
+        self.phase = if self.must_open {
+            Phase::Reopening
+        } else {
+            Phase::Reading(self.replica.position().max(self.stream.map_or(0, |stream| stream.last)))
+        };
+    }
+
+    /// Handles a stream that the engine opened, with the last snapshot that it has. The messages
+    /// from [`Node::position`] + 1 on have to follow.
+    pub fn open(&mut self, stream: StreamInfo, snapshot: Option<Replica>) -> Opened {
+        let before = self.stream.replace(stream);
+        let position = self.replica.position();
+        let continuation = before.map(|before| continuation(before, stream, position));
+        self.must_open = false;
+        if self.replica.epoch().is_some() && continuation == Some(Continuation::Continue) {
+            if self.phase == Phase::Closed {
+                self.phase = Phase::Reading(stream.last);
+            }
+            return Opened::Kept;
+        }
+        if matches!(self.phase, Phase::Asking(..)) && snapshot.is_none() {
+            return Opened::Blank;
+        }
+        if continuation == Some(Continuation::Shorter) {
+            self.lost_epoch = self.replica.epoch().map(str::to_owned);
+        }
+        let first = stream.first.max(1);
+        let snapshot = snapshot.filter(|snapshot| {
+            if snapshot.position() > stream.last {
+                self.lost_epoch = snapshot.epoch().map(str::to_owned);
+            }
+            (first - 1..=stream.last).contains(&snapshot.position())
+        });
+        let opened = if snapshot.is_some() { Opened::Restored } else { Opened::Blank };
+        self.replica = snapshot.unwrap_or_else(|| Replica::blank(stream.created, first - 1));
+        if matches!(self.phase, Phase::Inside(_) | Phase::Outside) {
+            self.leave_room();
+        } else {
+            self.phase = Phase::Reading(stream.last);
+        }
+        opened
+    }
+
+    /// Returns the number of the last message that was applied.
+    pub fn position(&self) -> u64 {
+        self.replica.position()
+    }
+
+    /// Returns the replica.
+    pub fn replica(&self) -> &Replica {
+        &self.replica
+    }
+
+    /// Returns the appender.
+    pub fn appender(&self) -> &Appender {
+        &self.appender
+    }
+
+    /// Returns the relation of the node to the room.
+    pub fn standing(&self) -> Standing {
+        match self.phase {
+            Phase::Inside(number) => Standing::Inside(number),
+            Phase::Outside => Standing::Outside,
+            Phase::Refused => Standing::Refused(self.differences.clone()),
+            _ => Standing::Starting,
+        }
+    }
+
+    /// Returns the state of the way to the room.
+    pub fn reach(&self, now: Duration) -> Reach {
+        self.lease.map_or(Reach::OutOfReach, |lease| lease.reach(now))
+    }
+
+    /// Adds a command behind those that wait.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if no entry can hold the command.
+    pub fn propose<C: Serialize>(&mut self, command: C) -> Result<(), TooLong> {
+        self.appender.push(&Event::Do(command))
+    }
+
+    /// Takes the node out of the room behind the commands that wait.
+    pub fn leave(&mut self) {
+        // Always fits into an entry.
+        let _ = self.appender.push(&Event::<()>::Down);
+    }
+
+    /// Applies the next message of the log. After `Ok(Some(…))`, the caller applies the steps and
+    /// calls [`Node::settle`].
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the message cannot be applied. After [`ReadError::Hole`] and
+    /// [`ReadError::Diverged`] the room is empty, and the node begins a new epoch if the log does not
+    /// have one. After [`ReadError::UnknownVersion`] the node has to end.
+    pub fn on_message<C: DeserializeOwned>(
+        &mut self,
+        message: &LogMessage,
+        now: Duration,
+    ) -> Result<Option<Applied<C>>, ReadError> {
+        let log = self.replica.head().log;
+        let result = self.replica.apply(message);
+        if let Ok(Some(Applied { author: Some(author), .. })) = &result
+            && author.log != log
+            && now >= self.checked_at + STREAM_CHECK
+        {
+            self.checked_at = now;
+            self.checks_stream = true;
+        }
+        match &result {
+            Ok(Some(applied)) => self.on_applied(applied, now),
+            Ok(None) | Err(ReadError::UnknownVersion(_)) => {}
+            Err(ReadError::Hole { epoch, .. } | ReadError::Diverged { epoch, .. }) => {
+                self.lost_epoch = epoch.clone().or(self.lost_epoch.take());
+                if matches!(self.phase, Phase::Inside(_)) {
+                    self.leave_room();
+                    self.must_open = true;
+                }
+            }
+        }
+        result
+    }
+
+    /// Adds the hash of what the last message changed in the room.
+    pub fn settle(&mut self, effects: u64) {
+        self.replica.settle(effects);
+    }
+
+    /// Handles the answer of the engine to [`Action::Publish`].
+    pub fn on_published(&mut self, n: u64, is_stored: bool, now: Duration) {
+        self.appender.on_published(n, is_stored, now);
+    }
+
+    /// Handles a change of the connection to the engine.
+    pub fn on_connection(&mut self, is_connected: bool) {
+        self.is_connected = is_connected;
+        if let Some(lease) = &mut self.lease {
+            lease.on_connection(is_connected);
+        }
+    }
+
+    /// Encodes the room and the replica, for [`Action::WriteSnapshot`].
+    pub fn snapshot<S: Serialize>(&mut self, room: &S) -> Snapshot {
+        self.snapshot = SnapshotState::Writing;
+        encode(self.appender.inc(), &self.replica, room)
+    }
+
+    /// Handles the end of [`Action::WriteSnapshot`].
+    pub fn on_snapshot_written(&mut self, stored: Option<SnapshotNotice>, now: Duration) {
+        if self.snapshot != SnapshotState::Writing {
+            return;
+        }
+        self.snapshot = match stored {
+            Some(notice) => {
+                // Always fits into an entry.
+                let _ = self.appender.push(&Event::<()>::Snapshot(notice));
+                SnapshotState::Stored(notice.position)
+            }
+            None => SnapshotState::Idle(now + SNAPSHOT_RETRY),
+        };
+    }
+
+    /// Returns the next request, if there is one.
+    pub fn poll(&mut self, now: Duration) -> Option<Action> {
+        self.advance(now);
+        if self.phase == Phase::Reopening {
+            self.phase = Phase::Closed;
+            return Some(Action::Open);
+        }
+        if mem::take(&mut self.checks_stream) {
+            return Some(Action::Open);
+        }
+        if let Phase::Asking(_, look_at) = &mut self.phase
+            && *look_at <= now
+        {
+            *look_at = now + SNAPSHOT_POLL;
+            return Some(Action::Open);
+        }
+        let head = self.replica.head();
+        let beat = self.lease.is_some_and(|lease| lease.is_beat_due(now));
+        if let Some(outgoing) = self.appender.poll(now, head, beat) {
+            if let Some(lease) = &mut self.lease {
+                lease.on_sent(now);
+            }
+            return Some(Action::Publish(outgoing));
+        }
+        self.is_snapshot_due(now).then_some(Action::WriteSnapshot)
+    }
+
+    /// Returns when [`Node::poll`] or [`Node::reach`] have to be asked again, if nothing happens
+    /// before.
+    pub fn deadline(&self, now: Duration) -> Option<Duration> {
+        let look_at = match self.phase {
+            Phase::Asking(_, look_at) => Some(look_at),
+            _ => None,
+        };
+        let lease = self.lease.and_then(|lease| lease.deadline(now));
+        let look_at = look_at.or(match self.snapshot {
+            SnapshotState::Idle(from) => Some(from).filter(|from| *from > now),
+            _ => None,
+        });
+        [look_at, lease, self.appender.deadline()].into_iter().flatten().min()
+    }
+
+    fn on_applied<C>(&mut self, applied: &Applied<C>, now: Duration) {
+        let inc = self.appender.inc();
+        let number = self.replica.number(inc);
+        let author = applied.author.as_ref();
+        if let Phase::Asking(end, _) = &mut self.phase
+            && author.is_some_and(|author| author.inc != inc && author.n > 0)
+        {
+            // A node is in the room and can write a snapshot.
+            *end = now + SNAPSHOT_TIMEOUT;
+        }
+        if let Some(author) = author.filter(|author| author.inc == inc) {
+            self.appender.on_read(author.n);
+            if self.phase == Phase::Entering {
+                self.on_entry(number, author.differences.clone(), now);
+            } else if self.phase == Phase::Resetting {
+                self.phase = Phase::Reading(self.replica.position());
+            }
+        }
+        if matches!(self.phase, Phase::Inside(_)) && number.is_none() {
+            self.leave_room();
+        }
+        if let SnapshotState::Stored(position) = self.snapshot
+            && self.replica.snapshot_position() >= Some(position)
+        {
+            self.snapshot = SnapshotState::Idle(now);
+        }
+        if let (Some(lease), Some(silence)) = (&mut self.lease, self.replica.silence_ms(inc)) {
+            lease.on_message(Duration::from_millis(silence), now);
+        }
+    }
+
+    fn on_entry(&mut self, number: Option<NodeNumber>, differences: Vec<String>, now: Duration) {
+        if let Some(number) = number {
+            self.phase = Phase::Inside(number);
+            self.lease = Some(Lease::new(now, self.is_connected));
+            self.appender.enter();
+        } else if differences.is_empty() {
+            // A new epoch began before the entry.
+            self.phase = Phase::Reading(self.replica.position());
+        } else {
+            self.refuse(differences);
+        }
+    }
+
+    fn leave_room(&mut self) {
+        self.phase = Phase::Outside;
+        self.lease = None;
+    }
+
+    fn refuse(&mut self, differences: Vec<String>) {
+        self.phase = Phase::Refused;
+        self.differences = differences;
+    }
+
+    /// Goes from phase to phase, as far as possible without the log.
+    fn advance(&mut self, now: Duration) {
+        let has_state = self.replica.epoch().is_some();
+        let is_lost = self.lost_epoch.is_some()
+            && (!has_state || self.lost_epoch.as_deref() == self.replica.epoch());
+        let is_whole = self.stream.is_none_or(|stream| stream.first <= 1);
+        match self.phase {
+            Phase::Reading(target) if self.replica.position() < target => {}
+            Phase::Reading(_) if is_lost => self.begin_epoch(),
+            Phase::Reading(_) if has_state => self.enter(),
+            Phase::Reading(_) if is_whole => self.begin_epoch(),
+            Phase::Reading(_) => {
+                let phase = Phase::Asking(now + SNAPSHOT_TIMEOUT, now + SNAPSHOT_POLL);
+                self.start_outside(phase, &Event::<()>::Ask);
+            }
+            Phase::Asking(..) if has_state => self.phase = Phase::Reading(self.replica.position()),
+            Phase::Asking(end, _) if end <= now => self.begin_epoch(),
+            _ => {}
+        }
+    }
+
+    fn enter(&mut self) {
+        self.lost_epoch = None;
+        let differences = self.replica.differences(&self.info);
+        if differences.is_empty() {
+            self.start_outside(Phase::Entering, &Event::<()>::Up(self.info.clone()));
+        } else {
+            self.refuse(differences);
+        }
+    }
+
+    fn begin_epoch(&mut self) {
+        let event = Event::<()>::Reset(Reset { epoch: self.fresh_epoch.clone() });
+        self.start_outside(Phase::Resetting, &event);
+    }
+
+    fn start_outside(&mut self, phase: Phase, event: &Event<()>) {
+        self.phase = phase;
+        self.appender.start_outside(event, self.replica.head());
+    }
+
+    fn is_snapshot_due(&self, now: Duration) -> bool {
+        let is_idle = matches!(self.snapshot, SnapshotState::Idle(from) if from <= now);
+        matches!(self.phase, Phase::Inside(_))
+            && is_idle
+            && self.replica.is_snapshot_writer(self.appender.inc())
+            && (self.replica.bytes_since_snapshot() >= SNAPSHOT_EVERY
+                || self.replica.is_snapshot_wanted())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,71 @@
+//! The requests and the states of a node.
+
+use std::time::Duration;
+
+use super::super::appender::Outgoing;
+use super::super::membership::NodeNumber;
+
+/// A request of the node to its caller.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Publish an entry, and pass the result to [`Node::on_published`](super::Node::on_published).
+    Publish(Outgoing),
+    /// Open the stream again, and pass the result to [`Node::open`](super::Node::open).
+    Open,
+    /// Make a snapshot with [`Node::snapshot`](super::Node::snapshot), write it, and pass the result to
+    /// [`Node::on_snapshot_written`](super::Node::on_snapshot_written).
+    WriteSnapshot,
+}
+
+/// The state of the room after [`Node::open`](super::Node::open).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Opened {
+    /// The room stays as it is.
+    Kept,
+    /// The room is that of the snapshot.
+    Restored,
+    /// The room is empty, and its epoch comes with the log.
+    Blank,
+}
+
+/// The relation of the node to the room.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Standing {
+    /// The node reads the log, or waits for its first entry to be read.
+    Starting,
+    /// The node is in the room.
+    Inside(NodeNumber),
+    /// The node was in the room and is out of it: it ended, its lease is over, another node has its
+    /// name, or a new epoch began. [`Node::restart`](super::Node::restart) lets it in again.
+    Outside,
+    /// The node cannot be in the room, because its flags differ from those of the others.
+    Refused(Vec<String>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Phase {
+    /// Waits for [`Node::open`](super::Node::open).
+    Closed,
+    /// Has to open the stream.
+    Reopening,
+    /// Reads up to the position that was the last.
+    Reading(u64),
+    /// Waits for a snapshot until the first time, and looks for it at the second.
+    Asking(Duration, Duration),
+    /// Waits for the own [`Event::Reset`].
+    Resetting,
+    /// Waits for the own [`Event::Up`].
+    Entering,
+    Inside(NodeNumber),
+    Outside,
+    Refused,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum SnapshotState {
+    /// None before this time.
+    Idle(Duration),
+    Writing,
+    /// The snapshot of this position is stored, and the log will say so.
+    Stored(u64),
+}

@@ -1,0 +1,306 @@
+//! The replica: turns the messages of the log into the steps that each node applies to its room.
+//!
+//! All replicas that read the same messages return the same steps. Nothing here depends on the node,
+//! its clock or the boundaries of reads.
+
+mod step;
+
+use std::collections::VecDeque;
+use std::mem;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::entry::{
+    DecodeError, Entry, Event, Head, NodeInfo, Reset, SnapshotNotice, VERSION, decode,
+};
+use super::membership::{DownReason, Member, Membership, NodeNumber, Refusal};
+use super::sum::{Digest, digest};
+
+pub use step::{Applied, Author, LogMessage, LogTime, ReadError, Step};
+
+/// The time that passes in the room between two entries, at most, in milliseconds: after a pause of
+/// the engine, no lease is over before its node could write.
+const MAX_TIME_STEP: u64 = 2_000;
+/// Positions whose hash is remembered, for comparisons with entries that were long on their way.
+const MAX_SUMS: usize = 4096;
+
+/// The state of the log's rules. It is a part of each snapshot.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct Replica {
+    /// When the stream was made.
+    log: i64,
+    /// The number of the last message.
+    position: u64,
+    time: LogTime,
+    /// `None` before the first [`Event::Reset`].
+    epoch: Option<String>,
+    /// The position of that event. Entries that were written before it was read do not count.
+    reset_at: u64,
+    nodes: Membership,
+    /// The running hash.
+    sum: u64,
+    /// Bytes of messages since the epoch began.
+    log_bytes: u64,
+    snapshot: Option<SnapshotNotice>,
+    is_snapshot_wanted: bool,
+    /// The hash at each of the last positions.
+    #[serde(skip)]
+    sums: VecDeque<(u64, u64)>,
+}
+
+impl Replica {
+    /// Creates a replica without state, which ignores all messages up to the next [`Event::Reset`].
+    /// The message after `position` is its first.
+    pub fn blank(log: i64, position: u64) -> Self {
+        Replica { log, position, ..Replica::default() }
+    }
+
+    /// Returns the number of the last message that was applied.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Returns the state for the next entry of this node.
+    pub fn head(&self) -> Head {
+        Head { log: self.log, at: self.position, sum: self.sum }
+    }
+
+    /// Returns the time of the last entry.
+    pub fn time(&self) -> LogTime {
+        self.time
+    }
+
+    /// Returns the epoch, unless the replica has no state.
+    pub fn epoch(&self) -> Option<&str> {
+        self.epoch.as_deref()
+    }
+
+    /// Returns the nodes in the room.
+    pub fn nodes(&self) -> impl Iterator<Item = (NodeNumber, &Member)> {
+        self.nodes.nodes()
+    }
+
+    /// Returns the number of the node with this incarnation, if it is in the room.
+    pub fn number(&self, inc: u64) -> Option<NodeNumber> {
+        self.nodes.find(inc).map(|(number, _)| number)
+    }
+
+    /// Returns the milliseconds since the last entry of a node, if it is in the room.
+    pub fn silence_ms(&self, inc: u64) -> Option<u64> {
+        let (_, member) = self.nodes.find(inc)?;
+        Some(self.time.uptime_ms.saturating_sub(member.last_seen))
+    }
+
+    /// Returns the differences that would keep a node out of the room.
+    pub fn differences(&self, info: &NodeInfo) -> Vec<String> {
+        let other = self.nodes().find(|(_, member)| member.info.name != info.name);
+        other.map_or(Vec::new(), |(_, other)| info.differences(&other.info))
+    }
+
+    /// Returns the newest version of entries that all nodes in the room read.
+    pub fn common_version(&self) -> u32 {
+        self.nodes().map(|(_, member)| member.info.version).min().unwrap_or(VERSION)
+    }
+
+    /// Returns whether the node with this incarnation writes the snapshots: the first in the room.
+    pub fn is_snapshot_writer(&self, inc: u64) -> bool {
+        self.nodes.first().is_some_and(|(_, member)| member.inc == inc)
+    }
+
+    /// Returns the bytes of the log that are in no snapshot.
+    pub fn bytes_since_snapshot(&self) -> u64 {
+        self.log_bytes.saturating_sub(self.snapshot.map_or(0, |snapshot| snapshot.bytes))
+    }
+
+    /// Returns whether a node waits for a snapshot.
+    pub fn is_snapshot_wanted(&self) -> bool {
+        self.is_snapshot_wanted
+    }
+
+    /// Returns the position of the last snapshot that is stored.
+    pub fn snapshot_position(&self) -> Option<u64> {
+        self.snapshot.map(|snapshot| snapshot.position)
+    }
+
+    /// Returns the notice for a snapshot of the present state.
+    pub fn snapshot_notice(&self) -> SnapshotNotice {
+        SnapshotNotice { position: self.position, bytes: self.log_bytes }
+    }
+
+    /// Applies the next message. After `Ok(Some(…))`, the caller applies the steps to its room and
+    /// calls [`Replica::settle`]. Returns `None` for a message that was applied before.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the replica cannot apply the message. After [`ReadError::Hole`] and
+    /// [`ReadError::Diverged`], it has no state.
+    pub fn apply<C: DeserializeOwned>(
+        &mut self,
+        message: &LogMessage,
+    ) -> Result<Option<Applied<C>>, ReadError> {
+        let expected = self.position + 1;
+        if message.seq < expected {
+            return Ok(None);
+        }
+        if message.seq > expected {
+            let epoch = self.lose_state(message.seq);
+            return Err(ReadError::Hole { expected, found: message.seq, epoch });
+        }
+        let entry = match decode::<C>(&message.bytes) {
+            Ok(entry) => Some(entry),
+            Err(DecodeError::Malformed) => None,
+            Err(DecodeError::UnknownVersion(version)) => {
+                return Err(ReadError::UnknownVersion(version));
+            }
+        };
+        if let Some(entry) = &entry {
+            self.compare(entry, message.seq)?;
+        }
+        self.position = message.seq;
+        self.log_bytes += message.bytes.len() as u64;
+        self.advance_time(message.unix_ms);
+        let mut steps = Vec::new();
+        for number in self.nodes.expire(self.time.uptime_ms) {
+            steps.push(Step::NodeDown { number, reason: DownReason::Expired });
+        }
+        let author = entry.map(|entry| self.apply_entry(entry, message, &mut steps));
+        Ok(Some(Applied { time: self.time, steps, author }))
+    }
+
+    /// Adds the effects of the entry that was applied last to the running hash.
+    pub fn settle(&mut self, effects: u64) {
+        if self.epoch.is_none() {
+            return;
+        }
+        let mut digest = Digest::new();
+        for number in [self.sum, self.position, self.time.uptime_ms, effects] {
+            digest.write_u64(number);
+        }
+        self.sum = digest.finish();
+        if self.sums.len() >= MAX_SUMS {
+            self.sums.pop_front();
+        }
+        self.sums.push_back((self.position, self.sum));
+    }
+
+    /// Prepares a replica that was read from a snapshot.
+    pub(super) fn restored(mut self) -> Self {
+        self.sums = [(self.position, self.sum)].into();
+        self
+    }
+
+    /// Compares the state with that of the writer, whether or not its entry counts: a replica that
+    /// differs may miss that its node, or that of the writer, is in the room.
+    fn compare<C>(&mut self, entry: &Entry<C>, seq: u64) -> Result<(), ReadError> {
+        if self.epoch.is_none()
+            || entry.sum == 0
+            || entry.log != self.log
+            || entry.at < self.reset_at
+        {
+            return Ok(());
+        }
+        let index = self.sums.binary_search_by_key(&entry.at, |(position, _)| *position);
+        let sum = index.ok().and_then(|index| self.sums.get(index)).map(|(_, sum)| *sum);
+        if entry.at < seq && sum.is_none_or(|sum| sum == entry.sum) {
+            return Ok(());
+        }
+        let node = self.nodes.find(entry.inc).map(|(_, member)| member.info.name.clone());
+        let epoch = self.lose_state(seq);
+        Err(ReadError::Diverged { node, at: entry.at, epoch })
+    }
+
+    /// Throws the state away, and returns its epoch.
+    fn lose_state(&mut self, position: u64) -> Option<String> {
+        mem::replace(self, Replica::blank(self.log, position)).epoch
+    }
+
+    fn advance_time(&mut self, unix_ms: u64) {
+        let passed = unix_ms.saturating_sub(self.time.unix_ms).min(MAX_TIME_STEP);
+        self.time = LogTime { unix_ms, uptime_ms: self.time.uptime_ms + passed };
+    }
+
+    fn apply_entry<C>(
+        &mut self,
+        entry: Entry<C>,
+        message: &LogMessage,
+        steps: &mut Vec<Step<C>>,
+    ) -> Author {
+        let Entry { inc, n, log, at, events, .. } = entry;
+        let is_current = log == self.log && at >= self.reset_at && at < message.seq;
+        let result = if !is_current {
+            Err(Refusal::Stale)
+        } else if n == 0 {
+            self.apply_outside(inc, events, message, steps)
+        } else {
+            let accepted = self.nodes.accept(inc, n, self.time.uptime_ms);
+            accepted.map(|number| self.apply_events(number, events, steps))
+        };
+        let is_applied = result.is_ok();
+        let differences = match result {
+            Err(Refusal::Differs(differences)) => differences,
+            _ => Vec::new(),
+        };
+        Author { inc, n, log, is_applied, differences }
+    }
+
+    /// Applies the entry of a node that is not in the room: it has one event.
+    fn apply_outside<C>(
+        &mut self,
+        inc: u64,
+        events: Vec<Event<C>>,
+        message: &LogMessage,
+        steps: &mut Vec<Step<C>>,
+    ) -> Result<(), Refusal> {
+        match events.into_iter().next() {
+            Some(Event::Reset(Reset { epoch })) => {
+                *self = Replica {
+                    time: LogTime { unix_ms: message.unix_ms, uptime_ms: 0 },
+                    sum: digest(epoch.as_bytes()),
+                    epoch: Some(epoch.clone()),
+                    reset_at: message.seq,
+                    ..Replica::blank(self.log, message.seq)
+                };
+                steps.clear();
+                steps.push(Step::Reset { epoch });
+                Ok(())
+            }
+            Some(Event::Ask) => {
+                self.is_snapshot_wanted = true;
+                Ok(())
+            }
+            Some(Event::Up(info)) if self.epoch.is_some() => {
+                let (number, earlier) = self.nodes.add(inc, info.clone(), self.time.uptime_ms)?;
+                if let Some(number) = earlier {
+                    steps.push(Step::NodeDown { number, reason: DownReason::Replaced });
+                }
+                steps.push(Step::NodeUp { number, info });
+                Ok(())
+            }
+            _ => Err(Refusal::Stale),
+        }
+    }
+
+    fn apply_events<C>(
+        &mut self,
+        number: NodeNumber,
+        events: Vec<Event<C>>,
+        steps: &mut Vec<Step<C>>,
+    ) {
+        for event in events {
+            match event {
+                Event::Do(command) => steps.push(Step::Command { number, command }),
+                Event::Snapshot(notice) => {
+                    self.snapshot = Some(notice);
+                    self.is_snapshot_wanted = false;
+                }
+                Event::Down => {
+                    self.nodes.remove(number);
+                    steps.push(Step::NodeDown { number, reason: DownReason::Left });
+                    return;
+                }
+                Event::Reset(_) | Event::Ask | Event::Up(_) => {}
+            }
+        }
+    }
+}

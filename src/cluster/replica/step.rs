@@ -1,0 +1,108 @@
+//! The messages of the log, and what a replica makes of them.
+
+use serde::{Deserialize, Serialize};
+
+use super::super::entry::NodeInfo;
+use super::super::membership::{DownReason, NodeNumber};
+
+/// A message of the log.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LogMessage {
+    /// The number that the stream gave the message.
+    pub seq: u64,
+    /// The time that the stream gave the message, in milliseconds since 1970.
+    pub unix_ms: u64,
+    /// The entry.
+    pub bytes: Box<[u8]>,
+}
+
+/// The time in the room at an entry.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct LogTime {
+    /// Milliseconds since 1970. It can go back when another machine leads the stream.
+    pub unix_ms: u64,
+    /// Milliseconds since the epoch began. It never goes back.
+    pub uptime_ms: u64,
+}
+
+/// A change that a node applies to its room.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step<C> {
+    /// An epoch begins: the room is empty, and no node is in it.
+    Reset {
+        /// The new epoch.
+        epoch: String,
+    },
+    /// A node is in the room.
+    NodeUp {
+        /// The number of the node.
+        number: NodeNumber,
+        /// The facts about the node.
+        info: NodeInfo,
+    },
+    /// A node is out of the room, and its members leave.
+    NodeDown {
+        /// The number of the node.
+        number: NodeNumber,
+        /// The reason.
+        reason: DownReason,
+    },
+    /// A command of a node in the room.
+    Command {
+        /// The number of the node.
+        number: NodeNumber,
+        /// The command.
+        command: C,
+    },
+}
+
+/// The writer of an entry.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Author {
+    /// The incarnation of the writer.
+    pub inc: u64,
+    /// The number of the entry.
+    pub n: u64,
+    /// When the stream was made for which the entry is.
+    pub log: i64,
+    /// Whether the entry counts. Otherwise it is a copy, or its node is not in the room.
+    pub is_applied: bool,
+    /// The differences that keep a new node out.
+    pub differences: Vec<String>,
+}
+
+/// An entry that was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Applied<C> {
+    /// The time in the room.
+    pub time: LogTime,
+    /// The changes, in their order.
+    pub steps: Vec<Step<C>>,
+    /// The writer, unless the message was no entry.
+    pub author: Option<Author>,
+}
+
+/// The reason why a replica cannot go on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ReadError {
+    /// Messages are missing before the one that was read.
+    Hole {
+        /// The number that had to come.
+        expected: u64,
+        /// The number that came.
+        found: u64,
+        /// The epoch of this replica.
+        epoch: Option<String>,
+    },
+    /// An entry has a version that this build does not know.
+    UnknownVersion(u64),
+    /// The room differs from that of a node, or the log lost entries that the node had read.
+    Diverged {
+        /// The name of the node, if it is in the room.
+        node: Option<String>,
+        /// The position of the difference.
+        at: u64,
+        /// The epoch of this replica.
+        epoch: Option<String>,
+    },
+}
