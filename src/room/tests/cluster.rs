@@ -355,3 +355,27 @@ fn shutdown_of_a_node_keeps_the_other_members() {
     assert_eq!(sequence(&harness)[2..], ["leave: bob left"]);
     harness.check_equal();
 }
+
+#[test]
+fn command_is_split_into_one_line_each() {
+    let mut node = Node::new(1);
+    let id = ClientId::new(NodeId(1), 1);
+    let now = Now { uptime: Duration::from_secs(1), unix_ms: 1_790_000_000_000 };
+    let peer = Peer::Unix(None);
+    node.propose(Input::Connect { id, peer, token: token(1) }, now);
+    let long = "\u{1}".repeat(4096);
+    // The first is a join with two lines, and the second has three lines.
+    for _ in 0..2 {
+        let lines = [&*hello("alice"), &long, &long];
+        let lines = lines.iter().map(|line| ClientLine::parse(line.as_bytes())).collect();
+        let command = node.room.propose(Input::Lines { id, lines }, now).unwrap();
+        let parts = command.into_lines();
+        assert_eq!(parts.len(), 3);
+        for part in parts {
+            assert!(serde_json::to_string(&part).unwrap().len() < 32 << 10);
+            node.room.commit(part, now);
+        }
+    }
+    let kinds = parse(&node.room.seal().chunk).into_iter().map(|frame| frame["kind"].clone());
+    assert_eq!(kinds.collect::<Vec<_>>(), ["join", "chat", "chat", "chat", "chat"]);
+}
