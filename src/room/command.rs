@@ -81,3 +81,21 @@ pub enum LeaveCause {
     #[cfg(any(feature = "web", feature = "irc", feature = "cluster"))]
     Answered,
 }
+
+#[cfg(feature = "cluster")]
+impl Command {
+    /// Returns commands of at most one line each, which together have the same effect, for a log
+    /// that does not take a command with all lines of one read.
+    pub fn into_lines(self) -> Vec<Command> {
+        let (join, id, lines) = match self {
+            Command::Join(mut join) => {
+                let (id, lines) = (join.id, std::mem::take(&mut join.lines));
+                (Some(Command::Join(join)), id, lines)
+            }
+            Command::Lines { id, lines } => (None, id, lines),
+            other => return vec![other],
+        };
+        let lines = lines.into_iter().map(|line| Command::Lines { id, lines: vec![line] });
+        join.into_iter().chain(lines).collect()
+    }
+}

@@ -1,77 +1,15 @@
 //! Three nodes with one room: all have the same frames, whatever the order of their work.
 
-use std::collections::{BTreeMap, HashSet};
+mod random;
 
-use proptest::prelude::*;
+use std::collections::BTreeMap;
 
+use super::resume::hello_of;
 use super::*;
 
 const NODES: usize = 3;
 /// Longer than every wait.
 const LONG_TIME: Duration = Duration::from_secs(1000);
-
-/// One step of a random run. The first field selects a node or a client.
-#[derive(Clone, Debug)]
-enum Step {
-    Connect(u8),
-    /// Connects and becomes a member whose name is kept.
-    Join(u8, u8),
-    Hello(u8, u8, u8, bool),
-    /// Resumes after a number with the token of another client.
-    Resume(u8, u8, u8),
-    Say(u8, &'static str),
-    Leave(u8, DisconnectReason),
-    /// Appends the commands that a node has gathered to the log.
-    Append(u8),
-    /// Appends an earlier entry once more.
-    Retry(u8),
-    /// Commits some entries that a node has not read.
-    Read(u8, u8),
-    Advance(u16),
-    /// A node ends without a word, and starts again with the state of another.
-    Restart(u8),
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let line = prop::sample::select(
-        &[
-            "a word",
-            "/me waves",
-            "/nick carol",
-            "/history 3",
-            "/who",
-            "/quit",
-            "/msg carol psst",
-            "{",
-            "",
-        ][..],
-    );
-    let reason = prop::sample::select(
-        &[
-            DisconnectReason::Finished,
-            DisconnectReason::Slow,
-            DisconnectReason::Away,
-            DisconnectReason::Away,
-            DisconnectReason::Away,
-            DisconnectReason::Lost(std::io::ErrorKind::ConnectionReset),
-        ][..],
-    );
-    prop_oneof![
-        2 => any::<u8>().prop_map(Step::Connect),
-        4 => (any::<u8>(), 0u8..4).prop_map(|(node, name)| Step::Join(node, name)),
-        4 => (any::<u8>(), 0u8..4, 0u8..6, any::<bool>())
-            .prop_map(|(id, name, history, flag)| Step::Hello(id, name, history, flag)),
-        2 => (any::<u8>(), any::<u8>(), 0u8..20)
-            .prop_map(|(id, old, after)| Step::Resume(id, old, after)),
-        8 => (any::<u8>(), line).prop_map(|(id, line)| Step::Say(id, line)),
-        2 => (any::<u8>(), reason).prop_map(|(id, reason)| Step::Leave(id, reason)),
-        6 => any::<u8>().prop_map(Step::Append),
-        1 => any::<u8>().prop_map(Step::Retry),
-        6 => (any::<u8>(), 1..4u8).prop_map(|(node, count)| Step::Read(node, count)),
-        2 => (0..1500u16).prop_map(Step::Advance),
-        1 => any::<u8>().prop_map(Step::Restart),
-    ]
-}
 
 /// What a node does beside its commands: neither may change a frame.
 struct Habits {
@@ -198,48 +136,6 @@ impl ClusterHarness {
         self.nodes[at].propose(Input::Lines { id, lines }, self.now);
     }
 
-    fn apply(&mut self, step: &Step) {
-        match *step {
-            Step::Connect(node) => drop(self.connect(usize::from(node) % NODES)),
-            Step::Join(node, name) => {
-                let client = self.connect(usize::from(node) % NODES);
-                self.say(client, &format!(r#"{{"hello":{{"name":"name-{name}","keep":true}}}}"#));
-            }
-            Step::Append(node) => self.append(usize::from(node) % NODES),
-            Step::Retry(back) if !self.log.is_empty() => {
-                let entry = self.log[usize::from(back) % self.log.len()].clone();
-                self.log.push(Entry { now: self.now, ..entry });
-            }
-            Step::Retry(_) => {}
-            Step::Read(node, count) => {
-                for _ in 0..count {
-                    self.read(usize::from(node) % NODES);
-                }
-            }
-            Step::Advance(ms) => self.advance(Duration::from_millis(ms.into())),
-            Step::Restart(node) => self.restart(usize::from(node) % NODES),
-            _ if self.clients.is_empty() => {}
-            Step::Hello(client, name, history, flag) => {
-                let hello = format!(
-                    r#"{{"hello":{{"name":"name-{name}","history":{history},"quiet":{flag},"keep":{flag}}}}}"#,
-                );
-                self.say(client, &hello);
-            }
-            Step::Resume(client, old, after) => {
-                let token = token(self.pick(old) as u64 + 1);
-                let hello = format!(
-                    r#"{{"hello":{{"token":"{token}","epoch":"epoch","after":{after},"keep":true}}}}"#,
-                );
-                self.say(client, &hello);
-            }
-            Step::Say(client, line) => self.say(client, line),
-            Step::Leave(client, reason) => {
-                let (id, at, _) = self.clients[self.pick(client)];
-                self.nodes[at].propose(Input::Disconnect { id, reason }, self.now);
-            }
-        }
-    }
-
     /// Lets time pass, of which each node tells the log.
     fn advance(&mut self, time: Duration) {
         self.now.uptime += time;
@@ -357,118 +253,129 @@ impl ClusterHarness {
             assert!(!log.contains(&token(number).to_string()), "a token is in the log");
         }
     }
-
-    /// Checks that each member got consecutive numbers from its welcome on, and the frames of the
-    /// sequence.
-    fn check_members(&self) {
-        let mut sequence: BTreeMap<u64, &str> = BTreeMap::new();
-        for node in &self.nodes {
-            sequence.extend(node.frames.iter().map(|(seq, frame)| (*seq, &**frame)));
-        }
-        for (id, _, client) in &self.clients {
-            let lines = std::str::from_utf8(&client.received).unwrap().lines();
-            let mut next = None;
-            for line in lines {
-                let frame: Value = serde_json::from_str(line).unwrap();
-                let kind = text(&frame["kind"]);
-                if kind == "welcome" {
-                    next = frame["seq"].as_u64().map(|seq| seq + 1);
-                }
-                let numbered = frame["seq"].as_u64().filter(|_| !matches!(kind, "welcome" | "bye"));
-                let (Some(seq), Some(expected)) = (numbered, next) else { continue };
-                // A lower number is a frame of the history.
-                assert!(seq <= expected, "{id:?} got {seq} before {expected}");
-                next = next.max(Some(seq + 1));
-                if let Some(frame) = sequence.get(&seq) {
-                    assert_eq!(*frame, line);
-                }
-            }
-        }
-    }
-
-    /// Disconnects all clients, and checks that nothing is left.
-    fn finish(&mut self) {
-        for client in 0..self.clients.len() {
-            let (id, at, _) = self.clients[client];
-            let reason = DisconnectReason::Lost(std::io::ErrorKind::BrokenPipe);
-            self.nodes[at].propose(Input::Disconnect { id, reason }, self.now);
-        }
-        self.advance(LONG_TIME);
-        self.flush();
-        self.advance(LONG_TIME);
-        self.flush();
-        for node in &self.nodes {
-            let room = &node.room;
-            assert_eq!((room.member_count(), room.client_count(), room.ending_count()), (0, 0, 0));
-            assert_eq!((room.lobby.admission.len(), room.deadline()), (0, None));
-            assert_eq!(room.lobby.tokens.len(), 0);
-        }
-        let mut present = HashSet::new();
-        let whole = self.nodes.iter().find(|node| node.frames.contains_key(&1));
-        for frame in whole.into_iter().flat_map(|node| node.frames.values()) {
-            let frame: Value = serde_json::from_str(frame).unwrap();
-            let names = frame["names"].as_array().into_iter().flatten();
-            match text(&frame["kind"]) {
-                "join" => names.for_each(|name| assert!(present.insert(name.clone()), "{frame}")),
-                "leave" => names.for_each(|name| assert!(present.remove(name), "{frame}")),
-                "name" if present.remove(&frame["from"]) => {
-                    present.insert(frame["to"].clone());
-                }
-                _ => {}
-            }
-        }
-        assert!(present.is_empty(), "{present:?} have not left");
-    }
 }
 
-/// Runs steps, and returns the harness after everything is read.
-fn run(steps: &[Step], habits: Habits) -> ClusterHarness {
-    let mut harness = ClusterHarness::new(habits);
-    steps.iter().for_each(|step| harness.apply(step));
+/// Returns three nodes that seal after each command.
+fn nodes() -> ClusterHarness {
+    ClusterHarness::new(Habits { seals: Box::new(|| true), restores: Box::new(|| false) })
+}
+
+fn hello(name: &str) -> String {
+    format!(r#"{{"hello":{{"name":"{name}","keep":true}}}}"#)
+}
+
+/// Returns kind and text of each frame of the sequence.
+fn sequence(harness: &ClusterHarness) -> Vec<String> {
+    let frames = harness.nodes[0].frames.values();
+    frames.map(|frame| summary(&serde_json::from_str(frame).unwrap())).collect()
+}
+
+#[test]
+fn member_resumes_on_another_node() {
+    let mut harness = nodes();
+    let alice = harness.connect(0);
+    harness.say(alice, &hello("alice"));
     harness.flush();
-    harness
+    harness.say(alice, "in flight");
+    harness.append(0);
+    let again = harness.connect(1);
+    harness.say(again, &hello_of("bob", 1, 1));
+    harness.flush();
+    // Lines of the old connection are ignored after the new one has joined.
+    harness.say(alice, "too late");
+    harness.say(again, "here again");
+    harness.flush();
+    let frames = parse(&harness.clients[1].2.received);
+    assert_eq!((&frames[0]["name"], &frames[0]["resumed"]), (&"alice".into(), &true.into()));
+    assert_eq!(frames[0]["token"], token(2).to_string());
+    assert_eq!(summary(&frames[1]), "chat: in flight");
+    assert_eq!(sequence(&harness)[1..], ["chat: in flight", "chat: here again"]);
+    assert!(harness.clients[0].2.is_cut, "the old connection is not ended");
+    harness.check_equal();
 }
 
-/// Returns the next of some values, over and over.
-fn cycle(values: Vec<bool>) -> Box<dyn FnMut() -> bool> {
-    let mut values = values.into_iter().cycle();
-    Box::new(move || values.next() == Some(true))
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: 64,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
-
-    /// The same log is the same state and the same frames on all nodes, wherever each of them seals
-    /// and restores its state.
-    #[test]
-    fn nodes_have_identical_frames_and_states(
-        steps in proptest::collection::vec(step(), 1..150),
-        seals in proptest::collection::vec(any::<bool>(), 1..50),
-        restores in proptest::collection::vec(any::<bool>(), 1..50),
-    ) {
-        let mut one = run(
-            &steps,
-            Habits { seals: Box::new(|| true), restores: Box::new(|| false) },
-        );
-        let other = run(&steps, Habits { seals: cycle(seals), restores: cycle(restores) });
-        for harness in [&one, &other] {
-            harness.check_equal();
-            harness.check_members();
-        }
-        for (one, other) in one.nodes.iter().zip(&other.nodes) {
-            prop_assert_eq!(&one.frames, &other.frames);
-        }
-        for ((_, _, one), (_, _, other)) in one.clients.iter().zip(&other.clients) {
-            // A client that is replaced or slow loses the frames of the open batch.
-            if !one.is_cut {
-                let (one, other) = (&one.received, &other.received);
-                prop_assert_eq!(String::from_utf8_lossy(one), String::from_utf8_lossy(other));
-            }
-        }
-        one.finish();
+#[test]
+fn members_of_a_dead_node_leave_and_keep_names() {
+    let mut harness = nodes();
+    for (node, name) in [(0, "alice"), (1, "bob"), (1, "carol")] {
+        let client = harness.connect(node);
+        harness.say(client, &hello(name));
+        harness.flush();
     }
+    harness.restart(1);
+    harness.flush();
+    assert_eq!(sequence(&harness)[3..], ["leave: bob and carol left"]);
+    let dave = harness.connect(2);
+    harness.say(dave, &hello("bob"));
+    let bob = harness.connect(0);
+    harness.say(bob, &hello_of("bob", 0, 2));
+    harness.flush();
+    let names = [3, 4].map(|at| parse(&harness.clients[at].2.received)[0]["name"].clone());
+    assert_eq!(names, ["bob-2", "bob"]);
+    harness.check_equal();
+}
+
+#[test]
+fn place_of_absent_member_is_given_once() {
+    let mut harness = nodes();
+    for name in ["alice", "bob"] {
+        let client = harness.connect(0);
+        harness.say(client, &hello(name));
+    }
+    harness.flush();
+    let reason = DisconnectReason::Away;
+    harness.nodes[0].propose(Input::Disconnect { id: harness.clients[0].0, reason }, harness.now);
+    harness.flush();
+    // Neither knows of the other until their commands are read.
+    for name in ["carol", "dave"] {
+        let client = harness.connect(0);
+        harness.say(client, &hello(name));
+    }
+    harness.flush();
+    let last = [2, 3].map(|at| parse(&harness.clients[at].2.received).remove(0));
+    assert_eq!((&last[0]["name"], &last[1]["code"]), (&"carol".into(), &"full".into()));
+    assert_eq!(harness.nodes[0].room.lobby.admission.len(), 2);
+    harness.check_equal();
+}
+
+#[test]
+fn shutdown_of_a_node_keeps_the_other_members() {
+    let mut harness = nodes();
+    for (node, name) in [(0, "alice"), (1, "bob")] {
+        let client = harness.connect(node);
+        harness.say(client, &hello(name));
+    }
+    harness.flush();
+    harness.nodes[1].propose(Input::Shutdown, harness.now);
+    harness.seal(1);
+    assert_eq!(parse(&harness.clients[1].2.received).pop().unwrap()["code"], "shutdown");
+    assert_eq!(harness.nodes[1].room.member_count(), 2, "the log has not said so");
+    harness.restart(1);
+    harness.flush();
+    assert_eq!(sequence(&harness)[2..], ["leave: bob left"]);
+    harness.check_equal();
+}
+
+#[test]
+fn command_is_split_into_one_line_each() {
+    let mut node = Node::new(1);
+    let id = ClientId::new(NodeId(1), 1);
+    let now = Now { uptime: Duration::from_secs(1), unix_ms: 1_790_000_000_000 };
+    let peer = Peer::Unix(None);
+    node.propose(Input::Connect { id, peer, token: token(1) }, now);
+    let long = "\u{1}".repeat(4096);
+    // The first is a join with two lines, and the second has three lines.
+    for _ in 0..2 {
+        let lines = [&*hello("alice"), &long, &long];
+        let lines = lines.iter().map(|line| ClientLine::parse(line.as_bytes())).collect();
+        let command = node.room.propose(Input::Lines { id, lines }, now).unwrap();
+        let parts = command.into_lines();
+        assert_eq!(parts.len(), 3);
+        for part in parts {
+            assert!(serde_json::to_string(&part).unwrap().len() < 32 << 10);
+            node.room.commit(part, now);
+        }
+    }
+    let kinds = parse(&node.room.seal().chunk).into_iter().map(|frame| frame["kind"].clone());
+    assert_eq!(kinds.collect::<Vec<_>>(), ["join", "chat", "chat", "chat", "chat"]);
 }
