@@ -37,6 +37,20 @@ pub fn fresh_epoch() -> io::Result<Box<str>> {
     Ok(format!("{:016x}", u64::from_ne_bytes(random()?)).into())
 }
 
+/// Returns the text of a file.
+///
+/// # Errors
+///
+/// Returns an error if the file cannot be read, is not UTF-8, or is larger than `max` bytes.
+pub(crate) fn read_bounded(file: File, max: u64) -> io::Result<String> {
+    let mut text = String::new();
+    file.take(max + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > max {
+        return Err(io::Error::other(format!("it is larger than {max} bytes")));
+    }
+    Ok(text)
+}
+
 /// Returns the resident memory of this process in bytes, or `None` without /proc
 /// (proc_pid_statm(5)).
 pub(crate) fn resident_memory() -> Option<u64> {

@@ -3,15 +3,15 @@
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::stdio::stderr;
 
-use crate::calendar::civil_from_days;
+use crate::calendar::Utc;
 use crate::rate_limit::{Rate, RateLimiter};
-use crate::server::REPORT_TARGET;
+use crate::server::{AUDIT_TARGET, REPORT_TARGET};
 
 /// The longest line in bytes. A writable pipe takes it without blocking (`PIPE_BUF`, pipe(7)).
 const MAX_LINE: usize = 4096;
@@ -35,7 +35,7 @@ struct StderrLogger;
 ///
 /// A line is dropped and counted if standard error would block, such as a full pipe or a stopped
 /// terminal, or if there are more than a few lines per second. Errors are not limited, and nothing
-/// is if `level` is debug. The next line that is written states the number of dropped lines.
+/// is if `level` is debug, nor is what operators do. The next line that is written states the number of dropped lines.
 pub fn init(level: LevelFilter) {
     log::set_max_level(level);
     // Ignored: it fails if the program has a logger already.
@@ -73,7 +73,7 @@ fn format_line(record: &Record<'_>) -> String {
         let _ = write!(line, "<{}>", syslog_priority(level));
     } else {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let _ = write!(line, "{} {} ", Utc(now), level.as_str().to_ascii_lowercase());
+        let _ = write!(line, "{} {} ", Utc(now.as_secs()), level.as_str().to_ascii_lowercase());
     }
     let dropped = DROPPED.swap(0, Ordering::Relaxed);
     if dropped > 0 {
@@ -122,6 +122,7 @@ fn is_within_rate(record: &Record<'_>) -> bool {
     let limiter = match record.level() {
         Level::Error => return true,
         _ if log::max_level() >= LevelFilter::Debug => return true,
+        _ if record.target() == AUDIT_TARGET => return true,
         Level::Warn => &WARNINGS,
         _ => &INFOS,
     };
@@ -136,27 +137,4 @@ fn is_writable() -> bool {
     let stderr = stderr();
     let mut fds = [PollFd::from_borrowed_fd(stderr, PollFlags::OUT)];
     matches!(poll(&mut fds, Some(&Timespec::default())), Ok(1))
-}
-
-/// A time since 1970, whose `Display` is RFC 3339 in UTC.
-struct Utc(Duration);
-
-impl std::fmt::Display for Utc {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let seconds = self.0.as_secs();
-        let (year, month, day) = civil_from_days((seconds / 86_400) as i64);
-        let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn time_is_formatted_as_rfc_3339() {
-        let time = Duration::from_secs(1_790_000_000);
-        assert_eq!(Utc(time).to_string(), "2026-09-21T14:13:20Z");
-    }
 }

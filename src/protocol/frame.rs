@@ -101,6 +101,9 @@ pub enum Body<'a> {
         resumed: bool,
         /// The number of members, the new one included.
         members: usize,
+        /// The topic of the room.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        topic: Option<Cow<'a, str>>,
         /// The limits that the server sets.
         limits: Limits,
     },
@@ -128,8 +131,15 @@ pub enum Body<'a> {
         id: Option<Cow<'a, str>>,
     },
     /// Sent to a member as the answer to another command or to a heartbeat with an id, and to all
-    /// members as a notice from the server.
+    /// members as a notice from the server. A notice of what an operator did has a number.
     Info {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seq: Option<u64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        time: Option<u64>,
+        /// The new topic of the room, in the notice of its change; empty if it was removed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        topic: Option<Cow<'a, str>>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<Cow<'a, str>>,
         /// The statistics of the server, in the answer to `/stats`.
@@ -202,6 +212,20 @@ pub enum ErrorCode {
     NoSuchUser,
     /// A hello came after the first line.
     LateHello,
+    /// The server has a password, and the client has not sent it.
+    PasswordRequired,
+    /// The password, or the secret of an operator, is wrong.
+    WrongPassword,
+    /// Too many wrong passwords came from the address.
+    TooManyTries,
+    /// A password is accepted only over TLS, or from the machine of the server.
+    TlsRequired,
+    /// Only an operator may use the command.
+    NotOperator,
+    /// The command cannot be applied to this member or address.
+    NotAllowed,
+    /// An operator has muted the address of the member.
+    Muted,
     /// The member sends more than [`Limits::rate`]: its lines are read more slowly and none is
     /// lost. Or the address opens too many connections: this one is closed.
     TooFast,
@@ -229,6 +253,16 @@ pub enum ByeCode {
     TooFast,
     /// The client sent too many invalid lines in a row.
     Errors,
+    /// The client did not send the right password.
+    Password,
+    /// The client sent plain text, and has to use TLS.
+    TlsRequired,
+    /// An operator ended the connection.
+    Kicked,
+    /// An operator has banned the address.
+    Banned,
+    /// An operator has locked the room: only members that return are admitted.
+    Locked,
     /// The client sent a TLS handshake, which this port does not accept.
     Tls,
     /// The client sent an HTTP request, which this port does not accept.
@@ -289,8 +323,13 @@ impl<'a> Frame<'a> {
     }
 }
 
-impl Body<'_> {
-    /// Returns the number in the sequence of the room, for the kinds that have one.
+impl<'a> Body<'a> {
+    /// Creates the body of an answer to the line with an id.
+    pub fn info(id: Option<Cow<'a, str>>) -> Self {
+        Body::Info { seq: None, time: None, topic: None, id, stats: None }
+    }
+
+    /// Returns the number in the sequence of the room, for the frames that have one.
     pub fn seq(&self) -> Option<u64> {
         match self {
             Body::Chat { seq, .. }
@@ -298,11 +337,12 @@ impl Body<'_> {
             | Body::Join { seq, .. }
             | Body::Leave { seq, .. }
             | Body::Name { seq, .. } => Some(*seq),
+            Body::Info { seq, .. } => *seq,
             _ => None,
         }
     }
 
-    /// Returns the time in milliseconds since the Unix epoch, for the kinds that have one.
+    /// Returns the time in milliseconds since the Unix epoch, for the frames that have one.
     pub fn time(&self) -> Option<u64> {
         match self {
             Body::Chat { time, .. }
@@ -311,6 +351,7 @@ impl Body<'_> {
             | Body::Leave { time, .. }
             | Body::Name { time, .. }
             | Body::Private { time, .. } => Some(*time),
+            Body::Info { time, .. } => *time,
             _ => None,
         }
     }
@@ -341,6 +382,13 @@ impl ByeCode {
             ByeCode::Full => "the server is full, or your address has too many connections",
             ByeCode::TooFast => "too many connections from your address; try again in a moment",
             ByeCode::Errors => "you sent too many invalid lines",
+            ByeCode::Password => "the password is missing or wrong",
+            ByeCode::TlsRequired => {
+                "this port requires TLS: connect to tls:HOST with smolchat, or with ncat --ssl"
+            }
+            ByeCode::Kicked => "you were kicked",
+            ByeCode::Banned => "your address is banned",
+            ByeCode::Locked => "the room is locked",
             ByeCode::Tls => "this port speaks plain text, not TLS",
             ByeCode::Http => "this port speaks the smolchat protocol, not HTTP",
             ByeCode::ProxyRequired => {
@@ -381,7 +429,7 @@ mod tests {
         Frame {
             data_source: "a".into(),
             data: "\"}\n{\"data_source\":\"server\"\u{1b}[2J\u{0}".into(),
-            body: Body::Info { id: None, stats: None },
+            body: Body::info(None),
         }
         .encode(&mut line);
         assert_eq!(line.iter().filter(|&&b| b < 0x20).count(), 1);

@@ -31,6 +31,8 @@ mod frame;
 mod json;
 mod line_reader;
 mod name;
+mod network;
+mod operator;
 mod request;
 mod stats;
 
@@ -39,11 +41,13 @@ pub use detect::OtherProtocol;
 pub(crate) use detect::PROXY_V2;
 #[cfg(feature = "web")]
 pub(crate) use detect::{looks_like_http, split_at_byte};
-pub(crate) use escape::escape_terminal_controls;
 pub use escape::escaped_len;
+pub(crate) use escape::{escape_terminal_controls, replace_controls};
 pub use frame::{Body, ByeCode, ErrorCode, Frame, Limits, SERVER};
 pub(crate) use json::JsonObject;
 pub use line_reader::{LineReader, TooLong};
 pub use name::{MAX_MARKS, MAX_NAME, case_fold, is_valid_name};
-pub use request::{ClientLine, Hello, Request, RequestError};
+pub use network::Network;
+pub use operator::{OperatorCommand, Verb};
+pub use request::{ClientLine, Hello, Request, RequestError, Secret};
 pub use stats::{Counters, Stats};

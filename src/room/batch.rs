@@ -181,6 +181,8 @@ pub struct Batch {
     pub unicasts: Vec<Unicast>,
     /// Lines for the log.
     pub log: Vec<(Level, String)>,
+    /// Lines about what operators did, for the log at every rate.
+    pub audit: Vec<String>,
 }
 
 /// One client's part of a [`Batch`].
@@ -288,6 +290,8 @@ pub(super) struct BatchBuilder {
     pub answer_bytes: usize,
     /// Lines for the log.
     pub log: Vec<(Level, String)>,
+    /// Lines about what operators did, for the log at every rate.
+    pub audit: Vec<String>,
 }
 
 impl BatchBuilder {
@@ -302,6 +306,7 @@ impl BatchBuilder {
             author: None,
             answer_bytes: 0,
             log: Vec::new(),
+            audit: Vec::new(),
         }
     }
 
@@ -388,6 +393,7 @@ impl BatchBuilder {
             frames: sealed.ends.len() as u64,
             unicasts: sealed.unicasts,
             log: sealed.log,
+            audit: sealed.audit,
         }
     }
 }

@@ -29,6 +29,10 @@ pub(super) struct Lobby {
     pub admission: Admission,
     /// The clients that have not sent a line.
     pub waiting: WaitQueue<LobbyClient>,
+    /// The clients that have not sent the password.
+    pub gate: WaitQueue<LobbyClient>,
+    /// The clients that are not members and have sent the secret of an operator, with its label.
+    pub operators: Vec<(ClientId, Box<str>)>,
     /// The node shuts down: no client is admitted.
     pub is_closed: bool,
     pub now: Now,
@@ -42,6 +46,10 @@ pub(super) struct LobbyClient {
     /// There was no place for the client: it becomes a member only with the token of a member, or
     /// if a place is free by then.
     pub is_visitor: bool,
+    /// The passwords that it may still send; 0 if it needs none.
+    pub tries_left: u8,
+    /// The time of its last lines, in seconds.
+    pub active_at: u32,
 }
 
 /// Whether a client is a member.
@@ -74,6 +82,8 @@ impl Lobby {
             credential_of,
             ending: ClientTable::new(),
             waiting: WaitQueue::new(LobbyClient::is_waiting),
+            gate: WaitQueue::new(|client| client.tries_left > 0),
+            operators: Vec::new(),
             is_closed: false,
             now: Now::default(),
         }
@@ -92,7 +102,8 @@ impl Lobby {
         {
             (hello, line_id) = (Some(first), id);
         }
-        let place = self.find_place(id, state);
+        let operator = self.take_label(id);
+        let place = self.find_place(id, operator.is_some(), state);
         let token = *self.tokens.get(id)?;
         let client = self.clients.get_mut(id)?;
         let stage = std::mem::replace(&mut client.stage, Stage::Joined);
@@ -109,6 +120,7 @@ impl Lobby {
             origin: state.hash_key.origin_key(client.peer.into()),
             is_hidden: stage != Stage::Waiting,
             place,
+            operator,
             lines,
         })
     }
@@ -116,12 +128,14 @@ impl Lobby {
     /// Returns the place for a client if it does not take over that of a member. A visitor gets a
     /// place that is free. If the room is full, that is the place of the member that is absent for
     /// the longest time; if the address is full, of those of the same address.
-    fn find_place(&mut self, id: ClientId, state: &State) -> Place {
+    fn find_place(&mut self, id: ClientId, is_operator: bool, state: &State) -> Place {
         let Some(client) = self.clients.get_mut(id).filter(|client| client.is_visitor) else {
             return Place::Own;
         };
         let origin = Origin::from(client.peer);
-        if self.admission.find_full(origin).is_none() {
+        if self.admission.find_full(origin).is_none()
+            || is_operator && self.admission.has_operator_place()
+        {
             client.is_visitor = false;
             self.admission.promote(origin);
             return Place::Own;
@@ -131,8 +145,11 @@ impl Lobby {
             let is_same = |client: &LobbyClient| Origin::from(client.peer) == origin;
             self.clients.get(id).is_some_and(|client| !is_address_full || is_same(client))
         };
-        let absent = state.absent.find(&state.members, |id, _| has_place(id));
-        absent.map_or(Place::None, Place::OfAbsent)
+        if let Some(absent) = state.absent.find(&state.members, |id, _| has_place(id)) {
+            return Place::OfAbsent(absent);
+        }
+        let guest = if is_operator { self.find_silent_guest(state) } else { None };
+        guest.map_or(Place::None, Place::OfGuest)
     }
 
     /// Counts a client that has become a member.
@@ -151,6 +168,7 @@ impl Lobby {
     pub fn remove(&mut self, id: ClientId) -> Option<LobbyClient> {
         let client = self.clients.remove(id)?;
         self.tokens.remove(id);
+        self.operators.retain(|(other, _)| *other != id);
         self.ending.insert(id, client.peer);
         self.admission.leave(client.peer.into(), client.is_visitor);
         Some(client)
@@ -180,14 +198,28 @@ impl Room {
         if self.lobby.is_closed {
             return self.send_refusal(id, ByeCode::Shutdown, ByeCode::Shutdown.text());
         }
+        if let Some(text) = self.find_ban(peer) {
+            self.log(Level::Warn, format!("{peer} refused: {text}"));
+            return self.send_refusal(id, ByeCode::Banned, &text);
+        }
         let now = self.lobby.now.uptime;
         let is_visitor = match self.lobby.admission.admit(peer.into(), now) {
             Ok(is_visitor) => is_visitor,
             Err(refusal) => return self.refuse(id, peer, refusal),
         };
         self.log(Level::Debug, format!("{peer} connected"));
-        self.lobby.clients.insert(id, LobbyClient { peer, stage: Stage::Waiting, is_visitor });
+        let client = LobbyClient {
+            peer,
+            stage: Stage::Waiting,
+            is_visitor,
+            tries_left: 0,
+            active_at: now.as_secs() as u32,
+        };
+        self.lobby.clients.insert(id, client);
         self.lobby.tokens.insert(id, token);
+        if self.lobby.config.has_password {
+            self.add_to_gate(id);
+        }
         let deadline = now + self.lobby.config.hello_wait;
         self.lobby.waiting.push(deadline, id, &self.lobby.clients);
     }
@@ -232,7 +264,8 @@ impl Room {
         let Some(&LobbyClient { peer, is_visitor, .. }) = self.lobby.clients.get(id) else {
             return;
         };
-        if is_visitor && self.lobby.admission.find_full(peer.into()).is_some() {
+        let is_at_gate = self.is_at_gate(id);
+        if is_visitor && !is_at_gate && self.lobby.admission.find_full(peer.into()).is_some() {
             return self.refuse_visitor(id);
         }
         self.close_waiting(id, ByeCode::Quit, &reason.to_string());
@@ -240,6 +273,9 @@ impl Room {
 
     /// Sends a bye to a client that has not sent a line, and removes it.
     pub(super) fn close_waiting(&mut self, id: ClientId, code: ByeCode, reason: &str) {
+        if self.is_at_gate(id) {
+            return self.turn_away(id, code, code.text());
+        }
         self.state.send_last_frame(id, code, code.text(), Op::Close);
         self.remove_waiting(id, reason);
     }
@@ -254,6 +290,14 @@ impl Room {
             self.lobby.release(id);
         }
         self.state.unicast(id, if is_visitor { Op::Refuse } else { Op::Close });
+    }
+
+    /// Sends a bye to a client that is not a member and has no place, and removes it.
+    pub(super) fn turn_away(&mut self, id: ClientId, code: ByeCode, text: &str) {
+        if self.remove_waiting(id, text).is_some() {
+            self.lobby.release(id);
+            self.send_refusal(id, code, text);
+        }
     }
 
     fn remove_waiting(&mut self, id: ClientId, reason: &str) -> Option<LobbyClient> {
@@ -286,7 +330,19 @@ impl Room {
         for effect in effects.drain(..) {
             match effect {
                 Effect::Joined(id) => self.lobby.on_joined(id, self.is_clustered()),
-                Effect::Refused(id) => self.refuse_visitor(id),
+                Effect::Refused(id, None) => self.refuse_visitor(id),
+                Effect::Refused(id, Some(code)) => {
+                    self.lobby.remove(id);
+                    self.lobby.release(id);
+                    self.send_refusal(id, code, code.text());
+                }
+                Effect::EnforceBans => self.enforce_bans(),
+                Effect::Whois { to, line_id, name, id } => self.send_whois(to, line_id, &name, id),
+                Effect::Audit { id, label, name, text } => {
+                    let peer = self.lobby.peer_of(id).map(|peer| peer.to_string());
+                    let peer = peer.unwrap_or_default();
+                    self.state.batch.audit.push(format!("{label} ({name} {peer}) {text}"));
+                }
                 Effect::Removed { id, is_released } => {
                     self.lobby.remove(id);
                     if is_released {
@@ -308,6 +364,7 @@ impl Room {
     /// [extends](Self::extend_hello_wait) the wait.
     pub fn pop_hello_wait(&mut self, now: Now) -> Option<WaitingClient> {
         self.lobby.now = now;
+        self.end_gate_waits();
         self.lobby.waiting.pop_expired(now.uptime, &self.lobby.clients)
     }
 
@@ -322,7 +379,7 @@ impl Room {
         self.lobby.release(id);
     }
 
-    fn log(&mut self, level: Level, line: String) {
+    pub(super) fn log(&mut self, level: Level, line: String) {
         self.state.batch.log.push((level, line));
     }
 }

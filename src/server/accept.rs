@@ -19,7 +19,7 @@ use super::connection;
 use super::edge::proxy::PendingConnections;
 use super::listener::{Listener, ListenerProtocol};
 use super::socket::{ReadyWait, Socket};
-use crate::room::{ClientId, Peer};
+use crate::room::{ClientId, Input, Peer};
 
 /// Clients accepted from one listener before the other tasks run.
 const MAX_ACCEPTS: usize = 256;
@@ -136,8 +136,21 @@ impl AcceptLoop {
         let connected = Event::Connected { id, peer, socket: Arc::clone(&socket), protocol };
         let _ = self.events.send(connected).await;
         let budget = self.addresses.budget_of(peer);
+        let refusal = connection::find_refusal(&budget, peer);
+        let is_refused = refusal.is_some();
+        if let Some((code, text)) = refusal {
+            let input = Input::Refuse { id, code, text };
+            let _ = self.events.send(Event::Input { input, bytes: 0, answer: None }).await;
+        }
         if let Some(executor) = self.executor.upgrade() {
-            let task = connection::run(socket, id, self.events.clone(), budget, protocol);
+            let task = connection::run(
+                socket,
+                (id, peer),
+                self.events.clone(),
+                budget,
+                protocol,
+                is_refused,
+            );
             executor.spawn(task).detach();
         }
     }

@@ -7,12 +7,13 @@
 mod hello_waits;
 #[cfg(feature = "irc")]
 mod irc;
+mod moderation;
 #[cfg(feature = "web")]
 mod web;
 
 use std::future::pending;
 use std::io;
-use std::rc::Weak;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -31,12 +32,13 @@ use super::edge::irc::ParsedMessage;
 #[cfg(feature = "web")]
 use super::edge::web::{BrowserAddresses, WebEvent};
 use super::listener::ListenerProtocol;
+use super::secrets::Secrets;
 use super::socket::Socket;
 use crate::os::{fresh_epoch, random, resident_memory};
 use crate::protocol::Stats;
 use crate::room::{ClientId, Input, Now, Peer, Room, Token};
 use crate::status::StatusObserver;
-use crate::store::HistoryWriter;
+use crate::store::{BanFile, HistoryWriter};
 
 /// Bytes of frames after which a batch is closed, however many events wait. A larger batch saves
 /// few system calls, and delays the delivery to the last member.
@@ -46,6 +48,8 @@ const MAX_BATCH_BYTES: usize = 64 * 1024;
 const OUTBOX_BYTES_PER_NOTICE: usize = 1024;
 /// The log target of a report, which is written at every log level.
 pub const REPORT_TARGET: &str = "smolchat::report";
+/// The log target of what operators do, of which no line is dropped for the rate.
+pub const AUDIT_TARGET: &str = "smolchat::audit";
 
 /// An event for the broadcaster.
 #[derive(Debug)]
@@ -92,6 +96,8 @@ pub enum Event {
     },
     /// From the server: write the statistics to the log.
     Report,
+    /// From the server: read the secrets and the bans again.
+    Reload,
     /// From a task that waits for a socket: it is writable.
     Writable(ClientId),
     /// From the server: end all connections.
@@ -103,6 +109,8 @@ pub struct Broadcaster {
     room: Room,
     writer: Option<HistoryWriter>,
     observer: Option<StatusObserver>,
+    secrets: Rc<Secrets>,
+    ban_file: Option<BanFile>,
     clients: Clients,
     events: Receiver<Event>,
     batch_bytes: usize,
@@ -132,13 +140,15 @@ impl Broadcaster {
     ) -> io::Result<Self> {
         #[cfg(feature = "irc")]
         let irc = config.irc.clone();
-        let Config { mut room, outbox, history, observer, .. } = config;
+        let Config { mut room, outbox, history, observer, secrets, ban_file, .. } = config;
         let max_connections = room.max_connections();
         #[cfg(feature = "web")]
         let hello_wait = room.hello_wait;
         room.crowd = room.crowd.min(outbox / OUTBOX_BYTES_PER_NOTICE);
         room.answer_bytes = room.answer_bytes.min(outbox / 2);
         room.is_stored = history.is_some();
+        room.has_password = secrets.has_password();
+        room.operator_user = Some(rustix::process::geteuid().as_raw());
         let (room, writer) = match history {
             Some((file, snapshot)) => {
                 let writer = HistoryWriter::new(file, fresh_epoch);
@@ -154,6 +164,8 @@ impl Broadcaster {
             room,
             writer,
             observer,
+            secrets,
+            ban_file,
             clients,
             events,
             batch_bytes: batch_bytes(outbox),
@@ -170,6 +182,7 @@ impl Broadcaster {
 
     /// Runs until [`Event::Shutdown`] was received and all connections have ended.
     pub async fn run(mut self) {
+        self.read_bans(self.now());
         while !(self.is_shutting_down && self.clients.is_empty()) {
             let event = self.next_event().await;
             let now = self.now();
@@ -200,6 +213,7 @@ impl Broadcaster {
             self.room.broadcast_info(status.text());
         }
         self.deliver(now).await;
+        self.write_bans();
         self.clients.close_overdue(now.uptime);
         self.deliver_disconnects(now).await;
         // Last: the room has removed these clients.
@@ -267,7 +281,10 @@ impl Broadcaster {
                     #[cfg(feature = "web")]
                     Input::HelloWaitOver { id } if self.clients.is_http(id) => return,
                     #[cfg(feature = "web")]
-                    Input::Lines { id, .. } | Input::OtherProtocol { id, .. } => {
+                    Input::Lines { id, .. }
+                    | Input::Admit { id, .. }
+                    | Input::Operator { id, .. }
+                    | Input::OtherProtocol { id, .. } => {
                         self.clients.unset_http(id);
                     }
                     _ => {}
@@ -294,6 +311,7 @@ impl Broadcaster {
             #[cfg(feature = "web")]
             Event::Web { id, event } => self.on_web_event(id, event, now),
             Event::Report => self.report(),
+            Event::Reload => self.reload(now),
             Event::Writable(id) => self.clients.on_writable(id, now.uptime),
             Event::Shutdown => {
                 self.is_shutting_down = true;
@@ -315,6 +333,9 @@ impl Broadcaster {
         self.clients.deliver(&batch, now.uptime);
         for (level, line) in batch.log {
             log!(level, "{line}");
+        }
+        for line in batch.audit {
+            log::warn!(target: AUDIT_TARGET, "audit: {line}");
         }
     }
 

@@ -32,6 +32,7 @@ mod listener;
 #[doc(hidden)]
 pub mod memory;
 mod outbox;
+mod secrets;
 mod socket;
 mod trusted_proxy;
 mod unix_socket;
@@ -46,12 +47,15 @@ use async_channel::Sender;
 use futures_lite::{FutureExt, Stream, StreamExt};
 use smol::LocalExecutor;
 
-pub use broadcaster::REPORT_TARGET;
+pub use broadcaster::{AUDIT_TARGET, REPORT_TARGET};
 #[doc(hidden)]
 pub use broadcaster::{Broadcaster, Event};
 pub use config::Config;
 pub use listen_address::ListenAddress;
 pub use listener::{Buffers, Listener, ListenerProtocol};
+pub use secrets::Plain;
+#[doc(hidden)]
+pub use secrets::Secrets;
 pub use trusted_proxy::TrustedProxy;
 
 #[doc(inline)]
@@ -71,6 +75,8 @@ pub enum Control {
     /// Writes the [`Stats`](crate::protocol::Stats) to the log with the target [`REPORT_TARGET`], as
     /// the word `stats` and one JSON object.
     Report,
+    /// Reads the password, the secrets of the operators and the bans from their files again.
+    Reload,
     /// Sends a bye to all clients and ends the server. A second one ends the server at once.
     Shutdown,
 }
@@ -183,7 +189,7 @@ pub async fn run(
 }
 
 /// Returns the next [`Control::Shutdown`], or `None` at the end of the stream. Sends an event to
-/// the broadcaster for each [`Control::Report`].
+/// the broadcaster for each other control.
 async fn next_shutdown<S>(controls: &mut S, events: &Sender<Event>) -> Option<Control>
 where
     S: Stream<Item = Control> + Unpin,
@@ -191,6 +197,7 @@ where
     loop {
         match controls.next().await {
             Some(Control::Report) => drop(events.send(Event::Report).await),
+            Some(Control::Reload) => drop(events.send(Event::Reload).await),
             end => return end,
         }
     }

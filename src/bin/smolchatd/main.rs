@@ -59,6 +59,7 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     if let Some(contradiction) = contradiction {
         log::warn!("{contradiction}");
     }
+    config.secrets.read()?;
     // First, because later descriptors could have the numbers of these.
     let activated = activation::copy_sockets()?;
     let descriptors = limits::raise_descriptor_limit();
