@@ -13,7 +13,7 @@ mod web;
 
 use std::future::pending;
 use std::io;
-use std::rc::{Rc, Weak};
+use std::rc::Weak;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -32,7 +32,6 @@ use super::edge::irc::ParsedMessage;
 #[cfg(feature = "web")]
 use super::edge::web::{BrowserAddresses, WebEvent};
 use super::listener::ListenerProtocol;
-use super::secrets::Secrets;
 use super::socket::Socket;
 use crate::os::{fresh_epoch, random, resident_memory};
 use crate::protocol::Stats;
@@ -96,8 +95,8 @@ pub enum Event {
     },
     /// From the server: write the statistics to the log.
     Report,
-    /// From the server: read the secrets and the bans again.
-    Reload,
+    /// From the server: read the bans again. Only the operators with these labels remain, or all.
+    Reload(Option<Vec<Box<str>>>),
     /// From a task that waits for a socket: it is writable.
     Writable(ClientId),
     /// From the server: end all connections.
@@ -109,7 +108,6 @@ pub struct Broadcaster {
     room: Room,
     writer: Option<HistoryWriter>,
     observer: Option<StatusObserver>,
-    secrets: Rc<Secrets>,
     ban_file: Option<BanFile>,
     clients: Clients,
     events: Receiver<Event>,
@@ -140,14 +138,13 @@ impl Broadcaster {
     ) -> io::Result<Self> {
         #[cfg(feature = "irc")]
         let irc = config.irc.clone();
-        let Config { mut room, outbox, history, observer, secrets, ban_file, .. } = config;
+        let Config { mut room, outbox, history, observer, ban_file, .. } = config;
         let max_connections = room.max_connections();
         #[cfg(feature = "web")]
         let hello_wait = room.hello_wait;
         room.crowd = room.crowd.min(outbox / OUTBOX_BYTES_PER_NOTICE);
         room.answer_bytes = room.answer_bytes.min(outbox / 2);
         room.is_stored = history.is_some();
-        room.has_password = secrets.has_password();
         room.operator_user = Some(rustix::process::geteuid().as_raw());
         let (room, writer) = match history {
             Some((file, snapshot)) => {
@@ -164,7 +161,6 @@ impl Broadcaster {
             room,
             writer,
             observer,
-            secrets,
             ban_file,
             clients,
             events,
@@ -311,7 +307,12 @@ impl Broadcaster {
             #[cfg(feature = "web")]
             Event::Web { id, event } => self.on_web_event(id, event, now),
             Event::Report => self.report(),
-            Event::Reload => self.reload(now),
+            Event::Reload(labels) => {
+                if let Some(labels) = labels {
+                    self.room.apply(Input::KeepOperators(labels), now);
+                }
+                self.read_bans(now);
+            }
             Event::Writable(id) => self.clients.on_writable(id, now.uptime),
             Event::Shutdown => {
                 self.is_shutting_down = true;

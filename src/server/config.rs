@@ -65,7 +65,7 @@ pub struct Config {
     pub history: Option<(HistoryFile, Snapshot)>,
     /// The password and the secrets of the operators. Default: none.
     #[doc(hidden)]
-    pub secrets: Rc<Secrets>,
+    pub secrets: Secrets,
     /// Where plain text is accepted. Default: not set, which is everywhere, but secrets are accepted
     /// from the machine of the server alone.
     pub plain: Option<Plain>,
@@ -94,7 +94,7 @@ impl Default for Config {
             irc: irc::Config::default(),
             buffers: Buffers::default(),
             history: None,
-            secrets: Rc::default(),
+            secrets: Secrets::default(),
             plain: None,
             ban_file: None,
             observer: None,
@@ -109,8 +109,8 @@ impl Config {
         if self.trusted_proxies.is_empty() { 0 } else { (max_clients / 4).max(16) }
     }
 
-    /// Returns the limits on the input of clients. `started` is the start of the rate limiters'
-    /// time.
+    /// Returns the limits on the input of clients, without secrets. `started` is the start of the
+    /// rate limiters' time.
     pub(super) fn read_limits(&self, started: Instant) -> ReadLimits {
         // A burst must not fill the outbox of a client that is only slightly behind.
         let half_outbox = u32::try_from(self.outbox / 2).unwrap_or(u32::MAX);
@@ -126,7 +126,7 @@ impl Config {
             answer_bytes: Rate::new(answers(self.address_bytes), answers(self.address_bytes_burst)),
             #[cfg(feature = "web")]
             web_hosts: self.web_hosts.as_slice().into(),
-            secrets: Rc::clone(&self.secrets),
+            secrets: Rc::default(),
             plain: self.plain,
             started,
         }

@@ -10,7 +10,6 @@ use std::fs::File;
 use std::hint::black_box;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::str::FromStr;
 
 use rustix::fs::fstat;
@@ -82,7 +81,7 @@ fn is_local(peer: Peer) -> bool {
 pub struct Secrets {
     password_file: Option<PathBuf>,
     operators_file: Option<PathBuf>,
-    current: Cell<Rc<Values>>,
+    current: Cell<Box<Values>>,
 }
 
 #[derive(Default)]
@@ -115,10 +114,10 @@ impl Secrets {
             let text = read_file(path, "--operators", 0o077)?;
             new.operators = parse_operators(&text).map_err(|error| describe(path, &error))?;
         }
-        let old = self.values();
+        let old = self.current.take();
         let kept = new.operators.iter().filter(|line| old.operators.contains(line));
         let kept = kept.map(|(label, _)| label.clone()).collect();
-        self.current.set(Rc::new(new));
+        self.current.set(Box::new(new));
         Ok(kept)
     }
 
@@ -134,23 +133,25 @@ impl Secrets {
 
     /// Returns whether a password is right.
     pub fn is_password(&self, given: &str) -> bool {
-        self.values().password.as_deref().is_some_and(|password| is_equal(given, password))
+        self.with_values(|values| {
+            values.password.as_deref().is_some_and(|password| is_equal(given, password))
+        })
     }
 
     /// Returns the label of the operator with a secret.
     pub fn operator(&self, given: &str) -> Option<Box<str>> {
-        let values = self.values();
         // All are compared, so that the time taken does not depend on the position.
         let find = |found, (label, secret): &(Box<str>, Box<str>)| {
             if is_equal(given, secret) { Some(label.clone()) } else { found }
         };
-        values.operators.iter().fold(None, find)
+        self.with_values(|values| values.operators.iter().fold(None, find))
     }
 
-    fn values(&self) -> Rc<Values> {
+    fn with_values<T>(&self, read: impl FnOnce(&Values) -> T) -> T {
         let values = self.current.take();
-        self.current.set(Rc::clone(&values));
-        values
+        let result = read(&values);
+        self.current.set(values);
+        result
     }
 }
 

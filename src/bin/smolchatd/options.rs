@@ -4,7 +4,6 @@ use std::ffi::OsString;
 #[cfg(feature = "irc")]
 use std::fs;
 use std::path::PathBuf;
-use std::rc::Rc;
 use std::time::Duration;
 
 use lexopt::{Parser, ValueExt};
@@ -98,7 +97,7 @@ pub fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
     options.derive_address_limits();
     options.config.room.has_password = options.password_file.is_some();
     let (password, operators) = (options.password_file.take(), options.operators.take());
-    options.config.secrets = Rc::new(Secrets::new(password, operators));
+    options.config.secrets = Secrets::new(password, operators);
     Ok(Invocation::Service(Box::new(options)))
 }
 

@@ -1,25 +1,11 @@
-//! The files of the operators: their secrets, and the bans.
+//! The file of the bans.
 
-use log::{error, info};
+use log::error;
 
 use super::Broadcaster;
 use crate::room::{Input, Now};
 
 impl Broadcaster {
-    /// Reads the secrets and the bans again. If a file is not valid, what it had before stays.
-    pub(super) fn reload(&mut self, now: Now) {
-        let secrets = &self.secrets;
-        if !secrets.has_password() && !secrets.has_operators() && self.ban_file.is_none() {
-            return info!("SIGHUP: there is nothing to reload");
-        }
-        info!("SIGHUP: reading the secrets and the bans again");
-        match secrets.read() {
-            Ok(labels) => self.room.apply(Input::KeepOperators(labels), now),
-            Err(error) => error!("{error}; the old secrets stay"),
-        }
-        self.read_bans(now);
-    }
-
     /// Reads the bans and the topic from their file.
     pub(super) fn read_bans(&mut self, now: Now) {
         let Some(file) = &self.ban_file else { return };
