@@ -351,6 +351,13 @@ impl BatchBuilder {
         &self.frames
     }
 
+    /// Returns the frames for all members without the first `count`.
+    #[cfg(feature = "cluster")]
+    pub fn frames_from(&self, count: usize) -> &[u8] {
+        let end = count.checked_sub(1).and_then(|last| self.ends.get(last));
+        self.frames.get(end.map_or(0, |end| *end as usize)..).unwrap_or_default()
+    }
+
     /// Returns the byte offset at which each frame for all members ends.
     pub fn ends(&self) -> &[u32] {
         &self.ends

@@ -159,8 +159,14 @@ impl History {
         self.oldest().max(self.min_resumable)
     }
 
+    /// Returns the count of the frames of the open batch that will not fit.
+    #[cfg(feature = "cluster")]
+    pub fn dropped_open(&self) -> usize {
+        self.dropped_open
+    }
+
     /// Returns the bytes of each frame.
-    #[cfg(feature = "irc")]
+    #[cfg(any(feature = "irc", feature = "cluster"))]
     pub fn frames(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
         self.frames.iter().map(HistoryFrame::bytes)
     }

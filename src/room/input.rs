@@ -52,6 +52,7 @@ pub enum Peer {
 
 /// The time of an input.
 #[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "cluster", derive(serde::Serialize, serde::Deserialize))]
 pub struct Now {
     /// The time since a fixed start; it never goes back.
     pub uptime: Duration,

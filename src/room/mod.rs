@@ -47,6 +47,8 @@ mod operators;
 mod presence;
 mod requests;
 mod reserved_names;
+#[cfg(feature = "cluster")]
+mod saved_state;
 mod snapshot;
 mod state;
 #[cfg(feature = "irc")]
@@ -70,6 +72,8 @@ pub use input::{ClientId, Credential, DisconnectReason, Input, NodeId, Now, Peer
 pub(crate) use moderation::MODERATION_BYTES;
 pub use moderation::Moderation;
 pub use names::HashKey;
+#[cfg(feature = "cluster")]
+pub use saved_state::RestoreError;
 pub use snapshot::Snapshot;
 pub use wait_queue::{WaitKind, WaitingClient};
 

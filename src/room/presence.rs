@@ -35,6 +35,7 @@ const NAMES_IN_TEXT: usize = 3;
 
 /// The notice that is not published yet.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "cluster", derive(Clone, serde::Serialize, serde::Deserialize))]
 pub struct PendingNotice {
     change: Option<PresenceChange>,
     /// The names, each followed by a newline.
@@ -47,6 +48,7 @@ pub struct PendingNotice {
 
 /// The change that a notice announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "cluster", derive(serde::Serialize, serde::Deserialize))]
 pub enum PresenceChange {
     Joined,
     Left,

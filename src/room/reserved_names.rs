@@ -43,6 +43,7 @@ struct Entry {
 
 /// A name that is reserved.
 #[derive(Debug)]
+#[cfg_attr(feature = "cluster", derive(Clone, serde::Serialize, serde::Deserialize))]
 pub struct ReservedName {
     pub name: Box<str>,
     /// The credential that takes the name back.
@@ -83,6 +84,20 @@ impl ReservedNames {
             self.keys.push(key);
             self.names.push(Entry { held: new, rank: own + 1 });
         }
+    }
+
+    /// Returns the names, the oldest first.
+    #[cfg(feature = "cluster")]
+    pub fn iter(&self) -> impl Iterator<Item = &ReservedName> {
+        self.names.iter().map(|entry| &entry.held)
+    }
+
+    /// Adds a name of a queue with the same limits, behind all others.
+    #[cfg(feature = "cluster")]
+    pub fn restore(&mut self, key: NameKey, held: ReservedName) {
+        let own = self.iter().filter(|other| other.origin == held.origin).count();
+        self.keys.push(key);
+        self.names.push(Entry { held, rank: own + 1 });
     }
 
     /// Returns whether the name with a key is reserved.

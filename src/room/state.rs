@@ -61,6 +61,7 @@ pub(super) struct State {
 
 /// A member of the room.
 #[derive(Debug)]
+#[cfg_attr(feature = "cluster", derive(Clone, serde::Serialize, serde::Deserialize))]
 pub(super) struct Member {
     pub credential: Credential,
     pub name: Box<str>,

@@ -90,6 +90,14 @@ impl<T> WaitQueue<T> {
         ids.find(|id| clients.get(*id).is_some_and(|client| is_found(*id, client)))
     }
 
+    /// Returns the deadlines of the clients that still wait.
+    #[cfg(feature = "cluster")]
+    pub fn entries(&self, clients: &ClientTable<T>) -> Vec<(Duration, ClientId)> {
+        let is_waiting = |id| clients.get(id).is_some_and(self.is_waiting);
+        let waiting = self.waiting.iter().filter(|(_, client)| is_waiting(client.id));
+        waiting.map(|(deadline, client)| (*deadline, client.id)).collect()
+    }
+
     /// Returns the deadline of the first client.
     pub fn deadline(&self) -> Option<Duration> {
         self.waiting.front().map(|(deadline, _)| *deadline)

@@ -1,6 +1,8 @@
 //! Tests of the room through its inputs and batches.
 
 mod absent;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod join;
 mod names;
 mod presence;
@@ -35,6 +37,16 @@ struct TestClient {
     /// Its frames were discarded: it was slow, or another connection replaced it.
     is_cut: bool,
     received: Vec<u8>,
+}
+
+impl TestClient {
+    fn deliver(&mut self, id: ClientId, batch: &Batch) {
+        let part = batch.slices_for(id, self.is_live);
+        self.received.extend(part.slices.iter().flat_map(Slice::bytes));
+        self.is_live = part.is_live;
+        self.is_closed = part.end.is_some();
+        self.is_cut = matches!(part.end, Some(End::Abort | End::Evict(_)));
+    }
 }
 
 impl RoomHarness {
@@ -84,15 +96,8 @@ impl RoomHarness {
         for unicast in &batch.unicasts {
             assert!(self.clients.contains_key(&unicast.to.0), "{unicast:?} is for no client");
         }
-        for (&id, client) in &mut self.clients {
-            let part = batch.slices_for(ClientId(id), client.is_live);
-            if client.is_closed {
-                continue;
-            }
-            client.received.extend(part.slices.iter().flat_map(Slice::bytes));
-            client.is_live = part.is_live;
-            client.is_closed = part.end.is_some();
-            client.is_cut = matches!(part.end, Some(End::Abort | End::Evict(_)));
+        for (&id, client) in self.clients.iter_mut().filter(|(_, client)| !client.is_closed) {
+            client.deliver(ClientId(id), &batch);
             if client.is_closed {
                 self.room.release(ClientId(id), self.now);
             }

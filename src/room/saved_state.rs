@@ -1,0 +1,154 @@
+//! The state of a room as bytes, from which another node continues.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::config::Rules;
+use super::credential_index::CredentialIndex;
+use super::names::HashKey;
+use super::presence::PendingNotice;
+use super::reserved_names::ReservedName;
+use super::state::{Member, State};
+use super::{ClientId, History, Now, Room};
+
+/// The version of the format.
+const VERSION: u32 = 1;
+
+/// The state, or a state that behaves the same.
+#[derive(Serialize, Deserialize)]
+struct SavedState {
+    v: u32,
+    rules: Rules,
+    epoch: Box<str>,
+    hash_key: HashKey,
+    now: Now,
+    guests: u64,
+    members: Vec<(ClientId, Member)>,
+    reserved: Vec<ReservedName>,
+    silent: Vec<(Duration, ClientId)>,
+    absent: Vec<(Duration, ClientId)>,
+    notice: PendingNotice,
+    seq: u64,
+    /// The frames in the history, and those of the open batch.
+    frames: String,
+    /// The count of the last frames with which a client can resume.
+    resumable: u64,
+}
+
+/// The error of bytes from which a room cannot be restored.
+#[derive(Debug)]
+pub enum RestoreError {
+    /// The bytes are not a saved state.
+    Invalid(serde_json::Error),
+    /// The state has another version.
+    Version(u32),
+}
+
+impl fmt::Display for RestoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RestoreError::Invalid(_) => f.write_str("the saved state cannot be read"),
+            RestoreError::Version(version) => {
+                write!(f, "the saved state has version {version}, and this server reads {VERSION}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for RestoreError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            RestoreError::Invalid(error) => Some(error),
+            RestoreError::Version(_) => None,
+        }
+    }
+}
+
+impl Room {
+    /// Returns the state of the room, which is the same for all nodes after the same commands. It
+    /// has nothing of the clients of the node alone.
+    pub fn save_state(&self) -> Vec<u8> {
+        let state = &self.state;
+        let members = state.members.iter().map(|(id, member)| (id, member.clone()));
+        let mut frames = Vec::new();
+        state.history.frames().for_each(|frame| frames.extend_from_slice(frame));
+        frames.extend_from_slice(state.batch.frames_from(state.history.dropped_open()));
+        let saved = SavedState {
+            v: VERSION,
+            rules: state.rules.clone(),
+            epoch: state.epoch.clone(),
+            hash_key: state.hash_key,
+            now: state.now,
+            guests: state.guests,
+            members: members.collect(),
+            reserved: state.reserved.iter().cloned().collect(),
+            silent: state.silent.entries(&state.members),
+            absent: state.absent.entries(&state.members),
+            notice: state.notice.clone(),
+            seq: state.batch.seq,
+            frames: String::from_utf8_lossy(&frames).into_owned(),
+            resumable: (state.batch.seq + 1).saturating_sub(state.history.oldest_resumable()),
+        };
+        // The serialisation of these types cannot fail: their keys are strings.
+        let bytes = serde_json::to_vec(&saved);
+        debug_assert!(bytes.is_ok());
+        bytes.unwrap_or_default()
+    }
+
+    /// Replaces the state of the room by a saved one. The clients of the node stay, and the
+    /// open batch is discarded.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the bytes are not a state of this version. Then the room is unchanged.
+    pub fn restore_state(&mut self, bytes: &[u8]) -> Result<(), RestoreError> {
+        // Other versions may have other keys.
+        #[derive(Deserialize)]
+        struct Version {
+            v: u32,
+        }
+        let Version { v } = serde_json::from_slice(bytes).map_err(RestoreError::Invalid)?;
+        if v != VERSION {
+            return Err(RestoreError::Version(v));
+        }
+        let saved: SavedState = serde_json::from_slice(bytes).map_err(RestoreError::Invalid)?;
+        let old = &mut self.state;
+        let (counts, stats) = (old.counts.clone(), old.server_stats.clone());
+        let mut answers = old.answers.clone();
+        answers.limits.history = saved.rules.history;
+        self.state = State { counts, server_stats: stats, ..saved.into_state(answers) };
+        Ok(())
+    }
+}
+
+impl SavedState {
+    fn into_state(self, answers: super::config::AnswerConfig) -> State {
+        let SavedState { rules, epoch, hash_key, seq, .. } = self;
+        let (count, bytes) = (rules.history, rules.history_bytes);
+        let resumable = usize::try_from(self.resumable).unwrap_or(usize::MAX);
+        let frames = self.frames.into_bytes();
+        let history = History::with_frames(count, bytes, seq, frames, resumable);
+        let mut state = State::new(rules, answers, epoch, hash_key, (history, seq));
+        state.credentials = CredentialIndex::of_hashes();
+        state.now = self.now;
+        state.guests = self.guests;
+        state.notice = self.notice;
+        for (id, member) in self.members {
+            state.names.insert(&member.name, id);
+            state.credentials.insert(member.credential, id);
+            state.members.insert(id, member);
+        }
+        for held in self.reserved {
+            state.reserved.restore(state.names.key(&held.name), held);
+        }
+        for (queue, entries) in [(&mut state.silent, self.silent), (&mut state.absent, self.absent)]
+        {
+            for (deadline, id) in entries {
+                queue.push(deadline, id, &state.members);
+            }
+        }
+        state
+    }
+}
