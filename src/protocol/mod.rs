@@ -24,6 +24,7 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod codes;
 mod confusables;
 mod detect;
 mod escape;
@@ -36,6 +37,7 @@ mod operator;
 mod request;
 mod stats;
 
+pub use codes::{ByeCode, ErrorCode};
 pub(crate) use confusables::is_mark;
 pub use detect::OtherProtocol;
 pub(crate) use detect::PROXY_V2;
@@ -43,7 +45,7 @@ pub(crate) use detect::PROXY_V2;
 pub(crate) use detect::{looks_like_http, split_at_byte};
 pub use escape::escaped_len;
 pub(crate) use escape::{escape_terminal_controls, replace_controls};
-pub use frame::{Body, ByeCode, ErrorCode, Frame, Limits, SERVER};
+pub use frame::{Body, Frame, Limits, SERVER};
 pub(crate) use json::JsonObject;
 pub use line_reader::{LineReader, TooLong};
 pub use name::{MAX_MARKS, MAX_NAME, case_fold, is_valid_name};

@@ -73,7 +73,8 @@ impl OperatorCommand {
         let (target, rest) = if has_target { split_word(rest) } else { ("", rest) };
         let (first, after) = split_word(rest);
         let time = if usage.contains("[TIME]") { parse_time(first) } else { None };
-        let text = replace_controls(if time.is_some() { after } else { rest }.trim());
+        let text = replace_controls(if time.is_some() { after } else { rest });
+        let text = text.trim();
         let has_text = usage.contains("[REASON]") || verb == Verb::Topic;
         let is_invalid = has_target && target.is_empty()
             || !has_text && !text.is_empty()

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::frame::ErrorCode;
+use super::ErrorCode;
 use super::json::JsonObject;
 use super::operator::OperatorCommand;
 

@@ -179,10 +179,8 @@ pub struct Batch {
     /// The operations on single clients, sorted by client; for one client in the order in which
     /// the room issued them.
     pub unicasts: Vec<Unicast>,
-    /// Lines for the log.
-    pub log: Vec<(Level, String)>,
-    /// Lines about what operators did, for the log at every rate.
-    pub audit: Vec<String>,
+    /// Lines for the log. A line about what an operator did has no level.
+    pub log: Vec<(Option<Level>, String)>,
 }
 
 /// One client's part of a [`Batch`].
@@ -288,10 +286,8 @@ pub(super) struct BatchBuilder {
     author: Option<ClientId>,
     /// Bytes for this client alone since its lines are applied.
     pub answer_bytes: usize,
-    /// Lines for the log.
-    pub log: Vec<(Level, String)>,
-    /// Lines about what operators did, for the log at every rate.
-    pub audit: Vec<String>,
+    /// Lines for the log. A line about what an operator did has no level.
+    pub log: Vec<(Option<Level>, String)>,
 }
 
 impl BatchBuilder {
@@ -306,7 +302,6 @@ impl BatchBuilder {
             author: None,
             answer_bytes: 0,
             log: Vec::new(),
-            audit: Vec::new(),
         }
     }
 
@@ -400,7 +395,6 @@ impl BatchBuilder {
             frames: sealed.ends.len() as u64,
             unicasts: sealed.unicasts,
             log: sealed.log,
-            audit: sealed.audit,
         }
     }
 }

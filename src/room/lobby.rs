@@ -341,7 +341,8 @@ impl Room {
                 Effect::Audit { id, label, name, text } => {
                     let peer = self.lobby.peer_of(id).map(|peer| peer.to_string());
                     let peer = peer.unwrap_or_default();
-                    self.state.batch.audit.push(format!("{label} ({name} {peer}) {text}"));
+                    let line = format!("{label} ({name} {peer}) {text}");
+                    self.state.batch.log.push((None, line));
                 }
                 Effect::Removed { id, is_released } => {
                     self.lobby.remove(id);
@@ -380,6 +381,6 @@ impl Room {
     }
 
     pub(super) fn log(&mut self, level: Level, line: String) {
-        self.state.batch.log.push((level, line));
+        self.state.batch.log.push((Some(level), line));
     }
 }

@@ -35,6 +35,7 @@ mod cluster;
 mod command;
 mod config;
 mod credential_index;
+mod enforcement;
 mod gate;
 mod history;
 mod input;

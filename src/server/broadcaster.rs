@@ -333,10 +333,10 @@ impl Broadcaster {
         }
         self.clients.deliver(&batch, now.uptime);
         for (level, line) in batch.log {
-            log!(level, "{line}");
-        }
-        for line in batch.audit {
-            log::warn!(target: AUDIT_TARGET, "audit: {line}");
+            match level {
+                Some(level) => log!(level, "{line}"),
+                None => log::warn!(target: AUDIT_TARGET, "audit: {line}"),
+            }
         }
     }
 
