@@ -4,11 +4,12 @@
 //! passwords; the right one arrives as [`Input::Admit`](super::Input::Admit). Until then the client
 //! is answered with errors alone.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use log::Level;
 
-use super::admission::Origin;
+use super::lobby::LobbyClient;
 use super::{ClientId, Command, Room};
 use crate::protocol::{Body, ByeCode, ClientLine, ErrorCode, RequestError};
 
@@ -29,14 +30,11 @@ impl Room {
         if !lobby.admission.has_excess_visitor() {
             return;
         }
-        let visitors = |origin| lobby.admission.visitors_of(origin);
+        let visitors = |client: &LobbyClient| lobby.admission.visitors_of(client.peer.into());
         let waiting = lobby.clients.iter().filter(|(_, client)| client.tries_left > 0);
-        let most =
-            waiting.map(|(_, client)| Origin::from(client.peer)).max_by_key(|&o| visitors(o));
-        let is_dropped = |_, client: &super::lobby::LobbyClient| {
-            most.is_some_and(|most| Origin::from(client.peer) == most)
-        };
-        if let Some(dropped) = lobby.gate.find(&lobby.clients, is_dropped) {
+        // The first of those that are equal, which is the oldest.
+        let dropped = waiting.min_by_key(|(_, client)| Reverse(visitors(client)));
+        if let Some((dropped, _)) = dropped {
             let text = "the server is full: too many clients without the password";
             self.turn_away(dropped, ByeCode::Full, text);
         }

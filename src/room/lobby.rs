@@ -258,7 +258,12 @@ impl Room {
             if reason == DisconnectReason::Slow {
                 self.state.count_eviction(id, ByeCode::Slow);
             }
+            let is_at_gate = self.is_at_gate(id);
             self.remove_waiting(id, &reason.to_string());
+            if is_at_gate {
+                // It has no place.
+                self.lobby.release(id);
+            }
             return self.state.unicast(id, Op::Abort);
         }
         let Some(&LobbyClient { peer, is_visitor, .. }) = self.lobby.clients.get(id) else {

@@ -114,6 +114,15 @@ fn crowd_at_the_gate_drops_its_own_oldest() {
 }
 
 #[test]
+fn crowd_of_addresses_drops_the_oldest() {
+    let mut harness = room(4);
+    (1..=18).for_each(|id| harness.connect_of(id, id as u8));
+    assert_eq!(harness.codes(1), [r#"bye "full""#]);
+    assert_eq!(harness.codes(2), [r#"bye "full""#]);
+    assert_eq!(harness.codes(18), [""; 0]);
+}
+
+#[test]
 fn clients_that_leave_the_gate_take_no_place() {
     let mut harness = room(4);
     for id in 1..200 {
