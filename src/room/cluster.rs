@@ -1,5 +1,7 @@
 //! A room on several nodes: each node commits the commands of all of them in the same order.
 
+use std::time::Duration;
+
 use super::credential_index::CredentialIndex;
 use super::lobby::Lobby;
 use super::state::State;
@@ -35,6 +37,30 @@ impl Room {
     /// Sends a bye to every client of the node, and admits no more.
     pub fn close(&mut self, code: ByeCode) {
         self.close_lobby(code);
+    }
+
+    /// Returns the time of the log at which [`Command::Tick`](super::Command::Tick) has to be in it, if there is no command
+    /// before.
+    pub fn tick_deadline(&self) -> Option<Duration> {
+        self.state.deadline()
+    }
+
+    /// Returns the time of the node at which [`pop_hello_wait`](Self::pop_hello_wait) has to be
+    /// called.
+    pub fn hello_deadline(&self) -> Option<Duration> {
+        let gate = self.lobby.gate.first().map(|client| client.deadline);
+        [self.lobby.waiting.deadline(), gate].into_iter().flatten().min()
+    }
+
+    /// Removes and returns the commands that follow from those that were committed: they go into
+    /// the log like those of [`propose`](Self::propose).
+    pub fn take_proposals(&mut self) -> Vec<super::Command> {
+        std::mem::take(&mut self.lobby.proposals)
+    }
+
+    /// Returns the rules of the room.
+    pub fn rules(&self) -> &Rules {
+        &self.state.rules
     }
 
     /// Returns the frames of the open batch. The frames that a command publishes are appended to

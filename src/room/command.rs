@@ -74,7 +74,7 @@ pub enum Place {
     /// It gets the place of a guest, which leaves.
     OfGuest(ClientId),
     /// There is none, and the client is refused.
-    None,
+    Missing,
 }
 
 /// The reason for which a member leaves.

@@ -4,6 +4,7 @@
 //! the address of a name, and applies bans and mutes to its own clients.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 
 use super::lobby::{Lobby, LobbyClient};
 use super::moderation::{Moderation, Rule, RuleKind};
@@ -108,6 +109,10 @@ impl Room {
 
     /// Applies a command that follows from another.
     fn submit(&mut self, command: Command) {
+        #[cfg(feature = "cluster")]
+        if self.is_clustered() {
+            return self.lobby.proposals.push(command);
+        }
         self.commit(command, self.lobby.now);
     }
 
@@ -155,7 +160,15 @@ impl Lobby {
                 && !state.is_operator(*id)
         };
         let guests = self.clients.iter().filter(|(id, _)| is_guest(id));
-        let oldest = guests.min_by_key(|(_, client): &(_, &LobbyClient)| client.active_at);
+        let silence = |client: &LobbyClient| self.activity_time().wrapping_sub(client.active_at);
+        // The first of those that are equal.
+        let oldest = guests.min_by_key(|(_, client)| Reverse(silence(client)));
         oldest.map(|(id, _)| id)
+    }
+
+    /// Returns the time for [`LobbyClient::active_at`].
+    pub(super) fn activity_time(&self) -> u16 {
+        // The remainder: it is compared with times of the last 6 days.
+        (self.now.uptime.as_secs() / 8) as u16
     }
 }

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use log::Level;
 
-use super::lobby::LobbyClient;
 use super::{ClientId, Command, Room};
 use crate::protocol::{Body, ByeCode, ClientLine, ErrorCode, RequestError};
 
@@ -18,23 +17,32 @@ const GATE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Wrong passwords after which a connection is closed.
 const MAX_TRIES: u8 = 3;
 
+/// A client that has not sent the password.
+#[derive(Debug)]
+pub(super) struct AtGate {
+    pub id: ClientId,
+    pub deadline: Duration,
+    /// The passwords that it may still send.
+    tries_left: u8,
+}
+
 impl Room {
     /// Keeps a new client at the gate. If there are too many, the oldest is dropped, of the address
     /// that has the most.
     pub(super) fn add_to_gate(&mut self, id: ClientId) {
         let lobby = &mut self.lobby;
-        if let Some(client) = lobby.clients.get_mut(id) {
-            client.tries_left = MAX_TRIES;
-        }
-        lobby.gate.push(lobby.now.uptime + GATE_TIMEOUT, id, &lobby.clients);
+        let deadline = lobby.now.uptime + GATE_TIMEOUT;
+        lobby.gate.push(AtGate { id, deadline, tries_left: MAX_TRIES });
         if !lobby.admission.has_excess_visitor() {
             return;
         }
-        let visitors = |client: &LobbyClient| lobby.admission.visitors_of(client.peer.into());
-        let waiting = lobby.clients.iter().filter(|(_, client)| client.tries_left > 0);
+        let visitors = |client: &AtGate| {
+            let peer = lobby.peer_of(client.id);
+            peer.map_or(0, |peer| lobby.admission.visitors_of(peer.into()))
+        };
         // The first of those that are equal, which is the oldest.
-        let dropped = waiting.min_by_key(|(_, client)| Reverse(visitors(client)));
-        if let Some((dropped, _)) = dropped {
+        let dropped = lobby.gate.iter().min_by_key(|client| Reverse(visitors(client)));
+        if let Some(dropped) = dropped.map(|client| client.id) {
             let text = "the server is full: too many clients without the password";
             self.turn_away(dropped, ByeCode::Full, text);
         }
@@ -42,7 +50,7 @@ impl Room {
 
     /// Returns whether a client has not sent the password.
     pub(super) fn is_at_gate(&self, id: ClientId) -> bool {
-        self.lobby.clients.get(id).is_some_and(|client| client.tries_left > 0)
+        self.lobby.gate.iter().any(|client| client.id == id)
     }
 
     /// Lets a client in that has sent the password.
@@ -51,8 +59,7 @@ impl Room {
         id: ClientId,
         lines: Vec<Result<ClientLine, RequestError>>,
     ) -> Option<Command> {
-        let client = self.lobby.clients.get_mut(id)?;
-        client.tries_left = 0;
+        self.lobby.gate.retain(|client| client.id != id);
         if lines.is_empty() {
             let deadline = self.lobby.now.uptime + self.lobby.config.hello_wait;
             self.lobby.waiting.push(deadline, id, &self.lobby.clients);
@@ -71,7 +78,8 @@ impl Room {
                 Err(error) => error,
                 Ok(line) => RequestError { id: line.id, ..password_required() },
             };
-            let Some(client) = self.lobby.clients.get_mut(id) else { return };
+            let mut gate = self.lobby.gate.iter_mut();
+            let Some(client) = gate.find(|client| client.id == id) else { return };
             let is_guess = matches!(error.code, ErrorCode::WrongPassword | ErrorCode::TooManyTries);
             let is_last = is_guess && client.tries_left <= 1;
             if is_guess && !is_last {
@@ -101,8 +109,9 @@ impl Room {
     /// Closes the clients that have not sent the password in time.
     pub(super) fn end_gate_waits(&mut self) {
         let now = self.lobby.now.uptime;
-        while let Some(client) = self.lobby.gate.pop_expired(now, &self.lobby.clients) {
-            self.turn_away(client.id, ByeCode::Password, "no password was sent in 10 seconds");
+        while self.lobby.gate.first().is_some_and(|client| client.deadline <= now) {
+            let AtGate { id, .. } = self.lobby.gate.remove(0);
+            self.turn_away(id, ByeCode::Password, "no password was sent in 10 seconds");
         }
     }
 }

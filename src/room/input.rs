@@ -119,7 +119,8 @@ pub enum Input {
         /// A number for the edge, see [`Slice::mark`](super::Slice::mark).
         mark: u64,
     },
-    /// The input of a client has ended.
+    /// The connection of a client has ended, or the client was too slow. If a member asked for it,
+    /// its name is reserved for it.
     Disconnect { id: ClientId, reason: DisconnectReason },
     /// The server shuts down.
     Shutdown,

@@ -32,7 +32,7 @@ impl State {
     /// A client without a hello is announced when it says something, or after
     /// [`SILENT_NOTICE_DELAY`]. A member that takes over keeps its visibility, so that a leave notice
     /// follows each join notice.
-    pub(super) fn join(&mut self, join: Join, token: Option<Token>) {
+    pub(super) fn join(&mut self, mut join: Join, token: Option<Token>) {
         let Join { id, credential, origin, .. } = join;
         if self.members.get(id).is_some() {
             return;
@@ -50,7 +50,7 @@ impl State {
         self.publish_notice_of(PresenceChange::Left);
         let old = old.and_then(|old| self.take_over(old));
         let has_hello = join.hello.is_some();
-        let hello = join.hello.as_deref().cloned().unwrap_or_default();
+        let hello = join.hello.take().map_or_else(Hello::default, |hello| *hello);
         let visibility = visibility_of(&join, &hello, old.as_ref());
         let is_reconnect = old.is_some();
         let (name, error) = match old {
@@ -66,10 +66,7 @@ impl State {
             is_absent: false,
             visibility,
         };
-        self.members.insert(id, member);
-        self.credentials.insert(credential, id);
-        self.names.insert(&name, id);
-        self.add_effect(id, Effect::Joined(id));
+        self.insert_member(id, member);
         if let Some(label) = join.operator {
             self.operators.push((id, label));
         }
@@ -92,11 +89,22 @@ impl State {
         if has_hello {
             self.announce_member(id);
         } else {
-            self.silent.push(self.now.uptime + SILENT_NOTICE_DELAY, id, &self.members);
+            self.silent.push(
+                self.now.uptime.saturating_add(SILENT_NOTICE_DELAY),
+                id,
+                &self.members,
+            );
         }
         for line in join.lines {
             self.on_line(id, line);
         }
+    }
+
+    fn insert_member(&mut self, id: ClientId, member: Member) {
+        self.credentials.insert(member.credential, id);
+        self.names.insert(&member.name, id);
+        self.members.insert(id, member);
+        self.add_effect(id, Effect::Joined(id));
     }
 
     /// Takes a place for a new member, and returns whether there is one.
@@ -112,7 +120,7 @@ impl State {
                 true
             }
             // The member has returned or left since.
-            Place::OfAbsent(_) | Place::None => false,
+            Place::OfAbsent(_) | Place::Missing => false,
         }
     }
 

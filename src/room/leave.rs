@@ -68,7 +68,7 @@ impl State {
                 name: member.name.clone(),
                 credential: member.credential,
                 origin: member.origin,
-                until: self.now.uptime + self.rules.grace,
+                until: self.now.uptime.saturating_add(self.rules.grace),
             };
             self.reserved.reserve(self.names.key(&member.name), reserved, self.now.uptime);
         }
@@ -83,7 +83,7 @@ impl State {
         }
         member.is_absent = true;
         let name = member.name.clone();
-        self.absent.push(self.now.uptime + self.rules.grace, id, &self.members);
+        self.absent.push(self.now.uptime.saturating_add(self.rules.grace), id, &self.members);
         self.log(Level::Debug, id, &name, " went away");
         // The member keeps the place, and may take it to another connection before this one ends.
         self.unicast(id, Op::Refuse);

@@ -6,7 +6,10 @@
 
 use log::Level;
 
+#[cfg(feature = "cluster")]
+use super::Command;
 use super::admission::{Admission, Origin, Refusal};
+use super::gate::AtGate;
 use super::state::{Effect, State};
 use super::wait_queue::{WaitQueue, WaitingClient};
 use super::{
@@ -29,10 +32,13 @@ pub(super) struct Lobby {
     pub admission: Admission,
     /// The clients that have not sent a line.
     pub waiting: WaitQueue<LobbyClient>,
-    /// The clients that have not sent the password.
-    pub gate: WaitQueue<LobbyClient>,
+    /// The clients that have not sent the password, the oldest first.
+    pub gate: Vec<AtGate>,
     /// The clients that are not members and have sent the secret of an operator, with its label.
     pub operators: Vec<(ClientId, Box<str>)>,
+    /// The commands that follow from others, see [`Room::take_proposals`].
+    #[cfg(feature = "cluster")]
+    pub proposals: Vec<Command>,
     /// The node shuts down: no client is admitted.
     pub is_closed: bool,
     pub now: Now,
@@ -46,10 +52,8 @@ pub(super) struct LobbyClient {
     /// There was no place for the client: it becomes a member only with the token of a member, or
     /// if a place is free by then.
     pub is_visitor: bool,
-    /// The passwords that it may still send; 0 if it needs none.
-    pub tries_left: u8,
-    /// The time of its last lines, in seconds.
-    pub active_at: u32,
+    /// The time of its last lines, in units of 8 seconds.
+    pub active_at: u16,
 }
 
 /// Whether a client is a member.
@@ -82,7 +86,9 @@ impl Lobby {
             credential_of,
             ending: ClientTable::new(),
             waiting: WaitQueue::new(LobbyClient::is_waiting),
-            gate: WaitQueue::new(|client| client.tries_left > 0),
+            gate: Vec::new(),
+            #[cfg(feature = "cluster")]
+            proposals: Vec::new(),
             operators: Vec::new(),
             is_closed: false,
             now: Now::default(),
@@ -149,7 +155,7 @@ impl Lobby {
             return Place::OfAbsent(absent);
         }
         let guest = if is_operator { self.find_silent_guest(state) } else { None };
-        guest.map_or(Place::None, Place::OfGuest)
+        guest.map_or(Place::Missing, Place::OfGuest)
     }
 
     /// Counts a client that has become a member.
@@ -169,6 +175,7 @@ impl Lobby {
         let client = self.clients.remove(id)?;
         self.tokens.remove(id);
         self.operators.retain(|(other, _)| *other != id);
+        self.gate.retain(|client| client.id != id);
         self.ending.insert(id, client.peer);
         self.admission.leave(client.peer.into(), client.is_visitor);
         Some(client)
@@ -212,8 +219,7 @@ impl Room {
             peer,
             stage: Stage::Waiting,
             is_visitor,
-            tries_left: 0,
-            active_at: now.as_secs() as u32,
+            active_at: self.lobby.activity_time(),
         };
         self.lobby.clients.insert(id, client);
         self.lobby.tokens.insert(id, token);
@@ -387,5 +393,17 @@ impl Room {
 
     pub(super) fn log(&mut self, level: Level, line: String) {
         self.state.batch.log.push((Some(level), line));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::room::state::Member;
+
+    #[test]
+    fn rows_of_member_are_small() {
+        let rows = size_of::<(ClientId, LobbyClient)>() + size_of::<(ClientId, Member)>();
+        assert!(rows <= 80, "{rows} bytes");
     }
 }

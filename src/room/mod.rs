@@ -117,6 +117,7 @@ impl Room {
     ///
     /// An input of a client that the room does not know, or has removed, is ignored.
     pub fn apply(&mut self, input: Input, now: Now) {
+        debug_assert!(!self.is_clustered(), "the command has to go through the log");
         if let Some(command) = self.propose(input, now) {
             self.commit(command, now);
         }
@@ -194,11 +195,11 @@ impl Room {
         id: ClientId,
         lines: Vec<Result<ClientLine, RequestError>>,
     ) -> Option<Command> {
-        let now = self.lobby.now.uptime.as_secs() as u32;
+        let now = self.lobby.activity_time();
         let client = self.lobby.clients.get_mut(id)?;
         let is_waiting = client.is_waiting();
         client.active_at = now;
-        if self.is_at_gate(id) {
+        if is_waiting && self.is_at_gate(id) {
             self.on_gate_lines(id, lines);
             return None;
         }
@@ -247,14 +248,9 @@ impl Room {
         self.handle_effects();
     }
 
-    /// Removes a client whose connection has ended. If the client asked for it, its name is
-    /// reserved for it.
-    pub fn disconnect(&mut self, id: ClientId, reason: DisconnectReason, now: Now) {
-        self.apply(Input::Disconnect { id, reason }, now);
-    }
-
     /// Ends the waits of members that are over, see [`Command::Tick`].
     pub fn end_waits(&mut self, now: Now) {
+        debug_assert!(!self.is_clustered(), "the command has to go through the log");
         self.commit(Command::Tick, now);
     }
 
@@ -270,7 +266,8 @@ impl Room {
     /// [`end_waits`](Self::end_waits) have to be called, if there is no input before.
     pub fn deadline(&self) -> Option<Duration> {
         let Lobby { waiting, gate, .. } = &self.lobby;
-        let deadlines = [waiting.deadline(), gate.deadline(), self.state.deadline()];
+        let deadlines =
+            [waiting.deadline(), gate.first().map(|client| client.deadline), self.state.deadline()];
         deadlines.into_iter().flatten().min()
     }
 

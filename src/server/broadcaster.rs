@@ -349,7 +349,7 @@ impl Broadcaster {
                 return;
             }
             for (id, reason) in disconnected {
-                self.room.disconnect(id, reason, now);
+                self.room.apply(Input::Disconnect { id, reason }, now);
             }
             self.deliver(now).await;
         }

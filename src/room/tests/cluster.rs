@@ -14,6 +14,8 @@ const LONG_TIME: Duration = Duration::from_secs(1000);
 #[derive(Clone, Debug)]
 enum Step {
     Connect(u8),
+    /// Connects and becomes a member whose name is kept.
+    Join(u8, u8),
     Hello(u8, u8, u8, bool),
     /// Resumes after a number with the token of another client.
     Resume(u8, u8, u8),
@@ -49,11 +51,14 @@ fn step() -> impl Strategy<Value = Step> {
             DisconnectReason::Finished,
             DisconnectReason::Slow,
             DisconnectReason::Away,
+            DisconnectReason::Away,
+            DisconnectReason::Away,
             DisconnectReason::Lost(std::io::ErrorKind::ConnectionReset),
         ][..],
     );
     prop_oneof![
-        4 => any::<u8>().prop_map(Step::Connect),
+        2 => any::<u8>().prop_map(Step::Connect),
+        4 => (any::<u8>(), 0u8..4).prop_map(|(node, name)| Step::Join(node, name)),
         4 => (any::<u8>(), 0u8..4, 0u8..6, any::<bool>())
             .prop_map(|(id, name, history, flag)| Step::Hello(id, name, history, flag)),
         2 => (any::<u8>(), any::<u8>(), 0u8..20)
@@ -116,7 +121,7 @@ fn credential_of(token: Token) -> Credential {
 }
 
 fn config() -> Config {
-    Config { max_clients: 3, history: 5, crowd: 4, connect_rate: 0, ..Config::default() }
+    Config { max_clients: 2, history: 5, crowd: 4, connect_rate: 0, ..Config::default() }
 }
 
 impl Node {
@@ -195,6 +200,10 @@ impl ClusterHarness {
     fn apply(&mut self, step: &Step) {
         match *step {
             Step::Connect(node) => drop(self.connect(usize::from(node) % NODES)),
+            Step::Join(node, name) => {
+                let client = self.connect(usize::from(node) % NODES);
+                self.say(client, &format!(r#"{{"hello":{{"name":"name-{name}","keep":true}}}}"#));
+            }
             Step::Append(node) => self.append(usize::from(node) % NODES),
             Step::Retry(back) if !self.log.is_empty() => {
                 let entry = self.log[usize::from(back) % self.log.len()].clone();
@@ -299,6 +308,7 @@ impl ClusterHarness {
     /// Replaces a node that has ended. The next node writes that to the log.
     fn restart(&mut self, at: usize) {
         let other = (at + 1) % NODES;
+        self.seal(at);
         self.seal(other);
         self.last_node += 1;
         let donor = &self.nodes[other];
@@ -426,7 +436,11 @@ fn cycle(values: Vec<bool>) -> Box<dyn FnMut() -> bool> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 64,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     /// The same log is the same state and the same frames on all nodes, wherever each of them seals
     /// and restores its state.

@@ -39,7 +39,7 @@ impl Broadcaster {
             WebEvent::Pong(pong) => self.clients.send_pong(id, pong, now.uptime),
             WebEvent::Closing { code, reason } => {
                 self.clients.set_close_code(id, code);
-                self.room.disconnect(id, reason, now);
+                self.room.apply(Input::Disconnect { id, reason }, now);
             }
         }
     }
