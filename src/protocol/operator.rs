@@ -69,13 +69,15 @@ impl OperatorCommand {
             "lock" => (Verb::Lock, "/lock [TIME], such as 30m, 2h or 7d; off opens the room"),
             _ => return None,
         };
-        let has_target = usage.contains(" NAME");
+        use Verb::{Ban, Bans, Kick, Lock, Mute, Topic};
+        let has_target = !matches!(verb, Bans | Topic | Lock);
+        let has_time = matches!(verb, Ban | Mute | Lock);
+        let has_text = matches!(verb, Kick | Ban | Mute | Topic);
         let (target, rest) = if has_target { split_word(rest) } else { ("", rest) };
         let (first, after) = split_word(rest);
-        let time = if usage.contains("[TIME]") { parse_time(first) } else { None };
+        let time = if has_time { parse_time(first) } else { None };
         let text = replace_controls(if time.is_some() { after } else { rest });
         let text = text.trim();
-        let has_text = usage.contains("[REASON]") || verb == Verb::Topic;
         let is_invalid = has_target && target.is_empty()
             || !has_text && !text.is_empty()
             || text.len() > MAX_TEXT;

@@ -98,14 +98,20 @@ impl Moderation {
         self.lock = (until > now).then(|| (until, by.into()));
     }
 
+    /// Returns the line of the lock; empty if there is none.
+    pub(super) fn lock_text(&self) -> String {
+        self.lock
+            .as_ref()
+            .map_or_else(String::new, |(until, by)| format!("lock {} {by}", End(*until)))
+    }
+
     pub(super) fn is_locked(&self, now: u64) -> bool {
         self.lock.as_ref().is_some_and(|(until, _)| *until > now)
     }
 
     /// Returns the lines of the measures that are in force.
     pub(super) fn lines(&self, now: u64) -> impl Iterator<Item = String> {
-        let lock = self.lock.iter().filter(move |(until, _)| *until > now);
-        let lock = lock.map(|(until, by)| format!("lock {} {by}", End(*until)));
+        let lock = self.is_locked(now).then(|| self.lock_text()).into_iter();
         let rules = self.rules.iter().filter(move |rule| rule.until > now);
         lock.chain(rules.map(Rule::to_string))
     }

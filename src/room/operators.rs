@@ -65,66 +65,73 @@ impl State {
         author: Author<'_>,
         command: OperatorCommand,
     ) -> Result<(), RequestError> {
-        let target = &*command.target;
-        if command.verb == Verb::Topic && command.text.is_empty() {
-            let topic = self.measures.topic.as_deref().unwrap_or("there is no topic").to_owned();
-            self.send_info(author, &topic);
+        let OperatorCommand { verb, target, network, time, text } = command;
+        if verb == Verb::Topic && text.is_empty() {
+            let topic = self.measures.topic.clone();
+            self.send_info(author, topic.as_deref().unwrap_or("there is no topic"));
             return Ok(());
         }
-        if !self.is_operator(author.id) {
-            return Err(not_operator());
-        }
-        match command.verb {
-            Verb::Kick => self.kick(author, target, &command.text),
-            Verb::Ban => self.restrict(author, RuleKind::Ban, &command),
-            Verb::Mute => self.restrict(author, RuleKind::Mute, &command),
-            Verb::Unban => self.lift(author, RuleKind::Ban, &command),
-            Verb::Unmute => self.lift(author, RuleKind::Mute, &command),
-            Verb::Bans => {
-                self.send_bans(author);
-                Ok(())
+        let Some(label) = self.label_of(author.id) else { return Err(not_operator()) };
+        let until = end_after(self.now.unix_seconds(), time.unwrap_or(DEFAULT_TIME).as_secs());
+        let by = label.into();
+        match verb {
+            Verb::Kick => self.kick(author, &target, &text)?,
+            Verb::Ban | Verb::Mute => {
+                let network = self.find_network(&target, network)?;
+                let kind = if verb == Verb::Ban { RuleKind::Ban } else { RuleKind::Mute };
+                self.restrict(author, &target, Rule { kind, network, until, by, reason: text })?;
             }
+            Verb::Unban | Verb::Unmute => {
+                let network = network.ok_or_else(|| refuse(&target, " is not a member"))?;
+                let is_ban = verb == Verb::Unban;
+                let kind = if is_ban { RuleKind::Ban } else { RuleKind::Mute };
+                if !self.measures.remove(kind, network.widened()) {
+                    return Err(refuse(&target, " is not in /bans"));
+                }
+                let verb = if is_ban { "unbanned " } else { "unmuted " };
+                self.announce_measure(author, [verb, public_name(&target)], &target, "", None);
+            }
+            Verb::Bans => self.send_bans(author),
             Verb::Whois => {
-                let id = self.find_member(target).ok_or_else(|| no_such_member(target))?;
-                let name = self.name_of(id).unwrap_or_default().into();
+                let id = self.find_member(&target).ok_or_else(|| no_such_member(&target))?;
                 let line_id = author.line_id.map(Box::from);
-                self.audit(author, &format!("asked for the address of {target}"));
+                self.audit(author, &["asked for the address of ", &*target].concat());
+                let name = target;
                 self.add_effect(author.id, Effect::Whois { to: author.id, line_id, name, id });
-                Ok(())
             }
             Verb::Topic => {
-                self.set_topic(author, &command.text);
-                Ok(())
+                let topic = if &*text == "-" { "" } else { &*text };
+                self.measures.topic = (!topic.is_empty()).then(|| topic.into());
+                let verb = if topic.is_empty() { "removed the topic" } else { "set the topic: " };
+                self.announce_measure(author, [verb, topic], "", "", Some(topic));
             }
             Verb::Lock => {
-                self.lock(author, command.time.unwrap_or(DEFAULT_TIME));
-                Ok(())
+                self.measures.lock(until, &by, self.now.unix_seconds());
+                let verb = if time == Some(Duration::ZERO) { "opened " } else { "locked " };
+                let lock = self.measures.lock_text();
+                self.announce_measure(author, [verb, "the room"], &lock, "", None);
             }
         }
+        Ok(())
     }
 
     /// Ends the connection of a member, or frees the name that is reserved for one.
     fn kick(&mut self, author: Author<'_>, target: &str, reason: &str) -> Result<(), RequestError> {
-        let Some(id) = self.find_member(target) else {
-            let key = self.names.key(target);
-            if !self.reserved.remove_key(key) {
-                return Err(no_such_member(target));
-            }
-            let text = format!("freed the name {target}");
-            self.audit(author, &text);
-            self.send_info(author, &text);
-            return Ok(());
-        };
-        if self.is_operator(id) {
-            return Err(not_allowed(format!("{target} is an operator")));
+        let member = self.find_member(target);
+        if member.is_some_and(|id| self.is_operator(id)) {
+            return Err(refuse(target, " is an operator"));
         }
-        let name = self.name_of(id).unwrap_or_default().to_owned();
-        self.announce_measure(author, &format!("{name} was kicked"), "", reason, None);
-        let text = with_reason(ByeCode::Kicked.text(), reason);
-        if self.is_absent(id) {
-            self.remove_absent_member(id);
-        } else {
-            self.close_member_with(id, ByeCode::Kicked, &text, "kicked");
+        if member.is_none() && !self.reserved.remove_key(self.names.key(target)) {
+            return Err(no_such_member(target));
+        }
+        self.announce_measure(author, ["kicked ", target], "", reason, None);
+        match member {
+            Some(id) if self.is_absent(id) => self.remove_absent_member(id),
+            Some(id) => {
+                let text = with_reason(ByeCode::Kicked.text(), reason);
+                self.close_member_with(id, ByeCode::Kicked, &text, "kicked");
+            }
+            None => {}
         }
         Ok(())
     }
@@ -133,59 +140,40 @@ impl State {
     fn restrict(
         &mut self,
         author: Author<'_>,
-        kind: RuleKind,
-        command: &OperatorCommand,
+        target: &str,
+        rule: Rule,
     ) -> Result<(), RequestError> {
-        let OperatorCommand { target, text: reason, time, .. } = command;
-        let network = self.find_network(command)?;
-        if network.is_wide() {
-            return Err(not_allowed(format!("{network} is wider than /16, or /32 for IPv6")));
+        if rule.network.is_wide() {
+            return Err(refuse(target, " is wider than /16, or /32 for IPv6"));
         }
-        let now = self.now.unix_seconds();
-        let time = time.unwrap_or(DEFAULT_TIME);
-        let by: Box<str> = self.label_of(author.id).unwrap_or_default().into();
-        let until = end_after(now, time.as_secs());
-        if !self.measures.add(Rule { kind, network, until, by, reason: reason.clone() }, now) {
-            let text = "there are 1000 bans and mutes, which are all that are kept";
-            return Err(not_allowed(text.into()));
+        let is_ban = rule.kind == RuleKind::Ban;
+        let (detail, reason) = (rule.to_string(), rule.reason.clone());
+        if !self.measures.add(rule, self.now.unix_seconds()) {
+            return Err(refuse(target, " has no place: there are 1000 bans and mutes"));
         }
-        let what = format!("{} was {}", public_name(target), past(kind));
-        let detail = format!(" for {} ({network})", format_time(time));
-        self.announce_measure(author, &what, &detail, reason, None);
-        if kind == RuleKind::Ban {
+        let verb = if is_ban { "banned " } else { "muted " };
+        self.announce_measure(author, [verb, public_name(target)], &detail, &reason, None);
+        if is_ban {
             self.effects.push(Effect::EnforceBans);
         }
         Ok(())
     }
 
-    /// Ends a ban or a mute.
-    fn lift(
-        &mut self,
-        author: Author<'_>,
-        kind: RuleKind,
-        command: &OperatorCommand,
-    ) -> Result<(), RequestError> {
-        let network = command.network.ok_or_else(|| no_such_member(&command.target))?.widened();
-        if !self.measures.remove(kind, network) {
-            return Err(not_allowed(format!("{network} is not {}", past(kind))));
-        }
-        let what = format!("{} was un{}", public_name(&command.target), past(kind));
-        self.announce_measure(author, &what, &format!(" ({network})"), "", None);
-        Ok(())
-    }
-
     /// Returns the network of a target that may be banned or muted.
-    fn find_network(&self, command: &OperatorCommand) -> Result<Network, RequestError> {
-        let target = &*command.target;
+    fn find_network(
+        &self,
+        target: &str,
+        network: Option<Network>,
+    ) -> Result<Network, RequestError> {
         let member = self.find_member(target);
         if member.is_some_and(|id| self.is_operator(id)) {
-            return Err(not_allowed(format!("{target} is an operator")));
+            return Err(refuse(target, " is an operator"));
         }
-        match (command.network, member) {
-            (Some(network), _) => Ok(network.widened()),
-            (None, Some(_)) => Err(not_allowed(format!("{target} has no address of its own"))),
-            (None, None) => Err(no_such_member(target)),
-        }
+        let network = network.ok_or_else(|| match member {
+            Some(_) => refuse(target, " has no address of its own"),
+            None => no_such_member(target),
+        })?;
+        Ok(network.widened())
     }
 
     fn send_bans(&mut self, author: Author<'_>) {
@@ -201,44 +189,22 @@ impl State {
         self.send_info(author, if text.is_empty() { "there are no bans" } else { &text });
     }
 
-    fn set_topic(&mut self, author: Author<'_>, text: &str) {
-        let topic = if text == "-" { "" } else { text };
-        self.measures.topic = (!topic.is_empty()).then(|| topic.into());
-        let what = match topic {
-            "" => "the topic was removed".into(),
-            _ => format!("the topic is now: {topic}"),
-        };
-        self.announce_measure(author, &what, "", "", Some(topic));
-    }
-
-    fn lock(&mut self, author: Author<'_>, time: Duration) {
-        let now = self.now.unix_seconds();
-        let by = self.label_of(author.id).unwrap_or_default().to_owned();
-        self.measures.lock(end_after(now, time.as_secs()), &by, now);
-        let what = match time {
-            Duration::ZERO => "the room was opened".into(),
-            time => format!("the room was locked for {}", format_time(time)),
-        };
-        self.announce_measure(author, &what, "", "", None);
-    }
-
     /// Publishes what an operator did, and writes it to the log with a detail that is not public.
     fn announce_measure(
         &mut self,
         author: Author<'_>,
-        what: &str,
+        what: [&str; 2],
         detail: &str,
         reason: &str,
         topic: Option<&str>,
     ) {
         self.has_new_measures = true;
-        self.audit(author, &with_reason(&format!("{what}{detail}"), reason));
+        let what = what.concat();
+        let detail = if detail.is_empty() { reason } else { detail };
+        self.audit(author, &with_reason(&what, detail));
         self.publish_notice();
         let time = self.now.unix_ms;
-        let data = match topic {
-            Some(topic) if !topic.is_empty() => format!("{what} (by {})", author.name),
-            _ => with_reason(&format!("{what} by {}", author.name), reason),
-        };
+        let data = with_reason(&[author.name, " ", &*what].concat(), reason);
         self.publish(SERVER, &data, |seq| Body::Info {
             seq: Some(seq),
             time: Some(time),
@@ -261,16 +227,12 @@ pub(super) fn not_operator() -> RequestError {
     RequestError::new(ErrorCode::NotOperator, text)
 }
 
-fn not_allowed(text: String) -> RequestError {
-    RequestError::new(ErrorCode::NotAllowed, text)
+fn refuse(target: &str, text: &str) -> RequestError {
+    RequestError::new(ErrorCode::NotAllowed, [target, text].concat())
 }
 
 fn no_such_member(name: &str) -> RequestError {
-    RequestError::new(ErrorCode::NoSuchUser, format!("no member is called {name}"))
-}
-
-fn past(kind: RuleKind) -> &'static str {
-    if kind == RuleKind::Ban { "banned" } else { "muted" }
+    RequestError::new(ErrorCode::NoSuchUser, ["no member is called ", name].concat())
 }
 
 /// Returns a target for all members, who are not told addresses.
@@ -279,14 +241,6 @@ fn public_name(target: &str) -> &str {
 }
 
 fn with_reason(text: &str, reason: &str) -> String {
-    if reason.is_empty() { text.into() } else { format!("{text}: {reason}") }
-}
-
-/// Formats a time in the largest unit of which it is a multiple.
-fn format_time(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let units = [(86_400, 'd'), (3600, 'h'), (60, 'm'), (1, 's')];
-    let unit = units.into_iter().find(|(unit, _)| seconds >= *unit && seconds % unit == 0);
-    let (unit, letter) = unit.unwrap_or((1, 's'));
-    format!("{}{letter}", seconds / unit)
+    let colon = if reason.is_empty() { "" } else { ": " };
+    [text, colon, reason].concat()
 }

@@ -19,7 +19,7 @@ use super::connection;
 use super::edge::proxy::PendingConnections;
 use super::listener::{Listener, ListenerProtocol};
 use super::socket::{ReadyWait, Socket};
-use crate::room::{ClientId, Input, Peer};
+use crate::room::{ClientId, Peer};
 
 /// Clients accepted from one listener before the other tasks run.
 const MAX_ACCEPTS: usize = 256;
@@ -132,16 +132,13 @@ impl AcceptLoop {
         let socket = Arc::new(socket);
         self.last_id += 1;
         let id = ClientId(self.last_id);
-        // The broadcaster must receive this event before the first input of the client.
-        let connected = Event::Connected { id, peer, socket: Arc::clone(&socket), protocol };
-        let _ = self.events.send(connected).await;
         let budget = self.addresses.budget_of(peer);
         let refusal = connection::find_refusal(&budget, peer);
         let is_refused = refusal.is_some();
-        if let Some((code, text)) = refusal {
-            let input = Input::Refuse { id, code, text };
-            let _ = self.events.send(Event::Input { input, bytes: 0, answer: None }).await;
-        }
+        // The broadcaster must receive this event before the first input of the client.
+        let connected =
+            Event::Connected { id, peer, socket: Arc::clone(&socket), protocol, refusal };
+        let _ = self.events.send(connected).await;
         if let Some(executor) = self.executor.upgrade() {
             let task = connection::run(
                 socket,

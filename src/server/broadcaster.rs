@@ -33,9 +33,9 @@ use super::edge::irc::ParsedMessage;
 use super::edge::web::{BrowserAddresses, WebEvent};
 use super::listener::ListenerProtocol;
 use super::socket::Socket;
-use crate::os::{fresh_epoch, random, resident_memory};
-use crate::protocol::Stats;
-use crate::room::{ClientId, Input, Now, Peer, Room, Token};
+use crate::os::{fresh_epoch, resident_memory};
+use crate::protocol::{ByeCode, Stats};
+use crate::room::{ClientId, Input, Now, Peer, Room};
 use crate::status::StatusObserver;
 use crate::store::{BanFile, HistoryWriter};
 
@@ -63,6 +63,8 @@ pub enum Event {
         socket: Arc<Socket>,
         /// The protocol of the listener.
         protocol: ListenerProtocol,
+        /// The reason for which the client is refused, and its code.
+        refusal: Option<(ByeCode, String)>,
     },
     /// From a connection task: an input for the room.
     Input {
@@ -259,16 +261,9 @@ impl Broadcaster {
 
     fn on_event(&mut self, event: Event, now: Now) {
         match event {
-            Event::Connected { id, peer, socket, protocol } => {
+            Event::Connected { id, peer, socket, protocol, refusal } => {
                 self.clients.insert(id, socket, protocol);
-                match random().map(Token) {
-                    Ok(token) => self.room.apply(Input::Connect { id, peer, token }, now),
-                    // A member reconnects with its token, so a client without one is not admitted.
-                    Err(error) => {
-                        log::error!("{peer} refused: cannot create a token: {error}");
-                        self.clients.abort(id, now.uptime);
-                    }
-                }
+                self.connect(id, peer, refusal, now);
             }
             Event::Input { input, bytes, answer } => {
                 match input {

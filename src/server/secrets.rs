@@ -18,7 +18,7 @@ use crate::os::read_bounded;
 use crate::room::Peer;
 
 /// The most bytes of a file with secrets.
-const MAX_BYTES: u64 = 64 << 10;
+const MAX_BYTES: usize = 64 << 10;
 /// The most bytes of a password. It fits into a line of a client without one.
 const MAX_PASSWORD: usize = 256;
 /// The characters of a password below which a warning is logged.

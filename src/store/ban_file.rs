@@ -8,7 +8,7 @@ use crate::os::read_bounded;
 use crate::room::Moderation;
 
 /// The most bytes of the file that are read.
-const MAX_BYTES: u64 = 1 << 20;
+const MAX_BYTES: usize = 1 << 20;
 
 const HEADER: &str = "# The bans of smolchatd, which rewrites this file; it reads changes on \
                       SIGHUP.\n# ban|mute ADDR[/BITS] END|- OPERATOR [REASON]\n";

@@ -64,10 +64,9 @@ fn banned_address_cannot_return_under_another_name() {
         assert_has(&bye, json!({"code": "banned", "data": "your address is banned: spam"}));
     }
     let info = bob.recv_kind("info");
-    assert_has(&info, json!({"data": "alice was banned by root: spam", "seq": 4}));
+    assert_has(&info, json!({"data": "root banned alice: spam", "seq": 4}));
     assert!(room.bans().contains("ban 127.0.5.1 20"), "{}", room.bans());
-    room.server
-        .wait_for_log(&["warn audit: local (root unix) alice was banned for 1h (127.0.5.1): spam"]);
+    room.server.wait_for_log(&["warn audit: local (root unix) banned alice: ban 127.0.5.1 2"]);
 }
 
 #[test]
@@ -95,7 +94,7 @@ fn reason_cannot_forge_lines_or_commands() {
     let reason = "x\nban 127.0.5.2 - root\r\ntopic owned\u{1b}[2J\u{2028}\u{202e}";
     room.command(&format!("/ban alice 1h {reason}"));
     let info = bob.recv_kind("info");
-    let expected = "alice was banned by root: x ban 127.0.5.2 - root  topic owned [2J";
+    let expected = "root banned alice: x ban 127.0.5.2 - root  topic owned [2J";
     assert_has(&info, json!({"data": expected}));
     let bans = room.bans();
     let lines = bans.lines().filter(|line| !line.starts_with('#'));
