@@ -66,6 +66,9 @@ impl State {
         command: OperatorCommand,
     ) -> Result<(), RequestError> {
         let OperatorCommand { verb, target, network, time, text } = command;
+        // A member, as it writes its own name.
+        let member = self.find_member(&target).and_then(|id| self.name_of(id));
+        let target = member.map_or(target, Box::from);
         if verb == Verb::Topic && text.is_empty() {
             let topic = self.measures.topic.clone();
             self.send_info(author, topic.as_deref().unwrap_or("there is no topic"));
