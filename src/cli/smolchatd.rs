@@ -264,7 +264,8 @@ pub static SMOLCHATD: Program = Program {
         "A SIZE may end in K, M or G. For each address, `listening on ADDR` is printed on \
          standard output, and then `chat at URL` for browsers; the log goes to standard error. \
          SIGINT or SIGTERM shuts the server down, a second one more than a second later stops it at once. SIGHUP does the same as \
-         SIGTERM if the server was started in a terminal, and is only logged otherwise. SIGUSR1 \
+         SIGTERM if the server was started in a terminal; otherwise the files of the password, the \
+         operators and the bans are read again. SIGUSR1 \
          writes the statistics of /stats to the log, as JSON.",
     ],
     sections: &[
@@ -284,7 +285,7 @@ pub static SMOLCHATD: Program = Program {
             blocks: &[Block::Item(
                 "PATH, PATH.1",
                 "The newer and the older part of the history, with `--history-file PATH`. Without \
-                 this option the server writes no file.",
+                 this option and `--ban-file` the server writes no file.",
             )],
         },
     ],

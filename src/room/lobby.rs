@@ -303,15 +303,7 @@ impl Room {
         self.state.unicast(id, if is_visitor { Op::Refuse } else { Op::Close });
     }
 
-    /// Sends a bye to a client that is not a member and has no place, and removes it.
-    pub(super) fn turn_away(&mut self, id: ClientId, code: ByeCode, text: &str) {
-        if self.remove_waiting(id, text).is_some() {
-            self.lobby.release(id);
-            self.send_refusal(id, code, text);
-        }
-    }
-
-    fn remove_waiting(&mut self, id: ClientId, reason: &str) -> Option<LobbyClient> {
+    pub(super) fn remove_waiting(&mut self, id: ClientId, reason: &str) -> Option<LobbyClient> {
         let client = self.lobby.remove(id)?;
         let line = format!("{} left before it was a member: {reason}", client.peer);
         self.log(Level::Debug, line);
@@ -319,7 +311,7 @@ impl Room {
     }
 
     /// Sends a bye to a client that is not admitted.
-    fn send_refusal(&mut self, id: ClientId, code: ByeCode, text: &str) {
+    pub(super) fn send_refusal(&mut self, id: ClientId, code: ByeCode, text: &str) {
         self.state.send_last_frame(id, code, text, Op::Refuse);
     }
 
@@ -351,8 +343,7 @@ impl Room {
                 Effect::Whois { to, line_id, name, id } => self.send_whois(to, line_id, &name, id),
                 Effect::Audit { id, label, name, text } => {
                     let peer = self.lobby.peer_of(id).map(|peer| peer.to_string());
-                    let peer = peer.unwrap_or_default();
-                    let line = format!("{label} ({name} {peer}) {text}");
+                    let line = format!("{label} ({name} {}) {text}", peer.unwrap_or_default());
                     self.state.batch.log.push((None, line));
                 }
                 Effect::Removed { id, is_released } => {

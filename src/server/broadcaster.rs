@@ -210,8 +210,8 @@ impl Broadcaster {
         {
             self.room.broadcast_info(status.text());
         }
-        self.deliver(now).await;
         self.write_bans();
+        self.deliver(now).await;
         self.clients.close_overdue(now.uptime);
         self.deliver_disconnects(now).await;
         // Last: the room has removed these clients.

@@ -61,3 +61,28 @@ impl BanFile {
         fs::rename(&new, &self.path)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_is_replaced_and_read_back() {
+        let name = format!("smolchat-bans-{}", std::process::id());
+        let file = BanFile::new(std::env::temp_dir().join(name));
+        assert_eq!(file.read().unwrap(), Moderation::default());
+        for text in ["topic one\nban 192.0.2.1 - root spam\n", "mute 2001:db8::/64 - root\n", ""] {
+            let (measures, _) = Moderation::parse(text);
+            file.write(&measures).unwrap();
+            assert_eq!(file.read().unwrap(), measures);
+            assert!(fs::read_to_string(file.path()).unwrap().ends_with(text));
+        }
+        fs::write(file.path(), "#".repeat(MAX_BYTES + 1)).unwrap();
+        assert!(file.read().is_err());
+        fs::write(file.path(), [0xff]).unwrap();
+        assert!(file.read().is_err());
+        fs::remove_file(file.path()).unwrap();
+        let file = BanFile::new("/nonexistent/bans".into());
+        assert!(file.write(&Moderation::default()).is_err());
+    }
+}

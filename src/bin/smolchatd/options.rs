@@ -11,7 +11,7 @@ use log::LevelFilter;
 use smolchat::cli::{SMOLCHATD, parse_switch};
 use smolchat::daemon::activation;
 use smolchat::server::memory::{self, Ceiling, Pinned, fit};
-use smolchat::server::{Config, ListenAddress, ListenerProtocol, Secrets};
+use smolchat::server::{Config, ListenAddress, ListenerProtocol, Plain, Secrets};
 use smolchat::store::{self, BanFile};
 
 /// The default of `--address-rate`, as a multiple of `--rate`.
@@ -215,6 +215,9 @@ impl Options {
             return Some(
                 "--history-file-max and --sync have no effect without --history-file".into(),
             );
+        }
+        if self.config.plain == Some(Plain::Never) {
+            return Some("--plain never refuses all clients: there is no TLS".into());
         }
         memory::find_contradiction(&self.config)
     }
