@@ -84,11 +84,13 @@ pub struct Secrets {
     current: Cell<Box<Values>>,
 }
 
+/// A label and a secret.
+type Operator = (Box<str>, Box<str>);
+
 #[derive(Default)]
 struct Values {
     password: Option<String>,
-    /// A label and a secret for each operator.
-    operators: Vec<(Box<str>, Box<str>)>,
+    operators: Vec<Operator>,
 }
 
 impl Secrets {
@@ -141,7 +143,7 @@ impl Secrets {
     /// Returns the label of the operator with a secret.
     pub fn operator(&self, given: &str) -> Option<Box<str>> {
         // All are compared, so that the time taken does not depend on the position.
-        let find = |found, (label, secret): &(Box<str>, Box<str>)| {
+        let find = |found, (label, secret): &Operator| {
             if is_equal(given, secret) { Some(label.clone()) } else { found }
         };
         self.with_values(|values| values.operators.iter().fold(None, find))
@@ -202,7 +204,7 @@ fn parse_password(text: &str) -> Result<String, &'static str> {
 }
 
 /// Returns the label and the secret of each line.
-fn parse_operators(text: &str) -> Result<Vec<(Box<str>, Box<str>)>, String> {
+fn parse_operators(text: &str) -> Result<Vec<Operator>, String> {
     let mut operators = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.trim();

@@ -215,7 +215,7 @@ fn closed_address_is_kept_and_shared_budget_never_closes() {
     let config = Config { address_rate: 0, address_bytes: 0, ..Config::default() };
     let secrets = Rc::new(Secrets::new(Some("password".into()), None));
     let limits = table(&config).limits;
-    let limits = ReadLimits { secrets, ..Rc::into_inner(limits).map_or_else(|| panic!(), |l| l) };
+    let limits = ReadLimits { secrets, ..Rc::into_inner(limits).unwrap() };
     let mut table = AddressTable::new(Rc::new(limits), 256);
     let peer = |host| Peer::Inet([192, 0, 2, host].into(), 1);
     for _ in 0..5 {
