@@ -124,7 +124,8 @@ impl State {
         if member.is_some_and(|id| self.is_operator(id)) {
             return Err(refuse(target, " is an operator"));
         }
-        if member.is_none() && !self.reserved.remove_key(self.names.key(target)) {
+        let now = self.now.uptime;
+        if member.is_none() && !self.reserved.remove_key(self.names.key(target), now) {
             return Err(no_such_member(target));
         }
         self.announce_measure(author, ["kicked ", target], "", reason, None);

@@ -126,9 +126,9 @@ impl ReservedNames {
     }
 
     /// Frees the name with a key, and returns whether it was reserved.
-    pub fn remove_key(&mut self, key: NameKey) -> bool {
+    pub fn remove_key(&mut self, key: NameKey, now: Duration) -> bool {
         let at = self.keys.iter().position(|held| *held == key);
-        at.map(|at| self.remove(at)).is_some()
+        at.map(|at| self.remove(at)).is_some_and(|held| held.until > now)
     }
 
     fn remove_oldest(&mut self, origin: OriginKey) {

@@ -96,7 +96,7 @@ impl Broadcaster {
                 }
             }
             Action::SetDeparture(departure) => {
-                if let Some(name) = self.room.name_of(id) {
+                if let Some(name) = self.room.name_of(id).filter(|_| !self.room.is_muted(id)) {
                     self.clients.irc.add_departure(name, departure, now.uptime);
                 }
             }
@@ -158,6 +158,9 @@ impl Broadcaster {
 
     /// Sends a text to an IRC client, or to all others that see the channel.
     fn relay(&mut self, id: ClientId, to: Option<ClientId>, command: &str, text: &str, now: Now) {
+        if self.room.is_muted(id) {
+            return;
+        }
         let Some(source) = self.room.name_of(id).map(String::from) else { return };
         let recipients = match to {
             Some(to) => vec![to],
