@@ -132,7 +132,8 @@ mod tests {
                     out: 8 (900 bytes); events waiting: 0; evictions: 3 (slow 2, full 1); \
                     errors: 7 (too-long 7); memory: 2 KiB";
         assert_eq!(stats.to_string(), text);
-        let body = Body::Info { id: None, stats: Some(Box::new(stats)) };
+        let stats = Some(Box::new(stats));
+        let body = Body::Info { seq: None, time: None, topic: None, id: None, stats };
         let mut line = Vec::new();
         let frame = Frame::server(text, body);
         frame.encode(&mut line);

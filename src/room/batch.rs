@@ -179,8 +179,8 @@ pub struct Batch {
     /// The operations on single clients, sorted by client; for one client in the order in which
     /// the room issued them.
     pub unicasts: Vec<Unicast>,
-    /// Lines for the log.
-    pub log: Vec<(Level, String)>,
+    /// Lines for the log. A line about what an operator did has no level.
+    pub log: Vec<(Option<Level>, String)>,
 }
 
 /// One client's part of a [`Batch`].
@@ -286,8 +286,8 @@ pub(super) struct BatchBuilder {
     author: Option<ClientId>,
     /// Bytes for this client alone since its lines are applied.
     pub answer_bytes: usize,
-    /// Lines for the log.
-    pub log: Vec<(Level, String)>,
+    /// Lines for the log. A line about what an operator did has no level.
+    pub log: Vec<(Option<Level>, String)>,
 }
 
 impl BatchBuilder {

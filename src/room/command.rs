@@ -3,10 +3,8 @@
 //! A [`Lobby`](super::lobby::Lobby) makes them of the inputs of its own clients. In a cluster they
 //! go into a log, and each node applies the commands of all nodes in the order of the log.
 
-#[cfg(feature = "cluster")]
-use super::NodeId;
 use super::names::OriginKey;
-use super::{ClientId, Credential, DisconnectReason};
+use super::{ClientId, Credential, DisconnectReason, Moderation, NodeId};
 use crate::protocol::{ClientLine, Hello, OtherProtocol, RequestError};
 
 /// An input that changes the state of the room.
@@ -23,6 +21,12 @@ pub enum Command {
     },
     /// A member leaves.
     Leave { id: ClientId, cause: LeaveCause },
+    /// A member becomes an operator.
+    Operator { id: ClientId, label: Box<str>, line_id: Option<Box<str>> },
+    /// Only the operators with these labels remain, of the members of a node.
+    KeepOperators { node: NodeId, labels: Vec<Box<str>> },
+    /// The bans, the mutes, the lock and the topic are replaced.
+    Measures(Box<Moderation>),
     /// The other members are told that a member is there, or that it is not, see
     /// [`Input::Show`](super::Input::Show).
     #[cfg(any(feature = "irc", feature = "cluster"))]
@@ -53,6 +57,8 @@ pub struct Join {
     /// The other members are not told of it until it is shown.
     pub is_hidden: bool,
     pub place: Place,
+    /// The label of the client as an operator.
+    pub operator: Option<Box<str>>,
     /// The lines that the client has sent with its hello or instead of one.
     pub lines: Vec<Result<ClientLine, RequestError>>,
 }
@@ -65,6 +71,8 @@ pub enum Place {
     Own,
     /// It gets the place of an absent member, which leaves.
     OfAbsent(ClientId),
+    /// It gets the place of a guest, which leaves.
+    OfGuest(ClientId),
     /// There is none, and the client is refused.
     Missing,
 }
@@ -77,6 +85,8 @@ pub enum LeaveCause {
     Disconnected(DisconnectReason),
     /// It speaks another protocol.
     OtherProtocol(OtherProtocol),
+    /// Its address is banned.
+    Banned,
     /// It was sent an answer in another protocol.
     #[cfg(any(feature = "web", feature = "irc", feature = "cluster"))]
     Answered,

@@ -39,9 +39,12 @@ impl State {
         }
         self.batch.count_answers_to(id);
         let old = join.proof.and_then(|proof| self.credentials.find(&proof, &self.members));
+        if old.is_none() && join.operator.is_none() && self.is_locked_out(join.proof) {
+            return self.add_effect(id, Effect::Refused(id, Some(ByeCode::Locked)));
+        }
         // A takeover needs no free place.
         if old.is_none() && !self.take_place(join.place) {
-            return self.add_effect(id, Effect::Refused(id));
+            return self.add_effect(id, Effect::Refused(id, None));
         }
         // Publish pending leave notices first: the new member must not see them.
         self.publish_notice_of(PresenceChange::Left);
@@ -64,6 +67,9 @@ impl State {
             visibility,
         };
         self.insert_member(id, member);
+        if let Some(label) = join.operator {
+            self.operators.push((id, label));
+        }
         if is_reconnect {
             self.log(Level::Info, id, &name, " reconnected");
         } else if visibility == Visibility::Quiet {
@@ -109,6 +115,10 @@ impl State {
                 self.remove_absent_member(id);
                 true
             }
+            Place::OfGuest(id) => {
+                self.close_member(id, ByeCode::Full, "an operator needed its place");
+                true
+            }
             // The member has returned or left since.
             Place::OfAbsent(_) | Place::Missing => false,
         }
@@ -134,6 +144,10 @@ impl State {
             2 => format!("welcome, {name}; one other is here"),
             _ => format!("welcome, {name}; {} others are here", members - 1),
         };
+        if let Some(topic) = &self.measures.topic {
+            data.push_str("; topic: ");
+            data.push_str(topic);
+        }
         let limits = self.answers.limits;
         if limits.stored {
             data.push_str("; this conversation is written to a file");
@@ -148,13 +162,14 @@ impl State {
             token: token.to_string().into(),
             resumed,
             members,
+            topic: self.measures.topic.as_deref().map(Into::into),
             limits,
         };
         let welcome = Slice::own(&Frame::server(data, welcome));
         self.unicast(id, Op::Send(welcome));
         #[cfg(feature = "irc")]
         if !resumed && let Some(motd) = self.answers.motd.clone() {
-            self.send(id, &*motd, Body::Info { id: None, stats: None });
+            self.send(id, &*motd, Body::info(None));
         }
     }
 

@@ -162,7 +162,8 @@ impl State {
         let stats = self.stats(self.server_stats.clone());
         let text = stats.to_string();
         let id = author.line_id.map(Cow::from);
-        self.send(author.id, text, Body::Info { id, stats: Some(Box::new(stats)) });
+        let stats = Some(Box::new(stats));
+        self.send(author.id, text, Body::Info { seq: None, time: None, topic: None, id, stats });
     }
 
     /// Returns `server_stats` completed with the statistics of the state.
@@ -180,7 +181,7 @@ impl State {
     /// Answers a line with a text.
     pub(super) fn send_info(&mut self, author: Author<'_>, text: &str) {
         let id = author.line_id.map(Cow::from);
-        self.send(author.id, text, Body::Info { id, stats: None });
+        self.send(author.id, text, Body::info(id));
     }
 }
 

@@ -11,7 +11,7 @@ use super::names::HashKey;
 use super::presence::PendingNotice;
 use super::reserved_names::ReservedName;
 use super::state::{Member, State};
-use super::{ClientId, History, Now, Room};
+use super::{ClientId, History, Moderation, Now, Room};
 
 /// The version of the format.
 const VERSION: u32 = 1;
@@ -25,6 +25,8 @@ pub struct SavedState {
     hash_key: HashKey,
     now: Now,
     guests: u64,
+    operators: Vec<(ClientId, Box<str>)>,
+    measures: Moderation,
     members: Vec<(ClientId, Member)>,
     reserved: Vec<ReservedName>,
     silent: Vec<(Duration, ClientId)>,
@@ -65,6 +67,8 @@ impl Room {
             hash_key: state.hash_key,
             now: state.now,
             guests: state.guests,
+            operators: state.operators.clone(),
+            measures: state.measures.clone(),
             members: members.collect(),
             reserved: state.reserved.iter().cloned().collect(),
             silent: state.silent.entries(&state.members),
@@ -106,6 +110,8 @@ impl SavedState {
         state.credentials = CredentialIndex::of_hashes();
         state.now = self.now;
         state.guests = self.guests;
+        state.operators = self.operators;
+        state.measures = self.measures;
         state.notice = self.notice;
         for (id, member) in self.members {
             state.names.insert(&member.name, id);

@@ -7,6 +7,7 @@
 mod hello_waits;
 #[cfg(feature = "irc")]
 mod irc;
+mod moderation;
 #[cfg(feature = "web")]
 mod web;
 
@@ -28,11 +29,11 @@ use super::config::Config;
 use super::edge::web::{BrowserAddresses, WebEvent};
 use super::listener::ListenerProtocol;
 use super::socket::Socket;
-use crate::os::{fresh_epoch, random, resident_memory};
-use crate::protocol::Stats;
-use crate::room::{ClientId, Input, Now, Peer, Room, Token};
+use crate::os::{fresh_epoch, resident_memory};
+use crate::protocol::{ByeCode, Stats};
+use crate::room::{ClientId, Input, Now, Peer, Room};
 use crate::status::StatusObserver;
-use crate::store::HistoryWriter;
+use crate::store::{BanFile, HistoryWriter};
 
 /// Bytes of frames after which a batch is closed, however many events wait. A larger batch saves
 /// few system calls, and delays the delivery to the last member.
@@ -42,6 +43,8 @@ const MAX_BATCH_BYTES: usize = 64 * 1024;
 const OUTBOX_BYTES_PER_NOTICE: usize = 1024;
 /// The log target of a report, which is written at every log level.
 pub const REPORT_TARGET: &str = "smolchat::report";
+/// The log target of what operators do, of which no line is dropped for the rate.
+pub const AUDIT_TARGET: &str = "smolchat::audit";
 
 /// An event for the broadcaster.
 #[derive(Debug)]
@@ -56,6 +59,8 @@ pub enum Event {
         socket: Arc<Socket>,
         /// The protocol of the listener.
         protocol: ListenerProtocol,
+        /// The reason for which the client is refused, and its code.
+        refusal: Option<(ByeCode, String)>,
     },
     /// From a connection task: an input for the room.
     Input {
@@ -76,6 +81,8 @@ pub enum Event {
     },
     /// From the server: write the statistics to the log.
     Report,
+    /// From the server: read the bans again. Only the operators with these labels remain, or all.
+    Reload(Option<Vec<Box<str>>>),
     /// From a task that waits for a socket: it is writable.
     Writable(ClientId),
     /// From the server: end all connections.
@@ -87,6 +94,7 @@ pub struct Broadcaster {
     room: Room,
     writer: Option<HistoryWriter>,
     observer: Option<StatusObserver>,
+    ban_file: Option<BanFile>,
     clients: Clients,
     events: Receiver<Event>,
     batch_bytes: usize,
@@ -116,13 +124,14 @@ impl Broadcaster {
     ) -> io::Result<Self> {
         #[cfg(feature = "irc")]
         let irc = config.irc;
-        let Config { mut room, outbox, history, observer, .. } = config;
+        let Config { mut room, outbox, history, observer, ban_file, .. } = config;
         let max_connections = room.max_connections();
         #[cfg(feature = "web")]
         let hello_wait = room.hello_wait;
         room.crowd = room.crowd.min(outbox / OUTBOX_BYTES_PER_NOTICE);
         room.answer_bytes = room.answer_bytes.min(outbox / 2);
         room.is_stored = history.is_some();
+        room.operator_user = Some(rustix::process::geteuid().as_raw());
         let (room, writer) = match history {
             Some((file, snapshot)) => {
                 let writer = HistoryWriter::new(file, fresh_epoch);
@@ -139,6 +148,7 @@ impl Broadcaster {
             room,
             writer,
             observer,
+            ban_file,
             clients,
             events,
             batch_bytes: batch_bytes(outbox),
@@ -155,6 +165,7 @@ impl Broadcaster {
 
     /// Runs until [`Event::Shutdown`] was received and all connections have ended.
     pub async fn run(mut self) {
+        self.read_bans(self.now());
         while !(self.is_shutting_down && self.clients.is_empty()) {
             let event = self.next_event().await;
             let now = self.now();
@@ -184,6 +195,7 @@ impl Broadcaster {
         {
             self.room.broadcast_info(status.text());
         }
+        self.write_bans();
         self.deliver(now).await;
         self.clients.close_overdue(now.uptime);
         self.deliver_disconnects(now).await;
@@ -234,16 +246,9 @@ impl Broadcaster {
 
     fn on_event(&mut self, event: Event, now: Now) {
         match event {
-            Event::Connected { id, peer, socket, protocol } => {
+            Event::Connected { id, peer, socket, protocol, refusal } => {
                 self.clients.insert(id, socket, protocol);
-                match random().map(Token) {
-                    Ok(token) => self.room.apply(Input::Connect { id, peer, token }, now),
-                    // A member reconnects with its token, so a client without one is not admitted.
-                    Err(error) => {
-                        log::error!("{peer} refused: cannot create a token: {error}");
-                        self.clients.abort(id, now.uptime);
-                    }
-                }
+                self.connect(id, peer, refusal, now);
             }
             Event::Input { input, bytes, answer } => {
                 match input {
@@ -252,7 +257,10 @@ impl Broadcaster {
                     #[cfg(feature = "web")]
                     Input::HelloWaitOver { id } if self.clients.is_http(id) => return,
                     #[cfg(feature = "web")]
-                    Input::Lines { id, .. } | Input::OtherProtocol { id, .. } => {
+                    Input::Lines { id, .. }
+                    | Input::Admit { id, .. }
+                    | Input::Operator { id, .. }
+                    | Input::OtherProtocol { id, .. } => {
                         self.clients.unset_http(id);
                     }
                     _ => {}
@@ -275,6 +283,12 @@ impl Broadcaster {
             #[cfg(feature = "web")]
             Event::Web { id, event } => self.on_web_event(id, event, now),
             Event::Report => self.report(),
+            Event::Reload(labels) => {
+                if let Some(labels) = labels {
+                    self.room.apply(Input::KeepOperators(labels), now);
+                }
+                self.read_bans(now);
+            }
             Event::Writable(id) => self.clients.on_writable(id, now.uptime),
             Event::Shutdown => {
                 self.is_shutting_down = true;
@@ -295,7 +309,10 @@ impl Broadcaster {
         }
         self.clients.deliver(&batch, now.uptime);
         for (level, line) in batch.log {
-            log!(level, "{line}");
+            match level {
+                Some(level) => log!(level, "{line}"),
+                None => log::warn!(target: AUDIT_TARGET, "audit: {line}"),
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! The configuration of a server.
 
+use std::rc::Rc;
 use std::time::Instant;
 
 use super::address_limits::{ANSWER_FACTOR, ReadLimits};
@@ -7,11 +8,12 @@ use super::connection::MAX_READ_BYTES;
 #[cfg(feature = "irc")]
 use super::edge::irc;
 use super::listener::Buffers;
+use super::secrets::{Plain, Secrets};
 use super::trusted_proxy::TrustedProxy;
 use crate::rate_limit::Rate;
 use crate::room::{self, Snapshot};
 use crate::status::StatusObserver;
-use crate::store::HistoryFile;
+use crate::store::{BanFile, HistoryFile};
 
 /// The limits and the parts of a server. `smolchatd` without options uses [`Config::default`].
 ///
@@ -61,6 +63,15 @@ pub struct Config {
     /// The history file and the snapshot that was read from it: the room continues from the
     /// snapshot, and every batch is written to the file before it is delivered. Default: none.
     pub history: Option<(HistoryFile, Snapshot)>,
+    /// The password and the secrets of the operators. Default: none.
+    #[doc(hidden)]
+    pub secrets: Secrets,
+    /// Where plain text is accepted. Default: not set, which is everywhere, but secrets are accepted
+    /// from the machine of the server alone.
+    pub plain: Option<Plain>,
+    /// The file of the bans and the topic. Default: none.
+    #[doc(hidden)]
+    pub ban_file: Option<BanFile>,
     /// An observer of the room's state. Default: none.
     pub observer: Option<StatusObserver>,
 }
@@ -83,6 +94,9 @@ impl Default for Config {
             irc: irc::Config::default(),
             buffers: Buffers::default(),
             history: None,
+            secrets: Secrets::default(),
+            plain: None,
+            ban_file: None,
             observer: None,
         }
     }
@@ -95,8 +109,8 @@ impl Config {
         if self.trusted_proxies.is_empty() { 0 } else { (max_clients / 4).max(16) }
     }
 
-    /// Returns the limits on the input of clients. `started` is the start of the rate limiters'
-    /// time.
+    /// Returns the limits on the input of clients, without secrets. `started` is the start of the
+    /// rate limiters' time.
     pub(super) fn read_limits(&self, started: Instant) -> ReadLimits {
         // A burst must not fill the outbox of a client that is only slightly behind.
         let half_outbox = u32::try_from(self.outbox / 2).unwrap_or(u32::MAX);
@@ -112,6 +126,8 @@ impl Config {
             answer_bytes: Rate::new(answers(self.address_bytes), answers(self.address_bytes_burst)),
             #[cfg(feature = "web")]
             web_hosts: self.web_hosts.as_slice().into(),
+            secrets: Rc::default(),
+            plain: self.plain,
             started,
         }
     }

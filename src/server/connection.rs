@@ -9,6 +9,7 @@
 mod irc;
 mod lines;
 mod pauses;
+mod secrets;
 #[cfg(feature = "web")]
 mod web;
 
@@ -26,16 +27,18 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
 use pauses::Delay;
+pub use secrets::find_refusal;
 
 use super::address_limits::{AddressBudget, AnswerCharge, ParsedLine};
 use super::broadcaster::Event;
 #[cfg(feature = "web")]
 use super::edge::web::WebReader;
 use super::listener::ListenerProtocol;
+use super::secrets::may_send_secret;
 use super::socket::{ReadyWait, Socket};
 use crate::protocol::{ErrorCode, LineReader, RequestError};
 use crate::rate_limit::RateLimiter;
-use crate::room::{ClientId, DisconnectReason, Input};
+use crate::room::{ClientId, DisconnectReason, Input, Peer};
 
 /// The most bytes in one read. With the line limit it bounds the memory of a connection.
 pub const MAX_READ_BYTES: usize = 16 * 1024;
@@ -52,15 +55,18 @@ const BYTE_ORDER_MARK: &[u8] = "\u{FEFF}".as_bytes();
 /// [`Input::Disconnect`], even if reading panics.
 pub fn run(
     socket: Arc<Socket>,
-    id: ClientId,
+    (id, peer): (ClientId, Peer),
     events: Sender<Event>,
     budget: Rc<AddressBudget>,
     protocol: ListenerProtocol,
+    is_refused: bool,
 ) -> impl Future<Output = ()> {
     let mut connection = Connection {
         socket,
         events,
-        lines: LineReader::new(max_line(&budget, protocol)),
+        lines: LineReader::new(0),
+        is_admitted: !budget.limits.secrets.has_password(),
+        may_send_secret: may_send_secret(budget.limits.plain, peer, false),
         budget,
         limiter: RateLimiter::new(),
         answer: None,
@@ -68,7 +74,7 @@ pub fn run(
         id,
         has_sent_bom: false,
         has_sent_line: false,
-        is_other_protocol: false,
+        is_other_protocol: is_refused,
         is_warned: false,
         is_address_warned: false,
         is_next_line_paid: false,
@@ -81,6 +87,7 @@ pub fn run(
         #[cfg(feature = "web")]
         has_begun_request: false,
     };
+    connection.lines.set_max_line(connection.max_line());
     async move {
         let reason = AssertUnwindSafe(connection.run()).catch_unwind().await;
         let reason = reason.unwrap_or(DisconnectReason::Panicked);
@@ -125,7 +132,11 @@ struct Connection {
     has_sent_bom: bool,
     /// A complete line was read. Later lines are not searched for another protocol.
     has_sent_line: bool,
-    /// The client speaks another protocol; its input is discarded.
+    /// The server has no password, or the client has sent it.
+    is_admitted: bool,
+    /// A secret of the client is accepted.
+    may_send_secret: bool,
+    /// The client speaks another protocol or is refused; its input is discarded.
     is_other_protocol: bool,
     /// The client was sent the error that it is too fast.
     is_warned: bool,

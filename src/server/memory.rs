@@ -15,7 +15,7 @@
 
 use std::fmt;
 
-use crate::room::{History, max_addresses, max_connections, max_visitors};
+use crate::room::{History, MODERATION_BYTES, max_addresses, max_connections, max_visitors};
 use crate::server::Config;
 use crate::server::address_limits::ADDRESS_BUDGET_BYTES;
 use crate::server::broadcaster::batch_bytes;
@@ -67,6 +67,7 @@ impl Ceiling {
         let visitor = config.buffers.receive.saturating_mul(2);
         let visitor = visitor.saturating_add(CONNECTION + held + FRAME_OVERHEAD);
         let outbox = config.outbox.saturating_add(History::max_replay_overhead(room.history));
+        let has_operators = config.secrets.has_operators() || config.ban_file.is_some();
         Ceiling {
             parts: vec![
                 ("idle program", 1, PROGRAM),
@@ -81,6 +82,7 @@ impl Ceiling {
                 ("history", 1, history),
                 ("reserved names, addresses", 1, room.memory_for_absent_clients()),
                 ("rates of addresses", addresses, ADDRESS_BUDGET_BYTES),
+                ("bans and mutes", usize::from(has_operators), MODERATION_BYTES),
                 #[cfg(feature = "web")]
                 ("addresses of browsers", MAX_BROWSERS, BROWSER_BYTES),
                 ("socket buffers in the kernel", sockets, config.buffers.kernel_bytes()),
@@ -203,7 +205,8 @@ pub fn max_clients_within(descriptors: usize, config: &Config) -> usize {
 
 /// Returns the most connections in a room for `max_clients`.
 fn max_sockets(max_clients: usize, config: &Config) -> usize {
-    let others = max_visitors(max_clients).saturating_add(config.max_pending(max_clients));
+    let others = max_visitors(max_clients, config.room.has_password)
+        .saturating_add(config.max_pending(max_clients));
     max_connections(max_clients).saturating_add(others)
 }
 

@@ -47,9 +47,11 @@ mod lifecycle;
 mod listeners;
 mod long_lines;
 mod memory;
+mod moderation;
 mod order;
 #[cfg(feature = "web")]
 mod page_picture;
+mod password;
 #[cfg(feature = "editor")]
 mod picture;
 mod protocol;

@@ -59,6 +59,10 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     if let Some(contradiction) = contradiction {
         log::warn!("{contradiction}");
     }
+    config.secrets.read()?;
+    if config.secrets.has_password() && config.plain.is_none() {
+        log::warn!("without --plain all the password is accepted from this machine alone");
+    }
     // First, because later descriptors could have the numbers of these.
     let activated = activation::copy_sockets()?;
     let descriptors = limits::raise_descriptor_limit();

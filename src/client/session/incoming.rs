@@ -110,7 +110,11 @@ impl Session {
         match code {
             ByeCode::Quit if self.is_quit_sent => self.state = State::Ended(self.quit_error.take()),
             // `Quit` without `/quit`: something between client and server closed the connection.
-            ByeCode::Quit | ByeCode::Shutdown | ByeCode::Full | ByeCode::TooFast => {
+            ByeCode::Quit
+            | ByeCode::Shutdown
+            | ByeCode::Full
+            | ByeCode::Locked
+            | ByeCode::TooFast => {
                 self.on_disconnect(error, false);
             }
             ByeCode::Slow => self.on_disconnect(error, true),
@@ -118,6 +122,10 @@ impl Session {
             ByeCode::Replaced => self.state = State::Ended(Some(Error::Replaced)),
             // Another attempt would end the same way. This is also assumed of unknown codes.
             ByeCode::Errors
+            | ByeCode::Password
+            | ByeCode::TlsRequired
+            | ByeCode::Kicked
+            | ByeCode::Banned
             | ByeCode::Tls
             | ByeCode::Http
             | ByeCode::Proxy

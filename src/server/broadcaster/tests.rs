@@ -186,7 +186,13 @@ impl BroadcasterHarness {
         } else {
             Peer::Unix(None)
         };
-        self.turn(Some(Event::Connected { id: ClientId(id), peer, socket, protocol }));
+        self.turn(Some(Event::Connected {
+            id: ClientId(id),
+            peer,
+            socket,
+            protocol,
+            refusal: None,
+        }));
         id
     }
 

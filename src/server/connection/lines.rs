@@ -53,20 +53,25 @@ impl Connection {
         let mut lines = Vec::new();
         let mut answer = None;
         let mut delay = None;
-        let mut reader = std::mem::replace(&mut self.lines, LineReader::new(limits.max_line));
+        let mut reader = std::mem::replace(&mut self.lines, LineReader::new(0));
+        let mut secret = None;
         reader.read(bytes, |line| {
             // A request with an answer is the last line of its input.
-            if lines.len() == max_lines || answer.is_some() {
+            if lines.len() == max_lines || answer.is_some() || secret.is_some() {
                 return false;
             }
-            let line = match line {
+            let mut line = match line {
                 Ok(line) => self.parse_line(line),
                 Err(_) => {
-                    let max_line = self.budget.limits.max_line;
+                    let max_line = self.max_line();
                     let text = format!("the line is longer than {max_line} bytes and was skipped");
                     Err(RequestError::new(ErrorCode::TooLong, text))
                 }
             };
+            let line_secret = line.as_mut().ok().and_then(|line| line.request.take_secret());
+            if line_secret.is_some() && !lines.is_empty() {
+                return false;
+            }
             let is_hello = matches!(line, Ok(ClientLine { request: Request::Hello(_), .. }));
             let is_charged = self.budget.is_limited() && !self.is_registration(&line);
             let cost = is_charged.then(|| limits.cost_of(&line));
@@ -75,6 +80,7 @@ impl Connection {
                     answer = charge;
                     self.has_sent_line = true;
                     lines.push(line);
+                    secret = line_secret;
                     true
                 }
                 Err(wait) => {
@@ -90,7 +96,13 @@ impl Connection {
         if lines.is_empty() {
             return ReadResult { event: None, delay };
         }
-        let input = Input::Lines { id: self.id, lines };
+        let input = match (secret, lines.pop()) {
+            (Some(secret), Some(line)) => self.secret_input(line, secret, now),
+            (_, last) => {
+                lines.extend(last);
+                Input::Lines { id: self.id, lines }
+            }
+        };
         ReadResult { event: Some(self.input_event(input, answer)), delay }
     }
 

@@ -259,10 +259,10 @@ impl Receiver {
                 assert_eq!(more.is_some(), length(&members) > answer_bytes);
                 assert!(named.is_empty() || length(&named) <= answer_bytes);
             }
-            (OwnFrame::Info(line_id), Body::Info { id, stats: None }) => {
+            (OwnFrame::Info(line_id), Body::Info { id, stats: None, .. }) => {
                 assert_eq!(id.as_deref(), line_id.as_deref());
             }
-            (OwnFrame::Stats(line_id, expected), Body::Info { id, stats: Some(stats) }) => {
+            (OwnFrame::Stats(line_id, expected), Body::Info { id, stats: Some(stats), .. }) => {
                 assert_eq!((id.as_deref(), &**stats), (line_id.as_deref(), &expected));
             }
             (
@@ -290,7 +290,7 @@ impl Receiver {
         position: Position,
         log: &FrameLog,
     ) {
-        let Body::Welcome { name, epoch, seq, token, resumed, members, limits } = &frame.body
+        let Body::Welcome { name, epoch, seq, token, resumed, members, limits, .. } = &frame.body
         else {
             panic!("{frame:?} is not a welcome");
         };

@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::config::{Config, Settings};
 use super::notes::Notes;
 use super::text::{CTCP, split_long, strip_controls};
-use crate::calendar::format_utc;
+use crate::calendar::Utc;
 use crate::protocol::JsonObject;
 
 /// The most bytes of a line to a client, without its tags and its line end.
@@ -294,7 +294,7 @@ pub fn push(out: &mut Vec<u8>, parts: &[&str]) {
 
 /// Returns a time as `2026-11-25T12:00:00.000Z`.
 pub fn format_time(unix_ms: u64) -> String {
-    format!("{}.{:03}Z", format_utc(unix_ms / 1000), unix_ms % 1000)
+    format!("{:.19}.{:03}Z", Utc(unix_ms / 1000).to_string(), unix_ms % 1000)
 }
 
 #[cfg(test)]
