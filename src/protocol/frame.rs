@@ -231,6 +231,10 @@ pub enum ByeCode {
     Errors,
     /// The client sent a TLS handshake, which this port does not accept.
     Tls,
+    /// The client sent plain text, and has to use TLS.
+    TlsRequired,
+    /// The keys of the connection have encrypted as much as they may.
+    KeyLimit,
     /// The client sent an HTTP request, which this port does not accept.
     Http,
     /// The address belongs to a proxy, and the connection did not begin with a PROXY header.
@@ -342,6 +346,10 @@ impl ByeCode {
             ByeCode::TooFast => "too many connections from your address; try again in a moment",
             ByeCode::Errors => "you sent too many invalid lines",
             ByeCode::Tls => "this port speaks plain text, not TLS",
+            ByeCode::TlsRequired => {
+                "this port requires TLS: connect to tls:HOST with smolchat, or with ncat --ssl"
+            }
+            ByeCode::KeyLimit => "the keys of this connection are used up; reconnect to resume",
             ByeCode::Http => "this port speaks the smolchat protocol, not HTTP",
             ByeCode::ProxyRequired => {
                 "connections from your address must begin with a PROXY header"

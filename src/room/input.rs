@@ -64,7 +64,7 @@ pub enum Input {
     /// A client speaks another protocol.
     OtherProtocol { id: ClientId, protocol: OtherProtocol },
     /// A client was sent an answer in another protocol, and its connection ends.
-    #[cfg(any(feature = "web", feature = "irc"))]
+    #[cfg(any(feature = "web", feature = "irc", feature = "tls"))]
     Answered { id: ClientId },
     /// The other members are told that a member is there, as when it joins; or that it is not, as
     /// when it leaves. A client that is hidden before it is a member joins without a notice.
@@ -109,6 +109,9 @@ pub enum DisconnectReason {
     Away,
     /// The client read too slowly.
     Slow,
+    /// The keys of the connection are used up.
+    #[cfg(feature = "tls")]
+    KeyLimit,
     /// The connection task panicked.
     Panicked,
 }
@@ -120,6 +123,8 @@ impl fmt::Display for DisconnectReason {
             DisconnectReason::Lost(kind) => kind.fmt(f),
             DisconnectReason::Away => f.write_str("went away"),
             DisconnectReason::Slow => f.write_str("read too slowly"),
+            #[cfg(feature = "tls")]
+            DisconnectReason::KeyLimit => f.write_str("its keys are used up"),
             DisconnectReason::Panicked => f.write_str("its task panicked"),
         }
     }

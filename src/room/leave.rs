@@ -7,7 +7,7 @@ use std::fmt;
 
 use log::Level;
 
-#[cfg(feature = "web")]
+#[cfg(any(feature = "web", feature = "tls"))]
 use super::Peer;
 use super::admission::{Origin, Refusal};
 use super::presence::PresenceChange;
@@ -110,7 +110,7 @@ impl Room {
 
     /// Removes a client that has got an answer in another protocol, and ends its connection after
     /// all bytes are sent. It is a member if it sent its request after the hello wait.
-    #[cfg(any(feature = "web", feature = "irc"))]
+    #[cfg(any(feature = "web", feature = "irc", feature = "tls"))]
     pub(super) fn remove_answered(&mut self, id: ClientId) {
         let Some(&Client { is_visitor, is_absent: false, .. }) = self.clients.get(id) else {
             return;
@@ -124,7 +124,7 @@ impl Room {
     }
 
     /// Returns the address of a client.
-    #[cfg(feature = "web")]
+    #[cfg(any(feature = "web", feature = "tls"))]
     pub fn peer_of(&self, id: ClientId) -> Option<Peer> {
         self.clients.get(id).map(|client| client.peer)
     }

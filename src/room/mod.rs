@@ -194,7 +194,7 @@ impl Room {
                 let reason = format_args!("the client spoke {protocol}");
                 self.close_client(id, protocol.bye_code(), reason);
             }
-            #[cfg(any(feature = "web", feature = "irc"))]
+            #[cfg(any(feature = "web", feature = "irc", feature = "tls"))]
             Input::Answered { id } => self.remove_answered(id),
             #[cfg(feature = "irc")]
             Input::Show { id, is_shown } => self.show(id, is_shown),
@@ -327,7 +327,7 @@ impl Room {
     }
 
     /// Returns whether a client has not sent a line.
-    #[cfg(feature = "web")]
+    #[cfg(any(feature = "web", feature = "tls"))]
     pub fn is_waiting(&self, id: ClientId) -> bool {
         self.clients.get(id).is_some_and(|client| client.name.is_none())
     }

@@ -137,7 +137,9 @@ impl AcceptLoop {
         let _ = self.events.send(connected).await;
         let budget = self.addresses.budget_of(peer);
         if let Some(executor) = self.executor.upgrade() {
-            let task = connection::run(socket, id, self.events.clone(), budget, protocol);
+            let is_tls_required = budget.limits.is_tls_required(peer);
+            let events = self.events.clone();
+            let task = connection::run(socket, id, events, budget, protocol, is_tls_required);
             executor.spawn(task).detach();
         }
     }

@@ -16,6 +16,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "tls")]
+use super::edge::tls::Acceptor;
 use crate::protocol::{ClientLine, Request, RequestError, escaped_len};
 use crate::rate_limit::{Rate, RateLimiter};
 use crate::room::{Origin, Peer};
@@ -78,6 +80,9 @@ pub struct ReadLimits {
     /// The names by which a browser may reach the server.
     #[cfg(feature = "web")]
     pub web_hosts: Rc<[String]>,
+    /// The certificate, if clients can use TLS.
+    #[cfg(feature = "tls")]
+    pub tls: Option<Rc<Acceptor>>,
     /// The start of the rate limiters' time.
     pub started: Instant,
 }
@@ -87,6 +92,16 @@ impl ReadLimits {
     #[expect(clippy::disallowed_methods, reason = "the rate limiters' clock")]
     pub fn now(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// Returns whether a client must use TLS.
+    #[cfg_attr(not(feature = "tls"), expect(clippy::unused_self, unused_variables))]
+    pub fn is_tls_required(&self, peer: Peer) -> bool {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            return tls.is_required(peer);
+        }
+        false
     }
 
     /// Returns the cost of a line.
@@ -129,6 +144,8 @@ impl AddressTable {
             answer_bytes: Rate::UNLIMITED,
             #[cfg(feature = "web")]
             web_hosts: Rc::clone(&limits.web_hosts),
+            #[cfg(feature = "tls")]
+            tls: limits.tls.clone(),
             ..*limits
         };
         let unlimited = Rc::new(AddressBudget::new(Rc::new(without_limits)));

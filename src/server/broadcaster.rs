@@ -7,6 +7,8 @@
 mod hello_waits;
 #[cfg(feature = "irc")]
 mod irc;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(feature = "web")]
 mod web;
 
@@ -28,6 +30,8 @@ use super::clients::IrcClients;
 use super::config::Config;
 #[cfg(feature = "irc")]
 use super::edge::irc::ParsedMessage;
+#[cfg(feature = "tls")]
+use super::edge::tls::TlsEvent;
 #[cfg(feature = "web")]
 use super::edge::web::{BrowserAddresses, WebEvent};
 use super::listener::ListenerProtocol;
@@ -90,6 +94,14 @@ pub enum Event {
         /// The event.
         event: WebEvent,
     },
+    /// From a connection task: an event of TLS.
+    #[cfg(feature = "tls")]
+    Tls {
+        /// The number of the client.
+        id: ClientId,
+        /// The event.
+        event: TlsEvent,
+    },
     /// From the server: write the statistics to the log.
     Report,
     /// From a task that waits for a socket: it is writable.
@@ -111,10 +123,12 @@ pub struct Broadcaster {
     /// Bytes read from clients.
     bytes_in: u64,
     /// The usual time for the first line of a client.
-    #[cfg(feature = "web")]
+    #[cfg(any(feature = "web", feature = "tls"))]
     hello_wait: Duration,
     #[cfg(feature = "web")]
     browsers: BrowserAddresses,
+    #[cfg(feature = "tls")]
+    handshakes: tls::Handshakes,
     is_shutting_down: bool,
 }
 
@@ -132,9 +146,11 @@ impl Broadcaster {
     ) -> io::Result<Self> {
         #[cfg(feature = "irc")]
         let irc = config.irc.clone();
+        #[cfg(feature = "tls")]
+        let handshakes = tls::Handshakes::new(&config);
         let Config { mut room, outbox, history, observer, .. } = config;
         let max_connections = room.max_connections();
-        #[cfg(feature = "web")]
+        #[cfg(any(feature = "web", feature = "tls"))]
         let hello_wait = room.hello_wait;
         room.crowd = room.crowd.min(outbox / OUTBOX_BYTES_PER_NOTICE);
         room.answer_bytes = room.answer_bytes.min(outbox / 2);
@@ -160,10 +176,12 @@ impl Broadcaster {
             started: Instant::now(),
             timer: None,
             bytes_in: 0,
-            #[cfg(feature = "web")]
+            #[cfg(any(feature = "web", feature = "tls"))]
             hello_wait,
             #[cfg(feature = "web")]
             browsers: BrowserAddresses::default(),
+            #[cfg(feature = "tls")]
+            handshakes,
             is_shutting_down: false,
         })
     }
@@ -293,6 +311,8 @@ impl Broadcaster {
             }
             #[cfg(feature = "web")]
             Event::Web { id, event } => self.on_web_event(id, event, now),
+            #[cfg(feature = "tls")]
+            Event::Tls { id, event } => self.on_tls_event(id, event, now),
             Event::Report => self.report(),
             Event::Writable(id) => self.clients.on_writable(id, now.uptime),
             Event::Shutdown => {

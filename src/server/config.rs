@@ -1,11 +1,15 @@
 //! The configuration of a server.
 
+#[cfg(feature = "tls")]
+use std::rc::Rc;
 use std::time::Instant;
 
 use super::address_limits::{ANSWER_FACTOR, ReadLimits};
 use super::connection::MAX_READ_BYTES;
 #[cfg(feature = "irc")]
 use super::edge::irc;
+#[cfg(feature = "tls")]
+use super::edge::tls;
 use super::listener::Buffers;
 use super::trusted_proxy::TrustedProxy;
 use crate::rate_limit::Rate;
@@ -55,6 +59,9 @@ pub struct Config {
     /// The settings for IRC clients.
     #[cfg(feature = "irc")]
     pub irc: irc::Config,
+    /// The settings for TLS. Default: none, and no client can use it.
+    #[cfg(feature = "tls")]
+    pub tls: Option<tls::Config>,
     /// The socket buffers of the kernel.
     pub buffers: Buffers,
     #[doc(hidden)]
@@ -81,6 +88,8 @@ impl Default for Config {
             web_hosts: Vec::new(),
             #[cfg(feature = "irc")]
             irc: irc::Config::default(),
+            #[cfg(feature = "tls")]
+            tls: None,
             buffers: Buffers::default(),
             history: None,
             observer: None,
@@ -93,6 +102,12 @@ impl Config {
     /// `max_clients`.
     pub(super) fn max_pending(&self, max_clients: usize) -> usize {
         if self.trusted_proxies.is_empty() { 0 } else { (max_clients / 4).max(16) }
+    }
+
+    /// Returns the most handshakes of TLS at the same time.
+    #[cfg(feature = "tls")]
+    pub(super) fn max_handshakes(&self) -> usize {
+        (self.room.max_clients / 4).clamp(8, tls::MAX_HANDSHAKES)
     }
 
     /// Returns the limits on the input of clients. `started` is the start of the rate limiters'
@@ -112,6 +127,8 @@ impl Config {
             answer_bytes: Rate::new(answers(self.address_bytes), answers(self.address_bytes_burst)),
             #[cfg(feature = "web")]
             web_hosts: self.web_hosts.as_slice().into(),
+            #[cfg(feature = "tls")]
+            tls: self.tls.clone().map(tls::Acceptor::new).map(Rc::new),
             started,
         }
     }

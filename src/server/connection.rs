@@ -9,6 +9,8 @@
 mod irc;
 mod lines;
 mod pauses;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(feature = "web")]
 mod web;
 
@@ -50,12 +52,14 @@ const BYTE_ORDER_MARK: &[u8] = "\u{FEFF}".as_bytes();
 
 /// Reads from a client until the connection ends or the broadcaster has closed it. Then it sends
 /// [`Input::Disconnect`], even if reading panics.
+#[cfg_attr(not(feature = "tls"), expect(unused_variables))]
 pub fn run(
     socket: Arc<Socket>,
     id: ClientId,
     events: Sender<Event>,
     budget: Rc<AddressBudget>,
     protocol: ListenerProtocol,
+    is_tls_required: bool,
 ) -> impl Future<Output = ()> {
     let mut connection = Connection {
         socket,
@@ -75,6 +79,10 @@ pub fn run(
         protocol,
         #[cfg(feature = "irc")]
         registration_messages: 0,
+        #[cfg(feature = "tls")]
+        is_tls_required,
+        #[cfg(feature = "tls")]
+        has_begun_tls: false,
         unreported_bytes: 0,
         #[cfg(feature = "web")]
         web: None,
@@ -138,6 +146,12 @@ struct Connection {
     /// Messages that were read at the start and not charged to the address.
     #[cfg(feature = "irc")]
     registration_messages: u8,
+    /// The client must speak TLS.
+    #[cfg(feature = "tls")]
+    is_tls_required: bool,
+    /// The client has begun a handshake, and the broadcaster was told.
+    #[cfg(feature = "tls")]
+    has_begun_tls: bool,
     /// Bytes read since the last input.
     unreported_bytes: u32,
     /// Reads HTTP and WebSocket in place of lines.
@@ -157,6 +171,10 @@ impl Connection {
             };
             if let Some(pending) = self.forward(parsed) {
                 pending.await;
+            }
+            #[cfg(feature = "tls")]
+            if self.has_begun_tls {
+                return Box::pin(self.run_tls()).await;
             }
             if self.lines.has_more() && self.is_closed() {
                 return DisconnectReason::Finished;

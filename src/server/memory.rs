@@ -22,6 +22,8 @@ use crate::server::broadcaster::batch_bytes;
 use crate::server::connection::{LINE_OVERHEAD, MAX_INPUT_LINES, MAX_READ_BYTES};
 #[cfg(feature = "irc")]
 use crate::server::edge::irc;
+#[cfg(feature = "tls")]
+use crate::server::edge::tls;
 #[cfg(feature = "web")]
 use crate::server::edge::web::{BROWSER_BYTES, MAX_BROWSERS};
 
@@ -85,6 +87,8 @@ impl Ceiling {
         };
         #[cfg(feature = "irc")]
         let ceiling = Ceiling { parts: [ceiling.parts, irc].concat() };
+        #[cfg(feature = "tls")]
+        let ceiling = Ceiling { parts: [ceiling.parts, tls_parts(config, connections)].concat() };
         ceiling
     }
 
@@ -121,6 +125,19 @@ fn irc_parts(
         ("IRC lines of a batch", irc::Variant::COUNT, batch * irc::MAX_GROWTH + 2 * answer),
         ("IRC answer", 3, answer),
         ("IRC notices and departures", 1, irc::SHARED_BYTES),
+    ]
+}
+
+/// Returns the memory for TLS, if clients can use it.
+#[cfg(feature = "tls")]
+fn tls_parts(config: &Config, connections: usize) -> Vec<(&'static str, usize, usize)> {
+    if config.tls.is_none() {
+        return Vec::new();
+    }
+    vec![
+        ("TLS keys and records", connections, tls::CONNECTION_BYTES),
+        ("TLS handshakes", config.max_handshakes(), tls::HANDSHAKE_BYTES),
+        ("TLS certificate", 2, tls::CERTIFICATE_BYTES),
     ]
 }
 

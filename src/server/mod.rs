@@ -71,6 +71,8 @@ pub enum Control {
     /// Writes the [`Stats`](crate::protocol::Stats) to the log with the target [`REPORT_TARGET`], as
     /// the word `stats` and one JSON object.
     Report,
+    /// Reads the files of the certificate again, if there are any.
+    Reload,
     /// Sends a bye to all clients and ends the server. A second one ends the server at once.
     Shutdown,
 }
@@ -139,6 +141,13 @@ pub async fn run(
     let pending_connections = PendingConnections::new(&config);
     let (events, received) = async_channel::bounded(config.events);
     let limits = Rc::new(config.read_limits(Instant::now()));
+    #[cfg(feature = "tls")]
+    let reload = {
+        let tls = limits.tls.clone();
+        move || tls.iter().for_each(|tls| tls.reload())
+    };
+    #[cfg(not(feature = "tls"))]
+    let reload = || {};
     let addresses = AddressTable::new(limits, max_addresses(config.room.max_clients));
     let channel = (events.clone(), received);
     let broadcaster = Broadcaster::new(config, channel, Rc::downgrade(&executor));
@@ -159,13 +168,13 @@ pub async fn run(
     let broadcaster = executor.spawn(broadcaster.run().boxed_local());
     let accept = executor.spawn(accept.run(stopped).boxed_local());
     let shutdown = async move {
-        next_shutdown(&mut controls, &events).await;
+        next_shutdown(&mut controls, &events, &reload).await;
         // The listeners are closed, and the files of unix sockets removed, before any client gets
         // its bye.
         drop(stop);
         accept.await;
         let _ = events.send(Event::Shutdown).await;
-        if next_shutdown(&mut controls, &events).await.is_none() {
+        if next_shutdown(&mut controls, &events, &reload).await.is_none() {
             pending().await
         }
     };
@@ -183,14 +192,19 @@ pub async fn run(
 }
 
 /// Returns the next [`Control::Shutdown`], or `None` at the end of the stream. Sends an event to
-/// the broadcaster for each [`Control::Report`].
-async fn next_shutdown<S>(controls: &mut S, events: &Sender<Event>) -> Option<Control>
+/// the broadcaster for each [`Control::Report`], and calls `reload` for each [`Control::Reload`].
+async fn next_shutdown<S>(
+    controls: &mut S,
+    events: &Sender<Event>,
+    reload: &impl Fn(),
+) -> Option<Control>
 where
     S: Stream<Item = Control> + Unpin,
 {
     loop {
         match controls.next().await {
             Some(Control::Report) => drop(events.send(Event::Report).await),
+            Some(Control::Reload) => reload(),
             end => return end,
         }
     }

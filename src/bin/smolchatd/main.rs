@@ -4,6 +4,8 @@
 mod limits;
 mod options;
 mod signals;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(feature = "web")]
 mod web;
 
@@ -54,6 +56,8 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     #[cfg(feature = "irc")]
     let options = options.with_motd()?;
     let contradiction = options.find_contradiction();
+    #[cfg(feature = "tls")]
+    let tls = options.tls;
     let Options { addresses, mut config, log, history_file, mut file, .. } = options;
     logger::init(log);
     if let Some(contradiction) = contradiction {
@@ -67,11 +71,18 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
         file.keep_bytes = config.room.history_bytes;
         config.history = Some(HistoryFile::open(path, file, fresh_epoch)?);
     }
+    #[cfg(feature = "tls")]
+    let key = open_certificate(&tls, &mut config)?;
     // Before the service manager is notified, because it may send signals after that.
     let signals = signals::watch()?;
     let listeners = listen(&addresses, activated, config.buffers)?;
     limits::fit_clients(&mut config, descriptors, listeners.len());
     info!("{}", describe(&config, &listeners, history_file.as_deref()));
+    // The certificate can be read again.
+    #[cfg(feature = "tls")]
+    let can_reload = key.is_some();
+    #[cfg(not(feature = "tls"))]
+    let can_reload = false;
     let mut stdout = io::stdout();
     for listener in &listeners {
         // Ignored: standard output may be closed.
@@ -81,11 +92,16 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     }
     #[cfg(feature = "web")]
     if let Some(address) = web::find_address(&listeners) {
-        let _ = writeln!(stdout, "chat at http://{address}").and_then(|()| stdout.flush());
+        let scheme = if can_reload { "https" } else { "http" };
+        let _ = writeln!(stdout, "chat at {scheme}://{address}").and_then(|()| stdout.flush());
+    }
+    #[cfg(feature = "tls")]
+    if let Some(key) = key {
+        let _ = writeln!(stdout, "tls key {key}").and_then(|()| stdout.flush());
     }
     let manager = notify_ready();
     config.observer = manager.clone().map(Notifier::into_observer);
-    let controls = signals::controls(signals, manager);
+    let controls = signals::controls(signals, manager, can_reload);
     Ok(smol::block_on(server::run(listeners, config, controls))?)
 }
 
@@ -140,6 +156,21 @@ fn describe(config: &Config, listeners: &[Listener], history_file: Option<&Path>
         "; history of {} lines and {} bytes in {place}",
         room.history, room.history_bytes
     )
+}
+
+/// Reads the certificate or creates it, and returns the fingerprint of its key.
+#[cfg(feature = "tls")]
+fn open_certificate(
+    options: &tls::TlsOptions,
+    config: &mut Config,
+) -> Result<Option<String>, Box<dyn Error>> {
+    let Some(tls) = &mut config.tls else { return Ok(None) };
+    tls.certificate = options.open_certificate()?;
+    let key = tls.certificate.as_ref().map(|certificate| certificate.fingerprint().to_string());
+    if let Some(key) = &key {
+        info!("tls key {key}");
+    }
+    Ok(key)
 }
 
 /// Notifies the service manager, if there is one, that clients can connect.

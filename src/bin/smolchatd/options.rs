@@ -14,6 +14,9 @@ use smolchat::server::memory::{self, Ceiling, Pinned, fit};
 use smolchat::server::{Config, ListenAddress, ListenerProtocol};
 use smolchat::store;
 
+#[cfg(feature = "tls")]
+use crate::tls::TlsOptions;
+
 /// The default of `--address-rate`, as a multiple of `--rate`.
 const MEMBERS_PER_ADDRESS: u32 = 4;
 
@@ -56,6 +59,8 @@ pub struct Options {
     motd_file: Option<PathBuf>,
     pub config: Config,
     pub log: LevelFilter,
+    #[cfg(feature = "tls")]
+    pub tls: TlsOptions,
     pub history_file: Option<PathBuf>,
     pub file: store::Options,
     /// Whether an option of the history file was given.
@@ -76,6 +81,8 @@ pub fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
         motd_file: None,
         config: Config::default(),
         log: LevelFilter::Info,
+        #[cfg(feature = "tls")]
+        tls: TlsOptions::default(),
         history_file: None,
         file: store::Options::default(),
         has_file_options: false,
@@ -122,6 +129,8 @@ impl Options {
             "irc" | "irc-channel" | "irc-name" | "irc-playback" | "motd" => {
                 self.set_irc(option, value)?;
             }
+            #[cfg(feature = "tls")]
+            "tls" | "tls-key" | "plain" => self.config.tls = self.tls.set(option, value)?,
             "max-line" => room.max_line = value.parse_with(parse_max_line)?,
             "outbox" => self.config.outbox = value.parse_with(parse_size)?,
             "history" => room.history = value.parse()?,
@@ -204,6 +213,10 @@ impl Options {
             return Some(
                 "--history-file-max and --sync have no effect without --history-file".into(),
             );
+        }
+        #[cfg(feature = "tls")]
+        if let Some(contradiction) = self.tls.find_contradiction() {
+            return Some(contradiction);
         }
         memory::find_contradiction(&self.config)
     }

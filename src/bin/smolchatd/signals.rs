@@ -27,9 +27,11 @@ pub fn watch() -> Result<Signals, String> {
 pub fn controls(
     signals: Signals,
     manager: Option<Arc<Notifier>>,
+    can_reload: bool,
 ) -> impl Stream<Item = Control> + Unpin + 'static {
     // Now, because a terminal that hangs up is gone before its SIGHUP arrives.
-    let mut rules = Rules { has_terminal: has_controlling_terminal(), shutdown_at: None };
+    let has_terminal = has_controlling_terminal();
+    let mut rules = Rules { has_terminal, can_reload, shutdown_at: None };
     signals
         .map_while(|signal| {
             signal.inspect_err(|error| error!("cannot read the next signal: {error}")).ok()
@@ -51,6 +53,8 @@ pub fn controls(
 struct Rules {
     /// Whether the process had a controlling terminal at its start.
     has_terminal: bool,
+    /// Whether the server can read something again.
+    can_reload: bool,
     /// The time of the first signal that ends the server.
     shutdown_at: Option<Instant>,
 }
@@ -59,6 +63,7 @@ impl Rules {
     fn apply(&mut self, signal: Signal, now: Instant) -> Option<Control> {
         match (signal, self.shutdown_at) {
             (Signal::Usr1, _) => Some(Control::Report),
+            (Signal::Hup, _) if !self.has_terminal && self.can_reload => Some(Control::Reload),
             (Signal::Hup, _) if !self.has_terminal => {
                 info!("SIGHUP: there is nothing to reload");
                 None
@@ -81,7 +86,7 @@ mod tests {
     /// Returns the controls for signals at these times in milliseconds.
     fn controls(has_terminal: bool, signals: &[(u64, Signal)]) -> Vec<(u64, Control)> {
         let start = Instant::now();
-        let mut rules = Rules { has_terminal, shutdown_at: None };
+        let mut rules = Rules { has_terminal, can_reload: false, shutdown_at: None };
         let apply =
             |&(ms, signal)| Some((ms, rules.apply(signal, start + Duration::from_millis(ms))?));
         signals.iter().filter_map(apply).collect()

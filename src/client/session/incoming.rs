@@ -113,12 +113,13 @@ impl Session {
             ByeCode::Quit | ByeCode::Shutdown | ByeCode::Full | ByeCode::TooFast => {
                 self.on_disconnect(error, false);
             }
-            ByeCode::Slow => self.on_disconnect(error, true),
+            ByeCode::Slow | ByeCode::KeyLimit => self.on_disconnect(error, true),
             // Not resumed: two clients with the same token would replace each other forever.
             ByeCode::Replaced => self.state = State::Ended(Some(Error::Replaced)),
             // Another attempt would end the same way. This is also assumed of unknown codes.
             ByeCode::Errors
             | ByeCode::Tls
+            | ByeCode::TlsRequired
             | ByeCode::Http
             | ByeCode::Proxy
             | ByeCode::ProxyRequired

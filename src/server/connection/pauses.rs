@@ -52,7 +52,7 @@ impl Connection {
     }
 
     /// Waits for a time, or until the connection is closed.
-    async fn sleep(&self, wait: Duration) {
+    pub(super) async fn sleep(&self, wait: Duration) {
         let until = self.budget.limits.now() + wait;
         while let Some(rest) = until.checked_sub(self.budget.limits.now())
             && !self.is_closed()
