@@ -74,7 +74,8 @@ impl Certificate {
         &self.fingerprint
     }
 
-    pub(super) fn config(&self) -> &Arc<ServerConfig> {
+    /// Returns the settings for handshakes.
+    pub fn config(&self) -> &Arc<ServerConfig> {
         &self.config
     }
 

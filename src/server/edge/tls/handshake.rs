@@ -82,10 +82,16 @@ impl Handshake {
                 }
                 Ok(Need::Input) if self.see_record() => continue,
                 Ok(Need::Input) if self.input.len() <= MAX_INPUT => return Ok(step),
-                Ok(Need::Input) => format!("the first message has more than {MAX_INPUT} bytes"),
-                Err(error) => error.to_string(),
+                Ok(Need::Input) => format!("a message has more than {MAX_INPUT} bytes"),
+                Err(error) => {
+                    // The alert. No further call: rustls panics if it reads the bytes again.
+                    while self.connection.wants_write() {
+                        let _ = self.process(&mut step.output);
+                    }
+                    error.to_string()
+                }
             };
-            return Err(self.fail(step.output, cause));
+            return Err(HandshakeFailure { output: step.output, cause });
         }
     }
 
@@ -137,14 +143,6 @@ impl Handshake {
             Ok(Need::Input) if !self.connection.is_handshaking() => Ok(Need::Nothing),
             need => need,
         }
-    }
-
-    /// Returns the alert that rustls has for the client.
-    fn fail(&mut self, mut output: Vec<u8>, cause: String) -> HandshakeFailure {
-        self.input.clear();
-        self.seen = 0;
-        while let Ok(Need::Again) = self.process(&mut output) {}
-        HandshakeFailure { output, cause }
     }
 }
 

@@ -61,3 +61,6 @@ pub enum TlsEvent {
         alert: u8,
     },
 }
+
+#[cfg(test)]
+mod tests;
