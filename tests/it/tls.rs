@@ -35,7 +35,8 @@ impl TlsServer {
     fn start_with(prelude: &str, options: &[&str]) -> Self {
         let dir = TempDir::new();
         let path = dir.path("tls.pem").to_str().unwrap().to_owned();
-        let options = [&["--tls", &path], options].concat();
+        // The last one counts.
+        let options = [&["--tls", &path, "--hello-wait", "2000"], options].concat();
         let server = TestServer::start_with_prelude(prelude, &options);
         let pem = fs::read(&path).unwrap();
         TlsServer { server, path, pem, _dir: dir }
@@ -108,7 +109,7 @@ fn data_in_the_flight_of_finished_is_read() {
 
 #[test]
 fn late_hello_is_answered_where_tls_is_required() {
-    let server = TlsServer::start(&["--plain", "never", "--hello-wait", "0"]);
+    let server = TlsServer::start(&["--plain", "never", "--hello-wait", "300"]);
     let mut late = server.begin();
     let mut pieces = server.begin();
     let hello = pieces.take_hello();
