@@ -62,6 +62,7 @@ run-client: ## run the client; options: ARGS='--name alice'
 test: ## run all tests except the slow ones
 	$(CARGO) test --locked
 	$(CARGO) test --locked --features irc -- irc
+	$(CARGO) test --locked --features 'irc tls' -- tls
 
 test-slow: ## run the slow tests
 	$(CARGO) test --locked --test it -- --ignored --skip picture:: --skip browser::
