@@ -1,9 +1,10 @@
 //! The records of a client of TLS. Each byte of the input is a step: data, new keys, an end, or a
 //! change of a byte.
 
-#[allow(dead_code, reason = "a target of its own")]
+#[allow(clippy::duplicate_mod, dead_code, reason = "a target of its own")]
 #[path = "tls_handshake.rs"]
 mod tls_handshake;
+#[allow(clippy::duplicate_mod, reason = "the tests have it, too; the fuzzer has only this one")]
 #[path = "../common/tls_peer.rs"]
 mod tls_peer;
 

@@ -5,8 +5,10 @@ mod tls_peer;
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use proptest::collection::vec;
+use proptest::prelude::*;
 use rustls::CipherSuite;
 
 use super::record::{BAD_RECORD_MAC, RECORD_OVERFLOW, UNEXPECTED_MESSAGE};
@@ -232,6 +234,61 @@ fn hello_of_12_kib_is_refused() {
     assert!(handshake.read(&record).is_ok());
     let rest = [&[22, 3, 1, 0x10, 0][..], &[0; 0x1000]].concat();
     assert!(handshake.read(&rest).is_err());
+}
+
+/// A change of a message: a byte at a place, or a piece that is cut out, doubled or put elsewhere.
+type Change = (usize, usize, u8, u8);
+
+fn change(bytes: &mut Vec<u8>, &(at, length, byte, kind): &Change) {
+    let at = at % (bytes.len() + 1);
+    let end = (at + length % 64).min(bytes.len());
+    let piece = bytes[at..end].to_vec();
+    match kind % 5 {
+        0 => drop(bytes.drain(at..end)),
+        1 => drop(bytes.splice(at..at, piece)),
+        2 => bytes.insert(at, byte),
+        3 => bytes.extend(piece),
+        _ => bytes.iter_mut().skip(at).take(1).for_each(|old| *old = byte),
+    }
+}
+
+proptest! {
+    // A panic inside of rustls would end a small static build.
+    #[test]
+    fn changed_first_message_never_panics(
+        changes in vec(any::<Change>(), 0..4),
+        reads in vec(1_usize..700, 0..8),
+        second in any::<bool>(),
+    ) {
+        static CERTIFICATE: OnceLock<TestCertificate> = OnceLock::new();
+        let certificate = CERTIFICATE.get_or_init(|| TestCertificate::new("changed"));
+        let mut peer = TlsPeer::new(&certificate.pem, &[]);
+        let mut handshake = certificate.handshake();
+        peer.read(&[]).unwrap();
+        let mut bytes = peer.take_outgoing();
+        if second {
+            // Changes the last message in place of the first.
+            peer.read(&handshake.read(&bytes).unwrap().output).unwrap();
+            bytes = peer.take_outgoing();
+        }
+        changes.iter().for_each(|one| change(&mut bytes, one));
+        let mut rest = &bytes[..];
+        for length in reads.into_iter().chain([usize::MAX]) {
+            let (read, later) = rest.split_at(length.min(rest.len()));
+            rest = later;
+            match handshake.read(read) {
+                Ok(step) if step.is_done => {
+                    prop_assert!(handshake.finish().is_some());
+                    break;
+                }
+                Ok(_) => {}
+                Err(failure) => {
+                    prop_assert!(!failure.cause.is_empty());
+                    break;
+                }
+            }
+        }
+    }
 }
 
 #[test]
