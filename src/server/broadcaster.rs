@@ -31,7 +31,7 @@ use super::config::Config;
 #[cfg(feature = "irc")]
 use super::edge::irc::ParsedMessage;
 #[cfg(feature = "tls")]
-use super::edge::tls::TlsEvent;
+use super::edge::tls::{PlainPolicy, TlsEvent};
 #[cfg(feature = "web")]
 use super::edge::web::{BrowserAddresses, WebEvent};
 use super::listener::ListenerProtocol;
@@ -127,8 +127,9 @@ pub struct Broadcaster {
     hello_wait: Duration,
     #[cfg(feature = "web")]
     browsers: BrowserAddresses,
+    /// The clients that may speak plain text, if clients can use TLS.
     #[cfg(feature = "tls")]
-    handshakes: tls::Handshakes,
+    plain: Option<PlainPolicy>,
     is_shutting_down: bool,
 }
 
@@ -147,7 +148,7 @@ impl Broadcaster {
         #[cfg(feature = "irc")]
         let irc = config.irc.clone();
         #[cfg(feature = "tls")]
-        let handshakes = tls::Handshakes::new(&config);
+        let plain = config.tls.as_ref().map(|tls| tls.plain);
         let Config { mut room, outbox, history, observer, .. } = config;
         let max_connections = room.max_connections();
         #[cfg(any(feature = "web", feature = "tls"))]
@@ -181,7 +182,7 @@ impl Broadcaster {
             #[cfg(feature = "web")]
             browsers: BrowserAddresses::default(),
             #[cfg(feature = "tls")]
-            handshakes,
+            plain,
             is_shutting_down: false,
         })
     }

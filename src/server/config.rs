@@ -128,7 +128,10 @@ impl Config {
             #[cfg(feature = "web")]
             web_hosts: self.web_hosts.as_slice().into(),
             #[cfg(feature = "tls")]
-            tls: self.tls.clone().map(tls::Acceptor::new).map(Rc::new),
+            tls: self
+                .tls
+                .clone()
+                .map(|tls| Rc::new(tls::Acceptor::new(tls, self.max_handshakes()))),
             started,
         }
     }

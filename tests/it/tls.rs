@@ -343,7 +343,7 @@ fn invalid_handshake_or_record_costs_nobody_else() {
 }
 
 #[test]
-fn oldest_of_65_handshakes_is_closed() {
+fn oldest_of_65_handshakes_is_closed_for_the_last() {
     let server = TlsServer::start(&["--plain", "never", "--max-per-ip", "0"]);
     let begin = || {
         let mut stream = TcpStream::connect(server.server.address(0)).unwrap();
@@ -360,6 +360,22 @@ fn oldest_of_65_handshakes_is_closed() {
     alice.say("still here");
     alice.recv_until(|frame| frame["data"] == "still here");
     assert_eq!(others.len(), 63);
+}
+
+#[test]
+fn handshakes_of_a_crowd_wait_for_their_places() {
+    let server = TlsServer::start(&["--plain", "never", "--max-per-ip", "0"]);
+    let mut crowd: Vec<TlsClient> = (0..100).map(|_| server.begin()).collect();
+    for client in &mut crowd {
+        let hello = client.take_hello();
+        client.stream.write_all(&hello).unwrap();
+    }
+    for client in &mut crowd {
+        client.handshake(b"/quit\n");
+    }
+    for client in &mut crowd {
+        client.expect_bye("quit");
+    }
 }
 
 #[test]

@@ -1,36 +1,16 @@
 //! The events of connections that speak TLS.
 
-use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
 use super::Broadcaster;
 use crate::protocol::OtherProtocol;
 use crate::room::{ClientId, DisconnectReason, Input, Now, WaitKind, WaitingClient};
-use crate::server::Config;
-use crate::server::edge::tls::{PlainPolicy, Seal, TlsEvent};
+use crate::server::edge::tls::{Seal, TlsEvent};
 
 /// The time that a handshake may take from its first byte to its last, and the time for that first
 /// byte if the client must speak TLS.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The handshakes of a server.
-#[derive(Debug)]
-pub(super) struct Handshakes {
-    /// The clients that may speak plain text, if clients can use TLS.
-    plain: Option<PlainPolicy>,
-    /// The most handshakes at the same time.
-    limit: usize,
-    /// The oldest first. An entry can stay after its handshake has ended.
-    queue: VecDeque<ClientId>,
-}
-
-impl Handshakes {
-    pub fn new(config: &Config) -> Self {
-        let plain = config.tls.as_ref().map(|tls| tls.plain);
-        Handshakes { plain, limit: config.max_handshakes(), queue: VecDeque::new() }
-    }
-}
 
 impl Broadcaster {
     pub(super) fn on_tls_event(&mut self, id: ClientId, event: TlsEvent, now: Now) {
@@ -62,20 +42,11 @@ impl Broadcaster {
         }
     }
 
-    /// Starts the wait for a handshake. If there are too many, closes the oldest.
+    /// Starts the wait for a handshake.
     fn begin_handshake(&mut self, id: ClientId, now: Now) {
         self.clients.begin_handshake(id);
         let client = WaitingClient { id, extensions: 0, wait: WaitKind::Handshake };
         self.room.extend_hello_wait(client, now.uptime + HANDSHAKE_TIMEOUT);
-        let clients = &self.clients;
-        self.handshakes.queue.retain(|id| clients.is_handshaking(*id));
-        self.handshakes.queue.push_back(id);
-        if self.handshakes.queue.len() > self.handshakes.limit
-            && let Some(oldest) = self.handshakes.queue.pop_front()
-        {
-            self.log_failure(oldest, "too many handshakes at the same time, this is the oldest");
-            self.lose(oldest, io::ErrorKind::TimedOut, now);
-        }
     }
 
     /// Encrypts the frames for a client, and starts the wait for its first line.
@@ -90,7 +61,7 @@ impl Broadcaster {
     /// Handles the end of the wait of a client, and returns `false` if the wait is not one for a
     /// handshake.
     pub(super) fn handle_tls_wait(&mut self, client: WaitingClient, now: Now) -> bool {
-        let Some(plain) = self.handshakes.plain else { return false };
+        let Some(plain) = self.plain else { return false };
         let id = client.id;
         let is_for_handshake = matches!(client.wait, WaitKind::Usual | WaitKind::Handshake);
         if self.clients.is_sealed(id) {

@@ -3,17 +3,23 @@
 use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
+use futures_lite::FutureExt;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
+use smol::Timer;
 
-use super::pauses::Delay;
+use super::pauses::{CLOSED_CHECK_INTERVAL, Delay};
 use super::{Connection, MAX_INPUT_LINES, MAX_READ_BYTES, ReadResult};
 use crate::room::DisconnectReason;
 use crate::server::broadcaster::Event;
-use crate::server::edge::tls::{End, Established, FIRST_BYTE, Opener, TlsEvent};
+use crate::server::edge::tls::{Acceptor, End, Established, FIRST_BYTE, Opener, Place, TlsEvent};
 
+/// The time for which a handshake keeps its place if others wait for one.
+const PLACE_TIMEOUT: Duration = Duration::from_secs(3);
 /// The most bytes in one read during the handshake.
 const HANDSHAKE_READ_BYTES: usize = 4 * 1024;
 
@@ -74,19 +80,11 @@ impl Connection {
 
     /// Performs the handshake. Returns `None` if the client was sent an alert.
     async fn handshake(&mut self) -> Result<Option<Established>, DisconnectReason> {
-        let limits = std::rc::Rc::clone(&self.budget.limits);
+        let limits = Rc::clone(&self.budget.limits);
         let failed = DisconnectReason::Lost(io::ErrorKind::Other);
         let acceptor = limits.tls.as_ref().ok_or(failed)?;
-        loop {
-            let wait = acceptor.wait(limits.now());
-            if wait.is_zero() {
-                break;
-            }
-            if self.is_closed() {
-                return Err(DisconnectReason::Finished);
-            }
-            self.sleep(wait).await;
-        }
+        let _place = self.enter(acceptor).await.ok_or(DisconnectReason::Finished)?;
+        let entered = limits.now();
         let mut handshake = acceptor.start(limits.now()).ok_or(failed)?;
         let mut bytes = self.lines.buffer().to_vec();
         self.lines.clear();
@@ -110,13 +108,44 @@ impl Connection {
                     return Ok(None);
                 }
             }
-            bytes = self.receive(HANDSHAKE_READ_BYTES).await?;
+            let time = PLACE_TIMEOUT.saturating_sub(limits.now() - entered);
+            let is_lost = async {
+                Timer::after(time).await;
+                while !acceptor.has_waiting() {
+                    Timer::after(PLACE_TIMEOUT).await;
+                }
+                Err(DisconnectReason::Lost(io::ErrorKind::TimedOut))
+            };
+            bytes = self.receive(HANDSHAKE_READ_BYTES).or(is_lost).await?;
         }
         let mut established = handshake.finish().ok_or(failed)?;
         if let Some(seal) = established.seal.take() {
             self.send_tls(TlsEvent::Established(seal)).await;
         }
         Ok(Some(established))
+    }
+
+    /// Waits for a place and for the rate of handshakes. Returns `None` if the connection is closed
+    /// before.
+    async fn enter(&self, acceptor: &Rc<Acceptor>) -> Option<Place> {
+        let place = async { Some(Rc::clone(acceptor).enter().await) };
+        let closed = async {
+            while !self.is_closed() {
+                Timer::after(CLOSED_CHECK_INTERVAL).await;
+            }
+            None
+        };
+        let place = place.or(closed).await?;
+        loop {
+            let wait = acceptor.wait(self.budget.limits.now());
+            if wait.is_zero() {
+                return Some(place);
+            }
+            self.sleep(wait).await;
+            if self.is_closed() {
+                return None;
+            }
+        }
     }
 
     /// Receives bytes until the connection ends. Unread input would cause a reset, which can discard

@@ -112,6 +112,7 @@ impl TlsClient {
     }
 
     /// Returns the next bytes of data.
+    #[cfg(feature = "web")]
     #[track_caller]
     pub fn recv_bytes(&mut self, count: usize) -> Vec<u8> {
         while self.peer.data.len() < count {

@@ -1,8 +1,12 @@
 //! The state that the handshakes of a server share: the certificate and a rate.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::fmt;
+use std::future::poll_fn;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use super::{Certificate, Config, Handshake, PlainPolicy};
@@ -24,17 +28,63 @@ pub(crate) struct Acceptor {
     /// When the files were looked at.
     checked_at: Cell<Duration>,
     limiter: Cell<RateLimiter>,
+    /// The most handshakes at the same time.
+    limit: usize,
+    /// Handshakes that have a place.
+    handshakes: Cell<usize>,
+    /// Those that wait for a place, the oldest first. An entry can stay after its task has ended.
+    waiting: Cell<VecDeque<Waker>>,
+}
+
+/// The place of a handshake.
+pub(crate) struct Place(Rc<Acceptor>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.handshakes.set(self.0.handshakes.get() - 1);
+        if let Some(next) = self.0.with_waiting(VecDeque::pop_front) {
+            next.wake();
+        }
+    }
 }
 
 impl Acceptor {
-    /// Creates the state from the settings.
-    pub fn new(config: Config) -> Self {
+    /// Creates the state from the settings, with a limit of handshakes at the same time.
+    pub fn new(config: Config, limit: usize) -> Self {
         Acceptor {
             certificate: Cell::new(config.certificate),
             plain: config.plain,
             checked_at: Cell::default(),
             limiter: Cell::default(),
+            limit,
+            handshakes: Cell::default(),
+            waiting: Cell::default(),
         }
+    }
+
+    /// Waits for a place. It is also polled again from time to time: an entry of a task that has
+    /// ended can take the wake-up of another one.
+    pub async fn enter(self: Rc<Self>) -> Place {
+        poll_fn(|cx| {
+            let handshakes = self.handshakes.get();
+            if handshakes < self.limit {
+                self.handshakes.set(handshakes + 1);
+                return Poll::Ready(());
+            }
+            self.with_waiting(|waiting| {
+                if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+                    waiting.push_back(cx.waker().clone());
+                }
+            });
+            Poll::Pending
+        })
+        .await;
+        Place(self)
+    }
+
+    /// Returns whether a handshake waits for a place.
+    pub fn has_waiting(&self) -> bool {
+        self.with_waiting(|waiting| !waiting.is_empty())
     }
 
     /// Returns whether a client must speak TLS.
@@ -72,6 +122,13 @@ impl Acceptor {
     /// Reads the files of the certificate again.
     pub fn reload(&self) {
         self.with_certificate(Certificate::reload);
+    }
+
+    fn with_waiting<T>(&self, apply: impl FnOnce(&mut VecDeque<Waker>) -> T) -> T {
+        let mut waiting = self.waiting.take();
+        let result = apply(&mut waiting);
+        self.waiting.set(waiting);
+        result
     }
 
     fn with_certificate<T>(&self, apply: impl FnOnce(&mut Certificate) -> T) -> Option<T> {

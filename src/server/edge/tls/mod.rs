@@ -16,7 +16,7 @@ mod provider;
 mod record;
 mod seal;
 
-pub(crate) use acceptor::Acceptor;
+pub(crate) use acceptor::{Acceptor, Place};
 pub use certificate::{Certificate, CertificateError};
 use certificate::{MAX_CHAIN_BYTES, MAX_FILE_BYTES};
 pub use config::{Config, PlainPolicy};
@@ -28,7 +28,7 @@ pub use seal::{MAX_RECORDS, Seal};
 
 /// The first byte of a TLS handshake.
 pub const FIRST_BYTE: u8 = 0x16;
-/// Handshakes at the same time. If there are more, the oldest is closed.
+/// Handshakes at the same time. Further ones wait for a place.
 pub const MAX_HANDSHAKES: usize = 64;
 /// The most memory of a connection: both keys, the secrets of the next ones, and a record in each
 /// direction.

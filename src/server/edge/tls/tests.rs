@@ -340,7 +340,7 @@ fn new_certificate_is_private() {
 fn handshakes_wait_after_two_seconds_of_work() {
     use std::time::Duration;
 
-    let acceptor = Acceptor::new(Config::default());
+    let acceptor = Acceptor::new(Config::default(), 1);
     let now = Duration::from_secs(100);
     acceptor.charge(Duration::from_millis(1999), now);
     assert_eq!(acceptor.wait(now), Duration::ZERO);
