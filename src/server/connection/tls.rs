@@ -25,7 +25,7 @@ const HANDSHAKE_READ_BYTES: usize = 4 * 1024;
 
 /// The records of a client.
 struct RecordReader {
-    opener: Opener,
+    opener: Box<Opener>,
     /// A part of a record.
     rest: Vec<u8>,
     /// `rest` may have whole records.

@@ -46,7 +46,8 @@ pub struct HandshakeFailure {
 pub struct Established {
     /// The seal, until the broadcaster has it.
     pub seal: Option<Box<Seal>>,
-    pub opener: Opener,
+    /// Boxed, so that a future can move it without a second place for it.
+    pub opener: Box<Opener>,
     /// Bytes of the client behind the handshake, which arrived in the same read.
     pub rest: Vec<u8>,
 }
@@ -102,7 +103,7 @@ impl Handshake {
         let seal = Seal::new(kernel.negotiated_cipher_suite(), secrets.tx)?;
         let opener = Opener::new(kernel, secrets.rx)?;
         let rest = input.split_off(seen.min(input.len()));
-        Some(Established { seal: Some(Box::new(seal)), opener, rest })
+        Some(Established { seal: Some(Box::new(seal)), opener: Box::new(opener), rest })
     }
 
     /// Shows rustls one more record, and returns whether there is one. rustls rejects a record that

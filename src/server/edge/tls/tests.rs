@@ -37,7 +37,11 @@ impl TestCertificate {
 
     /// Returns a client whose handshake is done, and the server's side. The client sends `early` in
     /// the flight of its last message.
-    fn connect(&self, suites: &[CipherSuite], early: &[u8]) -> (TlsPeer, Seal, Opener, Vec<u8>) {
+    fn connect(
+        &self,
+        suites: &[CipherSuite],
+        early: &[u8],
+    ) -> (TlsPeer, Seal, Box<Opener>, Vec<u8>) {
         let mut peer = TlsPeer::new(&self.pem, suites);
         let mut handshake = self.handshake();
         peer.read(&[]).unwrap();
