@@ -48,19 +48,32 @@ impl TimeProvider for Clock {
     }
 }
 
-/// Returns the algorithms. Each further one adds kilobytes to the program.
-pub(super) fn provider() -> CryptoProvider {
+/// Returns the algorithms, the preferred ones first. Each further one adds kilobytes to the program.
+fn provider() -> CryptoProvider {
+    let mut cipher_suites =
+        vec![cipher_suite::TLS13_AES_128_GCM_SHA256, cipher_suite::TLS13_CHACHA20_POLY1305_SHA256];
+    if !has_fast_aes() {
+        cipher_suites.reverse();
+    }
     CryptoProvider {
-        cipher_suites: vec![
-            cipher_suite::TLS13_AES_128_GCM_SHA256,
-            cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
-        ],
+        cipher_suites,
         kx_groups: vec![kx_group::X25519],
         // The server does not verify clients.
         signature_verification_algorithms: WebPkiSupportedAlgorithms { all: &[], mapping: &[] },
         secure_random: &Random,
         key_provider: &NoKeys,
     }
+}
+
+/// Returns whether the processor has instructions for AES. Without them ChaCha20 is faster.
+fn has_fast_aes() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    let has_fast_aes = std::arch::is_x86_feature_detected!("aes");
+    #[cfg(target_arch = "aarch64")]
+    let has_fast_aes = std::arch::is_aarch64_feature_detected!("aes");
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let has_fast_aes = false;
+    has_fast_aes
 }
 
 /// Returns the settings for handshakes with a certificate: TLS 1.3 alone, without tickets.
@@ -73,6 +86,8 @@ pub fn server_config(key: CertifiedKey) -> Result<Arc<ServerConfig>, Error> {
     let builder = ServerConfig::builder_with_details(Arc::new(provider()), Arc::new(Clock));
     let builder = builder.with_protocol_versions(&[&TLS13])?.with_no_client_auth();
     let mut config = builder.with_cert_resolver(resolver);
+    // The server encrypts for all members, and each client for itself.
+    config.ignore_client_order = true;
     config.send_tls13_tickets = 0;
     config.enable_secret_extraction = true;
     Ok(Arc::new(config))
