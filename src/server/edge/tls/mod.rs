@@ -63,4 +63,4 @@ pub enum TlsEvent {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -5,6 +5,7 @@ mod tls_peer;
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use proptest::collection::vec;
@@ -13,18 +14,21 @@ use rustls::CipherSuite;
 
 use super::record::{BAD_RECORD_MAC, RECORD_OVERFLOW, UNEXPECTED_MESSAGE};
 use super::*;
-use tls_peer::TlsPeer;
+pub use tls_peer::TlsPeer;
 
 /// The certificate of a test in a folder of its own.
-struct TestCertificate {
+pub struct TestCertificate {
     path: PathBuf,
     pem: Vec<u8>,
     certificate: Certificate,
 }
 
 impl TestCertificate {
-    fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("smolchat-{name}-{}", std::process::id()));
+    pub fn new(name: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("smolchat-{name}-{}-{count}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
         fs::create_dir_all(&folder).unwrap();
         let path = folder.join("tls.pem");
         let certificate = Certificate::open(&path, None).unwrap();
@@ -37,7 +41,7 @@ impl TestCertificate {
 
     /// Returns a client whose handshake is done, and the server's side. The client sends `early` in
     /// the flight of its last message.
-    fn connect(
+    pub fn connect(
         &self,
         suites: &[CipherSuite],
         early: &[u8],
