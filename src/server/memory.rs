@@ -88,7 +88,7 @@ impl Ceiling {
         #[cfg(feature = "irc")]
         let ceiling = Ceiling { parts: [ceiling.parts, irc].concat() };
         #[cfg(feature = "tls")]
-        let ceiling = Ceiling { parts: [ceiling.parts, tls_parts(config, connections)].concat() };
+        let ceiling = Ceiling { parts: [ceiling.parts, tls_parts(config, clients)].concat() };
         ceiling
     }
 
@@ -130,12 +130,12 @@ fn irc_parts(
 
 /// Returns the memory for TLS, if clients can use it.
 #[cfg(feature = "tls")]
-fn tls_parts(config: &Config, connections: usize) -> Vec<(&'static str, usize, usize)> {
+fn tls_parts(config: &Config, clients: usize) -> Vec<(&'static str, usize, usize)> {
     if config.tls.is_none() {
         return Vec::new();
     }
     vec![
-        ("TLS keys and records", connections, tls::CONNECTION_BYTES),
+        ("TLS keys and records", clients, tls::CONNECTION_BYTES),
         ("TLS handshakes", config.max_handshakes(), tls::HANDSHAKE_BYTES),
         ("TLS certificate", 2, tls::CERTIFICATE_BYTES),
     ]
