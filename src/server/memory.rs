@@ -137,7 +137,7 @@ fn tls_parts(config: &Config, clients: usize) -> Vec<(&'static str, usize, usize
     vec![
         ("TLS keys and records", clients, tls::CONNECTION_BYTES),
         ("TLS handshakes", config.max_handshakes(), tls::HANDSHAKE_BYTES),
-        ("TLS certificate", 2, tls::CERTIFICATE_BYTES),
+        ("TLS certificate", 1, tls::CERTIFICATE_BYTES),
     ]
 }
 

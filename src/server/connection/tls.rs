@@ -108,7 +108,7 @@ impl Connection {
                     return Ok(None);
                 }
             }
-            let time = PLACE_TIMEOUT.saturating_sub(limits.now() - entered);
+            let time = PLACE_TIMEOUT.saturating_sub(now.saturating_sub(entered));
             let is_lost = async {
                 Timer::after(time).await;
                 while !acceptor.has_waiting() {
@@ -135,7 +135,14 @@ impl Connection {
             }
             None
         };
-        let place = place.or(closed).await?;
+        let Some(place) = place.or(closed).await else {
+            poll_fn(|cx| {
+                acceptor.leave_queue(cx.waker());
+                Poll::Ready(())
+            })
+            .await;
+            return None;
+        };
         loop {
             let wait = acceptor.wait(self.budget.limits.now());
             if wait.is_zero() {

@@ -32,7 +32,7 @@ pub(crate) struct Acceptor {
     limit: usize,
     /// Handshakes that have a place.
     handshakes: Cell<usize>,
-    /// Those that wait for a place, the oldest first. An entry can stay after its task has ended.
+    /// Those that wait for a place, the oldest first.
     waiting: Cell<VecDeque<Waker>>,
 }
 
@@ -62,13 +62,13 @@ impl Acceptor {
         }
     }
 
-    /// Waits for a place. It is also polled again from time to time: an entry of a task that has
-    /// ended can take the wake-up of another one.
+    /// Waits for a place. A task that ends this wait early [leaves](Self::leave_queue).
     pub async fn enter(self: Rc<Self>) -> Place {
         poll_fn(|cx| {
             let handshakes = self.handshakes.get();
             if handshakes < self.limit {
                 self.handshakes.set(handshakes + 1);
+                self.leave_queue(cx.waker());
                 return Poll::Ready(());
             }
             self.with_waiting(|waiting| {
@@ -80,6 +80,11 @@ impl Acceptor {
         })
         .await;
         Place(self)
+    }
+
+    /// Removes a task from those that wait. Its entry would keep its memory.
+    pub fn leave_queue(&self, waker: &Waker) {
+        self.with_waiting(|waiting| waiting.retain(|other| !other.will_wake(waker)));
     }
 
     /// Returns whether a handshake waits for a place.

@@ -19,7 +19,7 @@ use super::der::{SelfSigned, fingerprint, pem};
 use super::server_config;
 
 /// The most bytes of a file.
-pub const MAX_FILE_BYTES: usize = 64 * 1024;
+pub const MAX_FILE_BYTES: usize = 32 * 1024;
 /// The most bytes of a certificate chain, which is sent in each handshake.
 pub const MAX_CHAIN_BYTES: usize = 8 * 1024;
 /// The name of the machine, for a new certificate.

@@ -359,6 +359,38 @@ fn handshakes_wait_after_two_seconds_of_work() {
 }
 
 #[test]
+fn place_goes_to_the_first_that_waits() {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::rc::Rc;
+    use std::task::{Context, Poll, Wake, Waker};
+
+    struct Nothing;
+    impl Wake for Nothing {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    let waker = Waker::from(Arc::new(Nothing));
+    let acceptor = Rc::new(Acceptor::new(Config::default(), 1));
+    let mut cx = Context::from_waker(&waker);
+    let Poll::Ready(place) = pin!(Rc::clone(&acceptor).enter()).poll(&mut cx) else {
+        panic!("no place")
+    };
+    assert!(!acceptor.has_waiting());
+    let mut second = pin!(Rc::clone(&acceptor).enter());
+    for _ in 0..2 {
+        assert!(second.as_mut().poll(&mut cx).is_pending() && acceptor.has_waiting());
+    }
+    drop(place);
+    assert!(!acceptor.has_waiting());
+    let Poll::Ready(_place) = second.as_mut().poll(&mut cx) else { panic!("no place") };
+    let mut third = pin!(Rc::clone(&acceptor).enter());
+    assert!(third.as_mut().poll(&mut cx).is_pending());
+    acceptor.leave_queue(cx.waker());
+    assert!(!acceptor.has_waiting());
+}
+
+#[test]
 fn halves_of_a_connection_are_small() {
     // Behind a client, and in the box of its task.
     assert!(size_of::<Seal>() <= 72, "{} bytes", size_of::<Seal>());
