@@ -20,10 +20,10 @@ cargo bench --bench fanout -- [OPTIONS]
   --quick             run each workload for a third of its time
   --rounds N          run everything N times and report the median by CPU time [1]
   --seconds S         run each workload for S seconds instead of its own time
-  --work NAME,...     run only these: flood, flood-1k, paced, big, idle, restart,
+  --work NAME,...     run only these: flood, flood-1k, flood-8k, paced, big, idle, restart,
                       stall
-  --system NAME,...   run only these: smolchat, smolchat-ws, floor, naive, redis, ngircd, mosquitto,
-                      nats, node-ws, mosquitto-ws
+  --system NAME,...   run only these: smolchat, smolchat-ws, tls (in a build with the feature tls),
+                      floor, naive, redis, ngircd, mosquitto, nats, node-ws, mosquitto-ws
   --smolchatd PATH    measure this smolchatd instead of the one built with this program
   --json FILE         write the figures to this file, too [target/fanout.json]
 ";
@@ -52,7 +52,7 @@ impl Options {
             json: PathBuf::from("target/fanout.json"),
             rounds: 1,
         };
-        let all = [&System::OWN[..], &System::PEERS[..]].concat();
+        let all = [System::OWN, &System::PEERS[..]].concat();
         let (mut is_bench, mut is_help) = (false, false);
         let (mut quick, mut seconds, mut peers, mut named) = (false, None, false, None);
         let mut parser = lexopt::Parser::from_env();

@@ -25,6 +25,9 @@ pub enum System {
     Smolchat,
     /// smolchatd, whose members are connected over WebSocket.
     SmolchatWebSocket,
+    /// smolchatd, whose members speak TLS.
+    #[cfg(feature = "tls")]
+    SmolchatTls,
     /// The cheapest possible room.
     Floor,
     /// A room like smol's chat example.
@@ -45,7 +48,14 @@ pub enum System {
 
 impl System {
     /// The systems of `make bench`. Smolchat is first: the floor uses the length of its frames.
-    pub const OWN: [Self; 4] = [Self::Smolchat, Self::SmolchatWebSocket, Self::Floor, Self::Naive];
+    pub const OWN: &[Self] = &[
+        Self::Smolchat,
+        Self::SmolchatWebSocket,
+        #[cfg(feature = "tls")]
+        Self::SmolchatTls,
+        Self::Floor,
+        Self::Naive,
+    ];
     /// The systems that `--peers` adds.
     pub const PEERS: [Self; 6] = [
         Self::Redis,
@@ -61,6 +71,8 @@ impl System {
         match self {
             Self::Smolchat => "smolchat",
             Self::SmolchatWebSocket => "smolchat-ws",
+            #[cfg(feature = "tls")]
+            Self::SmolchatTls => "tls",
             Self::Floor => "floor",
             Self::Naive => "naive",
             Self::Redis => "redis",
@@ -74,7 +86,21 @@ impl System {
 
     /// Returns whether this is smolchatd.
     pub fn is_smolchat(self) -> bool {
-        matches!(self, Self::Smolchat | Self::SmolchatWebSocket)
+        match self {
+            Self::Smolchat | Self::SmolchatWebSocket => true,
+            #[cfg(feature = "tls")]
+            Self::SmolchatTls => true,
+            _ => false,
+        }
+    }
+
+    /// Returns the certificate of the server in PEM, if its members speak TLS.
+    #[cfg(feature = "tls")]
+    pub fn certificate(self) -> io::Result<Option<Vec<u8>>> {
+        match self {
+            Self::SmolchatTls => std::fs::read(certificate_path()).map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// Returns the path of the program, if it is on this machine.
@@ -83,6 +109,8 @@ impl System {
             Self::Smolchat | Self::SmolchatWebSocket => {
                 smolchatd.filter(|path| path.is_file()).map(Path::to_owned)
             }
+            #[cfg(feature = "tls")]
+            Self::SmolchatTls => Self::Smolchat.program(smolchatd),
             Self::Floor | Self::Naive => env::current_exe().ok(),
             Self::Redis => peers::find("redis-server"),
             Self::Ngircd => peers::find("ngircd"),
@@ -95,10 +123,10 @@ impl System {
     /// Starts the server on a free port of the loopback address.
     pub fn start(self, program: &Path) -> io::Result<Server> {
         match self {
-            Self::Smolchat | Self::SmolchatWebSocket => {
-                let mut command = smolchatd(program);
-                command.args(["--rate", "0", "--max-clients", "20000", "--log", "error"]);
-                Server::spawn(command)
+            Self::Smolchat | Self::SmolchatWebSocket => start_smolchatd(program, &[]),
+            #[cfg(feature = "tls")]
+            Self::SmolchatTls => {
+                start_smolchatd(program, &["--plain", "never", "--tls", &certificate_path()])
             }
             Self::Floor | Self::Naive => {
                 let mut command = Command::new(program);
@@ -119,6 +147,8 @@ impl System {
     pub fn join_request(self, member: usize, history: usize) -> Vec<u8> {
         match self {
             Self::Smolchat => smolchat_join_request(member, history),
+            #[cfg(feature = "tls")]
+            Self::SmolchatTls => smolchat_join_request(member, history),
             Self::SmolchatWebSocket => {
                 let mut out = websocket::handshake("/ws", "");
                 let hello = smolchat_join_request(member, history);
@@ -149,6 +179,8 @@ impl System {
     pub fn join_reply(self) -> &'static [u8] {
         match self {
             Self::Smolchat | Self::SmolchatWebSocket => SMOLCHAT_WELCOME,
+            #[cfg(feature = "tls")]
+            Self::SmolchatTls => SMOLCHAT_WELCOME,
             Self::Floor | Self::Naive => b"+\n",
             Self::Redis => b"room\r\n:1\r\n",
             Self::Ngircd => b" 366 ",
@@ -184,6 +216,8 @@ impl System {
                 out.extend(payload);
                 out.push(b'\n');
             }
+            #[cfg(feature = "tls")]
+            Self::SmolchatTls => Self::Smolchat.encode(payload, out),
             Self::SmolchatWebSocket | Self::NodeWs => {
                 websocket::write_message(out, websocket::TEXT, payload);
             }
@@ -236,6 +270,19 @@ pub fn run_baseline(argument: &str) -> io::Result<()> {
 pub fn smolchat_frame_len(payload: usize) -> usize {
     let around = "{'data_source':'m17','data':'','kind':'chat','seq':12345,'time':1790000000000}\n";
     around.len() + payload
+}
+
+fn start_smolchatd(program: &Path, options: &[&str]) -> io::Result<Server> {
+    let mut command = smolchatd(program);
+    command.args(["--rate", "0", "--max-clients", "20000", "--log", "error"]).args(options);
+    Server::spawn(command)
+}
+
+/// Returns the path of the certificate that smolchatd creates.
+#[cfg(feature = "tls")]
+fn certificate_path() -> String {
+    let name = format!("smolchat-bench-{}.pem", std::process::id());
+    env::temp_dir().join(name).display().to_string()
 }
 
 fn smolchat_join_request(member: usize, history: usize) -> Vec<u8> {
