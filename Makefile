@@ -61,6 +61,7 @@ run-client: ## run the client; options: ARGS='--name alice'
 
 test: ## run all tests except the slow ones
 	$(CARGO) test --locked
+	$(CARGO) test --locked --features tls -- tls
 
 test-slow: ## run the slow tests
 	$(CARGO) test --locked --test it -- --ignored --skip picture:: --skip browser:: --skip irc_clients::

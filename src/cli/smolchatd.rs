@@ -107,6 +107,25 @@ pub static SMOLCHATD: Program = Program {
             details: "The file has at most 4096 bytes of UTF-8, and is read at the start.",
             ..OptionSpec::DEFAULT
         },
+        #[cfg(feature = "tls")]
+        OptionSpec {
+            name: "tls",
+            value: ValueKind::Path("FILE"),
+            help: "certificate and key for TLS, on the same ports; created if there is no such file",
+            details: "A PEM file with the certificate, those that signed it, and the private key: \
+                      ECDSA (P-256 or P-384) or Ed25519. A new file has a certificate that is \
+                      signed with its own key. At the start, `tls key SHA256:…` is printed: the \
+                      fingerprint of the public key. The file is read again on SIGHUP, and within a \
+                      minute after it has changed.",
+            ..OptionSpec::DEFAULT
+        },
+        #[cfg(feature = "tls")]
+        OptionSpec {
+            name: "tls-key",
+            value: ValueKind::Path("FILE"),
+            help: "private key, if it is not in the file of --tls",
+            ..OptionSpec::DEFAULT
+        },
         OptionSpec {
             name: "max-line",
             value: ValueKind::Text("BYTES"),
@@ -196,7 +215,8 @@ pub static SMOLCHATD: Program = Program {
             value: ValueKind::Choice("PEERS", &["never", "local", "all"]),
             help: "peers that may use plain text, without TLS: never, local or all",
             details: "`local` is the machine of the server: loopback addresses and unix sockets. \
-                      Without this option all may, but passwords are accepted as with `local`.",
+                      Others are sent a `bye` with the code `tls-required`. The default is `local` \
+                      with TLS; otherwise all may, but passwords are accepted as with `local`.",
             ..OptionSpec::DEFAULT
         },
         OptionSpec {

@@ -80,6 +80,8 @@ pub enum ByeCode {
     Password,
     /// The client sent plain text, and has to use TLS.
     TlsRequired,
+    /// The keys of the connection have encrypted as much as they may.
+    KeyLimit,
     /// An operator ended the connection.
     Kicked,
     /// An operator has banned the address.
@@ -120,6 +122,7 @@ impl ByeCode {
             ByeCode::TlsRequired => {
                 "this port requires TLS: connect to tls:HOST with smolchat, or with ncat --ssl"
             }
+            ByeCode::KeyLimit => "the keys of this connection are used up; reconnect to resume",
             ByeCode::Kicked => "you were kicked",
             ByeCode::Banned => "your address is banned",
             ByeCode::Locked => "the room is locked",

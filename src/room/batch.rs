@@ -4,7 +4,7 @@
 //! members share. Frames and operations for one client alone are [`Unicast`]s: each is an [`Op`] at
 //! a position in that chunk. [`Batch::slices_for`] merges both for one client.
 
-#[cfg(any(feature = "web", feature = "irc"))]
+#[cfg(any(feature = "web", feature = "irc", feature = "tls"))]
 mod raw;
 
 use std::ops::Range;
@@ -46,7 +46,7 @@ pub enum SliceKind {
     /// A frame for one client alone.
     Own,
     /// Bytes of an edge that are not a frame.
-    #[cfg(any(feature = "web", feature = "irc"))]
+    #[cfg(any(feature = "web", feature = "irc", feature = "tls"))]
     Raw,
 }
 
@@ -106,7 +106,7 @@ impl Slice {
         let (sent, unsent) = self.bytes().split_at(count.min(self.bytes().len()));
         let frames = match unsent {
             // Bytes that are not frames have none, whatever newlines are in them.
-            #[cfg(feature = "irc")]
+            #[cfg(any(feature = "web", feature = "irc", feature = "tls"))]
             _ if self.frames == 0 => 0,
             [] => self.frames,
             _ => sent.iter().filter(|&&byte| byte == b'\n').count() as u32,

@@ -88,7 +88,7 @@ pub enum LeaveCause {
     /// Its address is banned.
     Banned,
     /// It was sent an answer in another protocol.
-    #[cfg(any(feature = "web", feature = "irc", feature = "cluster"))]
+    #[cfg(any(feature = "web", feature = "irc", feature = "tls", feature = "cluster"))]
     Answered,
 }
 

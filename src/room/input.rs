@@ -102,7 +102,7 @@ pub enum Input {
     /// A client speaks another protocol.
     OtherProtocol { id: ClientId, protocol: OtherProtocol },
     /// A client was sent an answer in another protocol, and its connection ends.
-    #[cfg(any(feature = "web", feature = "irc"))]
+    #[cfg(any(feature = "web", feature = "irc", feature = "tls"))]
     Answered { id: ClientId },
     /// The connection of a client has ended, or the client was too slow. If a member asked for it,
     /// its name is reserved for it.
@@ -136,6 +136,9 @@ pub enum DisconnectReason {
     Away,
     /// The client read too slowly.
     Slow,
+    /// The keys of the connection are used up.
+    #[cfg(any(feature = "tls", feature = "cluster"))]
+    KeyLimit,
     /// The connection task panicked.
     Panicked,
 }
@@ -147,6 +150,8 @@ impl fmt::Display for DisconnectReason {
             DisconnectReason::Lost(kind) => kind.fmt(f),
             DisconnectReason::Away => f.write_str("went away"),
             DisconnectReason::Slow => f.write_str("read too slowly"),
+            #[cfg(any(feature = "tls", feature = "cluster"))]
+            DisconnectReason::KeyLimit => f.write_str("its keys are used up"),
             DisconnectReason::Panicked => f.write_str("its task panicked"),
         }
     }

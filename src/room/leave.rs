@@ -32,7 +32,7 @@ impl State {
                 self.close_member(id, protocol.bye_code(), reason);
             }
             LeaveCause::Banned => self.close_member(id, ByeCode::Banned, "its address is banned"),
-            #[cfg(any(feature = "web", feature = "irc", feature = "cluster"))]
+            #[cfg(any(feature = "web", feature = "irc", feature = "tls", feature = "cluster"))]
             LeaveCause::Answered => {
                 if self.remove_and_announce(id, false, "got an answer in another protocol") {
                     self.unicast(id, Op::Close);

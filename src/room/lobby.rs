@@ -296,7 +296,7 @@ impl Room {
     }
 
     /// Removes a client that has got an answer in another protocol instead of a welcome.
-    #[cfg(any(feature = "web", feature = "irc"))]
+    #[cfg(any(feature = "web", feature = "irc", feature = "tls"))]
     pub(super) fn remove_answered(&mut self, id: ClientId) {
         let client = self.remove_waiting(id, "got an answer in another protocol");
         let is_visitor = client.is_some_and(|client| client.is_visitor);

@@ -163,7 +163,7 @@ impl Room {
                 let reason = format!("the client spoke {protocol}");
                 self.close_waiting(id, protocol.bye_code(), &reason);
             }
-            #[cfg(any(feature = "web", feature = "irc"))]
+            #[cfg(any(feature = "web", feature = "irc", feature = "tls"))]
             Input::Answered { id } => {
                 if !self.is_waiting(id) {
                     return self.propose_leave(id, LeaveCause::Answered);
@@ -338,7 +338,7 @@ impl Room {
     }
 
     /// Returns the address of a client.
-    #[cfg(any(feature = "web", feature = "irc"))]
+    #[cfg(any(feature = "web", feature = "irc", feature = "tls"))]
     pub fn peer_of(&self, id: ClientId) -> Option<Peer> {
         self.lobby.clients.get(id).map(|client| client.peer)
     }

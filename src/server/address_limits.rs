@@ -20,8 +20,12 @@ use std::time::{Duration, Instant};
 
 #[cfg(feature = "irc")]
 use super::edge::irc::Command;
+#[cfg(feature = "tls")]
+use super::edge::tls::Acceptor;
 use guesses::Guesses;
 
+#[cfg(feature = "tls")]
+use super::secrets::may_use_plain;
 use super::secrets::{Plain, Secrets};
 use crate::protocol::{ClientLine, Request, RequestError, escaped_len};
 use crate::rate_limit::{Rate, RateLimiter};
@@ -89,6 +93,9 @@ pub struct ReadLimits {
     pub secrets: Rc<Secrets>,
     /// Where plain text is accepted.
     pub plain: Option<Plain>,
+    /// The certificate, if clients can use TLS.
+    #[cfg(feature = "tls")]
+    pub tls: Option<Rc<Acceptor>>,
     /// The start of the rate limiters' time.
     pub started: Instant,
 }
@@ -98,6 +105,22 @@ impl ReadLimits {
     #[expect(clippy::disallowed_methods, reason = "the rate limiters' clock")]
     pub fn now(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// Returns whether clients can use TLS.
+    #[cfg_attr(not(feature = "tls"), expect(clippy::unused_self))]
+    pub fn has_tls(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return true;
+        }
+        false
+    }
+
+    /// Returns whether a client has to use TLS.
+    #[cfg(feature = "tls")]
+    pub fn is_tls_required(&self, peer: Peer) -> bool {
+        self.has_tls() && !may_use_plain(self.plain.unwrap_or(Plain::Local), peer)
     }
 
     /// Returns the cost of a line.
@@ -141,6 +164,8 @@ impl AddressTable {
             #[cfg(feature = "web")]
             web_hosts: Rc::clone(&limits.web_hosts),
             secrets: Rc::clone(&limits.secrets),
+            #[cfg(feature = "tls")]
+            tls: limits.tls.clone(),
             ..*limits
         };
         let mut unlimited = AddressBudget::new(Rc::new(without_limits));

@@ -8,6 +8,8 @@ mod hello_waits;
 #[cfg(feature = "irc")]
 mod irc;
 mod moderation;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(feature = "web")]
 mod web;
 
@@ -25,9 +27,13 @@ use smol::{LocalExecutor, Timer};
 use super::address_limits::AnswerCharge;
 use super::clients::Clients;
 use super::config::Config;
+#[cfg(feature = "tls")]
+use super::edge::tls::TlsEvent;
 #[cfg(feature = "web")]
 use super::edge::web::{BrowserAddresses, WebEvent};
 use super::listener::ListenerProtocol;
+#[cfg(feature = "tls")]
+use super::secrets::Plain;
 use super::socket::Socket;
 use crate::os::{fresh_epoch, resident_memory};
 use crate::protocol::{ByeCode, Stats};
@@ -79,6 +85,14 @@ pub enum Event {
         /// The event.
         event: WebEvent,
     },
+    /// From a connection task: an event of TLS.
+    #[cfg(feature = "tls")]
+    Tls {
+        /// The number of the client.
+        id: ClientId,
+        /// The event.
+        event: TlsEvent,
+    },
     /// From the server: write the statistics to the log.
     Report,
     /// From the server: read the bans again. Only the operators with these labels remain, or all.
@@ -103,10 +117,13 @@ pub struct Broadcaster {
     /// Bytes read from clients.
     bytes_in: u64,
     /// The usual time for the first line of a client.
-    #[cfg(feature = "web")]
+    #[cfg(any(feature = "web", feature = "tls"))]
     hello_wait: Duration,
     #[cfg(feature = "web")]
     browsers: BrowserAddresses,
+    /// The clients that may speak plain text, if clients can use TLS.
+    #[cfg(feature = "tls")]
+    plain: Option<Plain>,
     is_shutting_down: bool,
 }
 
@@ -124,9 +141,11 @@ impl Broadcaster {
     ) -> io::Result<Self> {
         #[cfg(feature = "irc")]
         let irc = config.irc;
+        #[cfg(feature = "tls")]
+        let plain = config.tls.map(|_| config.plain.unwrap_or(Plain::Local));
         let Config { mut room, outbox, history, observer, ban_file, .. } = config;
         let max_connections = room.max_connections();
-        #[cfg(feature = "web")]
+        #[cfg(any(feature = "web", feature = "tls"))]
         let hello_wait = room.hello_wait;
         room.crowd = room.crowd.min(outbox / OUTBOX_BYTES_PER_NOTICE);
         room.answer_bytes = room.answer_bytes.min(outbox / 2);
@@ -155,10 +174,12 @@ impl Broadcaster {
             started: Instant::now(),
             timer: None,
             bytes_in: 0,
-            #[cfg(feature = "web")]
+            #[cfg(any(feature = "web", feature = "tls"))]
             hello_wait,
             #[cfg(feature = "web")]
             browsers: BrowserAddresses::default(),
+            #[cfg(feature = "tls")]
+            plain,
             is_shutting_down: false,
         })
     }
@@ -282,6 +303,8 @@ impl Broadcaster {
             }
             #[cfg(feature = "web")]
             Event::Web { id, event } => self.on_web_event(id, event, now),
+            #[cfg(feature = "tls")]
+            Event::Tls { id, event } => self.on_tls_event(id, event, now),
             Event::Report => self.report(),
             Event::Reload(labels) => {
                 if let Some(labels) = labels {

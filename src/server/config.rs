@@ -7,6 +7,8 @@ use super::address_limits::{ANSWER_FACTOR, ReadLimits};
 use super::connection::MAX_READ_BYTES;
 #[cfg(feature = "irc")]
 use super::edge::irc;
+#[cfg(feature = "tls")]
+use super::edge::tls;
 use super::listener::Buffers;
 use super::secrets::{Plain, Secrets};
 use super::trusted_proxy::TrustedProxy;
@@ -57,6 +59,9 @@ pub struct Config {
     /// The settings for IRC clients.
     #[cfg(feature = "irc")]
     pub irc: irc::Config,
+    /// The settings for TLS. Default: none, and no client can use it.
+    #[cfg(feature = "tls")]
+    pub tls: Option<tls::Config>,
     /// The socket buffers of the kernel.
     pub buffers: Buffers,
     #[doc(hidden)]
@@ -92,6 +97,8 @@ impl Default for Config {
             web_hosts: Vec::new(),
             #[cfg(feature = "irc")]
             irc: irc::Config::default(),
+            #[cfg(feature = "tls")]
+            tls: None,
             buffers: Buffers::default(),
             history: None,
             secrets: Secrets::default(),
@@ -107,6 +114,12 @@ impl Config {
     /// `max_clients`.
     pub(super) fn max_pending(&self, max_clients: usize) -> usize {
         if self.trusted_proxies.is_empty() { 0 } else { (max_clients / 4).max(16) }
+    }
+
+    /// Returns the most handshakes of TLS at the same time.
+    #[cfg(feature = "tls")]
+    pub(super) fn max_handshakes(&self) -> usize {
+        (self.room.max_clients / 4).clamp(8, tls::MAX_HANDSHAKES)
     }
 
     /// Returns the limits on the input of clients, without secrets. `started` is the start of the
@@ -128,6 +141,11 @@ impl Config {
             web_hosts: self.web_hosts.as_slice().into(),
             secrets: Rc::default(),
             plain: self.plain,
+            #[cfg(feature = "tls")]
+            tls: self
+                .tls
+                .clone()
+                .map(|tls| Rc::new(tls::Acceptor::new(tls, self.max_handshakes()))),
             started,
         }
     }

@@ -10,6 +10,8 @@ mod irc;
 mod lines;
 mod pauses;
 mod secrets;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(feature = "web")]
 mod web;
 
@@ -67,6 +69,8 @@ pub fn run(
         lines: LineReader::new(0),
         is_admitted: !budget.limits.secrets.has_password(),
         may_send_secret: may_send_secret(budget.limits.plain, peer, false),
+        #[cfg(feature = "tls")]
+        is_tls_required: budget.limits.is_tls_required(peer),
         budget,
         limiter: RateLimiter::new(),
         answer: None,
@@ -81,6 +85,8 @@ pub fn run(
         protocol,
         #[cfg(feature = "irc")]
         registration_lines: 0,
+        #[cfg(feature = "tls")]
+        has_begun_tls: false,
         unreported_bytes: 0,
         #[cfg(feature = "web")]
         web: None,
@@ -149,6 +155,12 @@ struct Connection {
     /// Lines that were read at the start and not charged to the address.
     #[cfg(feature = "irc")]
     registration_lines: u8,
+    /// The client must speak TLS.
+    #[cfg(feature = "tls")]
+    is_tls_required: bool,
+    /// The client has begun a handshake, and the broadcaster was told.
+    #[cfg(feature = "tls")]
+    has_begun_tls: bool,
     /// Bytes read since the last input.
     unreported_bytes: u32,
     /// Reads HTTP and WebSocket in place of lines.
@@ -168,6 +180,10 @@ impl Connection {
             };
             if let Some(pending) = self.forward(parsed) {
                 pending.await;
+            }
+            #[cfg(feature = "tls")]
+            if self.has_begun_tls {
+                return Box::pin(self.run_tls()).await;
             }
             if self.lines.has_more() && self.is_closed() {
                 return DisconnectReason::Finished;

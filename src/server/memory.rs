@@ -22,6 +22,8 @@ use crate::server::broadcaster::batch_bytes;
 use crate::server::connection::{LINE_OVERHEAD, MAX_INPUT_LINES, MAX_READ_BYTES};
 #[cfg(feature = "irc")]
 use crate::server::edge::irc;
+#[cfg(feature = "tls")]
+use crate::server::edge::tls;
 #[cfg(feature = "web")]
 use crate::server::edge::web::{BROWSER_BYTES, MAX_BROWSERS};
 
@@ -61,6 +63,11 @@ impl Ceiling {
         // Without a port for IRC there are no such clients.
         #[cfg(feature = "irc")]
         let [irc_clients, irc_lists] = if config.irc.is_open { [connections, 3] } else { [0; 2] };
+        #[cfg(feature = "tls")]
+        let [tls_clients, tls_handshakes] = match &config.tls {
+            Some(_) => [clients, config.max_handshakes()],
+            None => [0; 2],
+        };
         let frames = room.history.saturating_mul(FRAME);
         let history = room.history_bytes.saturating_add(frames).saturating_add(batch);
         // A visitor is sent a bye alone, so its outbox and its send buffer hold no more.
@@ -94,6 +101,12 @@ impl Ceiling {
                 ("IRC answer", irc_lists, answer),
                 #[cfg(feature = "irc")]
                 ("IRC notices and departures", irc_lists.min(1), irc::SHARED_BYTES),
+                #[cfg(feature = "tls")]
+                ("TLS keys and records", tls_clients, tls::CONNECTION_BYTES),
+                #[cfg(feature = "tls")]
+                ("TLS handshakes", tls_handshakes, tls::HANDSHAKE_BYTES),
+                #[cfg(feature = "tls")]
+                ("TLS certificate", tls_handshakes.min(1), tls::CERTIFICATE_BYTES),
             ],
         }
     }

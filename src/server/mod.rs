@@ -76,7 +76,8 @@ pub enum Control {
     /// Writes the [`Stats`](crate::protocol::Stats) to the log with the target [`REPORT_TARGET`], as
     /// the word `stats` and one JSON object.
     Report,
-    /// Reads the password, the secrets of the operators and the bans from their files again.
+    /// Reads the certificate, the password, the secrets of the operators and the bans from their
+    /// files again.
     Reload,
     /// Sends a bye to all clients and ends the server. A second one ends the server at once.
     Shutdown,
@@ -169,7 +170,7 @@ pub async fn run(
     // futures but those of the connections are boxed: they share one instance of the generic code.
     let broadcaster = executor.spawn(broadcaster.run().boxed_local());
     let accept = executor.spawn(accept.run(stopped).boxed_local());
-    let reload = move || read_secrets(&limits.secrets, has_ban_file);
+    let reload = move || reload(&limits, has_ban_file);
     let shutdown = async move {
         next_shutdown(&mut controls, &events, &reload).await;
         // The listeners are closed, and the files of unix sockets removed, before any client gets
@@ -213,13 +214,19 @@ where
     }
 }
 
-/// Reads the secrets again, and returns the event with the labels of the operators that remain. If
-/// a file is not valid, the old secrets stay.
-fn read_secrets(secrets: &Secrets, has_ban_file: bool) -> Event {
-    if !secrets.has_password() && !secrets.has_operators() && !has_ban_file {
+/// Reads the certificate and the secrets again, and returns the event with the labels of the
+/// operators that remain. If a file is not valid, the earlier values stay.
+fn reload(limits: &ReadLimits, has_ban_file: bool) -> Event {
+    let secrets = &limits.secrets;
+    let has_secrets = secrets.has_password() || secrets.has_operators();
+    if !has_secrets && !has_ban_file && !limits.has_tls() {
         info!("SIGHUP: there is nothing to reload");
     } else {
-        info!("SIGHUP: reading the secrets and the bans again");
+        info!("SIGHUP: reading the certificate, the secrets and the bans again");
+    }
+    #[cfg(feature = "tls")]
+    if let Some(tls) = &limits.tls {
+        tls.reload();
     }
     let labels = secrets.read();
     Event::Reload(labels.inspect_err(|error| error!("{error}; the old secrets stay")).ok())

@@ -77,6 +77,8 @@ mod terminal_commands;
 mod terminal_members;
 #[cfg(feature = "editor")]
 mod terminal_settings;
+#[cfg(feature = "tls")]
+mod tls;
 mod unicode_names;
 #[cfg(feature = "web")]
 mod web;

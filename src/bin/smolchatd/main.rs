@@ -4,6 +4,8 @@
 mod limits;
 mod options;
 mod signals;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(feature = "web")]
 mod web;
 
@@ -54,15 +56,14 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     #[cfg(feature = "irc")]
     let options = options.with_motd()?;
     let contradiction = options.find_contradiction();
+    #[cfg(feature = "tls")]
+    let tls = options.tls;
     let Options { addresses, mut config, log, history_file, mut file, .. } = options;
     logger::init(log);
     if let Some(contradiction) = contradiction {
         log::warn!("{contradiction}");
     }
     config.secrets.read()?;
-    if config.secrets.has_password() && config.plain.is_none() {
-        log::warn!("without --plain all the password is accepted from this machine alone");
-    }
     // First, because later descriptors could have the numbers of these.
     let activated = activation::copy_sockets()?;
     let descriptors = limits::raise_descriptor_limit();
@@ -70,6 +71,13 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
         file.keep_frames = config.room.history;
         file.keep_bytes = config.room.history_bytes;
         config.history = Some(HistoryFile::open(path, file, fresh_epoch)?);
+    }
+    #[cfg(feature = "tls")]
+    let key = open_certificate(&tls, &mut config)?;
+    #[cfg(not(feature = "tls"))]
+    let key = None::<String>;
+    if config.secrets.has_password() && config.plain.is_none() && key.is_none() {
+        log::warn!("without --plain all the password is accepted from this machine alone");
     }
     // Before the service manager is notified, because it may send signals after that.
     let signals = signals::watch()?;
@@ -91,7 +99,11 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     }
     #[cfg(feature = "web")]
     if let Some(address) = web::find_address(&listeners) {
-        let _ = writeln!(stdout, "chat at http://{address}").and_then(|()| stdout.flush());
+        let scheme = if key.is_some() { "https" } else { "http" };
+        let _ = writeln!(stdout, "chat at {scheme}://{address}").and_then(|()| stdout.flush());
+    }
+    if let Some(key) = key {
+        let _ = writeln!(stdout, "tls key {key}").and_then(|()| stdout.flush());
     }
     let manager = notify_ready();
     config.observer = manager.clone().map(Notifier::into_observer);
@@ -150,6 +162,21 @@ fn describe(config: &Config, listeners: &[Listener], history_file: Option<&Path>
         "; history of {} lines and {} bytes in {place}",
         room.history, room.history_bytes
     )
+}
+
+/// Reads the certificate or creates it, and returns the fingerprint of its key.
+#[cfg(feature = "tls")]
+fn open_certificate(
+    options: &tls::TlsOptions,
+    config: &mut Config,
+) -> Result<Option<String>, Box<dyn Error>> {
+    let Some(tls) = &mut config.tls else { return Ok(None) };
+    tls.certificate = options.open_certificate()?;
+    let key = tls.certificate.as_ref().map(|certificate| certificate.fingerprint().to_string());
+    if let Some(key) = &key {
+        info!("tls key {key}");
+    }
+    Ok(key)
 }
 
 /// Notifies the service manager, if there is one, that clients can connect.

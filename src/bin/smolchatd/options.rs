@@ -14,6 +14,9 @@ use smolchat::server::memory::{self, Ceiling, Pinned, fit};
 use smolchat::server::{Config, ListenAddress, ListenerProtocol, Plain, Secrets};
 use smolchat::store::{self, BanFile};
 
+#[cfg(feature = "tls")]
+use crate::tls::TlsOptions;
+
 /// The default of `--address-rate`, as a multiple of `--rate`.
 const MEMBERS_PER_ADDRESS: u32 = 4;
 
@@ -56,6 +59,8 @@ pub struct Options {
     motd_file: Option<PathBuf>,
     pub config: Config,
     pub log: LevelFilter,
+    #[cfg(feature = "tls")]
+    pub tls: TlsOptions,
     pub history_file: Option<PathBuf>,
     password_file: Option<PathBuf>,
     operators: Option<PathBuf>,
@@ -78,6 +83,8 @@ pub fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
         motd_file: None,
         config: Config::default(),
         log: LevelFilter::Info,
+        #[cfg(feature = "tls")]
+        tls: TlsOptions::default(),
         history_file: None,
         password_file: None,
         operators: None,
@@ -131,6 +138,8 @@ impl Options {
             }
             #[cfg(feature = "irc")]
             "motd" => self.motd_file = Some(value.into()),
+            #[cfg(feature = "tls")]
+            "tls" | "tls-key" => self.config.tls = self.tls.set(option, value)?,
             "max-line" => room.max_line = value.parse_with(parse_max_line)?,
             "outbox" => self.config.outbox = value.parse_with(parse_size)?,
             "history" => room.history = value.parse()?,
@@ -217,8 +226,16 @@ impl Options {
                 "--history-file-max and --sync have no effect without --history-file".into(),
             );
         }
-        if self.config.plain == Some(Plain::Never) {
+        #[cfg(feature = "tls")]
+        let has_tls = self.config.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        let has_tls = false;
+        if self.config.plain == Some(Plain::Never) && !has_tls {
             return Some("--plain never refuses all clients: there is no TLS".into());
+        }
+        #[cfg(feature = "tls")]
+        if let Some(contradiction) = self.tls.find_contradiction() {
+            return Some(contradiction);
         }
         memory::find_contradiction(&self.config)
     }

@@ -117,7 +117,7 @@ impl Session {
             | ByeCode::TooFast => {
                 self.on_disconnect(error, false);
             }
-            ByeCode::Slow => self.on_disconnect(error, true),
+            ByeCode::Slow | ByeCode::KeyLimit => self.on_disconnect(error, true),
             // Not resumed: two clients with the same token would replace each other forever.
             ByeCode::Replaced => self.state = State::Ended(Some(Error::Replaced)),
             // Another attempt would end the same way. This is also assumed of unknown codes.

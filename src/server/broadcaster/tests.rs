@@ -5,6 +5,8 @@ mod ending;
 mod hello_wait;
 #[cfg(feature = "irc")]
 mod irc;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(feature = "web")]
 mod websocket;
 
@@ -181,18 +183,11 @@ impl BroadcasterHarness {
         };
         self.remotes.insert(id, remote);
         // Half of the clients have one address, which connects too fast.
-        let peer = if id.is_multiple_of(2) {
-            Peer::Inet([192, 0, 2, 1].into(), 1000)
-        } else {
-            Peer::Unix(None)
-        };
-        self.turn(Some(Event::Connected {
-            id: ClientId(id),
-            peer,
-            socket,
-            protocol,
-            refusal: None,
-        }));
+        let address = Peer::Inet([192, 0, 2, 1].into(), 1000);
+        let peer = if id.is_multiple_of(2) { address } else { Peer::Unix(None) };
+        let connected =
+            Event::Connected { id: ClientId(id), peer, socket, protocol, refusal: None };
+        self.turn(Some(connected));
         id
     }
 

@@ -26,6 +26,10 @@ impl Connection {
             self.has_sent_bom = true;
             start = rest;
         }
+        #[cfg(feature = "tls")]
+        if let Some(begun) = self.parse_handshake(start) {
+            return begun;
+        }
         let other = OtherProtocol::detect(start);
         let other = other.filter(|other| !self.protocol.is_irc() || *other != OtherProtocol::Irc);
         #[cfg(feature = "web")]
@@ -36,6 +40,12 @@ impl Connection {
         }
         if let Some(protocol) = other {
             self.is_other_protocol = true;
+            return self.parsed_input(Input::OtherProtocol { id: self.id, protocol });
+        }
+        #[cfg(feature = "tls")]
+        if self.refuses_plain_text() && !start.is_empty() {
+            self.is_other_protocol = true;
+            let protocol = OtherProtocol::PlainText;
             return self.parsed_input(Input::OtherProtocol { id: self.id, protocol });
         }
         if OtherProtocol::needs_more_bytes(start) {

@@ -90,7 +90,10 @@ pub fn find_refusal(budget: &AddressBudget, peer: Peer) -> Option<(ByeCode, Stri
     if let Some(wait) = budget.closed_for(limits.now()) {
         return Some((ByeCode::Password, too_many_tries(wait)));
     }
-    // There is no TLS with which the client could connect, or send the password.
+    if limits.has_tls() {
+        // The first bytes of the client may be those of a handshake.
+        return None;
+    }
     let is_refused = limits.plain.is_some_and(|plain| !may_use_plain(plain, peer))
         || limits.secrets.has_password() && !may_send_secret(limits.plain, peer, false);
     let text = "this server accepts plain text only from its own machine";

@@ -63,6 +63,13 @@ impl Connection {
     pub(super) fn next_web_input(&mut self) -> Option<ReadResult> {
         let web = self.web.as_mut()?;
         if let Some(event) = web.take_event() {
+            #[cfg(feature = "tls")]
+            let event = match event {
+                WebEvent::Answer(_) if self.is_tls_required && !self.has_begun_tls => {
+                    web.refuse_plain_text()
+                }
+                event => event,
+            };
             if let WebEvent::Closing { .. } = event {
                 // Discards an incomplete line.
                 self.lines.clear();

@@ -13,6 +13,10 @@ mod server;
 #[cfg(feature = "editor")]
 pub mod terminal;
 mod test_client;
+#[cfg(feature = "tls")]
+pub mod tls;
+#[cfg(feature = "tls")]
+mod tls_peer;
 #[cfg(feature = "web")]
 pub mod websocket;
 
