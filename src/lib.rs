@@ -69,6 +69,7 @@
 //!
 //! - `os`: queries to the operating system.
 //! - `rate_limit`, `calendar`, `error`: the rate limiter, dates, and the printing of errors.
+//! - `tls`: the algorithms of TLS, with the feature `tls`.
 //! - [`protocol`]: the wire: frames, requests, lines and names.
 //! - `room`: the members, their names, and the sequence of frames. Pure: no I/O and no clock.
 //! - `store`: the history file.
@@ -115,6 +116,9 @@ pub mod server;
 mod status;
 #[doc(hidden)]
 pub mod store;
+#[cfg(feature = "tls")]
+#[doc(hidden)]
+pub mod tls;
 
 #[doc(hidden)]
 pub use error::report_error;

@@ -5,7 +5,7 @@
 set -eu
 export LC_ALL=C
 
-permitted='MIT Apache-2.0 Unicode-3.0'
+permitted='MIT Apache-2.0 BSD-3-Clause ISC Unicode-3.0'
 cargo=${CARGO:-cargo}
 list=$(dirname "$0")/audit.list
 
