@@ -57,18 +57,28 @@ impl KeyProvider for NoKeys {
     }
 }
 
-/// The clock of the operating system.
+/// The clock of the operating system. A time before 1970 counts as 1970.
 #[derive(Debug)]
 pub struct Clock;
 
 impl TimeProvider for Clock {
     fn current_time(&self) -> Option<UnixTime> {
-        let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
-        Some(UnixTime::since_unix_epoch(time))
+        let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Some(UnixTime::since_unix_epoch(time.unwrap_or_default()))
     }
 }
 
 /// The SHA-256 of the public key of a server, as `SHA256:` and 43 digits in base64.
+///
+/// # Examples
+///
+/// ```
+/// use smolchat::tls::Fingerprint;
+///
+/// let text = "SHA256:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0";
+/// assert_eq!(text.parse::<Fingerprint>()?.to_string(), text);
+/// # Ok::<(), smolchat::tls::InvalidFingerprint>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fingerprint(String);
 

@@ -31,8 +31,8 @@ fn main() -> ExitCode {
         },
         Ok(Invocation::Run(options, script)) => {
             let result = match script {
-                Some(script) => script::run(options, script),
-                None => run(options),
+                Some(script) => script::run(*options, script),
+                None => run(*options),
             };
             match result {
                 Ok(()) => ExitCode::SUCCESS,
@@ -54,7 +54,7 @@ enum Invocation {
     /// Prints the text and exits.
     Text(String),
     /// Connects to the server, for a person at the keyboard if there is no script.
-    Run(Options, Option<Script>),
+    Run(Box<Options>, Option<Script>),
 }
 
 /// Reads the config file, the environment and the arguments; the later takes precedence.
@@ -80,7 +80,7 @@ fn parse() -> Result<Invocation, lexopt::Error> {
     for warning in warnings.into_iter().flatten() {
         let _ = writeln!(io::stderr(), "smolchat: {warning}");
     }
-    Ok(Invocation::Run(options, script))
+    Ok(Invocation::Run(Box::new(options), script))
 }
 
 /// The values of the options, under the names that they have in the [table](SMOLCHAT).

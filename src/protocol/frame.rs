@@ -202,6 +202,8 @@ pub enum ErrorCode {
     NoSuchUser,
     /// A hello came after the first line.
     LateHello,
+    /// The server needs a password, and the hello has none or a wrong one.
+    Password,
     /// The member sends more than [`Limits::rate`]: its lines are read more slowly and none is
     /// lost. Or the address opens too many connections: this one is closed.
     TooFast,
@@ -229,6 +231,8 @@ pub enum ByeCode {
     TooFast,
     /// The client sent too many invalid lines in a row.
     Errors,
+    /// The client did not send the right password.
+    Password,
     /// The client sent a TLS handshake, which this port does not accept.
     Tls,
     /// The client sent an HTTP request, which this port does not accept.
@@ -341,6 +345,7 @@ impl ByeCode {
             ByeCode::Full => "the server is full, or your address has too many connections",
             ByeCode::TooFast => "too many connections from your address; try again in a moment",
             ByeCode::Errors => "you sent too many invalid lines",
+            ByeCode::Password => "you did not send the right password",
             ByeCode::Tls => "this port speaks plain text, not TLS",
             ByeCode::Http => "this port speaks the smolchat protocol, not HTTP",
             ByeCode::ProxyRequired => {

@@ -9,8 +9,10 @@ use super::json::JsonObject;
 const MAX_ID: usize = 64;
 
 /// The keys that the server reads in a JSON object from a client.
-const KEYS: &[&str] =
-    &["after", "data", "epoch", "hello", "history", "id", "keep", "name", "quiet", "to", "token"];
+const KEYS: &[&str] = &[
+    "after", "data", "epoch", "hello", "history", "id", "keep", "name", "password", "quiet", "to",
+    "token",
+];
 
 /// A parsed line from a client.
 ///
@@ -80,6 +82,8 @@ pub struct Hello {
     pub after: Option<u64>,
     /// The token of the last welcome, to get the same name back.
     pub token: Option<String>,
+    /// The password of the server.
+    pub password: Option<String>,
     /// Whether to reserve the name for a while if the connection is lost.
     pub keep: bool,
     /// Whether the other members are told neither that the client joins nor that it leaves.
@@ -143,6 +147,7 @@ impl Hello {
             epoch: string("epoch")?,
             after: object.integer("after")?,
             token: string("token")?,
+            password: string("password")?,
             keep: object.boolean("keep")?,
             quiet: object.boolean("quiet")?,
         })

@@ -20,6 +20,9 @@ impl Session {
         let mut received = ReceivedFrame { frame, line, is_past: false, in_reply_to: None };
         match &received.frame.body {
             Body::Bye { code, .. } => return self.on_bye(*code, received),
+            Body::Error { code: ErrorCode::Password, .. } if self.resume.is_awaiting_welcome() => {
+                return self.on_disconnect(self.resume.password_error(), false);
+            }
             // The welcome is the first line. Lines before it would be kept until it arrives.
             body if self.resume.is_awaiting_welcome() && !matches!(body, Body::Welcome { .. }) => {
                 return;
@@ -105,7 +108,10 @@ impl Session {
 
     /// Handles the last frame of a connection: reconnects or ends, depending on its code.
     fn on_bye(&mut self, code: ByeCode, received: ReceivedFrame) {
-        let error = Error::Closed(Some(received.frame.data.to_string()));
+        let error = match code {
+            ByeCode::Password => self.resume.password_error(),
+            _ => Error::Closed(Some(received.frame.data.to_string())),
+        };
         self.events.push_back(SessionEvent::Received(received));
         match code {
             ByeCode::Quit if self.is_quit_sent => self.state = State::Ended(self.quit_error.take()),
@@ -118,6 +124,7 @@ impl Session {
             ByeCode::Replaced => self.state = State::Ended(Some(Error::Replaced)),
             // Another attempt would end the same way. This is also assumed of unknown codes.
             ByeCode::Errors
+            | ByeCode::Password
             | ByeCode::Tls
             | ByeCode::Http
             | ByeCode::Proxy

@@ -216,7 +216,8 @@ impl App {
 /// Returns whether two addresses name the same server. The case of a host name does not count.
 fn is_same_server(one: &ServerAddress, other: &ServerAddress) -> bool {
     match (one, other) {
-        (ServerAddress::Inet(one), ServerAddress::Inet(other)) => one.eq_ignore_ascii_case(other),
+        (ServerAddress::Inet(one), ServerAddress::Inet(other))
+        | (ServerAddress::Tls(one), ServerAddress::Tls(other)) => one.eq_ignore_ascii_case(other),
         _ => one == other,
     }
 }
