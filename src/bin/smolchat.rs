@@ -10,9 +10,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use lexopt::{Parser, ValueExt};
+use smolchat::app::password::{self, PASSWORD_VARIABLE};
 use smolchat::app::script::{self, Script};
 use smolchat::app::{Bell, Color, Error as Ended, Options, config_file, run};
 use smolchat::cli::{Program, SMOLCHAT, SMOLCHATD, Shell, parse_switch};
+#[cfg(feature = "tls")]
+use smolchat::client::{Fingerprint, InvalidFingerprint};
 use smolchat::client::{ReconnectPolicy, ServerAddress, SessionConfig};
 use smolchat::protocol::{MAX_NAME, is_valid_name};
 use smolchat::report_error;
@@ -38,7 +41,13 @@ fn main() -> ExitCode {
                 Ok(()) => ExitCode::SUCCESS,
                 // The exit code that a shell reports for a program killed by the signal.
                 Err(Ended::Signal(number)) => ExitCode::from(128 + number as u8),
-                Err(error) => report_error("smolchat", &error, 1),
+                Err(error) => {
+                    let code = report_error("smolchat", &error, 1);
+                    if let Some(remedy) = error.remedy() {
+                        let _ = writeln!(io::stderr(), "smolchat: {remedy}");
+                    }
+                    code
+                }
             }
         }
         Err(error) => {
@@ -65,6 +74,9 @@ fn parse() -> Result<Invocation, lexopt::Error> {
     let warnings =
         path.map(|path| config_file::load(&path, |key, value| args.set_from_file(key, value)));
     args.name = variable("SMOLCHAT_NAME").or(args.name);
+    if let Some(password) = variable(PASSWORD_VARIABLE) {
+        (args.password, args.password_file) = (Some(password), None);
+    }
     if let Some(text) =
         SMOLCHAT.parse_args(Parser::from_env(), |name, value| args.set(name, value))?
     {
@@ -89,6 +101,11 @@ struct Args {
     address: Option<ServerAddress>,
     name: Option<String>,
     name_must_match: bool,
+    password: Option<String>,
+    /// Takes precedence over `password`.
+    password_file: Option<PathBuf>,
+    #[cfg(feature = "tls")]
+    tls_pins: Vec<Fingerprint>,
     history: Option<usize>,
     color: Color,
     bell: Bell,
@@ -114,6 +131,11 @@ impl Args {
             "address" => self.address = Some(value.parse()?),
             "name" => self.name = Some(value.parse_with(parse_name)?),
             "name-must-match" => self.name_must_match = value.parse_with(parse_switch)?,
+            "password-file" => self.password_file = parse_path(value)?,
+            #[cfg(feature = "tls")]
+            "tls-pin" => self.tls_pins = value.parse_with(parse_fingerprints)?,
+            #[cfg(not(feature = "tls"))]
+            "tls-pin" => return Err("this build has no TLS".into()),
             "history" => self.history = Some(value.parse()?),
             "color" => self.color = value.parse()?,
             "bell" => self.bell = value.parse()?,
@@ -169,7 +191,18 @@ impl Args {
         };
         let history = self.history.unwrap_or(history);
         let is_quiet = self.quiet.unwrap_or(matches!(script, Some(Script::Send { .. })));
-        let config = self.name.map_or_else(SessionConfig::default, SessionConfig::new);
+        let mut config = self.name.map_or_else(SessionConfig::default, SessionConfig::new);
+        let password = match self.password_file {
+            Some(path) => Some(password::read_file(&path)),
+            None => self.password.map(|password| password::check(&password)),
+        };
+        if let Some(password) = password.transpose()? {
+            config = config.password(password);
+        }
+        #[cfg(feature = "tls")]
+        for key in self.tls_pins {
+            config = config.tls_pin(key);
+        }
         let options = Options {
             address: self.address.unwrap_or(ServerAddress::Inet("127.0.0.1:8080".into())),
             config: config
@@ -201,6 +234,12 @@ fn parse_name(name: &str) -> Result<String, String> {
 /// Parses names that are separated by commas.
 fn parse_names(text: &str) -> Result<Vec<String>, String> {
     text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(parse_name).collect()
+}
+
+/// Parses fingerprints that are separated by commas.
+#[cfg(feature = "tls")]
+fn parse_fingerprints(text: &str) -> Result<Vec<Fingerprint>, InvalidFingerprint> {
+    text.split(',').map(str::trim).filter(|key| !key.is_empty()).map(str::parse).collect()
 }
 
 /// Parses words that are separated by commas.
@@ -260,7 +299,7 @@ mod tests {
 
     #[test]
     fn every_option_of_the_table_is_accepted() {
-        for option in SMOLCHAT.options {
+        for option in SMOLCHAT.options.iter().filter(|option| option.name != "tls-pin") {
             let flag = option.flag();
             match option.value {
                 ValueKind::Switch => {
@@ -300,6 +339,26 @@ mod tests {
         );
         let error = Args::default().set_from_file("history", "").unwrap_err().to_string();
         assert_eq!(error, "history: expected a whole number, found \"\"");
+    }
+
+    #[test]
+    #[cfg(feature = "tls")]
+    fn fingerprints_are_checked() {
+        let key = "SHA256:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0";
+        let args_with = |value: &str| args(&["--tls-pin", value]).map(|args| args.tls_pins.len());
+        assert_eq!(args_with(&format!("{key}, {key}=")).unwrap(), 2);
+        assert_eq!(args_with("").unwrap(), 0);
+        let error = args_with("SHA256:x").unwrap_err().to_string();
+        assert!(error.contains("--tls-pin") && error.contains("expected SHA256:"), "{error}");
+    }
+
+    #[test]
+    #[cfg(not(feature = "tls"))]
+    fn encryption_is_refused_without_tls() {
+        for arguments in [["--tls-pin=SHA256:x"], ["tls:router"], ["TLS:router:8080"]] {
+            let error = args(&arguments).err().unwrap().to_string();
+            assert!(error.contains("this build has no TLS"), "{error}");
+        }
     }
 
     #[test]

@@ -12,8 +12,9 @@ pub static SMOLCHAT: Program = Program {
             name: "address",
             value: ValueKind::Positional("ADDR"),
             default: "127.0.0.1:8080",
-            help: "HOST, HOST:PORT, [V6]:PORT or unix:PATH",
-            details: "Without a port, the port is 8080. The key in the config file is `address`.",
+            help: "HOST, HOST:PORT, [V6]:PORT, tls:HOST[:PORT] or unix:PATH",
+            details: "Without a port, the port is 8080. With `tls:` the connection is encrypted; \
+                      see ENCRYPTION. The key in the config file is `address`.",
             is_setting: true,
         },
         OptionSpec {
@@ -32,6 +33,24 @@ pub static SMOLCHAT: Program = Program {
             details: "The exit code is 1, and nothing is sent. Without this option, `smolchat` joins \
                       under the name that the server assigns, and takes its own as soon as it is \
                       free.",
+            ..OptionSpec::DEFAULT
+        },
+        OptionSpec {
+            name: "password-file",
+            value: ValueKind::Path("PATH"),
+            default: "$SMOLCHAT_PASSWORD",
+            details: "The first line of this file is the password of the server. Only you may be \
+                      able to read the file. Without it, `smolchat` asks for a password at a \
+                      terminal if the server needs one.",
+            is_setting: true,
+            ..OptionSpec::DEFAULT
+        },
+        OptionSpec {
+            name: "tls-pin",
+            value: ValueKind::Text("FINGERPRINTS"),
+            details: "The keys that the server of a `tls:` address may have, as `SHA256:…`, \
+                      separated by commas; see ENCRYPTION.",
+            is_setting: true,
             ..OptionSpec::DEFAULT
         },
         OptionSpec {
@@ -262,6 +281,39 @@ pub static SMOLCHAT: Program = Program {
             ],
         },
         Section {
+            title: "ENCRYPTION",
+            blocks: &[
+                Block::Text(
+                    "With an address such as `tls:router:8080`, the connection is encrypted with TLS \
+                     1.3, or there is none: `smolchat` never falls back to plain text. The key of \
+                     the server is trusted if it is, in this order:",
+                ),
+                Block::Item("--tls-pin", "One of these keys; no other key is then trusted."),
+                Block::Item(
+                    "known_servers",
+                    "One of the keys of this server in the file; no other key is then trusted.",
+                ),
+                Block::Item(
+                    "a CA",
+                    "That of a certificate for this host from a CA in the file `$SSL_CERT_FILE`, or \
+                     else in that of the system.",
+                ),
+                Block::Text(
+                    "Otherwise `smolchat` shows the fingerprint of the key and asks, at a terminal, \
+                     whether you trust it; compare it with the line `tls key` that `smolchatd` prints \
+                     when it starts. After `yes` the key is added to `known_servers`. Without a \
+                     terminal, and with `--send`, `--exec` and `--json`, it exits with code 1 and \
+                     prints the `--tls-pin` to pass.",
+                ),
+                Block::Text(
+                    "If the key is another one than the pinned or known one, `smolchat` sends \
+                     nothing, does not try again, and exits with code 1. It prints both fingerprints \
+                     and the line of `known_servers` to delete if the new key is right.",
+                ),
+                Block::Text("This needs a build with the feature `tls`."),
+            ],
+        },
+        Section {
             title: "SCRIPTS AND BOTS",
             blocks: &[
                 Block::Text(
@@ -295,6 +347,11 @@ pub static SMOLCHAT: Program = Program {
             title: "ENVIRONMENT",
             blocks: &[
                 Block::Item("SMOLCHAT_NAME, USER", "The name, if no option sets it."),
+                Block::Item(
+                    "SMOLCHAT_PASSWORD",
+                    "The password, if no `--password-file` is on the command line.",
+                ),
+                Block::Item("SSL_CERT_FILE", "The file with the certificates of CAs."),
                 Block::Item("XDG_CONFIG_HOME", "The directory of the config file."),
                 Block::Item(
                     "XDG_STATE_HOME, STATE_DIRECTORY",
@@ -309,7 +366,8 @@ pub static SMOLCHAT: Program = Program {
                     "~/.config/smolchat/config",
                     "The config file, or `smolchat/config` below `$XDG_CONFIG_HOME`, if that is \
                      an absolute path. It has one `key = value` per line; a line that begins with \
-                     `#` is a comment. The keys are `address`, `name`, `history`, `color`, \
+                     `#` is a comment. The keys are `address`, `name`, `password-file`, \
+                     `tls-pin`, `history`, `color`, \
                      `bell`, `time`, `ignore`, `highlight`, `presence`, `log`, `no-keep`, \
                      `no-reconnect` and `quiet`; the last three are `on` or `off`. Options on the \
                      command line take precedence and can turn a switch \
@@ -325,8 +383,12 @@ pub static SMOLCHAT: Program = Program {
                 Block::Item(
                     "~/.local/state/smolchat/history",
                     "The last lines that were typed at a terminal, or `smolchat/history` below \
-                     `$XDG_STATE_HOME`, if that is an absolute path. Private messages are not \
-                     stored.",
+                     `$XDG_STATE_HOME`, if that is an absolute path. Private messages and \
+                     passwords are not stored.",
+                ),
+                Block::Item(
+                    "~/.local/state/smolchat/known_servers",
+                    "The keys that you have trusted: on each line `HOST:PORT` and `SHA256:…`.",
                 ),
                 Block::Item(
                     "~/.local/state/smolchat/sessions",

@@ -158,6 +158,42 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "tls")]
+    fn address_with_tls_stays_encrypted() {
+        for (text, address) in [
+            ("tls:router", "router:8080"),
+            ("TLS:router:9", "router:9"),
+            ("tls::9", "localhost:9"),
+            ("tls:8080", "8080:8080"),
+            ("tls:[::1]:9", "[::1]:9"),
+            ("tls:::1", "[::1]:8080"),
+        ] {
+            let address = ServerAddress::Tls(address.into());
+            assert_eq!(text.parse(), Ok(address.clone()), "{text}");
+            assert_eq!(address.to_string().parse(), Ok(address));
+        }
+        for text in ["tls:", "tls:router:0", "tls:a b", "tls:unix:/run/chat", "tls:tls:router"] {
+            assert!(text.parse::<ServerAddress>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    #[cfg(not(feature = "tls"))]
+    fn address_with_tls_is_refused_in_a_build_without() {
+        for text in ["tls:router", "TLS:8080", "tls:"] {
+            let error = text.parse::<ServerAddress>().unwrap_err().to_string();
+            assert!(error.starts_with("this build has no TLS"), "{error}");
+        }
+    }
+
+    #[test]
+    fn invalid_text_with_tls_is_not_plain() {
+        for text in ["tls:router:x", "tls:8080", "Tls:a b"] {
+            assert!(matches!(ServerAddress::from(text), ServerAddress::Tls(_)), "{text}");
+        }
+    }
+
+    #[test]
     fn invalid_address_is_rejected_with_the_reason() {
         for (text, reason) in [
             ("", "\"\" is not an address"),

@@ -126,6 +126,18 @@ impl SessionConfig {
         self
     }
 
+    /// Returns whether a key was added.
+    #[cfg(feature = "tls")]
+    pub(crate) fn has_tls_pins(&self) -> bool {
+        !self.tls.pins.is_empty()
+    }
+
+    /// Returns the configuration for another server, which does not get the secrets of this one.
+    #[cfg(feature = "editor")]
+    pub(crate) fn for_another_server(self) -> Self {
+        SessionConfig { token: None, password: None, tls: tls::Settings::default(), ..self }
+    }
+
     /// Sets whether the other members are told neither that the session joins nor that it leaves.
     /// The default is `false`.
     ///

@@ -112,7 +112,8 @@ impl App {
             Ok(address) => {
                 self.view.show_notice(EntryKind::Info, &format!("connecting to {address}"));
                 let name = self.session.requested_name().unwrap_or(self.session.name());
-                self.server_switch.connect(address, name, &self.session);
+                let config = self.server_switch.config().name(name);
+                self.connect_to(address, config);
             }
             Err(error) => self.view.show_notice(EntryKind::Error, &error.to_string()),
         }
