@@ -42,6 +42,7 @@ mod memory;
 mod order;
 #[cfg(feature = "web")]
 mod page_picture;
+mod passwords;
 #[cfg(feature = "editor")]
 mod picture;
 mod protocol;
@@ -67,6 +68,8 @@ mod terminal_commands;
 mod terminal_members;
 #[cfg(feature = "editor")]
 mod terminal_settings;
+#[cfg(feature = "tls")]
+mod tls_client;
 mod unicode_names;
 #[cfg(feature = "web")]
 mod web;

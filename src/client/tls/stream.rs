@@ -101,9 +101,7 @@ impl TlsStream {
         let is_handshaking = self.is_handshaking();
         let Err(error) = self.process(on_data) else { return Ok(()) };
         self.end = Some(End::Failed);
-        self.input.clear();
-        // Ignored: the first error is returned.
-        let _ = self.process(|_| {});
+        self.encode_alert();
         Err(match error {
             rustls::Error::InvalidMessage(_) if is_handshaking => {
                 io::Error::new(io::ErrorKind::InvalidData, "the server does not speak TLS 1.3")
@@ -151,6 +149,9 @@ impl TlsStream {
 
     /// Appends to the output that this side sends no more data.
     pub fn close(&mut self) {
+        if self.end == Some(End::Failed) || self.is_handshaking() {
+            return;
+        }
         let status = self.connection.process_tls_records(&mut self.input);
         if let Ok(ConnectionState::WriteTraffic(mut traffic)) = status.state {
             let close = |buffer: &mut [u8]| traffic.queue_close_notify(buffer);
@@ -161,6 +162,16 @@ impl TlsStream {
     /// Returns the records that wait to be sent. The caller removes those that it has sent.
     pub fn output(&mut self) -> &mut Vec<u8> {
         &mut self.output
+    }
+
+    /// Appends the alert about an error to the output.
+    fn encode_alert(&mut self) {
+        // rustls panics if it looks at other input after an error, which it does without output.
+        while self.connection.wants_write() {
+            let status = self.connection.process_tls_records(&mut self.input);
+            let Ok(ConnectionState::EncodeTlsData(mut data)) = status.state else { return };
+            append(&mut self.output, RECORD_OVERHEAD, |buffer| data.encode(buffer));
+        }
     }
 
     /// Handles all whole records of the input.

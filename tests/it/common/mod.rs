@@ -13,6 +13,8 @@ mod server;
 #[cfg(feature = "editor")]
 pub mod terminal;
 mod test_client;
+#[cfg(feature = "tls")]
+pub mod tls_server;
 #[cfg(feature = "web")]
 pub mod websocket;
 
