@@ -390,7 +390,7 @@ mod tests {
 
     #[test]
     fn documentation_lists_every_option() {
-        let page = include_str!("../../docs/client.md");
+        let page = include_str!("../../../docs/client.md");
         let chapter = page.split("\n## ").find(|text| text.starts_with("Options")).unwrap();
         for option in SMOLCHAT.options {
             let label = option.label().replace('|', "\\|");
@@ -400,7 +400,7 @@ mod tests {
 
     #[test]
     fn manual_has_keys_and_commands_of_the_page() {
-        let page = include_str!("../../docs/client.md");
+        let page = include_str!("../../../docs/client.md");
         let manual = SMOLCHAT.manual();
         for title in ["Keys", "Commands"] {
             let chapter = page.split("\n## ").find(|text| text.starts_with(title)).unwrap();
