@@ -76,7 +76,7 @@
 //! - `status`: reports about the room to an observer outside.
 //! - [`server`]: the accept loop, the connection tasks, the broadcaster and the outboxes.
 //! - `daemon`: the service manager and the log.
-//! - [`client`]: the session library. It imports `protocol` alone.
+//! - [`client`]: the session library. It imports `protocol` and `tls` alone.
 //! - `cli`: the options of both programs. It imports none of the above.
 //! - `app`: the program `smolchat`.
 //!

@@ -2,6 +2,10 @@
 
 use std::io::{self, IsTerminal, Write};
 
+#[cfg(feature = "tls")]
+use super::known_servers;
+#[cfg(feature = "tls")]
+use super::warning::print_warning;
 use super::{Error, Options, password};
 use crate::client::{self, ReconnectPolicy, ServerAddress, Session, SessionConfig, sanitize};
 
@@ -18,12 +22,11 @@ pub fn can_ask() -> bool {
 /// # Errors
 ///
 /// Returns an error if they cannot be read.
-#[cfg_attr(not(feature = "tls"), expect(clippy::unnecessary_wraps, reason = "needed with TLS"))]
 pub fn add_known_keys(options: &mut Options) -> Result<(), Error> {
     #[cfg(feature = "tls")]
     {
         let config = options.config.clone();
-        options.config = super::known_servers::add_known_keys(config, &options.address)?;
+        options.config = known_servers::add_known_keys(config, &options.address)?;
     }
     #[cfg(not(feature = "tls"))]
     let _ = options;
@@ -57,6 +60,20 @@ pub async fn connect(
             }
             Err(error) => return Err(error.into()),
         };
+    }
+}
+
+/// Returns what the user can do about an error, if that is known.
+pub fn describe_remedy(error: &client::Error) -> Option<String> {
+    match error {
+        client::Error::PasswordRequired => {
+            Some("pass --password-file PATH, or set $SMOLCHAT_PASSWORD".into())
+        }
+        client::Error::GaveUp(_, error) => describe_remedy(error),
+        #[cfg(feature = "tls")]
+        error => known_servers::describe_remedy(error),
+        #[cfg(not(feature = "tls"))]
+        _ => None,
     }
 }
 
@@ -95,20 +112,14 @@ fn trust_key(
         io::stdin().read_line(&mut answer).map_err(Error::Terminal)?;
         match answer.trim() {
             "yes" => {
-                remember(&address, &found);
+                if let Err(text) = known_servers::remember(&address, &found) {
+                    print_warning(&text);
+                }
                 return Ok(found.parse().map_or(config.clone(), |key| config.tls_pin(key)));
             }
             "no" => return Err(error.into()),
             _ if answer.is_empty() => return Err(Error::Cancelled),
             _ => question = "please type yes or no: ",
         }
-    }
-}
-
-/// Adds a key that the user trusts to the known ones. A failure is a warning.
-#[cfg(feature = "tls")]
-fn remember(address: &ServerAddress, key: &str) {
-    if let Err(text) = super::known_servers::remember(address, key) {
-        super::warning::print_warning(&text);
     }
 }

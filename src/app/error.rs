@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
+use super::access::describe_remedy;
 use crate::client;
 
 /// An error that ends the program `smolchat`.
@@ -47,15 +48,7 @@ impl Error {
             Error::Unconfirmed(_, error) => error,
             _ => return None,
         };
-        match error {
-            client::Error::PasswordRequired => {
-                Some("pass --password-file PATH, or set $SMOLCHAT_PASSWORD".into())
-            }
-            #[cfg(feature = "tls")]
-            error => super::known_servers::describe_remedy(error),
-            #[cfg(not(feature = "tls"))]
-            _ => None,
-        }
+        describe_remedy(error)
     }
 }
 

@@ -21,12 +21,24 @@ const CTRL_U: u8 = 0x15;
 const CTRL_BACKSLASH: u8 = 0x1c;
 const DELETE: u8 = 0x7f;
 
+/// Returns the password of the file, if one is given, or else the given one.
+///
+/// # Errors
+///
+/// Returns a message if the file cannot be used, or if the password is too long.
+pub fn find(file: Option<&Path>, given: Option<String>) -> Result<Option<String>, String> {
+    match (file, given) {
+        (Some(path), _) => read_file(path).map(Some),
+        (None, given) => given.map(|password| check(&password)).transpose(),
+    }
+}
+
 /// Reads the first line of a file, which only the user may read.
 ///
 /// # Errors
 ///
 /// Returns a message if other users can read the file, or if it has no password.
-pub fn read_file(path: &Path) -> Result<String, String> {
+fn read_file(path: &Path) -> Result<String, String> {
     let name = path.display();
     let failed = |error: io::Error| format!("cannot read {name}: {error}");
     let file = File::open(path).map_err(failed)?;

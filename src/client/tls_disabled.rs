@@ -6,7 +6,7 @@ use super::{Error, ServerAddress};
 
 /// The keys that a session trusts.
 #[derive(Clone, Debug, Default)]
-pub struct Settings;
+pub struct Settings {}
 
 /// A connection that speaks TLS, which this build cannot create.
 #[derive(Debug)]

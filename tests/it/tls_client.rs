@@ -160,10 +160,29 @@ fn config_file_has_address_and_pin() {
     let config = home.0.path("config/smolchat/config");
     fs::create_dir_all(config.parent().unwrap()).unwrap();
     fs::write(config, text).unwrap();
-    let mut command = ClientProcess::command();
-    command.args(["--send", "hello"]).env("XDG_CONFIG_HOME", home.0.path("config"));
-    let (code, _, errors) = ClientProcess::run(command).finish();
-    assert_eq!((code, &*errors), (0, ""));
+    let run = |options: &[&str]| {
+        let mut command = ClientProcess::command();
+        command.args(["--send", "hello"]).args(options);
+        command.env("XDG_CONFIG_HOME", home.0.path("config")).env("SSL_CERT_FILE", CA_FILE);
+        let (code, _, errors) = ClientProcess::run(command).finish();
+        (code, errors)
+    };
+    assert_eq!(run(&[]), (0, String::new()));
+    // The pin is not for another server.
+    let other = start_echo(SERVER);
+    assert_eq!(run(&[&other.address()]), (0, String::new()));
+    assert_eq!(run(&["--tls-pin", &pin(OTHER)]).0, 1);
+}
+
+#[test]
+fn invalid_pin_in_the_config_file_is_an_error() {
+    let (server, home) = (start_echo(SERVER), Home::new());
+    let config = home.0.path("config/smolchat/config");
+    fs::create_dir_all(config.parent().unwrap()).unwrap();
+    fs::write(config, "tls-pin = SHA256:x\n").unwrap();
+    let (code, errors) = home.send_hello(&server.address(), &[]);
+    assert_eq!((code, server.connection_count()), (2, 0));
+    assert!(errors.contains("tls-pin: ") && errors.contains("expected SHA256:"), "{errors}");
 }
 
 #[test]

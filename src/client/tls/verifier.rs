@@ -11,6 +11,7 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 
 use super::roots;
+use crate::client::sanitize;
 use crate::tls::Fingerprint;
 
 /// A verifier that trusts pinned keys, or without pins the certificates of the system's CAs.
@@ -141,6 +142,7 @@ fn describe(error: &Error) -> String {
         error if error.to_string().contains("CaUsedAsEndEntity") => {
             "its certificate is signed by itself".into()
         }
-        error => error.to_string(),
+        // It may quote the certificate.
+        error => sanitize(&error.to_string()),
     }
 }

@@ -1,6 +1,7 @@
 //! The questions of `/connect`: whether the key of the server is trusted, and its password.
 
 use super::App;
+use crate::app::access::describe_remedy;
 #[cfg(feature = "tls")]
 use crate::app::known_servers;
 use crate::app::link_status::describe_error;
@@ -50,12 +51,11 @@ impl App {
             client::Error::PasswordRequired | client::Error::WrongPassword => {
                 ("password: ", QuestionKind::Password)
             }
-            _ => {
-                let mut message = format!("{message}; you stay at {}", self.session.address());
-                #[cfg(feature = "tls")]
-                if let Some(remedy) = known_servers::describe_remedy(&error) {
-                    message = format!("{message}; {remedy}");
-                }
+            error => {
+                let remedy = describe_remedy(error).map(|remedy| format!("; {remedy}"));
+                let remedy = remedy.unwrap_or_default();
+                let address = self.session.address();
+                let message = format!("{message}; you stay at {address}{remedy}");
                 return self.view.show_notice(EntryKind::Error, &message);
             }
         };
