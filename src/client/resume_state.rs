@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use serde::Serialize;
 
 use super::config::Secret;
-use super::{Error, ReceivedFrame, SessionConfig, SessionEvent};
+use super::{ReceivedFrame, SessionConfig, SessionEvent};
 use crate::protocol::{Body, Limits};
 
 /// The identity of a client, the last sequence number that it received, and the stage of its
@@ -108,13 +108,9 @@ impl ResumeState {
         self.limits
     }
 
-    /// Returns the error with which a session ends whose hello the server does not accept for lack
-    /// of the right password.
-    pub fn password_error(&self) -> Error {
-        match self.password {
-            Some(_) => Error::WrongPassword,
-            None => Error::PasswordRequired,
-        }
+    /// Returns whether the hello has a password.
+    pub fn has_password(&self) -> bool {
+        self.password.is_some()
     }
 
     /// Returns whether a welcome was ever accepted.

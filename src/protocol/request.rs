@@ -2,17 +2,15 @@
 
 use std::borrow::Cow;
 
-use super::frame::ErrorCode;
+use super::ErrorCode;
 use super::json::JsonObject;
 
 /// The longest `id` of a line, in bytes.
 const MAX_ID: usize = 64;
 
 /// The keys that the server reads in a JSON object from a client.
-const KEYS: &[&str] = &[
-    "after", "data", "epoch", "hello", "history", "id", "keep", "name", "password", "quiet", "to",
-    "token",
-];
+const KEYS: &[&str] =
+    &["after", "data", "epoch", "hello", "history", "id", "keep", "name", "quiet", "to", "token"];
 
 /// A parsed line from a client.
 ///
@@ -82,8 +80,6 @@ pub struct Hello {
     pub after: Option<u64>,
     /// The token of the last welcome, to get the same name back.
     pub token: Option<String>,
-    /// The password of the server.
-    pub password: Option<String>,
     /// Whether to reserve the name for a while if the connection is lost.
     pub keep: bool,
     /// Whether the other members are told neither that the client joins nor that it leaves.
@@ -147,7 +143,6 @@ impl Hello {
             epoch: string("epoch")?,
             after: object.integer("after")?,
             token: string("token")?,
-            password: string("password")?,
             keep: object.boolean("keep")?,
             quiet: object.boolean("quiet")?,
         })

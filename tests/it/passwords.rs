@@ -5,8 +5,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::json;
-
 use crate::common::TempDir;
 use crate::common::client_process::ClientProcess;
 use crate::common::scripted_server::{ScriptedConnection, ScriptedServer};
@@ -18,9 +16,10 @@ fn serve(mut connection: ScriptedConnection) {
     let hello = connection.recv().unwrap();
     connection.recv();
     if hello["hello"]["password"] != PASSWORD {
-        let text =
-            json!({"data_source": "server", "data": "no", "kind": "error", "code": "password"});
-        connection.send(&text.to_string());
+        connection.refuse(match hello["hello"]["password"].is_null() {
+            true => "password-required",
+            false => "wrong-password",
+        });
         while connection.recv().is_some() {}
         return;
     }
@@ -128,4 +127,32 @@ fn password_is_sent_again_to_resume() {
     let mut alice = ClientProcess::run(command);
     alice.wait_for_line("resumed");
     assert_eq!(alice.finish().0, 0);
+}
+
+#[test]
+fn hello_with_password_may_be_late() {
+    let server = ScriptedServer::start(|mut connection| {
+        connection.refuse("password-required");
+        serve(connection);
+    });
+    let mut command = command(server.address(), &["--send", "hello"]);
+    command.env("SMOLCHAT_PASSWORD", PASSWORD);
+    let (code, _, stderr) = ClientProcess::run(command).finish();
+    assert_eq!((code, server.connection_count()), (0, 1), "{stderr}");
+}
+
+#[test]
+fn address_that_is_throttled_is_told_so() {
+    for code in ["too-many-tries", "tls-required"] {
+        let server = ScriptedServer::start(|mut connection| {
+            connection.recv();
+            connection.refuse(code);
+            while connection.recv().is_some() {}
+        });
+        let mut command = command(server.address(), &["--send", "hello"]);
+        command.env("SMOLCHAT_PASSWORD", PASSWORD);
+        let (exit, _, stderr) = ClientProcess::run(command).finish();
+        assert_eq!((exit, server.connection_count()), (1, 1));
+        assert!(stderr.contains("the server closed the connection: no"), "{stderr}");
+    }
 }

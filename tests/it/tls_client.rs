@@ -12,9 +12,9 @@ use rustix::io::ioctl_fionread;
 use serde_json::json;
 
 use crate::common::client_process::ClientProcess;
-#[cfg(feature = "editor")]
-use crate::common::scripted_server::ScriptedServer;
 use crate::common::scripted_server::{self, HEARTBEAT_ANSWER};
+#[cfg(feature = "editor")]
+use crate::common::scripted_server::{ScriptedServer, refusal};
 #[cfg(feature = "editor")]
 use crate::common::terminal::Terminal;
 use crate::common::tls_server::{
@@ -510,8 +510,10 @@ fn password_is_asked_for_without_echo() {
         let hello = connection.recv().unwrap();
         connection.recv();
         if hello["hello"]["password"] != PASSWORD {
-            connection
-                .send(r#"{"data_source":"server","data":"no","kind":"error","code":"password"}"#);
+            connection.refuse(match hello["hello"]["password"].is_null() {
+                true => "password-required",
+                false => "wrong-password",
+            });
             while connection.recv().is_some() {}
             return;
         }
@@ -551,9 +553,7 @@ fn connect_command_asks_for_key_and_password() {
             let hello = client.recv().unwrap();
             client.recv();
             if hello["hello"]["password"] != "sesame" {
-                client.send(
-                    r#"{"data_source":"server","data":"no","kind":"error","code":"password"}"#,
-                );
+                client.send(&refusal("password-required"));
                 while client.recv().is_some() {}
                 return;
             }

@@ -20,8 +20,8 @@ impl Session {
         let mut received = ReceivedFrame { frame, line, is_past: false, in_reply_to: None };
         match &received.frame.body {
             Body::Bye { code, .. } => return self.on_bye(*code, received),
-            Body::Error { code: ErrorCode::Password, .. } if self.resume.is_awaiting_welcome() => {
-                return self.on_disconnect(self.resume.password_error(), false);
+            Body::Error { code, .. } if self.resume.is_awaiting_welcome() => {
+                return self.on_refused_hello(*code, &received.frame);
             }
             // The welcome is the first line. Lines before it would be kept until it arrives.
             body if self.resume.is_awaiting_welcome() && !matches!(body, Body::Welcome { .. }) => {
@@ -106,17 +106,34 @@ impl Session {
         }
     }
 
+    /// Handles an error before the welcome. Those about the password end the session: another
+    /// attempt would end the same way, and count as a guess.
+    fn on_refused_hello(&mut self, code: ErrorCode, frame: &Frame<'_>) {
+        let error = match code {
+            // The hello has a password: it has not arrived yet.
+            ErrorCode::PasswordRequired if self.resume.has_password() => return,
+            ErrorCode::PasswordRequired => Error::PasswordRequired,
+            ErrorCode::WrongPassword => Error::WrongPassword,
+            ErrorCode::TooManyTries | ErrorCode::TlsRequired => {
+                Error::Closed(Some(frame.data.to_string()))
+            }
+            _ => return,
+        };
+        self.state = State::Ended(Some(error));
+    }
+
     /// Handles the last frame of a connection: reconnects or ends, depending on its code.
     fn on_bye(&mut self, code: ByeCode, received: ReceivedFrame) {
-        let error = match code {
-            ByeCode::Password => self.resume.password_error(),
-            _ => Error::Closed(Some(received.frame.data.to_string())),
-        };
+        let error = Error::Closed(Some(received.frame.data.to_string()));
         self.events.push_back(SessionEvent::Received(received));
         match code {
             ByeCode::Quit if self.is_quit_sent => self.state = State::Ended(self.quit_error.take()),
             // `Quit` without `/quit`: something between client and server closed the connection.
-            ByeCode::Quit | ByeCode::Shutdown | ByeCode::Full | ByeCode::TooFast => {
+            ByeCode::Quit
+            | ByeCode::Shutdown
+            | ByeCode::Full
+            | ByeCode::Locked
+            | ByeCode::TooFast => {
                 self.on_disconnect(error, false);
             }
             ByeCode::Slow => self.on_disconnect(error, true),
@@ -125,6 +142,9 @@ impl Session {
             // Another attempt would end the same way. This is also assumed of unknown codes.
             ByeCode::Errors
             | ByeCode::Password
+            | ByeCode::TlsRequired
+            | ByeCode::Kicked
+            | ByeCode::Banned
             | ByeCode::Tls
             | ByeCode::Http
             | ByeCode::Proxy

@@ -113,13 +113,8 @@ impl Session {
     }
 }
 
-/// Returns whether another attempt would end the same way, or might send lines to another server.
+/// Returns whether the key of the server is not trusted. Another attempt could only reach a server
+/// that is trusted by chance.
 fn is_final(cause: &Error) -> bool {
-    matches!(
-        cause,
-        Error::UnknownKey { .. }
-            | Error::KeyChanged { .. }
-            | Error::PasswordRequired
-            | Error::WrongPassword
-    )
+    matches!(cause, Error::UnknownKey { .. } | Error::KeyChanged { .. })
 }

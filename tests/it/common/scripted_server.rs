@@ -82,6 +82,12 @@ impl ScriptedConnection {
         self.send(&format!("{welcome}\n{HEARTBEAT_ANSWER}"));
     }
 
+    /// Answers the hello and the heartbeat with an error.
+    pub fn refuse(&mut self, code: &str) {
+        let error = refusal(code);
+        self.send(&format!("{error}\n{}", refusal("password-required")));
+    }
+
     /// Answers each line with an `info`, and `/quit` with the end.
     pub fn answer_lines(&mut self) {
         while let Some(line) = self.recv().filter(|line| line != "/quit") {
@@ -102,4 +108,9 @@ pub fn welcome(name: &str, number: usize) -> Value {
         "epoch": format!("epoch {number}"), "seq": 0, "token": format!("token {number}"),
         "resumed": false, "members": 1, "limits": limits,
     })
+}
+
+/// Returns an error as a line.
+pub fn refusal(code: &str) -> String {
+    json!({"data_source": "server", "data": "no", "kind": "error", "code": code}).to_string()
 }

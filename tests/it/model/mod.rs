@@ -218,7 +218,6 @@ impl Simulation {
             epoch: template.epoch.map(String::from),
             after,
             token,
-            password: None,
             keep: template.keep,
             quiet: template.quiet,
         }
