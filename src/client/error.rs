@@ -12,8 +12,8 @@ use super::{ServerAddress, sanitize};
 pub enum Error {
     /// No connection to this address could be made.
     Connect(ServerAddress, io::Error),
-    /// The certificate of the server is of no known CA, and no key is
-    /// [pinned](super::SessionConfig::tls_pin). Nothing was sent.
+    /// The certificate of the server is of no known CA, and no key is pinned with
+    /// `SessionConfig::tls_pin`. Nothing was sent.
     UnknownKey {
         /// The address of the server.
         address: ServerAddress,
@@ -22,7 +22,8 @@ pub enum Error {
         /// The reason why the certificate is not valid.
         cause: String,
     },
-    /// The key of the server is not a [pinned](super::SessionConfig::tls_pin) one. Nothing was sent.
+    /// The key of the server is not one of those that are pinned with `SessionConfig::tls_pin`.
+    /// Nothing was sent.
     KeyChanged {
         /// The address of the server.
         address: ServerAddress,
