@@ -115,7 +115,10 @@ fn trust_key(
                 if let Err(text) = known_servers::remember(&address, &found) {
                     print_warning(&text);
                 }
-                return Ok(found.parse().map_or(config.clone(), |key| config.tls_pin(key)));
+                return match found.parse() {
+                    Ok(key) => Ok(config.tls_pin(key)),
+                    Err(_) => Err(error.into()),
+                };
             }
             "no" => return Err(error.into()),
             _ if answer.is_empty() => return Err(Error::Cancelled),

@@ -68,7 +68,7 @@ pub fn describe_remedy(error: &client::Error) -> Option<String> {
             Some(format!("if this is the key of your server, pass --tls-pin {found}"))
         }
         client::Error::KeyChanged { address: ServerAddress::Tls(server), expected, .. } => {
-            let path = path()?;
+            let path = path().unwrap_or_default();
             let keys = load(&path, server).unwrap_or_default();
             let known = keys.iter().filter(|known| expected.contains(&known.key.to_string()));
             let lines: Vec<_> = known.map(|known| known.line.to_string()).collect();

@@ -282,3 +282,6 @@ fn server_name(host: &str) -> io::Result<ServerName<'static>> {
 fn other(error: rustls::Error) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("TLS: {error}"))
 }
+
+#[cfg(test)]
+mod tests;
