@@ -9,9 +9,10 @@ const DEFAULT_PORT: u16 = 8080;
 /// The host of an address without a host, such as `:9000`.
 const DEFAULT_HOST: &str = "localhost";
 
-/// The address of a server: `HOST`, `HOST:PORT`, `:PORT`, `[IPV6]:PORT` or `unix:PATH`.
+/// The address of a server: `HOST`, `HOST:PORT`, `:PORT`, `[IPV6]:PORT`, each of them after `tls:`,
+/// or `unix:PATH`.
 ///
-/// The default port is 8080, the default host is this machine. [`FromStr`] rejects a text that
+/// With `tls:`, the connection is encrypted or fails; this needs the feature `tls`. The default port is 8080, the default host is this machine. [`FromStr`] rejects a text that
 /// cannot be an address. The conversion from `&str` accepts every text; then the error is that of
 /// [`Session::connect`](super::Session::connect).
 ///
@@ -30,6 +31,8 @@ const DEFAULT_HOST: &str = "localhost";
 pub enum ServerAddress {
     /// A host and a port, as `HOST:PORT`.
     Inet(String),
+    /// A host and a port, as `HOST:PORT`, for an encrypted connection.
+    Tls(String),
     /// The path of a unix socket.
     Unix(PathBuf),
 }
@@ -40,7 +43,7 @@ pub struct InvalidAddress(String);
 
 impl fmt::Display for InvalidAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, expected HOST, HOST:PORT, [IPV6]:PORT or unix:PATH", self.0)
+        write!(f, "{}, expected HOST, HOST:PORT, [IPV6]:PORT, tls:HOST or unix:PATH", self.0)
     }
 }
 
@@ -48,7 +51,11 @@ impl std::error::Error for InvalidAddress {}
 
 impl From<&str> for ServerAddress {
     fn from(text: &str) -> Self {
-        text.parse().unwrap_or_else(|_| ServerAddress::Inet(text.into()))
+        text.parse().unwrap_or_else(|_| match strip_tls(text) {
+            // Never without encryption.
+            Some(rest) => ServerAddress::Tls(rest.into()),
+            None => ServerAddress::Inet(text.into()),
+        })
     }
 }
 
@@ -62,23 +69,36 @@ impl FromStr for ServerAddress {
     type Err = InvalidAddress;
 
     fn from_str(text: &str) -> Result<Self, InvalidAddress> {
-        match text.strip_prefix("unix:") {
-            Some("") => Err(InvalidAddress("unix: has no path".into())),
-            Some(path) => Ok(ServerAddress::Unix(path.into())),
-            None => {
-                let (host, port) = split_host_and_port(text)?;
-                let is_ipv6 = host.contains(':');
-                let host = if is_ipv6 { format!("[{host}]") } else { host.into() };
-                Ok(ServerAddress::Inet(format!("{host}:{port}")))
+        match (text.strip_prefix("unix:"), strip_tls(text)) {
+            (Some(""), _) => Err(InvalidAddress("unix: has no path".into())),
+            (Some(path), _) => Ok(ServerAddress::Unix(path.into())),
+            (None, None) => add_default_port(text).map(ServerAddress::Inet),
+            (None, Some(_)) if cfg!(not(feature = "tls")) => {
+                Err(InvalidAddress(format!("this build has no TLS, which {text:?} needs")))
             }
+            (None, Some("")) => Err(InvalidAddress("tls: has no host".into())),
+            (None, Some(rest)) => add_default_port(rest).map(ServerAddress::Tls),
         }
     }
+}
+
+/// Returns the text after `tls:`, in any case.
+fn strip_tls(text: &str) -> Option<&str> {
+    let (scheme, rest) = text.split_once(':')?;
+    (scheme.eq_ignore_ascii_case("tls") && !rest.starts_with("//")).then_some(rest)
+}
+
+fn add_default_port(text: &str) -> Result<String, InvalidAddress> {
+    let (host, port) = split_host_and_port(text)?;
+    let host = if host.contains(':') { format!("[{host}]") } else { host.into() };
+    Ok(format!("{host}:{port}"))
 }
 
 impl fmt::Display for ServerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ServerAddress::Inet(address) => f.write_str(address),
+            ServerAddress::Tls(address) => write!(f, "tls:{address}"),
             ServerAddress::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -138,6 +158,42 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "tls")]
+    fn address_with_tls_stays_encrypted() {
+        for (text, address) in [
+            ("tls:router", "router:8080"),
+            ("TLS:router:9", "router:9"),
+            ("tls::9", "localhost:9"),
+            ("tls:8080", "8080:8080"),
+            ("tls:[::1]:9", "[::1]:9"),
+            ("tls:::1", "[::1]:8080"),
+        ] {
+            let address = ServerAddress::Tls(address.into());
+            assert_eq!(text.parse(), Ok(address.clone()), "{text}");
+            assert_eq!(address.to_string().parse(), Ok(address));
+        }
+        for text in ["tls:", "tls:router:0", "tls:a b", "tls:unix:/run/chat", "tls:tls:router"] {
+            assert!(text.parse::<ServerAddress>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    #[cfg(not(feature = "tls"))]
+    fn address_with_tls_is_refused_in_a_build_without() {
+        for text in ["tls:router", "TLS:8080", "tls:"] {
+            let error = text.parse::<ServerAddress>().unwrap_err().to_string();
+            assert!(error.starts_with("this build has no TLS"), "{error}");
+        }
+    }
+
+    #[test]
+    fn invalid_text_with_tls_is_not_plain() {
+        for text in ["tls:router:x", "tls:8080", "Tls:a b"] {
+            assert!(matches!(ServerAddress::from(text), ServerAddress::Tls(_)), "{text}");
+        }
+    }
+
+    #[test]
     fn invalid_address_is_rejected_with_the_reason() {
         for (text, reason) in [
             ("", "\"\" is not an address"),
@@ -155,7 +211,7 @@ mod tests {
         ] {
             let error = text.parse::<ServerAddress>().unwrap_err().to_string();
             assert!(error.starts_with(reason), "{text}: {error}");
-            assert!(error.ends_with("[IPV6]:PORT or unix:PATH"), "{text}: {error}");
+            assert!(error.ends_with("[IPV6]:PORT, tls:HOST or unix:PATH"), "{text}: {error}");
         }
     }
 

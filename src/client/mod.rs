@@ -56,6 +56,11 @@ mod pending_lines;
 mod resume_state;
 mod sanitize;
 mod session;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "tls_disabled.rs"]
+mod tls;
 
 pub use address::{InvalidAddress, ServerAddress};
 pub use config::{ReconnectPolicy, SessionConfig};
@@ -65,3 +70,6 @@ pub use event::{ReceivedFrame, SessionEvent};
 pub(crate) use sanitize::is_invisible;
 pub use sanitize::sanitize;
 pub use session::Session;
+
+#[cfg(feature = "tls")]
+pub use crate::tls::{Fingerprint, InvalidFingerprint};

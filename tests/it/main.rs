@@ -21,6 +21,7 @@ mod bots;
 #[cfg(feature = "web")]
 mod browser;
 mod client;
+mod client_password;
 mod clock;
 #[cfg(feature = "cluster")]
 mod cluster;
@@ -79,6 +80,8 @@ mod terminal_members;
 mod terminal_settings;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tls")]
+mod tls_client;
 mod unicode_names;
 #[cfg(feature = "web")]
 mod web;

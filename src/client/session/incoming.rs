@@ -20,6 +20,9 @@ impl Session {
         let mut received = ReceivedFrame { frame, line, is_past: false, in_reply_to: None };
         match &received.frame.body {
             Body::Bye { code, .. } => return self.on_bye(*code, received),
+            Body::Error { code, .. } if self.resume.is_awaiting_welcome() => {
+                return self.on_refused_hello(*code, &received.frame);
+            }
             // The welcome is the first line. Lines before it would be kept until it arrives.
             body if self.resume.is_awaiting_welcome() && !matches!(body, Body::Welcome { .. }) => {
                 return;
@@ -101,6 +104,22 @@ impl Session {
             }
             _ => None,
         }
+    }
+
+    /// Handles an error before the welcome. Those about the password end the session: another
+    /// attempt would end the same way, and count as a guess.
+    fn on_refused_hello(&mut self, code: ErrorCode, frame: &Frame<'_>) {
+        let error = match code {
+            // The hello has a password: it has not arrived yet.
+            ErrorCode::PasswordRequired if self.resume.has_password() => return,
+            ErrorCode::PasswordRequired => Error::PasswordRequired,
+            ErrorCode::WrongPassword => Error::WrongPassword,
+            ErrorCode::TooManyTries | ErrorCode::TlsRequired => {
+                Error::Closed(Some(frame.data.to_string()))
+            }
+            _ => return,
+        };
+        self.state = State::Ended(Some(error));
     }
 
     /// Handles the last frame of a connection: reconnects or ends, depending on its code.

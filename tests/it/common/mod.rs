@@ -9,6 +9,8 @@ pub mod client_process;
 pub mod faulty_proxy;
 pub mod observers;
 pub mod scripted_server;
+#[cfg(feature = "tls")]
+pub mod scripted_tls_server;
 mod server;
 #[cfg(feature = "editor")]
 pub mod terminal;

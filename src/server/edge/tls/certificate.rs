@@ -15,8 +15,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SigningKey};
 
-use super::der::{SelfSigned, fingerprint, pem};
+use super::der::{SelfSigned, pem};
 use super::server_config;
+use crate::tls::Fingerprint;
 
 /// The most bytes of a file.
 pub const MAX_FILE_BYTES: usize = 32 * 1024;
@@ -119,7 +120,7 @@ impl Certificate {
             )));
         }
         warn_if_public(key_path);
-        let fingerprint = fingerprint(public_key);
+        let fingerprint = Fingerprint::of_spki(public_key).to_string();
         let config = server_config(CertifiedKey::new(chain, key))
             .map_err(|error| CertificateError(format!("cannot set up TLS: {error}")))?;
         Ok(Certificate { files, modified, config, fingerprint })

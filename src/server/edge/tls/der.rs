@@ -1,11 +1,10 @@
 //! A self-signed certificate, and the encodings of certificates and keys: DER and PEM.
 
-use ring::digest::{SHA256, digest};
 use ring::error::Unspecified;
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
 
-const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+use crate::tls::base64;
 
 // The tags of DER.
 const INTEGER: u8 = 0x02;
@@ -112,13 +111,6 @@ fn bit_string(bytes: &[u8]) -> Vec<u8> {
     element(BIT_STRING, &[&[0], bytes])
 }
 
-/// Returns the fingerprint of a public key in DER, as OpenSSH writes it: `SHA256:` and 43
-/// characters.
-pub fn fingerprint(public_key: &[u8]) -> String {
-    let text = base64(digest(&SHA256, public_key).as_ref());
-    format!("SHA256:{}", text.trim_end_matches('='))
-}
-
 /// Returns DER as PEM.
 pub fn pem(label: &str, der: &[u8]) -> String {
     let text = base64(der);
@@ -132,39 +124,9 @@ pub fn pem(label: &str, der: &[u8]) -> String {
     pem + &format!("\n-----END {label}-----\n")
 }
 
-fn base64(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let bits = chunk.iter().fold(0, |bits, byte| bits << 8 | u32::from(*byte));
-        let bits = bits << (8 * (3 - chunk.len()));
-        for index in 0..4 {
-            let digit = BASE64.get((bits >> (18 - 6 * index) & 63) as usize);
-            let digit = digit.filter(|_| index <= chunk.len()).copied().unwrap_or(b'=');
-            text.push(digit.into());
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn base64_is_that_of_rfc_4648() {
-        for (bytes, expected) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-            ("fooba", "Zm9vYmE="),
-            ("foobar", "Zm9vYmFy"),
-        ] {
-            assert_eq!(base64(bytes.as_bytes()), expected);
-        }
-        assert_eq!(base64(&[0xFB, 0xFF]), "+/8=");
-    }
 
     #[test]
     fn element_has_the_shortest_length() {
@@ -179,11 +141,5 @@ mod tests {
             assert_eq!(element.split_at(header.len()).0, header);
             assert_eq!(element.len(), header.len() + length);
         }
-    }
-
-    #[test]
-    fn fingerprint_is_that_of_openssh() {
-        let empty = "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU";
-        assert_eq!(fingerprint(b""), empty);
     }
 }
