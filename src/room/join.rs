@@ -67,9 +67,6 @@ impl State {
             visibility,
         };
         self.insert_member(id, member);
-        if let Some(label) = join.operator {
-            self.operators.push((id, label));
-        }
         if is_reconnect {
             self.log(Level::Info, id, &name, " reconnected");
         } else if visibility == Visibility::Quiet {
@@ -94,6 +91,9 @@ impl State {
                 id,
                 &self.members,
             );
+        }
+        if let Some(label) = join.operator {
+            self.make_operator(id, label, None);
         }
         for line in join.lines {
             self.on_line(id, line);

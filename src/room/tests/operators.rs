@@ -351,6 +351,8 @@ fn full_room_has_places_for_operators() {
     let input = Input::Operator { id: ClientId(10), label: "ops".into(), line_id: None };
     harness.room.apply(input, harness.now);
     harness.say(10, r#"{"hello":{"name":"boss"}}"#);
+    harness.seal();
+    assert_eq!(harness.transcript(10)[0], "info: you are an operator (ops)");
     assert!(harness.is_closed_with(2, "full"));
     harness.join_from(11, "root", Peer::Unix(Some(0)));
     assert!(harness.is_closed_with(11, "full"), "there are no guests");
