@@ -186,13 +186,8 @@ impl BroadcasterHarness {
         } else {
             Peer::Unix(None)
         };
-        self.turn(Some(Event::Connected {
-            id: ClientId(id),
-            peer,
-            socket,
-            protocol,
-            refusal: None,
-        }));
+        let (client, refusal) = (ClientId(id), None);
+        self.turn(Some(Event::Connected { id: client, peer, socket, protocol, refusal }));
         id
     }
 
