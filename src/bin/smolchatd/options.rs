@@ -127,9 +127,7 @@ impl Options {
             "outbox" => self.config.outbox = value.parse_with(parse_size)?,
             "history" => room.history = value.parse()?,
             "history-bytes" => room.history_bytes = value.parse_with(parse_history_bytes)?,
-            "history-file" | "password-file" | "operators" | "ban-file" => {
-                self.set_file(option, value)?;
-            }
+            file if file.ends_with("-file") || file == "operators" => self.set_file(file, value)?,
             "plain" => self.config.plain = Some(value.parse()?),
             "history-file-max" => {
                 self.file.max_bytes =
@@ -348,7 +346,11 @@ mod tests {
             }
             assert!(parse_all(&[&flag]).is_err(), "{flag}");
             if option.default.is_empty() {
-                let value = if option.name == "proxy-from" { "192.0.2.7" } else { "7" };
+                let value = match option.value {
+                    ValueKind::Choice(_, values) => values[0],
+                    _ if option.name == "proxy-from" => "192.0.2.7",
+                    _ => "7",
+                };
                 parse_all(&[&flag, value]).unwrap();
                 continue;
             }
