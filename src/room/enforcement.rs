@@ -48,8 +48,11 @@ impl Room {
         for line in &mut lines {
             let Ok(ClientLine { id: line_id, request }) = line else { continue };
             match request {
-                Request::Operator(command) if command.network.is_none() => {
-                    command.network = self.network_of(&command.target);
+                Request::Operator(command) => {
+                    // A name may look like an address; then ADDR/32 is the address.
+                    if let Some(member) = self.state.find_member(&command.target) {
+                        command.network = self.network_of(member);
+                    }
                 }
                 Request::Say(_)
                 | Request::Action(_)
@@ -78,8 +81,7 @@ impl Room {
         self.state.measures.find(kind, ip, self.lobby.now.unix_seconds())
     }
 
-    fn network_of(&self, name: &str) -> Option<Network> {
-        let id = self.state.find_member(name)?;
+    fn network_of(&self, id: ClientId) -> Option<Network> {
         match self.lobby.clients.get(id)?.peer {
             Peer::Inet(ip, _) => Some(Network::of_client(ip)),
             Peer::Proxy(..) | Peer::Unix(_) => None,

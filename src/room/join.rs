@@ -39,12 +39,10 @@ impl State {
         }
         self.batch.count_answers_to(id);
         let old = join.proof.and_then(|proof| self.credentials.find(&proof, &self.members));
-        if old.is_none() && join.operator.is_none() && self.is_locked_out(join.proof) {
-            return self.add_effect(id, Effect::Refused(id, Some(ByeCode::Locked)));
-        }
-        // A takeover needs no free place.
-        if old.is_none() && !self.take_place(join.place) {
-            return self.add_effect(id, Effect::Refused(id, None));
+        if old.is_none()
+            && let Err(code) = self.admit(&join)
+        {
+            return self.add_effect(id, Effect::Refused(id, code));
         }
         // Publish pending leave notices first: the new member must not see them.
         self.publish_notice_of(PresenceChange::Left);
@@ -67,9 +65,6 @@ impl State {
             visibility,
         };
         self.insert_member(id, member);
-        if let Some(label) = join.operator {
-            self.operators.push((id, label));
-        }
         if is_reconnect {
             self.log(Level::Info, id, &name, " reconnected");
         } else if visibility == Visibility::Quiet {
@@ -95,6 +90,9 @@ impl State {
                 &self.members,
             );
         }
+        if let Some(label) = join.operator {
+            self.make_operator(id, label, None);
+        }
         for line in join.lines {
             self.on_line(id, line);
         }
@@ -105,6 +103,18 @@ impl State {
         self.names.insert(&member.name, id);
         self.members.insert(id, member);
         self.add_effect(id, Effect::Joined(id));
+    }
+
+    /// Takes a place for a new member. A takeover needs none.
+    ///
+    /// # Errors
+    ///
+    /// Returns the code for a client that is refused, or none if there is no place.
+    fn admit(&mut self, join: &Join) -> Result<(), Option<ByeCode>> {
+        if join.operator.is_none() && self.is_locked_out(join.proof) {
+            return Err(Some(ByeCode::Locked));
+        }
+        if self.take_place(join.place) { Ok(()) } else { Err(None) }
     }
 
     /// Takes a place for a new member, and returns whether there is one.

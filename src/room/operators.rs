@@ -42,9 +42,14 @@ impl State {
     pub(super) fn make_operator(&mut self, id: ClientId, label: Box<str>, line_id: Option<&str>) {
         let Some(name) = self.members.get(id).map(|member| member.name.clone()) else { return };
         self.operators.retain(|(other, _)| *other != id);
-        self.send(id, format!("you are an operator ({label})"), Body::info(line_id.map(Cow::from)));
+        let is_local = &*label == LOCAL_LABEL;
+        let text = ["you are an operator (", &*label, ")"].concat();
         self.operators.push((id, label));
-        self.audit(Author { id, name: &name, line_id }, "became an operator");
+        // A user of the machine has sent nothing for it.
+        if !is_local {
+            self.send(id, text, Body::info(line_id.map(Cow::from)));
+            self.audit(Author { id, name: &name, line_id }, "became an operator");
+        }
     }
 
     /// Makes members of a node whose operator does not exist any more ordinary members.

@@ -116,6 +116,16 @@ impl Config {
         if self.trusted_proxies.is_empty() { 0 } else { (max_clients / 4).max(16) }
     }
 
+    /// Returns whether clients can use TLS.
+    #[cfg_attr(not(feature = "tls"), expect(clippy::unused_self))]
+    pub(super) fn has_tls(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return true;
+        }
+        false
+    }
+
     /// Returns the most handshakes of TLS at the same time.
     #[cfg(feature = "tls")]
     pub(super) fn max_handshakes(&self) -> usize {

@@ -26,6 +26,7 @@ use crate::server::edge::irc;
 use crate::server::edge::tls;
 #[cfg(feature = "web")]
 use crate::server::edge::web::{BROWSER_BYTES, MAX_BROWSERS};
+use crate::server::secrets::Plain;
 
 /// The idle program: its stacks, and the heap of an empty room. The pages of its file are not
 /// counted: the kernel drops them if memory is short, and reads them again.
@@ -241,6 +242,8 @@ pub fn find_contradiction(config: &Config) -> Option<String> {
         |option, bytes| Some(format!("{option} {bytes} is too small for a frame of {frame} bytes"));
     if room.max_clients == 0 {
         Some("--max-clients 0 admits no client".into())
+    } else if config.plain == Some(Plain::Never) && !config.has_tls() {
+        Some("--plain never admits no client: there is no TLS".into())
     } else if config.outbox < frame {
         too_small("--outbox", config.outbox)
     } else if room.history > 0 && room.history_bytes < frame {

@@ -79,8 +79,10 @@ fn is_local(peer: Peer) -> bool {
 /// The secrets of a server, which its connection tasks share, and the files that have them.
 #[derive(Default)]
 pub struct Secrets {
-    password_file: Option<PathBuf>,
-    operators_file: Option<PathBuf>,
+    /// The file of `--password-file`.
+    pub password_file: Option<PathBuf>,
+    /// The file of `--operators`.
+    pub operators_file: Option<PathBuf>,
     current: Cell<Box<Values>>,
 }
 
@@ -94,8 +96,8 @@ struct Values {
 }
 
 impl Secrets {
-    /// Creates the secrets of the files of `--password-file` and `--operators`, which are not read
-    /// yet.
+    /// Creates the secrets of files that are not read yet.
+    #[cfg(test)]
     pub fn new(password_file: Option<PathBuf>, operators_file: Option<PathBuf>) -> Self {
         Secrets { password_file, operators_file, current: Cell::default() }
     }

@@ -11,7 +11,7 @@ use log::LevelFilter;
 use smolchat::cli::{SMOLCHATD, parse_switch};
 use smolchat::daemon::activation;
 use smolchat::server::memory::{self, Ceiling, Pinned, fit};
-use smolchat::server::{Config, ListenAddress, ListenerProtocol, Plain, Secrets};
+use smolchat::server::{Config, ListenAddress, ListenerProtocol};
 use smolchat::store::{self, BanFile};
 
 #[cfg(feature = "tls")]
@@ -62,8 +62,6 @@ pub struct Options {
     #[cfg(feature = "tls")]
     pub tls: TlsOptions,
     pub history_file: Option<PathBuf>,
-    password_file: Option<PathBuf>,
-    operators: Option<PathBuf>,
     pub file: store::Options,
     /// Whether an option of the history file was given.
     has_file_options: bool,
@@ -86,8 +84,6 @@ pub fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
         #[cfg(feature = "tls")]
         tls: TlsOptions::default(),
         history_file: None,
-        password_file: None,
-        operators: None,
         file: store::Options::default(),
         has_file_options: false,
         memory: None,
@@ -102,9 +98,7 @@ pub fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
         options.addresses.push((ListenAddress::Port(8080), ListenerProtocol::Chat));
     }
     options.derive_address_limits();
-    options.config.room.has_password = options.password_file.is_some();
-    let (password, operators) = (options.password_file.take(), options.operators.take());
-    options.config.secrets = Secrets::new(password, operators);
+    options.config.room.has_password = options.config.secrets.has_password();
     Ok(Invocation::Service(Box::new(options)))
 }
 
@@ -144,13 +138,7 @@ impl Options {
             "outbox" => self.config.outbox = value.parse_with(parse_size)?,
             "history" => room.history = value.parse()?,
             "history-bytes" => room.history_bytes = value.parse_with(parse_history_bytes)?,
-            "history-file" | "password-file" | "operators" | "ban-file" if value.is_empty() => {
-                return Err(format!("--{option}: expected the path of a file").into());
-            }
-            "history-file" => self.history_file = Some(value.into()),
-            "password-file" => self.password_file = Some(value.into()),
-            "operators" => self.operators = Some(value.into()),
-            "ban-file" => self.config.ban_file = Some(BanFile::new(value.into())),
+            file if file.ends_with("-file") || file == "operators" => self.set_file(file, value)?,
             "plain" => self.config.plain = Some(value.parse()?),
             "history-file-max" => {
                 self.file.max_bytes =
@@ -172,6 +160,19 @@ impl Options {
             "check" => self.is_check = value.parse_with(parse_switch)?,
             "log" => self.log = value.parse_with(parse_level)?,
             _ => return Err(lexopt::Error::UnexpectedOption(format!("--{option}"))),
+        }
+        Ok(())
+    }
+
+    fn set_file(&mut self, option: &str, path: OsString) -> Result<(), lexopt::Error> {
+        match option {
+            _ if path.is_empty() => {
+                return Err(format!("--{option}: expected the path of a file").into());
+            }
+            "history-file" => self.history_file = Some(path.into()),
+            "password-file" => self.config.secrets.password_file = Some(path.into()),
+            "operators" => self.config.secrets.operators_file = Some(path.into()),
+            _ => self.config.ban_file = Some(BanFile::new(path.into())),
         }
         Ok(())
     }
@@ -225,13 +226,6 @@ impl Options {
             return Some(
                 "--history-file-max and --sync have no effect without --history-file".into(),
             );
-        }
-        #[cfg(feature = "tls")]
-        let has_tls = self.config.tls.is_some();
-        #[cfg(not(feature = "tls"))]
-        let has_tls = false;
-        if self.config.plain == Some(Plain::Never) && !has_tls {
-            return Some("--plain never refuses all clients: there is no TLS".into());
         }
         #[cfg(feature = "tls")]
         if let Some(contradiction) = self.tls.find_contradiction() {
@@ -375,7 +369,11 @@ mod tests {
             }
             assert!(parse_all(&[&flag]).is_err(), "{flag}");
             if option.default.is_empty() {
-                let value = if option.name == "proxy-from" { "192.0.2.7" } else { "7" };
+                let value = match option.value {
+                    ValueKind::Choice(_, values) => values[0],
+                    _ if option.name == "proxy-from" => "192.0.2.7",
+                    _ => "7",
+                };
                 parse_all(&[&flag, value]).unwrap();
                 continue;
             }

@@ -155,6 +155,16 @@ fn ban_of_ipv6_member_holds_for_its_network() {
 }
 
 #[test]
+fn name_that_looks_like_an_address_is_a_name() {
+    let mut harness = room();
+    harness.join_from(4, "192.0.2.1", inet("198.51.100.1"));
+    harness.say(1, "/ban 192.0.2.1");
+    assert!(harness.is_closed_with(4, "banned") && !harness.clients[&2].is_closed);
+    harness.say(1, "/ban 192.0.2.1/32");
+    assert!(harness.is_closed_with(2, "banned"));
+}
+
+#[test]
 fn ban_closes_clients_without_a_name() {
     let mut harness = room();
     harness.connect_from(4, inet("192.0.2.1"));
@@ -341,6 +351,8 @@ fn full_room_has_places_for_operators() {
     let input = Input::Operator { id: ClientId(10), label: "ops".into(), line_id: None };
     harness.room.apply(input, harness.now);
     harness.say(10, r#"{"hello":{"name":"boss"}}"#);
+    harness.seal();
+    assert_eq!(harness.transcript(10)[0], "info: you are an operator (ops)");
     assert!(harness.is_closed_with(2, "full"));
     harness.join_from(11, "root", Peer::Unix(Some(0)));
     assert!(harness.is_closed_with(11, "full"), "there are no guests");

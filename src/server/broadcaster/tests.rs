@@ -185,9 +185,8 @@ impl BroadcasterHarness {
         // Half of the clients have one address, which connects too fast.
         let address = Peer::Inet([192, 0, 2, 1].into(), 1000);
         let peer = if id.is_multiple_of(2) { address } else { Peer::Unix(None) };
-        let connected =
-            Event::Connected { id: ClientId(id), peer, socket, protocol, refusal: None };
-        self.turn(Some(connected));
+        let (client, refusal) = (ClientId(id), None);
+        self.turn(Some(Event::Connected { id: client, peer, socket, protocol, refusal }));
         id
     }
 
