@@ -182,7 +182,7 @@ impl Broadcaster {
             self.room.apply(Input::Answered { id }, now);
         } else {
             let client = WaitingClient { wait: WaitKind::Request, ..client };
-            self.room.extend_hello_wait(client, REGISTRATION_TIMEOUT);
+            self.room.extend_hello_wait(client, now.uptime + REGISTRATION_TIMEOUT);
         }
         true
     }
