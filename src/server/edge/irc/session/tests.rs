@@ -507,6 +507,16 @@ fn relayed_text_has_no_controls() {
 }
 
 #[test]
+fn long_echo_of_relayed_text_is_complete() {
+    let mut harness = Harness::member("echo-message");
+    harness.send("NICK a-member-with-a-long-name");
+    let text = format!("{} end", "word ".repeat(97));
+    let start = ":a-member-with-a-long-name!user@smolchat NOTICE carol :";
+    let lines = harness.ask(&format!("NOTICE carol :{text}"));
+    assert_eq!(lines, [format!("{start}{}", &text[..454]), format!("{start}{}", &text[455..])]);
+}
+
+#[test]
 fn quit_and_part_say_why() {
     let mut harness = Harness::member("");
     harness.send("JOIN #smol");
