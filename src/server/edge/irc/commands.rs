@@ -33,7 +33,9 @@ impl Text {
     fn new(text: &str, is_notice: bool) -> Self {
         let ctcp = text.strip_prefix(CTCP).and_then(|request| request.split('\u{1}').next());
         let action = ctcp.and_then(|request| request.strip_prefix("ACTION"));
-        let action = action.filter(|_| !is_notice).map(|text| text.trim_start_matches(' '));
+        let action =
+            action.filter(|text| !is_notice && !text.starts_with(|c: char| c.is_alphanumeric()));
+        let action = action.map(|text| text.trim_start_matches(' '));
         let plain = strip_formatting(action.or(ctcp).unwrap_or(text));
         Text { plain, is_ctcp: ctcp.is_some(), is_action: action.is_some(), is_notice }
     }

@@ -361,6 +361,7 @@ fn text_is_sent_without_formatting() {
         ("PRIVMSG #smol :\u{1}VERSION\u{1}", Some(None)),
         ("PRIVMSG carol :\u{1}VERSION\u{1}", Some(Some(ClientId(1)))),
         ("NOTICE carol :\u{1}VERSION x\u{1}", Some(Some(ClientId(1)))),
+        ("PRIVMSG #smol :\u{1}ACTIONS x\u{1}", Some(None)),
         ("PRIVMSG bob :\u{1}VERSION\u{1}", None),
     ] {
         let actions = harness.send(line);
