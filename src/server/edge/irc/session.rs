@@ -9,7 +9,9 @@ use super::output::Output;
 use super::queries::{LUSERS, SUPPORT, VERSION};
 use super::text::{map_chars, strip_formatting, truncate};
 use super::wire::{Frame, Variant};
-use crate::protocol::{ClientLine, ErrorCode, Hello, Request, RequestError, is_valid_name};
+use crate::protocol::{
+    ClientLine, ErrorCode, Hello, Request, RequestError, is_valid_name, looks_like,
+};
 use crate::room::Token;
 
 /// The most bytes of a user, a real name and an away text.
@@ -186,7 +188,7 @@ impl Session {
     /// Handles `NICK`.
     fn set_name(&mut self, requested: &str, x: &mut Exchange<'_>) {
         let name = &*to_valid_name(requested);
-        let is_server = name.eq_ignore_ascii_case(&x.out.settings.config.server);
+        let is_server = looks_like(name, &x.out.settings.config.server.to_ascii_lowercase());
         let holder = x.channel.find(name).map(|member| *member.name == *self.name);
         let is_free = self.is_member && holder == Some(true) || !x.channel.is_taken(name);
         if requested.is_empty() {
