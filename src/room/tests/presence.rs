@@ -84,6 +84,20 @@ fn crowd_is_announced_in_few_notices() {
 }
 
 #[test]
+fn input_of_a_stranger_publishes_a_due_notice() {
+    let mut harness = RoomHarness::new(Config { crowd: 1, ..Config::default() });
+    for (id, name) in ["alice", "bob", "carol"].into_iter().enumerate() {
+        harness.join(id as u64, name);
+    }
+    harness.seal();
+    assert!(harness.room.deadline().is_some(), "a notice waits");
+    harness.now.uptime += Duration::from_secs(2);
+    harness.connect(9);
+    harness.seal();
+    assert_eq!(harness.transcript(0).last().expect("a frame"), "join: bob and carol joined");
+}
+
+#[test]
 fn notice_has_a_bounded_length() {
     const MEMBERS: u64 = 2000;
     let config = Config { max_clients: 2000, max_per_ip: 0, connect_rate: 0, ..Config::default() };
