@@ -85,8 +85,9 @@ impl State {
         let Some(member) = self.members.get_mut(id) else { return };
         match (member.visibility, is_shown) {
             (Visibility::Hidden, true) => {
-                member.visibility = Visibility::Silent;
-                self.announce_member(id);
+                member.visibility = Visibility::Announced;
+                let name = member.name.clone();
+                self.announce(PresenceChange::Joined, &name);
             }
             (Visibility::Silent, false) => member.visibility = Visibility::Hidden,
             (Visibility::Announced, false) => {
