@@ -256,6 +256,20 @@ fn slow_irc_client_is_cut_at_a_line() {
 }
 
 #[test]
+fn client_in_a_crowd_is_sent_each_of_its_joins_once() {
+    let room = room::Config { crowd: 1, ..room::Config::default() };
+    let mut harness = BroadcasterHarness::with_limits(room);
+    let id = harness.join_irc(&[]);
+    harness.lines(id);
+    harness.irc(id, &["JOIN #smol", "PART #smol", "JOIN #smol", "PART #smol", "JOIN #smol"]);
+    harness.advance(Duration::from_secs(2));
+    let lines = harness.lines(id);
+    let count = |command| lines.iter().filter(|line| line.contains(command)).count();
+    assert_eq!((count(" JOIN "), count(" PART ")), (3, 2), "{lines:?}");
+    assert!(harness.broadcaster.clients.irc_client(ClientId(id)).unwrap().session.is_usual());
+}
+
+#[test]
 fn long_relayed_text_is_split_or_keeps_its_end() {
     let mut harness = BroadcasterHarness::with_max_clients(20);
     let [from, to] = [(); 2].map(|()| harness.join_irc(&[]));

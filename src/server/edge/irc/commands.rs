@@ -115,7 +115,7 @@ impl Session {
             return;
         }
         x.flush();
-        self.delivery.is_join_due |= x.channel.show(true);
+        self.delivery.joins_due += u16::from(x.channel.show(true));
         x.out.reply(":$n!user@smolchat JOIN $c", &[]);
         self.write_names(x);
         if self.has(Capabilities::SERVER_TIME) && !self.has(Capabilities::CHAT_HISTORY) {
