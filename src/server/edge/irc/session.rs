@@ -137,7 +137,7 @@ impl Session {
         let [first, second, _, fourth, ..] = message.parameters;
         let is_member = self.is_member;
         match message.command {
-            _ if message.lacks_parameters() => {
+            command if (is_member || command.is_registration()) && message.lacks_parameters() => {
                 x.out.reply("461 $1 :Not enough parameters", &[message.name]);
             }
             Command::Cap => self.negotiate(first, second, x),

@@ -202,7 +202,7 @@ const S: &str = ":smolchat.local";
 #[test]
 fn commands_before_registration_are_refused() {
     let mut harness = Harness::new();
-    for command in ["JOIN #smol", "PRIVMSG bob :x", "WHO", "NONSENSE"] {
+    for command in ["JOIN #smol", "JOIN :", "OPER", "PRIVMSG bob :x", "WHO", "NONSENSE"] {
         assert_eq!(harness.ask(command), [format!("{S} 451 * :You have not registered")]);
     }
     assert_eq!(harness.ask("PING x"), [format!("{S} PONG smolchat.local :x")]);
