@@ -141,8 +141,6 @@ impl Session {
         x.channel.set_departure(&command);
         write_line(&mut x.out.lines, "", &[":", &x.out.nick, MASK, " ", &command]);
         x.out.view = View::Closed;
-        x.flush();
-        x.channel.show(false);
         x.channel.own_profile().is_in_channel = false;
     }
 

@@ -3,7 +3,7 @@
 use super::capabilities::Capabilities;
 use super::channel::Channel;
 use super::config::Settings;
-use super::delivery::Delivery;
+use super::delivery::{Delivery, View};
 use super::message::{Command, Message};
 use super::output::Output;
 use super::queries::{LUSERS, SUPPORT, VERSION};
@@ -130,7 +130,12 @@ impl Session {
         if let Some(label) = &x.label {
             x.out.add_label(label, self.next_batch(), x.is_answered);
         }
+        let is_closed = x.out.view == View::Closed;
         x.flush();
+        if is_closed {
+            // After the reply: the client is not sent the notice that it has left.
+            x.channel.show(false);
+        }
     }
 
     fn on_message(&mut self, message: &Message<'_>, x: &mut Exchange<'_>) {

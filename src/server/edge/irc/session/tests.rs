@@ -327,6 +327,9 @@ fn answers_have_the_label() {
     assert!(lines[0].starts_with(&format!("@label=c {S} BATCH +l")), "{lines:?}");
     assert!(lines[1].starts_with("@batch=l") && lines[1].ends_with("JOIN #smol"), "{lines:?}");
     assert!(lines.last().unwrap().starts_with(&format!("{S} BATCH -l")), "{lines:?}");
+    let lines = harness.ask("@label=p PART #smol");
+    assert_eq!(lines, ["@label=p :alice!user@smolchat PART #smol"]);
+    harness.send("JOIN #smol");
     // Without an echo there is no other answer.
     let actions = harness.send("@label=d PRIVMSG #smol :hello");
     assert_eq!(replies(&actions), [format!("@label=d {S} ACK")]);
