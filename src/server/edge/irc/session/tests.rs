@@ -420,6 +420,19 @@ fn questions_are_answered() {
 }
 
 #[test]
+fn found_names_are_whole() {
+    let mut harness = Harness::member("");
+    harness.room.names = vec!["a-member-with-a-long-name", "carol"];
+    for (command, mask) in [("ISON", ""), ("USERHOST", "=+user@smolchat")] {
+        let names = ["a-member-with-a-long-name"; 15].join(" ");
+        let lines = harness.ask(&format!("{command} {names} :{}", &names[..60]));
+        let (_, found) = lines[0].split_once(" alice :").unwrap();
+        let whole = format!("a-member-with-a-long-name{mask}");
+        assert!(found.split(' ').count() > 10 && found.split(' ').all(|word| word == whole));
+    }
+}
+
+#[test]
 fn lists_are_bounded() {
     let mut harness = Harness::member("");
     let name: &str = "\u{20000}".repeat(32).leak();
