@@ -1,3 +1,5 @@
+use std::cell::Cell;
+
 use super::*;
 use crate::room::ClientId;
 use crate::server::edge::irc::{Member, Notes, Profile, View, parse_line};
@@ -20,6 +22,8 @@ struct Room {
     own_name: Option<String>,
     own_profile: Profile,
     history: Vec<&'static str>,
+    /// The frames of the history that were looked at.
+    frames_read: Cell<usize>,
     notes: Notes,
     unread_bytes: usize,
     actions: Vec<Action>,
@@ -58,6 +62,7 @@ impl Channel for Room {
     }
 
     fn frame(&self, at: usize) -> Option<&[u8]> {
+        self.frames_read.update(|count| count + 1);
         self.history.get(at).map(|frame| frame.as_bytes())
     }
 
@@ -136,6 +141,7 @@ impl Harness {
             own_name: None,
             own_profile: Profile::default(),
             history,
+            frames_read: Cell::default(),
             notes: Notes::default(),
             unread_bytes: 0,
             actions: Vec::new(),
@@ -314,6 +320,31 @@ fn chat_history_selects_by_id_and_time() {
     ] {
         let lines = harness.ask(&format!("CHATHISTORY {request}"));
         assert!(lines[0].starts_with(&format!("{S} FAIL CHATHISTORY {code}")), "{lines:?}");
+    }
+}
+
+#[test]
+fn chat_history_reads_few_frames_of_many() {
+    let mut harness = Harness::member("message-tags draft/chathistory");
+    let frame = |seq: u64, data: &str| -> &'static str {
+        let kind = if seq % 5000 == 0 { "chat" } else { "join" };
+        format!(
+            r#"{{"data_source":"bob","data":"{data}","kind":"{kind}","seq":{seq},"time":{seq}}}"#
+        )
+        .leak()
+    };
+    harness.room.history = (1..=20_000).map(|seq| frame(seq, &seq.to_string())).collect();
+    for (request, messages) in [
+        ("AFTER #smol msgid=epoch-9000 10", 1),
+        ("AFTER #smol timestamp=9999-01-01T00:00:00.000Z 10", 0),
+        ("BEFORE #smol timestamp=1970-01-01T00:00:00.000Z 10", 0),
+        ("BETWEEN #smol msgid=epoch-4999 msgid=epoch-6000 10", 1),
+        ("LATEST #smol * 10", 1),
+    ] {
+        harness.room.frames_read.set(0);
+        let lines = harness.ask(&format!("CHATHISTORY {request}"));
+        assert_eq!(lines.len(), messages, "{request}: {lines:?}");
+        assert!(harness.room.frames_read.get() < 2100, "{request}: {:?}", harness.room.frames_read);
     }
 }
 
