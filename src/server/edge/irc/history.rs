@@ -12,9 +12,9 @@ use super::wire::{Frame, MAX_LINES, format_time, write_chat};
 
 /// The most messages in an answer to `CHATHISTORY`.
 const MAX_MESSAGES: usize = 1000;
-/// The most frames that are searched for these messages. The history can have far more, and each
-/// takes a microsecond.
-const MAX_FRAMES: usize = 2 * MAX_MESSAGES;
+/// The most frames that are searched for messages. The history can have far more, and each takes a
+/// microsecond.
+pub const MAX_FRAMES: usize = 2 * MAX_MESSAGES;
 
 /// An end of a part of the history: the number or the time of a frame, or neither.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

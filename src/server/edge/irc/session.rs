@@ -4,6 +4,7 @@ use super::capabilities::Capabilities;
 use super::channel::Channel;
 use super::config::Settings;
 use super::delivery::{Delivery, View};
+use super::history::MAX_FRAMES;
 use super::message::{Command, Message};
 use super::output::Output;
 use super::queries::{LUSERS, SUPPORT, VERSION};
@@ -274,7 +275,8 @@ impl Session {
     pub(super) fn is_repetition(&mut self, text: &str, x: &Exchange<'_>) -> bool {
         let Some(label) = x.label.as_deref().filter(|_| self.repetitions > 0) else { return false };
         self.repetitions -= 1;
-        (0..x.channel.frame_count()).any(|at| {
+        let count = x.channel.frame_count();
+        (count.saturating_sub(MAX_FRAMES)..count).any(|at| {
             x.channel.frame(at).and_then(Frame::parse).is_some_and(|frame| {
                 frame.seq <= self.last_seq
                     && *frame.source == *self.name

@@ -530,6 +530,11 @@ fn repeated_label_after_reconnecting_posts_once() {
     for line in ["@label=l1 PRIVMSG #smol :other", "@label=l2 PRIVMSG #smol :hello"] {
         assert_eq!(submitted(&harness.send(line)).len(), 1, "{line}");
     }
+    // A long history is not searched whole.
+    harness.room.history.extend([r#"{"kind":"join","seq":4}"#; 20_000]);
+    harness.room.frames_read.set(0);
+    assert_eq!(submitted(&harness.send("@label=l1 PRIVMSG #smol :hello")).len(), 1);
+    assert!(harness.room.frames_read.get() < 2100);
     // The names of clients that have not reconnected may have been those of others.
     let mut harness = Harness::member("labeled-response");
     harness.send("JOIN #smol");
