@@ -327,7 +327,7 @@ fn chat_history_selects_by_id_and_time() {
 fn chat_history_reads_few_frames_of_many() {
     let mut harness = Harness::member("message-tags draft/chathistory");
     let frame = |seq: u64, data: &str| -> &'static str {
-        let kind = if seq % 5000 == 0 { "chat" } else { "join" };
+        let kind = if seq.is_multiple_of(5000) { "chat" } else { "join" };
         format!(
             r#"{{"data_source":"bob","data":"{data}","kind":"{kind}","seq":{seq},"time":{seq}}}"#
         )
