@@ -39,6 +39,8 @@ mod stats;
 
 pub use codes::{ByeCode, ErrorCode};
 pub(crate) use confusables::is_mark;
+#[cfg(feature = "irc")]
+pub(crate) use confusables::looks_like;
 pub use detect::OtherProtocol;
 pub(crate) use detect::PROXY_V2;
 #[cfg(feature = "web")]

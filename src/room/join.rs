@@ -69,6 +69,8 @@ impl State {
             self.log(Level::Info, id, &name, " reconnected");
         } else if visibility == Visibility::Quiet {
             self.log(Level::Info, id, &name, " joined quietly");
+        } else if join.is_hidden {
+            self.log(Level::Info, id, &name, " joined");
         }
         let resumes = hello.epoch.as_deref() == Some(&*self.epoch);
         let after = hello.after.filter(|after| resumes && *after <= self.batch.seq);

@@ -15,7 +15,7 @@ use std::time::Duration;
 use log::Level;
 
 use super::state::{State, Visibility};
-use super::{ClientId, format_names};
+use super::{ClientId, Now, format_names};
 use crate::protocol::{Body, SERVER};
 
 /// The pause between two notices, for each member in the room.
@@ -85,8 +85,9 @@ impl State {
         let Some(member) = self.members.get_mut(id) else { return };
         match (member.visibility, is_shown) {
             (Visibility::Hidden, true) => {
-                member.visibility = Visibility::Silent;
-                self.announce_member(id);
+                member.visibility = Visibility::Announced;
+                let name = member.name.clone();
+                self.announce(PresenceChange::Joined, &name);
             }
             (Visibility::Silent, false) => member.visibility = Visibility::Hidden,
             (Visibility::Announced, false) => {
@@ -120,7 +121,8 @@ impl State {
     }
 
     /// Publishes the notice if it is due.
-    pub(super) fn publish_due_notice(&mut self) {
+    pub(super) fn publish_due_notice(&mut self, now: Now) {
+        self.now = now;
         if self.notice.due <= self.now.uptime {
             self.publish_notice();
         }

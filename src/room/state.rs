@@ -183,7 +183,7 @@ impl State {
             #[cfg(feature = "cluster")]
             Command::NodeDown { node } => self.remove_node(node),
         }
-        self.publish_due_notice();
+        self.publish_due_notice(now);
     }
 
     pub(super) fn on_line(&mut self, id: ClientId, line: Result<ClientLine, RequestError>) {

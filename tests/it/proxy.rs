@@ -141,6 +141,18 @@ fn connection_without_header_gets_bye() {
     assert_eq!(alice.pending(), [] as [Value; 0]);
 }
 
+#[cfg(feature = "irc")]
+#[test]
+fn irc_connection_without_header_gets_error() {
+    let options = [&TRUST_LOOPBACK[..], &["--irc", "127.0.0.1:0"]].concat();
+    let server = TestServer::start(&options);
+    let mut client = TestClient::connect(&server.irc_address());
+    client.send_raw(b"NICK alice\r\n");
+    let line = client.recv_line().expect("an error");
+    assert!(line.starts_with("ERROR :Closing link: connections from your address must"), "{line}");
+    client.expect_eof();
+}
+
 #[test]
 fn header_from_another_address_is_not_trusted() {
     let options = ["--proxy-from", "127.0.0.2", "--max-per-ip", "1", "--log", "debug"];

@@ -84,6 +84,38 @@ fn crowd_is_announced_in_few_notices() {
 }
 
 #[test]
+fn input_of_a_stranger_publishes_a_due_notice() {
+    let mut harness = RoomHarness::new(Config { crowd: 1, ..Config::default() });
+    for (id, name) in ["alice", "bob", "carol"].into_iter().enumerate() {
+        harness.join(id as u64, name);
+    }
+    harness.seal();
+    assert!(harness.room.deadline().is_some(), "a notice waits");
+    harness.now.uptime += Duration::from_secs(2);
+    harness.connect(9);
+    harness.seal();
+    assert_eq!(harness.transcript(0).last().expect("a frame"), "join: bob and carol joined");
+}
+
+#[test]
+#[cfg(feature = "irc")]
+fn member_is_in_the_log_once_although_it_hides() {
+    let mut harness = RoomHarness::new(Config::default());
+    let id = ClientId(1);
+    harness.connect(1);
+    harness.room.show(id, false, harness.now);
+    harness.say(1, r#"{"hello":{"name":"alice"}}"#);
+    for is_shown in [true, false, true] {
+        harness.room.show(id, is_shown, harness.now);
+    }
+    harness.leave(1, DisconnectReason::Finished);
+    let log = harness.room.seal().log;
+    let info: Vec<_> = log.iter().filter(|(level, _)| *level == log::Level::Info).collect();
+    assert!(info[0].1.starts_with("alice ") && info[0].1.ends_with(" joined"), "{info:?}");
+    assert!(info.len() == 2 && info[1].1.ends_with(" left: closed its side"), "{info:?}");
+}
+
+#[test]
 fn notice_has_a_bounded_length() {
     const MEMBERS: u64 = 2000;
     let config = Config { max_clients: 2000, max_per_ip: 0, connect_rate: 0, ..Config::default() };

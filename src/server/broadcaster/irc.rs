@@ -11,7 +11,7 @@ use crate::room::{
 use crate::server::address_limits::ParsedLine;
 use crate::server::clients::Clients;
 use crate::server::edge::irc::{
-    Channel, Member, Notes, Profile, Variant, View, error_line, relay_line,
+    Channel, Member, Notes, Profile, Variant, View, error_line, relay_lines,
 };
 
 /// The time that a registration may take.
@@ -125,7 +125,7 @@ impl Channel for RoomChannel<'_> {
         let parts = [self.own_name(), Some(command), target, Some(text)];
         let parts = parts.map(Option::unwrap_or_default);
         let lines = [Variant::Plain, Variant::Time, Variant::Tags]
-            .map(|variant| Chunk::from(relay_line(variant, self.now.unix_ms, parts)));
+            .map(|variant| Chunk::from(relay_lines(variant, self.now.unix_ms, parts)));
         for recipient in recipients.into_iter().filter(|id| to.is_some() || *id != self.id) {
             let client = self.clients.irc_client(recipient);
             let variant = client.map(|client| client.session.variant()).unwrap_or_default();

@@ -25,6 +25,8 @@ use smol::{LocalExecutor, Task, Timer};
 
 pub use header::{Header, HeaderError, MAX_PARSED_BYTES, parse_header};
 
+#[cfg(feature = "irc")]
+use super::irc::error_line;
 use crate::protocol::{ByeCode, Frame};
 use crate::room::Peer;
 use crate::server::socket::{ReadyWait, Socket};
@@ -93,7 +95,7 @@ impl PendingConnections {
     ) {
         let identified = Rc::new(Cell::new(None));
         let output = Rc::clone(&identified);
-        let task = async move { output.set(identify(socket, proxy).await) };
+        let task = async move { output.set(identify(socket, proxy, protocol).await) };
         let task = executor.spawn(task.boxed_local());
         let place = Timer::after(PLACE_TIMEOUT);
         self.queue.push_back(PendingConnection { task, identified, place, protocol });
@@ -134,7 +136,11 @@ impl PendingConnections {
 /// Reads the header of a connection and returns the address of its client. Closes the connection
 /// and returns `None` if there is no valid header, or if the proxy opened it for itself and sends
 /// nothing, as for a health check.
-async fn identify(socket: Socket, proxy: Peer) -> Option<(Socket, Peer)> {
+async fn identify(
+    socket: Socket,
+    proxy: Peer,
+    protocol: ListenerProtocol,
+) -> Option<(Socket, Peer)> {
     let peer = match read_header(&socket).or(timeout()).await {
         Ok(Header::Client(address)) => {
             let peer = Peer::from(address);
@@ -153,7 +159,7 @@ async fn identify(socket: Socket, proxy: Peer) -> Option<(Socket, Peer)> {
             match error.kind() {
                 io::ErrorKind::InvalidData | io::ErrorKind::TimedOut => {
                     warn!("{proxy} refused: {error}");
-                    refuse(&socket).await;
+                    refuse(&socket, protocol).await;
                 }
                 _ => debug!("{proxy} left before its PROXY header: {error}"),
             }
@@ -228,9 +234,13 @@ async fn receive(socket: &Socket, buffer: &mut [u8], flags: RecvFlags) -> io::Re
 }
 
 /// Sends a bye and waits until the other side has closed the connection.
-async fn refuse(socket: &Socket) {
+async fn refuse(socket: &Socket, protocol: ListenerProtocol) {
     let mut bye = Vec::new();
-    Frame::bye(ByeCode::ProxyRequired, 0).encode(&mut bye);
+    match protocol {
+        ListenerProtocol::Chat => Frame::bye(ByeCode::ProxyRequired, 0).encode(&mut bye),
+        #[cfg(feature = "irc")]
+        ListenerProtocol::Irc => bye = error_line(ByeCode::ProxyRequired.text()),
+    }
     // Ignored: the send buffer of a new connection is empty, and a broken connection needs no bye.
     let _ = send(socket, &bye, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
     let _ = shutdown(socket, Shutdown::Write);
@@ -250,7 +260,7 @@ mod tests {
     fn pending_connections_are_small_and_counted() {
         let (one, _two) = smol::Async::<std::os::unix::net::UnixStream>::pair().unwrap();
         let socket = smol::Async::new(one.into_inner().unwrap().into()).unwrap();
-        let future = identify(socket, Peer::Unix(None));
+        let future = identify(socket, Peer::Unix(None), ListenerProtocol::Chat);
         assert!(size_of_val(&future) <= 640, "{} bytes", size_of_val(&future));
 
         let mut config = Config::default();

@@ -256,6 +256,41 @@ fn slow_irc_client_is_cut_at_a_line() {
 }
 
 #[test]
+fn client_in_a_crowd_is_sent_each_of_its_joins_once() {
+    let room = room::Config { crowd: 1, ..room::Config::default() };
+    let mut harness = BroadcasterHarness::with_limits(room);
+    let id = harness.join_irc(&[]);
+    harness.lines(id);
+    harness.irc(id, &["JOIN #smol", "PART #smol", "JOIN #smol", "PART #smol", "JOIN #smol"]);
+    harness.advance(Duration::from_secs(2));
+    let lines = harness.lines(id);
+    let count = |command| lines.iter().filter(|line| line.contains(command)).count();
+    assert_eq!((count(" JOIN "), count(" PART ")), (3, 2), "{lines:?}");
+    assert!(harness.broadcaster.clients.irc_client(ClientId(id)).unwrap().session.is_usual());
+}
+
+#[test]
+fn long_relayed_text_is_split_or_keeps_its_end() {
+    let mut harness = BroadcasterHarness::with_max_clients(20);
+    let [from, to] = [(); 2].map(|()| harness.join_irc(&[]));
+    harness.irc(from, &["NICK a-member-with-a-long-name"]);
+    harness.lines(to);
+    let text = format!("{} end", "word ".repeat(96));
+    let start = ":a-member-with-a-long-name!user@smolchat";
+    harness.irc(from, &[&format!("NOTICE irc-{to} :{text}")]);
+    let start_of_notice = format!("{start} NOTICE irc-{to} :");
+    let lines = harness.lines(to);
+    let parts: Vec<&str> =
+        lines.iter().map(|line| line.strip_prefix(&start_of_notice).expect("a notice")).collect();
+    assert_eq!(parts.join(" "), text);
+    harness.irc(from, &[&format!("PRIVMSG irc-{to} :\u{1}PING {text}\u{1}")]);
+    let lines = harness.lines(to);
+    assert_eq!(lines.len(), 1, "a request is not split: {lines:?}");
+    assert!(lines[0].starts_with(&format!("{start} PRIVMSG irc-{to} :\u{1}PING word word")));
+    assert!(lines[0].len() == 510 && lines[0].ends_with('\u{1}'), "{lines:?}");
+}
+
+#[test]
 fn password_takes_over_an_old_connection() {
     let mut harness = BroadcasterHarness::with_max_clients(20);
     let hello = ["PASS secret", "NICK alice", "USER u 0 * :Alice"];

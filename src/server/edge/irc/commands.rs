@@ -4,9 +4,10 @@ use super::capabilities::Capabilities;
 use super::config::Settings;
 use super::delivery::View;
 use super::message::{Command, Message};
+use super::output::relay_lines;
 use super::session::{Exchange, MAX_AWAY, Session, bounded};
 use super::text::{CTCP, push_word, strip_formatting};
-use super::wire::{MASK, MAX_OUTPUT, write_line};
+use super::wire::{MASK, MAX_OUTPUT, Variant, write_line};
 use crate::protocol::Request;
 use crate::room::ClientId;
 
@@ -32,22 +33,25 @@ impl Text {
     fn new(text: &str, is_notice: bool) -> Self {
         let ctcp = text.strip_prefix(CTCP).and_then(|request| request.split('\u{1}').next());
         let action = ctcp.and_then(|request| request.strip_prefix("ACTION"));
-        let action = action.filter(|_| !is_notice).map(|text| text.trim_start_matches(' '));
+        let action =
+            action.filter(|text| !is_notice && !text.starts_with(|c: char| c.is_alphanumeric()));
+        let action = action.map(|text| text.trim_start_matches(' '));
         let plain = strip_formatting(action.or(ctcp).unwrap_or(text));
         Text { plain, is_ctcp: ctcp.is_some(), is_action: action.is_some(), is_notice }
     }
 
     /// Sends the text to an IRC client, or to all others that see the channel. The room knows only
-    /// messages and actions.
-    fn relay(&self, to: Option<(ClientId, &str)>, has_echo: bool, x: &mut Exchange<'_>) {
+    /// messages and actions. The sender is sent an `echo`.
+    fn relay(&self, to: Option<(ClientId, &str)>, echo: Option<Variant>, x: &mut Exchange<'_>) {
         let delimiter = if self.is_ctcp { CTCP } else { "" };
         let text = [delimiter, &self.plain, delimiter].concat();
         let command = if self.is_notice { "NOTICE" } else { "PRIVMSG" };
         x.flush();
         x.channel.relay(to.map(|(id, _)| id), command, &text);
-        if has_echo {
+        if let Some(variant) = echo {
             let target = to.map_or(&*x.out.settings.config.channel, |(_, name)| name);
-            x.out.reply(":$n!user@smolchat $1 $2 :$3", &[command, target, &text]);
+            let parts = [&*x.out.nick, command, target, &text];
+            x.out.lines.extend(relay_lines(variant, x.unix_ms, parts));
         }
     }
 }
@@ -111,7 +115,7 @@ impl Session {
             return;
         }
         x.flush();
-        self.delivery.is_join_due |= x.channel.show(true);
+        self.delivery.joins_due += u16::from(x.channel.show(true));
         x.out.reply(":$n!user@smolchat JOIN $c", &[]);
         self.write_names(x);
         if self.has(Capabilities::SERVER_TIME) && !self.has(Capabilities::CHAT_HISTORY) {
@@ -137,8 +141,6 @@ impl Session {
         x.channel.set_departure(&command);
         write_line(&mut x.out.lines, "", &[":", &x.out.nick, MASK, " ", &command]);
         x.out.view = View::Closed;
-        x.flush();
-        x.channel.show(false);
         x.channel.own_profile().is_in_channel = false;
     }
 
@@ -173,7 +175,7 @@ impl Session {
     fn speak(&mut self, text: Text, x: &mut Exchange<'_>) {
         let has_echo = self.has(Capabilities::ECHO_MESSAGE);
         if text.is_ctcp && !text.is_action {
-            return text.relay(None, has_echo, x);
+            return text.relay(None, has_echo.then(|| self.variant()), x);
         }
         if self.is_repetition(&text.plain, x) {
             return;
@@ -191,7 +193,7 @@ impl Session {
         let (name, away) = (member.name.to_owned(), member.away().to_owned());
         if member.profile.is_some() && (text.is_notice || text.is_ctcp) {
             let id = Some((member.id, &*name));
-            text.relay(id, has_echo, x);
+            text.relay(id, has_echo.then(|| self.variant()), x);
         } else if !text.is_ctcp || text.is_action {
             // Other requests are for IRC clients only.
             let start = if text.is_action { "* " } else { "" };

@@ -18,9 +18,9 @@ use crate::room::{Chunk, Slice};
 pub struct Delivery {
     pub(super) name: Box<str>,
     is_in_channel: bool,
-    /// The frame that tells that the client has joined is still to come. The client is not sent it,
-    /// because it has a line for its `JOIN` already.
-    pub(super) is_join_due: bool,
+    /// The frames to come which tell that the client has joined. The client is not sent them, because
+    /// it has a line for each `JOIN` already.
+    pub(super) joins_due: u16,
     /// The next batch may have frames that the client has caused.
     pub(super) has_own_frames: bool,
 }
@@ -39,8 +39,8 @@ pub enum View {
 impl Session {
     /// Returns whether the client is sent all shared lines of the next batch.
     pub fn is_usual(&self) -> bool {
-        let Delivery { is_in_channel, is_join_due, has_own_frames, .. } = self.delivery;
-        is_in_channel && !is_join_due && !has_own_frames
+        let Delivery { is_in_channel, joins_due, has_own_frames, .. } = self.delivery;
+        is_in_channel && joins_due == 0 && !has_own_frames
     }
 
     /// Ends the delivery of a batch.
@@ -101,7 +101,11 @@ impl Session {
         let is_in_channel = self.delivery.is_in_channel;
         match kind {
             SpanKind::Chat => is_in_channel && self.has(Capabilities::ECHO_MESSAGE),
-            SpanKind::Join => !std::mem::take(&mut self.delivery.is_join_due) && is_in_channel,
+            SpanKind::Join if self.delivery.joins_due > 0 => {
+                self.delivery.joins_due -= 1;
+                false
+            }
+            SpanKind::Join => is_in_channel,
             SpanKind::Name => {
                 let to = lines.rsplit(|&byte| byte == b':').next().unwrap_or_default();
                 self.delivery.name = String::from_utf8_lossy(to.trim_ascii_end()).into();

@@ -12,6 +12,9 @@ use super::wire::{Frame, MAX_LINES, format_time, write_chat};
 
 /// The most messages in an answer to `CHATHISTORY`.
 const MAX_MESSAGES: usize = 1000;
+/// The most frames that are searched for messages. The history can have far more, and each takes a
+/// microsecond.
+pub const MAX_FRAMES: usize = 2 * MAX_MESSAGES;
 
 /// An end of a part of the history: the number or the time of a frame, or neither.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,18 +85,14 @@ impl<'a> Selection<'a> {
     /// JSON has at most `bytes` bytes.
     fn find(self, channel: &dyn Channel, mut bytes: usize) -> Range<usize> {
         let Selection { after, before, mut limit, is_newest } = self;
-        let count = channel.frame_count();
+        let start = find_first(channel, &|frame| after.compare(frame).is_none_or(Ordering::is_lt));
+        let end = find_first(channel, &|frame| before.compare(frame).is_some_and(Ordering::is_le));
         let mut found = 0..0;
-        for step in 0..count {
-            let at = if is_newest { count - 1 - step } else { step };
+        for step in 0..end.saturating_sub(start).min(MAX_FRAMES) {
+            let at = if is_newest { end - 1 - step } else { start + step };
             let Some(json) = channel.frame(at) else { break };
-            let Some(frame) = Frame::parse(json) else { continue };
-            let is_after = after.compare(&frame).is_none_or(Ordering::is_lt);
-            let is_before = before.compare(&frame).is_none_or(Ordering::is_gt);
-            if !is_after || !is_before || !frame.is_chat() {
-                // The frames of the other end come first.
-                let is_over = if is_newest { !is_after } else { !is_before };
-                if is_over { break } else { continue }
+            if !Frame::parse(json).is_some_and(|frame| frame.is_chat()) {
+                continue;
             }
             if limit == 0 || bytes < json.len() {
                 break;
@@ -106,6 +105,21 @@ impl<'a> Selection<'a> {
         }
         found
     }
+}
+
+/// Returns the place of the first frame of the history for which `is_found` is true, as it is for
+/// all frames after that. The frames are in the order of their numbers, and of their times unless the
+/// clock was set back.
+fn find_first(channel: &dyn Channel, is_found: &dyn Fn(&Frame<'_>) -> bool) -> usize {
+    let (mut start, mut end) = (0, channel.frame_count());
+    while start < end {
+        let middle = start.midpoint(end);
+        match channel.frame(middle).and_then(Frame::parse).is_some_and(|frame| is_found(&frame)) {
+            true => end = middle,
+            false => start = middle + 1,
+        }
+    }
+    start
 }
 
 impl Session {

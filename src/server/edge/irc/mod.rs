@@ -27,7 +27,7 @@ pub use delivery::View;
 pub use memory::{CLIENT_BYTES, LINE_BYTES, MAX_GROWTH, SHARED_BYTES};
 pub use message::{Command, MAX_LINE, MAX_MESSAGE, Message, parse_line};
 pub use notes::Notes;
-pub use output::{Output, error_line, relay_line};
+pub use output::{Output, error_line, relay_lines};
 pub(crate) use passwords::{PASSWORD_BYTES, Passwords};
 pub use session::Session;
 pub use wire::{Frame, Lines, MAX_LINES, Span, SpanKind, Variant};

@@ -3,8 +3,8 @@
 use super::config::Settings;
 use super::delivery::View;
 use super::message::write_tag_value;
-use super::text::truncate;
-use super::wire::{MASK, Variant, end_line, push, write_line};
+use super::text::{CTCP, truncate};
+use super::wire::{MASK, MAX_LINES, MAX_OUTPUT, Variant, end_line, push, write_line, write_text};
 use crate::protocol::MAX_NAME;
 
 /// The lines that answer one message.
@@ -128,14 +128,22 @@ pub fn error_line(text: &str) -> Vec<u8> {
     line
 }
 
-/// Returns a line with a text of one IRC client for another.
-pub fn relay_line(
+/// Returns a text of one IRC client for another as lines. A request of CTCP is one line, and loses
+/// the end of its text if that is too long.
+pub fn relay_lines(
     variant: Variant,
     time: u64,
     [source, command, target, text]: [&str; 4],
 ) -> Vec<u8> {
-    let mut line = Vec::new();
-    let parts = [":", source, MASK, " ", command, " ", target, " :", text];
-    write_line(&mut line, &variant.tags("", time, "").first, &parts);
-    line
+    let mut lines = Vec::new();
+    let tags = variant.tags("", time, "");
+    if let Some(request) = text.strip_prefix(CTCP) {
+        let start = [":", source, MASK, " ", command, " ", target, " :", CTCP].concat();
+        let request = request.strip_suffix(CTCP).unwrap_or(request);
+        let request = truncate(request, MAX_OUTPUT - start.len() - CTCP.len());
+        write_line(&mut lines, &tags.first, &[&start, request, CTCP]);
+    } else {
+        write_text(&mut lines, &tags, [source, command, target, ""], text, MAX_LINES);
+    }
+    lines
 }

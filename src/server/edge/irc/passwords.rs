@@ -14,7 +14,7 @@ use crate::room::{ClientId, Origin, Token};
 
 /// Wrong passwords at once from one address; then it is one a second.
 const WRONG_AT_ONCE: u32 = 10;
-/// The most addresses whose wrong passwords are counted.
+/// The most addresses whose wrong passwords are counted. All others count as one.
 const MAX_WRONG: usize = 64;
 /// The most bytes of passwords for one connection: two passwords, in a queue that grows by doubling.
 pub const PASSWORD_BYTES: usize = 4 * size_of::<Entry>();
@@ -31,7 +31,7 @@ pub struct Passwords {
     sweep_at: usize,
     /// The most entries, see [`PASSWORD_BYTES`]. Default: 0.
     pub max: usize,
-    /// The rates of wrong passwords, the last address first.
+    /// The rates of wrong passwords.
     wrong: Vec<(Origin, RateLimiter)>,
 }
 
@@ -60,11 +60,15 @@ impl Passwords {
     ) -> Option<Token> {
         let key = self.key(name, password);
         let token = self.entries.iter().find(|entry| entry.key == key).map(|entry| entry.token);
-        if !self.wrong.iter().any(|(other, _)| *other == origin) {
-            self.wrong.truncate(MAX_WRONG - 1);
+        let known = self.wrong.iter().position(|(other, _)| *other == origin);
+        if known.is_none() && self.wrong.len() == MAX_WRONG {
+            self.wrong.retain(|(_, limiter)| !limiter.is_idle(now));
+        }
+        if known.is_none() && self.wrong.len() < MAX_WRONG {
             self.wrong.push((origin, RateLimiter::new()));
         }
-        let (_, limiter) = self.wrong.iter_mut().find(|(other, _)| *other == origin)?;
+        let at = known.unwrap_or(self.wrong.len().saturating_sub(1));
+        let (_, limiter) = self.wrong.get_mut(at)?;
         let rate = Rate::new(1, WRONG_AT_ONCE);
         if limiter.available(rate, now) == 0 {
             return None;
@@ -159,5 +163,20 @@ mod tests {
             assert!(get(origin, 2).is_some());
         }
         assert!(passwords.wrong.len() <= MAX_WRONG);
+    }
+
+    #[test]
+    fn many_addresses_cannot_try_many_passwords() {
+        let mut passwords = Passwords { max: 100, ..Passwords::default() };
+        passwords.insert(ClientId(1), "alice", "z", token(1), &|_| true);
+        let mut is_right = |origin, password, seconds| {
+            let now = Duration::from_secs(seconds);
+            passwords.get("alice", password, Origin::User(origin), now).is_some()
+        };
+        for origin in (0..200).cycle().take(4000) {
+            assert!(!is_right(origin, "a", 0));
+        }
+        assert!((0..200).all(|origin| !is_right(origin, "z", 0)));
+        assert!((0..200).all(|origin| is_right(origin, "z", 20)));
     }
 }

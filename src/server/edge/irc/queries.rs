@@ -6,7 +6,7 @@ use super::message::{Command, Message};
 use super::output::Output;
 use super::session::Exchange;
 use super::text::{push_word, strip_controls};
-use super::wire::format_time;
+use super::wire::{MAX_OUTPUT, format_time};
 
 /// The version of the server.
 pub(super) const VERSION: &str = concat!("smolchat-", env!("CARGO_PKG_VERSION"));
@@ -89,16 +89,20 @@ impl Exchange<'_> {
     fn find_all(&mut self, message: &Message<'_>) {
         let is_ison = message.command == Command::IsOn;
         let mut found = String::new();
+        let start = self.out.settings.config.server.len() + self.out.nick.len() + ": 303  :".len();
         // The last parameter can have several names.
-        for names in message.parameters {
-            for name in names.split(' ').take(MAX_ASKED) {
-                let Some(member) = self.channel.find(name) else { continue };
-                push_word(&mut found, member.name);
-                if !is_ison {
-                    found += if member.away().is_empty() { "=+" } else { "=-" };
-                    found += "user@smolchat";
-                }
+        for name in message.parameters.iter().flat_map(|names| names.split(' ').take(MAX_ASKED)) {
+            let Some(member) = self.channel.find(name) else { continue };
+            let mask = match member.away().is_empty() {
+                _ if is_ison => "",
+                true => "=+user@smolchat",
+                false => "=-user@smolchat",
+            };
+            if start + found.len() + 1 + member.name.len() + mask.len() > MAX_OUTPUT {
+                break;
             }
+            push_word(&mut found, member.name);
+            found += mask;
         }
         self.out.reply(if is_ison { "303 :$1" } else { "302 :$1" }, &[&found]);
     }

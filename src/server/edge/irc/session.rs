@@ -3,13 +3,16 @@
 use super::capabilities::Capabilities;
 use super::channel::Channel;
 use super::config::Settings;
-use super::delivery::Delivery;
+use super::delivery::{Delivery, View};
+use super::history::MAX_FRAMES;
 use super::message::{Command, Message};
 use super::output::Output;
 use super::queries::{LUSERS, SUPPORT, VERSION};
 use super::text::{map_chars, strip_formatting, truncate};
 use super::wire::{Frame, Variant};
-use crate::protocol::{ClientLine, ErrorCode, Hello, Request, RequestError, is_valid_name};
+use crate::protocol::{
+    ClientLine, ErrorCode, Hello, Request, RequestError, is_valid_name, looks_like,
+};
 use crate::room::Token;
 
 /// The most bytes of a user, a real name and an away text.
@@ -128,14 +131,19 @@ impl Session {
         if let Some(label) = &x.label {
             x.out.add_label(label, self.next_batch(), x.is_answered);
         }
+        let is_closed = x.out.view == View::Closed;
         x.flush();
+        if is_closed {
+            // After the reply: the client is not sent the notice that it has left.
+            x.channel.show(false);
+        }
     }
 
     fn on_message(&mut self, message: &Message<'_>, x: &mut Exchange<'_>) {
         let [first, second, _, fourth, ..] = message.parameters;
         let is_member = self.is_member;
         match message.command {
-            _ if message.lacks_parameters() => {
+            command if (is_member || command.is_registration()) && message.lacks_parameters() => {
                 x.out.reply("461 $1 :Not enough parameters", &[message.name]);
             }
             Command::Cap => self.negotiate(first, second, x),
@@ -186,7 +194,7 @@ impl Session {
     /// Handles `NICK`.
     fn set_name(&mut self, requested: &str, x: &mut Exchange<'_>) {
         let name = &*to_valid_name(requested);
-        let is_server = name.eq_ignore_ascii_case(&x.out.settings.config.server);
+        let is_server = looks_like(name, &x.out.settings.config.server.to_ascii_lowercase());
         let holder = x.channel.find(name).map(|member| *member.name == *self.name);
         let is_free = self.is_member && holder == Some(true) || !x.channel.is_taken(name);
         if requested.is_empty() {
@@ -267,7 +275,8 @@ impl Session {
     pub(super) fn is_repetition(&mut self, text: &str, x: &Exchange<'_>) -> bool {
         let Some(label) = x.label.as_deref().filter(|_| self.repetitions > 0) else { return false };
         self.repetitions -= 1;
-        (0..x.channel.frame_count()).any(|at| {
+        let count = x.channel.frame_count();
+        (count.saturating_sub(MAX_FRAMES)..count).any(|at| {
             x.channel.frame(at).and_then(Frame::parse).is_some_and(|frame| {
                 frame.seq <= self.last_seq
                     && *frame.source == *self.name

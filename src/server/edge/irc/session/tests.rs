@@ -1,3 +1,5 @@
+use std::cell::Cell;
+
 use super::*;
 use crate::room::ClientId;
 use crate::server::edge::irc::{Member, Notes, Profile, View, parse_line};
@@ -20,6 +22,8 @@ struct Room {
     own_name: Option<String>,
     own_profile: Profile,
     history: Vec<&'static str>,
+    /// The frames of the history that were looked at.
+    frames_read: Cell<usize>,
     notes: Notes,
     unread_bytes: usize,
     actions: Vec<Action>,
@@ -58,6 +62,7 @@ impl Channel for Room {
     }
 
     fn frame(&self, at: usize) -> Option<&[u8]> {
+        self.frames_read.update(|count| count + 1);
         self.history.get(at).map(|frame| frame.as_bytes())
     }
 
@@ -136,6 +141,7 @@ impl Harness {
             own_name: None,
             own_profile: Profile::default(),
             history,
+            frames_read: Cell::default(),
             notes: Notes::default(),
             unread_bytes: 0,
             actions: Vec::new(),
@@ -202,7 +208,7 @@ const S: &str = ":smolchat.local";
 #[test]
 fn commands_before_registration_are_refused() {
     let mut harness = Harness::new();
-    for command in ["JOIN #smol", "PRIVMSG bob :x", "WHO", "NONSENSE"] {
+    for command in ["JOIN #smol", "JOIN :", "OPER", "PRIVMSG bob :x", "WHO", "NONSENSE"] {
         assert_eq!(harness.ask(command), [format!("{S} 451 * :You have not registered")]);
     }
     assert_eq!(harness.ask("PING x"), [format!("{S} PONG smolchat.local :x")]);
@@ -318,6 +324,31 @@ fn chat_history_selects_by_id_and_time() {
 }
 
 #[test]
+fn chat_history_reads_few_frames_of_many() {
+    let mut harness = Harness::member("message-tags draft/chathistory");
+    let frame = |seq: u64, data: &str| -> &'static str {
+        let kind = if seq.is_multiple_of(5000) { "chat" } else { "join" };
+        format!(
+            r#"{{"data_source":"bob","data":"{data}","kind":"{kind}","seq":{seq},"time":{seq}}}"#
+        )
+        .leak()
+    };
+    harness.room.history = (1..=20_000).map(|seq| frame(seq, &seq.to_string())).collect();
+    for (request, messages) in [
+        ("AFTER #smol msgid=epoch-9000 10", 1),
+        ("AFTER #smol timestamp=9999-01-01T00:00:00.000Z 10", 0),
+        ("BEFORE #smol timestamp=1970-01-01T00:00:00.000Z 10", 0),
+        ("BETWEEN #smol msgid=epoch-4999 msgid=epoch-6000 10", 1),
+        ("LATEST #smol * 10", 1),
+    ] {
+        harness.room.frames_read.set(0);
+        let lines = harness.ask(&format!("CHATHISTORY {request}"));
+        assert_eq!(lines.len(), messages, "{request}: {lines:?}");
+        assert!(harness.room.frames_read.get() < 2100, "{request}: {:?}", harness.room.frames_read);
+    }
+}
+
+#[test]
 fn answers_have_the_label() {
     let mut harness = Harness::member("labeled-response batch message-tags");
     let lines = harness.ask("@label=a;x=y PING 1");
@@ -327,6 +358,9 @@ fn answers_have_the_label() {
     assert!(lines[0].starts_with(&format!("@label=c {S} BATCH +l")), "{lines:?}");
     assert!(lines[1].starts_with("@batch=l") && lines[1].ends_with("JOIN #smol"), "{lines:?}");
     assert!(lines.last().unwrap().starts_with(&format!("{S} BATCH -l")), "{lines:?}");
+    let lines = harness.ask("@label=p PART #smol");
+    assert_eq!(lines, ["@label=p :alice!user@smolchat PART #smol"]);
+    harness.send("JOIN #smol");
     // Without an echo there is no other answer.
     let actions = harness.send("@label=d PRIVMSG #smol :hello");
     assert_eq!(replies(&actions), [format!("@label=d {S} ACK")]);
@@ -361,6 +395,7 @@ fn text_is_sent_without_formatting() {
         ("PRIVMSG #smol :\u{1}VERSION\u{1}", Some(None)),
         ("PRIVMSG carol :\u{1}VERSION\u{1}", Some(Some(ClientId(1)))),
         ("NOTICE carol :\u{1}VERSION x\u{1}", Some(Some(ClientId(1)))),
+        ("PRIVMSG #smol :\u{1}ACTIONS x\u{1}", Some(None)),
         ("PRIVMSG bob :\u{1}VERSION\u{1}", None),
     ] {
         let actions = harness.send(line);
@@ -416,6 +451,19 @@ fn questions_are_answered() {
 }
 
 #[test]
+fn found_names_are_whole() {
+    let mut harness = Harness::member("");
+    harness.room.names = vec!["a-member-with-a-long-name", "carol"];
+    for (command, mask) in [("ISON", ""), ("USERHOST", "=+user@smolchat")] {
+        let names = ["a-member-with-a-long-name"; 15].join(" ");
+        let lines = harness.ask(&format!("{command} {names} :{}", &names[..60]));
+        let (_, found) = lines[0].split_once(" alice :").unwrap();
+        let whole = format!("a-member-with-a-long-name{mask}");
+        assert!(found.split(' ').count() > 10 && found.split(' ').all(|word| word == whole));
+    }
+}
+
+#[test]
 fn lists_are_bounded() {
     let mut harness = Harness::member("");
     let name: &str = "\u{20000}".repeat(32).leak();
@@ -461,6 +509,10 @@ fn name_of_the_server_is_refused() {
     let refused = |name: &str| format!("{S} 432 {name} Smolchat.LOCAL :Erroneous nickname");
     assert_eq!(Harness::new().ask("NICK Smolchat.LOCAL"), [refused("*")]);
     assert_eq!(Harness::member("").ask("NICK Smolchat.LOCAL"), [refused("alice")]);
+    for name in ["ſmolchat.local", "ｓｍｏｌｃｈａｔ.local", "smolchat.local-"] {
+        let lines = Harness::new().ask(&format!("NICK {name}"));
+        assert_eq!(lines, [format!("{S} 432 * {name} :Erroneous nickname")]);
+    }
 }
 
 #[test]
@@ -478,6 +530,11 @@ fn repeated_label_after_reconnecting_posts_once() {
     for line in ["@label=l1 PRIVMSG #smol :other", "@label=l2 PRIVMSG #smol :hello"] {
         assert_eq!(submitted(&harness.send(line)).len(), 1, "{line}");
     }
+    // A long history is not searched whole.
+    harness.room.history.extend([r#"{"kind":"join","seq":4}"#; 20_000]);
+    harness.room.frames_read.set(0);
+    assert_eq!(submitted(&harness.send("@label=l1 PRIVMSG #smol :hello")).len(), 1);
+    assert!(harness.room.frames_read.get() < 2100);
     // The names of clients that have not reconnected may have been those of others.
     let mut harness = Harness::member("labeled-response");
     harness.send("JOIN #smol");
@@ -504,6 +561,16 @@ fn relayed_text_has_no_controls() {
         let lines = harness.ask(&format!("PRIVMSG #smol :{text}"));
         assert_eq!(lines, [format!("{S} 412 alice :No text to send")], "{text:?}");
     }
+}
+
+#[test]
+fn long_echo_of_relayed_text_is_complete() {
+    let mut harness = Harness::member("echo-message");
+    harness.send("NICK a-member-with-a-long-name");
+    let text = format!("{} end", "word ".repeat(97));
+    let start = ":a-member-with-a-long-name!user@smolchat NOTICE carol :";
+    let lines = harness.ask(&format!("NOTICE carol :{text}"));
+    assert_eq!(lines, [format!("{start}{}", &text[..454]), format!("{start}{}", &text[455..])]);
 }
 
 #[test]
