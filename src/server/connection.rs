@@ -30,6 +30,8 @@ use rustix::net::{RecvFlags, recv};
 
 use pauses::Delay;
 pub use secrets::find_refusal;
+#[cfg(feature = "tls")]
+use tls::TlsUse;
 
 use super::address_limits::{AddressBudget, AnswerCharge, ParsedLine};
 use super::broadcaster::Event;
@@ -70,7 +72,7 @@ pub fn run(
         is_admitted: !budget.limits.secrets.has_password(),
         may_send_secret: may_send_secret(budget.limits.plain, peer, false),
         #[cfg(feature = "tls")]
-        is_tls_required: budget.limits.is_tls_required(peer),
+        tls: if budget.limits.is_tls_required(peer) { TlsUse::Required } else { TlsUse::Optional },
         budget,
         limiter: RateLimiter::new(),
         answer: None,
@@ -85,8 +87,6 @@ pub fn run(
         protocol,
         #[cfg(feature = "irc")]
         registration_lines: 0,
-        #[cfg(feature = "tls")]
-        has_begun_tls: false,
         unreported_bytes: 0,
         #[cfg(feature = "web")]
         web: None,
@@ -155,12 +155,9 @@ struct Connection {
     /// Lines that were read at the start and not charged to the address.
     #[cfg(feature = "irc")]
     registration_lines: u8,
-    /// The client must speak TLS.
+    /// Whether the client speaks TLS.
     #[cfg(feature = "tls")]
-    is_tls_required: bool,
-    /// The client has begun a handshake, and the broadcaster was told.
-    #[cfg(feature = "tls")]
-    has_begun_tls: bool,
+    tls: TlsUse,
     /// Bytes read since the last input.
     unreported_bytes: u32,
     /// Reads HTTP and WebSocket in place of lines.
@@ -182,7 +179,7 @@ impl Connection {
                 pending.await;
             }
             #[cfg(feature = "tls")]
-            if self.has_begun_tls {
+            if self.tls == TlsUse::Begun {
                 return Box::pin(self.run_tls()).await;
             }
             if self.lines.has_more() && self.is_closed() {

@@ -61,13 +61,13 @@ impl Connection {
     /// Returns the next event of a client that speaks HTTP or WebSocket, which comes after the
     /// lines that were read.
     pub(super) fn next_web_input(&mut self) -> Option<ReadResult> {
+        #[cfg(feature = "tls")]
+        let is_refused = self.refuses_plain_text();
         let web = self.web.as_mut()?;
         if let Some(event) = web.take_event() {
             #[cfg(feature = "tls")]
             let event = match event {
-                WebEvent::Answer(_) if self.is_tls_required && !self.has_begun_tls => {
-                    web.refuse_plain_text()
-                }
+                WebEvent::Answer(_) if is_refused => web.refuse_plain_text(),
                 event => event,
             };
             if let WebEvent::Closing { .. } = event {

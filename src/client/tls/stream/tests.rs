@@ -31,8 +31,11 @@ impl Server {
         let key = SingleCertAndKey::from(CertifiedKey::new(vec![certificate], key));
         let builder = ServerConfig::builder_with_details(Arc::new(provider()), Arc::new(Clock));
         let builder = builder.with_protocol_versions(&[&TLS13]).unwrap().with_no_client_auth();
-        let config = Arc::new(builder.with_cert_resolver(Arc::new(key)));
-        Server { connection: UnbufferedServerConnection::new(config).unwrap(), input: Vec::new() }
+        let mut config = builder.with_cert_resolver(Arc::new(key));
+        // With the feature `std` of rustls, which other crates enable, there are two by default.
+        config.send_tls13_tickets = 0;
+        let connection = UnbufferedServerConnection::new(Arc::new(config)).unwrap();
+        Server { connection, input: Vec::new() }
     }
 
     /// Reads the output of the client. Returns the data of the client and the bytes for it, with
