@@ -24,8 +24,6 @@ use super::edge::irc::Command;
 use super::edge::tls::Acceptor;
 use guesses::Guesses;
 
-#[cfg(feature = "tls")]
-use super::secrets::may_use_plain;
 use super::secrets::{Plain, Secrets};
 use crate::protocol::{ClientLine, Request, RequestError, escaped_len};
 use crate::rate_limit::{Rate, RateLimiter};
@@ -115,12 +113,6 @@ impl ReadLimits {
             return true;
         }
         false
-    }
-
-    /// Returns whether a client has to use TLS.
-    #[cfg(feature = "tls")]
-    pub fn is_tls_required(&self, peer: Peer) -> bool {
-        self.has_tls() && !may_use_plain(self.plain.unwrap_or(Plain::Local), peer)
     }
 
     /// Returns the cost of a line.

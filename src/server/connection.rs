@@ -30,8 +30,6 @@ use rustix::net::{RecvFlags, recv};
 
 use pauses::Delay;
 pub use secrets::find_refusal;
-#[cfg(feature = "tls")]
-use tls::TlsUse;
 
 use super::address_limits::{AddressBudget, AnswerCharge, ParsedLine};
 use super::broadcaster::Event;
@@ -53,6 +51,7 @@ pub const LINE_OVERHEAD: usize = size_of::<ParsedLine>();
 
 /// The most bytes of a first line that are searched, at each read, for another protocol.
 const MAX_DETECTION_BYTES: usize = 1024;
+/// Some runtimes write it before the first line. It is dropped.
 const BYTE_ORDER_MARK: &[u8] = "\u{FEFF}".as_bytes();
 
 /// Reads from a client until the connection ends or the broadcaster has closed it. Then it sends
@@ -72,14 +71,13 @@ pub fn run(
         is_admitted: !budget.limits.secrets.has_password(),
         may_send_secret: may_send_secret(budget.limits.plain, peer, false),
         #[cfg(feature = "tls")]
-        tls: if budget.limits.is_tls_required(peer) { TlsUse::Required } else { TlsUse::Optional },
+        has_begun_tls: false,
         budget,
         limiter: RateLimiter::new(),
         answer: None,
         wait: ReadyWait::default(),
         id,
-        has_sent_bom: false,
-        has_sent_line: false,
+        sent: Sent::Nothing,
         is_other_protocol: is_refused,
         is_warned: false,
         is_address_warned: false,
@@ -123,6 +121,16 @@ impl ReadResult {
     }
 }
 
+/// What was read at the start of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    Nothing,
+    /// A byte order mark, which was dropped.
+    Mark,
+    /// A complete line. Later lines are not searched for another protocol.
+    Line,
+}
+
 struct Connection {
     socket: Arc<Socket>,
     events: Sender<Event>,
@@ -134,13 +142,11 @@ struct Connection {
     answer: Option<AnswerCharge>,
     wait: ReadyWait,
     id: ClientId,
-    /// A byte order mark was read and dropped, which some runtimes write before the first line.
-    has_sent_bom: bool,
-    /// A complete line was read. Later lines are not searched for another protocol.
-    has_sent_line: bool,
+    /// The start of the input.
+    sent: Sent,
     /// The server has no password, or the client has sent it.
     is_admitted: bool,
-    /// A secret of the client is accepted.
+    /// A secret of the client is accepted: it is local, or speaks TLS.
     may_send_secret: bool,
     /// The client speaks another protocol or is refused; its input is discarded.
     is_other_protocol: bool,
@@ -155,9 +161,9 @@ struct Connection {
     /// Lines that were read at the start and not charged to the address.
     #[cfg(feature = "irc")]
     registration_lines: u8,
-    /// Whether the client speaks TLS.
+    /// The client has begun a handshake of TLS, and the broadcaster was told.
     #[cfg(feature = "tls")]
-    tls: TlsUse,
+    has_begun_tls: bool,
     /// Bytes read since the last input.
     unreported_bytes: u32,
     /// Reads HTTP and WebSocket in place of lines.
@@ -179,7 +185,7 @@ impl Connection {
                 pending.await;
             }
             #[cfg(feature = "tls")]
-            if self.tls == TlsUse::Begun {
+            if self.has_begun_tls {
                 return Box::pin(self.run_tls()).await;
             }
             if self.lines.has_more() && self.is_closed() {

@@ -3,7 +3,9 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{BYTE_ORDER_MARK, Connection, Delay, MAX_DETECTION_BYTES, MAX_INPUT_LINES, ReadResult};
+use super::{
+    BYTE_ORDER_MARK, Connection, Delay, MAX_DETECTION_BYTES, MAX_INPUT_LINES, ReadResult, Sent,
+};
 use crate::protocol::{ClientLine, ErrorCode, LineReader, OtherProtocol, Request, RequestError};
 use crate::room::Input;
 #[cfg(not(feature = "irc"))]
@@ -13,17 +15,17 @@ use crate::server::address_limits::{AnswerCharge, Cost};
 impl Connection {
     /// Parses the lines that are complete with `bytes`, as many as the rates allow.
     pub(super) fn parse_lines(&mut self, bytes: &[u8]) -> ReadResult {
-        if self.has_sent_line || self.lines.buffer().len() >= MAX_DETECTION_BYTES {
+        if self.sent == Sent::Line || self.lines.buffer().len() >= MAX_DETECTION_BYTES {
             return self.split_lines(bytes);
         }
         // All bytes up to the end of the first line are looked at again with each read.
         let buffered = [self.lines.buffer(), bytes].concat();
         self.lines.clear();
         let mut start = &buffered[..];
-        if !self.has_sent_bom
+        if self.sent == Sent::Nothing
             && let Some(rest) = start.strip_prefix(BYTE_ORDER_MARK)
         {
-            self.has_sent_bom = true;
+            self.sent = Sent::Mark;
             start = rest;
         }
         #[cfg(feature = "tls")]
@@ -88,7 +90,7 @@ impl Connection {
             match self.charge(cost, is_hello, now) {
                 Ok(charge) => {
                     answer = charge;
-                    self.has_sent_line = true;
+                    self.sent = Sent::Line;
                     lines.push(line);
                     secret = line_secret;
                     true
@@ -140,7 +142,7 @@ impl Connection {
         now: Duration,
     ) -> Result<Option<AnswerCharge>, Delay> {
         let Some(cost) = cost else { return Ok(None) };
-        if is_hello && !self.has_sent_line {
+        if is_hello && self.sent != Sent::Line {
             // It does not wait: new connections have a rate of their own.
             return Ok(Some(self.budget.request()));
         }

@@ -23,17 +23,6 @@ const PLACE_TIMEOUT: Duration = Duration::from_secs(3);
 /// The most bytes in one read during the handshake.
 const HANDSHAKE_READ_BYTES: usize = 4 * 1024;
 
-/// Whether a client speaks TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TlsUse {
-    /// It has sent plain text, or nothing, and may speak either.
-    Optional,
-    /// It has to use TLS.
-    Required,
-    /// It has begun a handshake, and the broadcaster was told.
-    Begun,
-}
-
 /// The records of a client.
 struct RecordReader {
     opener: Box<Opener>,
@@ -50,17 +39,17 @@ impl Connection {
     pub(super) fn parse_handshake(&mut self, start: &[u8]) -> Option<ReadResult> {
         // The second byte is the major version.
         let is_handshake = matches!(start, [FIRST_BYTE] | [FIRST_BYTE, 3, ..]);
-        if !is_handshake || self.tls == TlsUse::Begun || self.budget.limits.tls.is_none() {
+        if !is_handshake || self.has_begun_tls || self.budget.limits.tls.is_none() {
             return None;
         }
-        self.tls = TlsUse::Begun;
+        self.has_begun_tls = true;
         self.lines.hold(start);
         Some(ReadResult { event: Some(self.tls_event(TlsEvent::Begun)), delay: None })
     }
 
-    /// Returns whether plain text of the client is refused.
+    /// Returns whether plain text of the client is refused, as a secret in plain text is.
     pub(super) fn refuses_plain_text(&self) -> bool {
-        self.tls == TlsUse::Required
+        !self.may_send_secret && !self.has_begun_tls && self.budget.limits.has_tls()
     }
 
     /// Reads a client that has begun a handshake, until the connection ends.
