@@ -57,6 +57,14 @@ pub enum ErrorCode {
     Unknown,
 }
 
+impl ErrorCode {
+    /// Returns whether a secret was not accepted.
+    #[cfg(feature = "irc")]
+    pub(crate) fn is_about_secrets(self) -> bool {
+        matches!(self, ErrorCode::WrongPassword | ErrorCode::TooManyTries | ErrorCode::TlsRequired)
+    }
+}
+
 /// The reason for which the server closes a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -295,6 +295,10 @@ impl Broadcaster {
                     Input::Lines { id, lines } if self.clients.irc_client(id).is_some() => {
                         self.on_irc_lines(id, lines, now);
                     }
+                    #[cfg(feature = "irc")]
+                    Input::Admit { id, .. } if self.clients.irc_client(id).is_some() => {
+                        self.admit_irc_client(id, now);
+                    }
                     input => self.room.apply(input, now),
                 }
                 if let Some(answer) = answer {

@@ -78,6 +78,14 @@ impl Channel for RoomChannel<'_> {
         self.room.frame(at)
     }
 
+    fn topic(&self) -> Option<&str> {
+        self.room.topic()
+    }
+
+    fn is_operator(&self) -> bool {
+        self.room.is_operator(self.id)
+    }
+
     fn notes(&self) -> &Notes {
         &self.clients.irc.notes
     }
@@ -159,6 +167,11 @@ impl Broadcaster {
         let settings = Rc::clone(&self.clients.irc.settings);
         let mut replied = 0;
         for line in lines {
+            // The room counts wrong secrets.
+            if line.as_ref().is_err_and(|error| error.code.is_about_secrets()) {
+                self.room.apply(Input::Lines { id, lines: vec![line] }, now);
+                continue;
+            }
             let Some(mut client) = self.clients.take_irc_client(id) else { return };
             let (room, clients) = (&mut self.room, &mut self.clients);
             let own_profile = &mut client.profile;
@@ -167,6 +180,13 @@ impl Broadcaster {
             replied = channel.replied;
             self.clients.put_irc_client(id, client);
         }
+    }
+
+    /// Lets an IRC client in that has sent the password, and registers it if it waits for that.
+    pub(super) fn admit_irc_client(&mut self, id: ClientId, now: Now) {
+        self.room.apply(Input::Admit { id, lines: Vec::new() }, now);
+        let line = ClientLine { id: None, request: Request::Edge("PONG".into()) };
+        self.on_irc_lines(id, vec![Ok(line)], now);
     }
 
     /// Handles the end of the wait of a client, and returns `false` if it does not speak IRC.

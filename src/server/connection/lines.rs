@@ -6,6 +6,8 @@ use std::time::Duration;
 use super::{
     BYTE_ORDER_MARK, Connection, Delay, MAX_DETECTION_BYTES, MAX_INPUT_LINES, ReadResult, Sent,
 };
+#[cfg(not(feature = "irc"))]
+use crate::protocol::Secret;
 use crate::protocol::{ClientLine, ErrorCode, LineReader, OtherProtocol, Request, RequestError};
 use crate::room::Input;
 #[cfg(not(feature = "irc"))]
@@ -80,7 +82,8 @@ impl Connection {
                     Err(RequestError::new(ErrorCode::TooLong, text))
                 }
             };
-            let line_secret = line.as_mut().ok().and_then(|line| line.request.take_secret());
+            let line_secret =
+                line.as_mut().ok().and_then(|line| self.take_secret(&mut line.request));
             if line_secret.is_some() && !lines.is_empty() {
                 return false;
             }
@@ -121,6 +124,11 @@ impl Connection {
     #[cfg(not(feature = "irc"))]
     fn parse_line(&self, line: &[u8]) -> ParsedLine {
         ClientLine::parse(line)
+    }
+
+    #[cfg(not(feature = "irc"))]
+    fn take_secret(&self, request: &mut Request) -> Option<(Secret, bool)> {
+        request.take_secret()
     }
 
     /// Returns whether a line is free, because it belongs to a registration.

@@ -57,6 +57,14 @@ impl Channel for Room {
         (at == 0).then_some(frame)
     }
 
+    fn topic(&self) -> Option<&str> {
+        Some("be kind")
+    }
+
+    fn is_operator(&self) -> bool {
+        true
+    }
+
     fn notes(&self) -> &Notes {
         &self.notes
     }

@@ -4,6 +4,7 @@ use super::capabilities::Capabilities;
 use super::config::Settings;
 use super::delivery::View;
 use super::message::{Command, Message};
+use super::operators::{operate, write_topic};
 use super::output::relay_lines;
 use super::session::{Exchange, MAX_AWAY, Session, bounded};
 use super::text::{CTCP, push_word, strip_formatting};
@@ -17,7 +18,7 @@ pub(super) const NO_SUCH_NICK: &str = "401 $1 :No such nick/channel";
 const NO_SUCH_CHANNEL: &str = "403 $1 :No such channel";
 const NOT_ON_CHANNEL: &str = "442 $c :You're not on that channel";
 const NO_TEXT: &str = "412 :No text to send";
-const NO_OPERATOR: &str = "482 $c :You're not channel operator";
+pub(super) const NO_OPERATOR: &str = "482 $c :You're not channel operator";
 
 /// A text that a client sends, without formatting.
 struct Text {
@@ -74,8 +75,10 @@ impl Session {
             PrivMsg | Notice => self.send(message.command == Notice, first, second, x),
             Command::Names => self.names(first, x),
             Command::Topic if second.is_empty() && x.is_channel(first) && self.is_in_channel => {
-                x.out.reply("331 $c :No topic is set", &[]);
+                write_topic(true, x);
             }
+            Command::Topic | Command::Kick | Command::Mode
+                if x.is_channel(first) && x.channel.is_operator() && operate(message, x) => {}
             Command::Topic | Command::Kick => self.refuse(first, x),
             Command::Mode => self.mode(first, second, x),
             Command::Invite => self.invite(first, second, x),
@@ -117,6 +120,7 @@ impl Session {
         x.flush();
         self.delivery.joins_due += u16::from(x.channel.show(true));
         x.out.reply(":$n!user@smolchat JOIN $c", &[]);
+        write_topic(false, x);
         self.write_names(x);
         if self.has(Capabilities::SERVER_TIME) && !self.has(Capabilities::CHAT_HISTORY) {
             self.play_back(x);

@@ -21,7 +21,8 @@ pub const MAX_LINES: usize = 16;
 pub const MASK: &str = "!user@smolchat";
 
 /// The keys that are read in frames.
-const KEYS: &[&str] = &["data", "data_source", "from", "id", "kind", "names", "seq", "time", "to"];
+const KEYS: &[&str] =
+    &["code", "data", "data_source", "from", "id", "kind", "names", "seq", "time", "to", "topic"];
 
 /// A frame of the room.
 #[derive(Debug)]
@@ -209,6 +210,17 @@ impl Lines {
                     let kind = if is_join { SpanKind::Join } else { SpanKind::Leave };
                     self.add_span(json.clone(), kind);
                 }
+            }
+            // A measure of an operator.
+            "info" => {
+                let Config { server, channel, .. } = &settings.config;
+                let (command, text) = match frame.object.string("topic") {
+                    Ok(Some(topic)) => (" TOPIC ", topic),
+                    _ => (" NOTICE ", frame.text.clone()),
+                };
+                let line = [":", server, command, channel, " :", &text];
+                write_line(&mut self.bytes, &tags.first, &line);
+                self.add_span(json, SpanKind::Leave);
             }
             _ => {}
         }

@@ -21,6 +21,7 @@ pub struct Handshake {
     /// The bytes of `input` that rustls has seen: whole records. It must not see records behind the
     /// end of the handshake, because it would decrypt them.
     seen: usize,
+    has_failed: bool,
 }
 
 /// The result of [`Handshake::read`].
@@ -63,17 +64,22 @@ impl Handshake {
     /// Creates a handshake, or returns `None` if the configuration does not permit any.
     pub fn new(config: Arc<ServerConfig>) -> Option<Self> {
         let connection = UnbufferedServerConnection::new(config).ok()?;
-        Some(Handshake { connection, input: Vec::new(), seen: 0 })
+        Some(Handshake { connection, input: Vec::new(), seen: 0, has_failed: false })
     }
 
     /// Reads the next bytes of the client.
     ///
     /// # Errors
     ///
-    /// Returns an error if they are not those of a handshake that this server accepts.
+    /// Returns an error if they are not those of a handshake that this server accepts, and for all
+    /// later bytes.
     pub fn read(&mut self, bytes: &[u8]) -> Result<Step, HandshakeFailure> {
-        self.input.extend_from_slice(bytes);
         let mut step = Step::default();
+        if self.has_failed {
+            let cause = "the handshake has failed".into();
+            return Err(HandshakeFailure { output: step.output, cause });
+        }
+        self.input.extend_from_slice(bytes);
         loop {
             let cause = match self.process(&mut step.output) {
                 Ok(Need::Again) => continue,
@@ -85,20 +91,22 @@ impl Handshake {
                 Ok(Need::Input) if self.input.len() <= MAX_INPUT => return Ok(step),
                 Ok(Need::Input) => format!("a message has more than {MAX_INPUT} bytes"),
                 Err(error) => {
-                    // The alert. No further call: rustls panics if it reads the bytes again.
+                    // The alert. No further call: rustls panics if it reads other bytes than at
+                    // the error.
                     while self.connection.wants_write() {
                         let _ = self.process(&mut step.output);
                     }
                     error.to_string()
                 }
             };
+            self.has_failed = true;
             return Err(HandshakeFailure { output: step.output, cause });
         }
     }
 
     /// Splits the connection, whose handshake is done.
     pub fn finish(self) -> Option<Established> {
-        let Handshake { connection, mut input, seen } = self;
+        let Handshake { connection, mut input, seen, .. } = self;
         let (secrets, kernel) = connection.dangerous_into_kernel_connection().ok()?;
         let seal = Seal::new(kernel.negotiated_cipher_suite(), secrets.tx)?;
         let opener = Opener::new(kernel, secrets.rx)?;
@@ -138,8 +146,10 @@ impl Handshake {
             Ok(_) => Err(rustls::Error::HandshakeNotComplete),
             Err(error) => Err(error),
         };
-        self.input.drain(..discard.min(self.seen));
-        self.seen -= discard.min(self.seen);
+        if need.is_ok() {
+            self.input.drain(..discard.min(self.seen));
+            self.seen -= discard.min(self.seen);
+        }
         match need {
             Ok(Need::Input) if !self.connection.is_handshaking() => Ok(Need::Nothing),
             need => need,
