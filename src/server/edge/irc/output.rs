@@ -3,8 +3,8 @@
 use super::config::Settings;
 use super::delivery::View;
 use super::message::write_tag_value;
-use super::text::truncate;
-use super::wire::{MASK, Variant, end_line, push, write_line};
+use super::text::{concat, truncate};
+use super::wire::{Variant, end_line, push, start_of, write_line};
 use crate::protocol::MAX_NAME;
 
 /// The lines that answer one message.
@@ -51,8 +51,8 @@ impl<'a> Output<'a> {
                     "s" => &*self.settings.config.server,
                     "c" => &self.settings.config.channel,
                     digit => {
-                        let at = digit.parse::<usize>().unwrap_or(0).wrapping_sub(1);
-                        values.get(at).copied().unwrap_or_default()
+                        let at = digit.bytes().next().unwrap_or_default().wrapping_sub(b'1');
+                        values.get(usize::from(at)).copied().unwrap_or_default()
                     }
                 };
                 push(&mut self.lines, &[before, if is_text { value } else { one_word(value) }]);
@@ -65,7 +65,8 @@ impl<'a> Output<'a> {
 
     /// Adds a label to the lines, which are one batch if they are several. No line is an `ACK`,
     /// unless a later frame of the room answers.
-    pub fn add_label(&mut self, label: &str, batch: u32, is_answered: bool) {
+    #[inline(never)]
+    pub fn add_label(&mut self, label: &str, batch: u64, is_answered: bool) {
         let lines = std::mem::take(&mut self.lines);
         let count = lines.iter().filter(|&&byte| byte == b'\n').count();
         let tag = label_tag(label);
@@ -88,7 +89,7 @@ impl<'a> Output<'a> {
             if line.starts_with(b"@batch=") {
                 self.lines.extend_from_slice(line);
             } else {
-                tagged(&mut self.lines, &["batch=l", &batch].concat(), line);
+                tagged(&mut self.lines, &concat(&["batch=l", &batch]), line);
             }
         }
         self.reply("BATCH -l$1", &[&batch]);
@@ -129,13 +130,14 @@ pub fn error_line(text: &str) -> Vec<u8> {
 }
 
 /// Returns a line with a text of one IRC client for another.
+#[inline(never)]
 pub fn relay_line(
     variant: Variant,
     time: u64,
     [source, command, target, text]: [&str; 4],
 ) -> Vec<u8> {
     let mut line = Vec::new();
-    let parts = [":", source, MASK, " ", command, " ", target, " :", text];
-    write_line(&mut line, &variant.tags("", time, "").first, &parts);
+    let start = start_of([source, command, target]);
+    write_line(&mut line, &variant.tags("", time, "").first, &[&start, text]);
     line
 }
