@@ -47,7 +47,6 @@ pub struct Config {
     /// Lines at once from one client; stated in the welcome. Default: 40.
     pub burst: u32,
     /// The message of the day, which a new member is sent after its welcome. Default: none.
-    #[cfg(feature = "irc")]
     pub motd: Option<Box<str>>,
     /// The addresses for IRC clients, which a client is told that speaks IRC on another port.
     /// Default: none.
@@ -97,7 +96,6 @@ pub(super) struct AnswerConfig {
     pub node: NodeId,
     pub answer_bytes: usize,
     pub limits: Limits,
-    #[cfg(feature = "irc")]
     pub motd: Option<Box<str>>,
     #[cfg(feature = "irc")]
     pub irc_addresses: String,
@@ -120,7 +118,6 @@ impl Default for Config {
             max_line: 4096,
             rate: 10,
             burst: 40,
-            #[cfg(feature = "irc")]
             motd: None,
             #[cfg(feature = "irc")]
             irc_addresses: String::new(),
@@ -173,7 +170,6 @@ impl Config {
                 history: rules.history,
                 stored: self.is_stored,
             },
-            #[cfg(feature = "irc")]
             motd: self.motd.clone(),
             #[cfg(feature = "irc")]
             irc_addresses: self.irc_addresses.clone(),

@@ -154,9 +154,8 @@ impl State {
         };
         let welcome = Slice::own(&Frame::server(data, welcome));
         self.unicast(id, Op::Send(welcome));
-        #[cfg(feature = "irc")]
         if !resumed && let Some(motd) = self.answers.motd.clone() {
-            self.send(id, &*motd, Body::Info { id: None, stats: None });
+            self.send(id, (&*motd).into(), Body::Info { id: None, stats: None });
         }
     }
 

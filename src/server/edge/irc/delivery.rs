@@ -8,7 +8,7 @@ use super::config::Settings;
 use super::message::split_space;
 use super::output::{Output, error_line, label_tag, tagged};
 use super::session::Session;
-use super::text::strip_controls;
+use super::text::{concat, strip_controls};
 use super::wire::{Frame, MAX_LINES, Span, SpanKind, write_text};
 use crate::room::{Chunk, Slice};
 
@@ -57,6 +57,7 @@ impl Session {
 
     /// Appends the parts of the shared lines `bytes` that the client is sent, for the frames in
     /// `range` of the JSON `frames`.
+    #[inline(never)]
     pub fn select(
         &mut self,
         frames: &[u8],
@@ -97,6 +98,7 @@ impl Session {
     }
 
     /// Returns whether the client is sent the lines of a span that it has caused.
+    #[inline(never)]
     fn is_own_sent(&mut self, kind: SpanKind, lines: &[u8]) -> bool {
         let is_in_channel = self.delivery.is_in_channel;
         match kind {
@@ -130,6 +132,7 @@ impl Session {
     }
 
     /// Returns the lines for a frame that the room sends this client alone.
+    #[inline(never)]
     pub fn on_own_frame(&mut self, json: &[u8], settings: &Settings) -> Vec<u8> {
         let mut out = Output::new(settings, &self.name);
         let Some(frame) = Frame::parse(json) else { return out.lines };
@@ -140,7 +143,7 @@ impl Session {
             "private" => self.write_private(&frame, json, &mut out.lines),
             "bye" => {
                 let other = frame.text.strip_prefix("this port speaks the smolchat protocol");
-                let other = other.map(|other| ["this port speaks IRC", other].concat());
+                let other = other.map(|other| concat(&["this port speaks IRC", other]));
                 return error_line(other.as_deref().unwrap_or(&frame.text));
             }
             _ => {
@@ -153,6 +156,7 @@ impl Session {
     }
 
     /// Writes a private message: to its sender if it wants an echo, and to its recipient.
+    #[inline(never)]
     fn write_private(&self, frame: &Frame<'_>, json: &[u8], out: &mut Vec<u8>) {
         let to = frame.string("to");
         let tags = self.variant().tags("", frame.time, "");
