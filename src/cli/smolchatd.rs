@@ -70,7 +70,7 @@ pub static SMOLCHATD: Program = Program {
             value: ValueKind::Text("ADDR"),
             help: "address to listen on for IRC clients, as for --listen; may be given more than \
                    once",
-            details: "Without it, IRC clients cannot connect. The usual port is 6667.",
+            details: "The usual port is 6667.",
             ..OptionSpec::DEFAULT
         },
         #[cfg(feature = "irc")]
@@ -95,11 +95,9 @@ pub static SMOLCHATD: Program = Program {
             value: ValueKind::Text("N"),
             default: "20",
             help: "earlier messages that an IRC client is shown when it joins the channel",
-            details: "Only clients that understand `server-time` are shown them: others would take \
-                      them for new ones.",
+            details: "Only clients that understand `server-time` are shown them.",
             ..OptionSpec::DEFAULT
         },
-        #[cfg(feature = "irc")]
         OptionSpec {
             name: "motd",
             value: ValueKind::Path("FILE"),

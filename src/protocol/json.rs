@@ -83,6 +83,7 @@ impl<'a> JsonObject<'a> {
     /// Returns the strings in the list of `key`, or none if the value is not a list. An item of
     /// another type is an empty string.
     #[cfg(feature = "irc")]
+    #[inline(never)]
     pub fn strings(&self, key: &str) -> Vec<Cow<'a, str>> {
         let Ok(Some(mut items)) = self.value(key, "a list", |json| json.strip_prefix('[')) else {
             return Vec::new();

@@ -51,7 +51,6 @@ pub struct Config {
     /// The user whose peers of unix sockets are operators, beside root. Default: none.
     pub operator_user: Option<u32>,
     /// The message of the day, which a new member is sent after its welcome. Default: none.
-    #[cfg(feature = "irc")]
     pub motd: Option<Box<str>>,
     /// The addresses for IRC clients, which a client is told that speaks IRC on another port.
     /// Default: none.
@@ -101,7 +100,6 @@ pub(super) struct AnswerConfig {
     pub node: NodeId,
     pub answer_bytes: usize,
     pub limits: Limits,
-    #[cfg(feature = "irc")]
     pub motd: Option<Box<str>>,
     #[cfg(feature = "irc")]
     pub irc_addresses: String,
@@ -126,7 +124,6 @@ impl Default for Config {
             burst: 40,
             has_password: false,
             operator_user: None,
-            #[cfg(feature = "irc")]
             motd: None,
             #[cfg(feature = "irc")]
             irc_addresses: String::new(),
@@ -179,7 +176,6 @@ impl Config {
                 history: rules.history,
                 stored: self.is_stored,
             },
-            #[cfg(feature = "irc")]
             motd: self.motd.clone(),
             #[cfg(feature = "irc")]
             irc_addresses: self.irc_addresses.clone(),

@@ -133,7 +133,7 @@ impl Room {
             .label_of(id)
             .map_or_else(String::new, |label| format!("; an operator ({label})"));
         let body = Body::info(line_id.as_deref().map(Cow::from));
-        self.state.send(to, format!("{name} is {place}{note}"), body);
+        self.state.send(to, format!("{name} is {place}{note}").into(), body);
     }
 
     /// Returns the measures if they have changed since the last call.

@@ -111,7 +111,11 @@ impl Room {
         let peer = self.lobby.peer_of(id).map(|peer| peer.to_string()).unwrap_or_default();
         self.log(if is_guess { Level::Warn } else { Level::Debug }, format!("{peer}: {text}"));
         self.state.counts.errors.add(code);
-        self.state.send(id, text, Body::Error { code, id: line_id.as_deref().map(Into::into) });
+        self.state.send(
+            id,
+            text.into(),
+            Body::Error { code, id: line_id.as_deref().map(Into::into) },
+        );
     }
 
     /// Closes the clients that have not sent the password in time.

@@ -128,7 +128,7 @@ impl State {
                 true
             }
             Place::OfGuest(id) => {
-                self.close_member(id, ByeCode::Full, "an operator needed its place");
+                self.close_member(id, ByeCode::Full, &"an operator needed its place");
                 true
             }
             // The member has returned or left since.
@@ -179,9 +179,8 @@ impl State {
         };
         let welcome = Slice::own(&Frame::server(data, welcome));
         self.unicast(id, Op::Send(welcome));
-        #[cfg(feature = "irc")]
         if !resumed && let Some(motd) = self.answers.motd.clone() {
-            self.send(id, &*motd, Body::info(None));
+            self.send(id, (&*motd).into(), Body::info(None));
         }
     }
 

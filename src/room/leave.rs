@@ -29,12 +29,12 @@ impl State {
             LeaveCause::Disconnected(reason) => self.disconnect(id, reason),
             LeaveCause::OtherProtocol(protocol) => {
                 let reason = format_args!("the client spoke {protocol}");
-                self.close_member(id, protocol.bye_code(), reason);
+                self.close_member(id, protocol.bye_code(), &reason);
             }
-            LeaveCause::Banned => self.close_member(id, ByeCode::Banned, "its address is banned"),
+            LeaveCause::Banned => self.close_member(id, ByeCode::Banned, &"its address is banned"),
             #[cfg(any(feature = "web", feature = "irc", feature = "tls", feature = "cluster"))]
             LeaveCause::Answered => {
-                if self.remove_and_announce(id, false, "got an answer in another protocol") {
+                if self.remove_and_announce(id, false, &"got an answer in another protocol") {
                     self.unicast(id, Op::Close);
                 }
             }
@@ -49,8 +49,8 @@ impl State {
         }
         self.reserve_name(id);
         if matches!(reason, DisconnectReason::Finished | DisconnectReason::Away) {
-            self.close_member(id, ByeCode::Quit, reason);
-        } else if self.remove_and_announce(id, false, reason) {
+            self.close_member(id, ByeCode::Quit, &reason);
+        } else if self.remove_and_announce(id, false, &reason) {
             if reason == DisconnectReason::Slow {
                 self.count_eviction(id, ByeCode::Slow);
             }
@@ -104,11 +104,11 @@ impl State {
 
     pub(super) fn remove_absent_member(&mut self, id: ClientId) {
         // Its connection has ended before.
-        self.remove_and_announce(id, true, DisconnectReason::Away);
+        self.remove_and_announce(id, true, &DisconnectReason::Away);
     }
 
     /// Sends a bye to a member, removes it, and ends its connection after all frames are sent.
-    pub(super) fn close_member(&mut self, id: ClientId, code: ByeCode, reason: impl fmt::Display) {
+    pub(super) fn close_member(&mut self, id: ClientId, code: ByeCode, reason: &dyn fmt::Display) {
         self.close_member_with(id, code, code.text(), reason);
     }
 
@@ -118,7 +118,7 @@ impl State {
         id: ClientId,
         code: ByeCode,
         text: &str,
-        reason: impl fmt::Display,
+        reason: &dyn fmt::Display,
     ) {
         if self.members.get(id).is_some() {
             self.publish_notice_of(PresenceChange::Joined);
@@ -135,7 +135,7 @@ impl State {
         let gone = self.members.iter().filter(is_gone).map(|(id, _)| id);
         for id in gone.collect::<Vec<ClientId>>() {
             self.reserve_name(id);
-            self.remove_and_announce(id, false, "its node has ended");
+            self.remove_and_announce(id, false, &"its node has ended");
         }
     }
 
@@ -150,14 +150,14 @@ impl State {
         if !matches!(code, ByeCode::Quit | ByeCode::Shutdown) {
             self.count_eviction(id, code);
         }
-        let bye = Body::Bye { code, seq: self.batch.seq };
+        #[cfg_attr(not(feature = "irc"), expect(unused_mut))]
+        let mut text = String::from(text);
         #[cfg(feature = "irc")]
         if code == ByeCode::Irc && !self.answers.irc_addresses.is_empty() {
-            let text = [text, "; IRC clients connect to ", &self.answers.irc_addresses].concat();
-            self.send(id, text, bye);
-            return self.unicast(id, end);
+            text += "; IRC clients connect to ";
+            text += &self.answers.irc_addresses;
         }
-        self.send(id, text, bye);
+        self.send(id, text.into(), Body::Bye { code, seq: self.batch.seq });
         self.unicast(id, end);
     }
 
@@ -167,7 +167,7 @@ impl State {
         &mut self,
         id: ClientId,
         is_released: bool,
-        reason: impl fmt::Display,
+        reason: &dyn fmt::Display,
     ) -> bool {
         let Some(Member { name, visibility, .. }) = self.remove_member(id, is_released) else {
             return false;
@@ -176,9 +176,9 @@ impl State {
         match visibility {
             Visibility::Silent => {
                 let line = format!(" left before it was announced: {reason}");
-                self.log(Level::Debug, id, &name, line);
+                self.log(Level::Debug, id, &name, &line);
             }
-            _ => self.log(Level::Info, id, &name, format!(" left: {reason}")),
+            _ => self.log(Level::Info, id, &name, &format!(" left: {reason}")),
         }
         if visibility == Visibility::Announced {
             self.announce(PresenceChange::Left, &name);

@@ -246,7 +246,7 @@ impl Room {
             let text = refusal.to_string();
             self.log(Level::Debug, format!("client {}: {text}", id.0));
             self.state.counts.errors.add(ErrorCode::TooFast);
-            self.state.send(id, text, Body::Error { code: ErrorCode::TooFast, id: None });
+            self.state.send(id, text.into(), Body::Error { code: ErrorCode::TooFast, id: None });
             return self.send_refusal(id, code, code.text());
         }
         self.send_refusal(id, code, &refusal.to_string());
@@ -326,10 +326,11 @@ impl Room {
         for id in ids.collect::<Vec<ClientId>>() {
             self.state.send_last_frame(id, code, code.text(), Op::Close);
         }
-        let Lobby { config, credential_of, is_clustered, now, .. } = &self.lobby;
-        let lobby = Lobby::new(config.clone(), *credential_of);
-        let is_clustered = *is_clustered;
-        self.lobby = Lobby { is_closed: true, is_clustered, now: *now, ..lobby };
+        self.lobby.is_closed = true;
+        self.lobby.admission = self.lobby.config.create_admission();
+        self.lobby.clients = ClientTable::new();
+        self.lobby.tokens = ClientTable::new();
+        self.lobby.ending = ClientTable::new();
     }
 
     /// Handles the effects of a command on the clients of the node.

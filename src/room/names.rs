@@ -41,7 +41,8 @@ impl OriginKey {
 pub struct HashKey(pub u64, pub u64);
 
 impl HashKey {
-    fn hash(self, bytes: &[u8]) -> u64 {
+    /// Returns the hash of bytes.
+    pub fn hash(self, bytes: &[u8]) -> u64 {
         let mut hasher = DefaultHasher::new();
         // As bytes, so that machines of any kind have the same hash.
         hasher.write(&self.0.to_le_bytes());

@@ -47,7 +47,7 @@ impl State {
         self.operators.push((id, label));
         // A user of the machine has sent nothing for it.
         if !is_local {
-            self.send(id, text, Body::info(line_id.map(Cow::from)));
+            self.send(id, text.into(), Body::info(line_id.map(Cow::from)));
             self.audit(Author { id, name: &name, line_id }, "became an operator");
         }
     }
@@ -60,7 +60,7 @@ impl State {
         let (kept, removed) = std::mem::take(&mut self.operators).into_iter().partition(is_kept);
         self.operators = kept;
         for (id, _) in Vec::<(ClientId, Box<str>)>::from_iter(removed) {
-            self.send(id, "you are not an operator any more", Body::info(None));
+            self.send(id, "you are not an operator any more".into(), Body::info(None));
         }
     }
 
@@ -138,7 +138,7 @@ impl State {
             Some(id) if self.is_absent(id) => self.remove_absent_member(id),
             Some(id) => {
                 let text = with_reason(ByeCode::Kicked.text(), reason);
-                self.close_member_with(id, ByeCode::Kicked, &text, "kicked");
+                self.close_member_with(id, ByeCode::Kicked, &text, &"kicked");
             }
             None => {}
         }

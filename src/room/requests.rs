@@ -122,7 +122,7 @@ impl State {
         self.names.remove(name);
         self.names.insert(to, id);
         let data = format!("{name} is now {to}");
-        self.log(Level::Info, id, name, format!(" is now {to}"));
+        self.log(Level::Info, id, name, &format!(" is now {to}"));
         if let Some(member) = self.members.get_mut(id) {
             member.name = to.into();
         }
@@ -141,16 +141,16 @@ impl State {
             self.counts.errors.add(code);
         }
         if let Some(name) = self.name_of(id).map(Box::<str>::from) {
-            self.log(Level::Debug, id, &name, format!(": {text}"));
+            self.log(Level::Debug, id, &name, &format!(": {text}"));
         }
         let body = Body::Error { code, id: line_id.as_deref().map(Cow::from) };
-        self.send(id, text, body);
+        self.send(id, text.into(), body);
         let Some(member) = self.members.get_mut(id) else { return };
         // Too many lines are no sign of another protocol.
         if code != ErrorCode::TooFast {
             member.errors += 1;
             if member.errors >= MAX_ERRORS {
-                self.close_member(id, ByeCode::Errors, "too many errors in a row");
+                self.close_member(id, ByeCode::Errors, &"too many errors in a row");
             }
         }
     }
@@ -163,7 +163,8 @@ impl State {
         let text = stats.to_string();
         let id = author.line_id.map(Cow::from);
         let stats = Some(Box::new(stats));
-        self.send(author.id, text, Body::Info { seq: None, time: None, topic: None, id, stats });
+        let body = Body::Info { seq: None, time: None, topic: None, id, stats };
+        self.send(author.id, text.into(), body);
     }
 
     /// Returns `server_stats` completed with the statistics of the state.
@@ -181,7 +182,7 @@ impl State {
     /// Answers a line with a text.
     pub(super) fn send_info(&mut self, author: Author<'_>, text: &str) {
         let id = author.line_id.map(Cow::from);
-        self.send(author.id, text, Body::info(id));
+        self.send(author.id, text.into(), Body::info(id));
     }
 }
 

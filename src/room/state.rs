@@ -234,7 +234,7 @@ impl State {
             Request::History(count) => self.show_history(author, count),
             Request::Stats => self.send_stats(author),
             Request::Help => self.send_info(author, HELP),
-            Request::Quit => self.close_member(id, ByeCode::Quit, "quit"),
+            Request::Quit => self.close_member(id, ByeCode::Quit, &"quit"),
             #[cfg(feature = "irc")]
             Request::Edge(_) => {}
             Request::Pass(_) => self.send_info(author, "no password is needed"),
@@ -292,7 +292,7 @@ impl State {
     }
 
     /// Sends a client a frame from the server, if it is one of this node.
-    pub fn send<'a>(&mut self, id: ClientId, text: impl Into<Cow<'a, str>>, body: Body<'a>) {
+    pub fn send<'a>(&mut self, id: ClientId, text: Cow<'a, str>, body: Body<'a>) {
         if self.is_local(id) {
             self.batch.unicast(id, Op::Send(Slice::own(&Frame::server(text, body))));
         }
@@ -306,7 +306,7 @@ impl State {
     }
 
     /// Writes a line about a client of this node to the log.
-    pub fn log(&mut self, level: Level, id: ClientId, name: &str, text: impl Into<String>) {
+    pub fn log(&mut self, level: Level, id: ClientId, name: &str, text: &str) {
         if self.is_local(id) {
             self.effects.push(Effect::Log(level, id, name.into(), text.into()));
         }

@@ -64,8 +64,7 @@ impl<T> WaitQueue<T> {
 
     /// Adds a client behind all that have the same or an earlier deadline.
     pub fn insert(&mut self, deadline: Duration, client: WaitingClient) {
-        let at = self.waiting.partition_point(|(other, _)| *other <= deadline);
-        self.waiting.insert(at, (deadline, client));
+        insert(&mut self.waiting, deadline, client);
     }
 
     /// Removes and returns the first client if its deadline is not after `now`.
@@ -75,14 +74,7 @@ impl<T> WaitQueue<T> {
         clients: &ClientTable<T>,
     ) -> Option<WaitingClient> {
         let is_waiting = self.is_waiting;
-        let is_outdated =
-            |(_, client): &mut (_, WaitingClient)| !clients.get(client.id).is_some_and(is_waiting);
-        while self.waiting.pop_front_if(is_outdated).is_some() {}
-        // Returns the memory for the entries of a crowd that has joined.
-        if self.waiting.len() < self.waiting.capacity() / 4 {
-            self.waiting.shrink_to(2 * self.waiting.len());
-        }
-        self.waiting.pop_front_if(|(deadline, _)| *deadline <= now).map(|(_, client)| client)
+        pop(&mut self.waiting, now, &|id| clients.get(id).is_some_and(is_waiting))
     }
 
     /// Returns the first client that still waits and for which `is_wanted` is true.
@@ -114,4 +106,28 @@ impl<T> WaitQueue<T> {
     pub fn len(&self) -> usize {
         self.waiting.len()
     }
+}
+
+// These are one piece of code for the queues of all types.
+
+fn insert(
+    waiting: &mut VecDeque<(Duration, WaitingClient)>,
+    deadline: Duration,
+    client: WaitingClient,
+) {
+    let at = waiting.partition_point(|(other, _)| *other <= deadline);
+    waiting.insert(at, (deadline, client));
+}
+
+fn pop(
+    waiting: &mut VecDeque<(Duration, WaitingClient)>,
+    now: Duration,
+    is_waiting: &dyn Fn(ClientId) -> bool,
+) -> Option<WaitingClient> {
+    while waiting.pop_front_if(|(_, client)| !is_waiting(client.id)).is_some() {}
+    // Returns the memory for the entries of a crowd that has joined.
+    if waiting.len() < waiting.capacity() / 4 {
+        waiting.shrink_to(2 * waiting.len());
+    }
+    waiting.pop_front_if(|(deadline, _)| *deadline <= now).map(|(_, client)| client)
 }

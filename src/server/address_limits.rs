@@ -361,10 +361,7 @@ fn bytes_of(line: &ParsedLine) -> Option<usize> {
             let text = match request {
                 Request::Heartbeat => return None,
                 #[cfg(feature = "irc")]
-                Request::Edge(text) if Command::of(text).is_heartbeat() => return None,
-                // A text for one member is sent back to its sender, too.
-                #[cfg(feature = "irc")]
-                Request::Edge(text) => return Some(2 * (FRAME_BYTES + escaped_len(text))),
+                Request::Edge(text) => return bytes_of_edge_line(text),
                 Request::Say(text) | Request::Action(text) => escaped_len(text),
                 Request::Private { to, text } => escaped_len(to) + escaped_len(text),
                 // The error for an invalid name repeats it with Rust's escapes.
@@ -378,6 +375,14 @@ fn bytes_of(line: &ParsedLine) -> Option<usize> {
     // A private line is sent to its recipient and back to its sender.
     let is_private = matches!(line, Ok(ClientLine { request: Request::Private { .. }, .. }));
     Some(if is_private { 2 * frame } else { frame })
+}
+
+/// Returns the same for a line of an IRC client.
+#[cfg(feature = "irc")]
+#[inline(never)]
+fn bytes_of_edge_line(text: &str) -> Option<usize> {
+    // A text for one member is sent back to its sender, too.
+    (!Command::of(text).is_heartbeat()).then(|| 2 * (FRAME_BYTES + escaped_len(text)))
 }
 
 /// Returns whether only the room knows how long the answer to a line is.

@@ -53,7 +53,6 @@ fn format_usage_error(error: &lexopt::Error) -> Box<dyn Error> {
 }
 
 fn serve(options: Options) -> Result<(), Box<dyn Error>> {
-    #[cfg(feature = "irc")]
     let options = options.with_motd()?;
     let contradiction = options.find_contradiction();
     #[cfg(feature = "tls")]
@@ -83,11 +82,7 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     let signals = signals::watch()?;
     let listeners = listen(&addresses, activated, config.buffers)?;
     #[cfg(feature = "irc")]
-    for listener in listeners.iter().filter(|listener| listener.protocol().is_irc()) {
-        let addresses = &mut config.room.irc_addresses;
-        let separator = if addresses.is_empty() { "" } else { ", " };
-        *addresses += &format!("{separator}{listener}");
-    }
+    set_irc_addresses(&mut config, &listeners);
     limits::fit_clients(&mut config, descriptors, listeners.len());
     info!("{}", describe(&config, &listeners, history_file.as_deref()));
     let mut stdout = io::stdout();
@@ -109,6 +104,19 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     config.observer = manager.clone().map(Notifier::into_observer);
     let controls = signals::controls(signals, manager);
     Ok(smol::block_on(server::run(listeners, config, controls))?)
+}
+
+/// Lists the addresses for IRC clients, for those that connect to another port.
+#[cfg(feature = "irc")]
+#[inline(never)]
+fn set_irc_addresses(config: &mut Config, listeners: &[Listener]) {
+    let addresses = &mut config.room.irc_addresses;
+    for listener in listeners.iter().filter(|listener| listener.protocol().is_irc()) {
+        if !addresses.is_empty() {
+            *addresses += ", ";
+        }
+        *addresses += &listener.to_string();
+    }
 }
 
 /// Returns listeners for the sockets of the service manager and for the addresses.

@@ -1,15 +1,19 @@
 //! The arguments of the command line, converted to a [`Config`].
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
-#[cfg(feature = "irc")]
-use std::{fs::File, io::Read};
 
 use lexopt::{Parser, ValueExt};
 use log::LevelFilter;
 use smolchat::cli::{SMOLCHATD, parse_switch};
 use smolchat::daemon::activation;
+#[cfg(feature = "irc")]
+use smolchat::server::edge::irc::{is_channel_name, is_server_name};
+#[cfg(feature = "web")]
+use smolchat::server::edge::web::is_host_name;
 use smolchat::server::memory::{self, Ceiling, Pinned, fit};
 use smolchat::server::{Config, ListenAddress, ListenerProtocol};
 use smolchat::store::{self, BanFile};
@@ -21,7 +25,6 @@ use crate::tls::TlsOptions;
 const MEMBERS_PER_ADDRESS: u32 = 4;
 
 /// The most bytes of the message of the day.
-#[cfg(feature = "irc")]
 const MAX_MOTD: usize = 4096;
 
 /// The action that the arguments select.
@@ -55,7 +58,6 @@ impl Invocation {
 #[derive(Debug)]
 pub struct Options {
     pub addresses: Vec<(ListenAddress, ListenerProtocol)>,
-    #[cfg(feature = "irc")]
     motd_file: Option<PathBuf>,
     pub config: Config,
     pub log: LevelFilter,
@@ -77,7 +79,6 @@ pub struct Options {
 pub fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
     let mut options = Options {
         addresses: Vec::new(),
-        #[cfg(feature = "irc")]
         motd_file: None,
         config: Config::default(),
         log: LevelFilter::Info,
@@ -125,12 +126,14 @@ impl Options {
             }
             "proxy-from" => self.config.trusted_proxies.push(value.parse()?),
             #[cfg(feature = "web")]
-            "web-host" => self.config.web_hosts.push(parse_text(value, parse_host)?),
+            "web-host" => {
+                let expected = "expected a name such as chat.example.org";
+                self.config.web_hosts.push(parse_name(value, is_host_name, expected)?);
+            }
             #[cfg(feature = "irc")]
             "irc" | "irc-channel" | "irc-name" | "irc-playback" => {
                 self.set_irc(option, value)?;
             }
-            #[cfg(feature = "irc")]
             "motd" => self.motd_file = Some(value.into()),
             #[cfg(feature = "tls")]
             "tls" | "tls-key" => self.config.tls = self.tls.set(option, value)?,
@@ -178,6 +181,7 @@ impl Options {
     }
 
     #[cfg(feature = "irc")]
+    #[inline(never)]
     fn set_irc(&mut self, option: &str, value: OsString) -> Result<(), lexopt::Error> {
         let irc = &mut self.config.irc;
         match option {
@@ -185,8 +189,14 @@ impl Options {
                 self.addresses.push((value.parse()?, ListenerProtocol::Irc));
                 irc.is_open = true;
             }
-            "irc-channel" => irc.channel = parse_text(value, parse_channel)?,
-            "irc-name" => irc.server = parse_text(value, parse_server)?,
+            "irc-channel" => {
+                let expected = "expected a # and at most 49 bytes, such as #smol";
+                irc.channel = parse_name(value, is_channel_name, expected)?;
+            }
+            "irc-name" => {
+                let expected = "expected a name with a dot, such as irc.example.org";
+                irc.server = parse_name(value, is_server_name, expected)?;
+            }
             "irc-playback" => irc.playback = value.parse()?,
             _ => {}
         }
@@ -206,7 +216,6 @@ impl Options {
     }
 
     /// Reads the message of the day.
-    #[cfg(feature = "irc")]
     pub fn with_motd(mut self) -> Result<Self, String> {
         let Some(path) = &self.motd_file else { return Ok(self) };
         let mut buffer = [0; MAX_MOTD + 1];
@@ -235,13 +244,14 @@ impl Options {
     }
 }
 
-/// Parses a text. Each call of `parse_with` with another function is code of its own.
+/// Parses a name. `expected` is the text of the error.
 #[cfg(any(feature = "web", feature = "irc"))]
-fn parse_text(
+fn parse_name(
     value: OsString,
-    parse: fn(&str) -> Result<String, &'static str>,
+    is_valid: fn(&str) -> bool,
+    expected: &'static str,
 ) -> Result<String, lexopt::Error> {
-    value.parse_with(parse)
+    value.parse_with(|name| if is_valid(name) { Ok(name.into()) } else { Err(expected) })
 }
 
 fn parse_max_line(text: &str) -> Result<u32, &'static str> {
@@ -313,28 +323,6 @@ fn parse_rate_and_burst(
         return Some((rate, rate.saturating_mul(seconds)));
     };
     Some((parse(rate)?, parse(burst).filter(|burst| *burst > 0)?))
-}
-
-#[cfg(feature = "web")]
-fn parse_host(text: &str) -> Result<String, &'static str> {
-    let is_name = smolchat::server::edge::web::is_host_name(text);
-    if is_name { Ok(text.into()) } else { Err("expected a name such as chat.example.org") }
-}
-
-#[cfg(feature = "irc")]
-fn parse_channel(text: &str) -> Result<String, &'static str> {
-    match smolchat::server::edge::irc::is_channel_name(text) {
-        true => Ok(text.into()),
-        false => Err("expected a # and at most 49 bytes, such as #smol"),
-    }
-}
-
-#[cfg(feature = "irc")]
-fn parse_server(text: &str) -> Result<String, &'static str> {
-    match smolchat::server::edge::irc::is_server_name(text) {
-        true => Ok(text.into()),
-        false => Err("expected a name with a dot, such as irc.example.org"),
-    }
 }
 
 fn parse_level(text: &str) -> Result<LevelFilter, &'static str> {

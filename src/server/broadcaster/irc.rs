@@ -132,14 +132,16 @@ impl Channel for RoomChannel<'_> {
         let target = to.map_or(Some(&**channel), |to| self.room.name_of(to));
         let parts = [self.own_name(), Some(command), target, Some(text)];
         let parts = parts.map(Option::unwrap_or_default);
-        let lines = [Variant::Plain, Variant::Time, Variant::Tags]
-            .map(|variant| Chunk::from(relay_lines(variant, self.now.unix_ms, parts)));
-        for recipient in recipients.into_iter().filter(|id| to.is_some() || *id != self.id) {
+        let plain = Chunk::from(relay_lines(Variant::Plain, self.now.unix_ms, parts));
+        let tagged = Chunk::from(relay_lines(Variant::Time, self.now.unix_ms, parts));
+        // The row of the client itself is empty: it is sent a text to the channel as an echo only.
+        for recipient in recipients {
             let client = self.clients.irc_client(recipient);
-            let variant = client.map(|client| client.session.variant()).unwrap_or_default();
-            if let Some(line) = lines.get(variant as usize) {
-                self.room.reply(recipient, Chunk::clone(line), View::Unchanged as u64);
-            }
+            let line = match client.map(|client| client.session.variant()) {
+                None | Some(Variant::Plain) => &plain,
+                Some(Variant::Time | Variant::Tags) => &tagged,
+            };
+            self.room.reply(recipient, Chunk::clone(line), View::Unchanged as u64);
         }
     }
 
@@ -162,6 +164,7 @@ impl Channel for RoomChannel<'_> {
 
 impl Broadcaster {
     /// Handles the lines of an IRC client.
+    #[inline(never)]
     pub(super) fn on_irc_lines(&mut self, id: ClientId, lines: Vec<ParsedLine>, now: Now) {
         self.room.start_answer(id, now);
         let settings = Rc::clone(&self.clients.irc.settings);
@@ -190,6 +193,7 @@ impl Broadcaster {
     }
 
     /// Handles the end of the wait of a client, and returns `false` if it does not speak IRC.
+    #[inline(never)]
     pub(super) fn handle_irc_wait(&mut self, client: WaitingClient, now: Now) -> bool {
         let id = client.id;
         // A client without a place is refused at once.

@@ -40,6 +40,7 @@ struct Encoded {
 
 impl IrcState {
     /// Sets the values that come from the configuration and the room.
+    #[inline(never)]
     pub fn configure(&mut self, config: Config, room: &Room) {
         self.passwords.max = 2 * room.max_connections();
         self.settings = Rc::new(Settings {
@@ -72,6 +73,7 @@ impl IrcState {
     }
 
     /// Returns the lines of one client for its slices of a batch.
+    #[inline(never)]
     pub fn lines_of(
         &mut self,
         session: &mut Session,

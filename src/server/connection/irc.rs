@@ -35,6 +35,7 @@ impl Connection {
     }
 
     /// Returns whether a line is one of the first of a client, and is for the registration.
+    #[inline(never)]
     pub(super) fn is_registration(&mut self, line: &ParsedLine) -> bool {
         let Ok(ClientLine { request: Request::Edge(text), .. }) = line else { return false };
         let is_first =

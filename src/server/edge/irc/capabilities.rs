@@ -56,6 +56,7 @@ impl Capabilities {
 
     /// Returns the set after a request such as `server-time -batch`, or `None` if a name in it is
     /// unknown.
+    #[inline(never)]
     pub fn after_request(mut self, request: &str) -> Option<Self> {
         for word in request.split(' ').filter(|word| !word.is_empty()) {
             let name = word.strip_prefix('-').unwrap_or(word);

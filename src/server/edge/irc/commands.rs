@@ -7,7 +7,7 @@ use super::message::{Command, Message};
 use super::operators::{operate, write_topic};
 use super::output::relay_lines;
 use super::session::{Exchange, MAX_AWAY, Session, bounded};
-use super::text::{CTCP, push_word, strip_formatting};
+use super::text::{CTCP, concat, push_word, split_first, strip_formatting};
 use super::wire::{MASK, MAX_OUTPUT, Variant, write_line};
 use crate::protocol::Request;
 use crate::room::ClientId;
@@ -31,8 +31,9 @@ struct Text {
 }
 
 impl Text {
+    #[inline(never)]
     fn new(text: &str, is_notice: bool) -> Self {
-        let ctcp = text.strip_prefix(CTCP).and_then(|request| request.split('\u{1}').next());
+        let ctcp = text.strip_prefix(CTCP).map(|request| split_first(request, '\u{1}').0);
         let action = ctcp.and_then(|request| request.strip_prefix("ACTION"));
         let action =
             action.filter(|text| !is_notice && !text.starts_with(|c: char| c.is_alphanumeric()));
@@ -43,115 +44,134 @@ impl Text {
 
     /// Sends the text to an IRC client, or to all others that see the channel. The room knows only
     /// messages and actions. The sender is sent an `echo`.
-    fn relay(&self, to: Option<(ClientId, &str)>, echo: Option<Variant>, x: &mut Exchange<'_>) {
+    fn relay(
+        &self,
+        to: Option<(ClientId, &str)>,
+        echo: Option<Variant>,
+        exchange: &mut Exchange<'_>,
+    ) {
         let delimiter = if self.is_ctcp { CTCP } else { "" };
-        let text = [delimiter, &self.plain, delimiter].concat();
+        let text = concat(&[delimiter, &self.plain, delimiter]);
         let command = if self.is_notice { "NOTICE" } else { "PRIVMSG" };
-        x.flush();
-        x.channel.relay(to.map(|(id, _)| id), command, &text);
+        exchange.flush();
+        exchange.channel.relay(to.map(|(id, _)| id), command, &text);
         if let Some(variant) = echo {
-            let target = to.map_or(&*x.out.settings.config.channel, |(_, name)| name);
-            let parts = [&*x.out.nick, command, target, &text];
-            x.out.lines.extend(relay_lines(variant, x.unix_ms, parts));
+            let target = to.map_or(&*exchange.out.settings.config.channel, |(_, name)| name);
+            let parts = [&*exchange.out.nick, command, target, &text];
+            exchange.out.lines.extend(relay_lines(variant, exchange.unix_ms, parts));
         }
     }
 }
 
 impl Session {
     /// Handles a command.
-    pub(super) fn on_command(&mut self, message: &Message<'_>, x: &mut Exchange<'_>) {
+    #[inline(never)]
+    pub(super) fn on_command(&mut self, message: &Message<'_>, exchange: &mut Exchange<'_>) {
         use Command::{Notice, PrivMsg};
         let [first, second, ..] = message.parameters;
         match message.command {
-            Command::Join if first == "0" => self.part(&x.out.settings.config.channel, "", x),
-            Command::Join => first.split(',').take(4).for_each(|target| self.join(target, x)),
-            Command::Part => {
-                first.split(',').take(4).for_each(|target| self.part(target, second, x));
+            Command::Join if first == "0" => {
+                self.part(&exchange.out.settings.config.channel, "", exchange)
+            }
+            Command::Join | Command::Part => {
+                for target in first.split(',').take(4) {
+                    match message.command {
+                        Command::Join => self.join(target, exchange),
+                        _ => self.part(target, second, exchange),
+                    }
+                }
             }
             PrivMsg | Notice if first.is_empty() => {
-                x.out.reply("411 :No recipient given ($1)", &[message.name]);
+                exchange.out.reply("411 :No recipient given ($1)", &[message.name]);
             }
-            PrivMsg | Notice if second.is_empty() => x.out.reply(NO_TEXT, &[]),
-            PrivMsg | Notice => self.send(message.command == Notice, first, second, x),
-            Command::Names => self.names(first, x),
-            Command::Topic if second.is_empty() && x.is_channel(first) && self.is_in_channel => {
-                write_topic(true, x);
+            PrivMsg | Notice if second.is_empty() => exchange.out.reply(NO_TEXT, &[]),
+            PrivMsg | Notice => self.send(message.command == Notice, first, second, exchange),
+            Command::Names => self.names(first, exchange),
+            Command::Topic
+                if second.is_empty() && exchange.is_channel(first) && self.is_in_channel =>
+            {
+                write_topic(true, exchange);
             }
             Command::Topic | Command::Kick | Command::Mode
-                if x.is_channel(first) && x.channel.is_operator() && operate(message, x) => {}
-            Command::Topic | Command::Kick => self.refuse(first, x),
-            Command::Mode => self.mode(first, second, x),
-            Command::Invite => self.invite(first, second, x),
-            Command::Away => away(first, x),
-            Command::ChatHistory => self.chat_history(message, x),
-            _ => x.on_query(message),
+                if exchange.is_channel(first)
+                    && exchange.channel.is_operator()
+                    && operate(message, exchange) => {}
+            Command::Topic | Command::Kick => self.refuse(first, exchange),
+            Command::Mode => self.mode(first, second, exchange),
+            Command::Invite => self.invite(first, second, exchange),
+            Command::Away => away(first, exchange),
+            Command::ChatHistory => self.chat_history(message, exchange),
+            _ => exchange.on_query(message),
         }
     }
 
     /// Refuses a change of the channel.
-    fn refuse(&self, target: &str, x: &mut Exchange<'_>) {
-        let error = match (x.is_channel(target), self.is_in_channel) {
+    fn refuse(&self, target: &str, exchange: &mut Exchange<'_>) {
+        let error = match (exchange.is_channel(target), self.is_in_channel) {
             (false, _) => NO_SUCH_CHANNEL,
             (true, false) => NOT_ON_CHANNEL,
             (true, true) => NO_OPERATOR,
         };
-        x.out.reply(error, &[target]);
+        exchange.out.reply(error, &[target]);
     }
 
-    fn names(&self, targets: &str, x: &mut Exchange<'_>) {
-        let target = targets.split(',').next().unwrap_or_default();
-        if target.is_empty() || x.is_channel(target) {
-            self.write_names(x);
+    #[inline(never)]
+    fn names(&self, targets: &str, exchange: &mut Exchange<'_>) {
+        let (target, _) = split_first(targets, ',');
+        if target.is_empty() || exchange.is_channel(target) {
+            self.write_names(exchange);
         } else {
-            x.out.reply("366 $1 :End of /NAMES list.", &[target]);
+            exchange.out.reply("366 $1 :End of /NAMES list.", &[target]);
         }
     }
 
     /// Opens the client's view of the channel.
-    fn join(&mut self, target: &str, x: &mut Exchange<'_>) {
-        if !x.is_channel(target) {
+    #[inline(never)]
+    fn join(&mut self, target: &str, exchange: &mut Exchange<'_>) {
+        if !exchange.is_channel(target) {
             let is_channel = target.starts_with('#');
             let error = if is_channel { NO_SUCH_CHANNEL } else { "476 $1 :Bad Channel Mask" };
-            return x.out.reply(error, &[target]);
+            return exchange.out.reply(error, &[target]);
         }
         if std::mem::replace(&mut self.is_in_channel, true) {
             return;
         }
-        x.flush();
-        self.delivery.joins_due += u16::from(x.channel.show(true));
-        x.out.reply(":$n!user@smolchat JOIN $c", &[]);
-        write_topic(false, x);
-        self.write_names(x);
+        exchange.flush();
+        self.delivery.joins_due += u16::from(exchange.channel.show(true));
+        exchange.out.reply(":$n!user@smolchat JOIN $c", &[]);
+        write_topic(false, exchange);
+        self.write_names(exchange);
         if self.has(Capabilities::SERVER_TIME) && !self.has(Capabilities::CHAT_HISTORY) {
-            self.play_back(x);
+            self.play_back(exchange);
         }
-        x.out.view = View::Opened;
-        x.channel.own_profile().is_in_channel = true;
+        exchange.out.view = View::Opened;
+        exchange.channel.own_profile().is_in_channel = true;
     }
 
     /// Closes the client's view of the channel.
-    fn part(&mut self, target: &str, reason: &str, x: &mut Exchange<'_>) {
-        if !x.is_channel(target) {
-            return x.out.reply(NO_SUCH_CHANNEL, &[target]);
+    fn part(&mut self, target: &str, reason: &str, exchange: &mut Exchange<'_>) {
+        if !exchange.is_channel(target) {
+            return exchange.out.reply(NO_SUCH_CHANNEL, &[target]);
         }
         if !std::mem::take(&mut self.is_in_channel) {
-            return x.out.reply(NOT_ON_CHANNEL, &[]);
+            return exchange.out.reply(NOT_ON_CHANNEL, &[]);
         }
-        let mut command = ["PART ", &x.out.settings.config.channel].concat();
+        let mut command = concat(&["PART ", &exchange.out.settings.config.channel]);
         if !reason.is_empty() {
             command += " :";
             command += &bounded(reason, MAX_AWAY);
         }
-        x.channel.set_departure(&command);
-        write_line(&mut x.out.lines, "", &[":", &x.out.nick, MASK, " ", &command]);
-        x.out.view = View::Closed;
-        x.channel.own_profile().is_in_channel = false;
+        exchange.channel.set_departure(&command);
+        write_line(&mut exchange.out.lines, "", &[":", &exchange.out.nick, MASK, " ", &command]);
+        exchange.out.view = View::Closed;
+        exchange.channel.own_profile().is_in_channel = false;
     }
 
     /// Handles `PRIVMSG` and `NOTICE`. A notice causes no errors (RFC 2812, section 3.3.2).
-    fn send(&mut self, is_notice: bool, to: &str, text: &str, x: &mut Exchange<'_>) {
-        let is_to_channel = x.is_channel(to);
-        let is_to_member = !is_to_channel && x.channel.find(to).is_some();
+    #[inline(never)]
+    fn send(&mut self, is_notice: bool, to: &str, text: &str, exchange: &mut Exchange<'_>) {
+        let is_to_channel = exchange.is_channel(to);
+        let is_to_member = !is_to_channel && exchange.channel.find(to).is_some();
         let error = if to.contains(',') {
             "407 $1 :Too many recipients"
         } else if is_to_channel && !self.is_in_channel {
@@ -160,88 +180,92 @@ impl Session {
             NO_SUCH_CHANNEL
         } else if !is_to_channel && !is_to_member {
             NO_SUCH_NICK
-        } else if text.len() > x.out.settings.max_line {
+        } else if text.len() > exchange.out.settings.max_line {
             "417 $1 :The text is too long"
         } else {
             let text = Text::new(text, is_notice);
             match text.plain.is_empty() {
-                false if is_to_channel => return self.speak(text, x),
-                false => return self.send_private(to, text, x),
+                false if is_to_channel => return self.speak(text, exchange),
+                false => return self.send_private(to, text, exchange),
                 true => NO_TEXT,
             }
         };
         if !is_notice {
-            x.out.reply(error, &[to]);
+            exchange.out.reply(error, &[to]);
         }
     }
 
     /// Sends a text to the channel.
-    fn speak(&mut self, text: Text, x: &mut Exchange<'_>) {
+    #[inline(never)]
+    fn speak(&mut self, text: Text, exchange: &mut Exchange<'_>) {
         let has_echo = self.has(Capabilities::ECHO_MESSAGE);
         if text.is_ctcp && !text.is_action {
-            return text.relay(None, has_echo.then(|| self.variant()), x);
+            return text.relay(None, has_echo.then(|| self.variant()), exchange);
         }
-        if self.is_repetition(&text.plain, x) {
+        if self.is_repetition(&text.plain, exchange) {
             return;
         }
         self.delivery.has_own_frames = true;
         let plain = text.plain.into();
         let request = if text.is_action { Request::Action(plain) } else { Request::Say(plain) };
-        x.submit(request, text.is_notice, has_echo);
+        exchange.submit(request, text.is_notice, has_echo);
     }
 
     /// Sends a text to a member.
-    fn send_private(&mut self, to: &str, text: Text, x: &mut Exchange<'_>) {
+    #[inline(never)]
+    fn send_private(&mut self, to: &str, text: Text, exchange: &mut Exchange<'_>) {
         let has_echo = self.has(Capabilities::ECHO_MESSAGE);
-        let Some(member) = x.channel.find(to) else { return };
+        let Some(member) = exchange.channel.find(to) else { return };
         let (name, away) = (member.name.to_owned(), member.away().to_owned());
         if member.profile.is_some() && (text.is_notice || text.is_ctcp) {
             let id = Some((member.id, &*name));
-            text.relay(id, has_echo.then(|| self.variant()), x);
+            text.relay(id, has_echo.then(|| self.variant()), exchange);
         } else if !text.is_ctcp || text.is_action {
             // Other requests are for IRC clients only.
             let start = if text.is_action { "* " } else { "" };
-            let text = [start, &text.plain].concat().into();
-            x.submit(Request::Private { to: (&*name).into(), text }, false, has_echo);
+            let text = concat(&[start, &text.plain]).into();
+            exchange.submit(Request::Private { to: (&*name).into(), text }, false, has_echo);
         }
         if !away.is_empty() && !text.is_notice {
-            x.out.reply("301 $1 :$2", &[&name, &away]);
+            exchange.out.reply("301 $1 :$2", &[&name, &away]);
         }
     }
 
-    fn mode(&self, target: &str, change: &str, x: &mut Exchange<'_>) {
+    #[inline(never)]
+    fn mode(&self, target: &str, change: &str, exchange: &mut Exchange<'_>) {
         let reply = match change {
             "" if *target == *self.name => "221 +i",
             "+i" | "-i" if *target == *self.name => return,
             _ if *target == *self.name => "501 :Unknown MODE flag",
-            "" if x.is_channel(target) => "324 $c +n",
-            "b" | "+b" if x.is_channel(target) => "368 $c :End of channel ban list",
-            _ if x.is_channel(target) => NO_OPERATOR,
+            "" if exchange.is_channel(target) => "324 $c +n",
+            "b" | "+b" if exchange.is_channel(target) => "368 $c :End of channel ban list",
+            _ if exchange.is_channel(target) => NO_OPERATOR,
             _ if target.starts_with('#') => NO_SUCH_CHANNEL,
-            _ if x.channel.find(target).is_some() => "502 :Cant change mode for other users",
+            _ if exchange.channel.find(target).is_some() => "502 :Cant change mode for other users",
             _ => NO_SUCH_NICK,
         };
-        x.out.reply(reply, &[target]);
+        exchange.out.reply(reply, &[target]);
     }
 
-    fn invite(&self, name: &str, target: &str, x: &mut Exchange<'_>) {
-        match x.channel.find(name) {
-            None => x.out.reply(NO_SUCH_NICK, &[name]),
+    #[inline(never)]
+    fn invite(&self, name: &str, target: &str, exchange: &mut Exchange<'_>) {
+        match exchange.channel.find(name) {
+            None => exchange.out.reply(NO_SUCH_NICK, &[name]),
             Some(member)
-                if self.is_in_channel && member.is_in_channel() && x.is_channel(target) =>
+                if self.is_in_channel && member.is_in_channel() && exchange.is_channel(target) =>
             {
-                x.out.reply("443 $1 $c :is already on channel", &[member.name]);
+                exchange.out.reply("443 $1 $c :is already on channel", &[member.name]);
             }
-            Some(_) => self.refuse(target, x),
+            Some(_) => self.refuse(target, exchange),
         }
     }
 
     /// Writes the names of all members that fit the bound of a list.
-    fn write_names(&self, x: &mut Exchange<'_>) {
-        if x.is_busy("NAMES") {
+    fn write_names(&self, exchange: &mut Exchange<'_>) {
+        if exchange.is_busy("NAMES") {
             return;
         }
-        let Exchange { channel, out, .. } = x;
+        let Exchange { channel, out, .. } = exchange;
         let Settings { config, answer_bytes, .. } = out.settings;
         let start = config.server.len() + config.channel.len() + out.nick.len() + NAMES.len();
         let most = MAX_OUTPUT - start;
@@ -266,16 +290,16 @@ impl Session {
     }
 }
 
-fn away(text: &str, x: &mut Exchange<'_>) {
+fn away(text: &str, exchange: &mut Exchange<'_>) {
     let text = bounded(text, MAX_AWAY);
-    x.out.reply(
+    exchange.out.reply(
         match text.is_empty() {
             true => "305 :You are no longer marked as being away",
             false => "306 :You have been marked as being away",
         },
         &[],
     );
-    x.channel.own_profile().away = text;
+    exchange.channel.own_profile().away = text;
 }
 
 impl Exchange<'_> {

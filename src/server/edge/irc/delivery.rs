@@ -9,7 +9,7 @@ use super::message::split_space;
 use super::operators::error_number;
 use super::output::{Output, error_line, label_tag, tagged};
 use super::session::Session;
-use super::text::strip_controls;
+use super::text::{concat, strip_controls};
 use super::wire::{Frame, MAX_LINES, Span, SpanKind, write_text};
 use crate::room::{Chunk, Slice};
 
@@ -58,6 +58,7 @@ impl Session {
 
     /// Appends the parts of the shared lines `bytes` that the client is sent, for the frames in
     /// `range` of the JSON `frames`.
+    #[inline(never)]
     pub fn select(
         &mut self,
         frames: &[u8],
@@ -98,6 +99,7 @@ impl Session {
     }
 
     /// Returns whether the client is sent the lines of a span that it has caused.
+    #[inline(never)]
     fn is_own_sent(&mut self, kind: SpanKind, lines: &[u8]) -> bool {
         let is_in_channel = self.delivery.is_in_channel;
         match kind {
@@ -131,6 +133,7 @@ impl Session {
     }
 
     /// Returns the lines for a frame that the room sends this client alone.
+    #[inline(never)]
     pub fn on_own_frame(&mut self, json: &[u8], settings: &Settings) -> Vec<u8> {
         let mut out = Output::new(settings, &self.name);
         let Some(frame) = Frame::parse(json) else { return out.lines };
@@ -141,7 +144,7 @@ impl Session {
             "private" => self.write_private(&frame, json, &mut out.lines),
             "bye" => {
                 let other = frame.text.strip_prefix("this port speaks the smolchat protocol");
-                let other = other.map(|other| ["this port speaks IRC", other].concat());
+                let other = other.map(|other| concat(&["this port speaks IRC", other]));
                 return error_line(other.as_deref().unwrap_or(&frame.text));
             }
             "error" if let Some(number) = error_number(&frame.string("code")) => {
@@ -160,6 +163,7 @@ impl Session {
     }
 
     /// Writes a private message: to its sender if it wants an echo, and to its recipient.
+    #[inline(never)]
     fn write_private(&self, frame: &Frame<'_>, json: &[u8], out: &mut Vec<u8>) {
         let to = frame.string("to");
         let tags = self.variant().tags("", frame.time, "");

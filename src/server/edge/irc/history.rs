@@ -7,7 +7,7 @@ use super::capabilities::Capabilities;
 use super::channel::Channel;
 use super::message::Message;
 use super::session::{Exchange, Session};
-use super::text::map_chars;
+use super::text::{concat, map_chars};
 use super::wire::{Frame, MAX_LINES, format_time, write_chat};
 
 /// The most messages in an answer to `CHATHISTORY`.
@@ -49,7 +49,7 @@ impl<'a> Bound<'a> {
 }
 
 /// A part of the history, without its ends.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Selection<'a> {
     after: Bound<'a>,
     before: Bound<'a>,
@@ -60,29 +60,36 @@ struct Selection<'a> {
 
 impl<'a> Selection<'a> {
     /// Parses the parameters of `CHATHISTORY`, or returns `None` if they are invalid.
+    #[inline(never)]
     fn parse(subcommand: &str, message: &Message<'a>, epoch: &str) -> Option<Self> {
         let [_, _, first, second, third, ..] = message.parameters;
-        let (is_latest, is_between) = (subcommand == "LATEST", subcommand == "BETWEEN");
-        let any = Bound::default();
-        let bound = if is_latest && first == "*" { any } else { Bound::parse(first, epoch)? };
-        let (after, before) = match subcommand {
-            "LATEST" | "AFTER" => (bound, any),
-            "BEFORE" => (any, bound),
-            "BETWEEN" => (bound, Bound::parse(second, epoch)?),
-            _ => return None,
+        let limit = if subcommand == "BETWEEN" { third } else { second };
+        let mut part = Selection {
+            limit: limit.parse::<u64>().ok()?.try_into().ok()?,
+            is_newest: matches!(subcommand, "LATEST" | "BEFORE"),
+            ..Selection::default()
         };
-        let limit = if is_between { third } else { second }.parse().ok()?;
-        let is_same_kind = before.time.is_empty() == after.time.is_empty();
-        Some(match is_between && is_same_kind && before < after {
-            true => Selection { after: before, before: after, limit, is_newest: true },
-            false => {
-                Selection { after, before, limit, is_newest: is_latest || subcommand == "BEFORE" }
+        match subcommand {
+            "LATEST" if first == "*" => {}
+            "LATEST" | "AFTER" => part.after = Bound::parse(first, epoch)?,
+            "BEFORE" => part.before = Bound::parse(first, epoch)?,
+            "BETWEEN" => {
+                part.after = Bound::parse(first, epoch)?;
+                part.before = Bound::parse(second, epoch)?;
+                let is_same_kind = part.before.time.is_empty() == part.after.time.is_empty();
+                if is_same_kind && part.before < part.after {
+                    std::mem::swap(&mut part.before, &mut part.after);
+                    part.is_newest = true;
+                }
             }
-        })
+            _ => return None,
+        }
+        Some(part)
     }
 
     /// Returns the places of the frames between the first and the last message of the part. Their
     /// JSON has at most `bytes` bytes.
+    #[inline(never)]
     fn find(self, channel: &dyn Channel, mut bytes: usize) -> Range<usize> {
         let Selection { after, before, mut limit, is_newest } = self;
         let start = find_first(channel, &|frame| after.compare(frame).is_none_or(Ordering::is_lt));
@@ -124,54 +131,56 @@ fn find_first(channel: &dyn Channel, is_found: &dyn Fn(&Frame<'_>) -> bool) -> u
 
 impl Session {
     /// Shows the last messages of the channel.
-    pub(super) fn play_back(&mut self, x: &mut Exchange<'_>) {
-        let limit = x.out.settings.config.playback;
+    pub(super) fn play_back(&mut self, exchange: &mut Exchange<'_>) {
+        let limit = exchange.out.settings.config.playback;
         if limit > 0 {
             let (after, before) = Default::default();
             let last = Selection { after, before, limit, is_newest: true };
-            self.write_history(last, x);
+            self.write_history(last, exchange);
         }
     }
 
     /// Handles `CHATHISTORY`.
-    pub(super) fn chat_history(&mut self, message: &Message<'_>, x: &mut Exchange<'_>) {
+    #[inline(never)]
+    pub(super) fn chat_history(&mut self, message: &Message<'_>, exchange: &mut Exchange<'_>) {
         let [subcommand, target, ..] = message.parameters;
         let subcommand = &*subcommand.to_ascii_uppercase();
-        let error = match Selection::parse(subcommand, message, &x.out.settings.epoch) {
-            _ if target.is_empty() => "FAIL CHATHISTORY NEED_MORE_PARAMS $1 :Missing parameters",
+        let error = match Selection::parse(subcommand, message, &exchange.out.settings.epoch) {
+            // The history has no private messages, and the client knows the channel.
+            _ if subcommand == "TARGETS" => "BATCH +t draft/chathistory-targets\nBATCH -t",
             None => "FAIL CHATHISTORY INVALID_PARAMS $1 :Invalid parameters",
-            Some(selection) if x.is_channel(target) => {
+            Some(selection) if exchange.is_channel(target) => {
                 let limit = selection.limit.min(MAX_MESSAGES);
-                return self.write_history(Selection { limit, ..selection }, x);
+                return self.write_history(Selection { limit, ..selection }, exchange);
             }
             Some(_) => "FAIL CHATHISTORY INVALID_TARGET $1 $2 :Messages could not be retrieved",
         };
-        x.out.reply(error, &[subcommand, target]);
+        exchange.out.reply(error, &[subcommand, target]);
     }
 
     /// Writes the messages of a part of the history, as a batch if the client knows batches. At most
     /// the bytes of a list are written.
-    fn write_history(&mut self, selection: Selection<'_>, x: &mut Exchange<'_>) {
-        if x.is_busy("CHATHISTORY") {
+    fn write_history(&mut self, selection: Selection<'_>, exchange: &mut Exchange<'_>) {
+        if exchange.is_busy("CHATHISTORY") {
             return;
         }
         let batch = self.next_batch().to_string();
         let has_batch = self.has(Capabilities::BATCH);
-        let tag = if has_batch { ["batch=h", &batch, ";"].concat() } else { String::new() };
+        let tag = if has_batch { concat(&["batch=h", &batch, ";"]) } else { String::new() };
         if has_batch {
-            x.out.reply("BATCH +h$1 chathistory $c", &[&batch]);
+            exchange.out.reply("BATCH +h$1 chathistory $c", &[&batch]);
         }
-        let settings = x.out.settings;
-        for at in selection.find(&*x.channel, settings.answer_bytes) {
-            let Some(frame) = x.channel.frame(at).and_then(Frame::parse) else { continue };
-            if frame.is_chat() && x.out.lines.len() < settings.answer_bytes {
+        let settings = exchange.out.settings;
+        for at in selection.find(&*exchange.channel, settings.answer_bytes) {
+            let Some(frame) = exchange.channel.frame(at).and_then(Frame::parse) else { continue };
+            if frame.is_chat() && exchange.out.lines.len() < settings.answer_bytes {
                 let tags = self.variant().tags(&tag, frame.time, &frame.id(settings));
-                let lines = &mut x.out.lines;
-                write_chat(lines, &tags, &frame, MAX_LINES, settings, x.channel.notes());
+                let lines = &mut exchange.out.lines;
+                write_chat(lines, &tags, &frame, MAX_LINES, settings, exchange.channel.notes());
             }
         }
         if has_batch {
-            x.out.reply("BATCH -h$1", &[&batch]);
+            exchange.out.reply("BATCH -h$1", &[&batch]);
         }
     }
 }

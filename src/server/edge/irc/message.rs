@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::iter;
 
-use super::text::map_chars;
+use super::text::{map_chars, split_first};
 use crate::protocol::{ClientLine, ErrorCode, Request, RequestError};
 
 /// The longest message from a client, in bytes without its tags and its line end.
@@ -36,6 +36,7 @@ const MAX_LABEL: usize = 64;
 /// assert_eq!(line.id.as_deref(), Some("7"));
 /// assert_eq!(line.request, Request::Edge("PRIVMSG #smol :hello there".into()));
 /// ```
+#[inline(never)]
 pub fn parse_line(line: &[u8]) -> Result<ClientLine, RequestError> {
     let (tags, rest) = match line.strip_prefix(b"@") {
         Some(tagged) => split_space(tagged),
@@ -54,9 +55,9 @@ pub fn parse_line(line: &[u8]) -> Result<ClientLine, RequestError> {
     }
     let text = String::from_utf8_lossy(rest);
     if matches!(text, Cow::Owned(_)) && Command::of(&text) != Command::User {
-        let command = text.split(' ').next().unwrap_or_default().to_ascii_uppercase();
+        let (command, _) = split_first(&text, ' ');
         let is_word = command.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        let text = if is_word { command } else { "*".into() };
+        let text = if is_word { command } else { "*" }.into();
         return Err(RequestError { code: ErrorCode::NotUtf8, text, id });
     }
     // A client could take a carriage return for the end of a line.
@@ -152,7 +153,7 @@ const COMMANDS: [Command; 33] = [
 impl Command {
     /// Returns the command of a message, which is its first word in any case.
     pub fn of(text: &str) -> Self {
-        let name = text.split(' ').next().unwrap_or_default();
+        let (name, _) = split_first(text, ' ');
         match NAMES.split(' ').position(|known| name.eq_ignore_ascii_case(known)) {
             Some(at) => COMMANDS.get(at).copied().unwrap_or(Command::Operator),
             None => Command::Unknown,
@@ -188,8 +189,9 @@ pub struct Message<'a> {
 
 impl<'a> Message<'a> {
     /// Splits the text of a [`Request::Edge`].
+    #[inline(never)]
     pub fn new(text: &'a str) -> Self {
-        let (name, mut rest) = text.split_once(' ').unwrap_or((text, ""));
+        let (name, mut rest) = split_first(text, ' ');
         let mut parameters = [""; MAX_PARAMETERS];
         for parameter in &mut parameters {
             while let Some(trimmed) = rest.strip_prefix(' ') {
@@ -199,7 +201,7 @@ impl<'a> Message<'a> {
                 *parameter = last;
                 break;
             }
-            (*parameter, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+            (*parameter, rest) = split_first(rest, ' ');
         }
         Message { command: Command::of(name), name, parameters }
     }
@@ -210,17 +212,19 @@ impl<'a> Message<'a> {
         use Command::{
             ChatHistory, Invite, IsOn, Join, Kick, Mode, Oper, Part, Pass, Topic, User, UserHost,
         };
-        let [first, second, _, fourth, ..] = self.parameters;
-        match self.command {
-            ChatHistory | IsOn | Join | Mode | Part | Pass | Topic | UserHost => first.is_empty(),
-            Invite | Kick | Oper => first.is_empty() || second.is_empty(),
-            User => first.is_empty() || fourth.is_empty(),
-            _ => false,
-        }
+        let needed: usize = match self.command {
+            ChatHistory | IsOn | Join | Mode | Part | Pass | Topic | UserHost => 1,
+            Invite | Kick | Oper => 2,
+            User => 4,
+            _ => 0,
+        };
+        // Only the last parameter can be empty.
+        needed > 0 && self.parameters.get(needed - 1).is_none_or(|last| last.is_empty())
     }
 }
 
 /// Returns the value of the last tag `label`, unless it is empty or too long.
+#[inline(never)]
 fn find_label(tags: &[u8]) -> Option<Box<str>> {
     let label = tags.rsplit(|&byte| byte == b';').find_map(|tag| tag.strip_prefix(b"label="))?;
     let label = unescape(str::from_utf8(label).ok()?);
@@ -321,7 +325,7 @@ mod tests {
 
     #[test]
     fn line_that_is_not_utf8_names_its_command() {
-        let error = parse_line(b"@label=1 privmsg a \xFF").unwrap_err();
+        let error = parse_line(b"@label=1 PRIVMSG a \xFF").unwrap_err();
         assert_eq!((error.code, &*error.text), (ErrorCode::NotUtf8, "PRIVMSG"));
         assert_eq!(error.id.as_deref(), Some("1"));
         assert_eq!(parse_line(b"\xFF\x1b[2J x").unwrap_err().text, "*");

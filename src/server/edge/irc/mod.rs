@@ -4,6 +4,9 @@
 //! changes the room through a [`Channel`] only. The frames of the room become lines of IRC: those
 //! for all members once for each [`Variant`] that a client reads ([`Lines::encode`]), those for one
 //! client by its session.
+//!
+//! Functions with one caller are `#[inline(never)]`: inlined, they had one large stack frame, and the
+//! static server was 2 KB larger.
 
 mod capabilities;
 mod channel;

@@ -3,8 +3,10 @@
 use super::config::Settings;
 use super::delivery::View;
 use super::message::write_tag_value;
-use super::text::{CTCP, truncate};
-use super::wire::{MASK, MAX_LINES, MAX_OUTPUT, Variant, end_line, push, write_line, write_text};
+use super::text::{CTCP, concat, truncate};
+use super::wire::{
+    MAX_LINES, MAX_OUTPUT, Variant, end_line, push, start_of, write_line, write_text,
+};
 use crate::protocol::MAX_NAME;
 
 /// The lines that answer one message.
@@ -51,8 +53,8 @@ impl<'a> Output<'a> {
                     "s" => &*self.settings.config.server,
                     "c" => &self.settings.config.channel,
                     digit => {
-                        let at = digit.parse::<usize>().unwrap_or(0).wrapping_sub(1);
-                        values.get(at).copied().unwrap_or_default()
+                        let at = digit.bytes().next().unwrap_or_default().wrapping_sub(b'1');
+                        values.get(usize::from(at)).copied().unwrap_or_default()
                     }
                 };
                 push(&mut self.lines, &[before, if is_text { value } else { one_word(value) }]);
@@ -65,7 +67,8 @@ impl<'a> Output<'a> {
 
     /// Adds a label to the lines, which are one batch if they are several. No line is an `ACK`,
     /// unless a later frame of the room answers.
-    pub fn add_label(&mut self, label: &str, batch: u32, is_answered: bool) {
+    #[inline(never)]
+    pub fn add_label(&mut self, label: &str, batch: u64, is_answered: bool) {
         let lines = std::mem::take(&mut self.lines);
         let count = lines.iter().filter(|&&byte| byte == b'\n').count();
         let tag = label_tag(label);
@@ -88,7 +91,7 @@ impl<'a> Output<'a> {
             if line.starts_with(b"@batch=") {
                 self.lines.extend_from_slice(line);
             } else {
-                tagged(&mut self.lines, &["batch=l", &batch].concat(), line);
+                tagged(&mut self.lines, &concat(&["batch=l", &batch]), line);
             }
         }
         self.reply("BATCH -l$1", &[&batch]);
@@ -130,6 +133,7 @@ pub fn error_line(text: &str) -> Vec<u8> {
 
 /// Returns a text of one IRC client for another as lines. A request of CTCP is one line, and loses
 /// the end of its text if that is too long.
+#[inline(never)]
 pub fn relay_lines(
     variant: Variant,
     time: u64,
@@ -138,7 +142,7 @@ pub fn relay_lines(
     let mut lines = Vec::new();
     let tags = variant.tags("", time, "");
     if let Some(request) = text.strip_prefix(CTCP) {
-        let start = [":", source, MASK, " ", command, " ", target, " :", CTCP].concat();
+        let start = concat(&[&start_of([source, command, target]), CTCP]);
         let request = request.strip_suffix(CTCP).unwrap_or(request);
         let request = truncate(request, MAX_OUTPUT - start.len() - CTCP.len());
         write_line(&mut lines, &tags.first, &[&start, request, CTCP]);

@@ -4,13 +4,12 @@
 //! that connects again with the same name and password takes over its old connection, or gets its
 //! reserved name back, as a client that keeps its token does.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::time::Duration;
 
+use super::text::concat;
 use crate::protocol::case_fold;
 use crate::rate_limit::{Rate, RateLimiter};
-use crate::room::{ClientId, Origin, Token};
+use crate::room::{ClientId, HashKey, Origin, Token};
 
 /// Wrong passwords at once from one address; then it is one a second.
 const WRONG_AT_ONCE: u32 = 10;
@@ -26,7 +25,7 @@ pub const PASSWORD_BYTES: usize = 4 * size_of::<Entry>();
 #[derive(Debug, Default)]
 pub struct Passwords {
     entries: Vec<Entry>,
-    hasher: RandomState,
+    hash_key: HashKey,
     /// The number of entries at which those without a use are removed.
     sweep_at: usize,
     /// The most entries, see [`PASSWORD_BYTES`]. Default: 0.
@@ -46,11 +45,12 @@ struct Entry {
 
 impl Passwords {
     fn key(&self, name: &str, password: &str) -> u64 {
-        self.hasher.hash_one((case_fold(name), password))
+        self.hash_key.hash(concat(&[&case_fold(name), "\0", password]).as_bytes())
     }
 
     /// Returns the token for a name and a password, or `None` if the password is wrong or the address
     /// has sent too many wrong ones.
+    #[inline(never)]
     pub fn get(
         &mut self,
         name: &str,
@@ -81,6 +81,7 @@ impl Passwords {
 
     /// Remembers the password of a client, in place of an earlier one of the same client.
     /// `is_known` returns whether a member or a reserved name has a token.
+    #[inline(never)]
     pub fn insert(
         &mut self,
         id: ClientId,
@@ -161,6 +162,9 @@ mod tests {
         assert!(get(1, 2).is_some());
         for origin in 0..1000 {
             assert!(get(origin, 2).is_some());
+        }
+        for origin in 0..1000 {
+            assert!(passwords.get("alice", "y", Origin::User(origin), Duration::ZERO).is_none());
         }
         assert!(passwords.wrong.len() <= MAX_WRONG);
     }

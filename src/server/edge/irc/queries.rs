@@ -39,6 +39,7 @@ const MAX_ASKED: usize = 16;
 
 impl Exchange<'_> {
     /// Answers a question about the members or the server.
+    #[inline(never)]
     pub fn on_query(&mut self, message: &Message<'_>) {
         let [first, second, ..] = message.parameters;
         let reply = match message.command {
@@ -64,8 +65,8 @@ impl Exchange<'_> {
             Command::Time => return self.out.reply("391 $s :$1", &[&format_time(self.unix_ms)]),
             Command::Info => "371 :a group-chat server with one room\n374 :End of /INFO list",
             Command::Admin => {
-                "256 $s :Administrative info\n257 :the administrator of this machine\n\
-                 258 :the administrator of this machine\n259 :the administrator of this machine"
+                "256 $s :Administrative info\n257 :smolchat\n258 :smolchat\n\
+                 259 :the administrator of this machine"
             }
             Command::Oper => "491 :No operators for your host",
             Command::Operator => "481 :Permission Denied- You're not an IRC operator",
@@ -86,6 +87,7 @@ impl Exchange<'_> {
     }
 
     /// Answers with the members among those that a message names.
+    #[inline(never)]
     fn find_all(&mut self, message: &Message<'_>) {
         let is_ison = message.command == Command::IsOn;
         let mut found = String::new();
@@ -117,6 +119,7 @@ impl Exchange<'_> {
         matches_mask(self.out.settings.config.channel.as_bytes(), mask.as_bytes())
     }
 
+    #[inline(never)]
     fn who(&mut self, mask: &str) {
         let is_all = self.is_channel(mask);
         let is_mask = mask.bytes().any(|byte| matches!(byte, b'*' | b'?'));
@@ -146,6 +149,7 @@ impl Exchange<'_> {
         out.reply("315 $1 :End of WHO list", &[mask]);
     }
 
+    #[inline(never)]
     fn whois(&mut self, name: &str) {
         if let Some(member) = self.channel.find(name) {
             let [user, real_name] = user_and_real_name(&member);

@@ -8,7 +8,7 @@ use super::history::MAX_FRAMES;
 use super::message::{Command, Message};
 use super::output::Output;
 use super::queries::{LUSERS, SUPPORT, VERSION};
-use super::text::{map_chars, strip_formatting, truncate};
+use super::text::{concat, map_chars, strip_formatting, truncate};
 use super::wire::{Frame, Variant};
 use crate::protocol::{
     ClientLine, ErrorCode, Hello, Request, RequestError, is_valid_name, looks_like,
@@ -39,7 +39,7 @@ pub struct Session {
     is_member: bool,
     pub(super) is_in_channel: bool,
     /// The number of the last batch.
-    batches: u32,
+    batches: u64,
     /// The number of the last frame before the client reconnected.
     last_seq: u64,
     /// The next messages with a label that may be repetitions of earlier ones.
@@ -83,6 +83,7 @@ impl Session {
     }
 
     /// Returns the variant of the lines that the client is sent.
+    #[inline(never)]
     pub fn variant(&self) -> Variant {
         match self.capabilities {
             set if set.has(Capabilities::MESSAGE_TAGS) => Variant::Tags,
@@ -92,7 +93,7 @@ impl Session {
     }
 
     /// Returns the next number for a batch.
-    pub(super) fn next_batch(&mut self) -> u32 {
+    pub(super) fn next_batch(&mut self) -> u64 {
         self.batches = self.batches.wrapping_add(1);
         self.batches
     }
@@ -103,181 +104,195 @@ impl Session {
     }
 
     /// Handles a line of the client. `unix_ms` is the time in milliseconds since the Unix epoch.
+    #[inline(never)]
     pub fn on_line(
         &mut self,
-        line: Result<ClientLine, RequestError>,
+        mut line: Result<ClientLine, RequestError>,
         channel: &mut dyn Channel,
         settings: &Settings,
         unix_ms: u64,
     ) {
+        let id = match &mut line {
+            Ok(line) => &mut line.id,
+            Err(error) => &mut error.id,
+        };
+        let label = id.take().filter(|_| self.has(Capabilities::LABELED_RESPONSE));
         let out = Output::new(settings, &self.name);
-        let mut x = Exchange { channel, out, label: None, is_answered: false, unix_ms };
-        let is_labeled = self.has(Capabilities::LABELED_RESPONSE);
+        let mut exchange = Exchange { channel, out, label, is_answered: false, unix_ms };
         match line {
-            Ok(ClientLine { id, request: Request::Edge(text) }) => {
-                x.label = id.filter(|_| is_labeled);
-                self.on_message(&Message::new(&text), &mut x);
+            Ok(ClientLine { request: Request::Edge(text), .. }) => {
+                self.on_message(&Message::new(&text), &mut exchange);
             }
             Ok(_) => return,
             Err(RequestError { code: ErrorCode::TooLong, .. }) => {
-                x.out.reply("417 :Input line was too long", &[]);
+                exchange.out.reply("417 :Input line was too long", &[]);
             }
-            Err(RequestError { code: ErrorCode::NotUtf8, text, id }) => {
-                x.label = id.filter(|_| is_labeled);
-                x.out.reply("FAIL $1 INVALID_UTF8 :Message rejected, it is not UTF-8", &[&text]);
+            Err(RequestError { code: ErrorCode::NotUtf8, text, .. }) => {
+                exchange
+                    .out
+                    .reply("FAIL $1 INVALID_UTF8 :Message rejected, it is not UTF-8", &[&text]);
             }
-            Err(error) => x.out.reply("NOTICE $n :$1", &[&error.text]),
+            Err(error) => exchange.out.reply("NOTICE $n :$1", &[&error.text]),
         }
-        if let Some(label) = &x.label {
-            x.out.add_label(label, self.next_batch(), x.is_answered);
+        if let Some(label) = &exchange.label {
+            exchange.out.add_label(label, self.next_batch(), exchange.is_answered);
         }
-        let is_closed = x.out.view == View::Closed;
-        x.flush();
+        let is_closed = exchange.out.view == View::Closed;
+        exchange.flush();
         if is_closed {
             // After the reply: the client is not sent the notice that it has left.
-            x.channel.show(false);
+            exchange.channel.show(false);
         }
     }
 
-    fn on_message(&mut self, message: &Message<'_>, x: &mut Exchange<'_>) {
+    #[inline(never)]
+    fn on_message(&mut self, message: &Message<'_>, exchange: &mut Exchange<'_>) {
         let [first, second, _, fourth, ..] = message.parameters;
         let is_member = self.is_member;
         match message.command {
             command if (is_member || command.is_registration()) && message.lacks_parameters() => {
-                x.out.reply("461 $1 :Not enough parameters", &[message.name]);
+                exchange.out.reply("461 $1 :Not enough parameters", &[message.name]);
             }
-            Command::Cap => self.negotiate(first, second, x),
-            Command::Ping if first.is_empty() => x.out.reply("409 :No origin specified", &[]),
-            Command::Ping => x.out.reply("PONG $s :$1", &[first]),
+            Command::Cap => self.negotiate(first, second, exchange),
+            Command::Ping if first.is_empty() => {
+                exchange.out.reply("409 :No origin specified", &[])
+            }
+            Command::Ping => exchange.out.reply("PONG $s :$1", &[first]),
             Command::Pong => {}
-            Command::Quit => quit(first, x),
-            Command::Nick => self.set_name(first, x),
+            Command::Quit => quit(first, exchange),
+            Command::Nick => self.set_name(first, exchange),
             Command::User | Command::Pass if is_member => {
-                x.out.reply("462 :You may not reregister", &[]);
+                exchange.out.reply("462 :You may not reregister", &[]);
             }
             Command::Pass => self.password = Some(truncate(first, MAX_PASSWORD).into()),
             Command::User => {
                 self.has_user = true;
                 let is_allowed = |c| (!matches!(c, '@' | '!' | ':' | ' ')).then_some(c);
                 let user = map_chars(&bounded(first, MAX_USER), is_allowed);
-                let profile = x.channel.own_profile();
+                let profile = exchange.channel.own_profile();
                 profile.user = if user.is_empty() { "user".into() } else { user.into() };
                 profile.real_name = bounded(fourth, MAX_REAL_NAME);
             }
-            _ if !is_member => x.out.reply("451 :You have not registered", &[]),
-            _ => self.on_command(message, x),
+            _ if !is_member => exchange.out.reply("451 :You have not registered", &[]),
+            _ => self.on_command(message, exchange),
         }
         if !is_member && !self.name.is_empty() && self.has_user && !self.is_negotiating {
-            self.register(x);
+            self.register(exchange);
         }
     }
 
-    fn negotiate(&mut self, subcommand: &str, request: &str, x: &mut Exchange<'_>) {
+    #[inline(never)]
+    fn negotiate(&mut self, subcommand: &str, request: &str, exchange: &mut Exchange<'_>) {
         match &*subcommand.to_ascii_uppercase() {
             "LS" => {
                 self.is_negotiating = !self.is_member;
-                x.out.reply("CAP $n LS :$1", &[&Capabilities::ALL.names()]);
+                exchange.out.reply("CAP $n LS :$1", &[&Capabilities::ALL.names()]);
             }
-            "LIST" => x.out.reply("CAP $n LIST :$1", &[&self.capabilities.names()]),
+            "LIST" => exchange.out.reply("CAP $n LIST :$1", &[&self.capabilities.names()]),
             "REQ" => {
                 self.is_negotiating = !self.is_member;
                 let set = self.capabilities.after_request(request);
                 let answer = if set.is_some() { "ACK" } else { "NAK" };
                 self.capabilities = set.unwrap_or(self.capabilities);
-                x.out.reply("CAP $n $1 :$2", &[answer, request]);
+                exchange.out.reply("CAP $n $1 :$2", &[answer, request]);
             }
             "END" => self.is_negotiating = false,
-            _ => x.out.reply("410 $1 :Invalid CAP command", &[subcommand]),
+            _ => exchange.out.reply("410 $1 :Invalid CAP command", &[subcommand]),
         }
     }
 
     /// Handles `NICK`.
-    fn set_name(&mut self, requested: &str, x: &mut Exchange<'_>) {
+    #[inline(never)]
+    fn set_name(&mut self, requested: &str, exchange: &mut Exchange<'_>) {
         let name = &*to_valid_name(requested);
-        let is_server = looks_like(name, &x.out.settings.config.server.to_ascii_lowercase());
-        let holder = x.channel.find(name).map(|member| *member.name == *self.name);
-        let is_free = self.is_member && holder == Some(true) || !x.channel.is_taken(name);
+        let is_server = looks_like(name, &exchange.out.settings.config.server.to_ascii_lowercase());
+        let holder = exchange.channel.find(name).map(|member| *member.name == *self.name);
+        let is_free = self.is_member && holder == Some(true) || !exchange.channel.is_taken(name);
         if requested.is_empty() {
-            x.out.reply("431 :No nickname given", &[]);
+            exchange.out.reply("431 :No nickname given", &[]);
         } else if !is_valid_name(name) || is_server {
-            x.out.reply("432 $1 :Erroneous nickname", &[requested]);
-        } else if !is_free && (self.is_member || self.token_of(name, x).is_none()) {
-            x.out.reply(TAKEN, &[name]);
+            exchange.out.reply("432 $1 :Erroneous nickname", &[requested]);
+        } else if !is_free && (self.is_member || self.token_of(name, exchange).is_none()) {
+            exchange.out.reply(TAKEN, &[name]);
         } else if self.is_member && *self.name == *name {
         } else {
             if name != requested {
                 let values = [requested, name];
-                x.out.reply("NOTICE $n :$1 cannot be a name here; you are $2", &values);
+                exchange.out.reply("NOTICE $n :$1 cannot be a name here; you are $2", &values);
             }
             self.name = name.into();
-            x.out.nick = name.into();
+            exchange.out.nick = name.into();
             if self.is_member {
                 self.delivery.has_own_frames = true;
-                x.submit(Request::Nick(name.into()), false, true);
-                self.keep_name(x);
+                exchange.submit(Request::Nick(name.into()), false, true);
+                self.keep_name(exchange);
             }
         }
     }
 
     /// Makes the client a member: it has said everything that is needed.
-    fn register(&mut self, x: &mut Exchange<'_>) {
-        let is_taken = x.channel.is_taken(&self.name);
-        let token = if is_taken { self.token_of(&self.name, x) } else { None };
+    #[inline(never)]
+    fn register(&mut self, exchange: &mut Exchange<'_>) {
+        let is_taken = exchange.channel.is_taken(&self.name);
+        let token = if is_taken { self.token_of(&self.name, exchange) } else { None };
         // Another client can have taken the name since `NICK`.
         if is_taken && token.is_none() {
-            x.out.reply(TAKEN, &[&self.name]);
+            exchange.out.reply(TAKEN, &[&self.name]);
             self.name = "".into();
             return;
         }
         if token.is_some() {
-            (self.last_seq, self.repetitions) = (x.channel.seq(), MAX_REPETITIONS);
+            (self.last_seq, self.repetitions) = (exchange.channel.seq(), MAX_REPETITIONS);
         }
         let hello = Hello {
-            name: Some(self.name.to_string()),
+            name: Some(String::from(&*self.name)),
             token: token.map(|token| token.to_string()),
             keep: self.password.is_some(),
             ..Hello::default()
         };
         // The members are told that it joins when it joins the channel.
-        x.channel.show(false);
-        x.submit(Request::Hello(Box::new(hello)), false, true);
-        let Some(name) = x.channel.own_name() else { return };
+        exchange.channel.show(false);
+        exchange.submit(Request::Hello(Box::new(hello)), false, true);
+        let Some(name) = exchange.channel.own_name() else { return };
         self.name = name.into();
         self.is_member = true;
         self.delivery.name = name.into();
-        self.keep_name(x);
-        x.out.nick = self.name.to_string();
-        x.out.reply(
+        self.keep_name(exchange);
+        exchange.out.nick = String::from(&*self.name);
+        exchange.out.reply(
             "001 :Welcome to the smolchat network, $n!user@smolchat\n\
              002 :Your host is $s, running version $1\n003 :The channel is $c\n004 $s $1 i n",
             &[VERSION],
         );
-        x.out.reply(SUPPORT, &[]);
-        x.write_counts(LUSERS);
-        x.out.write_motd();
-        if x.out.settings.is_stored {
-            x.out.reply("NOTICE $n :this conversation is written to a file", &[]);
+        exchange.out.reply(SUPPORT, &[]);
+        exchange.write_counts(LUSERS);
+        exchange.out.write_motd();
+        if exchange.out.settings.is_stored {
+            exchange.out.reply("NOTICE $n :this conversation is written to a file", &[]);
         }
     }
 
     /// Returns the token for a name that is taken, if the password of the client is for it.
-    fn token_of(&self, name: &str, x: &mut Exchange<'_>) -> Option<Token> {
-        x.channel.token_of(name, self.password.as_deref()?)
+    fn token_of(&self, name: &str, exchange: &mut Exchange<'_>) -> Option<Token> {
+        exchange.channel.token_of(name, self.password.as_deref()?)
     }
 
-    fn keep_name(&self, x: &mut Exchange<'_>) {
+    fn keep_name(&self, exchange: &mut Exchange<'_>) {
         if let Some(password) = &self.password {
-            x.channel.keep_name(password);
+            exchange.channel.keep_name(password);
         }
     }
 
     /// Returns whether the client has sent this message, with its label, before it reconnected.
-    pub(super) fn is_repetition(&mut self, text: &str, x: &Exchange<'_>) -> bool {
-        let Some(label) = x.label.as_deref().filter(|_| self.repetitions > 0) else { return false };
+    #[inline(never)]
+    pub(super) fn is_repetition(&mut self, text: &str, exchange: &Exchange<'_>) -> bool {
+        let Some(label) = exchange.label.as_deref().filter(|_| self.repetitions > 0) else {
+            return false;
+        };
         self.repetitions -= 1;
-        let count = x.channel.frame_count();
+        let count = exchange.channel.frame_count();
         (count.saturating_sub(MAX_FRAMES)..count).any(|at| {
-            x.channel.frame(at).and_then(Frame::parse).is_some_and(|frame| {
+            exchange.channel.frame(at).and_then(Frame::parse).is_some_and(|frame| {
                 frame.seq <= self.last_seq
                     && *frame.source == *self.name
                     && frame.text == text
@@ -287,11 +302,11 @@ impl Session {
     }
 }
 
-fn quit(reason: &str, x: &mut Exchange<'_>) {
+fn quit(reason: &str, exchange: &mut Exchange<'_>) {
     if !reason.is_empty() {
-        x.channel.set_departure(&["QUIT :Quit: ", &bounded(reason, MAX_AWAY)].concat());
+        exchange.channel.set_departure(&concat(&["QUIT :Quit: ", &bounded(reason, MAX_AWAY)]));
     }
-    x.submit(Request::Quit, false, true);
+    exchange.submit(Request::Quit, false, true);
 }
 
 /// Returns the start of a text, without formatting.
@@ -302,13 +317,14 @@ pub(super) fn bounded(text: &str, most: usize) -> Box<str> {
 /// Returns a name that the room accepts for one that is usual in IRC: `[`, `]`, `\`, `` ` ``, `^`,
 /// `{`, `|` and `}` become `_`. irssi gives up after error 432, and WeeChat tries again ten times a
 /// second.
+#[inline(never)]
 fn to_valid_name(requested: &str) -> String {
     let name = map_chars(requested, |c| match c {
         '[' | ']' | '\\' | '`' | '^' | '{' | '|' | '}' => Some('_'),
         c => Some(c),
     });
     match name != requested && !is_valid_name(&name) {
-        true => ["irc", &name].concat(),
+        true => concat(&["irc", &name]),
         false => name,
     }
 }

@@ -8,18 +8,14 @@ pub const CTCP: &str = "\u{1}";
 /// Removed are bold, italics and the like, and colours with their numbers.
 pub fn strip_formatting(text: &str) -> String {
     let mut plain = String::new();
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        let (start, after) = rest.split_at(c.len_utf8());
-        rest = match c {
-            '\u{3}' => strip_colours(after, 2, 10),
-            '\u{4}' => strip_colours(after, 6, 16),
-            _ => after,
-        };
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
         match c {
+            '\u{3}' => chars = strip_colours(chars.as_str(), 2, 10).chars(),
+            '\u{4}' => chars = strip_colours(chars.as_str(), 6, 16).chars(),
             '\t' => plain.push(' '),
             c if c.is_control() => {}
-            _ => plain.push_str(start),
+            c => plain.push(c),
         }
     }
     plain
@@ -27,8 +23,8 @@ pub fn strip_formatting(text: &str) -> String {
 
 /// Removes a colour, and a second one after a comma. A colour has at most `most` digits.
 fn strip_colours(text: &str, most: usize, radix: u32) -> &str {
-    // All digits have one byte.
-    let digits = |text: &str| text.chars().take(most).take_while(|c| c.is_digit(radix)).count();
+    let is_digit = |byte: &u8| char::from(*byte).is_digit(radix);
+    let digits = |text: &str| text.bytes().take(most).take_while(is_digit).count();
     let (first, rest) = text.split_at(digits(text));
     match rest.strip_prefix(',') {
         Some(second) if !first.is_empty() && digits(second) > 0 => {
@@ -70,6 +66,17 @@ pub fn split_long<'a>(line: &mut &'a str, most: usize) -> Option<&'a str> {
     let (part, rest) = line.split_at(space.unwrap_or_else(|| line.floor_char_boundary(most)));
     *line = rest.strip_prefix(' ').filter(|_| space.is_some()).unwrap_or(rest);
     Some(part)
+}
+
+/// Returns the text before the first separator and the text after it, which is empty if there is no
+/// separator.
+pub fn split_first(text: &str, separator: char) -> (&str, &str) {
+    text.split_once(separator).unwrap_or((text, ""))
+}
+
+/// Returns texts as one. The generic `concat` of the standard library is larger.
+pub fn concat(parts: &[&str]) -> String {
+    parts.iter().copied().collect()
 }
 
 /// Appends a word to a list with spaces between its words.

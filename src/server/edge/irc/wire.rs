@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::config::{Config, Settings};
 use super::notes::Notes;
-use super::text::{CTCP, split_long, strip_controls};
+use super::text::{CTCP, concat, split_long, strip_controls};
 use crate::calendar::Utc;
 use crate::protocol::JsonObject;
 
@@ -63,7 +63,7 @@ impl<'a> Frame<'a> {
 
     /// Returns the value of the tag `msgid`.
     pub fn id(&self, settings: &Settings) -> String {
-        [&settings.epoch, "-", &self.seq.to_string()].concat()
+        concat(&[&settings.epoch, "-", &self.seq.to_string()])
     }
 }
 
@@ -89,7 +89,7 @@ impl Variant {
     /// Returns the tags of the lines of a frame. `more` is further tags, each with a `;` after it.
     /// `id` is the id of the frame, or empty.
     pub fn tags(self, more: &str, time: u64, id: &str) -> Tags {
-        let mut rest = String::from(more);
+        let mut rest = concat(&["@", more]);
         if self != Variant::Plain {
             rest += "time=";
             rest += &format_time(time);
@@ -101,16 +101,16 @@ impl Variant {
             first += id;
             first += ";";
         }
-        Tags { first: enclose(&first), rest: enclose(&rest) }
+        Tags { first: enclose(first), rest: enclose(rest) }
     }
 }
 
-/// Returns tags as the start of a line.
-fn enclose(tags: &str) -> String {
-    match tags.strip_suffix(';') {
-        Some(tags) => ["@", tags, " "].concat(),
-        None => String::new(),
+/// Returns tags with a space in place of the last `;`, or without the `@` if there are none.
+fn enclose(mut tags: String) -> String {
+    if tags.pop() == Some(';') {
+        tags.push(' ');
     }
+    tags
 }
 
 /// The tags of the lines of a frame.
@@ -153,6 +153,7 @@ pub struct Lines {
 
 impl Lines {
     /// Translates frames of the room's sequence, back to back.
+    #[inline(never)]
     pub fn encode(frames: &[u8], variant: Variant, settings: &Settings, notes: &Notes) -> Self {
         let mut lines = Lines::default();
         let mut start = 0;
@@ -166,6 +167,7 @@ impl Lines {
         lines
     }
 
+    #[inline(never)]
     fn push(
         &mut self,
         frame: &Frame<'_>,
@@ -175,7 +177,6 @@ impl Lines {
         notes: &Notes,
     ) {
         let tags = variant.tags("", frame.time, &frame.id(settings));
-        let is_join = frame.kind == "join";
         match &*frame.kind {
             "chat" | "action" => {
                 let is_long = self.bytes.len() > settings.answer_bytes;
@@ -188,29 +189,7 @@ impl Lines {
                 write_line(&mut self.bytes, &tags.first, &[":", &from, MASK, " NICK :", &to]);
                 self.add_span(json, SpanKind::Name);
             }
-            "join" | "leave" => {
-                let end = self.bytes.len() + settings.answer_bytes;
-                let names = frame.object.strings("names");
-                for (at, name) in names.iter().enumerate() {
-                    if self.bytes.len() > end {
-                        let left = (names.len() - at).to_string();
-                        let text = if is_join { " more joined" } else { " more left" };
-                        let Config { server, channel, .. } = &settings.config;
-                        let line = [":", server, " NOTICE ", channel, " :", &left, text];
-                        write_line(&mut self.bytes, &tags.rest, &line);
-                        return self.add_span(json, SpanKind::Leave);
-                    }
-                    let command = match is_join {
-                        true => ["JOIN ", &settings.config.channel],
-                        false => [notes.departure_of(name, frame.time), ""],
-                    };
-                    let tags = if at == 0 { &tags.first } else { &tags.rest };
-                    let [command, channel] = command;
-                    write_line(&mut self.bytes, tags, &[":", name, MASK, " ", command, channel]);
-                    let kind = if is_join { SpanKind::Join } else { SpanKind::Leave };
-                    self.add_span(json.clone(), kind);
-                }
-            }
+            "join" | "leave" => self.push_presence(frame, &json, &tags, settings, notes),
             // A measure of an operator.
             "info" => {
                 let Config { server, channel, .. } = &settings.config;
@@ -223,6 +202,41 @@ impl Lines {
                 self.add_span(json, SpanKind::Leave);
             }
             _ => {}
+        }
+    }
+
+    /// Appends the lines of a join or leave notice, one for each name.
+    #[inline(never)]
+    fn push_presence(
+        &mut self,
+        frame: &Frame<'_>,
+        json: &Range<u32>,
+        tags: &Tags,
+        settings: &Settings,
+        notes: &Notes,
+    ) {
+        let Config { server, channel, .. } = &settings.config;
+        let join = concat(&["JOIN ", channel]);
+        let (kind, more) = match &*frame.kind {
+            "join" => (SpanKind::Join, " more joined"),
+            _ => (SpanKind::Leave, " more left"),
+        };
+        let end = self.bytes.len() + settings.answer_bytes;
+        let names = frame.object.strings("names");
+        for (at, name) in names.iter().enumerate() {
+            if self.bytes.len() > end {
+                let left = (names.len() - at).to_string();
+                let line = [":", server, " NOTICE ", channel, " :", &left, more];
+                write_line(&mut self.bytes, &tags.rest, &line);
+                return self.add_span(json.clone(), SpanKind::Leave);
+            }
+            let command = match kind {
+                SpanKind::Join => &join,
+                _ => notes.departure_of(name, frame.time),
+            };
+            let tags = if at == 0 { &tags.first } else { &tags.rest };
+            write_line(&mut self.bytes, tags, &[":", name, MASK, " ", command]);
+            self.add_span(json.clone(), kind);
         }
     }
 
@@ -255,7 +269,7 @@ pub fn write_text(
     text: &str,
     max_lines: usize,
 ) {
-    let start = [":", source, MASK, " ", command, " ", target, " :", ctcp].concat();
+    let start = start_of([source, command, target]) + ctcp;
     let end = if ctcp.is_empty() { "" } else { CTCP };
     let most = MAX_OUTPUT.saturating_sub(start.len() + end.len());
     let mut count = 0;
@@ -276,6 +290,11 @@ pub fn write_text(
         let text = if count - max_lines == 1 { " more line]" } else { " more lines]" };
         write_line(out, &tags.rest, &[&start, "[", &left, text, end]);
     }
+}
+
+/// Returns the start of a line with a text.
+pub fn start_of([source, command, target]: [&str; 3]) -> String {
+    concat(&[":", source, MASK, " ", command, " ", target, " :"])
 }
 
 /// Appends a line, in parts, with its tags and its line end.

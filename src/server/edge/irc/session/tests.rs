@@ -324,7 +324,7 @@ fn chat_history_selects_by_id_and_time() {
         ("LATEST #other * 5", "INVALID_TARGET"),
         ("BEFORE #smol msgid=other-1 5", "INVALID_PARAMS"),
         ("AROUND #smol * 5", "INVALID_PARAMS"),
-        ("LATEST", "NEED_MORE_PARAMS"),
+        ("LATEST", "INVALID_PARAMS"),
     ] {
         let lines = harness.ask(&format!("CHATHISTORY {request}"));
         assert!(lines[0].starts_with(&format!("{S} FAIL CHATHISTORY {code}")), "{lines:?}");
@@ -354,6 +354,15 @@ fn chat_history_reads_few_frames_of_many() {
         assert_eq!(lines.len(), messages, "{request}: {lines:?}");
         assert!(harness.room.frames_read.get() < 2100, "{request}: {:?}", harness.room.frames_read);
     }
+}
+
+#[test]
+fn chat_history_targets_are_an_empty_batch() {
+    let mut harness = Harness::member("batch draft/chathistory");
+    let times = "timestamp=2026-11-25T12:00:00.000Z timestamp=2026-11-26T12:00:00.000Z";
+    let lines = harness.ask(&format!("CHATHISTORY TARGETS {times} 10"));
+    let start = format!("{S} BATCH +t draft/chathistory-targets");
+    assert_eq!(lines, [start, format!("{S} BATCH -t")]);
 }
 
 #[test]
