@@ -8,12 +8,16 @@ use super::session::Exchange;
 use crate::protocol::{ClientLine, Secret};
 
 /// Removes the secret from the text of a message. Returns the secret, and whether it is that of an
-/// operator (`OPER`) or the password of the room (`PASS`).
+/// operator (`OPER`) or the password of the room (`PASS`). That is the rest of the line, because irssi
+/// sends a password with spaces without a colon.
 pub fn take_secret(text: &mut Box<str>) -> Option<(Secret, bool)> {
     let message = Message::new(text);
-    let [first, second, ..] = message.parameters;
+    let [_, second, ..] = message.parameters;
     let (command, secret) = match message.command {
-        Command::Pass => ("PASS", first),
+        Command::Pass => {
+            let rest = text.get(message.name.len()..).unwrap_or_default().trim();
+            ("PASS", rest.strip_prefix(':').unwrap_or(rest))
+        }
         Command::Oper => ("OPER", second),
         _ => return None,
     };
@@ -83,6 +87,7 @@ mod tests {
         for (text, secret, rest) in [
             ("PASS secret", Some(("secret", false)), "PASS"),
             ("pass :two words", Some(("two words", false)), "PASS"),
+            ("PASS two words", Some(("two words", false)), "PASS"),
             ("OPER root secret", Some(("secret", true)), "OPER"),
             ("OPER root", None, "OPER root"),
             ("PASS", None, "PASS"),

@@ -174,3 +174,30 @@ impl fmt::Debug for Handshake {
         f.debug_struct("Handshake").field("seen", &self.seen).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{TestCertificate, TlsPeer};
+
+    #[test]
+    fn error_behind_a_message_in_its_record_gets_an_alert() {
+        let certificate = TestCertificate::new("coalesced");
+        let mut peer = TlsPeer::new(&certificate.pem, &[]);
+        peer.read(&[]).unwrap();
+        let hello = peer.take_outgoing();
+        for behind in [&b"\x14\x00\x00\x00"[..], b"\xFF\x00\x00\x01\x00", &hello[5..]] {
+            let message = [&hello[5..], behind].concat();
+            let length = (message.len() as u16).to_be_bytes();
+            let record = [&hello[..3], &length, &message].concat();
+            for pieces in [vec![&record[..]], vec![&record[..hello.len()], &record[hello.len()..]]]
+            {
+                let mut handshake = certificate.handshake();
+                let mut results = pieces.iter().map(|piece| handshake.read(piece));
+                let failure = results.find_map(Result::err).expect("an error");
+                assert!(failure.output.windows(2).any(|bytes| bytes == b"\x15\x03"), "{failure:?}");
+                // The connection has ended; whatever follows is not read.
+                assert!(handshake.read(&hello).unwrap_err().output.is_empty());
+            }
+        }
+    }
+}

@@ -19,7 +19,7 @@ pub use tls_peer::TlsPeer;
 /// The certificate of a test in a folder of its own.
 pub struct TestCertificate {
     path: PathBuf,
-    pem: Vec<u8>,
+    pub(super) pem: Vec<u8>,
     certificate: Certificate,
 }
 
@@ -35,7 +35,7 @@ impl TestCertificate {
         TestCertificate { pem: fs::read(&path).unwrap(), path, certificate }
     }
 
-    fn handshake(&self) -> Handshake {
+    pub(super) fn handshake(&self) -> Handshake {
         Handshake::new(Arc::clone(self.certificate.config())).unwrap()
     }
 
@@ -231,27 +231,6 @@ fn first_message_that_is_no_hello_gets_an_alert() {
     ] {
         let failure = certificate.handshake().read(bytes).unwrap_err();
         assert!(failure.output.starts_with(b"\x15\x03"), "{failure:?}");
-    }
-}
-
-#[test]
-fn error_behind_a_message_in_its_record_gets_an_alert() {
-    let certificate = TestCertificate::new("coalesced");
-    let mut peer = TlsPeer::new(&certificate.pem, &[]);
-    peer.read(&[]).unwrap();
-    let hello = peer.take_outgoing();
-    for behind in [&b"\x14\x00\x00\x00"[..], b"\xFF\x00\x00\x01\x00", &hello[5..]] {
-        let message = [&hello[5..], behind].concat();
-        let length = (message.len() as u16).to_be_bytes();
-        let record = [&hello[..3], &length, &message].concat();
-        for pieces in [vec![&record[..]], vec![&record[..hello.len()], &record[hello.len()..]]] {
-            let mut handshake = certificate.handshake();
-            let mut results = pieces.iter().map(|piece| handshake.read(piece));
-            let failure = results.find_map(Result::err).expect("an error");
-            assert!(failure.output.windows(2).any(|bytes| bytes == b"\x15\x03"), "{failure:?}");
-            // The connection has ended; whatever follows is not read.
-            assert!(handshake.read(&hello).unwrap_err().output.is_empty());
-        }
     }
 }
 
