@@ -35,8 +35,6 @@ mod request;
 mod stats;
 
 pub(crate) use confusables::is_mark;
-#[cfg(feature = "irc")]
-pub(crate) use confusables::looks_like;
 pub use detect::OtherProtocol;
 pub(crate) use detect::PROXY_V2;
 #[cfg(feature = "web")]

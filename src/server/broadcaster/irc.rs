@@ -124,8 +124,11 @@ impl Channel for RoomChannel<'_> {
         let target = to.map_or(Some(&**channel), |to| self.room.name_of(to));
         let parts = [self.own_name(), Some(command), target, Some(text)];
         let parts = parts.map(Option::unwrap_or_default);
-        let plain = Chunk::from(relay_lines(Variant::Plain, self.now.unix_ms, parts));
-        let tagged = Chunk::from(relay_lines(Variant::Time, self.now.unix_ms, parts));
+        let [plain, tagged] = [Variant::Plain, Variant::Time].map(|variant| {
+            let mut lines = Vec::new();
+            relay_lines(&mut lines, variant, self.now.unix_ms, parts);
+            Chunk::from(lines)
+        });
         // The row of the client itself is empty: it is sent a text to the channel as an echo only.
         for recipient in recipients {
             let client = self.clients.irc_client(recipient);

@@ -287,7 +287,7 @@ fn long_relayed_text_is_split_or_keeps_its_end() {
     let lines = harness.lines(to);
     assert_eq!(lines.len(), 1, "a request is not split: {lines:?}");
     assert!(lines[0].starts_with(&format!("{start} PRIVMSG irc-{to} :\u{1}PING word word")));
-    assert!(lines[0].len() == 510 && lines[0].ends_with('\u{1}'), "{lines:?}");
+    assert!(lines[0].ends_with('\u{1}'), "{lines:?}");
 }
 
 #[test]

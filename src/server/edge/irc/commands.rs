@@ -57,7 +57,7 @@ impl Text {
         if let Some(variant) = echo {
             let target = to.map_or(&*exchange.out.settings.config.channel, |(_, name)| name);
             let parts = [&*exchange.out.nick, command, target, &text];
-            exchange.out.lines.extend(relay_lines(variant, exchange.unix_ms, parts));
+            relay_lines(&mut exchange.out.lines, variant, exchange.unix_ms, parts);
         }
     }
 }
@@ -227,13 +227,14 @@ impl Session {
 
     #[inline(never)]
     fn mode(&self, target: &str, change: &str, exchange: &mut Exchange<'_>) {
+        let (is_self, is_channel) = (*target == *self.name, exchange.is_channel(target));
         let reply = match change {
-            "" if *target == *self.name => "221 +i",
-            "+i" | "-i" if *target == *self.name => return,
-            _ if *target == *self.name => "501 :Unknown MODE flag",
-            "" if exchange.is_channel(target) => "324 $c +n",
-            "b" | "+b" if exchange.is_channel(target) => "368 $c :End of channel ban list",
-            _ if exchange.is_channel(target) => NO_OPERATOR,
+            "" if is_self => "221 +i",
+            "+i" | "-i" if is_self => return,
+            _ if is_self => "501 :Unknown MODE flag",
+            "" if is_channel => "324 $c +n",
+            "b" | "+b" if is_channel => "368 $c :End of channel ban list",
+            _ if is_channel => NO_OPERATOR,
             _ if target.starts_with('#') => NO_SUCH_CHANNEL,
             _ if exchange.channel.find(target).is_some() => "502 :Cant change mode for other users",
             _ => NO_SUCH_NICK,

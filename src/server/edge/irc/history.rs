@@ -117,6 +117,7 @@ impl<'a> Selection<'a> {
 /// Returns the place of the first frame of the history for which `is_found` is true, as it is for
 /// all frames after that. The frames are in the order of their numbers, and of their times unless the
 /// clock was set back.
+#[inline(never)]
 fn find_first(channel: &dyn Channel, is_found: &dyn Fn(&Frame<'_>) -> bool) -> usize {
     let (mut start, mut end) = (0, channel.frame_count());
     while start < end {

@@ -48,7 +48,8 @@ impl Exchange<'_> {
             Command::WhoIs => return self.whois(if second.is_empty() { first } else { second }),
             Command::WhoWas => "406 $1 :There was no such nickname\n369 $1 :End of WHOWAS",
             Command::List
-                if first.is_empty() || first.split(',').any(|mask| self.is_list_mask(mask)) =>
+                if first.is_empty()
+                    || first.split(',').any(|name| name == "*" || self.is_channel(name)) =>
             {
                 return self.write_counts(LIST);
             }
@@ -93,18 +94,20 @@ impl Exchange<'_> {
         let mut found = String::new();
         let start = self.out.settings.config.server.len() + self.out.nick.len() + ": 303  :".len();
         // The last parameter can have several names.
-        for name in message.parameters.iter().flat_map(|names| names.split(' ').take(MAX_ASKED)) {
-            let Some(member) = self.channel.find(name) else { continue };
-            let mask = match member.away().is_empty() {
-                _ if is_ison => "",
-                true => "=+user@smolchat",
-                false => "=-user@smolchat",
-            };
-            if start + found.len() + 1 + member.name.len() + mask.len() > MAX_OUTPUT {
-                break;
+        for names in message.parameters {
+            for name in names.split(' ').take(MAX_ASKED) {
+                let Some(member) = self.channel.find(name) else { continue };
+                let mask = match member.away().is_empty() {
+                    _ if is_ison => "",
+                    true => "=+user@smolchat",
+                    false => "=-user@smolchat",
+                };
+                // A name that does not fit is left out whole.
+                if start + found.len() + 1 + member.name.len() + mask.len() <= MAX_OUTPUT {
+                    push_word(&mut found, member.name);
+                    found += mask;
+                }
             }
-            push_word(&mut found, member.name);
-            found += mask;
         }
         self.out.reply(if is_ison { "303 :$1" } else { "302 :$1" }, &[&found]);
     }
@@ -113,10 +116,6 @@ impl Exchange<'_> {
     pub fn write_counts(&mut self, template: &str) {
         let [members, most, others] = self.channel.counts().map(|count| count.to_string());
         self.out.reply(template, &[&members, &most, &others]);
-    }
-
-    fn is_list_mask(&self, mask: &str) -> bool {
-        matches_mask(self.out.settings.config.channel.as_bytes(), mask.as_bytes())
     }
 
     #[inline(never)]

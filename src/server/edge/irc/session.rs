@@ -10,9 +10,7 @@ use super::output::Output;
 use super::queries::{LUSERS, SUPPORT, VERSION};
 use super::text::{concat, map_chars, strip_formatting, truncate};
 use super::wire::{Frame, Variant};
-use crate::protocol::{
-    ClientLine, ErrorCode, Hello, Request, RequestError, is_valid_name, looks_like,
-};
+use crate::protocol::{ClientLine, ErrorCode, Hello, Request, RequestError, is_valid_name};
 use crate::room::Token;
 
 /// The most bytes of a user, a real name and an away text.
@@ -205,7 +203,7 @@ impl Session {
     #[inline(never)]
     fn set_name(&mut self, requested: &str, exchange: &mut Exchange<'_>) {
         let name = &*to_valid_name(requested);
-        let is_server = looks_like(name, &exchange.out.settings.config.server.to_ascii_lowercase());
+        let is_server = name.eq_ignore_ascii_case(&exchange.out.settings.config.server);
         let holder = exchange.channel.find(name).map(|member| *member.name == *self.name);
         let is_free = self.is_member && holder == Some(true) || !exchange.channel.is_taken(name);
         if requested.is_empty() {

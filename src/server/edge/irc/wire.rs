@@ -257,7 +257,7 @@ pub fn write_text(
     text: &str,
     max_lines: usize,
 ) {
-    let start = start_of([source, command, target]) + ctcp;
+    let start = concat(&[":", source, MASK, " ", command, " ", target, " :", ctcp]);
     let end = if ctcp.is_empty() { "" } else { CTCP };
     let most = MAX_OUTPUT.saturating_sub(start.len() + end.len());
     let mut count = 0;
@@ -278,11 +278,6 @@ pub fn write_text(
         let text = if count - max_lines == 1 { " more line]" } else { " more lines]" };
         write_line(out, &tags.rest, &[&start, "[", &left, text, end]);
     }
-}
-
-/// Returns the start of a line with a text.
-pub fn start_of([source, command, target]: [&str; 3]) -> String {
-    concat(&[":", source, MASK, " ", command, " ", target, " :"])
 }
 
 /// Appends a line, in parts, with its tags and its line end.
