@@ -97,6 +97,9 @@ pub(super) struct AnswerConfig {
     pub node: NodeId,
     pub answer_bytes: usize,
     pub limits: Limits,
+    /// The addresses of all nodes.
+    #[cfg(feature = "cluster")]
+    pub nodes: Vec<Box<str>>,
     #[cfg(feature = "irc")]
     pub motd: Option<Box<str>>,
     #[cfg(feature = "irc")]
@@ -173,6 +176,8 @@ impl Config {
                 history: rules.history,
                 stored: self.is_stored,
             },
+            #[cfg(feature = "cluster")]
+            nodes: Vec::new(),
             #[cfg(feature = "irc")]
             motd: self.motd.clone(),
             #[cfg(feature = "irc")]

@@ -15,6 +15,8 @@
 //! This does not cover lines whose answer is not replayed: lines behind a `gap` or in another epoch
 //! (`resumed` is false), private lines, and commands whose answer is for their sender alone.
 
+use std::borrow::Cow;
+
 use log::Level;
 
 use super::names::find_free_number;
@@ -141,6 +143,10 @@ impl State {
         if !resumed {
             data.push_str("; /help lists the commands");
         }
+        #[cfg(feature = "cluster")]
+        let nodes = self.answers.nodes.iter().map(|node| Cow::from(&**node)).collect();
+        #[cfg(not(feature = "cluster"))]
+        let nodes = Vec::new();
         let welcome = Body::Welcome {
             name: name.into(),
             epoch: (&*self.epoch).into(),
@@ -149,6 +155,7 @@ impl State {
             resumed,
             members,
             limits,
+            nodes,
         };
         let welcome = Slice::own(&Frame::server(data, welcome));
         self.unicast(id, Op::Send(welcome));

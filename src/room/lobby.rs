@@ -29,8 +29,8 @@ pub(super) struct Lobby {
     pub admission: Admission,
     /// The clients that have not sent a line.
     pub waiting: WaitQueue<LobbyClient>,
-    /// The node shuts down: no client is admitted.
-    pub is_closed: bool,
+    /// The reason for which no client is admitted.
+    pub closed: Option<ByeCode>,
     /// The commands of the clients go through a log.
     pub is_clustered: bool,
     pub now: Now,
@@ -76,7 +76,7 @@ impl Lobby {
             credential_of,
             ending: ClientTable::new(),
             waiting: WaitQueue::new(LobbyClient::is_waiting),
-            is_closed: false,
+            closed: None,
             is_clustered: false,
             now: Now::default(),
         }
@@ -181,8 +181,8 @@ fn take_token(hello: &mut Hello) -> Option<Token> {
 
 impl Room {
     pub(super) fn connect(&mut self, id: ClientId, peer: Peer, token: Token) {
-        if self.lobby.is_closed {
-            return self.send_refusal(id, ByeCode::Shutdown, ByeCode::Shutdown.text());
+        if let Some(code) = self.lobby.closed {
+            return self.send_refusal(id, code, code.text());
         }
         let now = self.lobby.now.uptime;
         let is_visitor = match self.lobby.admission.admit(peer.into(), now) {
@@ -282,7 +282,7 @@ impl Room {
         let Lobby { config, credential_of, is_clustered, now, .. } = &self.lobby;
         let lobby = Lobby::new(config.clone(), *credential_of);
         let is_clustered = *is_clustered;
-        self.lobby = Lobby { is_closed: true, is_clustered, now: *now, ..lobby };
+        self.lobby = Lobby { closed: Some(code), is_clustered, now: *now, ..lobby };
     }
 
     /// Handles the effects of a command on the clients of the node.

@@ -110,7 +110,11 @@ impl Session {
         match code {
             ByeCode::Quit if self.is_quit_sent => self.state = State::Ended(self.quit_error.take()),
             // `Quit` without `/quit`: something between client and server closed the connection.
-            ByeCode::Quit | ByeCode::Shutdown | ByeCode::Full | ByeCode::TooFast => {
+            ByeCode::Quit
+            | ByeCode::Shutdown
+            | ByeCode::Unreachable
+            | ByeCode::Full
+            | ByeCode::TooFast => {
                 self.on_disconnect(error, false);
             }
             ByeCode::Slow => self.on_disconnect(error, true),
