@@ -1,6 +1,8 @@
 //! `smolchatd`, the server: converts arguments to a configuration, signals to controls, and errors
 //! to an exit code.
 
+#[cfg(feature = "cluster")]
+mod cluster;
 mod limits;
 mod options;
 mod signals;
@@ -77,6 +79,12 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
         *addresses += &format!("{separator}{listener}");
     }
     limits::fit_clients(&mut config, descriptors, listeners.len());
+    #[cfg(feature = "cluster")]
+    if let Some(cluster) = &mut config.cluster
+        && cluster.advertise.is_none()
+    {
+        cluster.advertise = cluster::find_address(&listeners);
+    }
     info!("{}", describe(&config, &listeners, history_file.as_deref()));
     let mut stdout = io::stdout();
     for listener in &listeners {

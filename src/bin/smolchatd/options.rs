@@ -6,6 +6,8 @@ use std::time::Duration;
 #[cfg(feature = "irc")]
 use std::{fs::File, io::Read};
 
+#[cfg(feature = "cluster")]
+use super::cluster::ClusterOptions;
 use lexopt::{Parser, ValueExt};
 use log::LevelFilter;
 use smolchat::cli::{SMOLCHATD, parse_switch};
@@ -33,6 +35,8 @@ impl Invocation {
     /// Applies `--memory` and `--check`.
     pub fn resolve(self) -> Result<Self, lexopt::Error> {
         let Invocation::Service(mut options) = self else { return Ok(self) };
+        #[cfg(feature = "cluster")]
+        options.resolve_cluster()?;
         if let Some(budget) = options.memory {
             options.config = fit(budget, options.config, options.pinned).map_err(|least| {
                 format!("--memory: {budget} bytes are not enough, expected at least {least}")
@@ -54,6 +58,8 @@ pub struct Options {
     pub addresses: Vec<(ListenAddress, ListenerProtocol)>,
     #[cfg(feature = "irc")]
     motd_file: Option<PathBuf>,
+    #[cfg(feature = "cluster")]
+    cluster: ClusterOptions,
     pub config: Config,
     pub log: LevelFilter,
     pub history_file: Option<PathBuf>,
@@ -74,6 +80,8 @@ pub fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
         addresses: Vec::new(),
         #[cfg(feature = "irc")]
         motd_file: None,
+        #[cfg(feature = "cluster")]
+        cluster: ClusterOptions::default(),
         config: Config::default(),
         log: LevelFilter::Info,
         history_file: None,
@@ -151,6 +159,9 @@ impl Options {
             "memory" => self.memory = Some(value.parse_with(parse_size)?),
             "check" => self.is_check = value.parse_with(parse_switch)?,
             "log" => self.log = value.parse_with(parse_level)?,
+            #[cfg(feature = "cluster")]
+            "cluster" | "room" | "node" | "cluster-replicas" | "cluster-creds" | "cluster-ca"
+            | "advertise" => self.cluster.set(option, value)?,
             _ => return Err(lexopt::Error::UnexpectedOption(format!("--{option}"))),
         }
         Ok(())
@@ -168,6 +179,23 @@ impl Options {
             "irc-name" => irc.server = parse_text(value, parse_server)?,
             "irc-playback" => irc.playback = value.parse()?,
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// Sets the settings of the node, if there is one.
+    #[cfg(feature = "cluster")]
+    fn resolve_cluster(&mut self) -> Result<(), String> {
+        self.config.cluster = std::mem::take(&mut self.cluster).into_config()?;
+        if self.config.cluster.is_none() {
+            return Ok(());
+        }
+        if self.history_file.is_some() {
+            return Err("--history-file and --cluster exclude each other".into());
+        }
+        #[cfg(feature = "irc")]
+        if self.config.irc.is_open {
+            return Err("--irc and --cluster exclude each other".into());
         }
         Ok(())
     }
