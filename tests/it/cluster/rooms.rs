@@ -1,0 +1,119 @@
+//! A room on three servers, through faults: all members receive the same, and each line once.
+
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::link::Link;
+use super::nats_servers::NatsServers;
+use super::room_nodes::RoomNodes;
+use super::wait_until;
+
+/// The lines that each client says between two faults.
+const LINES: usize = 10;
+
+#[test]
+#[ignore = "needs nats-server"]
+fn room_survives_dead_nats_servers() {
+    let mut nats = NatsServers::start(3);
+    let nodes = RoomNodes::start(&nats);
+    for _ in 0..2 {
+        let leader = nats.leader("ROOM");
+        nats.kill(leader);
+        nodes.wait_for_lines(LINES);
+        nats.restart(leader);
+        nats.wait_until_healthy();
+    }
+    (0..3).for_each(|index| nats.kill(index));
+    (0..3).for_each(|index| nats.restart(index));
+    nodes.wait_for_lines(LINES);
+    assert_eq!(nodes.check(), 1);
+}
+
+#[test]
+#[ignore = "needs nats-server"]
+fn room_survives_a_stopped_leader() {
+    let nats = NatsServers::start(3);
+    let nodes = RoomNodes::start(&nats);
+    let leader = nats.leader("ROOM");
+    nats.signal(leader, Signal::STOP);
+    thread::sleep(Duration::from_secs(6));
+    nats.signal(leader, Signal::CONT);
+    nodes.wait_for_lines(LINES);
+    // nats-server 2.9.10 may fork, see `assert_survived`.
+    assert!(nodes.check() <= 2);
+}
+
+#[test]
+#[ignore = "needs nats-server"]
+fn room_survives_dead_and_stopped_nodes() {
+    let nats = NatsServers::start(1);
+    let mut nodes = RoomNodes::start(&nats);
+    nodes.servers[1].kill();
+    nodes.wait_for_lines(LINES);
+    nodes.restart(1);
+    nodes.servers[2].signal(Signal::STOP);
+    thread::sleep(Duration::from_secs(13));
+    nodes.servers[2].signal(Signal::CONT);
+    nodes.wait_for_lines(LINES);
+    nodes.servers[0].stop();
+    nodes.restart(0);
+    nodes.wait_for_lines(LINES);
+    assert_eq!(nodes.check(), 1);
+}
+
+#[test]
+#[ignore = "needs nats-server"]
+fn room_survives_a_node_cut_from_its_log() {
+    let nats = NatsServers::start(1);
+    let link = Link::start(nats.port(0));
+    let lists = vec![nats.addresses(0), nats.addresses(0), vec![link.address()]];
+    let nodes = RoomNodes::start_with(lists, 1, 0);
+    let losses = || nodes.clients.iter().map(|client| client.record().losses.len()).sum::<usize>();
+    link.cut();
+    thread::sleep(Duration::from_secs(3));
+    link.mend();
+    nodes.wait_for_lines(LINES);
+    assert_eq!(losses(), 0, "a short cut ends no connection: {}", nodes.describe());
+    link.cut();
+    wait_until("the clients go to other nodes", || losses() >= 4);
+    let byes = |text: &String| text.contains("\"unreachable\"");
+    assert!(nodes.clients.iter().any(|client| client.record().losses.iter().any(byes)));
+    thread::sleep(Duration::from_secs(8));
+    link.mend();
+    nodes.wait_for_lines(LINES);
+    assert_eq!(nodes.check(), 1);
+}
+
+#[test]
+#[ignore = "needs nats-server"]
+fn room_survives_a_full_disk_and_a_late_node() {
+    let nats = NatsServers::start_with_disk(1, "24MB");
+    let lists = (0..3).map(|_| nats.addresses(0)).collect();
+    let mut nodes = RoomNodes::start_with(lists, 1, 3000);
+    // More than the log has to be before a snapshot.
+    nodes.wait_for_lines(400);
+    wait_until("the log before a snapshot is gone", || {
+        nats.stream_state("ROOM")["first_seq"].as_u64().unwrap() > 1
+    });
+    nodes.servers[1].kill();
+    nodes.restart(1);
+    nodes.wait_for_lines(LINES);
+    assert_eq!(nodes.check(), 1);
+}
+
+#[test]
+#[ignore = "needs nats-server"]
+fn purged_and_deleted_log_begins_an_epoch_at_most() {
+    let nats = NatsServers::start(1);
+    let mut nodes = RoomNodes::start(&nats);
+    nats.request("$JS.API.STREAM.PURGE.ROOM", "");
+    nodes.wait_for_lines(LINES);
+    nodes.servers[1].kill();
+    nodes.restart(1);
+    nodes.wait_for_lines(LINES);
+    nats.request("$JS.API.STREAM.DELETE.ROOM", "");
+    nodes.wait_for_lines(LINES);
+    assert_eq!(nodes.check(), 2);
+}
