@@ -19,6 +19,10 @@ use smolchat::store;
 /// The default of `--address-rate`, as a multiple of `--rate`.
 const MEMBERS_PER_ADDRESS: u32 = 4;
 
+/// The longest line that fits into an entry of the log, whatever its characters.
+#[cfg(feature = "cluster")]
+const MAX_CLUSTER_LINE: u32 = 8192;
+
 /// The most bytes of the message of the day.
 #[cfg(feature = "irc")]
 const MAX_MOTD: usize = 4096;
@@ -189,6 +193,12 @@ impl Options {
         self.config.cluster = std::mem::take(&mut self.cluster).into_config()?;
         if self.config.cluster.is_none() {
             return Ok(());
+        }
+        let max_line = self.config.room.max_line;
+        if max_line > MAX_CLUSTER_LINE {
+            return Err(format!(
+                "--max-line: {max_line} is too large for --cluster, expected at most {MAX_CLUSTER_LINE}"
+            ));
         }
         if self.history_file.is_some() {
             return Err("--history-file and --cluster exclude each other".into());

@@ -340,12 +340,17 @@ impl Broadcaster {
 
     fn on_node_down(&mut self, number: NodeNumber, reason: DownReason, now: Now, log_now: Now) {
         log::info!("cluster: node number {} is out of the room: {reason:?}", number.0);
+        let own = self.cluster.as_ref().filter(|cluster| cluster.number == Some(number));
+        let failure = own.filter(|_| reason == DownReason::Replaced);
+        let failure = failure.map(|own| format!("another server is node {}", own.config.node));
+        if own.is_some() {
+            // Before the command, which removes the members without a word.
+            self.room.close(ByeCode::Unreachable);
+        }
         self.room.commit(Command::NodeDown { node: NodeId(number.0) }, log_now);
         self.update_addresses();
-        let Some(cluster) = &mut self.cluster else { return };
-        if cluster.number == Some(number) && reason == DownReason::Replaced {
-            let reason = format!("another server is node {}", cluster.config.node);
-            self.fail(reason, now);
+        if let Some(failure) = failure {
+            self.fail(failure, now);
         }
     }
 

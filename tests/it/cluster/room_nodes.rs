@@ -46,6 +46,8 @@ impl RoomNodes {
                     &replicas,
                     "--rate",
                     "0",
+                    "--address-bytes",
+                    "0",
                     "--outbox",
                     "4M",
                     "--history",
@@ -89,7 +91,7 @@ impl RoomNodes {
     pub fn wait_for_lines(&self, count: usize) {
         let acknowledged = |client: &RoomClient| client.record().acknowledged.len();
         let before: Vec<_> = self.clients.iter().map(acknowledged).collect();
-        wait_until(&format!("each client says {count} lines: {}", self.describe()), || {
+        wait_until(&format!("each client says {count} lines"), || {
             let mut pairs = self.clients.iter().zip(&before);
             pairs.all(|(client, before)| acknowledged(client) >= before + count)
         });
