@@ -53,7 +53,7 @@ impl RoomNodes {
                     "--history",
                     "20000",
                     "--history-bytes",
-                    "16M",
+                    "4M",
                     "--log",
                     "debug",
                 ];

@@ -88,8 +88,27 @@ fn room_survives_a_node_cut_from_its_log() {
 
 #[test]
 #[ignore = "needs nats-server"]
-fn room_survives_a_full_disk_and_a_late_node() {
-    let nats = NatsServers::start_with_disk(1, "24MB");
+fn room_survives_a_full_disk() {
+    let nats = NatsServers::start_with_disk(1, "6MB");
+    let lists = (0..3).map(|_| nats.addresses(0)).collect();
+    let nodes = RoomNodes::start_with(lists, 1, 3000);
+    wait_until("the disk is full", || {
+        let bytes = || nats.stream_state("ROOM")["bytes"].as_u64().unwrap();
+        let before = bytes();
+        thread::sleep(Duration::from_millis(500));
+        bytes() == before && before > 3_000_000
+    });
+    nodes.clients.iter().for_each(|client| client.set_posting(false));
+    thread::sleep(Duration::from_secs(3));
+    // An administrator makes room.
+    nats.request("$JS.API.STREAM.PURGE.ROOM", r#"{"keep":10}"#);
+    assert_eq!(nodes.check(), 1);
+}
+
+#[test]
+#[ignore = "needs nats-server"]
+fn late_node_reads_a_snapshot_of_the_room() {
+    let nats = NatsServers::start(1);
     let lists = (0..3).map(|_| nats.addresses(0)).collect();
     let mut nodes = RoomNodes::start_with(lists, 1, 3000);
     // More than the log has to be before a snapshot.
