@@ -1,9 +1,10 @@
 //! A room on three servers, through faults: all members receive the same, and each line once.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use smolchat::client::{ReconnectPolicy, Session, SessionConfig, SessionEvent};
 
 use super::link::Link;
 use super::nats_servers::NatsServers;
@@ -135,4 +136,38 @@ fn purged_and_deleted_log_begins_an_epoch_at_most() {
     nats.request("$JS.API.STREAM.DELETE.ROOM", "");
     nodes.wait_for_lines(LINES);
     assert_eq!(nodes.check(), 2);
+}
+
+#[test]
+#[ignore = "needs nats-server"]
+fn session_goes_to_another_node_and_repeats_no_line() {
+    let nats = NatsServers::start(1);
+    let mut nodes = RoomNodes::start(&nats);
+    // The other addresses are those of the welcome.
+    let address = nodes.servers[0].address(0).to_owned();
+    let config = SessionConfig::new("alice").keep_name(true);
+    let session = Session::connect(address, config, ReconnectPolicy::Always);
+    let mut session = smol::block_on(session).unwrap();
+    let mut lines = Vec::new();
+    let mut is_resumed = false;
+    for number in 0..60 {
+        if number == 30 {
+            nodes.servers[0].kill();
+        }
+        session.send(&format!("line {number}")).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while lines.len() <= number {
+            assert!(Instant::now() < deadline, "line {number} is not said: {session:?}");
+            match smol::block_on(session.receive()).unwrap().unwrap() {
+                SessionEvent::Received(received) if received.frame.data_source == "alice" => {
+                    lines.push(received.frame.data.into_owned());
+                }
+                SessionEvent::Reconnected { resumed, .. } => is_resumed |= resumed,
+                _ => {}
+            }
+        }
+    }
+    let expected: Vec<_> = (0..60).map(|number| format!("line {number}")).collect();
+    assert_eq!(lines, expected);
+    assert!(is_resumed);
 }
