@@ -15,8 +15,6 @@
 //! This does not cover lines whose answer is not replayed: lines behind a `gap` or in another epoch
 //! (`resumed` is false), private lines, and commands whose answer is for their sender alone.
 
-use std::borrow::Cow;
-
 use log::Level;
 
 use super::names::find_free_number;
@@ -144,7 +142,7 @@ impl State {
             data.push_str("; /help lists the commands");
         }
         #[cfg(feature = "cluster")]
-        let nodes = self.answers.nodes.iter().map(|node| Cow::from(&**node)).collect();
+        let nodes = self.answers.nodes.iter().map(|node| (&**node).into()).collect();
         #[cfg(not(feature = "cluster"))]
         let nodes = Vec::new();
         let welcome = Body::Welcome {

@@ -6,16 +6,17 @@
 
 #[cfg(feature = "cluster")]
 mod cluster;
+mod event;
 mod hello_waits;
 #[cfg(feature = "irc")]
 mod irc;
+mod report;
 #[cfg(feature = "web")]
 mod web;
 
 use std::future::pending;
 use std::io;
 use std::rc::Weak;
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use async_channel::{Receiver, Sender};
@@ -30,16 +31,14 @@ use super::address_limits::AnswerCharge;
 use super::clients::Clients;
 use super::config::Config;
 #[cfg(feature = "web")]
-use super::edge::web::{BrowserAddresses, WebEvent};
-use super::listener::ListenerProtocol;
-use super::socket::Socket;
-#[cfg(feature = "cluster")]
-use crate::cluster::engine::Event as EngineEvent;
-use crate::os::{fresh_epoch, random, resident_memory};
-use crate::protocol::Stats;
-use crate::room::{Batch, ClientId, Input, Now, Peer, Room, Token};
+use super::edge::web::BrowserAddresses;
+use crate::os::{fresh_epoch, random};
+use crate::room::{Batch, Input, Now, Room, Token};
 use crate::status::StatusObserver;
 use crate::store::HistoryWriter;
+
+pub use event::Event;
+pub use report::REPORT_TARGET;
 
 /// Bytes of frames after which a batch is closed, however many events wait. A larger batch saves
 /// few system calls, and delays the delivery to the last member.
@@ -47,50 +46,6 @@ const MAX_BATCH_BYTES: usize = 64 * 1024;
 /// Bytes of an outbox for each notice per second. A notice takes from a sixth to half of that, so
 /// many joins at once do not fill the outboxes of the other members.
 const OUTBOX_BYTES_PER_NOTICE: usize = 1024;
-/// The log target of a report, which is written at every log level.
-pub const REPORT_TARGET: &str = "smolchat::report";
-
-/// An event for the broadcaster.
-#[derive(Debug)]
-pub enum Event {
-    /// From the accept loop: a client has connected. The broadcaster writes to it from now on.
-    Connected {
-        /// The number of the client, larger than any before.
-        id: ClientId,
-        /// The address, for the limits and the log.
-        peer: Peer,
-        /// The socket, which the connection task reads.
-        socket: Arc<Socket>,
-        /// The protocol of the listener.
-        protocol: ListenerProtocol,
-    },
-    /// From a connection task: an input for the room.
-    Input {
-        /// The lines or the end of one client.
-        input: Input,
-        /// Bytes read from the client since its last input.
-        bytes: u32,
-        /// Charges the answers to the lines.
-        answer: Option<AnswerCharge>,
-    },
-    /// From a connection task: an event of HTTP or WebSocket.
-    #[cfg(feature = "web")]
-    Web {
-        /// The number of the client.
-        id: ClientId,
-        /// The event.
-        event: WebEvent,
-    },
-    /// From the engine of the cluster: an event, or `None` if the engine has ended.
-    #[cfg(feature = "cluster")]
-    Engine(Option<Box<EngineEvent>>),
-    /// From the server: write the statistics to the log.
-    Report,
-    /// From a task that waits for a socket: it is writable.
-    Writable(ClientId),
-    /// From the server: end all connections.
-    Shutdown,
-}
 
 /// The task that owns the [`Room`] and the outbox of every client.
 pub struct Broadcaster {
@@ -412,26 +367,6 @@ impl Broadcaster {
                 self.apply(Input::Disconnect { id, reason }, now);
             }
             self.deliver(now).await;
-        }
-    }
-
-    /// Returns the statistics that the room does not count.
-    fn server_stats(&self) -> Stats {
-        Stats {
-            bytes_in: self.bytes_in,
-            lines_out: self.clients.sent_frames,
-            bytes_out: self.clients.sent_bytes,
-            events_waiting: self.events.len(),
-            memory: resident_memory(),
-            ..Stats::default()
-        }
-    }
-
-    /// Writes the statistics to the log, as JSON on one line.
-    fn report(&self) {
-        let stats = self.room.stats(self.server_stats());
-        if let Ok(line) = serde_json::to_string(&stats) {
-            log::error!(target: REPORT_TARGET, "stats {line}");
         }
     }
 

@@ -178,15 +178,12 @@ pub async fn run(
         }
     };
     let interrupt = executor.spawn(shutdown.boxed_local());
-    let serve = async {
-        // The broadcaster ends after the shutdown. If it panics, this future panics, too.
-        broadcaster.await
-    };
     let interrupt = async {
         interrupt.await;
         Err(Error::Interrupted)
     };
-    executor.run(serve.or(interrupt)).await
+    // The broadcaster ends after the shutdown. If it panics, this future panics, too.
+    executor.run(broadcaster.or(interrupt)).await
 }
 
 /// Returns the next [`Control::Shutdown`], or `None` at the end of the stream. Sends an event to

@@ -6,6 +6,7 @@ mod cluster;
 mod limits;
 mod options;
 mod signals;
+mod values;
 #[cfg(feature = "web")]
 mod web;
 

@@ -60,7 +60,7 @@ impl RoomNodes {
                 options.map(String::from).into()
             })
             .collect();
-        let servers: Vec<_> = options.iter().map(start_server).collect();
+        let servers: Vec<_> = options.iter().map(|options| start_server(options)).collect();
         let addresses = servers.iter().map(|server| server.address(0).to_owned()).collect();
         let addresses = Arc::new(Mutex::new(addresses));
         let clients = (0..CLIENTS).map(|index| {
@@ -216,7 +216,7 @@ impl Drop for RoomNodes {
 }
 
 #[track_caller]
-fn start_server(options: &Vec<String>) -> TestServer {
+fn start_server(options: &[String]) -> TestServer {
     let options: Vec<&str> = options.iter().map(String::as_str).collect();
     TestServer::start(&options)
 }
