@@ -110,8 +110,12 @@ impl Room {
     /// An input of a client that the room does not know, or has removed, is ignored.
     pub fn apply(&mut self, input: Input, now: Now) {
         debug_assert!(!self.lobby.is_clustered, "the command has to go through the log");
-        if let Some(command) = self.propose(input, now) {
-            self.commit(command, now);
+        match self.propose(input, now) {
+            Some(command) => self.commit(command, now),
+            None => {
+                self.state.now = now;
+                self.state.publish_due_notice();
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use lexopt::ValueExt;
+use smolchat::client::ServerAddress;
 use smolchat::cluster::config::ClusterConfig;
 use smolchat::server::{Listener, ListenerProtocol};
 
@@ -71,6 +72,10 @@ impl ClusterOptions {
                 "--cluster: {address:?}; expected nats://HOST:PORT or tls://HOST:PORT"
             ));
         }
+        let advertise = self.advertise.map(|text| match text.parse() {
+            Ok(address @ ServerAddress::Inet(_)) => Ok(address.to_string()),
+            _ => Err(format!("--advertise: {text:?}; expected HOST, HOST:PORT or [V6]:PORT")),
+        });
         let Some(node) = self.node else {
             return Err("--cluster: --node is missing; each node has a name of its own".into());
         };
@@ -82,7 +87,7 @@ impl ClusterOptions {
             replicas: self.replicas.unwrap_or(if is_copied { SERVERS_FOR_COPIES } else { 1 }),
             credentials: self.credentials,
             tls_ca: self.tls_ca,
-            advertise: self.advertise,
+            advertise: advertise.transpose()?,
         };
         config.check().map_err(|reason| format!("--cluster: {reason}"))?;
         Ok(Some(config))
@@ -96,4 +101,48 @@ pub fn find_address(listeners: &[Listener]) -> Option<String> {
     let address = chat.find_map(|listener| listener.to_string().parse().ok())?;
     let address: std::net::SocketAddr = address;
     (!address.ip().is_unspecified()).then(|| address.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may panic")]
+
+    use super::*;
+
+    fn config(options: &[(&str, &str)]) -> Result<Option<ClusterConfig>, String> {
+        let mut cluster = ClusterOptions::default();
+        for (option, value) in options {
+            cluster.set(option, value.into()).unwrap();
+        }
+        cluster.into_config()
+    }
+
+    #[test]
+    fn defaults_depend_on_the_number_of_servers() {
+        let one = config(&[("cluster", "nats://a:1"), ("node", "n1")]).unwrap().unwrap();
+        assert_eq!((one.replicas, &*one.room), (1, "smolchat"));
+        let servers = "nats://a:1, nats://b:1,tls://c:1";
+        let options = [("cluster", servers), ("node", "n1"), ("advertise", "router")];
+        let three = config(&options).unwrap().unwrap();
+        assert_eq!((three.replicas, three.servers.len()), (3, 3));
+        assert_eq!(three.advertise.as_deref(), Some("router:8080"));
+        assert!(config(&[]).unwrap().is_none());
+    }
+
+    #[test]
+    fn wrong_options_are_errors() {
+        for (options, expected) in [
+            (&[("node", "n1")][..], "--node has no effect without --cluster"),
+            (&[("cluster", "nats://a:1")], "--cluster: --node is missing"),
+            (&[("cluster", "a:4222"), ("node", "n1")], "--cluster: \"a:4222\"; expected nats://"),
+            (&[("cluster", "nats://a"), ("node", "a.b")], "--cluster: name of the node"),
+            (
+                &[("cluster", "nats://a"), ("node", "a"), ("advertise", "http://a")],
+                "--advertise: \"http://a\"; expected HOST",
+            ),
+        ] {
+            let error = config(options).unwrap_err();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
 }

@@ -16,6 +16,8 @@ impl Broadcaster {
             bytes_out: self.clients.sent_bytes,
             events_waiting: self.events.len(),
             memory: resident_memory(),
+            #[cfg(feature = "cluster")]
+            cluster: self.cluster.as_ref().map(|cluster| cluster.stats(self.now().uptime).into()),
             ..Stats::default()
         }
     }

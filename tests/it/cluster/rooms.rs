@@ -10,6 +10,7 @@ use super::link::Link;
 use super::nats_servers::NatsServers;
 use super::room_nodes::RoomNodes;
 use super::wait_until;
+use crate::common::run_server;
 
 /// The lines that each client says between two faults.
 const LINES: usize = 10;
@@ -170,4 +171,35 @@ fn session_goes_to_another_node_and_repeats_no_line() {
     let expected: Vec<_> = (0..60).map(|number| format!("line {number}")).collect();
     assert_eq!(lines, expected);
     assert!(is_resumed);
+}
+
+#[test]
+#[ignore = "needs nats-server"]
+fn node_with_other_options_ends_and_names_them() {
+    let nats = NatsServers::start(1);
+    let nodes = RoomNodes::start(&nats);
+    let servers = nats.addresses(0).join(",");
+    let mut options = vec!["--listen", "127.0.0.1:0", "--cluster", &servers, "--room", "ROOM"];
+    options.extend(["--node", "other", "--grace", "7"]);
+    let output = run_server(&options);
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{log}");
+    assert!(log.contains("--grace 7 instead of 60"), "{log}");
+    assert_eq!(nodes.check(), 1);
+}
+
+#[test]
+#[ignore = "needs nats-server"]
+fn entry_of_a_newer_version_ends_all_nodes() {
+    let nats = NatsServers::start(1);
+    let mut nodes = RoomNodes::start(&nats);
+    nats.publish("smolchat.ROOM.log", r#"{"v":2,"unknown":[]}"#);
+    for server in &mut nodes.servers {
+        assert_eq!(server.wait().code(), Some(1), "{}", server.log());
+        assert!(server.log().contains("entries of version 2"), "{}", server.log());
+    }
+    let byes = |text: &String| text.contains("\"unreachable\"");
+    for client in &nodes.clients {
+        assert!(client.record().losses.iter().any(byes), "{}", nodes.describe());
+    }
 }

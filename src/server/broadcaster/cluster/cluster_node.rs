@@ -15,10 +15,10 @@ use crate::cluster::engine::{Engine, Request};
 use crate::cluster::entry::{NodeInfo, VERSION};
 use crate::cluster::epoch::StreamInfo;
 use crate::cluster::lease::Reach;
-use crate::cluster::membership::NodeNumber;
+use crate::cluster::membership::{LEASE_MS, NodeNumber};
 use crate::cluster::node::{Action, Node, Standing};
 use crate::os::{fresh_epoch, random};
-use crate::protocol::{ByeCode, ErrorCode, RequestError};
+use crate::protocol::{ByeCode, ClusterStats, ErrorCode, RequestError};
 use crate::room::{
     ClientId, Command, Config, Credential, HashKey, NodeId, Now, ReplicaConfig, Room, Rules,
 };
@@ -296,6 +296,23 @@ impl ClusterNode {
     pub fn addresses(&self) -> Vec<Box<str>> {
         let nodes = self.node.replica().nodes();
         nodes.filter_map(|(_, member)| member.info.address.as_deref().map(Box::from)).collect()
+    }
+
+    /// Returns the statistics of the node.
+    pub fn stats(&self, now: Duration) -> ClusterStats {
+        let replica = self.node.replica();
+        let (_, read_at) = self.read_at;
+        let unread = u64::try_from(now.saturating_sub(read_at).as_millis()).unwrap_or(u64::MAX);
+        let silence = replica.silence_ms(self.node.appender().inc());
+        let left = |silence| LEASE_MS.saturating_sub(silence).saturating_sub(unread);
+        let lease = silence.map_or(0, left);
+        ClusterStats {
+            node: self.config.node.clone(),
+            nodes: replica.nodes().map(|(_, member)| member.info.name.clone()).collect(),
+            position: replica.position(),
+            lag: self.engine.events().len(),
+            lease,
+        }
     }
 
     /// Passes the requests of the node to the engine.
