@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -75,7 +75,7 @@ impl RoomClient {
     }
 
     pub fn record(&self) -> MutexGuard<'_, Record> {
-        self.shared.record.lock().unwrap()
+        self.shared.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn set_posting(&self, is_posting: bool) {
@@ -146,7 +146,7 @@ impl Shared {
                 Some(link) => self.talk(link, &mut token),
                 None => Err("not reached".into()),
             };
-            let mut record = self.record.lock().unwrap();
+            let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
             record.is_live = false;
             record.losses.extend(loss.err().map(|loss| format!("{address}: {loss}")));
             drop(record);
@@ -158,7 +158,7 @@ impl Shared {
     /// Joins and posts until the connection ends.
     fn talk(&self, mut link: Link, token: &mut Option<String>) -> Result<(), String> {
         let after = {
-            let record = self.record.lock().unwrap();
+            let record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
             let last = |(epoch, frames): &(String, BTreeMap<u64, String>)| {
                 (epoch.clone(), frames.keys().next_back().copied().unwrap_or(0))
             };
@@ -194,7 +194,7 @@ impl Shared {
     }
 
     fn on_welcome(&self, welcome: &Value) {
-        let mut record = self.record.lock().unwrap();
+        let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
         let epoch = welcome["epoch"].as_str().unwrap();
         let is_same = record.epochs.last().is_some_and(|(last, _)| last == epoch);
         if is_same && welcome["resumed"] == false {
@@ -209,13 +209,13 @@ impl Shared {
     }
 
     fn last_seq(&self) -> u64 {
-        let record = self.record.lock().unwrap();
+        let record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
         *record.epochs.last().unwrap().1.keys().next_back().unwrap()
     }
 
     /// Sends the lines that are pending, and then new ones.
     fn post(&self, link: &mut Link) -> Result<(), String> {
-        let mut record = self.record.lock().unwrap();
+        let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
         record.is_live = true;
         let again = record.pending.clone();
         drop(record);
@@ -225,7 +225,7 @@ impl Shared {
         let mut next = Instant::now();
         while !self.is_stopped.load(Ordering::SeqCst) {
             self.receive(link)?;
-            let mut record = self.record.lock().unwrap();
+            let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
             let is_posting = self.is_posting.load(Ordering::SeqCst);
             if is_posting && Instant::now() >= next && record.pending.len() < MAX_PENDING {
                 next = Instant::now() + self.pause;
@@ -250,7 +250,7 @@ impl Shared {
         if frame["kind"] == "bye" {
             return Err(line);
         }
-        let mut record = self.record.lock().unwrap();
+        let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(frame["kind"].as_str(), Some("gap" | "error")) {
             record.mistakes.push(line.clone());
         }
