@@ -65,9 +65,8 @@ impl fmt::Display for Stats {
         write!(f, "out: {} ({} bytes); ", self.lines_out, self.bytes_out)?;
         write!(f, "events waiting: {}; ", self.events_waiting)?;
         write!(f, "evictions: {evictions}; errors: {errors}")?;
-        match self.memory {
-            Some(bytes) => write!(f, "; memory: {} KiB", bytes / 1024)?,
-            None => {}
+        if let Some(bytes) = self.memory {
+            write!(f, "; memory: {} KiB", bytes / 1024)?;
         }
         if let Some(ClusterStats { node, nodes, position, lag, lease }) = self.cluster.as_deref() {
             let nodes = nodes.join(", ");
