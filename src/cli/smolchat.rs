@@ -13,7 +13,8 @@ pub static SMOLCHAT: Program = Program {
             value: ValueKind::Positional("ADDR"),
             default: "127.0.0.1:8080",
             help: "HOST, HOST:PORT, [V6]:PORT or unix:PATH",
-            details: "Without a port, the port is 8080. The key in the config file is `address`.",
+            details: "Several servers of one room are separated by commas: when one is lost, the next \
+                      is tried. Without a port, the port is 8080. The key in the config file is `address`.",
             is_setting: true,
         },
         OptionSpec {

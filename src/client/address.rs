@@ -9,7 +9,8 @@ const DEFAULT_PORT: u16 = 8080;
 /// The host of an address without a host, such as `:9000`.
 const DEFAULT_HOST: &str = "localhost";
 
-/// The address of a server: `HOST`, `HOST:PORT`, `:PORT`, `[IPV6]:PORT` or `unix:PATH`.
+/// The address of a server: `HOST`, `HOST:PORT`, `:PORT`, `[IPV6]:PORT` or `unix:PATH`, or several of
+/// the first four, separated by commas, for a room on several servers.
 ///
 /// The default port is 8080, the default host is this machine. [`FromStr`] rejects a text that
 /// cannot be an address. The conversion from `&str` accepts every text; then the error is that of
@@ -32,6 +33,8 @@ pub enum ServerAddress {
     Inet(String),
     /// The path of a unix socket.
     Unix(PathBuf),
+    /// Servers with the same room: when one is lost, the next is tried.
+    Several(Vec<ServerAddress>),
 }
 
 /// The reason why a text is not the address of a server.
@@ -65,6 +68,13 @@ impl FromStr for ServerAddress {
         match text.strip_prefix("unix:") {
             Some("") => Err(InvalidAddress("unix: has no path".into())),
             Some(path) => Ok(ServerAddress::Unix(path.into())),
+            None if text.contains(',') => {
+                let addresses = text.split(',').map(|address| match address.starts_with("unix:") {
+                    true => Err(InvalidAddress(format!("{address} is in a list of addresses"))),
+                    false => address.parse(),
+                });
+                Ok(ServerAddress::Several(addresses.collect::<Result<_, _>>()?))
+            }
             None => {
                 let (host, port) = split_host_and_port(text)?;
                 let is_ipv6 = host.contains(':');
@@ -80,6 +90,12 @@ impl fmt::Display for ServerAddress {
         match self {
             ServerAddress::Inet(address) => f.write_str(address),
             ServerAddress::Unix(path) => write!(f, "unix:{}", path.display()),
+            ServerAddress::Several(addresses) => {
+                for (index, address) in addresses.iter().enumerate() {
+                    write!(f, "{}{address}", if index > 0 { "," } else { "" })?;
+                }
+                Ok(())
+            }
         }
     }
 }
@@ -152,6 +168,8 @@ mod tests {
             ("router/chat", "\"router/chat\" is not an address"),
             ("my router", "\"my router\" is not an address"),
             ("unix:", "unix: has no path"),
+            ("router,", "\"\" is not an address"),
+            ("router,unix:/a", "unix:/a is in a list of addresses"),
         ] {
             let error = text.parse::<ServerAddress>().unwrap_err().to_string();
             assert!(error.starts_with(reason), "{text}: {error}");
@@ -161,7 +179,7 @@ mod tests {
 
     #[test]
     fn displayed_address_parses_to_itself() {
-        for text in ["router", "[::1]:9", "::1", ":9", "unix:/run/chat"] {
+        for text in ["router", "router,[::1]:9", "[::1]:9", "::1", ":9", "unix:/run/chat"] {
             let address: ServerAddress = text.parse().unwrap();
             assert_eq!(address.to_string().parse(), Ok(address));
         }

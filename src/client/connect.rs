@@ -40,6 +40,8 @@ pub async fn connect(address: ServerAddress) -> io::Result<OwnedFd> {
         ServerAddress::Unix(path) => {
             return Ok(Async::<UnixStream>::connect(path).await?.into_inner()?.into());
         }
+        // A session tries one address at a time.
+        ServerAddress::Several(_) => return Err(io::ErrorKind::InvalidInput.into()),
     };
     let (host, port) = split_host_and_port(&address)
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;

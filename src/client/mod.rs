@@ -56,6 +56,7 @@ mod pending_lines;
 mod resume_state;
 mod sanitize;
 mod session;
+mod targets;
 
 pub use address::{InvalidAddress, ServerAddress};
 pub use config::{ReconnectPolicy, SessionConfig};

@@ -26,6 +26,7 @@ use super::link::Link;
 use super::name_reclaim::NameReclaim;
 use super::pending_lines::PendingLines;
 use super::resume_state::ResumeState;
+use super::targets::Targets;
 use super::{Error, ReconnectPolicy, ServerAddress, SessionConfig, SessionEvent};
 use crate::protocol::Limits;
 
@@ -75,7 +76,7 @@ const QUIT: &str = "/quit";
 /// ```
 #[must_use = "a session sends and receives only while `receive` is called"]
 pub struct Session {
-    address: ServerAddress,
+    targets: Targets,
     /// The address of the latest connection, unless it is a Unix socket.
     connected_address: Option<SocketAddr>,
     policy: ReconnectPolicy,
@@ -194,10 +195,10 @@ impl Session {
         config: SessionConfig,
         policy: ReconnectPolicy,
     ) -> Self {
-        let address = address.into();
+        let targets = Targets::new(address.into());
         Session {
-            state: State::Connecting(Box::pin(connect(address.clone()))),
-            address,
+            state: State::Connecting(Box::pin(connect(targets.current().clone()))),
+            targets,
             connected_address: None,
             replaced_link: None,
             policy,
@@ -225,9 +226,9 @@ impl Session {
         self.resume.name()
     }
 
-    /// Returns the address of the server.
+    /// Returns the address of the server: of several, the one that is used or tried.
     pub fn address(&self) -> &ServerAddress {
-        &self.address
+        self.targets.current()
     }
 
     /// Returns a future that tells whether another address is that of the server of the latest
@@ -353,7 +354,7 @@ impl Session {
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
-            .field("address", &self.address)
+            .field("address", self.targets.current())
             .field("resume", &self.resume)
             .field("pending_count", &self.pending.len())
             .finish_non_exhaustive()

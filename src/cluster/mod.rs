@@ -8,6 +8,7 @@
 //!   are in the room, the time, and the comparison of states.
 //! - [`lease`], [`epoch`]: how long the room is out of reach, and whether the log is still the same.
 //! - [`snapshot`]: the room as bytes, for nodes that join late.
+//! - [`credential`]: the hash by which the log knows a token.
 //! - [`node`]: the above as one state machine.
 //! - [`engine`]: the thread that talks to NATS. Nothing else in the crate knows of it.
 //!
@@ -15,6 +16,7 @@
 
 pub mod appender;
 pub mod config;
+pub mod credential;
 pub mod engine;
 pub mod entry;
 pub mod epoch;

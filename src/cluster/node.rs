@@ -105,7 +105,8 @@ impl Node {
             }
             return Opened::Kept;
         }
-        if matches!(self.phase, Phase::Asking(..)) && snapshot.is_none() {
+        let is_same = continuation == Some(Continuation::Continue);
+        if matches!(self.phase, Phase::Asking(..)) && snapshot.is_none() && is_same {
             return Opened::Blank;
         }
         if continuation == Some(Continuation::Shorter) {

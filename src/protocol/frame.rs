@@ -103,6 +103,9 @@ pub enum Body<'a> {
         members: usize,
         /// The limits that the server sets.
         limits: Limits,
+        /// The addresses of all servers of the room, if there are several.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        nodes: Vec<Cow<'a, str>>,
     },
     /// Sent to a member that resumes, if the server no longer has the frames with the numbers
     /// `from` to `to`, both included.
@@ -223,6 +226,8 @@ pub enum ByeCode {
     Replaced,
     /// The server shuts down.
     Shutdown,
+    /// The room is out of reach of this server; another server of the same room may reach it.
+    Unreachable,
     /// The server has as many connections as it accepts, in all or from this address.
     Full,
     /// This address opens connections faster than the server accepts them.
@@ -338,6 +343,7 @@ impl ByeCode {
             ByeCode::Slow => "you read too slowly and your queue is full; reconnect to resume",
             ByeCode::Replaced => "you resumed on another connection",
             ByeCode::Shutdown => "the server is shutting down",
+            ByeCode::Unreachable => "the room is out of reach of this server; try another server",
             ByeCode::Full => "the server is full, or your address has too many connections",
             ByeCode::TooFast => "too many connections from your address; try again in a moment",
             ByeCode::Errors => "you sent too many invalid lines",

@@ -46,4 +46,4 @@ pub(crate) use json::JsonObject;
 pub use line_reader::{LineReader, TooLong};
 pub use name::{MAX_MARKS, MAX_NAME, case_fold, is_valid_name};
 pub use request::{ClientLine, Hello, Request, RequestError};
-pub use stats::{Counters, Stats};
+pub use stats::{ClusterStats, Counters, Stats};

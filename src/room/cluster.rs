@@ -45,6 +45,16 @@ impl Room {
         self.close_lobby(code);
     }
 
+    /// Admits clients again after [`close`](Self::close).
+    pub fn reopen(&mut self) {
+        self.lobby.closed = None;
+    }
+
+    /// Sets the addresses of the nodes, for the welcome.
+    pub fn set_addresses(&mut self, nodes: Vec<Box<str>>) {
+        self.state.answers.nodes = nodes;
+    }
+
     /// Returns the time of the log at which [`Command::Tick`](super::Command::Tick) has to be in it, if there is no command
     /// before.
     pub fn tick_deadline(&self) -> Option<Duration> {

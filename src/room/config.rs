@@ -96,6 +96,9 @@ pub(super) struct AnswerConfig {
     pub node: NodeId,
     pub answer_bytes: usize,
     pub limits: Limits,
+    /// The addresses of all nodes.
+    #[cfg(feature = "cluster")]
+    pub nodes: Vec<Box<str>>,
     pub motd: Option<Box<str>>,
     #[cfg(feature = "irc")]
     pub irc_addresses: String,
@@ -170,6 +173,8 @@ impl Config {
                 history: rules.history,
                 stored: self.is_stored,
             },
+            #[cfg(feature = "cluster")]
+            nodes: Vec::new(),
             motd: self.motd.clone(),
             #[cfg(feature = "irc")]
             irc_addresses: self.irc_addresses.clone(),

@@ -90,6 +90,21 @@ pub enum Input {
 }
 
 impl Input {
+    /// Returns the number of the client.
+    #[cfg(feature = "cluster")]
+    pub fn client_mut(&mut self) -> Option<&mut ClientId> {
+        match self {
+            Input::Connect { id, .. }
+            | Input::Lines { id, .. }
+            | Input::HelloWaitOver { id }
+            | Input::OtherProtocol { id, .. }
+            | Input::Disconnect { id, .. } => Some(id),
+            #[cfg(any(feature = "web", feature = "irc"))]
+            Input::Answered { id } => Some(id),
+            Input::Shutdown => None,
+        }
+    }
+
     /// Returns whether a line requests the statistics, which
     /// [`set_server_stats`](super::Room::set_server_stats) has to set before.
     pub fn has_stats_request(&self) -> bool {

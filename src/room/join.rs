@@ -143,6 +143,10 @@ impl State {
         if !resumed {
             data.push_str("; /help lists the commands");
         }
+        #[cfg(feature = "cluster")]
+        let nodes = self.answers.nodes.iter().map(|node| (&**node).into()).collect();
+        #[cfg(not(feature = "cluster"))]
+        let nodes = Vec::new();
         let welcome = Body::Welcome {
             name: name.into(),
             epoch: (&*self.epoch).into(),
@@ -151,6 +155,7 @@ impl State {
             resumed,
             members,
             limits,
+            nodes,
         };
         let welcome = Slice::own(&Frame::server(data, welcome));
         self.unicast(id, Op::Send(welcome));

@@ -29,8 +29,8 @@ pub(super) struct Lobby {
     pub admission: Admission,
     /// The clients that have not sent a line.
     pub waiting: WaitQueue<LobbyClient>,
-    /// The node shuts down: no client is admitted.
-    pub is_closed: bool,
+    /// The reason for which no client is admitted.
+    pub closed: Option<ByeCode>,
     /// The commands of the clients go through a log.
     pub is_clustered: bool,
     pub now: Now,
@@ -76,7 +76,7 @@ impl Lobby {
             credential_of,
             ending: ClientTable::new(),
             waiting: WaitQueue::new(LobbyClient::is_waiting),
-            is_closed: false,
+            closed: None,
             is_clustered: false,
             now: Now::default(),
         }
@@ -181,8 +181,8 @@ fn take_token(hello: &mut Hello) -> Option<Token> {
 
 impl Room {
     pub(super) fn connect(&mut self, id: ClientId, peer: Peer, token: Token) {
-        if self.lobby.is_closed {
-            return self.send_refusal(id, ByeCode::Shutdown, ByeCode::Shutdown.text());
+        if let Some(code) = self.lobby.closed {
+            return self.send_refusal(id, code, code.text());
         }
         let now = self.lobby.now.uptime;
         let is_visitor = match self.lobby.admission.admit(peer.into(), now) {
@@ -279,7 +279,7 @@ impl Room {
         for id in ids.collect::<Vec<ClientId>>() {
             self.state.send_last_frame(id, code, code.text(), Op::Close);
         }
-        self.lobby.is_closed = true;
+        self.lobby.closed = Some(code);
         self.lobby.admission = self.lobby.config.create_admission();
         self.lobby.clients = ClientTable::new();
         self.lobby.tokens = ClientTable::new();

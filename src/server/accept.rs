@@ -34,6 +34,8 @@ pub struct AcceptLoop {
     /// Accepted connections that are not clients yet.
     pub pending_connections: PendingConnections,
     pub events: Sender<Event>,
+    /// The channel for the inputs of clients.
+    pub inputs: Sender<Event>,
     pub addresses: AddressTable,
     pub executor: Weak<LocalExecutor<'static>>,
     /// The number of the last client.
@@ -137,7 +139,7 @@ impl AcceptLoop {
         let _ = self.events.send(connected).await;
         let budget = self.addresses.budget_of(peer);
         if let Some(executor) = self.executor.upgrade() {
-            let task = connection::run(socket, id, self.events.clone(), budget, protocol);
+            let task = connection::run(socket, id, self.inputs.clone(), budget, protocol);
             executor.spawn(task).detach();
         }
     }
@@ -177,6 +179,7 @@ mod tests {
         let mut accept = AcceptLoop {
             listeners: vec![listener],
             pending_connections: PendingConnections::new(&config),
+            inputs: events.clone(),
             events,
             addresses: AddressTable::new(limits, 0),
             executor: Rc::downgrade(&executor),

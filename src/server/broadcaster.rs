@@ -2,18 +2,21 @@
 //!
 //! It receives every [`Event`] over one bounded channel. In each turn it takes the events that
 //! wait, up to a bound, applies them to the [`Room`], and delivers the resulting
-//! [`Batch`](crate::room::Batch) to every client. It never waits for a client.
+//! [`Batch`] to every client. It never waits for a client.
 
+#[cfg(feature = "cluster")]
+mod cluster;
+mod event;
 mod hello_waits;
 #[cfg(feature = "irc")]
 mod irc;
+mod report;
 #[cfg(feature = "web")]
 mod web;
 
 use std::future::pending;
 use std::io;
 use std::rc::Weak;
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use async_channel::{Receiver, Sender};
@@ -21,18 +24,21 @@ use futures_lite::FutureExt;
 use log::log;
 use smol::{LocalExecutor, Timer};
 
+#[cfg(feature = "cluster")]
+use self::cluster::ClusterNode;
+use super::Error;
 use super::address_limits::AnswerCharge;
 use super::clients::Clients;
 use super::config::Config;
 #[cfg(feature = "web")]
-use super::edge::web::{BrowserAddresses, WebEvent};
-use super::listener::ListenerProtocol;
-use super::socket::Socket;
-use crate::os::{fresh_epoch, random, resident_memory};
-use crate::protocol::Stats;
-use crate::room::{ClientId, Input, Now, Peer, Room, Token};
+use super::edge::web::BrowserAddresses;
+use crate::os::{fresh_epoch, random};
+use crate::room::{Batch, Input, Now, Room, Token};
 use crate::status::StatusObserver;
 use crate::store::HistoryWriter;
+
+pub use event::Event;
+pub use report::REPORT_TARGET;
 
 /// Bytes of frames after which a batch is closed, however many events wait. A larger batch saves
 /// few system calls, and delays the delivery to the last member.
@@ -40,47 +46,6 @@ const MAX_BATCH_BYTES: usize = 64 * 1024;
 /// Bytes of an outbox for each notice per second. A notice takes from a sixth to half of that, so
 /// many joins at once do not fill the outboxes of the other members.
 const OUTBOX_BYTES_PER_NOTICE: usize = 1024;
-/// The log target of a report, which is written at every log level.
-pub const REPORT_TARGET: &str = "smolchat::report";
-
-/// An event for the broadcaster.
-#[derive(Debug)]
-pub enum Event {
-    /// From the accept loop: a client has connected. The broadcaster writes to it from now on.
-    Connected {
-        /// The number of the client, larger than any before.
-        id: ClientId,
-        /// The address, for the limits and the log.
-        peer: Peer,
-        /// The socket, which the connection task reads.
-        socket: Arc<Socket>,
-        /// The protocol of the listener.
-        protocol: ListenerProtocol,
-    },
-    /// From a connection task: an input for the room.
-    Input {
-        /// The lines or the end of one client.
-        input: Input,
-        /// Bytes read from the client since its last input.
-        bytes: u32,
-        /// Charges the answers to the lines.
-        answer: Option<AnswerCharge>,
-    },
-    /// From a connection task: an event of HTTP or WebSocket.
-    #[cfg(feature = "web")]
-    Web {
-        /// The number of the client.
-        id: ClientId,
-        /// The event.
-        event: WebEvent,
-    },
-    /// From the server: write the statistics to the log.
-    Report,
-    /// From a task that waits for a socket: it is writable.
-    Writable(ClientId),
-    /// From the server: end all connections.
-    Shutdown,
-}
 
 /// The task that owns the [`Room`] and the outbox of every client.
 pub struct Broadcaster {
@@ -100,6 +65,8 @@ pub struct Broadcaster {
     #[cfg(feature = "web")]
     browsers: BrowserAddresses,
     is_shutting_down: bool,
+    #[cfg(feature = "cluster")]
+    cluster: Option<Box<ClusterNode>>,
 }
 
 impl Broadcaster {
@@ -116,6 +83,8 @@ impl Broadcaster {
     ) -> io::Result<Self> {
         #[cfg(feature = "irc")]
         let irc = config.irc;
+        #[cfg(feature = "cluster")]
+        let cluster = config.cluster;
         let Config { mut room, outbox, history, observer, .. } = config;
         let max_connections = room.max_connections();
         #[cfg(feature = "web")]
@@ -123,12 +92,22 @@ impl Broadcaster {
         room.crowd = room.crowd.min(outbox / OUTBOX_BYTES_PER_NOTICE);
         room.answer_bytes = room.answer_bytes.min(outbox / 2);
         room.is_stored = history.is_some();
+        #[cfg(feature = "cluster")]
+        let cluster = match cluster {
+            Some(cluster) => Some(Box::new(ClusterNode::start(cluster, &room, config.events)?)),
+            None => None,
+        };
         let (room, writer) = match history {
             Some((file, snapshot)) => {
                 let writer = HistoryWriter::new(file, fresh_epoch);
                 (Room::with_snapshot(room, snapshot), Some(writer))
             }
             None => (Room::new(room, fresh_epoch()?), None),
+        };
+        #[cfg(feature = "cluster")]
+        let room = match &cluster {
+            Some(node) => node.create_room(),
+            None => room,
         };
         let (sender, events) = channel;
         #[cfg_attr(not(feature = "irc"), expect(unused_mut))]
@@ -150,12 +129,27 @@ impl Broadcaster {
             #[cfg(feature = "web")]
             browsers: BrowserAddresses::default(),
             is_shutting_down: false,
+            #[cfg(feature = "cluster")]
+            cluster,
         })
     }
 
+    /// Returns the channel for the inputs of clients.
+    pub(super) fn inputs(&self) -> Sender<Event> {
+        #[cfg(feature = "cluster")]
+        if let Some(cluster) = &self.cluster {
+            return cluster.inputs();
+        }
+        self.clients.events()
+    }
+
     /// Runs until [`Event::Shutdown`] was received and all connections have ended.
-    pub async fn run(mut self) {
-        while !(self.is_shutting_down && self.clients.is_empty()) {
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the server cannot be a node of the cluster.
+    pub async fn run(mut self) -> Result<(), Error> {
+        while !(self.is_shutting_down && self.clients.is_empty() && self.has_left_cluster()) {
             let event = self.next_event().await;
             let now = self.now();
             self.run_turn(event, now).await;
@@ -166,6 +160,11 @@ impl Broadcaster {
         if let Some(writer) = self.writer {
             writer.close().await;
         }
+        #[cfg(feature = "cluster")]
+        if let Some(reason) = self.cluster.and_then(|cluster| cluster.into_failure()) {
+            return Err(Error::Cluster(reason));
+        }
+        Ok(())
     }
 
     /// Applies an event, and others that wait up to a bound, and delivers the result.
@@ -174,10 +173,12 @@ impl Broadcaster {
             self.on_event(event, now);
         }
         while self.room.pending_bytes() < self.batch_bytes
-            && let Ok(event) = self.events.try_recv()
+            && let Some(event) = self.try_next_event()
         {
             self.on_event(event, now);
         }
+        #[cfg(feature = "cluster")]
+        self.advance_cluster(now);
         self.end_hello_waits(now);
         if let Some(writer) = &mut self.writer
             && let Some(status) = writer.sync_if_due().await
@@ -191,14 +192,33 @@ impl Broadcaster {
         for id in self.clients.take_ended() {
             self.room.release(id, now);
         }
+        #[cfg(feature = "cluster")]
+        self.poll_node(now);
+    }
+
+    /// Returns an event that waits.
+    fn try_next_event(&mut self) -> Option<Event> {
+        let event = self.events.try_recv().ok();
+        #[cfg(feature = "cluster")]
+        if event.is_none() {
+            return self.cluster.as_mut()?.try_next_event();
+        }
+        event
     }
 
     /// Returns the next event, or `None` if a deadline has passed or a sync has finished.
     async fn next_event(&mut self) -> Option<Event> {
         let sync = self.writer.as_ref().and_then(HistoryWriter::sync_due);
         let observer = self.observer.as_ref();
+        #[cfg(feature = "cluster")]
+        let room_deadline = match &self.cluster {
+            Some(cluster) => cluster.deadline(&self.room, self.now()),
+            None => self.room.deadline(),
+        };
+        #[cfg(not(feature = "cluster"))]
+        let room_deadline = self.room.deadline();
         let deadline = [
-            self.room.deadline(),
+            room_deadline,
             self.clients.deadline(),
             sync.map(|due| due.saturating_duration_since(self.started)),
             observer.and_then(|observer| observer.deadline(self.room.member_count())),
@@ -212,6 +232,8 @@ impl Broadcaster {
             None
         };
         let event = async { self.events.recv().await.ok() }.or(synced);
+        #[cfg(feature = "cluster")]
+        let event = event.or(cluster::next_event(self.cluster.as_deref()));
         let Some(deadline) = deadline.into_iter().flatten().min() else {
             self.timer = None;
             return event.await;
@@ -233,11 +255,13 @@ impl Broadcaster {
     }
 
     fn on_event(&mut self, event: Event, now: Now) {
+        #[cfg(feature = "cluster")]
+        let Some(event) = self.filter_event(event, now) else { return };
         match event {
             Event::Connected { id, peer, socket, protocol } => {
                 self.clients.insert(id, socket, protocol);
                 match random().map(Token) {
-                    Ok(token) => self.room.apply(Input::Connect { id, peer, token }, now),
+                    Ok(token) => self.apply(Input::Connect { id, peer, token }, now),
                     // A member reconnects with its token, so a client without one is not admitted.
                     Err(error) => {
                         log::error!("{peer} refused: cannot create a token: {error}");
@@ -266,22 +290,50 @@ impl Broadcaster {
                     Input::Lines { id, lines } if self.clients.irc_client(id).is_some() => {
                         self.on_irc_lines(id, lines, now);
                     }
-                    input => self.room.apply(input, now),
+                    input => self.apply(input, now),
                 }
                 if let Some(answer) = answer {
-                    answer.charge(self.room.answer_bytes(), now.uptime);
+                    self.charge(answer, now);
                 }
             }
             #[cfg(feature = "web")]
             Event::Web { id, event } => self.on_web_event(id, event, now),
+            #[cfg(feature = "cluster")]
+            Event::Engine(_) => {}
             Event::Report => self.report(),
             Event::Writable(id) => self.clients.on_writable(id, now.uptime),
             Event::Shutdown => {
                 self.is_shutting_down = true;
                 self.clients.on_shutdown(now.uptime);
-                self.room.apply(Input::Shutdown, now);
+                self.apply(Input::Shutdown, now);
             }
         }
+    }
+
+    /// Applies an input: at once, or through the log of the cluster.
+    fn apply(&mut self, input: Input, now: Now) {
+        #[cfg(feature = "cluster")]
+        if self.cluster.is_some() {
+            return self.propose(input, now);
+        }
+        self.room.apply(input, now);
+    }
+
+    /// Charges the answer to the lines that were applied last, or will be.
+    fn charge(&mut self, answer: AnswerCharge, now: Now) {
+        #[cfg(feature = "cluster")]
+        let Some(answer) = self.delay_charge(answer) else { return };
+        answer.charge(self.room.answer_bytes(), now.uptime);
+    }
+
+    /// Returns whether the node is out of the cluster, if it was in one.
+    #[cfg_attr(not(feature = "cluster"), expect(clippy::unused_self))]
+    fn has_left_cluster(&self) -> bool {
+        #[cfg(feature = "cluster")]
+        if let Some(cluster) = &self.cluster {
+            return cluster.has_left(self.now().uptime);
+        }
+        true
     }
 
     /// Writes the batch of the room to the history file, and delivers it.
@@ -293,6 +345,10 @@ impl Broadcaster {
             // Delivered after this batch.
             self.room.broadcast_info(status.text());
         }
+        self.deliver_batch(batch, now);
+    }
+
+    fn deliver_batch(&mut self, batch: Batch, now: Now) {
         self.clients.deliver(&batch, now.uptime);
         for (level, line) in batch.log {
             log!(level, "{line}");
@@ -308,29 +364,9 @@ impl Broadcaster {
                 return;
             }
             for (id, reason) in disconnected {
-                self.room.apply(Input::Disconnect { id, reason }, now);
+                self.apply(Input::Disconnect { id, reason }, now);
             }
             self.deliver(now).await;
-        }
-    }
-
-    /// Returns the statistics that the room does not count.
-    fn server_stats(&self) -> Stats {
-        Stats {
-            bytes_in: self.bytes_in,
-            lines_out: self.clients.sent_frames,
-            bytes_out: self.clients.sent_bytes,
-            events_waiting: self.events.len(),
-            memory: resident_memory(),
-            ..Stats::default()
-        }
-    }
-
-    /// Writes the statistics to the log, as JSON on one line.
-    fn report(&self) {
-        let stats = self.room.stats(self.server_stats());
-        if let Ok(line) = serde_json::to_string(&stats) {
-            log::error!(target: REPORT_TARGET, "stats {line}");
         }
     }
 

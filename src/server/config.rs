@@ -8,6 +8,8 @@ use super::connection::MAX_READ_BYTES;
 use super::edge::irc;
 use super::listener::Buffers;
 use super::trusted_proxy::TrustedProxy;
+#[cfg(feature = "cluster")]
+use crate::cluster::config::ClusterConfig;
 use crate::rate_limit::Rate;
 use crate::room::{self, Snapshot};
 use crate::status::StatusObserver;
@@ -61,6 +63,9 @@ pub struct Config {
     /// The history file and the snapshot that was read from it: the room continues from the
     /// snapshot, and every batch is written to the file before it is delivered. Default: none.
     pub history: Option<(HistoryFile, Snapshot)>,
+    /// The log that this server shares with the other nodes of its room. Default: none.
+    #[cfg(feature = "cluster")]
+    pub cluster: Option<ClusterConfig>,
     /// An observer of the room's state. Default: none.
     pub observer: Option<StatusObserver>,
 }
@@ -83,6 +88,8 @@ impl Default for Config {
             irc: irc::Config::default(),
             buffers: Buffers::default(),
             history: None,
+            #[cfg(feature = "cluster")]
+            cluster: None,
             observer: None,
         }
     }

@@ -36,6 +36,10 @@ const FRAME: usize = 48;
 /// The most bytes of a frame, beside the line that it was made from.
 const FRAME_OVERHEAD: usize = 512;
 
+/// The engine of a cluster: 4 MiB of messages, 4 MiB that are read ahead, and 2 MiB of entries.
+#[cfg(feature = "cluster")]
+const CLUSTER: usize = 10 << 20;
+
 /// The most memory that a server takes, by part.
 #[derive(Clone, Debug)]
 pub struct Ceiling {
@@ -67,6 +71,12 @@ impl Ceiling {
         let visitor = config.buffers.receive.saturating_mul(2);
         let visitor = visitor.saturating_add(CONNECTION + held + FRAME_OVERHEAD);
         let outbox = config.outbox.saturating_add(History::max_replay_overhead(room.history));
+        #[cfg(feature = "cluster")]
+        let cluster_events = if config.cluster.is_some() { config.events } else { 0 };
+        #[cfg(feature = "cluster")]
+        let snapshot = room.history_bytes.saturating_mul(2).saturating_add(
+            room.memory_for_absent_clients() + room.max_clients.saturating_mul(CONNECTION),
+        );
         Ceiling {
             parts: vec![
                 ("idle program", 1, PROGRAM),
@@ -83,6 +93,13 @@ impl Ceiling {
                 ("rates of addresses", addresses, ADDRESS_BUDGET_BYTES),
                 #[cfg(feature = "web")]
                 ("addresses of browsers", MAX_BROWSERS, BROWSER_BYTES),
+                #[cfg(feature = "cluster")]
+                ("cluster: engine and entries", usize::from(config.cluster.is_some()), CLUSTER),
+                #[cfg(feature = "cluster")]
+                ("cluster: inputs", cluster_events, event),
+                #[cfg(feature = "cluster")]
+                // Read or written as JSON, beside the one from which the room continues.
+                ("cluster: snapshot", 2 * usize::from(config.cluster.is_some()), snapshot),
                 ("socket buffers in the kernel", sockets, config.buffers.kernel_bytes()),
                 #[cfg(feature = "irc")]
                 ("IRC clients", irc_clients, irc::CLIENT_BYTES + irc::PASSWORD_BYTES),

@@ -83,6 +83,9 @@ pub enum Error {
     NoEpoch(io::Error),
     /// A second [`Control::Shutdown`] arrived before the first was done.
     Interrupted,
+    /// The server cannot be a node of the cluster, for this reason.
+    #[cfg(feature = "cluster")]
+    Cluster(String),
 }
 
 impl fmt::Display for Error {
@@ -90,6 +93,8 @@ impl fmt::Display for Error {
         f.write_str(match self {
             Error::NoEpoch(_) => "cannot create an epoch for the room",
             Error::Interrupted => "shutdown interrupted by a second signal",
+            #[cfg(feature = "cluster")]
+            Error::Cluster(reason) => reason,
         })
     }
 }
@@ -99,6 +104,8 @@ impl std::error::Error for Error {
         match self {
             Error::NoEpoch(source) => Some(source),
             Error::Interrupted => None,
+            #[cfg(feature = "cluster")]
+            Error::Cluster(_) => None,
         }
     }
 }
@@ -147,6 +154,7 @@ pub async fn run(
         listeners,
         pending_connections,
         events: events.clone(),
+        inputs: broadcaster.inputs(),
         addresses,
         executor: Rc::downgrade(&executor),
         last_id: 0,
@@ -170,16 +178,12 @@ pub async fn run(
         }
     };
     let interrupt = executor.spawn(shutdown.boxed_local());
-    let serve = async {
-        // The broadcaster ends after the shutdown. If it panics, this future panics, too.
-        broadcaster.await;
-        Ok(())
-    };
     let interrupt = async {
         interrupt.await;
         Err(Error::Interrupted)
     };
-    executor.run(serve.or(interrupt)).await
+    // The broadcaster ends after the shutdown. If it panics, this future panics, too.
+    executor.run(broadcaster.or(interrupt)).await
 }
 
 /// Returns the next [`Control::Shutdown`], or `None` at the end of the stream. Sends an event to

@@ -1,9 +1,12 @@
 //! `smolchatd`, the server: converts arguments to a configuration, signals to controls, and errors
 //! to an exit code.
 
+#[cfg(feature = "cluster")]
+mod cluster;
 mod limits;
 mod options;
 mod signals;
+mod values;
 #[cfg(feature = "web")]
 mod web;
 
@@ -72,6 +75,12 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     #[cfg(feature = "irc")]
     set_irc_addresses(&mut config, &listeners);
     limits::fit_clients(&mut config, descriptors, listeners.len());
+    #[cfg(feature = "cluster")]
+    if let Some(cluster) = &mut config.cluster
+        && cluster.advertise.is_none()
+    {
+        cluster.advertise = cluster::find_address(&listeners);
+    }
     info!("{}", describe(&config, &listeners, history_file.as_deref()));
     let mut stdout = io::stdout();
     for listener in &listeners {

@@ -66,7 +66,7 @@ impl Session {
                         self.deadline = Some(Timer::after(WELCOME_TIMEOUT));
                     }
                     Err(error) => {
-                        self.on_disconnect(Error::Connect(self.address.clone(), error), false);
+                        self.on_disconnect(Error::Connect(self.address().clone(), error), false);
                     }
                 }
             }
@@ -107,7 +107,7 @@ impl Session {
             }
             State::Waiting(timer) => {
                 ready!(Pin::new(timer).poll(cx));
-                self.state = State::Connecting(Box::pin(connect(self.address.clone())));
+                self.state = State::Connecting(Box::pin(connect(self.address().clone())));
             }
             State::Ended(_) => {}
         }

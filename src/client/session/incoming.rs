@@ -41,6 +41,9 @@ impl Session {
                 if received.in_reply_to.is_some() {
                     self.backoff.on_progress();
                 }
+                if let Body::Welcome { nodes, .. } = &received.frame.body {
+                    self.targets.set_nodes(nodes.iter().map(|node| &**node));
+                }
                 let seq_before = self.resume.seq();
                 self.resume.on_frame(received, &mut self.events);
                 // A connection that breaks during a long replay still makes progress.
@@ -58,6 +61,7 @@ impl Session {
             self.reclaim.set_names(self.resume.requested_name(), self.resume.name());
         }
         if is_now_live {
+            self.targets.on_live();
             self.check_name();
             self.live_since = Some(Instant::now());
             let is_first = self.started_at.take().is_some();
@@ -110,7 +114,11 @@ impl Session {
         match code {
             ByeCode::Quit if self.is_quit_sent => self.state = State::Ended(self.quit_error.take()),
             // `Quit` without `/quit`: something between client and server closed the connection.
-            ByeCode::Quit | ByeCode::Shutdown | ByeCode::Full | ByeCode::TooFast => {
+            ByeCode::Quit
+            | ByeCode::Shutdown
+            | ByeCode::Unreachable
+            | ByeCode::Full
+            | ByeCode::TooFast => {
                 self.on_disconnect(error, false);
             }
             ByeCode::Slow => self.on_disconnect(error, true),

@@ -82,6 +82,8 @@ impl Session {
             self.state = State::Ended(None);
             return;
         }
+        // A server that closed the connection for a reason of its own is tried again at once.
+        let is_untried = !is_immediate && self.targets.advance();
         let now = Instant::now();
         let start = self.started_at.filter(|_| !was_welcomed).unwrap_or(now);
         let outage = now.duration_since(*self.disconnected_at.get_or_insert(start));
@@ -90,6 +92,11 @@ impl Session {
             false => Duration::ZERO,
         };
         let time_left = limit.saturating_sub(outage);
+        if is_untried && !was_welcomed {
+            // The first connection: each of several addresses is tried at once.
+            self.state = State::Waiting(Timer::after(Duration::ZERO));
+            return;
+        }
         if time_left.is_zero() {
             let error = match outage.is_zero() || limit.is_zero() {
                 true => cause,
@@ -98,10 +105,12 @@ impl Session {
             self.state = State::Ended(Some(error));
             return;
         }
-        // Without a pause only after a working connection.
-        let pause = match is_immediate && was_live {
-            true => self.backoff.skip_pause(),
-            false => self.backoff.next_pause(),
+        // Without a pause only after a working connection, and to a server that was not tried since.
+        let is_immediate = is_immediate || self.targets.has_others();
+        let pause = match (is_immediate && was_live, is_untried) {
+            (true, _) => self.backoff.skip_pause(),
+            (false, true) => Duration::ZERO,
+            (false, false) => self.backoff.next_pause(),
         };
         let retry_in = pause.min(time_left);
         self.state = State::Waiting(Timer::after(retry_in));

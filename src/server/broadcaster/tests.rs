@@ -13,6 +13,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use rustix::net::sockopt::set_socket_send_buffer_size;
@@ -22,9 +23,11 @@ use smol::future::yield_now;
 
 use super::*;
 use crate::protocol::{ClientLine, OtherProtocol};
-use crate::room::{self, DisconnectReason};
+use crate::room::{self, ClientId, DisconnectReason, Peer};
 #[cfg(feature = "web")]
-use crate::server::edge::web::{Answer, timeout_response};
+use crate::server::edge::web::{Answer, WebEvent, timeout_response};
+use crate::server::listener::ListenerProtocol;
+use crate::server::socket::Socket;
 
 /// The number of the member that reads everything and sees all notices.
 const OBSERVER: u64 = 1;

@@ -290,7 +290,7 @@ impl Receiver {
         position: Position,
         log: &FrameLog,
     ) {
-        let Body::Welcome { name, epoch, seq, token, resumed, members, limits } = &frame.body
+        let Body::Welcome { name, epoch, seq, token, resumed, members, limits, .. } = &frame.body
         else {
             panic!("{frame:?} is not a welcome");
         };
