@@ -46,4 +46,6 @@ pub(crate) use json::JsonObject;
 pub use line_reader::{LineReader, TooLong};
 pub use name::{MAX_MARKS, MAX_NAME, case_fold, is_valid_name};
 pub use request::{ClientLine, Hello, Request, RequestError};
-pub use stats::{ClusterStats, Counters, Stats};
+#[cfg(feature = "cluster")]
+pub use stats::ClusterStats;
+pub use stats::{Counters, Stats};

@@ -36,11 +36,13 @@ pub struct Stats {
     /// Resident memory in bytes, if the system reports it.
     pub memory: Option<u64>,
     /// The node, if the room is on several servers.
+    #[cfg(feature = "cluster")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<Box<ClusterStats>>,
 }
 
 /// The statistics of a node of a room on several servers.
+#[cfg(feature = "cluster")]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterStats {
     /// The name of this node.
@@ -68,6 +70,7 @@ impl fmt::Display for Stats {
         if let Some(bytes) = self.memory {
             write!(f, "; memory: {} KiB", bytes / 1024)?;
         }
+        #[cfg(feature = "cluster")]
         if let Some(ClusterStats { node, nodes, position, lag, lease }) = self.cluster.as_deref() {
             let nodes = nodes.join(", ");
             write!(f, "; node {node} of {nodes}; log: {position}, lag: {lag}, lease: {lease} ms")?;
@@ -149,6 +152,7 @@ mod tests {
             errors: BTreeMap::from([(ErrorCode::TooLong, 7)]).into(),
             events_waiting: 0,
             memory: Some(2048),
+            #[cfg(feature = "cluster")]
             cluster: Some(Box::new(ClusterStats {
                 node: "n1".into(),
                 nodes: vec!["n1".into(), "n2".into()],
@@ -159,8 +163,9 @@ mod tests {
         };
         let text = "up 1:02:03; members: 2, connections: 3; lines in: 4 (50 bytes), \
                     out: 8 (900 bytes); events waiting: 0; evictions: 3 (slow 2, full 1); \
-                    errors: 7 (too-long 7); memory: 2 KiB; \
-                    node n1 of n1, n2; log: 70, lag: 0, lease: 8000 ms";
+                    errors: 7 (too-long 7); memory: 2 KiB";
+        #[cfg(feature = "cluster")]
+        let text = format!("{text}; node n1 of n1, n2; log: 70, lag: 0, lease: 8000 ms");
         assert_eq!(stats.to_string(), text);
         let body = Body::Info { id: None, stats: Some(Box::new(stats)) };
         let mut line = Vec::new();

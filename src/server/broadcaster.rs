@@ -26,7 +26,6 @@ use smol::{LocalExecutor, Timer};
 
 #[cfg(feature = "cluster")]
 use self::cluster::ClusterNode;
-use super::Error;
 use super::address_limits::AnswerCharge;
 use super::clients::Clients;
 use super::config::Config;
@@ -143,12 +142,15 @@ impl Broadcaster {
         self.clients.events()
     }
 
-    /// Runs until [`Event::Shutdown`] was received and all connections have ended.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the server cannot be a node of the cluster.
-    pub async fn run(mut self) -> Result<(), Error> {
+    /// Returns the channel for the reason for which the server cannot be a node of the cluster.
+    #[cfg(feature = "cluster")]
+    pub(super) fn failures(&self) -> Option<Receiver<String>> {
+        self.cluster.as_ref().map(|cluster| cluster.failures())
+    }
+
+    /// Runs until [`Event::Shutdown`] was received and all connections have ended, or until the server
+    /// cannot be a node of the cluster.
+    pub async fn run(mut self) {
         while !(self.is_shutting_down && self.clients.is_empty() && self.has_left_cluster()) {
             let event = self.next_event().await;
             let now = self.now();
@@ -161,10 +163,9 @@ impl Broadcaster {
             writer.close().await;
         }
         #[cfg(feature = "cluster")]
-        if let Some(reason) = self.cluster.and_then(|cluster| cluster.into_failure()) {
-            return Err(Error::Cluster(reason));
+        if let Some(cluster) = self.cluster {
+            cluster.send_failure();
         }
-        Ok(())
     }
 
     /// Applies an event, and others that wait up to a bound, and delivers the result.

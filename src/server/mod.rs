@@ -164,6 +164,8 @@ pub async fn run(
     let (stop, stopped) = async_channel::bounded(1);
     // Tasks of their own, because the future given to `Executor::run` is polled at each wake-up. All
     // futures but those of the connections are boxed: they share one instance of the generic code.
+    #[cfg(feature = "cluster")]
+    let failures = broadcaster.failures();
     let broadcaster = executor.spawn(broadcaster.run().boxed_local());
     let accept = executor.spawn(accept.run(stopped).boxed_local());
     let shutdown = async move {
@@ -182,8 +184,16 @@ pub async fn run(
         interrupt.await;
         Err(Error::Interrupted)
     };
-    // The broadcaster ends after the shutdown. If it panics, this future panics, too.
-    executor.run(broadcaster.or(interrupt)).await
+    let serve = async {
+        // The broadcaster ends after the shutdown. If it panics, this future panics, too.
+        broadcaster.await;
+        #[cfg(feature = "cluster")]
+        if let Some(reason) = failures.and_then(|failures| failures.try_recv().ok()) {
+            return Err(Error::Cluster(reason));
+        }
+        Ok(())
+    };
+    executor.run(serve.or(interrupt)).await
 }
 
 /// Returns the next [`Control::Shutdown`], or `None` at the end of the stream. Sends an event to

@@ -78,6 +78,8 @@ pub struct ClusterNode {
     pub leave_by: Option<Duration>,
     /// The reason for which the server ends.
     pub failure: Option<String>,
+    /// The channel for `failure`.
+    failures: (Sender<String>, Receiver<String>),
     /// The last failure of the engine that was logged.
     pub last_report: String,
 }
@@ -117,6 +119,7 @@ impl ClusterNode {
             standing: Standing::Starting,
             leave_by: None,
             failure: None,
+            failures: async_channel::bounded(1),
             last_report: String::new(),
         };
         node.request(Request::Open);
@@ -288,8 +291,16 @@ impl ClusterNode {
         self.number.is_none() || self.failure.is_some() || is_late
     }
 
-    pub fn into_failure(self) -> Option<String> {
-        self.failure
+    /// Returns the channel for the reason for which the server ends.
+    pub fn failures(&self) -> Receiver<String> {
+        self.failures.1.clone()
+    }
+
+    /// Sends the reason for which the server ends, if there is one.
+    pub fn send_failure(self) {
+        if let Some(failure) = self.failure {
+            let _ = self.failures.0.try_send(failure);
+        }
     }
 
     /// Returns the addresses of all nodes that state one.
