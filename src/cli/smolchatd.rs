@@ -94,8 +94,8 @@ pub static SMOLCHATD: Program = Program {
             name: "irc-playback",
             value: ValueKind::Text("N"),
             default: "20",
-            help: "earlier messages that an IRC client is shown when it joins the channel",
-            details: "Only clients that understand `server-time` are shown them.",
+            help: "earlier messages for an IRC client that joins the channel",
+            details: "Only for clients with `server-time`.",
             ..OptionSpec::DEFAULT
         },
         OptionSpec {

@@ -104,9 +104,7 @@ impl Ceiling {
                 #[cfg(feature = "irc")]
                 ("IRC clients", irc_clients, irc::CLIENT_BYTES + irc::PASSWORD_BYTES),
                 #[cfg(feature = "irc")]
-                ("IRC lines of a batch", irc_lists, batch * irc::MAX_GROWTH + 2 * answer),
-                #[cfg(feature = "irc")]
-                ("IRC answer", irc_lists, answer),
+                ("IRC lines and answers", irc_lists, batch * irc::MAX_GROWTH + 3 * answer),
                 #[cfg(feature = "irc")]
                 ("IRC notices and departures", irc_lists.min(1), irc::SHARED_BYTES),
             ],

@@ -186,7 +186,7 @@ impl Options {
                 irc.is_open = true;
             }
             "irc-channel" => {
-                let expected = "expected a # and at most 49 bytes, such as #smol";
+                let expected = "expected a name such as #smol";
                 irc.channel = parse_name(value, is_channel_name, expected)?;
             }
             "irc-name" => {

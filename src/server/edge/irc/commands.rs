@@ -1,13 +1,12 @@
 //! The commands of a client that is a member.
 
 use super::capabilities::Capabilities;
-use super::config::Settings;
 use super::delivery::View;
 use super::message::{Command, Message};
 use super::output::relay_lines;
 use super::session::{Exchange, MAX_AWAY, Session, bounded};
 use super::text::{CTCP, concat, push_word, split_first, strip_formatting};
-use super::wire::{MASK, MAX_OUTPUT, Variant, write_line};
+use super::wire::{MASK, Variant, write_line};
 use crate::protocol::Request;
 use crate::room::ClientId;
 
@@ -33,10 +32,9 @@ impl Text {
     #[inline(never)]
     fn new(text: &str, is_notice: bool) -> Self {
         let ctcp = text.strip_prefix(CTCP).map(|request| split_first(request, '\u{1}').0);
-        let action = ctcp.and_then(|request| request.strip_prefix("ACTION"));
-        let action =
-            action.filter(|text| !is_notice && !text.starts_with(|c: char| c.is_alphanumeric()));
-        let action = action.map(|text| text.trim_start_matches(' '));
+        let action = ctcp.map(|request| split_first(request, ' '));
+        let action = action.filter(|(command, _)| *command == "ACTION" && !is_notice);
+        let action = action.map(|(_, text)| text.trim_start());
         let plain = strip_formatting(action.or(ctcp).unwrap_or(text));
         Text { plain, is_ctcp: ctcp.is_some(), is_action: action.is_some(), is_notice }
     }
@@ -261,22 +259,20 @@ impl Session {
             return;
         }
         let Exchange { channel, out, .. } = exchange;
-        let Settings { config, answer_bytes, .. } = out.settings;
-        let start = config.server.len() + config.channel.len() + out.nick.len() + NAMES.len();
-        let most = MAX_OUTPUT - start;
+        let (most, answer_bytes) = (out.list_bytes(), out.settings.answer_bytes);
         let mask = if self.has(Capabilities::USERHOST_IN_NAMES) { MASK } else { "" };
         let mut line = String::new();
         channel.members(&mut |member| {
             if !member.is_in_channel() && *member.name != *self.name {
                 return true;
             }
-            if line.len() + member.name.len() + mask.len() >= most {
+            if line.len() + member.name.len() + mask.len() > most {
                 out.reply(NAMES, &[&line]);
                 line.clear();
             }
             push_word(&mut line, member.name);
             line += mask;
-            out.lines.len() + line.len() < *answer_bytes
+            out.lines.len() + line.len() < answer_bytes
         });
         if !line.is_empty() {
             out.reply(NAMES, &[&line]);

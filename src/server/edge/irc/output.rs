@@ -4,7 +4,7 @@ use super::config::Settings;
 use super::delivery::View;
 use super::message::write_tag_value;
 use super::text::{CTCP, concat, truncate};
-use super::wire::{MAX_LINES, Variant, end_line, push, write_line, write_text};
+use super::wire::{MAX_LINES, MAX_OUTPUT, Variant, end_line, push, write_line, write_text};
 use crate::protocol::MAX_NAME;
 
 /// The most bytes of a request of CTCP. With the longest names it fits into a line.
@@ -22,6 +22,14 @@ pub struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
+    /// Returns the bytes of names that fit into one line, without the space before the last name.
+    #[inline(never)]
+    pub fn list_bytes(&self) -> usize {
+        let Settings { config, .. } = self.settings;
+        let names = config.server.len() + config.channel.len() + self.nick.len();
+        MAX_OUTPUT - names - ":  353  =  : ".len()
+    }
+
     /// Creates an output without lines.
     pub fn new(settings: &'a Settings, nick: &str) -> Self {
         let nick = if nick.is_empty() { "*" } else { nick }.into();

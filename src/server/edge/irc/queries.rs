@@ -6,7 +6,7 @@ use super::message::{Command, Message};
 use super::output::Output;
 use super::session::Exchange;
 use super::text::{push_word, strip_controls};
-use super::wire::{MAX_OUTPUT, format_time};
+use super::wire::format_time;
 
 /// The version of the server.
 pub(super) const VERSION: &str = concat!("smolchat-", env!("CARGO_PKG_VERSION"));
@@ -30,8 +30,6 @@ const LIST: &str = "321 Channel :Users  Name\n322 $c $1 :\n323 :End of /LIST";
 /// The answer to `HELP`.
 const HELP: &str = "\
 704 $1 :One channel: JOIN shows it, PRIVMSG speaks in it.
-705 $1 :AWAY CHATHISTORY INVITE ISON LIST LUSERS MODE MOTD NAMES NICK NOTICE PART TOPIC USERHOST \
-WHO WHOIS
 705 $1 :PASS keeps a name: connect again with the same name and password to get it back.
 706 $1 :End of /HELP";
 /// The most names in `ISON` and `USERHOST`.
@@ -92,7 +90,7 @@ impl Exchange<'_> {
     fn find_all(&mut self, message: &Message<'_>) {
         let is_ison = message.command == Command::IsOn;
         let mut found = String::new();
-        let start = self.out.settings.config.server.len() + self.out.nick.len() + ": 303  :".len();
+        let most = self.out.list_bytes();
         // The last parameter can have several names.
         for names in message.parameters {
             for name in names.split(' ').take(MAX_ASKED) {
@@ -103,7 +101,7 @@ impl Exchange<'_> {
                     false => "=-user@smolchat",
                 };
                 // A name that does not fit is left out whole.
-                if start + found.len() + 1 + member.name.len() + mask.len() <= MAX_OUTPUT {
+                if found.len() + member.name.len() + mask.len() <= most {
                     push_word(&mut found, member.name);
                     found += mask;
                 }
