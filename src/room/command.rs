@@ -23,8 +23,8 @@ pub enum Command {
     },
     /// A member leaves.
     Leave { id: ClientId, cause: LeaveCause },
-    /// The other members are told that a member is there, or that it is not, see
-    /// [`Input::Show`](super::Input::Show).
+    /// The other members are told that a member is there, as when it joins, or that it is not any
+    /// more, as when it leaves.
     #[cfg(any(feature = "irc", feature = "cluster"))]
     Show { id: ClientId, is_shown: bool },
     /// Time has passed.

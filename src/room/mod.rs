@@ -4,8 +4,8 @@
 //! to deliver; it does no I/O, awaits nothing and reads no clock. The caller applies inputs,
 //! [seals](Room::seal) the result into a [`Batch`], and delivers the batch.
 //!
-//! It has two parts: the clients of this server, in [`lobby`], and the members, the names and the
-//! sequence, in [`state`], which a [`Command`] changes. Several nodes that commit the same commands
+//! It has two parts: the clients of this server, in `lobby.rs`, and the members, the names and the
+//! sequence, in `state.rs`, which a [`Command`] changes. Several nodes that commit the same commands
 //! in the same order have the same state.
 //!
 //! ```
