@@ -109,7 +109,7 @@ impl Slice {
         let (sent, unsent) = self.bytes().split_at(count.min(self.bytes().len()));
         let frames = match unsent {
             // Bytes that are not frames have none, whatever newlines are in them.
-            #[cfg(feature = "irc")]
+            #[cfg(any(feature = "web", feature = "irc"))]
             _ if self.frames == 0 => 0,
             [] => self.frames,
             _ => sent.iter().filter(|&&byte| byte == b'\n').count() as u32,
