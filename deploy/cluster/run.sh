@@ -40,7 +40,7 @@ if ! nats-server -t -c "$folder/nats0.conf" >/dev/null 2>&1; then
     sync=
 fi
 
-routes= urls=
+routes='' urls=''
 for node in 1 2 3; do
     routes="$routes${routes:+,}nats://127.0.0.1:$((base + 10 + node))"
     urls="$urls${urls:+,}nats://127.0.0.1:$((base + node))"
