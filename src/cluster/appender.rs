@@ -100,16 +100,6 @@ impl Appender {
         self.pending_bytes >= MAX_PENDING
     }
 
-    /// Returns whether nothing waits and no entry is on the way.
-    pub fn is_idle(&self) -> bool {
-        self.pending.is_empty() && self.in_flight.is_none()
-    }
-
-    /// Returns the bytes of commands that wait.
-    pub fn pending_bytes(&self) -> usize {
-        self.pending_bytes
-    }
-
     /// Starts an entry of a node that is not in the room: [`Event::Reset`], [`Event::Ask`] or
     /// [`Event::Up`]. It replaces an entry on the way.
     pub fn start_outside<C: Serialize>(&mut self, event: &Event<C>, head: Head) {
@@ -223,8 +213,8 @@ mod tests {
         let second = poll(&mut appender, START).unwrap();
         assert_eq!((second.n, second.events), (2, vec![command("b"), command("c")]));
         appender.on_read(2);
-        assert!(appender.is_idle());
-        assert_eq!(appender.pending_bytes(), 0);
+        assert!(appender.pending.is_empty() && appender.in_flight.is_none());
+        assert_eq!(appender.pending_bytes, 0);
     }
 
     #[test]
@@ -267,7 +257,7 @@ mod tests {
             found.extend(entry.events);
         }
         assert_eq!(found, expected.iter().map(|text| command(text)).collect::<Vec<_>>());
-        assert_eq!(appender.pending_bytes(), 0);
+        assert_eq!(appender.pending_bytes, 0);
     }
 
     #[test]
@@ -276,7 +266,7 @@ mod tests {
         while !appender.is_full() {
             appender.push(&command(&"x".repeat(10_000))).unwrap();
         }
-        assert!(appender.pending_bytes() < MAX_PENDING + MAX_ENTRY);
+        assert!(appender.pending_bytes < MAX_PENDING + MAX_ENTRY);
         let entry = poll(&mut appender, START).unwrap();
         appender.on_read(entry.n);
         assert!(!appender.is_full());

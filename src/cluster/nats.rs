@@ -99,9 +99,8 @@ impl Nats {
 
     /// Returns the stream of the log, and its state. The stream is made if there is none.
     pub(super) async fn open_log(&self) -> Result<StreamInfo, Failure> {
-        let room = &self.config.room;
-        self.open_stream(&format!("{room}_SNAPSHOTS"), self.snapshot_subject(">"), PART).await?;
-        self.open_stream(room, self.log_subject(), MAX_ENTRY).await?;
+        self.open_stream(&self.snapshot_stream(), self.snapshot_subject(">"), PART).await?;
+        self.open_stream(&self.config.room, self.log_subject(), MAX_ENTRY).await?;
         // Nodes that make the stream at the same time can get different answers.
         self.log_info().await?.ok_or_else(|| "the stream is gone".into())
     }

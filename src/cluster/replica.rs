@@ -11,9 +11,7 @@ use std::mem;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::entry::{
-    DecodeError, Entry, Event, Head, NodeInfo, Reset, SnapshotNotice, VERSION, decode,
-};
+use super::entry::{DecodeError, Entry, Event, Head, NodeInfo, Reset, SnapshotNotice, decode};
 use super::membership::{DownReason, Member, Membership, NodeNumber, Refusal};
 use super::sum::{Digest, digest};
 
@@ -96,11 +94,6 @@ impl Replica {
     pub fn differences(&self, info: &NodeInfo) -> Vec<String> {
         let other = self.nodes().find(|(_, member)| member.info.name != info.name);
         other.map_or(Vec::new(), |(_, other)| info.differences(&other.info))
-    }
-
-    /// Returns the newest version of entries that all nodes in the room read.
-    pub fn common_version(&self) -> u32 {
-        self.nodes().map(|(_, member)| member.info.version).min().unwrap_or(VERSION)
     }
 
     /// Returns whether the node with this incarnation writes the snapshots: the first in the room.
@@ -236,12 +229,11 @@ impl Replica {
             let accepted = self.nodes.accept(inc, n, self.time.uptime_ms);
             accepted.map(|number| self.apply_events(number, events, steps))
         };
-        let is_applied = result.is_ok();
         let differences = match result {
             Err(Refusal::Differs(differences)) => differences,
             _ => Vec::new(),
         };
-        Author { inc, n, log, is_applied, differences }
+        Author { inc, n, log, differences }
     }
 
     /// Applies the entry of a node that is not in the room: it has one event.

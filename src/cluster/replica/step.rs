@@ -65,8 +65,6 @@ pub struct Author {
     pub n: u64,
     /// When the stream was made for which the entry is.
     pub log: i64,
-    /// Whether the entry counts. Otherwise it is a copy, or its node is not in the room.
-    pub is_applied: bool,
     /// The differences that keep a new node out.
     pub differences: Vec<String>,
 }

@@ -163,7 +163,6 @@ impl Broadcaster {
     fn on_outside(&mut self) {
         self.room.close(ByeCode::Unreachable);
         let Some(cluster) = &mut self.cluster else { return };
-        cluster.number = None;
         cluster.forget_commands();
         if self.is_shutting_down {
             return;
@@ -180,7 +179,7 @@ impl Broadcaster {
     fn check_reach(&mut self, now: Now) {
         let is_shutting_down = self.is_shutting_down;
         let Some(cluster) = &mut self.cluster else { return };
-        if cluster.number.is_none() || cluster.reach == Reach::Ending || is_shutting_down {
+        if cluster.number().is_none() || cluster.reach == Reach::Ending || is_shutting_down {
             return;
         }
         let reach = cluster.node.reach(now.uptime);
@@ -340,7 +339,7 @@ impl Broadcaster {
 
     fn on_node_down(&mut self, number: NodeNumber, reason: DownReason, now: Now, log_now: Now) {
         log::info!("cluster: node number {} is out of the room: {reason:?}", number.0);
-        let own = self.cluster.as_ref().filter(|cluster| cluster.number == Some(number));
+        let own = self.cluster.as_ref().filter(|cluster| cluster.number() == Some(number));
         let failure = own.filter(|_| reason == DownReason::Replaced);
         let failure = failure.map(|own| format!("another server is node {}", own.config.node));
         if own.is_some() {
@@ -366,7 +365,7 @@ impl Broadcaster {
         if matches!(command, Command::Tick) {
             cluster.is_tick_proposed = false;
         }
-        let is_own = cluster.number == Some(number);
+        let is_own = cluster.number() == Some(number);
         if is_own && has_stats_request(&command) {
             self.room.set_server_stats(self.server_stats());
         }

@@ -52,8 +52,6 @@ pub struct ClusterNode {
     room_config: Config,
     pub stream: StreamInfo,
     inputs: (Sender<Event>, Receiver<Event>),
-    /// The number of the node, while it is in the room.
-    pub number: Option<NodeNumber>,
     /// The first client of each incarnation, by the number that the accept loop gave it.
     numbers: Vec<(u64, NodeId)>,
     /// The last client that connected.
@@ -105,7 +103,6 @@ impl ClusterNode {
             room_config: room_config.clone(),
             stream: StreamInfo::default(),
             inputs: async_channel::bounded(events),
-            number: None,
             numbers: Vec::new(),
             last_client: 0,
             held: Vec::new(),
@@ -180,9 +177,16 @@ impl ClusterNode {
         self.inputs.1.recv().await.ok()
     }
 
-    /// Sets the number of the node, which clients that connect from now on have in theirs.
+    /// Returns the number of the node, if it is in the room.
+    pub fn number(&self) -> Option<NodeNumber> {
+        match self.standing {
+            Standing::Inside(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// Handles the entry into the room. Clients that connect from now on have `number` in theirs.
     pub fn enter(&mut self, number: NodeNumber) {
-        self.number = Some(number);
         self.numbers.push((self.last_client + 1, NodeId(number.0)));
         self.reach = Reach::Reachable;
     }
@@ -217,7 +221,7 @@ impl ClusterNode {
 
     /// Passes a command to the log. A command that is too long for an entry is split.
     pub fn propose(&mut self, command: Command) {
-        if self.number.is_none() {
+        if self.number().is_none() {
             return;
         }
         if self.node.propose(&command).is_ok() {
@@ -262,7 +266,7 @@ impl ClusterNode {
 
     /// Returns when the node has to write a tick.
     pub fn tick_deadline(&self, room: &Room) -> Option<Duration> {
-        if self.number.is_none() || self.is_tick_proposed || self.reach == Reach::Ending {
+        if self.number().is_none() || self.is_tick_proposed || self.reach == Reach::Ending {
             return None;
         }
         let (log, now) = self.read_at;
@@ -288,7 +292,7 @@ impl ClusterNode {
     /// Returns whether the node is out of the room, or waits no longer for that.
     pub fn has_left(&self, now: Duration) -> bool {
         let is_late = self.leave_by.is_some_and(|by| by <= now);
-        self.number.is_none() || self.failure.is_some() || is_late
+        self.number().is_none() || self.failure.is_some() || is_late
     }
 
     /// Returns the channel for the reason for which the server ends.
