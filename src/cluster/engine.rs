@@ -29,14 +29,14 @@ const MAX_REQUESTS: usize = 8;
 const RETRY: Duration = Duration::from_millis(250);
 /// The wait before an answer that the log is gone is asked for again, and how often. The answer has to
 /// be the same each time.
-const DOUBT: Duration = Duration::from_millis(500);
-const MAX_DOUBTS: u32 = 10;
-/// The time between two looks at a silent reader.
-const LOOK: Duration = Duration::from_millis(500);
+const LOSS_CHECK_INTERVAL: Duration = Duration::from_millis(500);
+const MAX_LOSS_CHECKS: u32 = 10;
+/// The time between two checks at a silent reader.
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 /// Looks at a silent reader before it is replaced, because its server may be gone: if messages are
 /// known to be there, and if not.
-const MAX_LOOKS_BEHIND: u32 = 2;
-const MAX_LOOKS: u32 = 10;
+const MAX_CHECKS_BEHIND: u32 = 2;
+const MAX_CHECKS: u32 = 10;
 
 /// A request to the engine.
 #[derive(Clone, Debug)]
@@ -210,10 +210,10 @@ impl Shared {
     }
 
     async fn try_open(&self) -> Result<Event, Failure> {
-        let mut doubts = 0;
-        while self.nats.is_replicated() && self.nats.log_info().await?.is_none() && doubts < 2 {
-            doubts += 1;
-            sleep(DOUBT).await;
+        let mut checks = 0;
+        while self.nats.is_replicated() && self.nats.log_info().await?.is_none() && checks < 2 {
+            checks += 1;
+            sleep(LOSS_CHECK_INTERVAL).await;
         }
         let stream = self.nats.open_log().await?;
         let snapshot = self.nats.read_snapshot(stream).await?;
@@ -263,7 +263,7 @@ impl Shared {
     /// that was the leader, or one that has just started, can say so for a while although it is
     /// wrong.
     async fn is_lost(&self, stream: StreamInfo, position: u64) -> bool {
-        for _ in 0..MAX_DOUBTS {
+        for _ in 0..MAX_LOSS_CHECKS {
             let continuation = match self.nats.log_info().await {
                 Ok(Some(now)) => continuation(stream, now, position),
                 Ok(None) => Continuation::Replaced,
@@ -273,7 +273,7 @@ impl Shared {
             match continuation {
                 Continuation::Continue => return false,
                 Continuation::Behind => return true,
-                Continuation::Replaced | Continuation::Shorter => sleep(DOUBT).await,
+                Continuation::Replaced | Continuation::Shorter => sleep(LOSS_CHECK_INTERVAL).await,
             }
         }
         true
@@ -282,15 +282,15 @@ impl Shared {
     /// Sends messages to the server until the reader fails. `next` is the number of the next.
     async fn forward(&self, mut reader: Reader, next: &mut u64) {
         let mut is_first = true;
-        let mut looks = 0;
+        let mut checks = 0;
         loop {
-            let message = match timeout(LOOK, reader.next()).await {
+            let message = match timeout(CHECK_INTERVAL, reader.next()).await {
                 Ok(Ok(message)) => message,
                 Ok(Err(error)) => return log::debug!("cluster: the reader failed: {error}"),
                 Err(_) => {
-                    looks += 1;
+                    checks += 1;
                     let is_behind = self.last_stored.load(Ordering::Relaxed) >= *next;
-                    if looks >= if is_behind { MAX_LOOKS_BEHIND } else { MAX_LOOKS } {
+                    if checks >= if is_behind { MAX_CHECKS_BEHIND } else { MAX_CHECKS } {
                         return;
                     }
                     continue;
@@ -300,7 +300,7 @@ impl Shared {
             if message.seq > *next && !is_first {
                 return;
             }
-            (is_first, looks) = (false, 0);
+            (is_first, checks) = (false, 0);
             *next = message.seq + 1;
             self.send(Event::Message(message)).await;
         }

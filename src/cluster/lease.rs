@@ -19,7 +19,7 @@ pub const OUT_OF_REACH: Duration = Duration::from_millis(4_500);
 const MARGIN: Duration = Duration::from_millis(2_000);
 /// The age of the last own entry at which a node with a connection to the engine closes its clients.
 /// The election of a leader takes up to 10 s, in which no lease ends, because the log stands still.
-const PATIENCE: Duration = Duration::from_secs(25);
+const CONNECTED_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// The state of the way to the room.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -96,7 +96,7 @@ impl Lease {
 
     fn end(&self) -> Duration {
         let after = if self.is_connected {
-            PATIENCE
+            CONNECTED_TIMEOUT
         } else {
             Duration::from_millis(LEASE_MS).saturating_sub(MARGIN)
         };

@@ -1,7 +1,7 @@
 //! The node: appender, replica and lease as one state machine, without sockets and clocks.
 //!
-//! The caller passes messages of the log, answers of the engine and the time, and does what
-//! [`Node::poll`] returns.
+//! The caller passes messages of the log, answers of the engine and the time, and executes the
+//! actions that [`Node::poll`] returns.
 
 mod state;
 
@@ -20,14 +20,14 @@ use super::replica::{Applied, LogMessage, ReadError, Replica};
 use super::snapshot::{SNAPSHOT_EVERY, Snapshot, encode};
 use state::{Phase, SnapshotState};
 
-pub use state::{Action, Opened, Standing};
+pub use state::{Action, NodeState, Opened};
 
-/// The wait for a snapshot from the nodes in the room, before there are none. It is longer than the
-/// election of a leader and a lease.
+/// The wait for a snapshot from the nodes in the room. After it, the node begins a new epoch. It is
+/// longer than the election of a leader and a lease.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(25);
-/// The time between two looks for that snapshot.
+/// The time between two checks for that snapshot.
 const SNAPSHOT_POLL: Duration = Duration::from_secs(1);
-/// The time between two looks at the stream because of entries for another one, at least.
+/// The least time between two checks of the stream because of entries for another one.
 const STREAM_CHECK: Duration = Duration::from_secs(5);
 /// The wait before a snapshot that failed is tried again.
 const SNAPSHOT_RETRY: Duration = Duration::from_secs(5);
@@ -45,13 +45,13 @@ pub struct Node {
     lease: Option<Lease>,
     is_connected: bool,
     differences: Vec<String>,
-    /// An epoch that cannot go on, because a state in it differs from others or from the log. If it
-    /// is still that of the log, the node begins another.
+    /// An epoch in which states differ from each other or from the log. If it is still the epoch of
+    /// the log, the node begins another.
     lost_epoch: Option<String>,
-    /// Whether the replica lost its state, which the log may still have.
+    /// The replica lost its state, which the log may still have.
     must_open: bool,
-    /// Whether an entry was for another stream, so that this node or the writer is wrong about it.
-    checks_stream: bool,
+    /// An entry was for another stream, so that this node or the writer reads the wrong one.
+    must_check_stream: bool,
     checked_at: Duration,
     snapshot: SnapshotState,
 }
@@ -72,7 +72,7 @@ impl Node {
             differences: Vec::new(),
             lost_epoch: None,
             must_open: false,
-            checks_stream: false,
+            must_check_stream: false,
             checked_at: Duration::ZERO,
             snapshot: SnapshotState::Idle(Duration::ZERO),
         }
@@ -106,7 +106,7 @@ impl Node {
             return Opened::Kept;
         }
         let is_same = continuation == Some(Continuation::Continue);
-        if matches!(self.phase, Phase::Asking(..)) && snapshot.is_none() && is_same {
+        if matches!(self.phase, Phase::Asking { .. }) && snapshot.is_none() && is_same {
             return Opened::Blank;
         }
         if continuation == Some(Continuation::Shorter) {
@@ -145,16 +145,16 @@ impl Node {
     }
 
     /// Returns the relation of the node to the room.
-    pub fn standing(&self) -> Standing {
+    pub fn state(&self) -> NodeState {
         match self.phase {
-            Phase::Inside(number) => Standing::Inside(number),
-            Phase::Outside => Standing::Outside,
-            Phase::Refused => Standing::Refused(self.differences.clone()),
-            _ => Standing::Starting,
+            Phase::Inside(number) => NodeState::Inside(number),
+            Phase::Outside => NodeState::Outside,
+            Phase::Refused => NodeState::Refused(self.differences.clone()),
+            _ => NodeState::Starting,
         }
     }
 
-    /// Returns the state of the way to the room.
+    /// Returns the reachability of the room.
     pub fn reach(&self, now: Duration) -> Reach {
         self.lease.map_or(Reach::OutOfReach, |lease| lease.reach(now))
     }
@@ -168,14 +168,14 @@ impl Node {
         self.appender.push(&Event::Do(command))
     }
 
-    /// Takes the node out of the room behind the commands that wait.
+    /// Takes the node out of the room after the commands that wait.
     pub fn leave(&mut self) {
         // Always fits into an entry.
         let _ = self.appender.push(&Event::<()>::Down);
     }
 
     /// Applies the next message of the log. After `Ok(Some(…))`, the caller applies the steps and
-    /// calls [`Node::settle`].
+    /// calls [`Node::add_effects`].
     ///
     /// # Errors
     ///
@@ -194,7 +194,7 @@ impl Node {
             && now >= self.checked_at + STREAM_CHECK
         {
             self.checked_at = now;
-            self.checks_stream = true;
+            self.must_check_stream = true;
         }
         match &result {
             Ok(Some(applied)) => self.on_applied(applied, now),
@@ -210,9 +210,9 @@ impl Node {
         result
     }
 
-    /// Adds the hash of what the last message changed in the room.
-    pub fn settle(&mut self, effects: u64) {
-        self.replica.settle(effects);
+    /// Adds the hash of the changes of the last message to the room.
+    pub fn add_effects(&mut self, effects: u64) {
+        self.replica.add_effects(effects);
     }
 
     /// Handles the answer of the engine to [`Action::Publish`].
@@ -256,13 +256,13 @@ impl Node {
             self.phase = Phase::Closed;
             return Some(Action::Open);
         }
-        if mem::take(&mut self.checks_stream) {
+        if mem::take(&mut self.must_check_stream) {
             return Some(Action::Open);
         }
-        if let Phase::Asking(_, look_at) = &mut self.phase
-            && *look_at <= now
+        if let Phase::Asking { next_check, .. } = &mut self.phase
+            && *next_check <= now
         {
-            *look_at = now + SNAPSHOT_POLL;
+            *next_check = now + SNAPSHOT_POLL;
             return Some(Action::Open);
         }
         let head = self.replica.head();
@@ -276,30 +276,27 @@ impl Node {
         self.is_snapshot_due(now).then_some(Action::WriteSnapshot)
     }
 
-    /// Returns when [`Node::poll`] or [`Node::reach`] have to be asked again, if nothing happens
+    /// Returns when [`Node::poll`] and [`Node::reach`] have to be called again, if no event comes
     /// before.
     pub fn deadline(&self, now: Duration) -> Option<Duration> {
-        let look_at = match self.phase {
-            Phase::Asking(_, look_at) => Some(look_at),
+        let snapshot = match (self.phase, self.snapshot) {
+            (Phase::Asking { next_check, .. }, _) => Some(next_check),
+            (_, SnapshotState::Idle(from)) => Some(from).filter(|from| *from > now),
             _ => None,
         };
         let lease = self.lease.and_then(|lease| lease.deadline(now));
-        let look_at = look_at.or(match self.snapshot {
-            SnapshotState::Idle(from) => Some(from).filter(|from| *from > now),
-            _ => None,
-        });
-        [look_at, lease, self.appender.deadline()].into_iter().flatten().min()
+        [snapshot, lease, self.appender.deadline()].into_iter().flatten().min()
     }
 
     fn on_applied<C>(&mut self, applied: &Applied<C>, now: Duration) {
         let inc = self.appender.inc();
         let number = self.replica.number(inc);
         let author = applied.author.as_ref();
-        if let Phase::Asking(end, _) = &mut self.phase
+        if let Phase::Asking { until, .. } = &mut self.phase
             && author.is_some_and(|author| author.inc != inc && author.n > 0)
         {
             // A node is in the room and can write a snapshot.
-            *end = now + SNAPSHOT_TIMEOUT;
+            *until = now + SNAPSHOT_TIMEOUT;
         }
         if let Some(author) = author.filter(|author| author.inc == inc) {
             self.appender.on_read(author.n);
@@ -345,7 +342,7 @@ impl Node {
         self.differences = differences;
     }
 
-    /// Goes from phase to phase, as far as possible without the log.
+    /// Enters the next phases that need no message of the log.
     fn advance(&mut self, now: Duration) {
         let has_state = self.replica.epoch().is_some();
         let is_lost = self.lost_epoch.is_some()
@@ -357,11 +354,14 @@ impl Node {
             Phase::Reading(_) if has_state => self.enter(),
             Phase::Reading(_) if is_whole => self.begin_epoch(),
             Phase::Reading(_) => {
-                let phase = Phase::Asking(now + SNAPSHOT_TIMEOUT, now + SNAPSHOT_POLL);
+                let (until, next_check) = (now + SNAPSHOT_TIMEOUT, now + SNAPSHOT_POLL);
+                let phase = Phase::Asking { until, next_check };
                 self.start_outside(phase, &Event::<()>::Ask);
             }
-            Phase::Asking(..) if has_state => self.phase = Phase::Reading(self.replica.position()),
-            Phase::Asking(end, _) if end <= now => self.begin_epoch(),
+            Phase::Asking { .. } if has_state => {
+                self.phase = Phase::Reading(self.replica.position())
+            }
+            Phase::Asking { until, .. } if until <= now => self.begin_epoch(),
             _ => {}
         }
     }

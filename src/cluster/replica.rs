@@ -122,7 +122,7 @@ impl Replica {
     }
 
     /// Applies the next message. After `Ok(Some(…))`, the caller applies the steps to its room and
-    /// calls [`Replica::settle`]. Returns `None` for a message that was applied before.
+    /// calls [`Replica::add_effects`]. Returns `None` for a message that was applied before.
     ///
     /// # Errors
     ///
@@ -162,7 +162,7 @@ impl Replica {
     }
 
     /// Adds the effects of the entry that was applied last to the running hash.
-    pub fn settle(&mut self, effects: u64) {
+    pub fn add_effects(&mut self, effects: u64) {
         if self.epoch.is_none() {
             return;
         }

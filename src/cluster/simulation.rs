@@ -4,20 +4,20 @@ use std::time::Duration;
 
 use super::entry::NodeInfo;
 use super::epoch::StreamInfo;
-use super::node::{Action, Node, Opened, Standing};
+use super::node::{Action, Node, NodeState, Opened};
 use super::replica::{LogMessage, ReadError, Step};
 use super::snapshot::{Snapshot, decode};
 use super::sum::Digest;
 
 /// What the log does with an entry.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Fate {
-    Store,
+pub enum WriteResult {
+    Stored,
     /// The entry is stored, and the writer does not learn of it.
-    LoseAnswer,
+    AnswerLost,
     /// The entry is stored at [`Simulation::store_late`], behind its copies.
-    Delay,
-    Lose,
+    Delayed,
+    Lost,
 }
 
 /// A log and its nodes.
@@ -131,21 +131,21 @@ impl Simulation {
     }
 
     /// Does what a node asks for. Returns whether it asked for something.
-    pub fn poll(&mut self, index: usize, fate: Fate) -> bool {
+    pub fn poll(&mut self, index: usize, result: WriteResult) -> bool {
         let node = &mut self.nodes[index];
-        if node.node.standing() == Standing::Outside {
+        if node.node.state() == NodeState::Outside {
             let inc = self.fresh_inc();
             self.nodes[index].node.restart(inc, format!("epoch-{inc:x}"));
             return true;
         }
         match node.node.poll(self.now) {
             Some(Action::Publish(outgoing)) => {
-                match fate {
-                    Fate::Store | Fate::LoseAnswer => self.store(&outgoing.bytes),
-                    Fate::Delay => self.late.push(outgoing.bytes.to_vec()),
-                    Fate::Lose => {}
+                match result {
+                    WriteResult::Stored | WriteResult::AnswerLost => self.store(&outgoing.bytes),
+                    WriteResult::Delayed => self.late.push(outgoing.bytes.to_vec()),
+                    WriteResult::Lost => {}
                 }
-                let is_stored = fate == Fate::Store;
+                let is_stored = result == WriteResult::Stored;
                 self.nodes[index].node.on_published(outgoing.n, is_stored, self.now);
             }
             Some(Action::Open) => self.open(index),
@@ -178,8 +178,8 @@ impl Simulation {
                 return true;
             }
         };
-        let own = match node.node.standing() {
-            Standing::Inside(number) => Some(number),
+        let own = match node.node.state() {
+            NodeState::Inside(number) => Some(number),
             _ => None,
         };
         let mut effects = Digest::new();
@@ -200,7 +200,7 @@ impl Simulation {
             }
         }
         effects.write_u64(node.room.len() as u64);
-        node.node.settle(effects.finish());
+        node.node.add_effects(effects.finish());
         true
     }
 
@@ -212,7 +212,7 @@ impl Simulation {
             while is_busy {
                 is_busy = false;
                 for index in 0..self.nodes.len() {
-                    is_busy |= self.poll(index, Fate::Store);
+                    is_busy |= self.poll(index, WriteResult::Stored);
                     while self.deliver(index) {
                         is_busy = true;
                     }
@@ -224,7 +224,7 @@ impl Simulation {
 
     pub fn assert_inside(&self) {
         for node in &self.nodes {
-            assert!(matches!(node.node.standing(), Standing::Inside(_)), "{:?}", node.node);
+            assert!(matches!(node.node.state(), NodeState::Inside(_)), "{:?}", node.node);
         }
     }
 

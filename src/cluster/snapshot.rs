@@ -108,7 +108,7 @@ struct Body<S> {
     room: S,
 }
 
-/// Encodes the state of the replica and of the room behind the last entry that was settled.
+/// Encodes the state of the replica and of the room behind the last entry whose effects were added.
 pub fn encode<S: Serialize>(inc: u64, replica: &Replica, room: &S) -> Snapshot {
     let notice = replica.snapshot_notice();
     let bytes = serde_json::to_vec(&BodyRef { v: VERSION, replica, room }).unwrap_or_default();

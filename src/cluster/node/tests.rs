@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::super::entry::{Rules, VERSION};
 use super::super::membership::LEASE_MS;
-use super::super::simulation::{Fate, Simulation};
+use super::super::simulation::{Simulation, WriteResult};
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -21,8 +21,8 @@ fn running(count: usize) -> Simulation {
 }
 
 fn number(cluster: &Simulation, index: usize) -> NodeNumber {
-    match cluster.nodes[index].node.standing() {
-        Standing::Inside(number) => number,
+    match cluster.nodes[index].node.state() {
+        NodeState::Inside(number) => number,
         other => panic!("{other:?}"),
     }
 }
@@ -75,7 +75,7 @@ fn entry_of_an_expired_node_does_not_count() {
     cluster.run(LEASE + 5 * SECOND);
     cluster.nodes.push(stopped);
     // Written before the node reads that it is out.
-    assert!(cluster.poll(1, Fate::Store));
+    assert!(cluster.poll(1, WriteResult::Stored));
     cluster.run(SECOND);
     assert!(cluster.nodes[0].room.is_empty());
     cluster.assert_inside();
@@ -110,9 +110,9 @@ fn node_that_leaves_is_out_behind_its_commands() {
     let mut cluster = running(2);
     cluster.nodes[1].node.propose(5u64).unwrap();
     cluster.nodes[1].node.leave();
-    while cluster.poll(1, Fate::Store) {
+    while cluster.poll(1, WriteResult::Stored) {
         while cluster.deliver(1) {}
-        if cluster.nodes[1].node.standing() == Standing::Outside {
+        if cluster.nodes[1].node.state() == NodeState::Outside {
             break;
         }
     }
@@ -130,7 +130,7 @@ fn node_with_other_rules_is_refused() {
     cluster.open(1);
     cluster.run(SECOND);
     let expected = vec!["--history 5 instead of not set".to_owned()];
-    assert_eq!(cluster.nodes[1].node.standing(), Standing::Refused(expected));
+    assert_eq!(cluster.nodes[1].node.state(), NodeState::Refused(expected));
     assert_eq!(cluster.nodes[0].node.replica().nodes().count(), 2);
 }
 
@@ -138,7 +138,7 @@ fn node_with_other_rules_is_refused() {
 fn differing_replica_begins_a_new_epoch() {
     let mut cluster = running(3);
     // A fault of one machine.
-    cluster.nodes[1].node.settle(12345);
+    cluster.nodes[1].node.add_effects(12345);
     cluster.run(10 * SECOND);
     cluster.assert_inside();
     cluster.assert_equal();
@@ -154,7 +154,7 @@ fn stream_made_anew_begins_a_new_epoch() {
     cluster.recreate();
     // An entry for the old stream, in the new one.
     cluster.nodes[2].node.propose(2u64).unwrap();
-    cluster.poll(2, Fate::Store);
+    cluster.poll(2, WriteResult::Stored);
     for index in [0, 1, 2] {
         cluster.open(index);
         cluster.run(SECOND);
@@ -289,7 +289,7 @@ fn purged_log_without_nodes_begins_a_new_epoch() {
     cluster.purge(cluster.stream.last + 1);
     cluster.kill(0);
     cluster.run(SNAPSHOT_TIMEOUT - SECOND);
-    assert_eq!(cluster.nodes[0].node.standing(), Standing::Starting);
+    assert_eq!(cluster.nodes[0].node.state(), NodeState::Starting);
     cluster.run(3 * SECOND);
     cluster.assert_inside();
 }

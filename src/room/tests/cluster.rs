@@ -12,7 +12,7 @@ const NODES: usize = 3;
 const LONG_TIME: Duration = Duration::from_secs(1000);
 
 /// What a node does beside its commands: neither may change a frame.
-struct Habits {
+struct SealPlan {
     /// Whether it seals its batch after the next command.
     seals: Box<dyn FnMut() -> bool>,
     /// Whether it saves and restores its state before the next command.
@@ -50,7 +50,7 @@ struct ClusterHarness {
     clients: Vec<(ClientId, usize, TestClient)>,
     now: Now,
     last_node: u32,
-    habits: Habits,
+    plan: SealPlan,
 }
 
 /// A hash that is enough for a test.
@@ -101,14 +101,14 @@ impl Node {
 }
 
 impl ClusterHarness {
-    fn new(habits: Habits) -> Self {
+    fn new(plan: SealPlan) -> Self {
         ClusterHarness {
             nodes: (1..=NODES as u32).map(Node::new).collect(),
             log: Vec::new(),
             clients: Vec::new(),
             now: Now { uptime: Duration::from_secs(1), unix_ms: 1_790_000_000_000 },
             last_node: NODES as u32,
-            habits,
+            plan,
         }
     }
 
@@ -166,7 +166,7 @@ impl ClusterHarness {
             return;
         }
         for command in entry.commands {
-            if (self.habits.restores)() {
+            if (self.plan.restores)() {
                 self.seal(at);
                 let room = &mut self.nodes[at].room;
                 let state = room.save_state();
@@ -180,7 +180,7 @@ impl ClusterHarness {
                 node.committed.insert(down.0, u64::MAX);
             }
             node.room.commit(command, entry.now);
-            if (self.habits.seals)() {
+            if (self.plan.seals)() {
                 self.seal(at);
             }
         }
@@ -257,7 +257,7 @@ impl ClusterHarness {
 
 /// Returns three nodes that seal after each command.
 fn nodes() -> ClusterHarness {
-    ClusterHarness::new(Habits { seals: Box::new(|| true), restores: Box::new(|| false) })
+    ClusterHarness::new(SealPlan { seals: Box::new(|| true), restores: Box::new(|| false) })
 }
 
 fn hello(name: &str) -> String {

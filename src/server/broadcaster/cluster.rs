@@ -13,7 +13,7 @@ use crate::cluster::engine::{Event as EngineEvent, Request};
 use crate::cluster::epoch::StreamInfo;
 use crate::cluster::lease::Reach;
 use crate::cluster::membership::{DownReason, NodeNumber};
-use crate::cluster::node::{Opened, Standing};
+use crate::cluster::node::{NodeState, Opened};
 use crate::cluster::replica::{Applied, LogMessage, LogTime, ReadError, Step};
 use crate::cluster::snapshot::decode;
 use crate::cluster::sum::Digest;
@@ -112,19 +112,19 @@ impl Broadcaster {
         is_extended
     }
 
-    /// Handles changes of the standing and the reach of the node.
+    /// Handles changes of the state of the node and its reach.
     pub(super) fn advance_cluster(&mut self, now: Now) {
         let Some(cluster) = &mut self.cluster else { return };
-        let standing = cluster.node.standing();
-        if standing != cluster.standing {
-            cluster.standing = standing.clone();
-            match standing {
-                Standing::Inside(number) => self.enter(number, now),
-                Standing::Outside => self.on_outside(),
-                Standing::Refused(differences) => {
+        let node_state = cluster.node.state();
+        if node_state != cluster.node_state {
+            cluster.node_state = node_state.clone();
+            match node_state {
+                NodeState::Inside(number) => self.enter(number, now),
+                NodeState::Outside => self.on_outside(),
+                NodeState::Refused(differences) => {
                     self.fail(format!("the options differ: {}", differences.join(", ")), now);
                 }
-                Standing::Starting => {}
+                NodeState::Starting => {}
             }
         }
         self.check_reach(now);
@@ -171,7 +171,7 @@ impl Broadcaster {
         if let Err(error) = cluster.restart() {
             log::error!("cluster: the node cannot enter the room again: {error}");
         }
-        cluster.standing = cluster.node.standing();
+        cluster.node_state = cluster.node.state();
     }
 
     /// Tells the clients if the room is out of reach, and sends them to other nodes before the lease
@@ -322,7 +322,7 @@ impl Broadcaster {
         effects.write_u64(self.room.member_count() as u64);
         if let Some(cluster) = &mut self.cluster {
             cluster.set_time(log_now.uptime, now.uptime);
-            cluster.node.settle(effects.finish());
+            cluster.node.add_effects(effects.finish());
         }
     }
 

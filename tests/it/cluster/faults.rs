@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use smolchat::cluster::entry::Rules;
 use smolchat::cluster::lease::Reach;
-use smolchat::cluster::node::Standing;
+use smolchat::cluster::node::NodeState;
 
 use super::link::Link;
 use super::nats_servers::NatsServers;
@@ -102,7 +102,7 @@ fn short_cut_loses_nothing() {
     let servers = NatsServers::start(1);
     let (nodes, link) = start_behind_link(&servers);
     let mut texts = propose_all(&nodes, "before");
-    let standing = nodes[2].state().standing.clone();
+    let node_state = nodes[2].state().node_state.clone();
     link.cut();
     texts.extend(propose_all(&nodes, "while"));
     thread::sleep(Duration::from_secs(3));
@@ -114,7 +114,7 @@ fn short_cut_loses_nothing() {
     texts.extend(propose_all(&nodes, "slow"));
     assert_rooms(&nodes, &texts);
     assert_one_epoch(&nodes);
-    assert_eq!(nodes[2].state().standing, standing);
+    assert_eq!(nodes[2].state().node_state, node_state);
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn long_cut_ends_before_the_lease() {
     let (nodes, link) = start_behind_link(&servers);
     let texts = propose_all(&nodes, "before");
     assert_rooms(&nodes, &texts);
-    let Some(Standing::Inside(number)) = nodes[2].state().standing else { panic!("not inside") };
+    let Some(NodeState::Inside(number)) = nodes[2].state().node_state else { panic!("not inside") };
     link.cut();
     let cut_at = Instant::now();
     nodes[2].propose("too late");
@@ -134,7 +134,7 @@ fn long_cut_ends_before_the_lease() {
     thread::sleep(Duration::from_secs(15).saturating_sub(cut_at.elapsed()));
     link.mend();
     let is_back =
-        || matches!(nodes[2].state().standing, Some(Standing::Inside(new)) if new > number);
+        || matches!(nodes[2].state().node_state, Some(NodeState::Inside(new)) if new > number);
     wait_until("the node is back as another one", is_back);
     // The lines of members that left by rule are not applied: they say them again elsewhere.
     assert_rooms(&nodes, &texts);
@@ -173,7 +173,7 @@ fn node_with_other_rules_does_not_start() {
     let other = TestNode::start_with_rules(servers.addresses(0), "other", 1, rules);
     let expected = vec!["--history 7 instead of not set".to_owned()];
     wait_until("the node is refused", || {
-        other.state().standing == Some(Standing::Refused(expected.clone()))
+        other.state().node_state == Some(NodeState::Refused(expected.clone()))
     });
     assert_rooms(&nodes, &propose_all(&nodes, "after"));
 }

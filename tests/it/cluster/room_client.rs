@@ -143,7 +143,7 @@ impl Shared {
                 addresses[at % addresses.len()].clone()
             };
             let loss = match Link::connect(&address) {
-                Some(link) => self.talk(link, &mut token),
+                Some(link) => self.join_and_post(link, &mut token),
                 None => Err("not reached".into()),
             };
             let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
@@ -156,7 +156,7 @@ impl Shared {
     }
 
     /// Joins and posts until the connection ends.
-    fn talk(&self, mut link: Link, token: &mut Option<String>) -> Result<(), String> {
+    fn join_and_post(&self, mut link: Link, token: &mut Option<String>) -> Result<(), String> {
         let after = {
             let record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
             let last = |(epoch, frames): &(String, BTreeMap<u64, String>)| {

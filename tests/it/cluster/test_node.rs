@@ -14,7 +14,7 @@ use smolchat::cluster::engine::{Engine, Event, Request};
 use smolchat::cluster::entry::{NodeInfo, Rules};
 use smolchat::cluster::epoch::StreamInfo;
 use smolchat::cluster::lease::Reach;
-use smolchat::cluster::node::{Action, Node, Opened, Standing};
+use smolchat::cluster::node::{Action, Node, NodeState, Opened};
 use smolchat::cluster::replica::{LogMessage, Step};
 use smolchat::cluster::snapshot::decode;
 use smolchat::cluster::sum::{Digest, digest};
@@ -39,7 +39,7 @@ pub struct State {
     pub room: Vec<String>,
     /// The epochs, without repetition.
     pub epochs: Vec<String>,
-    pub standing: Option<Standing>,
+    pub node_state: Option<NodeState>,
     pub reach: Option<Reach>,
     /// The worst reach since the node is in the room.
     pub worst_reach: Option<Reach>,
@@ -119,13 +119,13 @@ impl TestNode {
     /// Returns the state in one line, for failed assertions.
     pub fn describe(&self) -> String {
         let state = self.state();
-        let State { room, position, standing, reach, failures, .. } = &*state;
+        let State { room, position, node_state, reach, failures, .. } = &*state;
         let failures = &failures[failures.len().saturating_sub(3)..];
-        format!("{} texts at {position}, {standing:?}, {reach:?}, {failures:?}\n", room.len())
+        format!("{} texts at {position}, {node_state:?}, {reach:?}, {failures:?}\n", room.len())
     }
 
     pub fn is_inside(&self) -> bool {
-        matches!(self.state().standing, Some(Standing::Inside(_)))
+        matches!(self.state().node_state, Some(NodeState::Inside(_)))
     }
 
     #[track_caller]
@@ -204,7 +204,7 @@ impl Task {
 
     fn act(&mut self) {
         let now = self.start.elapsed();
-        if self.node.standing() == Standing::Outside {
+        if self.node.state() == NodeState::Outside {
             self.node.restart(fresh_inc(), fresh_epoch());
         }
         while let Some(action) = self.node.poll(now) {
@@ -216,9 +216,9 @@ impl Task {
         }
         let reach = self.node.reach(now);
         let mut state = self.state.lock().unwrap();
-        state.standing = Some(self.node.standing());
+        state.node_state = Some(self.node.state());
         state.reach = Some(reach);
-        if matches!(self.node.standing(), Standing::Inside(_)) {
+        if matches!(self.node.state(), NodeState::Inside(_)) {
             state.worst_reach = state.worst_reach.max(Some(reach));
         }
         state.position = self.node.position();
@@ -289,7 +289,7 @@ impl Task {
             }
         }
         effects.write_u64(state.room.len() as u64);
-        self.node.settle(effects.finish());
+        self.node.add_effects(effects.finish());
     }
 }
 

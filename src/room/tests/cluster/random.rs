@@ -176,8 +176,8 @@ impl ClusterHarness {
 }
 
 /// Runs steps, and returns the harness after everything is read.
-fn run(steps: &[Step], habits: Habits) -> ClusterHarness {
-    let mut harness = ClusterHarness::new(habits);
+fn run(steps: &[Step], plan: SealPlan) -> ClusterHarness {
+    let mut harness = ClusterHarness::new(plan);
     steps.iter().for_each(|step| harness.apply(step));
     harness.flush();
     harness
@@ -206,9 +206,9 @@ proptest! {
     ) {
         let mut one = run(
             &steps,
-            Habits { seals: Box::new(|| true), restores: Box::new(|| false) },
+            SealPlan { seals: Box::new(|| true), restores: Box::new(|| false) },
         );
-        let other = run(&steps, Habits { seals: cycle(seals), restores: cycle(restores) });
+        let other = run(&steps, SealPlan { seals: cycle(seals), restores: cycle(restores) });
         for harness in [&one, &other] {
             harness.check_equal();
             harness.check_members();

@@ -16,7 +16,7 @@ use crate::cluster::entry::{NodeInfo, VERSION};
 use crate::cluster::epoch::StreamInfo;
 use crate::cluster::lease::Reach;
 use crate::cluster::membership::{LEASE_MS, NodeNumber};
-use crate::cluster::node::{Action, Node, Standing};
+use crate::cluster::node::{Action, Node, NodeState};
 use crate::os::{fresh_epoch, random};
 use crate::protocol::{ByeCode, ClusterStats, ErrorCode, RequestError};
 use crate::room::{
@@ -70,8 +70,8 @@ pub struct ClusterNode {
     pub is_tick_proposed: bool,
     /// The reach that the clients know.
     pub reach: Reach,
-    /// The standing that was handled last.
-    pub standing: Standing,
+    /// The state that was handled last.
+    pub node_state: NodeState,
     /// The end of the wait for the end of the node, when the server shuts down.
     pub leave_by: Option<Duration>,
     /// The reason for which the server ends.
@@ -113,7 +113,7 @@ impl ClusterNode {
             read_at: Default::default(),
             is_tick_proposed: false,
             reach: Reach::Reachable,
-            standing: Standing::Starting,
+            node_state: NodeState::Starting,
             leave_by: None,
             failure: None,
             failures: async_channel::bounded(1),
@@ -179,8 +179,8 @@ impl ClusterNode {
 
     /// Returns the number of the node, if it is in the room.
     pub fn number(&self) -> Option<NodeNumber> {
-        match self.standing {
-            Standing::Inside(number) => Some(number),
+        match self.node_state {
+            NodeState::Inside(number) => Some(number),
             _ => None,
         }
     }
@@ -277,7 +277,7 @@ impl ClusterNode {
 
     /// Returns when the node has to do something, if nothing happens before.
     pub fn deadline(&self, room: &Room, now: Now) -> Option<Duration> {
-        let is_changed = self.node.standing() != self.standing;
+        let is_changed = self.node.state() != self.node_state;
         let deadlines = [
             is_changed.then_some(now.uptime),
             self.node.deadline(now.uptime),
