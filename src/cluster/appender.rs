@@ -17,8 +17,8 @@ const MAX_EVENTS: usize = MAX_ENTRY - ENVELOPE;
 /// The wait before an entry that failed is sent again: doubled with each failure, up to the second.
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(1);
-/// The wait for an acknowledged entry to be read before it is sent again. The engine can lose an
-/// acknowledged entry if it loses power.
+/// The wait for an acknowledged entry to be read before it is sent again. NATS can lose an
+/// acknowledged entry in a power failure.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An entry for the engine.
@@ -113,8 +113,8 @@ impl Appender {
         self.next_n = 1;
     }
 
-    /// Returns the entry that has to be sent now, if one has to be. `head` is that of
-    /// the own replica. A `beat` is sent if nothing else waits.
+    /// Returns the entry that has to be sent now, or `None`. `head` is that of the own replica. A
+    /// `beat` is sent if nothing else waits.
     pub fn poll(&mut self, now: Duration, head: Head, beat: bool) -> Option<Outgoing> {
         if self.in_flight.is_none() && self.next_n > 0 {
             if let Some(events) = self.pending.pop_front() {
@@ -137,7 +137,7 @@ impl Appender {
         self.in_flight.as_ref()?.send_at
     }
 
-    /// Handles the answer of the engine. It means little: a failed entry may be in the log.
+    /// Handles the answer of the engine. An entry that failed may be in the log.
     pub fn on_published(&mut self, n: u64, is_stored: bool, now: Duration) {
         let Some(in_flight) = self.in_flight.as_mut().filter(|in_flight| in_flight.entry.n == n)
         else {

@@ -1,7 +1,7 @@
 //! The engine: a thread of its own for NATS, behind two channels.
 //!
-//! The thread connects again after each loss, and reads on where it was. The rest of the server
-//! learns only of messages, answers, and changes that it has to know.
+//! After each loss of the connection, the thread connects again and continues with the next message.
+//! It sends the server messages, answers, and the changes that need a reaction.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,14 +27,14 @@ const MAX_EVENTS: usize = 64;
 const MAX_REQUESTS: usize = 8;
 /// The wait before a call that failed is tried again.
 const RETRY: Duration = Duration::from_millis(250);
-/// The wait before an answer that the log is gone is asked for again, and how often. The answer has to
-/// be the same each time.
+/// The time between two checks of an answer that the log is gone, and the number of such answers in a
+/// row after which it is gone.
 const LOSS_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 const MAX_LOSS_CHECKS: u32 = 10;
 /// The time between two checks at a silent reader.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
-/// Looks at a silent reader before it is replaced, because its server may be gone: if messages are
-/// known to be there, and if not.
+/// Checks of a silent reader before it is replaced, because its server may be gone: if there are
+/// messages that it has not returned, and if that is unknown.
 const MAX_CHECKS_BEHIND: u32 = 2;
 const MAX_CHECKS: u32 = 10;
 
@@ -64,7 +64,7 @@ pub enum Request {
 /// An event of the engine.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// The connection to the engine was made or lost.
+    /// The connection to NATS was made or lost.
     Connection(bool),
     /// The streams are open.
     Opened {
@@ -75,7 +75,7 @@ pub enum Event {
     },
     /// The next message of the log.
     Message(LogMessage),
-    /// The log is another one, or the next message is gone: it has to be opened again.
+    /// The log is another one, or its next message is gone. It has to be opened again.
     Interrupted,
     /// The answer to [`Request::Publish`].
     Published {
@@ -86,7 +86,7 @@ pub enum Event {
     },
     /// The answer to [`Request::WriteSnapshot`]: `None` if it failed.
     SnapshotWritten(Option<SnapshotNotice>),
-    /// A failure, for the log of the server. It is tried again.
+    /// The text of a failure, for the log of the server. The engine tries again.
     Failed(String),
 }
 
@@ -169,7 +169,7 @@ async fn stop(task: Option<JoinHandle<()>>) {
     }
 }
 
-/// Connects, however long it takes. Returns `None` if the server no longer needs it.
+/// Connects, without a time limit. Returns `None` if the server has ended.
 async fn connect(
     config: ClusterConfig,
     requests: &Receiver<Request>,
@@ -198,7 +198,7 @@ impl Shared {
         let _ = self.events.send(event).await;
     }
 
-    /// Opens the streams, however long it takes.
+    /// Opens the streams, without a time limit.
     async fn open(self) {
         loop {
             match self.try_open().await {
@@ -217,7 +217,7 @@ impl Shared {
         }
         let stream = self.nats.open_log().await?;
         let snapshot = self.nats.read_snapshot(stream).await?;
-        // The numbers of before are those of another stream, perhaps.
+        // Earlier numbers may be those of another stream.
         self.last_stored.store(0, Ordering::Relaxed);
         Ok(Event::Opened { stream, snapshot })
     }
@@ -260,14 +260,13 @@ impl Shared {
     }
 
     /// Returns whether the log is another one, or the message after `position` is gone. A server
-    /// that was the leader, or one that has just started, can say so for a while although it is
-    /// wrong.
+    /// that was the leader or has just started can return an outdated state for some time.
     async fn is_lost(&self, stream: StreamInfo, position: u64) -> bool {
         for _ in 0..MAX_LOSS_CHECKS {
             let continuation = match self.nats.log_info().await {
                 Ok(Some(now)) => continuation(stream, now, position),
                 Ok(None) => Continuation::Replaced,
-                // The engine has no leader.
+                // The log has no leader.
                 Err(_) => return false,
             };
             match continuation {
@@ -279,7 +278,8 @@ impl Shared {
         true
     }
 
-    /// Sends messages to the server until the reader fails. `next` is the number of the next.
+    /// Sends messages to the server until the reader fails. `next` is the number of the next
+    /// message.
     async fn forward(&self, mut reader: Reader, next: &mut u64) {
         let mut is_first = true;
         let mut checks = 0;
@@ -296,7 +296,7 @@ impl Shared {
                     continue;
                 }
             };
-            // A hole behind the first message is one of this reader.
+            // Not a hole in the log: the reader missed messages.
             if message.seq > *next && !is_first {
                 return;
             }

@@ -1,4 +1,4 @@
-//! The entries of the log: what a node writes, as JSON.
+//! The entries of the log, as JSON.
 
 use std::collections::BTreeMap;
 

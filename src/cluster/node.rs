@@ -220,7 +220,7 @@ impl Node {
         self.appender.on_published(n, is_stored, now);
     }
 
-    /// Handles a change of the connection to the engine.
+    /// Handles a change of the connection to NATS.
     pub fn on_connection(&mut self, is_connected: bool) {
         self.is_connected = is_connected;
         if let Some(lease) = &mut self.lease {

@@ -18,12 +18,12 @@ use super::sum::{Digest, digest};
 pub use step::{Applied, Author, LogMessage, LogTime, ReadError, Step};
 
 /// The time that passes in the room between two entries, at most, in milliseconds: after a pause of
-/// the engine, no lease is over before its node could write.
+/// NATS, no lease is over before its node could write.
 const MAX_TIME_STEP: u64 = 2_000;
 /// Positions whose hash is remembered, for comparisons with entries that were long on their way.
 const MAX_SUMS: usize = 4096;
 
-/// The state of the log's rules. It is a part of each snapshot.
+/// The state of a log and of the nodes in the room. It is a part of each snapshot.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Replica {
     /// When the stream was made.
@@ -203,7 +203,7 @@ impl Replica {
         Err(ReadError::Diverged { node, at: entry.at, epoch })
     }
 
-    /// Throws the state away, and returns its epoch.
+    /// Discards the state, and returns its epoch.
     fn lose_state(&mut self, position: u64) -> Option<String> {
         mem::replace(self, Replica::blank(self.log, position)).epoch
     }

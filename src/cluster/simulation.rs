@@ -9,11 +9,11 @@ use super::replica::{LogMessage, ReadError, Step};
 use super::snapshot::{Snapshot, decode};
 use super::sum::Digest;
 
-/// What the log does with an entry.
+/// The result of writing an entry.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum WriteResult {
     Stored,
-    /// The entry is stored, and the writer does not learn of it.
+    /// The entry is stored, but the answer is lost.
     AnswerLost,
     /// The entry is stored at [`Simulation::store_late`], behind its copies.
     Delayed,
@@ -23,7 +23,7 @@ pub enum WriteResult {
 /// A log and its nodes.
 pub struct Simulation {
     pub now: Duration,
-    /// What the clock of the stream is ahead, in milliseconds.
+    /// The difference between the clock of the stream and `now`, in milliseconds.
     pub clock_offset: i64,
     pub stream: StreamInfo,
     pub log: Vec<LogMessage>,
@@ -130,7 +130,7 @@ impl Simulation {
         self.stream = StreamInfo { created: self.stream.created + 1, first: 1, last: 0 };
     }
 
-    /// Does what a node asks for. Returns whether it asked for something.
+    /// Executes the next action of a node. Returns whether there was one.
     pub fn poll(&mut self, index: usize, result: WriteResult) -> bool {
         let node = &mut self.nodes[index];
         if node.node.state() == NodeState::Outside {
@@ -222,15 +222,18 @@ impl Simulation {
         }
     }
 
-    pub fn assert_inside(&self) {
-        for node in &self.nodes {
-            assert!(matches!(node.node.state(), NodeState::Inside(_)), "{:?}", node.node);
+    /// Opens the stream for one node after another.
+    pub fn open_all(&mut self) {
+        for index in 0..self.nodes.len() {
+            self.open(index);
+            self.run(Duration::from_secs(1));
         }
     }
 
-    /// Checks that all rooms are alike.
-    pub fn assert_equal(&self) {
+    /// Checks that all nodes are in the room, and that their rooms are equal.
+    pub fn assert_converged(&self) {
         for node in &self.nodes {
+            assert!(matches!(node.node.state(), NodeState::Inside(_)), "{:?}", node.node);
             assert_eq!(node.room, self.nodes[0].room);
             assert_eq!(node.node.replica().epoch(), self.nodes[0].node.replica().epoch());
             assert_eq!(node.node.replica().head(), self.nodes[0].node.replica().head());

@@ -27,7 +27,7 @@ pub enum Command {
     /// more, as when it leaves.
     #[cfg(any(feature = "irc", feature = "cluster"))]
     Show { id: ClientId, is_shown: bool },
-    /// Time has passed.
+    /// Ends the waits that are over.
     Tick,
     /// A node has ended, and all its members leave.
     #[cfg(feature = "cluster")]

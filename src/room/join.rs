@@ -85,11 +85,8 @@ impl State {
         if has_hello {
             self.announce_member(id);
         } else {
-            self.silent.push(
-                self.now.uptime.saturating_add(SILENT_NOTICE_DELAY),
-                id,
-                &self.members,
-            );
+            let deadline = self.now.uptime.saturating_add(SILENT_NOTICE_DELAY);
+            self.silent.push(deadline, id, &self.members);
         }
         for line in join.lines {
             self.on_line(id, line);

@@ -117,8 +117,8 @@ impl Lobby {
     }
 
     /// Returns the place for a client if it does not take over that of a member. A visitor gets a
-    /// place that is free. If the room is full, that is the place of the member that is absent for
-    /// the longest time; if the address is full, of those of the same address.
+    /// free place. If there is none, it gets the place of the member that is absent for the longest
+    /// time; if its address is full, of such a member of the same address.
     fn find_place(&mut self, id: ClientId, state: &State) -> Place {
         let Some(client) = self.clients.get_mut(id).filter(|client| client.is_visitor) else {
             return Place::Own;

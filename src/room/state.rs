@@ -90,10 +90,10 @@ pub(super) enum Effect {
     Joined(ClientId),
     /// There is no place for the client.
     Refused(ClientId),
-    /// The client is not a member any more.
+    /// The client is no longer a member.
     Removed {
         id: ClientId,
-        /// Its connection has ended, or its place is that of another client.
+        /// The place is free: its connection has ended, or another client has taken the place.
         is_released: bool,
     },
     /// A line for the log, about the client, which has this name.

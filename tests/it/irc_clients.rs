@@ -1,4 +1,4 @@
-//! IRC clients of others, beside `nc`, `smolchat` and a WebSocket: `make test-irc`.
+//! Third-party IRC clients, beside `nc`, `smolchat` and a WebSocket: `make test-irc`.
 
 mod programs;
 

@@ -1,4 +1,4 @@
-//! The messages of the log, and what a replica makes of them.
+//! The messages of the log, and the steps that follow from them.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Three nodes with one room: all have the same frames, whatever the order of their work.
+//! Three nodes with one room: all have the same frames, in whatever order they run.
 
 mod random;
 
@@ -11,7 +11,7 @@ const NODES: usize = 3;
 /// Longer than every wait.
 const LONG_TIME: Duration = Duration::from_secs(1000);
 
-/// What a node does beside its commands: neither may change a frame.
+/// The times at which a node seals and restores. They must not change a frame.
 struct SealPlan {
     /// Whether it seals its batch after the next command.
     seals: Box<dyn FnMut() -> bool>,
@@ -53,7 +53,7 @@ struct ClusterHarness {
     plan: SealPlan,
 }
 
-/// A hash that is enough for a test.
+/// Returns a replacement for the hash of a token.
 fn credential_of(token: Token) -> Credential {
     Credential(token.0.map(|byte| byte ^ 0x5a))
 }
@@ -326,7 +326,7 @@ fn place_of_absent_member_is_given_once() {
     let reason = DisconnectReason::Away;
     harness.nodes[0].propose(Input::Disconnect { id: harness.clients[0].0, reason }, harness.now);
     harness.flush();
-    // Neither knows of the other until their commands are read.
+    // Both joins are proposed before one of them is applied.
     for name in ["carol", "dave"] {
         let client = harness.connect(0);
         harness.say(client, &hello(name));

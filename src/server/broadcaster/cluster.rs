@@ -2,7 +2,7 @@
 //!
 //! The inputs of clients become commands, which go to the log. The commands that are read from the
 //! log, of all nodes, change the room. Clients that connect, sockets that become writable and the
-//! shutdown do not go through the log, so that a log out of reach stops nothing but the lines.
+//! shutdown do not go through the log, so that a log out of reach delays the lines only.
 
 mod cluster_node;
 
@@ -26,7 +26,7 @@ use std::time::Duration;
 
 /// The time by which a hello wait is extended while inputs wait.
 const HELLO_WAIT_EXTENSION: Duration = Duration::from_millis(50);
-/// The texts for members while their lines wait, and after that.
+/// The texts for members when their lines begin to wait, and after that.
 const OUT_OF_REACH: &str = "the room is out of reach; your lines wait until it is back";
 const WITHIN_REACH: &str = "the room is within reach again";
 
@@ -231,7 +231,7 @@ impl Broadcaster {
                 cluster.node.on_snapshot_written(stored, now.uptime);
             }
             EngineEvent::Failed(text) => {
-                // It is tried again several times a second.
+                // The same failure is reported several times a second.
                 if cluster.last_report != text {
                     log::warn!("cluster: {text}");
                     cluster.last_report = text;
@@ -290,7 +290,7 @@ impl Broadcaster {
                 self.fail(format!("the log has entries of version {version}"), now);
             }
             Err(error) => {
-                log::error!("cluster: the room is given up at {}: {error:?}", message.seq);
+                log::error!("cluster: the room is discarded at {}: {error:?}", message.seq);
                 let room = cluster.create_room();
                 self.replace_room(room, now);
             }
@@ -343,7 +343,7 @@ impl Broadcaster {
         let failure = own.filter(|_| reason == DownReason::Replaced);
         let failure = failure.map(|own| format!("another server is node {}", own.config.node));
         if own.is_some() {
-            // Before the command, which removes the members without a word.
+            // Before the command, which removes the members without a `bye`.
             self.room.close(ByeCode::Unreachable);
         }
         self.room.commit(Command::NodeDown { node: NodeId(number.0) }, log_now);

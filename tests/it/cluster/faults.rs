@@ -136,14 +136,14 @@ fn long_cut_ends_before_the_lease() {
     let is_back =
         || matches!(nodes[2].state().node_state, Some(NodeState::Inside(new)) if new > number);
     wait_until("the node is back as another one", is_back);
-    // The lines of members that left by rule are not applied: they say them again elsewhere.
+    // The text that was proposed after the cut is not applied.
     assert_rooms(&nodes, &texts);
     assert_one_epoch(&nodes);
 }
 
 #[test]
 #[ignore = "needs nats-server"]
-fn killed_node_leaves_the_others_alone() {
+fn killed_node_does_not_affect_the_others() {
     let servers = NatsServers::start(1);
     let mut nodes = start_nodes(&servers);
     let mut texts = propose_all(&nodes, "before");

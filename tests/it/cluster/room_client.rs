@@ -19,7 +19,7 @@ const WELCOME_TIMEOUT: Duration = Duration::from_secs(12);
 /// The lines that are not acknowledged, at most.
 const MAX_PENDING: usize = 4;
 
-/// What one client received and sent.
+/// The frames that one client received, and the lines that it sent.
 #[derive(Default)]
 pub struct Record {
     /// The frames of each epoch, by their number.
@@ -95,7 +95,7 @@ impl Drop for RoomClient {
     }
 }
 
-/// One connection.
+/// A connection of the client.
 struct Link {
     reader: BufReader<TcpStream>,
     line: Vec<u8>,

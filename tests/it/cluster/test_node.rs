@@ -108,7 +108,7 @@ impl TestNode {
         self.send(Input::Leave);
     }
 
-    /// Ends the node without a word, like a kill.
+    /// Ends the node without a shutdown, like a kill.
     pub fn kill(&mut self) {
         self.inputs = None;
         if let Some(thread) = self.thread.take() {

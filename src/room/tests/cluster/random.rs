@@ -24,7 +24,7 @@ enum Step {
     /// Commits some entries that a node has not read.
     Read(u8, u8),
     Advance(u16),
-    /// A node ends without a word, and starts again with the state of another.
+    /// A node ends without a shutdown, and starts again with the state of another.
     Restart(u8),
 }
 
@@ -183,7 +183,7 @@ fn run(steps: &[Step], plan: SealPlan) -> ClusterHarness {
     harness
 }
 
-/// Returns the next of some values, over and over.
+/// Returns a function that repeats the values without end.
 fn cycle(values: Vec<bool>) -> Box<dyn FnMut() -> bool> {
     let mut values = values.into_iter().cycle();
     Box::new(move || values.next() == Some(true))
@@ -196,8 +196,8 @@ proptest! {
         ..ProptestConfig::default()
     })]
 
-    /// The same log is the same state and the same frames on all nodes, wherever each of them seals
-    /// and restores its state.
+    /// The same log leads to the same state and the same frames on all nodes, whenever they seal and
+    /// restore.
     #[test]
     fn nodes_have_identical_frames_and_states(
         steps in proptest::collection::vec(step(), 1..150),

@@ -24,16 +24,16 @@ use crate::room::{
 };
 use crate::server::address_limits::AnswerCharge;
 
-/// The time for which clients wait until a node that has just started is in the room.
+/// The time for which events of clients are held until a node that has just started is in the room.
 pub const MAX_HOLD: Duration = Duration::from_secs(10);
-/// The most events of clients that wait for that.
+/// The most events of clients that are held.
 pub const MAX_HELD: usize = 256;
-/// The time that a tick is late at the nodes that do not write the snapshots: these write it only if
-/// the node does not that has to.
+/// The delay of a tick at the nodes that do not write the snapshots. They write a tick only if the
+/// writer of the snapshots does not.
 const TICK_DELAY: Duration = Duration::from_millis(500);
-/// The time stamps of the log are whole milliseconds, so that one may be early by this time.
+/// The error of the time stamps in the log, which are whole milliseconds.
 const TICK_SLACK: Duration = Duration::from_millis(1);
-/// The time in which the log has to take up that the node ends.
+/// The wait at a shutdown until the end of the node is in the log.
 pub const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The values with which all nodes create the room at the beginning of an epoch.
@@ -68,11 +68,11 @@ pub struct ClusterNode {
     /// The time of the last entry in the log, and when it was read.
     read_at: (Duration, Duration),
     pub is_tick_proposed: bool,
-    /// The reach that the clients know.
+    /// The reach that the clients were told.
     pub reach: Reach,
     /// The state that was handled last.
     pub node_state: NodeState,
-    /// The end of the wait for the end of the node, when the server shuts down.
+    /// The time at which a server that shuts down no longer waits for the log.
     pub leave_by: Option<Duration>,
     /// The reason for which the server ends.
     pub failure: Option<String>,
@@ -289,7 +289,7 @@ impl ClusterNode {
         deadlines.into_iter().flatten().min()
     }
 
-    /// Returns whether the node is out of the room, or waits no longer for that.
+    /// Returns whether the node is out of the room, or no longer waits for that.
     pub fn has_left(&self, now: Duration) -> bool {
         let is_late = self.leave_by.is_some_and(|by| by <= now);
         self.number().is_none() || self.failure.is_some() || is_late

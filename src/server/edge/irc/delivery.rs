@@ -18,8 +18,8 @@ use crate::room::{Chunk, Slice};
 pub struct Delivery {
     pub(super) name: Box<str>,
     is_in_channel: bool,
-    /// The frames to come which tell that the client has joined. The client is not sent them, because
-    /// it has a line for each `JOIN` already.
+    /// The number of later join notices of this client. It is not sent them, because the answer to its
+    /// `JOIN` had the line already.
     pub(super) joins_due: u16,
     /// The next batch may have frames that the client has caused.
     pub(super) has_own_frames: bool,

@@ -228,7 +228,7 @@ impl Session {
         }
     }
 
-    /// Makes the client a member: it has said everything that is needed.
+    /// Makes the client a member, at the end of its registration.
     #[inline(never)]
     fn register(&mut self, exchange: &mut Exchange<'_>) {
         let is_taken = exchange.channel.is_taken(&self.name);
@@ -248,7 +248,7 @@ impl Session {
             keep: self.password.is_some(),
             ..Hello::default()
         };
-        // The members are told that it joins when it joins the channel.
+        // Hidden until it joins the channel.
         exchange.channel.show(false);
         exchange.submit(Request::Hello(Box::new(hello)), false, true);
         let Some(name) = exchange.channel.own_name() else { return };
