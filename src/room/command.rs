@@ -23,11 +23,10 @@ pub enum Command {
     },
     /// A member leaves.
     Leave { id: ClientId, cause: LeaveCause },
-    /// The other members are told that a member is there, as when it joins, or that it is not any
-    /// more, as when it leaves.
+    /// A member is shown with a join notice, or hidden with a leave notice.
     #[cfg(any(feature = "irc", feature = "cluster"))]
     Show { id: ClientId, is_shown: bool },
-    /// Ends the waits that are over.
+    /// Time has passed, and waits may be over.
     Tick,
     /// A node has ended, and all its members leave.
     #[cfg(feature = "cluster")]

@@ -21,9 +21,9 @@ impl Room {
         self.state.batch.count_answers_to(id);
     }
 
-    /// Tells the other members that a member is there, as when it joins, or that it is not any more,
-    /// as when it leaves. A client that is hidden before it is a member joins without a notice.
-    /// Returns whether the member was hidden and is shown.
+    /// Shows a member with a join notice, or hides it with a leave notice. A client that is hidden
+    /// before it is a member joins without a notice. Returns whether the member was hidden and is
+    /// shown.
     pub fn show(&mut self, id: ClientId, is_shown: bool, now: Now) -> bool {
         let member = self.state.members.get(id);
         let is_hidden = member.is_some_and(|member| member.visibility == Visibility::Hidden);

@@ -45,8 +45,9 @@ impl Broadcaster {
         let Some(cluster) = &mut self.cluster else { return Some(event) };
         let mut event = event;
         match &mut event {
-            Event::Engine(_) => {
-                self.on_engine_event(event, now);
+            Event::Engine(engine_event) => {
+                let engine_event = engine_event.take();
+                self.on_engine_event(engine_event, now);
                 return None;
             }
             Event::Shutdown => self.end_hold(now),
@@ -211,9 +212,8 @@ impl Broadcaster {
         self.clients.on_shutdown(now.uptime);
     }
 
-    fn on_engine_event(&mut self, event: Event, now: Now) {
+    fn on_engine_event(&mut self, event: Option<Box<EngineEvent>>, now: Now) {
         let Some(cluster) = &mut self.cluster else { return };
-        let Event::Engine(event) = event else { return };
         let Some(event) = event else { return self.fail("its thread has ended".into(), now) };
         match *event {
             EngineEvent::Connection(is_connected) => {

@@ -38,7 +38,7 @@ impl<'a> Bound<'a> {
         (form == "0000-00-00T00:00:00.000Z").then_some(Bound { seq: 0, time })
     }
 
-    /// Returns the order of the end and a frame, or `None` if the end is neither.
+    /// Compares the bound with a frame. Returns `None` if it is neither a number nor a time.
     fn compare(self, frame: &Frame<'_>) -> Option<Ordering> {
         match self.time {
             "" if self.seq == 0 => None,
@@ -54,7 +54,7 @@ struct Selection<'a> {
     after: Bound<'a>,
     before: Bound<'a>,
     limit: usize,
-    /// The messages at the end of the part count, rather than those at its start.
+    /// If there are more than `limit` messages, the last ones are selected, not the first ones.
     is_newest: bool,
 }
 

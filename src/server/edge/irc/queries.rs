@@ -74,8 +74,8 @@ impl Exchange<'_> {
         self.out.reply(reply, &[first]);
     }
 
-    /// Returns whether the client has not read earlier answers, and says so: a further list could
-    /// fill its outbox.
+    /// Returns whether earlier answers still wait for the client, and sends an error in this case:
+    /// another list could fill its outbox.
     pub fn is_busy(&mut self, command: &str) -> bool {
         let unread = self.out.lines.len() + self.channel.unread_bytes();
         let is_busy = unread > self.out.settings.answer_bytes / 2;
@@ -85,7 +85,7 @@ impl Exchange<'_> {
         is_busy
     }
 
-    /// Answers with the members among those that a message names.
+    /// Answers `ISON` and `USERHOST` with the names in the message that are those of members.
     #[inline(never)]
     fn find_all(&mut self, message: &Message<'_>) {
         let is_ison = message.command == Command::IsOn;
@@ -189,7 +189,7 @@ fn user_and_real_name<'a>(member: &Member<'a>) -> [&'a str; 2] {
 
 /// Returns whether a text matches a mask, in which `*` is any text and `?` any byte.
 fn matches_mask(mut text: &[u8], mut mask: &[u8]) -> bool {
-    // The mask after the last star, and the text that the star may still take.
+    // The mask after the last star, and the text after its shortest match.
     let mut star = None;
     loop {
         match (text, mask) {

@@ -19,7 +19,7 @@ pub const MAX_REAL_NAME: usize = 150;
 pub const MAX_AWAY: usize = 200;
 /// The most bytes of a password.
 pub const MAX_PASSWORD: usize = 128;
-/// The messages with a label of a client that has reconnected which may be repetitions.
+/// The number of labelled messages after a reconnect that are compared with earlier ones.
 const MAX_REPETITIONS: u8 = 32;
 /// The error for a name that is taken.
 const TAKEN: &str = "433 $1 :Nickname is already in use";
@@ -40,7 +40,7 @@ pub struct Session {
     batches: u64,
     /// The number of the last frame before the client reconnected.
     last_seq: u64,
-    /// The next messages with a label that may be repetitions of earlier ones.
+    /// The number of labelled messages that are still compared with earlier ones.
     repetitions: u8,
     pub(super) delivery: Delivery,
 }

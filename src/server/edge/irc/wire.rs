@@ -120,7 +120,7 @@ pub struct Tags {
     pub rest: String,
 }
 
-/// The change that a span tells.
+/// The kind of the frame of a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpanKind {
     /// A message or an action.
