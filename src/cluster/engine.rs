@@ -17,9 +17,9 @@ use super::appender::Outgoing;
 use super::config::ClusterConfig;
 use super::entry::SnapshotNotice;
 use super::epoch::{Continuation, StreamInfo, continuation};
-use super::nats::{Failure, Nats, Reader};
+use super::nats::{Failure, LogReader, Nats};
 use super::replica::LogMessage;
-use super::snapshot::Snapshot;
+use super::snapshot::EncodedSnapshot;
 
 /// Events that wait for the server, at most. An event has up to 64 KiB.
 const MAX_EVENTS: usize = 64;
@@ -40,8 +40,8 @@ const MAX_CHECKS: u32 = 10;
 
 /// A request to the engine.
 #[derive(Clone, Debug)]
-pub enum Request {
-    /// Stop reading, and open the streams. The answer is [`Event::Opened`].
+pub enum EngineRequest {
+    /// Stop reading, and open the streams. The answer is [`EngineEvent::Opened`].
     Open,
     /// Read a log that was opened.
     Read {
@@ -50,20 +50,20 @@ pub enum Request {
         /// The number of the first message.
         from: u64,
     },
-    /// Publish an entry. The answer is [`Event::Published`].
+    /// Publish an entry. The answer is [`EngineEvent::Published`].
     Publish(Outgoing),
-    /// Write a snapshot. The answer is [`Event::SnapshotWritten`].
+    /// Write a snapshot. The answer is [`EngineEvent::SnapshotWritten`].
     WriteSnapshot {
         /// The state of the log when it was opened.
         stream: StreamInfo,
         /// The snapshot.
-        snapshot: Arc<Snapshot>,
+        snapshot: Arc<EncodedSnapshot>,
     },
 }
 
 /// An event of the engine.
 #[derive(Clone, Debug)]
-pub enum Event {
+pub enum EngineEvent {
     /// The connection to NATS was made or lost.
     Connection(bool),
     /// The streams are open.
@@ -77,14 +77,14 @@ pub enum Event {
     Message(LogMessage),
     /// The log is another one, or its next message is gone. It has to be opened again.
     Interrupted,
-    /// The answer to [`Request::Publish`].
+    /// The answer to [`EngineRequest::Publish`].
     Published {
         /// The number of the entry.
         n: u64,
         /// Whether the entry is known to be stored.
         is_stored: bool,
     },
-    /// The answer to [`Request::WriteSnapshot`]: `None` if it failed.
+    /// The answer to [`EngineRequest::WriteSnapshot`]: `None` if it failed.
     SnapshotWritten(Option<SnapshotNotice>),
     /// The text of a failure, for the log of the server. The engine tries again.
     Failed(String),
@@ -93,8 +93,8 @@ pub enum Event {
 /// The two ends of the channels to the thread. The thread ends when they are dropped.
 #[derive(Debug)]
 pub struct Engine {
-    requests: Sender<Request>,
-    events: Receiver<Event>,
+    requests: Sender<EngineRequest>,
+    events: Receiver<EngineEvent>,
 }
 
 impl Engine {
@@ -117,12 +117,12 @@ impl Engine {
 
     /// Returns the channel for requests. It is never full for a caller that has one entry and one
     /// snapshot on the way.
-    pub fn requests(&self) -> &Sender<Request> {
+    pub fn requests(&self) -> &Sender<EngineRequest> {
         &self.requests
     }
 
     /// Returns the channel with events. If nothing is taken out of it, the engine stops reading.
-    pub fn events(&self) -> &Receiver<Event> {
+    pub fn events(&self) -> &Receiver<EngineEvent> {
         &self.events
     }
 }
@@ -131,28 +131,32 @@ impl Engine {
 #[derive(Clone, Debug)]
 struct Shared {
     nats: Nats,
-    events: Sender<Event>,
+    events: Sender<EngineEvent>,
     /// The highest number that an own entry got.
     last_stored: Arc<AtomicU64>,
 }
 
-async fn run(config: ClusterConfig, requests: Receiver<Request>, events: Sender<Event>) {
+async fn run(
+    config: ClusterConfig,
+    requests: Receiver<EngineRequest>,
+    events: Sender<EngineEvent>,
+) {
     let Some(nats) = connect(config, &requests, &events).await else { return };
     let shared = Shared { nats, events, last_stored: Arc::default() };
     let mut reader: Option<JoinHandle<()>> = None;
     while let Ok(request) = requests.recv().await {
         let shared = shared.clone();
         match request {
-            Request::Open => {
+            EngineRequest::Open => {
                 stop(reader.take()).await;
                 reader = Some(spawn(shared.open()));
             }
-            Request::Read { stream, from } => {
+            EngineRequest::Read { stream, from } => {
                 stop(reader.take()).await;
                 reader = Some(spawn(shared.read(stream, from)));
             }
-            Request::Publish(entry) => drop(spawn(shared.publish(entry))),
-            Request::WriteSnapshot { stream, snapshot } => {
+            EngineRequest::Publish(entry) => drop(spawn(shared.publish(entry))),
+            EngineRequest::WriteSnapshot { stream, snapshot } => {
                 drop(spawn(shared.write_snapshot(snapshot, stream)));
             }
         }
@@ -172,8 +176,8 @@ async fn stop(task: Option<JoinHandle<()>>) {
 /// Connects, without a time limit. Returns `None` if the server has ended.
 async fn connect(
     config: ClusterConfig,
-    requests: &Receiver<Request>,
-    events: &Sender<Event>,
+    requests: &Receiver<EngineRequest>,
+    events: &Sender<EngineEvent>,
 ) -> Option<Nats> {
     loop {
         match Nats::connect(config.clone(), events.clone()).await {
@@ -187,13 +191,13 @@ async fn connect(
     }
 }
 
-async fn report(events: &Sender<Event>, what: &str, error: &Failure) {
+async fn report(events: &Sender<EngineEvent>, what: &str, error: &Failure) {
     // Fails only if the server ends.
-    let _ = events.send(Event::Failed(format!("{what}: {error}"))).await;
+    let _ = events.send(EngineEvent::Failed(format!("{what}: {error}"))).await;
 }
 
 impl Shared {
-    async fn send(&self, event: Event) {
+    async fn send(&self, event: EngineEvent) {
         // Fails only if the server ends.
         let _ = self.events.send(event).await;
     }
@@ -209,7 +213,7 @@ impl Shared {
         }
     }
 
-    async fn try_open(&self) -> Result<Event, Failure> {
+    async fn try_open(&self) -> Result<EngineEvent, Failure> {
         let mut checks = 0;
         while self.nats.is_replicated() && self.nats.log_info().await?.is_none() && checks < 2 {
             checks += 1;
@@ -219,7 +223,7 @@ impl Shared {
         let snapshot = self.nats.read_snapshot(stream).await?;
         // Earlier numbers may be those of another stream.
         self.last_stored.store(0, Ordering::Relaxed);
-        Ok(Event::Opened { stream, snapshot })
+        Ok(EngineEvent::Opened { stream, snapshot })
     }
 
     async fn publish(self, entry: Outgoing) {
@@ -228,10 +232,10 @@ impl Shared {
             Ok(seq) => drop(self.last_stored.fetch_max(*seq, Ordering::Relaxed)),
             Err(error) => log::debug!("cluster: entry {} failed: {error}", entry.n),
         }
-        self.send(Event::Published { n: entry.n, is_stored: result.is_ok() }).await;
+        self.send(EngineEvent::Published { n: entry.n, is_stored: result.is_ok() }).await;
     }
 
-    async fn write_snapshot(self, snapshot: Arc<Snapshot>, stream: StreamInfo) {
+    async fn write_snapshot(self, snapshot: Arc<EncodedSnapshot>, stream: StreamInfo) {
         let stored = match self.nats.write_snapshot(&snapshot, stream).await {
             Ok(()) => Some(snapshot.notice),
             Err(error) => {
@@ -239,7 +243,7 @@ impl Shared {
                 None
             }
         };
-        self.send(Event::SnapshotWritten(stored)).await;
+        self.send(EngineEvent::SnapshotWritten(stored)).await;
     }
 
     /// Reads the log, until the next message is gone.
@@ -254,7 +258,7 @@ impl Shared {
                 }
             }
             if self.is_lost(stream, next - 1).await {
-                return self.send(Event::Interrupted).await;
+                return self.send(EngineEvent::Interrupted).await;
             }
         }
     }
@@ -280,7 +284,7 @@ impl Shared {
 
     /// Sends messages to the server until the reader fails. `next` is the number of the next
     /// message.
-    async fn forward(&self, mut reader: Reader, next: &mut u64) {
+    async fn forward(&self, mut reader: LogReader, next: &mut u64) {
         let mut is_first = true;
         let mut checks = 0;
         loop {
@@ -302,7 +306,7 @@ impl Shared {
             }
             (is_first, checks) = (false, 0);
             *next = message.seq + 1;
-            self.send(Event::Message(message)).await;
+            self.send(EngineEvent::Message(message)).await;
         }
     }
 }

@@ -16,11 +16,11 @@ use async_nats::{Client, ConnectOptions, ServerAddr, connection};
 use futures_lite::StreamExt as _;
 
 use super::config::ClusterConfig;
-use super::engine::Event;
+use super::engine::EngineEvent;
 use super::entry::MAX_ENTRY;
 use super::epoch::StreamInfo;
 use super::replica::LogMessage;
-use super::snapshot::{Assembler, Manifest, PART, Snapshot};
+use super::snapshot::{Assembler, EncodedSnapshot, Manifest, PART};
 
 /// The wait for an answer of a NATS server.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -46,7 +46,7 @@ pub(super) struct Nats {
 }
 
 /// The messages of the log from some position on.
-pub(super) struct Reader {
+pub(super) struct LogReader {
     messages: pull::Stream,
 }
 
@@ -54,7 +54,7 @@ impl Nats {
     /// Connects to one of the servers. Sends each change of the connection from then on.
     pub(super) async fn connect(
         config: ClusterConfig,
-        changes: Sender<Event>,
+        changes: Sender<EngineEvent>,
     ) -> Result<Self, Failure> {
         let mut options = ConnectOptions::new()
             .name(format!("smolchatd {}", config.node))
@@ -132,7 +132,7 @@ impl Nats {
     }
 
     /// Reads the log from a number on.
-    pub(super) async fn read(&self, from: u64) -> Result<Reader, Failure> {
+    pub(super) async fn read(&self, from: u64) -> Result<LogReader, Failure> {
         let stream = self.context.get_stream_no_info(&self.config.room).await?;
         let config = pull::Config {
             deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: from },
@@ -145,14 +145,14 @@ impl Nats {
         };
         let consumer: PullConsumer = stream.create_consumer(config).await?;
         let messages = consumer.stream().max_messages_per_batch(READ_AHEAD).messages().await?;
-        Ok(Reader { messages })
+        Ok(LogReader { messages })
     }
 
     /// Writes a snapshot, its manifest last, and deletes entries and snapshots that are no longer
     /// needed.
     pub(super) async fn write_snapshot(
         &self,
-        snapshot: &Snapshot,
+        snapshot: &EncodedSnapshot,
         log: StreamInfo,
     ) -> Result<(), Failure> {
         let stream = self.context.get_stream_no_info(self.snapshot_stream()).await?;
@@ -267,7 +267,7 @@ impl Nats {
     }
 }
 
-impl Reader {
+impl LogReader {
     /// Waits for the next message.
     pub(super) async fn next(&mut self) -> Result<LogMessage, Failure> {
         let message = self.messages.next().await.ok_or("NATS closed the reader")??;
@@ -285,14 +285,14 @@ fn user_and_password(server: &ServerAddr) -> Option<(String, String)> {
     Some((server.username()?.to_owned(), server.password().unwrap_or_default().to_owned()))
 }
 
-async fn on_connection_event(event: async_nats::Event, changes: Sender<Event>) {
+async fn on_connection_event(event: async_nats::Event, changes: Sender<EngineEvent>) {
     let is_connected = match event {
         async_nats::Event::Connected => true,
         async_nats::Event::Disconnected => false,
         other => return log::debug!("cluster: {other}"),
     };
     // Fails only if the server ends.
-    let _ = changes.send(Event::Connection(is_connected)).await;
+    let _ = changes.send(EngineEvent::Connection(is_connected)).await;
 }
 
 fn stream_info(info: &jetstream::stream::Info) -> StreamInfo {

@@ -11,16 +11,16 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::appender::{Appender, TooLong};
-use super::entry::{Event, NodeInfo, Reset, SnapshotNotice};
+use super::appender::{Appender, EventTooLong};
+use super::entry::{LogEvent, NodeInfo, Reset, SnapshotNotice};
 use super::epoch::{Continuation, StreamInfo, continuation};
 use super::lease::{Lease, Reach};
 use super::membership::NodeNumber;
 use super::replica::{Applied, LogMessage, ReadError, Replica};
-use super::snapshot::{SNAPSHOT_EVERY, Snapshot, encode};
+use super::snapshot::{EncodedSnapshot, SNAPSHOT_EVERY, encode};
 use state::{Phase, SnapshotState};
 
-pub use state::{Action, NodeState, Opened};
+pub use state::{NodeAction, NodeState, Opened};
 
 /// The wait for a snapshot from the nodes in the room. After it, the node begins a new epoch. It is
 /// longer than the election of a leader and a lease.
@@ -164,14 +164,14 @@ impl Node {
     /// # Errors
     ///
     /// Returns an error if no entry can hold the command.
-    pub fn propose<C: Serialize>(&mut self, command: C) -> Result<(), TooLong> {
-        self.appender.push(&Event::Do(command))
+    pub fn propose<C: Serialize>(&mut self, command: C) -> Result<(), EventTooLong> {
+        self.appender.push(&LogEvent::Do(command))
     }
 
     /// Takes the node out of the room after the commands that wait.
     pub fn leave(&mut self) {
         // Always fits into an entry.
-        let _ = self.appender.push(&Event::<()>::Down);
+        let _ = self.appender.push(&LogEvent::<()>::Down);
     }
 
     /// Applies the next message of the log. After `Ok(Some(…))`, the caller applies the steps and
@@ -189,8 +189,8 @@ impl Node {
     ) -> Result<Option<Applied<C>>, ReadError> {
         let log = self.replica.head().log;
         let result = self.replica.apply(message);
-        if let Ok(Some(Applied { author: Some(author), .. })) = &result
-            && author.log != log
+        if let Ok(Some(Applied { writer: Some(writer), .. })) = &result
+            && writer.log != log
             && now >= self.checked_at + STREAM_CHECK
         {
             self.checked_at = now;
@@ -215,7 +215,7 @@ impl Node {
         self.replica.add_effects(effects);
     }
 
-    /// Handles the answer of the engine to [`Action::Publish`].
+    /// Handles the answer of the engine to [`NodeAction::Publish`].
     pub fn on_published(&mut self, n: u64, is_stored: bool, now: Duration) {
         self.appender.on_published(n, is_stored, now);
     }
@@ -228,13 +228,13 @@ impl Node {
         }
     }
 
-    /// Encodes the room and the replica, for [`Action::WriteSnapshot`].
-    pub fn snapshot<S: Serialize>(&mut self, room: &S) -> Snapshot {
+    /// Encodes the room and the replica, for [`NodeAction::WriteSnapshot`].
+    pub fn snapshot<S: Serialize>(&mut self, room: &S) -> EncodedSnapshot {
         self.snapshot = SnapshotState::Writing;
         encode(self.appender.inc(), &self.replica, room)
     }
 
-    /// Handles the end of [`Action::WriteSnapshot`].
+    /// Handles the end of [`NodeAction::WriteSnapshot`].
     pub fn on_snapshot_written(&mut self, stored: Option<SnapshotNotice>, now: Duration) {
         if self.snapshot != SnapshotState::Writing {
             return;
@@ -242,7 +242,7 @@ impl Node {
         self.snapshot = match stored {
             Some(notice) => {
                 // Always fits into an entry.
-                let _ = self.appender.push(&Event::<()>::Snapshot(notice));
+                let _ = self.appender.push(&LogEvent::<()>::Snapshot(notice));
                 SnapshotState::Stored(notice.position)
             }
             None => SnapshotState::Idle(now + SNAPSHOT_RETRY),
@@ -250,20 +250,20 @@ impl Node {
     }
 
     /// Returns the next request, if there is one.
-    pub fn poll(&mut self, now: Duration) -> Option<Action> {
+    pub fn poll(&mut self, now: Duration) -> Option<NodeAction> {
         self.advance(now);
         if self.phase == Phase::Reopening {
             self.phase = Phase::Closed;
-            return Some(Action::Open);
+            return Some(NodeAction::Open);
         }
         if mem::take(&mut self.must_check_stream) {
-            return Some(Action::Open);
+            return Some(NodeAction::Open);
         }
         if let Phase::Asking { next_check, .. } = &mut self.phase
             && *next_check <= now
         {
             *next_check = now + SNAPSHOT_POLL;
-            return Some(Action::Open);
+            return Some(NodeAction::Open);
         }
         let head = self.replica.head();
         let beat = self.lease.is_some_and(|lease| lease.is_beat_due(now));
@@ -271,9 +271,9 @@ impl Node {
             if let Some(lease) = &mut self.lease {
                 lease.on_sent(now);
             }
-            return Some(Action::Publish(outgoing));
+            return Some(NodeAction::Publish(outgoing));
         }
-        self.is_snapshot_due(now).then_some(Action::WriteSnapshot)
+        self.is_snapshot_due(now).then_some(NodeAction::WriteSnapshot)
     }
 
     /// Returns when [`Node::poll`] and [`Node::reach`] have to be called again, if no event comes
@@ -291,17 +291,17 @@ impl Node {
     fn on_applied<C>(&mut self, applied: &Applied<C>, now: Duration) {
         let inc = self.appender.inc();
         let number = self.replica.number(inc);
-        let author = applied.author.as_ref();
+        let writer = applied.writer.as_ref();
         if let Phase::Asking { until, .. } = &mut self.phase
-            && author.is_some_and(|author| author.inc != inc && author.n > 0)
+            && writer.is_some_and(|writer| writer.inc != inc && writer.n > 0)
         {
             // A node is in the room and can write a snapshot.
             *until = now + SNAPSHOT_TIMEOUT;
         }
-        if let Some(author) = author.filter(|author| author.inc == inc) {
-            self.appender.on_read(author.n);
+        if let Some(writer) = writer.filter(|writer| writer.inc == inc) {
+            self.appender.on_read(writer.n);
             if self.phase == Phase::Entering {
-                self.on_entry(number, author.differences.clone(), now);
+                self.on_entry(number, writer.differences.clone(), now);
             } else if self.phase == Phase::Resetting {
                 self.phase = Phase::Reading(self.replica.position());
             }
@@ -356,7 +356,7 @@ impl Node {
             Phase::Reading(_) => {
                 let (until, next_check) = (now + SNAPSHOT_TIMEOUT, now + SNAPSHOT_POLL);
                 let phase = Phase::Asking { until, next_check };
-                self.start_outside(phase, &Event::<()>::Ask);
+                self.start_outside(phase, &LogEvent::<()>::Ask);
             }
             Phase::Asking { .. } if has_state => {
                 self.phase = Phase::Reading(self.replica.position())
@@ -370,18 +370,18 @@ impl Node {
         self.lost_epoch = None;
         let differences = self.replica.differences(&self.info);
         if differences.is_empty() {
-            self.start_outside(Phase::Entering, &Event::<()>::Up(self.info.clone()));
+            self.start_outside(Phase::Entering, &LogEvent::<()>::Up(self.info.clone()));
         } else {
             self.refuse(differences);
         }
     }
 
     fn begin_epoch(&mut self) {
-        let event = Event::<()>::Reset(Reset { epoch: self.fresh_epoch.clone() });
+        let event = LogEvent::<()>::Reset(Reset { epoch: self.fresh_epoch.clone() });
         self.start_outside(Phase::Resetting, &event);
     }
 
-    fn start_outside(&mut self, phase: Phase, event: &Event<()>) {
+    fn start_outside(&mut self, phase: Phase, event: &LogEvent<()>) {
         self.phase = phase;
         self.appender.start_outside(event, self.replica.head());
     }

@@ -11,11 +11,13 @@ use std::mem;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::entry::{DecodeError, Entry, Event, Head, NodeInfo, Reset, SnapshotNotice, decode};
-use super::membership::{DownReason, Member, Membership, NodeNumber, Refusal};
+use super::entry::{
+    DecodeError, Head, LogEntry, LogEvent, NodeInfo, Reset, SnapshotNotice, decode,
+};
+use super::membership::{DownReason, EntryRefusal, Membership, NodeNumber, NodeRecord};
 use super::sum::{Digest, digest};
 
-pub use step::{Applied, Author, LogMessage, LogTime, ReadError, Step};
+pub use step::{Applied, EntryWriter, LogMessage, LogTime, ReadError, Step};
 
 /// The time that passes in the room between two entries, at most, in milliseconds: after a pause of
 /// NATS, no lease is over before its node could write.
@@ -31,7 +33,7 @@ pub struct Replica {
     /// The number of the last message.
     position: u64,
     time: LogTime,
-    /// `None` before the first [`Event::Reset`].
+    /// `None` before the first [`LogEvent::Reset`].
     epoch: Option<String>,
     /// The position of that event. Entries that were written before it was read do not count.
     reset_at: u64,
@@ -48,7 +50,7 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// Creates a replica without state, which ignores all messages up to the next [`Event::Reset`].
+    /// Creates a replica without state, which ignores all messages up to the next [`LogEvent::Reset`].
     /// The message after `position` is its first.
     pub fn blank(log: i64, position: u64) -> Self {
         Replica { log, position, ..Replica::default() }
@@ -75,7 +77,7 @@ impl Replica {
     }
 
     /// Returns the nodes in the room.
-    pub fn nodes(&self) -> impl Iterator<Item = (NodeNumber, &Member)> {
+    pub fn nodes(&self) -> impl Iterator<Item = (NodeNumber, &NodeRecord)> {
         self.nodes.nodes()
     }
 
@@ -157,8 +159,8 @@ impl Replica {
         for number in self.nodes.expire(self.time.uptime_ms) {
             steps.push(Step::NodeDown { number, reason: DownReason::Expired });
         }
-        let author = entry.map(|entry| self.apply_entry(entry, message, &mut steps));
-        Ok(Some(Applied { time: self.time, steps, author }))
+        let writer = entry.map(|entry| self.apply_entry(entry, message, &mut steps));
+        Ok(Some(Applied { time: self.time, steps, writer }))
     }
 
     /// Adds the effects of the entry that was applied last to the running hash.
@@ -185,7 +187,7 @@ impl Replica {
 
     /// Compares the state with that of the writer, whether or not its entry counts: a replica that
     /// differs may miss that its node, or that of the writer, is in the room.
-    fn compare<C>(&mut self, entry: &Entry<C>, seq: u64) -> Result<(), ReadError> {
+    fn compare<C>(&mut self, entry: &LogEntry<C>, seq: u64) -> Result<(), ReadError> {
         if self.epoch.is_none()
             || entry.sum == 0
             || entry.log != self.log
@@ -215,14 +217,14 @@ impl Replica {
 
     fn apply_entry<C>(
         &mut self,
-        entry: Entry<C>,
+        entry: LogEntry<C>,
         message: &LogMessage,
         steps: &mut Vec<Step<C>>,
-    ) -> Author {
-        let Entry { inc, n, log, at, events, .. } = entry;
+    ) -> EntryWriter {
+        let LogEntry { inc, n, log, at, events, .. } = entry;
         let is_current = log == self.log && at >= self.reset_at && at < message.seq;
         let result = if !is_current {
-            Err(Refusal::Stale)
+            Err(EntryRefusal::Stale)
         } else if n == 0 {
             self.apply_outside(inc, events, message, steps)
         } else {
@@ -230,22 +232,22 @@ impl Replica {
             accepted.map(|number| self.apply_events(number, events, steps))
         };
         let differences = match result {
-            Err(Refusal::Differs(differences)) => differences,
+            Err(EntryRefusal::Differs(differences)) => differences,
             _ => Vec::new(),
         };
-        Author { inc, n, log, differences }
+        EntryWriter { inc, n, log, differences }
     }
 
     /// Applies the entry of a node that is not in the room: it has one event.
     fn apply_outside<C>(
         &mut self,
         inc: u64,
-        events: Vec<Event<C>>,
+        events: Vec<LogEvent<C>>,
         message: &LogMessage,
         steps: &mut Vec<Step<C>>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), EntryRefusal> {
         match events.into_iter().next() {
-            Some(Event::Reset(Reset { epoch })) => {
+            Some(LogEvent::Reset(Reset { epoch })) => {
                 *self = Replica {
                     time: LogTime { unix_ms: message.unix_ms, uptime_ms: 0 },
                     sum: digest(epoch.as_bytes()),
@@ -257,11 +259,11 @@ impl Replica {
                 steps.push(Step::Reset { epoch });
                 Ok(())
             }
-            Some(Event::Ask) => {
+            Some(LogEvent::Ask) => {
                 self.is_snapshot_wanted = true;
                 Ok(())
             }
-            Some(Event::Up(info)) if self.epoch.is_some() => {
+            Some(LogEvent::Up(info)) if self.epoch.is_some() => {
                 let (number, earlier) = self.nodes.add(inc, info.clone(), self.time.uptime_ms)?;
                 if let Some(number) = earlier {
                     steps.push(Step::NodeDown { number, reason: DownReason::Replaced });
@@ -269,29 +271,29 @@ impl Replica {
                 steps.push(Step::NodeUp { number, info });
                 Ok(())
             }
-            _ => Err(Refusal::Stale),
+            _ => Err(EntryRefusal::Stale),
         }
     }
 
     fn apply_events<C>(
         &mut self,
         number: NodeNumber,
-        events: Vec<Event<C>>,
+        events: Vec<LogEvent<C>>,
         steps: &mut Vec<Step<C>>,
     ) {
         for event in events {
             match event {
-                Event::Do(command) => steps.push(Step::Command { number, command }),
-                Event::Snapshot(notice) => {
+                LogEvent::Do(command) => steps.push(Step::Command { number, command }),
+                LogEvent::Snapshot(notice) => {
                     self.snapshot = Some(notice);
                     self.is_snapshot_wanted = false;
                 }
-                Event::Down => {
+                LogEvent::Down => {
                     self.nodes.remove(number);
                     steps.push(Step::NodeDown { number, reason: DownReason::Left });
                     return;
                 }
-                Event::Reset(_) | Event::Ask | Event::Up(_) => {}
+                LogEvent::Reset(_) | LogEvent::Ask | LogEvent::Up(_) => {}
             }
         }
     }

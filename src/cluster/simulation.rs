@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::entry::NodeInfo;
 use super::epoch::StreamInfo;
-use super::node::{Action, Node, NodeState, Opened};
+use super::node::{Node, NodeAction, NodeState, Opened};
 use super::replica::{LogMessage, ReadError, Step};
-use super::snapshot::{Snapshot, decode};
+use super::snapshot::{EncodedSnapshot, decode};
 use super::sum::Digest;
 
 /// The result of writing an entry.
@@ -28,7 +28,7 @@ pub struct Simulation {
     pub stream: StreamInfo,
     pub log: Vec<LogMessage>,
     late: Vec<Vec<u8>>,
-    pub snapshot: Option<Snapshot>,
+    pub snapshot: Option<EncodedSnapshot>,
     pub nodes: Vec<SimulatedNode>,
     next_inc: u64,
 }
@@ -139,7 +139,7 @@ impl Simulation {
             return true;
         }
         match node.node.poll(self.now) {
-            Some(Action::Publish(outgoing)) => {
+            Some(NodeAction::Publish(outgoing)) => {
                 match result {
                     WriteResult::Stored | WriteResult::AnswerLost => self.store(&outgoing.bytes),
                     WriteResult::Delayed => self.late.push(outgoing.bytes.to_vec()),
@@ -148,8 +148,8 @@ impl Simulation {
                 let is_stored = result == WriteResult::Stored;
                 self.nodes[index].node.on_published(outgoing.n, is_stored, self.now);
             }
-            Some(Action::Open) => self.open(index),
-            Some(Action::WriteSnapshot) => {
+            Some(NodeAction::Open) => self.open(index),
+            Some(NodeAction::WriteSnapshot) => {
                 let snapshot = node.node.snapshot(&node.room);
                 node.node.on_snapshot_written(Some(snapshot.notice), self.now);
                 self.snapshot = Some(snapshot);

@@ -7,7 +7,7 @@ use super::super::membership::NodeNumber;
 
 /// A request of the node to its caller.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Action {
+pub enum NodeAction {
     /// Publish an entry, and pass the result to [`Node::on_published`](super::Node::on_published).
     Publish(Outgoing),
     /// Open the stream again, and pass the result to [`Node::open`](super::Node::open).
@@ -55,9 +55,9 @@ pub(super) enum Phase {
         until: Duration,
         next_check: Duration,
     },
-    /// Waits for the own [`Event::Reset`].
+    /// Waits for the own [`LogEvent::Reset`].
     Resetting,
-    /// Waits for the own [`Event::Up`].
+    /// Waits for the own [`LogEvent::Up`].
     Entering,
     Inside(NodeNumber),
     Outside,

@@ -4,7 +4,7 @@ mod property;
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::super::entry::{Rules, VERSION};
+use super::super::entry::{NodeRules, VERSION};
 use super::super::membership::LEASE_MS;
 use super::super::simulation::{Simulation, WriteResult};
 use super::*;
@@ -122,7 +122,7 @@ fn node_that_leaves_is_out_behind_its_commands() {
 #[test]
 fn node_with_other_rules_is_refused() {
     let mut cluster = running(2);
-    let rules: Rules = [("--history".to_owned(), "5".to_owned())].into();
+    let rules: NodeRules = [("--history".to_owned(), "5".to_owned())].into();
     let info = NodeInfo { name: "other".into(), version: VERSION, rules, ..NodeInfo::default() };
     cluster.nodes[1].node = Node::new(info, 99, "e".into());
     cluster.open(1);

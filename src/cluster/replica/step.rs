@@ -58,7 +58,7 @@ pub enum Step<C> {
 
 /// The writer of an entry.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Author {
+pub struct EntryWriter {
     /// The incarnation of the writer.
     pub inc: u64,
     /// The number of the entry.
@@ -77,7 +77,7 @@ pub struct Applied<C> {
     /// The changes, in their order.
     pub steps: Vec<Step<C>>,
     /// The writer, unless the message was no entry.
-    pub author: Option<Author>,
+    pub writer: Option<EntryWriter>,
 }
 
 /// The reason why a replica cannot go on.

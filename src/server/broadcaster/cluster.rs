@@ -9,7 +9,7 @@ mod cluster_node;
 use futures_lite::FutureExt;
 
 use super::{Broadcaster, Event};
-use crate::cluster::engine::{Event as EngineEvent, Request};
+use crate::cluster::engine::{EngineEvent, EngineRequest};
 use crate::cluster::epoch::StreamInfo;
 use crate::cluster::lease::Reach;
 use crate::cluster::membership::{DownReason, NodeNumber};
@@ -17,7 +17,7 @@ use crate::cluster::node::{NodeState, Opened};
 use crate::cluster::replica::{Applied, LogMessage, LogTime, ReadError, Step};
 use crate::cluster::snapshot::decode;
 use crate::cluster::sum::Digest;
-use crate::protocol::{ByeCode, Request as LineRequest};
+use crate::protocol::{ByeCode, Request};
 use crate::room::{Command, Input, NodeId, Now, Room, SavedState, WaitingClient};
 use crate::server::address_limits::AnswerCharge;
 pub use cluster_node::ClusterNode;
@@ -223,7 +223,7 @@ impl Broadcaster {
             }
             EngineEvent::Opened { stream, snapshot } => self.on_opened(stream, snapshot, now),
             EngineEvent::Message(message) => self.on_message(&message, now),
-            EngineEvent::Interrupted => cluster.request(Request::Open),
+            EngineEvent::Interrupted => cluster.request(EngineRequest::Open),
             EngineEvent::Published { n, is_stored } => {
                 cluster.node.on_published(n, is_stored, now.uptime);
             }
@@ -257,7 +257,7 @@ impl Broadcaster {
         cluster.stream = stream;
         let opened = cluster.node.open(stream, replica);
         let from = cluster.node.position() + 1;
-        cluster.request(Request::Read { stream, from });
+        cluster.request(EngineRequest::Read { stream, from });
         match opened {
             Opened::Kept => {}
             Opened::Restored => {
@@ -387,5 +387,5 @@ fn has_stats_request(command: &Command) -> bool {
         _ => return false,
     };
     let requests = lines.iter().filter_map(|line| line.as_ref().ok());
-    requests.into_iter().any(|line| line.request == LineRequest::Stats)
+    requests.into_iter().any(|line| line.request == Request::Stats)
 }

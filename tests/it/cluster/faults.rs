@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use smolchat::cluster::entry::Rules;
+use smolchat::cluster::entry::NodeRules;
 use smolchat::cluster::lease::Reach;
 use smolchat::cluster::node::NodeState;
 
@@ -169,7 +169,7 @@ fn killed_node_does_not_affect_the_others() {
 fn node_with_other_rules_does_not_start() {
     let servers = NatsServers::start(1);
     let nodes = start_nodes(&servers);
-    let rules: Rules = [("--history".to_owned(), "7".to_owned())].into();
+    let rules: NodeRules = [("--history".to_owned(), "7".to_owned())].into();
     let other = TestNode::start_with_rules(servers.addresses(0), "other", 1, rules);
     let expected = vec!["--history 7 instead of not set".to_owned()];
     wait_until("the node is refused", || {

@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 use super::super::Event;
 use crate::cluster::config::ClusterConfig;
 use crate::cluster::credential::hash_token;
-use crate::cluster::engine::{Engine, Request};
+use crate::cluster::engine::{Engine, EngineRequest};
 use crate::cluster::entry::{NodeInfo, VERSION};
 use crate::cluster::epoch::StreamInfo;
 use crate::cluster::lease::Reach;
 use crate::cluster::membership::{LEASE_MS, NodeNumber};
-use crate::cluster::node::{Action, Node, NodeState};
+use crate::cluster::node::{Node, NodeAction, NodeState};
 use crate::os::{fresh_epoch, random};
 use crate::protocol::{ByeCode, ClusterStats, ErrorCode, RequestError};
 use crate::room::{
@@ -119,7 +119,7 @@ impl ClusterNode {
             failures: async_channel::bounded(1),
             last_report: String::new(),
         };
-        node.request(Request::Open);
+        node.request(EngineRequest::Open);
         Ok(node)
     }
 
@@ -143,7 +143,7 @@ impl ClusterNode {
         room
     }
 
-    pub fn request(&self, request: Request) {
+    pub fn request(&self, request: EngineRequest) {
         if self.engine.requests().try_send(request).is_err() {
             log::error!("cluster: the engine takes no request");
         }
@@ -334,11 +334,11 @@ impl ClusterNode {
     pub fn poll(&mut self, room: &Room, now: Now) {
         while let Some(action) = self.node.poll(now.uptime) {
             match action {
-                Action::Publish(entry) => self.request(Request::Publish(entry)),
-                Action::Open => self.request(Request::Open),
-                Action::WriteSnapshot => {
+                NodeAction::Publish(entry) => self.request(EngineRequest::Publish(entry)),
+                NodeAction::Open => self.request(EngineRequest::Open),
+                NodeAction::WriteSnapshot => {
                     let snapshot = Arc::new(self.node.snapshot(&room.save_state()));
-                    self.request(Request::WriteSnapshot { stream: self.stream, snapshot });
+                    self.request(EngineRequest::WriteSnapshot { stream: self.stream, snapshot });
                 }
             }
         }
