@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::credential_index::CredentialIndex;
 use super::lobby::Lobby;
-use super::state::State;
+use super::state::RoomState;
 use super::{Config, Credential, HashKey, History, NodeId, Room, Rules, Token};
 use crate::protocol::ByeCode;
 
@@ -28,7 +28,7 @@ impl Room {
         let ReplicaConfig { rules, epoch, hash_key, credential_of } = replica;
         let history = History::new(rules.history, rules.history_bytes, 0);
         let answers = config.answers(NodeId::default(), &rules);
-        let mut state = State::new(rules, answers, epoch, hash_key, (history, 0));
+        let mut state = RoomState::new(rules, answers, epoch, hash_key, (history, 0));
         state.credentials = CredentialIndex::of_hashes();
         let lobby = Lobby { is_clustered: true, ..Lobby::new(config, credential_of) };
         Room { lobby, state }

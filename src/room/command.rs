@@ -1,4 +1,4 @@
-//! The commands of a room: the inputs that change its [`State`](super::state::State).
+//! The commands of a room: the inputs that change its [`RoomState`](super::state::RoomState).
 //!
 //! A [`Lobby`](super::lobby::Lobby) makes them of the inputs of its own clients. In a cluster they
 //! go into a log, and each node applies the commands of all nodes in the order of the log.

@@ -11,11 +11,11 @@ use log::Level;
 use super::NodeId;
 use super::presence::PresenceChange;
 use super::reserved_names::ReservedName;
-use super::state::{Effect, Member, State, Visibility};
+use super::state::{Effect, Member, RoomState, Visibility};
 use super::{ClientId, ClientTable, DisconnectReason, LeaveCause, Op};
 use crate::protocol::{Body, ByeCode};
 
-impl State {
+impl RoomState {
     /// Removes a member, which may be absent only until it returns.
     pub(super) fn leave(&mut self, id: ClientId, cause: LeaveCause) {
         // The connection of an absent member has ended before.

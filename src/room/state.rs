@@ -21,7 +21,7 @@ use crate::protocol::{Body, ByeCode, ClientLine, ErrorCode, Frame, Request, Requ
 
 /// The members, their names, the sequence and the history.
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct RoomState {
     pub rules: Rules,
     /// The random word that identifies this sequence of numbers.
     pub epoch: Box<str>,
@@ -109,7 +109,7 @@ pub(super) struct Author<'a> {
     pub line_id: Option<&'a str>,
 }
 
-impl State {
+impl RoomState {
     /// Creates the state of an empty room whose sequence continues a history.
     pub fn new(
         rules: Rules,
@@ -118,7 +118,7 @@ impl State {
         hash_key: HashKey,
         (history, seq): (History, u64),
     ) -> Self {
-        State {
+        RoomState {
             epoch,
             hash_key,
             members: ClientTable::new(),
