@@ -9,8 +9,8 @@ const DEFAULT_PORT: u16 = 8080;
 /// The host of an address without a host, such as `:9000`.
 const DEFAULT_HOST: &str = "localhost";
 
-/// The address of a server: `HOST`, `HOST:PORT`, `:PORT`, `[IPV6]:PORT` or `unix:PATH`, or several of
-/// the first four, separated by commas, for a room on several servers.
+/// The address of a server: `HOST`, `HOST:PORT`, `:PORT`, `[IPV6]:PORT` or `unix:PATH`. For a room on
+/// several servers, several of the first four, separated by commas.
 ///
 /// The default port is 8080, the default host is this machine. [`FromStr`] rejects a text that
 /// cannot be an address. The conversion from `&str` accepts every text; then the error is that of

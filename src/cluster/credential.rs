@@ -1,8 +1,8 @@
-//! The hash by which the log knows a token.
+//! The hash of a token, which is in the log in place of the token.
 
 use ring::digest::{SHA256, digest};
 
-/// Returns the first 16 bytes of the SHA-256 of a token, which do not tell the token.
+/// Returns the first 16 bytes of the SHA-256 of a token. The token cannot be computed from them.
 pub fn hash_token(token: [u8; 16]) -> [u8; 16] {
     let mut hash = [0; 16];
     for (to, from) in hash.iter_mut().zip(digest(&SHA256, &token).as_ref()) {

@@ -48,7 +48,7 @@ pub struct Config {
     pub burst: u32,
     /// The message of the day, which a new member is sent after its welcome. Default: none.
     pub motd: Option<Box<str>>,
-    /// The addresses for IRC clients, which a client is told that speaks IRC on another port.
+    /// The addresses for IRC clients, for the `bye` to a client that speaks IRC on another port.
     /// Default: none.
     #[cfg(feature = "irc")]
     pub irc_addresses: String,

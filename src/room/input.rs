@@ -24,8 +24,8 @@ pub struct NodeId(pub u32);
 #[derive(Clone, Copy)]
 pub struct Token(pub [u8; 16]);
 
-/// The bytes by which a room knows the member with a token: the token, or its hash if others than
-/// the node of the member see them.
+/// The bytes that identify the member with a token: the token, or its hash if the bytes are sent to
+/// other nodes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(
     feature = "cluster",

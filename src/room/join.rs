@@ -19,13 +19,13 @@ use log::Level;
 
 use super::names::find_free_number;
 use super::presence::{PresenceChange, SILENT_NOTICE_DELAY};
-use super::state::{Effect, Member, State, Visibility};
+use super::state::{Effect, Member, RoomState, Visibility};
 use super::{ClientId, Credential, Join, Op, Place, Position, Slice, SliceKind, Token};
 use crate::protocol::{
     Body, ByeCode, ErrorCode, Frame, Hello, MAX_NAME, RequestError, is_valid_name,
 };
 
-impl State {
+impl RoomState {
     /// Makes a client a member, unless there is no place for it, and applies its first lines.
     /// `token` is that of a client of this node.
     ///
@@ -85,11 +85,8 @@ impl State {
         if has_hello {
             self.announce_member(id);
         } else {
-            self.silent.push(
-                self.now.uptime.saturating_add(SILENT_NOTICE_DELAY),
-                id,
-                &self.members,
-            );
+            let deadline = self.now.uptime.saturating_add(SILENT_NOTICE_DELAY);
+            self.silent.push(deadline, id, &self.members);
         }
         for line in join.lines {
             self.on_line(id, line);

@@ -7,7 +7,7 @@
 use log::Level;
 
 use super::admission::{Admission, Origin, Refusal};
-use super::state::{Effect, State};
+use super::state::{Effect, RoomState};
 use super::wait_queue::{WaitQueue, WaitingClient};
 use super::{
     ClientId, ClientTable, Config, Credential, DisconnectReason, Join, Now, Op, Peer, Place, Room,
@@ -40,7 +40,7 @@ pub(super) struct Lobby {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LobbyClient {
     pub peer: Peer,
-    pub stage: Stage,
+    pub stage: ClientStage,
     /// There was no place for the client: it becomes a member only with the token of a member, or
     /// if a place is free by then.
     pub is_visitor: bool,
@@ -48,7 +48,7 @@ pub(super) struct LobbyClient {
 
 /// Whether a client is a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum ClientStage {
     /// It has not sent a line.
     Waiting,
     /// The same, and the other members are not told of it when it joins.
@@ -61,7 +61,7 @@ pub(super) enum Stage {
 impl LobbyClient {
     /// Returns whether the client has not sent a line.
     pub fn is_waiting(&self) -> bool {
-        self.stage != Stage::Joined
+        self.stage != ClientStage::Joined
     }
 }
 
@@ -87,7 +87,7 @@ impl Lobby {
         &mut self,
         id: ClientId,
         mut lines: Vec<Result<ClientLine, RequestError>>,
-        state: &State,
+        state: &RoomState,
     ) -> Option<Join> {
         let (mut hello, mut line_id) = (None, None);
         if let Some(Ok(ClientLine { request: Request::Hello(_), .. })) = lines.first()
@@ -98,7 +98,7 @@ impl Lobby {
         let place = self.find_place(id, state);
         let token = *self.tokens.get(id)?;
         let client = self.clients.get_mut(id)?;
-        let stage = std::mem::replace(&mut client.stage, Stage::Joined);
+        let stage = std::mem::replace(&mut client.stage, ClientStage::Joined);
         Some(Join {
             id,
             credential: (self.credential_of)(token),
@@ -110,16 +110,16 @@ impl Lobby {
                 Peer::Unix(_) => None,
             },
             origin: state.hash_key.origin_key(client.peer.into()),
-            is_hidden: stage != Stage::Waiting,
+            is_hidden: stage != ClientStage::Waiting,
             place,
             lines,
         })
     }
 
     /// Returns the place for a client if it does not take over that of a member. A visitor gets a
-    /// place that is free. If the room is full, that is the place of the member that is absent for
-    /// the longest time; if the address is full, of those of the same address.
-    fn find_place(&mut self, id: ClientId, state: &State) -> Place {
+    /// free place. If there is none, it gets the place of the member that is absent for the longest
+    /// time; if its address is full, of such a member of the same address.
+    fn find_place(&mut self, id: ClientId, state: &RoomState) -> Place {
         let Some(client) = self.clients.get_mut(id).filter(|client| client.is_visitor) else {
             return Place::Own;
         };
@@ -190,7 +190,9 @@ impl Room {
             Err(refusal) => return self.refuse(id, peer, refusal),
         };
         self.log(Level::Debug, format!("{peer} connected"));
-        self.lobby.clients.insert(id, LobbyClient { peer, stage: Stage::Waiting, is_visitor });
+        self.lobby
+            .clients
+            .insert(id, LobbyClient { peer, stage: ClientStage::Waiting, is_visitor });
         self.lobby.tokens.insert(id, token);
         let deadline = now + self.lobby.config.hello_wait;
         self.lobby.waiting.push(deadline, id, &self.lobby.clients);

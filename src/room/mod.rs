@@ -71,16 +71,16 @@ pub use snapshot::Snapshot;
 pub use wait_queue::{WaitKind, WaitingClient};
 
 use crate::protocol::{Body, ByeCode, ClientLine, Frame, RequestError, Stats};
-use lobby::Lobby;
 #[cfg(feature = "irc")]
-use lobby::Stage;
-use state::State;
+use lobby::ClientStage;
+use lobby::Lobby;
+use state::RoomState;
 
 /// The members, the names, the sequence and the history of one room.
 #[derive(Debug)]
 pub struct Room {
     lobby: Lobby,
-    state: State,
+    state: RoomState,
 }
 
 impl Room {
@@ -101,7 +101,7 @@ impl Room {
     fn with_history(config: Config, epoch: Box<str>, history: History, seq: u64) -> Self {
         let rules = config.rules();
         let answers = config.answers(NodeId::default(), &rules);
-        let state = State::new(rules, answers, epoch, HashKey::default(), (history, seq));
+        let state = RoomState::new(rules, answers, epoch, HashKey::default(), (history, seq));
         Room { lobby: Lobby::new(config, Credential::from), state }
     }
 

@@ -21,7 +21,7 @@ use crate::protocol::{Body, ByeCode, ClientLine, ErrorCode, Frame, Request, Requ
 
 /// The members, their names, the sequence and the history.
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct RoomState {
     pub rules: Rules,
     /// The random word that identifies this sequence of numbers.
     pub epoch: Box<str>,
@@ -90,10 +90,10 @@ pub(super) enum Effect {
     Joined(ClientId),
     /// There is no place for the client.
     Refused(ClientId),
-    /// The client is not a member any more.
+    /// The client is no longer a member.
     Removed {
         id: ClientId,
-        /// Its connection has ended, or its place is that of another client.
+        /// The place is free: its connection has ended, or another client has taken the place.
         is_released: bool,
     },
     /// A line for the log, about the client, which has this name.
@@ -109,7 +109,7 @@ pub(super) struct Author<'a> {
     pub line_id: Option<&'a str>,
 }
 
-impl State {
+impl RoomState {
     /// Creates the state of an empty room whose sequence continues a history.
     pub fn new(
         rules: Rules,
@@ -118,7 +118,7 @@ impl State {
         hash_key: HashKey,
         (history, seq): (History, u64),
     ) -> Self {
-        State {
+        RoomState {
             epoch,
             hash_key,
             members: ClientTable::new(),

@@ -17,7 +17,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 #[cfg(feature = "irc")]
-use super::edge::irc::Command;
+use super::edge::irc::IrcCommand;
 use crate::protocol::{ClientLine, Request, RequestError, escaped_len};
 use crate::rate_limit::{Rate, RateLimiter};
 use crate::room::{Origin, Peer};
@@ -345,7 +345,7 @@ fn bytes_of(line: &ParsedLine) -> Option<usize> {
 #[inline(never)]
 fn bytes_of_edge_line(text: &str) -> Option<usize> {
     // A text for one member is sent back to its sender, too.
-    (!Command::of(text).is_heartbeat()).then(|| 2 * (FRAME_BYTES + escaped_len(text)))
+    (!IrcCommand::of(text).is_heartbeat()).then(|| 2 * (FRAME_BYTES + escaped_len(text)))
 }
 
 /// Returns whether only the room knows how long the answer to a line is.
@@ -353,7 +353,7 @@ fn has_unknown_answer(line: &ParsedLine) -> bool {
     let request = line.as_ref().map(|line| &line.request);
     #[cfg(feature = "irc")]
     if let Ok(Request::Edge(text)) = request {
-        return Command::of(text).has_long_answer();
+        return IrcCommand::of(text).has_long_answer();
     }
     matches!(request, Ok(Request::Who | Request::History(_) | Request::Stats | Request::Help))
 }

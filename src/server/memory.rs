@@ -83,8 +83,7 @@ impl Ceiling {
                 ("tables and tasks", tasks, CONNECTION),
                 ("half-read lines", connections, held),
                 ("events for the room", config.events, event),
-                // In the room or as a message for WebSockets, on its way to the clients, and in a
-                // write that has not returned.
+                // In the room or as messages, in delivery, and in a write that has not returned.
                 ("batch", 3, batch),
                 ("outboxes", connections, outbox),
                 ("connections without a place", room.max_visitors(), visitor),
@@ -97,8 +96,8 @@ impl Ceiling {
                 ("cluster: engine and entries", usize::from(config.cluster.is_some()), CLUSTER),
                 #[cfg(feature = "cluster")]
                 ("cluster: inputs", cluster_events, event),
+                // As JSON, and as the state that is encoded or decoded.
                 #[cfg(feature = "cluster")]
-                // Read or written as JSON, beside the one from which the room continues.
                 ("cluster: snapshot", 2 * usize::from(config.cluster.is_some()), snapshot),
                 ("socket buffers in the kernel", sockets, config.buffers.kernel_bytes()),
                 #[cfg(feature = "irc")]

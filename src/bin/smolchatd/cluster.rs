@@ -94,7 +94,7 @@ impl ClusterOptions {
     }
 }
 
-/// Returns the address of the first listener that has one of its own, for the clients of other nodes.
+/// Returns the address of the first listener, if it is not on all addresses of the machine.
 pub fn find_address(listeners: &[Listener]) -> Option<String> {
     let mut chat =
         listeners.iter().filter(|listener| listener.protocol() == ListenerProtocol::Chat);

@@ -99,7 +99,7 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     Ok(smol::block_on(server::run(listeners, config, controls))?)
 }
 
-/// Lists the addresses for IRC clients, for those that connect to another port.
+/// Lists the addresses for IRC clients, for the `bye` to a client that uses another port.
 #[cfg(feature = "irc")]
 #[inline(never)]
 fn set_irc_addresses(config: &mut Config, listeners: &[Listener]) {

@@ -82,7 +82,7 @@ impl Session {
             self.state = State::Ended(None);
             return;
         }
-        // A server that closed the connection for a reason of its own is tried again at once.
+        // After some reasons for a close, the same server is tried again without a pause.
         let is_untried = !is_immediate && self.targets.advance();
         let now = Instant::now();
         let start = self.started_at.filter(|_| !was_welcomed).unwrap_or(now);
@@ -93,7 +93,7 @@ impl Session {
         };
         let time_left = limit.saturating_sub(outage);
         if is_untried && !was_welcomed {
-            // The first connection: each of several addresses is tried at once.
+            // Before the first welcome, the next address is tried without a pause.
             self.state = State::Waiting(Timer::after(Duration::ZERO));
             return;
         }
@@ -105,7 +105,7 @@ impl Session {
             self.state = State::Ended(Some(error));
             return;
         }
-        // Without a pause only after a working connection, and to a server that was not tried since.
+        // Without a pause after a session was live, and to a server that was not tried since then.
         let is_immediate = is_immediate || self.targets.has_others();
         let pause = match (is_immediate && was_live, is_untried) {
             (true, _) => self.backoff.skip_pause(),

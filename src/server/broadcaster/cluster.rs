@@ -2,22 +2,22 @@
 //!
 //! The inputs of clients become commands, which go to the log. The commands that are read from the
 //! log, of all nodes, change the room. Clients that connect, sockets that become writable and the
-//! shutdown do not go through the log, so that a log out of reach stops nothing but the lines.
+//! shutdown do not go through the log, so that a log out of reach delays the lines only.
 
 mod cluster_node;
 
 use futures_lite::FutureExt;
 
 use super::{Broadcaster, Event};
-use crate::cluster::engine::{Event as EngineEvent, Request};
+use crate::cluster::engine::{EngineEvent, EngineRequest};
 use crate::cluster::epoch::StreamInfo;
 use crate::cluster::lease::Reach;
 use crate::cluster::membership::{DownReason, NodeNumber};
-use crate::cluster::node::{Opened, Standing};
+use crate::cluster::node::{NodeState, Opened};
 use crate::cluster::replica::{Applied, LogMessage, LogTime, ReadError, Step};
 use crate::cluster::snapshot::decode;
 use crate::cluster::sum::Digest;
-use crate::protocol::{ByeCode, Request as LineRequest};
+use crate::protocol::{ByeCode, Request};
 use crate::room::{Command, Input, NodeId, Now, Room, SavedState, WaitingClient};
 use crate::server::address_limits::AnswerCharge;
 pub use cluster_node::ClusterNode;
@@ -26,7 +26,7 @@ use std::time::Duration;
 
 /// The time by which a hello wait is extended while inputs wait.
 const HELLO_WAIT_EXTENSION: Duration = Duration::from_millis(50);
-/// The texts for members while their lines wait, and after that.
+/// The texts for members when their lines begin to wait, and after that.
 const OUT_OF_REACH: &str = "the room is out of reach; your lines wait until it is back";
 const WITHIN_REACH: &str = "the room is within reach again";
 
@@ -45,8 +45,9 @@ impl Broadcaster {
         let Some(cluster) = &mut self.cluster else { return Some(event) };
         let mut event = event;
         match &mut event {
-            Event::Engine(_) => {
-                self.on_engine_event(event, now);
+            Event::Engine(engine_event) => {
+                let engine_event = engine_event.take();
+                self.on_engine_event(engine_event, now);
                 return None;
             }
             Event::Shutdown => self.end_hold(now),
@@ -112,19 +113,19 @@ impl Broadcaster {
         is_extended
     }
 
-    /// Handles changes of the standing and the reach of the node.
+    /// Handles changes of the state of the node and its reach.
     pub(super) fn advance_cluster(&mut self, now: Now) {
         let Some(cluster) = &mut self.cluster else { return };
-        let standing = cluster.node.standing();
-        if standing != cluster.standing {
-            cluster.standing = standing.clone();
-            match standing {
-                Standing::Inside(number) => self.enter(number, now),
-                Standing::Outside => self.on_outside(),
-                Standing::Refused(differences) => {
+        let node_state = cluster.node.state();
+        if node_state != cluster.node_state {
+            cluster.node_state = node_state.clone();
+            match node_state {
+                NodeState::Inside(number) => self.enter(number, now),
+                NodeState::Outside => self.on_outside(),
+                NodeState::Refused(differences) => {
                     self.fail(format!("the options differ: {}", differences.join(", ")), now);
                 }
-                Standing::Starting => {}
+                NodeState::Starting => {}
             }
         }
         self.check_reach(now);
@@ -163,7 +164,6 @@ impl Broadcaster {
     fn on_outside(&mut self) {
         self.room.close(ByeCode::Unreachable);
         let Some(cluster) = &mut self.cluster else { return };
-        cluster.number = None;
         cluster.forget_commands();
         if self.is_shutting_down {
             return;
@@ -172,7 +172,7 @@ impl Broadcaster {
         if let Err(error) = cluster.restart() {
             log::error!("cluster: the node cannot enter the room again: {error}");
         }
-        cluster.standing = cluster.node.standing();
+        cluster.node_state = cluster.node.state();
     }
 
     /// Tells the clients if the room is out of reach, and sends them to other nodes before the lease
@@ -180,7 +180,7 @@ impl Broadcaster {
     fn check_reach(&mut self, now: Now) {
         let is_shutting_down = self.is_shutting_down;
         let Some(cluster) = &mut self.cluster else { return };
-        if cluster.number.is_none() || cluster.reach == Reach::Ending || is_shutting_down {
+        if cluster.number().is_none() || cluster.reach == Reach::Ending || is_shutting_down {
             return;
         }
         let reach = cluster.node.reach(now.uptime);
@@ -212,9 +212,8 @@ impl Broadcaster {
         self.clients.on_shutdown(now.uptime);
     }
 
-    fn on_engine_event(&mut self, event: Event, now: Now) {
+    fn on_engine_event(&mut self, event: Option<Box<EngineEvent>>, now: Now) {
         let Some(cluster) = &mut self.cluster else { return };
-        let Event::Engine(event) = event else { return };
         let Some(event) = event else { return self.fail("its thread has ended".into(), now) };
         match *event {
             EngineEvent::Connection(is_connected) => {
@@ -224,7 +223,7 @@ impl Broadcaster {
             }
             EngineEvent::Opened { stream, snapshot } => self.on_opened(stream, snapshot, now),
             EngineEvent::Message(message) => self.on_message(&message, now),
-            EngineEvent::Interrupted => cluster.request(Request::Open),
+            EngineEvent::Interrupted => cluster.request(EngineRequest::Open),
             EngineEvent::Published { n, is_stored } => {
                 cluster.node.on_published(n, is_stored, now.uptime);
             }
@@ -232,7 +231,7 @@ impl Broadcaster {
                 cluster.node.on_snapshot_written(stored, now.uptime);
             }
             EngineEvent::Failed(text) => {
-                // It is tried again several times a second.
+                // The same failure is reported several times a second.
                 if cluster.last_report != text {
                     log::warn!("cluster: {text}");
                     cluster.last_report = text;
@@ -258,7 +257,7 @@ impl Broadcaster {
         cluster.stream = stream;
         let opened = cluster.node.open(stream, replica);
         let from = cluster.node.position() + 1;
-        cluster.request(Request::Read { stream, from });
+        cluster.request(EngineRequest::Read { stream, from });
         match opened {
             Opened::Kept => {}
             Opened::Restored => {
@@ -291,7 +290,7 @@ impl Broadcaster {
                 self.fail(format!("the log has entries of version {version}"), now);
             }
             Err(error) => {
-                log::error!("cluster: the room is given up at {}: {error:?}", message.seq);
+                log::error!("cluster: the room is discarded at {}: {error:?}", message.seq);
                 let room = cluster.create_room();
                 self.replace_room(room, now);
             }
@@ -323,7 +322,7 @@ impl Broadcaster {
         effects.write_u64(self.room.member_count() as u64);
         if let Some(cluster) = &mut self.cluster {
             cluster.set_time(log_now.uptime, now.uptime);
-            cluster.node.settle(effects.finish());
+            cluster.node.add_effects(effects.finish());
         }
     }
 
@@ -340,11 +339,11 @@ impl Broadcaster {
 
     fn on_node_down(&mut self, number: NodeNumber, reason: DownReason, now: Now, log_now: Now) {
         log::info!("cluster: node number {} is out of the room: {reason:?}", number.0);
-        let own = self.cluster.as_ref().filter(|cluster| cluster.number == Some(number));
+        let own = self.cluster.as_ref().filter(|cluster| cluster.number() == Some(number));
         let failure = own.filter(|_| reason == DownReason::Replaced);
         let failure = failure.map(|own| format!("another server is node {}", own.config.node));
         if own.is_some() {
-            // Before the command, which removes the members without a word.
+            // Before the command, which removes the members without a `bye`.
             self.room.close(ByeCode::Unreachable);
         }
         self.room.commit(Command::NodeDown { node: NodeId(number.0) }, log_now);
@@ -366,7 +365,7 @@ impl Broadcaster {
         if matches!(command, Command::Tick) {
             cluster.is_tick_proposed = false;
         }
-        let is_own = cluster.number == Some(number);
+        let is_own = cluster.number() == Some(number);
         if is_own && has_stats_request(&command) {
             self.room.set_server_stats(self.server_stats());
         }
@@ -388,5 +387,5 @@ fn has_stats_request(command: &Command) -> bool {
         _ => return false,
     };
     let requests = lines.iter().filter_map(|line| line.as_ref().ok());
-    requests.into_iter().any(|line| line.request == LineRequest::Stats)
+    requests.into_iter().any(|line| line.request == Request::Stats)
 }

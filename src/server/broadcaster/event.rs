@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 #[cfg(feature = "cluster")]
-use crate::cluster::engine::Event as EngineEvent;
+use crate::cluster::engine::EngineEvent;
 use crate::room::{ClientId, Input, Peer};
 use crate::server::address_limits::AnswerCharge;
 #[cfg(feature = "web")]

@@ -3,7 +3,7 @@
 use super::Connection;
 use crate::protocol::{ClientLine, Request};
 use crate::server::address_limits::ParsedLine;
-use crate::server::edge::irc::{self, Command};
+use crate::server::edge::irc::{self, IrcCommand};
 
 /// Lines at the start of a connection that the address does not pay for, if they are for the
 /// registration: new connections have a rate of their own.
@@ -23,7 +23,7 @@ impl Connection {
     pub(super) fn is_registration(&mut self, line: &ParsedLine) -> bool {
         let Ok(ClientLine { request: Request::Edge(text), .. }) = line else { return false };
         let is_first =
-            self.registration_lines < MAX_REGISTRATION && Command::of(text).is_registration();
+            self.registration_lines < MAX_REGISTRATION && IrcCommand::of(text).is_registration();
         self.registration_lines =
             if is_first { self.registration_lines + 1 } else { MAX_REGISTRATION };
         is_first

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::wait_until;
 use crate::common::TempDir;
 
-/// One server, or three that share their streams.
+/// A server, or three that share their streams.
 pub struct NatsServers {
     folder: TempDir,
     servers: Vec<NatsServer>,

@@ -19,7 +19,7 @@ const WELCOME_TIMEOUT: Duration = Duration::from_secs(12);
 /// The lines that are not acknowledged, at most.
 const MAX_PENDING: usize = 4;
 
-/// What one client received and sent.
+/// The frames that one client received, and the lines that it sent.
 #[derive(Default)]
 pub struct Record {
     /// The frames of each epoch, by their number.
@@ -75,7 +75,7 @@ impl RoomClient {
     }
 
     pub fn record(&self) -> MutexGuard<'_, Record> {
-        self.shared.record.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.record()
     }
 
     pub fn set_posting(&self, is_posting: bool) {
@@ -95,20 +95,20 @@ impl Drop for RoomClient {
     }
 }
 
-/// One connection.
-struct Link {
+/// A connection of the client.
+struct Connection {
     reader: BufReader<TcpStream>,
     line: Vec<u8>,
 }
 
-impl Link {
+impl Connection {
     fn connect(address: &str) -> Option<Self> {
         let stream =
             TcpStream::connect_timeout(&address.parse().unwrap(), Duration::from_secs(1)).ok()?;
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
         stream.set_write_timeout(Some(Duration::from_secs(5))).unwrap();
-        Some(Link { reader: BufReader::new(stream), line: Vec::new() })
+        Some(Connection { reader: BufReader::new(stream), line: Vec::new() })
     }
 
     fn send(&mut self, object: &Value) -> Result<(), String> {
@@ -134,6 +134,10 @@ impl Link {
 }
 
 impl Shared {
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn run(&self, first: usize) {
         let mut at = first;
         let mut token = None;
@@ -142,11 +146,11 @@ impl Shared {
                 let addresses = self.addresses.lock().unwrap();
                 addresses[at % addresses.len()].clone()
             };
-            let loss = match Link::connect(&address) {
-                Some(link) => self.talk(link, &mut token),
+            let loss = match Connection::connect(&address) {
+                Some(link) => self.join_and_post(link, &mut token),
                 None => Err("not reached".into()),
             };
-            let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut record = self.record();
             record.is_live = false;
             record.losses.extend(loss.err().map(|loss| format!("{address}: {loss}")));
             drop(record);
@@ -156,9 +160,13 @@ impl Shared {
     }
 
     /// Joins and posts until the connection ends.
-    fn talk(&self, mut link: Link, token: &mut Option<String>) -> Result<(), String> {
+    fn join_and_post(
+        &self,
+        mut link: Connection,
+        token: &mut Option<String>,
+    ) -> Result<(), String> {
         let after = {
-            let record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+            let record = self.record();
             let last = |(epoch, frames): &(String, BTreeMap<u64, String>)| {
                 (epoch.clone(), frames.keys().next_back().copied().unwrap_or(0))
             };
@@ -194,7 +202,7 @@ impl Shared {
     }
 
     fn on_welcome(&self, welcome: &Value) {
-        let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut record = self.record();
         let epoch = welcome["epoch"].as_str().unwrap();
         let is_same = record.epochs.last().is_some_and(|(last, _)| last == epoch);
         if is_same && welcome["resumed"] == false {
@@ -209,13 +217,13 @@ impl Shared {
     }
 
     fn last_seq(&self) -> u64 {
-        let record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        let record = self.record();
         *record.epochs.last().unwrap().1.keys().next_back().unwrap()
     }
 
     /// Sends the lines that are pending, and then new ones.
-    fn post(&self, link: &mut Link) -> Result<(), String> {
-        let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+    fn post(&self, link: &mut Connection) -> Result<(), String> {
+        let mut record = self.record();
         record.is_live = true;
         let again = record.pending.clone();
         drop(record);
@@ -225,7 +233,7 @@ impl Shared {
         let mut next = Instant::now();
         while !self.is_stopped.load(Ordering::SeqCst) {
             self.receive(link)?;
-            let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut record = self.record();
             let is_posting = self.is_posting.load(Ordering::SeqCst);
             if is_posting && Instant::now() >= next && record.pending.len() < MAX_PENDING {
                 next = Instant::now() + self.pause;
@@ -240,8 +248,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Receives what is there.
-    fn receive(&self, link: &mut Link) -> Result<(), String> {
+    /// Receives a frame, if there is one.
+    fn receive(&self, link: &mut Connection) -> Result<(), String> {
         if self.is_stopped.load(Ordering::SeqCst) {
             return Err("stopped".into());
         }
@@ -250,7 +258,7 @@ impl Shared {
         if frame["kind"] == "bye" {
             return Err(line);
         }
-        let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut record = self.record();
         if matches!(frame["kind"].as_str(), Some("gap" | "error")) {
             record.mistakes.push(line.clone());
         }

@@ -24,11 +24,16 @@ pub struct RoomNodes {
 impl RoomNodes {
     /// Starts servers at the NATS servers.
     pub fn start(nats: &NatsServers) -> Self {
-        let lists = (0..3).map(|index| nats.addresses(index)).collect();
-        Self::start_with(lists, nats.count(), 0)
+        Self::start_padded(nats, 0)
     }
 
-    /// Starts a server for each list of NATS servers. Each line of a client has `padding` more bytes.
+    /// Starts servers at the NATS servers. Each line of a client has `padding` more bytes.
+    pub fn start_padded(nats: &NatsServers, padding: usize) -> Self {
+        let lists = (0..3).map(|index| nats.addresses(index)).collect();
+        Self::start_with(lists, nats.count(), padding)
+    }
+
+    /// Starts a server for each list of NATS servers.
     pub fn start_with(lists: Vec<Vec<String>>, replicas: usize, padding: usize) -> Self {
         let options: Vec<Vec<String>> = (0..)
             .zip(lists)

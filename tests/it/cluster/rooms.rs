@@ -1,4 +1,4 @@
-//! A room on three servers, through faults: all members receive the same, and each line once.
+//! A room on three servers, with faults: all members receive the same, and each line once.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -103,8 +103,7 @@ fn room_survives_a_node_cut_from_its_log() {
 #[ignore = "needs nats-server"]
 fn room_survives_a_full_disk() {
     let nats = NatsServers::start_with_disk(1, "6MB");
-    let lists = (0..3).map(|_| nats.addresses(0)).collect();
-    let nodes = RoomNodes::start_with(lists, 1, 3000);
+    let nodes = RoomNodes::start_padded(&nats, 3000);
     wait_until("the disk is full", || {
         let bytes = || nats.stream_state("ROOM")["bytes"].as_u64().unwrap();
         let before = bytes();
@@ -113,7 +112,7 @@ fn room_survives_a_full_disk() {
     });
     nodes.clients.iter().for_each(|client| client.set_posting(false));
     thread::sleep(Duration::from_secs(3));
-    // An administrator makes room.
+    // An administrator deletes old entries.
     nats.request("$JS.API.STREAM.PURGE.ROOM", r#"{"keep":10}"#);
     assert_eq!(nodes.check(), 1);
 }
@@ -122,9 +121,8 @@ fn room_survives_a_full_disk() {
 #[ignore = "needs nats-server"]
 fn late_node_reads_a_snapshot_of_the_room() {
     let nats = NatsServers::start(1);
-    let lists = (0..3).map(|_| nats.addresses(0)).collect();
-    let mut nodes = RoomNodes::start_with(lists, 1, 3000);
-    // More than the log has to be before a snapshot.
+    let mut nodes = RoomNodes::start_padded(&nats, 3000);
+    // Enough lines for a snapshot.
     nodes.wait_for_lines(400);
     wait_until("the log before a snapshot is gone", || {
         nats.stream_state("ROOM")["first_seq"].as_u64().unwrap() > 1

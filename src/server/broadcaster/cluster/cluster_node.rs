@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 use super::super::Event;
 use crate::cluster::config::ClusterConfig;
 use crate::cluster::credential::hash_token;
-use crate::cluster::engine::{Engine, Request};
+use crate::cluster::engine::{Engine, EngineRequest};
 use crate::cluster::entry::{NodeInfo, VERSION};
 use crate::cluster::epoch::StreamInfo;
 use crate::cluster::lease::Reach;
 use crate::cluster::membership::{LEASE_MS, NodeNumber};
-use crate::cluster::node::{Action, Node, Standing};
+use crate::cluster::node::{Node, NodeAction, NodeState};
 use crate::os::{fresh_epoch, random};
 use crate::protocol::{ByeCode, ClusterStats, ErrorCode, RequestError};
 use crate::room::{
@@ -24,16 +24,16 @@ use crate::room::{
 };
 use crate::server::address_limits::AnswerCharge;
 
-/// The time for which clients wait until a node that has just started is in the room.
+/// The time for which events of clients are held until a node that has just started is in the room.
 pub const MAX_HOLD: Duration = Duration::from_secs(10);
-/// The most events of clients that wait for that.
+/// The most events of clients that are held.
 pub const MAX_HELD: usize = 256;
-/// The time that a tick is late at the nodes that do not write the snapshots: these write it only if
-/// the node does not that has to.
+/// The delay of a tick at the nodes that do not write the snapshots. They write a tick only if the
+/// writer of the snapshots does not.
 const TICK_DELAY: Duration = Duration::from_millis(500);
-/// The time stamps of the log are whole milliseconds, so that one may be early by this time.
+/// The error of the time stamps in the log, which are whole milliseconds.
 const TICK_SLACK: Duration = Duration::from_millis(1);
-/// The time in which the log has to take up that the node ends.
+/// The wait at a shutdown until the end of the node is in the log.
 pub const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The values with which all nodes create the room at the beginning of an epoch.
@@ -52,8 +52,6 @@ pub struct ClusterNode {
     room_config: Config,
     pub stream: StreamInfo,
     inputs: (Sender<Event>, Receiver<Event>),
-    /// The number of the node, while it is in the room.
-    pub number: Option<NodeNumber>,
     /// The first client of each incarnation, by the number that the accept loop gave it.
     numbers: Vec<(u64, NodeId)>,
     /// The last client that connected.
@@ -70,11 +68,11 @@ pub struct ClusterNode {
     /// The time of the last entry in the log, and when it was read.
     read_at: (Duration, Duration),
     pub is_tick_proposed: bool,
-    /// The reach that the clients know.
+    /// The reach that the clients were told.
     pub reach: Reach,
-    /// The standing that was handled last.
-    pub standing: Standing,
-    /// The end of the wait for the end of the node, when the server shuts down.
+    /// The state that was handled last.
+    pub node_state: NodeState,
+    /// The time at which a server that shuts down no longer waits for the log.
     pub leave_by: Option<Duration>,
     /// The reason for which the server ends.
     pub failure: Option<String>,
@@ -105,7 +103,6 @@ impl ClusterNode {
             room_config: room_config.clone(),
             stream: StreamInfo::default(),
             inputs: async_channel::bounded(events),
-            number: None,
             numbers: Vec::new(),
             last_client: 0,
             held: Vec::new(),
@@ -116,13 +113,13 @@ impl ClusterNode {
             read_at: Default::default(),
             is_tick_proposed: false,
             reach: Reach::Reachable,
-            standing: Standing::Starting,
+            node_state: NodeState::Starting,
             leave_by: None,
             failure: None,
             failures: async_channel::bounded(1),
             last_report: String::new(),
         };
-        node.request(Request::Open);
+        node.request(EngineRequest::Open);
         Ok(node)
     }
 
@@ -146,7 +143,7 @@ impl ClusterNode {
         room
     }
 
-    pub fn request(&self, request: Request) {
+    pub fn request(&self, request: EngineRequest) {
         if self.engine.requests().try_send(request).is_err() {
             log::error!("cluster: the engine takes no request");
         }
@@ -180,9 +177,16 @@ impl ClusterNode {
         self.inputs.1.recv().await.ok()
     }
 
-    /// Sets the number of the node, which clients that connect from now on have in theirs.
+    /// Returns the number of the node, if it is in the room.
+    pub fn number(&self) -> Option<NodeNumber> {
+        match self.node_state {
+            NodeState::Inside(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// Handles the entry into the room. Clients that connect from now on have `number` in theirs.
     pub fn enter(&mut self, number: NodeNumber) {
-        self.number = Some(number);
         self.numbers.push((self.last_client + 1, NodeId(number.0)));
         self.reach = Reach::Reachable;
     }
@@ -217,7 +221,7 @@ impl ClusterNode {
 
     /// Passes a command to the log. A command that is too long for an entry is split.
     pub fn propose(&mut self, command: Command) {
-        if self.number.is_none() {
+        if self.number().is_none() {
             return;
         }
         if self.node.propose(&command).is_ok() {
@@ -262,7 +266,7 @@ impl ClusterNode {
 
     /// Returns when the node has to write a tick.
     pub fn tick_deadline(&self, room: &Room) -> Option<Duration> {
-        if self.number.is_none() || self.is_tick_proposed || self.reach == Reach::Ending {
+        if self.number().is_none() || self.is_tick_proposed || self.reach == Reach::Ending {
             return None;
         }
         let (log, now) = self.read_at;
@@ -273,7 +277,7 @@ impl ClusterNode {
 
     /// Returns when the node has to do something, if nothing happens before.
     pub fn deadline(&self, room: &Room, now: Now) -> Option<Duration> {
-        let is_changed = self.node.standing() != self.standing;
+        let is_changed = self.node.state() != self.node_state;
         let deadlines = [
             is_changed.then_some(now.uptime),
             self.node.deadline(now.uptime),
@@ -285,10 +289,10 @@ impl ClusterNode {
         deadlines.into_iter().flatten().min()
     }
 
-    /// Returns whether the node is out of the room, or waits no longer for that.
+    /// Returns whether the node is out of the room, or no longer waits for that.
     pub fn has_left(&self, now: Duration) -> bool {
         let is_late = self.leave_by.is_some_and(|by| by <= now);
-        self.number.is_none() || self.failure.is_some() || is_late
+        self.number().is_none() || self.failure.is_some() || is_late
     }
 
     /// Returns the channel for the reason for which the server ends.
@@ -330,11 +334,11 @@ impl ClusterNode {
     pub fn poll(&mut self, room: &Room, now: Now) {
         while let Some(action) = self.node.poll(now.uptime) {
             match action {
-                Action::Publish(entry) => self.request(Request::Publish(entry)),
-                Action::Open => self.request(Request::Open),
-                Action::WriteSnapshot => {
+                NodeAction::Publish(entry) => self.request(EngineRequest::Publish(entry)),
+                NodeAction::Open => self.request(EngineRequest::Open),
+                NodeAction::WriteSnapshot => {
                     let snapshot = Arc::new(self.node.snapshot(&room.save_state()));
-                    self.request(Request::WriteSnapshot { stream: self.stream, snapshot });
+                    self.request(EngineRequest::WriteSnapshot { stream: self.stream, snapshot });
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use super::capabilities::Capabilities;
 use super::delivery::View;
-use super::message::{Command, Message};
+use super::message::{IrcCommand, Message};
 use super::output::relay_lines;
 use super::session::{Exchange, MAX_AWAY, Session, bounded};
 use super::text::{CTCP, concat, push_word, split_first, strip_formatting};
@@ -64,16 +64,16 @@ impl Session {
     /// Handles a command.
     #[inline(never)]
     pub(super) fn on_command(&mut self, message: &Message<'_>, exchange: &mut Exchange<'_>) {
-        use Command::{Notice, PrivMsg};
+        use IrcCommand::{Notice, PrivMsg};
         let [first, second, ..] = message.parameters;
         match message.command {
-            Command::Join if first == "0" => {
+            IrcCommand::Join if first == "0" => {
                 self.part(&exchange.out.settings.config.channel, "", exchange)
             }
-            Command::Join | Command::Part => {
+            IrcCommand::Join | IrcCommand::Part => {
                 for target in first.split(',').take(4) {
                     match message.command {
-                        Command::Join => self.join(target, exchange),
+                        IrcCommand::Join => self.join(target, exchange),
                         _ => self.part(target, second, exchange),
                     }
                 }
@@ -83,17 +83,17 @@ impl Session {
             }
             PrivMsg | Notice if second.is_empty() => exchange.out.reply(NO_TEXT, &[]),
             PrivMsg | Notice => self.send(message.command == Notice, first, second, exchange),
-            Command::Names => self.names(first, exchange),
-            Command::Topic
+            IrcCommand::Names => self.names(first, exchange),
+            IrcCommand::Topic
                 if second.is_empty() && exchange.is_channel(first) && self.is_in_channel =>
             {
                 exchange.out.reply("331 $c :No topic is set", &[]);
             }
-            Command::Topic | Command::Kick => self.refuse(first, exchange),
-            Command::Mode => self.mode(first, second, exchange),
-            Command::Invite => self.invite(first, second, exchange),
-            Command::Away => away(first, exchange),
-            Command::ChatHistory => self.chat_history(message, exchange),
+            IrcCommand::Topic | IrcCommand::Kick => self.refuse(first, exchange),
+            IrcCommand::Mode => self.mode(first, second, exchange),
+            IrcCommand::Invite => self.invite(first, second, exchange),
+            IrcCommand::Away => away(first, exchange),
+            IrcCommand::ChatHistory => self.chat_history(message, exchange),
             _ => exchange.on_query(message),
         }
     }

@@ -17,7 +17,7 @@ pub struct Output<'a> {
     /// The name of the client, or `*` before its registration.
     pub nick: String,
     pub lines: Vec<u8>,
-    /// The change of the client's view of the channel that these lines tell.
+    /// The change of the client's view of the channel that these lines cause.
     pub view: View,
 }
 

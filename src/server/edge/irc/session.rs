@@ -3,13 +3,13 @@
 use super::capabilities::Capabilities;
 use super::channel::Channel;
 use super::config::Settings;
-use super::delivery::{Delivery, View};
+use super::delivery::{DeliveryState, View};
 use super::history::MAX_FRAMES;
-use super::message::{Command, Message};
+use super::message::{IrcCommand, Message};
 use super::output::Output;
 use super::queries::{LUSERS, SUPPORT, VERSION};
 use super::text::{concat, map_chars, strip_formatting, truncate};
-use super::wire::{Frame, Variant};
+use super::wire::{RoomFrame, Variant};
 use crate::protocol::{ClientLine, ErrorCode, Hello, Request, RequestError, is_valid_name};
 use crate::room::Token;
 
@@ -19,7 +19,7 @@ pub const MAX_REAL_NAME: usize = 150;
 pub const MAX_AWAY: usize = 200;
 /// The most bytes of a password.
 pub const MAX_PASSWORD: usize = 128;
-/// The messages with a label of a client that has reconnected which may be repetitions.
+/// The number of labelled messages after a reconnect that are compared with earlier ones.
 const MAX_REPETITIONS: u8 = 32;
 /// The error for a name that is taken.
 const TAKEN: &str = "433 $1 :Nickname is already in use";
@@ -40,9 +40,9 @@ pub struct Session {
     batches: u64,
     /// The number of the last frame before the client reconnected.
     last_seq: u64,
-    /// The next messages with a label that may be repetitions of earlier ones.
+    /// The number of labelled messages that are still compared with earlier ones.
     repetitions: u8,
-    pub(super) delivery: Delivery,
+    pub(super) delivery: DeliveryState,
 }
 
 /// A message of a client, and its answer.
@@ -151,19 +151,19 @@ impl Session {
             command if (is_member || command.is_registration()) && message.lacks_parameters() => {
                 exchange.out.reply("461 $1 :Not enough parameters", &[message.name]);
             }
-            Command::Cap => self.negotiate(first, second, exchange),
-            Command::Ping if first.is_empty() => {
+            IrcCommand::Cap => self.negotiate(first, second, exchange),
+            IrcCommand::Ping if first.is_empty() => {
                 exchange.out.reply("409 :No origin specified", &[])
             }
-            Command::Ping => exchange.out.reply("PONG $s :$1", &[first]),
-            Command::Pong => {}
-            Command::Quit => quit(first, exchange),
-            Command::Nick => self.set_name(first, exchange),
-            Command::User | Command::Pass if is_member => {
+            IrcCommand::Ping => exchange.out.reply("PONG $s :$1", &[first]),
+            IrcCommand::Pong => {}
+            IrcCommand::Quit => quit(first, exchange),
+            IrcCommand::Nick => self.set_name(first, exchange),
+            IrcCommand::User | IrcCommand::Pass if is_member => {
                 exchange.out.reply("462 :You may not reregister", &[]);
             }
-            Command::Pass => self.password = Some(truncate(first, MAX_PASSWORD).into()),
-            Command::User => {
+            IrcCommand::Pass => self.password = Some(truncate(first, MAX_PASSWORD).into()),
+            IrcCommand::User => {
                 self.has_user = true;
                 let is_allowed = |c| (!matches!(c, '@' | '!' | ':' | ' ')).then_some(c);
                 let user = map_chars(&bounded(first, MAX_USER), is_allowed);
@@ -228,7 +228,7 @@ impl Session {
         }
     }
 
-    /// Makes the client a member: it has said everything that is needed.
+    /// Makes the client a member, at the end of its registration.
     #[inline(never)]
     fn register(&mut self, exchange: &mut Exchange<'_>) {
         let is_taken = exchange.channel.is_taken(&self.name);
@@ -248,7 +248,7 @@ impl Session {
             keep: self.password.is_some(),
             ..Hello::default()
         };
-        // The members are told that it joins when it joins the channel.
+        // Hidden until it joins the channel.
         exchange.channel.show(false);
         exchange.submit(Request::Hello(Box::new(hello)), false, true);
         let Some(name) = exchange.channel.own_name() else { return };
@@ -290,7 +290,7 @@ impl Session {
         self.repetitions -= 1;
         let count = exchange.channel.frame_count();
         (count.saturating_sub(MAX_FRAMES)..count).any(|at| {
-            exchange.channel.frame(at).and_then(Frame::parse).is_some_and(|frame| {
+            exchange.channel.frame(at).and_then(RoomFrame::parse).is_some_and(|frame| {
                 frame.seq <= self.last_seq
                     && *frame.source == *self.name
                     && frame.text == text

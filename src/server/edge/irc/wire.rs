@@ -25,7 +25,7 @@ const KEYS: &[&str] = &["data", "data_source", "from", "id", "kind", "names", "s
 
 /// A frame of the room.
 #[derive(Debug)]
-pub struct Frame<'a> {
+pub struct RoomFrame<'a> {
     object: JsonObject<'a>,
     pub kind: Cow<'a, str>,
     pub source: Cow<'a, str>,
@@ -35,12 +35,12 @@ pub struct Frame<'a> {
     pub time: u64,
 }
 
-impl<'a> Frame<'a> {
+impl<'a> RoomFrame<'a> {
     /// Parses a line of the server, or returns `None` if it is not JSON. Missing values are empty.
     pub fn parse(json: &'a [u8]) -> Option<Self> {
         let object = JsonObject::parse(str::from_utf8(json).ok()?, KEYS).ok()?;
         let integer = |key| object.integer(key).ok().flatten().unwrap_or(0);
-        Some(Frame {
+        Some(RoomFrame {
             kind: string(&object, "kind"),
             source: string(&object, "data_source"),
             text: string(&object, "data"),
@@ -120,7 +120,7 @@ pub struct Tags {
     pub rest: String,
 }
 
-/// The change that a span tells.
+/// The kind of the frame of a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpanKind {
     /// A message or an action.
@@ -159,7 +159,7 @@ impl Lines {
         for json in frames.split_inclusive(|&byte| byte == b'\n') {
             let range = start..start + json.len() as u32;
             start = range.end;
-            if let Some(frame) = Frame::parse(json) {
+            if let Some(frame) = RoomFrame::parse(json) {
                 lines.push(&frame, range, variant, settings, notes);
             }
         }
@@ -169,7 +169,7 @@ impl Lines {
     #[inline(never)]
     fn push(
         &mut self,
-        frame: &Frame<'_>,
+        frame: &RoomFrame<'_>,
         json: Range<u32>,
         variant: Variant,
         settings: &Settings,
@@ -197,7 +197,7 @@ impl Lines {
     #[inline(never)]
     fn push_presence(
         &mut self,
-        frame: &Frame<'_>,
+        frame: &RoomFrame<'_>,
         json: &Range<u32>,
         tags: &Tags,
         settings: &Settings,
@@ -237,7 +237,7 @@ impl Lines {
 pub fn write_chat(
     out: &mut Vec<u8>,
     tags: &Tags,
-    frame: &Frame<'_>,
+    frame: &RoomFrame<'_>,
     max_lines: usize,
     settings: &Settings,
     notes: &Notes,
