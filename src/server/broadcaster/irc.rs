@@ -165,6 +165,10 @@ impl Broadcaster {
         let settings = Rc::clone(&self.clients.irc.settings);
         let mut replied = 0;
         for line in lines {
+            // The client has left, or has reconnected: it has no name any more.
+            if self.room.peer_of(id).is_none() {
+                return;
+            }
             let Some(mut client) = self.clients.take_irc_client(id) else { return };
             let (room, clients) = (&mut self.room, &mut self.clients);
             let own_profile = &mut client.profile;

@@ -291,6 +291,25 @@ fn long_relayed_text_is_split_or_keeps_its_end() {
 }
 
 #[test]
+fn irc_client_that_has_left_relays_nothing() {
+    let mut harness = BroadcasterHarness::with_max_clients(20);
+    let [from, to] = [(); 2].map(|()| harness.join_irc(&[]));
+    harness.irc(to, &["JOIN #smol"]);
+    harness.lines(to);
+    let request = format!("PRIVMSG irc-{to} :\u{1}VERSION\u{1}");
+    harness.irc(from, &["QUIT", &request, "NOTICE #smol :\u{1}VERSION\u{1}"]);
+    assert_eq!(harness.lines(to), [""; 0]);
+    let hello = ["PASS secret", "NICK alice", "USER u 0 * :Alice"];
+    let [old, _] = [(); 2].map(|()| {
+        let id = harness.connect_with(ListenerProtocol::Irc);
+        harness.irc(id, &hello);
+        id
+    });
+    harness.irc(old, &[&request]);
+    assert_eq!(harness.lines(to), [""; 0]);
+}
+
+#[test]
 fn password_takes_over_an_old_connection() {
     let mut harness = BroadcasterHarness::with_max_clients(20);
     let hello = ["PASS secret", "NICK alice", "USER u 0 * :Alice"];
