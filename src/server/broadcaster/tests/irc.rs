@@ -310,6 +310,24 @@ fn irc_client_that_has_left_relays_nothing() {
 }
 
 #[test]
+fn notice_beside_a_pending_join_stays_a_notice() {
+    let room = room::Config { crowd: 1, ..room::Config::default() };
+    let mut harness = BroadcasterHarness::with_limits(room);
+    let [from, to, joins] = [(); 3].map(|()| harness.join_irc(&[]));
+    for id in [from, to] {
+        harness.irc(id, &["JOIN #smol"]);
+    }
+    harness.advance(Duration::from_secs(2));
+    harness.irc(joins, &["JOIN #smol", "PART #smol", "JOIN #smol"]);
+    harness.lines(to);
+    // The pending notice is due when the line arrives.
+    harness.now.uptime += Duration::from_secs(2);
+    harness.irc(from, &["NOTICE #smol :hello"]);
+    let lines = harness.lines(to);
+    assert!(lines.iter().any(|line| line.ends_with(" NOTICE #smol :hello")), "{lines:?}");
+}
+
+#[test]
 fn password_takes_over_an_old_connection() {
     let mut harness = BroadcasterHarness::with_max_clients(20);
     let hello = ["PASS secret", "NICK alice", "USER u 0 * :Alice"];
