@@ -328,6 +328,27 @@ fn notice_beside_a_pending_join_stays_a_notice() {
 }
 
 #[test]
+fn many_relayed_requests_are_bounded() {
+    let limits = room::Config { max_per_ip: 0, connect_rate: 0, ..room::Config::default() };
+    let mut harness = BroadcasterHarness::with_limits(limits);
+    let ids: Vec<u64> = (0..40).map(|_| harness.join_irc(&[])).collect();
+    ids.iter().for_each(|id| harness.irc(*id, &["JOIN #smol"]));
+    for text in ["PRIVMSG #smol :\u{1}VERSION\u{1}", "NOTICE #smol :\u{1}VERSION\u{1}"] {
+        for id in &ids {
+            harness.lines(*id);
+        }
+        harness.irc(ids[0], &[text; 64]);
+        let lines = harness.lines(ids[1]);
+        assert!((1..10).contains(&lines.len()), "{lines:?}");
+        let replies = harness.lines(ids[0]);
+        assert_eq!(lines.len() + replies.len(), 64);
+        assert!(replies.iter().all(|line| line.contains(" 263 ")), "{replies:?}");
+        harness.irc(ids[0], &[text]);
+        assert_eq!(harness.lines(ids[1]).len(), 1);
+    }
+}
+
+#[test]
 fn password_takes_over_an_old_connection() {
     let mut harness = BroadcasterHarness::with_max_clients(20);
     let hello = ["PASS secret", "NICK alice", "USER u 0 * :Alice"];
