@@ -288,15 +288,20 @@ impl Session {
             return false;
         };
         self.repetitions -= 1;
+        let mut name = String::from(&*self.name);
         let count = exchange.channel.frame_count();
-        (count.saturating_sub(MAX_FRAMES)..count).any(|at| {
-            exchange.channel.frame(at).and_then(Frame::parse).is_some_and(|frame| {
-                frame.seq <= self.last_seq
-                    && *frame.source == *self.name
-                    && frame.text == text
-                    && *frame.string("id") == *label
-            })
-        })
+        for at in (count.saturating_sub(MAX_FRAMES)..count).rev() {
+            let Some(frame) = exchange.channel.frame(at).and_then(Frame::parse) else { continue };
+            if *frame.kind == *"name" && *frame.string("to") == name {
+                // The client had this name before.
+                name = frame.string("from").into();
+            }
+            let is_earlier = frame.seq <= self.last_seq && *frame.source == name;
+            if is_earlier && frame.text == text && *frame.string("id") == *label {
+                return true;
+            }
+        }
+        false
     }
 }
 

@@ -50,3 +50,21 @@ fn password_takes_over_an_old_connection() {
     harness.irc(back, &hello);
     assert!(harness.lines(back)[0].starts_with(":smolchat.local 001 alice "));
 }
+
+#[test]
+fn repeated_label_of_a_renamed_client_posts_once() {
+    let mut harness = BroadcasterHarness::with_max_clients(20);
+    let mut register = |name| {
+        let id = harness.connect_with(ListenerProtocol::Irc);
+        let nick = format!("NICK {name}");
+        let hello = ["CAP REQ :labeled-response", "PASS secret", &nick, "USER u 0 * :A"];
+        harness.irc(id, &hello);
+        harness.irc(id, &["CAP END", "JOIN #smol", "@label=1 PRIVMSG #smol :hello"]);
+        harness.irc(id, &["NICK carol"]);
+    };
+    // The second takes over the connection of the first.
+    register("alice");
+    register("carol");
+    let received = String::from_utf8_lossy(&harness.remotes[&OBSERVER].received);
+    assert_eq!(received.matches(r#""data":"hello""#).count(), 1, "{received}");
+}
