@@ -69,3 +69,19 @@ fn crowded_notice_and_newlines_evict_no_irc_client() {
         assert!(lines[16].ends_with(":[485 more lines]"), "{lines:#?}");
     }
 }
+
+#[test]
+fn client_beyond_a_cut_notice_reads_shared_lines() {
+    let limits = room::Config { max_per_ip: 0, connect_rate: 0, ..room::Config::default() };
+    let mut harness = BroadcasterHarness::with_limits(limits);
+    let ids: Vec<u64> = (0..200).map(|_| harness.join_irc(&[])).collect();
+    ids.iter().for_each(|id| harness.irc(*id, &["JOIN #smol"]));
+    harness.advance(Duration::from_secs(2));
+    for id in ids {
+        let lines = harness.lines(id);
+        assert!(lines.iter().any(|line| line.ends_with(" more joined")), "{lines:?}");
+        let own = format!(":irc-{id}!user@smolchat JOIN #smol");
+        assert_eq!(lines.iter().filter(|line| **line == own).count(), 1, "{lines:?}");
+        assert!(harness.broadcaster.clients.irc_client(ClientId(id)).unwrap().session.is_usual());
+    }
+}
