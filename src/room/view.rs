@@ -14,10 +14,11 @@ impl Room {
         }
     }
 
-    /// Starts to count the bytes of the answer to a client.
+    /// Starts to count the bytes of the answer to a client. A notice that is due is published, so
+    /// that the frame of a line is the last one that the line causes.
     pub fn start_answer(&mut self, id: ClientId, now: Now) {
         self.lobby.now = now;
-        self.state.now = now;
+        self.state.publish_due_notice(now);
         self.state.batch.count_answers_to(id);
     }
 

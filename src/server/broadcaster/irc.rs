@@ -25,7 +25,7 @@ struct RoomChannel<'a> {
     clients: &'a mut Clients,
     /// The profile of the client, whose row of the table is empty meanwhile.
     own_profile: &'a mut Profile,
-    /// The bytes of the replies to the lines of one event.
+    /// The bytes of the replies to the lines of one event, and of their texts for other IRC clients.
     replied: usize,
 }
 
@@ -136,6 +136,7 @@ impl Channel for RoomChannel<'_> {
                 None | Some(Variant::Plain) => &plain,
                 Some(Variant::Time | Variant::Tags) => &tagged,
             };
+            self.replied += line.len();
             self.room.reply(recipient, Chunk::clone(line), View::Unchanged as u64);
         }
     }
@@ -165,6 +166,10 @@ impl Broadcaster {
         let settings = Rc::clone(&self.clients.irc.settings);
         let mut replied = 0;
         for line in lines {
+            // The client has left, or has reconnected: it has no name any more.
+            if self.room.peer_of(id).is_none() {
+                return;
+            }
             let Some(mut client) = self.clients.take_irc_client(id) else { return };
             let (room, clients) = (&mut self.room, &mut self.clients);
             let own_profile = &mut client.profile;

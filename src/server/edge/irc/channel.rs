@@ -33,7 +33,7 @@ pub trait Channel {
     /// Returns the profile of the client.
     fn own_profile(&mut self) -> &mut Profile;
     /// Returns the bytes that the client was sent and that wait in its outbox, and those of its
-    /// replies since.
+    /// replies and of its texts for other IRC clients since.
     fn unread_bytes(&self) -> usize;
     /// Sends lines to the client, between the frames of the room, and changes its view.
     fn reply(&mut self, lines: Vec<u8>, view: View);

@@ -192,6 +192,10 @@ impl Session {
     fn speak(&mut self, text: Text, exchange: &mut Exchange<'_>) {
         let has_echo = self.has(Capabilities::ECHO_MESSAGE);
         if text.is_ctcp && !text.is_action {
+            // Each is a delivery for each of the others.
+            if exchange.is_busy("PRIVMSG") {
+                return;
+            }
             return text.relay(None, has_echo.then(|| self.variant()), exchange);
         }
         if self.is_repetition(&text.plain, exchange) {

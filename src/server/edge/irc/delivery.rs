@@ -81,6 +81,11 @@ impl Session {
                 true => self.is_own_sent(span.kind, text),
                 false => self.delivery.is_in_channel,
             };
+            if span.kind == SpanKind::More && is_sent {
+                // The first join notice after a `JOIN` has the name of the client, with or without
+                // a line for it.
+                self.delivery.joins_due = 0;
+            }
             let json = frames.get(span.json.start as usize..span.json.end as usize);
             let json = json.filter(|_| is_own && is_sent);
             let labeled = json.and_then(|json| self.with_label(text, json));
@@ -113,7 +118,7 @@ impl Session {
                 self.delivery.name = String::from_utf8_lossy(to.trim_ascii_end()).into();
                 true
             }
-            SpanKind::Leave => is_in_channel,
+            SpanKind::Leave | SpanKind::More => is_in_channel,
         }
     }
 

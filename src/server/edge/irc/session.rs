@@ -1,5 +1,7 @@
 //! The session of one IRC client: its registration, and the messages that any client may send.
 
+use std::borrow::Cow;
+
 use super::capabilities::Capabilities;
 use super::channel::Channel;
 use super::config::Settings;
@@ -288,11 +290,16 @@ impl Session {
             return false;
         };
         self.repetitions -= 1;
+        let mut name = Cow::from(&*self.name);
         let count = exchange.channel.frame_count();
-        (count.saturating_sub(MAX_FRAMES)..count).any(|at| {
+        (count.saturating_sub(MAX_FRAMES)..count).rev().any(|at| {
             exchange.channel.frame(at).and_then(RoomFrame::parse).is_some_and(|frame| {
+                if frame.string("to") == name && *frame.kind == *"name" {
+                    // The client had this name before.
+                    name = frame.string("from");
+                }
                 frame.seq <= self.last_seq
-                    && *frame.source == *self.name
+                    && frame.source == name
                     && frame.text == text
                     && *frame.string("id") == *label
             })

@@ -131,6 +131,8 @@ pub enum SpanKind {
     Name,
     /// A member has left.
     Leave,
+    /// More members have joined or left than there are lines for.
+    More,
 }
 
 /// The lines of a frame, or those for one name in it.
@@ -216,7 +218,7 @@ impl Lines {
                 let left = (names.len() - at).to_string();
                 let line = [":", server, " NOTICE ", channel, " :", &left, more];
                 write_line(&mut self.bytes, &tags.rest, &line);
-                return self.add_span(json.clone(), SpanKind::Leave);
+                return self.add_span(json.clone(), SpanKind::More);
             }
             let command = match kind {
                 SpanKind::Join => &join,
