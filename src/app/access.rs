@@ -115,9 +115,9 @@ fn trust_key(
                 if let Err(text) = known_servers::remember(&address, &found) {
                     print_warning(&text);
                 }
-                return match found.parse() {
-                    Ok(key) => Ok(config.tls_pin(key)),
-                    Err(_) => Err(error.into()),
+                return match (&address, found.parse()) {
+                    (ServerAddress::Tls(server), Ok(key)) => Ok(config.known_key(server, key)),
+                    _ => Err(error.into()),
                 };
             }
             "no" => return Err(error.into()),

@@ -37,13 +37,14 @@ pub fn add_known_keys(
     mut config: SessionConfig,
     address: &ServerAddress,
 ) -> Result<SessionConfig, Error> {
-    if let ServerAddress::Tls(server) = address
+    let servers = address.encrypted_servers();
+    if !servers.is_empty()
         && !config.has_tls_pins()
         && let Some(path) = path()
     {
-        let keys = load(&path, server).map_err(|error| Error::KnownServers(path, error))?;
-        for KnownKey { key, .. } in keys {
-            config = config.tls_pin(key);
+        let keys = load_all(&path, &servers).map_err(|error| Error::KnownServers(path, error))?;
+        for (server, KnownKey { key, .. }) in keys {
+            config = config.known_key(&server, key);
         }
     }
     Ok(config)
@@ -92,6 +93,13 @@ pub fn describe_remedy(error: &client::Error) -> Option<String> {
 /// Returns an error if the file exists and cannot be read, or if a line about the server has no
 /// valid fingerprint.
 pub fn load(path: &Path, server: &str) -> io::Result<Vec<KnownKey>> {
+    let keys = load_all(path, &[server])?.into_iter();
+    Ok(keys.filter(|(other, _)| other.eq_ignore_ascii_case(server)).map(|(_, key)| key).collect())
+}
+
+/// Reads the keys of all servers, because a server may name others. Only a line of one of `servers`
+/// has to have a key.
+fn load_all(path: &Path, servers: &[&str]) -> io::Result<Vec<(String, KnownKey)>> {
     let text = match fs::read(path) {
         Ok(text) => text,
         Err(error) if [ErrorKind::NotFound, ErrorKind::NotADirectory].contains(&error.kind()) => {
@@ -102,12 +110,14 @@ pub fn load(path: &Path, server: &str) -> io::Result<Vec<KnownKey>> {
     let mut keys = Vec::new();
     for (line, text) in (1..).zip(String::from_utf8_lossy(&text).lines()) {
         let mut words = text.split_whitespace();
-        if !words.next().is_some_and(|word| word.eq_ignore_ascii_case(server)) {
-            continue;
+        let Some(server) = words.next().filter(|word| !word.starts_with('#')) else { continue };
+        match words.next().unwrap_or_default().parse() {
+            Ok(key) => keys.push((server.to_owned(), KnownKey { line, key })),
+            Err(error) if servers.iter().any(|one| one.eq_ignore_ascii_case(server)) => {
+                return Err(io::Error::other(format!("line {line}: {error}")));
+            }
+            Err(_) => {}
         }
-        let key = words.next().unwrap_or_default().parse();
-        let key = key.map_err(|error| io::Error::other(format!("line {line}: {error}")))?;
-        keys.push(KnownKey { line, key });
     }
     Ok(keys)
 }

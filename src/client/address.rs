@@ -115,8 +115,20 @@ fn add_default_port(text: &str) -> Result<String, InvalidAddress> {
 }
 
 impl ServerAddress {
+    /// Returns the servers of encrypted connections, as `HOST:PORT`.
+    #[cfg(feature = "tls")]
+    pub(crate) fn encrypted_servers(&self) -> Vec<&str> {
+        match self {
+            ServerAddress::Tls(server) => vec![server],
+            ServerAddress::Inet(_) | ServerAddress::Unix(_) => Vec::new(),
+            ServerAddress::Several(addresses) => {
+                addresses.iter().flat_map(ServerAddress::encrypted_servers).collect()
+            }
+        }
+    }
+
     /// Returns whether connections to the address are encrypted.
-    pub(crate) fn is_encrypted(&self) -> bool {
+    pub fn is_encrypted(&self) -> bool {
         match self {
             ServerAddress::Tls(_) => true,
             ServerAddress::Inet(_) | ServerAddress::Unix(_) => false,

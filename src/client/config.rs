@@ -126,7 +126,14 @@ impl SessionConfig {
         self
     }
 
-    /// Returns whether a key was added.
+    /// Adds a key that one server may have, as `HOST:PORT`, if none is added for all servers.
+    #[cfg(feature = "tls")]
+    pub(crate) fn known_key(mut self, server: &str, key: crate::tls::Fingerprint) -> Self {
+        self.tls.known.push((server.to_owned(), key));
+        self
+    }
+
+    /// Returns whether a key was added for all servers.
     #[cfg(feature = "tls")]
     pub(crate) fn has_tls_pins(&self) -> bool {
         !self.tls.pins.is_empty()

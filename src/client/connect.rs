@@ -52,7 +52,8 @@ pub async fn connect(address: ServerAddress, settings: Settings) -> Result<Link,
     let (host, port) = split_host_and_port(text)
         .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
     // Before the connection, so that a build without TLS makes none.
-    let tls = is_encrypted.then(|| TlsStream::new(host, &settings)).transpose().map_err(failed)?;
+    let tls = is_encrypted.then(|| TlsStream::new(text, host, &settings));
+    let tls = tls.transpose().map_err(failed)?;
     let lookup = smol::net::resolve((host.to_owned(), port));
     let addresses = with_timeout(lookup).await.map_err(failed)?;
     let socket = connect_to_any(addresses).await.map_err(failed)?;

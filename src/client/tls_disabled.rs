@@ -13,7 +13,7 @@ pub struct Settings {}
 pub enum TlsStream {}
 
 impl TlsStream {
-    pub fn new(_host: &str, _settings: &Settings) -> io::Result<Self> {
+    pub fn new(_server: &str, _host: &str, _settings: &Settings) -> io::Result<Self> {
         Err(io::Error::new(io::ErrorKind::Unsupported, "this build has no TLS"))
     }
 

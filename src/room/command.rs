@@ -27,6 +27,12 @@ pub enum Command {
     KeepOperators { node: NodeId, labels: Vec<Box<str>> },
     /// The bans, the mutes, the lock and the topic are replaced.
     Measures(Box<Moderation>),
+    /// Bans and mutes are added to those of [`Measures`](Self::Measures).
+    #[cfg(feature = "cluster")]
+    AddMeasures(Box<Moderation>),
+    /// A client is sent a text, which only another node knows.
+    #[cfg(feature = "cluster")]
+    Tell { id: ClientId, text: String, line_id: Option<Box<str>> },
     /// A member is shown with a join notice, or hidden with a leave notice.
     #[cfg(any(feature = "irc", feature = "cluster"))]
     Show { id: ClientId, is_shown: bool },
@@ -102,6 +108,11 @@ impl Command {
                 (Some(Command::Join(join)), id, lines)
             }
             Command::Lines { id, lines } => (None, id, lines),
+            Command::Measures(measures) => {
+                let mut parts = measures.into_parts().into_iter().map(Box::new);
+                let first = parts.next().map(Command::Measures);
+                return first.into_iter().chain(parts.map(Command::AddMeasures)).collect();
+            }
             other => return vec![other],
         };
         let lines = lines.into_iter().map(|line| Command::Lines { id, lines: vec![line] });

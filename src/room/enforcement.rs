@@ -9,6 +9,8 @@ use std::cmp::Reverse;
 use super::lobby::{Lobby, LobbyClient};
 use super::moderation::{Moderation, Rule, RuleKind};
 use super::operators::LOCAL_LABEL;
+#[cfg(feature = "cluster")]
+use super::operators::no_address;
 use super::state::RoomState;
 use super::{ClientId, Command, LeaveCause, Peer, Room};
 use crate::protocol::{Body, ByeCode, ClientLine, ErrorCode, Network, Request, RequestError};
@@ -127,13 +129,39 @@ impl Room {
         id: ClientId,
     ) {
         let peer = self.lobby.peer_of(id).map(|peer| peer.to_string());
-        let place = peer.unwrap_or_else(|| "on another node".into());
+        let place = peer.unwrap_or_else(|| "gone".into());
         let note = self
             .state
             .label_of(id)
             .map_or_else(String::new, |label| format!("; an operator ({label})"));
+        let text = format!("{name} is {place}{note}");
+        #[cfg(feature = "cluster")]
+        if !self.state.is_local(to) {
+            return self.submit(Command::Tell { id: to, text, line_id });
+        }
         let body = Body::info(line_id.as_deref().map(Cow::from));
-        self.state.send(to, format!("{name} is {place}{note}").into(), body);
+        self.state.send(to, text.into(), body);
+    }
+
+    /// Repeats a command of an operator of another node, with the address of a member.
+    #[cfg(feature = "cluster")]
+    pub(super) fn repeat_with_address(&mut self, to: ClientId, line: ClientLine, id: ClientId) {
+        let ClientLine { id: line_id, mut request } = line;
+        let Request::Operator(command) = &mut request else { return };
+        command.network = self.network_of(id);
+        let line = match command.network {
+            Some(_) => Ok(ClientLine { id: line_id, request }),
+            None => Err(RequestError { id: line_id, ..no_address(&command.target) }),
+        };
+        self.submit(Command::Lines { id: to, lines: vec![line] });
+    }
+
+    /// Returns whether the room has or had bans, mutes, a lock or a topic. If so, the next call of
+    /// [`take_new_measures`](Self::take_new_measures) returns those that it has.
+    #[cfg(feature = "cluster")]
+    pub fn has_own_measures(&mut self) -> bool {
+        self.state.has_new_measures = self.state.is_moderated;
+        self.state.is_moderated
     }
 
     /// Returns the measures if they have changed since the last call.

@@ -53,14 +53,6 @@ impl Room {
         self.lobby.gate.iter().any(|client| client.id == id)
     }
 
-    /// Sends a bye to a client that is not a member and has no place, and removes it.
-    pub(super) fn turn_away(&mut self, id: ClientId, code: ByeCode, text: &str) {
-        if self.remove_waiting(id, text).is_some() {
-            self.lobby.release(id);
-            self.send_refusal(id, code, text);
-        }
-    }
-
     /// Lets a client in that has sent the password.
     pub(super) fn admit(
         &mut self,

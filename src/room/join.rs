@@ -65,12 +65,12 @@ impl RoomState {
             visibility,
         };
         self.insert_member(id, member);
-        if is_reconnect {
-            self.log(Level::Info, id, &name, " reconnected");
-        } else if visibility == Visibility::Quiet {
-            self.log(Level::Info, id, &name, " joined quietly");
-        } else if join.is_hidden {
-            self.log(Level::Info, id, &name, " joined");
+        let is_quiet = visibility == Visibility::Quiet;
+        match is_reconnect {
+            true => self.log(Level::Info, id, &name, " reconnected"),
+            false if is_quiet => self.log(Level::Info, id, &name, " joined quietly"),
+            false if join.is_hidden => self.log(Level::Info, id, &name, " joined"),
+            false => {}
         }
         let resumes = hello.epoch.as_deref() == Some(&*self.epoch);
         let after = hello.after.filter(|after| resumes && *after <= self.batch.seq);

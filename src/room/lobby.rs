@@ -8,7 +8,7 @@ use log::Level;
 
 #[cfg(feature = "cluster")]
 use super::Command;
-use super::admission::{Admission, Origin, Refusal};
+use super::admission::{Admission, Origin};
 use super::gate::AtGate;
 use super::state::{Effect, RoomState};
 use super::wait_queue::{WaitQueue, WaitingClient};
@@ -16,7 +16,7 @@ use super::{
     ClientId, ClientTable, Config, Credential, DisconnectReason, Join, Now, Op, Peer, Place, Room,
     Token,
 };
-use crate::protocol::{Body, ByeCode, ClientLine, ErrorCode, Hello, Request, RequestError};
+use crate::protocol::{ByeCode, ClientLine, Hello, Request, RequestError};
 
 /// The clients of a node.
 #[derive(Debug)]
@@ -234,34 +234,6 @@ impl Room {
         self.lobby.waiting.push(deadline, id, &self.lobby.clients);
     }
 
-    /// Sends a client the reason for which it is not admitted, and ends its connection.
-    fn refuse(&mut self, id: ClientId, peer: Peer, refusal: Refusal) {
-        let code = match refusal {
-            Refusal::RoomFull(_) | Refusal::AddressFull(_) => ByeCode::Full,
-            Refusal::TooFast(_) => ByeCode::TooFast,
-        };
-        let (option, value) = refusal.option();
-        self.log(Level::Warn, format!("{peer} refused: {option} {value} is reached"));
-        if code == ByeCode::TooFast {
-            let text = refusal.to_string();
-            self.log(Level::Debug, format!("client {}: {text}", id.0));
-            self.state.counts.errors.add(ErrorCode::TooFast);
-            self.state.send(id, text.into(), Body::Error { code: ErrorCode::TooFast, id: None });
-            return self.send_refusal(id, code, code.text());
-        }
-        self.send_refusal(id, code, &refusal.to_string());
-    }
-
-    /// Refuses a visitor, for which there is no place.
-    fn refuse_visitor(&mut self, id: ClientId) {
-        let Some(LobbyClient { peer, .. }) = self.lobby.remove(id) else { return };
-        // A refused client has no place.
-        self.lobby.release(id);
-        let full = self.lobby.admission.find_full(peer.into());
-        let max_clients = self.lobby.config.max_clients;
-        self.refuse(id, peer, full.unwrap_or(Refusal::RoomFull(max_clients)));
-    }
-
     /// Removes a client that has not sent a line and whose connection has ended.
     pub(super) fn disconnect_waiting(&mut self, id: ClientId, reason: DisconnectReason) {
         if !matches!(reason, DisconnectReason::Finished | DisconnectReason::Away) {
@@ -314,11 +286,6 @@ impl Room {
         Some(client)
     }
 
-    /// Sends a bye to a client that is not admitted.
-    pub(super) fn send_refusal(&mut self, id: ClientId, code: ByeCode, text: &str) {
-        self.state.send_last_frame(id, code, text, Op::Refuse);
-    }
-
     /// Sends a bye to every client of the node, and admits no more.
     pub(super) fn close_lobby(&mut self, code: ByeCode) {
         let absent = |id| self.state.is_absent(id);
@@ -347,6 +314,8 @@ impl Room {
                 }
                 Effect::EnforceBans => self.enforce_bans(),
                 Effect::Whois { to, line_id, name, id } => self.send_whois(to, line_id, &name, id),
+                #[cfg(feature = "cluster")]
+                Effect::FindAddress { to, line, id } => self.repeat_with_address(to, line, id),
                 Effect::Audit { id, label, name, text } => {
                     let peer = self.lobby.peer_of(id).map(|peer| peer.to_string());
                     let line = format!("{label} ({name} {}) {text}", peer.unwrap_or_default());

@@ -46,6 +46,7 @@ mod moderation;
 mod names;
 mod operators;
 mod presence;
+mod refusal;
 mod requests;
 mod reserved_names;
 #[cfg(feature = "cluster")]
@@ -148,6 +149,7 @@ impl Room {
                 }
             }
             Input::KeepOperators(labels) => {
+                self.lobby.operators.retain(|(_, label)| labels.contains(label));
                 return Some(Command::KeepOperators { node: self.state.answers.node, labels });
             }
             Input::Measures(measures) => return Some(Command::Measures(measures)),

@@ -23,6 +23,9 @@ use crate::protocol::{Network, replace_controls};
 const MAX_RULES: usize = 1000;
 /// The most bytes of a label, a reason or a topic.
 const MAX_TEXT: usize = 300;
+/// The bans and mutes in a command of a log, which has at most 64 KB.
+#[cfg(feature = "cluster")]
+const PART_RULES: usize = 20;
 /// The end of a measure without an end. Ends are seconds since 1970.
 const NEVER: u64 = u64::MAX;
 /// The last second of the year 9999.
@@ -114,6 +117,26 @@ impl Moderation {
         let lock = self.is_locked(now).then(|| self.lock_text()).into_iter();
         let rules = self.rules.iter().filter(move |rule| rule.until > now);
         lock.chain(rules.map(Rule::to_string))
+    }
+
+    /// Splits the measures into parts of a few kilobytes each.
+    #[cfg(feature = "cluster")]
+    pub(super) fn into_parts(mut self) -> Vec<Self> {
+        let rules = std::mem::take(&mut self.rules);
+        let mut rules = rules.chunks(PART_RULES);
+        let first = rules.next().unwrap_or_default().to_vec();
+        let part = |rules: &[Rule]| Moderation { rules: rules.to_vec(), ..Moderation::default() };
+        let mut parts = vec![Moderation { rules: first, ..self }];
+        parts.extend(rules.map(part));
+        parts
+    }
+
+    /// Adds the bans and mutes of another part.
+    #[cfg(feature = "cluster")]
+    pub(super) fn extend(&mut self, part: Moderation) {
+        for rule in part.rules {
+            self.add(rule, 0);
+        }
     }
 
     /// Parses a text, and returns the measures and the number of the first line that is invalid. An

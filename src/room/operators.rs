@@ -9,6 +9,8 @@ use super::{ClientId, Credential, NodeId};
 use crate::protocol::{
     Body, ByeCode, ErrorCode, Network, OperatorCommand, RequestError, SERVER, Verb, case_fold,
 };
+#[cfg(feature = "cluster")]
+use crate::protocol::{ClientLine, Request};
 
 /// The label of the operators that are users of the machine.
 pub(super) const LOCAL_LABEL: &str = "local";
@@ -70,6 +72,10 @@ impl RoomState {
         author: Author<'_>,
         command: OperatorCommand,
     ) -> Result<(), RequestError> {
+        #[cfg(feature = "cluster")]
+        if self.is_operator(author.id) && self.ask_other_node(author, &command) {
+            return Ok(());
+        }
         let OperatorCommand { verb, target, network, time, text } = command;
         // A member, as it writes its own name.
         let member = self.find_member(&target).and_then(|id| self.name_of(id));
@@ -105,7 +111,7 @@ impl RoomState {
                 let line_id = author.line_id.map(Box::from);
                 self.audit(author, &["asked for the address of ", &*target].concat());
                 let name = target;
-                self.add_effect(author.id, Effect::Whois { to: author.id, line_id, name, id });
+                self.add_effect(id, Effect::Whois { to: author.id, line_id, name, id });
             }
             Verb::Topic => {
                 let topic = if &*text == "-" { "" } else { &*text };
@@ -121,6 +127,24 @@ impl RoomState {
             }
         }
         Ok(())
+    }
+
+    /// Returns whether another node has to find the address of the target of a command. It then
+    /// repeats the command with the address.
+    #[cfg(feature = "cluster")]
+    fn ask_other_node(&mut self, author: Author<'_>, command: &OperatorCommand) -> bool {
+        let is_needed = command.network.is_none()
+            && matches!(command.verb, Verb::Ban | Verb::Unban | Verb::Mute | Verb::Unmute);
+        let member = self
+            .find_member(&command.target)
+            .filter(|id| is_needed && id.node() != author.id.node() && !self.is_operator(*id));
+        if let Some(id) = member {
+            let line_id = author.line_id.map(Box::from);
+            let line =
+                ClientLine { id: line_id, request: Request::Operator(command.clone().into()) };
+            self.add_effect(id, Effect::FindAddress { to: author.id, line, id });
+        }
+        member.is_some()
     }
 
     /// Ends the connection of a member, or frees the name that is reserved for one.
@@ -179,7 +203,7 @@ impl RoomState {
             return Err(refuse(target, " is an operator"));
         }
         let network = network.ok_or_else(|| match member {
-            Some(_) => refuse(target, " has no address of its own"),
+            Some(_) => no_address(target),
             None => no_such_member(target),
         })?;
         Ok(network.widened())
@@ -208,6 +232,10 @@ impl RoomState {
         topic: Option<&str>,
     ) {
         self.has_new_measures = true;
+        #[cfg(feature = "cluster")]
+        {
+            self.is_moderated = true;
+        }
         let what = what.concat();
         let detail = if detail.is_empty() { reason } else { detail };
         self.audit(author, &with_reason(&what, detail));
@@ -238,6 +266,11 @@ pub(super) fn not_operator() -> RequestError {
 
 fn refuse(target: &str, text: &str) -> RequestError {
     RequestError::new(ErrorCode::NotAllowed, [target, text].concat())
+}
+
+/// Returns the error for a member without an address by which it can be banned or muted.
+pub(super) fn no_address(target: &str) -> RequestError {
+    refuse(target, " has no address of its own")
 }
 
 fn no_such_member(name: &str) -> RequestError {

@@ -27,6 +27,7 @@ pub struct SavedState {
     guests: u64,
     operators: Vec<(ClientId, Box<str>)>,
     measures: Moderation,
+    is_moderated: bool,
     members: Vec<(ClientId, Member)>,
     reserved: Vec<ReservedName>,
     silent: Vec<(Duration, ClientId)>,
@@ -69,6 +70,7 @@ impl Room {
             guests: state.guests,
             operators: state.operators.clone(),
             measures: state.measures.clone(),
+            is_moderated: state.is_moderated,
             members: members.collect(),
             reserved: state.reserved.iter().cloned().collect(),
             silent: state.silent.entries(&state.members),
@@ -112,6 +114,7 @@ impl SavedState {
         state.guests = self.guests;
         state.operators = self.operators;
         state.measures = self.measures;
+        state.is_moderated = self.is_moderated;
         state.notice = self.notice;
         for (id, member) in self.members {
             state.names.insert(&member.name, id);

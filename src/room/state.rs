@@ -42,6 +42,9 @@ pub(super) struct RoomState {
     /// The members that are operators, with their labels.
     pub operators: Vec<(ClientId, Box<str>)>,
     pub measures: Moderation,
+    /// There were measures, which those of the file of a node must not replace.
+    #[cfg(feature = "cluster")]
+    pub is_moderated: bool,
     /// The guests that were given a number.
     pub guests: u64,
     pub now: Now,
@@ -102,6 +105,9 @@ pub(super) enum Effect {
     EnforceBans,
     /// An operator asks for the address of a member.
     Whois { to: ClientId, line_id: Option<Box<str>>, name: Box<str>, id: ClientId },
+    /// An operator of another node has sent a command, which needs the address of a member.
+    #[cfg(feature = "cluster")]
+    FindAddress { to: ClientId, line: ClientLine, id: ClientId },
     /// A line for the log about what an operator did.
     Audit { id: ClientId, label: Box<str>, name: Box<str>, text: String },
     /// The client is no longer a member.
@@ -145,6 +151,8 @@ impl RoomState {
             notice: PendingNotice::default(),
             operators: Vec::new(),
             measures: Moderation::default(),
+            #[cfg(feature = "cluster")]
+            is_moderated: false,
             guests: 0,
             now: Now { uptime: Duration::ZERO, unix_ms: 0 },
             rules,
@@ -173,9 +181,16 @@ impl RoomState {
                 self.make_operator(id, label, line_id.as_deref());
             }
             Command::KeepOperators { node, labels } => self.keep_operators(node, &labels),
-            Command::Measures(measures) => {
-                self.measures = *measures;
-                self.effects.push(Effect::EnforceBans);
+            Command::Measures(measures) => self.set_measures(*measures),
+            #[cfg(feature = "cluster")]
+            Command::AddMeasures(part) => {
+                let mut measures = std::mem::take(&mut self.measures);
+                measures.extend(*part);
+                self.set_measures(measures);
+            }
+            #[cfg(feature = "cluster")]
+            Command::Tell { id, text, line_id } => {
+                self.send(id, text.into(), Body::info(line_id.map(|id| id.into_string().into())));
             }
             #[cfg(any(feature = "irc", feature = "cluster"))]
             Command::Show { id, is_shown } => self.show(id, is_shown),
@@ -184,6 +199,17 @@ impl RoomState {
             Command::NodeDown { node } => self.remove_node(node),
         }
         self.publish_due_notice(now);
+    }
+
+    fn set_measures(&mut self, measures: Moderation) {
+        self.measures = measures;
+        self.effects.push(Effect::EnforceBans);
+        #[cfg(feature = "cluster")]
+        {
+            self.is_moderated |= self.measures != Moderation::default();
+            // They are those of the file of one node, and the other nodes write them, too.
+            self.has_new_measures |= self.answers.node != super::NodeId::default();
+        }
     }
 
     pub(super) fn on_line(&mut self, id: ClientId, line: Result<ClientLine, RequestError>) {

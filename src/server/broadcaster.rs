@@ -8,6 +8,7 @@
 mod cluster;
 mod event;
 mod hello_waits;
+mod input;
 #[cfg(feature = "irc")]
 mod irc;
 mod moderation;
@@ -29,7 +30,6 @@ use smol::{LocalExecutor, Timer};
 
 #[cfg(feature = "cluster")]
 use self::cluster::ClusterNode;
-use super::address_limits::AnswerCharge;
 use super::clients::Clients;
 use super::config::Config;
 #[cfg(feature = "web")]
@@ -37,9 +37,9 @@ use super::edge::web::BrowserAddresses;
 #[cfg(feature = "tls")]
 use super::secrets::Plain;
 use crate::os::fresh_epoch;
-use crate::room::{Batch, Input, Now, Room};
+use crate::room::{self, Batch, Input, Now, Room, Snapshot};
 use crate::status::StatusObserver;
-use crate::store::{BanFile, HistoryWriter};
+use crate::store::{BanFile, HistoryFile, HistoryWriter};
 
 pub use event::Event;
 pub use report::REPORT_TARGET;
@@ -110,13 +110,7 @@ impl Broadcaster {
             Some(cluster) => Some(Box::new(ClusterNode::start(cluster, &room, config.events)?)),
             None => None,
         };
-        let (room, writer) = match history {
-            Some((file, snapshot)) => {
-                let writer = HistoryWriter::new(file, fresh_epoch);
-                (Room::with_snapshot(room, snapshot), Some(writer))
-            }
-            None => (Room::new(room, fresh_epoch()?), None),
-        };
+        let (room, writer) = create_room(room, history)?;
         #[cfg(feature = "cluster")]
         let room = match &cluster {
             Some(node) => node.create_room(),
@@ -282,40 +276,7 @@ impl Broadcaster {
                 self.clients.insert(id, socket, protocol);
                 self.connect(id, peer, refusal, now);
             }
-            Event::Input { input, bytes, answer } => {
-                match input {
-                    Input::Disconnect { id, .. } => self.clients.on_read_closed(id, now.uptime),
-                    // The client has begun a request while this input was in the channel.
-                    #[cfg(feature = "web")]
-                    Input::HelloWaitOver { id } if self.clients.is_http(id) => return,
-                    #[cfg(feature = "web")]
-                    Input::Lines { id, .. }
-                    | Input::Admit { id, .. }
-                    | Input::Operator { id, .. }
-                    | Input::OtherProtocol { id, .. } => {
-                        self.clients.unset_http(id);
-                    }
-                    _ => {}
-                }
-                self.bytes_in += u64::from(bytes);
-                if input.has_stats_request() {
-                    self.room.set_server_stats(self.server_stats());
-                }
-                match input {
-                    #[cfg(feature = "irc")]
-                    Input::Lines { id, lines } if self.clients.irc_client(id).is_some() => {
-                        self.on_irc_lines(id, lines, now);
-                    }
-                    #[cfg(feature = "irc")]
-                    Input::Admit { id, .. } if self.clients.irc_client(id).is_some() => {
-                        self.admit_irc_client(id, now);
-                    }
-                    input => self.apply(input, now),
-                }
-                if let Some(answer) = answer {
-                    self.charge(answer, now);
-                }
-            }
+            Event::Input { input, bytes, answer } => self.on_input(input, bytes, answer, now),
             #[cfg(feature = "web")]
             Event::Web { id, event } => self.on_web_event(id, event, now),
             #[cfg(feature = "tls")]
@@ -336,22 +297,6 @@ impl Broadcaster {
                 self.apply(Input::Shutdown, now);
             }
         }
-    }
-
-    /// Applies an input: at once, or through the log of the cluster.
-    fn apply(&mut self, input: Input, now: Now) {
-        #[cfg(feature = "cluster")]
-        if self.cluster.is_some() {
-            return self.propose(input, now);
-        }
-        self.room.apply(input, now);
-    }
-
-    /// Charges the answer to the lines that were applied last, or will be.
-    fn charge(&mut self, answer: AnswerCharge, now: Now) {
-        #[cfg(feature = "cluster")]
-        let Some(answer) = self.delay_charge(answer) else { return };
-        answer.charge(self.room.answer_bytes(), now.uptime);
     }
 
     /// Returns whether the node is out of the cluster, if it was in one.
@@ -409,6 +354,20 @@ impl Broadcaster {
             unix_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX),
         }
     }
+}
+
+/// Returns the room that continues a history, or an empty one.
+fn create_room(
+    config: room::Config,
+    history: Option<(HistoryFile, Snapshot)>,
+) -> io::Result<(Room, Option<HistoryWriter>)> {
+    Ok(match history {
+        Some((file, snapshot)) => {
+            let writer = HistoryWriter::new(file, fresh_epoch);
+            (Room::with_snapshot(config, snapshot), Some(writer))
+        }
+        None => (Room::new(config, fresh_epoch()?), None),
+    })
 }
 
 /// Returns the bytes of frames after which a batch is closed. A batch must not fill the outbox of a

@@ -43,11 +43,13 @@ const FRAME_OVERHEAD: usize = 512;
 #[cfg(feature = "cluster")]
 const CLUSTER: usize = 10 << 20;
 
+/// The name, the number and the bytes of a part.
+type Part = (&'static str, usize, usize);
+
 /// The most memory that a server takes, by part.
 #[derive(Clone, Debug)]
 pub struct Ceiling {
-    /// The name, the number and the bytes of each part.
-    parts: Vec<(&'static str, usize, usize)>,
+    parts: Vec<Part>,
 }
 
 impl Ceiling {
@@ -63,16 +65,6 @@ impl Ceiling {
         let held = config.read_bytes + max_line(config) + 1;
         let event = held + MAX_INPUT_LINES * LINE_OVERHEAD;
         let batch = batch_bytes(config.outbox).saturating_add(event);
-        #[cfg(feature = "irc")]
-        let answer = room.answer_bytes.min(config.outbox / 2);
-        // Without a port for IRC there are no such clients.
-        #[cfg(feature = "irc")]
-        let [irc_clients, irc_lists] = if config.irc.is_open { [connections, 3] } else { [0; 2] };
-        #[cfg(feature = "tls")]
-        let [tls_clients, tls_handshakes] = match &config.tls {
-            Some(_) => [clients, config.max_handshakes()],
-            None => [0; 2],
-        };
         let frames = room.history.saturating_mul(FRAME);
         let history = room.history_bytes.saturating_add(frames).saturating_add(batch);
         // A visitor is sent a bye alone, so its outbox and its send buffer hold no more.
@@ -80,50 +72,37 @@ impl Ceiling {
         let visitor = visitor.saturating_add(CONNECTION + held + FRAME_OVERHEAD);
         let outbox = config.outbox.saturating_add(History::max_replay_overhead(room.history));
         let has_operators = config.secrets.has_operators() || config.ban_file.is_some();
+        // Those of the operators of other nodes, too.
         #[cfg(feature = "cluster")]
-        let cluster_events = if config.cluster.is_some() { config.events } else { 0 };
+        let has_operators = has_operators || config.cluster.is_some();
+        #[cfg_attr(
+            not(any(feature = "cluster", feature = "irc", feature = "tls")),
+            expect(unused_mut)
+        )]
+        let mut parts = vec![
+            ("idle program", 1, PROGRAM),
+            ("tables and tasks", tasks, CONNECTION),
+            ("half-read lines", connections, held),
+            ("events for the room", config.events, event),
+            // In the room or as messages, in delivery, and in a write that has not returned.
+            ("batch", 3, batch),
+            ("outboxes", connections, outbox),
+            ("connections without a place", room.max_visitors(), visitor),
+            ("history", 1, history),
+            ("reserved names, addresses", 1, room.memory_for_absent_clients()),
+            ("rates of addresses", addresses, ADDRESS_BUDGET_BYTES),
+            ("bans and mutes", usize::from(has_operators), MODERATION_BYTES),
+            #[cfg(feature = "web")]
+            ("addresses of browsers", MAX_BROWSERS, BROWSER_BYTES),
+            ("socket buffers in the kernel", sockets, config.buffers.kernel_bytes()),
+        ];
         #[cfg(feature = "cluster")]
-        let snapshot = room.history_bytes.saturating_mul(2).saturating_add(
-            room.memory_for_absent_clients() + room.max_clients.saturating_mul(CONNECTION),
-        );
-        Ceiling {
-            parts: vec![
-                ("idle program", 1, PROGRAM),
-                ("tables and tasks", tasks, CONNECTION),
-                ("half-read lines", connections, held),
-                ("events for the room", config.events, event),
-                // In the room or as messages, in delivery, and in a write that has not returned.
-                ("batch", 3, batch),
-                ("outboxes", connections, outbox),
-                ("connections without a place", room.max_visitors(), visitor),
-                ("history", 1, history),
-                ("reserved names, addresses", 1, room.memory_for_absent_clients()),
-                ("rates of addresses", addresses, ADDRESS_BUDGET_BYTES),
-                ("bans and mutes", usize::from(has_operators), MODERATION_BYTES),
-                #[cfg(feature = "web")]
-                ("addresses of browsers", MAX_BROWSERS, BROWSER_BYTES),
-                #[cfg(feature = "cluster")]
-                ("cluster: engine and entries", usize::from(config.cluster.is_some()), CLUSTER),
-                #[cfg(feature = "cluster")]
-                ("cluster: inputs", cluster_events, event),
-                // As JSON, and as the state that is encoded or decoded.
-                #[cfg(feature = "cluster")]
-                ("cluster: snapshot", 2 * usize::from(config.cluster.is_some()), snapshot),
-                ("socket buffers in the kernel", sockets, config.buffers.kernel_bytes()),
-                #[cfg(feature = "irc")]
-                ("IRC clients", irc_clients, irc::CLIENT_BYTES + irc::PASSWORD_BYTES),
-                #[cfg(feature = "irc")]
-                ("IRC lines and answers", irc_lists, batch * irc::MAX_GROWTH + 3 * answer),
-                #[cfg(feature = "irc")]
-                ("IRC notices and departures", irc_lists.min(1), irc::SHARED_BYTES),
-                #[cfg(feature = "tls")]
-                ("TLS keys and records", tls_clients, tls::CONNECTION_BYTES),
-                #[cfg(feature = "tls")]
-                ("TLS handshakes", tls_handshakes, tls::HANDSHAKE_BYTES),
-                #[cfg(feature = "tls")]
-                ("TLS certificate", tls_handshakes.min(1), tls::CERTIFICATE_BYTES),
-            ],
-        }
+        parts.extend(cluster_parts(config, event));
+        #[cfg(feature = "irc")]
+        parts.extend(irc_parts(config, batch));
+        #[cfg(feature = "tls")]
+        parts.extend(tls_parts(config, clients));
+        Ceiling { parts }
     }
 
     /// Returns the whole ceiling in bytes.
@@ -131,6 +110,49 @@ impl Ceiling {
         let total = |&(_, count, bytes): &_| bytes_of(count, bytes);
         self.parts.iter().map(total).fold(0, u64::saturating_add)
     }
+}
+
+/// Returns the parts of a node of a cluster. `event` is the size of an input.
+#[cfg(feature = "cluster")]
+fn cluster_parts(config: &Config, event: usize) -> [Part; 3] {
+    let room = &config.room;
+    let is_node = usize::from(config.cluster.is_some());
+    let snapshot = room.history_bytes.saturating_mul(2).saturating_add(
+        room.memory_for_absent_clients() + room.max_clients.saturating_mul(CONNECTION),
+    );
+    [
+        ("cluster: engine and entries", is_node, CLUSTER),
+        ("cluster: inputs", is_node * config.events, event),
+        // As JSON, and as the state that is encoded or decoded.
+        ("cluster: snapshot", 2 * is_node, snapshot),
+    ]
+}
+
+/// Returns the parts of IRC clients. Without a port for IRC there are no such clients.
+#[cfg(feature = "irc")]
+fn irc_parts(config: &Config, batch: usize) -> [Part; 3] {
+    let answer = config.room.answer_bytes.min(config.outbox / 2);
+    let connections = config.room.max_connections();
+    let [clients, lists] = if config.irc.is_open { [connections, 3] } else { [0; 2] };
+    [
+        ("IRC clients", clients, irc::CLIENT_BYTES + irc::PASSWORD_BYTES),
+        ("IRC lines and answers", lists, batch * irc::MAX_GROWTH + 3 * answer),
+        ("IRC notices and departures", lists.min(1), irc::SHARED_BYTES),
+    ]
+}
+
+/// Returns the parts of clients that can use TLS.
+#[cfg(feature = "tls")]
+fn tls_parts(config: &Config, clients: usize) -> [Part; 3] {
+    let [clients, handshakes] = match &config.tls {
+        Some(_) => [clients, config.max_handshakes()],
+        None => [0; 2],
+    };
+    [
+        ("TLS keys and records", clients, tls::CONNECTION_BYTES),
+        ("TLS handshakes", handshakes, tls::HANDSHAKE_BYTES),
+        ("TLS certificate", handshakes.min(1), tls::CERTIFICATE_BYTES),
+    ]
 }
 
 /// Returns the longest line of a client, IRC clients included.

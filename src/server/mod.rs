@@ -142,7 +142,6 @@ impl std::error::Error for Error {
 /// # Ok(())
 /// # }
 /// ```
-#[expect(clippy::disallowed_methods, reason = "the start of the rate limiters' time")]
 pub async fn run(
     listeners: Vec<Listener>,
     mut config: Config,
@@ -153,10 +152,7 @@ pub async fn run(
     let executor = Rc::new(LocalExecutor::new());
     let pending_connections = PendingConnections::new(&config);
     let (events, received) = async_channel::bounded(config.events);
-    let secrets = Rc::new(std::mem::take(&mut config.secrets));
-    let limits = config.read_limits(Instant::now());
-    let limits = Rc::new(ReadLimits { secrets, ..limits });
-    config.room.has_password = limits.secrets.has_password();
+    let limits = take_limits(&mut config);
     let has_ban_file = config.ban_file.is_some();
     let addresses = AddressTable::new(Rc::clone(&limits), max_addresses(config.room.max_clients));
     let channel = (events.clone(), received);
@@ -207,6 +203,14 @@ pub async fn run(
         Ok(())
     };
     executor.run(serve.or(interrupt)).await
+}
+
+/// Returns the limits of the connection tasks, which have the secrets of `config`.
+#[expect(clippy::disallowed_methods, reason = "the start of the rate limiters' time")]
+fn take_limits(config: &mut Config) -> Rc<ReadLimits> {
+    let secrets = Rc::new(std::mem::take(&mut config.secrets));
+    config.room.has_password = secrets.has_password();
+    Rc::new(ReadLimits { secrets, ..config.read_limits(Instant::now()) })
 }
 
 /// Returns the next [`Control::Shutdown`], or `None` at the end of the stream. Sends an event to

@@ -108,7 +108,7 @@ impl Args {
         self.set(key, option.normalize(value.into())).map_err(|error| {
             let text = format!("{key}: {}", option.describe_invalid_value(&error));
             // Without them, the client might connect without TLS, or to another server.
-            let is_tls = matches!(ServerAddress::from(value), ServerAddress::Tls(_));
+            let is_tls = value.split(',').any(|one| ServerAddress::from(one).is_encrypted());
             if key == "tls-pin" || key == "address" && is_tls {
                 self.setting_error = Some((option.name, text.clone()));
             }
@@ -134,10 +134,8 @@ impl Args {
     ) -> Result<(Options, Option<Script>), lexopt::Error> {
         let is_json = self.json;
         let script = match (self.exec, self.send) {
-            (Some(_), lines) if !lines.is_empty() => {
-                return Err("--exec and --send cannot be used together".into());
-            }
-            (Some(command), _) => Some(Script::Exec { command, is_json }),
+            (Some(command), lines) if lines.is_empty() => Some(Script::Exec { command, is_json }),
+            (Some(_), _) => return Err("--exec and --send cannot be used together".into()),
             (None, lines) if !lines.is_empty() => Some(Script::Send { lines, is_json }),
             _ if is_json => Some(Script::JsonInput),
             _ => None,

@@ -118,9 +118,8 @@ pub fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
 }
 
 impl Options {
-    fn set(&mut self, option: &str, value: OsString) -> Result<(), lexopt::Error> {
-        let seconds = |value: OsString| value.parse::<u32>().map(|n| Duration::from_secs(n.into()));
-        let room = &mut self.config.room;
+    /// Notes an option that `--memory` must not change, or that needs another one.
+    fn note_explicit(&mut self, option: &str) {
         match option {
             "max-clients" => self.pinned.is_max_clients_pinned = true,
             "outbox" => self.pinned.is_outbox_pinned = true,
@@ -131,6 +130,12 @@ impl Options {
             "history-file-max" | "sync" => self.has_file_options = true,
             _ => {}
         }
+    }
+
+    fn set(&mut self, option: &str, value: OsString) -> Result<(), lexopt::Error> {
+        let seconds = |value: OsString| value.parse::<u32>().map(|n| Duration::from_secs(n.into()));
+        self.note_explicit(option);
+        let room = &mut self.config.room;
         match option {
             "listen" => self.addresses.push((value.parse()?, ListenerProtocol::Chat)),
             "max-clients" => room.max_clients = value.parse()?,

@@ -64,13 +64,17 @@ impl Session {
             self.reclaim.set_names(self.resume.requested_name(), self.resume.name());
         }
         if is_now_live {
-            self.targets.on_live();
-            self.check_name();
-            self.live_since = Some(Instant::now());
-            let is_first = self.started_at.take().is_some();
-            if self.disconnected_at.take().is_some() && !is_first {
-                self.events.push_back(SessionEvent::Synced { pending: self.pending.len() });
-            }
+            self.on_live();
+        }
+    }
+
+    fn on_live(&mut self) {
+        self.targets.on_live();
+        self.check_name();
+        self.live_since = Some(Instant::now());
+        let is_first = self.started_at.take().is_some();
+        if self.disconnected_at.take().is_some() && !is_first {
+            self.events.push_back(SessionEvent::Synced { pending: self.pending.len() });
         }
     }
 

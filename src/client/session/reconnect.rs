@@ -77,11 +77,12 @@ impl Session {
             self.state = State::Ended(self.quit_error.take());
             return;
         }
-        if is_final(&cause) {
+        let was_welcomed = self.resume.was_welcomed();
+        let has_others = was_welcomed && self.targets.has_others();
+        if is_final(&cause, has_others) {
             self.state = State::Ended(Some(cause));
             return;
         }
-        let was_welcomed = self.resume.was_welcomed();
         if self.is_finishing && self.pending.is_empty() && was_welcomed {
             self.state = State::Ended(None);
             return;
@@ -122,8 +123,12 @@ impl Session {
     }
 }
 
-/// Returns whether the key of the server is not trusted. Another attempt could only reach a server
-/// that is trusted by chance.
-fn is_final(cause: &Error) -> bool {
-    matches!(cause, Error::UnknownKey { .. } | Error::KeyChanged { .. })
+/// Returns whether the key of the server is not trusted, so that another attempt could only reach a
+/// server that is trusted by chance. After a welcome, an unknown key is left to the other servers.
+fn is_final(cause: &Error, has_others: bool) -> bool {
+    match cause {
+        Error::UnknownKey { .. } => !has_others,
+        Error::KeyChanged { .. } => true,
+        _ => false,
+    }
 }

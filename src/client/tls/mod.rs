@@ -14,6 +14,20 @@ use crate::tls::Fingerprint;
 /// The keys that a session trusts.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// The only keys that are trusted. If it is empty, the server needs a certificate of a CA.
+    /// The only keys that are trusted, for all servers.
     pub pins: Vec<Fingerprint>,
+    /// Servers, as `HOST:PORT`, with the keys that they may have. Used without `pins`.
+    pub known: Vec<(String, Fingerprint)>,
+}
+
+impl Settings {
+    /// Returns the only keys that are trusted for a server. If there are none, it needs a
+    /// certificate of a CA.
+    fn keys_of(&self, server: &str) -> Vec<Fingerprint> {
+        if !self.pins.is_empty() {
+            return self.pins.clone();
+        }
+        let known = self.known.iter().filter(|(known, _)| known.eq_ignore_ascii_case(server));
+        known.map(|(_, key)| key.clone()).collect()
+    }
 }

@@ -48,15 +48,15 @@ impl TlsStream {
     ///
     /// # Errors
     ///
-    /// Returns an error if `host` cannot be the name of a server.
-    pub fn new(host: &str, settings: &Settings) -> io::Result<Self> {
+    /// Returns an error if `host` cannot be the name of a server. `server` is the host with the port.
+    pub fn new(server: &str, host: &str, settings: &Settings) -> io::Result<Self> {
         let provider = CryptoProvider {
             // RSA and P-384 are needed for the certificates of most CAs.
             signature_verification_algorithms: default_provider().signature_verification_algorithms,
             ..provider()
         };
         let algorithms = provider.signature_verification_algorithms;
-        let verifier = Arc::new(Verifier::new(settings.pins.clone(), algorithms));
+        let verifier = Arc::new(Verifier::new(settings.keys_of(server), algorithms));
         let builder = ClientConfig::builder_with_details(Arc::new(provider), Arc::new(Clock));
         let builder = builder.with_protocol_versions(&[&TLS13]).map_err(other)?;
         let builder =

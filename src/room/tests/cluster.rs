@@ -1,5 +1,6 @@
 //! Three nodes with one room: all have the same frames, in whatever order they run.
 
+mod operators;
 mod random;
 
 use std::collections::BTreeMap;
@@ -117,8 +118,9 @@ impl ClusterHarness {
         let node = &mut self.nodes[at];
         let id = ClientId::new(node.id, number);
         // Each node has the same addresses, and clients without one.
-        let peer = match number % 3 {
+        let peer = match number % 4 {
             0 => Peer::Unix(None),
+            3 => Peer::Unix(Some(0)),
             host => Peer::Inet(IpAddr::from([192, 0, 2, host as u8]), 1000 + number as u16 % 4),
         };
         node.propose(Input::Connect { id, peer, token: token(number) }, self.now);
@@ -134,6 +136,12 @@ impl ClusterHarness {
         let (id, at, _) = self.clients[self.pick(client)];
         let lines = vec![ClientLine::parse(line.as_bytes())];
         self.nodes[at].propose(Input::Lines { id, lines }, self.now);
+    }
+
+    fn make_operator(&mut self, client: u8) {
+        let (id, at, _) = self.clients[self.pick(client)];
+        let input = Input::Operator { id, label: "root".into(), line_id: None };
+        self.nodes[at].propose(input, self.now);
     }
 
     /// Lets time pass, of which each node tells the log.
@@ -180,6 +188,8 @@ impl ClusterHarness {
                 node.committed.insert(down.0, u64::MAX);
             }
             node.room.commit(command, entry.now);
+            let proposals = node.room.take_proposals().into_iter();
+            node.pending.extend(proposals.map(|command| serde_json::to_string(&command).unwrap()));
             if (self.plan.seals)() {
                 self.seal(at);
             }
@@ -252,6 +262,7 @@ impl ClusterHarness {
         for number in 1..=self.clients.len() as u64 {
             assert!(!log.contains(&token(number).to_string()), "a token is in the log");
         }
+        assert!(!log.contains("hunter2"), "a password is in the log");
     }
 }
 

@@ -20,9 +20,9 @@ pub struct Question {
 
 #[derive(Debug)]
 enum QuestionKind {
-    /// Whether the key with this fingerprint is trusted.
+    /// Whether the key of this server, with this fingerprint, is trusted.
     #[cfg(feature = "tls")]
-    Key(String),
+    Key(ServerAddress, String),
     Password,
 }
 
@@ -45,8 +45,9 @@ impl App {
         let message = describe_error(&error);
         let (prompt, kind) = match &error {
             #[cfg(feature = "tls")]
-            client::Error::UnknownKey { found, .. } => {
-                ("trust this key from now on? yes or no: ", QuestionKind::Key(found.clone()))
+            client::Error::UnknownKey { address, found, .. } => {
+                let kind = QuestionKind::Key(address.clone(), found.clone());
+                ("trust this key from now on? yes or no: ", kind)
             }
             client::Error::PasswordRequired | client::Error::WrongPassword => {
                 ("password: ", QuestionKind::Password)
@@ -69,13 +70,13 @@ impl App {
         let Some(Question { address, config, kind }) = self.question.take() else { return };
         match (kind, answer) {
             #[cfg(feature = "tls")]
-            (QuestionKind::Key(key), Some(answer)) if answer.trim() == "yes" => {
-                if let Err(error) = known_servers::remember(&address, &key) {
+            (QuestionKind::Key(server, key), Some(answer)) if answer.trim() == "yes" => {
+                if let Err(error) = known_servers::remember(&server, &key) {
                     self.view.show_notice(EntryKind::Error, &error);
                 }
-                let config = match key.parse() {
-                    Ok(key) => config.tls_pin(key),
-                    Err(_) => config,
+                let config = match (&server, key.parse()) {
+                    (ServerAddress::Tls(server), Ok(key)) => config.known_key(server, key),
+                    _ => config,
                 };
                 self.connect_to(address, config);
             }

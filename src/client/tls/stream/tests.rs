@@ -15,7 +15,8 @@ const PEM: &[u8] = include_bytes!("../../../../tests/it/tls/self.pem");
 fn settings() -> Settings {
     let certificate = CertificateDer::from_pem_slice(PEM).unwrap();
     let parsed = ParsedCertificate::try_from(&certificate).unwrap();
-    Settings { pins: vec![Fingerprint::of_spki(&parsed.subject_public_key_info())] }
+    let pins = vec![Fingerprint::of_spki(&parsed.subject_public_key_info())];
+    Settings { pins, ..Settings::default() }
 }
 
 /// A server that answers in memory.
@@ -87,7 +88,7 @@ fn version_bytes(records: &[u8]) -> Vec<usize> {
 
 /// Completes a handshake.
 fn connect() -> (TlsStream, Server) {
-    let mut client = TlsStream::new("router", &settings()).unwrap();
+    let mut client = TlsStream::new("router:8080", "router", &settings()).unwrap();
     let mut server = Server::new();
     let (_, flight) = server.answer(&mut client, b"");
     client.read(&flight, |_| {}).unwrap();
@@ -97,7 +98,7 @@ fn connect() -> (TlsStream, Server) {
 
 #[test]
 fn bytes_may_arrive_one_by_one() {
-    let mut client = TlsStream::new("router", &settings()).unwrap();
+    let mut client = TlsStream::new("router:8080", "router", &settings()).unwrap();
     let mut server = Server::new();
     let (_, flight) = server.answer(&mut client, b"");
     for byte in flight {
@@ -116,12 +117,12 @@ fn bytes_may_arrive_one_by_one() {
 
 #[test]
 fn damaged_handshake_is_an_error_or_incomplete() {
-    let mut client = TlsStream::new("router", &settings()).unwrap();
+    let mut client = TlsStream::new("router:8080", "router", &settings()).unwrap();
     let flight = Server::new().answer(&mut client, b"").1;
     let (length, ignored) = (flight.len(), version_bytes(&flight));
     for index in (0..length).step_by(5) {
         for (keep, flip) in [(length, 0x01), (length, 0x80), (index, 0)] {
-            let mut client = TlsStream::new("router", &settings()).unwrap();
+            let mut client = TlsStream::new("router:8080", "router", &settings()).unwrap();
             let (_, mut flight) = Server::new().answer(&mut client, b"");
             flight.truncate(keep);
             if let Some(byte) = flight.get_mut(index) {

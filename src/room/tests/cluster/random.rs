@@ -26,6 +26,10 @@ enum Step {
     Advance(u16),
     /// A node ends without a shutdown, and starts again with the state of another.
     Restart(u8),
+    /// A client sends the secret of an operator.
+    Operator(u8),
+    /// A node keeps the operators with a label, or none.
+    KeepOperators(u8, bool),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -38,6 +42,17 @@ fn step() -> impl Strategy<Value = Step> {
             "/who",
             "/quit",
             "/msg carol psst",
+            "/kick name-1",
+            "/ban name-1 1s",
+            "/ban name-2 2s",
+            "/unban 192.0.2.1",
+            "/mute name-3 1s reason",
+            "/unmute name-3",
+            "/whois name-2",
+            "/topic x",
+            "/lock 1s",
+            "/lock off",
+            "/bans",
             "{",
             "",
         ][..],
@@ -66,6 +81,9 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (any::<u8>(), 1..4u8).prop_map(|(node, count)| Step::Read(node, count)),
         2 => (0..1500u16).prop_map(Step::Advance),
         1 => any::<u8>().prop_map(Step::Restart),
+        1 => any::<u8>().prop_map(Step::Operator),
+        1 => (any::<u8>(), any::<bool>())
+            .prop_map(|(node, flag)| Step::KeepOperators(node, flag)),
     ]
 }
 
@@ -90,6 +108,11 @@ impl ClusterHarness {
             }
             Step::Advance(ms) => self.advance(Duration::from_millis(ms.into())),
             Step::Restart(node) => self.restart(usize::from(node) % NODES),
+            Step::KeepOperators(node, is_kept) => {
+                let labels = is_kept.then(|| "root".into()).into_iter().collect();
+                let node = &mut self.nodes[usize::from(node) % NODES];
+                node.propose(Input::KeepOperators(labels), self.now);
+            }
             _ if self.clients.is_empty() => {}
             Step::Hello(client, name, history, flag) => {
                 let hello = format!(
@@ -105,6 +128,7 @@ impl ClusterHarness {
                 self.say(client, &hello);
             }
             Step::Say(client, line) => self.say(client, line),
+            Step::Operator(client) => self.make_operator(client),
             Step::Leave(client, reason) => {
                 let (id, at, _) = self.clients[self.pick(client)];
                 self.nodes[at].propose(Input::Disconnect { id, reason }, self.now);
@@ -156,6 +180,7 @@ impl ClusterHarness {
             assert_eq!((room.member_count(), room.client_count(), room.ending_count()), (0, 0, 0));
             assert_eq!((room.lobby.admission.len(), room.deadline()), (0, None));
             assert_eq!(room.lobby.tokens.len(), 0);
+            assert!(room.state.operators.is_empty() && room.lobby.operators.is_empty());
         }
         let mut present = HashSet::new();
         let whole = self.nodes.iter().find(|node| node.frames.contains_key(&1));

@@ -1,0 +1,51 @@
+//! Clients that are not admitted.
+
+use log::Level;
+
+use super::admission::Refusal;
+use super::lobby::LobbyClient;
+use super::{ClientId, Op, Peer, Room};
+use crate::protocol::{Body, ByeCode, ErrorCode};
+
+impl Room {
+    /// Sends a client the reason for which it is not admitted, and ends its connection.
+    pub(super) fn refuse(&mut self, id: ClientId, peer: Peer, refusal: Refusal) {
+        let code = match refusal {
+            Refusal::RoomFull(_) | Refusal::AddressFull(_) => ByeCode::Full,
+            Refusal::TooFast(_) => ByeCode::TooFast,
+        };
+        let (option, value) = refusal.option();
+        self.log(Level::Warn, format!("{peer} refused: {option} {value} is reached"));
+        if code == ByeCode::TooFast {
+            let text = refusal.to_string();
+            self.log(Level::Debug, format!("client {}: {text}", id.0));
+            self.state.counts.errors.add(ErrorCode::TooFast);
+            self.state.send(id, text.into(), Body::Error { code: ErrorCode::TooFast, id: None });
+            return self.send_refusal(id, code, code.text());
+        }
+        self.send_refusal(id, code, &refusal.to_string());
+    }
+
+    /// Refuses a visitor, for which there is no place.
+    pub(super) fn refuse_visitor(&mut self, id: ClientId) {
+        let Some(LobbyClient { peer, .. }) = self.lobby.remove(id) else { return };
+        // A refused client has no place.
+        self.lobby.release(id);
+        let full = self.lobby.admission.find_full(peer.into());
+        let max_clients = self.lobby.config.max_clients;
+        self.refuse(id, peer, full.unwrap_or(Refusal::RoomFull(max_clients)));
+    }
+
+    /// Sends a bye to a client that is not a member and has no place, and removes it.
+    pub(super) fn turn_away(&mut self, id: ClientId, code: ByeCode, text: &str) {
+        if self.remove_waiting(id, text).is_some() {
+            self.lobby.release(id);
+            self.send_refusal(id, code, text);
+        }
+    }
+
+    /// Sends a bye to a client that is not admitted.
+    pub(super) fn send_refusal(&mut self, id: ClientId, code: ByeCode, text: &str) {
+        self.state.send_last_frame(id, code, text, Op::Refuse);
+    }
+}
