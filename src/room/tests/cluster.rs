@@ -117,11 +117,11 @@ impl ClusterHarness {
         let number = self.clients.len() as u64 + 1;
         let node = &mut self.nodes[at];
         let id = ClientId::new(node.id, number);
-        // Each node has the same addresses, and clients without one.
-        let peer = match number % 4 {
-            0 => Peer::Unix(None),
-            3 => Peer::Unix(Some(0)),
-            host => Peer::Inet(IpAddr::from([192, 0, 2, host as u8]), 1000 + number as u16 % 4),
+        // Each node has the same addresses, clients without one, and root.
+        let peer = match number % 8 {
+            0 | 4 => Peer::Unix(None),
+            7 => Peer::Unix(Some(0)),
+            host => Peer::Inet(IpAddr::from([192, 0, 2, host as u8 % 4]), 1000 + number as u16 % 4),
         };
         node.propose(Input::Connect { id, peer, token: token(number) }, self.now);
         self.clients.push((id, at, TestClient::default()));

@@ -57,7 +57,7 @@ fn whois_finds_member_of_another_node() {
 #[test]
 fn name_without_address_on_another_node_is_refused() {
     let (mut harness, alice, _) = operator_and_member();
-    // The third is root, and the fourth has no user.
+    // The fourth client is one of a unix socket.
     let carol = [2, 2].map(|node| harness.connect(node))[1];
     harness.say(carol, &hello("carol"));
     harness.flush();
