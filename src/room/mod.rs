@@ -66,6 +66,8 @@ pub use history::History;
 pub use input::{ClientId, Credential, DisconnectReason, Input, NodeId, Now, Peer, Token};
 pub use names::HashKey;
 #[cfg(feature = "cluster")]
+pub(crate) use saved_state::SAVED_MEMBER_BYTES;
+#[cfg(feature = "cluster")]
 pub use saved_state::{SavedState, UnknownStateVersion};
 pub use snapshot::Snapshot;
 pub use wait_queue::{WaitKind, WaitingClient};

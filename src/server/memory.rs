@@ -15,6 +15,8 @@
 
 use std::fmt;
 
+#[cfg(feature = "cluster")]
+use crate::room::SAVED_MEMBER_BYTES;
 use crate::room::{History, max_addresses, max_connections, max_visitors};
 use crate::server::Config;
 use crate::server::address_limits::ADDRESS_BUDGET_BYTES;
@@ -39,6 +41,11 @@ const FRAME_OVERHEAD: usize = 512;
 /// The engine of a cluster: 4 MiB of messages, 4 MiB that are read ahead, and 2 MiB of entries.
 #[cfg(feature = "cluster")]
 const CLUSTER: usize = 10 << 20;
+
+/// A member of another node: its rows in the tables, and its name. Measured: 306 bytes with a name of
+/// 32 letters.
+#[cfg(feature = "cluster")]
+const REMOTE_MEMBER: usize = 512;
 
 /// The most memory that a server takes, by part.
 #[derive(Clone, Debug)]
@@ -75,8 +82,14 @@ impl Ceiling {
         let cluster_events = if config.cluster.is_some() { config.events } else { 0 };
         #[cfg(feature = "cluster")]
         let snapshot = room.history_bytes.saturating_mul(2).saturating_add(
-            room.memory_for_absent_clients() + room.max_clients.saturating_mul(CONNECTION),
+            room.memory_for_absent_clients()
+                + room.max_members().saturating_mul(SAVED_MEMBER_BYTES),
         );
+        #[cfg(feature = "cluster")]
+        let remote_members = match &config.cluster {
+            Some(_) => room.max_members().saturating_sub(room.max_clients),
+            None => 0,
+        };
         Ceiling {
             parts: vec![
                 ("idle program", 1, PROGRAM),
@@ -96,6 +109,8 @@ impl Ceiling {
                 ("cluster: engine and entries", usize::from(config.cluster.is_some()), CLUSTER),
                 #[cfg(feature = "cluster")]
                 ("cluster: inputs", cluster_events, event),
+                #[cfg(feature = "cluster")]
+                ("cluster: members of other nodes", remote_members, REMOTE_MEMBER),
                 // As JSON, and as the state that is encoded or decoded.
                 #[cfg(feature = "cluster")]
                 ("cluster: snapshot", 2 * usize::from(config.cluster.is_some()), snapshot),
