@@ -63,6 +63,9 @@ fn shake_hands(stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
                     return Ok(Some(rest.to_vec()));
                 }
                 Answer::Response(response) => response,
+                // A page from another server.
+                #[cfg(feature = "cluster")]
+                Answer::UpgradeFrom { .. } => return Ok(None),
             },
             Err(_) => too_large_response(),
         };

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Tests several servers with one room on NATS servers: `cluster.sh deps` installs nats-server as a
-# package of Debian, `cluster.sh` also runs the tests.
+# Tests several servers with one room on NATS servers, and the page in Chromium: `cluster.sh deps`
+# installs these as packages of Debian, `cluster.sh` also runs the tests.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -12,6 +12,7 @@ cargo=${CARGO:-cargo}
 # Prints the packages of Debian whose commands are missing.
 missing() {
     without_command <<LIST
+chromium-headless-shell chromium-headless-shell
 nats-server nats-server
 openssl openssl
 LIST

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Starts three NATS servers and three nodes of one room on this machine: run.sh [OPTIONS]. The options
-# are for each node. Ends all of them at Ctrl-C.
+# are for each node. Ends all of them at Ctrl-C, and when the terminal is closed.
 set -eu
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -17,9 +17,11 @@ fail() {
 }
 
 end() {
-    trap - EXIT INT TERM
+    trap - EXIT
+    trap '' HUP INT TERM
+    # The second signal is for those that were stopped.
     # shellcheck disable=SC2086 # Splits the numbers of the processes.
-    [ -z "$children" ] || kill $children 2>/dev/null || true
+    [ -z "$children" ] || { kill $children; kill -CONT $children; } 2>/dev/null || true
     wait
     rm -rf "$folder"
 }
@@ -27,7 +29,7 @@ end() {
 command -v nats-server >/dev/null || fail "nats-server is missing: apt-get install nats-server"
 [ -x "$server" ] || fail "$server is missing: make run-cluster builds it"
 trap end EXIT
-trap 'exit 0' INT TERM
+trap 'exit 0' HUP INT TERM
 
 sync=' sync_interval: always'
 settings() {
@@ -51,10 +53,12 @@ for node in 1 2 3; do
         --cluster_name smolchat --cluster "nats://127.0.0.1:$((base + 10 + node))" \
         --routes "$routes" >"$folder/nats$node.log" 2>&1 &
     children="$children $!"
+    echo "nats$node: process $!, nats://127.0.0.1:$((base + node))" >&2
 done
 for node in 1 2 3; do
     "$server" --listen "127.0.0.1:$((port + node))" --cluster "$urls" --node "node$node" "$@" &
     children="$children $!"
+    echo "node$node: process $!, http://127.0.0.1:$((port + node))" >&2
 done
 echo "clients: smolchat 127.0.0.1:$((port + 1)),127.0.0.1:$((port + 2)),127.0.0.1:$((port + 3))" >&2
 wait

@@ -217,6 +217,14 @@ pub static SMOLCHATD: Program = Program {
         },
         #[cfg(feature = "cluster")]
         OptionSpec {
+            name: "max-members",
+            value: ValueKind::Text("N"),
+            help: "members of the room on all servers; default: 8 times --max-clients",
+            details: "Each server keeps all of them in memory.",
+            ..OptionSpec::DEFAULT
+        },
+        #[cfg(feature = "cluster")]
+        OptionSpec {
             name: "cluster-replicas",
             value: ValueKind::Text("N"),
             help: "copies of the log that the NATS servers keep: 1, 3 or 5",

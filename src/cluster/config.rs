@@ -22,6 +22,8 @@ pub struct ClusterConfig {
     pub advertise: Option<String>,
 }
 
+/// The longest address of a node for clients, in bytes.
+const MAX_ADDRESS: usize = 259;
 /// The characters of the name of a room, at most.
 const MAX_ROOM_NAME: usize = 64;
 
@@ -45,11 +47,23 @@ impl ClusterConfig {
                 ));
             }
         }
+        if let Some(address) = self.advertise.as_ref().filter(|address| !is_address(address)) {
+            return Err(format!("address for clients {address:?}; expected HOST:PORT"));
+        }
         match self.replicas {
             1 | 3 | 5 => Ok(()),
             count => Err(format!("{count} replicas; expected 1, 3 or 5")),
         }
     }
+}
+
+/// Returns whether a text can be the address of a node: a host and a port, in ASCII.
+pub(super) fn is_address(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:[]".contains(&byte);
+    let parts = text.rsplit_once(':');
+    text.len() <= MAX_ADDRESS
+        && text.bytes().all(is_allowed)
+        && parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }
 
 #[cfg(test)]
@@ -72,6 +86,22 @@ mod tests {
         for room in ["", "a.b", "a b", "*", ">", "\u{e9}", &"x".repeat(65)] {
             assert!(config(room, 3).check().unwrap_err().contains("name of the room"), "{room}");
         }
+    }
+
+    #[test]
+    fn address_for_clients_is_checked() {
+        for address in ["a:1", "10.0.0.1:8080", "[::1]:8080", "my_host.lan:80"] {
+            assert!(is_address(address), "{address}");
+            let config = ClusterConfig { advertise: Some(address.into()), ..config("a", 3) };
+            assert_eq!(config.check(), Ok(()));
+        }
+        let long = format!("{}:1", "x".repeat(258));
+        for address in ["", "a", ":1", "a:", "a:+1", "a:65536", "a b:1", "a;b:1", "\u{e9}:1", &long]
+        {
+            assert!(!is_address(address), "{address}");
+        }
+        let config = ClusterConfig { advertise: Some("\u{e9}:1".into()), ..config("a", 3) };
+        assert!(config.check().unwrap_err().contains("expected HOST:PORT"));
     }
 
     #[test]

@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+use super::config::is_address;
 use super::entry::NodeInfo;
 
 /// The time without an entry after which a node is out of the room, in milliseconds of the log.
 pub const LEASE_MS: u64 = 10_000;
+/// Addresses of nodes that were in the room and are remembered.
+const MAX_FORMER_ADDRESSES: usize = 32;
 /// Incarnations that were in the room and are remembered, so that late copies of their first entries
 /// do not bring them back.
 const MAX_RETIRED: usize = 256;
@@ -51,6 +54,9 @@ pub(super) struct Membership {
     last_number: u32,
     /// The oldest first.
     retired: VecDeque<u64>,
+    /// The addresses of nodes that have left, the oldest first. None is that of a node in the room.
+    #[serde(default)]
+    former_addresses: VecDeque<String>,
 }
 
 /// The reason why an entry of a node is not applied.
@@ -67,6 +73,11 @@ impl Membership {
         self.nodes.iter().map(|(number, member)| (*number, member))
     }
 
+    /// Returns the addresses of nodes that have left, the last first.
+    pub(super) fn former_addresses(&self) -> impl Iterator<Item = &str> {
+        self.former_addresses.iter().rev().map(String::as_str)
+    }
+
     pub(super) fn first(&self) -> Option<(NodeNumber, &NodeRecord)> {
         self.nodes().next()
     }
@@ -79,7 +90,7 @@ impl Membership {
     pub(super) fn add(
         &mut self,
         inc: u64,
-        info: NodeInfo,
+        mut info: NodeInfo,
         now: u64,
     ) -> Result<(NodeNumber, Option<NodeNumber>), EntryRefusal> {
         if self.find(inc).is_some() || self.retired.contains(&inc) {
@@ -97,6 +108,8 @@ impl Membership {
         if let Some(earlier) = earlier {
             self.remove(earlier);
         }
+        info.address = info.address.filter(|address| is_address(address));
+        self.former_addresses.retain(|address| info.address.as_ref() != Some(address));
         self.last_number = self.last_number.saturating_add(1);
         let number = NodeNumber(self.last_number);
         self.nodes.insert(number, NodeRecord { inc, info, last_n: 0, last_seen: now });
@@ -126,6 +139,14 @@ impl Membership {
             self.retired.pop_front();
         }
         self.retired.push_back(member.inc);
+        let is_in_use = self.nodes().any(|(_, other)| other.info.address == member.info.address);
+        if let Some(address) = member.info.address.filter(|_| !is_in_use) {
+            self.former_addresses.retain(|other| *other != address);
+            if self.former_addresses.len() >= MAX_FORMER_ADDRESSES {
+                self.former_addresses.pop_front();
+            }
+            self.former_addresses.push_back(address);
+        }
     }
 
     /// Takes all nodes out whose lease is over, and returns their numbers.
@@ -158,6 +179,33 @@ mod tests {
         assert_eq!(nodes.add(12, info("b", "1"), 0), Ok((NodeNumber(3), None)));
         assert_eq!(nodes.add(13, info("b", "1"), 0), Ok((NodeNumber(4), Some(NodeNumber(3)))));
         assert_eq!(nodes.first().unwrap().0, NodeNumber(1));
+    }
+
+    #[test]
+    fn address_of_a_former_node_is_remembered() {
+        let mut nodes = Membership::default();
+        let at = |name: &str, address: &str| NodeInfo {
+            address: Some(address.into()),
+            ..info(name, "1")
+        };
+        let of = |nodes: &Membership| nodes.former_addresses().collect::<Vec<_>>().join(" ");
+        let (first, _) = nodes.add(1, at("a", "a:1"), 0).unwrap();
+        let (second, _) = nodes.add(2, at("b", "b:1"), 0).unwrap();
+        nodes.remove(first);
+        nodes.remove(second);
+        assert_eq!(of(&nodes), "b:1 a:1");
+        nodes.add(3, at("a", "a:1"), 0).unwrap();
+        assert_eq!(of(&nodes), "b:1");
+        // The node is replaced by one with another address.
+        nodes.add(4, at("a", "c:1"), 0).unwrap();
+        assert_eq!(of(&nodes), "a:1 b:1");
+        for inc in 5..100 {
+            nodes.add(inc, at("d", &format!("d:{inc}")), 0).unwrap();
+        }
+        assert_eq!(nodes.former_addresses().count(), MAX_FORMER_ADDRESSES);
+        assert!(of(&nodes).starts_with("d:98 d:97"));
+        let (number, _) = nodes.add(100, at("e", "x:1\r\nSet-Cookie: a"), 0).unwrap();
+        assert_eq!(nodes.nodes[&number].info.address, None);
     }
 
     #[test]

@@ -81,6 +81,11 @@ impl Replica {
         self.nodes.nodes()
     }
 
+    /// Returns the addresses of nodes that have left the room, the last first.
+    pub fn former_addresses(&self) -> impl Iterator<Item = &str> {
+        self.nodes.former_addresses()
+    }
+
     /// Returns the number of the node with this incarnation, if it is in the room.
     pub fn number(&self, inc: u64) -> Option<NodeNumber> {
         self.nodes.find(inc).map(|(number, _)| number)

@@ -85,6 +85,9 @@ impl From<Peer> for Origin {
 pub enum Refusal {
     /// The room has as many clients as allowed.
     RoomFull(usize),
+    /// The nodes together have as many members as allowed.
+    #[cfg(feature = "cluster")]
+    ClusterFull(usize),
     /// The address has as many clients as allowed.
     AddressFull(usize),
     /// The address opens connections faster than this number per second.
@@ -96,6 +99,8 @@ impl Refusal {
     pub fn option(self) -> (&'static str, usize) {
         match self {
             Refusal::RoomFull(max) => ("--max-clients", max),
+            #[cfg(feature = "cluster")]
+            Refusal::ClusterFull(max) => ("--max-members", max),
             Refusal::AddressFull(max) => ("--max-per-ip", max),
             Refusal::TooFast(rate) => ("--connect-rate", rate),
         }
@@ -108,6 +113,8 @@ impl fmt::Display for Refusal {
         let (text, value, unit) = match *self {
             Refusal::RoomFull(1) => ("the server is full", 1, " client"),
             Refusal::RoomFull(max) => ("the server is full", max, " clients"),
+            #[cfg(feature = "cluster")]
+            Refusal::ClusterFull(max) => ("the room is full", max, " members on all servers"),
             Refusal::AddressFull(max) => ("too many connections from your address", max, ""),
             Refusal::TooFast(rate) => {
                 ("too many connections per second from your address", rate, "")

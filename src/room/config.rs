@@ -9,12 +9,19 @@ use super::admission::{
 use super::reserved_names::{RESERVED_NAME_BYTES, max_reserved};
 use crate::protocol::Limits;
 
+/// The full nodes for which the members of a room suffice by default.
+#[cfg(feature = "cluster")]
+const DEFAULT_FULL_NODES: usize = 8;
+
 /// The limits of a room.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
     /// Clients at the same time, without [visitors](Self::max_visitors). Default: 1000.
     pub max_clients: usize,
+    /// Members at the same time of a room on several nodes. Default: 8 times `max_clients`.
+    #[cfg(feature = "cluster")]
+    pub max_members: Option<usize>,
     /// Clients at the same time from one address; 0 = no limit. Default: 64.
     pub max_per_ip: usize,
     /// New connections per second from one address, after `connect_burst` at once; 0 = no limit.
@@ -71,6 +78,9 @@ pub struct Rules {
     pub history_bytes: usize,
     /// See [`Config::grace`].
     pub grace: Duration,
+    /// See [`Config::max_members`].
+    #[cfg(feature = "cluster")]
+    pub max_members: usize,
     /// The most reserved names.
     pub max_reserved: usize,
     /// The most reserved names of one address; 0 = no limit.
@@ -81,11 +91,12 @@ pub struct Rules {
 impl Rules {
     /// Returns each rule as text, with the option of `smolchatd` that sets it, for the message to a
     /// node whose rules differ.
-    pub fn options(&self) -> [(&'static str, String); 6] {
+    pub fn options(&self) -> [(&'static str, String); 7] {
         [
             ("--grace", self.grace.as_secs_f64().to_string()),
             ("--history", self.history.to_string()),
             ("--history-bytes", self.history_bytes.to_string()),
+            ("--max-members", self.max_members.to_string()),
             ("--max-per-ip", self.max_reserved_per_ip.to_string()),
             ("notices a second, from --outbox:", self.crowd.to_string()),
             ("reserved names, from --max-clients:", self.max_reserved.to_string()),
@@ -112,6 +123,8 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             max_clients: 1000,
+            #[cfg(feature = "cluster")]
+            max_members: None,
             max_per_ip: 64,
             connect_rate: 20,
             connect_burst: 100,
@@ -155,6 +168,13 @@ impl Config {
         max_connections(self.max_clients)
     }
 
+    /// Returns the most members of a room on several nodes.
+    #[cfg(feature = "cluster")]
+    pub fn max_members(&self) -> usize {
+        let max_default = self.max_clients.saturating_mul(DEFAULT_FULL_NODES);
+        self.max_members.unwrap_or(max_default)
+    }
+
     /// Returns the rules on which the frames of the sequence depend.
     pub fn rules(&self) -> Rules {
         Rules {
@@ -162,6 +182,8 @@ impl Config {
             history: self.history,
             history_bytes: self.history_bytes,
             grace: self.grace,
+            #[cfg(feature = "cluster")]
+            max_members: self.max_members(),
             max_reserved: max_reserved(self.max_clients),
             max_reserved_per_ip: self.max_per_ip,
         }
@@ -206,6 +228,7 @@ mod tests {
             Rules { history: 1, ..rules.clone() },
             Rules { history_bytes: 1, ..rules.clone() },
             Rules { grace: Duration::from_millis(1), ..rules.clone() },
+            Rules { max_members: 1, ..rules.clone() },
             Rules { max_reserved: 1, ..rules.clone() },
             Rules { max_reserved_per_ip: 1, ..rules.clone() },
         ];

@@ -119,6 +119,9 @@ impl RoomState {
     /// Takes a place for a new member, and returns whether there is one.
     fn take_place(&mut self, place: Place) -> bool {
         match place {
+            #[cfg(feature = "cluster")]
+            Place::Own => self.members.len() < self.rules.max_members,
+            #[cfg(not(feature = "cluster"))]
             Place::Own => true,
             Place::OfAbsent(id) if self.is_absent(id) => {
                 self.remove_absent_member(id);

@@ -75,6 +75,8 @@ pub(crate) use moderation::MODERATION_BYTES;
 pub use moderation::Moderation;
 pub use names::HashKey;
 #[cfg(feature = "cluster")]
+pub(crate) use saved_state::SAVED_MEMBER_BYTES;
+#[cfg(feature = "cluster")]
 pub use saved_state::{SavedState, UnknownStateVersion};
 pub use snapshot::Snapshot;
 pub use wait_queue::{WaitKind, WaitingClient};

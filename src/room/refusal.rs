@@ -3,7 +3,6 @@
 use log::Level;
 
 use super::admission::Refusal;
-use super::lobby::LobbyClient;
 use super::{ClientId, Op, Peer, Room};
 use crate::protocol::{Body, ByeCode, ErrorCode};
 
@@ -11,8 +10,8 @@ impl Room {
     /// Sends a client the reason for which it is not admitted, and ends its connection.
     pub(super) fn refuse(&mut self, id: ClientId, peer: Peer, refusal: Refusal) {
         let code = match refusal {
-            Refusal::RoomFull(_) | Refusal::AddressFull(_) => ByeCode::Full,
             Refusal::TooFast(_) => ByeCode::TooFast,
+            _ => ByeCode::Full,
         };
         let (option, value) = refusal.option();
         self.log(Level::Warn, format!("{peer} refused: {option} {value} is reached"));
@@ -28,7 +27,17 @@ impl Room {
 
     /// Refuses a visitor, for which there is no place.
     pub(super) fn refuse_visitor(&mut self, id: ClientId) {
-        let Some(LobbyClient { peer, .. }) = self.lobby.remove(id) else { return };
+        let Some(client) = self.lobby.remove(id) else { return };
+        let peer = client.peer;
+        #[cfg(feature = "cluster")]
+        if !client.is_visitor {
+            let refusal = Refusal::ClusterFull(self.state.rules.max_members);
+            let (option, value) = refusal.option();
+            self.log(Level::Warn, format!("{peer} refused: {option} {value} is reached"));
+            // Not refused: the client has a place until its connection ends.
+            let text = refusal.to_string();
+            return self.state.send_last_frame(id, ByeCode::Full, &text, Op::Close);
+        }
         // A refused client has no place.
         self.lobby.release(id);
         let full = self.lobby.admission.find_full(peer.into());

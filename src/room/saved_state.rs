@@ -16,6 +16,9 @@ use super::{ClientId, History, Moderation, Now, Room};
 /// The version of the format.
 const VERSION: u32 = 1;
 
+/// The most bytes of a member as JSON.
+pub const SAVED_MEMBER_BYTES: usize = 512;
+
 /// The state of a room.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SavedState {
@@ -131,5 +134,28 @@ impl SavedState {
             }
         }
         state
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::MAX_NAME;
+    use crate::room::state::Visibility;
+    use crate::room::{Credential, Origin};
+
+    #[test]
+    fn longest_member_fits_its_bytes() {
+        let member = Member {
+            credential: Credential([255; 16]),
+            name: "\u{10400}".repeat(MAX_NAME).into(),
+            origin: HashKey(1, 2).origin_key(Origin::Proxy),
+            errors: u8::MAX,
+            is_name_kept: false,
+            is_absent: false,
+            visibility: Visibility::Announced,
+        };
+        let row = serde_json::to_string(&(ClientId(u64::MAX), member)).unwrap();
+        assert!(row.len() < SAVED_MEMBER_BYTES, "{} bytes", row.len());
     }
 }

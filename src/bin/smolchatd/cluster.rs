@@ -21,6 +21,8 @@ pub struct ClusterOptions {
     credentials: Option<PathBuf>,
     tls_ca: Option<PathBuf>,
     advertise: Option<String>,
+    /// The most members of the room.
+    pub max_members: Option<usize>,
 }
 
 impl ClusterOptions {
@@ -35,6 +37,7 @@ impl ClusterOptions {
             "cluster-replicas" => self.replicas = Some(value.parse()?),
             "cluster-creds" => self.credentials = Some(value.into()),
             "cluster-ca" => self.tls_ca = Some(value.into()),
+            "max-members" => self.max_members = Some(value.parse()?),
             "advertise" => self.advertise = Some(value.string()?),
             _ => {}
         }
@@ -54,6 +57,7 @@ impl ClusterOptions {
             ("--cluster-creds", self.credentials.is_some()),
             ("--cluster-ca", self.tls_ca.is_some()),
             ("--advertise", self.advertise.is_some()),
+            ("--max-members", self.max_members.is_some()),
         ];
         if self.servers.is_empty() {
             return match others.iter().find(|(_, is_given)| *is_given) {

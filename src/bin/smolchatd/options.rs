@@ -183,7 +183,7 @@ impl Options {
             "log" => self.log = value.parse_with(parse_level)?,
             #[cfg(feature = "cluster")]
             "cluster" | "room" | "node" | "cluster-replicas" | "cluster-creds" | "cluster-ca"
-            | "advertise" => self.cluster.set(option, value)?,
+            | "advertise" | "max-members" => self.cluster.set(option, value)?,
             _ => return Err(lexopt::Error::UnexpectedOption(format!("--{option}"))),
         }
         Ok(())
@@ -228,9 +228,13 @@ impl Options {
     /// Sets the settings of the node, if there is one.
     #[cfg(feature = "cluster")]
     fn resolve_cluster(&mut self) -> Result<(), String> {
+        self.config.room.max_members = self.cluster.max_members;
         self.config.cluster = std::mem::take(&mut self.cluster).into_config()?;
         if self.config.cluster.is_none() {
             return Ok(());
+        }
+        if self.config.room.max_members == Some(0) {
+            return Err("--max-members 0 admits no client".into());
         }
         let max_line = self.config.room.max_line;
         if max_line > MAX_CLUSTER_LINE {

@@ -18,6 +18,8 @@ const HANDSHAKE_WAIT: Duration = Duration::from_secs(1);
 
 impl Broadcaster {
     pub(super) fn on_web_event(&mut self, id: ClientId, event: WebEvent, now: Now) {
+        #[cfg(feature = "cluster")]
+        let event = self.complete_answer(event);
         match event {
             // Ignored from a member: it is sent lines until it is sent a response.
             WebEvent::RequestBegun if !self.room.is_waiting(id) => {}
@@ -36,12 +38,22 @@ impl Broadcaster {
                 }
                 self.upgrade(id, response, is_browser, now);
             }
+            #[cfg(feature = "cluster")]
+            WebEvent::Answer(Answer::UpgradeFrom { .. }) => {}
             WebEvent::Pong(pong) => self.clients.send_pong(id, pong, now.uptime),
             WebEvent::Closing { code, reason } => {
                 self.clients.set_close_code(id, code);
                 self.apply(Input::Disconnect { id, reason }, now);
             }
         }
+    }
+
+    /// Completes an answer, which can depend on the nodes of the cluster.
+    #[cfg(feature = "cluster")]
+    fn complete_answer(&self, event: WebEvent) -> WebEvent {
+        let WebEvent::Answer(answer) = event else { return event };
+        let nodes = self.cluster.as_ref().map(|cluster| cluster.known_addresses());
+        WebEvent::Answer(answer.in_cluster(&nodes.unwrap_or_default()))
     }
 
     /// Sends a client the response to its handshake, and starts the wait for its first line.

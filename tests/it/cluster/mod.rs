@@ -7,6 +7,8 @@ mod faults;
 mod latency;
 mod link;
 mod nats_servers;
+#[cfg(feature = "web")]
+mod page;
 mod room_client;
 mod room_nodes;
 mod rooms;

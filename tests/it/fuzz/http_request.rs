@@ -25,7 +25,10 @@ pub fn run(data: &[u8]) {
         assert!(head.ends_with(b"\n\n") || head.ends_with(b"\n\r\n") || head.len() <= 2);
     }
     let head = whole.map_or(request.to_vec(), |(head, _)| head);
-    match answer(&head, &["chat.example.com".into()]) {
+    let answer = answer(&head, &["chat.example.com".into()]);
+    #[cfg(feature = "cluster")]
+    let answer = answer.in_cluster(&["chat.lan:8080"]);
+    match answer {
         Answer::Response(response) => {
             let is_head = head.starts_with(b"HEAD ");
             check_response(&response, is_head);
@@ -36,6 +39,8 @@ pub fn run(data: &[u8]) {
             let has_origin = lower.windows(8).any(|bytes| bytes == b"\norigin:");
             assert!(has_origin || !is_browser);
         }
+        #[cfg(feature = "cluster")]
+        Answer::UpgradeFrom { .. } => panic!("an answer that is not complete"),
     }
 }
 

@@ -313,6 +313,15 @@ impl ClusterNode {
         nodes.filter_map(|(_, member)| member.info.address.as_deref().map(Box::from)).collect()
     }
 
+    /// Returns the addresses of the nodes, and then of those that were in the room. A page that was
+    /// loaded from a node has its address also when the node has ended.
+    #[cfg(feature = "web")]
+    pub fn known_addresses(&self) -> Vec<&str> {
+        let replica = self.node.replica();
+        let nodes = replica.nodes().filter_map(|(_, member)| member.info.address.as_deref());
+        nodes.chain(replica.former_addresses()).collect()
+    }
+
     /// Returns the statistics of the node.
     pub fn stats(&self, now: Duration) -> ClusterStats {
         let replica = self.node.replica();

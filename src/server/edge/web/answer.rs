@@ -32,6 +32,15 @@ pub enum Answer {
         /// Whether the client is a browser: it sent an `Origin`.
         is_browser: bool,
     },
+    /// An upgrade for a page from another server. It is refused unless the origin is that of a node,
+    /// see [`Answer::in_cluster`].
+    #[cfg(feature = "cluster")]
+    UpgradeFrom {
+        /// The `Origin` of the page.
+        origin: Vec<u8>,
+        /// The bytes of the response to an upgrade.
+        response: Vec<u8>,
+    },
 }
 
 /// A response whose body is one line of text.
@@ -127,6 +136,12 @@ pub fn cut_off_response() -> Vec<u8> {
     CUT_OFF.encode(false)
 }
 
+/// Returns the response to a WebSocket handshake of a page from another server.
+#[cfg(feature = "cluster")]
+pub fn wrong_origin_response() -> Vec<u8> {
+    WRONG_ORIGIN.encode(false)
+}
+
 /// Returns the response to a WebSocket handshake on a connection that was sent lines before.
 pub fn too_late_response() -> Vec<u8> {
     TOO_LATE.encode(false)
@@ -154,8 +169,21 @@ fn answer_request(
     }
     let is_browser = !origin.is_empty();
     if is_browser && !is_same_origin(&origin, request.authority()) {
+        #[cfg(feature = "cluster")]
+        if let Ok(Answer::Upgrade { response, .. }) = answer_allowed(&request, is_head, true) {
+            return Ok(Answer::UpgradeFrom { origin, response });
+        }
         return Err(&WRONG_ORIGIN);
     }
+    answer_allowed(&request, is_head, is_browser)
+}
+
+/// Answers a request whose host and origin are allowed.
+fn answer_allowed(
+    request: &RequestHead<'_>,
+    is_head: bool,
+    is_browser: bool,
+) -> Result<Answer, &'static TextResponse> {
     if !is_head && request.method() != b"GET" {
         return Err(&WRONG_METHOD);
     }
@@ -177,7 +205,7 @@ fn answer_request(
     if !request.accepts_gzip() {
         return Err(&ABOUT);
     }
-    Ok(Answer::Response(file_response(&request, asset, is_head)))
+    Ok(Answer::Response(file_response(request, asset, is_head)))
 }
 
 /// Returns the response with a file of the page.

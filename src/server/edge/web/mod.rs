@@ -12,6 +12,8 @@ mod encoder;
 mod handshake;
 mod head_reader;
 mod host;
+#[cfg(feature = "cluster")]
+mod nodes;
 mod reader;
 mod request_head;
 mod utf8;

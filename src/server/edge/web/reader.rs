@@ -99,7 +99,7 @@ impl WebReader {
     fn on_answer(&mut self, answer: Answer, rest: Vec<u8>, max_line: u32) {
         self.state = match answer {
             Answer::Response(_) => State::Ended,
-            Answer::Upgrade { .. } => {
+            _ => {
                 let decoder = Decoder::new(MAX_MESSAGE_BYTES + u64::from(max_line));
                 State::Messages { decoder, is_line_ended: false }
             }

@@ -14,9 +14,13 @@ fn request(line: &str, fields: &str) -> String {
 /// Returns the status and the head of the response to a request, and its body.
 fn respond(request: &str) -> (u16, String, Vec<u8>) {
     let hosts = ["chat.example.com".into()];
-    match answer(request.as_bytes(), &hosts) {
-        Answer::Response(response) => split(&response),
-        Answer::Upgrade { response, .. } => split(&response),
+    let answer = answer(request.as_bytes(), &hosts);
+    #[cfg(feature = "cluster")]
+    let answer = answer.in_cluster(&[]);
+    match answer {
+        Answer::Response(response) | Answer::Upgrade { response, .. } => split(&response),
+        #[cfg(feature = "cluster")]
+        Answer::UpgradeFrom { .. } => panic!("an answer that is not complete"),
     }
 }
 

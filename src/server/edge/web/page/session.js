@@ -13,6 +13,10 @@ let stage = "ended";
 export let identity = { name: "", last: 0 };
 /** @type {Listener} */
 let listener;
+// The address of the page, and behind it those of the other servers of the room.
+const ownHost = `${location.hostname}:${location.port || (location.protocol === "http:" ? 80 : 443)}`;
+let hosts = [ownHost];
+let host = ownHost;
 /** @type {WebSocket | undefined} */
 let socket;
 /** @type {WebSocket | undefined} */
@@ -162,21 +166,35 @@ export function connect() {
   oldSocket = replaced;
   const { name, token, epoch, last } = identity;
   const hello = { name, token, password: password || undefined, epoch, after: epoch && last, history: HISTORY, keep: true };
-  const current = new WebSocket(new URL("/ws", location.href.replace("http", "ws")));
+  // Before the socket, because that throws if the address is none.
+  wait(2 * ANSWER_TIME, () => retry(""));
+  const current = new WebSocket(`${location.protocol.replace("http", "ws")}//${host}/ws`);
   socket = current;
   current.onopen = () => current.send(`${JSON.stringify({ hello })}\n${HEARTBEAT}`);
   current.onmessage = ({ data }) => current === socket && onLines(data);
   current.onclose = () => current === socket && retry("");
-  wait(2 * ANSWER_TIME, () => retry(""));
+}
+
+function connectToNext() {
+  host = hosts[(hosts.indexOf(host) + 1) % hosts.length];
+  connect();
+}
+
+// Behind a proxy the page stays there: its address is not that of a server.
+function setHosts(/** @type {string[]} */ nodes) {
+  const others = nodes.map((node) => node.toLowerCase());
+  if (hosts.length > 1 || others.includes(ownHost)) {
+    hosts = [...new Set([ownHost, ...others])];
+  }
 }
 
 export function probe() {
   if (stage === "waiting") {
     attempts = 0;
-    connect();
+    connectToNext();
   } else if (stage === "live") {
     send(HEARTBEAT);
-    wait(ANSWER_TIME, connect);
+    wait(ANSWER_TIME, connectToNext);
   }
 }
 
@@ -243,13 +261,14 @@ function onFrame(/** @type {Frame} */ frame) {
 }
 
 function onWelcome(/** @type {Welcome} */ welcome) {
-  const { name, epoch, token, seq, resumed, limits } = welcome;
+  const { name, epoch, token, seq, resumed, limits, nodes = [] } = welcome;
   const isNew = identity.epoch !== epoch;
   oldSocket?.close();
   stage = "replaying";
   isComplete = resumed;
   welcomeSeq = seq;
   maxLine = limits.max_line;
+  setHosts(nodes);
   if (!resumed) {
     identity.last = seq;
     lastBeforeReload = 0;
@@ -271,7 +290,7 @@ function skipTo(/** @type {number} */ seq) {
 function retry(/** @type {string} */ reason) {
   leave("waiting", reason);
   attempts += 1;
-  wait(250 + Math.random() * Math.min(14_750, 125 * 2 ** attempts), connect);
+  wait(250 + Math.random() * Math.min(14_750, 125 * 2 ** attempts), connectToNext);
 }
 
 function end(/** @type {string} */ code, /** @type {string} */ text) {

@@ -25,6 +25,8 @@ interface Welcome extends Frame {
   seq: number;
   resumed: boolean;
   limits: { max_line: number; stored: boolean };
+  /** The addresses of all servers of the room, if there are several. */
+  nodes?: string[];
 }
 
 /** What the next hello needs to resume. */
