@@ -8,10 +8,12 @@ mod latency;
 mod link;
 mod nats_servers;
 mod room_client;
+mod room_clock;
 mod room_nodes;
 mod rooms;
 mod security;
 mod snapshots;
+mod stepped_clock;
 mod test_node;
 
 use std::collections::{BTreeSet, HashSet};

@@ -90,7 +90,8 @@ impl NatsServers {
     pub fn restart(&mut self, index: usize) {
         let settings = self.folder.path(&format!("n{index}.conf"));
         let log = File::create(self.folder.path(&format!("n{index}.log"))).unwrap();
-        let child = Command::new("nats-server").arg("-c").arg(settings).stderr(log).spawn();
+        let program = std::env::var_os("NATS_SERVER").unwrap_or("nats-server".into());
+        let child = Command::new(program).arg("-c").arg(settings).stderr(log).spawn();
         self.servers[index].child = Some(child.expect("nats-server is installed"));
     }
 
@@ -125,11 +126,12 @@ impl NatsServers {
         leader.unwrap()
     }
 
-    /// Returns the state of a stream, as the first server has it.
+    /// Returns the state of a stream, as the first server that runs has it.
     pub fn stream_state(&self, name: &str) -> Value {
+        let server = self.servers.iter().find(|server| server.child.is_some()).unwrap();
         let mut state = Value::Null;
         wait_until("the stream is there", || {
-            let streams = self.servers[0].streams().unwrap_or_default();
+            let streams = server.streams().unwrap_or_default();
             let stream = streams.into_iter().find(|stream| stream["name"] == name);
             state = stream.map_or(Value::Null, |stream| stream["state"].clone());
             !state.is_null()
