@@ -28,24 +28,24 @@ struct Shared {
 }
 
 impl Link {
-    pub fn start(server_port: u16) -> Self {
-        Self::start_with(server_port, Shared::default())
+    pub fn start(server: &str) -> Self {
+        Self::start_with(server, Shared::default())
     }
 
     /// Starts a link that changes the times of the log.
-    pub fn start_with_clock(server_port: u16, clock: &Arc<SteppedClock>) -> Self {
-        Self::start_with(server_port, Shared { clock: Some(Arc::clone(clock)), ..Shared::default() })
+    pub fn start_with_clock(server: &str, clock: &Arc<SteppedClock>) -> Self {
+        Self::start_with(server, Shared { clock: Some(Arc::clone(clock)), ..Shared::default() })
     }
 
-    fn start_with(server_port: u16, shared: Shared) -> Self {
+    fn start_with(server: &str, shared: Shared) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(shared);
-        let for_relays = Arc::clone(&shared);
+        let (server, for_relays) = (server.to_owned(), Arc::clone(&shared));
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 for_relays.wait();
-                let Ok(server) = TcpStream::connect(("127.0.0.1", server_port)) else { continue };
+                let Ok(server) = TcpStream::connect(&server) else { continue };
                 relay(&client, &server, &for_relays);
             }
         });

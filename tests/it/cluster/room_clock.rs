@@ -28,7 +28,7 @@ fn room_survives_a_clock_that_steps_at_failover() {
     let mut nats = NatsServers::start(3);
     let clock = Arc::new(SteppedClock::default());
     let links: Vec<_> =
-        (0..3).map(|index| Link::start_with_clock(nats.port(index), &clock)).collect();
+        (0..3).map(|index| Link::start_with_clock(nats.address(index), &clock)).collect();
     let addresses: Vec<_> = links.iter().map(Link::address).collect();
     let nodes = RoomNodes::start_with(vec![addresses; 3], 3, 0);
     let mut error = 0;

@@ -58,7 +58,7 @@ impl RoomNodes {
                     "--history",
                     "20000",
                     "--history-bytes",
-                    "4M",
+                    "16M",
                     "--log",
                     "debug",
                 ];
@@ -153,6 +153,7 @@ impl RoomNodes {
             }
         }
         self.check_ids(&epochs);
+        eprintln!("{} epochs", epochs.len());
         epochs.len()
     }
 
@@ -182,7 +183,9 @@ impl RoomNodes {
     fn check_members(&self) {
         let expected: BTreeSet<_> =
             self.clients.iter().map(|client| client.name().to_owned()).collect();
-        for (index, address) in self.addresses.lock().unwrap().iter().enumerate() {
+        // A copy: clients need the addresses meanwhile.
+        let addresses = self.addresses.lock().unwrap().clone();
+        for (index, address) in addresses.iter().enumerate() {
             let mut members = BTreeSet::new();
             wait_until("the members are the clients", || {
                 let mut client = TestClient::connect(address);
