@@ -1,6 +1,6 @@
 #!/bin/sh
 # Tests several servers with one room on NATS servers: `cluster.sh deps` installs nats-server as a
-# package of Debian, `cluster.sh` also runs the tests.
+# package of Debian, `cluster.sh` also runs the tests. NATS_SERVER is the path of another nats-server.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -20,4 +20,4 @@ LIST
 install_missing
 [ "${1-}" != deps ] || exit 0
 # Most of the time is spent in waiting for elections.
-$cargo test --locked --features cluster --test it -- --ignored --test-threads 3 cluster::
+$cargo test --locked --features cluster --test it -- --ignored --test-threads 6 cluster::
