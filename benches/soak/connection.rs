@@ -16,9 +16,7 @@ use smol::{Async, Timer};
 use smolchat::protocol::ByeCode;
 
 use crate::check::ExpectedReply;
-use crate::shared::{
-    Addresses, POLL_INTERVAL, RecentLines, SharedState, TIMEOUT, record_line,
-};
+use crate::shared::{Addresses, POLL_INTERVAL, RecentLines, SharedState, TIMEOUT, record_line};
 
 /// The result of a read.
 pub enum ReadEvent {
@@ -118,7 +116,11 @@ impl Connection {
         shared.totals.borrow_mut().connections = id;
         shared.open_connections.set(shared.open_connections.get() + 1);
         let transport = if is_tcp { "tcp" } else { "unix" };
-        record_line(recent_lines, "--", format!("connection {id} to {node} over {transport}").as_bytes());
+        record_line(
+            recent_lines,
+            "--",
+            format!("connection {id} to {node} over {transport}").as_bytes(),
+        );
         Ok(Self {
             socket: Async::new(socket)?,
             is_tcp,

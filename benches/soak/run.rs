@@ -187,7 +187,8 @@ async fn on_server_started(
 ) -> Result<(), String> {
     let recent_lines = RecentLines::default();
     let addresses = server.addresses();
-    let connection = Connection::connect_to(shared, (0, &addresses), true, None, &recent_lines).await;
+    let connection =
+        Connection::connect_to(shared, (0, &addresses), true, None, &recent_lines).await;
     let mut connection = connection.map_err(|error| format!("cannot connect: {error}"))?;
     connection.send_line(&json!({ "hello": { "name": "probe" } }).to_string()).await;
     let ReadEvent::Line(line) = connection.read_line(Instant::now() + TIMEOUT).await else {
@@ -237,10 +238,7 @@ async fn kill_server(
 }
 
 /// Waits until all members are idle, and compares what they and the servers know.
-async fn run_checkpoint(
-    shared: &Rc<SharedState>,
-    servers: &mut Servers,
-) -> Result<(), String> {
+async fn run_checkpoint(shared: &Rc<SharedState>, servers: &mut Servers) -> Result<(), String> {
     shared.phase.set(Phase::Draining);
     shared.wait_for(2 * TIMEOUT, || find_mismatch(shared, servers)).await?;
     shared.phase.set(Phase::Comparing);

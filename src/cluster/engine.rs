@@ -3,10 +3,11 @@
 //! After each loss of the connection, the thread connects again and continues with the next message.
 //! It sends the server messages, answers, and the changes that need a reaction.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use std::{io, thread};
+use std::{fs, io, thread};
 
 use async_channel::{Receiver, Sender};
 use tokio::runtime::Builder;
@@ -17,7 +18,7 @@ use super::appender::Outgoing;
 use super::config::ClusterConfig;
 use super::entry::SnapshotNotice;
 use super::epoch::{Continuation, StreamInfo, continuation};
-use super::nats::{Failure, LogReader, Nats};
+use super::nats::{self, Failure, LogReader, Nats};
 use super::replica::LogMessage;
 use super::snapshot::EncodedSnapshot;
 
@@ -128,6 +129,25 @@ impl Engine {
     pub fn events(&self) -> &Receiver<EngineEvent> {
         &self.events
     }
+}
+
+/// Checks the files that the settings name, so that a server with a wrong one does not start.
+///
+/// # Errors
+///
+/// Returns an error with the path of a file that cannot be read or has no credentials or certificate.
+pub fn check_files(config: &ClusterConfig) -> io::Result<()> {
+    let check = |what, path: &Option<PathBuf>, check: fn(&str) -> io::Result<()>| {
+        let Some(path) = path else { return Ok(()) };
+        fs::read_to_string(path).and_then(|text| check(&text)).map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("cannot read the {what} in {}: {error}", path.display()),
+            )
+        })
+    };
+    check("credentials", &config.credentials, nats::check_credentials)?;
+    check("certificates", &config.tls_ca, nats::check_certificates)
 }
 
 /// The state that the tasks of the engine share.

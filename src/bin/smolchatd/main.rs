@@ -61,6 +61,8 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     if let Some(contradiction) = contradiction {
         log::warn!("{contradiction}");
     }
+    #[cfg(feature = "cluster")]
+    config.cluster.as_ref().map_or(Ok(()), smolchat::cluster::engine::check_files)?;
     // First, because later descriptors could have the numbers of these.
     let activated = activation::copy_sockets()?;
     let descriptors = limits::raise_descriptor_limit();

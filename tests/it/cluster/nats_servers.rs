@@ -91,6 +91,11 @@ impl NatsServers {
         self.servers[index].child = Some(child.expect("nats-server is installed"));
     }
 
+    /// Deletes the files of a server that was killed.
+    pub fn delete_store(&self, index: usize) {
+        fs::remove_dir_all(self.folder.path(&format!("store-{index}"))).unwrap();
+    }
+
     pub fn kill(&mut self, index: usize) {
         let mut child = self.servers[index].child.take().unwrap();
         child.kill().unwrap();

@@ -78,9 +78,19 @@ impl RoomNodes {
         nodes
     }
 
+    /// Starts another server with the options of one that runs.
+    pub fn start_again(&self, index: usize) -> TestServer {
+        start_server(&self.options[index])
+    }
+
     /// Starts a server again that was killed. It has another port.
     pub fn restart(&mut self, index: usize) {
-        self.servers[index] = start_server(&self.options[index]);
+        self.replace(index, self.start_again(index));
+    }
+
+    /// Puts a server in the place of one that has ended.
+    pub fn replace(&mut self, index: usize, server: TestServer) {
+        self.servers[index] = server;
         self.addresses.lock().unwrap()[index] = self.servers[index].address(0).to_owned();
     }
 
