@@ -38,7 +38,8 @@ fn name_taken_on_all_nodes_at_once_has_one_owner() {
         .iter_mut()
         .map(|client| client.recv_kind("welcome")["name"].as_str().unwrap().to_owned())
         .collect();
-    let lists: Vec<_> = servers.iter().map(|server| server.join("bob").members()).collect();
+    let lists: Vec<_> =
+        (0..3).map(|index| servers[index].join(&format!("bob{index}")).members()).collect();
     let without = |list: &[String]| -> Vec<_> {
         list.iter().filter(|name| !name.starts_with("bob")).cloned().collect()
     };
