@@ -8,6 +8,9 @@ ARGS    ?=
 MINUTES ?= 10
 SEED    ?=
 MEMBERS ?=
+# The nodes of the cluster that `make soak` runs, and its NATS servers: 1 or 3.
+CLUSTER ?=
+NATS    ?=
 # The folder of the programs that `make install` installs, and the client that prints the manual pages
 # and completions: one that runs on this machine, also if the programs in BIN are for another one.
 BIN     ?= target/release
@@ -123,9 +126,11 @@ bench-peers: ## the same beside other chat servers; installs them (Debian, as ro
 	fi
 	$(CARGO) bench --locked --bench fanout -- --peers $(ARGS)
 
-soak: ## run hundreds of members for MINUTES=10 and check every promise; SEED=N, MEMBERS=300
-	$(CARGO) bench --locked --bench soak -- --minutes $(MINUTES) \
-	    $(if $(SEED),--seed $(SEED)) $(if $(MEMBERS),--members $(MEMBERS))
+soak: ## run hundreds of members for MINUTES=10 and check every promise; SEED=N, MEMBERS=300, CLUSTER=3, NATS=3
+	$(if $(CLUSTER),@CARGO='$(CARGO)' tests/cluster.sh deps)
+	$(CARGO) bench --locked $(if $(CLUSTER),--features cluster) --bench soak -- --minutes $(MINUTES) \
+	    $(if $(SEED),--seed $(SEED)) $(if $(MEMBERS),--members $(MEMBERS)) \
+	    $(if $(CLUSTER),--cluster $(CLUSTER)) $(if $(NATS),--nats $(NATS))
 
 footprint: ## build for all TARGETS, measure size, memory and wake-ups, and write the tables
 	@for target in $(TARGETS); do \

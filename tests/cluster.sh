@@ -1,6 +1,7 @@
 #!/bin/sh
 # Tests several servers with one room on NATS servers, and the page in Chromium: `cluster.sh deps`
-# installs these as packages of Debian, `cluster.sh` also runs the tests.
+# installs these as packages of Debian, `cluster.sh` also runs the tests. NATS_SERVER is the path of
+# another nats-server.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -21,4 +22,4 @@ LIST
 install_missing
 [ "${1-}" != deps ] || exit 0
 # Most of the time is spent in waiting for elections.
-$cargo test --locked --features cluster --test it -- --ignored --test-threads 3 cluster::
+$cargo test --locked --features cluster --test it -- --ignored --test-threads 6 cluster::

@@ -2,6 +2,7 @@
 //!
 //! - [`cli`] runs a bench and returns its exit code;
 //! - [`server`] starts server processes and stops them;
+//! - [`nats`] starts NATS servers, for the nodes of a cluster;
 //! - [`process`] reads CPU time, memory, threads and wake-ups of a process from `/proc`;
 //! - [`clients`] opens many connections to one server and reads them;
 //! - [`websocket`] writes the requests and messages of WebSocket clients.
@@ -10,6 +11,7 @@
 
 pub mod cli;
 pub mod clients;
+pub mod nats;
 pub mod process;
 pub mod server;
 #[cfg(feature = "tls")]

@@ -210,14 +210,12 @@ impl Member {
 
     /// Leaves with `/quit`. Keeps the session if the server was killed before it sent `bye`.
     async fn quit(&mut self) -> Result<(), ScriptError> {
-        let generation = self.shared.generation.get();
-        if self.generation() == Some(generation)
-            && let Some(connection) = &self.connection
-        {
+        let generation = self.shared.generation();
+        if let Some(connection) = self.connection.as_ref().filter(|it| !it.was_server_killed()) {
             self.mark_may_disconnect();
             connection.send_line("/quit").await;
             self.wait_for_bye(ByeCode::Quit).await?;
-            if self.shared.generation.get() == generation {
+            if self.shared.generation() == generation {
                 self.discard_session();
             }
         }

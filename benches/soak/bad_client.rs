@@ -74,8 +74,12 @@ async fn run_once(
             wait_for_bye(&mut connection, ByeCode::Tls).await?;
         }
         BadClient::Http => {
-            connection.write(b"GET / HTTP/1.1\r\nHost: room\r\n\r\n").await;
-            wait_for_bye(&mut connection, ByeCode::Http).await?;
+            connection.write(b"GET / HTTP/1.1\r\nHost: room\r\nConnection: close\r\n\r\n").await;
+            if cfg!(feature = "web") {
+                read_page(&mut connection).await?;
+            } else {
+                wait_for_bye(&mut connection, ByeCode::Http).await?;
+            }
         }
         BadClient::InvalidLines => {
             for _ in 0..MAX_ERRORS {
@@ -105,6 +109,22 @@ async fn write_slowly(connection: &mut Connection) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Reads the page until the server closes the connection.
+async fn read_page(connection: &mut Connection) -> Result<(), String> {
+    let until = Instant::now() + TIMEOUT;
+    let mut is_answered = false;
+    loop {
+        match connection.read_line(until).await {
+            ReadEvent::Line(line) if is_answered || line.starts_with(b"HTTP/1.1 200 ") => {
+                is_answered = true;
+            }
+            // The last line of the page can have no newline.
+            ReadEvent::Closed(_) if is_answered || connection.was_server_killed() => return Ok(()),
+            _ => return Err("no page in response to an HTTP request".to_owned()),
+        }
+    }
 }
 
 /// Reads until the server closes the connection with this code.

@@ -41,8 +41,10 @@ pub struct Connection {
     pub member: Option<usize>,
     /// A number that no other connection has.
     pub id: u64,
-    /// How many times the server had been killed when the connection was opened.
-    pub generation: u64,
+    /// The index of the server.
+    node: usize,
+    /// How many times that server had been killed when the connection was opened.
+    generation: u64,
     /// The `seq` of the welcome, if it was received.
     pub welcome_seq: Option<u64>,
     /// The `seq` of the last frame received; before the welcome, that of the resumed session.
@@ -64,7 +66,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects, and retries while the server does not run.
+    /// Connects to one of the servers, and retries while they do not run.
     pub async fn connect(
         shared: &Rc<SharedState>,
         is_tcp: bool,
@@ -72,11 +74,17 @@ impl Connection {
         recent_lines: &RecentLines,
     ) -> Result<Self, String> {
         let end = Instant::now() + TIMEOUT;
+        // Each connection begins with the next server.
+        let mut attempt = shared.totals.borrow().connections as usize;
         loop {
-            let addresses = shared.addresses.borrow().clone();
-            let connection = match addresses {
+            let count = shared.nodes.borrow().len();
+            let node = attempt.checked_rem(count).unwrap_or_default();
+            attempt += 1;
+            let status = shared.nodes.borrow().get(node).cloned();
+            let connection = match status.and_then(|status| status.addresses) {
                 Some(addresses) => {
-                    Self::connect_to(shared, &addresses, is_tcp, member, recent_lines).await
+                    let server = (node, &addresses);
+                    Self::connect_to(shared, server, is_tcp, member, recent_lines).await
                 }
                 None => Err(ErrorKind::NotConnected.into()),
             };
@@ -90,15 +98,15 @@ impl Connection {
         }
     }
 
-    /// Connects to one of the addresses of a server.
+    /// Connects to one of the addresses of a server, by its index.
     pub async fn connect_to(
         shared: &Rc<SharedState>,
-        (addr, path): &Addresses,
+        (node, (addr, path)): (usize, &Addresses),
         is_tcp: bool,
         member: Option<usize>,
         recent_lines: &RecentLines,
     ) -> io::Result<Self> {
-        let generation = shared.generation.get();
+        let generation = shared.nodes.borrow()[node].generation;
         let socket = if is_tcp {
             OwnedFd::from(Async::<TcpStream>::connect(*addr).await?.into_inner()?)
         } else {
@@ -108,7 +116,11 @@ impl Connection {
         shared.totals.borrow_mut().connections = id;
         shared.open_connections.set(shared.open_connections.get() + 1);
         let transport = if is_tcp { "tcp" } else { "unix" };
-        record_line(recent_lines, "--", format!("connection {id} over {transport}").as_bytes());
+        record_line(
+            recent_lines,
+            "--",
+            format!("connection {id} to {node} over {transport}").as_bytes(),
+        );
         Ok(Self {
             socket: Async::new(socket)?,
             is_tcp,
@@ -118,6 +130,7 @@ impl Connection {
             recent_lines: Rc::clone(recent_lines),
             member,
             id,
+            node,
             generation,
             welcome_seq: None,
             last_seq: 0,
@@ -206,7 +219,7 @@ impl Connection {
 
     /// Returns whether the server of this connection was killed.
     pub fn was_server_killed(&self) -> bool {
-        self.generation != self.shared.generation.get()
+        self.generation != self.shared.nodes.borrow()[self.node].generation
     }
 }
 

@@ -1,5 +1,5 @@
 //! The soak: hundreds of scripted members join, chat, stall, disconnect and resume against one real
-//! server, and each of them checks every line that it receives.
+//! server or the nodes of a cluster, and each of them checks every line that it receives.
 //!
 //! # Layout
 //!
@@ -10,9 +10,10 @@
 //! - [`member`] is a member over several connections, and [`reconnect`] joins and resumes;
 //! - [`actions`] has the actions of scripted members, [`special_members`] the scripts of the other
 //!   members, and [`bad_client`] the clients that do not use the protocol;
-//! - [`monitor`] starts and kills the server and measures what it uses;
+//! - [`monitor`] starts and kills a server and measures what it uses;
+//! - [`servers`] are one such server, or the nodes of a cluster;
 //! - [`run`] runs everything. At a checkpoint, all members are idle and their views are compared.
-//!   Between checkpoints, the server may be killed;
+//!   Between checkpoints, a server may be killed;
 //! - [`harness`] is shared with the other benches.
 //!
 //! A seed repeats the script but not the timing, so that each run finds other interleavings.
@@ -36,6 +37,7 @@ mod reconnect;
 mod run;
 mod script;
 mod sequence;
+mod servers;
 mod shared;
 mod special_members;
 
@@ -47,8 +49,8 @@ use crate::options::{HELP, Options};
 fn main() -> ExitCode {
     cli::run("soak", HELP, Options::parse(), |options| {
         println!(
-            "soak: seed {}, {} members, {:?}",
-            options.seed, options.members, options.duration
+            "soak: seed {}, {} members, {} servers, {:?}",
+            options.seed, options.members, options.nodes, options.duration
         );
         let summary = run::run(&options)
             .map_err(|error| format!("FAILED, seed {}: {error}", options.seed))?;

@@ -97,11 +97,6 @@ impl Member {
         self.pending.is_empty() && self.connection.as_ref().is_some_and(has_replies)
     }
 
-    /// Returns the generation of the server of this connection.
-    pub fn generation(&self) -> Option<u64> {
-        self.connection.as_ref().map(|connection| connection.generation)
-    }
-
     /// Returns the `seq` of the last frame of the session to resume; 0 without one.
     pub fn resume_seq(&self) -> u64 {
         self.resume_state.as_ref().map_or(0, |state| state.after)

@@ -1,9 +1,11 @@
-//! The server under test: its start, its end, and its memory, threads and descriptors.
+//! A server under test: its start, its end, and its memory, threads and descriptors.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -22,13 +24,29 @@ const OTHER_BYTES: u64 = 2 * MIB;
 /// The main thread, that of async-io, and those that write to the disk: one works, but the pool
 /// starts another one if none is idle yet, and ends them later.
 const MAX_THREADS: u64 = 6;
+/// Additional bytes of memory of a node: the members of other nodes, the entries that it has not
+/// applied, and a snapshot that it writes.
+const CLUSTER_BYTES: u64 = 32 * MIB;
+/// Additional threads of a node: that of the log.
+const CLUSTER_THREADS: u64 = 1;
+/// Maximum time until a node is in the room.
+const ENTER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How a server is started.
+#[derive(Clone)]
+pub struct ServerOptions {
+    pub program: PathBuf,
+    /// The file for its log.
+    pub log: PathBuf,
+    /// The options of a node in a cluster.
+    pub cluster: Vec<String>,
+}
 
 /// A server that can be killed and restarted with the same files.
 pub struct MonitoredServer {
     server: Server,
-    program: PathBuf,
+    options: ServerOptions,
     dir: ScratchDir,
-    log: PathBuf,
     /// The usage without clients.
     idle: Usage,
     /// Lowest and highest resident memory in bytes.
@@ -51,17 +69,15 @@ struct Usage {
 }
 
 impl MonitoredServer {
-    /// Starts a server that logs to the file `log`.
-    pub fn start(program: &Path, log: &Path) -> io::Result<Self> {
-        let dir = ScratchDir::new("soak")?;
-        File::create(log)?;
-        let server = start_server(program, &dir, log)?;
-        let idle = usage(&server, &dir)?;
+    /// Starts a server, with an index that no other has.
+    pub fn start(options: ServerOptions, index: usize) -> io::Result<Self> {
+        let dir = ScratchDir::new(&format!("soak-{index}"))?;
+        File::create(&options.log)?;
+        let (server, idle) = start_server(&options, dir.path())?;
         Ok(Self {
             server,
-            program: program.to_owned(),
+            options,
             dir,
-            log: log.to_owned(),
             idle,
             resident: (idle.resident, idle.resident),
             descriptors: (idle.descriptors, idle.descriptors),
@@ -76,18 +92,24 @@ impl MonitoredServer {
     }
 
     /// Kills the server and starts another one in its place.
-    pub fn kill_and_restart(&mut self) -> io::Result<()> {
+    pub async fn kill_and_restart(&mut self) -> io::Result<()> {
         self.server.child.kill()?;
         self.server.child.wait()?;
-        self.server = start_server(&self.program, &self.dir, &self.log)?;
-        self.idle = usage(&self.server, &self.dir)?;
+        let (options, dir) = (self.options.clone(), self.dir.path().to_owned());
+        // On another thread: the clients must read meanwhile.
+        let started = smol::unblock(move || start_server(&options, &dir)).await;
+        (self.server, self.idle) = started?;
         self.checkpoint_memory.clear();
         Ok(())
     }
 
-    /// Terminates the server. Returns `None` if it has not exited after `timeout`.
-    pub async fn terminate(&mut self, timeout: Duration) -> io::Result<Option<ExitStatus>> {
-        kill_process(Pid::from_child(&self.server.child), Signal::TERM)?;
+    /// Sends SIGTERM to the server.
+    pub fn terminate(&self) -> io::Result<()> {
+        Ok(kill_process(Pid::from_child(&self.server.child), Signal::TERM)?)
+    }
+
+    /// Waits until the server has exited. Returns `None` if it has not after `timeout`.
+    pub async fn wait(&mut self, timeout: Duration) -> io::Result<Option<ExitStatus>> {
         let end = Instant::now() + timeout;
         loop {
             let status = self.server.child.try_wait()?;
@@ -101,7 +123,7 @@ impl MonitoredServer {
     /// Measures the usage, and returns a message if it is over a limit. `max_connections` is the
     /// highest number of connections that were open at the same time.
     pub fn check_usage(&mut self, max_connections: u64) -> io::Result<Option<String>> {
-        let now = usage(&self.server, &self.dir)?;
+        let now = usage(&self.server, self.dir.path())?;
         for (range, value) in [
             (&mut self.resident, now.resident),
             (&mut self.descriptors, now.descriptors),
@@ -109,10 +131,15 @@ impl MonitoredServer {
         ] {
             *range = (range.0.min(value), range.1.max(value));
         }
-        let max_resident =
-            self.idle.resident + HISTORY_BYTES + max_connections * CONNECTION_BYTES + OTHER_BYTES;
-        Ok(if now.threads > MAX_THREADS {
-            Some(format!("{} threads, more than {MAX_THREADS}", now.threads))
+        let is_node = u64::from(!self.options.cluster.is_empty());
+        let max_threads = MAX_THREADS + is_node * CLUSTER_THREADS;
+        let max_resident = self.idle.resident
+            + HISTORY_BYTES
+            + max_connections * CONNECTION_BYTES
+            + OTHER_BYTES
+            + is_node * CLUSTER_BYTES;
+        Ok(if now.threads > max_threads {
+            Some(format!("{} threads, more than {max_threads}", now.threads))
         } else if now.resident > max_resident {
             Some(format!("{} bytes of resident memory, more than {max_resident}", now.resident))
         } else {
@@ -122,12 +149,12 @@ impl MonitoredServer {
 
     /// Returns the number of descriptors in addition to those without clients.
     pub fn descriptors_in_use(&self) -> io::Result<i64> {
-        Ok(usage(&self.server, &self.dir)?.descriptors as i64 - self.idle.descriptors as i64)
+        Ok(usage(&self.server, self.dir.path())?.descriptors as i64 - self.idle.descriptors as i64)
     }
 
     /// Records the resident memory at a checkpoint.
     pub fn record_checkpoint(&mut self) -> io::Result<()> {
-        self.checkpoint_memory.push(usage(&self.server, &self.dir)?.resident);
+        self.checkpoint_memory.push(usage(&self.server, self.dir.path())?.resident);
         Ok(())
     }
 
@@ -142,14 +169,14 @@ impl MonitoredServer {
 
     /// Returns the log's errors and panics.
     pub fn logged_errors(&self) -> io::Result<Vec<String>> {
-        let log = fs::read_to_string(&self.log)?;
+        let log = fs::read_to_string(&self.options.log)?;
         let is_error = |line: &&str| log_level(line) == Some("error") || line.contains("panicked");
         Ok(log.lines().filter(is_error).map(str::to_owned).collect())
     }
 
     /// Returns whether the server has logged a problem with its history file.
     pub fn has_logged_history_problem(&self) -> io::Result<bool> {
-        let log = fs::read_to_string(&self.log)?;
+        let log = fs::read_to_string(&self.options.log)?;
         let is_problem =
             |line: &str| log_level(line) == Some("warn") && line.contains("history file");
         Ok(log.lines().any(is_problem))
@@ -161,29 +188,59 @@ fn log_level(line: &str) -> Option<&str> {
     line.split(' ').nth(1)
 }
 
-fn start_server(program: &Path, dir: &ScratchDir, log: &Path) -> io::Result<Server> {
-    let log = File::options().append(true).open(log)?;
-    let mut command = smolchatd(program);
+/// Starts a server, and measures its usage without clients.
+fn start_server(options: &ServerOptions, dir: &Path) -> io::Result<(Server, Usage)> {
+    let log = File::options().append(true).open(&options.log)?;
+    let mut command = smolchatd(&options.program);
     command
         .arg("--listen")
-        .arg(format!("unix:{}", dir.path().join("socket").display()))
+        .arg(format!("unix:{}", dir.join("socket").display()))
         .args(["--rate", "0", "--max-clients", "2000", "--hello-wait", "1000", "--log", "warn"])
         .args(["--history", &HISTORY_FRAMES.to_string()])
         .args(["--history-bytes", &HISTORY_BYTES.to_string()])
         .args(["--grace", &GRACE.as_secs().to_string()])
-        .arg("--history-file")
-        .arg(dir.path().join("history"))
-        // Never sync: written bytes survive a kill, and a busy disk would disturb the run.
-        .args(["--sync", "86400"])
+        .args(&options.cluster)
         .stderr(log);
-    Server::spawn(command)
+    if options.cluster.is_empty() {
+        command.arg("--history-file").arg(dir.join("history"));
+        // Never sync: written bytes survive a kill, and a busy disk would disturb the run.
+        command.args(["--sync", "86400"]);
+    }
+    let server = Server::spawn(command)?;
+    let idle = idle_usage(&server, options, dir)?;
+    Ok((server, idle))
 }
 
-fn usage(server: &Server, dir: &ScratchDir) -> io::Result<Usage> {
+/// Returns the usage without clients, of a node that is in the room.
+fn idle_usage(server: &Server, options: &ServerOptions, dir: &Path) -> io::Result<Usage> {
+    if options.cluster.is_empty() {
+        return usage(server, dir);
+    }
+    let deadline = Instant::now() + ENTER_TIMEOUT;
+    loop {
+        let mut probe = TcpStream::connect(server.addr)?;
+        probe.set_read_timeout(Some(ENTER_TIMEOUT))?;
+        probe.write_all(b"{\"hello\":{\"name\":\"probe\",\"quiet\":true}}\n")?;
+        let mut answer = String::new();
+        BufReader::new(&probe).read_line(&mut answer)?;
+        if answer.contains("\"welcome\"") {
+            let mut usage = usage(server, dir)?;
+            usage.descriptors -= 1;
+            return Ok(usage);
+        }
+        if Instant::now() > deadline {
+            return Err(io::Error::other(format!("the node is not in the room: {answer}")));
+        }
+        // No event tells when the node is in the room.
+        thread::sleep(POLL_INTERVAL);
+    }
+}
+
+fn usage(server: &Server, dir: &Path) -> io::Result<Usage> {
     let process = server.process();
     Ok(Usage {
         resident: process.resident()?,
         threads: process.threads()?,
-        descriptors: process.descriptors(dir.path())?,
+        descriptors: process.descriptors(dir)?,
     })
 }

@@ -10,13 +10,15 @@ use crate::special_members::FIRST_SCRIPTED;
 
 /// Text of `--help`.
 pub const HELP: &str = "\
-Runs hundreds of scripted members against one server, and checks every line that they receive.
+Runs hundreds of scripted members against one server or a cluster, and checks every line that they receive.
 
 cargo bench --bench soak -- [OPTIONS]
 
   --minutes M       duration in minutes, also a fraction [10]
   --members N       number of members, in addition to the bad clients [300]
   --seed S          repeat the script of another run
+  --cluster N       run N servers as nodes of one room [1: no cluster]
+  --nats N          run 1 or 3 NATS servers for the cluster [1]
   --smolchatd PATH  test this smolchatd instead of the one built with this program
 ";
 
@@ -26,6 +28,10 @@ pub struct Options {
     pub members: usize,
     /// The seed of all scripts.
     pub seed: u64,
+    /// The number of servers.
+    pub nodes: usize,
+    /// The number of NATS servers, if there are several servers.
+    pub nats: usize,
     /// The server to test.
     pub smolchatd: PathBuf,
 }
@@ -38,6 +44,8 @@ impl Options {
             duration: Duration::from_secs(600),
             members: 300,
             seed: u64::from(clock.subsec_nanos()) ^ clock.as_secs(),
+            nodes: 1,
+            nats: 1,
             smolchatd: env!("CARGO_BIN_EXE_smolchatd").into(),
         };
         let (mut is_bench, mut is_help) = (false, false);
@@ -53,6 +61,8 @@ impl Options {
                 }
                 Long("members") => options.members = parser.value()?.parse()?,
                 Long("seed") => options.seed = parser.value()?.parse()?,
+                Long("cluster") => options.nodes = parser.value()?.parse::<usize>()?.max(1),
+                Long("nats") => options.nats = parser.value()?.parse()?,
                 Long("smolchatd") => options.smolchatd = parser.value()?.into(),
                 _ => return Err(argument.unexpected()),
             }

@@ -1,4 +1,4 @@
-//! The state that all clients of the soak share: the server's addresses, the phase, the sequence
+//! The state that all clients of the soak share: the servers' addresses, the phase, the sequence
 //! of frames, the status of each member, and the totals.
 
 use std::cell::{Cell, RefCell};
@@ -126,6 +126,15 @@ fn wire_name(code: impl serde::Serialize) -> String {
     serde_json::to_string(&code).unwrap_or_default().trim_matches('"').to_owned()
 }
 
+/// A server, as the clients see it.
+#[derive(Clone, Default)]
+pub struct NodeStatus {
+    /// The addresses, while it runs.
+    pub addresses: Option<Addresses>,
+    /// How many times the server was killed.
+    pub generation: u64,
+}
+
 /// The addresses of a server: TCP and unix socket.
 pub type Addresses = (SocketAddr, PathBuf);
 
@@ -134,10 +143,8 @@ pub type RecentLines = Rc<RefCell<VecDeque<String>>>;
 
 /// The shared state. All tasks run on one thread, and no borrow is held over an `await`.
 pub struct SharedState {
-    /// The server's addresses, while it runs.
-    pub addresses: RefCell<Option<Addresses>>,
-    /// How many times the server was killed.
-    pub generation: Cell<u64>,
+    /// The nodes. A server that is no node of a cluster is the only one.
+    pub nodes: RefCell<Vec<NodeStatus>>,
     /// Whether the server was asked to terminate.
     pub is_ending: Cell<bool>,
     pub phase: Cell<Phase>,
@@ -156,11 +163,10 @@ pub struct SharedState {
 }
 
 impl SharedState {
-    /// Returns the state at the start, for a number of members.
-    pub fn new(members: usize) -> Rc<Self> {
+    /// Returns the state at the start, for a number of members and servers.
+    pub fn new(members: usize, servers: usize) -> Rc<Self> {
         Rc::new(Self {
-            addresses: RefCell::new(None),
-            generation: Cell::new(0),
+            nodes: RefCell::new(vec![NodeStatus::default(); servers]),
             is_ending: Cell::new(false),
             phase: Cell::new(Phase::Active),
             sequence: RefCell::new(Sequence::new(members)),
@@ -173,6 +179,16 @@ impl SharedState {
             open_connections: Cell::new(0),
             open_bad_clients: Cell::new(0),
         })
+    }
+
+    /// Returns how many times a server was killed.
+    pub fn generation(&self) -> u64 {
+        self.nodes.borrow().iter().map(|node| node.generation).sum()
+    }
+
+    /// Returns whether the room is on several servers.
+    pub fn is_cluster(&self) -> bool {
+        self.nodes.borrow().len() > 1
     }
 
     /// Returns whether members run their scripts.

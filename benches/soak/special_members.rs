@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use smolchat::protocol::ErrorCode;
 
 use crate::check::ExpectedReply;
+use crate::connection::Connection;
 use crate::member::Member;
 use crate::shared::{GRACE, POLL_INTERVAL, ScriptError, micros};
 
@@ -75,22 +76,26 @@ pub async fn check_reserved_name(
         rival.mark_may_be_slow();
         owner.name = owner.next_name();
         owner.keep_name = true;
+        let generation = owner.shared.generation();
         owner.reconnect().await?;
-        let generation = owner.generation();
         owner.half_close().await?;
         let closed = Instant::now();
         let request = format!("/nick {}", owner.name);
         rival.stay_for(Duration::ZERO).await?;
-        // A server that was killed does not know reserved names any more.
-        if rival.generation() != generation || Some(owner.shared.generation.get()) != generation {
+        // A server that was killed does not know reserved names any more, or does not know yet that
+        // the owner has left.
+        let is_killed = rival.connection.as_ref().is_none_or(Connection::was_server_killed);
+        if is_killed || owner.shared.generation() != generation {
             continue;
         }
         let reply = ExpectedReply::Error(ErrorCode::NameKept, None);
         rival.send_request(request.as_bytes(), reply).await;
         rival.wait_for("the reply to /nick", Member::has_all_replies).await?;
         if waits_for_grace {
-            rival.stay_for(GRACE + Duration::from_secs(3)).await?;
-            if closed.elapsed() <= GRACE + Duration::from_secs(2) {
+            // The time of a cluster can be behind by some seconds.
+            let grace = if rival.shared.is_cluster() { 2 * GRACE } else { GRACE };
+            rival.stay_for(grace + Duration::from_secs(3)).await?;
+            if closed.elapsed() <= grace + Duration::from_secs(2) {
                 continue;
             }
         } else {

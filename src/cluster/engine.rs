@@ -3,10 +3,11 @@
 //! After each loss of the connection, the thread connects again and continues with the next message.
 //! It sends the server messages, answers, and the changes that need a reaction.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use std::{io, thread};
+use std::{fs, io, thread};
 
 use async_channel::{Receiver, Sender};
 use tokio::runtime::Builder;
@@ -17,7 +18,7 @@ use super::appender::Outgoing;
 use super::config::ClusterConfig;
 use super::entry::SnapshotNotice;
 use super::epoch::{Continuation, StreamInfo, continuation};
-use super::nats::{Failure, LogReader, Nats};
+use super::nats::{self, Failure, LogReader, Nats};
 use super::replica::LogMessage;
 use super::snapshot::EncodedSnapshot;
 
@@ -31,6 +32,9 @@ const RETRY: Duration = Duration::from_millis(250);
 /// row after which it is gone.
 const LOSS_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 const MAX_LOSS_CHECKS: u32 = 10;
+/// The new readers in a row that miss the same messages, after which the log has a hole. A server that
+/// has just started can be without messages that the others have.
+const MAX_HOLES: u32 = 10;
 /// The time between two checks at a silent reader.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 /// Checks of a silent reader before it is replaced, because its server may be gone: if there are
@@ -125,6 +129,25 @@ impl Engine {
     pub fn events(&self) -> &Receiver<EngineEvent> {
         &self.events
     }
+}
+
+/// Checks the files that the settings name, so that a server with a wrong one does not start.
+///
+/// # Errors
+///
+/// Returns an error with the path of a file that cannot be read or has no credentials or certificate.
+pub fn check_files(config: &ClusterConfig) -> io::Result<()> {
+    let check = |what, path: &Option<PathBuf>, check: fn(&str) -> io::Result<()>| {
+        let Some(path) = path else { return Ok(()) };
+        fs::read_to_string(path).and_then(|text| check(&text)).map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("cannot read the {what} in {}: {error}", path.display()),
+            )
+        })
+    };
+    check("credentials", &config.credentials, nats::check_credentials)?;
+    check("certificates", &config.tls_ca, nats::check_certificates)
 }
 
 /// The state that the tasks of the engine share.
@@ -249,9 +272,16 @@ impl Shared {
     /// Reads the log, until the next message is gone.
     async fn read(self, stream: StreamInfo, from: u64) {
         let mut next = from;
+        let mut holes = 0;
         loop {
             match self.nats.read(next).await {
-                Ok(reader) => self.forward(reader, &mut next).await,
+                Ok(reader) => {
+                    let has_hole = self.forward(reader, &mut next, holes >= MAX_HOLES).await;
+                    holes = if has_hole { holes + 1 } else { 0 };
+                    if has_hole {
+                        sleep(LOSS_CHECK_INTERVAL).await;
+                    }
+                }
                 Err(error) => {
                     log::debug!("cluster: cannot read the log: {error}");
                     sleep(RETRY).await;
@@ -283,26 +313,30 @@ impl Shared {
     }
 
     /// Sends messages to the server until the reader fails. `next` is the number of the next
-    /// message.
-    async fn forward(&self, mut reader: LogReader, next: &mut u64) {
+    /// message. Returns whether the first message is a later one, unless `may_skip`.
+    async fn forward(&self, mut reader: LogReader, next: &mut u64, may_skip: bool) -> bool {
         let mut is_first = true;
         let mut checks = 0;
         loop {
             let message = match timeout(CHECK_INTERVAL, reader.next()).await {
                 Ok(Ok(message)) => message,
-                Ok(Err(error)) => return log::debug!("cluster: the reader failed: {error}"),
+                Ok(Err(error)) => {
+                    log::debug!("cluster: the reader failed: {error}");
+                    return false;
+                }
                 Err(_) => {
                     checks += 1;
                     let is_behind = self.last_stored.load(Ordering::Relaxed) >= *next;
                     if checks >= if is_behind { MAX_CHECKS_BEHIND } else { MAX_CHECKS } {
-                        return;
+                        return false;
                     }
                     continue;
                 }
             };
-            // Not a hole in the log: the reader missed messages.
-            if message.seq > *next && !is_first {
-                return;
+            // Not a hole in the log, unless new readers find it, too: this reader missed messages.
+            if message.seq > *next && !(is_first && may_skip) {
+                log::debug!("cluster: the reader is at {} instead of {next}", message.seq);
+                return is_first;
             }
             (is_first, checks) = (false, 0);
             *next = message.seq + 1;

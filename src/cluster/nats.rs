@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::fmt::Display;
+use std::io;
 use std::time::Duration;
 
 use async_channel::Sender;
@@ -48,6 +49,17 @@ pub(super) struct Nats {
 /// The messages of the log from some position on.
 pub(super) struct LogReader {
     messages: pull::Stream,
+}
+
+/// Checks that a text is a file with credentials.
+pub(super) fn check_credentials(text: &str) -> io::Result<()> {
+    ConnectOptions::with_credentials(text).map(drop)
+}
+
+/// Checks that a text is a file with certificates.
+pub(super) fn check_certificates(text: &str) -> io::Result<()> {
+    let is_certificate = text.contains("-----BEGIN CERTIFICATE-----");
+    is_certificate.then_some(()).ok_or_else(|| io::Error::other("no certificate in PEM form"))
 }
 
 impl Nats {

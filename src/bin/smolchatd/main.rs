@@ -66,6 +66,8 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
         log::warn!("{contradiction}");
     }
     config.secrets.read()?;
+    #[cfg(feature = "cluster")]
+    config.cluster.as_ref().map_or(Ok(()), smolchat::cluster::engine::check_files)?;
     // First, because later descriptors could have the numbers of these.
     let activated = activation::copy_sockets()?;
     let descriptors = limits::raise_descriptor_limit();

@@ -78,7 +78,8 @@ fn leader_is_stopped_for_a_while() {
     let leader = servers.leader("ROOM");
     servers.signal(leader, Signal::STOP);
     texts.extend(propose_all(&nodes, "while"));
-    thread::sleep(Duration::from_secs(6));
+    // Longer than a lease.
+    thread::sleep(Duration::from_secs(12));
     servers.signal(leader, Signal::CONT);
     texts.extend(propose_all(&nodes, "after"));
     assert_survived(&nodes, &texts);
@@ -86,7 +87,7 @@ fn leader_is_stopped_for_a_while() {
 
 /// Starts two nodes at the server, and one behind a link.
 fn start_behind_link(servers: &NatsServers) -> (Vec<TestNode>, Link) {
-    let link = Link::start(servers.port(0));
+    let link = Link::start(servers.address(0));
     let mut nodes: Vec<_> =
         ["a", "b"].map(|name| TestNode::start(servers.addresses(0), name, 1)).into();
     nodes.push(TestNode::start(vec![link.address()], "c", 1));

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use super::stepped_clock::SteppedClock;
+
 /// The time between two looks at a cut.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -21,18 +23,29 @@ struct Shared {
     is_cut: AtomicBool,
     delay_ms: AtomicU64,
     sockets: Mutex<Vec<TcpStream>>,
+    /// The clock of the log, if it steps.
+    clock: Option<Arc<SteppedClock>>,
 }
 
 impl Link {
-    pub fn start(server_port: u16) -> Self {
+    pub fn start(server: &str) -> Self {
+        Self::start_with(server, Shared::default())
+    }
+
+    /// Starts a link that changes the times of the log.
+    pub fn start_with_clock(server: &str, clock: &Arc<SteppedClock>) -> Self {
+        Self::start_with(server, Shared { clock: Some(Arc::clone(clock)), ..Shared::default() })
+    }
+
+    fn start_with(server: &str, shared: Shared) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let shared = Arc::new(Shared::default());
-        let for_relays = Arc::clone(&shared);
+        let shared = Arc::new(shared);
+        let (server, for_relays) = (server.to_owned(), Arc::clone(&shared));
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 for_relays.wait();
-                let Ok(server) = TcpStream::connect(("127.0.0.1", server_port)) else { continue };
+                let Ok(server) = TcpStream::connect(&server) else { continue };
                 relay(&client, &server, &for_relays);
             }
         });
@@ -73,21 +86,29 @@ impl Shared {
             thread::sleep(LOOK);
         }
     }
+
+    fn copy(&self, mut from: &TcpStream, mut to: &TcpStream) {
+        let mut buffer = vec![0; 64 * 1024];
+        while let Ok(count @ 1..) = from.read(&mut buffer) {
+            self.wait();
+            if to.write_all(&buffer[..count]).is_err() {
+                break;
+            }
+        }
+    }
 }
 
 fn relay(client: &TcpStream, server: &TcpStream, shared: &Arc<Shared>) {
-    for (from, to) in [(client, server), (server, client)] {
+    for (is_to_server, from, to) in [(true, client, server), (false, server, client)] {
         from.set_nodelay(true).unwrap();
-        let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+        let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
         shared.sockets.lock().unwrap().push(from.try_clone().unwrap());
         let shared = Arc::clone(shared);
         thread::spawn(move || {
-            let mut buffer = vec![0; 64 * 1024];
-            while let Ok(count @ 1..) = from.read(&mut buffer) {
-                shared.wait();
-                if to.write_all(&buffer[..count]).is_err() {
-                    break;
-                }
+            match &shared.clock {
+                // An error is the end of a connection.
+                Some(clock) if !is_to_server => drop(clock.copy(&from, &to, || shared.wait())),
+                _ => shared.copy(&from, &to),
             }
             let _ = from.shutdown(Shutdown::Both);
             let _ = to.shutdown(Shutdown::Both);

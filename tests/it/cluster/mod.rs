@@ -10,10 +10,14 @@ mod nats_servers;
 #[cfg(feature = "web")]
 mod page;
 mod room_client;
+mod room_clock;
+mod room_members;
 mod room_nodes;
+mod room_operators;
 mod rooms;
 mod security;
 mod snapshots;
+mod stepped_clock;
 mod test_node;
 
 use std::collections::{BTreeSet, HashSet};

@@ -2,8 +2,9 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -19,8 +20,10 @@ pub struct NatsServers {
 }
 
 struct NatsServer {
-    port: u16,
-    monitor_port: u16,
+    /// For clients, as `HOST:PORT`.
+    address: String,
+    /// For [`NatsServer::monitor`].
+    monitor: String,
     child: Option<Child>,
 }
 
@@ -37,32 +40,25 @@ impl NatsServers {
     /// Starts servers with more lines in their settings.
     pub fn start_with_settings(count: usize, disk: &str, more: &str) -> Self {
         let folder = TempDir::new();
-        let ports = free_ports(3 * count);
-        let routes: Vec<_> = ports
-            .iter()
-            .skip(2)
-            .step_by(3)
-            .map(|port| format!("nats://127.0.0.1:{port}"))
-            .collect();
+        let addresses: Vec<_> = (0..count).map(|_| fresh_addresses()).collect();
+        let routes: Vec<_> =
+            addresses.iter().map(|[.., route]| format!("nats://{route}")).collect();
         let mut servers = Vec::new();
-        for (index, ports) in ports.chunks(3).enumerate() {
-            let (port, monitor_port) = (ports[0], ports[1]);
+        for (index, [address, monitor, route]) in addresses.into_iter().enumerate() {
             let cluster = if count > 1 {
-                let (listen, routes) = (ports[2], routes.join(", "));
-                format!(
-                    "cluster {{ name: test, listen: \"127.0.0.1:{listen}\", routes: [{routes}] }}"
-                )
+                let routes = routes.join(", ");
+                format!("cluster {{ name: test, listen: {route:?}, routes: [{routes}] }}")
             } else {
                 String::new()
             };
             let store = folder.path(&format!("store-{index}"));
             let settings = format!(
-                "server_name: n{index}\nlisten: \"127.0.0.1:{port}\"\nhttp: \"127.0.0.1:{monitor_port}\"\n\
+                "server_name: n{index}\nlisten: {address:?}\nhttp: {monitor:?}\n\
                  jetstream {{ store_dir: {store:?}, max_memory_store: 64MB, max_file_store: {disk} }}\n\
                  {cluster}\n{more}\n"
             );
             fs::write(folder.path(&format!("n{index}.conf")), settings).unwrap();
-            servers.push(NatsServer { port, monitor_port, child: None });
+            servers.push(NatsServer { address, monitor, child: None });
         }
         let mut servers = NatsServers { folder, servers };
         for index in 0..count {
@@ -76,22 +72,28 @@ impl NatsServers {
         self.servers.len()
     }
 
-    pub fn port(&self, index: usize) -> u16 {
-        self.servers[index].port
+    pub fn address(&self, index: usize) -> &str {
+        &self.servers[index].address
     }
 
     /// Returns the addresses, that of the server with this index first.
     pub fn addresses(&self, first: usize) -> Vec<String> {
         let indexes = (0..self.count()).map(|index| (first + index) % self.count());
-        indexes.map(|index| format!("nats://127.0.0.1:{}", self.port(index))).collect()
+        indexes.map(|index| format!("nats://{}", self.address(index))).collect()
     }
 
     /// Starts a server that was killed, with the files that it had.
     pub fn restart(&mut self, index: usize) {
         let settings = self.folder.path(&format!("n{index}.conf"));
         let log = File::create(self.folder.path(&format!("n{index}.log"))).unwrap();
-        let child = Command::new("nats-server").arg("-c").arg(settings).stderr(log).spawn();
+        let program = std::env::var_os("NATS_SERVER").unwrap_or("nats-server".into());
+        let child = Command::new(program).arg("-c").arg(settings).stderr(log).spawn();
         self.servers[index].child = Some(child.expect("nats-server is installed"));
+    }
+
+    /// Deletes the files of a server that was killed.
+    pub fn delete_store(&self, index: usize) {
+        fs::remove_dir_all(self.folder.path(&format!("store-{index}"))).unwrap();
     }
 
     pub fn kill(&mut self, index: usize) {
@@ -125,11 +127,12 @@ impl NatsServers {
         leader.unwrap()
     }
 
-    /// Returns the state of a stream, as the first server has it.
+    /// Returns the state of a stream, as the first server that runs has it.
     pub fn stream_state(&self, name: &str) -> Value {
+        let server = self.servers.iter().find(|server| server.child.is_some()).unwrap();
         let mut state = Value::Null;
         wait_until("the stream is there", || {
-            let streams = self.servers[0].streams().unwrap_or_default();
+            let streams = server.streams().unwrap_or_default();
             let stream = streams.into_iter().find(|stream| stream["name"] == name);
             state = stream.map_or(Value::Null, |stream| stream["state"].clone());
             !state.is_null()
@@ -139,7 +142,7 @@ impl NatsServers {
 
     /// Sends a request of an administrator to the first server, and checks its answer.
     pub fn request(&self, subject: &str, payload: &str) {
-        let stream = TcpStream::connect(("127.0.0.1", self.port(0))).unwrap();
+        let stream = TcpStream::connect(self.address(0)).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let length = payload.len();
         write!(
@@ -154,7 +157,7 @@ impl NatsServers {
 
     /// Publishes a message with the first server.
     pub fn publish(&self, subject: &str, payload: &str) {
-        let stream = TcpStream::connect(("127.0.0.1", self.port(0))).unwrap();
+        let stream = TcpStream::connect(self.address(0)).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let length = payload.len();
         write!(
@@ -186,7 +189,7 @@ impl NatsServer {
 
     /// Returns the answer of the monitoring port.
     fn monitor(&self, path: &str) -> Option<Value> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.monitor_port)).ok()?;
+        let mut stream = TcpStream::connect(&self.monitor).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
         write!(stream, "GET {path} HTTP/1.0\r\n\r\n").ok()?;
         let mut answer = String::new();
@@ -204,9 +207,15 @@ impl Drop for NatsServer {
     }
 }
 
-/// Returns ports that are free now. The system gives each to one caller at a time.
-fn free_ports(count: usize) -> Vec<u16> {
-    let bind = |_| TcpListener::bind("127.0.0.1:0").unwrap();
-    let listeners: Vec<_> = (0..count).map(bind).collect();
-    listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+/// Returns the loopback address of the servers of this process.
+pub fn host() -> String {
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    format!("127.{high}.{middle}.{low}")
+}
+
+/// Returns three addresses of a server that no other program uses, also while the server does not run:
+/// the host is that of this process, and the ports are not those that the system gives to clients.
+fn fresh_addresses() -> [String; 3] {
+    static NEXT: AtomicU16 = AtomicU16::new(10_000);
+    [(); 3].map(|()| format!("{}:{}", host(), NEXT.fetch_add(1, Ordering::Relaxed)))
 }

@@ -55,7 +55,7 @@ pub struct RoomClient {
 impl RoomClient {
     /// Starts a client that prefers the node with the index `first`.
     pub fn start(name: &str, addresses: Addresses, first: usize, padding: usize) -> Self {
-        let pause = if padding > 0 { Duration::from_millis(2) } else { Duration::from_millis(40) };
+        let pause = Duration::from_millis(if padding > 0 { 20 } else { 40 });
         let shared = Arc::new(Shared {
             record: Mutex::default(),
             is_posting: AtomicBool::new(true),

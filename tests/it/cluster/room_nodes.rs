@@ -58,7 +58,7 @@ impl RoomNodes {
                     "--history",
                     "20000",
                     "--history-bytes",
-                    "4M",
+                    "16M",
                     "--log",
                     "debug",
                 ];
@@ -78,9 +78,19 @@ impl RoomNodes {
         nodes
     }
 
+    /// Starts another server with the options of one that runs.
+    pub fn start_again(&self, index: usize) -> TestServer {
+        start_server(&self.options[index])
+    }
+
     /// Starts a server again that was killed. It has another port.
     pub fn restart(&mut self, index: usize) {
-        self.servers[index] = start_server(&self.options[index]);
+        self.replace(index, self.start_again(index));
+    }
+
+    /// Puts a server in the place of one that has ended.
+    pub fn replace(&mut self, index: usize, server: TestServer) {
+        self.servers[index] = server;
         self.addresses.lock().unwrap()[index] = self.servers[index].address(0).to_owned();
     }
 
@@ -153,6 +163,7 @@ impl RoomNodes {
             }
         }
         self.check_ids(&epochs);
+        eprintln!("{} epochs", epochs.len());
         epochs.len()
     }
 
@@ -182,7 +193,9 @@ impl RoomNodes {
     fn check_members(&self) {
         let expected: BTreeSet<_> =
             self.clients.iter().map(|client| client.name().to_owned()).collect();
-        for (index, address) in self.addresses.lock().unwrap().iter().enumerate() {
+        // A copy: clients need the addresses meanwhile.
+        let addresses = self.addresses.lock().unwrap().clone();
+        for (index, address) in addresses.iter().enumerate() {
             let mut members = BTreeSet::new();
             wait_until("the members are the clients", || {
                 let mut client = TestClient::connect(address);

@@ -51,7 +51,8 @@ fn room_survives_a_stopped_leader() {
     let nodes = RoomNodes::start(&nats);
     let leader = nats.leader("ROOM");
     nats.signal(leader, Signal::STOP);
-    thread::sleep(Duration::from_secs(6));
+    // Longer than a lease.
+    thread::sleep(Duration::from_secs(12));
     nats.signal(leader, Signal::CONT);
     thread::sleep(FORK_TIME);
     nodes.wait_for_lines(LINES);
@@ -80,7 +81,7 @@ fn room_survives_dead_and_stopped_nodes() {
 #[ignore = "needs nats-server"]
 fn room_survives_a_node_cut_from_its_log() {
     let nats = NatsServers::start(1);
-    let link = Link::start(nats.port(0));
+    let link = Link::start(nats.address(0));
     let lists = vec![nats.addresses(0), nats.addresses(0), vec![link.address()]];
     let nodes = RoomNodes::start_with(lists, 1, 0);
     let losses = || nodes.clients.iter().map(|client| client.record().losses.len()).sum::<usize>();
@@ -211,4 +212,44 @@ fn entry_of_a_newer_version_ends_all_nodes() {
     for client in &nodes.clients {
         assert!(client.record().losses.iter().any(byes), "{}", nodes.describe());
     }
+}
+
+#[test]
+#[ignore = "needs nats-server"]
+fn room_survives_nodes_killed_in_turn() {
+    let nats = NatsServers::start(1);
+    let mut nodes = RoomNodes::start(&nats);
+    for round in 0..6 {
+        // With four lines of each of its clients on the way.
+        nodes.servers[round % 3].kill();
+        nodes.wait_for_lines(LINES);
+        nodes.restart(round % 3);
+        nodes.wait_for_lines(LINES);
+    }
+    assert_eq!(nodes.check(), 1);
+}
+
+#[test]
+#[ignore = "needs nats-server"]
+fn snapshots_are_whole_while_everything_fails() {
+    let mut nats = NatsServers::start(3);
+    let mut nodes = RoomNodes::start_padded(&nats, 3000);
+    // Each snapshot deletes the log up to the one before.
+    let first_number =
+        |nats: &NatsServers| nats.stream_state("ROOM")["first_seq"].as_u64().unwrap();
+    for round in 0..2 {
+        let before = first_number(&nats);
+        let leader = nats.leader("ROOM");
+        nats.kill(leader);
+        nodes.servers[round].kill();
+        nodes.servers[(round + 1) % 3].signal(Signal::STOP);
+        thread::sleep(Duration::from_secs(4));
+        nodes.restart(round);
+        nodes.servers[(round + 1) % 3].signal(Signal::CONT);
+        nats.restart(leader);
+        nodes.wait_for_lines(LINES);
+        wait_until("a snapshot replaced a part of the log", || first_number(&nats) > before);
+        nats.wait_until_healthy();
+    }
+    assert_eq!(nodes.check(), 1);
 }

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use smolchat::cluster::config::ClusterConfig;
 use smolchat::cluster::entry::NodeInfo;
 
-use super::nats_servers::NatsServers;
+use super::nats_servers::{NatsServers, host};
 use super::test_node::TestNode;
 use super::wait_until;
 use crate::common::TempDir;
@@ -21,7 +21,7 @@ fn openssl(folder: &TempDir, arguments: &str) {
 
 /// Makes an authority (`NAME-ca.pem`), and a certificate of a server (`NAME.pem` with `NAME.key`).
 fn make_certificate(folder: &TempDir, name: &str) {
-    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+    let (host, key) = (host(), "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes");
     openssl(
         folder,
         &format!(
@@ -33,7 +33,7 @@ fn make_certificate(folder: &TempDir, name: &str) {
         &format!(
             "req -x509 {key} -keyout {name}.key -out {name}.pem -subj /CN=server -days 9999 \
              -CA {name}-ca.pem -CAkey {name}-ca.key \
-             -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=CA:FALSE"
+             -addext subjectAltName=IP:{host} -addext basicConstraints=CA:FALSE"
         ),
     );
 }
@@ -53,7 +53,7 @@ fn tls_needs_the_right_authority_and_password() {
     let servers = NatsServers::start_with_settings(1, "64MB", &settings);
     let start = |authority: &str, user: &str| {
         let config = ClusterConfig {
-            servers: vec![format!("tls://{user}@127.0.0.1:{}", servers.port(0))],
+            servers: vec![format!("tls://{user}@{}", servers.address(0))],
             tls_ca: Some(path(authority)),
             room: "ROOM".into(),
             node: "a".into(),

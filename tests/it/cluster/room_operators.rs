@@ -1,0 +1,143 @@
+//! Mistakes and restarts of an operator of a room on several servers.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::link::Link;
+use super::nats_servers::NatsServers;
+use super::room_nodes::RoomNodes;
+use super::wait_until;
+use crate::common::{TempDir, TestServer, run_server};
+
+const LINES: usize = 10;
+
+#[test]
+#[ignore = "needs nats-server"]
+fn second_server_of_a_name_replaces_the_first() {
+    let nats = NatsServers::start(1);
+    let mut nodes = RoomNodes::start(&nats);
+    let second = nodes.start_again(1);
+    assert_eq!(nodes.servers[1].wait().code(), Some(1));
+    let log = nodes.servers[1].log();
+    assert!(log.contains("another server is node n1"), "{log}");
+    nodes.replace(1, second);
+    nodes.wait_for_lines(LINES);
+    assert_eq!(nodes.check(), 1);
+}
+
+#[test]
+#[ignore = "needs nats-server"]
+fn epoch_goes_on_after_a_restart_of_all_servers() {
+    let mut nats = NatsServers::start(1);
+    let mut nodes = RoomNodes::start(&nats);
+    nodes.servers.iter().for_each(|server| server.signal(Signal::TERM));
+    for server in &mut nodes.servers {
+        assert!(server.wait().success(), "{}", server.log());
+    }
+    nats.kill(0);
+    nats.restart(0);
+    (0..3).for_each(|index| nodes.restart(index));
+    nodes.wait_for_lines(LINES);
+    assert_eq!(nodes.check(), 1);
+}
+
+#[test]
+#[ignore = "needs nats-server"]
+fn nats_with_an_empty_store_begins_an_epoch() {
+    let mut nats = NatsServers::start(1);
+    let nodes = RoomNodes::start(&nats);
+    nats.kill(0);
+    nats.delete_store(0);
+    nats.restart(0);
+    nodes.wait_for_lines(LINES);
+    assert_eq!(nodes.check(), 2);
+}
+
+#[test]
+#[ignore = "needs nats-server"]
+fn unreadable_credentials_end_the_server() {
+    let folder = TempDir::new();
+    let (missing, empty) = (folder.path("missing"), folder.path("empty"));
+    std::fs::write(&empty, "").unwrap();
+    for (option, path, part) in [
+        ("--cluster-creds", &missing, "cannot read the credentials in"),
+        ("--cluster-creds", &empty, "cannot read the credentials in"),
+        ("--cluster-ca", &missing, "cannot read the certificates in"),
+        ("--cluster-ca", &empty, "no certificate in PEM form"),
+    ] {
+        let path = path.to_str().unwrap();
+        let options = ["--listen", "127.0.0.1:0", "--cluster", "nats://127.0.0.1:1", "--node", "a"];
+        let output = run_server(&[&options[..], &[option, path]].concat());
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{log}");
+        assert!(log.contains(part) && log.contains(path), "{log}");
+    }
+}
+
+#[test]
+#[ignore = "needs nats-server"]
+fn node_without_nats_sends_clients_elsewhere_and_ends() {
+    let nats = NatsServers::start(1);
+    let link = Link::start(nats.address(0));
+    link.cut();
+    let mut server = TestServer::start(&[
+        "--cluster",
+        &link.address(),
+        "--node",
+        "a",
+        "--cluster-replicas",
+        "1",
+    ]);
+    let mut early = server.connect();
+    early.send_hello("alice");
+    early.expect_bye("unreachable");
+    let mut late = server.connect();
+    late.send_hello("alice");
+    late.expect_bye("unreachable");
+    link.mend();
+    wait_until("the node is in the room", || {
+        let mut client = server.connect();
+        client.send_hello("bob");
+        client.recv()["kind"] == "welcome"
+    });
+    link.cut();
+    std::thread::sleep(Duration::from_millis(100));
+    server.signal(Signal::TERM);
+    assert!(server.wait().success(), "{}", server.log());
+}
+
+#[test]
+#[ignore = "needs nats-server"]
+fn flood_of_a_node_without_nats_is_bounded() {
+    let nats = NatsServers::start(1);
+    let link = Link::start(nats.address(0));
+    let options = ["--cluster", &link.address(), "--node", "a", "--cluster-replicas", "1"];
+    let server =
+        TestServer::start(&[&options[..], &["--rate", "0", "--address-bytes", "0"]].concat());
+    let mut clients: Vec<_> = (0..40).map(|index| server.join(&format!("c{index}"))).collect();
+    let before = server.rss();
+    link.cut();
+    let line = format!("{}\n", "x".repeat(4000)).repeat(256);
+    let mut senders = Vec::new();
+    for client in &mut clients {
+        let (mut socket, line) = (client.clone_socket(), line.clone());
+        // Blocks when the server takes no more.
+        senders.push(std::thread::spawn(move || {
+            while std::io::Write::write_all(&mut socket, line.as_bytes()).is_ok() {}
+        }));
+    }
+    let mut client = server.connect();
+    client.recv_until(|frame| frame["kind"] == "bye" || frame["code"] == "unreachable");
+    let grown = server.rss().saturating_sub(before);
+    // The commands that wait, the inputs, and a read buffer for each client.
+    assert!(grown < 12 << 20, "{grown} bytes");
+    drop(clients);
+    link.mend();
+    senders.into_iter().for_each(|sender| sender.join().unwrap());
+    wait_until("the node is in the room", || {
+        let mut client = server.connect();
+        client.send_hello("bob");
+        client.recv()["kind"] == "welcome"
+    });
+}
