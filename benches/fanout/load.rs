@@ -64,7 +64,7 @@ impl LoadGenerator {
         });
         let history = workload.history;
         let mut clients = Clients::new(Join {
-            addr,
+            addrs: vec![addr],
             request: Box::new(move |member| system.join_request(member, history)),
             reply: system.join_reply(),
             window: if workload.joins_at_once { usize::MAX } else { system.join_window() },

@@ -93,7 +93,7 @@ fn members(server: &Server) -> io::Result<Clients> {
 /// Returns members that send another request than a hello when they are connected.
 fn members_with(server: &Server, request: fn(usize) -> Vec<u8>) -> io::Result<Clients> {
     Clients::new(Join {
-        addr: server.addr,
+        addrs: vec![server.addr],
         request: Box::new(request),
         reply: SMOLCHAT_WELCOME,
         window: 1,

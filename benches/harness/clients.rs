@@ -1,4 +1,4 @@
-//! A load generator: many clients of one server, on one thread with one epoll.
+//! A load generator: many clients of one server or a cluster, on one thread with one epoll.
 //!
 //! The code is the same for every server, keeps a few bytes per client, and allocates nothing per
 //! read, so that its own cost is small and equal in all runs.
@@ -31,10 +31,10 @@ const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
 /// Maximum time between two looks at the clock.
 pub const POLL_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// How clients join a server.
+/// How clients join their servers.
 pub struct Join {
-    /// Address of the server.
-    pub addr: SocketAddr,
+    /// Addresses of the servers. The clients connect to them in turn.
+    pub addrs: Vec<SocketAddr>,
     /// Returns the bytes that a client sends as soon as it is connected.
     pub request: Box<dyn Fn(usize) -> Vec<u8>>,
     /// Part of the answer that means that the client has joined.
@@ -264,9 +264,10 @@ impl Clients {
 
     fn connect(&mut self) -> io::Result<()> {
         let number = self.clients.len() as u64;
+        let addr = self.join.addrs[self.clients.len() % self.join.addrs.len()];
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
-        match connect(&socket, &self.join.addr) {
+        match connect(&socket, &addr) {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(error) => return Err(error.into()),
         }
