@@ -43,7 +43,7 @@ PEERS = redis-server ngircd mosquitto nats-server
 WS    = ws@8.23.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build run-server run-client test test-slow test-web test-irc test-cluster check audit fuzz picture bench bench-peers soak footprint footprint-check dist dist-all dist-deps test-cross test-packages install install-files uninstall clean
+.PHONY: help build run-server run-client test test-slow test-web test-irc test-tls test-cluster check audit fuzz picture bench bench-peers soak footprint footprint-check dist dist-all dist-deps test-cross test-packages install install-files uninstall clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,7 +64,7 @@ test: ## run all tests except the slow ones
 	$(CARGO) test --locked --features tls -- tls
 
 test-slow: ## run the slow tests
-	$(CARGO) test --locked --test it -- --ignored --skip picture:: --skip browser:: --skip irc_clients::
+	$(CARGO) test --locked --test it -- --ignored --skip picture:: --skip browser:: --skip irc_clients:: --skip tls_programs::
 
 check: ## check formatting, lints and documentation; warnings are errors
 	$(CARGO) fmt --check
@@ -97,6 +97,9 @@ test-web: ## test the page in Chromium and Firefox; installs them (Debian, as ro
 
 test-irc: ## test the room with six IRC clients; installs them (Debian, as root)
 	@CARGO='$(CARGO)' tests/irc.sh
+
+test-tls: ## test TLS with eight programs, and scan it; installs them (Debian, as root)
+	@CARGO='$(CARGO)' tests/tls.sh
 
 test-cluster: ## test several servers with one room on NATS servers; installs nats-server (Debian, as root)
 	@CARGO='$(CARGO)' tests/cluster.sh
