@@ -229,13 +229,13 @@ fn check_irc(start: fn(&str, &str, &str) -> IrcClient) {
     let address = format!("localhost:{}", split(&irc_address).1);
     let mut alice = start(&address, "alice", &room.pem);
     room.recv("alice joined");
-    alice.run("hello from alice");
-    room.recv("hello from alice");
     for _ in 0..20 {
         room.bob.say(&long_line());
     }
     room.bob.say("hello from bob");
     alice.wait_for(&["bob hello from bob"]);
+    alice.run("hello from alice");
+    room.recv("hello from alice");
     alice.run("/quit see you");
     room.recv("alice left");
 }
