@@ -38,7 +38,7 @@ TARGETS ?= $(shell deploy/dist.sh targets)
 MACHINE  = $(shell uname -m)
 
 # The servers that `make bench-peers` compares with.
-PEERS = redis-server ngircd mosquitto nats-server
+PEERS = redis-server ngircd mosquitto nats-server stunnel4
 # The WebSocket library of Node that one of them uses.
 WS    = ws@8.23.0
 
@@ -113,7 +113,7 @@ picture: ## draw the pictures in docs/ from a real client and a real browser
 	$(CARGO) test --locked --test it -- --ignored picture::
 
 bench: ## measure the cost of a delivery, beside two reference servers; ARGS='--work flood'
-	$(CARGO) bench --locked --bench fanout -- $(ARGS)
+	$(CARGO) bench --locked --features tls --bench fanout -- $(ARGS)
 
 bench-peers: ## the same beside other chat servers; installs them (Debian, as root; ws with npm)
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
@@ -124,7 +124,7 @@ bench-peers: ## the same beside other chat servers; installs them (Debian, as ro
 	@if command -v npm >/dev/null; then \
 	    npm install --prefix target/peers --no-save --no-audit --no-fund $(WS) || true; \
 	fi
-	$(CARGO) bench --locked --bench fanout -- --peers $(ARGS)
+	$(CARGO) bench --locked --features tls --bench fanout -- --peers $(ARGS)
 
 soak: ## run hundreds of members for MINUTES=10 and check every promise; SEED=N, MEMBERS=300
 	$(CARGO) bench --locked --bench soak -- --minutes $(MINUTES) \

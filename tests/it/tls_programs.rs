@@ -56,8 +56,7 @@ impl Room {
     }
 }
 
-const OPENSSL: &str =
-    "openssl s_client -quiet -verify_return_error -x509_strict -CAfile PEM -verify_hostname localhost \
+const OPENSSL: &str = "openssl s_client -quiet -verify_return_error -x509_strict -CAfile PEM -verify_hostname localhost \
      -connect localhost:PORT";
 const NCAT: &str = "ncat --ssl --ssl-verify --ssl-trustfile PEM localhost PORT";
 const GNUTLS: &str = "gnutls-cli --x509cafile PEM --port PORT localhost";
