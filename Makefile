@@ -41,12 +41,12 @@ TARGETS ?= $(shell deploy/dist.sh targets)
 MACHINE  = $(shell uname -m)
 
 # The servers that `make bench-peers` compares with.
-PEERS = redis-server ngircd mosquitto nats-server
+PEERS = redis-server ngircd mosquitto nats-server stunnel4
 # The WebSocket library of Node that one of them uses.
 WS    = ws@8.23.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build run-server run-client run-cluster test test-slow test-web test-irc test-cluster check audit fuzz picture bench bench-peers soak footprint footprint-check dist dist-all dist-deps test-cross test-packages install install-files uninstall clean
+.PHONY: help build run-server run-client run-cluster test test-slow test-web test-irc test-tls test-cluster check audit fuzz picture bench bench-peers soak footprint footprint-check dist dist-all dist-deps test-cross test-packages install install-files uninstall clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,7 +71,7 @@ test: ## run all tests except the slow ones
 	$(CARGO) test --locked --features tls -- tls
 
 test-slow: ## run the slow tests
-	$(CARGO) test --locked --test it -- --ignored --skip picture:: --skip browser:: --skip irc_clients::
+	$(CARGO) test --locked --test it -- --ignored --skip picture:: --skip browser:: --skip irc_clients:: --skip tls_programs::
 
 check: ## check formatting, lints and documentation; warnings are errors
 	$(CARGO) fmt --check
@@ -105,6 +105,9 @@ test-web: ## test the page in Chromium and Firefox; installs them (Debian, as ro
 test-irc: ## test the room with six IRC clients; installs them (Debian, as root)
 	@CARGO='$(CARGO)' tests/irc.sh
 
+test-tls: ## test TLS with eight programs, and scan it; installs them (Debian, as root)
+	@CARGO='$(CARGO)' tests/tls.sh
+
 test-cluster: ## test several servers with one room on NATS servers; installs nats-server (Debian, as root)
 	@CARGO='$(CARGO)' tests/cluster.sh
 
@@ -113,7 +116,7 @@ picture: ## draw the pictures in docs/ from a real client and a real browser
 	$(CARGO) test --locked --test it -- --ignored picture::
 
 bench: ## measure the cost of a delivery, beside two reference servers; ARGS='--work flood'
-	$(CARGO) bench --locked --bench fanout -- $(ARGS)
+	$(CARGO) bench --locked --features tls --bench fanout -- $(ARGS)
 
 bench-peers: ## the same beside other chat servers; installs them (Debian, as root; ws with npm)
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
@@ -124,7 +127,7 @@ bench-peers: ## the same beside other chat servers; installs them (Debian, as ro
 	@if command -v npm >/dev/null; then \
 	    npm install --prefix target/peers --no-save --no-audit --no-fund $(WS) || true; \
 	fi
-	$(CARGO) bench --locked --bench fanout -- --peers $(ARGS)
+	$(CARGO) bench --locked --features tls --bench fanout -- --peers $(ARGS)
 
 soak: ## run hundreds of members for MINUTES=10 and check every promise; SEED=N, MEMBERS=300, CLUSTER=3, NATS=3
 	$(if $(CLUSTER),@CARGO='$(CARGO)' tests/cluster.sh deps)

@@ -70,7 +70,7 @@ impl LoadGenerator {
             window: if workload.joins_at_once { usize::MAX } else { system.join_window() },
             readers: workload.members,
             #[cfg(feature = "tls")]
-            certificate: system.certificate()?,
+            tls: system.tls()?,
         })?;
         let start = Instant::now();
         clients.join(workload.connections())?;

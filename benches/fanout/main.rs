@@ -6,12 +6,13 @@
 //! - [`options`] parses the command line, and [`workload`] is the table of workloads;
 //! - [`system`] describes each server: how it starts, how a member joins, how a line is framed.
 //!   [`peers`] has the configurations of the other servers, and `ws_room.js` is one of them;
+//!   `secure` has those of servers with TLS;
 //!   [`floor`] and [`naive`] are the two baselines, for which this program starts itself with
 //!   another first argument;
 //! - [`run`] runs one workload on one system: [`load`] is the load generator, [`payload`] the lines
 //!   that it sends, and [`counters`] counts what the members receive;
-//! - [`paired`] compares the cost of a delivery over WebSocket, and of one to an IRC client, with
-//!   that of a plain one;
+//! - [`paired`] compares the cost of a delivery over WebSocket, over TLS, and of one to an IRC
+//!   client, with that of a plain one;
 //! - [`report`] prints the results;
 //! - [`harness`] is shared with the other benches.
 //!
@@ -36,6 +37,8 @@ mod payload;
 mod peers;
 mod report;
 mod run;
+#[cfg(feature = "tls")]
+mod secure;
 mod system;
 mod workload;
 
@@ -68,7 +71,10 @@ fn main() -> ExitCode {
         eprintln!("fanout: {argument}: {error}");
         return ExitCode::FAILURE;
     }
-    cli::run("fanout", HELP, Options::parse(), |options| bench(&options))
+    let code = cli::run("fanout", HELP, Options::parse(), |options| bench(&options));
+    #[cfg(feature = "tls")]
+    secure::remove_certificate();
+    code
 }
 
 /// Runs all workloads on all systems.
@@ -76,7 +82,7 @@ fn main() -> ExitCode {
 /// # Errors
 ///
 /// Returns an error if smolchat failed, delivered anything but each line once and in one order, or
-/// is over [`System::max_ratio`].
+/// is over [`System::max_ratio`] or [`System::max_member_bytes`].
 fn bench(options: &Options) -> io::Result<()> {
     let descriptors = raise_descriptor_limit()?;
     let max_connections =
@@ -179,7 +185,7 @@ fn compare_in_turn(
     };
     // Both rooms exist at the same time.
     let workload = workload.scaled_to(max_connections / 2);
-    let others = options.systems.iter().filter(|system| system.max_ratio().is_some());
+    let others = options.systems.iter().filter(|system| system.max_ratio(&workload).is_some());
     others
         .map(|&system| {
             eprintln!("{}: smolchat and {} in turn ...", workload.name, system.name());
@@ -199,11 +205,19 @@ fn failures_of(report: &WorkloadReport) -> Vec<String> {
             Err(error) => failures.push(format!("{work}: {system}: {error}")),
             Ok(metrics) if !metrics.check.is_as_promised() => failures
                 .push(format!("{work}: {system} did not deliver each line once and in one order")),
-            Ok(_) => {}
+            Ok(metrics) => {
+                let bytes = metrics.bytes_per_member;
+                let max = result.system.max_member_bytes(&report.workload);
+                if let Some(max) = max.filter(|&max| bytes > max) {
+                    failures.push(format!(
+                        "{work}: {system}: a member takes {bytes:.0} bytes, more than {max}"
+                    ));
+                }
+            }
         }
     }
     for (system, ratio) in &report.ratios {
-        if let Some(max) = system.max_ratio().filter(|max| ratio > max) {
+        if let Some(max) = system.max_ratio(&report.workload).filter(|max| ratio > max) {
             failures.push(format!(
                 "{work}: a delivery of {} costs {ratio:.3} times a plain one, more than {max}",
                 system.name()

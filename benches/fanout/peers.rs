@@ -44,9 +44,10 @@ pub fn redis(program: &Path) -> io::Result<Server> {
 }
 
 /// Starts ngIRCd: without look-ups of clients, limits of connections, and penalties for fast
-/// senders.
-pub fn ngircd(program: &Path) -> io::Result<Server> {
+/// senders. `options` returns the port without TLS and further sections, for the port of the room.
+pub fn ngircd(program: &Path, options: impl FnOnce(u16) -> (u16, String)) -> io::Result<Server> {
     spawn_with_config(program, "ngircd", &["--nodaemon", "--config"], |port| {
+        let (port, sections) = options(port);
         format!(
             "[Global]\n\
              Name = irc.example.net\n\
@@ -62,7 +63,8 @@ pub fn ngircd(program: &Path) -> io::Result<Server> {
              [Options]\n\
              DNS = no\n\
              Ident = no\n\
-             PAM = no\n"
+             PAM = no\n\
+             {sections}"
         )
     })
 }
@@ -100,14 +102,15 @@ fn spawn_mosquitto(program: &Path, listeners: impl FnOnce(u16) -> String) -> io:
     })
 }
 
-/// Starts NATS: without pings to members during a run.
-pub fn nats(program: &Path) -> io::Result<Server> {
+/// Starts NATS: without pings to members during a run, and with further options.
+pub fn nats(program: &Path, options: &str) -> io::Result<Server> {
     spawn_with_config(program, "nats", &["--config"], |port| {
         format!(
             "listen: 127.0.0.1:{port}\n\
              max_connections: 20000\n\
              ping_interval: \"1h\"\n\
-             logfile: \"/dev/null\"\n"
+             logfile: \"/dev/null\"\n\
+             {options}"
         )
     })
 }
@@ -122,7 +125,7 @@ pub fn node_ws(program: &Path) -> io::Result<Server> {
 }
 
 /// Starts a server with a configuration file, the path of which follows `args`.
-fn spawn_with_config(
+pub fn spawn_with_config(
     program: &Path,
     name: &str,
     args: &[&str],

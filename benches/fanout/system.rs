@@ -9,8 +9,13 @@ use std::process::Command;
 use rustix::process::{Signal, set_parent_process_death_signal};
 
 use crate::harness::clients::SMOLCHAT_WELCOME;
+#[cfg(feature = "tls")]
+use crate::harness::clients::Tls;
 use crate::harness::server::{Server, smolchatd};
 use crate::harness::websocket;
+#[cfg(feature = "tls")]
+use crate::secure::SecureSystem;
+use crate::workload::Workload;
 use crate::{floor, naive, peers};
 
 /// First argument with which this program runs the floor.
@@ -27,9 +32,9 @@ pub enum System {
     SmolchatWebSocket,
     /// smolchatd, whose members are IRC clients.
     SmolchatIrc,
-    /// smolchatd, whose members speak TLS.
+    /// A server whose members speak TLS.
     #[cfg(feature = "tls")]
-    SmolchatTls,
+    Secure(SecureSystem),
     /// The cheapest possible room.
     Floor,
     /// A room like smol's chat example.
@@ -55,7 +60,7 @@ impl System {
         Self::SmolchatWebSocket,
         Self::SmolchatIrc,
         #[cfg(feature = "tls")]
-        Self::SmolchatTls,
+        Self::Secure(SecureSystem::Smolchat),
         Self::Floor,
         Self::Naive,
     ];
@@ -67,6 +72,12 @@ impl System {
         Self::Nats,
         Self::NodeWs,
         Self::MosquittoWebSocket,
+        #[cfg(feature = "tls")]
+        Self::Secure(SecureSystem::Ngircd),
+        #[cfg(feature = "tls")]
+        Self::Secure(SecureSystem::Nats),
+        #[cfg(feature = "tls")]
+        Self::Secure(SecureSystem::Stunnel),
     ];
 
     /// Returns the name on the command line and in the report.
@@ -76,7 +87,7 @@ impl System {
             Self::SmolchatWebSocket => "smolchat-ws",
             Self::SmolchatIrc => "smolchat-irc",
             #[cfg(feature = "tls")]
-            Self::SmolchatTls => "tls",
+            Self::Secure(system) => system.name(),
             Self::Floor => "floor",
             Self::Naive => "naive",
             Self::Redis => "redis",
@@ -100,7 +111,7 @@ impl System {
         match self {
             Self::Smolchat | Self::SmolchatWebSocket | Self::SmolchatIrc => true,
             #[cfg(feature = "tls")]
-            Self::SmolchatTls => true,
+            Self::Secure(system) => system.plain().is_smolchat(),
             _ => false,
         }
     }
@@ -110,21 +121,34 @@ impl System {
         self.is_smolchat() && !matches!(self, Self::SmolchatIrc)
     }
 
-    /// Returns the certificate of the server in PEM, if its members speak TLS.
+    /// Returns how clients begin TLS, if the members speak it.
     #[cfg(feature = "tls")]
-    pub fn certificate(self) -> io::Result<Option<Vec<u8>>> {
+    pub fn tls(self) -> io::Result<Option<Tls>> {
         match self {
-            Self::SmolchatTls => std::fs::read(certificate_path()).map(Some),
+            Self::Secure(system) => system.tls().map(Some),
             _ => Ok(None),
         }
     }
 
     /// Returns the highest CPU time of a delivery, as a multiple of that of a plain one, for the
     /// systems that are measured in turn with it.
-    pub fn max_ratio(self) -> Option<f64> {
-        match self {
-            Self::SmolchatWebSocket => Some(1.05),
-            Self::SmolchatIrc => Some(1.1),
+    pub fn max_ratio(self, workload: &Workload) -> Option<f64> {
+        match (self, workload.name) {
+            (Self::SmolchatWebSocket, _) => Some(1.05),
+            (Self::SmolchatIrc, _) => Some(1.1),
+            #[cfg(feature = "tls")]
+            (Self::Secure(SecureSystem::Smolchat), "flood-8k") => Some(1.6),
+            #[cfg(feature = "tls")]
+            (Self::Secure(SecureSystem::Smolchat), "paced") => Some(1.3),
+            _ => None,
+        }
+    }
+
+    /// Returns the most bytes of a member in a large room.
+    pub fn max_member_bytes(self, workload: &Workload) -> Option<f64> {
+        match (self, workload.name) {
+            #[cfg(feature = "tls")]
+            (Self::Secure(SecureSystem::Smolchat), "idle") => Some(3_300.0),
             _ => None,
         }
     }
@@ -136,7 +160,7 @@ impl System {
                 smolchatd.filter(|path| path.is_file()).map(Path::to_owned)
             }
             #[cfg(feature = "tls")]
-            Self::SmolchatTls => Self::Smolchat.program(smolchatd),
+            Self::Secure(system) => system.program(smolchatd),
             Self::Floor | Self::Naive => env::current_exe().ok(),
             Self::Redis => peers::find("redis-server"),
             Self::Ngircd => peers::find("ngircd"),
@@ -156,21 +180,17 @@ impl System {
                 Server::spawn_and_find(command, "listening for IRC on ")
             }
             #[cfg(feature = "tls")]
-            Self::SmolchatTls => {
-                let mut command = unlimited(program);
-                command.args(["--plain", "never", "--tls", &certificate_path()]);
-                Server::spawn(command)
-            }
+            Self::Secure(system) => system.start(program),
             Self::Floor | Self::Naive => {
                 let mut command = Command::new(program);
                 command.arg(if self == Self::Floor { SERVE_FLOOR } else { SERVE_NAIVE });
                 Server::spawn(command)
             }
             Self::Redis => peers::redis(program),
-            Self::Ngircd => peers::ngircd(program),
+            Self::Ngircd => peers::ngircd(program, |port| (port, String::new())),
             Self::Mosquitto => peers::mosquitto(program),
             Self::MosquittoWebSocket => peers::mosquitto_websockets(program),
-            Self::Nats => peers::nats(program),
+            Self::Nats => peers::nats(program, ""),
             Self::NodeWs => peers::node_ws(program),
         }
     }
@@ -181,7 +201,7 @@ impl System {
         match self {
             Self::Smolchat => smolchat_join_request(member, history),
             #[cfg(feature = "tls")]
-            Self::SmolchatTls => smolchat_join_request(member, history),
+            Self::Secure(system) => system.plain().join_request(member, history),
             Self::SmolchatWebSocket => {
                 let mut out = websocket::handshake("/ws", "");
                 let hello = smolchat_join_request(member, history);
@@ -212,7 +232,7 @@ impl System {
         match self {
             Self::Smolchat | Self::SmolchatWebSocket => SMOLCHAT_WELCOME,
             #[cfg(feature = "tls")]
-            Self::SmolchatTls => SMOLCHAT_WELCOME,
+            Self::Secure(system) => system.plain().join_reply(),
             Self::Floor | Self::Naive => b"+\n",
             Self::Redis => b"room\r\n:1\r\n",
             Self::Ngircd | Self::SmolchatIrc => b" 366 ",
@@ -227,6 +247,8 @@ impl System {
         match self {
             Self::Ngircd => 8,
             Self::Mosquitto | Self::MosquittoWebSocket => 64,
+            #[cfg(feature = "tls")]
+            Self::Secure(system) => system.plain().join_window(),
             _ => 256,
         }
     }
@@ -236,6 +258,8 @@ impl System {
         match self {
             // Each new member receives the names of all members.
             Self::Ngircd => 2_000,
+            #[cfg(feature = "tls")]
+            Self::Secure(system) => system.max_members(),
             _ => usize::MAX,
         }
     }
@@ -249,7 +273,7 @@ impl System {
                 out.push(b'\n');
             }
             #[cfg(feature = "tls")]
-            Self::SmolchatTls => Self::Smolchat.encode(payload, out),
+            Self::Secure(system) => system.plain().encode(payload, out),
             Self::SmolchatWebSocket | Self::NodeWs => {
                 websocket::write_message(out, websocket::TEXT, payload);
             }
@@ -277,7 +301,12 @@ impl System {
 
     /// Returns whether a sender receives its own lines.
     pub fn echoes_to_sender(self) -> bool {
-        !matches!(self, Self::Ngircd | Self::SmolchatIrc)
+        match self {
+            Self::Ngircd | Self::SmolchatIrc => false,
+            #[cfg(feature = "tls")]
+            Self::Secure(system) => system.plain().echoes_to_sender(),
+            _ => true,
+        }
     }
 }
 
@@ -302,17 +331,10 @@ pub fn smolchat_frame_len(payload: usize) -> usize {
 }
 
 /// Returns a command that starts smolchatd for large rooms and fast senders.
-fn unlimited(program: &Path) -> Command {
+pub fn unlimited(program: &Path) -> Command {
     let mut command = smolchatd(program);
     command.args(["--rate", "0", "--max-clients", "20000", "--log", "error"]);
     command
-}
-
-/// Returns the path of the certificate that smolchatd creates.
-#[cfg(feature = "tls")]
-fn certificate_path() -> String {
-    let name = format!("smolchat-bench-{}.pem", std::process::id());
-    env::temp_dir().join(name).display().to_string()
 }
 
 fn smolchat_join_request(member: usize, history: usize) -> Vec<u8> {

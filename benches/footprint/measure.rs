@@ -99,7 +99,7 @@ fn members_with(server: &Server, request: fn(usize) -> Vec<u8>) -> io::Result<Cl
         window: 1,
         readers: usize::MAX,
         #[cfg(feature = "tls")]
-        certificate: None,
+        tls: None,
     })
 }
 

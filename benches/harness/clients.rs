@@ -15,6 +15,9 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 
 #[cfg(feature = "tls")]
+use rustls::CipherSuite;
+
+#[cfg(feature = "tls")]
 use super::tls_peer::TlsPeer;
 
 /// Part of the frame with which smolchatd welcomes a client.
@@ -43,9 +46,18 @@ pub struct Join {
     pub window: usize,
     /// Clients with this number or a higher one are not read once they have joined.
     pub readers: usize,
-    /// The certificate of the server in PEM, if the clients speak TLS.
+    /// How they begin TLS, if they speak it.
     #[cfg(feature = "tls")]
-    pub certificate: Option<Vec<u8>>,
+    pub tls: Option<Tls>,
+}
+
+/// How clients begin TLS.
+#[cfg(feature = "tls")]
+pub struct Tls {
+    /// The certificate of the server in PEM.
+    pub certificate: Vec<u8>,
+    /// Whether the server sends a line of plain text before the handshake.
+    pub is_after_greeting: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -65,6 +77,9 @@ struct Client {
     carried: usize,
     #[cfg(feature = "tls")]
     tls: Option<Box<TlsPeer>>,
+    /// A line of plain text comes before the handshake.
+    #[cfg(feature = "tls")]
+    awaits_greeting: bool,
 }
 
 /// Bytes that a client has yet to send.
@@ -281,7 +296,12 @@ impl Clients {
             carry: [0; CARRY_BYTES],
             carried: 0,
             #[cfg(feature = "tls")]
-            tls: self.join.certificate.as_ref().map(|pem| Box::new(TlsPeer::new(pem, &[]))),
+            tls: self.join.tls.as_ref().map(|tls| {
+                let suites = [CipherSuite::TLS13_AES_128_GCM_SHA256];
+                Box::new(TlsPeer::new(&tls.certificate, &suites))
+            }),
+            #[cfg(feature = "tls")]
+            awaits_greeting: self.join.tls.as_ref().is_some_and(|tls| tls.is_after_greeting),
         });
         Ok(())
     }
@@ -295,6 +315,7 @@ impl Clients {
         }
         #[cfg(feature = "tls")]
         let request = match &mut client.tls {
+            Some(_) if client.awaits_greeting => Vec::new(),
             // The request follows the handshake.
             Some(tls) => tls.read(&[]).map(|()| tls.take_outgoing())?,
             None => (self.join.request)(number),
@@ -315,7 +336,15 @@ impl Clients {
         let client = &mut self.clients[number];
         let Some(tls) = &mut client.tls else { return Ok(end) };
         let was_handshaking = tls.is_handshaking();
-        tls.read(&self.buffer[start..end])?;
+        let mut bytes = &self.buffer[start..end];
+        if client.awaits_greeting {
+            if !bytes.ends_with(b"\n") {
+                return Ok(start);
+            }
+            client.awaits_greeting = false;
+            bytes = &[];
+        }
+        tls.read(bytes)?;
         if was_handshaking && !tls.is_handshaking() {
             tls.send(&(self.join.request)(number));
         }

@@ -2,33 +2,41 @@
 
 use std::fs;
 use std::io;
+use std::ops::Add;
 use std::path::Path;
 use std::time::Duration;
 
-/// A running process, by its number.
+/// A running process, by its number, or two that are measured as one.
 #[derive(Clone, Copy)]
 pub struct Process {
     pid: u32,
+    second: Option<u32>,
 }
 
 impl Process {
     /// Returns the process with this id.
     pub fn new(pid: u32) -> Self {
-        Self { pid }
+        Self { pid, second: None }
+    }
+
+    /// Adds the CPU time, memory, threads and wake-ups of a second process, if there is one.
+    pub fn with(self, second: Option<u32>) -> Self {
+        Self { second, ..self }
     }
 
     /// Returns the CPU time of all threads: in nanoseconds from the scheduler if the kernel counts
     /// them, otherwise in clock ticks. The former lacks threads that have ended; no server here
     /// ends threads under load.
     pub fn cpu(self) -> io::Result<Duration> {
-        if !has_schedstat() {
-            return self.cpu_ticks();
-        }
-        let nanos = self.tasks()?.iter().try_fold(0, |sum, task| {
-            let text = fs::read_to_string(format!("{task}/schedstat"))?;
-            Ok::<u64, io::Error>(sum + number(text.split_whitespace().next())?)
-        })?;
-        Ok(Duration::from_nanos(nanos))
+        self.sum(|process| {
+            if !has_schedstat() {
+                return process.cpu_ticks();
+            }
+            process.tasks()?.iter().try_fold(Duration::ZERO, |sum, task| {
+                let text = fs::read_to_string(format!("{task}/schedstat"))?;
+                Ok(sum + Duration::from_nanos(number(text.split_whitespace().next())?))
+            })
+        })
     }
 
     /// Returns `utime` and `stime` of `/proc/PID/stat`, usually in steps of 10 ms.
@@ -45,20 +53,20 @@ impl Process {
     /// Returns the resident memory in bytes. `smaps_rollup` counts pages; `VmRSS` can be several
     /// hundred KiB off, because the kernel keeps that sum per CPU and adds it up lazily.
     pub fn resident(self) -> io::Result<u64> {
-        match self.read("smaps_rollup") {
+        self.sum(|process| match process.read("smaps_rollup") {
             Ok(rollup) => Ok(field(&rollup, "Rss:")? * 1024),
-            Err(_) => self.status("VmRSS:").map(|kib| kib * 1024),
-        }
+            Err(_) => process.status("VmRSS:").map(|kib| kib * 1024),
+        })
     }
 
     /// Returns the highest resident memory so far, in bytes.
     pub fn peak_resident(self) -> io::Result<u64> {
-        self.status("VmHWM:").map(|kib| kib * 1024)
+        self.sum(|process| process.status("VmHWM:").map(|kib| kib * 1024))
     }
 
     /// Returns the number of threads.
     pub fn threads(self) -> io::Result<u64> {
-        self.status("Threads:")
+        self.sum(|process| process.status("Threads:"))
     }
 
     /// Returns the number of open descriptors, without those of files below `dir`.
@@ -75,10 +83,21 @@ impl Process {
     /// Returns the number of voluntary context switches of all threads. A thread that goes to sleep
     /// once is woken once.
     pub fn wakeups(self) -> io::Result<u64> {
-        self.tasks()?.iter().try_fold(0, |sum, task| {
-            let status = fs::read_to_string(format!("{task}/status"))?;
-            Ok(sum + field(&status, "voluntary_ctxt_switches:")?)
+        self.sum(|process| {
+            process.tasks()?.iter().try_fold(0, |sum, task| {
+                let status = fs::read_to_string(format!("{task}/status"))?;
+                Ok(sum + field(&status, "voluntary_ctxt_switches:")?)
+            })
         })
+    }
+
+    /// Adds a figure of both processes.
+    fn sum<T: Add<Output = T>>(self, figure: impl Fn(Self) -> io::Result<T>) -> io::Result<T> {
+        let first = figure(self)?;
+        match self.second {
+            Some(pid) => Ok(first + figure(Self::new(pid))?),
+            None => Ok(first),
+        }
     }
 
     fn status(self, key: &str) -> io::Result<u64> {

@@ -21,6 +21,8 @@ pub struct Server {
     pub child: Child,
     /// The address on which it listens.
     pub addr: SocketAddr,
+    /// The server to which this one forwards.
+    behind: Option<Box<Server>>,
     _dir: Option<ScratchDir>,
 }
 
@@ -34,7 +36,8 @@ impl Server {
     pub fn spawn_and_find(mut command: Command, prefix: &str) -> io::Result<Self> {
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         // Built before the address is known, so that an error kills the child.
-        let mut server = Self { child, addr: (Ipv4Addr::LOCALHOST, 0).into(), _dir: None };
+        let addr = (Ipv4Addr::LOCALHOST, 0).into();
+        let mut server = Self { child, addr, behind: None, _dir: None };
         server.addr = server.read_address(prefix)?;
         Ok(server)
     }
@@ -43,7 +46,8 @@ impl Server {
     pub fn spawn_on_port(mut command: Command, port: u16, dir: ScratchDir) -> io::Result<Self> {
         let child =
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-        let mut server = Self { child, addr: (Ipv4Addr::LOCALHOST, port).into(), _dir: Some(dir) };
+        let addr = (Ipv4Addr::LOCALHOST, port).into();
+        let mut server = Self { child, addr, behind: None, _dir: Some(dir) };
         let deadline = Instant::now() + START_TIMEOUT;
         while let Err(error) = TcpStream::connect(server.addr) {
             if let Some(status) = server.child.try_wait()? {
@@ -58,9 +62,16 @@ impl Server {
         Ok(server)
     }
 
-    /// Returns the process, to read its figures.
+    /// Returns a server that forwards to another one, and ends it.
+    pub fn in_front_of(mut self, behind: Self) -> Self {
+        self.behind = Some(Box::new(behind));
+        self
+    }
+
+    /// Returns the process, to read its figures, with that of a server behind it.
     pub fn process(&self) -> Process {
-        Process::new(self.child.id())
+        let behind = self.behind.as_ref().map(|behind| behind.child.id());
+        Process::new(self.child.id()).with(behind)
     }
 
     /// Reads standard output up to the line with the address. The pipe stays open.

@@ -1,6 +1,6 @@
 //! Third-party IRC clients, beside `nc`, `smolchat` and a WebSocket: `make test-irc`.
 
-mod programs;
+pub mod programs;
 
 use std::fs;
 use std::process::{Command, Stdio};

@@ -82,6 +82,8 @@ mod terminal_settings;
 mod tls;
 #[cfg(feature = "tls")]
 mod tls_client;
+#[cfg(all(feature = "irc", feature = "tls", feature = "web"))]
+mod tls_programs;
 mod unicode_names;
 #[cfg(feature = "web")]
 mod web;

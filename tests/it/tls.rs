@@ -126,6 +126,26 @@ fn late_hello_is_answered_where_tls_is_required() {
 }
 
 #[test]
+fn records_in_pieces_are_read() {
+    let server = TlsServer::start(&[]);
+    let mut bob = server.server.join("bob");
+    let mut alice = server.join("alice");
+    let bytes = alice.encrypt(b"in single bytes\n");
+    for byte in bytes {
+        alice.stream.write_all(&[byte]).unwrap();
+    }
+    bob.recv_until(|frame| frame["data"] == "in single bytes");
+    // Two records in one piece, and one across two.
+    let bytes =
+        [alice.encrypt(b"one\n"), alice.encrypt(b"two\n"), alice.encrypt(b"three\n")].concat();
+    let (first, rest) = bytes.split_at(bytes.len() - 4);
+    alice.stream.write_all(first).unwrap();
+    bob.recv_until(|frame| frame["data"] == "two");
+    alice.stream.write_all(rest).unwrap();
+    bob.recv_until(|frame| frame["data"] == "three");
+}
+
+#[test]
 fn silent_client_joins_after_its_handshake() {
     let server = TlsServer::start(&["--plain", "never"]);
     let mut silent = server.connect();

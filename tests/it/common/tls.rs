@@ -69,6 +69,12 @@ impl TlsClient {
         self.flush();
     }
 
+    /// Returns data as a record, which is then not sent.
+    pub fn encrypt(&mut self, data: &[u8]) -> Vec<u8> {
+        self.peer.send(data);
+        self.peer.take_outgoing()
+    }
+
     #[track_caller]
     pub fn say(&mut self, line: &str) {
         self.send(format!("{line}\n").as_bytes());

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use rustls::client::UnbufferedClientConnection;
+use rustls::crypto::cipher::InboundOpaqueMessage;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -21,7 +22,10 @@ use rustls::unbuffered::{
     ConnectionState, EncodeError, EncryptError, InsufficientSizeError, WriteTraffic,
 };
 use rustls::version::TLS13;
-use rustls::{CipherSuite, ClientConfig, RootCertStore};
+use rustls::{
+    CipherSuite, ClientConfig, ConnectionTrafficSecrets, ContentType, ProtocolVersion,
+    RootCertStore,
+};
 
 #[derive(Debug)]
 struct Clock;
@@ -56,11 +60,12 @@ impl TlsPeer {
         if !suites.is_empty() {
             provider.cipher_suites.retain(|suite| suites.contains(&suite.suite()));
         }
-        let config = ClientConfig::builder_with_details(Arc::new(provider), Arc::new(Clock))
+        let mut config = ClientConfig::builder_with_details(Arc::new(provider), Arc::new(Clock))
             .with_protocol_versions(&[&TLS13])
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
+        config.enable_secret_extraction = true;
         let name = ServerName::try_from("localhost").unwrap();
         let connection = UnbufferedClientConnection::new(Arc::new(config), name).unwrap();
         let (incoming, outgoing, data) = (Vec::new(), Vec::new(), Vec::new());
@@ -101,6 +106,38 @@ impl TlsPeer {
     /// Removes and returns the bytes for the server.
     pub fn take_outgoing(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.outgoing)
+    }
+
+    /// Decrypts the bytes of the server from a number of records on, and returns their contents,
+    /// without those of alerts.
+    pub fn decrypt_from(self, mut records: u64, mut bytes: Vec<u8>) -> Vec<u8> {
+        let (secrets, kernel) = self.connection.dangerous_into_kernel_connection().unwrap();
+        let (ConnectionTrafficSecrets::Aes128Gcm { key, iv }
+        | ConnectionTrafficSecrets::Aes256Gcm { key, iv }
+        | ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv }) = secrets.rx.1
+        else {
+            panic!("another cipher suite")
+        };
+        let suite = kernel.negotiated_cipher_suite().tls13().unwrap();
+        let mut decrypter = suite.aead_alg.decrypter(key, iv);
+        let mut data = Vec::new();
+        let mut rest = &mut bytes[..];
+        while !rest.is_empty() {
+            let length = 5 + usize::from(u16::from_be_bytes([rest[3], rest[4]]));
+            let (record, later) = rest.split_at_mut(length);
+            rest = later;
+            let message = InboundOpaqueMessage::new(
+                ContentType::ApplicationData,
+                ProtocolVersion::TLSv1_2,
+                &mut record[5..],
+            );
+            let plain = decrypter.decrypt(message, records).unwrap();
+            records += 1;
+            if plain.typ == ContentType::ApplicationData {
+                data.extend_from_slice(plain.payload);
+            }
+        }
+        data
     }
 
     fn with_traffic(

@@ -17,6 +17,8 @@ mod screen;
 #[cfg(feature = "tls")]
 mod tls_handshake;
 #[cfg(feature = "tls")]
+mod tls_hello;
+#[cfg(feature = "tls")]
 mod tls_records;
 mod websocket_frames;
 
@@ -41,6 +43,8 @@ const TARGETS: &[Target] = &[
     ("screen", screen::run),
     #[cfg(feature = "tls")]
     ("tls_handshake", tls_handshake::run),
+    #[cfg(feature = "tls")]
+    ("tls_hello", tls_hello::run),
     #[cfg(feature = "tls")]
     ("tls_records", tls_records::run),
     ("websocket_frames", websocket_frames::run),

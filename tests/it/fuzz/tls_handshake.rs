@@ -1,30 +1,85 @@
-//! The first bytes of a client of TLS. The first byte of the input is the length of the reads.
+//! The handshake of a real client of TLS, with changed messages. The first byte of the input is the
+//! length of the reads; each group of five bytes is a change of a message.
 
-use std::sync::{Arc, OnceLock};
+#[allow(clippy::duplicate_mod, dead_code, reason = "a target of its own")]
+#[path = "tls_hello.rs"]
+mod tls_hello;
+#[allow(clippy::duplicate_mod, reason = "the tests have it, too; the fuzzer has only this one")]
+#[path = "../common/tls_peer.rs"]
+mod tls_peer;
 
-use smolchat::server::edge::tls::{Certificate, Handshake};
+use std::sync::Arc;
 
-/// Returns a certificate, which is made at the first call.
-pub fn certificate() -> &'static (Certificate, Vec<u8>) {
-    static CERTIFICATE: OnceLock<(Certificate, Vec<u8>)> = OnceLock::new();
-    CERTIFICATE.get_or_init(|| {
-        let name = format!("smolchat-fuzz-{}-{:p}.pem", std::process::id(), &CERTIFICATE);
-        let path = std::env::temp_dir().join(name);
-        let certificate = Certificate::open(&path, None).unwrap();
-        let pem = std::fs::read(&path).unwrap();
-        std::fs::remove_file(&path).unwrap();
-        (certificate, pem)
-    })
-}
+use smolchat::server::edge::tls::{Handshake, MAX_PLAIN_BYTES};
+use tls_hello::certificate;
+use tls_peer::TlsPeer;
 
 pub fn run(input: &[u8]) {
-    let Some((&length, bytes)) = input.split_first() else { return };
-    let (certificate, _) = certificate();
+    let Some((&length, changes)) = input.split_first() else { return };
+    let (certificate, pem) = certificate();
+    let mut peer = TlsPeer::new(pem, &[]);
     let mut handshake = Handshake::new(Arc::clone(certificate.config())).unwrap();
-    for part in bytes.chunks(usize::from(length) + 1) {
-        match handshake.read(part) {
-            Ok(step) => assert!(!step.is_done, "a client without a key"),
-            Err(failure) => return assert!(!failure.cause.is_empty()),
+    peer.read(&[]).unwrap();
+    for is_last in [false, true] {
+        let mut flight = peer.take_outgoing();
+        if is_last {
+            peer.send(b"hello\n");
+            flight.extend(peer.take_outgoing());
         }
+        let intact = flight.clone();
+        for change in changes.chunks_exact(5).filter(|change| (change[4] >= 128) == is_last) {
+            apply(change, &mut flight);
+        }
+        let mut output = Vec::new();
+        let mut bytes = &flight[..];
+        let mut is_done = false;
+        while !bytes.is_empty() && !is_done {
+            let (part, rest) = bytes.split_at(bytes.len().min(usize::from(length) + 1));
+            match handshake.read(part) {
+                Ok(step) => {
+                    output.extend(step.output);
+                    is_done = step.is_done;
+                }
+                Err(failure) => {
+                    assert!(flight != intact && !failure.cause.is_empty());
+                    // The connection has ended.
+                    assert!(handshake.read(rest).is_err());
+                    return;
+                }
+            }
+            bytes = rest;
+        }
+        if is_done {
+            let established = handshake.finish().unwrap();
+            let (mut opener, mut data) = (established.opener, established.rest);
+            data.extend_from_slice(bytes);
+            let opened = opener.open(&mut data);
+            assert!(opened.data <= MAX_PLAIN_BYTES);
+            assert!(flight != intact || &data[..opened.data] == b"hello\n");
+            return;
+        }
+        // A client that does not know what was changed ends here.
+        if flight != intact && (is_last || peer.read(&output).is_err() || peer.is_handshaking()) {
+            return;
+        }
+        if flight == intact {
+            assert!(!is_last, "an intact handshake is done");
+            peer.read(&output).unwrap();
+        }
+    }
+}
+
+/// Changes a byte, or cuts out, doubles or appends a piece.
+fn apply(change: &[u8], bytes: &mut Vec<u8>) {
+    let &[high, low, length, byte, kind] = change else { return };
+    let at = usize::from(u16::from_be_bytes([high, low])) % (bytes.len() + 1);
+    let end = (at + usize::from(length)).min(bytes.len());
+    let piece = bytes[at..end].to_vec();
+    match kind % 5 {
+        0 => drop(bytes.drain(at..end)),
+        1 => drop(bytes.splice(at..at, piece)),
+        2 => bytes.insert(at, byte),
+        3 => bytes.extend(piece),
+        _ => bytes.iter_mut().skip(at).take(1).for_each(|old| *old = byte),
     }
 }

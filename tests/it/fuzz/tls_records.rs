@@ -2,8 +2,8 @@
 //! change of a byte.
 
 #[allow(clippy::duplicate_mod, dead_code, reason = "a target of its own")]
-#[path = "tls_handshake.rs"]
-mod tls_handshake;
+#[path = "tls_hello.rs"]
+mod tls_hello;
 #[allow(clippy::duplicate_mod, reason = "the tests have it, too; the fuzzer has only this one")]
 #[path = "../common/tls_peer.rs"]
 mod tls_peer;
@@ -11,7 +11,7 @@ mod tls_peer;
 use std::sync::Arc;
 
 use smolchat::server::edge::tls::{CLOSE_NOTIFY, End, Handshake, MAX_PLAIN_BYTES};
-use tls_handshake::certificate;
+use tls_hello::certificate;
 use tls_peer::TlsPeer;
 
 pub fn run(input: &[u8]) {

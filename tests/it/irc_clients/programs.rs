@@ -55,10 +55,10 @@ impl IrcClient {
         self.input.write_all(format!("{}{command}\n", self.prefix).as_bytes()).unwrap();
     }
 
-    /// Connects, and joins the channel.
+    /// Connects with the documented commands, and joins the channel.
     #[track_caller]
-    fn connect(&mut self, client: &str, address: &str, name: &str) {
-        for command in documented_commands(client, address, name) {
+    fn connect(&mut self, commands: Vec<String>) {
+        for command in commands {
             self.run(&command);
             if command.starts_with("/connect") || command.starts_with("/server") {
                 self.wait_for(&["this conversation is written to a file"]);
@@ -91,17 +91,27 @@ impl IrcClient {
     }
 }
 
-/// Returns the commands in docs/irc.md with which a client connects, for this server and name.
+/// Returns the commands in a row of docs/irc.md with which a client connects, for this server and
+/// name.
 #[track_caller]
-fn documented_commands(client: &str, address: &str, name: &str) -> Vec<String> {
+fn documented_commands(row: &str, address: &str, name: &str) -> Vec<String> {
     let mut lines = include_str!("../../../docs/irc.md").lines();
-    let row = lines.find(|line| line.starts_with(&format!("| {client} |"))).unwrap();
+    let row = lines.find(|line| line.starts_with(&format!("| {row} |"))).unwrap();
     let (host, port) = split(address);
     let adapt = |command: &str| {
         let command = command.replace("192.0.2.1", host).replace("6667", port);
+        let command = command.replace("chat.example.org", host).replace("6697", port);
         command.replace("WORD", "secret").replace("alice", name)
     };
     row.split('`').skip(1).step_by(2).map(adapt).collect()
+}
+
+/// Returns the commands with which a client connects over TLS and trusts the certificate in a file.
+#[cfg(feature = "tls")]
+#[track_caller]
+fn commands_with_tls(client: &str, address: &str, name: &str, pem: &str) -> Vec<String> {
+    let commands = documented_commands(&format!("{client}, TLS"), address, name);
+    commands.into_iter().map(|command| command.replace("chat.pem", pem)).collect()
 }
 
 /// Returns a command with a home folder of its own, which has the folder `logs`.
@@ -121,6 +131,15 @@ fn spawn(mut command: Command) -> Child {
 }
 
 pub fn start_irssi(address: &str, name: &str) -> IrcClient {
+    run_irssi(documented_commands("irssi", address, name))
+}
+
+#[cfg(feature = "tls")]
+pub fn start_irssi_with_tls(address: &str, name: &str, pem: &str) -> IrcClient {
+    run_irssi(commands_with_tls("irssi", address, name, pem))
+}
+
+fn run_irssi(commands: Vec<String>) -> IrcClient {
     let home = TempDir::new();
     let logs = home.path("logs/$0.log");
     let config = format!(
@@ -150,11 +169,22 @@ pub fn start_irssi(address: &str, name: &str) -> IrcClient {
     thread::spawn(move || while screen.read(&mut [0; 4096]).is_ok_and(|count| count > 0) {});
 
     let mut irssi = IrcClient { process, input, prefix: "", home, _display: None };
-    irssi.connect("irssi", address, name);
+    irssi.connect(commands);
     irssi
 }
 
 pub fn start_weechat(address: &str, name: &str) -> IrcClient {
+    run_weechat(documented_commands("WeeChat", address, name))
+}
+
+#[cfg(feature = "tls")]
+pub fn start_weechat_with_tls(address: &str, name: &str, pem: &str) -> IrcClient {
+    let commands = commands_with_tls("WeeChat", address, name, pem);
+    // The name of the option before version 4.0. Unknown options are ignored.
+    run_weechat(commands.iter().map(|command| command.replace(" -tls", " -tls -ssl")).collect())
+}
+
+fn run_weechat(connect: Vec<String>) -> IrcClient {
     let home = TempDir::new();
     let settings = "[plugin]\nautoload = \"fifo,irc,logger\"\n";
     fs::write(home.path("weechat.conf"), settings).unwrap();
@@ -167,7 +197,7 @@ pub fn start_weechat(address: &str, name: &str) -> IrcClient {
         format!("/set fifo.file.path {}", home.path("fifo").display()),
         "/fifo enable".to_owned(),
     ];
-    for command in commands.into_iter().chain(documented_commands("WeeChat", address, name)) {
+    for command in commands.into_iter().chain(connect) {
         weechat.args(["--run-command", &command]);
     }
     weechat.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -212,7 +242,7 @@ pub fn start_hexchat(address: &str, name: &str) -> IrcClient {
     hexchat.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let process = ChildGuard(spawn(hexchat));
     let mut hexchat = IrcClient { process, input, prefix: "", home, _display: Some(display) };
-    hexchat.connect("HexChat", address, name);
+    hexchat.connect(documented_commands("HexChat", address, name));
     hexchat
 }
 

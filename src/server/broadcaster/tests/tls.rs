@@ -77,7 +77,6 @@ fn updated_keys_follow_a_record_that_waits() {
 #[test]
 fn client_with_a_used_up_key_is_told_its_number() {
     let mut harness = BroadcasterHarness::new();
-    // rustls' client counts from 0, so the records are not read.
     let secure = harness.connect_secure(MAX_RECORDS - 3);
     harness.say(secure.id, r#"{"hello":{"name":"alice"}}"#);
     assert_eq!(harness.broadcaster.room.member_count(), 2);
@@ -87,6 +86,15 @@ fn client_with_a_used_up_key_is_told_its_number() {
         harness.remotes.get_mut(&secure.id).expect("a client").read();
     }
     assert_eq!(harness.broadcaster.room.member_count(), 1);
+    // rustls' client counts from 0.
+    let received = harness.remotes[&secure.id].received.clone();
+    let data = String::from_utf8(secure.peer.decrypt_from(MAX_RECORDS - 3, received)).unwrap();
+    let frames = data.lines().map(|line| serde_json::from_str(line).expect("frames are JSON"));
+    let frames: Vec<Value> = frames.collect();
+    let (bye, frames) = frames.split_last().unwrap();
+    let last = frames.iter().filter_map(|frame| frame["seq"].as_u64()).max();
+    assert_eq!((&bye["kind"], bye["seq"].as_u64()), (&Value::from("bye"), last), "{data}");
+    assert_eq!(bye["code"], "key-limit", "{bye}");
     harness.remotes.get_mut(&OBSERVER).expect("the observer").read();
     let seen = String::from_utf8_lossy(&harness.remotes[&OBSERVER].received).into_owned();
     assert!(seen.contains("alice left"), "{seen}");

@@ -31,6 +31,11 @@ struct Connection {
 impl Chromium {
     #[track_caller]
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    #[track_caller]
+    pub fn start_with(options: &[&str]) -> Self {
         let profile = TempDir::new();
         let mut shell = Command::new("sh");
         // Chromium reads commands from descriptor 3, and writes to 4. It has no sandbox as root.
@@ -40,6 +45,7 @@ impl Chromium {
         // Not in /dev/shm, which is small in some containers.
         shell.arg("--disable-dev-shm-usage");
         shell.arg(format!("--user-data-dir={}", profile.path("").display()));
+        shell.args(options);
         shell.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = ChildGuard(shell.spawn().unwrap());
         let commands = process.0.stdin.take().unwrap();
