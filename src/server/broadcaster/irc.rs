@@ -56,7 +56,8 @@ impl Channel for RoomChannel<'_> {
     }
 
     fn is_taken(&self, name: &str) -> bool {
-        self.room.is_name_taken(name)
+        // A client without the password is not told who is there.
+        !self.room.is_at_gate(self.id) && self.room.is_name_taken(name)
     }
 
     fn token_of(&mut self, name: &str, password: &str) -> Option<Token> {
