@@ -170,6 +170,11 @@ impl Command {
         matches!(self, Command::Cap | Command::Nick | Command::Pass | Command::User)
     }
 
+    /// Returns whether others are shown the text, beside those of `PART` and `QUIT`.
+    pub fn is_seen_by_others(self) -> bool {
+        matches!(self, Command::Away | Command::Nick | Command::Notice | Command::PrivMsg)
+    }
+
     /// Returns whether only the room knows how long the answer is.
     pub fn has_long_answer(self) -> bool {
         use Command::{Away, Mode, Notice, Part, PrivMsg};
