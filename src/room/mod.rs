@@ -148,6 +148,7 @@ impl Room {
                 }
             }
             Input::KeepOperators(labels) => {
+                self.lobby.operators.retain(|(_, label)| labels.contains(label));
                 return Some(Command::KeepOperators { node: self.state.answers.node, labels });
             }
             Input::Measures(measures) => return Some(Command::Measures(measures)),
