@@ -43,7 +43,7 @@ PEERS = redis-server ngircd mosquitto nats-server
 WS    = ws@8.23.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build run-server run-client test test-slow test-web test-irc test-cluster check audit fuzz picture bench bench-peers soak footprint footprint-check dist dist-all dist-deps test-cross test-packages install install-files uninstall clean
+.PHONY: help build run-server run-client run-cluster test test-slow test-web test-irc test-cluster check audit fuzz picture bench bench-peers soak footprint footprint-check dist dist-all dist-deps test-cross test-packages install install-files uninstall clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,10 @@ run-server: ## run the server; options: ARGS='--listen 127.0.0.1:8080'
 run-client: ## run the client; options: ARGS='--name alice'
 	$(CARGO) build --release --locked --no-default-features --features '$(FEATURES)' --bin smolchat
 	./target/release/smolchat $(ARGS)
+
+run-cluster: ## run three NATS servers and three nodes of one room; options: ARGS='--log debug'
+	$(CARGO) build --release --locked --no-default-features --features '$(SERVER_FEATURES) cluster' --bin smolchatd
+	@deploy/cluster/run.sh $(ARGS)
 
 test: ## run all tests except the slow ones
 	$(CARGO) test --locked

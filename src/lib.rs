@@ -74,8 +74,8 @@
 //! - `room`: the members, their names, and the sequence of frames. Pure: no I/O and no clock.
 //! - `store`: the history file.
 //! - `status`: reports about the room to an observer outside.
-//! - [`server`]: the accept loop, the connection tasks, the broadcaster and the outboxes.
 //! - `cluster`: the log that the servers of one room share, with the feature of this name.
+//! - [`server`]: the accept loop, the connection tasks, the broadcaster and the outboxes.
 //! - `daemon`: the service manager and the log.
 //! - [`client`]: the session library. It imports `protocol` and `tls` alone.
 //! - `cli`: the options of both programs. It imports none of the above.

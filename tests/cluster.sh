@@ -4,34 +4,20 @@
 set -eu
 cd "$(dirname "$0")/.."
 
+name=cluster
 cargo=${CARGO:-cargo}
 
-fail() {
-    echo "cluster: $*" >&2
-    exit 1
-}
+. tests/debian.sh
 
 # Prints the packages of Debian whose commands are missing.
 missing() {
-    for command in nats-server openssl; do
-        command -v "$command" >/dev/null || echo "$command"
-    done
+    without_command <<LIST
+nats-server nats-server
+openssl openssl
+LIST
 }
 
-deps() {
-    packages=$(missing)
-    if [ -n "$packages" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        export DEBIAN_FRONTEND=noninteractive
-        # shellcheck disable=SC2086 # Splits the packages.
-        apt-get install -y --no-install-recommends $packages ||
-            { apt-get update && apt-get install -y --no-install-recommends $packages; } || true
-        packages=$(missing)
-    fi
-    # shellcheck disable=SC2086
-    [ -z "$packages" ] || fail "missing, and not installable here:" $packages
-}
-
-deps
+install_missing
 [ "${1-}" != deps ] || exit 0
 # Most of the time is spent in waiting for elections.
 $cargo test --locked --features cluster --test it -- --ignored --test-threads 3 cluster::

@@ -8,19 +8,15 @@ irc_python=20.5.0
 irc_framework=4.14.0
 irc_rust=1.1.0
 
+name=irc
 cargo=${CARGO:-cargo}
 tools=$PWD/target/irc
 
-fail() {
-    echo "irc: $*" >&2
-    exit 1
-}
+. tests/debian.sh
 
 # Prints the packages of Debian whose commands or files are missing.
 missing() {
-    while read -r package command; do
-        command -v "$command" >/dev/null || echo "$package"
-    done <<LIST
+    without_command <<LIST
 irssi irssi
 weechat-headless weechat-headless
 hexchat hexchat
@@ -36,16 +32,7 @@ LIST
 }
 
 deps() {
-    packages=$(missing)
-    if [ -n "$packages" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        export DEBIAN_FRONTEND=noninteractive
-        # shellcheck disable=SC2086 # Splits the packages.
-        apt-get install -y --no-install-recommends $packages ||
-            { apt-get update && apt-get install -y --no-install-recommends $packages; } || true
-        packages=$(missing)
-    fi
-    # shellcheck disable=SC2086
-    [ -z "$packages" ] || fail "missing, and not installable here:" $packages
+    install_missing
     mkdir -p "$tools/bot"
     [ -x "$tools/bin/python" ] || python3 -m venv "$tools"
     "$tools/bin/pip" install --quiet --disable-pip-version-check "irc==$irc_python" ||

@@ -9,19 +9,15 @@ typescript=7.0.2
 kosoku=0.1.0
 websockets=17.4
 
+name=web
 cargo=${CARGO:-cargo}
 tools=$PWD/target/web
 
-fail() {
-    echo "web: $*" >&2
-    exit 1
-}
+. tests/debian.sh
 
 # Prints the packages of Debian whose commands are missing.
 missing() {
-    while read -r package command; do
-        command -v "$command" >/dev/null || echo "$package"
-    done <<LIST
+    without_command <<LIST
 chromium-headless-shell chromium-headless-shell
 firefox-esr firefox-esr
 nodejs node
@@ -32,16 +28,7 @@ LIST
 }
 
 deps() {
-    packages=$(missing)
-    if [ -n "$packages" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        export DEBIAN_FRONTEND=noninteractive
-        # shellcheck disable=SC2086 # Splits the packages.
-        apt-get install -y --no-install-recommends $packages ||
-            { apt-get update && apt-get install -y --no-install-recommends $packages; } || true
-        packages=$(missing)
-    fi
-    # shellcheck disable=SC2086
-    [ -z "$packages" ] || fail "missing, and not installable here:" $packages
+    install_missing
     mkdir -p "$tools"
     [ -x "$tools/bin/python" ] || python3 -m venv "$tools"
     "$tools/bin/pip" install --quiet --disable-pip-version-check \

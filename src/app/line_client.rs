@@ -85,7 +85,7 @@ pub struct LineClient {
     answer_deadline: Option<Instant>,
 }
 
-#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
+#[expect(clippy::large_enum_variant, reason = "one value at a time")]
 enum LoopEvent {
     Line(OutgoingLine),
     InputClosed,

@@ -16,7 +16,9 @@ pub static SMOLCHAT: Program = Program {
             value: ValueKind::Positional("ADDR"),
             default: "127.0.0.1:8080",
             help: "HOST[:PORT], tls:HOST[:PORT] or unix:PATH",
-            details: "Without a port, the port is 8080; an IPv6 address with a port is in brackets. \
+            details: "Several servers of one room are separated by commas, all of them with `tls:` or \
+                      none: when one is lost, the next is tried. \
+                      Without a port, the port is 8080; an IPv6 address with a port is in brackets. \
                       With `tls:` the connection is encrypted; \
                       see ENCRYPTION. The key in the config file is `address`.",
             is_setting: true,

@@ -94,8 +94,8 @@ pub static SMOLCHATD: Program = Program {
             name: "irc-playback",
             value: ValueKind::Text("N"),
             default: "20",
-            help: "earlier messages that an IRC client is shown when it joins the channel",
-            details: "Only clients that understand `server-time` are shown them.",
+            help: "earlier messages for an IRC client that joins the channel",
+            details: "Only for clients with `server-time`.",
             ..OptionSpec::DEFAULT
         },
         OptionSpec {
@@ -181,6 +181,60 @@ pub static SMOLCHATD: Program = Program {
             value: ValueKind::Text("SECS"),
             default: "1",
             help: "seconds between syncs to disk; 0 = sync before every delivery",
+            ..OptionSpec::DEFAULT
+        },
+        #[cfg(feature = "cluster")]
+        OptionSpec {
+            name: "cluster",
+            value: ValueKind::Text("URL[,URL]"),
+            help: "NATS servers with the log of a room on several servers",
+            details: "Addresses such as nats://10.0.0.1:4222, separated by commas. All servers with \
+                      the same `--room` have one room. Not with `--history-file` or `--irc`.",
+            ..OptionSpec::DEFAULT
+        },
+        #[cfg(feature = "cluster")]
+        OptionSpec {
+            name: "room",
+            value: ValueKind::Text("NAME"),
+            help: "name of the room in the cluster; default: smolchat",
+            details: "The name of the NATS stream: letters, digits, - and _.",
+            ..OptionSpec::DEFAULT
+        },
+        #[cfg(feature = "cluster")]
+        OptionSpec {
+            name: "node",
+            value: ValueKind::Text("NAME"),
+            help: "name of this server in the cluster, different for each",
+            ..OptionSpec::DEFAULT
+        },
+        #[cfg(feature = "cluster")]
+        OptionSpec {
+            name: "advertise",
+            value: ValueKind::Text("HOST:PORT"),
+            help: "address of this server for clients, which they try when they lose another one",
+            details: "Default: the first address of `--listen`, if it has a host.",
+            ..OptionSpec::DEFAULT
+        },
+        #[cfg(feature = "cluster")]
+        OptionSpec {
+            name: "cluster-replicas",
+            value: ValueKind::Text("N"),
+            help: "copies of the log that the NATS servers keep: 1, 3 or 5",
+            details: "Default: 3 with at least three addresses in `--cluster`, or else 1.",
+            ..OptionSpec::DEFAULT
+        },
+        #[cfg(feature = "cluster")]
+        OptionSpec {
+            name: "cluster-creds",
+            value: ValueKind::Path("FILE"),
+            help: "file with the credentials for NATS",
+            ..OptionSpec::DEFAULT
+        },
+        #[cfg(feature = "cluster")]
+        OptionSpec {
+            name: "cluster-ca",
+            value: ValueKind::Path("FILE"),
+            help: "file with the certificates that the NATS servers are checked against",
             ..OptionSpec::DEFAULT
         },
         OptionSpec {

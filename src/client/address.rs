@@ -10,10 +10,12 @@ const DEFAULT_PORT: u16 = 8080;
 const DEFAULT_HOST: &str = "localhost";
 
 /// The address of a server: `HOST`, `HOST:PORT`, `:PORT`, `[IPV6]:PORT`, each of them after `tls:`,
-/// or `unix:PATH`.
+/// or `unix:PATH`. For a room on several servers, several of the first four, separated by commas;
+/// all of them are encrypted, or none is.
 ///
-/// With `tls:`, the connection is encrypted or fails; this needs the feature `tls`. The default port is 8080, the default host is this machine. [`FromStr`] rejects a text that
-/// cannot be an address. The conversion from `&str` accepts every text; then the error is that of
+/// With `tls:`, the connection is encrypted or fails; this needs the feature `tls`. The default port
+/// is 8080, the default host is this machine. [`FromStr`] rejects a text that cannot be an address.
+/// The conversion from `&str` accepts every text; then the error is that of
 /// [`Session::connect`](super::Session::connect).
 ///
 /// # Examples
@@ -35,6 +37,8 @@ pub enum ServerAddress {
     Tls(String),
     /// The path of a unix socket.
     Unix(PathBuf),
+    /// Servers with the same room: when one is lost, the next is tried.
+    Several(Vec<ServerAddress>),
 }
 
 /// The reason why a text is not the address of a server.
@@ -72,6 +76,7 @@ impl FromStr for ServerAddress {
         match (text.strip_prefix("unix:"), strip_tls(text)) {
             (Some(""), _) => Err(InvalidAddress("unix: has no path".into())),
             (Some(path), _) => Ok(ServerAddress::Unix(path.into())),
+            _ if text.contains(',') => parse_list(text),
             (None, None) => add_default_port(text).map(ServerAddress::Inet),
             (None, Some(_)) if cfg!(not(feature = "tls")) => {
                 Err(InvalidAddress(format!("this build has no TLS, which {text:?} needs")))
@@ -79,6 +84,21 @@ impl FromStr for ServerAddress {
             (None, Some("")) => Err(InvalidAddress("tls: has no host".into())),
             (None, Some(rest)) => add_default_port(rest).map(ServerAddress::Tls),
         }
+    }
+}
+
+/// Parses addresses that are separated by commas. A list in which only some are encrypted is an
+/// error: the loss of a server must not be the end of the encryption.
+fn parse_list(text: &str) -> Result<ServerAddress, InvalidAddress> {
+    let addresses = text.split(',').map(|address| match address.starts_with("unix:") {
+        true => Err(InvalidAddress(format!("{address} is in a list of addresses"))),
+        false => address.parse(),
+    });
+    let addresses = addresses.collect::<Result<Vec<ServerAddress>, _>>()?;
+    let count = addresses.iter().filter(|address| address.is_encrypted()).count();
+    match count == 0 || count == addresses.len() {
+        true => Ok(ServerAddress::Several(addresses)),
+        false => Err(InvalidAddress(format!("only some addresses of {text:?} have tls:"))),
     }
 }
 
@@ -94,12 +114,29 @@ fn add_default_port(text: &str) -> Result<String, InvalidAddress> {
     Ok(format!("{host}:{port}"))
 }
 
+impl ServerAddress {
+    /// Returns whether connections to the address are encrypted.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        match self {
+            ServerAddress::Tls(_) => true,
+            ServerAddress::Inet(_) | ServerAddress::Unix(_) => false,
+            ServerAddress::Several(addresses) => addresses.iter().all(ServerAddress::is_encrypted),
+        }
+    }
+}
+
 impl fmt::Display for ServerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ServerAddress::Inet(address) => f.write_str(address),
             ServerAddress::Tls(address) => write!(f, "tls:{address}"),
             ServerAddress::Unix(path) => write!(f, "unix:{}", path.display()),
+            ServerAddress::Several(addresses) => {
+                for (index, address) in addresses.iter().enumerate() {
+                    write!(f, "{}{address}", if index > 0 { "," } else { "" })?;
+                }
+                Ok(())
+            }
         }
     }
 }
@@ -172,6 +209,9 @@ mod tests {
             assert_eq!(text.parse(), Ok(address.clone()), "{text}");
             assert_eq!(address.to_string().parse(), Ok(address));
         }
+        let list: ServerAddress = "tls:router,TLS:nas:9".parse().unwrap();
+        assert!(list.is_encrypted());
+        assert_eq!(list.to_string(), "tls:router:8080,tls:nas:9");
         for text in ["tls:", "tls:router:0", "tls:a b", "tls:unix:/run/chat", "tls:tls:router"] {
             assert!(text.parse::<ServerAddress>().is_err(), "{text}");
         }
@@ -191,6 +231,8 @@ mod tests {
         for text in ["tls:router:x", "tls:8080", "Tls:a b"] {
             assert!(matches!(ServerAddress::from(text), ServerAddress::Tls(_)), "{text}");
         }
+        assert!("tls:router,nas".parse::<ServerAddress>().is_err());
+        assert!("router,tls:nas".parse::<ServerAddress>().is_err());
     }
 
     #[test]
@@ -208,6 +250,8 @@ mod tests {
             ("router/chat", "\"router/chat\" is not an address"),
             ("my router", "\"my router\" is not an address"),
             ("unix:", "unix: has no path"),
+            ("router,", "\"\" is not an address"),
+            ("router,unix:/a", "unix:/a is in a list of addresses"),
         ] {
             let error = text.parse::<ServerAddress>().unwrap_err().to_string();
             assert!(error.starts_with(reason), "{text}: {error}");
@@ -217,7 +261,7 @@ mod tests {
 
     #[test]
     fn displayed_address_parses_to_itself() {
-        for text in ["router", "[::1]:9", "::1", ":9", "unix:/run/chat"] {
+        for text in ["router", "router,[::1]:9", "[::1]:9", "::1", ":9", "unix:/run/chat"] {
             let address: ServerAddress = text.parse().unwrap();
             assert_eq!(address.to_string().parse(), Ok(address));
         }

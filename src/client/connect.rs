@@ -46,6 +46,8 @@ pub async fn connect(address: ServerAddress, settings: Settings) -> Result<Link,
             let stream = Async::<UnixStream>::connect(path).await.map_err(failed)?;
             return stream.into_inner().and_then(|stream| Link::new(stream.into())).map_err(failed);
         }
+        // A session tries one address at a time.
+        ServerAddress::Several(_) => return Err(failed(io::ErrorKind::InvalidInput.into())),
     };
     let (host, port) = split_host_and_port(text)
         .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidInput, error)))?;

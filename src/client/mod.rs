@@ -56,6 +56,7 @@ mod pending_lines;
 mod resume_state;
 mod sanitize;
 mod session;
+mod targets;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(not(feature = "tls"))]

@@ -24,6 +24,7 @@ use super::link::Link;
 use super::name_reclaim::NameReclaim;
 use super::pending_lines::PendingLines;
 use super::resume_state::ResumeState;
+use super::targets::Targets;
 use super::{Error, ReconnectPolicy, ServerAddress, SessionConfig, SessionEvent, tls};
 use crate::protocol::Limits;
 
@@ -73,7 +74,7 @@ const QUIT: &str = "/quit";
 /// ```
 #[must_use = "a session sends and receives only while `receive` is called"]
 pub struct Session {
-    address: ServerAddress,
+    targets: Targets,
     /// The address of the latest connection, unless it is a Unix socket.
     connected_address: Option<SocketAddr>,
     /// The keys of servers that are trusted.
@@ -194,10 +195,13 @@ impl Session {
         config: SessionConfig,
         policy: ReconnectPolicy,
     ) -> Self {
-        let address = address.into();
+        let targets = Targets::new(address.into());
         Session {
-            state: State::Connecting(Box::pin(connect(address.clone(), config.tls.clone()))),
-            address,
+            state: State::Connecting(Box::pin(connect(
+                targets.current().clone(),
+                config.tls.clone(),
+            ))),
+            targets,
             tls: config.tls.clone(),
             connected_address: None,
             replaced_link: None,
@@ -226,9 +230,9 @@ impl Session {
         self.resume.name()
     }
 
-    /// Returns the address of the server.
+    /// Returns the address of the server: of several, the one that is used or tried.
     pub fn address(&self) -> &ServerAddress {
-        &self.address
+        self.targets.current()
     }
 
     /// Returns a future that tells whether another address is that of the server of the latest
@@ -238,8 +242,7 @@ impl Session {
         &self,
         other: ServerAddress,
     ) -> impl Future<Output = bool> + use<> {
-        let is_tls = |address: &ServerAddress| matches!(address, ServerAddress::Tls(_));
-        let is_like = is_tls(&other) == is_tls(&self.address);
+        let is_like = other.is_encrypted() == self.address().is_encrypted();
         let connected_address = self.connected_address.filter(|_| is_like);
         async move {
             match connected_address {
@@ -356,7 +359,7 @@ impl Session {
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
-            .field("address", &self.address)
+            .field("address", self.targets.current())
             .field("resume", &self.resume)
             .field("pending_count", &self.pending.len())
             .finish_non_exhaustive()

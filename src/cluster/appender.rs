@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::entry::{Entry, Event, Head, MAX_ENTRY, VERSION};
+use super::entry::{Head, LogEntry, LogEvent, MAX_ENTRY, VERSION};
 
 /// The bytes of commands that wait, at most, before the node holds back its clients.
 pub const MAX_PENDING: usize = 1024 * 1024;
@@ -17,8 +17,8 @@ const MAX_EVENTS: usize = MAX_ENTRY - ENVELOPE;
 /// The wait before an entry that failed is sent again: doubled with each failure, up to the second.
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(1);
-/// The wait for an acknowledged entry to be read before it is sent again. The engine can lose an
-/// acknowledged entry if it loses power.
+/// The wait for an acknowledged entry to be read before it is sent again. NATS can lose an
+/// acknowledged entry in a power failure.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An entry for the engine.
@@ -32,7 +32,7 @@ pub struct Outgoing {
 
 /// An event that does not fit into an entry of its own.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct TooLong(
+pub struct EventTooLong(
     /// The bytes of the event.
     pub usize,
 );
@@ -76,10 +76,10 @@ impl Appender {
     /// # Errors
     ///
     /// Returns an error if no entry can hold the event.
-    pub fn push<C: Serialize>(&mut self, event: &Event<C>) -> Result<(), TooLong> {
-        let encoded = serde_json::to_vec(event).map_err(|_| TooLong(0))?;
+    pub fn push<C: Serialize>(&mut self, event: &LogEvent<C>) -> Result<(), EventTooLong> {
+        let encoded = serde_json::to_vec(event).map_err(|_| EventTooLong(0))?;
         if encoded.len() > MAX_EVENTS {
-            return Err(TooLong(encoded.len()));
+            return Err(EventTooLong(encoded.len()));
         }
         match self.pending.back_mut() {
             Some(events) if events.len() + 1 + encoded.len() <= MAX_EVENTS => {
@@ -100,19 +100,9 @@ impl Appender {
         self.pending_bytes >= MAX_PENDING
     }
 
-    /// Returns whether nothing waits and no entry is on the way.
-    pub fn is_idle(&self) -> bool {
-        self.pending.is_empty() && self.in_flight.is_none()
-    }
-
-    /// Returns the bytes of commands that wait.
-    pub fn pending_bytes(&self) -> usize {
-        self.pending_bytes
-    }
-
-    /// Starts an entry of a node that is not in the room: [`Event::Reset`], [`Event::Ask`] or
-    /// [`Event::Up`]. It replaces an entry on the way.
-    pub fn start_outside<C: Serialize>(&mut self, event: &Event<C>, head: Head) {
+    /// Starts an entry of a node that is not in the room: [`LogEvent::Reset`], [`LogEvent::Ask`] or
+    /// [`LogEvent::Up`]. It replaces an entry on the way.
+    pub fn start_outside<C: Serialize>(&mut self, event: &LogEvent<C>, head: Head) {
         self.next_n = 0;
         let events = serde_json::to_vec(event).unwrap_or_default();
         self.start(&events, head);
@@ -123,8 +113,8 @@ impl Appender {
         self.next_n = 1;
     }
 
-    /// Returns the entry that has to be sent now, if one has to be. `head` is that of
-    /// the own replica. A `beat` is sent if nothing else waits.
+    /// Returns the entry that has to be sent now, or `None`. `head` is that of the own replica. A
+    /// `beat` is sent if nothing else waits.
     pub fn poll(&mut self, now: Duration, head: Head, beat: bool) -> Option<Outgoing> {
         if self.in_flight.is_none() && self.next_n > 0 {
             if let Some(events) = self.pending.pop_front() {
@@ -147,7 +137,7 @@ impl Appender {
         self.in_flight.as_ref()?.send_at
     }
 
-    /// Handles the answer of the engine. It means little: a failed entry may be in the log.
+    /// Handles the answer of the engine. An entry that failed may be in the log.
     pub fn on_published(&mut self, n: u64, is_stored: bool, now: Duration) {
         let Some(in_flight) = self.in_flight.as_mut().filter(|in_flight| in_flight.entry.n == n)
         else {
@@ -173,7 +163,7 @@ impl Appender {
     fn start(&mut self, events: &[u8], head: Head) {
         let Head { log, at, sum } = head;
         let (inc, n) = (self.inc, self.next_n);
-        let empty = Entry::<()> { v: VERSION, inc, n, log, at, sum, events: Vec::new() };
+        let empty = LogEntry::<()> { v: VERSION, inc, n, log, at, sum, events: Vec::new() };
         let mut bytes = serde_json::to_vec(&empty).unwrap_or_default();
         // The list of events is the last field.
         bytes.truncate(bytes.len().saturating_sub(2));
@@ -200,11 +190,11 @@ mod tests {
         appender
     }
 
-    fn command(text: &str) -> Event<String> {
-        Event::Do(text.into())
+    fn command(text: &str) -> LogEvent<String> {
+        LogEvent::Do(text.into())
     }
 
-    fn poll(appender: &mut Appender, now: Duration) -> Option<Entry<String>> {
+    fn poll(appender: &mut Appender, now: Duration) -> Option<LogEntry<String>> {
         let outgoing = appender.poll(now, HEAD, false)?;
         assert!(outgoing.bytes.len() <= MAX_ENTRY);
         Some(decode(&outgoing.bytes).unwrap())
@@ -223,8 +213,8 @@ mod tests {
         let second = poll(&mut appender, START).unwrap();
         assert_eq!((second.n, second.events), (2, vec![command("b"), command("c")]));
         appender.on_read(2);
-        assert!(appender.is_idle());
-        assert_eq!(appender.pending_bytes(), 0);
+        assert!(appender.pending.is_empty() && appender.in_flight.is_none());
+        assert_eq!(appender.pending_bytes, 0);
     }
 
     #[test]
@@ -255,7 +245,7 @@ mod tests {
         let longest = "x".repeat(MAX_EVENTS - r#"{"do":""}"#.len());
         appender.push(&command(&longest)).unwrap();
         let error = appender.push(&command(&format!("{longest}x"))).unwrap_err();
-        assert_eq!(error, TooLong(MAX_EVENTS + 1));
+        assert_eq!(error, EventTooLong(MAX_EVENTS + 1));
         let mut expected = vec![longest];
         for number in 0..3000 {
             expected.push(format!("{number:0100}"));
@@ -267,7 +257,7 @@ mod tests {
             found.extend(entry.events);
         }
         assert_eq!(found, expected.iter().map(|text| command(text)).collect::<Vec<_>>());
-        assert_eq!(appender.pending_bytes(), 0);
+        assert_eq!(appender.pending_bytes, 0);
     }
 
     #[test]
@@ -276,7 +266,7 @@ mod tests {
         while !appender.is_full() {
             appender.push(&command(&"x".repeat(10_000))).unwrap();
         }
-        assert!(appender.pending_bytes() < MAX_PENDING + MAX_ENTRY);
+        assert!(appender.pending_bytes < MAX_PENDING + MAX_ENTRY);
         let entry = poll(&mut appender, START).unwrap();
         appender.on_read(entry.n);
         assert!(!appender.is_full());
@@ -299,10 +289,10 @@ mod tests {
         let mut appender = Appender::new(5);
         appender.push(&command("a")).unwrap();
         assert_eq!(appender.poll(START, HEAD, true), None);
-        appender.start_outside(&Event::<String>::Ask, HEAD);
+        appender.start_outside(&LogEvent::<String>::Ask, HEAD);
         let ask = poll(&mut appender, START).unwrap();
         let head = Head { log: ask.log, at: ask.at, sum: ask.sum };
-        assert_eq!((ask.n, head, ask.events), (0, HEAD, vec![Event::Ask]));
+        assert_eq!((ask.n, head, ask.events), (0, HEAD, vec![LogEvent::Ask]));
         appender.on_read(0);
         appender.enter();
         assert_eq!(poll(&mut appender, START).unwrap().n, 1);

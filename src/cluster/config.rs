@@ -18,6 +18,8 @@ pub struct ClusterConfig {
     pub credentials: Option<PathBuf>,
     /// The file with the certificates of the authority that signs those of the NATS servers.
     pub tls_ca: Option<PathBuf>,
+    /// The address of this node for clients, which all nodes state in the welcome.
+    pub advertise: Option<String>,
 }
 
 /// The characters of the name of a room, at most.

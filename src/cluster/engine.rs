@@ -1,7 +1,7 @@
 //! The engine: a thread of its own for NATS, behind two channels.
 //!
-//! The thread connects again after each loss, and reads on where it was. The rest of the server
-//! learns only of messages, answers, and changes that it has to know.
+//! After each loss of the connection, the thread connects again and continues with the next message.
+//! It sends the server messages, answers, and the changes that need a reaction.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,9 +17,9 @@ use super::appender::Outgoing;
 use super::config::ClusterConfig;
 use super::entry::SnapshotNotice;
 use super::epoch::{Continuation, StreamInfo, continuation};
-use super::nats::{Failure, Nats, Reader};
+use super::nats::{Failure, LogReader, Nats};
 use super::replica::LogMessage;
-use super::snapshot::Snapshot;
+use super::snapshot::EncodedSnapshot;
 
 /// Events that wait for the server, at most. An event has up to 64 KiB.
 const MAX_EVENTS: usize = 64;
@@ -27,21 +27,21 @@ const MAX_EVENTS: usize = 64;
 const MAX_REQUESTS: usize = 8;
 /// The wait before a call that failed is tried again.
 const RETRY: Duration = Duration::from_millis(250);
-/// The wait before an answer that the log is gone is asked for again, and how often. The answer has to
-/// be the same each time.
-const DOUBT: Duration = Duration::from_millis(500);
-const MAX_DOUBTS: u32 = 10;
-/// The time between two looks at a silent reader.
-const LOOK: Duration = Duration::from_millis(500);
-/// Looks at a silent reader before it is replaced, because its server may be gone: if messages are
-/// known to be there, and if not.
-const MAX_LOOKS_BEHIND: u32 = 2;
-const MAX_LOOKS: u32 = 10;
+/// The time between two checks of an answer that the log is gone, and the number of such answers in a
+/// row after which it is gone.
+const LOSS_CHECK_INTERVAL: Duration = Duration::from_millis(500);
+const MAX_LOSS_CHECKS: u32 = 10;
+/// The time between two checks at a silent reader.
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
+/// Checks of a silent reader before it is replaced, because its server may be gone: if there are
+/// messages that it has not returned, and if that is unknown.
+const MAX_CHECKS_BEHIND: u32 = 2;
+const MAX_CHECKS: u32 = 10;
 
 /// A request to the engine.
 #[derive(Clone, Debug)]
-pub enum Request {
-    /// Stop reading, and open the streams. The answer is [`Event::Opened`].
+pub enum EngineRequest {
+    /// Stop reading, and open the streams. The answer is [`EngineEvent::Opened`].
     Open,
     /// Read a log that was opened.
     Read {
@@ -50,21 +50,21 @@ pub enum Request {
         /// The number of the first message.
         from: u64,
     },
-    /// Publish an entry. The answer is [`Event::Published`].
+    /// Publish an entry. The answer is [`EngineEvent::Published`].
     Publish(Outgoing),
-    /// Write a snapshot. The answer is [`Event::SnapshotWritten`].
+    /// Write a snapshot. The answer is [`EngineEvent::SnapshotWritten`].
     WriteSnapshot {
         /// The state of the log when it was opened.
         stream: StreamInfo,
         /// The snapshot.
-        snapshot: Arc<Snapshot>,
+        snapshot: Arc<EncodedSnapshot>,
     },
 }
 
 /// An event of the engine.
 #[derive(Clone, Debug)]
-pub enum Event {
-    /// The connection to the engine was made or lost.
+pub enum EngineEvent {
+    /// The connection to NATS was made or lost.
     Connection(bool),
     /// The streams are open.
     Opened {
@@ -75,26 +75,26 @@ pub enum Event {
     },
     /// The next message of the log.
     Message(LogMessage),
-    /// The log is another one, or the next message is gone: it has to be opened again.
+    /// The log is another one, or its next message is gone. It has to be opened again.
     Interrupted,
-    /// The answer to [`Request::Publish`].
+    /// The answer to [`EngineRequest::Publish`].
     Published {
         /// The number of the entry.
         n: u64,
         /// Whether the entry is known to be stored.
         is_stored: bool,
     },
-    /// The answer to [`Request::WriteSnapshot`]: `None` if it failed.
+    /// The answer to [`EngineRequest::WriteSnapshot`]: `None` if it failed.
     SnapshotWritten(Option<SnapshotNotice>),
-    /// A failure, for the log of the server. It is tried again.
+    /// The text of a failure, for the log of the server. The engine tries again.
     Failed(String),
 }
 
 /// The two ends of the channels to the thread. The thread ends when they are dropped.
 #[derive(Debug)]
 pub struct Engine {
-    requests: Sender<Request>,
-    events: Receiver<Event>,
+    requests: Sender<EngineRequest>,
+    events: Receiver<EngineEvent>,
 }
 
 impl Engine {
@@ -117,12 +117,12 @@ impl Engine {
 
     /// Returns the channel for requests. It is never full for a caller that has one entry and one
     /// snapshot on the way.
-    pub fn requests(&self) -> &Sender<Request> {
+    pub fn requests(&self) -> &Sender<EngineRequest> {
         &self.requests
     }
 
     /// Returns the channel with events. If nothing is taken out of it, the engine stops reading.
-    pub fn events(&self) -> &Receiver<Event> {
+    pub fn events(&self) -> &Receiver<EngineEvent> {
         &self.events
     }
 }
@@ -131,28 +131,32 @@ impl Engine {
 #[derive(Clone, Debug)]
 struct Shared {
     nats: Nats,
-    events: Sender<Event>,
+    events: Sender<EngineEvent>,
     /// The highest number that an own entry got.
     last_stored: Arc<AtomicU64>,
 }
 
-async fn run(config: ClusterConfig, requests: Receiver<Request>, events: Sender<Event>) {
+async fn run(
+    config: ClusterConfig,
+    requests: Receiver<EngineRequest>,
+    events: Sender<EngineEvent>,
+) {
     let Some(nats) = connect(config, &requests, &events).await else { return };
     let shared = Shared { nats, events, last_stored: Arc::default() };
     let mut reader: Option<JoinHandle<()>> = None;
     while let Ok(request) = requests.recv().await {
         let shared = shared.clone();
         match request {
-            Request::Open => {
+            EngineRequest::Open => {
                 stop(reader.take()).await;
                 reader = Some(spawn(shared.open()));
             }
-            Request::Read { stream, from } => {
+            EngineRequest::Read { stream, from } => {
                 stop(reader.take()).await;
                 reader = Some(spawn(shared.read(stream, from)));
             }
-            Request::Publish(entry) => drop(spawn(shared.publish(entry))),
-            Request::WriteSnapshot { stream, snapshot } => {
+            EngineRequest::Publish(entry) => drop(spawn(shared.publish(entry))),
+            EngineRequest::WriteSnapshot { stream, snapshot } => {
                 drop(spawn(shared.write_snapshot(snapshot, stream)));
             }
         }
@@ -169,11 +173,11 @@ async fn stop(task: Option<JoinHandle<()>>) {
     }
 }
 
-/// Connects, however long it takes. Returns `None` if the server no longer needs it.
+/// Connects, without a time limit. Returns `None` if the server has ended.
 async fn connect(
     config: ClusterConfig,
-    requests: &Receiver<Request>,
-    events: &Sender<Event>,
+    requests: &Receiver<EngineRequest>,
+    events: &Sender<EngineEvent>,
 ) -> Option<Nats> {
     loop {
         match Nats::connect(config.clone(), events.clone()).await {
@@ -187,18 +191,18 @@ async fn connect(
     }
 }
 
-async fn report(events: &Sender<Event>, what: &str, error: &Failure) {
+async fn report(events: &Sender<EngineEvent>, what: &str, error: &Failure) {
     // Fails only if the server ends.
-    let _ = events.send(Event::Failed(format!("{what}: {error}"))).await;
+    let _ = events.send(EngineEvent::Failed(format!("{what}: {error}"))).await;
 }
 
 impl Shared {
-    async fn send(&self, event: Event) {
+    async fn send(&self, event: EngineEvent) {
         // Fails only if the server ends.
         let _ = self.events.send(event).await;
     }
 
-    /// Opens the streams, however long it takes.
+    /// Opens the streams, without a time limit.
     async fn open(self) {
         loop {
             match self.try_open().await {
@@ -209,17 +213,17 @@ impl Shared {
         }
     }
 
-    async fn try_open(&self) -> Result<Event, Failure> {
-        let mut doubts = 0;
-        while self.nats.is_replicated() && self.nats.log_info().await?.is_none() && doubts < 2 {
-            doubts += 1;
-            sleep(DOUBT).await;
+    async fn try_open(&self) -> Result<EngineEvent, Failure> {
+        let mut checks = 0;
+        while self.nats.is_replicated() && self.nats.log_info().await?.is_none() && checks < 2 {
+            checks += 1;
+            sleep(LOSS_CHECK_INTERVAL).await;
         }
         let stream = self.nats.open_log().await?;
         let snapshot = self.nats.read_snapshot(stream).await?;
-        // The numbers of before are those of another stream, perhaps.
+        // Earlier numbers may be those of another stream.
         self.last_stored.store(0, Ordering::Relaxed);
-        Ok(Event::Opened { stream, snapshot })
+        Ok(EngineEvent::Opened { stream, snapshot })
     }
 
     async fn publish(self, entry: Outgoing) {
@@ -228,10 +232,10 @@ impl Shared {
             Ok(seq) => drop(self.last_stored.fetch_max(*seq, Ordering::Relaxed)),
             Err(error) => log::debug!("cluster: entry {} failed: {error}", entry.n),
         }
-        self.send(Event::Published { n: entry.n, is_stored: result.is_ok() }).await;
+        self.send(EngineEvent::Published { n: entry.n, is_stored: result.is_ok() }).await;
     }
 
-    async fn write_snapshot(self, snapshot: Arc<Snapshot>, stream: StreamInfo) {
+    async fn write_snapshot(self, snapshot: Arc<EncodedSnapshot>, stream: StreamInfo) {
         let stored = match self.nats.write_snapshot(&snapshot, stream).await {
             Ok(()) => Some(snapshot.notice),
             Err(error) => {
@@ -239,7 +243,7 @@ impl Shared {
                 None
             }
         };
-        self.send(Event::SnapshotWritten(stored)).await;
+        self.send(EngineEvent::SnapshotWritten(stored)).await;
     }
 
     /// Reads the log, until the next message is gone.
@@ -254,55 +258,55 @@ impl Shared {
                 }
             }
             if self.is_lost(stream, next - 1).await {
-                return self.send(Event::Interrupted).await;
+                return self.send(EngineEvent::Interrupted).await;
             }
         }
     }
 
     /// Returns whether the log is another one, or the message after `position` is gone. A server
-    /// that was the leader, or one that has just started, can say so for a while although it is
-    /// wrong.
+    /// that was the leader or has just started can return an outdated state for some time.
     async fn is_lost(&self, stream: StreamInfo, position: u64) -> bool {
-        for _ in 0..MAX_DOUBTS {
+        for _ in 0..MAX_LOSS_CHECKS {
             let continuation = match self.nats.log_info().await {
                 Ok(Some(now)) => continuation(stream, now, position),
                 Ok(None) => Continuation::Replaced,
-                // The engine has no leader.
+                // The log has no leader.
                 Err(_) => return false,
             };
             match continuation {
                 Continuation::Continue => return false,
                 Continuation::Behind => return true,
-                Continuation::Replaced | Continuation::Shorter => sleep(DOUBT).await,
+                Continuation::Replaced | Continuation::Shorter => sleep(LOSS_CHECK_INTERVAL).await,
             }
         }
         true
     }
 
-    /// Sends messages to the server until the reader fails. `next` is the number of the next.
-    async fn forward(&self, mut reader: Reader, next: &mut u64) {
+    /// Sends messages to the server until the reader fails. `next` is the number of the next
+    /// message.
+    async fn forward(&self, mut reader: LogReader, next: &mut u64) {
         let mut is_first = true;
-        let mut looks = 0;
+        let mut checks = 0;
         loop {
-            let message = match timeout(LOOK, reader.next()).await {
+            let message = match timeout(CHECK_INTERVAL, reader.next()).await {
                 Ok(Ok(message)) => message,
                 Ok(Err(error)) => return log::debug!("cluster: the reader failed: {error}"),
                 Err(_) => {
-                    looks += 1;
+                    checks += 1;
                     let is_behind = self.last_stored.load(Ordering::Relaxed) >= *next;
-                    if looks >= if is_behind { MAX_LOOKS_BEHIND } else { MAX_LOOKS } {
+                    if checks >= if is_behind { MAX_CHECKS_BEHIND } else { MAX_CHECKS } {
                         return;
                     }
                     continue;
                 }
             };
-            // A hole behind the first message is one of this reader.
+            // Not a hole in the log: the reader missed messages.
             if message.seq > *next && !is_first {
                 return;
             }
-            (is_first, looks) = (false, 0);
+            (is_first, checks) = (false, 0);
             *next = message.seq + 1;
-            self.send(Event::Message(message)).await;
+            self.send(EngineEvent::Message(message)).await;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The entries of the log: what a node writes, as JSON.
+//! The entries of the log, as JSON.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ pub const MAX_ENTRY: usize = 64 * 1024;
 
 /// A batch of events of one node.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Entry<C> {
+pub struct LogEntry<C> {
     /// The version of the format.
     pub v: u32,
     /// The incarnation of the writer: a random number, fresh at each start of a node. So it is
@@ -29,10 +29,10 @@ pub struct Entry<C> {
     /// The running hash of the writer at that position; 0 if it has no state.
     pub sum: u64,
     /// Empty for a beat.
-    pub events: Vec<Event<C>>,
+    pub events: Vec<LogEvent<C>>,
 }
 
-/// The state of a replica, as its entries state it: see the fields of [`Entry`].
+/// The state of a replica, as its entries state it: see the fields of [`LogEntry`].
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Head {
     /// When the stream was made.
@@ -46,7 +46,7 @@ pub struct Head {
 /// A part of an entry.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Event<C> {
+pub enum LogEvent<C> {
     /// Empties the room and begins an epoch: the first entry of a log, and the answer to replicas
     /// that differ.
     Reset(Reset),
@@ -79,7 +79,7 @@ pub struct SnapshotNotice {
 }
 
 /// The flags of a node that matter to the room, by name.
-pub type Rules = BTreeMap<String, String>;
+pub type NodeRules = BTreeMap<String, String>;
 
 /// The facts about a node that all nodes have to know.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -91,7 +91,7 @@ pub struct NodeInfo {
     /// The version of Unicode in the tables of the node.
     pub unicode: String,
     /// The flags that all nodes must have in common.
-    pub rules: Rules,
+    pub rules: NodeRules,
     /// The address for clients, for the list in the welcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
@@ -132,7 +132,7 @@ pub enum DecodeError {
 /// # Errors
 ///
 /// Returns an error if the message is no entry, is larger than [`MAX_ENTRY`] or has another version.
-pub fn decode<C: DeserializeOwned>(bytes: &[u8]) -> Result<Entry<C>, DecodeError> {
+pub fn decode<C: DeserializeOwned>(bytes: &[u8]) -> Result<LogEntry<C>, DecodeError> {
     #[derive(Deserialize)]
     struct Version {
         v: u64,
@@ -140,7 +140,7 @@ pub fn decode<C: DeserializeOwned>(bytes: &[u8]) -> Result<Entry<C>, DecodeError
     if bytes.len() > MAX_ENTRY {
         return Err(DecodeError::Malformed);
     }
-    match serde_json::from_slice::<Entry<C>>(bytes) {
+    match serde_json::from_slice::<LogEntry<C>>(bytes) {
         Ok(entry) if entry.v == VERSION => Ok(entry),
         _ => match serde_json::from_slice::<Version>(bytes) {
             Ok(Version { v }) if v != u64::from(VERSION) => Err(DecodeError::UnknownVersion(v)),
@@ -153,8 +153,8 @@ pub fn decode<C: DeserializeOwned>(bytes: &[u8]) -> Result<Entry<C>, DecodeError
 mod tests {
     use super::*;
 
-    fn entry(events: Vec<Event<String>>) -> Entry<String> {
-        Entry { v: VERSION, inc: u64::MAX, n: 7, log: -1, at: 41, sum: 9, events }
+    fn entry(events: Vec<LogEvent<String>>) -> LogEntry<String> {
+        LogEntry { v: VERSION, inc: u64::MAX, n: 7, log: -1, at: 41, sum: 9, events }
     }
 
     #[test]
@@ -162,12 +162,12 @@ mod tests {
         let info = NodeInfo { name: "a".into(), version: 1, ..NodeInfo::default() };
         let notice = SnapshotNotice { position: 4, bytes: 90 };
         let entry = entry(vec![
-            Event::Reset(Reset { epoch: "e".into() }),
-            Event::Ask,
-            Event::Up(info),
-            Event::Do("x\"\n".into()),
-            Event::Snapshot(notice),
-            Event::Down,
+            LogEvent::Reset(Reset { epoch: "e".into() }),
+            LogEvent::Ask,
+            LogEvent::Up(info),
+            LogEvent::Do("x\"\n".into()),
+            LogEvent::Snapshot(notice),
+            LogEvent::Down,
         ]);
         let bytes = serde_json::to_vec(&entry).unwrap();
         assert_eq!(decode(&bytes), Ok(entry));
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn other_bytes_are_malformed() {
-        let long = serde_json::to_vec(&entry(vec![Event::Do("x".repeat(MAX_ENTRY))])).unwrap();
+        let long = serde_json::to_vec(&entry(vec![LogEvent::Do("x".repeat(MAX_ENTRY))])).unwrap();
         for bytes in [&b""[..], b"null", b"\xff", br#"{"v":1}"#, br#"{"v":-1}"#, &long] {
             assert_eq!(decode::<String>(bytes), Err(DecodeError::Malformed));
         }
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn differing_rules_are_named() {
-        let rules = |pairs: &[(&str, &str)]| -> Rules {
+        let rules = |pairs: &[(&str, &str)]| -> NodeRules {
             pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
         };
         let node = |unicode: &str, rules| NodeInfo {

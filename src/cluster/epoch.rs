@@ -1,6 +1,6 @@
-//! The identity of the log: whether it is still the one that was read before.
+//! The identity of the log.
 
-/// The facts that the engine states about the stream.
+/// The state of the stream, as NATS returns it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct StreamInfo {
     /// When the stream was made, in nanoseconds since 1970.
@@ -11,10 +11,10 @@ pub struct StreamInfo {
     pub last: u64,
 }
 
-/// The way to go on with a stream after a break.
+/// The relation of a stream to the part that was read before a break.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Continuation {
-    /// The next message is kept: the node reads on.
+    /// The next message is kept: the node continues.
     Continue,
     /// The next message is gone: the node needs a snapshot.
     Behind,
@@ -26,8 +26,8 @@ pub enum Continuation {
 
 /// Compares a stream with the one that was read before, up to `position`.
 ///
-/// The two cases in which the log is not the one that was applied cannot be mended: the node starts
-/// from nothing, and the room gets a new epoch.
+/// After [`Continuation::Replaced`] and [`Continuation::Shorter`], the node starts without a state, and
+/// the room gets a new epoch.
 pub fn continuation(before: StreamInfo, now: StreamInfo, position: u64) -> Continuation {
     if before.created != now.created {
         Continuation::Replaced

@@ -1,8 +1,7 @@
-//! The lease of the own node: how long the room has been out of reach, and what follows from it.
+//! The lease of the own node: an estimate of the time until its members leave the room.
 //!
-//! The lease that counts is the one in the log ([`LEASE_MS`]), which every replica judges alike. This
-//! one is the node's own estimate, on its own clock, so that clients go to another node before their
-//! members leave.
+//! All replicas compute the lease from the times in the log ([`LEASE_MS`]). This estimate is made with
+//! the clock of the node, so that clients go to another node before their members leave.
 
 use std::time::Duration;
 
@@ -15,13 +14,13 @@ pub const BEAT: Duration = Duration::from_secs(3);
 pub const LOG_SILENCE: Duration = Duration::from_millis(1_900);
 /// The age of the last own entry from which the room is out of reach.
 pub const OUT_OF_REACH: Duration = Duration::from_millis(4_500);
-/// The time left of the lease when a node without a connection to the engine closes its clients.
+/// The time left of the lease when a node without a connection to NATS closes its clients.
 const MARGIN: Duration = Duration::from_millis(2_000);
-/// The age of the last own entry at which a node with a connection to the engine closes its clients.
-/// The election of a leader takes up to 10 s, in which no lease ends, because the log stands still.
-const PATIENCE: Duration = Duration::from_secs(25);
+/// The age of the last own entry at which a node with a connection to NATS closes its clients.
+/// The election of a leader takes up to 10 s, in which no lease ends, because the log does not grow.
+const CONNECTED_TIMEOUT: Duration = Duration::from_secs(25);
 
-/// The state of the way to the room.
+/// The reachability of the room.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Reach {
     /// The node reads its own entries.
@@ -63,7 +62,7 @@ impl Lease {
         self.last_sent = now;
     }
 
-    /// Handles a change of the connection to the engine.
+    /// Handles a change of the connection to NATS.
     pub fn on_connection(&mut self, is_connected: bool) {
         self.is_connected = is_connected;
     }
@@ -73,7 +72,7 @@ impl Lease {
         now >= self.next_beat()
     }
 
-    /// Returns the state of the way to the room.
+    /// Returns the reachability of the room.
     pub fn reach(&self, now: Duration) -> Reach {
         if now >= self.end() {
             Reach::Ending
@@ -84,7 +83,8 @@ impl Lease {
         }
     }
 
-    /// Returns when the next beat is due or the state changes, if nothing is read until then.
+    /// Returns when the next beat is due or the reachability changes, if nothing is read
+    /// before.
     pub fn deadline(&self, now: Duration) -> Option<Duration> {
         let points = [self.next_beat(), self.confirmed + OUT_OF_REACH, self.end()];
         points.into_iter().filter(|point| *point > now).min()
@@ -96,7 +96,7 @@ impl Lease {
 
     fn end(&self) -> Duration {
         let after = if self.is_connected {
-            PATIENCE
+            CONNECTED_TIMEOUT
         } else {
             Duration::from_millis(LEASE_MS).saturating_sub(MARGIN)
         };

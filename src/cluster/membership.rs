@@ -21,7 +21,7 @@ pub struct NodeNumber(
 
 /// A node in the room.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Member {
+pub struct NodeRecord {
     /// The incarnation of the node.
     pub inc: u64,
     /// The facts about the node.
@@ -46,7 +46,7 @@ pub enum DownReason {
 /// The nodes in the room.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub(super) struct Membership {
-    nodes: BTreeMap<NodeNumber, Member>,
+    nodes: BTreeMap<NodeNumber, NodeRecord>,
     /// The number of the last node.
     last_number: u32,
     /// The oldest first.
@@ -55,7 +55,7 @@ pub(super) struct Membership {
 
 /// The reason why an entry of a node is not applied.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Refusal {
+pub(super) enum EntryRefusal {
     /// A copy, or an entry of a node that is out of the room.
     Stale,
     /// The node cannot be in a room with the others.
@@ -63,15 +63,15 @@ pub(super) enum Refusal {
 }
 
 impl Membership {
-    pub(super) fn nodes(&self) -> impl Iterator<Item = (NodeNumber, &Member)> {
+    pub(super) fn nodes(&self) -> impl Iterator<Item = (NodeNumber, &NodeRecord)> {
         self.nodes.iter().map(|(number, member)| (*number, member))
     }
 
-    pub(super) fn first(&self) -> Option<(NodeNumber, &Member)> {
+    pub(super) fn first(&self) -> Option<(NodeNumber, &NodeRecord)> {
         self.nodes().next()
     }
 
-    pub(super) fn find(&self, inc: u64) -> Option<(NodeNumber, &Member)> {
+    pub(super) fn find(&self, inc: u64) -> Option<(NodeNumber, &NodeRecord)> {
         self.nodes().find(|(_, member)| member.inc == inc)
     }
 
@@ -81,9 +81,9 @@ impl Membership {
         inc: u64,
         info: NodeInfo,
         now: u64,
-    ) -> Result<(NodeNumber, Option<NodeNumber>), Refusal> {
+    ) -> Result<(NodeNumber, Option<NodeNumber>), EntryRefusal> {
         if self.find(inc).is_some() || self.retired.contains(&inc) {
-            return Err(Refusal::Stale);
+            return Err(EntryRefusal::Stale);
         }
         let earlier = self.nodes().find(|(_, member)| member.info.name == info.name);
         let earlier = earlier.map(|(number, _)| number);
@@ -91,7 +91,7 @@ impl Membership {
         if let Some((_, other)) = others {
             let differences = info.differences(&other.info);
             if !differences.is_empty() {
-                return Err(Refusal::Differs(differences));
+                return Err(EntryRefusal::Differs(differences));
             }
         }
         if let Some(earlier) = earlier {
@@ -99,16 +99,21 @@ impl Membership {
         }
         self.last_number = self.last_number.saturating_add(1);
         let number = NodeNumber(self.last_number);
-        self.nodes.insert(number, Member { inc, info, last_n: 0, last_seen: now });
+        self.nodes.insert(number, NodeRecord { inc, info, last_n: 0, last_seen: now });
         Ok((number, earlier))
     }
 
     /// Counts an entry of a node in the room. Returns the number of the node.
-    pub(super) fn accept(&mut self, inc: u64, n: u64, now: u64) -> Result<NodeNumber, Refusal> {
+    pub(super) fn accept(
+        &mut self,
+        inc: u64,
+        n: u64,
+        now: u64,
+    ) -> Result<NodeNumber, EntryRefusal> {
         let found = self.nodes.iter_mut().find(|(_, member)| member.inc == inc);
-        let (number, member) = found.ok_or(Refusal::Stale)?;
+        let (number, member) = found.ok_or(EntryRefusal::Stale)?;
         if member.last_n.checked_add(1) != Some(n) {
-            return Err(Refusal::Stale);
+            return Err(EntryRefusal::Stale);
         }
         member.last_n = n;
         member.last_seen = now;
@@ -125,7 +130,7 @@ impl Membership {
 
     /// Takes all nodes out whose lease is over, and returns their numbers.
     pub(super) fn expire(&mut self, now: u64) -> Vec<NodeNumber> {
-        let is_over = |member: &Member| now.saturating_sub(member.last_seen) > LEASE_MS;
+        let is_over = |member: &NodeRecord| now.saturating_sub(member.last_seen) > LEASE_MS;
         let over = self.nodes().filter(|(_, member)| is_over(member));
         let over: Vec<_> = over.map(|(number, _)| number).collect();
         for number in &over {
@@ -159,19 +164,19 @@ mod tests {
     fn copy_of_a_first_entry_is_stale() {
         let mut nodes = Membership::default();
         nodes.add(10, info("a", "1"), 0).unwrap();
-        assert_eq!(nodes.add(10, info("a", "1"), 0), Err(Refusal::Stale));
+        assert_eq!(nodes.add(10, info("a", "1"), 0), Err(EntryRefusal::Stale));
         nodes.remove(NodeNumber(1));
-        assert_eq!(nodes.add(10, info("a", "1"), 0), Err(Refusal::Stale));
+        assert_eq!(nodes.add(10, info("a", "1"), 0), Err(EntryRefusal::Stale));
     }
 
     #[test]
     fn entry_out_of_turn_is_stale() {
         let mut nodes = Membership::default();
         nodes.add(10, info("a", "1"), 0).unwrap();
-        assert_eq!(nodes.accept(10, 2, 0), Err(Refusal::Stale));
+        assert_eq!(nodes.accept(10, 2, 0), Err(EntryRefusal::Stale));
         assert_eq!(nodes.accept(10, 1, 0), Ok(NodeNumber(1)));
-        assert_eq!(nodes.accept(10, 1, 0), Err(Refusal::Stale));
-        assert_eq!(nodes.accept(11, 1, 0), Err(Refusal::Stale));
+        assert_eq!(nodes.accept(10, 1, 0), Err(EntryRefusal::Stale));
+        assert_eq!(nodes.accept(11, 1, 0), Err(EntryRefusal::Stale));
     }
 
     #[test]
@@ -192,7 +197,7 @@ mod tests {
         // The node has started again, with other flags.
         nodes.add(11, info("a", "2"), 0).unwrap();
         let refusal = nodes.add(12, info("b", "1"), 0).unwrap_err();
-        assert_eq!(refusal, Refusal::Differs(vec!["--history 1 instead of 2".into()]));
+        assert_eq!(refusal, EntryRefusal::Differs(vec!["--history 1 instead of 2".into()]));
         nodes.add(13, info("b", "2"), 0).unwrap();
     }
 }

@@ -16,28 +16,28 @@ use async_nats::{Client, ConnectOptions, ServerAddr, connection};
 use futures_lite::StreamExt as _;
 
 use super::config::ClusterConfig;
-use super::engine::Event;
+use super::engine::EngineEvent;
 use super::entry::MAX_ENTRY;
 use super::epoch::StreamInfo;
 use super::replica::LogMessage;
-use super::snapshot::{Assembler, Manifest, PART, Snapshot};
+use super::snapshot::{Assembler, EncodedSnapshot, Manifest, PART};
 
-/// The wait for an answer of the engine.
+/// The wait for an answer of a NATS server.
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// The time between two pings on a silent connection. After two without answer, it is closed.
 const PING_INTERVAL: Duration = Duration::from_secs(1);
 /// The waits between two attempts to connect.
 const RECONNECT_MIN: Duration = Duration::from_millis(50);
 const RECONNECT_MAX: Duration = Duration::from_secs(1);
-/// The time after which the engine forgets a reader that is gone.
+/// The time after which a NATS server removes a reader that is gone.
 const READER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Messages on the way from the engine, at most: 4 MiB.
+/// Messages on the way from a NATS server, at most: 4 MiB.
 const READ_AHEAD: usize = 64;
 
 /// The reason why a call failed, for the log.
 pub(super) type Failure = Box<dyn Error + Send + Sync>;
 
-/// A connection to the engine, with the names of the streams of one room.
+/// A connection to NATS, with the names of the streams of one room.
 #[derive(Clone, Debug)]
 pub(super) struct Nats {
     context: Context,
@@ -46,7 +46,7 @@ pub(super) struct Nats {
 }
 
 /// The messages of the log from some position on.
-pub(super) struct Reader {
+pub(super) struct LogReader {
     messages: pull::Stream,
 }
 
@@ -54,7 +54,7 @@ impl Nats {
     /// Connects to one of the servers. Sends each change of the connection from then on.
     pub(super) async fn connect(
         config: ClusterConfig,
-        changes: Sender<Event>,
+        changes: Sender<EngineEvent>,
     ) -> Result<Self, Failure> {
         let mut options = ConnectOptions::new()
             .name(format!("smolchatd {}", config.node))
@@ -78,7 +78,7 @@ impl Nats {
         }
         let servers: Vec<ServerAddr> =
             config.servers.iter().map(|server| server.parse()).collect::<Result<_, _>>()?;
-        // The client itself does not use those of the addresses.
+        // `async_nats` ignores the user and the password in an address.
         if let Some((user, password)) = servers.iter().find_map(user_and_password) {
             options = options.user_and_password(user, password);
         }
@@ -99,9 +99,8 @@ impl Nats {
 
     /// Returns the stream of the log, and its state. The stream is made if there is none.
     pub(super) async fn open_log(&self) -> Result<StreamInfo, Failure> {
-        let room = &self.config.room;
-        self.open_stream(&format!("{room}_SNAPSHOTS"), self.snapshot_subject(">"), PART).await?;
-        self.open_stream(room, self.log_subject(), MAX_ENTRY).await?;
+        self.open_stream(&self.snapshot_stream(), self.snapshot_subject(">"), PART).await?;
+        self.open_stream(&self.config.room, self.log_subject(), MAX_ENTRY).await?;
         // Nodes that make the stream at the same time can get different answers.
         self.log_info().await?.ok_or_else(|| "the stream is gone".into())
     }
@@ -125,7 +124,7 @@ impl Nats {
     /// Publishes an entry, and returns its number. An entry that failed may be in the log.
     pub(super) async fn publish(&self, bytes: &[u8]) -> Result<u64, Failure> {
         if !self.is_connected() {
-            // The client would keep the entry, and send it late.
+            // `async_nats` would keep the entry, and send it late.
             return Err("no connection".into());
         }
         let answer = self.context.publish(self.log_subject(), bytes.to_vec().into()).await?;
@@ -133,7 +132,7 @@ impl Nats {
     }
 
     /// Reads the log from a number on.
-    pub(super) async fn read(&self, from: u64) -> Result<Reader, Failure> {
+    pub(super) async fn read(&self, from: u64) -> Result<LogReader, Failure> {
         let stream = self.context.get_stream_no_info(&self.config.room).await?;
         let config = pull::Config {
             deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: from },
@@ -146,13 +145,14 @@ impl Nats {
         };
         let consumer: PullConsumer = stream.create_consumer(config).await?;
         let messages = consumer.stream().max_messages_per_batch(READ_AHEAD).messages().await?;
-        Ok(Reader { messages })
+        Ok(LogReader { messages })
     }
 
-    /// Writes a snapshot, its manifest last, and deletes what no longer is needed.
+    /// Writes a snapshot, its manifest last, and deletes entries and snapshots that are no longer
+    /// needed.
     pub(super) async fn write_snapshot(
         &self,
-        snapshot: &Snapshot,
+        snapshot: &EncodedSnapshot,
         log: StreamInfo,
     ) -> Result<(), Failure> {
         let stream = self.context.get_stream_no_info(self.snapshot_stream()).await?;
@@ -166,14 +166,14 @@ impl Nats {
         let manifest = snapshot.manifest(log.created, first.unwrap_or_default(), before);
         let bytes = serde_json::to_vec(&manifest)?;
         self.context.publish(self.snapshot_subject("manifest"), bytes.into()).await?.await?;
-        // A failure is not one of the snapshot: the next one deletes what this one could not.
+        // Not an error: the snapshot is stored, and the next one deletes the rest.
         if let Err(error) = self.purge(&stream, &manifest).await {
             log::warn!("cluster: cannot delete old entries: {error}");
         }
         Ok(())
     }
 
-    /// Deletes the log before the snapshot before this one, and all older snapshots.
+    /// Deletes the part of the log that is in the previous snapshot, and all older snapshots.
     async fn purge(&self, snapshots: &Stream<()>, manifest: &Manifest) -> Result<(), Failure> {
         let Some(previous) = &manifest.previous else { return Ok(()) };
         let log = self.context.get_stream_no_info(&self.config.room).await?;
@@ -267,10 +267,10 @@ impl Nats {
     }
 }
 
-impl Reader {
+impl LogReader {
     /// Waits for the next message.
     pub(super) async fn next(&mut self) -> Result<LogMessage, Failure> {
-        let message = self.messages.next().await.ok_or("the engine closed the reader")??;
+        let message = self.messages.next().await.ok_or("NATS closed the reader")??;
         let info = message.info()?;
         let nanos = info.published.unix_timestamp_nanos();
         Ok(LogMessage {
@@ -285,14 +285,14 @@ fn user_and_password(server: &ServerAddr) -> Option<(String, String)> {
     Some((server.username()?.to_owned(), server.password().unwrap_or_default().to_owned()))
 }
 
-async fn on_connection_event(event: async_nats::Event, changes: Sender<Event>) {
+async fn on_connection_event(event: async_nats::Event, changes: Sender<EngineEvent>) {
     let is_connected = match event {
         async_nats::Event::Connected => true,
         async_nats::Event::Disconnected => false,
         other => return log::debug!("cluster: {other}"),
     };
     // Fails only if the server ends.
-    let _ = changes.send(Event::Connection(is_connected)).await;
+    let _ = changes.send(EngineEvent::Connection(is_connected)).await;
 }
 
 fn stream_info(info: &jetstream::stream::Info) -> StreamInfo {

@@ -1,7 +1,7 @@
 //! The node: appender, replica and lease as one state machine, without sockets and clocks.
 //!
-//! The caller passes messages of the log, answers of the engine and the time, and does what
-//! [`Node::poll`] returns.
+//! The caller passes messages of the log, answers of the engine and the time, and executes the
+//! actions that [`Node::poll`] returns.
 
 mod state;
 
@@ -11,23 +11,23 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::appender::{Appender, TooLong};
-use super::entry::{Event, NodeInfo, Reset, SnapshotNotice};
+use super::appender::{Appender, EventTooLong};
+use super::entry::{LogEvent, NodeInfo, Reset, SnapshotNotice};
 use super::epoch::{Continuation, StreamInfo, continuation};
 use super::lease::{Lease, Reach};
 use super::membership::NodeNumber;
 use super::replica::{Applied, LogMessage, ReadError, Replica};
-use super::snapshot::{SNAPSHOT_EVERY, Snapshot, encode};
+use super::snapshot::{EncodedSnapshot, SNAPSHOT_EVERY, encode};
 use state::{Phase, SnapshotState};
 
-pub use state::{Action, Opened, Standing};
+pub use state::{NodeAction, NodeState, Opened};
 
-/// The wait for a snapshot from the nodes in the room, before there are none. It is longer than the
-/// election of a leader and a lease.
+/// The wait for a snapshot from the nodes in the room. After it, the node begins a new epoch. It is
+/// longer than the election of a leader and a lease.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(25);
-/// The time between two looks for that snapshot.
+/// The time between two checks for that snapshot.
 const SNAPSHOT_POLL: Duration = Duration::from_secs(1);
-/// The time between two looks at the stream because of entries for another one, at least.
+/// The least time between two checks of the stream because of entries for another one.
 const STREAM_CHECK: Duration = Duration::from_secs(5);
 /// The wait before a snapshot that failed is tried again.
 const SNAPSHOT_RETRY: Duration = Duration::from_secs(5);
@@ -45,13 +45,13 @@ pub struct Node {
     lease: Option<Lease>,
     is_connected: bool,
     differences: Vec<String>,
-    /// An epoch that cannot go on, because a state in it differs from others or from the log. If it
-    /// is still that of the log, the node begins another.
+    /// An epoch in which states differ from each other or from the log. If it is still the epoch of
+    /// the log, the node begins another.
     lost_epoch: Option<String>,
-    /// Whether the replica lost its state, which the log may still have.
+    /// The replica lost its state, which the log may still have.
     must_open: bool,
-    /// Whether an entry was for another stream, so that this node or the writer is wrong about it.
-    checks_stream: bool,
+    /// An entry was for another stream, so that this node or the writer reads the wrong one.
+    must_check_stream: bool,
     checked_at: Duration,
     snapshot: SnapshotState,
 }
@@ -72,7 +72,7 @@ impl Node {
             differences: Vec::new(),
             lost_epoch: None,
             must_open: false,
-            checks_stream: false,
+            must_check_stream: false,
             checked_at: Duration::ZERO,
             snapshot: SnapshotState::Idle(Duration::ZERO),
         }
@@ -105,7 +105,8 @@ impl Node {
             }
             return Opened::Kept;
         }
-        if matches!(self.phase, Phase::Asking(..)) && snapshot.is_none() {
+        let is_same = continuation == Some(Continuation::Continue);
+        if matches!(self.phase, Phase::Asking { .. }) && snapshot.is_none() && is_same {
             return Opened::Blank;
         }
         if continuation == Some(Continuation::Shorter) {
@@ -144,16 +145,16 @@ impl Node {
     }
 
     /// Returns the relation of the node to the room.
-    pub fn standing(&self) -> Standing {
+    pub fn state(&self) -> NodeState {
         match self.phase {
-            Phase::Inside(number) => Standing::Inside(number),
-            Phase::Outside => Standing::Outside,
-            Phase::Refused => Standing::Refused(self.differences.clone()),
-            _ => Standing::Starting,
+            Phase::Inside(number) => NodeState::Inside(number),
+            Phase::Outside => NodeState::Outside,
+            Phase::Refused => NodeState::Refused(self.differences.clone()),
+            _ => NodeState::Starting,
         }
     }
 
-    /// Returns the state of the way to the room.
+    /// Returns the reachability of the room.
     pub fn reach(&self, now: Duration) -> Reach {
         self.lease.map_or(Reach::OutOfReach, |lease| lease.reach(now))
     }
@@ -163,18 +164,18 @@ impl Node {
     /// # Errors
     ///
     /// Returns an error if no entry can hold the command.
-    pub fn propose<C: Serialize>(&mut self, command: C) -> Result<(), TooLong> {
-        self.appender.push(&Event::Do(command))
+    pub fn propose<C: Serialize>(&mut self, command: C) -> Result<(), EventTooLong> {
+        self.appender.push(&LogEvent::Do(command))
     }
 
-    /// Takes the node out of the room behind the commands that wait.
+    /// Takes the node out of the room after the commands that wait.
     pub fn leave(&mut self) {
         // Always fits into an entry.
-        let _ = self.appender.push(&Event::<()>::Down);
+        let _ = self.appender.push(&LogEvent::<()>::Down);
     }
 
     /// Applies the next message of the log. After `Ok(Some(…))`, the caller applies the steps and
-    /// calls [`Node::settle`].
+    /// calls [`Node::add_effects`].
     ///
     /// # Errors
     ///
@@ -188,12 +189,12 @@ impl Node {
     ) -> Result<Option<Applied<C>>, ReadError> {
         let log = self.replica.head().log;
         let result = self.replica.apply(message);
-        if let Ok(Some(Applied { author: Some(author), .. })) = &result
-            && author.log != log
+        if let Ok(Some(Applied { writer: Some(writer), .. })) = &result
+            && writer.log != log
             && now >= self.checked_at + STREAM_CHECK
         {
             self.checked_at = now;
-            self.checks_stream = true;
+            self.must_check_stream = true;
         }
         match &result {
             Ok(Some(applied)) => self.on_applied(applied, now),
@@ -209,17 +210,17 @@ impl Node {
         result
     }
 
-    /// Adds the hash of what the last message changed in the room.
-    pub fn settle(&mut self, effects: u64) {
-        self.replica.settle(effects);
+    /// Adds the hash of the changes of the last message to the room.
+    pub fn add_effects(&mut self, effects: u64) {
+        self.replica.add_effects(effects);
     }
 
-    /// Handles the answer of the engine to [`Action::Publish`].
+    /// Handles the answer of the engine to [`NodeAction::Publish`].
     pub fn on_published(&mut self, n: u64, is_stored: bool, now: Duration) {
         self.appender.on_published(n, is_stored, now);
     }
 
-    /// Handles a change of the connection to the engine.
+    /// Handles a change of the connection to NATS.
     pub fn on_connection(&mut self, is_connected: bool) {
         self.is_connected = is_connected;
         if let Some(lease) = &mut self.lease {
@@ -227,13 +228,13 @@ impl Node {
         }
     }
 
-    /// Encodes the room and the replica, for [`Action::WriteSnapshot`].
-    pub fn snapshot<S: Serialize>(&mut self, room: &S) -> Snapshot {
+    /// Encodes the room and the replica, for [`NodeAction::WriteSnapshot`].
+    pub fn snapshot<S: Serialize>(&mut self, room: &S) -> EncodedSnapshot {
         self.snapshot = SnapshotState::Writing;
         encode(self.appender.inc(), &self.replica, room)
     }
 
-    /// Handles the end of [`Action::WriteSnapshot`].
+    /// Handles the end of [`NodeAction::WriteSnapshot`].
     pub fn on_snapshot_written(&mut self, stored: Option<SnapshotNotice>, now: Duration) {
         if self.snapshot != SnapshotState::Writing {
             return;
@@ -241,7 +242,7 @@ impl Node {
         self.snapshot = match stored {
             Some(notice) => {
                 // Always fits into an entry.
-                let _ = self.appender.push(&Event::<()>::Snapshot(notice));
+                let _ = self.appender.push(&LogEvent::<()>::Snapshot(notice));
                 SnapshotState::Stored(notice.position)
             }
             None => SnapshotState::Idle(now + SNAPSHOT_RETRY),
@@ -249,20 +250,20 @@ impl Node {
     }
 
     /// Returns the next request, if there is one.
-    pub fn poll(&mut self, now: Duration) -> Option<Action> {
+    pub fn poll(&mut self, now: Duration) -> Option<NodeAction> {
         self.advance(now);
         if self.phase == Phase::Reopening {
             self.phase = Phase::Closed;
-            return Some(Action::Open);
+            return Some(NodeAction::Open);
         }
-        if mem::take(&mut self.checks_stream) {
-            return Some(Action::Open);
+        if mem::take(&mut self.must_check_stream) {
+            return Some(NodeAction::Open);
         }
-        if let Phase::Asking(_, look_at) = &mut self.phase
-            && *look_at <= now
+        if let Phase::Asking { next_check, .. } = &mut self.phase
+            && *next_check <= now
         {
-            *look_at = now + SNAPSHOT_POLL;
-            return Some(Action::Open);
+            *next_check = now + SNAPSHOT_POLL;
+            return Some(NodeAction::Open);
         }
         let head = self.replica.head();
         let beat = self.lease.is_some_and(|lease| lease.is_beat_due(now));
@@ -270,40 +271,37 @@ impl Node {
             if let Some(lease) = &mut self.lease {
                 lease.on_sent(now);
             }
-            return Some(Action::Publish(outgoing));
+            return Some(NodeAction::Publish(outgoing));
         }
-        self.is_snapshot_due(now).then_some(Action::WriteSnapshot)
+        self.is_snapshot_due(now).then_some(NodeAction::WriteSnapshot)
     }
 
-    /// Returns when [`Node::poll`] or [`Node::reach`] have to be asked again, if nothing happens
+    /// Returns when [`Node::poll`] and [`Node::reach`] have to be called again, if no event comes
     /// before.
     pub fn deadline(&self, now: Duration) -> Option<Duration> {
-        let look_at = match self.phase {
-            Phase::Asking(_, look_at) => Some(look_at),
+        let snapshot = match (self.phase, self.snapshot) {
+            (Phase::Asking { next_check, .. }, _) => Some(next_check),
+            (_, SnapshotState::Idle(from)) => Some(from).filter(|from| *from > now),
             _ => None,
         };
         let lease = self.lease.and_then(|lease| lease.deadline(now));
-        let look_at = look_at.or(match self.snapshot {
-            SnapshotState::Idle(from) => Some(from).filter(|from| *from > now),
-            _ => None,
-        });
-        [look_at, lease, self.appender.deadline()].into_iter().flatten().min()
+        [snapshot, lease, self.appender.deadline()].into_iter().flatten().min()
     }
 
     fn on_applied<C>(&mut self, applied: &Applied<C>, now: Duration) {
         let inc = self.appender.inc();
         let number = self.replica.number(inc);
-        let author = applied.author.as_ref();
-        if let Phase::Asking(end, _) = &mut self.phase
-            && author.is_some_and(|author| author.inc != inc && author.n > 0)
+        let writer = applied.writer.as_ref();
+        if let Phase::Asking { until, .. } = &mut self.phase
+            && writer.is_some_and(|writer| writer.inc != inc && writer.n > 0)
         {
             // A node is in the room and can write a snapshot.
-            *end = now + SNAPSHOT_TIMEOUT;
+            *until = now + SNAPSHOT_TIMEOUT;
         }
-        if let Some(author) = author.filter(|author| author.inc == inc) {
-            self.appender.on_read(author.n);
+        if let Some(writer) = writer.filter(|writer| writer.inc == inc) {
+            self.appender.on_read(writer.n);
             if self.phase == Phase::Entering {
-                self.on_entry(number, author.differences.clone(), now);
+                self.on_entry(number, writer.differences.clone(), now);
             } else if self.phase == Phase::Resetting {
                 self.phase = Phase::Reading(self.replica.position());
             }
@@ -344,7 +342,7 @@ impl Node {
         self.differences = differences;
     }
 
-    /// Goes from phase to phase, as far as possible without the log.
+    /// Enters the next phases that need no message of the log.
     fn advance(&mut self, now: Duration) {
         let has_state = self.replica.epoch().is_some();
         let is_lost = self.lost_epoch.is_some()
@@ -356,11 +354,14 @@ impl Node {
             Phase::Reading(_) if has_state => self.enter(),
             Phase::Reading(_) if is_whole => self.begin_epoch(),
             Phase::Reading(_) => {
-                let phase = Phase::Asking(now + SNAPSHOT_TIMEOUT, now + SNAPSHOT_POLL);
-                self.start_outside(phase, &Event::<()>::Ask);
+                let (until, next_check) = (now + SNAPSHOT_TIMEOUT, now + SNAPSHOT_POLL);
+                let phase = Phase::Asking { until, next_check };
+                self.start_outside(phase, &LogEvent::<()>::Ask);
             }
-            Phase::Asking(..) if has_state => self.phase = Phase::Reading(self.replica.position()),
-            Phase::Asking(end, _) if end <= now => self.begin_epoch(),
+            Phase::Asking { .. } if has_state => {
+                self.phase = Phase::Reading(self.replica.position())
+            }
+            Phase::Asking { until, .. } if until <= now => self.begin_epoch(),
             _ => {}
         }
     }
@@ -369,18 +370,18 @@ impl Node {
         self.lost_epoch = None;
         let differences = self.replica.differences(&self.info);
         if differences.is_empty() {
-            self.start_outside(Phase::Entering, &Event::<()>::Up(self.info.clone()));
+            self.start_outside(Phase::Entering, &LogEvent::<()>::Up(self.info.clone()));
         } else {
             self.refuse(differences);
         }
     }
 
     fn begin_epoch(&mut self) {
-        let event = Event::<()>::Reset(Reset { epoch: self.fresh_epoch.clone() });
+        let event = LogEvent::<()>::Reset(Reset { epoch: self.fresh_epoch.clone() });
         self.start_outside(Phase::Resetting, &event);
     }
 
-    fn start_outside(&mut self, phase: Phase, event: &Event<()>) {
+    fn start_outside(&mut self, phase: Phase, event: &LogEvent<()>) {
         self.phase = phase;
         self.appender.start_outside(event, self.replica.head());
     }

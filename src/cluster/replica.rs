@@ -12,20 +12,20 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::entry::{
-    DecodeError, Entry, Event, Head, NodeInfo, Reset, SnapshotNotice, VERSION, decode,
+    DecodeError, Head, LogEntry, LogEvent, NodeInfo, Reset, SnapshotNotice, decode,
 };
-use super::membership::{DownReason, Member, Membership, NodeNumber, Refusal};
+use super::membership::{DownReason, EntryRefusal, Membership, NodeNumber, NodeRecord};
 use super::sum::{Digest, digest};
 
-pub use step::{Applied, Author, LogMessage, LogTime, ReadError, Step};
+pub use step::{Applied, EntryWriter, LogMessage, LogTime, ReadError, Step};
 
 /// The time that passes in the room between two entries, at most, in milliseconds: after a pause of
-/// the engine, no lease is over before its node could write.
+/// NATS, no lease is over before its node could write.
 const MAX_TIME_STEP: u64 = 2_000;
 /// Positions whose hash is remembered, for comparisons with entries that were long on their way.
 const MAX_SUMS: usize = 4096;
 
-/// The state of the log's rules. It is a part of each snapshot.
+/// The state of a log and of the nodes in the room. It is a part of each snapshot.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Replica {
     /// When the stream was made.
@@ -33,7 +33,7 @@ pub struct Replica {
     /// The number of the last message.
     position: u64,
     time: LogTime,
-    /// `None` before the first [`Event::Reset`].
+    /// `None` before the first [`LogEvent::Reset`].
     epoch: Option<String>,
     /// The position of that event. Entries that were written before it was read do not count.
     reset_at: u64,
@@ -50,7 +50,7 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// Creates a replica without state, which ignores all messages up to the next [`Event::Reset`].
+    /// Creates a replica without state, which ignores all messages up to the next [`LogEvent::Reset`].
     /// The message after `position` is its first.
     pub fn blank(log: i64, position: u64) -> Self {
         Replica { log, position, ..Replica::default() }
@@ -77,7 +77,7 @@ impl Replica {
     }
 
     /// Returns the nodes in the room.
-    pub fn nodes(&self) -> impl Iterator<Item = (NodeNumber, &Member)> {
+    pub fn nodes(&self) -> impl Iterator<Item = (NodeNumber, &NodeRecord)> {
         self.nodes.nodes()
     }
 
@@ -96,11 +96,6 @@ impl Replica {
     pub fn differences(&self, info: &NodeInfo) -> Vec<String> {
         let other = self.nodes().find(|(_, member)| member.info.name != info.name);
         other.map_or(Vec::new(), |(_, other)| info.differences(&other.info))
-    }
-
-    /// Returns the newest version of entries that all nodes in the room read.
-    pub fn common_version(&self) -> u32 {
-        self.nodes().map(|(_, member)| member.info.version).min().unwrap_or(VERSION)
     }
 
     /// Returns whether the node with this incarnation writes the snapshots: the first in the room.
@@ -129,7 +124,7 @@ impl Replica {
     }
 
     /// Applies the next message. After `Ok(Some(…))`, the caller applies the steps to its room and
-    /// calls [`Replica::settle`]. Returns `None` for a message that was applied before.
+    /// calls [`Replica::add_effects`]. Returns `None` for a message that was applied before.
     ///
     /// # Errors
     ///
@@ -164,12 +159,12 @@ impl Replica {
         for number in self.nodes.expire(self.time.uptime_ms) {
             steps.push(Step::NodeDown { number, reason: DownReason::Expired });
         }
-        let author = entry.map(|entry| self.apply_entry(entry, message, &mut steps));
-        Ok(Some(Applied { time: self.time, steps, author }))
+        let writer = entry.map(|entry| self.apply_entry(entry, message, &mut steps));
+        Ok(Some(Applied { time: self.time, steps, writer }))
     }
 
     /// Adds the effects of the entry that was applied last to the running hash.
-    pub fn settle(&mut self, effects: u64) {
+    pub fn add_effects(&mut self, effects: u64) {
         if self.epoch.is_none() {
             return;
         }
@@ -192,7 +187,7 @@ impl Replica {
 
     /// Compares the state with that of the writer, whether or not its entry counts: a replica that
     /// differs may miss that its node, or that of the writer, is in the room.
-    fn compare<C>(&mut self, entry: &Entry<C>, seq: u64) -> Result<(), ReadError> {
+    fn compare<C>(&mut self, entry: &LogEntry<C>, seq: u64) -> Result<(), ReadError> {
         if self.epoch.is_none()
             || entry.sum == 0
             || entry.log != self.log
@@ -210,7 +205,7 @@ impl Replica {
         Err(ReadError::Diverged { node, at: entry.at, epoch })
     }
 
-    /// Throws the state away, and returns its epoch.
+    /// Discards the state, and returns its epoch.
     fn lose_state(&mut self, position: u64) -> Option<String> {
         mem::replace(self, Replica::blank(self.log, position)).epoch
     }
@@ -222,38 +217,37 @@ impl Replica {
 
     fn apply_entry<C>(
         &mut self,
-        entry: Entry<C>,
+        entry: LogEntry<C>,
         message: &LogMessage,
         steps: &mut Vec<Step<C>>,
-    ) -> Author {
-        let Entry { inc, n, log, at, events, .. } = entry;
+    ) -> EntryWriter {
+        let LogEntry { inc, n, log, at, events, .. } = entry;
         let is_current = log == self.log && at >= self.reset_at && at < message.seq;
         let result = if !is_current {
-            Err(Refusal::Stale)
+            Err(EntryRefusal::Stale)
         } else if n == 0 {
             self.apply_outside(inc, events, message, steps)
         } else {
             let accepted = self.nodes.accept(inc, n, self.time.uptime_ms);
             accepted.map(|number| self.apply_events(number, events, steps))
         };
-        let is_applied = result.is_ok();
         let differences = match result {
-            Err(Refusal::Differs(differences)) => differences,
+            Err(EntryRefusal::Differs(differences)) => differences,
             _ => Vec::new(),
         };
-        Author { inc, n, log, is_applied, differences }
+        EntryWriter { inc, n, log, differences }
     }
 
     /// Applies the entry of a node that is not in the room: it has one event.
     fn apply_outside<C>(
         &mut self,
         inc: u64,
-        events: Vec<Event<C>>,
+        events: Vec<LogEvent<C>>,
         message: &LogMessage,
         steps: &mut Vec<Step<C>>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), EntryRefusal> {
         match events.into_iter().next() {
-            Some(Event::Reset(Reset { epoch })) => {
+            Some(LogEvent::Reset(Reset { epoch })) => {
                 *self = Replica {
                     time: LogTime { unix_ms: message.unix_ms, uptime_ms: 0 },
                     sum: digest(epoch.as_bytes()),
@@ -265,11 +259,11 @@ impl Replica {
                 steps.push(Step::Reset { epoch });
                 Ok(())
             }
-            Some(Event::Ask) => {
+            Some(LogEvent::Ask) => {
                 self.is_snapshot_wanted = true;
                 Ok(())
             }
-            Some(Event::Up(info)) if self.epoch.is_some() => {
+            Some(LogEvent::Up(info)) if self.epoch.is_some() => {
                 let (number, earlier) = self.nodes.add(inc, info.clone(), self.time.uptime_ms)?;
                 if let Some(number) = earlier {
                     steps.push(Step::NodeDown { number, reason: DownReason::Replaced });
@@ -277,29 +271,29 @@ impl Replica {
                 steps.push(Step::NodeUp { number, info });
                 Ok(())
             }
-            _ => Err(Refusal::Stale),
+            _ => Err(EntryRefusal::Stale),
         }
     }
 
     fn apply_events<C>(
         &mut self,
         number: NodeNumber,
-        events: Vec<Event<C>>,
+        events: Vec<LogEvent<C>>,
         steps: &mut Vec<Step<C>>,
     ) {
         for event in events {
             match event {
-                Event::Do(command) => steps.push(Step::Command { number, command }),
-                Event::Snapshot(notice) => {
+                LogEvent::Do(command) => steps.push(Step::Command { number, command }),
+                LogEvent::Snapshot(notice) => {
                     self.snapshot = Some(notice);
                     self.is_snapshot_wanted = false;
                 }
-                Event::Down => {
+                LogEvent::Down => {
                     self.nodes.remove(number);
                     steps.push(Step::NodeDown { number, reason: DownReason::Left });
                     return;
                 }
-                Event::Reset(_) | Event::Ask | Event::Up(_) => {}
+                LogEvent::Reset(_) | LogEvent::Ask | LogEvent::Up(_) => {}
             }
         }
     }

@@ -4,31 +4,31 @@ use std::time::Duration;
 
 use super::entry::NodeInfo;
 use super::epoch::StreamInfo;
-use super::node::{Action, Node, Opened, Standing};
+use super::node::{Node, NodeAction, NodeState, Opened};
 use super::replica::{LogMessage, ReadError, Step};
-use super::snapshot::{Snapshot, decode};
+use super::snapshot::{EncodedSnapshot, decode};
 use super::sum::Digest;
 
-/// What the log does with an entry.
+/// The result of writing an entry.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Fate {
-    Store,
-    /// The entry is stored, and the writer does not learn of it.
-    LoseAnswer,
+pub enum WriteResult {
+    Stored,
+    /// The entry is stored, but the answer is lost.
+    AnswerLost,
     /// The entry is stored at [`Simulation::store_late`], behind its copies.
-    Delay,
-    Lose,
+    Delayed,
+    Lost,
 }
 
 /// A log and its nodes.
 pub struct Simulation {
     pub now: Duration,
-    /// What the clock of the stream is ahead, in milliseconds.
+    /// The difference between the clock of the stream and `now`, in milliseconds.
     pub clock_offset: i64,
     pub stream: StreamInfo,
     pub log: Vec<LogMessage>,
     late: Vec<Vec<u8>>,
-    pub snapshot: Option<Snapshot>,
+    pub snapshot: Option<EncodedSnapshot>,
     pub nodes: Vec<SimulatedNode>,
     next_inc: u64,
 }
@@ -130,26 +130,26 @@ impl Simulation {
         self.stream = StreamInfo { created: self.stream.created + 1, first: 1, last: 0 };
     }
 
-    /// Does what a node asks for. Returns whether it asked for something.
-    pub fn poll(&mut self, index: usize, fate: Fate) -> bool {
+    /// Executes the next action of a node. Returns whether there was one.
+    pub fn poll(&mut self, index: usize, result: WriteResult) -> bool {
         let node = &mut self.nodes[index];
-        if node.node.standing() == Standing::Outside {
+        if node.node.state() == NodeState::Outside {
             let inc = self.fresh_inc();
             self.nodes[index].node.restart(inc, format!("epoch-{inc:x}"));
             return true;
         }
         match node.node.poll(self.now) {
-            Some(Action::Publish(outgoing)) => {
-                match fate {
-                    Fate::Store | Fate::LoseAnswer => self.store(&outgoing.bytes),
-                    Fate::Delay => self.late.push(outgoing.bytes.to_vec()),
-                    Fate::Lose => {}
+            Some(NodeAction::Publish(outgoing)) => {
+                match result {
+                    WriteResult::Stored | WriteResult::AnswerLost => self.store(&outgoing.bytes),
+                    WriteResult::Delayed => self.late.push(outgoing.bytes.to_vec()),
+                    WriteResult::Lost => {}
                 }
-                let is_stored = fate == Fate::Store;
+                let is_stored = result == WriteResult::Stored;
                 self.nodes[index].node.on_published(outgoing.n, is_stored, self.now);
             }
-            Some(Action::Open) => self.open(index),
-            Some(Action::WriteSnapshot) => {
+            Some(NodeAction::Open) => self.open(index),
+            Some(NodeAction::WriteSnapshot) => {
                 let snapshot = node.node.snapshot(&node.room);
                 node.node.on_snapshot_written(Some(snapshot.notice), self.now);
                 self.snapshot = Some(snapshot);
@@ -178,8 +178,8 @@ impl Simulation {
                 return true;
             }
         };
-        let own = match node.node.standing() {
-            Standing::Inside(number) => Some(number),
+        let own = match node.node.state() {
+            NodeState::Inside(number) => Some(number),
             _ => None,
         };
         let mut effects = Digest::new();
@@ -200,7 +200,7 @@ impl Simulation {
             }
         }
         effects.write_u64(node.room.len() as u64);
-        node.node.settle(effects.finish());
+        node.node.add_effects(effects.finish());
         true
     }
 
@@ -212,7 +212,7 @@ impl Simulation {
             while is_busy {
                 is_busy = false;
                 for index in 0..self.nodes.len() {
-                    is_busy |= self.poll(index, Fate::Store);
+                    is_busy |= self.poll(index, WriteResult::Stored);
                     while self.deliver(index) {
                         is_busy = true;
                     }
@@ -222,15 +222,18 @@ impl Simulation {
         }
     }
 
-    pub fn assert_inside(&self) {
-        for node in &self.nodes {
-            assert!(matches!(node.node.standing(), Standing::Inside(_)), "{:?}", node.node);
+    /// Opens the stream for one node after another.
+    pub fn open_all(&mut self) {
+        for index in 0..self.nodes.len() {
+            self.open(index);
+            self.run(Duration::from_secs(1));
         }
     }
 
-    /// Checks that all rooms are alike.
-    pub fn assert_equal(&self) {
+    /// Checks that all nodes are in the room, and that their rooms are equal.
+    pub fn assert_converged(&self) {
         for node in &self.nodes {
+            assert!(matches!(node.node.state(), NodeState::Inside(_)), "{:?}", node.node);
             assert_eq!(node.room, self.nodes[0].room);
             assert_eq!(node.node.replica().epoch(), self.nodes[0].node.replica().epoch());
             assert_eq!(node.node.replica().head(), self.nodes[0].node.replica().head());

@@ -56,7 +56,7 @@ pub struct Previous {
 
 /// A snapshot for the engine.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Snapshot {
+pub struct EncodedSnapshot {
     /// The name of the snapshot.
     pub id: String,
     /// The position, for the log.
@@ -103,16 +103,16 @@ struct BodyRef<'a, S> {
 }
 
 #[derive(Deserialize)]
-struct Body<S> {
+struct SnapshotBody<S> {
     replica: Replica,
     room: S,
 }
 
-/// Encodes the state of the replica and of the room behind the last entry that was settled.
-pub fn encode<S: Serialize>(inc: u64, replica: &Replica, room: &S) -> Snapshot {
+/// Encodes the state of the replica and of the room behind the last entry whose effects were added.
+pub fn encode<S: Serialize>(inc: u64, replica: &Replica, room: &S) -> EncodedSnapshot {
     let notice = replica.snapshot_notice();
     let bytes = serde_json::to_vec(&BodyRef { v: VERSION, replica, room }).unwrap_or_default();
-    Snapshot { id: format!("{}-{inc:016x}", notice.position), notice, bytes }
+    EncodedSnapshot { id: format!("{}-{inc:016x}", notice.position), notice, bytes }
 }
 
 /// Decodes the state of a replica and of its room.
@@ -125,11 +125,12 @@ pub fn decode<S: DeserializeOwned>(bytes: &[u8]) -> Result<(Replica, S), Snapsho
     if version.v != VERSION {
         return Err(SnapshotError::UnknownVersion(version.v));
     }
-    let body: Body<S> = serde_json::from_slice(bytes).map_err(|_| SnapshotError::Damaged)?;
+    let body: SnapshotBody<S> =
+        serde_json::from_slice(bytes).map_err(|_| SnapshotError::Damaged)?;
     Ok((body.replica.restored(), body.room))
 }
 
-impl Snapshot {
+impl EncodedSnapshot {
     /// Returns the parts, in their order.
     pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
         self.bytes.chunks(PART)
@@ -236,9 +237,9 @@ mod tests {
 
     use super::*;
 
-    fn snapshot(position: u64, bytes: Vec<u8>) -> Snapshot {
+    fn snapshot(position: u64, bytes: Vec<u8>) -> EncodedSnapshot {
         let notice = SnapshotNotice { position, bytes: 9 };
-        Snapshot { id: format!("{position}-a"), notice, bytes }
+        EncodedSnapshot { id: format!("{position}-a"), notice, bytes }
     }
 
     fn assemble<'a>(

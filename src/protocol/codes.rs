@@ -78,6 +78,8 @@ pub enum ByeCode {
     Replaced,
     /// The server shuts down.
     Shutdown,
+    /// The room is out of reach of this server; another server of the same room may reach it.
+    Unreachable,
     /// The server has as many connections as it accepts, in all or from this address.
     Full,
     /// This address opens connections faster than the server accepts them.
@@ -123,6 +125,7 @@ impl ByeCode {
             ByeCode::Slow => "you read too slowly and your queue is full; reconnect to resume",
             ByeCode::Replaced => "you resumed on another connection",
             ByeCode::Shutdown => "the server is shutting down",
+            ByeCode::Unreachable => "the room is out of reach of this server; try another server",
             ByeCode::Full => "the server is full, or your address has too many connections",
             ByeCode::TooFast => "too many connections from your address; try again in a moment",
             ByeCode::Errors => "you sent too many invalid lines",

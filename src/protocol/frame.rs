@@ -106,6 +106,9 @@ pub enum Body<'a> {
         topic: Option<Cow<'a, str>>,
         /// The limits that the server sets.
         limits: Limits,
+        /// The addresses of all servers of the room, if there are several.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        nodes: Vec<Cow<'a, str>>,
     },
     /// Sent to a member that resumes, if the server no longer has the frames with the numbers
     /// `from` to `to`, both included.

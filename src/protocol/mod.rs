@@ -39,8 +39,6 @@ mod stats;
 
 pub use codes::{ByeCode, ErrorCode};
 pub(crate) use confusables::is_mark;
-#[cfg(feature = "irc")]
-pub(crate) use confusables::looks_like;
 pub use detect::OtherProtocol;
 pub(crate) use detect::PROXY_V2;
 #[cfg(feature = "web")]
@@ -54,4 +52,6 @@ pub use name::{MAX_MARKS, MAX_NAME, case_fold, is_valid_name};
 pub use network::Network;
 pub use operator::{OperatorCommand, Verb};
 pub use request::{ClientLine, Hello, Request, RequestError, Secret};
+#[cfg(feature = "cluster")]
+pub use stats::ClusterStats;
 pub use stats::{Counters, Stats};

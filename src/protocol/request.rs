@@ -108,10 +108,11 @@ pub struct Hello {
     /// The number of the last frame that the client received in that epoch.
     pub after: Option<u64>,
     /// The token of the last welcome, to get the same name back.
-    // A secret, which must not be written to a log.
+    // Like the password, it must not be written to a log.
     #[cfg_attr(feature = "cluster", serde(skip))]
     pub token: Option<String>,
     /// The password of the server.
+    #[cfg_attr(feature = "cluster", serde(skip))]
     pub password: Option<Secret>,
     /// Whether to reserve the name for a while if the connection is lost.
     pub keep: bool,

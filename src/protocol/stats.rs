@@ -35,6 +35,26 @@ pub struct Stats {
     pub events_waiting: usize,
     /// Resident memory in bytes, if the system reports it.
     pub memory: Option<u64>,
+    /// The node, if the room is on several servers.
+    #[cfg(feature = "cluster")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<Box<ClusterStats>>,
+}
+
+/// The statistics of a node of a room on several servers.
+#[cfg(feature = "cluster")]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterStats {
+    /// The name of this node.
+    pub node: String,
+    /// The names of all nodes in the room.
+    pub nodes: Vec<String>,
+    /// The number of the last entry of the log that was applied.
+    pub position: u64,
+    /// Entries that have arrived and are not applied.
+    pub lag: usize,
+    /// Milliseconds until the lease ends, unless the node reads an entry of its own before.
+    pub lease: u64,
 }
 
 impl fmt::Display for Stats {
@@ -47,10 +67,15 @@ impl fmt::Display for Stats {
         write!(f, "out: {} ({} bytes); ", self.lines_out, self.bytes_out)?;
         write!(f, "events waiting: {}; ", self.events_waiting)?;
         write!(f, "evictions: {evictions}; errors: {errors}")?;
-        match self.memory {
-            Some(bytes) => write!(f, "; memory: {} KiB", bytes / 1024),
-            None => Ok(()),
+        if let Some(bytes) = self.memory {
+            write!(f, "; memory: {} KiB", bytes / 1024)?;
         }
+        #[cfg(feature = "cluster")]
+        if let Some(ClusterStats { node, nodes, position, lag, lease }) = self.cluster.as_deref() {
+            let nodes = nodes.join(", ");
+            write!(f, "; node {node} of {nodes}; log: {position}, lag: {lag}, lease: {lease} ms")?;
+        }
+        Ok(())
     }
 }
 
@@ -127,10 +152,20 @@ mod tests {
             errors: BTreeMap::from([(ErrorCode::TooLong, 7)]).into(),
             events_waiting: 0,
             memory: Some(2048),
+            #[cfg(feature = "cluster")]
+            cluster: Some(Box::new(ClusterStats {
+                node: "n1".into(),
+                nodes: vec!["n1".into(), "n2".into()],
+                position: 70,
+                lag: 0,
+                lease: 8_000,
+            })),
         };
         let text = "up 1:02:03; members: 2, connections: 3; lines in: 4 (50 bytes), \
                     out: 8 (900 bytes); events waiting: 0; evictions: 3 (slow 2, full 1); \
                     errors: 7 (too-long 7); memory: 2 KiB";
+        #[cfg(feature = "cluster")]
+        let text = format!("{text}; node n1 of n1, n2; log: 70, lag: 0, lease: 8000 ms");
         assert_eq!(stats.to_string(), text);
         let stats = Some(Box::new(stats));
         let body = Body::Info { seq: None, time: None, topic: None, id: None, stats };

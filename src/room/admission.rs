@@ -216,7 +216,7 @@ impl Admission {
         self.find_full_address(origin)
     }
 
-    /// Returns the limit of an origin for which there is no place for one more of its clients.
+    /// Returns the limit on the clients of an origin, if it is reached.
     pub fn find_full_address(&self, origin: Origin) -> Option<Refusal> {
         let max = self.max_for(origin)?;
         let (clients, ending) = self.table.get(&origin).map_or((0, 0), AddressRecord::places);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::credential_index::CredentialIndex;
 use super::lobby::Lobby;
-use super::state::State;
+use super::state::RoomState;
 use super::{Config, Credential, HashKey, History, NodeId, Room, Rules, Token};
 use crate::protocol::ByeCode;
 
@@ -15,9 +15,9 @@ pub struct ReplicaConfig {
     pub rules: Rules,
     /// Identifies the sequence.
     pub epoch: Box<str>,
-    /// A random key that no client knows.
+    /// A random key. It is secret, so that clients cannot choose equal hashes.
     pub hash_key: HashKey,
-    /// Returns the hash of a token by which the other nodes know a member.
+    /// Returns the hash of a token, which identifies its member at the other nodes.
     pub credential_of: fn(Token) -> Credential,
 }
 
@@ -28,7 +28,7 @@ impl Room {
         let ReplicaConfig { rules, epoch, hash_key, credential_of } = replica;
         let history = History::new(rules.history, rules.history_bytes, 0);
         let answers = config.answers(NodeId::default(), &rules);
-        let mut state = State::new(rules, answers, epoch, hash_key, (history, 0));
+        let mut state = RoomState::new(rules, answers, epoch, hash_key, (history, 0));
         state.credentials = CredentialIndex::of_hashes();
         let lobby = Lobby { is_clustered: true, ..Lobby::new(config, credential_of) };
         Room { lobby, state }
@@ -45,8 +45,18 @@ impl Room {
         self.close_lobby(code);
     }
 
-    /// Returns the time of the log at which [`Command::Tick`](super::Command::Tick) has to be in it, if there is no command
-    /// before.
+    /// Admits clients again after [`close`](Self::close).
+    pub fn reopen(&mut self) {
+        self.lobby.closed = None;
+    }
+
+    /// Sets the addresses of the nodes, for the welcome.
+    pub fn set_addresses(&mut self, nodes: Vec<Box<str>>) {
+        self.state.answers.nodes = nodes;
+    }
+
+    /// Returns the time of the log by which the next command has to be applied. If there is none,
+    /// the node writes [`Command::Tick`](super::Command::Tick).
     pub fn tick_deadline(&self) -> Option<Duration> {
         self.state.deadline()
     }
@@ -69,8 +79,7 @@ impl Room {
         &self.state.rules
     }
 
-    /// Returns the frames of the open batch. The frames that a command publishes are appended to
-    /// them.
+    /// Returns the frames of the open batch. A command appends the frames that it publishes.
     pub fn open_frames(&self) -> &[u8] {
         self.state.batch.frames()
     }

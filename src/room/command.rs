@@ -1,4 +1,4 @@
-//! The commands of a room: the inputs that change its [`State`](super::state::State).
+//! The commands of a room: the inputs that change its [`RoomState`](super::state::RoomState).
 //!
 //! A [`Lobby`](super::lobby::Lobby) makes them of the inputs of its own clients. In a cluster they
 //! go into a log, and each node applies the commands of all nodes in the order of the log.
@@ -27,11 +27,10 @@ pub enum Command {
     KeepOperators { node: NodeId, labels: Vec<Box<str>> },
     /// The bans, the mutes, the lock and the topic are replaced.
     Measures(Box<Moderation>),
-    /// The other members are told that a member is there, or that it is not, see
-    /// [`Input::Show`](super::Input::Show).
+    /// A member is shown with a join notice, or hidden with a leave notice.
     #[cfg(any(feature = "irc", feature = "cluster"))]
     Show { id: ClientId, is_shown: bool },
-    /// Time has passed.
+    /// Time has passed, and waits may be over.
     Tick,
     /// A node has ended, and all its members leave.
     #[cfg(feature = "cluster")]

@@ -52,7 +52,7 @@ pub struct Config {
     pub operator_user: Option<u32>,
     /// The message of the day, which a new member is sent after its welcome. Default: none.
     pub motd: Option<Box<str>>,
-    /// The addresses for IRC clients, which a client is told that speaks IRC on another port.
+    /// The addresses for IRC clients, for the `bye` to a client that speaks IRC on another port.
     /// Default: none.
     #[cfg(feature = "irc")]
     pub irc_addresses: String,
@@ -100,6 +100,9 @@ pub(super) struct AnswerConfig {
     pub node: NodeId,
     pub answer_bytes: usize,
     pub limits: Limits,
+    /// The addresses of all nodes.
+    #[cfg(feature = "cluster")]
+    pub nodes: Vec<Box<str>>,
     pub motd: Option<Box<str>>,
     #[cfg(feature = "irc")]
     pub irc_addresses: String,
@@ -176,6 +179,8 @@ impl Config {
                 history: rules.history,
                 stored: self.is_stored,
             },
+            #[cfg(feature = "cluster")]
+            nodes: Vec::new(),
             motd: self.motd.clone(),
             #[cfg(feature = "irc")]
             irc_addresses: self.irc_addresses.clone(),

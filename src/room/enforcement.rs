@@ -9,7 +9,7 @@ use std::cmp::Reverse;
 use super::lobby::{Lobby, LobbyClient};
 use super::moderation::{Moderation, Rule, RuleKind};
 use super::operators::LOCAL_LABEL;
-use super::state::State;
+use super::state::RoomState;
 use super::{ClientId, Command, LeaveCause, Peer, Room};
 use crate::protocol::{Body, ByeCode, ClientLine, ErrorCode, Network, Request, RequestError};
 
@@ -155,7 +155,7 @@ impl Lobby {
     }
 
     /// Returns the guest that has not sent a line for the longest time.
-    pub(super) fn find_silent_guest(&self, state: &State) -> Option<ClientId> {
+    pub(super) fn find_silent_guest(&self, state: &RoomState) -> Option<ClientId> {
         let is_guest = |id: &ClientId| {
             state.name_of(*id).is_some_and(|name| name.starts_with("guest-"))
                 && !state.is_operator(*id)

@@ -25,8 +25,8 @@ pub struct NodeId(pub u32);
 #[derive(Clone, Copy)]
 pub struct Token(pub [u8; 16]);
 
-/// The bytes by which a room knows the member with a token: the token, or its hash if others than
-/// the node of the member see them.
+/// The bytes that identify the member with a token: the token, or its hash if the bytes are sent to
+/// other nodes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(
     feature = "cluster",
@@ -112,6 +112,24 @@ pub enum Input {
 }
 
 impl Input {
+    /// Returns the number of the client.
+    #[cfg(feature = "cluster")]
+    pub fn client_mut(&mut self) -> Option<&mut ClientId> {
+        match self {
+            Input::Connect { id, .. }
+            | Input::Lines { id, .. }
+            | Input::Admit { id, .. }
+            | Input::Operator { id, .. }
+            | Input::Refuse { id, .. }
+            | Input::HelloWaitOver { id }
+            | Input::OtherProtocol { id, .. }
+            | Input::Disconnect { id, .. } => Some(id),
+            #[cfg(any(feature = "web", feature = "irc", feature = "tls"))]
+            Input::Answered { id } => Some(id),
+            Input::KeepOperators(_) | Input::Measures(_) | Input::Shutdown => None,
+        }
+    }
+
     /// Returns whether a line requests the statistics, which
     /// [`set_server_stats`](super::Room::set_server_stats) has to set before.
     pub fn has_stats_request(&self) -> bool {

@@ -19,13 +19,13 @@ use log::Level;
 
 use super::names::find_free_number;
 use super::presence::{PresenceChange, SILENT_NOTICE_DELAY};
-use super::state::{Effect, Member, State, Visibility};
+use super::state::{Effect, Member, RoomState, Visibility};
 use super::{ClientId, Credential, Join, Op, Place, Position, Slice, SliceKind, Token};
 use crate::protocol::{
     Body, ByeCode, ErrorCode, Frame, Hello, MAX_NAME, RequestError, is_valid_name,
 };
 
-impl State {
+impl RoomState {
     /// Makes a client a member, unless there is no place for it, and applies its first lines.
     /// `token` is that of a client of this node.
     ///
@@ -86,11 +86,8 @@ impl State {
         if has_hello {
             self.announce_member(id);
         } else {
-            self.silent.push(
-                self.now.uptime.saturating_add(SILENT_NOTICE_DELAY),
-                id,
-                &self.members,
-            );
+            let deadline = self.now.uptime.saturating_add(SILENT_NOTICE_DELAY);
+            self.silent.push(deadline, id, &self.members);
         }
         if let Some(label) = join.operator {
             self.make_operator(id, label, None);
@@ -167,6 +164,10 @@ impl State {
         if !resumed {
             data.push_str("; /help lists the commands");
         }
+        #[cfg(feature = "cluster")]
+        let nodes = self.answers.nodes.iter().map(|node| (&**node).into()).collect();
+        #[cfg(not(feature = "cluster"))]
+        let nodes = Vec::new();
         let welcome = Body::Welcome {
             name: name.into(),
             epoch: (&*self.epoch).into(),
@@ -176,6 +177,7 @@ impl State {
             members,
             topic: self.measures.topic.as_deref().map(Into::into),
             limits,
+            nodes,
         };
         let welcome = Slice::own(&Frame::server(data, welcome));
         self.unicast(id, Op::Send(welcome));

@@ -11,11 +11,11 @@ use log::Level;
 use super::NodeId;
 use super::presence::PresenceChange;
 use super::reserved_names::ReservedName;
-use super::state::{Effect, Member, State, Visibility};
+use super::state::{Effect, Member, RoomState, Visibility};
 use super::{ClientId, ClientTable, DisconnectReason, LeaveCause, Op};
 use crate::protocol::{Body, ByeCode};
 
-impl State {
+impl RoomState {
     /// Removes a member, which may be absent only until it returns.
     pub(super) fn leave(&mut self, id: ClientId, cause: LeaveCause) {
         // The connection of an absent member has ended before.
@@ -103,7 +103,7 @@ impl State {
     }
 
     pub(super) fn remove_absent_member(&mut self, id: ClientId) {
-        // Its connection has ended before.
+        // Released: its connection has ended before.
         self.remove_and_announce(id, true, &DisconnectReason::Away);
     }
 
@@ -139,7 +139,7 @@ impl State {
         }
     }
 
-    /// Removes all members without a notice: the room ends.
+    /// Removes all members without a notice, at the end of the room.
     pub(super) fn clear(&mut self) {
         self.members = ClientTable::new();
         self.names.clear();
@@ -186,8 +186,8 @@ impl State {
         true
     }
 
-    /// Removes a member from the table. Its name stays taken, and the place of its connection until
-    /// that has ended, unless it is released.
+    /// Removes a member from the table. Its name stays taken. Its connection keeps the place until it
+    /// has ended, except if the member `is_released`.
     pub(super) fn remove_member(&mut self, id: ClientId, is_released: bool) -> Option<Member> {
         let member = self.members.remove(id)?;
         self.credentials.remove(member.credential);

@@ -10,7 +10,7 @@ use log::Level;
 use super::Command;
 use super::admission::{Admission, Origin, Refusal};
 use super::gate::AtGate;
-use super::state::{Effect, State};
+use super::state::{Effect, RoomState};
 use super::wait_queue::{WaitQueue, WaitingClient};
 use super::{
     ClientId, ClientTable, Config, Credential, DisconnectReason, Join, Now, Op, Peer, Place, Room,
@@ -39,8 +39,8 @@ pub(super) struct Lobby {
     /// The commands that follow from others, see [`Room::take_proposals`].
     #[cfg(feature = "cluster")]
     pub proposals: Vec<Command>,
-    /// The node shuts down: no client is admitted.
-    pub is_closed: bool,
+    /// The reason for which no client is admitted.
+    pub closed: Option<ByeCode>,
     /// The commands of the clients go through a log.
     pub is_clustered: bool,
     pub now: Now,
@@ -50,7 +50,7 @@ pub(super) struct Lobby {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LobbyClient {
     pub peer: Peer,
-    pub stage: Stage,
+    pub stage: ClientStage,
     /// There was no place for the client: it becomes a member only with the token of a member, or
     /// if a place is free by then.
     pub is_visitor: bool,
@@ -60,7 +60,7 @@ pub(super) struct LobbyClient {
 
 /// Whether a client is a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum ClientStage {
     /// It has not sent a line.
     Waiting,
     /// The same, and the other members are not told of it when it joins.
@@ -73,7 +73,7 @@ pub(super) enum Stage {
 impl LobbyClient {
     /// Returns whether the client has not sent a line.
     pub fn is_waiting(&self) -> bool {
-        self.stage != Stage::Joined
+        self.stage != ClientStage::Joined
     }
 }
 
@@ -89,10 +89,10 @@ impl Lobby {
             ending: ClientTable::new(),
             waiting: WaitQueue::new(LobbyClient::is_waiting),
             gate: Vec::new(),
+            operators: Vec::new(),
             #[cfg(feature = "cluster")]
             proposals: Vec::new(),
-            operators: Vec::new(),
-            is_closed: false,
+            closed: None,
             is_clustered: false,
             now: Now::default(),
         }
@@ -103,7 +103,7 @@ impl Lobby {
         &mut self,
         id: ClientId,
         mut lines: Vec<Result<ClientLine, RequestError>>,
-        state: &State,
+        state: &RoomState,
     ) -> Option<Join> {
         let (mut hello, mut line_id) = (None, None);
         if let Some(Ok(ClientLine { request: Request::Hello(_), .. })) = lines.first()
@@ -115,7 +115,7 @@ impl Lobby {
         let place = self.find_place(id, operator.is_some(), state);
         let token = *self.tokens.get(id)?;
         let client = self.clients.get_mut(id)?;
-        let stage = std::mem::replace(&mut client.stage, Stage::Joined);
+        let stage = std::mem::replace(&mut client.stage, ClientStage::Joined);
         Some(Join {
             id,
             credential: (self.credential_of)(token),
@@ -127,7 +127,7 @@ impl Lobby {
                 Peer::Unix(_) => None,
             },
             origin: state.hash_key.origin_key(client.peer.into()),
-            is_hidden: stage != Stage::Waiting,
+            is_hidden: stage != ClientStage::Waiting,
             place,
             operator,
             lines,
@@ -135,9 +135,9 @@ impl Lobby {
     }
 
     /// Returns the place for a client if it does not take over that of a member. A visitor gets a
-    /// place that is free. If the room is full, that is the place of the member that is absent for
-    /// the longest time; if the address is full, of those of the same address.
-    fn find_place(&mut self, id: ClientId, is_operator: bool, state: &State) -> Place {
+    /// free place. If there is none, it gets the place of the member that is absent for the longest
+    /// time; if its address is full, of such a member of the same address.
+    fn find_place(&mut self, id: ClientId, is_operator: bool, state: &RoomState) -> Place {
         let Some(client) = self.clients.get_mut(id).filter(|client| client.is_visitor) else {
             return Place::Own;
         };
@@ -206,8 +206,8 @@ fn take_token(hello: &mut Hello) -> Option<Token> {
 
 impl Room {
     pub(super) fn connect(&mut self, id: ClientId, peer: Peer, token: Token) {
-        if self.lobby.is_closed {
-            return self.send_refusal(id, ByeCode::Shutdown, ByeCode::Shutdown.text());
+        if let Some(code) = self.lobby.closed {
+            return self.send_refusal(id, code, code.text());
         }
         if let Some(text) = self.find_ban(peer) {
             self.log(Level::Warn, format!("{peer} refused: {text}"));
@@ -221,7 +221,7 @@ impl Room {
         self.log(Level::Debug, format!("{peer} connected"));
         let client = LobbyClient {
             peer,
-            stage: Stage::Waiting,
+            stage: ClientStage::Waiting,
             is_visitor,
             active_at: self.lobby.activity_time(),
         };
@@ -326,7 +326,7 @@ impl Room {
         for id in ids.collect::<Vec<ClientId>>() {
             self.state.send_last_frame(id, code, code.text(), Op::Close);
         }
-        self.lobby.is_closed = true;
+        self.lobby.closed = Some(code);
         self.lobby.admission = self.lobby.config.create_admission();
         self.lobby.clients = ClientTable::new();
         self.lobby.tokens = ClientTable::new();

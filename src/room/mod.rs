@@ -4,8 +4,8 @@
 //! to deliver; it does no I/O, awaits nothing and reads no clock. The caller applies inputs,
 //! [seals](Room::seal) the result into a [`Batch`], and delivers the batch.
 //!
-//! It has two parts: the clients of this server, in [`lobby`], and the members, the names and the
-//! sequence, in [`state`], which a [`Command`] changes. Several nodes that commit the same commands
+//! It has two parts: the clients of this server, in `lobby.rs`, and the members, the names and the
+//! sequence, in `state.rs`, which a [`Command`] changes. Several nodes that commit the same commands
 //! in the same order have the same state.
 //!
 //! ```
@@ -79,16 +79,16 @@ pub use snapshot::Snapshot;
 pub use wait_queue::{WaitKind, WaitingClient};
 
 use crate::protocol::{Body, ByeCode, ClientLine, Frame, RequestError, Stats};
-use lobby::Lobby;
 #[cfg(feature = "irc")]
-use lobby::Stage;
-use state::State;
+use lobby::ClientStage;
+use lobby::Lobby;
+use state::RoomState;
 
 /// The members, the names, the sequence and the history of one room.
 #[derive(Debug)]
 pub struct Room {
     lobby: Lobby,
-    state: State,
+    state: RoomState,
 }
 
 impl Room {
@@ -109,7 +109,7 @@ impl Room {
     fn with_history(config: Config, epoch: Box<str>, history: History, seq: u64) -> Self {
         let rules = config.rules();
         let answers = config.answers(NodeId::default(), &rules);
-        let state = State::new(rules, answers, epoch, HashKey::default(), (history, seq));
+        let state = RoomState::new(rules, answers, epoch, HashKey::default(), (history, seq));
         Room { lobby: Lobby::new(config, Credential::from), state }
     }
 

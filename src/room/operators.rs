@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::moderation::{Rule, RuleKind, end_after};
-use super::state::{Author, Effect, State};
+use super::state::{Author, Effect, RoomState};
 use super::{ClientId, Credential, NodeId};
 use crate::protocol::{
     Body, ByeCode, ErrorCode, Network, OperatorCommand, RequestError, SERVER, Verb, case_fold,
@@ -17,7 +17,7 @@ const DEFAULT_TIME: Duration = Duration::from_secs(3600);
 /// The most bytes of an answer to `/bans`.
 const MAX_LIST: usize = 16 << 10;
 
-impl State {
+impl RoomState {
     pub(super) fn label_of(&self, id: ClientId) -> Option<&str> {
         self.operators.iter().find(|(other, _)| *other == id).map(|(_, label)| &**label)
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use log::Level;
 
-use super::state::{State, Visibility};
+use super::state::{RoomState, Visibility};
 use super::{ClientId, Now, format_names};
 use crate::protocol::{Body, SERVER};
 
@@ -67,7 +67,7 @@ impl PendingNotice {
     }
 }
 
-impl State {
+impl RoomState {
     /// Announces that a member joined, unless that is announced already or the member is quiet.
     pub(super) fn announce_member(&mut self, id: ClientId) {
         let Some(member) = self.members.get_mut(id) else { return };

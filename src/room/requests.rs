@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use log::Level;
 
 use super::join::describe_invalid_name;
-use super::state::{Author, Member, State, Visibility};
+use super::state::{Author, Member, RoomState, Visibility};
 use super::{ClientId, Op, Slice, SliceKind, format_names};
 use crate::protocol::{
     Body, ByeCode, ErrorCode, Frame, RequestError, SERVER, Stats, case_fold, is_valid_name,
@@ -32,7 +32,7 @@ pub(super) const HELP: &str = "\
 /quit             leaves
 //TEXT            sends a text that begins with /";
 
-impl State {
+impl RoomState {
     /// Sends a private line to its recipient and back to its author.
     pub(super) fn send_private(
         &mut self,

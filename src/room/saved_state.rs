@@ -10,7 +10,7 @@ use super::credential_index::CredentialIndex;
 use super::names::HashKey;
 use super::presence::PendingNotice;
 use super::reserved_names::ReservedName;
-use super::state::{Member, State};
+use super::state::{Member, RoomState};
 use super::{ClientId, History, Moderation, Now, Room};
 
 /// The version of the format.
@@ -94,19 +94,19 @@ impl Room {
         let (counts, stats) = (old.counts.clone(), old.server_stats.clone());
         let mut answers = old.answers.clone();
         answers.limits.history = saved.rules.history;
-        self.state = State { counts, server_stats: stats, ..saved.into_state(answers) };
+        self.state = RoomState { counts, server_stats: stats, ..saved.into_state(answers) };
         Ok(())
     }
 }
 
 impl SavedState {
-    fn into_state(self, answers: AnswerConfig) -> State {
+    fn into_state(self, answers: AnswerConfig) -> RoomState {
         let SavedState { rules, epoch, hash_key, seq, .. } = self;
         let (count, bytes) = (rules.history, rules.history_bytes);
         let resumable = usize::try_from(self.resumable).unwrap_or(usize::MAX);
         let frames = self.frames.into_bytes();
         let history = History::with_frames(count, bytes, seq, frames, resumable);
-        let mut state = State::new(rules, answers, epoch, hash_key, (history, seq));
+        let mut state = RoomState::new(rules, answers, epoch, hash_key, (history, seq));
         state.credentials = CredentialIndex::of_hashes();
         state.now = self.now;
         state.guests = self.guests;

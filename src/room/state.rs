@@ -24,7 +24,7 @@ use crate::protocol::{Body, ByeCode, ClientLine, ErrorCode, Frame, Request, Requ
 
 /// The members, their names, the sequence and the history.
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct RoomState {
     pub rules: Rules,
     /// The random word that identifies this sequence of numbers.
     pub epoch: Box<str>,
@@ -104,10 +104,10 @@ pub(super) enum Effect {
     Whois { to: ClientId, line_id: Option<Box<str>>, name: Box<str>, id: ClientId },
     /// A line for the log about what an operator did.
     Audit { id: ClientId, label: Box<str>, name: Box<str>, text: String },
-    /// The client is not a member any more.
+    /// The client is no longer a member.
     Removed {
         id: ClientId,
-        /// Its connection has ended, or its place is that of another client.
+        /// The place is free: its connection has ended, or another client has taken the place.
         is_released: bool,
     },
     /// A line for the log, about the client, which has this name.
@@ -123,7 +123,7 @@ pub(super) struct Author<'a> {
     pub line_id: Option<&'a str>,
 }
 
-impl State {
+impl RoomState {
     /// Creates the state of an empty room whose sequence continues a history.
     pub fn new(
         rules: Rules,
@@ -132,7 +132,7 @@ impl State {
         hash_key: HashKey,
         (history, seq): (History, u64),
     ) -> Self {
-        State {
+        RoomState {
             epoch,
             hash_key,
             members: ClientTable::new(),

@@ -1,8 +1,8 @@
 //! The room for an edge that answers its clients itself: the members, the names and the history that
 //! it can read, and its answers.
 
-use super::state::{State, Visibility};
-use super::{Chunk, ClientId, Command, Now, Op, Room, Slice, Stage, Token};
+use super::state::{RoomState, Visibility};
+use super::{Chunk, ClientId, ClientStage, Command, Now, Op, Room, Slice, Token};
 use crate::protocol::case_fold;
 
 impl Room {
@@ -14,16 +14,17 @@ impl Room {
         }
     }
 
-    /// Starts to count the bytes of the answer to a client.
+    /// Starts to count the bytes of the answer to a client. A notice that is due is published, so
+    /// that the frame of a line is the last one that the line causes.
     pub fn start_answer(&mut self, id: ClientId, now: Now) {
         self.lobby.now = now;
-        self.state.now = now;
+        self.state.publish_due_notice(now);
         self.state.batch.count_answers_to(id);
     }
 
-    /// Tells the other members that a member is there, as when it joins, or that it is not any more,
-    /// as when it leaves. A client that is hidden before it is a member joins without a notice.
-    /// Returns whether the member was hidden and is shown.
+    /// Shows a member with a join notice, or hides it with a leave notice. A client that is hidden
+    /// before it is a member joins without a notice. Returns whether the member was hidden and is
+    /// shown.
     pub fn show(&mut self, id: ClientId, is_shown: bool, now: Now) -> bool {
         let member = self.state.members.get(id);
         let is_hidden = member.is_some_and(|member| member.visibility == Visibility::Hidden);
@@ -39,7 +40,7 @@ impl Room {
         if !client.is_waiting() {
             return Some(Command::Show { id, is_shown });
         }
-        client.stage = if is_shown { Stage::Waiting } else { Stage::WaitingHidden };
+        client.stage = if is_shown { ClientStage::Waiting } else { ClientStage::WaitingHidden };
         None
     }
 
@@ -114,7 +115,7 @@ impl Room {
     /// Returns whether a token is that of a member or of a reserved name.
     pub fn is_known_token(&self, token: &Token) -> bool {
         let credential = (self.lobby.credential_of)(*token);
-        let State { credentials, members, reserved, now, .. } = &self.state;
+        let RoomState { credentials, members, reserved, now, .. } = &self.state;
         credentials.find(&credential, members).is_some()
             || reserved.has_credential(&credential, now.uptime)
     }

@@ -34,6 +34,8 @@ pub struct AcceptLoop {
     /// Accepted connections that are not clients yet.
     pub pending_connections: PendingConnections,
     pub events: Sender<Event>,
+    /// The channel for the inputs of clients.
+    pub inputs: Sender<Event>,
     pub addresses: AddressTable,
     pub executor: Weak<LocalExecutor<'static>>,
     /// The number of the last client.
@@ -143,7 +145,7 @@ impl AcceptLoop {
             let task = connection::run(
                 socket,
                 (id, peer),
-                self.events.clone(),
+                self.inputs.clone(),
                 budget,
                 protocol,
                 is_refused,
@@ -187,6 +189,7 @@ mod tests {
         let mut accept = AcceptLoop {
             listeners: vec![listener],
             pending_connections: PendingConnections::new(&config),
+            inputs: events.clone(),
             events,
             addresses: AddressTable::new(limits, 0),
             executor: Rc::downgrade(&executor),

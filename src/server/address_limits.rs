@@ -19,12 +19,12 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 #[cfg(feature = "irc")]
-use super::edge::irc::Command;
+use super::edge::irc::IrcCommand;
 #[cfg(feature = "tls")]
 use super::edge::tls::Acceptor;
+use super::secrets::{Plain, Secrets};
 use guesses::Guesses;
 
-use super::secrets::{Plain, Secrets};
 use crate::protocol::{ClientLine, Request, RequestError, escaped_len};
 use crate::rate_limit::{Rate, RateLimiter};
 use crate::room::{Origin, Peer};
@@ -382,7 +382,7 @@ fn bytes_of(line: &ParsedLine) -> Option<usize> {
 #[inline(never)]
 fn bytes_of_edge_line(text: &str) -> Option<usize> {
     // A text for one member is sent back to its sender, too.
-    (!Command::of(text).is_heartbeat()).then(|| 2 * (FRAME_BYTES + escaped_len(text)))
+    (!IrcCommand::of(text).is_heartbeat()).then(|| 2 * (FRAME_BYTES + escaped_len(text)))
 }
 
 /// Returns whether only the room knows how long the answer to a line is.
@@ -390,7 +390,7 @@ fn has_unknown_answer(line: &ParsedLine) -> bool {
     let request = line.as_ref().map(|line| &line.request);
     #[cfg(feature = "irc")]
     if let Ok(Request::Edge(text)) = request {
-        return Command::of(text).has_long_answer();
+        return IrcCommand::of(text).has_long_answer();
     }
     matches!(request, Ok(Request::Who | Request::History(_) | Request::Stats | Request::Help))
 }

@@ -2,12 +2,16 @@
 //!
 //! It receives every [`Event`] over one bounded channel. In each turn it takes the events that
 //! wait, up to a bound, applies them to the [`Room`], and delivers the resulting
-//! [`Batch`](crate::room::Batch) to every client. It never waits for a client.
+//! [`Batch`] to every client. It never waits for a client.
 
+#[cfg(feature = "cluster")]
+mod cluster;
+mod event;
 mod hello_waits;
 #[cfg(feature = "irc")]
 mod irc;
 mod moderation;
+mod report;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(feature = "web")]
@@ -16,7 +20,6 @@ mod web;
 use std::future::pending;
 use std::io;
 use std::rc::Weak;
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use async_channel::{Receiver, Sender};
@@ -24,22 +27,22 @@ use futures_lite::FutureExt;
 use log::log;
 use smol::{LocalExecutor, Timer};
 
+#[cfg(feature = "cluster")]
+use self::cluster::ClusterNode;
 use super::address_limits::AnswerCharge;
 use super::clients::Clients;
 use super::config::Config;
-#[cfg(feature = "tls")]
-use super::edge::tls::TlsEvent;
 #[cfg(feature = "web")]
-use super::edge::web::{BrowserAddresses, WebEvent};
-use super::listener::ListenerProtocol;
+use super::edge::web::BrowserAddresses;
 #[cfg(feature = "tls")]
 use super::secrets::Plain;
-use super::socket::Socket;
-use crate::os::{fresh_epoch, resident_memory};
-use crate::protocol::{ByeCode, Stats};
-use crate::room::{ClientId, Input, Now, Peer, Room};
+use crate::os::fresh_epoch;
+use crate::room::{Batch, Input, Now, Room};
 use crate::status::StatusObserver;
 use crate::store::{BanFile, HistoryWriter};
+
+pub use event::Event;
+pub use report::REPORT_TARGET;
 
 /// Bytes of frames after which a batch is closed, however many events wait. A larger batch saves
 /// few system calls, and delays the delivery to the last member.
@@ -47,61 +50,8 @@ const MAX_BATCH_BYTES: usize = 64 * 1024;
 /// Bytes of an outbox for each notice per second. A notice takes from a sixth to half of that, so
 /// many joins at once do not fill the outboxes of the other members.
 const OUTBOX_BYTES_PER_NOTICE: usize = 1024;
-/// The log target of a report, which is written at every log level.
-pub const REPORT_TARGET: &str = "smolchat::report";
 /// The log target of what operators do, of which no line is dropped for the rate.
 pub const AUDIT_TARGET: &str = "smolchat::audit";
-
-/// An event for the broadcaster.
-#[derive(Debug)]
-pub enum Event {
-    /// From the accept loop: a client has connected. The broadcaster writes to it from now on.
-    Connected {
-        /// The number of the client, larger than any before.
-        id: ClientId,
-        /// The address, for the limits and the log.
-        peer: Peer,
-        /// The socket, which the connection task reads.
-        socket: Arc<Socket>,
-        /// The protocol of the listener.
-        protocol: ListenerProtocol,
-        /// The reason for which the client is refused, and its code.
-        refusal: Option<(ByeCode, String)>,
-    },
-    /// From a connection task: an input for the room.
-    Input {
-        /// The lines or the end of one client.
-        input: Input,
-        /// Bytes read from the client since its last input.
-        bytes: u32,
-        /// Charges the answers to the lines.
-        answer: Option<AnswerCharge>,
-    },
-    /// From a connection task: an event of HTTP or WebSocket.
-    #[cfg(feature = "web")]
-    Web {
-        /// The number of the client.
-        id: ClientId,
-        /// The event.
-        event: WebEvent,
-    },
-    /// From a connection task: an event of TLS.
-    #[cfg(feature = "tls")]
-    Tls {
-        /// The number of the client.
-        id: ClientId,
-        /// The event.
-        event: TlsEvent,
-    },
-    /// From the server: write the statistics to the log.
-    Report,
-    /// From the server: read the bans again. Only the operators with these labels remain, or all.
-    Reload(Option<Vec<Box<str>>>),
-    /// From a task that waits for a socket: it is writable.
-    Writable(ClientId),
-    /// From the server: end all connections.
-    Shutdown,
-}
 
 /// The task that owns the [`Room`] and the outbox of every client.
 pub struct Broadcaster {
@@ -125,6 +75,8 @@ pub struct Broadcaster {
     #[cfg(feature = "tls")]
     plain: Option<Plain>,
     is_shutting_down: bool,
+    #[cfg(feature = "cluster")]
+    cluster: Option<Box<ClusterNode>>,
 }
 
 impl Broadcaster {
@@ -143,6 +95,8 @@ impl Broadcaster {
         let irc = config.irc;
         #[cfg(feature = "tls")]
         let plain = config.tls.map(|_| config.plain.unwrap_or(Plain::Local));
+        #[cfg(feature = "cluster")]
+        let cluster = config.cluster;
         let Config { mut room, outbox, history, observer, ban_file, .. } = config;
         let max_connections = room.max_connections();
         #[cfg(any(feature = "web", feature = "tls"))]
@@ -151,12 +105,22 @@ impl Broadcaster {
         room.answer_bytes = room.answer_bytes.min(outbox / 2);
         room.is_stored = history.is_some();
         room.operator_user = Some(rustix::process::geteuid().as_raw());
+        #[cfg(feature = "cluster")]
+        let cluster = match cluster {
+            Some(cluster) => Some(Box::new(ClusterNode::start(cluster, &room, config.events)?)),
+            None => None,
+        };
         let (room, writer) = match history {
             Some((file, snapshot)) => {
                 let writer = HistoryWriter::new(file, fresh_epoch);
                 (Room::with_snapshot(room, snapshot), Some(writer))
             }
             None => (Room::new(room, fresh_epoch()?), None),
+        };
+        #[cfg(feature = "cluster")]
+        let room = match &cluster {
+            Some(node) => node.create_room(),
+            None => room,
         };
         let (sender, events) = channel;
         #[cfg_attr(not(feature = "irc"), expect(unused_mut))]
@@ -181,13 +145,31 @@ impl Broadcaster {
             #[cfg(feature = "tls")]
             plain,
             is_shutting_down: false,
+            #[cfg(feature = "cluster")]
+            cluster,
         })
     }
 
-    /// Runs until [`Event::Shutdown`] was received and all connections have ended.
+    /// Returns the channel for the inputs of clients.
+    pub(super) fn inputs(&self) -> Sender<Event> {
+        #[cfg(feature = "cluster")]
+        if let Some(cluster) = &self.cluster {
+            return cluster.inputs();
+        }
+        self.clients.events()
+    }
+
+    /// Returns the channel for the reason for which the server cannot be a node of the cluster.
+    #[cfg(feature = "cluster")]
+    pub(super) fn failures(&self) -> Option<Receiver<String>> {
+        self.cluster.as_ref().map(|cluster| cluster.failures())
+    }
+
+    /// Runs until [`Event::Shutdown`] was received and all connections have ended, or until the server
+    /// cannot be a node of the cluster.
     pub async fn run(mut self) {
         self.read_bans(self.now());
-        while !(self.is_shutting_down && self.clients.is_empty()) {
+        while !(self.is_shutting_down && self.clients.is_empty() && self.has_left_cluster()) {
             let event = self.next_event().await;
             let now = self.now();
             self.run_turn(event, now).await;
@@ -198,6 +180,10 @@ impl Broadcaster {
         if let Some(writer) = self.writer {
             writer.close().await;
         }
+        #[cfg(feature = "cluster")]
+        if let Some(cluster) = self.cluster {
+            cluster.send_failure();
+        }
     }
 
     /// Applies an event, and others that wait up to a bound, and delivers the result.
@@ -206,10 +192,12 @@ impl Broadcaster {
             self.on_event(event, now);
         }
         while self.room.pending_bytes() < self.batch_bytes
-            && let Ok(event) = self.events.try_recv()
+            && let Some(event) = self.try_next_event()
         {
             self.on_event(event, now);
         }
+        #[cfg(feature = "cluster")]
+        self.advance_cluster(now);
         self.end_hello_waits(now);
         if let Some(writer) = &mut self.writer
             && let Some(status) = writer.sync_if_due().await
@@ -224,14 +212,33 @@ impl Broadcaster {
         for id in self.clients.take_ended() {
             self.room.release(id, now);
         }
+        #[cfg(feature = "cluster")]
+        self.poll_node(now);
+    }
+
+    /// Returns an event that waits.
+    fn try_next_event(&mut self) -> Option<Event> {
+        let event = self.events.try_recv().ok();
+        #[cfg(feature = "cluster")]
+        if event.is_none() {
+            return self.cluster.as_mut()?.try_next_event();
+        }
+        event
     }
 
     /// Returns the next event, or `None` if a deadline has passed or a sync has finished.
     async fn next_event(&mut self) -> Option<Event> {
         let sync = self.writer.as_ref().and_then(HistoryWriter::sync_due);
         let observer = self.observer.as_ref();
+        #[cfg(feature = "cluster")]
+        let room_deadline = match &self.cluster {
+            Some(cluster) => cluster.deadline(&self.room, self.now()),
+            None => self.room.deadline(),
+        };
+        #[cfg(not(feature = "cluster"))]
+        let room_deadline = self.room.deadline();
         let deadline = [
-            self.room.deadline(),
+            room_deadline,
             self.clients.deadline(),
             sync.map(|due| due.saturating_duration_since(self.started)),
             observer.and_then(|observer| observer.deadline(self.room.member_count())),
@@ -245,6 +252,8 @@ impl Broadcaster {
             None
         };
         let event = async { self.events.recv().await.ok() }.or(synced);
+        #[cfg(feature = "cluster")]
+        let event = event.or(cluster::next_event(self.cluster.as_deref()));
         let Some(deadline) = deadline.into_iter().flatten().min() else {
             self.timer = None;
             return event.await;
@@ -266,6 +275,8 @@ impl Broadcaster {
     }
 
     fn on_event(&mut self, event: Event, now: Now) {
+        #[cfg(feature = "cluster")]
+        let Some(event) = self.filter_event(event, now) else { return };
         match event {
             Event::Connected { id, peer, socket, protocol, refusal } => {
                 self.clients.insert(id, socket, protocol);
@@ -299,20 +310,22 @@ impl Broadcaster {
                     Input::Admit { id, .. } if self.clients.irc_client(id).is_some() => {
                         self.admit_irc_client(id, now);
                     }
-                    input => self.room.apply(input, now),
+                    input => self.apply(input, now),
                 }
                 if let Some(answer) = answer {
-                    answer.charge(self.room.answer_bytes(), now.uptime);
+                    self.charge(answer, now);
                 }
             }
             #[cfg(feature = "web")]
             Event::Web { id, event } => self.on_web_event(id, event, now),
             #[cfg(feature = "tls")]
             Event::Tls { id, event } => self.on_tls_event(id, event, now),
+            #[cfg(feature = "cluster")]
+            Event::Engine(_) => {}
             Event::Report => self.report(),
             Event::Reload(labels) => {
                 if let Some(labels) = labels {
-                    self.room.apply(Input::KeepOperators(labels), now);
+                    self.apply(Input::KeepOperators(labels), now);
                 }
                 self.read_bans(now);
             }
@@ -320,9 +333,35 @@ impl Broadcaster {
             Event::Shutdown => {
                 self.is_shutting_down = true;
                 self.clients.on_shutdown(now.uptime);
-                self.room.apply(Input::Shutdown, now);
+                self.apply(Input::Shutdown, now);
             }
         }
+    }
+
+    /// Applies an input: at once, or through the log of the cluster.
+    fn apply(&mut self, input: Input, now: Now) {
+        #[cfg(feature = "cluster")]
+        if self.cluster.is_some() {
+            return self.propose(input, now);
+        }
+        self.room.apply(input, now);
+    }
+
+    /// Charges the answer to the lines that were applied last, or will be.
+    fn charge(&mut self, answer: AnswerCharge, now: Now) {
+        #[cfg(feature = "cluster")]
+        let Some(answer) = self.delay_charge(answer) else { return };
+        answer.charge(self.room.answer_bytes(), now.uptime);
+    }
+
+    /// Returns whether the node is out of the cluster, if it was in one.
+    #[cfg_attr(not(feature = "cluster"), expect(clippy::unused_self))]
+    fn has_left_cluster(&self) -> bool {
+        #[cfg(feature = "cluster")]
+        if let Some(cluster) = &self.cluster {
+            return cluster.has_left(self.now().uptime);
+        }
+        true
     }
 
     /// Writes the batch of the room to the history file, and delivers it.
@@ -334,6 +373,10 @@ impl Broadcaster {
             // Delivered after this batch.
             self.room.broadcast_info(status.text());
         }
+        self.deliver_batch(batch, now);
+    }
+
+    fn deliver_batch(&mut self, batch: Batch, now: Now) {
         self.clients.deliver(&batch, now.uptime);
         for (level, line) in batch.log {
             match level {
@@ -352,29 +395,9 @@ impl Broadcaster {
                 return;
             }
             for (id, reason) in disconnected {
-                self.room.apply(Input::Disconnect { id, reason }, now);
+                self.apply(Input::Disconnect { id, reason }, now);
             }
             self.deliver(now).await;
-        }
-    }
-
-    /// Returns the statistics that the room does not count.
-    fn server_stats(&self) -> Stats {
-        Stats {
-            bytes_in: self.bytes_in,
-            lines_out: self.clients.sent_frames,
-            bytes_out: self.clients.sent_bytes,
-            events_waiting: self.events.len(),
-            memory: resident_memory(),
-            ..Stats::default()
-        }
-    }
-
-    /// Writes the statistics to the log, as JSON on one line.
-    fn report(&self) {
-        let stats = self.room.stats(self.server_stats());
-        if let Ok(line) = serde_json::to_string(&stats) {
-            log::error!(target: REPORT_TARGET, "stats {line}");
         }
     }
 

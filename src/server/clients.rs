@@ -139,6 +139,11 @@ impl Clients {
         }
     }
 
+    /// Returns the channel of events.
+    pub fn events(&self) -> Sender<Event> {
+        self.events.clone()
+    }
+
     /// Returns whether there are no connections.
     pub fn is_empty(&self) -> bool {
         self.table.is_empty()

@@ -12,6 +12,8 @@ use super::edge::tls;
 use super::listener::Buffers;
 use super::secrets::{Plain, Secrets};
 use super::trusted_proxy::TrustedProxy;
+#[cfg(feature = "cluster")]
+use crate::cluster::config::ClusterConfig;
 use crate::rate_limit::Rate;
 use crate::room::{self, Snapshot};
 use crate::status::StatusObserver;
@@ -77,6 +79,9 @@ pub struct Config {
     /// The file of the bans and the topic. Default: none.
     #[doc(hidden)]
     pub ban_file: Option<BanFile>,
+    /// The log that this server shares with the other nodes of its room. Default: none.
+    #[cfg(feature = "cluster")]
+    pub cluster: Option<ClusterConfig>,
     /// An observer of the room's state. Default: none.
     pub observer: Option<StatusObserver>,
 }
@@ -104,6 +109,8 @@ impl Default for Config {
             secrets: Secrets::default(),
             plain: None,
             ban_file: None,
+            #[cfg(feature = "cluster")]
+            cluster: None,
             observer: None,
         }
     }

@@ -39,6 +39,10 @@ const FRAME: usize = 48;
 /// The most bytes of a frame, beside the line that it was made from.
 const FRAME_OVERHEAD: usize = 512;
 
+/// The engine of a cluster: 4 MiB of messages, 4 MiB that are read ahead, and 2 MiB of entries.
+#[cfg(feature = "cluster")]
+const CLUSTER: usize = 10 << 20;
+
 /// The most memory that a server takes, by part.
 #[derive(Clone, Debug)]
 pub struct Ceiling {
@@ -76,14 +80,19 @@ impl Ceiling {
         let visitor = visitor.saturating_add(CONNECTION + held + FRAME_OVERHEAD);
         let outbox = config.outbox.saturating_add(History::max_replay_overhead(room.history));
         let has_operators = config.secrets.has_operators() || config.ban_file.is_some();
+        #[cfg(feature = "cluster")]
+        let cluster_events = if config.cluster.is_some() { config.events } else { 0 };
+        #[cfg(feature = "cluster")]
+        let snapshot = room.history_bytes.saturating_mul(2).saturating_add(
+            room.memory_for_absent_clients() + room.max_clients.saturating_mul(CONNECTION),
+        );
         Ceiling {
             parts: vec![
                 ("idle program", 1, PROGRAM),
                 ("tables and tasks", tasks, CONNECTION),
                 ("half-read lines", connections, held),
                 ("events for the room", config.events, event),
-                // In the room or as a message for WebSockets, on its way to the clients, and in a
-                // write that has not returned.
+                // In the room or as messages, in delivery, and in a write that has not returned.
                 ("batch", 3, batch),
                 ("outboxes", connections, outbox),
                 ("connections without a place", room.max_visitors(), visitor),
@@ -93,13 +102,18 @@ impl Ceiling {
                 ("bans and mutes", usize::from(has_operators), MODERATION_BYTES),
                 #[cfg(feature = "web")]
                 ("addresses of browsers", MAX_BROWSERS, BROWSER_BYTES),
+                #[cfg(feature = "cluster")]
+                ("cluster: engine and entries", usize::from(config.cluster.is_some()), CLUSTER),
+                #[cfg(feature = "cluster")]
+                ("cluster: inputs", cluster_events, event),
+                // As JSON, and as the state that is encoded or decoded.
+                #[cfg(feature = "cluster")]
+                ("cluster: snapshot", 2 * usize::from(config.cluster.is_some()), snapshot),
                 ("socket buffers in the kernel", sockets, config.buffers.kernel_bytes()),
                 #[cfg(feature = "irc")]
                 ("IRC clients", irc_clients, irc::CLIENT_BYTES + irc::PASSWORD_BYTES),
                 #[cfg(feature = "irc")]
-                ("IRC lines of a batch", irc_lists, batch * irc::MAX_GROWTH + 2 * answer),
-                #[cfg(feature = "irc")]
-                ("IRC answer", irc_lists, answer),
+                ("IRC lines and answers", irc_lists, batch * irc::MAX_GROWTH + 3 * answer),
                 #[cfg(feature = "irc")]
                 ("IRC notices and departures", irc_lists.min(1), irc::SHARED_BYTES),
                 #[cfg(feature = "tls")]

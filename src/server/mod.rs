@@ -91,6 +91,9 @@ pub enum Error {
     NoEpoch(io::Error),
     /// A second [`Control::Shutdown`] arrived before the first was done.
     Interrupted,
+    /// The server cannot be a node of the cluster, for this reason.
+    #[cfg(feature = "cluster")]
+    Cluster(String),
 }
 
 impl fmt::Display for Error {
@@ -98,6 +101,8 @@ impl fmt::Display for Error {
         f.write_str(match self {
             Error::NoEpoch(_) => "cannot create an epoch for the room",
             Error::Interrupted => "shutdown interrupted by a second signal",
+            #[cfg(feature = "cluster")]
+            Error::Cluster(reason) => reason,
         })
     }
 }
@@ -107,6 +112,8 @@ impl std::error::Error for Error {
         match self {
             Error::NoEpoch(source) => Some(source),
             Error::Interrupted => None,
+            #[cfg(feature = "cluster")]
+            Error::Cluster(_) => None,
         }
     }
 }
@@ -159,6 +166,7 @@ pub async fn run(
         listeners,
         pending_connections,
         events: events.clone(),
+        inputs: broadcaster.inputs(),
         addresses,
         executor: Rc::downgrade(&executor),
         last_id: 0,
@@ -168,6 +176,8 @@ pub async fn run(
     let (stop, stopped) = async_channel::bounded(1);
     // Tasks of their own, because the future given to `Executor::run` is polled at each wake-up. All
     // futures but those of the connections are boxed: they share one instance of the generic code.
+    #[cfg(feature = "cluster")]
+    let failures = broadcaster.failures();
     let broadcaster = executor.spawn(broadcaster.run().boxed_local());
     let accept = executor.spawn(accept.run(stopped).boxed_local());
     let reload = move || reload(&limits, has_ban_file);
@@ -183,14 +193,18 @@ pub async fn run(
         }
     };
     let interrupt = executor.spawn(shutdown.boxed_local());
-    let serve = async {
-        // The broadcaster ends after the shutdown. If it panics, this future panics, too.
-        broadcaster.await;
-        Ok(())
-    };
     let interrupt = async {
         interrupt.await;
         Err(Error::Interrupted)
+    };
+    let serve = async {
+        // The broadcaster ends after the shutdown. If it panics, this future panics, too.
+        broadcaster.await;
+        #[cfg(feature = "cluster")]
+        if let Some(reason) = failures.and_then(|failures| failures.try_recv().ok()) {
+            return Err(Error::Cluster(reason));
+        }
+        Ok(())
     };
     executor.run(serve.or(interrupt)).await
 }

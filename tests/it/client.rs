@@ -295,3 +295,21 @@ fn nonblocking_files_lose_no_line() {
     assert_eq!(text.matches(" xxxx").count(), 100);
     assert_eq!(alice.wait(), Some(0));
 }
+
+#[test]
+fn next_server_is_tried_after_one_that_is_gone() {
+    let mut first = TestServer::start(&[]);
+    let second = TestServer::start(&[]);
+    // Port 1 refuses connections.
+    let addresses = format!("127.0.0.1:1,{},{}", first.address(0), second.address(0));
+    let mut alice = ClientProcess::start(&addresses, "alice", &[]);
+    alice.write_input("to the first\n");
+    alice.wait_for_line("alice  to the first");
+    let mut bob = second.join("bob");
+    first.kill();
+    bob.recv_until(|frame| frame["data"] == "alice joined");
+    alice.write_input("to the second\n");
+    bob.recv_until(|frame| frame["data"] == "to the second");
+    let (code, stdout, stderr) = alice.finish();
+    assert_eq!(code, 0, "{stdout:?} {stderr}");
+}

@@ -1,4 +1,4 @@
-//! IRC clients that break the rules: each is answered, and does nothing to the others.
+//! IRC clients that break the rules: each is answered, and does not affect the others.
 
 use crate::common::{TestClient, TestServer};
 

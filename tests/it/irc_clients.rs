@@ -1,4 +1,4 @@
-//! IRC clients of others, beside `nc`, `smolchat` and a WebSocket: `make test-irc`.
+//! Third-party IRC clients, beside `nc`, `smolchat` and a WebSocket: `make test-irc`.
 
 mod programs;
 
@@ -12,7 +12,7 @@ use programs::{
     Start, split, start_hexchat, start_irssi, start_node, start_python, start_rust, start_weechat,
 };
 
-/// A conversation of the year 2020.
+/// A history file with lines of the year 2020.
 const HISTORY: &str = r#"{"smolchat":"history","version":1,"epoch":"0123456789abcdef","before":0}
 {"data_source":"erin","data":"long ago","kind":"chat","seq":1,"time":1577934245000}
 {"data_source":"erin","data":"waves","kind":"action","seq":2,"time":1577934246000}

@@ -83,7 +83,7 @@ struct UnconfirmedLine {
     is_shown: bool,
 }
 
-#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
+#[expect(clippy::large_enum_variant, reason = "one value at a time")]
 enum AppEvent {
     Session(Result<Option<SessionEvent>, client::Error>),
     Keys(Vec<EditAction>),

@@ -1,11 +1,14 @@
 //! `smolchatd`, the server: converts arguments to a configuration, signals to controls, and errors
 //! to an exit code.
 
+#[cfg(feature = "cluster")]
+mod cluster;
 mod limits;
 mod options;
 mod signals;
 #[cfg(feature = "tls")]
 mod tls;
+mod values;
 #[cfg(feature = "web")]
 mod web;
 
@@ -84,6 +87,12 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     #[cfg(feature = "irc")]
     set_irc_addresses(&mut config, &listeners);
     limits::fit_clients(&mut config, descriptors, listeners.len());
+    #[cfg(feature = "cluster")]
+    if let Some(cluster) = &mut config.cluster
+        && cluster.advertise.is_none()
+    {
+        cluster.advertise = cluster::find_address(&listeners);
+    }
     info!("{}", describe(&config, &listeners, history_file.as_deref()));
     let mut stdout = io::stdout();
     for listener in &listeners {
@@ -106,7 +115,7 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     Ok(smol::block_on(server::run(listeners, config, controls))?)
 }
 
-/// Lists the addresses for IRC clients, for those that connect to another port.
+/// Lists the addresses for IRC clients, for the `bye` to a client that uses another port.
 #[cfg(feature = "irc")]
 #[inline(never)]
 fn set_irc_addresses(config: &mut Config, listeners: &[Listener]) {

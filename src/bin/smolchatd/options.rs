@@ -6,6 +6,8 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
 
+#[cfg(feature = "cluster")]
+use super::cluster::ClusterOptions;
 use lexopt::{Parser, ValueExt};
 use log::LevelFilter;
 use smolchat::cli::{SMOLCHATD, parse_switch};
@@ -21,8 +23,14 @@ use smolchat::store::{self, BanFile};
 #[cfg(feature = "tls")]
 use crate::tls::TlsOptions;
 
+use super::values::*;
+
 /// The default of `--address-rate`, as a multiple of `--rate`.
 const MEMBERS_PER_ADDRESS: u32 = 4;
+
+/// The longest line that fits into an entry of the log, whatever its characters.
+#[cfg(feature = "cluster")]
+const MAX_CLUSTER_LINE: u32 = 8192;
 
 /// The most bytes of the message of the day.
 const MAX_MOTD: usize = 4096;
@@ -39,6 +47,8 @@ impl Invocation {
     /// Applies `--memory` and `--check`.
     pub fn resolve(self) -> Result<Self, lexopt::Error> {
         let Invocation::Service(mut options) = self else { return Ok(self) };
+        #[cfg(feature = "cluster")]
+        options.resolve_cluster()?;
         if let Some(budget) = options.memory {
             options.config = fit(budget, options.config, options.pinned).map_err(|least| {
                 format!("--memory: {budget} bytes are not enough, expected at least {least}")
@@ -59,6 +69,8 @@ impl Invocation {
 pub struct Options {
     pub addresses: Vec<(ListenAddress, ListenerProtocol)>,
     motd_file: Option<PathBuf>,
+    #[cfg(feature = "cluster")]
+    cluster: ClusterOptions,
     pub config: Config,
     pub log: LevelFilter,
     #[cfg(feature = "tls")]
@@ -80,6 +92,8 @@ pub fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
     let mut options = Options {
         addresses: Vec::new(),
         motd_file: None,
+        #[cfg(feature = "cluster")]
+        cluster: ClusterOptions::default(),
         config: Config::default(),
         log: LevelFilter::Info,
         #[cfg(feature = "tls")]
@@ -162,6 +176,9 @@ impl Options {
             "memory" => self.memory = Some(value.parse_with(parse_size)?),
             "check" => self.is_check = value.parse_with(parse_switch)?,
             "log" => self.log = value.parse_with(parse_level)?,
+            #[cfg(feature = "cluster")]
+            "cluster" | "room" | "node" | "cluster-replicas" | "cluster-creds" | "cluster-ca"
+            | "advertise" => self.cluster.set(option, value)?,
             _ => return Err(lexopt::Error::UnexpectedOption(format!("--{option}"))),
         }
         Ok(())
@@ -190,7 +207,7 @@ impl Options {
                 irc.is_open = true;
             }
             "irc-channel" => {
-                let expected = "expected a # and at most 49 bytes, such as #smol";
+                let expected = "expected a name such as #smol";
                 irc.channel = parse_name(value, is_channel_name, expected)?;
             }
             "irc-name" => {
@@ -199,6 +216,29 @@ impl Options {
             }
             "irc-playback" => irc.playback = value.parse()?,
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// Sets the settings of the node, if there is one.
+    #[cfg(feature = "cluster")]
+    fn resolve_cluster(&mut self) -> Result<(), String> {
+        self.config.cluster = std::mem::take(&mut self.cluster).into_config()?;
+        if self.config.cluster.is_none() {
+            return Ok(());
+        }
+        let max_line = self.config.room.max_line;
+        if max_line > MAX_CLUSTER_LINE {
+            return Err(format!(
+                "--max-line: {max_line} is too large for --cluster, expected at most {MAX_CLUSTER_LINE}"
+            ));
+        }
+        if self.history_file.is_some() {
+            return Err("--history-file and --cluster exclude each other".into());
+        }
+        #[cfg(feature = "irc")]
+        if self.config.irc.is_open {
+            return Err("--irc and --cluster exclude each other".into());
         }
         Ok(())
     }
@@ -241,97 +281,6 @@ impl Options {
             return Some(contradiction);
         }
         memory::find_contradiction(&self.config)
-    }
-}
-
-/// Parses a name. `expected` is the text of the error.
-#[cfg(any(feature = "web", feature = "irc"))]
-fn parse_name(
-    value: OsString,
-    is_valid: fn(&str) -> bool,
-    expected: &'static str,
-) -> Result<String, lexopt::Error> {
-    value.parse_with(|name| if is_valid(name) { Ok(name.into()) } else { Err(expected) })
-}
-
-fn parse_max_line(text: &str) -> Result<u32, &'static str> {
-    match text.parse() {
-        // One line is held in memory.
-        Ok(bytes @ 1..=1_048_576) => Ok(bytes),
-        _ => Err("expected bytes from 1 to 1048576"),
-    }
-}
-
-/// Parses a size such as `4096`, `256K`, `1M` or `1G`.
-fn parse_size(text: &str) -> Result<usize, &'static str> {
-    let (digits, unit) = match text.strip_suffix(['K', 'k']) {
-        Some(digits) => (digits, 1 << 10),
-        None => match text.strip_suffix(['M', 'm']) {
-            Some(digits) => (digits, 1 << 20),
-            None => match text.strip_suffix(['G', 'g']) {
-                Some(digits) => (digits, 1 << 30),
-                None => (text, 1),
-            },
-        },
-    };
-    let number: Option<usize> = digits.parse().ok();
-    number
-        .and_then(|number| number.checked_mul(unit))
-        .ok_or("expected a size such as 4096, 256K or 1M")
-}
-
-/// Parses a size of at most 1 GiB: the offsets in it fit in 32 bits.
-fn parse_history_bytes(text: &str) -> Result<usize, &'static str> {
-    match parse_size(text)? {
-        bytes if bytes <= 1 << 30 => Ok(bytes),
-        _ => Err("expected a size of at most 1G"),
-    }
-}
-
-/// Parses a rate such as `10/40`; the default burst is that of four seconds.
-fn parse_rate(text: &str) -> Result<(u32, u32), &'static str> {
-    parse_rate_and_burst(text, 4, parse_count)
-        .ok_or("expected lines per second, optionally with lines at once, such as 10/40")
-}
-
-/// Parses a rate such as `20/100`; the default burst is that of five seconds.
-fn parse_connect_rate(text: &str) -> Result<(u32, u32), &'static str> {
-    parse_rate_and_burst(text, 5, parse_count).ok_or(
-        "expected connections per second, optionally with connections at once, such as 20/100",
-    )
-}
-
-/// Parses bytes per second such as `32K/128K`; the default burst is that of four seconds.
-fn parse_byte_rate(text: &str) -> Result<(u32, u32), &'static str> {
-    let parse_bytes = |text: &str| parse_size(text).ok()?.try_into().ok();
-    parse_rate_and_burst(text, 4, parse_bytes)
-        .ok_or("expected bytes per second, optionally with bytes at once, such as 32K/128K")
-}
-
-fn parse_count(text: &str) -> Option<u32> {
-    text.parse().ok().filter(|count| *count <= 4_000_000)
-}
-
-/// Parses `RATE` or `RATE/BURST`; the default burst is that of `seconds`.
-fn parse_rate_and_burst(
-    text: &str,
-    seconds: u32,
-    parse: fn(&str) -> Option<u32>,
-) -> Option<(u32, u32)> {
-    let Some((rate, burst)) = text.split_once('/') else {
-        let rate = parse(text)?;
-        return Some((rate, rate.saturating_mul(seconds)));
-    };
-    Some((parse(rate)?, parse(burst).filter(|burst| *burst > 0)?))
-}
-
-fn parse_level(text: &str) -> Result<LevelFilter, &'static str> {
-    match text {
-        "error" => Ok(LevelFilter::Error),
-        "warn" => Ok(LevelFilter::Warn),
-        "info" => Ok(LevelFilter::Info),
-        "debug" => Ok(LevelFilter::Debug),
-        _ => Err("expected error, warn, info or debug"),
     }
 }
 

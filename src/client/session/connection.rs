@@ -103,8 +103,8 @@ impl Session {
             }
             State::Waiting(timer) => {
                 ready!(Pin::new(timer).poll(cx));
-                self.state =
-                    State::Connecting(Box::pin(connect(self.address.clone(), self.tls.clone())));
+                let attempt = connect(self.address().clone(), self.tls.clone());
+                self.state = State::Connecting(Box::pin(attempt));
             }
             State::Ended(_) => {}
         }

@@ -44,6 +44,9 @@ impl Session {
                 if received.in_reply_to.is_some() {
                     self.backoff.on_progress();
                 }
+                if let Body::Welcome { nodes, .. } = &received.frame.body {
+                    self.targets.set_nodes(nodes.iter().map(|node| &**node));
+                }
                 let seq_before = self.resume.seq();
                 self.resume.on_frame(received, &mut self.events);
                 // A connection that breaks during a long replay still makes progress.
@@ -61,6 +64,7 @@ impl Session {
             self.reclaim.set_names(self.resume.requested_name(), self.resume.name());
         }
         if is_now_live {
+            self.targets.on_live();
             self.check_name();
             self.live_since = Some(Instant::now());
             let is_first = self.started_at.take().is_some();
@@ -131,6 +135,7 @@ impl Session {
             // `Quit` without `/quit`: something between client and server closed the connection.
             ByeCode::Quit
             | ByeCode::Shutdown
+            | ByeCode::Unreachable
             | ByeCode::Full
             | ByeCode::Locked
             | ByeCode::TooFast => {

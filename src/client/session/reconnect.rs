@@ -86,6 +86,8 @@ impl Session {
             self.state = State::Ended(None);
             return;
         }
+        // After some reasons for a close, the same server is tried again without a pause.
+        let is_untried = !is_immediate && self.targets.advance();
         let now = Instant::now();
         let start = self.started_at.filter(|_| !was_welcomed).unwrap_or(now);
         let outage = now.duration_since(*self.disconnected_at.get_or_insert(start));
@@ -94,6 +96,11 @@ impl Session {
             false => Duration::ZERO,
         };
         let time_left = limit.saturating_sub(outage);
+        if is_untried && !was_welcomed {
+            // Before the first welcome, the next address is tried without a pause.
+            self.state = State::Waiting(Timer::after(Duration::ZERO));
+            return;
+        }
         if time_left.is_zero() {
             let error = match outage.is_zero() || limit.is_zero() {
                 true => cause,
@@ -102,10 +109,12 @@ impl Session {
             self.state = State::Ended(Some(error));
             return;
         }
-        // Without a pause only after a working connection.
-        let pause = match is_immediate && was_live {
-            true => self.backoff.skip_pause(),
-            false => self.backoff.next_pause(),
+        // Without a pause after a session was live, and to a server that was not tried since then.
+        let is_immediate = is_immediate || self.targets.has_others();
+        let pause = match (is_immediate && was_live, is_untried) {
+            (true, _) => self.backoff.skip_pause(),
+            (false, true) => Duration::ZERO,
+            (false, false) => self.backoff.next_pause(),
         };
         let retry_in = pause.min(time_left);
         self.state = State::Waiting(Timer::after(retry_in));

@@ -7,7 +7,7 @@ use super::super::membership::NodeNumber;
 
 /// A request of the node to its caller.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Action {
+pub enum NodeAction {
     /// Publish an entry, and pass the result to [`Node::on_published`](super::Node::on_published).
     Publish(Outgoing),
     /// Open the stream again, and pass the result to [`Node::open`](super::Node::open).
@@ -28,15 +28,15 @@ pub enum Opened {
     Blank,
 }
 
-/// The relation of the node to the room.
+/// The state of a node, for its caller.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Standing {
+pub enum NodeState {
     /// The node reads the log, or waits for its first entry to be read.
     Starting,
     /// The node is in the room.
     Inside(NodeNumber),
     /// The node was in the room and is out of it: it ended, its lease is over, another node has its
-    /// name, or a new epoch began. [`Node::restart`](super::Node::restart) lets it in again.
+    /// name, or a new epoch began. [`Node::restart`](super::Node::restart) lets it enter again.
     Outside,
     /// The node cannot be in the room, because its flags differ from those of the others.
     Refused(Vec<String>),
@@ -48,13 +48,16 @@ pub(super) enum Phase {
     Closed,
     /// Has to open the stream.
     Reopening,
-    /// Reads up to the position that was the last.
+    /// Reads up to this position, which was the last one.
     Reading(u64),
-    /// Waits for a snapshot until the first time, and looks for it at the second.
-    Asking(Duration, Duration),
-    /// Waits for the own [`Event::Reset`].
+    /// Waits for a snapshot, which another node has to write.
+    Asking {
+        until: Duration,
+        next_check: Duration,
+    },
+    /// Waits for the own [`LogEvent::Reset`].
     Resetting,
-    /// Waits for the own [`Event::Up`].
+    /// Waits for the own [`LogEvent::Up`].
     Entering,
     Inside(NodeNumber),
     Outside,
@@ -63,9 +66,9 @@ pub(super) enum Phase {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum SnapshotState {
-    /// None before this time.
+    /// No snapshot is written before this time.
     Idle(Duration),
     Writing,
-    /// The snapshot of this position is stored, and the log will say so.
+    /// The snapshot of this position is stored. The event in the log is not read yet.
     Stored(u64),
 }

@@ -4,9 +4,9 @@ mod property;
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::super::entry::{Rules, VERSION};
+use super::super::entry::{NodeRules, VERSION};
 use super::super::membership::LEASE_MS;
-use super::super::simulation::{Fate, Simulation};
+use super::super::simulation::{Simulation, WriteResult};
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -15,14 +15,13 @@ const LEASE: Duration = Duration::from_millis(LEASE_MS);
 fn running(count: usize) -> Simulation {
     let mut cluster = Simulation::new(count);
     cluster.run(SECOND);
-    cluster.assert_inside();
-    cluster.assert_equal();
+    cluster.assert_converged();
     cluster
 }
 
 fn number(cluster: &Simulation, index: usize) -> NodeNumber {
-    match cluster.nodes[index].node.standing() {
-        Standing::Inside(number) => number,
+    match cluster.nodes[index].node.state() {
+        NodeState::Inside(number) => number,
         other => panic!("{other:?}"),
     }
 }
@@ -60,11 +59,11 @@ fn silent_node_is_out_after_its_lease() {
     assert_eq!(cluster.nodes[0].node.replica().nodes().count(), 3);
     cluster.run(5 * SECOND);
     assert_eq!(cluster.nodes[0].node.replica().nodes().count(), 2);
-    // It comes back as another incarnation.
+    // It enters again as another incarnation.
     cluster.nodes.push(stopped);
     cluster.run(SECOND);
     assert_eq!(number(&cluster, 2), NodeNumber(4));
-    cluster.assert_equal();
+    cluster.assert_converged();
 }
 
 #[test]
@@ -75,11 +74,10 @@ fn entry_of_an_expired_node_does_not_count() {
     cluster.run(LEASE + 5 * SECOND);
     cluster.nodes.push(stopped);
     // Written before the node reads that it is out.
-    assert!(cluster.poll(1, Fate::Store));
+    assert!(cluster.poll(1, WriteResult::Stored));
     cluster.run(SECOND);
     assert!(cluster.nodes[0].room.is_empty());
-    cluster.assert_inside();
-    cluster.assert_equal();
+    cluster.assert_converged();
 }
 
 #[test]
@@ -93,7 +91,7 @@ fn pause_of_the_engine_ends_no_lease() {
         cluster.run(30 * SECOND);
     }
     assert_eq!((0..3).map(|index| number(&cluster, index)).collect::<Vec<_>>(), numbers);
-    cluster.assert_equal();
+    cluster.assert_converged();
 }
 
 #[test]
@@ -110,9 +108,9 @@ fn node_that_leaves_is_out_behind_its_commands() {
     let mut cluster = running(2);
     cluster.nodes[1].node.propose(5u64).unwrap();
     cluster.nodes[1].node.leave();
-    while cluster.poll(1, Fate::Store) {
+    while cluster.poll(1, WriteResult::Stored) {
         while cluster.deliver(1) {}
-        if cluster.nodes[1].node.standing() == Standing::Outside {
+        if cluster.nodes[1].node.state() == NodeState::Outside {
             break;
         }
     }
@@ -124,13 +122,13 @@ fn node_that_leaves_is_out_behind_its_commands() {
 #[test]
 fn node_with_other_rules_is_refused() {
     let mut cluster = running(2);
-    let rules: Rules = [("--history".to_owned(), "5".to_owned())].into();
+    let rules: NodeRules = [("--history".to_owned(), "5".to_owned())].into();
     let info = NodeInfo { name: "other".into(), version: VERSION, rules, ..NodeInfo::default() };
     cluster.nodes[1].node = Node::new(info, 99, "e".into());
     cluster.open(1);
     cluster.run(SECOND);
     let expected = vec!["--history 5 instead of not set".to_owned()];
-    assert_eq!(cluster.nodes[1].node.standing(), Standing::Refused(expected));
+    assert_eq!(cluster.nodes[1].node.state(), NodeState::Refused(expected));
     assert_eq!(cluster.nodes[0].node.replica().nodes().count(), 2);
 }
 
@@ -138,10 +136,9 @@ fn node_with_other_rules_is_refused() {
 fn differing_replica_begins_a_new_epoch() {
     let mut cluster = running(3);
     // A fault of one machine.
-    cluster.nodes[1].node.settle(12345);
+    cluster.nodes[1].node.add_effects(12345);
     cluster.run(10 * SECOND);
-    cluster.assert_inside();
-    cluster.assert_equal();
+    cluster.assert_converged();
     assert!(cluster.nodes.iter().any(|node| !node.errors.is_empty()));
     assert_eq!(count_epochs(&cluster), 2);
 }
@@ -154,27 +151,22 @@ fn stream_made_anew_begins_a_new_epoch() {
     cluster.recreate();
     // An entry for the old stream, in the new one.
     cluster.nodes[2].node.propose(2u64).unwrap();
-    cluster.poll(2, Fate::Store);
-    for index in [0, 1, 2] {
-        cluster.open(index);
-        cluster.run(SECOND);
-    }
-    cluster.assert_inside();
-    cluster.assert_equal();
+    cluster.poll(2, WriteResult::Stored);
+    cluster.open_all();
+    cluster.assert_converged();
     assert_eq!(count_epochs(&cluster), 2);
     assert!(cluster.nodes[0].room.is_empty());
 }
 
 #[test]
-fn node_that_is_wrong_about_the_stream_comes_back() {
+fn node_with_the_wrong_stream_enters_again() {
     let mut cluster = Simulation::new(2);
     let stream = cluster.stream;
     cluster.stream.created += 1;
     cluster.kill(1);
     cluster.stream = stream;
     cluster.run(10 * SECOND);
-    cluster.assert_inside();
-    cluster.assert_equal();
+    cluster.assert_converged();
 }
 
 #[test]
@@ -187,12 +179,8 @@ fn shorter_stream_begins_a_new_epoch() {
     let kept = cluster.log.len() - 10;
     cluster.log.truncate(kept);
     cluster.stream.last = kept as u64;
-    for index in [0, 1, 2] {
-        cluster.open(index);
-        cluster.run(SECOND);
-    }
-    cluster.assert_inside();
-    cluster.assert_equal();
+    cluster.open_all();
+    cluster.assert_converged();
     assert_eq!(count_epochs(&cluster), 2);
 }
 
@@ -203,7 +191,7 @@ fn fork_is_found_when_a_node_missed_the_loss() {
         cluster.nodes[0].node.propose(number).unwrap();
         cluster.run(SECOND / 10);
     }
-    // The log loses its end, and goes on without one of the nodes, up to where it was and further.
+    // The log loses its end, and grows beyond its earlier length without one of the nodes.
     let away = cluster.nodes.pop().unwrap();
     let kept = cluster.log.len() - 10;
     cluster.log.truncate(kept);
@@ -214,8 +202,7 @@ fn fork_is_found_when_a_node_missed_the_loss() {
     assert!(cluster.stream.last > away.node.position());
     cluster.nodes.push(away);
     cluster.run(10 * SECOND);
-    cluster.assert_inside();
-    cluster.assert_equal();
+    cluster.assert_converged();
     assert!(!cluster.nodes[2].errors.is_empty());
 }
 
@@ -225,8 +212,7 @@ fn hole_in_the_log_begins_a_new_epoch() {
     cluster.log.retain(|message| message.seq != 4);
     cluster.kill(1);
     cluster.run(SECOND);
-    cluster.assert_inside();
-    cluster.assert_equal();
+    cluster.assert_converged();
     assert!(matches!(cluster.nodes[1].errors[..], [ReadError::Hole { expected: 4, .. }]));
     assert_eq!(count_epochs(&cluster), 2);
 }
@@ -243,8 +229,7 @@ fn node_behind_a_purge_restores_the_snapshot() {
     cluster.run(SECOND);
     cluster.nodes.push(behind);
     cluster.run(SECOND);
-    cluster.assert_inside();
-    cluster.assert_equal();
+    cluster.assert_converged();
     assert_eq!((cluster.nodes[1].room.clone(), count_epochs(&cluster)), (vec![7], 1));
 }
 
@@ -276,8 +261,7 @@ fn late_node_waits_for_a_snapshot() {
     cluster.nodes.push(late);
     cluster.kill(2);
     cluster.run(5 * SECOND);
-    cluster.assert_inside();
-    cluster.assert_equal();
+    cluster.assert_converged();
     assert_eq!(cluster.nodes[2].room, [7]);
     assert_eq!(cluster.nodes[2].node.replica().epoch(), epoch.first().map(String::as_str));
 }
@@ -289,9 +273,9 @@ fn purged_log_without_nodes_begins_a_new_epoch() {
     cluster.purge(cluster.stream.last + 1);
     cluster.kill(0);
     cluster.run(SNAPSHOT_TIMEOUT - SECOND);
-    assert_eq!(cluster.nodes[0].node.standing(), Standing::Starting);
+    assert_eq!(cluster.nodes[0].node.state(), NodeState::Starting);
     cluster.run(3 * SECOND);
-    cluster.assert_inside();
+    cluster.assert_converged();
 }
 
 #[test]
@@ -303,7 +287,7 @@ fn log_shorter_than_the_snapshot_begins_a_new_epoch() {
     cluster.stream.last = 1;
     cluster.kill(0);
     cluster.run(SECOND);
-    cluster.assert_inside();
+    cluster.assert_converged();
     assert!(cluster.nodes[0].room.is_empty());
     assert_eq!(cluster.log[1].seq, 2);
     assert!(String::from_utf8_lossy(&cluster.log[1].bytes).contains("reset"));

@@ -1,4 +1,4 @@
-//! The messages of the log, and what a replica makes of them.
+//! The messages of the log, and the steps that follow from them.
 
 use serde::{Deserialize, Serialize};
 
@@ -58,15 +58,13 @@ pub enum Step<C> {
 
 /// The writer of an entry.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Author {
+pub struct EntryWriter {
     /// The incarnation of the writer.
     pub inc: u64,
     /// The number of the entry.
     pub n: u64,
     /// When the stream was made for which the entry is.
     pub log: i64,
-    /// Whether the entry counts. Otherwise it is a copy, or its node is not in the room.
-    pub is_applied: bool,
     /// The differences that keep a new node out.
     pub differences: Vec<String>,
 }
@@ -79,7 +77,7 @@ pub struct Applied<C> {
     /// The changes, in their order.
     pub steps: Vec<Step<C>>,
     /// The writer, unless the message was no entry.
-    pub author: Option<Author>,
+    pub writer: Option<EntryWriter>,
 }
 
 /// The reason why a replica cannot go on.

@@ -1,4 +1,4 @@
-//! Three nodes with one room: all have the same frames, whatever the order of their work.
+//! Three nodes with one room: all have the same frames, in whatever order they run.
 
 mod random;
 
@@ -11,8 +11,8 @@ const NODES: usize = 3;
 /// Longer than every wait.
 const LONG_TIME: Duration = Duration::from_secs(1000);
 
-/// What a node does beside its commands: neither may change a frame.
-struct Habits {
+/// The times at which a node seals and restores. They must not change a frame.
+struct SealPlan {
     /// Whether it seals its batch after the next command.
     seals: Box<dyn FnMut() -> bool>,
     /// Whether it saves and restores its state before the next command.
@@ -50,10 +50,10 @@ struct ClusterHarness {
     clients: Vec<(ClientId, usize, TestClient)>,
     now: Now,
     last_node: u32,
-    habits: Habits,
+    plan: SealPlan,
 }
 
-/// A hash that is enough for a test.
+/// Returns a replacement for the hash of a token.
 fn credential_of(token: Token) -> Credential {
     Credential(token.0.map(|byte| byte ^ 0x5a))
 }
@@ -101,14 +101,14 @@ impl Node {
 }
 
 impl ClusterHarness {
-    fn new(habits: Habits) -> Self {
+    fn new(plan: SealPlan) -> Self {
         ClusterHarness {
             nodes: (1..=NODES as u32).map(Node::new).collect(),
             log: Vec::new(),
             clients: Vec::new(),
             now: Now { uptime: Duration::from_secs(1), unix_ms: 1_790_000_000_000 },
             last_node: NODES as u32,
-            habits,
+            plan,
         }
     }
 
@@ -166,7 +166,7 @@ impl ClusterHarness {
             return;
         }
         for command in entry.commands {
-            if (self.habits.restores)() {
+            if (self.plan.restores)() {
                 self.seal(at);
                 let room = &mut self.nodes[at].room;
                 let state = room.save_state();
@@ -180,7 +180,7 @@ impl ClusterHarness {
                 node.committed.insert(down.0, u64::MAX);
             }
             node.room.commit(command, entry.now);
-            if (self.habits.seals)() {
+            if (self.plan.seals)() {
                 self.seal(at);
             }
         }
@@ -257,7 +257,7 @@ impl ClusterHarness {
 
 /// Returns three nodes that seal after each command.
 fn nodes() -> ClusterHarness {
-    ClusterHarness::new(Habits { seals: Box::new(|| true), restores: Box::new(|| false) })
+    ClusterHarness::new(SealPlan { seals: Box::new(|| true), restores: Box::new(|| false) })
 }
 
 fn hello(name: &str) -> String {
@@ -326,7 +326,7 @@ fn place_of_absent_member_is_given_once() {
     let reason = DisconnectReason::Away;
     harness.nodes[0].propose(Input::Disconnect { id: harness.clients[0].0, reason }, harness.now);
     harness.flush();
-    // Neither knows of the other until their commands are read.
+    // Both joins are proposed before one of them is applied.
     for name in ["carol", "dave"] {
         let client = harness.connect(0);
         harness.say(client, &hello(name));

@@ -167,7 +167,7 @@ fn reserved_name_needs_a_free_place() {
 }
 
 #[test]
-fn visitor_with_another_protocol_or_at_shutdown_is_told() {
+fn visitor_with_other_protocol_or_at_shutdown_is_told() {
     let mut harness = RoomHarness::new(Config { max_clients: 1, ..Config::default() });
     harness.join(1, "alice");
     for id in 2..=3 {

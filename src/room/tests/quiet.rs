@@ -102,7 +102,7 @@ fn quiet_member_that_resumes_stays_quiet() {
 }
 
 #[test]
-fn announced_member_that_resumes_quietly_is_told_to_leave() {
+fn announced_member_resuming_quietly_causes_a_leave() {
     let mut harness = room_with_quiet_cron();
     let token = text(&harness.frames(1)[0]["token"]).to_owned();
     harness.connect(3);

@@ -33,13 +33,21 @@ impl Broadcaster {
             if self.handle_web_wait(client, now) {
                 continue;
             }
+            #[cfg(feature = "cluster")]
+            if self.extend_clustered_wait(client, now) {
+                continue;
+            }
             let input = Input::HelloWaitOver { id: client.id };
             if self.events.is_empty() {
-                self.room.apply(input, now);
+                self.apply(input, now);
             } else {
                 // Behind all inputs that wait, because one of them may be the hello.
                 self.clients.send_event(Event::Input { input, bytes: 0, answer: None });
             }
+        }
+        #[cfg(feature = "cluster")]
+        if self.cluster.is_some() {
+            return;
         }
         self.room.end_waits(now);
     }

@@ -11,7 +11,7 @@ use crate::room::{
 use crate::server::address_limits::ParsedLine;
 use crate::server::clients::Clients;
 use crate::server::edge::irc::{
-    Channel, Command, Member, Notes, Profile, Variant, View, error_line, relay_lines,
+    Channel, IrcCommand, Member, Notes, Profile, Variant, View, error_line, relay_lines,
 };
 
 /// The time that a registration may take.
@@ -25,7 +25,7 @@ struct RoomChannel<'a> {
     clients: &'a mut Clients,
     /// The profile of the client, whose row of the table is empty meanwhile.
     own_profile: &'a mut Profile,
-    /// The bytes of the replies to the lines of one event.
+    /// The bytes of the replies to the lines of one event, and of their texts for other IRC clients.
     replied: usize,
 }
 
@@ -133,8 +133,11 @@ impl Channel for RoomChannel<'_> {
         let target = to.map_or(Some(&**channel), |to| self.room.name_of(to));
         let parts = [self.own_name(), Some(command), target, Some(text)];
         let parts = parts.map(Option::unwrap_or_default);
-        let plain = Chunk::from(relay_lines(Variant::Plain, self.now.unix_ms, parts));
-        let tagged = Chunk::from(relay_lines(Variant::Time, self.now.unix_ms, parts));
+        let [plain, tagged] = [Variant::Plain, Variant::Time].map(|variant| {
+            let mut lines = Vec::new();
+            relay_lines(&mut lines, variant, self.now.unix_ms, parts);
+            Chunk::from(lines)
+        });
         // The row of the client itself is empty: it is sent a text to the channel as an echo only.
         for recipient in recipients {
             let client = self.clients.irc_client(recipient);
@@ -142,6 +145,7 @@ impl Channel for RoomChannel<'_> {
                 None | Some(Variant::Plain) => &plain,
                 Some(Variant::Time | Variant::Tags) => &tagged,
             };
+            self.replied += line.len();
             self.room.reply(recipient, Chunk::clone(line), View::Unchanged as u64);
         }
     }
@@ -179,15 +183,19 @@ impl Broadcaster {
             // The room knows only some of what an IRC client says.
             if let Ok(ClientLine { id: label, request: Request::Edge(text) }) = &mut line
                 && self.room.name_of(id).is_some()
-                && Command::of(text).is_seen_by_others()
+                && IrcCommand::of(text).is_seen_by_others()
                 && let Some(error) = self.room.find_mute(id)
             {
                 line = Err(RequestError { id: label.take(), ..error });
             }
             // The room counts wrong secrets.
             if line.as_ref().is_err_and(|error| error.code.is_about_secrets()) {
-                self.room.apply(Input::Lines { id, lines: vec![line] }, now);
+                self.apply(Input::Lines { id, lines: vec![line] }, now);
                 continue;
+            }
+            // The client has left, or has reconnected: it has no name any more.
+            if self.room.peer_of(id).is_none() {
+                return;
             }
             let Some(mut client) = self.clients.take_irc_client(id) else { return };
             let (room, clients) = (&mut self.room, &mut self.clients);
@@ -201,7 +209,7 @@ impl Broadcaster {
 
     /// Lets an IRC client in that has sent the password, and registers it if it waits for that.
     pub(super) fn admit_irc_client(&mut self, id: ClientId, now: Now) {
-        self.room.apply(Input::Admit { id, lines: Vec::new() }, now);
+        self.apply(Input::Admit { id, lines: Vec::new() }, now);
         let line = ClientLine { id: None, request: Request::Edge("PONG".into()) };
         self.on_irc_lines(id, vec![Ok(line)], now);
     }
@@ -217,7 +225,7 @@ impl Broadcaster {
         if client.wait == WaitKind::Request {
             let line = error_line("the registration took too long");
             self.room.reply(id, line.into(), View::Unchanged as u64);
-            self.room.apply(Input::Answered { id }, now);
+            self.apply(Input::Answered { id }, now);
         } else {
             let client = WaitingClient { wait: WaitKind::Request, ..client };
             self.room.extend_hello_wait(client, now.uptime + REGISTRATION_TIMEOUT);

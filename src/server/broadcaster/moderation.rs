@@ -17,7 +17,7 @@ impl Broadcaster {
         now: Now,
     ) {
         match random().map(Token) {
-            Ok(token) => self.room.apply(Input::Connect { id, peer, token }, now),
+            Ok(token) => self.apply(Input::Connect { id, peer, token }, now),
             // A member reconnects with its token, so a client without one is not admitted.
             Err(error) => {
                 error!("{peer} refused: cannot create a token: {error}");
@@ -25,7 +25,7 @@ impl Broadcaster {
             }
         }
         if let Some((code, text)) = refusal {
-            self.room.apply(Input::Refuse { id, code, text }, now);
+            self.apply(Input::Refuse { id, code, text }, now);
         }
     }
 
@@ -33,7 +33,7 @@ impl Broadcaster {
     pub(super) fn read_bans(&mut self, now: Now) {
         let Some(file) = &self.ban_file else { return };
         match file.read() {
-            Ok(measures) => self.room.apply(Input::Measures(Box::new(measures)), now),
+            Ok(measures) => self.apply(Input::Measures(Box::new(measures)), now),
             Err(error) => error!("cannot read --ban-file {}: {error}", file.path().display()),
         }
     }

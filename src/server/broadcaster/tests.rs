@@ -5,6 +5,7 @@ mod ending;
 mod hello_wait;
 #[cfg(feature = "irc")]
 mod irc;
+mod steps;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(feature = "web")]
@@ -15,6 +16,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use rustix::net::sockopt::set_socket_send_buffer_size;
@@ -24,9 +26,14 @@ use smol::future::yield_now;
 
 use super::*;
 use crate::protocol::{ClientLine, OtherProtocol};
-use crate::room::{self, DisconnectReason};
+use crate::room::{self, ClientId, DisconnectReason, Peer};
 #[cfg(feature = "web")]
-use crate::server::edge::web::{Answer, timeout_response};
+use crate::server::edge::web::{Answer, WebEvent, timeout_response};
+use crate::server::listener::ListenerProtocol;
+use crate::server::socket::Socket;
+use steps::{Step, step};
+#[cfg(feature = "web")]
+use websocket::upgraded;
 
 /// The number of the member that reads everything and sees all notices.
 const OBSERVER: u64 = 1;
@@ -34,73 +41,6 @@ const OUTBOX: usize = 8 << 10;
 const HELLO_WAIT: Duration = Duration::from_millis(250);
 /// Longer than every timeout of a connection.
 const LONG_TIME: Duration = Duration::from_secs(1000);
-
-/// One step of a random run. The first field of most steps selects a client.
-#[derive(Clone, Debug)]
-enum Step {
-    Connect,
-    /// Sends a hello with the name of the client, and with the token of another one.
-    Resume(u8, u8),
-    Hello(u8),
-    Say(u8, usize),
-    Line(u8, &'static str),
-    /// Sends so many invalid lines that the room closes the client.
-    SendErrors(u8),
-    SpeakTls(u8),
-    /// Begins an HTTP request.
-    #[cfg(feature = "web")]
-    BeginRequest(u8),
-    /// Completes an HTTP request.
-    #[cfg(feature = "web")]
-    EndRequest(u8),
-    /// Completes a handshake.
-    #[cfg(feature = "web")]
-    Upgrade(u8),
-    /// Closes a WebSocket.
-    #[cfg(feature = "web")]
-    CloseWebSocket(u8, DisconnectReason),
-    /// The remote side reads everything that has arrived.
-    Read(u8),
-    /// The remote side closes its socket.
-    Drop(u8),
-    /// The connection task ends.
-    EndTask(u8, DisconnectReason),
-    Writable(u8),
-    Advance(u64),
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let reason = prop_oneof![
-        Just(DisconnectReason::Finished),
-        Just(DisconnectReason::Lost(ErrorKind::ConnectionReset)),
-        Just(DisconnectReason::Panicked),
-        Just(DisconnectReason::Away),
-    ];
-    prop_oneof![
-        6 => Just(Step::Connect),
-        4 => any::<u8>().prop_map(Step::Hello),
-        2 => (any::<u8>(), any::<u8>()).prop_map(|(id, old)| Step::Resume(id, old)),
-        8 => (any::<u8>(), 1..1500usize).prop_map(|(id, length)| Step::Say(id, length)),
-        3 => (any::<u8>(), prop::sample::select(&["/quit", "/nonsense", "/history", "/who", ""][..]))
-            .prop_map(|(id, line)| Step::Line(id, line)),
-        1 => any::<u8>().prop_map(Step::SendErrors),
-        1 => any::<u8>().prop_map(Step::SpeakTls),
-        3 => any::<u8>().prop_map(Step::Read),
-        2 => any::<u8>().prop_map(Step::Drop),
-        3 => (any::<u8>(), reason).prop_map(|(id, reason)| Step::EndTask(id, reason)),
-        2 => any::<u8>().prop_map(Step::Writable),
-        2 => (0..7000u64).prop_map(Step::Advance),
-        1 => web_step(),
-    ]
-}
-
-#[cfg(feature = "web")]
-use websocket::{upgraded, web_step};
-
-#[cfg(not(feature = "web"))]
-fn web_step() -> impl Strategy<Value = Step> {
-    Just(Step::Connect)
-}
 
 /// The remote side of a connection, and the socket of its connection task.
 struct Remote {

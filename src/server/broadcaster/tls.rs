@@ -19,7 +19,7 @@ impl Broadcaster {
             TlsEvent::Begun if self.room.is_waiting(id) => self.begin_handshake(id, now),
             // A silent client that has become a member: it was sent plain text.
             TlsEvent::Begun => {
-                self.room.apply(Input::OtherProtocol { id, protocol: OtherProtocol::Tls }, now);
+                self.apply(Input::OtherProtocol { id, protocol: OtherProtocol::Tls }, now);
             }
             TlsEvent::Flight(bytes) if self.clients.is_handshaking(id) => {
                 self.clients.send_flight(id, bytes, now.uptime);
@@ -32,7 +32,7 @@ impl Broadcaster {
                 self.log_failure(id, &cause);
                 if self.clients.is_handshaking(id) {
                     self.clients.send_flight(id, flight, now.uptime);
-                    self.room.apply(Input::Answered { id }, now);
+                    self.apply(Input::Answered { id }, now);
                 } else {
                     self.clients.end_tls(id, alert);
                     self.lose(id, io::ErrorKind::InvalidData, now);
@@ -86,7 +86,7 @@ impl Broadcaster {
             self.room.extend_hello_wait(client, now.uptime + HANDSHAKE_TIMEOUT);
         } else {
             let protocol = OtherProtocol::PlainText;
-            self.room.apply(Input::OtherProtocol { id, protocol }, now);
+            self.apply(Input::OtherProtocol { id, protocol }, now);
         }
         true
     }
@@ -94,7 +94,7 @@ impl Broadcaster {
     /// Ends a connection at once.
     fn lose(&mut self, id: ClientId, kind: io::ErrorKind, now: Now) {
         let reason = DisconnectReason::Lost(kind);
-        self.room.apply(Input::Disconnect { id, reason }, now);
+        self.apply(Input::Disconnect { id, reason }, now);
     }
 
     fn log_failure(&self, id: ClientId, cause: &str) {

@@ -39,7 +39,7 @@ impl Broadcaster {
             WebEvent::Pong(pong) => self.clients.send_pong(id, pong, now.uptime),
             WebEvent::Closing { code, reason } => {
                 self.clients.set_close_code(id, code);
-                self.room.apply(Input::Disconnect { id, reason }, now);
+                self.apply(Input::Disconnect { id, reason }, now);
             }
         }
     }
@@ -82,7 +82,7 @@ impl Broadcaster {
     fn respond(&mut self, id: ClientId, response: Vec<u8>, now: Now) {
         self.clients.set_http(id);
         self.clients.send_response(id, response, now.uptime);
-        self.room.apply(Input::Answered { id }, now);
+        self.apply(Input::Answered { id }, now);
     }
 
     fn add_browser_address(&mut self, id: ClientId, now: Now) {

@@ -3,7 +3,7 @@
 use super::Connection;
 use crate::protocol::{ClientLine, Request, Secret};
 use crate::server::address_limits::ParsedLine;
-use crate::server::edge::irc::{self, Command};
+use crate::server::edge::irc::{self, IrcCommand};
 
 /// Lines at the start of a connection that the address does not pay for, if they are for the
 /// registration: new connections have a rate of their own.
@@ -22,9 +22,9 @@ impl Connection {
     /// one, in its first `PASS`; without operators, `OPER` has an answer that needs no secret.
     pub(super) fn take_secret(&self, request: &mut Request) -> Option<(Secret, bool)> {
         let Request::Edge(text) = request else { return request.take_secret() };
-        let is_taken = match Command::of(text) {
-            Command::Pass => !self.is_admitted,
-            Command::Oper => self.budget.limits.secrets.has_operators(),
+        let is_taken = match IrcCommand::of(text) {
+            IrcCommand::Pass => !self.is_admitted,
+            IrcCommand::Oper => self.budget.limits.secrets.has_operators(),
             _ => false,
         };
         let taken = if is_taken { irc::take_secret(text) } else { None };
@@ -39,7 +39,7 @@ impl Connection {
     pub(super) fn is_registration(&mut self, line: &ParsedLine) -> bool {
         let Ok(ClientLine { request: Request::Edge(text), .. }) = line else { return false };
         let is_first =
-            self.registration_lines < MAX_REGISTRATION && Command::of(text).is_registration();
+            self.registration_lines < MAX_REGISTRATION && IrcCommand::of(text).is_registration();
         self.registration_lines =
             if is_first { self.registration_lines + 1 } else { MAX_REGISTRATION };
         is_first

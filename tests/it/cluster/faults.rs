@@ -4,9 +4,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use smolchat::cluster::entry::Rules;
+use smolchat::cluster::entry::NodeRules;
 use smolchat::cluster::lease::Reach;
-use smolchat::cluster::node::Standing;
+use smolchat::cluster::node::NodeState;
 
 use super::link::Link;
 use super::nats_servers::NatsServers;
@@ -102,7 +102,7 @@ fn short_cut_loses_nothing() {
     let servers = NatsServers::start(1);
     let (nodes, link) = start_behind_link(&servers);
     let mut texts = propose_all(&nodes, "before");
-    let standing = nodes[2].state().standing.clone();
+    let node_state = nodes[2].state().node_state.clone();
     link.cut();
     texts.extend(propose_all(&nodes, "while"));
     thread::sleep(Duration::from_secs(3));
@@ -114,7 +114,7 @@ fn short_cut_loses_nothing() {
     texts.extend(propose_all(&nodes, "slow"));
     assert_rooms(&nodes, &texts);
     assert_one_epoch(&nodes);
-    assert_eq!(nodes[2].state().standing, standing);
+    assert_eq!(nodes[2].state().node_state, node_state);
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn long_cut_ends_before_the_lease() {
     let (nodes, link) = start_behind_link(&servers);
     let texts = propose_all(&nodes, "before");
     assert_rooms(&nodes, &texts);
-    let Some(Standing::Inside(number)) = nodes[2].state().standing else { panic!("not inside") };
+    let Some(NodeState::Inside(number)) = nodes[2].state().node_state else { panic!("not inside") };
     link.cut();
     let cut_at = Instant::now();
     nodes[2].propose("too late");
@@ -134,16 +134,16 @@ fn long_cut_ends_before_the_lease() {
     thread::sleep(Duration::from_secs(15).saturating_sub(cut_at.elapsed()));
     link.mend();
     let is_back =
-        || matches!(nodes[2].state().standing, Some(Standing::Inside(new)) if new > number);
+        || matches!(nodes[2].state().node_state, Some(NodeState::Inside(new)) if new > number);
     wait_until("the node is back as another one", is_back);
-    // The lines of members that left by rule are not applied: they say them again elsewhere.
+    // The text that was proposed after the cut is not applied.
     assert_rooms(&nodes, &texts);
     assert_one_epoch(&nodes);
 }
 
 #[test]
 #[ignore = "needs nats-server"]
-fn killed_node_leaves_the_others_alone() {
+fn killed_node_does_not_affect_the_others() {
     let servers = NatsServers::start(1);
     let mut nodes = start_nodes(&servers);
     let mut texts = propose_all(&nodes, "before");
@@ -169,11 +169,11 @@ fn killed_node_leaves_the_others_alone() {
 fn node_with_other_rules_does_not_start() {
     let servers = NatsServers::start(1);
     let nodes = start_nodes(&servers);
-    let rules: Rules = [("--history".to_owned(), "7".to_owned())].into();
+    let rules: NodeRules = [("--history".to_owned(), "7".to_owned())].into();
     let other = TestNode::start_with_rules(servers.addresses(0), "other", 1, rules);
     let expected = vec!["--history 7 instead of not set".to_owned()];
     wait_until("the node is refused", || {
-        other.state().standing == Some(Standing::Refused(expected.clone()))
+        other.state().node_state == Some(NodeState::Refused(expected.clone()))
     });
     assert_rooms(&nodes, &propose_all(&nodes, "after"));
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::wait_until;
 use crate::common::TempDir;
 
-/// One server, or three that share their streams.
+/// A server, or three that share their streams.
 pub struct NatsServers {
     folder: TempDir,
     servers: Vec<NatsServer>,
@@ -150,6 +150,20 @@ impl NatsServers {
         let lines = BufReader::new(&stream).lines().map_while(Result::ok);
         let answer = lines.skip_while(|line| !line.starts_with("MSG ")).nth(1).unwrap();
         assert!(answer.contains(r#""success":true"#), "{answer}");
+    }
+
+    /// Publishes a message with the first server.
+    pub fn publish(&self, subject: &str, payload: &str) {
+        let stream = TcpStream::connect(("127.0.0.1", self.port(0))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let length = payload.len();
+        write!(
+            &stream,
+            "CONNECT {{\"verbose\":false}}\r\nPUB {subject} {length}\r\n{payload}\r\nPING\r\n"
+        )
+        .unwrap();
+        let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+        assert!(lines.any(|line| line == "PONG"), "the server does not answer");
     }
 
     fn find_leader(&self, room: &str) -> Option<usize> {

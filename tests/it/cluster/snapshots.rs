@@ -85,7 +85,7 @@ fn full_disk_holds_entries_back() {
         bytes == state["bytes"] && bytes.as_u64().unwrap() > 2_000_000
     });
     assert!(nodes[0].state().room.len() < texts.len());
-    // An administrator makes room.
+    // An administrator deletes old entries.
     servers.request("$JS.API.STREAM.PURGE.ROOM", r#"{"keep":10}"#);
     assert_rooms(&nodes, &texts);
     assert_one_epoch(&nodes);

@@ -10,11 +10,11 @@ use async_channel::{Receiver, Sender};
 use futures_lite::FutureExt;
 use smol::Timer;
 use smolchat::cluster::config::ClusterConfig;
-use smolchat::cluster::engine::{Engine, Event, Request};
-use smolchat::cluster::entry::{NodeInfo, Rules};
+use smolchat::cluster::engine::{Engine, EngineEvent, EngineRequest};
+use smolchat::cluster::entry::{NodeInfo, NodeRules};
 use smolchat::cluster::epoch::StreamInfo;
 use smolchat::cluster::lease::Reach;
-use smolchat::cluster::node::{Action, Node, Opened, Standing};
+use smolchat::cluster::node::{Node, NodeAction, NodeState, Opened};
 use smolchat::cluster::replica::{LogMessage, Step};
 use smolchat::cluster::snapshot::decode;
 use smolchat::cluster::sum::{Digest, digest};
@@ -39,7 +39,7 @@ pub struct State {
     pub room: Vec<String>,
     /// The epochs, without repetition.
     pub epochs: Vec<String>,
-    pub standing: Option<Standing>,
+    pub node_state: Option<NodeState>,
     pub reach: Option<Reach>,
     /// The worst reach since the node is in the room.
     pub worst_reach: Option<Reach>,
@@ -55,14 +55,14 @@ pub struct State {
 
 impl TestNode {
     pub fn start(servers: Vec<String>, name: &str, replicas: usize) -> Self {
-        Self::start_with_rules(servers, name, replicas, Rules::default())
+        Self::start_with_rules(servers, name, replicas, NodeRules::default())
     }
 
     pub fn start_with_rules(
         servers: Vec<String>,
         name: &str,
         replicas: usize,
-        rules: Rules,
+        rules: NodeRules,
     ) -> Self {
         let config = ClusterConfig {
             servers,
@@ -108,7 +108,7 @@ impl TestNode {
         self.send(Input::Leave);
     }
 
-    /// Ends the node without a word, like a kill.
+    /// Ends the node without a shutdown, like a kill.
     pub fn kill(&mut self) {
         self.inputs = None;
         if let Some(thread) = self.thread.take() {
@@ -119,13 +119,13 @@ impl TestNode {
     /// Returns the state in one line, for failed assertions.
     pub fn describe(&self) -> String {
         let state = self.state();
-        let State { room, position, standing, reach, failures, .. } = &*state;
+        let State { room, position, node_state, reach, failures, .. } = &*state;
         let failures = &failures[failures.len().saturating_sub(3)..];
-        format!("{} texts at {position}, {standing:?}, {reach:?}, {failures:?}\n", room.len())
+        format!("{} texts at {position}, {node_state:?}, {reach:?}, {failures:?}\n", room.len())
     }
 
     pub fn is_inside(&self) -> bool {
-        matches!(self.state().standing, Some(Standing::Inside(_)))
+        matches!(self.state().node_state, Some(NodeState::Inside(_)))
     }
 
     #[track_caller]
@@ -159,7 +159,7 @@ struct Task {
 }
 
 enum Wake {
-    Event(Event),
+    Event(EngineEvent),
     Input(Input),
     Timer,
     End,
@@ -167,7 +167,7 @@ enum Wake {
 
 impl Task {
     async fn run(mut self, inputs: Receiver<Input>) {
-        self.request(Request::Open);
+        self.request(EngineRequest::Open);
         loop {
             self.act();
             let now = self.start.elapsed();
@@ -198,27 +198,27 @@ impl Task {
         }
     }
 
-    fn request(&self, request: Request) {
+    fn request(&self, request: EngineRequest) {
         self.engine.requests().try_send(request).unwrap();
     }
 
     fn act(&mut self) {
         let now = self.start.elapsed();
-        if self.node.standing() == Standing::Outside {
+        if self.node.state() == NodeState::Outside {
             self.node.restart(fresh_inc(), fresh_epoch());
         }
         while let Some(action) = self.node.poll(now) {
             match action {
-                Action::Publish(entry) => self.request(Request::Publish(entry)),
-                Action::Open => self.request(Request::Open),
-                Action::WriteSnapshot => self.write_snapshot(),
+                NodeAction::Publish(entry) => self.request(EngineRequest::Publish(entry)),
+                NodeAction::Open => self.request(EngineRequest::Open),
+                NodeAction::WriteSnapshot => self.write_snapshot(),
             }
         }
         let reach = self.node.reach(now);
         let mut state = self.state.lock().unwrap();
-        state.standing = Some(self.node.standing());
+        state.node_state = Some(self.node.state());
         state.reach = Some(reach);
-        if matches!(self.node.standing(), Standing::Inside(_)) {
+        if matches!(self.node.state(), NodeState::Inside(_)) {
             state.worst_reach = state.worst_reach.max(Some(reach));
         }
         state.position = self.node.position();
@@ -227,20 +227,21 @@ impl Task {
 
     fn write_snapshot(&mut self) {
         let snapshot = self.node.snapshot(&self.state.lock().unwrap().room);
-        let request = Request::WriteSnapshot { stream: self.stream, snapshot: Arc::new(snapshot) };
+        let request =
+            EngineRequest::WriteSnapshot { stream: self.stream, snapshot: Arc::new(snapshot) };
         self.request(request);
     }
 
-    fn on_event(&mut self, event: Event) {
+    fn on_event(&mut self, event: EngineEvent) {
         let now = self.start.elapsed();
         match event {
-            Event::Connection(is_connected) => self.node.on_connection(is_connected),
-            Event::Opened { stream, snapshot } => self.on_opened(stream, snapshot),
-            Event::Message(message) => self.on_message(&message, now),
-            Event::Interrupted => self.request(Request::Open),
-            Event::Published { n, is_stored } => self.node.on_published(n, is_stored, now),
-            Event::SnapshotWritten(stored) => self.node.on_snapshot_written(stored, now),
-            Event::Failed(text) => self.state.lock().unwrap().failures.push(text),
+            EngineEvent::Connection(is_connected) => self.node.on_connection(is_connected),
+            EngineEvent::Opened { stream, snapshot } => self.on_opened(stream, snapshot),
+            EngineEvent::Message(message) => self.on_message(&message, now),
+            EngineEvent::Interrupted => self.request(EngineRequest::Open),
+            EngineEvent::Published { n, is_stored } => self.node.on_published(n, is_stored, now),
+            EngineEvent::SnapshotWritten(stored) => self.node.on_snapshot_written(stored, now),
+            EngineEvent::Failed(text) => self.state.lock().unwrap().failures.push(text),
         }
     }
 
@@ -254,7 +255,7 @@ impl Task {
             Opened::Restored => state.room = room.unwrap(),
             Opened::Blank => state.room = Vec::new(),
         }
-        self.request(Request::Read { stream, from: self.node.position() + 1 });
+        self.request(EngineRequest::Read { stream, from: self.node.position() + 1 });
     }
 
     fn on_message(&mut self, message: &LogMessage, now: Duration) {
@@ -289,7 +290,7 @@ impl Task {
             }
         }
         effects.write_u64(state.room.len() as u64);
-        self.node.settle(effects.finish());
+        self.node.add_effects(effects.finish());
     }
 }
 

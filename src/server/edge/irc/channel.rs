@@ -16,8 +16,8 @@ pub trait Channel {
     fn counts(&self) -> [usize; 3];
     /// Returns whether a name is taken or reserved.
     fn is_taken(&self, name: &str) -> bool;
-    /// Returns the token that a password is for, if a member or a reserved name has it. Too many wrong
-    /// passwords are answered in the same way.
+    /// Returns the token for a name and a password, if a member or a reserved name has it. Returns
+    /// `None` after too many wrong passwords, too.
     fn token_of(&mut self, name: &str, password: &str) -> Option<Token>;
     /// Returns the number of the last frame.
     fn seq(&self) -> u64;
@@ -27,7 +27,7 @@ pub trait Channel {
     fn frame(&self, at: usize) -> Option<&[u8]>;
     /// Returns the topic of the room, if it has one.
     fn topic(&self) -> Option<&str>;
-    /// Returns the facts about frames and members that the room does not know.
+    /// Returns the information about frames and members that is not in the room.
     fn notes(&self) -> &Notes;
 
     /// Returns the name of the client, if it is a member.
@@ -37,7 +37,7 @@ pub trait Channel {
     /// Returns the profile of the client.
     fn own_profile(&mut self) -> &mut Profile;
     /// Returns the bytes that the client was sent and that wait in its outbox, and those of its
-    /// replies since.
+    /// replies and of its texts for other IRC clients since.
     fn unread_bytes(&self) -> usize;
     /// Sends lines to the client, between the frames of the room, and changes its view.
     fn reply(&mut self, lines: Vec<u8>, view: View);
@@ -46,8 +46,8 @@ pub trait Channel {
     fn submit(&mut self, line: ClientLine, is_notice: bool);
     /// Sends a text to an IRC client, or to all others that see the channel.
     fn relay(&mut self, to: Option<ClientId>, command: &str, text: &str);
-    /// Tells the members that the client sees the channel, or that it does not any more. Returns
-    /// whether they did not know that.
+    /// Announces that the client joins or leaves the channel. Returns whether it was hidden and is
+    /// shown.
     fn show(&mut self, is_shown: bool) -> bool;
     /// Remembers the command with which the client leaves, for other IRC clients.
     fn set_departure(&mut self, command: &str);

@@ -1,14 +1,13 @@
 //! The commands of a client that is a member.
 
 use super::capabilities::Capabilities;
-use super::config::Settings;
 use super::delivery::View;
-use super::message::{Command, Message};
+use super::message::{IrcCommand, Message};
 use super::operators::{operate, write_topic};
 use super::output::relay_lines;
 use super::session::{Exchange, MAX_AWAY, Session, bounded};
 use super::text::{CTCP, concat, push_word, split_first, strip_formatting};
-use super::wire::{MASK, MAX_OUTPUT, Variant, write_line};
+use super::wire::{MASK, Variant, write_line};
 use crate::protocol::Request;
 use crate::room::ClientId;
 
@@ -34,10 +33,9 @@ impl Text {
     #[inline(never)]
     fn new(text: &str, is_notice: bool) -> Self {
         let ctcp = text.strip_prefix(CTCP).map(|request| split_first(request, '\u{1}').0);
-        let action = ctcp.and_then(|request| request.strip_prefix("ACTION"));
-        let action =
-            action.filter(|text| !is_notice && !text.starts_with(|c: char| c.is_alphanumeric()));
-        let action = action.map(|text| text.trim_start_matches(' '));
+        let action = ctcp.map(|request| split_first(request, ' '));
+        let action = action.filter(|(command, _)| *command == "ACTION" && !is_notice);
+        let action = action.map(|(_, text)| text.trim_start());
         let plain = strip_formatting(action.or(ctcp).unwrap_or(text));
         Text { plain, is_ctcp: ctcp.is_some(), is_action: action.is_some(), is_notice }
     }
@@ -58,7 +56,7 @@ impl Text {
         if let Some(variant) = echo {
             let target = to.map_or(&*exchange.out.settings.config.channel, |(_, name)| name);
             let parts = [&*exchange.out.nick, command, target, &text];
-            exchange.out.lines.extend(relay_lines(variant, exchange.unix_ms, parts));
+            relay_lines(&mut exchange.out.lines, variant, exchange.unix_ms, parts);
         }
     }
 }
@@ -67,16 +65,16 @@ impl Session {
     /// Handles a command.
     #[inline(never)]
     pub(super) fn on_command(&mut self, message: &Message<'_>, exchange: &mut Exchange<'_>) {
-        use Command::{Notice, PrivMsg};
+        use IrcCommand::{Notice, PrivMsg};
         let [first, second, ..] = message.parameters;
         match message.command {
-            Command::Join if first == "0" => {
+            IrcCommand::Join if first == "0" => {
                 self.part(&exchange.out.settings.config.channel, "", exchange)
             }
-            Command::Join | Command::Part => {
+            IrcCommand::Join | IrcCommand::Part => {
                 for target in first.split(',').take(4) {
                     match message.command {
-                        Command::Join => self.join(target, exchange),
+                        IrcCommand::Join => self.join(target, exchange),
                         _ => self.part(target, second, exchange),
                     }
                 }
@@ -86,21 +84,21 @@ impl Session {
             }
             PrivMsg | Notice if second.is_empty() => exchange.out.reply(NO_TEXT, &[]),
             PrivMsg | Notice => self.send(message.command == Notice, first, second, exchange),
-            Command::Names => self.names(first, exchange),
-            Command::Topic
+            IrcCommand::Names => self.names(first, exchange),
+            IrcCommand::Topic
                 if second.is_empty() && exchange.is_channel(first) && self.is_in_channel =>
             {
                 write_topic(true, exchange);
             }
-            Command::Topic | Command::Kick | Command::Mode
+            IrcCommand::Topic | IrcCommand::Kick | IrcCommand::Mode
                 if exchange.is_channel(first)
                     && exchange.channel.is_operator()
                     && operate(message, exchange) => {}
-            Command::Topic | Command::Kick => self.refuse(first, exchange),
-            Command::Mode => self.mode(first, second, exchange),
-            Command::Invite => self.invite(first, second, exchange),
-            Command::Away => away(first, exchange),
-            Command::ChatHistory => self.chat_history(message, exchange),
+            IrcCommand::Topic | IrcCommand::Kick => self.refuse(first, exchange),
+            IrcCommand::Mode => self.mode(first, second, exchange),
+            IrcCommand::Invite => self.invite(first, second, exchange),
+            IrcCommand::Away => away(first, exchange),
+            IrcCommand::ChatHistory => self.chat_history(message, exchange),
             _ => exchange.on_query(message),
         }
     }
@@ -200,6 +198,10 @@ impl Session {
     fn speak(&mut self, text: Text, exchange: &mut Exchange<'_>) {
         let has_echo = self.has(Capabilities::ECHO_MESSAGE);
         if text.is_ctcp && !text.is_action {
+            // Each is a delivery for each of the others.
+            if exchange.is_busy("PRIVMSG") {
+                return;
+            }
             return text.relay(None, has_echo.then(|| self.variant()), exchange);
         }
         if self.is_repetition(&text.plain, exchange) {
@@ -233,13 +235,14 @@ impl Session {
 
     #[inline(never)]
     fn mode(&self, target: &str, change: &str, exchange: &mut Exchange<'_>) {
+        let (is_self, is_channel) = (*target == *self.name, exchange.is_channel(target));
         let reply = match change {
-            "" if *target == *self.name => "221 +i",
-            "+i" | "-i" if *target == *self.name => return,
-            _ if *target == *self.name => "501 :Unknown MODE flag",
-            "" if exchange.is_channel(target) => "324 $c +n",
-            "b" | "+b" if exchange.is_channel(target) => "368 $c :End of channel ban list",
-            _ if exchange.is_channel(target) => NO_OPERATOR,
+            "" if is_self => "221 +i",
+            "+i" | "-i" if is_self => return,
+            _ if is_self => "501 :Unknown MODE flag",
+            "" if is_channel => "324 $c +n",
+            "b" | "+b" if is_channel => "368 $c :End of channel ban list",
+            _ if is_channel => NO_OPERATOR,
             _ if target.starts_with('#') => NO_SUCH_CHANNEL,
             _ if exchange.channel.find(target).is_some() => "502 :Cant change mode for other users",
             _ => NO_SUCH_NICK,
@@ -266,22 +269,20 @@ impl Session {
             return;
         }
         let Exchange { channel, out, .. } = exchange;
-        let Settings { config, answer_bytes, .. } = out.settings;
-        let start = config.server.len() + config.channel.len() + out.nick.len() + NAMES.len();
-        let most = MAX_OUTPUT - start;
+        let (most, answer_bytes) = (out.list_bytes(), out.settings.answer_bytes);
         let mask = if self.has(Capabilities::USERHOST_IN_NAMES) { MASK } else { "" };
         let mut line = String::new();
         channel.members(&mut |member| {
             if !member.is_in_channel() && *member.name != *self.name {
                 return true;
             }
-            if line.len() + member.name.len() + mask.len() >= most {
+            if line.len() + member.name.len() + mask.len() > most {
                 out.reply(NAMES, &[&line]);
                 line.clear();
             }
             push_word(&mut line, member.name);
             line += mask;
-            out.lines.len() + line.len() < *answer_bytes
+            out.lines.len() + line.len() < answer_bytes
         });
         if !line.is_empty() {
             out.reply(NAMES, &[&line]);

@@ -38,9 +38,9 @@ pub struct Settings {
     pub is_stored: bool,
     /// The longest text that a member may send, in bytes.
     pub max_line: usize,
-    /// The most bytes of a list and of the joins and leaves of one frame, and the bytes of a batch
-    /// after which a text becomes one line and a count. A reader with an empty outbox is not evicted
-    /// by them.
+    /// The most bytes of a list and of the lines of one join or leave notice. After as many bytes in a
+    /// batch, a text becomes one line and a count. A client with an empty outbox is not evicted by
+    /// them.
     pub answer_bytes: usize,
 }
 

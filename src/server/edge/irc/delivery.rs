@@ -10,17 +10,17 @@ use super::operators::error_number;
 use super::output::{Output, error_line, label_tag, tagged};
 use super::session::Session;
 use super::text::{concat, strip_controls};
-use super::wire::{Frame, MAX_LINES, Span, SpanKind, write_text};
+use super::wire::{MAX_LINES, RoomFrame, Span, SpanKind, write_text};
 use crate::room::{Chunk, Slice};
 
 /// The state of a client after the last batch that it was sent. The state of its session changes with
 /// each message, and is ahead by the frames of one batch.
 #[derive(Debug, Default)]
-pub struct Delivery {
+pub struct DeliveryState {
     pub(super) name: Box<str>,
     is_in_channel: bool,
-    /// The frames to come which tell that the client has joined. The client is not sent them, because
-    /// it has a line for each `JOIN` already.
+    /// The number of later join notices of this client. It is not sent them, because the answer to its
+    /// `JOIN` had the line already.
     pub(super) joins_due: u16,
     /// The next batch may have frames that the client has caused.
     pub(super) has_own_frames: bool,
@@ -40,7 +40,7 @@ pub enum View {
 impl Session {
     /// Returns whether the client is sent all shared lines of the next batch.
     pub fn is_usual(&self) -> bool {
-        let Delivery { is_in_channel, joins_due, has_own_frames, .. } = self.delivery;
+        let DeliveryState { is_in_channel, joins_due, has_own_frames, .. } = self.delivery;
         is_in_channel && joins_due == 0 && !has_own_frames
     }
 
@@ -82,6 +82,11 @@ impl Session {
                 true => self.is_own_sent(span.kind, text),
                 false => self.delivery.is_in_channel,
             };
+            if span.kind == SpanKind::More && is_sent {
+                // The first join notice after a `JOIN` has the name of the client, with or without
+                // a line for it.
+                self.delivery.joins_due = 0;
+            }
             let json = frames.get(span.json.start as usize..span.json.end as usize);
             let json = json.filter(|_| is_own && is_sent);
             let labeled = json.and_then(|json| self.with_label(text, json));
@@ -114,7 +119,7 @@ impl Session {
                 self.delivery.name = String::from_utf8_lossy(to.trim_ascii_end()).into();
                 true
             }
-            SpanKind::Leave => is_in_channel,
+            SpanKind::Leave | SpanKind::More => is_in_channel,
         }
     }
 
@@ -123,7 +128,7 @@ impl Session {
         if !self.has(Capabilities::LABELED_RESPONSE) {
             return None;
         }
-        let label = Frame::parse(json)?.string("id");
+        let label = RoomFrame::parse(json)?.string("id");
         if label.is_empty() {
             return None;
         }
@@ -136,7 +141,7 @@ impl Session {
     #[inline(never)]
     pub fn on_own_frame(&mut self, json: &[u8], settings: &Settings) -> Vec<u8> {
         let mut out = Output::new(settings, &self.name);
-        let Some(frame) = Frame::parse(json) else { return out.lines };
+        let Some(frame) = RoomFrame::parse(json) else { return out.lines };
         match &*frame.kind {
             // The session has answered the registration.
             "welcome" => {}
@@ -164,7 +169,7 @@ impl Session {
 
     /// Writes a private message: to its sender if it wants an echo, and to its recipient.
     #[inline(never)]
-    fn write_private(&self, frame: &Frame<'_>, json: &[u8], out: &mut Vec<u8>) {
+    fn write_private(&self, frame: &RoomFrame<'_>, json: &[u8], out: &mut Vec<u8>) {
         let to = frame.string("to");
         let tags = self.variant().tags("", frame.time, "");
         let mut lines = Vec::new();

@@ -8,7 +8,7 @@ use super::channel::Channel;
 use super::message::Message;
 use super::session::{Exchange, Session};
 use super::text::{concat, map_chars};
-use super::wire::{Frame, MAX_LINES, format_time, write_chat};
+use super::wire::{MAX_LINES, RoomFrame, format_time, write_chat};
 
 /// The most messages in an answer to `CHATHISTORY`.
 const MAX_MESSAGES: usize = 1000;
@@ -38,8 +38,8 @@ impl<'a> Bound<'a> {
         (form == "0000-00-00T00:00:00.000Z").then_some(Bound { seq: 0, time })
     }
 
-    /// Returns the order of the end and a frame, or `None` if the end is neither.
-    fn compare(self, frame: &Frame<'_>) -> Option<Ordering> {
+    /// Compares the bound with a frame. Returns `None` if it is neither a number nor a time.
+    fn compare(self, frame: &RoomFrame<'_>) -> Option<Ordering> {
         match self.time {
             "" if self.seq == 0 => None,
             "" => Some(self.seq.cmp(&frame.seq)),
@@ -54,7 +54,7 @@ struct Selection<'a> {
     after: Bound<'a>,
     before: Bound<'a>,
     limit: usize,
-    /// The messages at the end of the part count, rather than those at its start.
+    /// If there are more than `limit` messages, the last ones are selected, not the first ones.
     is_newest: bool,
 }
 
@@ -98,7 +98,7 @@ impl<'a> Selection<'a> {
         for step in 0..end.saturating_sub(start).min(MAX_FRAMES) {
             let at = if is_newest { end - 1 - step } else { start + step };
             let Some(json) = channel.frame(at) else { break };
-            if !Frame::parse(json).is_some_and(|frame| frame.is_chat()) {
+            if !RoomFrame::parse(json).is_some_and(|frame| frame.is_chat()) {
                 continue;
             }
             if limit == 0 || bytes < json.len() {
@@ -117,11 +117,13 @@ impl<'a> Selection<'a> {
 /// Returns the place of the first frame of the history for which `is_found` is true, as it is for
 /// all frames after that. The frames are in the order of their numbers, and of their times unless the
 /// clock was set back.
-fn find_first(channel: &dyn Channel, is_found: &dyn Fn(&Frame<'_>) -> bool) -> usize {
+#[inline(never)]
+fn find_first(channel: &dyn Channel, is_found: &dyn Fn(&RoomFrame<'_>) -> bool) -> usize {
     let (mut start, mut end) = (0, channel.frame_count());
     while start < end {
         let middle = start.midpoint(end);
-        match channel.frame(middle).and_then(Frame::parse).is_some_and(|frame| is_found(&frame)) {
+        match channel.frame(middle).and_then(RoomFrame::parse).is_some_and(|frame| is_found(&frame))
+        {
             true => end = middle,
             false => start = middle + 1,
         }
@@ -172,7 +174,9 @@ impl Session {
         }
         let settings = exchange.out.settings;
         for at in selection.find(&*exchange.channel, settings.answer_bytes) {
-            let Some(frame) = exchange.channel.frame(at).and_then(Frame::parse) else { continue };
+            let Some(frame) = exchange.channel.frame(at).and_then(RoomFrame::parse) else {
+                continue;
+            };
             if frame.is_chat() && exchange.out.lines.len() < settings.answer_bytes {
                 let tags = self.variant().tags(&tag, frame.time, &frame.id(settings));
                 let lines = &mut exchange.out.lines;

@@ -54,7 +54,7 @@ pub fn parse_line(line: &[u8]) -> Result<ClientLine, RequestError> {
         return Ok(ClientLine { id: None, request: Request::Heartbeat });
     }
     let text = String::from_utf8_lossy(rest);
-    if matches!(text, Cow::Owned(_)) && Command::of(&text) != Command::User {
+    if matches!(text, Cow::Owned(_)) && IrcCommand::of(&text) != IrcCommand::User {
         let (command, _) = split_first(&text, ' ');
         let is_word = command.bytes().all(|byte| byte.is_ascii_alphanumeric());
         let text = if is_word { command } else { "*" }.into();
@@ -68,7 +68,7 @@ pub fn parse_line(line: &[u8]) -> Result<ClientLine, RequestError> {
 /// A command of an IRC client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names of the commands")]
-pub enum Command {
+pub enum IrcCommand {
     Admin,
     Away,
     Cap,
@@ -114,70 +114,73 @@ const NAMES: &str = "ADMIN AWAY CAP CHATHISTORY HELP HELPOP INFO INVITE ISON JOI
                      CONNECT DIE KILL REHASH RESTART SQUIT WALLOPS";
 
 /// The commands with these names. The names after them are those of operators.
-const COMMANDS: [Command; 33] = [
-    Command::Admin,
-    Command::Away,
-    Command::Cap,
-    Command::ChatHistory,
-    Command::Help,
-    Command::Help,
-    Command::Info,
-    Command::Invite,
-    Command::IsOn,
-    Command::Join,
-    Command::Kick,
-    Command::List,
-    Command::LUsers,
-    Command::Mode,
-    Command::Motd,
-    Command::Names,
-    Command::Nick,
-    Command::Notice,
-    Command::Oper,
-    Command::Part,
-    Command::Pass,
-    Command::Ping,
-    Command::Pong,
-    Command::PrivMsg,
-    Command::Quit,
-    Command::Time,
-    Command::Topic,
-    Command::User,
-    Command::UserHost,
-    Command::Version,
-    Command::Who,
-    Command::WhoIs,
-    Command::WhoWas,
+const COMMANDS: [IrcCommand; 33] = [
+    IrcCommand::Admin,
+    IrcCommand::Away,
+    IrcCommand::Cap,
+    IrcCommand::ChatHistory,
+    IrcCommand::Help,
+    IrcCommand::Help,
+    IrcCommand::Info,
+    IrcCommand::Invite,
+    IrcCommand::IsOn,
+    IrcCommand::Join,
+    IrcCommand::Kick,
+    IrcCommand::List,
+    IrcCommand::LUsers,
+    IrcCommand::Mode,
+    IrcCommand::Motd,
+    IrcCommand::Names,
+    IrcCommand::Nick,
+    IrcCommand::Notice,
+    IrcCommand::Oper,
+    IrcCommand::Part,
+    IrcCommand::Pass,
+    IrcCommand::Ping,
+    IrcCommand::Pong,
+    IrcCommand::PrivMsg,
+    IrcCommand::Quit,
+    IrcCommand::Time,
+    IrcCommand::Topic,
+    IrcCommand::User,
+    IrcCommand::UserHost,
+    IrcCommand::Version,
+    IrcCommand::Who,
+    IrcCommand::WhoIs,
+    IrcCommand::WhoWas,
 ];
 
-impl Command {
+impl IrcCommand {
     /// Returns the command of a message, which is its first word in any case.
     pub fn of(text: &str) -> Self {
         let (name, _) = split_first(text, ' ');
         match NAMES.split(' ').position(|known| name.eq_ignore_ascii_case(known)) {
-            Some(at) => COMMANDS.get(at).copied().unwrap_or(Command::Operator),
-            None => Command::Unknown,
+            Some(at) => COMMANDS.get(at).copied().unwrap_or(IrcCommand::Operator),
+            None => IrcCommand::Unknown,
         }
     }
 
     /// Returns whether the command only shows that the client is there.
     pub fn is_heartbeat(self) -> bool {
-        matches!(self, Command::Ping | Command::Pong)
+        matches!(self, IrcCommand::Ping | IrcCommand::Pong)
     }
 
     /// Returns whether the command is one of those before a client is a member.
     pub fn is_registration(self) -> bool {
-        matches!(self, Command::Cap | Command::Nick | Command::Pass | Command::User)
+        matches!(self, IrcCommand::Cap | IrcCommand::Nick | IrcCommand::Pass | IrcCommand::User)
     }
 
     /// Returns whether others are shown the text, beside those of `PART` and `QUIT`.
     pub fn is_seen_by_others(self) -> bool {
-        matches!(self, Command::Away | Command::Nick | Command::Notice | Command::PrivMsg)
+        matches!(
+            self,
+            IrcCommand::Away | IrcCommand::Nick | IrcCommand::Notice | IrcCommand::PrivMsg
+        )
     }
 
     /// Returns whether only the room knows how long the answer is.
     pub fn has_long_answer(self) -> bool {
-        use Command::{Away, Mode, Notice, Part, PrivMsg};
+        use IrcCommand::{Away, Mode, Notice, Part, PrivMsg};
         !self.is_registration() && !matches!(self, Away | Mode | Notice | Part | PrivMsg)
     }
 }
@@ -185,7 +188,7 @@ impl Command {
 /// A message of a client, in its parts.
 #[derive(Debug)]
 pub struct Message<'a> {
-    pub command: Command,
+    pub command: IrcCommand,
     /// The command as the client wrote it.
     pub name: &'a str,
     /// The parameters; those that are missing are empty.
@@ -208,13 +211,13 @@ impl<'a> Message<'a> {
             }
             (*parameter, rest) = split_first(rest, ' ');
         }
-        Message { command: Command::of(name), name, parameters }
+        Message { command: IrcCommand::of(name), name, parameters }
     }
 
     /// Returns whether the command needs more parameters than it has. Some commands check them
     /// themselves.
     pub fn lacks_parameters(&self) -> bool {
-        use Command::{
+        use IrcCommand::{
             ChatHistory, Invite, IsOn, Join, Kick, Mode, Oper, Part, Pass, Topic, User, UserHost,
         };
         let needed: usize = match self.command {
@@ -304,7 +307,7 @@ mod tests {
         ] {
             let text = parse(line).1;
             let message = Message::new(&text);
-            assert_eq!(message.command, Command::PrivMsg, "{line:?}");
+            assert_eq!(message.command, IrcCommand::PrivMsg, "{line:?}");
             assert!(message.parameters.starts_with(parameters), "{message:?}");
             assert_eq!(message.parameters.concat(), parameters.concat(), "{message:?}");
         }
@@ -341,11 +344,11 @@ mod tests {
     #[test]
     fn every_command_is_found_in_any_case() {
         for (name, command) in NAMES.split(' ').zip(COMMANDS) {
-            assert_eq!(Command::of(&format!("{} x", name.to_lowercase())), command);
+            assert_eq!(IrcCommand::of(&format!("{} x", name.to_lowercase())), command);
             assert!(name.eq_ignore_ascii_case(&format!("{command:?}")) || name == "HELPOP");
         }
-        assert_eq!(Command::of("wallops"), Command::Operator);
-        assert_eq!(Command::of("NONSENSE"), Command::Unknown);
+        assert_eq!(IrcCommand::of("wallops"), IrcCommand::Operator);
+        assert_eq!(IrcCommand::of("NONSENSE"), IrcCommand::Unknown);
     }
 
     proptest! {

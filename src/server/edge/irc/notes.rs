@@ -1,33 +1,33 @@
-//! The facts about frames and members that the room does not know.
+//! Information about frames and members that is not in the room.
 
-/// The most frames of the history that are known to be a `NOTICE`.
+/// The most frames that are marked as a `NOTICE`.
 pub const MAX_NOTICES: usize = 256;
-/// The most members that have left and for which it is known how.
+/// The most members whose last command is kept.
 pub const MAX_DEPARTURES: usize = 64;
-/// The time in milliseconds for which that is known: longer than a leave notice waits.
+/// The time in milliseconds for which it is kept: longer than a leave notice waits.
 const DEPARTURE_TIMEOUT: u64 = 3000;
 
-/// The facts about frames and members that the room does not know.
+/// Information about frames and members that is not in the room.
 #[derive(Debug, Default)]
 pub struct Notes {
     /// The numbers of the frames that were a `NOTICE`.
     notices: Vec<u64>,
-    /// The members that have left.
+    /// The last commands of members that have left.
     departures: Vec<Departure>,
 }
 
-/// The way in which a member has left.
+/// The command with which a member has left.
 #[derive(Debug)]
 pub struct Departure {
     name: Box<str>,
-    /// The command that tells it, such as `QUIT :reason`.
+    /// Such as `QUIT :reason`.
     command: Box<str>,
     /// Milliseconds since the Unix epoch.
     time: u64,
 }
 
 impl Notes {
-    /// Remembers that the frame with a number is a `NOTICE`.
+    /// Marks the frame with a number as a `NOTICE`.
     pub fn add_notice(&mut self, seq: u64) {
         if self.notices.len() >= MAX_NOTICES {
             self.notices.remove(0);
@@ -35,7 +35,7 @@ impl Notes {
         self.notices.push(seq);
     }
 
-    /// Returns whether a frame is known to be a `NOTICE`.
+    /// Returns whether a frame is marked as a `NOTICE`.
     pub fn is_notice(&self, seq: u64) -> bool {
         self.notices.contains(&seq)
     }
@@ -48,7 +48,7 @@ impl Notes {
         self.departures.push(Departure { name: name.into(), command: command.into(), time });
     }
 
-    /// Returns the command that tells that a member has left, for a notice of this time.
+    /// Returns the command with which a member has left, for a leave notice of this time.
     pub fn departure_of(&self, name: &str, time: u64) -> &str {
         let found =
             self.departures.iter().rev().find(|other| {

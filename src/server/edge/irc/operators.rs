@@ -3,7 +3,7 @@
 //! `KICK`, `TOPIC` and `MODE` become the commands that other clients type; the room answers them.
 
 use super::commands::NO_OPERATOR;
-use super::message::{Command, Message};
+use super::message::{IrcCommand, Message};
 use super::session::Exchange;
 use crate::protocol::{ClientLine, Secret};
 
@@ -14,17 +14,17 @@ pub fn take_secret(text: &mut Box<str>) -> Option<(Secret, bool)> {
     let message = Message::new(text);
     let [_, second, ..] = message.parameters;
     let (command, secret) = match message.command {
-        Command::Pass => {
+        IrcCommand::Pass => {
             let rest = text.get(message.name.len()..).unwrap_or_default().trim();
             ("PASS", rest.strip_prefix(':').unwrap_or(rest))
         }
-        Command::Oper => ("OPER", second),
+        IrcCommand::Oper => ("OPER", second),
         _ => return None,
     };
     if secret.is_empty() {
         return None;
     }
-    let taken = (Secret(secret.into()), message.command == Command::Oper);
+    let taken = (Secret(secret.into()), message.command == IrcCommand::Oper);
     *text = command.into();
     Some(taken)
 }
@@ -33,8 +33,8 @@ pub fn take_secret(text: &mut Box<str>) -> Option<(Secret, bool)> {
 pub fn operate(message: &Message<'_>, x: &mut Exchange<'_>) -> bool {
     let [_, second, third, fourth, ..] = message.parameters;
     let command = match (message.command, second) {
-        (Command::Kick, name) => ["/kick ", name, " ", third],
-        (Command::Topic, text) => ["/topic ", text, "", ""],
+        (IrcCommand::Kick, name) => ["/kick ", name, " ", third],
+        (IrcCommand::Topic, text) => ["/topic ", text, "", ""],
         (_, "b" | "+b") if third.is_empty() => ["/bans", "", "", ""],
         (_, "+b") => ["/ban ", target_of(third), " ", fourth],
         (_, "-b") => ["/unban ", target_of(third), "", ""],

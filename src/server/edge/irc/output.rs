@@ -4,10 +4,11 @@ use super::config::Settings;
 use super::delivery::View;
 use super::message::write_tag_value;
 use super::text::{CTCP, concat, truncate};
-use super::wire::{
-    MAX_LINES, MAX_OUTPUT, Variant, end_line, push, start_of, write_line, write_text,
-};
+use super::wire::{MAX_LINES, MAX_OUTPUT, Variant, end_line, push, write_line, write_text};
 use crate::protocol::MAX_NAME;
+
+/// The most bytes of a request of CTCP. With the longest names it fits into a line.
+const MAX_REQUEST: usize = 200;
 
 /// The lines that answer one message.
 #[derive(Debug)]
@@ -16,11 +17,19 @@ pub struct Output<'a> {
     /// The name of the client, or `*` before its registration.
     pub nick: String,
     pub lines: Vec<u8>,
-    /// The change of the client's view of the channel that these lines tell.
+    /// The change of the client's view of the channel that these lines cause.
     pub view: View,
 }
 
 impl<'a> Output<'a> {
+    /// Returns the bytes of names that fit into one line, without the space before the last name.
+    #[inline(never)]
+    pub fn list_bytes(&self) -> usize {
+        let Settings { config, .. } = self.settings;
+        let names = config.server.len() + config.channel.len() + self.nick.len();
+        MAX_OUTPUT - names - ":  353  =  : ".len()
+    }
+
     /// Creates an output without lines.
     pub fn new(settings: &'a Settings, nick: &str) -> Self {
         let nick = if nick.is_empty() { "*" } else { nick }.into();
@@ -131,23 +140,18 @@ pub fn error_line(text: &str) -> Vec<u8> {
     line
 }
 
-/// Returns a text of one IRC client for another as lines. A request of CTCP is one line, and loses
-/// the end of its text if that is too long.
+/// Appends a text of one IRC client for another as lines. A request of CTCP is one line.
 #[inline(never)]
 pub fn relay_lines(
+    out: &mut Vec<u8>,
     variant: Variant,
     time: u64,
     [source, command, target, text]: [&str; 4],
-) -> Vec<u8> {
-    let mut lines = Vec::new();
+) {
+    let (ctcp, text) = match text.strip_prefix(CTCP) {
+        Some(request) => (CTCP, truncate(request, MAX_REQUEST)),
+        None => ("", text),
+    };
     let tags = variant.tags("", time, "");
-    if let Some(request) = text.strip_prefix(CTCP) {
-        let start = concat(&[&start_of([source, command, target]), CTCP]);
-        let request = request.strip_suffix(CTCP).unwrap_or(request);
-        let request = truncate(request, MAX_OUTPUT - start.len() - CTCP.len());
-        write_line(&mut lines, &tags.first, &[&start, request, CTCP]);
-    } else {
-        write_text(&mut lines, &tags, [source, command, target, ""], text, MAX_LINES);
-    }
-    lines
+    write_text(out, &tags, [source, command, target, ctcp], text, MAX_LINES);
 }

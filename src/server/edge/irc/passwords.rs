@@ -153,7 +153,7 @@ mod tests {
         for number in 0..100 {
             assert!(get(&mut passwords, "alice", &number.to_string()).is_none());
         }
-        // The right one is not told from the wrong ones.
+        // The right password gets the same answer.
         assert!(get(&mut passwords, "alice", "z").is_none());
         let mut get = |origin, seconds| {
             passwords.get("alice", "z", Origin::User(origin), Duration::from_secs(seconds))

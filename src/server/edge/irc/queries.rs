@@ -2,11 +2,11 @@
 
 use super::channel::Member;
 use super::commands::NO_SUCH_NICK;
-use super::message::{Command, Message};
+use super::message::{IrcCommand, Message};
 use super::output::Output;
 use super::session::Exchange;
 use super::text::{push_word, strip_controls};
-use super::wire::{MAX_OUTPUT, format_time};
+use super::wire::format_time;
 
 /// The version of the server.
 pub(super) const VERSION: &str = concat!("smolchat-", env!("CARGO_PKG_VERSION"));
@@ -30,8 +30,6 @@ const LIST: &str = "321 Channel :Users  Name\n322 $c $1 :\n323 :End of /LIST";
 /// The answer to `HELP`.
 const HELP: &str = "\
 704 $1 :One channel: JOIN shows it, PRIVMSG speaks in it.
-705 $1 :AWAY CHATHISTORY INVITE ISON LIST LUSERS MODE MOTD NAMES NICK NOTICE PART TOPIC USERHOST \
-WHO WHOIS
 705 $1 :PASS keeps a name: connect again with the same name and password to get it back.
 706 $1 :End of /HELP";
 /// The most names in `ISON` and `USERHOST`.
@@ -43,40 +41,41 @@ impl Exchange<'_> {
     pub fn on_query(&mut self, message: &Message<'_>) {
         let [first, second, ..] = message.parameters;
         let reply = match message.command {
-            Command::Who => return self.who(if first.is_empty() { "*" } else { first }),
-            Command::WhoIs | Command::WhoWas if first.is_empty() => "431 :No nickname given",
-            Command::WhoIs => return self.whois(if second.is_empty() { first } else { second }),
-            Command::WhoWas => "406 $1 :There was no such nickname\n369 $1 :End of WHOWAS",
-            Command::List
-                if first.is_empty() || first.split(',').any(|mask| self.is_list_mask(mask)) =>
+            IrcCommand::Who => return self.who(if first.is_empty() { "*" } else { first }),
+            IrcCommand::WhoIs | IrcCommand::WhoWas if first.is_empty() => "431 :No nickname given",
+            IrcCommand::WhoIs => return self.whois(if second.is_empty() { first } else { second }),
+            IrcCommand::WhoWas => "406 $1 :There was no such nickname\n369 $1 :End of WHOWAS",
+            IrcCommand::List
+                if first.is_empty()
+                    || first.split(',').any(|name| name == "*" || self.is_channel(name)) =>
             {
                 return self.write_counts(LIST);
             }
-            Command::List => "321 Channel :Users  Name\n323 :End of /LIST",
-            Command::IsOn | Command::UserHost => return self.find_all(message),
-            Command::Help if first.is_empty() || first.eq_ignore_ascii_case("PRIVMSG") => HELP,
-            Command::Help => "524 $1 :Help not found",
-            Command::LUsers => return self.write_counts(LUSERS),
-            Command::Motd => return self.out.write_motd(),
-            Command::Version => {
+            IrcCommand::List => "321 Channel :Users  Name\n323 :End of /LIST",
+            IrcCommand::IsOn | IrcCommand::UserHost => return self.find_all(message),
+            IrcCommand::Help if first.is_empty() || first.eq_ignore_ascii_case("PRIVMSG") => HELP,
+            IrcCommand::Help => "524 $1 :Help not found",
+            IrcCommand::LUsers => return self.write_counts(LUSERS),
+            IrcCommand::Motd => return self.out.write_motd(),
+            IrcCommand::Version => {
                 self.out.reply("351 $1 $s :a group-chat server", &[VERSION]);
                 SUPPORT
             }
-            Command::Time => return self.out.reply("391 $s :$1", &[&format_time(self.unix_ms)]),
-            Command::Info => "371 :a group-chat server with one room\n374 :End of /INFO list",
-            Command::Admin => {
+            IrcCommand::Time => return self.out.reply("391 $s :$1", &[&format_time(self.unix_ms)]),
+            IrcCommand::Info => "371 :a group-chat server with one room\n374 :End of /INFO list",
+            IrcCommand::Admin => {
                 "256 $s :Administrative info\n257 :smolchat\n258 :smolchat\n\
                  259 :the administrator of this machine"
             }
-            Command::Oper => "491 :No operators for your host",
-            Command::Operator => "481 :Permission Denied- You're not an IRC operator",
+            IrcCommand::Oper => "491 :No operators for your host",
+            IrcCommand::Operator => "481 :Permission Denied- You're not an IRC operator",
             _ => return self.out.reply("421 $1 :Unknown command", &[message.name]),
         };
         self.out.reply(reply, &[first]);
     }
 
-    /// Returns whether the client has not read earlier answers, and says so: a further list could
-    /// fill its outbox.
+    /// Returns whether earlier answers still wait for the client, and sends an error in this case:
+    /// another list could fill its outbox.
     pub fn is_busy(&mut self, command: &str) -> bool {
         let unread = self.out.lines.len() + self.channel.unread_bytes();
         let is_busy = unread > self.out.settings.answer_bytes / 2;
@@ -86,25 +85,27 @@ impl Exchange<'_> {
         is_busy
     }
 
-    /// Answers with the members among those that a message names.
+    /// Answers `ISON` and `USERHOST` with the names in the message that are those of members.
     #[inline(never)]
     fn find_all(&mut self, message: &Message<'_>) {
-        let is_ison = message.command == Command::IsOn;
+        let is_ison = message.command == IrcCommand::IsOn;
         let mut found = String::new();
-        let start = self.out.settings.config.server.len() + self.out.nick.len() + ": 303  :".len();
+        let most = self.out.list_bytes();
         // The last parameter can have several names.
-        for name in message.parameters.iter().flat_map(|names| names.split(' ').take(MAX_ASKED)) {
-            let Some(member) = self.channel.find(name) else { continue };
-            let mask = match member.away().is_empty() {
-                _ if is_ison => "",
-                true => "=+user@smolchat",
-                false => "=-user@smolchat",
-            };
-            if start + found.len() + 1 + member.name.len() + mask.len() > MAX_OUTPUT {
-                break;
+        for names in message.parameters {
+            for name in names.split(' ').take(MAX_ASKED) {
+                let Some(member) = self.channel.find(name) else { continue };
+                let mask = match member.away().is_empty() {
+                    _ if is_ison => "",
+                    true => "=+user@smolchat",
+                    false => "=-user@smolchat",
+                };
+                // A name that does not fit is left out whole.
+                if found.len() + member.name.len() + mask.len() <= most {
+                    push_word(&mut found, member.name);
+                    found += mask;
+                }
             }
-            push_word(&mut found, member.name);
-            found += mask;
         }
         self.out.reply(if is_ison { "303 :$1" } else { "302 :$1" }, &[&found]);
     }
@@ -113,10 +114,6 @@ impl Exchange<'_> {
     pub fn write_counts(&mut self, template: &str) {
         let [members, most, others] = self.channel.counts().map(|count| count.to_string());
         self.out.reply(template, &[&members, &most, &others]);
-    }
-
-    fn is_list_mask(&self, mask: &str) -> bool {
-        matches_mask(self.out.settings.config.channel.as_bytes(), mask.as_bytes())
     }
 
     #[inline(never)]
@@ -192,7 +189,7 @@ fn user_and_real_name<'a>(member: &Member<'a>) -> [&'a str; 2] {
 
 /// Returns whether a text matches a mask, in which `*` is any text and `?` any byte.
 fn matches_mask(mut text: &[u8], mut mask: &[u8]) -> bool {
-    // The mask after the last star, and the text that the star may still take.
+    // The mask after the last star, and the text after its shortest match.
     let mut star = None;
     loop {
         match (text, mask) {

@@ -1,18 +1,18 @@
 //! The session of one IRC client: its registration, and the messages that any client may send.
 
+use std::borrow::Cow;
+
 use super::capabilities::Capabilities;
 use super::channel::Channel;
 use super::config::Settings;
-use super::delivery::{Delivery, View};
+use super::delivery::{DeliveryState, View};
 use super::history::MAX_FRAMES;
-use super::message::{Command, Message};
+use super::message::{IrcCommand, Message};
 use super::output::Output;
 use super::queries::{LUSERS, SUPPORT, VERSION};
 use super::text::{concat, map_chars, strip_formatting, truncate};
-use super::wire::{Frame, Variant};
-use crate::protocol::{
-    ClientLine, ErrorCode, Hello, Request, RequestError, is_valid_name, looks_like,
-};
+use super::wire::{RoomFrame, Variant};
+use crate::protocol::{ClientLine, ErrorCode, Hello, Request, RequestError, is_valid_name};
 use crate::room::Token;
 
 /// The most bytes of a user, a real name and an away text.
@@ -21,7 +21,7 @@ pub const MAX_REAL_NAME: usize = 150;
 pub const MAX_AWAY: usize = 200;
 /// The most bytes of a password.
 pub const MAX_PASSWORD: usize = 128;
-/// The messages with a label of a client that has reconnected which may be repetitions.
+/// The number of labelled messages after a reconnect that are compared with earlier ones.
 const MAX_REPETITIONS: u8 = 32;
 /// The error for a name that is taken.
 const TAKEN: &str = "433 $1 :Nickname is already in use";
@@ -42,9 +42,9 @@ pub struct Session {
     batches: u64,
     /// The number of the last frame before the client reconnected.
     last_seq: u64,
-    /// The next messages with a label that may be repetitions of earlier ones.
+    /// The number of labelled messages that are still compared with earlier ones.
     repetitions: u8,
-    pub(super) delivery: Delivery,
+    pub(super) delivery: DeliveryState,
 }
 
 /// A message of a client, and its answer.
@@ -153,19 +153,19 @@ impl Session {
             command if (is_member || command.is_registration()) && message.lacks_parameters() => {
                 exchange.out.reply("461 $1 :Not enough parameters", &[message.name]);
             }
-            Command::Cap => self.negotiate(first, second, exchange),
-            Command::Ping if first.is_empty() => {
+            IrcCommand::Cap => self.negotiate(first, second, exchange),
+            IrcCommand::Ping if first.is_empty() => {
                 exchange.out.reply("409 :No origin specified", &[])
             }
-            Command::Ping => exchange.out.reply("PONG $s :$1", &[first]),
-            Command::Pong => {}
-            Command::Quit => quit(first, exchange),
-            Command::Nick => self.set_name(first, exchange),
-            Command::User | Command::Pass if is_member => {
+            IrcCommand::Ping => exchange.out.reply("PONG $s :$1", &[first]),
+            IrcCommand::Pong => {}
+            IrcCommand::Quit => quit(first, exchange),
+            IrcCommand::Nick => self.set_name(first, exchange),
+            IrcCommand::User | IrcCommand::Pass if is_member => {
                 exchange.out.reply("462 :You may not reregister", &[]);
             }
-            Command::Pass => self.password = Some(truncate(first, MAX_PASSWORD).into()),
-            Command::User => {
+            IrcCommand::Pass => self.password = Some(truncate(first, MAX_PASSWORD).into()),
+            IrcCommand::User => {
                 self.has_user = true;
                 let is_allowed = |c| (!matches!(c, '@' | '!' | ':' | ' ')).then_some(c);
                 let user = map_chars(&bounded(first, MAX_USER), is_allowed);
@@ -205,7 +205,7 @@ impl Session {
     #[inline(never)]
     fn set_name(&mut self, requested: &str, exchange: &mut Exchange<'_>) {
         let name = &*to_valid_name(requested);
-        let is_server = looks_like(name, &exchange.out.settings.config.server.to_ascii_lowercase());
+        let is_server = name.eq_ignore_ascii_case(&exchange.out.settings.config.server);
         let holder = exchange.channel.find(name).map(|member| *member.name == *self.name);
         let is_free = self.is_member && holder == Some(true) || !exchange.channel.is_taken(name);
         if requested.is_empty() {
@@ -230,7 +230,7 @@ impl Session {
         }
     }
 
-    /// Makes the client a member: it has said everything that is needed.
+    /// Makes the client a member, at the end of its registration.
     #[inline(never)]
     fn register(&mut self, exchange: &mut Exchange<'_>) {
         let is_taken = exchange.channel.is_taken(&self.name);
@@ -250,7 +250,7 @@ impl Session {
             keep: self.password.is_some(),
             ..Hello::default()
         };
-        // The members are told that it joins when it joins the channel.
+        // Hidden until it joins the channel.
         exchange.channel.show(false);
         exchange.submit(Request::Hello(Box::new(hello)), false, true);
         let Some(name) = exchange.channel.own_name() else { return };
@@ -290,11 +290,16 @@ impl Session {
             return false;
         };
         self.repetitions -= 1;
+        let mut name = Cow::from(&*self.name);
         let count = exchange.channel.frame_count();
-        (count.saturating_sub(MAX_FRAMES)..count).any(|at| {
-            exchange.channel.frame(at).and_then(Frame::parse).is_some_and(|frame| {
+        (count.saturating_sub(MAX_FRAMES)..count).rev().any(|at| {
+            exchange.channel.frame(at).and_then(RoomFrame::parse).is_some_and(|frame| {
+                if frame.string("to") == name && *frame.kind == *"name" {
+                    // The client had this name before.
+                    name = frame.string("from");
+                }
                 frame.seq <= self.last_seq
-                    && *frame.source == *self.name
+                    && frame.source == name
                     && frame.text == text
                     && *frame.string("id") == *label
             })

@@ -26,7 +26,7 @@ const KEYS: &[&str] =
 
 /// A frame of the room.
 #[derive(Debug)]
-pub struct Frame<'a> {
+pub struct RoomFrame<'a> {
     object: JsonObject<'a>,
     pub kind: Cow<'a, str>,
     pub source: Cow<'a, str>,
@@ -36,12 +36,12 @@ pub struct Frame<'a> {
     pub time: u64,
 }
 
-impl<'a> Frame<'a> {
+impl<'a> RoomFrame<'a> {
     /// Parses a line of the server, or returns `None` if it is not JSON. Missing values are empty.
     pub fn parse(json: &'a [u8]) -> Option<Self> {
         let object = JsonObject::parse(str::from_utf8(json).ok()?, KEYS).ok()?;
         let integer = |key| object.integer(key).ok().flatten().unwrap_or(0);
-        Some(Frame {
+        Some(RoomFrame {
             kind: string(&object, "kind"),
             source: string(&object, "data_source"),
             text: string(&object, "data"),
@@ -121,7 +121,7 @@ pub struct Tags {
     pub rest: String,
 }
 
-/// The change that a span tells.
+/// The kind of the frame of a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpanKind {
     /// A message or an action.
@@ -132,6 +132,8 @@ pub enum SpanKind {
     Name,
     /// A member has left.
     Leave,
+    /// More members have joined or left than there are lines for.
+    More,
 }
 
 /// The lines of a frame, or those for one name in it.
@@ -160,7 +162,7 @@ impl Lines {
         for json in frames.split_inclusive(|&byte| byte == b'\n') {
             let range = start..start + json.len() as u32;
             start = range.end;
-            if let Some(frame) = Frame::parse(json) {
+            if let Some(frame) = RoomFrame::parse(json) {
                 lines.push(&frame, range, variant, settings, notes);
             }
         }
@@ -170,7 +172,7 @@ impl Lines {
     #[inline(never)]
     fn push(
         &mut self,
-        frame: &Frame<'_>,
+        frame: &RoomFrame<'_>,
         json: Range<u32>,
         variant: Variant,
         settings: &Settings,
@@ -209,7 +211,7 @@ impl Lines {
     #[inline(never)]
     fn push_presence(
         &mut self,
-        frame: &Frame<'_>,
+        frame: &RoomFrame<'_>,
         json: &Range<u32>,
         tags: &Tags,
         settings: &Settings,
@@ -228,7 +230,7 @@ impl Lines {
                 let left = (names.len() - at).to_string();
                 let line = [":", server, " NOTICE ", channel, " :", &left, more];
                 write_line(&mut self.bytes, &tags.rest, &line);
-                return self.add_span(json.clone(), SpanKind::Leave);
+                return self.add_span(json.clone(), SpanKind::More);
             }
             let command = match kind {
                 SpanKind::Join => &join,
@@ -249,7 +251,7 @@ impl Lines {
 pub fn write_chat(
     out: &mut Vec<u8>,
     tags: &Tags,
-    frame: &Frame<'_>,
+    frame: &RoomFrame<'_>,
     max_lines: usize,
     settings: &Settings,
     notes: &Notes,
@@ -269,7 +271,7 @@ pub fn write_text(
     text: &str,
     max_lines: usize,
 ) {
-    let start = start_of([source, command, target]) + ctcp;
+    let start = concat(&[":", source, MASK, " ", command, " ", target, " :", ctcp]);
     let end = if ctcp.is_empty() { "" } else { CTCP };
     let most = MAX_OUTPUT.saturating_sub(start.len() + end.len());
     let mut count = 0;
@@ -290,11 +292,6 @@ pub fn write_text(
         let text = if count - max_lines == 1 { " more line]" } else { " more lines]" };
         write_line(out, &tags.rest, &[&start, "[", &left, text, end]);
     }
-}
-
-/// Returns the start of a line with a text.
-pub fn start_of([source, command, target]: [&str; 3]) -> String {
-    concat(&[":", source, MASK, " ", command, " ", target, " :"])
 }
 
 /// Appends a line, in parts, with its tags and its line end.

@@ -208,7 +208,7 @@ function onFrame(/** @type {Frame} */ frame) {
   if (kind === "welcome") {
     onWelcome(/** @type {Welcome} */ (frame));
   } else if (kind === "bye") {
-    if (["slow", "shutdown", "full", "too-fast", "quit"].includes(code)) {
+    if (["slow", "shutdown", "unreachable", "full", "too-fast", "quit"].includes(code)) {
       retry(data);
     } else {
       end(code, data);

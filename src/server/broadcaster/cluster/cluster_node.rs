@@ -1,0 +1,360 @@
+//! The node of a server in its cluster, with the clients and the commands that it has on the way.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_channel::{Receiver, Sender};
+use serde::{Deserialize, Serialize};
+
+use super::super::Event;
+use crate::cluster::config::ClusterConfig;
+use crate::cluster::credential::hash_token;
+use crate::cluster::engine::{Engine, EngineRequest};
+use crate::cluster::entry::{NodeInfo, VERSION};
+use crate::cluster::epoch::StreamInfo;
+use crate::cluster::lease::Reach;
+use crate::cluster::membership::{LEASE_MS, NodeNumber};
+use crate::cluster::node::{Node, NodeAction, NodeState};
+use crate::os::{fresh_epoch, random};
+use crate::protocol::{ByeCode, ClusterStats, ErrorCode, RequestError};
+use crate::room::{
+    ClientId, Command, Config, Credential, HashKey, NodeId, Now, ReplicaConfig, Room, Rules,
+};
+use crate::server::address_limits::AnswerCharge;
+
+/// The time for which events of clients are held until a node that has just started is in the room.
+pub const MAX_HOLD: Duration = Duration::from_secs(10);
+/// The most events of clients that are held.
+pub const MAX_HELD: usize = 256;
+/// The delay of a tick at the nodes that do not write the snapshots. They write a tick only if the
+/// writer of the snapshots does not.
+const TICK_DELAY: Duration = Duration::from_millis(500);
+/// The error of the time stamps in the log, which are whole milliseconds.
+const TICK_SLACK: Duration = Duration::from_millis(1);
+/// The wait at a shutdown until the end of the node is in the log.
+pub const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The values with which all nodes create the room at the beginning of an epoch.
+#[derive(Debug, Deserialize, Serialize)]
+struct Seed {
+    epoch: Box<str>,
+    hash_key: HashKey,
+    rules: Rules,
+}
+
+/// The node of this server.
+pub struct ClusterNode {
+    pub node: Node,
+    engine: Engine,
+    pub config: ClusterConfig,
+    room_config: Config,
+    pub stream: StreamInfo,
+    inputs: (Sender<Event>, Receiver<Event>),
+    /// The first client of each incarnation, by the number that the accept loop gave it.
+    numbers: Vec<(u64, NodeId)>,
+    /// The last client that connected.
+    last_client: u64,
+    /// Events of clients that arrived before the node was in the room.
+    pub held: Vec<Event>,
+    /// The end of the time in which events are held.
+    pub hold_until: Option<Duration>,
+    /// The commands of this incarnation that were proposed, and that were read from the log.
+    proposed: u64,
+    committed: u64,
+    /// The charges for the answers to commands, by their number.
+    answers: VecDeque<(u64, AnswerCharge)>,
+    /// The time of the last entry in the log, and when it was read.
+    read_at: (Duration, Duration),
+    pub is_tick_proposed: bool,
+    /// The reach that the clients were told.
+    pub reach: Reach,
+    /// The state that was handled last.
+    pub node_state: NodeState,
+    /// The time at which a server that shuts down no longer waits for the log.
+    pub leave_by: Option<Duration>,
+    /// The reason for which the server ends.
+    pub failure: Option<String>,
+    /// The channel for `failure`.
+    failures: (Sender<String>, Receiver<String>),
+    /// The last failure of the engine that was logged.
+    pub last_report: String,
+}
+
+impl ClusterNode {
+    /// Starts the engine. `events` is the number of inputs that may wait.
+    pub fn start(config: ClusterConfig, room_config: &Config, events: usize) -> io::Result<Self> {
+        let mut info = NodeInfo {
+            name: config.node.clone(),
+            version: VERSION,
+            unicode: unicode_version(),
+            address: config.advertise.clone(),
+            ..NodeInfo::default()
+        };
+        for (option, value) in room_config.rules().options() {
+            info.rules.insert(option.into(), value);
+        }
+        let (inc, seed) = fresh_incarnation(room_config)?;
+        let node = ClusterNode {
+            node: Node::new(info, inc, seed),
+            engine: Engine::start(config.clone())?,
+            config,
+            room_config: room_config.clone(),
+            stream: StreamInfo::default(),
+            inputs: async_channel::bounded(events),
+            numbers: Vec::new(),
+            last_client: 0,
+            held: Vec::new(),
+            hold_until: Some(MAX_HOLD),
+            proposed: 0,
+            committed: 0,
+            answers: VecDeque::new(),
+            read_at: Default::default(),
+            is_tick_proposed: false,
+            reach: Reach::Reachable,
+            node_state: NodeState::Starting,
+            leave_by: None,
+            failure: None,
+            failures: async_channel::bounded(1),
+            last_report: String::new(),
+        };
+        node.request(EngineRequest::Open);
+        Ok(node)
+    }
+
+    /// Returns an empty room, which has no epoch and admits no client.
+    pub fn create_room(&self) -> Room {
+        let seed =
+            Seed { epoch: "".into(), hash_key: HashKey(0, 0), rules: self.room_config.rules() };
+        self.room_of(seed)
+    }
+
+    /// Returns the empty room at the beginning of an epoch of the log.
+    pub fn begin_room(&self, epoch: &str) -> Result<Room, serde_json::Error> {
+        Ok(self.room_of(serde_json::from_str(epoch)?))
+    }
+
+    fn room_of(&self, Seed { epoch, hash_key, rules }: Seed) -> Room {
+        let credential_of = |token: crate::room::Token| Credential(hash_token(token.0));
+        let replica = ReplicaConfig { rules, epoch, hash_key, credential_of };
+        let mut room = Room::in_cluster(self.room_config.clone(), replica);
+        room.close(ByeCode::Unreachable);
+        room
+    }
+
+    pub fn request(&self, request: EngineRequest) {
+        if self.engine.requests().try_send(request).is_err() {
+            log::error!("cluster: the engine takes no request");
+        }
+    }
+
+    pub fn inputs(&self) -> Sender<Event> {
+        self.inputs.0.clone()
+    }
+
+    /// Returns whether inputs of clients wait.
+    pub fn has_inputs(&self) -> bool {
+        !self.inputs.1.is_empty()
+    }
+
+    /// Returns an event that waits. The inputs of clients wait while the log does not take more.
+    pub fn try_next_event(&mut self) -> Option<Event> {
+        if let Ok(event) = self.engine.events().try_recv() {
+            return Some(Event::Engine(Some(Box::new(event))));
+        }
+        if self.node.appender().is_full() { None } else { self.inputs.1.try_recv().ok() }
+    }
+
+    pub async fn engine_event(&self) -> Option<Event> {
+        Some(Event::Engine(self.engine.events().recv().await.ok().map(Box::new)))
+    }
+
+    pub async fn input(&self) -> Option<Event> {
+        if self.node.appender().is_full() {
+            return std::future::pending().await;
+        }
+        self.inputs.1.recv().await.ok()
+    }
+
+    /// Returns the number of the node, if it is in the room.
+    pub fn number(&self) -> Option<NodeNumber> {
+        match self.node_state {
+            NodeState::Inside(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// Handles the entry into the room. Clients that connect from now on have `number` in theirs.
+    pub fn enter(&mut self, number: NodeNumber) {
+        self.numbers.push((self.last_client + 1, NodeId(number.0)));
+        self.reach = Reach::Reachable;
+    }
+
+    /// Lets the node enter the room again.
+    pub fn restart(&mut self) -> io::Result<()> {
+        let (inc, seed) = fresh_incarnation(&self.room_config)?;
+        self.node.restart(inc, seed);
+        Ok(())
+    }
+
+    /// Forgets the commands on the way, because the node is out of the room.
+    pub fn forget_commands(&mut self) {
+        (self.proposed, self.committed) = (0, 0);
+        self.answers.clear();
+        self.is_tick_proposed = false;
+    }
+
+    /// Returns the number in the room of a client of the accept loop.
+    pub fn id_of(&self, id: ClientId) -> ClientId {
+        let at = self.numbers.partition_point(|(first, _)| *first <= id.0);
+        match at.checked_sub(1).and_then(|at| self.numbers.get(at)) {
+            Some((_, node)) if id.node() == NodeId::default() => ClientId::new(*node, id.0),
+            _ => id,
+        }
+    }
+
+    /// Counts a client that connects.
+    pub fn on_connected(&mut self, id: ClientId) {
+        self.last_client = self.last_client.max(id.0);
+    }
+
+    /// Passes a command to the log. A command that is too long for an entry is split.
+    pub fn propose(&mut self, command: Command) {
+        if self.number().is_none() {
+            return;
+        }
+        if self.node.propose(&command).is_ok() {
+            self.proposed += 1;
+            return;
+        }
+        for part in command.into_lines() {
+            let id = match &part {
+                Command::Lines { id, .. } => Some(*id),
+                _ => None,
+            };
+            if self.node.propose(&part).is_err()
+                && let Some(id) = id
+            {
+                let text = "the line is too long for the log of the room";
+                let lines = vec![Err(RequestError::new(ErrorCode::TooLong, text))];
+                // Always fits into an entry.
+                let _ = self.node.propose(&Command::Lines { id, lines });
+            }
+            self.proposed += 1;
+        }
+    }
+
+    /// Keeps the charge for the answer to the last command until that is read from the log.
+    pub fn keep_charge(&mut self, answer: AnswerCharge) {
+        if self.proposed > self.committed {
+            self.answers.push_back((self.proposed, answer));
+        }
+    }
+
+    /// Counts an own command that was read from the log, and returns the charge for its answer.
+    pub fn on_committed(&mut self) -> Option<AnswerCharge> {
+        self.committed += 1;
+        let is_due = self.answers.front().is_some_and(|(number, _)| *number <= self.committed);
+        if is_due { self.answers.pop_front().map(|(_, answer)| answer) } else { None }
+    }
+
+    /// Sets the time of the log.
+    pub fn set_time(&mut self, log: Duration, now: Duration) {
+        self.read_at = (log, now);
+    }
+
+    /// Returns when the node has to write a tick.
+    pub fn tick_deadline(&self, room: &Room) -> Option<Duration> {
+        if self.number().is_none() || self.is_tick_proposed || self.reach == Reach::Ending {
+            return None;
+        }
+        let (log, now) = self.read_at;
+        let wait = room.tick_deadline()?.saturating_sub(log) + TICK_SLACK;
+        let is_first = self.node.replica().is_snapshot_writer(self.node.appender().inc());
+        Some(now + wait + if is_first { Duration::ZERO } else { TICK_DELAY })
+    }
+
+    /// Returns when the node has to do something, if nothing happens before.
+    pub fn deadline(&self, room: &Room, now: Now) -> Option<Duration> {
+        let is_changed = self.node.state() != self.node_state;
+        let deadlines = [
+            is_changed.then_some(now.uptime),
+            self.node.deadline(now.uptime),
+            room.hello_deadline(),
+            self.tick_deadline(room),
+            self.hold_until,
+            self.leave_by.filter(|at| *at > now.uptime),
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Returns whether the node is out of the room, or no longer waits for that.
+    pub fn has_left(&self, now: Duration) -> bool {
+        let is_late = self.leave_by.is_some_and(|by| by <= now);
+        self.number().is_none() || self.failure.is_some() || is_late
+    }
+
+    /// Returns the channel for the reason for which the server ends.
+    pub fn failures(&self) -> Receiver<String> {
+        self.failures.1.clone()
+    }
+
+    /// Sends the reason for which the server ends, if there is one.
+    pub fn send_failure(self) {
+        if let Some(failure) = self.failure {
+            let _ = self.failures.0.try_send(failure);
+        }
+    }
+
+    /// Returns the addresses of all nodes that state one.
+    pub fn addresses(&self) -> Vec<Box<str>> {
+        let nodes = self.node.replica().nodes();
+        nodes.filter_map(|(_, member)| member.info.address.as_deref().map(Box::from)).collect()
+    }
+
+    /// Returns the statistics of the node.
+    pub fn stats(&self, now: Duration) -> ClusterStats {
+        let replica = self.node.replica();
+        let (_, read_at) = self.read_at;
+        let unread = u64::try_from(now.saturating_sub(read_at).as_millis()).unwrap_or(u64::MAX);
+        let silence = replica.silence_ms(self.node.appender().inc());
+        let left = |silence| LEASE_MS.saturating_sub(silence).saturating_sub(unread);
+        let lease = silence.map_or(0, left);
+        ClusterStats {
+            node: self.config.node.clone(),
+            nodes: replica.nodes().map(|(_, member)| member.info.name.clone()).collect(),
+            position: replica.position(),
+            lag: self.engine.events().len(),
+            lease,
+        }
+    }
+
+    /// Passes the requests of the node to the engine.
+    pub fn poll(&mut self, room: &Room, now: Now) {
+        while let Some(action) = self.node.poll(now.uptime) {
+            match action {
+                NodeAction::Publish(entry) => self.request(EngineRequest::Publish(entry)),
+                NodeAction::Open => self.request(EngineRequest::Open),
+                NodeAction::WriteSnapshot => {
+                    let snapshot = Arc::new(self.node.snapshot(&room.save_state()));
+                    self.request(EngineRequest::WriteSnapshot { stream: self.stream, snapshot });
+                }
+            }
+        }
+    }
+}
+
+/// Returns the number of a new incarnation, and the epoch that it begins if there is none.
+fn fresh_incarnation(room: &Config) -> io::Result<(u64, String)> {
+    let [inc, first, second] = [random()?, random()?, random()?].map(u64::from_ne_bytes);
+    let seed =
+        Seed { epoch: fresh_epoch()?, hash_key: HashKey(first, second), rules: room.rules() };
+    Ok((inc, serde_json::to_string(&seed)?))
+}
+
+/// Returns the version of the tables of Unicode, on which names depend.
+fn unicode_version() -> String {
+    let (major, minor, micro) = char::UNICODE_VERSION;
+    format!("{major}.{minor}.{micro}")
+}
