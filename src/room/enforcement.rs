@@ -148,10 +148,13 @@ impl Lobby {
         if let Some(at) = self.operators.iter().position(|(other, _)| *other == id) {
             return Some(self.operators.swap_remove(at).1);
         }
-        let Peer::Unix(Some(user)) = self.clients.get(id)?.peer else { return None };
-        let is_operator =
-            user != UNMAPPED_USER && (user == 0 || Some(user) == self.config.operator_user);
-        is_operator.then(|| LOCAL_LABEL.into())
+        self.is_local_operator(self.clients.get(id)?.peer).then(|| LOCAL_LABEL.into())
+    }
+
+    /// Returns whether a peer is a process of root or of the server's own user.
+    pub(super) fn is_local_operator(&self, peer: Peer) -> bool {
+        let Peer::Unix(Some(user)) = peer else { return false };
+        user != UNMAPPED_USER && (user == 0 || Some(user) == self.config.operator_user)
     }
 
     /// Returns the guest that has not sent a line for the longest time.
