@@ -1,13 +1,14 @@
 //! IP networks: an address, and the number of its bits that count.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 /// An IP network, such as `192.0.2.0/24`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "cluster", derive(serde::Serialize, serde::Deserialize))]
 pub struct Network {
+    /// The bits that do not count are zero.
     ip: IpAddr,
     bits: u32,
 }
@@ -68,11 +69,18 @@ impl FromStr for Network {
             None => max_bits(ip),
         };
         // The address of a peer is canonical.
-        Ok(match ip.to_canonical() {
+        let (ip, bits) = match ip.to_canonical() {
             canonical if ip.is_ipv6() && canonical.is_ipv4() && bits >= 96 => {
-                Network { ip: canonical, bits: bits - 96 }
+                (canonical, bits - 96)
             }
-            _ => Network { ip, bits },
+            _ => (ip, bits),
+        };
+        let prefix = prefix(ip, bits);
+        Ok(match ip {
+            IpAddr::V4(_) => {
+                Network { ip: Ipv4Addr::from_bits((prefix >> 96) as u32).into(), bits }
+            }
+            IpAddr::V6(_) => Network { ip: Ipv6Addr::from_bits(prefix).into(), bits },
         })
     }
 }
@@ -81,5 +89,23 @@ impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Network { ip, bits } = self;
         if *bits == max_bits(*ip) { write!(f, "{ip}") } else { write!(f, "{ip}/{bits}") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_that_do_not_count_are_zero() {
+        for (text, expected) in [
+            ("192.0.2.77/24", "192.0.2.0/24"),
+            ("192.0.2.77", "192.0.2.77"),
+            ("255.255.255.255/0", "0.0.0.0/0"),
+            ("2001:db8::7/32", "2001:db8::/32"),
+            ("::ffff:192.0.2.77/120", "192.0.2.0/24"),
+        ] {
+            assert_eq!(text.parse::<Network>().unwrap().to_string(), expected);
+        }
     }
 }

@@ -78,7 +78,8 @@ impl OperatorCommand {
         let time = if has_time { parse_time(first) } else { None };
         let text = replace_controls(if time.is_some() { after } else { rest });
         let text = text.trim();
-        let is_invalid = has_target && target.is_empty()
+        // Only /lock may have no time.
+        let is_invalid = has_target && (target.is_empty() || time == Some(Duration::ZERO))
             || !has_text && !text.is_empty()
             || text.len() > MAX_TEXT;
         if is_invalid {
@@ -90,7 +91,8 @@ impl OperatorCommand {
     }
 }
 
-/// Parses a time such as `30s`, `10m`, `2h` or `7d`, or `off`, which is zero.
+/// Parses a time such as `30s`, `10m`, `2h` or `7d`, or `off`, which is zero. A number that is too
+/// large becomes the largest.
 fn parse_time(text: &str) -> Option<Duration> {
     if text == "off" {
         return Some(Duration::ZERO);
@@ -104,7 +106,10 @@ fn parse_time(text: &str) -> Option<Duration> {
         _ => return None,
     };
     // A number such as +1 is a word of the reason.
-    let number: u32 = number.parse().ok().filter(|_| !number.starts_with('+'))?;
+    if number.is_empty() || !number.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let number: u32 = number.parse().unwrap_or(u32::MAX);
     Some(Duration::from_secs(u64::from(number) * seconds))
 }
 
@@ -147,7 +152,18 @@ mod tests {
     #[test]
     fn invalid_argument_returns_usage() {
         let long = format!("topic {}", "x".repeat(MAX_TEXT + 1));
-        for line in ["kick", "ban", "unban", "whois", "bans x", "lock x", "unban a b", &long] {
+        for line in [
+            "kick",
+            "ban",
+            "unban",
+            "whois",
+            "bans x",
+            "lock x",
+            "unban a b",
+            "ban bob 0s",
+            "mute bob off",
+            &long,
+        ] {
             let word = line.split(' ').next().unwrap();
             assert!(parse(line).unwrap_err().starts_with(&format!("/{word}")), "{line}");
         }
@@ -156,8 +172,10 @@ mod tests {
 
     #[test]
     fn time_has_a_unit() {
-        assert_eq!(parse_time("4294967295d"), Some(Duration::from_secs(4_294_967_295 * 86_400)));
-        for text in ["", "m", "5", "5w", "-1m", "1.5h", "é", "5µ", "4294967296d"] {
+        let longest = Some(Duration::from_secs(4_294_967_295 * 86_400));
+        assert_eq!(parse_time("4294967295d"), longest);
+        assert_eq!(parse_time("99999999999999999999d"), longest);
+        for text in ["", "m", "5", "5w", "-1m", "1.5h", "é", "5µ"] {
             assert_eq!(parse_time(text), None, "{text}");
         }
     }

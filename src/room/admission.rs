@@ -211,6 +211,18 @@ impl Admission {
         Ok(is_visitor)
     }
 
+    /// Admits an operator as a visitor where others are refused, and returns whether it did. A raid
+    /// must not keep the operators of the machine out.
+    pub fn admit_operator(&mut self, origin: Origin) -> bool {
+        let most = max_visitors(self.max_clients, self.has_password) + OPERATOR_PLACES;
+        let is_admitted = self.visitors < most;
+        if is_admitted {
+            self.visitors += 1;
+            self.table.entry(origin).or_default().visitors += 1;
+        }
+        is_admitted
+    }
+
     /// Returns the limit for which there is no place for a client of an origin, or none if there is
     /// a place.
     pub fn find_full(&self, origin: Origin) -> Option<Refusal> {

@@ -46,7 +46,7 @@ impl Room {
         lines.retain(|line| {
             !is_waiting || !matches!(line, Ok(ClientLine { request: Request::Pass(_), .. }))
         });
-        let is_muted = self.is_muted(id);
+        let mute = self.find_mute(id);
         for line in &mut lines {
             let Ok(ClientLine { id: line_id, request }) = line else { continue };
             match request {
@@ -59,11 +59,10 @@ impl Room {
                 Request::Say(_)
                 | Request::Action(_)
                 | Request::Private { .. }
-                | Request::Nick(_)
-                    if is_muted =>
-                {
-                    let error = RequestError::new(ErrorCode::Muted, "an operator has muted you");
-                    *line = Err(RequestError { id: line_id.take(), ..error });
+                | Request::Nick(_) => {
+                    if let Some(error) = &mute {
+                        *line = Err(RequestError { id: line_id.take(), ..error.clone() });
+                    }
                 }
                 _ => {}
             }
@@ -71,11 +70,11 @@ impl Room {
         lines
     }
 
-    /// Returns whether an operator has muted the address of a client.
-    pub fn is_muted(&self, id: ClientId) -> bool {
-        let peer = self.lobby.clients.get(id).map(|client| client.peer);
-        peer.is_some_and(|peer| self.find_rule(RuleKind::Mute, peer).is_some())
-            && !self.state.is_operator(id)
+    /// Returns the error for what a client says, if an operator has muted its address.
+    pub fn find_mute(&self, id: ClientId) -> Option<RequestError> {
+        self.find_rule(RuleKind::Mute, self.lobby.clients.get(id)?.peer)?;
+        let error = RequestError::new(ErrorCode::Muted, "an operator has muted you");
+        (!self.state.is_operator(id)).then_some(error)
     }
 
     fn find_rule(&self, kind: RuleKind, peer: Peer) -> Option<&Rule> {
@@ -177,10 +176,13 @@ impl Lobby {
         if let Some(at) = self.operators.iter().position(|(other, _)| *other == id) {
             return Some(self.operators.swap_remove(at).1);
         }
-        let Peer::Unix(Some(user)) = self.clients.get(id)?.peer else { return None };
-        let is_operator =
-            user != UNMAPPED_USER && (user == 0 || Some(user) == self.config.operator_user);
-        is_operator.then(|| LOCAL_LABEL.into())
+        self.is_local_operator(self.clients.get(id)?.peer).then(|| LOCAL_LABEL.into())
+    }
+
+    /// Returns whether a peer is a process of root or of the server's own user.
+    pub(super) fn is_local_operator(&self, peer: Peer) -> bool {
+        let Peer::Unix(Some(user)) = peer else { return false };
+        user != UNMAPPED_USER && (user == 0 || Some(user) == self.config.operator_user)
     }
 
     /// Returns the guest that has not sent a line for the longest time.

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use log::Level;
 
-use super::{ClientId, Command, Room};
+use super::lobby::Lobby;
+use super::{ClientId, Command, Origin, Room};
 use crate::protocol::{Body, ByeCode, ClientLine, ErrorCode, RequestError};
 
 /// The time from connecting in which a client has to send the password.
@@ -49,7 +50,7 @@ impl Room {
     }
 
     /// Returns whether a client has not sent the password.
-    pub(super) fn is_at_gate(&self, id: ClientId) -> bool {
+    pub fn is_at_gate(&self, id: ClientId) -> bool {
         self.lobby.gate.iter().any(|client| client.id == id)
     }
 
@@ -60,6 +61,8 @@ impl Room {
         lines: Vec<Result<ClientLine, RequestError>>,
     ) -> Option<Command> {
         self.lobby.gate.retain(|client| client.id != id);
+        // Those that take their time with the first line must not take the places at the gate.
+        self.lobby.take_free_place(id, false);
         if lines.is_empty() {
             let deadline = self.lobby.now.uptime + self.lobby.config.hello_wait;
             self.lobby.waiting.push(deadline, id, &self.lobby.clients);
@@ -117,6 +120,21 @@ impl Room {
             let AtGate { id, .. } = self.lobby.gate.remove(0);
             self.turn_away(id, ByeCode::Password, "no password was sent in 10 seconds");
         }
+    }
+}
+
+impl Lobby {
+    /// Gives a visitor a free place, if there is one. Returns the origin of a client without a place.
+    pub fn take_free_place(&mut self, id: ClientId, is_operator: bool) -> Option<Origin> {
+        let client = self.clients.get_mut(id).filter(|client| client.is_visitor)?;
+        let origin = Origin::from(client.peer);
+        let has_place = self.admission.find_full(origin).is_none()
+            || is_operator && self.admission.has_operator_place();
+        if has_place {
+            client.is_visitor = false;
+            self.admission.promote(origin);
+        }
+        (!has_place).then_some(origin)
     }
 }
 

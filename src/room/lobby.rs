@@ -138,17 +138,7 @@ impl Lobby {
     /// free place. If there is none, it gets the place of the member that is absent for the longest
     /// time; if its address is full, of such a member of the same address.
     fn find_place(&mut self, id: ClientId, is_operator: bool, state: &RoomState) -> Place {
-        let Some(client) = self.clients.get_mut(id).filter(|client| client.is_visitor) else {
-            return Place::Own;
-        };
-        let origin = Origin::from(client.peer);
-        if self.admission.find_full(origin).is_none()
-            || is_operator && self.admission.has_operator_place()
-        {
-            client.is_visitor = false;
-            self.admission.promote(origin);
-            return Place::Own;
-        }
+        let Some(origin) = self.take_free_place(id, is_operator) else { return Place::Own };
         let is_address_full = self.admission.find_full_address(origin).is_some();
         let has_place = |id| {
             let is_same = |client: &LobbyClient| Origin::from(client.peer) == origin;
@@ -216,6 +206,12 @@ impl Room {
         let now = self.lobby.now.uptime;
         let is_visitor = match self.lobby.admission.admit(peer.into(), now) {
             Ok(is_visitor) => is_visitor,
+            Err(_)
+                if self.lobby.is_local_operator(peer)
+                    && self.lobby.admission.admit_operator(peer.into()) =>
+            {
+                true
+            }
             Err(refusal) => return self.refuse(id, peer, refusal),
         };
         self.log(Level::Debug, format!("{peer} connected"));

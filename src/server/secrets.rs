@@ -27,6 +27,8 @@ const SHORT_PASSWORD: usize = 12;
 const MIN_SECRET: usize = 16;
 /// The most bytes of the label of an operator.
 const MAX_LABEL: usize = 32;
+/// Some editors write it at the start of a file.
+const BYTE_ORDER_MARK: char = '\u{FEFF}';
 
 /// Where plain text is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,9 +197,11 @@ fn describe(path: &Path, error: &str) -> String {
 
 /// Returns the first line of a file, without the white space around it.
 fn parse_password(text: &str) -> Result<String, &'static str> {
+    let text = text.trim_start_matches(BYTE_ORDER_MARK);
     let password = text.lines().next().unwrap_or_default().trim();
-    if password.is_empty() || password.len() > MAX_PASSWORD {
-        return Err("expected a password of 1 to 256 bytes on the first line");
+    let is_invalid = password.is_empty() || password.contains(char::is_control);
+    if is_invalid || password.len() > MAX_PASSWORD {
+        return Err("expected a password of 1 to 256 bytes, without controls, on the first line");
     }
     if password.chars().count() < SHORT_PASSWORD {
         log::warn!("the password has fewer than {SHORT_PASSWORD} characters and can be guessed");
@@ -207,7 +211,8 @@ fn parse_password(text: &str) -> Result<String, &'static str> {
 
 /// Returns the label and the secret of each line.
 fn parse_operators(text: &str) -> Result<Vec<Operator>, String> {
-    let mut operators = Vec::new();
+    let mut operators = Vec::<Operator>::new();
+    let text = text.trim_start_matches(BYTE_ORDER_MARK);
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
@@ -215,16 +220,18 @@ fn parse_operators(text: &str) -> Result<Vec<Operator>, String> {
         }
         let (label, secret) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let secret = secret.trim_start();
-        // The label of users of the machine, which no line revokes.
+        // The label of users of the machine, which no line revokes. One that another line has would
+        // stay if its own line is removed.
         let is_valid = label != "local"
+            && !operators.iter().any(|(other, _)| **other == *label)
             && label.len() <= MAX_LABEL
             && !line.contains(char::is_control)
             && secret.chars().count() >= MIN_SECRET
             && secret.len() <= MAX_PASSWORD;
         if !is_valid {
             return Err(format!(
-                "line {number}: expected a label of at most {MAX_LABEL} bytes and a secret of \
-                 {MIN_SECRET} or more characters"
+                "line {number}: expected a label of at most {MAX_LABEL} bytes, which no other line \
+                 has, and a secret of {MIN_SECRET} or more characters"
             ));
         }
         operators.push((label.into(), secret.into()));
@@ -312,6 +319,26 @@ mod tests {
     fn password_is_the_first_line() {
         assert_eq!(parse_password("two words\r\nmore\n").as_deref(), Ok("two words"));
         assert!(parse_password("\nx").is_err() && parse_password(&"x".repeat(257)).is_err());
+    }
+
+    #[test]
+    fn byte_order_mark_is_no_part_of_a_secret() {
+        assert_eq!(parse_password("\u{FEFF}open sesame\n").as_deref(), Ok("open sesame"));
+        let operators = parse_operators("\u{FEFF}a 0123456789abcdef\n").unwrap();
+        assert_eq!(operators, [("a".into(), "0123456789abcdef".into())]);
+    }
+
+    #[test]
+    fn password_that_cannot_be_typed_is_refused() {
+        for text in ["open\0sesame", "open\u{1b}[Asesame", "open\rsesame"] {
+            assert!(parse_password(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn label_on_two_lines_is_refused() {
+        let error = parse_operators("a 0123456789abcdef\na fedcba9876543210\n").unwrap_err();
+        assert!(error.starts_with("line 2: expected a label"), "{error}");
     }
 
     #[test]

@@ -53,18 +53,45 @@ impl BanFile {
     ///
     /// Returns an error if the new file cannot be written next to the old one.
     pub fn write(&self, measures: &Moderation) -> io::Result<()> {
-        let mut new = self.path.clone().into_os_string();
+        // Of a link, the file that it names.
+        let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        let mut new = path.clone().into_os_string();
         new.push(".new");
         let mut file = File::create(&new)?;
+        if let Ok(old) = fs::metadata(&path) {
+            file.set_permissions(old.permissions())?;
+        }
         file.write_all(format!("{HEADER}{measures}").as_bytes())?;
         file.sync_data()?;
-        fs::rename(&new, &self.path)
+        fs::rename(&new, &path)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn link_and_mode_of_the_file_stay() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+
+        let path = |end| {
+            let name = format!("smolchat-bans-{end}-{}", std::process::id());
+            std::env::temp_dir().join(name)
+        };
+        let (target, link) = (path("target"), path("link"));
+        fs::write(&target, "").unwrap();
+        fs::set_permissions(&target, fs::Permissions::from_mode(0o600)).unwrap();
+        symlink(&target, &link).unwrap();
+        let file = BanFile::new(link.clone());
+        let (measures, _) = Moderation::parse("topic one\n");
+        file.write(&measures).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(file.read().unwrap(), measures);
+        fs::remove_file(&link).unwrap();
+        fs::remove_file(&target).unwrap();
+    }
 
     #[test]
     fn file_is_replaced_and_read_back() {

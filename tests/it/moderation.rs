@@ -5,7 +5,7 @@ use std::fs;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::common::{TempDir, TestClient, TestServer, assert_has, wait_until};
+use crate::common::{TempDir, TestClient, TestServer, assert_has, run_server, wait_until};
 use crate::password::write_secret;
 
 const SECRET: &str = "0123456789abcdef";
@@ -164,6 +164,17 @@ fn ban_file_survives_restart_and_is_read_again() {
         client.send_hello("bob");
         client.recv()["kind"] == "welcome"
     });
+}
+
+#[test]
+fn unreadable_ban_file_ends_the_start() {
+    let dir = TempDir::new();
+    let path = dir.path("bans");
+    fs::write(&path, b"topic caf\xe9\n").unwrap();
+    let output = run_server(&["--listen", "0", "--ban-file", path.to_str().unwrap()]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("cannot read --ban-file") && error.contains("UTF-8"), "{error}");
 }
 
 #[test]

@@ -62,6 +62,31 @@ fn outsider_learns_nothing_without_the_password() {
     assert_has(&frame, json!({"kind": "who", "names": ["alice"]}));
 }
 
+#[cfg(feature = "irc")]
+#[test]
+fn irc_outsider_is_not_told_who_is_there() {
+    let dir = TempDir::new();
+    let server = start(&dir, &["--irc", "127.0.0.1:0"]);
+    let _alice = join_with_password(&server, "alice");
+    let mut outsider = TestClient::connect(&server.irc_address());
+    outsider.send_raw(b"USER u 0 * :u\r\n");
+    for name in ["alice", "carol"] {
+        outsider.send_raw(format!("NICK {name}\r\n").as_bytes());
+        let line = outsider.recv_line().unwrap();
+        assert!(
+            line.starts_with(&format!(":smolchat.local 464 {name} :this server has")),
+            "{line}"
+        );
+    }
+    outsider.send_raw(format!("NICK alice\r\nPASS {PASSWORD}\r\n").as_bytes());
+    outsider.recv_line().unwrap();
+    let line = outsider.recv_line().unwrap();
+    assert!(line.starts_with(":smolchat.local 433 alice alice :"), "{line}");
+    outsider.send_raw(b"NICK carol\r\n");
+    let line = outsider.recv_line().unwrap();
+    assert!(line.starts_with(":smolchat.local 001 carol :"), "{line}");
+}
+
 #[test]
 fn password_is_taken_from_line_and_from_hello() {
     let dir = TempDir::new();

@@ -68,6 +68,11 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     config.secrets.read()?;
     #[cfg(feature = "cluster")]
     config.cluster.as_ref().map_or(Ok(()), smolchat::cluster::engine::check_files)?;
+    if let Some(file) = &config.ban_file {
+        // Read again by the room. Without its bans the server must not start, and not replace it.
+        let read = file.read();
+        read.map_err(|error| format!("cannot read --ban-file {}: {error}", file.path().display()))?;
+    }
     // First, because later descriptors could have the numbers of these.
     let activated = activation::copy_sockets()?;
     let descriptors = limits::raise_descriptor_limit();

@@ -114,6 +114,19 @@ fn crowd_at_the_gate_drops_its_own_oldest() {
 }
 
 #[test]
+fn admitted_silent_clients_take_no_place_at_the_gate() {
+    let mut harness = room(30);
+    for id in 1..=20 {
+        harness.connect_of(id, 1);
+        harness.admit(id, &[]);
+    }
+    harness.connect_of(21, 2);
+    assert_eq!(harness.codes(21), [""; 0]);
+    harness.admit(21, &["hello"]);
+    assert_eq!(harness.room.member_count(), 1);
+}
+
+#[test]
 fn crowd_of_addresses_drops_the_oldest() {
     let mut harness = room(4);
     (1..=18).for_each(|id| harness.connect_of(id, id as u8));
@@ -150,4 +163,19 @@ fn password_is_ignored_by_a_room_without_one() {
     harness.say(1, "/pass secret");
     harness.seal();
     assert_eq!(harness.transcript(1), ["join: alice joined", "info: no password is needed"]);
+}
+
+#[test]
+fn raid_of_visitors_keeps_no_local_operator_out() {
+    let mut harness = RoomHarness::new(Config { max_clients: 1, ..Config::default() });
+    harness.join(1, "alice");
+    (2..12).for_each(|id| harness.connect_of(id, id as u8));
+    harness.connect_from(12, Peer::Unix(Some(1001)));
+    assert_eq!(harness.codes(12), [r#"bye "full""#]);
+    harness.connect_from(13, Peer::Unix(Some(0)));
+    harness.say(13, "/bans");
+    assert_eq!(harness.codes(13), ["welcome null", "join null", "info null"]);
+    // They are bounded, too.
+    (14..30).for_each(|id| harness.connect_from(id, Peer::Unix(Some(0))));
+    assert_eq!(harness.codes(29), [r#"bye "full""#]);
 }

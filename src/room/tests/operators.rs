@@ -314,6 +314,24 @@ fn removed_operator_is_an_ordinary_member() {
 }
 
 #[test]
+fn removed_operator_that_waits_is_an_ordinary_member() {
+    let mut harness = room();
+    for (id, label) in [(4, "a"), (5, "b")] {
+        harness.connect(id);
+        let input = Input::Operator { id: ClientId(id), label: label.into(), line_id: None };
+        harness.room.apply(input, harness.now);
+    }
+    harness.room.apply(Input::KeepOperators(vec!["b".into()]), harness.now);
+    for (id, answer) in [
+        (4, "error: only an operator can do this; /op SECRET makes you one"),
+        (5, "info: there are no bans"),
+    ] {
+        harness.say(id, "/bans");
+        assert_eq!(harness.last(id), answer);
+    }
+}
+
+#[test]
 fn operator_that_resumes_is_an_ordinary_member() {
     let mut harness = room();
     let input = Input::Operator { id: ClientId(2), label: "a".into(), line_id: None };

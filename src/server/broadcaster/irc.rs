@@ -4,14 +4,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::Broadcaster;
-use crate::protocol::{ClientLine, Request};
+use crate::protocol::{ClientLine, Request, RequestError};
 use crate::room::{
     Chunk, ClientId, DisconnectReason, Input, Now, Room, Token, WaitKind, WaitingClient,
 };
 use crate::server::address_limits::ParsedLine;
 use crate::server::clients::Clients;
 use crate::server::edge::irc::{
-    Channel, Member, Notes, Profile, Variant, View, error_line, relay_lines,
+    Channel, IrcCommand, Member, Notes, Profile, Variant, View, error_line, relay_lines,
 };
 
 /// The time that a registration may take.
@@ -56,7 +56,8 @@ impl Channel for RoomChannel<'_> {
     }
 
     fn is_taken(&self, name: &str) -> bool {
-        self.room.is_name_taken(name)
+        // A client without the password is not told who is there.
+        !self.room.is_at_gate(self.id) && self.room.is_name_taken(name)
     }
 
     fn token_of(&mut self, name: &str, password: &str) -> Option<Token> {
@@ -154,6 +155,11 @@ impl Channel for RoomChannel<'_> {
     }
 
     fn set_departure(&mut self, command: &str) {
+        // Without the reason of a client that is muted.
+        let command = match self.room.find_mute(self.id) {
+            Some(_) => command.split(':').next().unwrap_or_default().trim_end(),
+            None => command,
+        };
         if let Some(name) = self.room.name_of(self.id) {
             self.clients.irc.notes.add_departure(name, command, self.now.unix_ms);
         }
@@ -173,7 +179,15 @@ impl Broadcaster {
         self.room.start_answer(id, now);
         let settings = Rc::clone(&self.clients.irc.settings);
         let mut replied = 0;
-        for line in lines {
+        for mut line in lines {
+            // The room knows only some of what an IRC client says.
+            if let Ok(ClientLine { id: label, request: Request::Edge(text) }) = &mut line
+                && self.room.name_of(id).is_some()
+                && IrcCommand::of(text).is_seen_by_others()
+                && let Some(error) = self.room.find_mute(id)
+            {
+                line = Err(RequestError { id: label.take(), ..error });
+            }
             // The room counts wrong secrets.
             if line.as_ref().is_err_and(|error| error.code.is_about_secrets()) {
                 self.apply(Input::Lines { id, lines: vec![line] }, now);

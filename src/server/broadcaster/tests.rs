@@ -107,6 +107,13 @@ impl BroadcasterHarness {
     }
 
     fn connect_with(&mut self, protocol: ListenerProtocol) -> u64 {
+        // Half of the clients have one address, which connects too fast.
+        let address = Peer::Inet([192, 0, 2, 1].into(), 1000);
+        let is_even = self.remotes.len() % 2 == 1;
+        self.connect_peer(protocol, if is_even { address } else { Peer::Unix(None) })
+    }
+
+    fn connect_peer(&mut self, protocol: ListenerProtocol, peer: Peer) -> u64 {
         let id = self.remotes.len() as u64 + 1;
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
@@ -122,9 +129,6 @@ impl BroadcasterHarness {
             has_task: true,
         };
         self.remotes.insert(id, remote);
-        // Half of the clients have one address, which connects too fast.
-        let address = Peer::Inet([192, 0, 2, 1].into(), 1000);
-        let peer = if id.is_multiple_of(2) { address } else { Peer::Unix(None) };
         let (client, refusal) = (ClientId(id), None);
         self.turn(Some(Event::Connected { id: client, peer, socket, protocol, refusal }));
         id

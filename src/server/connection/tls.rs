@@ -129,7 +129,8 @@ impl Connection {
     /// Waits for a place and for the rate of handshakes. Returns `None` if the connection is closed
     /// before.
     async fn enter(&self, acceptor: &Rc<Acceptor>) -> Option<Place> {
-        let place = async { Some(Rc::clone(acceptor).enter().await) };
+        let address = Rc::as_ptr(&self.budget).addr();
+        let place = async { Some(Rc::clone(acceptor).enter(address).await) };
         let closed = async {
             while !self.is_closed() {
                 Timer::after(CLOSED_CHECK_INTERVAL).await;

@@ -278,3 +278,36 @@ fn long_relayed_text_is_split_or_keeps_its_end() {
     assert!(lines[0].starts_with(&format!("{start} PRIVMSG irc-{to} :\u{1}PING word word")));
     assert!(lines[0].ends_with('\u{1}'), "{lines:?}");
 }
+
+#[test]
+fn muted_irc_client_shows_no_text_to_others() {
+    let mut harness = BroadcasterHarness::with_max_clients(20);
+    let alice = harness.join_irc(&[]);
+    let bob = harness.join_irc(&[]);
+    harness.irc(alice, &["JOIN #smol"]);
+    harness.irc(bob, &["JOIN #smol"]);
+    let root = harness.connect_peer(ListenerProtocol::Chat, Peer::Unix(Some(0)));
+    harness.say(root, r#"{"hello":{"name":"root"}}"#);
+    harness.say(root, &format!("/mute irc-{alice}"));
+    harness.lines(alice);
+    harness.lines(bob);
+    let name = format!("irc-{bob}");
+    for line in [
+        "PRIVMSG #smol :evade",
+        "PRIVMSG #smol :\u{1}ACTION evade\u{1}",
+        "PRIVMSG #smol :\u{1}FOO evade\u{1}",
+        "NOTICE #smol :\u{1}FOO evade\u{1}",
+        &format!("NOTICE {name} :evade"),
+        &format!("PRIVMSG {name} :\u{1}PING evade\u{1}"),
+        "AWAY :evade",
+        "NICK evade",
+    ] {
+        harness.irc(alice, &[line]);
+        let expected = format!(":smolchat.local NOTICE irc-{alice} :an operator has muted you");
+        assert_eq!(harness.lines(alice), [expected], "{line}");
+    }
+    harness.irc(alice, &["PART #smol :evade", "JOIN #smol", "QUIT :evade"]);
+    harness.irc(bob, &[&format!("WHOIS irc-{alice}")]);
+    let seen = harness.lines(bob).join("\n");
+    assert!(seen.contains(" QUIT\n") && !seen.contains("evade"), "{seen}");
+}

@@ -170,6 +170,14 @@ impl IrcCommand {
         matches!(self, IrcCommand::Cap | IrcCommand::Nick | IrcCommand::Pass | IrcCommand::User)
     }
 
+    /// Returns whether others are shown the text, beside those of `PART` and `QUIT`.
+    pub fn is_seen_by_others(self) -> bool {
+        matches!(
+            self,
+            IrcCommand::Away | IrcCommand::Nick | IrcCommand::Notice | IrcCommand::PrivMsg
+        )
+    }
+
     /// Returns whether only the room knows how long the answer is.
     pub fn has_long_answer(self) -> bool {
         use IrcCommand::{Away, Mode, Notice, Part, PrivMsg};

@@ -1,7 +1,6 @@
 //! The state that the handshakes of a server share: the certificate and a rate.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -28,20 +27,37 @@ pub(crate) struct Acceptor {
     limiter: Cell<RateLimiter>,
     /// The most handshakes at the same time.
     limit: usize,
-    /// Handshakes that have a place.
-    handshakes: Cell<usize>,
+    /// The addresses of the handshakes that have a place.
+    handshakes: Cell<Vec<AddressId>>,
     /// Those that wait for a place, the oldest first.
-    waiting: Cell<VecDeque<Waker>>,
+    waiting: Cell<Vec<(AddressId, Waker)>>,
 }
 
+/// A number for the address of a client.
+type AddressId = usize;
+
 /// The place of a handshake.
-pub(crate) struct Place(Rc<Acceptor>);
+pub(crate) struct Place {
+    acceptor: Rc<Acceptor>,
+    address: AddressId,
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.handshakes.set(self.0.handshakes.get() - 1);
-        if let Some(next) = self.0.with_waiting(VecDeque::pop_front) {
-            next.wake();
+        let mut handshakes = self.acceptor.handshakes.take();
+        if let Some(at) = handshakes.iter().position(|address| *address == self.address) {
+            handshakes.swap_remove(at);
+        }
+        let count = |address| handshakes.iter().filter(|other| **other == address).count();
+        let next = self.acceptor.with_waiting(|waiting| {
+            // The first of those that are equal, which is the oldest.
+            let addresses = waiting.iter().map(|(address, _)| *address).enumerate();
+            let next = addresses.min_by_key(|(_, address)| count(*address));
+            next.map(|(at, _)| waiting.remove(at))
+        });
+        self.acceptor.handshakes.set(handshakes);
+        if let Some((_, waker)) = next {
+            waker.wake();
         }
     }
 }
@@ -59,29 +75,35 @@ impl Acceptor {
         }
     }
 
-    /// Waits for a place. A task that ends this wait early [leaves](Self::leave_queue).
-    pub async fn enter(self: Rc<Self>) -> Place {
+    /// Waits for a place. The next place is for the address that has the fewest, so that one with
+    /// many connections cannot keep others out. A task that ends this wait early
+    /// [leaves](Self::leave_queue).
+    pub async fn enter(self: Rc<Self>, address: AddressId) -> Place {
         poll_fn(|cx| {
-            let handshakes = self.handshakes.get();
-            if handshakes < self.limit {
-                self.handshakes.set(handshakes + 1);
+            let mut handshakes = self.handshakes.take();
+            let has_place = handshakes.len() < self.limit;
+            if has_place {
+                handshakes.push(address);
+            }
+            self.handshakes.set(handshakes);
+            if has_place {
                 self.leave_queue(cx.waker());
                 return Poll::Ready(());
             }
             self.with_waiting(|waiting| {
-                if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-                    waiting.push_back(cx.waker().clone());
+                if !waiting.iter().any(|(_, waker)| waker.will_wake(cx.waker())) {
+                    waiting.push((address, cx.waker().clone()));
                 }
             });
             Poll::Pending
         })
         .await;
-        Place(self)
+        Place { acceptor: self, address }
     }
 
     /// Removes a task from those that wait. Its entry would keep its memory.
     pub fn leave_queue(&self, waker: &Waker) {
-        self.with_waiting(|waiting| waiting.retain(|other| !other.will_wake(waker)));
+        self.with_waiting(|waiting| waiting.retain(|(_, other)| !other.will_wake(waker)));
     }
 
     /// Returns whether a handshake waits for a place.
@@ -121,7 +143,7 @@ impl Acceptor {
         self.with_certificate(Certificate::reload);
     }
 
-    fn with_waiting<T>(&self, apply: impl FnOnce(&mut VecDeque<Waker>) -> T) -> T {
+    fn with_waiting<T>(&self, apply: impl FnOnce(&mut Vec<(AddressId, Waker)>) -> T) -> T {
         let mut waiting = self.waiting.take();
         let result = apply(&mut waiting);
         self.waiting.set(waiting);
@@ -144,4 +166,29 @@ impl fmt::Debug for Acceptor {
 
 fn rate() -> Rate {
     Rate::new(MICROS_PER_SECOND, MICROS_AT_ONCE)
+}
+
+#[cfg(test)]
+mod tests {
+    use smol::LocalExecutor;
+
+    use super::*;
+
+    #[test]
+    fn next_place_is_for_the_address_with_the_fewest() {
+        let acceptor = Rc::new(Acceptor::new(Config::default(), 2));
+        let executor = LocalExecutor::new();
+        let enter = |address| executor.spawn(Rc::clone(&acceptor).enter(address));
+        let run = || while executor.try_tick() {};
+        let places = [enter(1), enter(1)];
+        run();
+        let waiting = [1, 1, 2].map(enter);
+        run();
+        for (place, expected) in places.into_iter().zip([[false, true], [true, true]]) {
+            drop(place);
+            run();
+            // The second time both have no place; the oldest is first.
+            assert_eq!([0, 2].map(|at| waiting[at].is_finished()), expected);
+        }
+    }
 }

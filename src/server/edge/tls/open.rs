@@ -5,13 +5,12 @@ use std::fmt;
 use rustls::crypto::cipher::{InboundOpaqueMessage, MessageDecrypter};
 use rustls::kernel::KernelConnection;
 use rustls::server::ServerConnectionData;
-use rustls::{ConnectionTrafficSecrets, ContentType, ProtocolVersion, SupportedCipherSuite};
+use rustls::{ConnectionTrafficSecrets, ContentType, Error, ProtocolVersion, SupportedCipherSuite};
 
 use super::Seal;
 use super::record::{
     ALERT, APPLICATION_DATA, BAD_RECORD_MAC, CLOSE_NOTIFY, DECODE_ERROR, FirstRecord, HANDSHAKE,
-    HEADER_BYTES, INTERNAL_ERROR, MAX_PLAIN_BYTES, RECORD_OVERFLOW, UNEXPECTED_MESSAGE,
-    USER_CANCELED, first_record,
+    HEADER_BYTES, INTERNAL_ERROR, RECORD_OVERFLOW, UNEXPECTED_MESSAGE, USER_CANCELED, first_record,
 };
 
 /// The key for the records of a client, and the secrets from which later keys come.
@@ -122,12 +121,16 @@ impl Opener {
             payload,
         );
         let plain = self.decrypter.decrypt(message, self.records);
-        let plain = plain.map_err(|_| End::Failed(BAD_RECORD_MAC))?;
+        let plain = plain.map_err(|error| {
+            End::Failed(match error {
+                Error::DecryptError => BAD_RECORD_MAC,
+                Error::PeerSentOversizedRecord => RECORD_OVERFLOW,
+                // It has no content type.
+                _ => UNEXPECTED_MESSAGE,
+            })
+        })?;
         self.records += 1;
         let (kind, content) = (u8::from(plain.typ), plain.payload);
-        if content.len() > MAX_PLAIN_BYTES {
-            return Err(End::Failed(RECORD_OVERFLOW));
-        }
         match (kind, content) {
             (APPLICATION_DATA, data) => return Ok(data.len()),
             (HANDSHAKE, &[24, 0, 0, 1, request @ (0 | 1)]) => {
@@ -170,4 +173,34 @@ fn decrypter(
         return None;
     };
     Some(suite.tls13()?.aead_alg.decrypter(key, iv))
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::crypto::cipher::{AeadKey, Iv};
+    use rustls::crypto::ring::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256 as SUITE;
+
+    use super::super::record::MAX_PLAIN_BYTES;
+    use super::super::tests::TestCertificate;
+    use super::*;
+
+    fn secrets() -> ConnectionTrafficSecrets {
+        let (key, iv) = (AeadKey::from([7; 32]), Iv::from([7; 12]));
+        ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv }
+    }
+
+    #[test]
+    fn data_over_the_limit_has_its_alert() {
+        let certificate = TestCertificate::new("oversized");
+        for (bytes, expected) in
+            [(MAX_PLAIN_BYTES, None), (MAX_PLAIN_BYTES + 1, Some(End::Failed(RECORD_OVERFLOW)))]
+        {
+            let (_, _, mut opener, _) = certificate.connect(&[], b"");
+            (opener.decrypter, opener.records) = (decrypter(SUITE, secrets()).unwrap(), 0);
+            let mut seal = Seal::new(SUITE, (0, secrets())).unwrap();
+            assert!(seal.seal(&[&vec![0; bytes]]));
+            opener.open(&mut seal.pending().to_vec());
+            assert_eq!(opener.end(), expected, "{bytes}");
+        }
+    }
 }

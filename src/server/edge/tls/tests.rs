@@ -373,18 +373,18 @@ fn place_goes_to_the_first_that_waits() {
     let waker = Waker::from(Arc::new(Nothing));
     let acceptor = Rc::new(Acceptor::new(Config::default(), 1));
     let mut cx = Context::from_waker(&waker);
-    let Poll::Ready(place) = pin!(Rc::clone(&acceptor).enter()).poll(&mut cx) else {
+    let Poll::Ready(place) = pin!(Rc::clone(&acceptor).enter(1)).poll(&mut cx) else {
         panic!("no place")
     };
     assert!(!acceptor.has_waiting());
-    let mut second = pin!(Rc::clone(&acceptor).enter());
+    let mut second = pin!(Rc::clone(&acceptor).enter(1));
     for _ in 0..2 {
         assert!(second.as_mut().poll(&mut cx).is_pending() && acceptor.has_waiting());
     }
     drop(place);
     assert!(!acceptor.has_waiting());
     let Poll::Ready(_place) = second.as_mut().poll(&mut cx) else { panic!("no place") };
-    let mut third = pin!(Rc::clone(&acceptor).enter());
+    let mut third = pin!(Rc::clone(&acceptor).enter(1));
     assert!(third.as_mut().poll(&mut cx).is_pending());
     acceptor.leave_queue(cx.waker());
     assert!(!acceptor.has_waiting());
