@@ -49,7 +49,7 @@ impl Room {
     }
 
     /// Returns whether a client has not sent the password.
-    pub(super) fn is_at_gate(&self, id: ClientId) -> bool {
+    pub fn is_at_gate(&self, id: ClientId) -> bool {
         self.lobby.gate.iter().any(|client| client.id == id)
     }
 

@@ -56,7 +56,8 @@ impl Channel for RoomChannel<'_> {
     }
 
     fn is_taken(&self, name: &str) -> bool {
-        self.room.is_name_taken(name)
+        // A client without the password is not told who is in the room.
+        !self.room.is_at_gate(self.id) && self.room.is_name_taken(name)
     }
 
     fn token_of(&mut self, name: &str, password: &str) -> Option<Token> {
@@ -181,6 +182,8 @@ impl Broadcaster {
             }
             // The client has left, or has reconnected: it has no name any more.
             if self.room.peer_of(id).is_none() {
+                #[cfg(feature = "tls")]
+                self.room.finish_refusal(id);
                 return;
             }
             let Some(mut client) = self.clients.take_irc_client(id) else { return };

@@ -18,6 +18,8 @@ const HANDSHAKE_WAIT: Duration = Duration::from_secs(1);
 
 impl Broadcaster {
     pub(super) fn on_web_event(&mut self, id: ClientId, event: WebEvent, now: Now) {
+        #[cfg(feature = "tls")]
+        self.room.finish_refusal(id);
         match event {
             // Ignored from a member: it is sent lines until it is sent a response.
             WebEvent::RequestBegun if !self.room.is_waiting(id) => {}
