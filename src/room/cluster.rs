@@ -65,6 +65,8 @@ impl Room {
     /// called.
     pub fn hello_deadline(&self) -> Option<Duration> {
         let gate = self.lobby.gate.first().map(|client| client.deadline);
+        #[cfg(feature = "tls")]
+        let gate = gate.into_iter().chain(self.lobby.refused.deadline()).min();
         [self.lobby.waiting.deadline(), gate].into_iter().flatten().min()
     }
 

@@ -55,6 +55,9 @@ pub struct Config {
     pub burst: u32,
     /// Whether clients have to send a password before they become members. Default: false.
     pub has_password: bool,
+    /// Refused clients whose first bytes are awaited, because they may speak TLS. Default: 0.
+    #[cfg(feature = "tls")]
+    pub max_refused: usize,
     /// The user whose peers of unix sockets are operators, beside root. Default: none.
     pub operator_user: Option<u32>,
     /// The message of the day, which a new member is sent after its welcome. Default: none.
@@ -139,6 +142,8 @@ impl Default for Config {
             rate: 10,
             burst: 40,
             has_password: false,
+            #[cfg(feature = "tls")]
+            max_refused: 0,
             operator_user: None,
             motd: None,
             #[cfg(feature = "irc")]

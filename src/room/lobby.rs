@@ -10,6 +10,8 @@ use log::Level;
 use super::Command;
 use super::admission::{Admission, Origin};
 use super::gate::AtGate;
+#[cfg(feature = "tls")]
+use super::refused::RefusedClients;
 use super::state::{Effect, RoomState};
 use super::wait_queue::{WaitQueue, WaitingClient};
 use super::{
@@ -32,6 +34,9 @@ pub(super) struct Lobby {
     pub admission: Admission,
     /// The clients that have not sent a line.
     pub waiting: WaitQueue<LobbyClient>,
+    /// The clients that are refused, and may speak TLS.
+    #[cfg(feature = "tls")]
+    pub refused: RefusedClients,
     /// The clients that have not sent the password, the oldest first.
     pub gate: Vec<AtGate>,
     /// The clients that are not members and have sent the secret of an operator, with its label.
@@ -88,6 +93,8 @@ impl Lobby {
             credential_of,
             ending: ClientTable::new(),
             waiting: WaitQueue::new(LobbyClient::is_waiting),
+            #[cfg(feature = "tls")]
+            refused: RefusedClients::default(),
             gate: Vec::new(),
             operators: Vec::new(),
             #[cfg(feature = "cluster")]
@@ -197,11 +204,11 @@ fn take_token(hello: &mut Hello) -> Option<Token> {
 impl Room {
     pub(super) fn connect(&mut self, id: ClientId, peer: Peer, token: Token) {
         if let Some(code) = self.lobby.closed {
-            return self.send_refusal(id, code, code.text());
+            return self.refuse_new(id, peer, code, code.text());
         }
         if let Some(text) = self.find_ban(peer) {
             self.log(Level::Warn, format!("{peer} refused: {text}"));
-            return self.send_refusal(id, ByeCode::Banned, &text);
+            return self.refuse_new(id, peer, ByeCode::Banned, &text);
         }
         let now = self.lobby.now.uptime;
         let is_visitor = match self.lobby.admission.admit(peer.into(), now) {
@@ -289,6 +296,8 @@ impl Room {
         for id in ids.collect::<Vec<ClientId>>() {
             self.state.send_last_frame(id, code, code.text(), Op::Close);
         }
+        #[cfg(feature = "tls")]
+        self.finish_refusals();
         self.lobby.closed = Some(code);
         self.lobby.admission = self.lobby.config.create_admission();
         self.lobby.clients = ClientTable::new();
@@ -339,6 +348,8 @@ impl Room {
     pub fn pop_hello_wait(&mut self, now: Now) -> Option<WaitingClient> {
         self.lobby.now = now;
         self.end_gate_waits();
+        #[cfg(feature = "tls")]
+        self.end_refusal_waits();
         self.lobby.waiting.pop_expired(now.uptime, &self.lobby.clients)
     }
 

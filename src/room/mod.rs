@@ -47,6 +47,8 @@ mod names;
 mod operators;
 mod presence;
 mod refusal;
+#[cfg(feature = "tls")]
+mod refused;
 mod requests;
 mod reserved_names;
 #[cfg(feature = "cluster")]
@@ -131,6 +133,10 @@ impl Room {
     /// rest, if there is one. [`commit`](Self::commit) applies it; other commands may come between.
     pub fn propose(&mut self, input: Input, now: Now) -> Option<Command> {
         self.lobby.now = now;
+        #[cfg(feature = "tls")]
+        if self.on_refused_input(&input) {
+            return None;
+        }
         match input {
             Input::Connect { id, peer, token } => self.connect(id, peer, token),
             Input::Lines { id, lines } => {
@@ -145,9 +151,10 @@ impl Room {
                 return self.propose_operator(id, label, line_id);
             }
             Input::Refuse { id, code, text } => {
-                if let Some(peer) = self.lobby.peer_of(id) {
-                    self.log(Level::Warn, format!("{peer} refused: {text}"));
-                    self.turn_away(id, code, &text);
+                if let Some(client) = self.remove_waiting(id, &text) {
+                    self.log(Level::Warn, format!("{} refused: {text}", client.peer));
+                    self.lobby.release(id);
+                    self.refuse_new(id, client.peer, code, &text);
                 }
             }
             Input::KeepOperators(labels) => {
@@ -264,8 +271,13 @@ impl Room {
     /// [`end_waits`](Self::end_waits) have to be called, if there is no input before.
     pub fn deadline(&self) -> Option<Duration> {
         let Lobby { waiting, gate, .. } = &self.lobby;
-        let deadlines =
-            [waiting.deadline(), gate.first().map(|client| client.deadline), self.state.deadline()];
+        let deadlines = [
+            waiting.deadline(),
+            gate.first().map(|client| client.deadline),
+            #[cfg(feature = "tls")]
+            self.lobby.refused.deadline(),
+            self.state.deadline(),
+        ];
         deadlines.into_iter().flatten().min()
     }
 

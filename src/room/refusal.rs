@@ -16,13 +16,20 @@ impl Room {
         let (option, value) = refusal.option();
         self.log(Level::Warn, format!("{peer} refused: {option} {value} is reached"));
         if code == ByeCode::TooFast {
-            let text = refusal.to_string();
-            self.log(Level::Debug, format!("client {}: {text}", id.0));
+            self.log(Level::Debug, format!("client {}: {refusal}", id.0));
             self.state.counts.errors.add(ErrorCode::TooFast);
-            self.state.send(id, text.into(), Body::Error { code: ErrorCode::TooFast, id: None });
-            return self.send_refusal(id, code, code.text());
         }
-        self.send_refusal(id, code, &refusal.to_string());
+        self.refuse_new(id, peer, code, &refusal.to_string());
+    }
+
+    /// Refuses a client that has just connected.
+    #[cfg_attr(not(feature = "tls"), expect(unused_variables))]
+    pub(super) fn refuse_new(&mut self, id: ClientId, peer: Peer, code: ByeCode, text: &str) {
+        #[cfg(feature = "tls")]
+        if self.delay_refusal(id, peer, code, text) {
+            return;
+        }
+        self.send_refusal(id, code, text);
     }
 
     /// Refuses a visitor, for which there is no place.
@@ -42,7 +49,10 @@ impl Room {
         self.lobby.release(id);
         let full = self.lobby.admission.find_full(peer.into());
         let max_clients = self.lobby.config.max_clients;
-        self.refuse(id, peer, full.unwrap_or(Refusal::RoomFull(max_clients)));
+        let full = full.unwrap_or(Refusal::RoomFull(max_clients));
+        let (option, value) = full.option();
+        self.log(Level::Warn, format!("{peer} refused: {option} {value} is reached"));
+        self.send_refusal(id, ByeCode::Full, &full.to_string());
     }
 
     /// Sends a bye to a client that is not a member and has no place, and removes it.
@@ -55,6 +65,11 @@ impl Room {
 
     /// Sends a bye to a client that is not admitted.
     pub(super) fn send_refusal(&mut self, id: ClientId, code: ByeCode, text: &str) {
+        let mut text = text;
+        if code == ByeCode::TooFast {
+            self.state.send(id, text.into(), Body::Error { code: ErrorCode::TooFast, id: None });
+            text = code.text();
+        }
         self.state.send_last_frame(id, code, text, Op::Refuse);
     }
 }

@@ -136,7 +136,8 @@ impl AcceptLoop {
         let id = ClientId(self.last_id);
         let budget = self.addresses.budget_of(peer);
         let refusal = connection::find_refusal(&budget, peer);
-        let is_refused = refusal.is_some();
+        // With TLS, its first byte tells how it is refused.
+        let is_refused = refusal.is_some() && !budget.limits.has_tls();
         // The broadcaster must receive this event before the first input of the client.
         let connected =
             Event::Connected { id, peer, socket: Arc::clone(&socket), protocol, refusal };

@@ -108,7 +108,7 @@ impl Ceiling {
         #[cfg(feature = "irc")]
         parts.extend(irc_parts(config, batch));
         #[cfg(feature = "tls")]
-        parts.extend(tls_parts(config, clients));
+        parts.extend(tls_parts(config, clients, visitor));
         Ceiling { parts }
     }
 
@@ -150,9 +150,9 @@ fn irc_parts(config: &Config, batch: usize) -> [Part; 3] {
     ]
 }
 
-/// Returns the parts of clients that can use TLS.
+/// Returns the parts of clients that can use TLS. `visitor` is the size of a refused client.
 #[cfg(feature = "tls")]
-fn tls_parts(config: &Config, clients: usize) -> [Part; 3] {
+fn tls_parts(config: &Config, clients: usize, visitor: usize) -> [Part; 4] {
     let [clients, handshakes] = match &config.tls {
         Some(_) => [clients, config.max_handshakes()],
         None => [0; 2],
@@ -161,6 +161,7 @@ fn tls_parts(config: &Config, clients: usize) -> [Part; 3] {
         ("TLS keys and records", clients, tls::CONNECTION_BYTES),
         ("TLS handshakes", handshakes, tls::HANDSHAKE_BYTES),
         ("TLS certificate", handshakes.min(1), tls::CERTIFICATE_BYTES),
+        ("TLS: refused clients", handshakes, visitor + tls::CONNECTION_BYTES),
     ]
 }
 

@@ -81,6 +81,39 @@ fn pass_is_the_password_of_the_room() {
 }
 
 #[test]
+fn client_without_password_learns_nothing_of_room() {
+    let dir = TempDir::new();
+    let password = write_secret(&dir, "password", "correct horse battery\n");
+    let (_server, address) = start(&["--password-file", &password]);
+    let join = |name: &str| {
+        let mut client = IrcClient::connect(&address);
+        let register = format!("NICK {name}\r\nUSER {name} 0 * :{name}\r\nJOIN #smol");
+        client.send(&format!("PASS :correct horse battery\r\n{register}"));
+        client
+    };
+    let mut alice = join("alice");
+    alice.recv_until(" 366 ");
+    let mut bob = IrcClient::connect(&address);
+    let queries = "NAMES #smol\r\nLUSERS\r\nWHO #smol\r\nMOTD\r\nISON alice\r\nWHOIS alice\r\n\
+                   USERHOST alice\r\nLIST\r\nTOPIC #smol\r\nMODE #smol\r\nVERSION\r\nSTATS u";
+    let names = "NICK alice\r\nUSER bob 0 * :Bob";
+    bob.send(&format!("CAP LS 302\r\n{queries}\r\n{names}\r\n{queries}\r\nCAP END\r\nPING end"));
+    let mut lines = Vec::new();
+    while !lines.last().is_some_and(|line: &String| line.contains("PONG")) {
+        lines.push(bob.recv());
+    }
+    for line in &lines {
+        let is_known = ["CAP ", " 451 ", " 464 ", "PONG"].iter().any(|word| line.contains(word));
+        assert!(is_known && !line.contains(" 433 "), "{line}");
+    }
+    // The same answers as for a name that is free.
+    bob.send("PASS :correct horse battery");
+    bob.recv_until(" 433 ");
+    bob.send("NICK bob");
+    bob.recv_until(" 001 bob ");
+}
+
+#[test]
 fn oper_may_kick_ban_mute_and_set_the_topic() {
     let dir = TempDir::new();
     let operators = write_secret(&dir, "operators", "ops 0123456789abcdef\n");

@@ -1,5 +1,7 @@
 //! TLS on the same port.
 
+mod refused;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};

@@ -10,6 +10,8 @@ mod operators;
 mod presence;
 mod quiet;
 mod random;
+#[cfg(feature = "tls")]
+mod refused;
 mod requests;
 mod resume;
 mod sequence;

@@ -56,7 +56,7 @@ impl Channel for RoomChannel<'_> {
     }
 
     fn is_taken(&self, name: &str) -> bool {
-        // A client without the password is not told who is there.
+        // A client without the password is not told who is in the room.
         !self.room.is_at_gate(self.id) && self.room.is_name_taken(name)
     }
 
@@ -195,6 +195,8 @@ impl Broadcaster {
             }
             // The client has left, or has reconnected: it has no name any more.
             if self.room.peer_of(id).is_none() {
+                #[cfg(feature = "tls")]
+                self.room.finish_refusal(id);
                 return;
             }
             let Some(mut client) = self.clients.take_irc_client(id) else { return };

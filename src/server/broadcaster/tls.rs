@@ -17,6 +17,9 @@ impl Broadcaster {
     pub(super) fn on_tls_event(&mut self, id: ClientId, event: TlsEvent, now: Now) {
         match event {
             TlsEvent::Begun if self.room.is_waiting(id) => self.begin_handshake(id, now),
+            TlsEvent::Begun if self.room.await_handshake(id, now.uptime + HANDSHAKE_TIMEOUT) => {
+                self.clients.begin_handshake(id);
+            }
             // A silent client that has become a member: it was sent plain text.
             TlsEvent::Begun => {
                 self.apply(Input::OtherProtocol { id, protocol: OtherProtocol::Tls }, now);
@@ -55,6 +58,7 @@ impl Broadcaster {
         if !self.clients.establish(id, seal) {
             return self.lose(id, io::ErrorKind::InvalidData, now);
         }
+        self.room.finish_refusal(id);
         let client = WaitingClient { id, extensions: 0, wait: WaitKind::AfterHandshake };
         self.room.extend_hello_wait(client, now.uptime + self.hello_wait);
     }

@@ -20,6 +20,8 @@ impl Broadcaster {
     pub(super) fn on_web_event(&mut self, id: ClientId, event: WebEvent, now: Now) {
         #[cfg(feature = "cluster")]
         let event = self.complete_answer(event);
+        #[cfg(feature = "tls")]
+        self.room.finish_refusal(id);
         match event {
             // Ignored from a member: it is sent lines until it is sent a response.
             WebEvent::RequestBegun if !self.room.is_waiting(id) => {}

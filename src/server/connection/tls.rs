@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_lite::FutureExt;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, recv};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use smol::Timer;
 
 use super::pauses::{CLOSED_CHECK_INTERVAL, Delay};
@@ -83,6 +83,9 @@ impl Connection {
         let limits = Rc::clone(&self.budget.limits);
         let failed = DisconnectReason::Lost(io::ErrorKind::Other);
         let acceptor = limits.tls.as_ref().ok_or(failed)?;
+        if self.is_ended() {
+            return Err(DisconnectReason::Finished);
+        }
         let _place = self.enter(acceptor).await.ok_or(DisconnectReason::Finished)?;
         let entered = limits.now();
         let mut handshake = acceptor.start(limits.now()).ok_or(failed)?;
@@ -124,6 +127,12 @@ impl Connection {
         }
         self.may_send_secret = true;
         Ok(Some(established))
+    }
+
+    /// Returns whether the broadcaster has ended the sending side: the client was sent a bye in plain
+    /// text, and a handshake would be in vain.
+    fn is_ended(&self) -> bool {
+        matches!(send(&self.socket, &[], SendFlags::NOSIGNAL), Err(Errno::PIPE))
     }
 
     /// Waits for a place and for the rate of handshakes. Returns `None` if the connection is closed
