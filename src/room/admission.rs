@@ -215,12 +215,12 @@ impl Admission {
     /// must not keep the operators of the machine out.
     pub fn admit_operator(&mut self, origin: Origin) -> bool {
         let most = max_visitors(self.max_clients, self.has_password) + OPERATOR_PLACES;
-        let is_admitted = self.visitors < most;
-        if is_admitted {
+        let is_authenticated = self.visitors < most;
+        if is_authenticated {
             self.visitors += 1;
             self.table.entry(origin).or_default().visitors += 1;
         }
-        is_admitted
+        is_authenticated
     }
 
     /// Returns the limit for which there is no place for a client of an origin, or none if there is

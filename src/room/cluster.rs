@@ -64,10 +64,11 @@ impl Room {
     /// Returns the time of the node at which [`pop_hello_wait`](Self::pop_hello_wait) has to be
     /// called.
     pub fn hello_deadline(&self) -> Option<Duration> {
-        let gate = self.lobby.gate.first().map(|client| client.deadline);
+        let unauthenticated = self.lobby.unauthenticated.first().map(|client| client.deadline);
         #[cfg(feature = "tls")]
-        let gate = gate.into_iter().chain(self.lobby.refused.deadline()).min();
-        [self.lobby.waiting.deadline(), gate].into_iter().flatten().min()
+        let unauthenticated =
+            unauthenticated.into_iter().chain(self.lobby.refused.deadline()).min();
+        [self.lobby.waiting.deadline(), unauthenticated].into_iter().flatten().min()
     }
 
     /// Removes and returns the commands that follow from those that were committed: they go into

@@ -26,7 +26,7 @@ pub enum Command {
     /// Only the operators with these labels remain, of the members of a node.
     KeepOperators { node: NodeId, labels: Vec<Box<str>> },
     /// The bans, the mutes, the lock and the topic are replaced.
-    Measures(Box<Moderation>),
+    Moderation(Box<Moderation>),
     /// Bans and mutes are added to those of [`Measures`](Self::Measures).
     #[cfg(feature = "cluster")]
     AddMeasures(Box<Moderation>),
@@ -108,9 +108,9 @@ impl Command {
                 (Some(Command::Join(join)), id, lines)
             }
             Command::Lines { id, lines } => (None, id, lines),
-            Command::Measures(measures) => {
-                let mut parts = measures.into_parts().into_iter().map(Box::new);
-                let first = parts.next().map(Command::Measures);
+            Command::Moderation(moderation) => {
+                let mut parts = moderation.into_parts().into_iter().map(Box::new);
+                let first = parts.next().map(Command::Moderation);
                 return first.into_iter().chain(parts.map(Command::AddMeasures)).collect();
             }
             other => return vec![other],

@@ -56,7 +56,7 @@ impl Room {
     }
 
     /// Sends a bye to a client that is not a member and has no place, and removes it.
-    pub(super) fn turn_away(&mut self, id: ClientId, code: ByeCode, text: &str) {
+    pub(super) fn refuse_waiting(&mut self, id: ClientId, code: ByeCode, text: &str) {
         if self.remove_waiting(id, text).is_some() {
             self.lobby.release(id);
             self.send_refusal(id, code, text);

@@ -29,7 +29,7 @@ pub struct SavedState {
     now: Now,
     guests: u64,
     operators: Vec<(ClientId, Box<str>)>,
-    measures: Moderation,
+    moderation: Moderation,
     is_moderated: bool,
     members: Vec<(ClientId, Member)>,
     reserved: Vec<ReservedName>,
@@ -72,7 +72,7 @@ impl Room {
             now: state.now,
             guests: state.guests,
             operators: state.operators.clone(),
-            measures: state.measures.clone(),
+            moderation: state.moderation.clone(),
             is_moderated: state.is_moderated,
             members: members.collect(),
             reserved: state.reserved.iter().cloned().collect(),
@@ -116,7 +116,7 @@ impl SavedState {
         state.now = self.now;
         state.guests = self.guests;
         state.operators = self.operators;
-        state.measures = self.measures;
+        state.moderation = self.moderation;
         state.is_moderated = self.is_moderated;
         state.notice = self.notice;
         for (id, member) in self.members {

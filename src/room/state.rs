@@ -41,8 +41,8 @@ pub(super) struct RoomState {
     pub notice: PendingNotice,
     /// The members that are operators, with their labels.
     pub operators: Vec<(ClientId, Box<str>)>,
-    pub measures: Moderation,
-    /// There were measures, which those of the file of a node must not replace.
+    pub moderation: Moderation,
+    /// There were moderation, which those of the file of a node must not replace.
     #[cfg(feature = "cluster")]
     pub is_moderated: bool,
     /// The guests that were given a number.
@@ -51,7 +51,7 @@ pub(super) struct RoomState {
 
     // The rest is not the same on all nodes.
     /// The measures have changed since the caller took them.
-    pub has_new_measures: bool,
+    pub is_moderation_changed: bool,
     pub answers: AnswerConfig,
     pub batch: BatchBuilder,
     /// The effects on the clients of the node that are not handled yet.
@@ -150,14 +150,14 @@ impl RoomState {
             history,
             notice: PendingNotice::default(),
             operators: Vec::new(),
-            measures: Moderation::default(),
+            moderation: Moderation::default(),
             #[cfg(feature = "cluster")]
             is_moderated: false,
             guests: 0,
             now: Now { uptime: Duration::ZERO, unix_ms: 0 },
             rules,
             answers,
-            has_new_measures: false,
+            is_moderation_changed: false,
             batch: BatchBuilder::new(seq),
             effects: Vec::new(),
             counts: Stats::default(),
@@ -181,12 +181,12 @@ impl RoomState {
                 self.make_operator(id, label, line_id.as_deref());
             }
             Command::KeepOperators { node, labels } => self.keep_operators(node, &labels),
-            Command::Measures(measures) => self.set_measures(*measures),
+            Command::Moderation(moderation) => self.set_measures(*moderation),
             #[cfg(feature = "cluster")]
             Command::AddMeasures(part) => {
-                let mut measures = std::mem::take(&mut self.measures);
-                measures.extend(*part);
-                self.set_measures(measures);
+                let mut moderation = std::mem::take(&mut self.moderation);
+                moderation.extend(*part);
+                self.set_measures(moderation);
             }
             #[cfg(feature = "cluster")]
             Command::Tell { id, text, line_id } => {
@@ -201,14 +201,14 @@ impl RoomState {
         self.publish_due_notice(now);
     }
 
-    fn set_measures(&mut self, measures: Moderation) {
-        self.measures = measures;
+    fn set_measures(&mut self, moderation: Moderation) {
+        self.moderation = moderation;
         self.effects.push(Effect::EnforceBans);
         #[cfg(feature = "cluster")]
         {
-            self.is_moderated |= self.measures != Moderation::default();
+            self.is_moderated |= self.moderation != Moderation::default();
             // They are those of the file of one node, and the other nodes write them, too.
-            self.has_new_measures |= self.answers.node != super::NodeId::default();
+            self.is_moderation_changed |= self.answers.node != super::NodeId::default();
         }
     }
 

@@ -40,11 +40,11 @@ impl BanFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             file => read_bounded(file?, MAX_BYTES)?,
         };
-        let (measures, invalid) = Moderation::parse(&text);
+        let (moderation, invalid) = Moderation::parse(&text);
         if let Some(line) = invalid {
             log::warn!("{}: line {line} is invalid and left out", self.path.display());
         }
-        Ok(measures)
+        Ok(moderation)
     }
 
     /// Replaces the file, so that it has either the old or the new text.
@@ -52,7 +52,7 @@ impl BanFile {
     /// # Errors
     ///
     /// Returns an error if the new file cannot be written next to the old one.
-    pub fn write(&self, measures: &Moderation) -> io::Result<()> {
+    pub fn write(&self, moderation: &Moderation) -> io::Result<()> {
         // Of a link, the file that it names.
         let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
         let mut new = path.clone().into_os_string();
@@ -61,7 +61,7 @@ impl BanFile {
         if let Ok(old) = fs::metadata(&path) {
             file.set_permissions(old.permissions())?;
         }
-        file.write_all(format!("{HEADER}{measures}").as_bytes())?;
+        file.write_all(format!("{HEADER}{moderation}").as_bytes())?;
         file.sync_data()?;
         fs::rename(&new, &path)
     }
@@ -84,11 +84,11 @@ mod tests {
         fs::set_permissions(&target, fs::Permissions::from_mode(0o600)).unwrap();
         symlink(&target, &link).unwrap();
         let file = BanFile::new(link.clone());
-        let (measures, _) = Moderation::parse("topic one\n");
-        file.write(&measures).unwrap();
+        let (moderation, _) = Moderation::parse("topic one\n");
+        file.write(&moderation).unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(file.read().unwrap(), measures);
+        assert_eq!(file.read().unwrap(), moderation);
         fs::remove_file(&link).unwrap();
         fs::remove_file(&target).unwrap();
     }
@@ -99,9 +99,9 @@ mod tests {
         let file = BanFile::new(std::env::temp_dir().join(name));
         assert_eq!(file.read().unwrap(), Moderation::default());
         for text in ["topic one\nban 192.0.2.1 - root spam\n", "mute 2001:db8::/64 - root\n", ""] {
-            let (measures, _) = Moderation::parse(text);
-            file.write(&measures).unwrap();
-            assert_eq!(file.read().unwrap(), measures);
+            let (moderation, _) = Moderation::parse(text);
+            file.write(&moderation).unwrap();
+            assert_eq!(file.read().unwrap(), moderation);
             assert!(fs::read_to_string(file.path()).unwrap().ends_with(text));
         }
         fs::write(file.path(), "#".repeat(MAX_BYTES + 1)).unwrap();

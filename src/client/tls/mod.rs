@@ -13,14 +13,14 @@ use crate::tls::Fingerprint;
 
 /// The keys that a session trusts.
 #[derive(Clone, Debug, Default)]
-pub struct Settings {
+pub struct TlsSettings {
     /// The only keys that are trusted, for all servers.
     pub pins: Vec<Fingerprint>,
     /// Servers, as `HOST:PORT`, with the keys that they may have. Used without `pins`.
     pub known: Vec<(String, Fingerprint)>,
 }
 
-impl Settings {
+impl TlsSettings {
     /// Returns the only keys that are trusted for a server. If there are none, it needs a
     /// certificate of a CA.
     fn keys_of(&self, server: &str) -> Vec<Fingerprint> {

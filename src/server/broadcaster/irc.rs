@@ -57,7 +57,7 @@ impl Channel for RoomChannel<'_> {
 
     fn is_taken(&self, name: &str) -> bool {
         // A client without the password is not told who is in the room.
-        !self.room.is_at_gate(self.id) && self.room.is_name_taken(name)
+        !self.room.is_unauthenticated(self.id) && self.room.is_name_taken(name)
     }
 
     fn token_of(&mut self, name: &str, password: &str) -> Option<Token> {
@@ -210,8 +210,8 @@ impl Broadcaster {
     }
 
     /// Lets an IRC client in that has sent the password, and registers it if it waits for that.
-    pub(super) fn admit_irc_client(&mut self, id: ClientId, now: Now) {
-        self.apply(Input::Admit { id, lines: Vec::new() }, now);
+    pub(super) fn on_irc_password(&mut self, id: ClientId, now: Now) {
+        self.apply(Input::Authenticated { id, lines: Vec::new() }, now);
         let line = ClientLine { id: None, request: Request::Edge("PONG".into()) };
         self.on_irc_lines(id, vec![Ok(line)], now);
     }

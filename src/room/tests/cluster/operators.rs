@@ -102,9 +102,9 @@ fn long_file_of_bans_fits_into_commands() {
         format!("ban 10.0.{}.{} - root {}\n", number / 256, number % 256, "\\\"".repeat(100))
     });
     let text = String::from_iter(lines);
-    let (measures, invalid) = Moderation::parse(&format!("topic be kind\n{text}"));
+    let (moderation, invalid) = Moderation::parse(&format!("topic be kind\n{text}"));
     assert_eq!(invalid, None);
-    let parts = Command::Measures(Box::new(measures.clone())).into_lines();
+    let parts = Command::Moderation(Box::new(moderation.clone())).into_lines();
     let mut harness = nodes();
     for part in parts {
         let part = serde_json::to_string(&part).unwrap();
@@ -113,6 +113,6 @@ fn long_file_of_bans_fits_into_commands() {
     }
     harness.flush();
     harness.check_equal();
-    assert!(harness.nodes.iter().all(|node| node.room.state.measures == measures));
-    assert_eq!(harness.nodes[1].room.take_new_measures(), Some(&measures));
+    assert!(harness.nodes.iter().all(|node| node.room.state.moderation == moderation));
+    assert_eq!(harness.nodes[1].room.take_changed_moderation(), Some(&moderation));
 }

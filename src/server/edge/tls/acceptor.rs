@@ -37,12 +37,12 @@ pub(crate) struct Acceptor {
 type AddressId = usize;
 
 /// The place of a handshake.
-pub(crate) struct Place {
+pub(crate) struct HandshakePermit {
     acceptor: Rc<Acceptor>,
     address: AddressId,
 }
 
-impl Drop for Place {
+impl Drop for HandshakePermit {
     fn drop(&mut self) {
         let mut handshakes = self.acceptor.handshakes.take();
         if let Some(at) = handshakes.iter().position(|address| *address == self.address) {
@@ -77,8 +77,8 @@ impl Acceptor {
 
     /// Waits for a place. The next place is for the address that has the fewest, so that one with
     /// many connections cannot keep others out. A task that ends this wait early
-    /// [leaves](Self::leave_queue).
-    pub async fn enter(self: Rc<Self>, address: AddressId) -> Place {
+    /// [leaves](Self::remove_waiter).
+    pub async fn acquire(self: Rc<Self>, address: AddressId) -> HandshakePermit {
         poll_fn(|cx| {
             let mut handshakes = self.handshakes.take();
             let has_place = handshakes.len() < self.limit;
@@ -87,7 +87,7 @@ impl Acceptor {
             }
             self.handshakes.set(handshakes);
             if has_place {
-                self.leave_queue(cx.waker());
+                self.remove_waiter(cx.waker());
                 return Poll::Ready(());
             }
             self.with_waiting(|waiting| {
@@ -98,11 +98,11 @@ impl Acceptor {
             Poll::Pending
         })
         .await;
-        Place { acceptor: self, address }
+        HandshakePermit { acceptor: self, address }
     }
 
     /// Removes a task from those that wait. Its entry would keep its memory.
-    pub fn leave_queue(&self, waker: &Waker) {
+    pub fn remove_waiter(&self, waker: &Waker) {
         self.with_waiting(|waiting| waiting.retain(|(_, other)| !other.will_wake(waker)));
     }
 
@@ -178,7 +178,7 @@ mod tests {
     fn next_place_is_for_the_address_with_the_fewest() {
         let acceptor = Rc::new(Acceptor::new(Config::default(), 2));
         let executor = LocalExecutor::new();
-        let enter = |address| executor.spawn(Rc::clone(&acceptor).enter(address));
+        let enter = |address| executor.spawn(Rc::clone(&acceptor).acquire(address));
         let run = || while executor.try_tick() {};
         let places = [enter(1), enter(1)];
         run();
