@@ -59,9 +59,9 @@ impl KeyProvider for NoKeys {
 
 /// The clock of the operating system. A time before 1970 counts as 1970.
 #[derive(Debug)]
-pub struct Clock;
+pub struct SystemClock;
 
-impl TimeProvider for Clock {
+impl TimeProvider for SystemClock {
     fn current_time(&self) -> Option<UnixTime> {
         let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Some(UnixTime::since_unix_epoch(time.unwrap_or_default()))

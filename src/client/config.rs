@@ -30,7 +30,7 @@ pub struct SessionConfig {
     pub(super) token: Option<Secret>,
     pub(super) password: Option<Secret>,
     pub(super) is_quiet: bool,
-    pub(super) tls: tls::Settings,
+    pub(super) tls: tls::TlsSettings,
 }
 
 impl SessionConfig {
@@ -135,7 +135,7 @@ impl SessionConfig {
     /// Returns the configuration for another server, which does not get the secrets of this one.
     #[cfg(feature = "editor")]
     pub(crate) fn for_another_server(self) -> Self {
-        SessionConfig { token: None, password: None, tls: tls::Settings::default(), ..self }
+        SessionConfig { token: None, password: None, tls: tls::TlsSettings::default(), ..self }
     }
 
     /// Sets whether the other members are told neither that the session joins nor that it leaves.

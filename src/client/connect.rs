@@ -18,7 +18,7 @@ use smol::{Async, Timer};
 
 use super::address::split_host_and_port;
 use super::link::Link;
-use super::tls::{Settings, TlsStream};
+use super::tls::{TlsSettings, TlsStream};
 use super::{Error, ServerAddress};
 
 /// Time limit for the name lookup, for each address that is tried, and for the handshake of TLS.
@@ -37,7 +37,7 @@ type Attempt = Pin<Box<dyn Future<Output = io::Result<OwnedFd>> + Send>>;
 /// # Errors
 ///
 /// Returns the error of the name lookup, of the last address that failed, or of the handshake.
-pub async fn connect(address: ServerAddress, settings: Settings) -> Result<Link, Error> {
+pub async fn connect(address: ServerAddress, settings: TlsSettings) -> Result<Link, Error> {
     let failed = |error| Error::Connect(address.clone(), error);
     let (text, is_encrypted) = match &address {
         ServerAddress::Inet(text) => (text, false),

@@ -78,7 +78,7 @@ pub struct Session {
     /// The address of the latest connection, unless it is a Unix socket.
     connected_address: Option<SocketAddr>,
     /// The keys of servers that are trusted.
-    tls: tls::Settings,
+    tls: tls::TlsSettings,
     policy: ReconnectPolicy,
     resume: ResumeState,
     pending: PendingLines,

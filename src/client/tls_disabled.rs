@@ -6,14 +6,14 @@ use super::{Error, ServerAddress};
 
 /// The keys that a session trusts.
 #[derive(Clone, Debug, Default)]
-pub struct Settings {}
+pub struct TlsSettings {}
 
 /// A connection that speaks TLS, which this build cannot create.
 #[derive(Debug)]
 pub enum TlsStream {}
 
 impl TlsStream {
-    pub fn new(_host: &str, _settings: &Settings) -> io::Result<Self> {
+    pub fn new(_host: &str, _settings: &TlsSettings) -> io::Result<Self> {
         Err(io::Error::new(io::ErrorKind::Unsupported, "this build has no TLS"))
     }
 

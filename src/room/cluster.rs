@@ -64,8 +64,8 @@ impl Room {
     /// Returns the time of the node at which [`pop_hello_wait`](Self::pop_hello_wait) has to be
     /// called.
     pub fn hello_deadline(&self) -> Option<Duration> {
-        let gate = self.lobby.gate.first().map(|client| client.deadline);
-        [self.lobby.waiting.deadline(), gate].into_iter().flatten().min()
+        let unauthenticated = self.lobby.unauthenticated.first().map(|client| client.deadline);
+        [self.lobby.waiting.deadline(), unauthenticated].into_iter().flatten().min()
     }
 
     /// Removes and returns the commands that follow from those that were committed: they go into

@@ -26,7 +26,7 @@ pub enum Command {
     /// Only the operators with these labels remain, of the members of a node.
     KeepOperators { node: NodeId, labels: Vec<Box<str>> },
     /// The bans, the mutes, the lock and the topic are replaced.
-    Measures(Box<Moderation>),
+    Moderation(Box<Moderation>),
     /// A member is shown with a join notice, or hidden with a leave notice.
     #[cfg(any(feature = "irc", feature = "cluster"))]
     Show { id: ClientId, is_shown: bool },

@@ -26,7 +26,7 @@ impl Room {
         label: Box<str>,
         line_id: Option<Box<str>>,
     ) -> Option<Command> {
-        if self.is_at_gate(id) {
+        if self.is_unauthenticated(id) {
             self.ask_for_password(id);
         } else if !self.is_waiting(id) {
             return Some(Command::Operator { id, label, line_id });
@@ -78,7 +78,7 @@ impl Room {
 
     fn find_rule(&self, kind: RuleKind, peer: Peer) -> Option<&Rule> {
         let Peer::Inet(ip, _) = peer else { return None };
-        self.state.measures.find(kind, ip, self.lobby.now.unix_seconds())
+        self.state.moderation.find(kind, ip, self.lobby.now.unix_seconds())
     }
 
     fn network_of(&self, id: ClientId) -> Option<Network> {
@@ -102,7 +102,7 @@ impl Room {
         });
         for (id, client) in clients.map(|(id, client)| (id, *client)).collect::<Vec<_>>() {
             if client.is_waiting() {
-                self.turn_away(id, ByeCode::Banned, ByeCode::Banned.text());
+                self.refuse_waiting(id, ByeCode::Banned, ByeCode::Banned.text());
             } else {
                 self.submit(Command::Leave { id, cause: LeaveCause::Banned });
             }
@@ -137,8 +137,8 @@ impl Room {
     }
 
     /// Returns the measures if they have changed since the last call.
-    pub fn take_new_measures(&mut self) -> Option<&Moderation> {
-        std::mem::take(&mut self.state.has_new_measures).then_some(&self.state.measures)
+    pub fn take_changed_moderation(&mut self) -> Option<&Moderation> {
+        std::mem::take(&mut self.state.is_moderation_changed).then_some(&self.state.moderation)
     }
 }
 

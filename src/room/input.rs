@@ -77,7 +77,7 @@ pub enum Input {
         lines: Vec<Result<ClientLine, RequestError>>,
     },
     /// A client has sent the password, and lines.
-    Admit { id: ClientId, lines: Vec<Result<ClientLine, RequestError>> },
+    Authenticated { id: ClientId, lines: Vec<Result<ClientLine, RequestError>> },
     /// A client has sent the secret of an operator.
     Operator {
         id: ClientId,
@@ -96,7 +96,7 @@ pub enum Input {
     /// The operators have changed: only those with these labels remain.
     KeepOperators(Vec<Box<str>>),
     /// The bans, the mutes, the lock and the topic are replaced.
-    Measures(Box<Moderation>),
+    Moderation(Box<Moderation>),
     /// The wait for the first line of a client is over; ignored if a line was sent.
     HelloWaitOver { id: ClientId },
     /// A client speaks another protocol.
@@ -118,7 +118,7 @@ impl Input {
         match self {
             Input::Connect { id, .. }
             | Input::Lines { id, .. }
-            | Input::Admit { id, .. }
+            | Input::Authenticated { id, .. }
             | Input::Operator { id, .. }
             | Input::Refuse { id, .. }
             | Input::HelloWaitOver { id }
@@ -126,7 +126,7 @@ impl Input {
             | Input::Disconnect { id, .. } => Some(id),
             #[cfg(any(feature = "web", feature = "irc", feature = "tls"))]
             Input::Answered { id } => Some(id),
-            Input::KeepOperators(_) | Input::Measures(_) | Input::Shutdown => None,
+            Input::KeepOperators(_) | Input::Moderation(_) | Input::Shutdown => None,
         }
     }
 

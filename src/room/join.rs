@@ -153,7 +153,7 @@ impl RoomState {
             2 => format!("welcome, {name}; one other is here"),
             _ => format!("welcome, {name}; {} others are here", members - 1),
         };
-        if let Some(topic) = &self.measures.topic {
+        if let Some(topic) = &self.moderation.topic {
             data.push_str("; topic: ");
             data.push_str(topic);
         }
@@ -175,7 +175,7 @@ impl RoomState {
             token: token.to_string().into(),
             resumed,
             members,
-            topic: self.measures.topic.as_deref().map(Into::into),
+            topic: self.moderation.topic.as_deref().map(Into::into),
             limits,
             nodes,
         };

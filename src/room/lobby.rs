@@ -9,8 +9,8 @@ use log::Level;
 #[cfg(feature = "cluster")]
 use super::Command;
 use super::admission::{Admission, Origin, Refusal};
-use super::gate::AtGate;
 use super::state::{Effect, RoomState};
+use super::unauthenticated::Unauthenticated;
 use super::wait_queue::{WaitQueue, WaitingClient};
 use super::{
     ClientId, ClientTable, Config, Credential, DisconnectReason, Join, Now, Op, Peer, Place, Room,
@@ -33,7 +33,7 @@ pub(super) struct Lobby {
     /// The clients that have not sent a line.
     pub waiting: WaitQueue<LobbyClient>,
     /// The clients that have not sent the password, the oldest first.
-    pub gate: Vec<AtGate>,
+    pub unauthenticated: Vec<Unauthenticated>,
     /// The clients that are not members and have sent the secret of an operator, with its label.
     pub operators: Vec<(ClientId, Box<str>)>,
     /// The commands that follow from others, see [`Room::take_proposals`].
@@ -88,7 +88,7 @@ impl Lobby {
             credential_of,
             ending: ClientTable::new(),
             waiting: WaitQueue::new(LobbyClient::is_waiting),
-            gate: Vec::new(),
+            unauthenticated: Vec::new(),
             operators: Vec::new(),
             #[cfg(feature = "cluster")]
             proposals: Vec::new(),
@@ -179,7 +179,7 @@ impl Lobby {
         let client = self.clients.remove(id)?;
         self.tokens.remove(id);
         self.operators.retain(|(other, _)| *other != id);
-        self.gate.retain(|client| client.id != id);
+        self.unauthenticated.retain(|client| client.id != id);
         self.ending.insert(id, client.peer);
         self.admission.leave(client.peer.into(), client.is_visitor);
         Some(client)
@@ -228,7 +228,7 @@ impl Room {
         self.lobby.clients.insert(id, client);
         self.lobby.tokens.insert(id, token);
         if self.lobby.config.has_password {
-            self.add_to_gate(id);
+            self.add_unauthenticated(id);
         }
         let deadline = now + self.lobby.config.hello_wait;
         self.lobby.waiting.push(deadline, id, &self.lobby.clients);
@@ -268,9 +268,9 @@ impl Room {
             if reason == DisconnectReason::Slow {
                 self.state.count_eviction(id, ByeCode::Slow);
             }
-            let is_at_gate = self.is_at_gate(id);
+            let is_unauthenticated = self.is_unauthenticated(id);
             self.remove_waiting(id, &reason.to_string());
-            if is_at_gate {
+            if is_unauthenticated {
                 // It has no place.
                 self.lobby.release(id);
             }
@@ -279,8 +279,11 @@ impl Room {
         let Some(&LobbyClient { peer, is_visitor, .. }) = self.lobby.clients.get(id) else {
             return;
         };
-        let is_at_gate = self.is_at_gate(id);
-        if is_visitor && !is_at_gate && self.lobby.admission.find_full(peer.into()).is_some() {
+        let is_unauthenticated = self.is_unauthenticated(id);
+        if is_visitor
+            && !is_unauthenticated
+            && self.lobby.admission.find_full(peer.into()).is_some()
+        {
             return self.refuse_visitor(id);
         }
         self.close_waiting(id, ByeCode::Quit, &reason.to_string());
@@ -288,8 +291,8 @@ impl Room {
 
     /// Sends a bye to a client that has not sent a line, and removes it.
     pub(super) fn close_waiting(&mut self, id: ClientId, code: ByeCode, reason: &str) {
-        if self.is_at_gate(id) {
-            return self.turn_away(id, code, code.text());
+        if self.is_unauthenticated(id) {
+            return self.refuse_waiting(id, code, code.text());
         }
         self.state.send_last_frame(id, code, code.text(), Op::Close);
         self.remove_waiting(id, reason);
@@ -373,7 +376,7 @@ impl Room {
     /// [extends](Self::extend_hello_wait) the wait.
     pub fn pop_hello_wait(&mut self, now: Now) -> Option<WaitingClient> {
         self.lobby.now = now;
-        self.end_gate_waits();
+        self.close_late_unauthenticated();
         self.lobby.waiting.pop_expired(now.uptime, &self.lobby.clients)
     }
 

@@ -36,7 +36,6 @@ mod command;
 mod config;
 mod credential_index;
 mod enforcement;
-mod gate;
 mod history;
 mod input;
 mod join;
@@ -52,6 +51,7 @@ mod reserved_names;
 mod saved_state;
 mod snapshot;
 mod state;
+mod unauthenticated;
 #[cfg(feature = "irc")]
 mod view;
 mod wait_queue;
@@ -134,9 +134,9 @@ impl Room {
                 self.count_lines(id, lines.len());
                 return self.propose_lines(id, lines);
             }
-            Input::Admit { id, lines } => {
+            Input::Authenticated { id, lines } => {
                 self.count_lines(id, 1);
-                return self.admit(id, lines);
+                return self.on_authenticated(id, lines);
             }
             Input::Operator { id, label, line_id } => {
                 return self.propose_operator(id, label, line_id);
@@ -144,14 +144,14 @@ impl Room {
             Input::Refuse { id, code, text } => {
                 if let Some(peer) = self.lobby.peer_of(id) {
                     self.log(Level::Warn, format!("{peer} refused: {text}"));
-                    self.turn_away(id, code, &text);
+                    self.refuse_waiting(id, code, &text);
                 }
             }
             Input::KeepOperators(labels) => {
                 return Some(Command::KeepOperators { node: self.state.answers.node, labels });
             }
-            Input::Measures(measures) => return Some(Command::Measures(measures)),
-            Input::HelloWaitOver { id } if self.is_at_gate(id) => self.ask_for_password(id),
+            Input::Moderation(moderation) => return Some(Command::Moderation(moderation)),
+            Input::HelloWaitOver { id } if self.is_unauthenticated(id) => self.ask_for_password(id),
             Input::HelloWaitOver { id } => {
                 if self.is_waiting(id) {
                     return self.propose_join(id, Vec::new());
@@ -196,8 +196,8 @@ impl Room {
         let client = self.lobby.clients.get_mut(id)?;
         let is_waiting = client.is_waiting();
         client.active_at = now;
-        if is_waiting && self.is_at_gate(id) {
-            self.on_gate_lines(id, lines);
+        if is_waiting && self.is_unauthenticated(id) {
+            self.on_unauthenticated_lines(id, lines);
             return None;
         }
         let lines = self.moderate(id, lines);
@@ -259,9 +259,12 @@ impl Room {
     /// Returns the time at which [`pop_hello_wait`](Self::pop_hello_wait) and
     /// [`end_waits`](Self::end_waits) have to be called, if there is no input before.
     pub fn deadline(&self) -> Option<Duration> {
-        let Lobby { waiting, gate, .. } = &self.lobby;
-        let deadlines =
-            [waiting.deadline(), gate.first().map(|client| client.deadline), self.state.deadline()];
+        let Lobby { waiting, unauthenticated, .. } = &self.lobby;
+        let deadlines = [
+            waiting.deadline(),
+            unauthenticated.first().map(|client| client.deadline),
+            self.state.deadline(),
+        ];
         deadlines.into_iter().flatten().min()
     }
 

@@ -102,7 +102,7 @@ impl Moderation {
     pub(super) fn lock_text(&self) -> String {
         self.lock
             .as_ref()
-            .map_or_else(String::new, |(until, by)| format!("lock {} {by}", End(*until)))
+            .map_or_else(String::new, |(until, by)| format!("lock {} {by}", Expiry(*until)))
     }
 
     pub(super) fn is_locked(&self, now: u64) -> bool {
@@ -119,14 +119,14 @@ impl Moderation {
     /// Parses a text, and returns the measures and the number of the first line that is invalid. An
     /// invalid line is left out.
     pub fn parse(text: &str) -> (Self, Option<usize>) {
-        let mut measures = Moderation::default();
+        let mut moderation = Moderation::default();
         let mut invalid = None;
         for (number, line) in (1..).zip(text.lines()) {
-            if measures.parse_line(&replace_controls(line)).is_none() {
+            if moderation.parse_line(&replace_controls(line)).is_none() {
                 invalid = invalid.or(Some(number));
             }
         }
-        (measures, invalid)
+        (moderation, invalid)
     }
 
     fn parse_line(&mut self, line: &str) -> Option<()> {
@@ -138,7 +138,7 @@ impl Moderation {
             "topic" => self.topic = (!rest.is_empty()).then(|| rest.into()),
             "lock" => {
                 let (end, by) = split_word(rest);
-                self.lock = Some((end.parse::<End>().ok()?.0, by.into()));
+                self.lock = Some((end.parse::<Expiry>().ok()?.0, by.into()));
             }
             "ban" | "mute" => {
                 let kind = if word == "ban" { RuleKind::Ban } else { RuleKind::Mute };
@@ -146,7 +146,7 @@ impl Moderation {
                 let (end, rest) = split_word(rest);
                 let (by, reason) = split_word(rest);
                 let network: Network = network.parse().ok()?;
-                let until = end.parse::<End>().ok()?.0;
+                let until = end.parse::<Expiry>().ok()?.0;
                 let rule = Rule { kind, network, until, by: by.into(), reason: reason.into() };
                 if network.is_wide() || !self.add(rule, 0) {
                     return None;
@@ -171,25 +171,29 @@ impl fmt::Display for Moderation {
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = if self.kind == RuleKind::Ban { "ban" } else { "mute" };
-        write!(f, "{kind} {} {} {}", self.network, End(self.until), self.by)?;
+        write!(f, "{kind} {} {} {}", self.network, Expiry(self.until), self.by)?;
         if self.reason.is_empty() { Ok(()) } else { write!(f, " {}", self.reason) }
     }
 }
 
 /// The end of a measure as text.
-struct End(u64);
+struct Expiry(u64);
 
-impl fmt::Display for End {
+impl fmt::Display for Expiry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0 == NEVER { f.write_str("-") } else { Utc(self.0).fmt(f) }
     }
 }
 
-impl FromStr for End {
+impl FromStr for Expiry {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        if text == "-" { Ok(End(NEVER)) } else { text.parse().map(|Utc(seconds)| End(seconds)) }
+        if text == "-" {
+            Ok(Expiry(NEVER))
+        } else {
+            text.parse().map(|Utc(seconds)| Expiry(seconds))
+        }
     }
 }
 
@@ -216,15 +220,15 @@ mod tests {
 
     #[test]
     fn ban_holds_for_its_network_until_its_end() {
-        let mut measures = Moderation::default();
-        assert!(measures.add(rule(RuleKind::Ban, "192.0.2.0/24", NOW + 60), NOW));
-        let is_banned = |text: &str, now| measures.find(RuleKind::Ban, ip(text), now).is_some();
+        let mut moderation = Moderation::default();
+        assert!(moderation.add(rule(RuleKind::Ban, "192.0.2.0/24", NOW + 60), NOW));
+        let is_banned = |text: &str, now| moderation.find(RuleKind::Ban, ip(text), now).is_some();
         assert!(is_banned("192.0.2.200", NOW + 59));
         assert!(!is_banned("192.0.2.200", NOW + 60) && !is_banned("192.0.3.1", NOW));
-        assert!(measures.find(RuleKind::Mute, ip("192.0.2.1"), NOW).is_none());
-        assert!(!measures.remove(RuleKind::Mute, "192.0.2.0/24".parse().unwrap()));
-        assert!(measures.remove(RuleKind::Ban, "192.0.2.0/24".parse().unwrap()));
-        assert_eq!(measures, Moderation::default());
+        assert!(moderation.find(RuleKind::Mute, ip("192.0.2.1"), NOW).is_none());
+        assert!(!moderation.remove(RuleKind::Mute, "192.0.2.0/24".parse().unwrap()));
+        assert!(moderation.remove(RuleKind::Ban, "192.0.2.0/24".parse().unwrap()));
+        assert_eq!(moderation, Moderation::default());
     }
 
     #[test]
@@ -245,47 +249,47 @@ mod tests {
 
     #[test]
     fn table_is_bounded_and_drops_expired_rules() {
-        let mut measures = Moderation::default();
+        let mut moderation = Moderation::default();
         let network = |number: u32| IpAddr::from(number.to_be_bytes()).to_string();
         for number in 0..MAX_RULES as u32 {
-            assert!(measures.add(rule(RuleKind::Ban, &network(number), NOW + 1), NOW));
+            assert!(moderation.add(rule(RuleKind::Ban, &network(number), NOW + 1), NOW));
         }
-        assert!(measures.add(rule(RuleKind::Ban, &network(0), NOW + 2), NOW));
-        assert!(!measures.add(rule(RuleKind::Ban, &network(5000), NOW + 2), NOW));
-        assert!(measures.add(rule(RuleKind::Ban, &network(5000), NOW + 2), NOW + 1));
-        assert_eq!(measures.rules.len(), 2);
+        assert!(moderation.add(rule(RuleKind::Ban, &network(0), NOW + 2), NOW));
+        assert!(!moderation.add(rule(RuleKind::Ban, &network(5000), NOW + 2), NOW));
+        assert!(moderation.add(rule(RuleKind::Ban, &network(5000), NOW + 2), NOW + 1));
+        assert_eq!(moderation.rules.len(), 2);
     }
 
     #[test]
     fn text_round_trips() {
-        let mut measures = Moderation { topic: Some("be kind".into()), ..Moderation::default() };
-        measures.lock(NOW + 60, "root", NOW);
-        measures.add(rule(RuleKind::Ban, "192.0.2.0/24", NOW), 0);
-        measures.add(rule(RuleKind::Mute, "2001:db8::/64", NEVER), 0);
-        let text = measures.to_string();
+        let mut moderation = Moderation { topic: Some("be kind".into()), ..Moderation::default() };
+        moderation.lock(NOW + 60, "root", NOW);
+        moderation.add(rule(RuleKind::Ban, "192.0.2.0/24", NOW), 0);
+        moderation.add(rule(RuleKind::Mute, "2001:db8::/64", NEVER), 0);
+        let text = moderation.to_string();
         let expected = "topic be kind\n\
                         lock 2026-09-21T14:14:20Z root\n\
                         ban 192.0.2.0/24 2026-09-21T14:13:20Z root spam and eggs\n\
                         mute 2001:db8::/64 - root spam and eggs\n";
         assert_eq!(text, expected);
-        assert_eq!(Moderation::parse(&text), (measures.clone(), None));
-        assert!(measures.is_locked(NOW) && !measures.is_locked(NOW + 60));
-        assert_eq!(measures.lines(NOW).count(), 2);
+        assert_eq!(Moderation::parse(&text), (moderation.clone(), None));
+        assert!(moderation.is_locked(NOW) && !moderation.is_locked(NOW + 60));
+        assert_eq!(moderation.lines(NOW).count(), 2);
     }
 
     #[test]
     fn invalid_line_is_left_out_and_named() {
         let text = "# a comment\n\nban 192.0.2.1 - root\nban 0.0.0.0/0 - root\nban x - root\n\
                     ban 192.0.2.2 tomorrow root\nmute 192.0.2.3 - root\n";
-        let (measures, invalid) = Moderation::parse(text);
-        assert_eq!((measures.rules.len(), invalid), (2, Some(4)));
+        let (moderation, invalid) = Moderation::parse(text);
+        assert_eq!((moderation.rules.len(), invalid), (2, Some(4)));
     }
 
     proptest! {
         #[test]
         fn parse_any_text_never_panics(text in any::<String>()) {
-            let (measures, _) = Moderation::parse(&text);
-            prop_assert_eq!(Moderation::parse(&measures.to_string()), (measures, None));
+            let (moderation, _) = Moderation::parse(&text);
+            prop_assert_eq!(Moderation::parse(&moderation.to_string()), (moderation, None));
         }
     }
 }

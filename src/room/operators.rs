@@ -35,7 +35,7 @@ impl RoomState {
     /// Returns whether the room is locked for a client without the credential of a member.
     pub(super) fn is_locked_out(&self, proof: Option<Credential>) -> bool {
         let now = self.now.uptime;
-        self.measures.is_locked(self.now.unix_seconds())
+        self.moderation.is_locked(self.now.unix_seconds())
             && !proof.is_some_and(|proof| self.reserved.has_credential(&proof, now))
     }
 
@@ -75,7 +75,7 @@ impl RoomState {
         let member = self.find_member(&target).and_then(|id| self.name_of(id));
         let target = member.map_or(target, Box::from);
         if verb == Verb::Topic && text.is_empty() {
-            let topic = self.measures.topic.clone();
+            let topic = self.moderation.topic.clone();
             self.send_info(author, topic.as_deref().unwrap_or("there is no topic"));
             return Ok(());
         }
@@ -93,11 +93,11 @@ impl RoomState {
                 let network = network.ok_or_else(|| refuse(&target, " is not a member"))?;
                 let is_ban = verb == Verb::Unban;
                 let kind = if is_ban { RuleKind::Ban } else { RuleKind::Mute };
-                if !self.measures.remove(kind, network.widened()) {
+                if !self.moderation.remove(kind, network.widened()) {
                     return Err(refuse(&target, " is not in /bans"));
                 }
                 let verb = if is_ban { "unbanned " } else { "unmuted " };
-                self.announce_measure(author, [verb, public_name(&target)], &target, "", None);
+                self.announce_action(author, [verb, public_name(&target)], &target, "", None);
             }
             Verb::Bans => self.send_bans(author),
             Verb::Whois => {
@@ -109,15 +109,15 @@ impl RoomState {
             }
             Verb::Topic => {
                 let topic = if &*text == "-" { "" } else { &*text };
-                self.measures.topic = (!topic.is_empty()).then(|| topic.into());
+                self.moderation.topic = (!topic.is_empty()).then(|| topic.into());
                 let verb = if topic.is_empty() { "removed the topic" } else { "set the topic: " };
-                self.announce_measure(author, [verb, topic], "", "", Some(topic));
+                self.announce_action(author, [verb, topic], "", "", Some(topic));
             }
             Verb::Lock => {
-                self.measures.lock(until, &by, self.now.unix_seconds());
+                self.moderation.lock(until, &by, self.now.unix_seconds());
                 let verb = if time == Some(Duration::ZERO) { "opened " } else { "locked " };
-                let lock = self.measures.lock_text();
-                self.announce_measure(author, [verb, "the room"], &lock, "", None);
+                let lock = self.moderation.lock_text();
+                self.announce_action(author, [verb, "the room"], &lock, "", None);
             }
         }
         Ok(())
@@ -133,7 +133,7 @@ impl RoomState {
         if member.is_none() && !self.reserved.remove_key(self.names.key(target), now) {
             return Err(no_such_member(target));
         }
-        self.announce_measure(author, ["kicked ", target], "", reason, None);
+        self.announce_action(author, ["kicked ", target], "", reason, None);
         match member {
             Some(id) if self.is_absent(id) => self.remove_absent_member(id),
             Some(id) => {
@@ -157,11 +157,11 @@ impl RoomState {
         }
         let is_ban = rule.kind == RuleKind::Ban;
         let (detail, reason) = (rule.to_string(), rule.reason.clone());
-        if !self.measures.add(rule, self.now.unix_seconds()) {
+        if !self.moderation.add(rule, self.now.unix_seconds()) {
             return Err(refuse(target, " has no place: there are 1000 bans and mutes"));
         }
         let verb = if is_ban { "banned " } else { "muted " };
-        self.announce_measure(author, [verb, public_name(target)], &detail, &reason, None);
+        self.announce_action(author, [verb, public_name(target)], &detail, &reason, None);
         if is_ban {
             self.effects.push(Effect::EnforceBans);
         }
@@ -187,7 +187,7 @@ impl RoomState {
 
     fn send_bans(&mut self, author: Author<'_>) {
         let mut text = String::new();
-        for line in self.measures.lines(self.now.unix_seconds()) {
+        for line in self.moderation.lines(self.now.unix_seconds()) {
             if text.len() + line.len() > MAX_LIST {
                 text += "\n…";
                 break;
@@ -199,7 +199,7 @@ impl RoomState {
     }
 
     /// Publishes what an operator did, and writes it to the log with a detail that is not public.
-    fn announce_measure(
+    fn announce_action(
         &mut self,
         author: Author<'_>,
         what: [&str; 2],
@@ -207,7 +207,7 @@ impl RoomState {
         reason: &str,
         topic: Option<&str>,
     ) {
-        self.has_new_measures = true;
+        self.is_moderation_changed = true;
         let what = what.concat();
         let detail = if detail.is_empty() { reason } else { detail };
         self.audit(author, &with_reason(&what, detail));

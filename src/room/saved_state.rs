@@ -26,7 +26,7 @@ pub struct SavedState {
     now: Now,
     guests: u64,
     operators: Vec<(ClientId, Box<str>)>,
-    measures: Moderation,
+    moderation: Moderation,
     members: Vec<(ClientId, Member)>,
     reserved: Vec<ReservedName>,
     silent: Vec<(Duration, ClientId)>,
@@ -68,7 +68,7 @@ impl Room {
             now: state.now,
             guests: state.guests,
             operators: state.operators.clone(),
-            measures: state.measures.clone(),
+            moderation: state.moderation.clone(),
             members: members.collect(),
             reserved: state.reserved.iter().cloned().collect(),
             silent: state.silent.entries(&state.members),
@@ -111,7 +111,7 @@ impl SavedState {
         state.now = self.now;
         state.guests = self.guests;
         state.operators = self.operators;
-        state.measures = self.measures;
+        state.moderation = self.moderation;
         state.notice = self.notice;
         for (id, member) in self.members {
             state.names.insert(&member.name, id);

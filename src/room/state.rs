@@ -41,14 +41,14 @@ pub(super) struct RoomState {
     pub notice: PendingNotice,
     /// The members that are operators, with their labels.
     pub operators: Vec<(ClientId, Box<str>)>,
-    pub measures: Moderation,
+    pub moderation: Moderation,
     /// The guests that were given a number.
     pub guests: u64,
     pub now: Now,
 
     // The rest is not the same on all nodes.
     /// The measures have changed since the caller took them.
-    pub has_new_measures: bool,
+    pub is_moderation_changed: bool,
     pub answers: AnswerConfig,
     pub batch: BatchBuilder,
     /// The effects on the clients of the node that are not handled yet.
@@ -144,12 +144,12 @@ impl RoomState {
             history,
             notice: PendingNotice::default(),
             operators: Vec::new(),
-            measures: Moderation::default(),
+            moderation: Moderation::default(),
             guests: 0,
             now: Now { uptime: Duration::ZERO, unix_ms: 0 },
             rules,
             answers,
-            has_new_measures: false,
+            is_moderation_changed: false,
             batch: BatchBuilder::new(seq),
             effects: Vec::new(),
             counts: Stats::default(),
@@ -173,8 +173,8 @@ impl RoomState {
                 self.make_operator(id, label, line_id.as_deref());
             }
             Command::KeepOperators { node, labels } => self.keep_operators(node, &labels),
-            Command::Measures(measures) => {
-                self.measures = *measures;
+            Command::Moderation(moderation) => {
+                self.moderation = *moderation;
                 self.effects.push(Effect::EnforceBans);
             }
             #[cfg(any(feature = "irc", feature = "cluster"))]

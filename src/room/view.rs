@@ -104,7 +104,7 @@ impl Room {
 
     /// Returns the topic of the room.
     pub fn topic(&self) -> Option<&str> {
-        self.state.measures.topic.as_deref()
+        self.state.moderation.topic.as_deref()
     }
 
     /// Returns whether a name is taken or reserved.

@@ -290,7 +290,7 @@ impl Broadcaster {
                     Input::HelloWaitOver { id } if self.clients.is_http(id) => return,
                     #[cfg(feature = "web")]
                     Input::Lines { id, .. }
-                    | Input::Admit { id, .. }
+                    | Input::Authenticated { id, .. }
                     | Input::Operator { id, .. }
                     | Input::OtherProtocol { id, .. } => {
                         self.clients.unset_http(id);
@@ -307,8 +307,8 @@ impl Broadcaster {
                         self.on_irc_lines(id, lines, now);
                     }
                     #[cfg(feature = "irc")]
-                    Input::Admit { id, .. } if self.clients.irc_client(id).is_some() => {
-                        self.admit_irc_client(id, now);
+                    Input::Authenticated { id, .. } if self.clients.irc_client(id).is_some() => {
+                        self.on_irc_password(id, now);
                     }
                     input => self.apply(input, now),
                 }

@@ -68,7 +68,7 @@ pub fn run(
         socket,
         events,
         lines: LineReader::new(0),
-        is_admitted: !budget.limits.secrets.has_password(),
+        is_authenticated: !budget.limits.secrets.has_password(),
         may_send_secret: may_send_secret(budget.limits.plain, peer, false),
         #[cfg(feature = "tls")]
         has_begun_tls: false,
@@ -145,7 +145,7 @@ struct Connection {
     /// The start of the input.
     sent: Sent,
     /// The server has no password, or the client has sent it.
-    is_admitted: bool,
+    is_authenticated: bool,
     /// A secret of the client is accepted: it is local, or speaks TLS.
     may_send_secret: bool,
     /// The client speaks another protocol or is refused; its input is discarded.

@@ -40,11 +40,11 @@ impl BanFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             file => read_bounded(file?, MAX_BYTES)?,
         };
-        let (measures, invalid) = Moderation::parse(&text);
+        let (moderation, invalid) = Moderation::parse(&text);
         if let Some(line) = invalid {
             log::warn!("{}: line {line} is invalid and left out", self.path.display());
         }
-        Ok(measures)
+        Ok(moderation)
     }
 
     /// Replaces the file, so that it has either the old or the new text.
@@ -52,11 +52,11 @@ impl BanFile {
     /// # Errors
     ///
     /// Returns an error if the new file cannot be written next to the old one.
-    pub fn write(&self, measures: &Moderation) -> io::Result<()> {
+    pub fn write(&self, moderation: &Moderation) -> io::Result<()> {
         let mut new = self.path.clone().into_os_string();
         new.push(".new");
         let mut file = File::create(&new)?;
-        file.write_all(format!("{HEADER}{measures}").as_bytes())?;
+        file.write_all(format!("{HEADER}{moderation}").as_bytes())?;
         file.sync_data()?;
         fs::rename(&new, &self.path)
     }
@@ -72,9 +72,9 @@ mod tests {
         let file = BanFile::new(std::env::temp_dir().join(name));
         assert_eq!(file.read().unwrap(), Moderation::default());
         for text in ["topic one\nban 192.0.2.1 - root spam\n", "mute 2001:db8::/64 - root\n", ""] {
-            let (measures, _) = Moderation::parse(text);
-            file.write(&measures).unwrap();
-            assert_eq!(file.read().unwrap(), measures);
+            let (moderation, _) = Moderation::parse(text);
+            file.write(&moderation).unwrap();
+            assert_eq!(file.read().unwrap(), moderation);
             assert!(fs::read_to_string(file.path()).unwrap().ends_with(text));
         }
         fs::write(file.path(), "#".repeat(MAX_BYTES + 1)).unwrap();

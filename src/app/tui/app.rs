@@ -13,7 +13,7 @@ use async_signal::{Signal, Signals};
 use futures_lite::{StreamExt, future};
 use smol::Timer;
 
-use self::questions::Question;
+use self::questions::ServerQuestion;
 use super::commands::split_input;
 use super::editor::{Editor, UserInput};
 use super::entry::EntryKind;
@@ -63,7 +63,7 @@ pub struct App {
     /// The member to whom the lines of the user are sent, with `/query`.
     query: Option<String>,
     /// The question that the input line shows.
-    question: Option<Question>,
+    question: Option<ServerQuestion>,
     unconfirmed_lines: VecDeque<UnconfirmedLine>,
     /// The parts of long lines that the session does not accept yet.
     unsent_parts: VecDeque<String>,

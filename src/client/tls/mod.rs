@@ -13,7 +13,7 @@ use crate::tls::Fingerprint;
 
 /// The keys that a session trusts.
 #[derive(Clone, Debug, Default)]
-pub struct Settings {
+pub struct TlsSettings {
     /// The only keys that are trusted. If it is empty, the server needs a certificate of a CA.
     pub pins: Vec<Fingerprint>,
 }

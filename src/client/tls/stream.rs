@@ -14,10 +14,10 @@ use rustls::unbuffered::{
 };
 use rustls::version::TLS13;
 
-use super::Settings;
-use super::verifier::{Refusal, Verifier};
+use super::TlsSettings;
+use super::verifier::{UntrustedKey, Verifier};
 use crate::client::{Error, ServerAddress};
-use crate::tls::{Clock, provider};
+use crate::tls::{SystemClock, provider};
 
 /// The most bytes that are encrypted at once: those of one record.
 const MAX_PLAIN_BYTES: usize = 16 << 10;
@@ -32,11 +32,11 @@ pub struct TlsStream {
     input: Vec<u8>,
     /// Records that wait to be sent.
     output: Vec<u8>,
-    end: Option<End>,
+    end: Option<StreamEnd>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+enum StreamEnd {
     /// The server sends no more data.
     Closed,
     /// A record of the server was invalid, or the keys are used up.
@@ -49,7 +49,7 @@ impl TlsStream {
     /// # Errors
     ///
     /// Returns an error if `host` cannot be the name of a server.
-    pub fn new(host: &str, settings: &Settings) -> io::Result<Self> {
+    pub fn new(host: &str, settings: &TlsSettings) -> io::Result<Self> {
         let provider = CryptoProvider {
             // RSA and P-384 are needed for the certificates of most CAs.
             signature_verification_algorithms: default_provider().signature_verification_algorithms,
@@ -57,7 +57,7 @@ impl TlsStream {
         };
         let algorithms = provider.signature_verification_algorithms;
         let verifier = Arc::new(Verifier::new(settings.pins.clone(), algorithms));
-        let builder = ClientConfig::builder_with_details(Arc::new(provider), Arc::new(Clock));
+        let builder = ClientConfig::builder_with_details(Arc::new(provider), Arc::new(SystemClock));
         let builder = builder.with_protocol_versions(&[&TLS13]).map_err(other)?;
         let builder =
             builder.dangerous().with_custom_certificate_verifier(Arc::clone(&verifier) as _);
@@ -82,7 +82,7 @@ impl TlsStream {
 
     /// Returns whether the server has said that it sends no more data.
     pub fn is_closed(&self) -> bool {
-        self.end == Some(End::Closed)
+        self.end == Some(StreamEnd::Closed)
     }
 
     /// Decrypts bytes of the server, and calls `on_data` with the data of each record.
@@ -94,13 +94,13 @@ impl TlsStream {
     pub fn read(&mut self, bytes: &[u8], on_data: impl FnMut(&[u8])) -> io::Result<()> {
         match self.end {
             None => {}
-            Some(End::Closed) => return Ok(()),
-            Some(End::Failed) => return Err(other(rustls::Error::EncryptError)),
+            Some(StreamEnd::Closed) => return Ok(()),
+            Some(StreamEnd::Failed) => return Err(other(rustls::Error::EncryptError)),
         }
         self.input.extend_from_slice(bytes);
         let is_handshaking = self.is_handshaking();
         let Err(error) = self.process(on_data) else { return Ok(()) };
-        self.end = Some(End::Failed);
+        self.end = Some(StreamEnd::Failed);
         self.encode_alert();
         Err(match error {
             rustls::Error::InvalidMessage(_) if is_handshaking => {
@@ -112,14 +112,14 @@ impl TlsStream {
 
     /// Returns the error of a handshake: the reason why the key is not trusted, or else `error`.
     pub fn handshake_error(&self, address: ServerAddress, error: io::Error) -> Error {
-        match self.verifier.refusal() {
+        match self.verifier.untrusted_key() {
             None => Error::Connect(address, error),
-            Some(Refusal::Changed { found }) => Error::KeyChanged {
+            Some(UntrustedKey::Changed { found }) => Error::KeyChanged {
                 address,
                 expected: self.verifier.pins().iter().map(ToString::to_string).collect(),
                 found: found.to_string(),
             },
-            Some(Refusal::Unknown { found, cause }) => {
+            Some(UntrustedKey::Unknown { found, cause }) => {
                 Error::UnknownKey { address, found: found.to_string(), cause: cause.clone() }
             }
         }
@@ -127,7 +127,7 @@ impl TlsStream {
 
     /// Encrypts the start of `data` if no other record waits, and removes it from `data`.
     pub fn encrypt(&mut self, data: &mut Vec<u8>) {
-        if self.end == Some(End::Failed) {
+        if self.end == Some(StreamEnd::Failed) {
             data.clear();
         }
         if data.is_empty() || !self.output.is_empty() || self.is_handshaking() {
@@ -142,14 +142,14 @@ impl TlsStream {
         }
         if self.output.is_empty() {
             // Seen by the next read.
-            self.end = Some(End::Failed);
+            self.end = Some(StreamEnd::Failed);
         }
         data.drain(..count);
     }
 
     /// Appends to the output that this side sends no more data.
     pub fn close(&mut self) {
-        if self.end == Some(End::Failed) || self.is_handshaking() {
+        if self.end == Some(StreamEnd::Failed) || self.is_handshaking() {
             return;
         }
         let status = self.connection.process_tls_records(&mut self.input);
@@ -198,7 +198,7 @@ impl TlsStream {
                     false
                 }
                 Ok(ConnectionState::PeerClosed) => {
-                    self.end.get_or_insert(End::Closed);
+                    self.end.get_or_insert(StreamEnd::Closed);
                     false
                 }
                 Ok(_) => true,

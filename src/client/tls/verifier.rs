@@ -20,12 +20,12 @@ use crate::tls::Fingerprint;
 pub struct Verifier {
     pins: Vec<Fingerprint>,
     algorithms: WebPkiSupportedAlgorithms,
-    refusal: OnceLock<Refusal>,
+    untrusted_key: OnceLock<UntrustedKey>,
 }
 
 /// The reason why a key is not trusted.
 #[derive(Debug)]
-pub enum Refusal {
+pub enum UntrustedKey {
     /// The key is not a pinned one.
     Changed { found: Fingerprint },
     /// No key is pinned, and the certificate is not valid for this reason.
@@ -34,7 +34,7 @@ pub enum Refusal {
 
 impl Verifier {
     pub fn new(pins: Vec<Fingerprint>, algorithms: WebPkiSupportedAlgorithms) -> Self {
-        Verifier { pins, algorithms, refusal: OnceLock::new() }
+        Verifier { pins, algorithms, untrusted_key: OnceLock::new() }
     }
 
     /// Returns the keys that are trusted, if any are pinned.
@@ -43,8 +43,8 @@ impl Verifier {
     }
 
     /// Returns the reason why the key of the server was not trusted.
-    pub fn refusal(&self) -> Option<&Refusal> {
-        self.refusal.get()
+    pub fn untrusted_key(&self) -> Option<&UntrustedKey> {
+        self.untrusted_key.get()
     }
 
     /// Checks a certificate against those of the CAs. Returns the reason why it is not valid.
@@ -79,19 +79,19 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<ServerCertVerified, Error> {
         let certificate = ParsedCertificate::try_from(certificate)?;
         let found = Fingerprint::of_spki(&certificate.subject_public_key_info());
-        let refusal = if !self.pins.is_empty() {
+        let untrusted_key = if !self.pins.is_empty() {
             if self.pins.contains(&found) {
                 return Ok(ServerCertVerified::assertion());
             }
-            Refusal::Changed { found }
+            UntrustedKey::Changed { found }
         } else {
             match self.check_chain(&certificate, intermediates, name, now) {
                 Ok(()) => return Ok(ServerCertVerified::assertion()),
-                Err(cause) => Refusal::Unknown { found, cause },
+                Err(cause) => UntrustedKey::Unknown { found, cause },
             }
         };
         // There is one handshake for each verifier.
-        let _ = self.refusal.set(refusal);
+        let _ = self.untrusted_key.set(untrusted_key);
         Err(CertificateError::ApplicationVerificationFailure.into())
     }
 

@@ -3,7 +3,6 @@
 mod absent;
 #[cfg(feature = "cluster")]
 mod cluster;
-mod gate;
 mod join;
 mod names;
 mod operators;
@@ -14,6 +13,7 @@ mod requests;
 mod resume;
 mod sequence;
 mod silence;
+mod unauthenticated;
 
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -359,18 +359,19 @@ fn full_room_has_places_for_operators() {
 }
 
 #[test]
-fn measures_of_the_file_are_applied_at_once() {
+fn moderation_of_the_file_applies_at_once() {
     let mut harness = room();
-    let (measures, _) = Moderation::parse("topic x\nban 192.0.2.1 - root\nmute 192.0.2.2 - root\n");
-    harness.room.apply(Input::Measures(Box::new(measures.clone())), harness.now);
+    let (moderation, _) =
+        Moderation::parse("topic x\nban 192.0.2.1 - root\nmute 192.0.2.2 - root\n");
+    harness.room.apply(Input::Moderation(Box::new(moderation.clone())), harness.now);
     assert!(harness.is_closed_with(2, "banned"));
     harness.say(3, "hello");
     assert_eq!(harness.last(3), "error: an operator has muted you");
-    assert_eq!(harness.room.take_new_measures(), None);
+    assert_eq!(harness.room.take_changed_moderation(), None);
     harness.say(1, "/unmute 192.0.2.2");
-    let text = harness.room.take_new_measures().unwrap().to_string();
+    let text = harness.room.take_changed_moderation().unwrap().to_string();
     assert_eq!(text, "topic x\nban 192.0.2.1 - root\n");
-    assert_eq!(harness.room.take_new_measures(), None);
+    assert_eq!(harness.room.take_changed_moderation(), None);
 }
 
 #[test]

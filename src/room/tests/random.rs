@@ -178,7 +178,9 @@ fn run_steps(
             RandomStep::Leave(id, false) => harness.leave(pick(id), DisconnectReason::Slow),
             RandomStep::Admit(id, line) => {
                 let lines = vec![ClientLine::parse(line.as_bytes())];
-                harness.room.apply(Input::Admit { id: ClientId(pick(id)), lines }, harness.now);
+                harness
+                    .room
+                    .apply(Input::Authenticated { id: ClientId(pick(id)), lines }, harness.now);
             }
             RandomStep::Advance => harness.advance(Duration::from_millis(300)),
             RandomStep::Seal => {}

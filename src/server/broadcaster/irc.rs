@@ -194,8 +194,8 @@ impl Broadcaster {
     }
 
     /// Lets an IRC client in that has sent the password, and registers it if it waits for that.
-    pub(super) fn admit_irc_client(&mut self, id: ClientId, now: Now) {
-        self.apply(Input::Admit { id, lines: Vec::new() }, now);
+    pub(super) fn on_irc_password(&mut self, id: ClientId, now: Now) {
+        self.apply(Input::Authenticated { id, lines: Vec::new() }, now);
         let line = ClientLine { id: None, request: Request::Edge("PONG".into()) };
         self.on_irc_lines(id, vec![Ok(line)], now);
     }

@@ -33,7 +33,7 @@ impl Broadcaster {
     pub(super) fn read_bans(&mut self, now: Now) {
         let Some(file) = &self.ban_file else { return };
         match file.read() {
-            Ok(measures) => self.apply(Input::Measures(Box::new(measures)), now),
+            Ok(moderation) => self.apply(Input::Moderation(Box::new(moderation)), now),
             Err(error) => error!("cannot read --ban-file {}: {error}", file.path().display()),
         }
     }
@@ -41,9 +41,9 @@ impl Broadcaster {
     /// Writes the bans and the topic to their file, if an operator has changed them. It is small,
     /// and operators are few, so the room waits for it.
     pub(super) fn write_bans(&mut self) {
-        let Some(measures) = self.room.take_new_measures() else { return };
+        let Some(moderation) = self.room.take_changed_moderation() else { return };
         if let Some(file) = &self.ban_file
-            && let Err(error) = file.write(measures)
+            && let Err(error) = file.write(moderation)
         {
             error!("cannot write --ban-file {}: {error}", file.path().display());
         }

@@ -23,7 +23,7 @@ impl Connection {
     pub(super) fn take_secret(&self, request: &mut Request) -> Option<(Secret, bool)> {
         let Request::Edge(text) = request else { return request.take_secret() };
         let is_taken = match IrcCommand::of(text) {
-            IrcCommand::Pass => !self.is_admitted,
+            IrcCommand::Pass => !self.is_authenticated,
             IrcCommand::Oper => self.budget.limits.secrets.has_operators(),
             _ => false,
         };

@@ -24,7 +24,7 @@ impl Connection {
     /// Returns the longest line that is read at this time.
     pub(super) fn max_line(&self) -> u32 {
         let max_line = super::max_line(&self.budget, self.protocol);
-        if self.is_admitted { max_line } else { max_line.min(MAX_LINE_BEFORE_PASSWORD) }
+        if self.is_authenticated { max_line } else { max_line.min(MAX_LINE_BEFORE_PASSWORD) }
     }
 
     /// Returns the input for a line with a secret, which was removed from it.
@@ -41,9 +41,9 @@ impl Connection {
                 Input::Operator { id, label, line_id: line.id }
             }
             (Ok(Some(_)), Ok(ClientLine { request: Request::Pass(_), .. })) => {
-                Input::Admit { id, lines: Vec::new() }
+                Input::Authenticated { id, lines: Vec::new() }
             }
-            (Ok(Some(_)), line) => Input::Admit { id, lines: vec![line] },
+            (Ok(Some(_)), line) => Input::Authenticated { id, lines: vec![line] },
             (Err(error), line) => {
                 let line_id = line.ok().and_then(|line| line.id);
                 Input::Lines { id, lines: vec![Err(RequestError { id: line_id, ..error })] }
@@ -58,7 +58,7 @@ impl Connection {
         is_operator: bool,
         now: Duration,
     ) -> Result<Option<Grant>, RequestError> {
-        if self.is_admitted && !is_operator {
+        if self.is_authenticated && !is_operator {
             return Ok(None);
         }
         if !self.may_send_secret {
@@ -75,7 +75,7 @@ impl Connection {
                 return Ok(Some(Grant::Operator(label)));
             }
         } else if secrets.is_password(secret) {
-            self.is_admitted = true;
+            self.is_authenticated = true;
             self.lines.set_max_line(self.max_line());
             return Ok(Some(Grant::Admission));
         }

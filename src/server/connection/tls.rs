@@ -16,10 +16,12 @@ use super::pauses::{CLOSED_CHECK_INTERVAL, Delay};
 use super::{Connection, MAX_INPUT_LINES, MAX_READ_BYTES, ReadResult};
 use crate::room::DisconnectReason;
 use crate::server::broadcaster::Event;
-use crate::server::edge::tls::{Acceptor, End, Established, FIRST_BYTE, Opener, Place, TlsEvent};
+use crate::server::edge::tls::{
+    Acceptor, Established, FIRST_BYTE, HandshakePermit, InputEnd, Opener, TlsEvent,
+};
 
 /// The time for which a handshake keeps its place if others wait for one.
-const PLACE_TIMEOUT: Duration = Duration::from_secs(3);
+const PERMIT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The most bytes in one read during the handshake.
 const HANDSHAKE_READ_BYTES: usize = 4 * 1024;
 
@@ -83,7 +85,7 @@ impl Connection {
         let limits = Rc::clone(&self.budget.limits);
         let failed = DisconnectReason::Lost(io::ErrorKind::Other);
         let acceptor = limits.tls.as_ref().ok_or(failed)?;
-        let _place = self.enter(acceptor).await.ok_or(DisconnectReason::Finished)?;
+        let _place = self.acquire_permit(acceptor).await.ok_or(DisconnectReason::Finished)?;
         let entered = limits.now();
         let mut handshake = acceptor.start(limits.now()).ok_or(failed)?;
         let mut bytes = self.lines.buffer().to_vec();
@@ -108,11 +110,11 @@ impl Connection {
                     return Ok(None);
                 }
             }
-            let time = PLACE_TIMEOUT.saturating_sub(now.saturating_sub(entered));
+            let time = PERMIT_TIMEOUT.saturating_sub(now.saturating_sub(entered));
             let is_lost = async {
                 Timer::after(time).await;
                 while !acceptor.has_waiting() {
-                    Timer::after(PLACE_TIMEOUT).await;
+                    Timer::after(PERMIT_TIMEOUT).await;
                 }
                 Err(DisconnectReason::Lost(io::ErrorKind::TimedOut))
             };
@@ -128,8 +130,8 @@ impl Connection {
 
     /// Waits for a place and for the rate of handshakes. Returns `None` if the connection is closed
     /// before.
-    async fn enter(&self, acceptor: &Rc<Acceptor>) -> Option<Place> {
-        let place = async { Some(Rc::clone(acceptor).enter().await) };
+    async fn acquire_permit(&self, acceptor: &Rc<Acceptor>) -> Option<HandshakePermit> {
+        let place = async { Some(Rc::clone(acceptor).acquire().await) };
         let closed = async {
             while !self.is_closed() {
                 Timer::after(CLOSED_CHECK_INTERVAL).await;
@@ -138,7 +140,7 @@ impl Connection {
         };
         let Some(place) = place.or(closed).await else {
             poll_fn(|cx| {
-                acceptor.leave_queue(cx.waker());
+                acceptor.remove_waiter(cx.waker());
                 Poll::Ready(())
             })
             .await;
@@ -279,13 +281,13 @@ impl Connection {
             return Some(Ok(ReadResult { event, delay: None }));
         }
         match reader.opener.end()? {
-            End::Closed => Some(self.on_end()),
-            End::Failed(alert) if !std::mem::replace(&mut reader.has_reported, true) => {
+            InputEnd::Closed => Some(self.on_end()),
+            InputEnd::Failed(alert) if !std::mem::replace(&mut reader.has_reported, true) => {
                 let cause = "a record is invalid".into();
                 let event = TlsEvent::Failed { cause, flight: Vec::new(), alert };
                 Some(Ok(ReadResult { event: Some(self.tls_event(event)), delay: None }))
             }
-            End::Failed(_) | End::Aborted => {
+            InputEnd::Failed(_) | InputEnd::Aborted => {
                 Some(Err(DisconnectReason::Lost(io::ErrorKind::ConnectionAborted)))
             }
         }

@@ -17,7 +17,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
 use rustls::version::TLS13;
 use serde_json::{Value, json};
-use smolchat::tls::{Clock, Fingerprint, provider};
+use smolchat::tls::{Fingerprint, SystemClock, provider};
 
 use super::scripted_server::{HEARTBEAT_ANSWER, welcome};
 
@@ -46,7 +46,7 @@ impl Identity {
         let key = CertifiedKey::new(vec![certificate], key);
         let resolver: Arc<dyn ResolvesServerCert> = Arc::new(SingleCertAndKey::from(key));
         let provider: Arc<CryptoProvider> = Arc::new(provider());
-        let builder = ServerConfig::builder_with_details(provider, Arc::new(Clock));
+        let builder = ServerConfig::builder_with_details(provider, Arc::new(SystemClock));
         let builder = builder.with_protocol_versions(&[&TLS13]).unwrap().with_no_client_auth();
         let mut config = builder.with_cert_resolver(resolver);
         config.send_tls13_tickets = 0;

@@ -10,7 +10,7 @@ mod tls_peer;
 
 use std::sync::Arc;
 
-use smolchat::server::edge::tls::{CLOSE_NOTIFY, End, Handshake, MAX_PLAIN_BYTES};
+use smolchat::server::edge::tls::{CLOSE_NOTIFY, Handshake, InputEnd, MAX_PLAIN_BYTES};
 use tls_handshake::certificate;
 use tls_peer::TlsPeer;
 
@@ -67,6 +67,6 @@ pub fn run(input: &[u8]) {
     assert!(received <= sent);
     if is_intact {
         assert_eq!(received, sent);
-        assert!(matches!(opener.end(), None | Some(End::Closed)));
+        assert!(matches!(opener.end(), None | Some(InputEnd::Closed)));
     }
 }

@@ -12,7 +12,7 @@ use crate::error::format_chain;
 
 /// A question about the server of `/connect` that the user has not answered.
 #[derive(Debug)]
-pub struct Question {
+pub struct ServerQuestion {
     address: ServerAddress,
     config: SessionConfig,
     kind: QuestionKind,
@@ -61,12 +61,12 @@ impl App {
         };
         self.view.show_notice(EntryKind::Error, &message);
         self.editor.ask(prompt, matches!(kind, QuestionKind::Password));
-        self.question = Some(Question { address, config, kind });
+        self.question = Some(ServerQuestion { address, config, kind });
     }
 
     /// Handles the answer to the question. `None` stands for none.
     pub(super) fn on_answer(&mut self, answer: Option<String>) {
-        let Some(Question { address, config, kind }) = self.question.take() else { return };
+        let Some(ServerQuestion { address, config, kind }) = self.question.take() else { return };
         match (kind, answer) {
             #[cfg(feature = "tls")]
             (QuestionKind::Key(key), Some(answer)) if answer.trim() == "yes" => {

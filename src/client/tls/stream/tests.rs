@@ -12,10 +12,10 @@ use crate::tls::Fingerprint;
 
 const PEM: &[u8] = include_bytes!("../../../../tests/it/tls/self.pem");
 
-fn settings() -> Settings {
+fn settings() -> TlsSettings {
     let certificate = CertificateDer::from_pem_slice(PEM).unwrap();
     let parsed = ParsedCertificate::try_from(&certificate).unwrap();
-    Settings { pins: vec![Fingerprint::of_spki(&parsed.subject_public_key_info())] }
+    TlsSettings { pins: vec![Fingerprint::of_spki(&parsed.subject_public_key_info())] }
 }
 
 /// A server that answers in memory.
@@ -29,7 +29,8 @@ impl Server {
         let certificate = CertificateDer::from_pem_slice(PEM).unwrap();
         let key = any_supported_type(&PrivateKeyDer::from_pem_slice(PEM).unwrap()).unwrap();
         let key = SingleCertAndKey::from(CertifiedKey::new(vec![certificate], key));
-        let builder = ServerConfig::builder_with_details(Arc::new(provider()), Arc::new(Clock));
+        let builder =
+            ServerConfig::builder_with_details(Arc::new(provider()), Arc::new(SystemClock));
         let builder = builder.with_protocol_versions(&[&TLS13]).unwrap().with_no_client_auth();
         let mut config = builder.with_cert_resolver(Arc::new(key));
         // With the feature `std` of rustls, which other crates enable, there are two by default.

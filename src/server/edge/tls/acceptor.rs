@@ -35,9 +35,9 @@ pub(crate) struct Acceptor {
 }
 
 /// The place of a handshake.
-pub(crate) struct Place(Rc<Acceptor>);
+pub(crate) struct HandshakePermit(Rc<Acceptor>);
 
-impl Drop for Place {
+impl Drop for HandshakePermit {
     fn drop(&mut self) {
         self.0.handshakes.set(self.0.handshakes.get() - 1);
         if let Some(next) = self.0.with_waiting(VecDeque::pop_front) {
@@ -59,13 +59,13 @@ impl Acceptor {
         }
     }
 
-    /// Waits for a place. A task that ends this wait early [leaves](Self::leave_queue).
-    pub async fn enter(self: Rc<Self>) -> Place {
+    /// Waits for a place. A task that ends this wait early [leaves](Self::remove_waiter).
+    pub async fn acquire(self: Rc<Self>) -> HandshakePermit {
         poll_fn(|cx| {
             let handshakes = self.handshakes.get();
             if handshakes < self.limit {
                 self.handshakes.set(handshakes + 1);
-                self.leave_queue(cx.waker());
+                self.remove_waiter(cx.waker());
                 return Poll::Ready(());
             }
             self.with_waiting(|waiting| {
@@ -76,11 +76,11 @@ impl Acceptor {
             Poll::Pending
         })
         .await;
-        Place(self)
+        HandshakePermit(self)
     }
 
     /// Removes a task from those that wait. Its entry would keep its memory.
-    pub fn leave_queue(&self, waker: &Waker) {
+    pub fn remove_waiter(&self, waker: &Waker) {
         self.with_waiting(|waiting| waiting.retain(|other| !other.will_wake(waker)));
     }
 

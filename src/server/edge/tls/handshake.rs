@@ -26,7 +26,7 @@ pub struct Handshake {
 
 /// The result of [`Handshake::read`].
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Step {
+pub struct HandshakeStep {
     /// Bytes for the client.
     pub output: Vec<u8>,
     /// The handshake is done.
@@ -73,8 +73,8 @@ impl Handshake {
     ///
     /// Returns an error if they are not those of a handshake that this server accepts, and for all
     /// later bytes.
-    pub fn read(&mut self, bytes: &[u8]) -> Result<Step, HandshakeFailure> {
-        let mut step = Step::default();
+    pub fn read(&mut self, bytes: &[u8]) -> Result<HandshakeStep, HandshakeFailure> {
+        let mut step = HandshakeStep::default();
         if self.has_failed {
             let cause = "the handshake has failed".into();
             return Err(HandshakeFailure { output: step.output, cause });

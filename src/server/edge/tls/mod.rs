@@ -16,12 +16,12 @@ mod provider;
 mod record;
 mod seal;
 
-pub(crate) use acceptor::{Acceptor, Place};
+pub(crate) use acceptor::{Acceptor, HandshakePermit};
 pub use certificate::{Certificate, CertificateError};
 use certificate::{MAX_CHAIN_BYTES, MAX_FILE_BYTES};
 pub use config::Config;
-pub use handshake::{Established, Handshake, HandshakeFailure, Step};
-pub use open::{End, Opened, Opener};
+pub use handshake::{Established, Handshake, HandshakeFailure, HandshakeStep};
+pub use open::{InputEnd, OpenedRecords, Opener};
 pub use provider::server_config;
 pub use record::{CLOSE_NOTIFY, MAX_PLAIN_BYTES, MAX_RECORD_BYTES};
 pub use seal::{MAX_RECORDS, Seal};

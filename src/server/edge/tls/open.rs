@@ -22,12 +22,12 @@ pub struct Opener {
     kernel: KernelConnection<ServerConnectionData>,
     /// The client asked for new keys of the server.
     is_update_requested: bool,
-    end: Option<End>,
+    end: Option<InputEnd>,
 }
 
 /// The end of the records of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum InputEnd {
     /// The client sends no more data.
     Closed,
     /// The client reported an error.
@@ -38,7 +38,7 @@ pub enum End {
 
 /// The result of [`Opener::open`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Opened {
+pub struct OpenedRecords {
     /// Bytes of data, which are at the start of the buffer.
     pub data: usize,
     /// Bytes of records. The bytes behind them are a part of a record.
@@ -58,15 +58,15 @@ impl Opener {
     }
 
     /// Decrypts all whole records in `bytes`, and moves their data to the start of `bytes`.
-    pub fn open(&mut self, bytes: &mut [u8]) -> Opened {
-        let mut opened = Opened::default();
+    pub fn open(&mut self, bytes: &mut [u8]) -> OpenedRecords {
+        let mut opened = OpenedRecords::default();
         while self.end.is_none() {
             let rest = bytes.get(opened.used..).unwrap_or_default();
             let length = match first_record(rest) {
                 FirstRecord::Partial => break,
                 FirstRecord::Whole(length) => length,
                 FirstRecord::TooLong => {
-                    self.end = Some(End::Failed(RECORD_OVERFLOW));
+                    self.end = Some(InputEnd::Failed(RECORD_OVERFLOW));
                     break;
                 }
             };
@@ -86,7 +86,7 @@ impl Opener {
     }
 
     /// Returns how the records have ended, if they have.
-    pub fn end(&self) -> Option<End> {
+    pub fn end(&self) -> Option<InputEnd> {
         self.end
     }
 
@@ -102,19 +102,19 @@ impl Opener {
             .ok()
             .and_then(|secrets| Seal::new(self.kernel.negotiated_cipher_suite(), secrets));
         if seal.is_none() {
-            self.end = Some(End::Failed(INTERNAL_ERROR));
+            self.end = Some(InputEnd::Failed(INTERNAL_ERROR));
         }
         seal
     }
 
     /// Decrypts a record, whose data is then behind its header. Returns the number of bytes of data.
-    fn open_record(&mut self, record: &mut [u8]) -> Result<usize, End> {
+    fn open_record(&mut self, record: &mut [u8]) -> Result<usize, InputEnd> {
         let Some((&mut [kind, ..], payload)) = record.split_first_chunk_mut::<HEADER_BYTES>()
         else {
-            return Err(End::Failed(DECODE_ERROR));
+            return Err(InputEnd::Failed(DECODE_ERROR));
         };
         if kind != APPLICATION_DATA {
-            return Err(End::Failed(UNEXPECTED_MESSAGE));
+            return Err(InputEnd::Failed(UNEXPECTED_MESSAGE));
         }
         let message = InboundOpaqueMessage::new(
             ContentType::ApplicationData,
@@ -122,11 +122,11 @@ impl Opener {
             payload,
         );
         let plain = self.decrypter.decrypt(message, self.records);
-        let plain = plain.map_err(|_| End::Failed(BAD_RECORD_MAC))?;
+        let plain = plain.map_err(|_| InputEnd::Failed(BAD_RECORD_MAC))?;
         self.records += 1;
         let (kind, content) = (u8::from(plain.typ), plain.payload);
         if content.len() > MAX_PLAIN_BYTES {
-            return Err(End::Failed(RECORD_OVERFLOW));
+            return Err(InputEnd::Failed(RECORD_OVERFLOW));
         }
         match (kind, content) {
             (APPLICATION_DATA, data) => return Ok(data.len()),
@@ -134,21 +134,21 @@ impl Opener {
                 self.is_update_requested |= request == 1;
                 self.update()?;
             }
-            (ALERT, [_, CLOSE_NOTIFY]) => return Err(End::Closed),
+            (ALERT, [_, CLOSE_NOTIFY]) => return Err(InputEnd::Closed),
             (ALERT, [_, USER_CANCELED]) => {}
-            (ALERT, [_, _]) => return Err(End::Aborted),
-            (ALERT, _) => return Err(End::Failed(DECODE_ERROR)),
-            _ => return Err(End::Failed(UNEXPECTED_MESSAGE)),
+            (ALERT, [_, _]) => return Err(InputEnd::Aborted),
+            (ALERT, _) => return Err(InputEnd::Failed(DECODE_ERROR)),
+            _ => return Err(InputEnd::Failed(UNEXPECTED_MESSAGE)),
         }
         Ok(0)
     }
 
     /// Takes the next key of the client.
-    fn update(&mut self) -> Result<(), End> {
+    fn update(&mut self) -> Result<(), InputEnd> {
         let suite = self.kernel.negotiated_cipher_suite();
         let next = self.kernel.update_rx_secret().ok();
         let next = next.and_then(|(records, secrets)| Some((decrypter(suite, secrets)?, records)));
-        (self.decrypter, self.records) = next.ok_or(End::Failed(INTERNAL_ERROR))?;
+        (self.decrypter, self.records) = next.ok_or(InputEnd::Failed(INTERNAL_ERROR))?;
         Ok(())
     }
 }

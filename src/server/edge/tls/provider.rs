@@ -8,7 +8,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::TLS13;
 use rustls::{Error, ServerConfig};
 
-use crate::tls::Clock;
+use crate::tls::SystemClock;
 
 /// Returns the algorithms, the preferred ones first.
 fn provider() -> CryptoProvider {
@@ -37,7 +37,7 @@ fn has_fast_aes() -> bool {
 /// Returns an error if rustls does not accept the algorithms.
 pub fn server_config(key: CertifiedKey) -> Result<Arc<ServerConfig>, Error> {
     let resolver: Arc<dyn ResolvesServerCert> = Arc::new(SingleCertAndKey::from(key));
-    let builder = ServerConfig::builder_with_details(Arc::new(provider()), Arc::new(Clock));
+    let builder = ServerConfig::builder_with_details(Arc::new(provider()), Arc::new(SystemClock));
     let builder = builder.with_protocol_versions(&[&TLS13])?.with_no_client_auth();
     let mut config = builder.with_cert_resolver(resolver);
     // The server encrypts for all members, and each client for itself.

@@ -56,7 +56,7 @@ impl TestCertificate {
             peer.send(early);
         }
         let step = handshake.read(&peer.take_outgoing()).unwrap();
-        assert_eq!(step, Step { output: Vec::new(), is_done: true });
+        assert_eq!(step, HandshakeStep { output: Vec::new(), is_done: true });
         let Established { seal, opener, rest } = handshake.finish().unwrap();
         (peer, *seal.unwrap(), opener, rest)
     }
@@ -128,7 +128,7 @@ fn handshake_in_single_bytes_is_done() {
     peer.send(b"hello");
     let bytes = peer.take_outgoing();
     for end in 0..bytes.len() {
-        assert_eq!(opener.open(&mut bytes[..end].to_vec()), Opened::default());
+        assert_eq!(opener.open(&mut bytes[..end].to_vec()), OpenedRecords::default());
     }
     assert_eq!(open(&mut opener, bytes), b"hello");
 }
@@ -175,7 +175,7 @@ fn close_notify_ends_the_data() {
     peer.send(b"bye");
     peer.close();
     assert_eq!(open(&mut opener, peer.take_outgoing()), b"bye");
-    assert_eq!(opener.end(), Some(End::Closed));
+    assert_eq!(opener.end(), Some(InputEnd::Closed));
     seal.end_with(CLOSE_NOTIFY);
     seal.end_with(BAD_RECORD_MAC);
     assert!(seal.seal_last_alert() && !seal.seal_last_alert());
@@ -215,9 +215,9 @@ fn invalid_records_have_their_alerts() {
         };
         let opened = opener.open(&mut bytes.clone());
         assert_eq!(opened.data, if what == "twice" { 5 } else { 0 }, "{what}");
-        assert_eq!(opener.end(), Some(End::Failed(alert)), "{what}");
+        assert_eq!(opener.end(), Some(InputEnd::Failed(alert)), "{what}");
         // Nothing is read after an invalid record.
-        assert_eq!(opener.open(&mut bytes.clone()), Opened::default());
+        assert_eq!(opener.open(&mut bytes.clone()), OpenedRecords::default());
     }
 }
 
@@ -373,20 +373,20 @@ fn place_goes_to_the_first_that_waits() {
     let waker = Waker::from(Arc::new(Nothing));
     let acceptor = Rc::new(Acceptor::new(Config::default(), 1));
     let mut cx = Context::from_waker(&waker);
-    let Poll::Ready(place) = pin!(Rc::clone(&acceptor).enter()).poll(&mut cx) else {
+    let Poll::Ready(permit) = pin!(Rc::clone(&acceptor).acquire()).poll(&mut cx) else {
         panic!("no place")
     };
     assert!(!acceptor.has_waiting());
-    let mut second = pin!(Rc::clone(&acceptor).enter());
+    let mut second = pin!(Rc::clone(&acceptor).acquire());
     for _ in 0..2 {
         assert!(second.as_mut().poll(&mut cx).is_pending() && acceptor.has_waiting());
     }
-    drop(place);
+    drop(permit);
     assert!(!acceptor.has_waiting());
     let Poll::Ready(_place) = second.as_mut().poll(&mut cx) else { panic!("no place") };
-    let mut third = pin!(Rc::clone(&acceptor).enter());
+    let mut third = pin!(Rc::clone(&acceptor).acquire());
     assert!(third.as_mut().poll(&mut cx).is_pending());
-    acceptor.leave_queue(cx.waker());
+    acceptor.remove_waiter(cx.waker());
     assert!(!acceptor.has_waiting());
 }
 

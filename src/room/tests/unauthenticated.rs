@@ -13,9 +13,9 @@ impl RoomHarness {
         self.connect_from(id, Peer::Inet(IpAddr::from([192, 0, 2, host]), 1000 + id as u16));
     }
 
-    fn admit(&mut self, id: u64, lines: &[&str]) {
+    fn authenticate(&mut self, id: u64, lines: &[&str]) {
         let lines = lines.iter().map(|line| ClientLine::parse(line.as_bytes())).collect();
-        self.room.apply(Input::Admit { id: ClientId(id), lines }, self.now);
+        self.room.apply(Input::Authenticated { id: ClientId(id), lines }, self.now);
     }
 
     fn guess(&mut self, id: u64) {
@@ -48,7 +48,7 @@ fn client_without_password_gets_errors_alone() {
     );
     assert_eq!(harness.codes(1), [REQUIRED; 8]);
     assert_eq!((harness.room.member_count(), harness.room.seq()), (0, 0));
-    harness.admit(1, &[r#"{"hello":{"name":"alice"}}"#]);
+    harness.authenticate(1, &[r#"{"hello":{"name":"alice"}}"#]);
     harness.seal();
     assert_eq!(harness.frames(1).pop().unwrap()["data"], "alice joined");
     assert_eq!(harness.room.member_count(), 1);
@@ -78,10 +78,10 @@ fn third_wrong_password_closes_the_client() {
 }
 
 #[test]
-fn admitted_silent_client_joins_after_hello_wait() {
+fn authenticated_silent_client_joins_after_hello_wait() {
     let mut harness = room(10);
     harness.connect(1);
-    harness.admit(1, &[]);
+    harness.authenticate(1, &[]);
     assert_eq!(harness.room.member_count(), 0);
     harness.advance(Duration::from_secs(1));
     harness.seal();
@@ -91,7 +91,7 @@ fn admitted_silent_client_joins_after_hello_wait() {
 }
 
 #[test]
-fn crowd_at_the_gate_drops_its_own_oldest() {
+fn crowd_of_one_address_drops_its_own_oldest() {
     let mut harness = room(4);
     harness.connect_of(1, 1);
     for id in 2..=20 {
@@ -106,10 +106,10 @@ fn crowd_at_the_gate_drops_its_own_oldest() {
     assert_eq!(harness.codes(2), [r#"bye "full""#]);
     // The crowd takes no place of the clients with the password.
     for id in [1, 18, 19, 20] {
-        harness.admit(id, &["hello"]);
+        harness.authenticate(id, &["hello"]);
     }
     assert_eq!(harness.room.member_count(), 4);
-    harness.admit(17, &["hello"]);
+    harness.authenticate(17, &["hello"]);
     assert_eq!(harness.codes(17), [r#"bye "full""#]);
 }
 
@@ -123,7 +123,7 @@ fn crowd_of_addresses_drops_the_oldest() {
 }
 
 #[test]
-fn clients_that_leave_the_gate_take_no_place() {
+fn unauthenticated_clients_take_no_place() {
     let mut harness = room(4);
     for id in 1..200 {
         harness.connect_of(id, (id % 50) as u8);
@@ -136,7 +136,7 @@ fn clients_that_leave_the_gate_take_no_place() {
         drop(harness.room.seal());
     }
     harness.connect_of(200, 99);
-    harness.admit(200, &["hello"]);
+    harness.authenticate(200, &["hello"]);
     assert_eq!(harness.room.member_count(), 1);
 }
 

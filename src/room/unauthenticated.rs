@@ -1,7 +1,7 @@
 //! The gate: the clients that have not sent the password.
 //!
 //! In a room with a password each client is a visitor at first. The connection task compares its
-//! passwords; the right one arrives as [`Input::Admit`](super::Input::Admit). Until then the client
+//! passwords; the right one arrives as [`Input::Authenticated`](super::Input::Authenticated). Until then the client
 //! is answered with errors alone.
 
 use std::cmp::Reverse;
@@ -13,13 +13,13 @@ use super::{ClientId, Command, Room};
 use crate::protocol::{Body, ByeCode, ClientLine, ErrorCode, RequestError};
 
 /// The time from connecting in which a client has to send the password.
-const GATE_TIMEOUT: Duration = Duration::from_secs(10);
+const PASSWORD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Wrong passwords after which a connection is closed.
 const MAX_TRIES: u8 = 3;
 
 /// A client that has not sent the password.
 #[derive(Debug)]
-pub(super) struct AtGate {
+pub(super) struct Unauthenticated {
     pub id: ClientId,
     pub deadline: Duration,
     /// The passwords that it may still send.
@@ -29,32 +29,32 @@ pub(super) struct AtGate {
 impl Room {
     /// Keeps a new client at the gate. If there are too many, the oldest is dropped, of the address
     /// that has the most.
-    pub(super) fn add_to_gate(&mut self, id: ClientId) {
+    pub(super) fn add_unauthenticated(&mut self, id: ClientId) {
         let lobby = &mut self.lobby;
-        let deadline = lobby.now.uptime + GATE_TIMEOUT;
-        lobby.gate.push(AtGate { id, deadline, tries_left: MAX_TRIES });
+        let deadline = lobby.now.uptime + PASSWORD_TIMEOUT;
+        lobby.unauthenticated.push(Unauthenticated { id, deadline, tries_left: MAX_TRIES });
         if !lobby.admission.has_excess_visitor() {
             return;
         }
-        let visitors = |client: &AtGate| {
+        let visitors = |client: &Unauthenticated| {
             let peer = lobby.peer_of(client.id);
             peer.map_or(0, |peer| lobby.admission.visitors_of(peer.into()))
         };
         // The first of those that are equal, which is the oldest.
-        let dropped = lobby.gate.iter().min_by_key(|client| Reverse(visitors(client)));
+        let dropped = lobby.unauthenticated.iter().min_by_key(|client| Reverse(visitors(client)));
         if let Some(dropped) = dropped.map(|client| client.id) {
             let text = "the server is full: too many clients without the password";
-            self.turn_away(dropped, ByeCode::Full, text);
+            self.refuse_waiting(dropped, ByeCode::Full, text);
         }
     }
 
     /// Returns whether a client has not sent the password.
-    pub(super) fn is_at_gate(&self, id: ClientId) -> bool {
-        self.lobby.gate.iter().any(|client| client.id == id)
+    pub(super) fn is_unauthenticated(&self, id: ClientId) -> bool {
+        self.lobby.unauthenticated.iter().any(|client| client.id == id)
     }
 
     /// Sends a bye to a client that is not a member and has no place, and removes it.
-    pub(super) fn turn_away(&mut self, id: ClientId, code: ByeCode, text: &str) {
+    pub(super) fn refuse_waiting(&mut self, id: ClientId, code: ByeCode, text: &str) {
         if self.remove_waiting(id, text).is_some() {
             self.lobby.release(id);
             self.send_refusal(id, code, text);
@@ -62,12 +62,12 @@ impl Room {
     }
 
     /// Lets a client in that has sent the password.
-    pub(super) fn admit(
+    pub(super) fn on_authenticated(
         &mut self,
         id: ClientId,
         lines: Vec<Result<ClientLine, RequestError>>,
     ) -> Option<Command> {
-        self.lobby.gate.retain(|client| client.id != id);
+        self.lobby.unauthenticated.retain(|client| client.id != id);
         if lines.is_empty() {
             let deadline = self.lobby.now.uptime + self.lobby.config.hello_wait;
             self.lobby.waiting.push(deadline, id, &self.lobby.clients);
@@ -76,7 +76,7 @@ impl Room {
     }
 
     /// Answers the lines of a client at the gate.
-    pub(super) fn on_gate_lines(
+    pub(super) fn on_unauthenticated_lines(
         &mut self,
         id: ClientId,
         lines: Vec<Result<ClientLine, RequestError>>,
@@ -86,26 +86,26 @@ impl Room {
                 Err(error) => error,
                 Ok(line) => RequestError { id: line.id, ..password_required() },
             };
-            let mut gate = self.lobby.gate.iter_mut();
+            let mut gate = self.lobby.unauthenticated.iter_mut();
             let Some(client) = gate.find(|client| client.id == id) else { return };
             let is_guess = matches!(error.code, ErrorCode::WrongPassword | ErrorCode::TooManyTries);
             let is_last = is_guess && client.tries_left <= 1;
             if is_guess && !is_last {
                 client.tries_left -= 1;
             }
-            self.send_gate_error(id, error);
+            self.send_password_error(id, error);
             if is_last {
-                self.turn_away(id, ByeCode::Password, "too many wrong passwords");
+                self.refuse_waiting(id, ByeCode::Password, "too many wrong passwords");
             }
         }
     }
 
     /// Tells a silent client that it has to send the password.
     pub(super) fn ask_for_password(&mut self, id: ClientId) {
-        self.send_gate_error(id, password_required());
+        self.send_password_error(id, password_required());
     }
 
-    fn send_gate_error(&mut self, id: ClientId, error: RequestError) {
+    fn send_password_error(&mut self, id: ClientId, error: RequestError) {
         let RequestError { code, text, id: line_id } = error;
         let is_guess = code == ErrorCode::WrongPassword;
         let peer = self.lobby.peer_of(id).map(|peer| peer.to_string()).unwrap_or_default();
@@ -119,11 +119,11 @@ impl Room {
     }
 
     /// Closes the clients that have not sent the password in time.
-    pub(super) fn end_gate_waits(&mut self) {
+    pub(super) fn close_late_unauthenticated(&mut self) {
         let now = self.lobby.now.uptime;
-        while self.lobby.gate.first().is_some_and(|client| client.deadline <= now) {
-            let AtGate { id, .. } = self.lobby.gate.remove(0);
-            self.turn_away(id, ByeCode::Password, "no password was sent in 10 seconds");
+        while self.lobby.unauthenticated.first().is_some_and(|client| client.deadline <= now) {
+            let Unauthenticated { id, .. } = self.lobby.unauthenticated.remove(0);
+            self.refuse_waiting(id, ByeCode::Password, "no password was sent in 10 seconds");
         }
     }
 }
