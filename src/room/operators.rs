@@ -45,14 +45,14 @@ impl RoomState {
         let is_local = &*label == LOCAL_LABEL;
         let text = ["you are an operator (", &*label, ")"].concat();
         self.operators.push((id, label));
-        // A user of the machine has sent nothing for it.
+        // A user of the machine becomes one without a command, so there is nothing to answer.
         if !is_local {
             self.send(id, text.into(), Body::info(line_id.map(Cow::from)));
             self.audit(Author { id, name: &name, line_id }, "became an operator");
         }
     }
 
-    /// Makes members of a node whose operator does not exist any more ordinary members.
+    /// Makes the operators of a node ordinary members, except those with one of these labels.
     pub(super) fn keep_operators(&mut self, node: NodeId, labels: &[Box<str>]) {
         let is_kept = |(id, label): &(ClientId, Box<str>)| {
             id.node() != node || &**label == LOCAL_LABEL || labels.contains(label)
@@ -71,7 +71,7 @@ impl RoomState {
         command: OperatorCommand,
     ) -> Result<(), RequestError> {
         let OperatorCommand { verb, target, network, time, text } = command;
-        // A member, as it writes its own name.
+        // In the spelling of the member.
         let member = self.find_member(&target).and_then(|id| self.name_of(id));
         let target = member.map_or(target, Box::from);
         if verb == Verb::Topic && text.is_empty() {
@@ -198,22 +198,22 @@ impl RoomState {
         self.send_info(author, if text.is_empty() { "there are no bans" } else { &text });
     }
 
-    /// Publishes what an operator did, and writes it to the log with a detail that is not public.
+    /// Publishes an action of an operator, and writes it to the log with a detail that is not public.
     fn announce_action(
         &mut self,
         author: Author<'_>,
-        what: [&str; 2],
+        action: [&str; 2],
         detail: &str,
         reason: &str,
         topic: Option<&str>,
     ) {
         self.is_moderation_changed = true;
-        let what = what.concat();
+        let action = action.concat();
         let detail = if detail.is_empty() { reason } else { detail };
-        self.audit(author, &with_reason(&what, detail));
+        self.audit(author, &with_reason(&action, detail));
         self.publish_notice();
         let time = self.now.unix_ms;
-        let data = with_reason(&[author.name, " ", &*what].concat(), reason);
+        let data = with_reason(&[author.name, " ", &*action].concat(), reason);
         self.publish(SERVER, &data, |seq| Body::Info {
             seq: Some(seq),
             time: Some(time),

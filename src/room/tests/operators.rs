@@ -1,4 +1,4 @@
-//! Operators and what they do.
+//! The commands of operators.
 
 use super::*;
 

@@ -1,6 +1,6 @@
-//! The lines of a connection that have a secret: the password, or that of an operator.
+//! The lines of a connection with a secret: the password of the room or the secret of an operator.
 //!
-//! A secret is compared here, so it is in no event, and the room never has it.
+//! Secrets are compared here, so that no event has one.
 
 use std::time::Duration;
 

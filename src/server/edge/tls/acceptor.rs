@@ -28,13 +28,13 @@ pub(crate) struct Acceptor {
     limiter: Cell<RateLimiter>,
     /// The most handshakes at the same time.
     limit: usize,
-    /// Handshakes that have a place.
+    /// Handshakes that have a permit.
     handshakes: Cell<usize>,
-    /// Those that wait for a place, the oldest first.
+    /// Those that wait for a permit, the oldest first.
     waiting: Cell<VecDeque<Waker>>,
 }
 
-/// The place of a handshake.
+/// The permission for one of the handshakes at the same time, which ends when it is dropped.
 pub(crate) struct HandshakePermit(Rc<Acceptor>);
 
 impl Drop for HandshakePermit {
@@ -59,7 +59,8 @@ impl Acceptor {
         }
     }
 
-    /// Waits for a place. A task that ends this wait early [leaves](Self::remove_waiter).
+    /// Waits for a permit. If the wait ends early, the caller calls
+    /// [`remove_waiter`](Self::remove_waiter).
     pub async fn acquire(self: Rc<Self>) -> HandshakePermit {
         poll_fn(|cx| {
             let handshakes = self.handshakes.get();
@@ -79,12 +80,12 @@ impl Acceptor {
         HandshakePermit(self)
     }
 
-    /// Removes a task from those that wait. Its entry would keep its memory.
+    /// Removes a task from those that wait, so that its memory is freed.
     pub fn remove_waiter(&self, waker: &Waker) {
         self.with_waiting(|waiting| waiting.retain(|other| !other.will_wake(waker)));
     }
 
-    /// Returns whether a handshake waits for a place.
+    /// Returns whether a handshake waits for a permit.
     pub fn has_waiting(&self) -> bool {
         self.with_waiting(|waiting| !waiting.is_empty())
     }
