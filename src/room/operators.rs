@@ -82,17 +82,16 @@ impl RoomState {
         let Some(label) = self.label_of(author.id) else { return Err(not_operator()) };
         let until = end_after(self.now.unix_seconds(), time.unwrap_or(DEFAULT_TIME).as_secs());
         let by = label.into();
+        let is_ban = matches!(verb, Verb::Ban | Verb::Unban);
+        let kind = if is_ban { RuleKind::Ban } else { RuleKind::Mute };
         match verb {
             Verb::Kick => self.kick(author, &target, &text)?,
             Verb::Ban | Verb::Mute => {
                 let network = self.find_network(&target, network)?;
-                let kind = if verb == Verb::Ban { RuleKind::Ban } else { RuleKind::Mute };
                 self.restrict(author, &target, Rule { kind, network, until, by, reason: text })?;
             }
             Verb::Unban | Verb::Unmute => {
                 let network = network.ok_or_else(|| refuse(&target, " is not a member"))?;
-                let is_ban = verb == Verb::Unban;
-                let kind = if is_ban { RuleKind::Ban } else { RuleKind::Mute };
                 if !self.moderation.remove(kind, network.widened()) {
                     return Err(refuse(&target, " is not in /bans"));
                 }
@@ -240,7 +239,8 @@ fn refuse(target: &str, text: &str) -> RequestError {
     RequestError::new(ErrorCode::NotAllowed, [target, text].concat())
 }
 
-fn no_such_member(name: &str) -> RequestError {
+/// Returns the error for a name that no member has.
+pub(super) fn no_such_member(name: &str) -> RequestError {
     RequestError::new(ErrorCode::NoSuchUser, ["no member is called ", name].concat())
 }
 
