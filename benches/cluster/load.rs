@@ -72,6 +72,8 @@ impl Load {
             reply: SMOLCHAT_WELCOME,
             window: 64,
             readers: usize::MAX,
+            #[cfg(feature = "tls")]
+            tls: None,
         })?;
         clients.join(members)?;
         clients.discard_until_quiet()?;

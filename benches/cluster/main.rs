@@ -5,10 +5,10 @@
 //!
 //! - [`options`] parses the command line;
 //! - [`works`] has the measurements and their limits, and [`report`] prints the figures;
-//! - [`room`] starts the nodes and the members of a room, and [`nats`] the NATS servers;
+//! - [`room`] starts the nodes and the members of a room;
 //! - [`load`] is the load generator. The lines that it sends and the counters of what the members
 //!   receive are those of the fan-out bench;
-//! - [`harness`] is shared with the other benches.
+//! - [`harness`] is shared with the other benches, and starts the NATS servers.
 //!
 //! The NATS servers have their files in the directory for temporary files: with `TMPDIR=/dev/shm`,
 //! no disk is measured.
@@ -24,7 +24,6 @@ mod counters;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod load;
-mod nats;
 mod options;
 #[path = "../fanout/payload.rs"]
 mod payload;

@@ -4,9 +4,9 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::harness::nats::NatsServers;
 use crate::harness::server::{Server, smolchatd};
 use crate::load::{Load, Pacing};
-use crate::nats::NatsServers;
 
 /// The name of the room, and of the stream with its log.
 const NAME: &str = "BENCH";

@@ -33,7 +33,8 @@ pub fn add_known_keys(options: &mut Options) -> Result<(), Error> {
     Ok(())
 }
 
-/// Connects as [`Session::connect`] does, and asks the user, at the terminal, for what is missing.
+/// Connects as [`Session::connect`] does. Asks the user at the terminal whether to trust an unknown
+/// key, and for the password.
 ///
 /// # Errors
 ///
@@ -63,7 +64,7 @@ pub async fn connect(
     }
 }
 
-/// Returns what the user can do about an error, if that is known.
+/// Returns the remedy for an error, if there is one.
 pub fn describe_remedy(error: &client::Error) -> Option<String> {
     match error {
         client::Error::PasswordRequired => {

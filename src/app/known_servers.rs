@@ -62,7 +62,7 @@ pub fn remember(address: &ServerAddress, key: &str) -> Result<(), String> {
         .map_err(|error| format!("cannot write {}: {error}; the key is not kept", path.display()))
 }
 
-/// Returns what the user can do about a key that is not trusted, or `None` for other errors.
+/// Returns the remedy for a key that is not trusted, or `None` for other errors.
 pub fn describe_remedy(error: &client::Error) -> Option<String> {
     match error {
         client::Error::UnknownKey { found, .. } => {

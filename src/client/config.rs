@@ -2,10 +2,10 @@
 //!
 //! They are for all programs that use the library. `app/options.rs` has those of `smolchat`.
 
-use std::fmt;
 use std::time::Duration;
 
 use super::tls;
+use crate::protocol::Secret;
 
 /// The name that a session asks for, and the history that it receives when it joins.
 ///
@@ -88,7 +88,7 @@ impl SessionConfig {
     /// Sets the token of an earlier session, from its last welcome: if the server still knows it,
     /// the new session becomes the same member.
     pub fn token(mut self, token: impl Into<String>) -> Self {
-        self.token = Some(Secret(token.into()));
+        self.token = Some(Secret(token.into().into()));
         self
     }
 
@@ -96,7 +96,7 @@ impl SessionConfig {
     ///
     /// Without TLS, everything on the way to the server can read it.
     pub fn password(mut self, password: impl Into<String>) -> Self {
-        self.password = Some(Secret(password.into()));
+        self.password = Some(Secret(password.into().into()));
         self
     }
 
@@ -152,16 +152,6 @@ impl SessionConfig {
     pub fn quiet(mut self, is_quiet: bool) -> Self {
         self.is_quiet = is_quiet;
         self
-    }
-}
-
-/// A token or a password. `Debug` does not print it.
-#[derive(Clone)]
-pub(super) struct Secret(pub String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
     }
 }
 

@@ -204,7 +204,7 @@ impl Link {
             let mut buffer = [const { MaybeUninit::uninit() }; 16 * 1024];
             match recv(&self.socket, &mut buffer, RecvFlags::DONTWAIT) {
                 Ok((([], _), _)) => {
-                    // Without the mark of TLS, something else than the server may have closed it.
+                    // Without close_notify, the end may not come from the server.
                     self.read_end = Some(match &self.tls {
                         Some(tls) if !tls.is_closed() => Err(cut_off()),
                         _ => Ok(()),
@@ -291,7 +291,7 @@ impl Drop for Link {
     }
 }
 
-/// Returns the error of an encrypted connection that ends without the mark of its end.
+/// Returns the error of an encrypted connection that ends without close_notify.
 fn cut_off() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "the connection was cut off")
 }

@@ -4,9 +4,8 @@ use std::collections::VecDeque;
 
 use serde::Serialize;
 
-use super::config::Secret;
 use super::{ReceivedFrame, SessionConfig, SessionEvent};
-use crate::protocol::{Body, Limits};
+use crate::protocol::{Body, Limits, Secret};
 
 /// The identity of a client, the last sequence number that it received, and the stage of its
 /// present connection.
@@ -157,8 +156,8 @@ impl ResumeState {
             name: self.requested_name.as_deref(),
             epoch: self.epoch.as_deref(),
             after: self.epoch.as_ref().map(|_| self.seq),
-            token: self.token.as_ref().map(|token| token.0.as_str()),
-            password: self.password.as_ref().map(|password| password.0.as_str()),
+            token: self.token.as_ref().map(|token| &*token.0),
+            password: self.password.as_ref().map(|password| &*password.0),
             keep: self.keep_name,
             quiet: self.is_quiet,
             history: Some(self.history).filter(|count| *count > 0 && !self.was_welcomed()),
@@ -267,7 +266,7 @@ impl ResumeState {
         let is_same_epoch = self.epoch.as_deref() == Some(&**epoch);
         let was_welcomed = self.was_welcomed();
         self.name = name.to_string();
-        self.token = Some(Secret(token.to_string()));
+        self.token = Some(Secret((**token).into()));
         self.limits = Some(*limits);
         self.welcome_seq = seq;
         self.stage = Stage::Replaying { resumed };

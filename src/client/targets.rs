@@ -36,7 +36,7 @@ impl Targets {
         self.addresses.get(self.at).unwrap_or(&NONE)
     }
 
-    /// Goes to the next address, and returns whether it was not tried since a session was live.
+    /// Selects the next address. Returns whether it was not tried since a session was live.
     pub fn advance(&mut self) -> bool {
         self.at = (self.at + 1) % self.addresses.len();
         self.failed += 1;

@@ -1,7 +1,7 @@
-//! The measures of operators, applied to the clients of the node.
+//! The bans and mutes, applied to the clients of the node.
 //!
-//! A ban or a mute holds for an address, which only the node of a client knows. So the node finds
-//! the address of a name, and applies bans and mutes to its own clients.
+//! A ban or a mute holds for an address, which only the node of a client knows. So each node finds
+//! the addresses of the names that its operators give, and applies bans and mutes to its clients.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
@@ -15,13 +15,13 @@ use super::state::RoomState;
 use super::{ClientId, Command, LeaveCause, Peer, Room};
 use crate::protocol::{Body, ByeCode, ClientLine, ErrorCode, Network, Request, RequestError};
 
-/// The user as which unmapped users of other namespaces are shown.
+/// The user id that stands for all users who are not mapped into the user namespace.
 const UNMAPPED_USER: u32 = 65534;
 
 type Line = Result<ClientLine, RequestError>;
 
 impl Room {
-    /// Makes a member an operator. A client that is no member yet becomes one with its next line.
+    /// Makes a member an operator. A client that is not a member yet is an operator from its join on.
     pub(super) fn propose_operator(
         &mut self,
         id: ClientId,
@@ -39,7 +39,7 @@ impl Room {
         None
     }
 
-    /// Finds the addresses of names, and replaces what a muted member says with errors.
+    /// Finds the addresses of names in commands, and replaces the texts of a muted member by errors.
     pub(super) fn moderate(&self, id: ClientId, mut lines: Vec<Line>) -> Vec<Line> {
         let is_waiting = self.is_waiting(id);
         // A server without a password ignores it.
@@ -163,7 +163,7 @@ impl Room {
         self.state.is_moderated
     }
 
-    /// Returns the measures if they have changed since the last call.
+    /// Returns the moderation if it has changed since the last call.
     pub fn take_changed_moderation(&mut self) -> Option<&Moderation> {
         std::mem::take(&mut self.state.is_moderation_changed).then_some(&self.state.moderation)
     }

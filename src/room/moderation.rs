@@ -1,6 +1,6 @@
-//! The measures of operators: bans, mutes, the lock and the topic, and their text form.
+//! The bans, the mutes, the lock and the topic of a room, and their text form.
 //!
-//! The text has one measure on each line, and is that of the file of `--ban-file`:
+//! The text has one of them on each line, and is that of the file of `--ban-file`:
 //!
 //! ```text
 //! topic be kind
@@ -9,8 +9,8 @@
 //! mute 2001:db8::/64 - root
 //! ```
 //!
-//! The time is the end of the measure in UTC, or `-` for none. The word after it names the operator,
-//! the rest is the reason. Empty lines and those that begin with `#` are comments.
+//! The time is the end in UTC, or `-` for none. The word after it is the label of the operator, the
+//! rest is the reason. Empty lines and those that begin with `#` are comments.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -26,11 +26,11 @@ const MAX_TEXT: usize = 300;
 /// The bans and mutes in a command of a log, which has at most 64 KB.
 #[cfg(feature = "cluster")]
 const PART_RULES: usize = 20;
-/// The end of a measure without an end. Ends are seconds since 1970.
+/// The expiry of an entry that does not expire. Expiries are seconds since 1970.
 const NEVER: u64 = u64::MAX;
 /// The last second of the year 9999.
 const MAX_END: u64 = 253_402_300_799;
-/// The most bytes of all measures: a label and a reason each, in a table that grows by doubling.
+/// The most bytes of all entries: a label and a reason each, in a table that grows by doubling.
 pub const MODERATION_BYTES: usize = MAX_RULES * 2 * (size_of::<Rule>() + MAX_TEXT);
 
 /// The bans, the mutes, the lock and the topic of a room.
@@ -64,7 +64,7 @@ pub(super) enum RuleKind {
     Mute,
 }
 
-/// Returns the end of a measure that lasts for some seconds.
+/// Returns the expiry of an entry that lasts for some seconds.
 pub(super) fn end_after(now: u64, seconds: u64) -> u64 {
     now.saturating_add(seconds).min(MAX_END)
 }
@@ -77,8 +77,8 @@ impl Moderation {
         self.rules.iter().find(applies)
     }
 
-    /// Adds a ban or a mute, in place of one of the same network. Returns `false` if there are as
-    /// many as are kept.
+    /// Adds a ban or a mute, in place of one of the same network. Returns `false` if there are
+    /// [`MAX_RULES`].
     pub(super) fn add(&mut self, rule: Rule, now: u64) -> bool {
         self.rules
             .retain(|old| old.until > now && (old.kind, old.network) != (rule.kind, rule.network));
@@ -112,14 +112,14 @@ impl Moderation {
         self.lock.as_ref().is_some_and(|(until, _)| *until > now)
     }
 
-    /// Returns the lines of the measures that are in force.
+    /// Returns the lines of the lock, the bans and the mutes that are in force.
     pub(super) fn lines(&self, now: u64) -> impl Iterator<Item = String> {
         let lock = self.is_locked(now).then(|| self.lock_text()).into_iter();
         let rules = self.rules.iter().filter(move |rule| rule.until > now);
         lock.chain(rules.map(Rule::to_string))
     }
 
-    /// Splits the measures into parts of a few kilobytes each.
+    /// Splits the moderation into parts of a few kilobytes each.
     #[cfg(feature = "cluster")]
     pub(super) fn into_parts(mut self) -> Vec<Self> {
         let rules = std::mem::take(&mut self.rules);
@@ -139,8 +139,7 @@ impl Moderation {
         }
     }
 
-    /// Parses a text, and returns the measures and the number of the first line that is invalid. An
-    /// invalid line is left out.
+    /// Parses a text. Returns also the number of the first invalid line; invalid lines are left out.
     pub fn parse(text: &str) -> (Self, Option<usize>) {
         let mut moderation = Moderation::default();
         let mut invalid = None;
@@ -199,7 +198,7 @@ impl fmt::Display for Rule {
     }
 }
 
-/// The end of a measure as text.
+/// An expiry as text.
 struct Expiry(u64);
 
 impl fmt::Display for Expiry {

@@ -47,14 +47,14 @@ impl RoomState {
         let is_local = &*label == LOCAL_LABEL;
         let text = ["you are an operator (", &*label, ")"].concat();
         self.operators.push((id, label));
-        // A user of the machine has sent nothing for it.
+        // A user of the machine becomes one without a command, so there is nothing to answer.
         if !is_local {
             self.send(id, text.into(), Body::info(line_id.map(Cow::from)));
             self.audit(Author { id, name: &name, line_id }, "became an operator");
         }
     }
 
-    /// Makes members of a node whose operator does not exist any more ordinary members.
+    /// Makes the operators of a node ordinary members, except those with one of these labels.
     pub(super) fn keep_operators(&mut self, node: NodeId, labels: &[Box<str>]) {
         let is_kept = |(id, label): &(ClientId, Box<str>)| {
             id.node() != node || &**label == LOCAL_LABEL || labels.contains(label)
@@ -77,7 +77,7 @@ impl RoomState {
             return Ok(());
         }
         let OperatorCommand { verb, target, network, time, text } = command;
-        // A member, as it writes its own name.
+        // In the spelling of the member.
         let member = self.find_member(&target).and_then(|id| self.name_of(id));
         let target = member.map_or(target, Box::from);
         if verb == Verb::Topic && text.is_empty() {
@@ -88,17 +88,16 @@ impl RoomState {
         let Some(label) = self.label_of(author.id) else { return Err(not_operator()) };
         let until = end_after(self.now.unix_seconds(), time.unwrap_or(DEFAULT_TIME).as_secs());
         let by = label.into();
+        let is_ban = matches!(verb, Verb::Ban | Verb::Unban);
+        let kind = if is_ban { RuleKind::Ban } else { RuleKind::Mute };
         match verb {
             Verb::Kick => self.kick(author, &target, &text)?,
             Verb::Ban | Verb::Mute => {
                 let network = self.find_network(&target, network)?;
-                let kind = if verb == Verb::Ban { RuleKind::Ban } else { RuleKind::Mute };
                 self.restrict(author, &target, Rule { kind, network, until, by, reason: text })?;
             }
             Verb::Unban | Verb::Unmute => {
                 let network = network.ok_or_else(|| refuse(&target, " is not a member"))?;
-                let is_ban = verb == Verb::Unban;
-                let kind = if is_ban { RuleKind::Ban } else { RuleKind::Mute };
                 if !self.moderation.remove(kind, network.widened()) {
                     return Err(refuse(&target, " is not in /bans"));
                 }
@@ -222,11 +221,11 @@ impl RoomState {
         self.send_info(author, if text.is_empty() { "there are no bans" } else { &text });
     }
 
-    /// Publishes what an operator did, and writes it to the log with a detail that is not public.
+    /// Publishes an action of an operator, and writes it to the log with a detail that is not public.
     fn announce_action(
         &mut self,
         author: Author<'_>,
-        what: [&str; 2],
+        action: [&str; 2],
         detail: &str,
         reason: &str,
         topic: Option<&str>,
@@ -236,12 +235,12 @@ impl RoomState {
         {
             self.is_moderated = true;
         }
-        let what = what.concat();
+        let action = action.concat();
         let detail = if detail.is_empty() { reason } else { detail };
-        self.audit(author, &with_reason(&what, detail));
+        self.audit(author, &with_reason(&action, detail));
         self.publish_notice();
         let time = self.now.unix_ms;
-        let data = with_reason(&[author.name, " ", &*what].concat(), reason);
+        let data = with_reason(&[author.name, " ", &*action].concat(), reason);
         self.publish(SERVER, &data, |seq| Body::Info {
             seq: Some(seq),
             time: Some(time),
@@ -273,7 +272,8 @@ pub(super) fn no_address(target: &str) -> RequestError {
     refuse(target, " has no address of its own")
 }
 
-fn no_such_member(name: &str) -> RequestError {
+/// Returns the error for a name that no member has.
+pub(super) fn no_such_member(name: &str) -> RequestError {
     RequestError::new(ErrorCode::NoSuchUser, ["no member is called ", name].concat())
 }
 

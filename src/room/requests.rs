@@ -7,10 +7,11 @@ use std::borrow::Cow;
 use log::Level;
 
 use super::join::describe_invalid_name;
+use super::operators::no_such_member;
 use super::state::{Author, Member, RoomState, Visibility};
 use super::{ClientId, Op, Slice, SliceKind, format_names};
 use crate::protocol::{
-    Body, ByeCode, ErrorCode, Frame, RequestError, SERVER, Stats, case_fold, is_valid_name,
+    Body, ByeCode, ErrorCode, Frame, RequestError, SERVER, Stats, is_valid_name,
 };
 
 /// Errors in a row after which a client is closed: it does not speak this protocol.
@@ -40,12 +41,8 @@ impl RoomState {
         to: &str,
         text: &str,
     ) -> Result<(), RequestError> {
-        let found = self.names.get(to).and_then(|id| Some((id, self.name_of(id)?)));
-        let Some((recipient, to)) = found.filter(|(_, name)| case_fold(name) == case_fold(to))
-        else {
-            let text = format!("no member is called {to}");
-            return Err(RequestError::new(ErrorCode::NoSuchUser, text));
-        };
+        let recipient = self.find_member(to).ok_or_else(|| no_such_member(to))?;
+        let to = self.name_of(recipient).unwrap_or(to);
         if self.is_absent(recipient) {
             let text = format!("{to} went away; the message was not sent");
             return Err(RequestError::new(ErrorCode::NoSuchUser, text));

@@ -50,7 +50,7 @@ pub(super) struct RoomState {
     pub now: Now,
 
     // The rest is not the same on all nodes.
-    /// The measures have changed since the caller took them.
+    /// The moderation has changed since the caller took it.
     pub is_moderation_changed: bool,
     pub answers: AnswerConfig,
     pub batch: BatchBuilder,

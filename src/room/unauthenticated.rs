@@ -1,8 +1,8 @@
-//! The gate: the clients that have not sent the password.
+//! The clients that have not sent the password of the room.
 //!
-//! In a room with a password each client is a visitor at first. The connection task compares its
-//! passwords; the right one arrives as [`Input::Authenticated`](super::Input::Authenticated). Until then the client
-//! is answered with errors alone.
+//! The connection task compares passwords, and reports the right one as
+//! [`Input::Authenticated`](super::Input::Authenticated). Until then each line of the client is
+//! answered with an error.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -23,13 +23,13 @@ const MAX_TRIES: u8 = 3;
 pub(super) struct Unauthenticated {
     pub id: ClientId,
     pub deadline: Duration,
-    /// The passwords that it may still send.
+    /// The wrong passwords after which it is closed.
     tries_left: u8,
 }
 
 impl Room {
-    /// Keeps a new client at the gate. If there are too many, the oldest is dropped, of the address
-    /// that has the most.
+    /// Adds a new client. If there are too many, the oldest of the address with the most of them is
+    /// refused.
     pub(super) fn add_unauthenticated(&mut self, id: ClientId) {
         let lobby = &mut self.lobby;
         let deadline = lobby.now.uptime + PASSWORD_TIMEOUT;
@@ -54,14 +54,14 @@ impl Room {
         self.lobby.unauthenticated.iter().any(|client| client.id == id)
     }
 
-    /// Lets a client in that has sent the password.
+    /// Handles the first lines of a client that has sent the password.
     pub(super) fn on_authenticated(
         &mut self,
         id: ClientId,
         lines: Vec<Result<ClientLine, RequestError>>,
     ) -> Option<Command> {
         self.lobby.unauthenticated.retain(|client| client.id != id);
-        // Those that take their time with the first line must not take the places at the gate.
+        // A client that is slow with its first line must not count as one without the password.
         self.lobby.take_free_place(id, false);
         if lines.is_empty() {
             let deadline = self.lobby.now.uptime + self.lobby.config.hello_wait;
@@ -70,7 +70,7 @@ impl Room {
         self.propose_lines(id, lines)
     }
 
-    /// Answers the lines of a client at the gate.
+    /// Answers the lines of a client that has not sent the password.
     pub(super) fn on_unauthenticated_lines(
         &mut self,
         id: ClientId,
@@ -81,8 +81,8 @@ impl Room {
                 Err(error) => error,
                 Ok(line) => RequestError { id: line.id, ..password_required() },
             };
-            let mut gate = self.lobby.unauthenticated.iter_mut();
-            let Some(client) = gate.find(|client| client.id == id) else { return };
+            let mut clients = self.lobby.unauthenticated.iter_mut();
+            let Some(client) = clients.find(|client| client.id == id) else { return };
             let is_guess = matches!(error.code, ErrorCode::WrongPassword | ErrorCode::TooManyTries);
             let is_last = is_guess && client.tries_left <= 1;
             if is_guess && !is_last {

@@ -21,9 +21,9 @@ use crate::room::Peer;
 const MAX_BYTES: usize = 64 << 10;
 /// The most bytes of a password. It fits into a line of a client without one.
 const MAX_PASSWORD: usize = 256;
-/// The characters of a password below which a warning is logged.
+/// A warning is logged for a password with fewer characters.
 const SHORT_PASSWORD: usize = 12;
-/// The least characters of the secret of an operator.
+/// The fewest characters of the secret of an operator.
 const MIN_SECRET: usize = 16;
 /// The most bytes of the label of an operator.
 const MAX_LABEL: usize = 32;
@@ -69,7 +69,7 @@ pub fn may_use_plain(plain: Plain, peer: Peer) -> bool {
     }
 }
 
-/// Returns whether a client is on the machine of the server. That of a proxy is not known.
+/// Returns whether a client is on the machine of the server. The client of a proxy may be elsewhere.
 fn is_local(peer: Peer) -> bool {
     match peer {
         Peer::Inet(ip, _) => ip.is_loopback(),
@@ -78,7 +78,7 @@ fn is_local(peer: Peer) -> bool {
     }
 }
 
-/// The secrets of a server, which its connection tasks share, and the files that have them.
+/// The secrets of a server and their files, shared by its connection tasks.
 #[derive(Default)]
 pub struct Secrets {
     /// The file of `--password-file`.

@@ -30,7 +30,8 @@ impl BanFile {
         &self.path
     }
 
-    /// Reads the file. One that does not exist is empty. An invalid line is logged and left out.
+    /// Reads the file. A file that does not exist is taken as empty. Invalid lines are left out, and
+    /// the first is logged.
     ///
     /// # Errors
     ///

@@ -80,7 +80,7 @@ impl TlsStream {
         self.connection.is_handshaking()
     }
 
-    /// Returns whether the server has said that it sends no more data.
+    /// Returns whether the server has sent close_notify: it sends no more data.
     pub fn is_closed(&self) -> bool {
         self.end == Some(StreamEnd::Closed)
     }
@@ -147,7 +147,7 @@ impl TlsStream {
         data.drain(..count);
     }
 
-    /// Appends to the output that this side sends no more data.
+    /// Appends close_notify to the output: this side sends no more data.
     pub fn close(&mut self) {
         if self.end == Some(StreamEnd::Failed) || self.is_handshaking() {
             return;
@@ -267,7 +267,7 @@ fn append<E: MaybeTooSmall>(
     output.truncate(start + result.unwrap_or(0));
 }
 
-/// Returns the name for the certificate and for servers with several of them.
+/// Returns the name that is sent to the server and that its certificate must have.
 fn server_name(host: &str) -> io::Result<ServerName<'static>> {
     // An IPv6 address may have a zone.
     let name = host.split('%').next().unwrap_or(host);

@@ -37,7 +37,7 @@ impl Verifier {
         Verifier { pins, algorithms, untrusted_key: OnceLock::new() }
     }
 
-    /// Returns the keys that are trusted, if any are pinned.
+    /// Returns the pinned keys.
     pub fn pins(&self) -> &[Fingerprint] {
         &self.pins
     }
@@ -125,7 +125,7 @@ impl fmt::Debug for Verifier {
     }
 }
 
-/// Returns the reason why no CA vouches for a certificate.
+/// Returns the reason why a certificate is not valid.
 fn describe(error: &Error) -> String {
     let Error::InvalidCertificate(error) = error else { return error.to_string() };
     match error {

@@ -1,4 +1,4 @@
-//! Clients that are refused, and the file of the bans.
+//! New clients, and the file of the bans.
 
 use log::error;
 
@@ -38,8 +38,8 @@ impl Broadcaster {
         }
     }
 
-    /// Writes the bans and the topic to their file, if an operator has changed them. It is small,
-    /// and operators are few, so the room waits for it.
+    /// Writes the bans and the topic to their file, if an operator has changed them. The room waits
+    /// for the write: the file is small, and changes are rare.
     pub(super) fn write_bans(&mut self) {
         let Some(moderation) = self.room.take_changed_moderation() else { return };
         if let Some(file) = &self.ban_file

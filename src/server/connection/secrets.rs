@@ -1,6 +1,6 @@
-//! The lines of a connection that have a secret: the password, or that of an operator.
+//! The lines of a connection with a secret: the password of the room or the secret of an operator.
 //!
-//! A secret is compared here, so it is in no event, and the room never has it.
+//! Secrets are compared here, so that no event has one.
 
 use std::time::Duration;
 
@@ -13,10 +13,12 @@ use crate::server::secrets::{may_send_secret, may_use_plain};
 /// The longest line of a client that has not sent the password.
 const MAX_LINE_BEFORE_PASSWORD: u32 = 512;
 
-/// What a right secret gives its client.
-enum Grant {
-    Admission,
-    /// The label of the operator.
+/// A secret that is right.
+enum Verified {
+    /// A password that was not needed.
+    Unneeded,
+    Password,
+    /// The secret of the operator with this label.
     Operator(Box<str>),
 }
 
@@ -35,31 +37,31 @@ impl Connection {
         now: Duration,
     ) -> Input {
         let id = self.id;
-        match (self.check_secret(&secret.0, is_operator, now), line) {
-            (Ok(None), line) => Input::Lines { id, lines: vec![line] },
-            (Ok(Some(Grant::Operator(label))), Ok(line)) => {
-                Input::Operator { id, label, line_id: line.id }
+        let verified = self.verify_secret(&secret.0, is_operator, now);
+        let line_id = |line: ParsedLine| line.ok().and_then(|line| line.id);
+        match verified {
+            Ok(Verified::Unneeded) => Input::Lines { id, lines: vec![line] },
+            Ok(Verified::Operator(label)) => Input::Operator { id, label, line_id: line_id(line) },
+            Ok(Verified::Password) => {
+                let is_pass = matches!(line, Ok(ClientLine { request: Request::Pass(_), .. }));
+                Input::Authenticated { id, lines: if is_pass { Vec::new() } else { vec![line] } }
             }
-            (Ok(Some(_)), Ok(ClientLine { request: Request::Pass(_), .. })) => {
-                Input::Authenticated { id, lines: Vec::new() }
-            }
-            (Ok(Some(_)), line) => Input::Authenticated { id, lines: vec![line] },
-            (Err(error), line) => {
-                let line_id = line.ok().and_then(|line| line.id);
-                Input::Lines { id, lines: vec![Err(RequestError { id: line_id, ..error })] }
+            Err(error) => {
+                let error = RequestError { id: line_id(line), ..error };
+                Input::Lines { id, lines: vec![Err(error)] }
             }
         }
     }
 
-    /// Compares a secret. Returns `None` for a password that is not needed.
-    fn check_secret(
+    /// Compares a secret, and counts a wrong one.
+    fn verify_secret(
         &mut self,
         secret: &str,
         is_operator: bool,
         now: Duration,
-    ) -> Result<Option<Grant>, RequestError> {
+    ) -> Result<Verified, RequestError> {
         if self.is_authenticated && !is_operator {
-            return Ok(None);
+            return Ok(Verified::Unneeded);
         }
         if !self.may_send_secret {
             let text = "a password is accepted only over TLS or from the machine of the server";
@@ -72,12 +74,12 @@ impl Connection {
         let secrets = &self.budget.limits.secrets;
         if is_operator {
             if let Some(label) = secrets.operator(secret) {
-                return Ok(Some(Grant::Operator(label)));
+                return Ok(Verified::Operator(label));
             }
         } else if secrets.is_password(secret) {
             self.is_authenticated = true;
             self.lines.set_max_line(self.max_line());
-            return Ok(Some(Grant::Admission));
+            return Ok(Verified::Password);
         }
         self.budget.fail(now);
         Err(RequestError::new(ErrorCode::WrongPassword, "the password is wrong"))

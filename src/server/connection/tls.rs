@@ -20,7 +20,7 @@ use crate::server::edge::tls::{
     Acceptor, Established, FIRST_BYTE, HandshakePermit, InputEnd, Opener, TlsEvent,
 };
 
-/// The time for which a handshake keeps its place if others wait for one.
+/// The time for which a handshake keeps its permit if others wait for one.
 const PERMIT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The most bytes in one read during the handshake.
 const HANDSHAKE_READ_BYTES: usize = 4 * 1024;
@@ -30,7 +30,7 @@ struct RecordReader {
     opener: Box<Opener>,
     /// A part of a record.
     rest: Vec<u8>,
-    /// `rest` may have whole records.
+    /// `rest` may contain whole records.
     has_whole_records: bool,
     /// The broadcaster was told that a record is invalid.
     has_reported: bool,
@@ -88,7 +88,7 @@ impl Connection {
         if self.is_ended() {
             return Err(DisconnectReason::Finished);
         }
-        let _place = self.acquire_permit(acceptor).await.ok_or(DisconnectReason::Finished)?;
+        let _permit = self.acquire_permit(acceptor).await.ok_or(DisconnectReason::Finished)?;
         let entered = limits.now();
         let mut handshake = acceptor.start(limits.now()).ok_or(failed)?;
         let mut bytes = self.lines.buffer().to_vec();
@@ -137,18 +137,18 @@ impl Connection {
         matches!(send(&self.socket, &[], SendFlags::NOSIGNAL), Err(Errno::PIPE))
     }
 
-    /// Waits for a place and for the rate of handshakes. Returns `None` if the connection is closed
+    /// Waits for a permit and for the rate of handshakes. Returns `None` if the connection is closed
     /// before.
     async fn acquire_permit(&self, acceptor: &Rc<Acceptor>) -> Option<HandshakePermit> {
         let address = Rc::as_ptr(&self.budget).addr();
-        let place = async { Some(Rc::clone(acceptor).acquire(address).await) };
+        let permit = async { Some(Rc::clone(acceptor).acquire(address).await) };
         let closed = async {
             while !self.is_closed() {
                 Timer::after(CLOSED_CHECK_INTERVAL).await;
             }
             None
         };
-        let Some(place) = place.or(closed).await else {
+        let Some(permit) = permit.or(closed).await else {
             poll_fn(|cx| {
                 acceptor.remove_waiter(cx.waker());
                 Poll::Ready(())
@@ -159,7 +159,7 @@ impl Connection {
         loop {
             let wait = acceptor.wait(self.budget.limits.now());
             if wait.is_zero() {
-                return Some(place);
+                return Some(permit);
             }
             self.sleep(wait).await;
             if self.is_closed() {

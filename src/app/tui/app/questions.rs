@@ -39,7 +39,7 @@ impl App {
         self.server_switch.connect(address, config, &self.session);
     }
 
-    /// Shows why `/connect` has failed, or asks for what is missing.
+    /// Shows the error of `/connect`, or asks for the trust or the password that it needs.
     pub(super) fn on_connect_error(&mut self, error: client::Error) {
         let Some((address, config)) = self.server_switch.take_attempted() else { return };
         let message = describe_error(&error);

@@ -192,7 +192,7 @@ impl Lines {
                 self.add_span(json, SpanKind::Name);
             }
             "join" | "leave" => self.push_presence(frame, &json, &tags, settings, notes),
-            // A measure of an operator.
+            // An action of an operator.
             "info" => {
                 let Config { server, channel, .. } = &settings.config;
                 let (command, text) = match frame.object.string("topic") {

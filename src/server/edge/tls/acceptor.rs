@@ -27,16 +27,16 @@ pub(crate) struct Acceptor {
     limiter: Cell<RateLimiter>,
     /// The most handshakes at the same time.
     limit: usize,
-    /// The addresses of the handshakes that have a place.
+    /// The addresses of the handshakes that have a permit.
     handshakes: Cell<Vec<AddressId>>,
-    /// Those that wait for a place, the oldest first.
+    /// Those that wait for a permit, the oldest first.
     waiting: Cell<Vec<(AddressId, Waker)>>,
 }
 
 /// A number for the address of a client.
 type AddressId = usize;
 
-/// The place of a handshake.
+/// The permission for one of the handshakes at the same time, which ends when it is dropped.
 pub(crate) struct HandshakePermit {
     acceptor: Rc<Acceptor>,
     address: AddressId,
@@ -75,18 +75,18 @@ impl Acceptor {
         }
     }
 
-    /// Waits for a place. The next place is for the address that has the fewest, so that one with
-    /// many connections cannot keep others out. A task that ends this wait early
-    /// [leaves](Self::remove_waiter).
+    /// Waits for a permit. The next one is for the address that has the fewest, so that one with
+    /// many connections cannot keep others out. If the wait ends early, the caller calls
+    /// [`remove_waiter`](Self::remove_waiter).
     pub async fn acquire(self: Rc<Self>, address: AddressId) -> HandshakePermit {
         poll_fn(|cx| {
             let mut handshakes = self.handshakes.take();
-            let has_place = handshakes.len() < self.limit;
-            if has_place {
+            let has_permit = handshakes.len() < self.limit;
+            if has_permit {
                 handshakes.push(address);
             }
             self.handshakes.set(handshakes);
-            if has_place {
+            if has_permit {
                 self.remove_waiter(cx.waker());
                 return Poll::Ready(());
             }
@@ -101,12 +101,12 @@ impl Acceptor {
         HandshakePermit { acceptor: self, address }
     }
 
-    /// Removes a task from those that wait. Its entry would keep its memory.
+    /// Removes a task from those that wait, so that its memory is freed.
     pub fn remove_waiter(&self, waker: &Waker) {
         self.with_waiting(|waiting| waiting.retain(|(_, other)| !other.will_wake(waker)));
     }
 
-    /// Returns whether a handshake waits for a place.
+    /// Returns whether a handshake waits for a permit.
     pub fn has_waiting(&self) -> bool {
         self.with_waiting(|waiting| !waiting.is_empty())
     }
@@ -175,19 +175,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn next_place_is_for_the_address_with_the_fewest() {
+    fn next_permit_is_for_address_with_fewest() {
         let acceptor = Rc::new(Acceptor::new(Config::default(), 2));
         let executor = LocalExecutor::new();
         let enter = |address| executor.spawn(Rc::clone(&acceptor).acquire(address));
         let run = || while executor.try_tick() {};
-        let places = [enter(1), enter(1)];
+        let permits = [enter(1), enter(1)];
         run();
         let waiting = [1, 1, 2].map(enter);
         run();
-        for (place, expected) in places.into_iter().zip([[false, true], [true, true]]) {
-            drop(place);
+        for (permit, expected) in permits.into_iter().zip([[false, true], [true, true]]) {
+            drop(permit);
             run();
-            // The second time both have no place; the oldest is first.
+            // The second time both have no permit; the oldest is first.
             assert_eq!([0, 2].map(|at| waiting[at].is_finished()), expected);
         }
     }

@@ -36,7 +36,7 @@ pub struct SelfSigned {
 
 impl SelfSigned {
     /// Creates a key of the curve P-256, and a certificate for it that is valid from 1970 to 9999:
-    /// routers have no clock that runs without power. `names` are the names of the server.
+    /// the clocks of routers are wrong after a power failure. `names` are the names of the server.
     ///
     /// # Errors
     ///

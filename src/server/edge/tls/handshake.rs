@@ -10,17 +10,16 @@ use rustls::unbuffered::{ConnectionState, EncodeError, InsufficientSizeError};
 use super::record::{FirstRecord, first_record};
 use super::{Opener, Seal};
 
-/// The most bytes of input of which the handshake still needs more. A first message with keys for a
-/// quantum computer has 2 KiB.
+/// The most bytes of an incomplete message. A ClientHello with a post-quantum key share has 2 KiB.
 const MAX_INPUT: usize = 8 * 1024;
 
 /// The state of a handshake.
 pub struct Handshake {
     connection: UnbufferedServerConnection,
     input: Vec<u8>,
-    /// The bytes of `input` that rustls has seen: whole records. It must not see records behind the
-    /// end of the handshake, because it would decrypt them.
-    seen: usize,
+    /// The bytes of `input` that were passed to rustls: whole records. None behind the end of the
+    /// handshake is passed, because rustls would decrypt it.
+    passed: usize,
     has_failed: bool,
 }
 
@@ -45,15 +44,15 @@ pub struct HandshakeFailure {
 /// The two halves of a connection.
 #[derive(Debug)]
 pub struct Established {
-    /// The seal, until the broadcaster has it.
+    /// `None` after it was sent to the broadcaster.
     pub seal: Option<Box<Seal>>,
-    /// Boxed, so that a future can move it without a second place for it.
+    /// Boxed, so that a move inside of a future does not need its size twice.
     pub opener: Box<Opener>,
     /// Bytes of the client behind the handshake, which arrived in the same read.
     pub rest: Vec<u8>,
 }
 
-/// The need of rustls.
+/// The next action that rustls requires.
 enum Need {
     Again,
     Input,
@@ -64,7 +63,7 @@ impl Handshake {
     /// Creates a handshake, or returns `None` if the configuration does not permit any.
     pub fn new(config: Arc<ServerConfig>) -> Option<Self> {
         let connection = UnbufferedServerConnection::new(config).ok()?;
-        Some(Handshake { connection, input: Vec::new(), seen: 0, has_failed: false })
+        Some(Handshake { connection, input: Vec::new(), passed: 0, has_failed: false })
     }
 
     /// Reads the next bytes of the client.
@@ -87,7 +86,7 @@ impl Handshake {
                     step.is_done = true;
                     return Ok(step);
                 }
-                Ok(Need::Input) if self.see_record() => continue,
+                Ok(Need::Input) if self.pass_record() => continue,
                 Ok(Need::Input) if self.input.len() <= MAX_INPUT => return Ok(step),
                 Ok(Need::Input) => format!("a message has more than {MAX_INPUT} bytes"),
                 Err(error) => {
@@ -106,29 +105,29 @@ impl Handshake {
 
     /// Splits the connection, whose handshake is done.
     pub fn finish(self) -> Option<Established> {
-        let Handshake { connection, mut input, seen, .. } = self;
+        let Handshake { connection, mut input, passed, .. } = self;
         let (secrets, kernel) = connection.dangerous_into_kernel_connection().ok()?;
         let seal = Seal::new(kernel.negotiated_cipher_suite(), secrets.tx)?;
         let opener = Opener::new(kernel, secrets.rx)?;
-        let rest = input.split_off(seen.min(input.len()));
+        let rest = input.split_off(passed.min(input.len()));
         Some(Established { seal: Some(Box::new(seal)), opener: Box::new(opener), rest })
     }
 
-    /// Shows rustls one more record, and returns whether there is one. rustls rejects a record that
-    /// is too long.
-    fn see_record(&mut self) -> bool {
-        let unseen = self.input.get(self.seen..).unwrap_or_default();
-        match first_record(unseen) {
+    /// Passes one more record to rustls, and returns whether there is one. rustls rejects a record
+    /// that is too long.
+    fn pass_record(&mut self) -> bool {
+        let rest = self.input.get(self.passed..).unwrap_or_default();
+        match first_record(rest) {
             FirstRecord::Partial => return false,
-            FirstRecord::Whole(length) => self.seen += length,
-            FirstRecord::TooLong => self.seen = self.input.len(),
+            FirstRecord::Whole(length) => self.passed += length,
+            FirstRecord::TooLong => self.passed = self.input.len(),
         }
         true
     }
 
     fn process(&mut self, output: &mut Vec<u8>) -> Result<Need, rustls::Error> {
-        let seen = self.input.get_mut(..self.seen).unwrap_or_default();
-        let status = self.connection.process_tls_records(seen);
+        let passed = self.input.get_mut(..self.passed).unwrap_or_default();
+        let status = self.connection.process_tls_records(passed);
         let discard = status.discard;
         let need = match status.state {
             Ok(ConnectionState::EncodeTlsData(mut data)) => {
@@ -147,8 +146,8 @@ impl Handshake {
             Err(error) => Err(error),
         };
         if need.is_ok() {
-            self.input.drain(..discard.min(self.seen));
-            self.seen -= discard.min(self.seen);
+            self.input.drain(..discard.min(self.passed));
+            self.passed -= discard.min(self.passed);
         }
         match need {
             Ok(Need::Input) if !self.connection.is_handshaking() => Ok(Need::Nothing),
@@ -171,7 +170,7 @@ fn encode(mut encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeError>, outpu
 
 impl fmt::Debug for Handshake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handshake").field("seen", &self.seen).finish_non_exhaustive()
+        f.debug_struct("Handshake").field("passed", &self.passed).finish_non_exhaustive()
     }
 }
 
@@ -195,7 +194,7 @@ mod tests {
                 let mut results = pieces.iter().map(|piece| handshake.read(piece));
                 let failure = results.find_map(Result::err).expect("an error");
                 assert!(failure.output.windows(2).any(|bytes| bytes == b"\x15\x03"), "{failure:?}");
-                // The connection has ended; whatever follows is not read.
+                // The handshake has failed; later input is not read.
                 assert!(handshake.read(&hello).unwrap_err().output.is_empty());
             }
         }

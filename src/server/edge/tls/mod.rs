@@ -28,7 +28,7 @@ pub use seal::{MAX_RECORDS, Seal};
 
 /// The first byte of a TLS handshake.
 pub const FIRST_BYTE: u8 = 0x16;
-/// Handshakes at the same time. Further ones wait for a place.
+/// Handshakes at the same time. Further ones wait for a permit.
 pub const MAX_HANDSHAKES: usize = 64;
 /// The most memory of a connection: both keys, the secrets of the next ones, and a record in each
 /// direction.

@@ -8,6 +8,7 @@ use rustls::server::ServerConnectionData;
 use rustls::{ConnectionTrafficSecrets, ContentType, Error, ProtocolVersion, SupportedCipherSuite};
 
 use super::Seal;
+use super::provider::key_and_iv;
 use super::record::{
     ALERT, APPLICATION_DATA, BAD_RECORD_MAC, CLOSE_NOTIFY, DECODE_ERROR, FirstRecord, HANDSHAKE,
     HEADER_BYTES, INTERNAL_ERROR, RECORD_OVERFLOW, UNEXPECTED_MESSAGE, USER_CANCELED, first_record,
@@ -167,11 +168,7 @@ fn decrypter(
     suite: SupportedCipherSuite,
     secrets: ConnectionTrafficSecrets,
 ) -> Option<Box<dyn MessageDecrypter>> {
-    let (ConnectionTrafficSecrets::Aes128Gcm { key, iv }
-    | ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv }) = secrets
-    else {
-        return None;
-    };
+    let (key, iv) = key_and_iv(secrets)?;
     Some(suite.tls13()?.aead_alg.decrypter(key, iv))
 }
 

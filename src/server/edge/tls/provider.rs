@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
+use rustls::crypto::cipher::{AeadKey, Iv};
 use rustls::server::ResolvesServerCert;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::TLS13;
-use rustls::{Error, ServerConfig};
+use rustls::{ConnectionTrafficSecrets, Error, ServerConfig};
 
 use crate::tls::SystemClock;
 
@@ -28,6 +29,15 @@ fn has_fast_aes() -> bool {
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let has_fast_aes = false;
     has_fast_aes
+}
+
+/// Returns the key and the IV in secrets of rustls, if they are those of one of the algorithms.
+pub fn key_and_iv(secrets: ConnectionTrafficSecrets) -> Option<(AeadKey, Iv)> {
+    match secrets {
+        ConnectionTrafficSecrets::Aes128Gcm { key, iv }
+        | ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } => Some((key, iv)),
+        _ => None,
+    }
 }
 
 /// Returns the settings for handshakes with a certificate: TLS 1.3 alone, without tickets.

@@ -5,6 +5,7 @@ use std::fmt;
 use rustls::crypto::cipher::{MessageEncrypter, OutboundChunks, OutboundPlainMessage};
 use rustls::{ConnectionTrafficSecrets, ContentType, ProtocolVersion, SupportedCipherSuite};
 
+use super::provider::key_and_iv;
 use super::record::{ALERT, APPLICATION_DATA, HANDSHAKE, MAX_RECORD_BYTES};
 
 /// The records after which a client has to reconnect: half of those that one key of AES-GCM may
@@ -37,11 +38,7 @@ impl Seal {
         suite: SupportedCipherSuite,
         (records, secrets): (u64, ConnectionTrafficSecrets),
     ) -> Option<Self> {
-        let (ConnectionTrafficSecrets::Aes128Gcm { key, iv }
-        | ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv }) = secrets
-        else {
-            return None;
-        };
+        let (key, iv) = key_and_iv(secrets)?;
         let encrypter = suite.tls13()?.aead_alg.encrypter(key, iv);
         Some(Seal {
             encrypter,

@@ -359,7 +359,7 @@ fn handshakes_wait_after_two_seconds_of_work() {
 }
 
 #[test]
-fn place_goes_to_the_first_that_waits() {
+fn permit_goes_to_the_first_that_waits() {
     use std::future::Future;
     use std::pin::pin;
     use std::rc::Rc;
@@ -374,7 +374,7 @@ fn place_goes_to_the_first_that_waits() {
     let acceptor = Rc::new(Acceptor::new(Config::default(), 1));
     let mut cx = Context::from_waker(&waker);
     let Poll::Ready(permit) = pin!(Rc::clone(&acceptor).acquire(1)).poll(&mut cx) else {
-        panic!("no place")
+        panic!("no permit")
     };
     assert!(!acceptor.has_waiting());
     let mut second = pin!(Rc::clone(&acceptor).acquire(1));
@@ -383,7 +383,7 @@ fn place_goes_to_the_first_that_waits() {
     }
     drop(permit);
     assert!(!acceptor.has_waiting());
-    let Poll::Ready(_place) = second.as_mut().poll(&mut cx) else { panic!("no place") };
+    let Poll::Ready(_permit) = second.as_mut().poll(&mut cx) else { panic!("no permit") };
     let mut third = pin!(Rc::clone(&acceptor).acquire(1));
     assert!(third.as_mut().poll(&mut cx).is_pending());
     acceptor.remove_waiter(cx.waker());
