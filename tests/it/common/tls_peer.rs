@@ -110,6 +110,7 @@ impl TlsPeer {
 
     /// Decrypts the bytes of the server from a number of records on, and returns their contents,
     /// without those of alerts.
+    #[allow(clippy::panic, reason = "a bench contains this file, too")]
     pub fn decrypt_from(self, mut records: u64, mut bytes: Vec<u8>) -> Vec<u8> {
         let (secrets, kernel) = self.connection.dangerous_into_kernel_connection().unwrap();
         let (ConnectionTrafficSecrets::Aes128Gcm { key, iv }
