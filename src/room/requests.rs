@@ -138,7 +138,10 @@ impl RoomState {
             self.counts.errors.add(code);
         }
         if let Some(name) = self.name_of(id).map(Box::<str>::from) {
-            self.log(Level::Debug, id, &name, &format!(": {text}"));
+            // A guess of the secret of an operator.
+            let is_guess = code == ErrorCode::WrongPassword;
+            let level = if is_guess { Level::Warn } else { Level::Debug };
+            self.log(level, id, &name, &format!(": {text}"));
         }
         let body = Body::Error { code, id: line_id.as_deref().map(Cow::from) };
         self.send(id, text.into(), body);

@@ -138,6 +138,7 @@ fn guessing_a_secret_closes_the_address() {
         alice.say(&format!("/op guess-{n}"));
         alice.recv_until(|frame| frame["code"] == "wrong-password");
     }
+    room.server.wait_for_log(&["warn alice 127.0.5.1:", ": the password is wrong"]);
     alice.say(&format!("/op {SECRET}"));
     alice.recv_until(|frame| frame["code"] == "too-many-tries");
     room.connect_from("127.0.5.1").expect_bye("password");
