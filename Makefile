@@ -46,7 +46,7 @@ PEERS = redis-server ngircd mosquitto nats-server stunnel4
 WS    = ws@8.23.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build run-server run-client run-cluster test test-slow test-web test-irc test-tls test-cluster check audit fuzz picture bench bench-peers soak footprint footprint-check dist dist-all dist-deps test-cross test-packages install install-files uninstall clean
+.PHONY: help build run-server run-client run-cluster test test-slow test-web test-irc test-tls test-cluster check audit fuzz picture bench bench-peers bench-cluster soak footprint footprint-check dist dist-all dist-deps test-cross test-packages install install-files uninstall clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -128,6 +128,10 @@ bench-peers: ## the same beside other chat servers; installs them (Debian, as ro
 	    npm install --prefix target/peers --no-save --no-audit --no-fund $(WS) || true; \
 	fi
 	$(CARGO) bench --locked --features tls --bench fanout -- --peers $(ARGS)
+
+bench-cluster: ## measure rooms on several nodes beside a single one; installs nats-server (Debian, as root)
+	@tests/cluster.sh deps
+	$(CARGO) bench --locked --features cluster --bench cluster -- $(ARGS)
 
 soak: ## run hundreds of members for MINUTES=10 and check every promise; SEED=N, MEMBERS=300, CLUSTER=3, NATS=3
 	$(if $(CLUSTER),@CARGO='$(CARGO)' tests/cluster.sh deps)

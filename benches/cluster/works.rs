@@ -22,8 +22,12 @@ pub struct Work {
 /// All works, in the order in which they run.
 pub const WORKS: [Work; 6] = [
     Work { name: "latency", purpose: "12 members, 200 lines a second", run: latency },
-    Work { name: "cost", purpose: "200 members at each node, a flood of lines", run: cost },
-    Work { name: "total", purpose: "600 members at one node and at three, a flood", run: total },
+    Work { name: "cost", purpose: "200 members at each node, three replicas", run: cost },
+    Work {
+        name: "total",
+        purpose: "600 members at one node and at three, three replicas",
+        run: total,
+    },
     Work {
         name: "throughput",
         purpose: "20,000 lines a second, 6 members, three replicas",
@@ -47,67 +51,72 @@ const LINE_US: f64 = 2.0;
 
 /// Compares the time from sending a line to its delivery.
 fn latency(options: &Options, report: &mut Report) -> io::Result<()> {
-    let pacing = Pacing::PerSecond(200);
-    let kinds = [Servers::Single, Servers::Cluster(1), Servers::Cluster(3)];
-    let windows = windows(options, &kinds, 12, pacing)?;
-    let [single, one, three] = [0, 1, 2].map(|room| {
-        [|window: &Window| window.p50, |window: &Window| window.p99]
-            .map(|figure| median(windows.iter().map(|windows| figure(&windows[room]))))
-    });
-    for (name, [p50, p99]) in
-        [("a single node", single), ("one replica", one), ("three replicas", three)]
-    {
-        report.figure(&format!("said to heard, {name}, p50"), p50, "ms");
-        report.figure(&format!("said to heard, {name}, p99"), p99, "ms");
-    }
-    for (name, room, limit) in [("one replica", 1, 5.0), ("three replicas", 2, 12.0)] {
-        let ratio = |figure: fn(&Window) -> f64| {
-            median(windows.iter().map(|it| figure(&it[room]) / figure(&it[0])))
-        };
-        report.at_most(&format!("{name}, p50"), ratio(|it| it.p50), "x single node", limit);
-        report.figure(&format!("{name}, p99"), ratio(|it| it.p99), "x single node");
+    let start = |servers| Room::start(&options.smolchatd, servers, 12);
+    let mut single = start(Servers::Single)?;
+    let (mut one, mut three) = (start(Servers::Cluster(1))?, start(Servers::Cluster(3))?);
+    let rooms = &mut [&mut single, &mut one, &mut three];
+    let windows = in_turn(options, rooms, Pacing::PerSecond(200))?;
+    for (room, name, limit) in [
+        (0, "a single node", None),
+        (1, "one replica", Some(5.0)),
+        (2, "three replicas", Some(12.0)),
+    ] {
+        let (p50, p99) = (|window: &Window| window.p50, |window: &Window| window.p99);
+        report.figure(&format!("{name}, p50"), median_of(&windows, room, p50), "ms");
+        report.figure(&format!("{name}, p99"), median_of(&windows, room, p99), "ms");
+        if let Some(limit) = limit {
+            let ratio = median(windows.iter().map(|it| it[room].p50 / it[0].p50));
+            report.at_most(&format!("{name}, p50"), ratio, "x single node", limit);
+            let ratio = median(windows.iter().map(|it| it[room].p99 / it[0].p99));
+            report.figure(&format!("{name}, p99"), ratio, "x single node");
+        }
     }
     Ok(())
 }
 
-/// Compares the CPU time of a delivery, at nodes with as many members each.
+/// Compares the CPU time of a delivery at the same rate, at nodes with as many members each.
 fn cost(options: &Options, report: &mut Report) -> io::Result<()> {
     const MEMBERS: usize = 200;
-    let pacing = Pacing::InFlight(64);
     let mut single = Room::start(&options.smolchatd, Servers::Single, MEMBERS)?;
     let mut cluster = Room::start(&options.smolchatd, Servers::Cluster(3), NODES * MEMBERS)?;
-    let windows = in_turn(options, &mut [&mut single, &mut cluster], pacing)?;
     let cost = |window: &Window| 1000.0 * window.cpu_us / window.deliveries;
-    let per_line = 1000.0 * LINE_US / MEMBERS as f64;
-    let ratio = |it: &Vec<Window>| cost(&it[1]) / (1.1 * cost(&it[0]) + per_line);
-    report.figure("CPU time a delivery, a single node", median_of(&windows, 0, cost), "ns");
-    report.figure("CPU time a delivery, three nodes", median_of(&windows, 1, cost), "ns");
-    report.at_most(
-        "of 1.1 x single node + 2 us a line",
-        median(windows.iter().map(ratio)),
-        "x",
-        1.0,
-    );
+    let limit = |single: &Window| 1.1 * cost(single) + 1000.0 * LINE_US / MEMBERS as f64;
+    for rate in [100, 1000] {
+        let rooms = &mut [&mut single, &mut cluster];
+        let windows = in_turn(options, rooms, Pacing::PerSecond(rate))?;
+        let ratio = |it: &Vec<Window>| cost(&it[1]) / limit(&it[0]);
+        let name = format!("{rate} lines a second, CPU time a delivery");
+        report.figure(&format!("{name}, a single node"), median_of(&windows, 0, cost), "ns");
+        report.figure(&format!("{name}, three nodes"), median_of(&windows, 1, cost), "ns");
+        let ratio = median(windows.iter().map(ratio));
+        report.at_most("to 1.1 x single node + 2 us a line", ratio, "x", 1.0);
+    }
     Ok(())
 }
 
-/// Compares the deliveries of rooms with the same number of members.
+/// Compares the deliveries of rooms with the same number of members: by CPU time at the same rate,
+/// because larger batches cost less, and by time in a flood.
 fn total(options: &Options, report: &mut Report) -> io::Result<()> {
-    let kinds = [Servers::Single, Servers::Cluster(3)];
-    let windows = windows(options, &kinds, 600, Pacing::InFlight(64))?;
-    let rate = |window: &Window| window.deliveries / window.seconds;
+    const MEMBERS: usize = 600;
+    let start = |servers| Room::start(&options.smolchatd, servers, MEMBERS);
+    let (mut single, mut cluster) = (start(Servers::Single)?, start(Servers::Cluster(3))?);
+    let rooms = &mut [&mut single, &mut cluster];
     let by_cpu = |window: &Window| window.deliveries / window.cpu_us;
-    report.figure("deliveries, a single node", median_of(&windows, 0, rate), "a second");
-    report.figure("deliveries, three nodes", median_of(&windows, 1, rate), "a second");
-    let ratio = |figure: fn(&Window) -> f64| {
-        median(windows.iter().map(|it| figure(&it[1]) / figure(&it[0])))
-    };
-    report.at_least("deliveries for the same CPU time", ratio(by_cpu), "x single node", 0.9);
+    let by_time = |window: &Window| window.deliveries / window.seconds;
+    let windows = in_turn(options, rooms, Pacing::PerSecond(100))?;
+    let ratio = ratio_of(&windows, by_cpu);
+    report.at_least("100 lines a second, for the same CPU time", ratio, "x single node", 0.9);
+    let windows = in_turn(options, rooms, Pacing::InFlight(64))?;
+    report.figure("flood, a single node", median_of(&windows, 0, by_time), "deliveries/s");
+    report.figure("flood, three nodes", median_of(&windows, 1, by_time), "deliveries/s");
+    let ratio = ratio_of(&windows, by_cpu);
+    report.figure("flood, for the same CPU time", ratio, "x single node");
+    let ratio = ratio_of(&windows, by_time);
     // The members and the NATS servers need CPUs, too.
     if crate::cpus()? >= 8 {
-        report.at_least("deliveries in the same time", ratio(rate), "x single node", 2.5);
+        report.at_least("flood, in the same time", ratio, "x single node", 2.5);
     } else {
-        report.figure("deliveries in the same time", ratio(rate), "x single node");
+        report.figure("flood, in the same time", ratio, "x single node");
     }
     Ok(())
 }
@@ -175,18 +184,6 @@ fn pause(room: &Room, nodes: usize) -> f64 {
     room.load.longest_pause(nodes).as_secs_f64()
 }
 
-/// Starts rooms with the same number of members, and lets them send in turn.
-fn windows(
-    options: &Options,
-    kinds: &[Servers],
-    members: usize,
-    pacing: Pacing,
-) -> io::Result<Vec<Vec<Window>>> {
-    let rooms = kinds.iter().map(|kind| Room::start(&options.smolchatd, *kind, members));
-    let mut rooms = rooms.collect::<io::Result<Vec<_>>>()?;
-    in_turn(options, &mut rooms.iter_mut().collect::<Vec<_>>(), pacing)
-}
-
 /// Lets rooms send in turn, and returns the windows of each round. So the ratios of the rooms
 /// depend less on other load than two measurements, one after another.
 fn in_turn(
@@ -194,9 +191,7 @@ fn in_turn(
     rooms: &mut [&mut Room],
     pacing: Pacing,
 ) -> io::Result<Vec<Vec<Window>>> {
-    for room in &mut *rooms {
-        room.warm_up(pacing)?;
-    }
+    rooms.iter_mut().try_for_each(|room| room.warm_up(pacing))?;
     let mut windows = Vec::new();
     for _ in 0..options.rounds {
         let round = rooms.iter_mut().map(|room| room.window(pacing, WINDOW));
@@ -209,6 +204,11 @@ fn in_turn(
 /// Returns the median of a figure of one room over all rounds.
 fn median_of(windows: &[Vec<Window>], room: usize, figure: impl Fn(&Window) -> f64) -> f64 {
     median(windows.iter().map(|it| figure(&it[room])))
+}
+
+/// Returns the median of the ratios of a figure of the second room to that of the first.
+fn ratio_of(windows: &[Vec<Window>], figure: impl Fn(&Window) -> f64) -> f64 {
+    median(windows.iter().map(|it| figure(&it[1]) / figure(&it[0])))
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {

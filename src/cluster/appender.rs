@@ -14,17 +14,18 @@ pub const MAX_PENDING: usize = 1024 * 1024;
 const ENVELOPE: usize = 192;
 /// The bytes of events in an entry, at most.
 const MAX_EVENTS: usize = MAX_ENTRY - ENVELOPE;
-/// The wait before an entry that failed is sent again: doubled with each failure, up to the second.
+/// The wait before an entry that failed is sent again: doubled with each failure, up to the second
+/// value, which adds to the pause after the election of a leader.
 const RETRY_MIN: Duration = Duration::from_millis(50);
-const RETRY_MAX: Duration = Duration::from_secs(1);
-/// The wait for an acknowledged entry to be read before it is sent again. NATS can lose an
-/// acknowledged entry in a power failure.
+const RETRY_MAX: Duration = Duration::from_millis(200);
+/// The wait for an entry to be read before it is sent again. NATS can lose an acknowledged entry in
+/// a power failure.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An entry for the engine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outgoing {
-    /// The number of the entry, for [`Appender::on_published`].
+    /// The number of the entry, for [`Appender::on_failed`].
     pub n: u64,
     /// The entry.
     pub bytes: Arc<[u8]>,
@@ -55,8 +56,8 @@ pub struct Appender {
 #[derive(Debug)]
 struct InFlight {
     entry: Outgoing,
-    /// When to send the entry; `None` while the engine has it.
-    send_at: Option<Duration>,
+    /// When to send the entry, unless it is read before.
+    send_at: Duration,
     retry_after: Duration,
 }
 
@@ -125,8 +126,8 @@ impl Appender {
             }
         }
         let in_flight = self.in_flight.as_mut()?;
-        if in_flight.send_at.is_some_and(|send_at| send_at <= now) {
-            in_flight.send_at = None;
+        if in_flight.send_at <= now {
+            in_flight.send_at = now + READ_TIMEOUT;
             return Some(in_flight.entry.clone());
         }
         None
@@ -134,23 +135,17 @@ impl Appender {
 
     /// Returns when the entry on the way has to be sent again, unless it is read before.
     pub fn deadline(&self) -> Option<Duration> {
-        self.in_flight.as_ref()?.send_at
+        self.in_flight.as_ref().map(|in_flight| in_flight.send_at)
     }
 
-    /// Handles the answer of the engine. An entry that failed may be in the log.
-    pub fn on_published(&mut self, n: u64, is_stored: bool, now: Duration) {
+    /// Handles a failure of the engine. The entry may be in the log.
+    pub fn on_failed(&mut self, n: u64, now: Duration) {
         let Some(in_flight) = self.in_flight.as_mut().filter(|in_flight| in_flight.entry.n == n)
         else {
             return;
         };
-        let wait = if is_stored {
-            READ_TIMEOUT
-        } else {
-            let wait = in_flight.retry_after;
-            in_flight.retry_after = (wait * 2).min(RETRY_MAX);
-            wait
-        };
-        in_flight.send_at = Some(now + wait);
+        in_flight.send_at = now + in_flight.retry_after;
+        in_flight.retry_after = (in_flight.retry_after * 2).min(RETRY_MAX);
     }
 
     /// Handles an entry of this incarnation that was read from the log.
@@ -170,7 +165,7 @@ impl Appender {
         bytes.extend_from_slice(events);
         bytes.extend_from_slice(b"]}");
         let entry = Outgoing { n, bytes: bytes.into() };
-        let send_at = Some(Duration::ZERO);
+        let send_at = Duration::ZERO;
         self.in_flight = Some(InFlight { entry, send_at, retry_after: RETRY_MIN });
         self.next_n += u64::from(self.next_n > 0);
     }
@@ -207,7 +202,6 @@ mod tests {
         assert_eq!(poll(&mut appender, START).unwrap().events, [command("a")]);
         appender.push(&command("b")).unwrap();
         appender.push(&command("c")).unwrap();
-        appender.on_published(1, true, START);
         assert_eq!(poll(&mut appender, START), None);
         appender.on_read(1);
         let second = poll(&mut appender, START).unwrap();
@@ -225,17 +219,16 @@ mod tests {
         let mut now = START;
         for _ in 0..10 {
             assert_eq!(poll(&mut appender, now), None);
-            appender.on_published(1, false, now);
+            appender.on_failed(1, now);
             let deadline = appender.deadline().unwrap();
             assert!(deadline - now <= RETRY_MAX);
             now = deadline;
             assert_eq!(poll(&mut appender, now).as_ref(), Some(&first));
         }
-        appender.on_published(1, true, now);
         assert_eq!(appender.deadline(), Some(now + READ_TIMEOUT));
         assert_eq!(poll(&mut appender, now + READ_TIMEOUT).as_ref(), Some(&first));
         appender.on_read(1);
-        appender.on_published(1, false, now);
+        appender.on_failed(1, now);
         assert_eq!(appender.deadline(), None);
     }
 

@@ -54,7 +54,7 @@ pub enum EngineRequest {
         /// The number of the first message.
         from: u64,
     },
-    /// Publish an entry. The answer is [`EngineEvent::Published`].
+    /// Publish an entry. A failure is an [`EngineEvent::PublishFailed`].
     Publish(Outgoing),
     /// Write a snapshot. The answer is [`EngineEvent::SnapshotWritten`].
     WriteSnapshot {
@@ -81,12 +81,11 @@ pub enum EngineEvent {
     Message(LogMessage),
     /// The log is another one, or its next message is gone. It has to be opened again.
     Interrupted,
-    /// The answer to [`EngineRequest::Publish`].
-    Published {
+    /// An entry is not known to be stored. It may be in the log. An entry that is stored causes no
+    /// event of its own: it is read.
+    PublishFailed {
         /// The number of the entry.
         n: u64,
-        /// Whether the entry is known to be stored.
-        is_stored: bool,
     },
     /// The answer to [`EngineRequest::WriteSnapshot`]: `None` if it failed.
     SnapshotWritten(Option<SnapshotNotice>),
@@ -250,12 +249,13 @@ impl Shared {
     }
 
     async fn publish(self, entry: Outgoing) {
-        let result = self.nats.publish(&entry.bytes).await;
-        match &result {
-            Ok(seq) => drop(self.last_stored.fetch_max(*seq, Ordering::Relaxed)),
-            Err(error) => log::debug!("cluster: entry {} failed: {error}", entry.n),
+        match self.nats.publish(&entry.bytes).await {
+            Ok(seq) => drop(self.last_stored.fetch_max(seq, Ordering::Relaxed)),
+            Err(error) => {
+                log::debug!("cluster: entry {} failed: {error}", entry.n);
+                self.send(EngineEvent::PublishFailed { n: entry.n }).await;
+            }
         }
-        self.send(EngineEvent::Published { n: entry.n, is_stored: result.is_ok() }).await;
     }
 
     async fn write_snapshot(self, snapshot: Arc<EncodedSnapshot>, stream: StreamInfo) {

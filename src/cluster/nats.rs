@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::fmt::Display;
+use std::future::IntoFuture as _;
 use std::io;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy, LastRawMessageErrorKi
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, ConnectOptions, ServerAddr, connection};
 use futures_lite::StreamExt as _;
+use tokio::time::timeout;
 
 use super::config::ClusterConfig;
 use super::engine::EngineEvent;
@@ -25,6 +27,9 @@ use super::snapshot::{Assembler, EncodedSnapshot, Manifest, PART};
 
 /// The wait for an answer of a NATS server.
 const TIMEOUT: Duration = Duration::from_secs(2);
+/// The wait for the acknowledgement of an entry. A server without a leader gives none, so this adds to
+/// the pause after an election.
+const ACK_TIMEOUT: Duration = Duration::from_secs(1);
 /// The time between two pings on a silent connection. After two without answer, it is closed.
 const PING_INTERVAL: Duration = Duration::from_secs(1);
 /// The waits between two attempts to connect.
@@ -140,7 +145,7 @@ impl Nats {
             return Err("no connection".into());
         }
         let answer = self.context.publish(self.log_subject(), bytes.to_vec().into()).await?;
-        Ok(answer.await?.sequence)
+        Ok(timeout(ACK_TIMEOUT, answer.into_future()).await??.sequence)
     }
 
     /// Reads the log from a number on.

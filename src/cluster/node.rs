@@ -215,9 +215,9 @@ impl Node {
         self.replica.add_effects(effects);
     }
 
-    /// Handles the answer of the engine to [`NodeAction::Publish`].
-    pub fn on_published(&mut self, n: u64, is_stored: bool, now: Duration) {
-        self.appender.on_published(n, is_stored, now);
+    /// Handles a failure of [`NodeAction::Publish`]. The entry may be in the log.
+    pub fn on_publish_failed(&mut self, n: u64, now: Duration) {
+        self.appender.on_failed(n, now);
     }
 
     /// Handles a change of the connection to NATS.

@@ -145,8 +145,9 @@ impl Simulation {
                     WriteResult::Delayed => self.late.push(outgoing.bytes.to_vec()),
                     WriteResult::Lost => {}
                 }
-                let is_stored = result == WriteResult::Stored;
-                self.nodes[index].node.on_published(outgoing.n, is_stored, self.now);
+                if result != WriteResult::Stored {
+                    self.nodes[index].node.on_publish_failed(outgoing.n, self.now);
+                }
             }
             Some(NodeAction::Open) => self.open(index),
             Some(NodeAction::WriteSnapshot) => {

@@ -8,7 +8,7 @@ use super::super::membership::NodeNumber;
 /// A request of the node to its caller.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NodeAction {
-    /// Publish an entry, and pass the result to [`Node::on_published`](super::Node::on_published).
+    /// Publish an entry, and pass a failure to [`Node::on_publish_failed`](super::Node::on_publish_failed).
     Publish(Outgoing),
     /// Open the stream again, and pass the result to [`Node::open`](super::Node::open).
     Open,

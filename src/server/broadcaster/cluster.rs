@@ -231,9 +231,7 @@ impl Broadcaster {
             EngineEvent::Opened { stream, snapshot } => self.on_opened(stream, snapshot, now),
             EngineEvent::Message(message) => self.on_message(&message, now),
             EngineEvent::Interrupted => cluster.request(EngineRequest::Open),
-            EngineEvent::Published { n, is_stored } => {
-                cluster.node.on_published(n, is_stored, now.uptime);
-            }
+            EngineEvent::PublishFailed { n } => cluster.node.on_publish_failed(n, now.uptime),
             EngineEvent::SnapshotWritten(stored) => {
                 cluster.node.on_snapshot_written(stored, now.uptime);
             }

@@ -239,7 +239,7 @@ impl Task {
             EngineEvent::Opened { stream, snapshot } => self.on_opened(stream, snapshot),
             EngineEvent::Message(message) => self.on_message(&message, now),
             EngineEvent::Interrupted => self.request(EngineRequest::Open),
-            EngineEvent::Published { n, is_stored } => self.node.on_published(n, is_stored, now),
+            EngineEvent::PublishFailed { n } => self.node.on_publish_failed(n, now),
             EngineEvent::SnapshotWritten(stored) => self.node.on_snapshot_written(stored, now),
             EngineEvent::Failed(text) => self.state.lock().unwrap().failures.push(text),
         }
