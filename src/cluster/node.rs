@@ -168,6 +168,11 @@ impl Node {
         self.appender.push(&LogEvent::Do(command))
     }
 
+    /// Discards the commands that wait. That on the way may be in the log.
+    pub fn discard_waiting(&mut self) {
+        self.appender.discard_waiting();
+    }
+
     /// Takes the node out of the room after the commands that wait.
     pub fn leave(&mut self) {
         // Always fits into an entry.
