@@ -226,10 +226,10 @@ impl Node {
     }
 
     /// Handles a change of the connection to NATS.
-    pub fn on_connection(&mut self, is_connected: bool) {
+    pub fn on_connection(&mut self, is_connected: bool, now: Duration) {
         self.is_connected = is_connected;
         if let Some(lease) = &mut self.lease {
-            lease.on_connection(is_connected);
+            lease.on_connection(is_connected, now);
         }
     }
 

@@ -226,7 +226,7 @@ impl Broadcaster {
             EngineEvent::Connection(is_connected) => {
                 log::info!("cluster: {}", if is_connected { "connected" } else { "not connected" });
                 cluster.last_report.clear();
-                cluster.node.on_connection(is_connected);
+                cluster.node.on_connection(is_connected, now.uptime);
             }
             EngineEvent::Opened { stream, snapshot } => self.on_opened(stream, snapshot, now),
             EngineEvent::Message(message) => self.on_message(&message, now),

@@ -235,7 +235,7 @@ impl Task {
     fn on_event(&mut self, event: EngineEvent) {
         let now = self.start.elapsed();
         match event {
-            EngineEvent::Connection(is_connected) => self.node.on_connection(is_connected),
+            EngineEvent::Connection(is_connected) => self.node.on_connection(is_connected, now),
             EngineEvent::Opened { stream, snapshot } => self.on_opened(stream, snapshot),
             EngineEvent::Message(message) => self.on_message(&message, now),
             EngineEvent::Interrupted => self.request(EngineRequest::Open),
