@@ -333,18 +333,13 @@ impl Node {
             // A new epoch began before the entry.
             self.phase = Phase::Reading(self.replica.position());
         } else {
-            self.refuse(differences);
+            (self.phase, self.differences) = (Phase::Refused, differences);
         }
     }
 
     fn leave_room(&mut self) {
         self.phase = Phase::Outside;
         self.lease = None;
-    }
-
-    fn refuse(&mut self, differences: Vec<String>) {
-        self.phase = Phase::Refused;
-        self.differences = differences;
     }
 
     /// Enters the next phases that need no message of the log.
@@ -377,7 +372,7 @@ impl Node {
         if differences.is_empty() {
             self.start_outside(Phase::Entering, &LogEvent::<()>::Up(self.info.clone()));
         } else {
-            self.refuse(differences);
+            (self.phase, self.differences) = (Phase::Refused, differences);
         }
     }
 
