@@ -96,6 +96,12 @@ impl Appender {
         Ok(())
     }
 
+    /// Discards the events that are in no entry yet.
+    pub fn discard_waiting(&mut self) {
+        self.pending.clear();
+        self.pending_bytes = 0;
+    }
+
     /// Returns whether the node must hold back its clients.
     pub fn is_full(&self) -> bool {
         self.pending_bytes >= MAX_PENDING
@@ -250,6 +256,19 @@ mod tests {
             found.extend(entry.events);
         }
         assert_eq!(found, expected.iter().map(|text| command(text)).collect::<Vec<_>>());
+        assert_eq!(appender.pending_bytes, 0);
+    }
+
+    #[test]
+    fn discarded_events_are_in_no_entry() {
+        let mut appender = appender();
+        appender.push(&command("a")).unwrap();
+        let first = poll(&mut appender, START).unwrap();
+        appender.push(&command("b")).unwrap();
+        appender.discard_waiting();
+        appender.push(&LogEvent::<String>::Down).unwrap();
+        appender.on_read(first.n);
+        assert_eq!(poll(&mut appender, START).unwrap().events, [LogEvent::Down]);
         assert_eq!(appender.pending_bytes, 0);
     }
 

@@ -29,9 +29,10 @@ const MAX_REQUESTS: usize = 8;
 /// The wait before a call that failed is tried again.
 const RETRY: Duration = Duration::from_millis(250);
 /// The time between two checks of an answer that the log is gone, and the number of such answers in a
-/// row after which it is gone.
+/// row after which it is gone. With several NATS servers, such answers can last as long as an election.
 const LOSS_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 const MAX_LOSS_CHECKS: u32 = 10;
+const MAX_LOSS_CHECKS_REPLICATED: u32 = 40;
 /// The new readers in a row that miss the same messages, after which the log has a hole. A server that
 /// has just started can be without messages that the others have.
 const MAX_HOLES: u32 = 10;
@@ -296,7 +297,9 @@ impl Shared {
     /// Returns whether the log is another one, or the message after `position` is gone. A server
     /// that was the leader or has just started can return an outdated state for some time.
     async fn is_lost(&self, stream: StreamInfo, position: u64) -> bool {
-        for _ in 0..MAX_LOSS_CHECKS {
+        let checks =
+            if self.nats.is_replicated() { MAX_LOSS_CHECKS_REPLICATED } else { MAX_LOSS_CHECKS };
+        for _ in 0..checks {
             let continuation = match self.nats.log_info().await {
                 Ok(Some(now)) => continuation(stream, now, position),
                 Ok(None) => Continuation::Replaced,
@@ -306,7 +309,10 @@ impl Shared {
             match continuation {
                 Continuation::Continue => return false,
                 Continuation::Behind => return true,
-                Continuation::Replaced | Continuation::Shorter => sleep(LOSS_CHECK_INTERVAL).await,
+                Continuation::Replaced | Continuation::Shorter => {
+                    log::debug!("cluster: the log is {continuation:?} at {position}");
+                    sleep(LOSS_CHECK_INTERVAL).await;
+                }
             }
         }
         true

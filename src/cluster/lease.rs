@@ -16,6 +16,9 @@ pub const LOG_SILENCE: Duration = Duration::from_millis(1_900);
 pub const OUT_OF_REACH: Duration = Duration::from_millis(4_500);
 /// The time left of the lease when a node without a connection to NATS closes its clients.
 const MARGIN: Duration = Duration::from_millis(2_000);
+/// The time for which the connection to NATS is lost before it counts as lost: a client connects to
+/// another server at once.
+const RECONNECT_TIME: Duration = Duration::from_millis(1_500);
 /// The age of the last own entry at which a node with a connection to NATS closes its clients.
 /// The election of a leader takes up to 10 s, in which no lease ends, because the log does not grow.
 const CONNECTED_TIMEOUT: Duration = Duration::from_secs(25);
@@ -40,13 +43,15 @@ pub struct Lease {
     last_message: Duration,
     /// When the last own entry was sent.
     last_sent: Duration,
-    is_connected: bool,
+    /// When the connection to NATS was lost, if it is.
+    disconnected_at: Option<Duration>,
 }
 
 impl Lease {
     /// Creates the lease of a node that entered the room now.
     pub fn new(now: Duration, is_connected: bool) -> Self {
-        Lease { confirmed: now, last_message: now, last_sent: now, is_connected }
+        let disconnected_at = (!is_connected).then_some(now);
+        Lease { confirmed: now, last_message: now, last_sent: now, disconnected_at }
     }
 
     /// Handles a message of the log. `silence` is the time in the room since the last own entry: 0
@@ -63,8 +68,8 @@ impl Lease {
     }
 
     /// Handles a change of the connection to NATS.
-    pub fn on_connection(&mut self, is_connected: bool) {
-        self.is_connected = is_connected;
+    pub fn on_connection(&mut self, is_connected: bool, now: Duration) {
+        self.disconnected_at = if is_connected { None } else { self.disconnected_at.or(Some(now)) };
     }
 
     /// Returns whether a beat has to be written.
@@ -95,12 +100,13 @@ impl Lease {
     }
 
     fn end(&self) -> Duration {
-        let after = if self.is_connected {
-            CONNECTED_TIMEOUT
-        } else {
-            Duration::from_millis(LEASE_MS).saturating_sub(MARGIN)
-        };
-        self.confirmed + after
+        match self.disconnected_at {
+            None => self.confirmed + CONNECTED_TIMEOUT,
+            Some(at) => {
+                let lease_end = self.confirmed + Duration::from_millis(LEASE_MS);
+                lease_end.saturating_sub(MARGIN).max(at + RECONNECT_TIME)
+            }
+        }
     }
 }
 
@@ -140,13 +146,24 @@ mod tests {
     fn cut_node_ends_before_its_lease() {
         let mut lease = Lease::new(at(0), true);
         lease.on_message(NONE, at(1_000));
-        lease.on_connection(false);
+        lease.on_connection(false, at(2_000));
         assert_eq!(lease.reach(at(5_499)), Reach::Reachable);
         assert_eq!(lease.reach(at(5_500)), Reach::OutOfReach);
         assert_eq!(lease.reach(at(8_999)), Reach::OutOfReach);
         assert_eq!(lease.reach(at(9_000)), Reach::Ending);
         lease.on_message(NONE, at(9_000));
         assert_eq!(lease.reach(at(9_000)), Reach::Reachable);
+    }
+
+    #[test]
+    fn change_of_the_nats_server_does_not_end_a_node() {
+        let mut lease = Lease::new(at(0), true);
+        lease.on_connection(false, at(9_000));
+        assert_eq!(lease.reach(at(10_499)), Reach::OutOfReach);
+        assert_eq!(lease.deadline(at(10_000)), Some(at(10_500)));
+        assert_eq!(lease.reach(at(10_500)), Reach::Ending);
+        lease.on_connection(true, at(10_400));
+        assert_eq!(lease.reach(at(10_500)), Reach::OutOfReach);
     }
 
     #[test]

@@ -168,6 +168,11 @@ impl Node {
         self.appender.push(&LogEvent::Do(command))
     }
 
+    /// Discards the commands that wait. That on the way may be in the log.
+    pub fn discard_waiting(&mut self) {
+        self.appender.discard_waiting();
+    }
+
     /// Takes the node out of the room after the commands that wait.
     pub fn leave(&mut self) {
         // Always fits into an entry.
@@ -221,10 +226,10 @@ impl Node {
     }
 
     /// Handles a change of the connection to NATS.
-    pub fn on_connection(&mut self, is_connected: bool) {
+    pub fn on_connection(&mut self, is_connected: bool, now: Duration) {
         self.is_connected = is_connected;
         if let Some(lease) = &mut self.lease {
-            lease.on_connection(is_connected);
+            lease.on_connection(is_connected, now);
         }
     }
 
@@ -328,18 +333,13 @@ impl Node {
             // A new epoch began before the entry.
             self.phase = Phase::Reading(self.replica.position());
         } else {
-            self.refuse(differences);
+            (self.phase, self.differences) = (Phase::Refused, differences);
         }
     }
 
     fn leave_room(&mut self) {
         self.phase = Phase::Outside;
         self.lease = None;
-    }
-
-    fn refuse(&mut self, differences: Vec<String>) {
-        self.phase = Phase::Refused;
-        self.differences = differences;
     }
 
     /// Enters the next phases that need no message of the log.
@@ -372,7 +372,7 @@ impl Node {
         if differences.is_empty() {
             self.start_outside(Phase::Entering, &LogEvent::<()>::Up(self.info.clone()));
         } else {
-            self.refuse(differences);
+            (self.phase, self.differences) = (Phase::Refused, differences);
         }
     }
 

@@ -45,7 +45,12 @@ impl Room {
         self.close_lobby(code);
     }
 
-    /// Admits clients again after [`close`](Self::close).
+    /// Admits no more clients, which get a bye with this code.
+    pub fn refuse_clients(&mut self, code: ByeCode) {
+        self.lobby.closed = Some(code);
+    }
+
+    /// Admits clients again.
     pub fn reopen(&mut self) {
         self.lobby.closed = None;
     }

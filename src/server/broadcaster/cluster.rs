@@ -195,13 +195,20 @@ impl Broadcaster {
             return;
         }
         match reach {
-            Reach::Reachable => self.room.broadcast_info(WITHIN_REACH),
+            Reach::Reachable => {
+                self.room.broadcast_info(WITHIN_REACH);
+                self.room.reopen();
+            }
             Reach::OutOfReach => {
                 log::warn!("cluster: the room is out of reach");
                 self.room.broadcast_info(OUT_OF_REACH);
+                // Another node may admit them. A join that waits here would take them over later.
+                self.room.refuse_clients(ByeCode::Unreachable);
             }
             Reach::Ending => {
                 log::warn!("cluster: the lease ends; clients are sent to other nodes");
+                // The clients repeat them at another node.
+                cluster.node.discard_waiting();
                 cluster.node.leave();
                 self.room.close(ByeCode::Unreachable);
             }
@@ -226,7 +233,7 @@ impl Broadcaster {
             EngineEvent::Connection(is_connected) => {
                 log::info!("cluster: {}", if is_connected { "connected" } else { "not connected" });
                 cluster.last_report.clear();
-                cluster.node.on_connection(is_connected);
+                cluster.node.on_connection(is_connected, now.uptime);
             }
             EngineEvent::Opened { stream, snapshot } => self.on_opened(stream, snapshot, now),
             EngineEvent::Message(message) => self.on_message(&message, now),

@@ -3,7 +3,8 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
@@ -15,8 +16,10 @@ use crate::common::TempDir;
 
 /// A server, or three that share their streams.
 pub struct NatsServers {
-    folder: TempDir,
     servers: Vec<NatsServer>,
+    /// A file system of its own for the first server.
+    small_disk: Option<SmallDisk>,
+    folder: TempDir,
 }
 
 struct NatsServer {
@@ -26,6 +29,9 @@ struct NatsServer {
     monitor: String,
     child: Option<Child>,
 }
+
+/// A file system in memory.
+struct SmallDisk(PathBuf);
 
 impl NatsServers {
     pub fn start(count: usize) -> Self {
@@ -37,9 +43,34 @@ impl NatsServers {
         Self::start_with_settings(count, disk, "")
     }
 
+    /// Starts a server on a small file system of its own. Returns nothing if the system does not
+    /// allow that.
+    pub fn start_on_small_disk() -> Option<Self> {
+        let folder = TempDir::new();
+        let small_disk = SmallDisk::mount(folder.path("store-0"))?;
+        let mut servers = Self::start_in(folder, 1, "1GB", "");
+        servers.small_disk = Some(small_disk);
+        Some(servers)
+    }
+
+    /// Fills the small file system, or makes room again.
+    pub fn set_disk_full(&self, is_full: bool) {
+        let path = self.small_disk.as_ref().unwrap().0.join("ballast");
+        if !is_full {
+            return fs::remove_file(path).unwrap();
+        }
+        let mut file = File::create(path).unwrap();
+        for size in [64 * 1024, 1] {
+            while file.write_all(&vec![0; size]).is_ok() {}
+        }
+    }
+
     /// Starts servers with more lines in their settings.
     pub fn start_with_settings(count: usize, disk: &str, more: &str) -> Self {
-        let folder = TempDir::new();
+        Self::start_in(TempDir::new(), count, disk, more)
+    }
+
+    fn start_in(folder: TempDir, count: usize, disk: &str, more: &str) -> Self {
         let addresses: Vec<_> = (0..count).map(|_| fresh_addresses()).collect();
         let routes: Vec<_> =
             addresses.iter().map(|[.., route]| format!("nats://{route}")).collect();
@@ -60,7 +91,7 @@ impl NatsServers {
             fs::write(folder.path(&format!("n{index}.conf")), settings).unwrap();
             servers.push(NatsServer { address, monitor, child: None });
         }
-        let mut servers = NatsServers { folder, servers };
+        let mut servers = NatsServers { servers, small_disk: None, folder };
         for index in 0..count {
             servers.restart(index);
         }
@@ -195,6 +226,21 @@ impl NatsServer {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
+    }
+}
+
+impl SmallDisk {
+    fn mount(path: PathBuf) -> Option<Self> {
+        fs::create_dir(&path).unwrap();
+        let mut command = Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", "size=32m", "none"]).arg(&path).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success()).then(|| SmallDisk(path))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
 }
 

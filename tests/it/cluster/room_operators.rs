@@ -141,3 +141,26 @@ fn flood_of_a_node_without_nats_is_bounded() {
         client.recv()["kind"] == "welcome"
     });
 }
+
+#[test]
+#[ignore = "needs nats-server"]
+fn node_out_of_reach_sends_new_clients_elsewhere() {
+    let nats = NatsServers::start(1);
+    let link = Link::start(nats.address(0));
+    let server = TestServer::start(&[
+        "--cluster",
+        &link.address(),
+        "--node",
+        "a",
+        "--cluster-replicas",
+        "1",
+    ]);
+    let mut alice = server.join("alice");
+    link.cut();
+    alice.recv_until(|frame| frame["kind"] == "info");
+    server.connect().expect_bye("unreachable");
+    link.mend();
+    alice.recv_until(|frame| frame["kind"] == "info");
+    server.join("bob");
+    alice.say_and_recv("hello");
+}

@@ -120,11 +120,29 @@ fn room_survives_a_full_disk() {
 
 #[test]
 #[ignore = "needs nats-server"]
+fn room_survives_a_disk_without_space() {
+    let Some(mut nats) = NatsServers::start_on_small_disk() else {
+        return eprintln!("skipped: no file system can be mounted here");
+    };
+    let nodes = RoomNodes::start(&nats);
+    nats.set_disk_full(true);
+    let byes = |text: &String| text.contains("\"unreachable\"");
+    wait_until("the clients are told to go elsewhere", || {
+        nodes.clients.iter().all(|client| client.record().losses.iter().any(byes))
+    });
+    nats.set_disk_full(false);
+    // The NATS server has disabled its streams until the next start.
+    nats.kill(0);
+    nats.restart(0);
+    nodes.wait_for_lines(LINES);
+    assert_eq!(nodes.check(), 1);
+}
+
+#[test]
+#[ignore = "needs nats-server"]
 fn late_node_reads_a_snapshot_of_the_room() {
     let nats = NatsServers::start(1);
     let mut nodes = RoomNodes::start_padded(&nats, 3000);
-    // Enough lines for a snapshot.
-    nodes.wait_for_lines(400);
     wait_until("the log before a snapshot is gone", || {
         nats.stream_state("ROOM")["first_seq"].as_u64().unwrap() > 1
     });

@@ -119,9 +119,12 @@ impl TestNode {
     /// Returns the state in one line, for failed assertions.
     pub fn describe(&self) -> String {
         let state = self.state();
-        let State { room, position, node_state, reach, failures, .. } = &*state;
+        let State { room, position, epochs, node_state, reach, failures, .. } = &*state;
         let failures = &failures[failures.len().saturating_sub(3)..];
-        format!("{} texts at {position}, {node_state:?}, {reach:?}, {failures:?}\n", room.len())
+        let (texts, epochs) = (room.len(), epochs.len());
+        format!(
+            "{texts} texts at {position} of epoch {epochs}, {node_state:?}, {reach:?}, {failures:?}\n"
+        )
     }
 
     pub fn is_inside(&self) -> bool {
@@ -235,7 +238,7 @@ impl Task {
     fn on_event(&mut self, event: EngineEvent) {
         let now = self.start.elapsed();
         match event {
-            EngineEvent::Connection(is_connected) => self.node.on_connection(is_connected),
+            EngineEvent::Connection(is_connected) => self.node.on_connection(is_connected, now),
             EngineEvent::Opened { stream, snapshot } => self.on_opened(stream, snapshot),
             EngineEvent::Message(message) => self.on_message(&message, now),
             EngineEvent::Interrupted => self.request(EngineRequest::Open),
