@@ -13,7 +13,7 @@ use crate::server::secrets::{may_send_secret, may_use_plain};
 /// The longest line of a client that has not sent the password.
 const MAX_LINE_BEFORE_PASSWORD: u32 = 512;
 
-/// What a right secret gives its client.
+/// The effect of a right secret for its client.
 enum Grant {
     Admission,
     /// The label of the operator.
