@@ -65,13 +65,7 @@ impl RoomState {
             visibility,
         };
         self.insert_member(id, member);
-        let is_quiet = visibility == Visibility::Quiet;
-        match is_reconnect {
-            true => self.log(Level::Info, id, &name, " reconnected"),
-            false if is_quiet => self.log(Level::Info, id, &name, " joined quietly"),
-            false if join.is_hidden => self.log(Level::Info, id, &name, " joined"),
-            false => {}
-        }
+        self.log_join(id, &name, is_reconnect, (visibility, join.is_hidden));
         let resumes = hello.epoch.as_deref() == Some(&*self.epoch);
         let after = hello.after.filter(|after| resumes && *after <= self.batch.seq);
         if let Some(token) = token {
@@ -95,6 +89,23 @@ impl RoomState {
         for line in join.lines {
             self.on_line(id, line);
         }
+    }
+
+    /// Writes a line to the log about a member without a join notice.
+    fn log_join(
+        &mut self,
+        id: ClientId,
+        name: &str,
+        is_reconnect: bool,
+        (visibility, is_hidden): (Visibility, bool),
+    ) {
+        let text = match visibility {
+            _ if is_reconnect => " reconnected",
+            Visibility::Quiet => " joined quietly",
+            _ if is_hidden => " joined",
+            _ => return,
+        };
+        self.log(Level::Info, id, name, text);
     }
 
     fn insert_member(&mut self, id: ClientId, member: Member) {

@@ -62,8 +62,6 @@ mod wait_queue;
 use std::borrow::Cow;
 use std::time::Duration;
 
-use log::Level;
-
 pub(crate) use admission::{Origin, max_addresses, max_connections, max_visitors};
 pub use batch::{Batch, Chunk, ClientSlices, End, Op, Position, Slice, SliceKind, Unicast};
 pub(crate) use client_table::ClientTable;
@@ -150,13 +148,7 @@ impl Room {
             Input::Operator { id, label, line_id } => {
                 return self.propose_operator(id, label, line_id);
             }
-            Input::Refuse { id, code, text } => {
-                if let Some(client) = self.remove_waiting(id, &text) {
-                    self.log(Level::Warn, format!("{} refused: {text}", client.peer));
-                    self.lobby.release(id);
-                    self.refuse_new(id, client.peer, code, &text);
-                }
-            }
+            Input::Refuse { id, code, text } => self.refuse_connected(id, code, &text),
             Input::KeepOperators(labels) => {
                 self.lobby.operators.retain(|(_, label)| labels.contains(label));
                 return Some(Command::KeepOperators { node: self.state.answers.node, labels });

@@ -109,8 +109,7 @@ impl RoomState {
                 let id = self.find_member(&target).ok_or_else(|| no_such_member(&target))?;
                 let line_id = author.line_id.map(Box::from);
                 self.audit(author, &["asked for the address of ", &*target].concat());
-                let name = target;
-                self.add_effect(id, Effect::Whois { to: author.id, line_id, name, id });
+                self.add_effect(id, Effect::Whois { to: author.id, line_id, name: target, id });
             }
             Verb::Topic => {
                 let topic = if &*text == "-" { "" } else { &*text };

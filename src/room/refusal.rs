@@ -32,6 +32,15 @@ impl Room {
         self.send_refusal(id, code, text);
     }
 
+    /// Refuses a client that has just connected and is in the lobby.
+    pub(super) fn refuse_connected(&mut self, id: ClientId, code: ByeCode, text: &str) {
+        if let Some(client) = self.remove_waiting(id, text) {
+            self.log(Level::Warn, format!("{} refused: {text}", client.peer));
+            self.lobby.release(id);
+            self.refuse_new(id, client.peer, code, text);
+        }
+    }
+
     /// Refuses a visitor, for which there is no place.
     pub(super) fn refuse_visitor(&mut self, id: ClientId) {
         let Some(client) = self.lobby.remove(id) else { return };

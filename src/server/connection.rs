@@ -121,7 +121,7 @@ impl ReadResult {
     }
 }
 
-/// What was read at the start of a connection.
+/// The kind of input at the start of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sent {
     Nothing,

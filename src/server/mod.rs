@@ -167,11 +167,10 @@ pub async fn run(
         executor: Rc::downgrade(&executor),
         last_id: 0,
     };
-    // The accept loop stops when `stop` is dropped. It has the type of the events' channel, so that
-    // it needs no further instance of the generic code.
+    // Dropping `stop` ends the accept loop. The type of `events` saves an instance of generic code.
     let (stop, stopped) = async_channel::bounded(1);
-    // Tasks of their own, because the future given to `Executor::run` is polled at each wake-up. All
-    // futures but those of the connections are boxed: they share one instance of the generic code.
+    // Tasks, because the future given to `Executor::run` is polled at each wake-up. All but those of
+    // the connections are boxed: they share one instance of the generic code.
     #[cfg(feature = "cluster")]
     let failures = broadcaster.failures();
     let broadcaster = executor.spawn(broadcaster.run().boxed_local());
@@ -179,8 +178,7 @@ pub async fn run(
     let reload = move || reload(&limits, has_ban_file);
     let shutdown = async move {
         next_shutdown(&mut controls, &events, &reload).await;
-        // The listeners are closed, and the files of unix sockets removed, before any client gets
-        // its bye.
+        // Listeners are closed, and files of unix sockets removed, before the first bye is sent.
         drop(stop);
         accept.await;
         let _ = events.send(Event::Shutdown).await;

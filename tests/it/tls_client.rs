@@ -64,7 +64,7 @@ fn certificate_of_a_ca_is_trusted() {
 }
 
 #[test]
-fn certificate_that_is_not_valid_is_refused_with_the_pin() {
+fn invalid_certificate_is_refused_with_the_pin() {
     for (identity, reason) in
         [(OTHER, "is for another host"), (EXPIRED, "has expired"), (SELF_SIGNED, "of no CA")]
     {

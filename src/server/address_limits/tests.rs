@@ -211,7 +211,7 @@ fn text_of_an_error_is_charged() {
 }
 
 #[test]
-fn closed_address_is_kept_and_shared_budget_never_closes() {
+fn closed_address_is_kept_unless_budget_is_shared() {
     let config = Config { address_rate: 0, address_bytes: 0, ..Config::default() };
     let secrets = Rc::new(Secrets::new(Some("password".into()), None));
     let limits = table(&config).limits;

@@ -132,7 +132,7 @@ fn damaged_handshake_is_an_error_or_incomplete() {
             let result = client.read(&flight, |_| panic!("data of an invalid handshake"));
             let is_ignored = ignored.contains(&index);
             assert!(result.is_err() || client.is_handshaking() || is_ignored, "byte {index}");
-            // Whatever follows is not read, and nothing but an alert is sent.
+            // The bytes behind it are not read, and an alert alone is sent.
             let _ = client.read(&flight, |_| panic!("data of an invalid handshake"));
             client.encrypt(&mut b"secret".to_vec());
             client.close();
