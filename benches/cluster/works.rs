@@ -44,7 +44,7 @@ const AFTER_FAULT: Duration = Duration::from_secs(15);
 /// The rate of the work `throughput`.
 const LINES_PER_SECOND: u32 = 20_000;
 /// A longest pause that is none: shorter than an election or a lease by far.
-const NO_PAUSE: f64 = 0.5;
+const NO_PAUSE: f64 = 1.0;
 
 /// Microseconds of CPU time for a line that a node may take in addition.
 const LINE_US: f64 = 2.0;
