@@ -3,10 +3,10 @@
 //! A [`Lobby`](super::lobby::Lobby) makes them of the inputs of its own clients. In a cluster they
 //! go into a log, and each node applies the commands of all nodes in the order of the log.
 
-#[cfg(feature = "cluster")]
-use super::NodeId;
 use super::names::OriginKey;
 use super::{ClientId, Credential, DisconnectReason};
+#[cfg(feature = "cluster")]
+use super::{NodeId, Profile};
 use crate::protocol::{ClientLine, Hello, OtherProtocol, RequestError};
 
 /// An input that changes the state of the room.
@@ -31,6 +31,15 @@ pub enum Command {
     /// A node has ended, and all its members leave.
     #[cfg(feature = "cluster")]
     NodeDown { node: NodeId },
+    /// A member states other values about itself.
+    #[cfg(feature = "cluster")]
+    Profile { id: ClientId, profile: Box<Profile> },
+    /// A member has another credential, if it has this name.
+    #[cfg(feature = "cluster")]
+    Credential { id: ClientId, name: Box<str>, credential: Credential },
+    /// An edge tells the same edge at all nodes about a member. The state is the same afterwards.
+    #[cfg(feature = "cluster")]
+    Edge { id: ClientId, message: EdgeMessage },
 }
 
 /// A client that becomes a member.
@@ -52,8 +61,25 @@ pub struct Join {
     /// The other members are not told of it until it is shown.
     pub is_hidden: bool,
     pub place: Place,
+    /// The client is refused if its name is not free, and stays connected.
+    #[cfg(feature = "cluster")]
+    #[serde(default)]
+    pub is_name_required: bool,
+    #[cfg(feature = "cluster")]
+    #[serde(default)]
+    pub profile: Option<Profile>,
     /// The lines that the client has sent with its hello or instead of one.
     pub lines: Vec<Result<ClientLine, RequestError>>,
+}
+
+/// A message of an edge about a member.
+#[cfg(feature = "cluster")]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub enum EdgeMessage {
+    /// The command with which the member leaves the channel or the server.
+    Departure(Box<str>),
+    /// A text that is no frame of the room, for a client or for all that see the channel.
+    Text { to: Option<ClientId>, command: Box<str>, text: Box<str> },
 }
 
 /// The place of a client that becomes a member, if it does not take over that of a member.

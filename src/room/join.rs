@@ -39,6 +39,10 @@ impl RoomState {
         }
         self.batch.count_answers_to(id);
         let old = join.proof.and_then(|proof| self.credentials.find(&proof, &self.members));
+        #[cfg(feature = "cluster")]
+        if self.lacks_name(&join) {
+            return self.add_effect(id, Effect::NameTaken(id));
+        }
         // A takeover needs no free place.
         if old.is_none() && !self.take_place(join.place) {
             return self.add_effect(id, Effect::Refused(id));
@@ -64,6 +68,10 @@ impl RoomState {
             visibility,
         };
         self.insert_member(id, member);
+        #[cfg(feature = "cluster")]
+        if let Some(profile) = join.profile.take() {
+            self.set_profile(id, profile);
+        }
         if is_reconnect {
             self.log(Level::Info, id, &name, " reconnected");
         } else if visibility == Visibility::Quiet {

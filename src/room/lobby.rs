@@ -112,6 +112,10 @@ impl Lobby {
             origin: state.hash_key.origin_key(client.peer.into()),
             is_hidden: stage != ClientStage::Waiting,
             place,
+            #[cfg(feature = "cluster")]
+            is_name_required: false,
+            #[cfg(feature = "cluster")]
+            profile: None,
             lines,
         })
     }
@@ -136,6 +140,16 @@ impl Lobby {
         };
         let absent = state.absent.find(&state.members, |id, _| has_place(id));
         absent.map_or(Place::Missing, Place::OfAbsent)
+    }
+
+    /// Lets a client that was refused its name wait for another first line.
+    #[cfg(feature = "cluster")]
+    fn wait_again(&mut self, id: ClientId) {
+        if let Some(client) = self.clients.get_mut(id) {
+            client.stage = ClientStage::Waiting;
+            let deadline = self.now.uptime + self.config.hello_wait;
+            self.waiting.push(deadline, id, &self.clients);
+        }
     }
 
     /// Counts a client that has become a member.
@@ -295,6 +309,8 @@ impl Room {
             match effect {
                 Effect::Joined(id) => self.lobby.on_joined(id),
                 Effect::Refused(id) => self.refuse_visitor(id),
+                #[cfg(feature = "cluster")]
+                Effect::NameTaken(id) => self.lobby.wait_again(id),
                 Effect::Removed { id, is_released } => {
                     self.lobby.remove(id);
                     if is_released {

@@ -42,6 +42,10 @@ mod leave;
 mod lobby;
 mod names;
 mod presence;
+#[cfg(any(feature = "irc", feature = "cluster"))]
+mod profile;
+#[cfg(all(feature = "irc", feature = "cluster"))]
+mod replica_view;
 mod requests;
 mod reserved_names;
 #[cfg(feature = "cluster")]
@@ -60,11 +64,15 @@ pub use batch::{Batch, Chunk, ClientSlices, End, Op, Position, Slice, SliceKind,
 pub(crate) use client_table::ClientTable;
 #[cfg(feature = "cluster")]
 pub use cluster::ReplicaConfig;
+#[cfg(feature = "cluster")]
+pub use command::EdgeMessage;
 pub use command::{Command, Join, LeaveCause, Place};
 pub use config::{Config, Rules};
 pub use history::History;
 pub use input::{ClientId, Credential, DisconnectReason, Input, NodeId, Now, Peer, Token};
 pub use names::HashKey;
+#[cfg(any(feature = "irc", feature = "cluster"))]
+pub use profile::Profile;
 #[cfg(feature = "cluster")]
 pub use saved_state::{SavedState, UnknownStateVersion};
 pub use snapshot::Snapshot;

@@ -4,6 +4,8 @@
 //! alone is left out for those of other nodes.
 
 use std::borrow::Cow;
+#[cfg(feature = "cluster")]
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use log::Level;
@@ -13,6 +15,8 @@ use super::config::{AnswerConfig, Rules};
 use super::credential_index::CredentialIndex;
 use super::names::{HashKey, NameIndex, OriginKey};
 use super::presence::PendingNotice;
+#[cfg(feature = "cluster")]
+use super::profile::Profile;
 use super::requests::HELP;
 use super::reserved_names::ReservedNames;
 use super::wait_queue::WaitQueue;
@@ -38,6 +42,12 @@ pub(super) struct RoomState {
     pub notice: PendingNotice,
     /// The guests that were given a number.
     pub guests: u64,
+    /// The profiles of the members that are IRC clients.
+    #[cfg(feature = "cluster")]
+    pub profiles: BTreeMap<ClientId, Profile>,
+    /// The numbers of the last frames that were a notice.
+    #[cfg(feature = "cluster")]
+    pub notices: VecDeque<u64>,
     pub now: Now,
 
     // The rest is not the same on all nodes.
@@ -90,6 +100,9 @@ pub(super) enum Effect {
     Joined(ClientId),
     /// There is no place for the client.
     Refused(ClientId),
+    /// The client is no member, because its name is not free.
+    #[cfg(feature = "cluster")]
+    NameTaken(ClientId),
     /// The client is no longer a member.
     Removed {
         id: ClientId,
@@ -130,6 +143,10 @@ impl RoomState {
             history,
             notice: PendingNotice::default(),
             guests: 0,
+            #[cfg(feature = "cluster")]
+            profiles: BTreeMap::new(),
+            #[cfg(feature = "cluster")]
+            notices: VecDeque::new(),
             now: Now { uptime: Duration::ZERO, unix_ms: 0 },
             rules,
             answers,
@@ -157,6 +174,14 @@ impl RoomState {
             Command::Tick => self.end_waits(),
             #[cfg(feature = "cluster")]
             Command::NodeDown { node } => self.remove_node(node),
+            #[cfg(feature = "cluster")]
+            Command::Profile { id, profile } => self.set_profile(id, *profile),
+            #[cfg(feature = "cluster")]
+            Command::Credential { id, name, credential } => {
+                self.set_credential(id, &name, credential);
+            }
+            #[cfg(feature = "cluster")]
+            Command::Edge { .. } => {}
         }
         self.publish_due_notice(now);
     }
@@ -198,6 +223,12 @@ impl RoomState {
             Request::Say(text) => {
                 let id = line_id.map(Cow::from);
                 self.publish(name, &text, |seq| Body::Chat { seq, time, id });
+            }
+            #[cfg(feature = "cluster")]
+            Request::Notice(text) => {
+                let id = line_id.map(Cow::from);
+                self.publish(name, &text, |seq| Body::Chat { seq, time, id });
+                self.mark_notice();
             }
             Request::Action(text) => {
                 let id = line_id.map(Cow::from);

@@ -191,6 +191,8 @@ impl Broadcaster {
         self.deliver_disconnects(now).await;
         // Last: the room has removed these clients.
         for id in self.clients.take_ended() {
+            #[cfg(all(feature = "irc", feature = "cluster"))]
+            self.discard_irc_lines(id);
             self.room.release(id, now);
         }
         #[cfg(feature = "cluster")]
@@ -283,6 +285,10 @@ impl Broadcaster {
                     _ => {}
                 }
                 self.bytes_in += u64::from(bytes);
+                #[cfg(all(feature = "irc", feature = "cluster"))]
+                let Some((input, answer)) = self.queue_irc_input(input, answer, now) else {
+                    return;
+                };
                 if input.has_stats_request() {
                     self.room.set_server_stats(self.server_stats());
                 }

@@ -279,6 +279,8 @@ impl Broadcaster {
         let batch = self.room.seal();
         self.deliver_batch(batch, now);
         self.room = room;
+        #[cfg(feature = "irc")]
+        self.clients.irc.enter(&self.room);
     }
 
     fn on_message(&mut self, message: &LogMessage, now: Now) {
@@ -369,6 +371,9 @@ impl Broadcaster {
         if is_own && has_stats_request(&command) {
             self.room.set_server_stats(self.server_stats());
         }
+        #[cfg(feature = "irc")]
+        self.commit_with_irc(is_own, command, now, log_now);
+        #[cfg(not(feature = "irc"))]
         self.room.commit(command, log_now);
         if !is_own {
             return;
