@@ -65,6 +65,7 @@ run-cluster: ## run three NATS servers and three nodes of one room; options: ARG
 
 test: ## run all tests except the slow ones
 	$(CARGO) test --locked
+	$(CARGO) test --locked --features tls -- tls
 
 test-slow: ## run the slow tests
 	$(CARGO) test --locked --test it -- --ignored --skip picture:: --skip browser:: --skip irc_clients::

@@ -69,6 +69,7 @@
 //!
 //! - `os`: queries to the operating system.
 //! - `rate_limit`, `calendar`, `error`: the rate limiter, dates, and the printing of errors.
+//! - `tls`: the algorithms of TLS, with the feature `tls`.
 //! - [`protocol`]: the wire: frames, requests, lines and names.
 //! - `room`: the members, their names, and the sequence of frames. Pure: no I/O and no clock.
 //! - `store`: the history file.
@@ -76,7 +77,7 @@
 //! - `cluster`: the log that the servers of one room share, with the feature of this name.
 //! - [`server`]: the accept loop, the connection tasks, the broadcaster and the outboxes.
 //! - `daemon`: the service manager and the log.
-//! - [`client`]: the session library. It imports `protocol` alone.
+//! - [`client`]: the session library. It imports `protocol` and `tls` alone.
 //! - `cli`: the options of both programs. It imports none of the above.
 //! - `app`: the program `smolchat`.
 //!
@@ -119,6 +120,9 @@ pub mod server;
 mod status;
 #[doc(hidden)]
 pub mod store;
+#[cfg(feature = "tls")]
+#[doc(hidden)]
+pub mod tls;
 
 #[doc(hidden)]
 pub use error::report_error;

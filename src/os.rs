@@ -37,6 +37,29 @@ pub fn fresh_epoch() -> io::Result<Box<str>> {
     Ok(format!("{:016x}", u64::from_ne_bytes(random()?)).into())
 }
 
+/// Returns the text of a file.
+///
+/// # Errors
+///
+/// Returns an error if the file cannot be read, is not UTF-8, or is larger than `max` bytes.
+pub(crate) fn read_bounded(file: File, max: usize) -> io::Result<String> {
+    let mut bytes = vec![0; max + 1];
+    let mut length = 0;
+    while let Some(rest) = bytes.get_mut(length..).filter(|rest| !rest.is_empty()) {
+        match rustix::io::read(&file, rest) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if length > max {
+        return Err(io::Error::other("it is too large"));
+    }
+    bytes.truncate(length);
+    String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8"))
+}
+
 /// Returns the resident memory of this process in bytes, or `None` without /proc
 /// (proc_pid_statm(5)).
 pub(crate) fn resident_memory() -> Option<u64> {

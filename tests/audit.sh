@@ -5,7 +5,7 @@
 set -eu
 export LC_ALL=C
 
-# ISC and BSD-3-Clause are those of the cryptography of the feature `cluster`.
+# ISC and BSD-3-Clause are those of the cryptography of the features `cluster` and `tls`.
 permitted='MIT Apache-2.0 Unicode-3.0 ISC BSD-3-Clause'
 cargo=${CARGO:-cargo}
 list=$(dirname "$0")/audit.list

@@ -56,6 +56,7 @@ impl RoomHarness {
                 peer: Peer::Unix(None),
                 socket,
                 protocol: ListenerProtocol::Chat,
+                refusal: None,
             };
             harness.events.try_send(arrived).unwrap();
             harness.members.push(far);

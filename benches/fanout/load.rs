@@ -69,6 +69,8 @@ impl LoadGenerator {
             reply: system.join_reply(),
             window: if workload.joins_at_once { usize::MAX } else { system.join_window() },
             readers: workload.members,
+            #[cfg(feature = "tls")]
+            certificate: system.certificate()?,
         })?;
         let start = Instant::now();
         clients.join(workload.connections())?;

@@ -20,10 +20,11 @@ cargo bench --bench fanout -- [OPTIONS]
   --quick             run each workload for a third of its time
   --rounds N          run everything N times and report the median by CPU time [1]
   --seconds S         run each workload for S seconds instead of its own time
-  --work NAME,...     run only these: flood, flood-1k, paced, big, join, idle, restart,
+  --work NAME,...     run only these: flood, flood-1k, flood-8k, paced, big, join, idle, restart,
                       stall
-  --system NAME,...   run only these: smolchat, smolchat-ws, smolchat-irc, floor, naive, redis,
-                      ngircd, mosquitto, nats, node-ws, mosquitto-ws
+  --system NAME,...   run only these: smolchat, smolchat-ws, smolchat-irc, tls (in a build with the
+                      feature tls), floor, naive, redis, ngircd, mosquitto, nats, node-ws,
+                      mosquitto-ws
   --smolchatd PATH    measure this smolchatd instead of the one built with this program
   --json FILE         write the figures to this file, too [target/fanout.json]
 ";

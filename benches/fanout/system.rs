@@ -27,6 +27,9 @@ pub enum System {
     SmolchatWebSocket,
     /// smolchatd, whose members are IRC clients.
     SmolchatIrc,
+    /// smolchatd, whose members speak TLS.
+    #[cfg(feature = "tls")]
+    SmolchatTls,
     /// The cheapest possible room.
     Floor,
     /// A room like smol's chat example.
@@ -47,8 +50,15 @@ pub enum System {
 
 impl System {
     /// The systems of `make bench`. Smolchat is first: the floor uses the length of its frames.
-    pub const OWN: &[Self] =
-        &[Self::Smolchat, Self::SmolchatWebSocket, Self::SmolchatIrc, Self::Floor, Self::Naive];
+    pub const OWN: &[Self] = &[
+        Self::Smolchat,
+        Self::SmolchatWebSocket,
+        Self::SmolchatIrc,
+        #[cfg(feature = "tls")]
+        Self::SmolchatTls,
+        Self::Floor,
+        Self::Naive,
+    ];
     /// The systems that `--peers` adds.
     pub const PEERS: &[Self] = &[
         Self::Redis,
@@ -65,6 +75,8 @@ impl System {
             Self::Smolchat => "smolchat",
             Self::SmolchatWebSocket => "smolchat-ws",
             Self::SmolchatIrc => "smolchat-irc",
+            #[cfg(feature = "tls")]
+            Self::SmolchatTls => "tls",
             Self::Floor => "floor",
             Self::Naive => "naive",
             Self::Redis => "redis",
@@ -85,12 +97,26 @@ impl System {
 
     /// Returns whether this is smolchatd.
     pub fn is_smolchat(self) -> bool {
-        matches!(self, Self::Smolchat | Self::SmolchatWebSocket | Self::SmolchatIrc)
+        match self {
+            Self::Smolchat | Self::SmolchatWebSocket | Self::SmolchatIrc => true,
+            #[cfg(feature = "tls")]
+            Self::SmolchatTls => true,
+            _ => false,
+        }
     }
 
     /// Returns whether a member can request lines that were sent before it joined.
     pub fn has_history(self) -> bool {
-        matches!(self, Self::Smolchat | Self::SmolchatWebSocket)
+        self.is_smolchat() && !matches!(self, Self::SmolchatIrc)
+    }
+
+    /// Returns the certificate of the server in PEM, if its members speak TLS.
+    #[cfg(feature = "tls")]
+    pub fn certificate(self) -> io::Result<Option<Vec<u8>>> {
+        match self {
+            Self::SmolchatTls => std::fs::read(certificate_path()).map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// Returns the highest CPU time of a delivery, as a multiple of that of a plain one, for the
@@ -109,6 +135,8 @@ impl System {
             Self::Smolchat | Self::SmolchatWebSocket | Self::SmolchatIrc => {
                 smolchatd.filter(|path| path.is_file()).map(Path::to_owned)
             }
+            #[cfg(feature = "tls")]
+            Self::SmolchatTls => Self::Smolchat.program(smolchatd),
             Self::Floor | Self::Naive => env::current_exe().ok(),
             Self::Redis => peers::find("redis-server"),
             Self::Ngircd => peers::find("ngircd"),
@@ -126,6 +154,12 @@ impl System {
                 let mut command = unlimited(program);
                 command.args(["--irc", "127.0.0.1:0"]);
                 Server::spawn_and_find(command, "listening for IRC on ")
+            }
+            #[cfg(feature = "tls")]
+            Self::SmolchatTls => {
+                let mut command = unlimited(program);
+                command.args(["--plain", "never", "--tls", &certificate_path()]);
+                Server::spawn(command)
             }
             Self::Floor | Self::Naive => {
                 let mut command = Command::new(program);
@@ -146,6 +180,8 @@ impl System {
     pub fn join_request(self, member: usize, history: usize) -> Vec<u8> {
         match self {
             Self::Smolchat => smolchat_join_request(member, history),
+            #[cfg(feature = "tls")]
+            Self::SmolchatTls => smolchat_join_request(member, history),
             Self::SmolchatWebSocket => {
                 let mut out = websocket::handshake("/ws", "");
                 let hello = smolchat_join_request(member, history);
@@ -175,6 +211,8 @@ impl System {
     pub fn join_reply(self) -> &'static [u8] {
         match self {
             Self::Smolchat | Self::SmolchatWebSocket => SMOLCHAT_WELCOME,
+            #[cfg(feature = "tls")]
+            Self::SmolchatTls => SMOLCHAT_WELCOME,
             Self::Floor | Self::Naive => b"+\n",
             Self::Redis => b"room\r\n:1\r\n",
             Self::Ngircd | Self::SmolchatIrc => b" 366 ",
@@ -210,6 +248,8 @@ impl System {
                 out.extend(payload);
                 out.push(b'\n');
             }
+            #[cfg(feature = "tls")]
+            Self::SmolchatTls => Self::Smolchat.encode(payload, out),
             Self::SmolchatWebSocket | Self::NodeWs => {
                 websocket::write_message(out, websocket::TEXT, payload);
             }
@@ -266,6 +306,13 @@ fn unlimited(program: &Path) -> Command {
     let mut command = smolchatd(program);
     command.args(["--rate", "0", "--max-clients", "20000", "--log", "error"]);
     command
+}
+
+/// Returns the path of the certificate that smolchatd creates.
+#[cfg(feature = "tls")]
+fn certificate_path() -> String {
+    let name = format!("smolchat-bench-{}.pem", std::process::id());
+    env::temp_dir().join(name).display().to_string()
 }
 
 fn smolchat_join_request(member: usize, history: usize) -> Vec<u8> {

@@ -57,13 +57,19 @@ const DEFAULT: Workload = Workload {
 };
 
 /// All workloads, in the order in which they run.
-pub const WORKLOADS: [Workload; 8] = [
+pub const WORKLOADS: [Workload; 9] = [
     Workload { name: "flood", purpose: "batching", ..DEFAULT },
     Workload {
         name: "flood-1k",
         purpose: "batching in a larger room",
         members: 1_000,
         senders: 8,
+        ..DEFAULT
+    },
+    Workload {
+        name: "flood-8k",
+        purpose: "batches of 8 KiB",
+        pacing: Pacing::InFlight(16),
         ..DEFAULT
     },
     Workload {

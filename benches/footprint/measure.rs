@@ -98,6 +98,8 @@ fn members_with(server: &Server, request: fn(usize) -> Vec<u8>) -> io::Result<Cl
         reply: SMOLCHAT_WELCOME,
         window: 1,
         readers: usize::MAX,
+        #[cfg(feature = "tls")]
+        certificate: None,
     })
 }
 

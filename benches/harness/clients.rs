@@ -14,6 +14,9 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 
+#[cfg(feature = "tls")]
+use super::tls_peer::TlsPeer;
+
 /// Part of the frame with which smolchatd welcomes a client.
 pub const SMOLCHAT_WELCOME: &[u8] = b"\"kind\":\"welcome\"";
 
@@ -40,6 +43,9 @@ pub struct Join {
     pub window: usize,
     /// Clients with this number or a higher one are not read once they have joined.
     pub readers: usize,
+    /// The certificate of the server in PEM, if the clients speak TLS.
+    #[cfg(feature = "tls")]
+    pub certificate: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,6 +63,8 @@ struct Client {
     /// Bytes of the last read that are part of something incomplete.
     carry: [u8; CARRY_BYTES],
     carried: usize,
+    #[cfg(feature = "tls")]
+    tls: Option<Box<TlsPeer>>,
 }
 
 /// Bytes that a client has yet to send.
@@ -65,6 +73,9 @@ pub struct SendBuffer {
     /// The bytes, of which the first `written` are sent.
     pub bytes: Vec<u8>,
     written: usize,
+    /// The bytes that are encrypted, if the client speaks TLS.
+    #[cfg(feature = "tls")]
+    encrypted: usize,
     /// Whether the socket has to become writable first.
     is_blocked: bool,
 }
@@ -201,7 +212,9 @@ impl Clients {
         };
         self.bytes += (filled - carried) as u64;
         self.reads += 1;
-        let used = if client.state == ClientState::Joining {
+        #[cfg(feature = "tls")]
+        let filled = self.decrypt(number, carried, filled)?;
+        let used = if self.clients[number].state == ClientState::Joining {
             self.find_reply(number, filled)?
         } else {
             consume(&self.buffer[..filled])
@@ -217,6 +230,12 @@ impl Clients {
     /// reported as writable later.
     pub fn flush(&mut self, number: usize, buffer: &mut SendBuffer) -> io::Result<()> {
         let client = &mut self.clients[number];
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &mut client.tls {
+            tls.send(&buffer.bytes.split_off(buffer.encrypted));
+            buffer.bytes.extend(tls.take_outgoing());
+            buffer.encrypted = buffer.bytes.len();
+        }
         while buffer.written < buffer.bytes.len() {
             match client.stream.write(&buffer.bytes[buffer.written..]) {
                 Ok(written) => buffer.written += written,
@@ -229,6 +248,10 @@ impl Clients {
         if !is_blocked {
             buffer.bytes.clear();
             buffer.written = 0;
+            #[cfg(feature = "tls")]
+            {
+                buffer.encrypted = 0;
+            }
         }
         if is_blocked != buffer.is_blocked && client.state != ClientState::Done {
             buffer.is_blocked = is_blocked;
@@ -251,7 +274,14 @@ impl Clients {
         stream.set_nodelay(true)?;
         epoll::add(&self.epoll, &stream, EventData::new_u64(number), EventFlags::OUT)?;
         let state = ClientState::Connecting;
-        self.clients.push(Client { stream, state, carry: [0; CARRY_BYTES], carried: 0 });
+        self.clients.push(Client {
+            stream,
+            state,
+            carry: [0; CARRY_BYTES],
+            carried: 0,
+            #[cfg(feature = "tls")]
+            tls: self.join.certificate.as_ref().map(|pem| Box::new(TlsPeer::new(pem, &[]))),
+        });
         Ok(())
     }
 
@@ -262,11 +292,36 @@ impl Clients {
         if let Some(error) = client.stream.take_error()? {
             return Err(error);
         }
-        client.stream.write_all(&(self.join.request)(number))?;
+        #[cfg(feature = "tls")]
+        let request = match &mut client.tls {
+            // The request follows the handshake.
+            Some(tls) => tls.read(&[]).map(|()| tls.take_outgoing())?,
+            None => (self.join.request)(number),
+        };
+        #[cfg(not(feature = "tls"))]
+        let request = (self.join.request)(number);
+        client.stream.write_all(&request)?;
         client.state = ClientState::Joining;
         let data = EventData::new_u64(number as u64);
         epoll::modify(&self.epoll, &client.stream, data, EventFlags::IN)?;
         Ok(())
+    }
+
+    /// Decrypts the bytes of a read in place, and returns the end of the data. At the end of the
+    /// handshake, sends the request.
+    #[cfg(feature = "tls")]
+    fn decrypt(&mut self, number: usize, start: usize, end: usize) -> io::Result<usize> {
+        let client = &mut self.clients[number];
+        let Some(tls) = &mut client.tls else { return Ok(end) };
+        let was_handshaking = tls.is_handshaking();
+        tls.read(&self.buffer[start..end])?;
+        if was_handshaking && !tls.is_handshaking() {
+            tls.send(&(self.join.request)(number));
+        }
+        client.stream.write_all(&tls.take_outgoing())?;
+        let data = std::mem::take(&mut tls.data);
+        self.buffer[start..start + data.len()].copy_from_slice(&data);
+        Ok(start + data.len())
     }
 
     /// Looks for the reply to a join in the first `filled` bytes of the buffer, and returns how

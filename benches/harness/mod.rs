@@ -12,4 +12,7 @@ pub mod cli;
 pub mod clients;
 pub mod process;
 pub mod server;
+#[cfg(feature = "tls")]
+#[path = "../../tests/it/common/tls_peer.rs"]
+pub mod tls_peer;
 pub mod websocket;

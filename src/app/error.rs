@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitStatus;
 
+use super::access::describe_remedy;
 use crate::client;
 
 /// An error that ends the program `smolchat`.
@@ -12,6 +14,10 @@ use crate::client;
 pub enum Error {
     /// The session could not start, or ended with an error.
     Session(client::Error),
+    /// The file with the known keys of servers cannot be read.
+    KnownServers(PathBuf, io::Error),
+    /// The user did not answer a question.
+    Cancelled,
     /// The terminal cannot be used.
     Terminal(io::Error),
     /// Standard input cannot be read.
@@ -34,10 +40,24 @@ pub enum Error {
     Failed(ExitStatus),
 }
 
+impl Error {
+    /// Returns what the user can do about the error, if that is known.
+    pub fn remedy(&self) -> Option<String> {
+        let error = match self {
+            Error::Session(error) => error,
+            Error::Unconfirmed(_, error) => error,
+            _ => return None,
+        };
+        describe_remedy(error)
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Session(error) => error.fmt(f),
+            Error::KnownServers(path, _) => write!(f, "cannot read {}", path.display()),
+            Error::Cancelled => f.write_str("cancelled"),
             Error::Terminal(_) => f.write_str("the terminal cannot be used"),
             Error::Input(_) => f.write_str("cannot read standard input"),
             Error::Output(_) => f.write_str("cannot write to standard output"),
@@ -61,12 +81,17 @@ impl std::error::Error for Error {
             // The message is that of the session's error, so its cause is the cause of that error.
             Error::Session(error) => error.source(),
             Error::Unconfirmed(_, error) => Some(error),
-            Error::Terminal(error)
+            Error::KnownServers(_, error)
+            | Error::Terminal(error)
             | Error::Input(error)
             | Error::Output(error)
             | Error::Signals(error)
             | Error::Command(error) => Some(error),
-            Error::Signal(_) | Error::Refused(_) | Error::Unanswered(_) | Error::Failed(_) => None,
+            Error::Cancelled
+            | Error::Signal(_)
+            | Error::Refused(_)
+            | Error::Unanswered(_)
+            | Error::Failed(_) => None,
         }
     }
 }

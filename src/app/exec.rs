@@ -29,6 +29,7 @@ use super::end_signals::EndSignals;
 use super::event_sink::EventSink;
 use super::exec_input::{CommandInput, CommandInputReader};
 use super::line_client::{InputError, LineClient, MAX_LINE, OutgoingLine};
+use super::password::PASSWORD_VARIABLE;
 use super::token_store::TokenStore;
 use crate::client::Session;
 use crate::protocol::LineReader;
@@ -92,6 +93,7 @@ fn start(command: &str) -> io::Result<Child> {
     let mut shell = std::process::Command::new("sh");
     // A group of its own, because the shell may run the command in other processes.
     shell.arg("-c").arg(command).process_group(0);
+    shell.env_remove(PASSWORD_VARIABLE);
     Command::from(shell)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

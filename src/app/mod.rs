@@ -4,8 +4,11 @@
 //!   which keeps the input line apart from the output; otherwise it is `pipe`.
 //! - [`script::run`] is the client for scripts and bots. `exec` runs the command of a bot.
 //! - `line_client` is the main loop of `pipe` and `script`: lines in, frames out to an `event_sink`.
-//! - [`config_file`] reads the settings of the user. `token_store` keeps the token of a session.
+//! - [`config_file`] reads the settings of the user. `token_store` keeps the token of a session,
+//!   `known_servers` the keys of servers.
+//! - `access` asks the user whether a key is trusted, and for a [`password`].
 
+mod access;
 mod alias;
 mod appearance;
 mod chat_log;
@@ -16,11 +19,14 @@ mod error;
 mod event_sink;
 mod exec;
 mod exec_input;
+#[cfg(feature = "tls")]
+mod known_servers;
 mod line_client;
 mod link_status;
 mod options;
 mod outage;
 mod output;
+pub mod password;
 mod pipe;
 mod render;
 pub mod script;
@@ -52,7 +58,8 @@ pub use tui::{SimulatedInput, simulate_terminal};
 ///
 /// Returns an error if the server cannot be reached, if the session fails or a signal ends it, or,
 /// unless standard input is a terminal, if a line was refused.
-pub fn run(options: Options) -> Result<(), Error> {
+pub fn run(mut options: Options) -> Result<(), Error> {
+    access::add_known_keys(&mut options)?;
     let is_interactive = io::stdin().is_terminal();
     let has_echo = is_interactive && io::stdout().is_terminal() && has_control_sequences();
     #[cfg(feature = "editor")]

@@ -8,7 +8,7 @@ use super::output::Output;
 use super::stdin::read_stdin;
 use super::token_store::TokenStore;
 use super::warning::print_warning;
-use super::{Clock, Error, Options};
+use super::{Clock, Error, Options, access};
 use crate::client::Session;
 
 /// Sends the lines of standard input and prints the frames of the room on standard output.
@@ -24,8 +24,12 @@ pub fn run(mut options: Options, is_interactive: bool, has_echo: bool) -> Result
     smol::block_on(async {
         let token_store = TokenStore::open(&mut options);
         let Options { address, config, reconnect, has_presence, log, .. } = options;
+        // Before the signals, so that they end the program while it asks the user.
+        let session = match is_interactive {
+            true => access::connect(address, config, reconnect).await?,
+            false => Session::new(address, config, reconnect),
+        };
         let signals = EndSignals::new().map_err(Error::Signals)?;
-        let session = Session::new(address, config, reconnect);
         let mut log = log.map(ChatLog::new);
         if let Some(error) = log.as_mut().and_then(ChatLog::open) {
             print_warning(&error);

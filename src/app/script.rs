@@ -1,5 +1,6 @@
 //! The client for scripts and bots: JSON lines, lines from the command line, or a command.
 
+use super::access::add_known_keys;
 use super::end_signals::EndSignals;
 use super::event_sink::EventSink;
 use super::exec::run_command;
@@ -28,6 +29,7 @@ pub enum Script {
 /// Returns an error if the server cannot be reached or the session fails, if a line was refused, or
 /// if the command failed.
 pub fn run(mut options: Options, script: Script) -> Result<(), Error> {
+    add_known_keys(&mut options)?;
     let token_store = TokenStore::open(&mut options);
     let Options { address, config, reconnect, .. } = options;
     smol::block_on(async {

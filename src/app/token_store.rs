@@ -4,12 +4,11 @@
 //! runs, so that a second client with the same name does not take its session over. The directory
 //! and the files are opened without following symbolic links.
 
-use std::env;
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{
@@ -22,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Options;
 use super::stable_hash::stable_hash;
-use super::xdg::base_directory;
+use super::xdg::state_directory;
 use crate::protocol::{case_fold, is_valid_name};
 
 /// The directory of the files, below the directory for the state of the program.
@@ -217,19 +216,11 @@ fn is_same_file(file: impl AsFd, inode: u64) -> bool {
     fstat(file).is_ok_and(|stat| stat.st_ino == inode)
 }
 
-/// Returns the directory that the service manager gives, or `smolchat` below `$XDG_STATE_HOME` or
-/// `~/.local/state`.
-fn state_directory() -> Option<PathBuf> {
-    let given = env::var_os("STATE_DIRECTORY").and_then(|value| env::split_paths(&value).next());
-    given
-        .filter(|path| path.is_absolute())
-        .or_else(|| Some(base_directory("XDG_STATE_HOME", ".local/state")?.join("smolchat")))
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::PathBuf;
 
     use super::*;
     use crate::app::temp_dir::TempDir;

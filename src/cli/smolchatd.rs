@@ -105,6 +105,25 @@ pub static SMOLCHATD: Program = Program {
             details: "The file has at most 4096 bytes of UTF-8, and is read at the start.",
             ..OptionSpec::DEFAULT
         },
+        #[cfg(feature = "tls")]
+        OptionSpec {
+            name: "tls",
+            value: ValueKind::Path("FILE"),
+            help: "certificate and key for TLS, on the same ports; created if there is no such file",
+            details: "A PEM file with the certificate, those that signed it, and the private key: \
+                      ECDSA (P-256 or P-384) or Ed25519. A new file has a certificate that is \
+                      signed with its own key. At the start, `tls key SHA256:…` is printed: the \
+                      fingerprint of the public key. The file is read again on SIGHUP, and within a \
+                      minute after it has changed.",
+            ..OptionSpec::DEFAULT
+        },
+        #[cfg(feature = "tls")]
+        OptionSpec {
+            name: "tls-key",
+            value: ValueKind::Path("FILE"),
+            help: "private key, if it is not in the file of --tls",
+            ..OptionSpec::DEFAULT
+        },
         OptionSpec {
             name: "max-line",
             value: ValueKind::Text("BYTES"),
@@ -219,6 +238,40 @@ pub static SMOLCHATD: Program = Program {
             ..OptionSpec::DEFAULT
         },
         OptionSpec {
+            name: "password-file",
+            value: ValueKind::Path("PATH"),
+            help: "clients have to send the password on the first line of this file",
+            details: "The file must not be readable by others. It is read again on SIGHUP. A \
+                      client sends `/pass PASSWORD` as its first line, or `password` in its hello.",
+            ..OptionSpec::DEFAULT
+        },
+        OptionSpec {
+            name: "operators",
+            value: ValueKind::Path("FILE"),
+            help: "operators: a label and a secret of 16 or more characters on each line",
+            details: "A member becomes an operator with `/op SECRET`. Root and the server's own \
+                      user are operators on a unix socket. The file has the mode 0600, and is \
+                      read again on SIGHUP: a member whose line has changed is no operator then.",
+            ..OptionSpec::DEFAULT
+        },
+        OptionSpec {
+            name: "ban-file",
+            value: ValueKind::Path("PATH"),
+            help: "keep the bans, the mutes and the topic in this file",
+            details: "It is rewritten when an operator changes something, and read again on \
+                      SIGHUP.",
+            ..OptionSpec::DEFAULT
+        },
+        OptionSpec {
+            name: "plain",
+            value: ValueKind::Choice("PEERS", &["never", "local", "all"]),
+            help: "peers that may use plain text, without TLS: never, local or all",
+            details: "`local` is the machine of the server: loopback addresses and unix sockets. \
+                      Others are sent a `bye` with the code `tls-required`. The default is `local` \
+                      with TLS; otherwise all may, but passwords are accepted as with `local`.",
+            ..OptionSpec::DEFAULT
+        },
+        OptionSpec {
             name: "memory",
             value: ValueKind::Text("SIZE"),
             help: "memory budget: limits are scaled to fit, except those set explicitly",
@@ -283,7 +336,8 @@ pub static SMOLCHATD: Program = Program {
         "A SIZE may end in K, M or G. For each address, `listening on ADDR` is printed on \
          standard output, and then `chat at URL` for browsers; the log goes to standard error. \
          SIGINT or SIGTERM shuts the server down, a second one more than a second later stops it at once. SIGHUP does the same as \
-         SIGTERM if the server was started in a terminal, and is only logged otherwise. SIGUSR1 \
+         SIGTERM if the server was started in a terminal; otherwise the files of the password, the \
+         operators and the bans are read again. SIGUSR1 \
          writes the statistics of /stats to the log, as JSON.",
     ],
     sections: &[
@@ -303,7 +357,7 @@ pub static SMOLCHATD: Program = Program {
             blocks: &[Block::Item(
                 "PATH, PATH.1",
                 "The newer and the older part of the history, with `--history-file PATH`. Without \
-                 this option the server writes no file.",
+                 this option and `--ban-file` the server writes no file.",
             )],
         },
     ],

@@ -9,11 +9,13 @@ const DEFAULT_PORT: u16 = 8080;
 /// The host of an address without a host, such as `:9000`.
 const DEFAULT_HOST: &str = "localhost";
 
-/// The address of a server: `HOST`, `HOST:PORT`, `:PORT`, `[IPV6]:PORT` or `unix:PATH`. For a room on
-/// several servers, several of the first four, separated by commas.
+/// The address of a server: `HOST`, `HOST:PORT`, `:PORT`, `[IPV6]:PORT`, each of them after `tls:`,
+/// or `unix:PATH`. For a room on several servers, several of the first four, separated by commas;
+/// all of them are encrypted, or none is.
 ///
-/// The default port is 8080, the default host is this machine. [`FromStr`] rejects a text that
-/// cannot be an address. The conversion from `&str` accepts every text; then the error is that of
+/// With `tls:`, the connection is encrypted or fails; this needs the feature `tls`. The default port
+/// is 8080, the default host is this machine. [`FromStr`] rejects a text that cannot be an address.
+/// The conversion from `&str` accepts every text; then the error is that of
 /// [`Session::connect`](super::Session::connect).
 ///
 /// # Examples
@@ -31,6 +33,8 @@ const DEFAULT_HOST: &str = "localhost";
 pub enum ServerAddress {
     /// A host and a port, as `HOST:PORT`.
     Inet(String),
+    /// A host and a port, as `HOST:PORT`, for an encrypted connection.
+    Tls(String),
     /// The path of a unix socket.
     Unix(PathBuf),
     /// Servers with the same room: when one is lost, the next is tried.
@@ -43,7 +47,7 @@ pub struct InvalidAddress(String);
 
 impl fmt::Display for InvalidAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, expected HOST, HOST:PORT, [IPV6]:PORT or unix:PATH", self.0)
+        write!(f, "{}, expected HOST, HOST:PORT, [IPV6]:PORT, tls:HOST or unix:PATH", self.0)
     }
 }
 
@@ -51,7 +55,11 @@ impl std::error::Error for InvalidAddress {}
 
 impl From<&str> for ServerAddress {
     fn from(text: &str) -> Self {
-        text.parse().unwrap_or_else(|_| ServerAddress::Inet(text.into()))
+        text.parse().unwrap_or_else(|_| match strip_tls(text) {
+            // Never without encryption.
+            Some(rest) => ServerAddress::Tls(rest.into()),
+            None => ServerAddress::Inet(text.into()),
+        })
     }
 }
 
@@ -65,22 +73,54 @@ impl FromStr for ServerAddress {
     type Err = InvalidAddress;
 
     fn from_str(text: &str) -> Result<Self, InvalidAddress> {
-        match text.strip_prefix("unix:") {
-            Some("") => Err(InvalidAddress("unix: has no path".into())),
-            Some(path) => Ok(ServerAddress::Unix(path.into())),
-            None if text.contains(',') => {
-                let addresses = text.split(',').map(|address| match address.starts_with("unix:") {
-                    true => Err(InvalidAddress(format!("{address} is in a list of addresses"))),
-                    false => address.parse(),
-                });
-                Ok(ServerAddress::Several(addresses.collect::<Result<_, _>>()?))
+        match (text.strip_prefix("unix:"), strip_tls(text)) {
+            (Some(""), _) => Err(InvalidAddress("unix: has no path".into())),
+            (Some(path), _) => Ok(ServerAddress::Unix(path.into())),
+            _ if text.contains(',') => parse_list(text),
+            (None, None) => add_default_port(text).map(ServerAddress::Inet),
+            (None, Some(_)) if cfg!(not(feature = "tls")) => {
+                Err(InvalidAddress(format!("this build has no TLS, which {text:?} needs")))
             }
-            None => {
-                let (host, port) = split_host_and_port(text)?;
-                let is_ipv6 = host.contains(':');
-                let host = if is_ipv6 { format!("[{host}]") } else { host.into() };
-                Ok(ServerAddress::Inet(format!("{host}:{port}")))
-            }
+            (None, Some("")) => Err(InvalidAddress("tls: has no host".into())),
+            (None, Some(rest)) => add_default_port(rest).map(ServerAddress::Tls),
+        }
+    }
+}
+
+/// Parses addresses that are separated by commas. A list in which only some are encrypted is an
+/// error: the loss of a server must not be the end of the encryption.
+fn parse_list(text: &str) -> Result<ServerAddress, InvalidAddress> {
+    let addresses = text.split(',').map(|address| match address.starts_with("unix:") {
+        true => Err(InvalidAddress(format!("{address} is in a list of addresses"))),
+        false => address.parse(),
+    });
+    let addresses = addresses.collect::<Result<Vec<ServerAddress>, _>>()?;
+    let count = addresses.iter().filter(|address| address.is_encrypted()).count();
+    match count == 0 || count == addresses.len() {
+        true => Ok(ServerAddress::Several(addresses)),
+        false => Err(InvalidAddress(format!("only some addresses of {text:?} have tls:"))),
+    }
+}
+
+/// Returns the text after `tls:`, in any case.
+fn strip_tls(text: &str) -> Option<&str> {
+    let (scheme, rest) = text.split_once(':')?;
+    (scheme.eq_ignore_ascii_case("tls") && !rest.starts_with("//")).then_some(rest)
+}
+
+fn add_default_port(text: &str) -> Result<String, InvalidAddress> {
+    let (host, port) = split_host_and_port(text)?;
+    let host = if host.contains(':') { format!("[{host}]") } else { host.into() };
+    Ok(format!("{host}:{port}"))
+}
+
+impl ServerAddress {
+    /// Returns whether connections to the address are encrypted.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        match self {
+            ServerAddress::Tls(_) => true,
+            ServerAddress::Inet(_) | ServerAddress::Unix(_) => false,
+            ServerAddress::Several(addresses) => addresses.iter().all(ServerAddress::is_encrypted),
         }
     }
 }
@@ -89,6 +129,7 @@ impl fmt::Display for ServerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ServerAddress::Inet(address) => f.write_str(address),
+            ServerAddress::Tls(address) => write!(f, "tls:{address}"),
             ServerAddress::Unix(path) => write!(f, "unix:{}", path.display()),
             ServerAddress::Several(addresses) => {
                 for (index, address) in addresses.iter().enumerate() {
@@ -154,6 +195,47 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "tls")]
+    fn address_with_tls_stays_encrypted() {
+        for (text, address) in [
+            ("tls:router", "router:8080"),
+            ("TLS:router:9", "router:9"),
+            ("tls::9", "localhost:9"),
+            ("tls:8080", "8080:8080"),
+            ("tls:[::1]:9", "[::1]:9"),
+            ("tls:::1", "[::1]:8080"),
+        ] {
+            let address = ServerAddress::Tls(address.into());
+            assert_eq!(text.parse(), Ok(address.clone()), "{text}");
+            assert_eq!(address.to_string().parse(), Ok(address));
+        }
+        let list: ServerAddress = "tls:router,TLS:nas:9".parse().unwrap();
+        assert!(list.is_encrypted());
+        assert_eq!(list.to_string(), "tls:router:8080,tls:nas:9");
+        for text in ["tls:", "tls:router:0", "tls:a b", "tls:unix:/run/chat", "tls:tls:router"] {
+            assert!(text.parse::<ServerAddress>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    #[cfg(not(feature = "tls"))]
+    fn address_with_tls_is_refused_in_a_build_without() {
+        for text in ["tls:router", "TLS:8080", "tls:"] {
+            let error = text.parse::<ServerAddress>().unwrap_err().to_string();
+            assert!(error.starts_with("this build has no TLS"), "{error}");
+        }
+    }
+
+    #[test]
+    fn invalid_text_with_tls_is_not_plain() {
+        for text in ["tls:router:x", "tls:8080", "Tls:a b"] {
+            assert!(matches!(ServerAddress::from(text), ServerAddress::Tls(_)), "{text}");
+        }
+        assert!("tls:router,nas".parse::<ServerAddress>().is_err());
+        assert!("router,tls:nas".parse::<ServerAddress>().is_err());
+    }
+
+    #[test]
     fn invalid_address_is_rejected_with_the_reason() {
         for (text, reason) in [
             ("", "\"\" is not an address"),
@@ -173,7 +255,7 @@ mod tests {
         ] {
             let error = text.parse::<ServerAddress>().unwrap_err().to_string();
             assert!(error.starts_with(reason), "{text}: {error}");
-            assert!(error.ends_with("[IPV6]:PORT or unix:PATH"), "{text}: {error}");
+            assert!(error.ends_with("[IPV6]:PORT, tls:HOST or unix:PATH"), "{text}: {error}");
         }
     }
 

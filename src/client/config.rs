@@ -5,6 +5,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::tls;
+
 /// The name that a session asks for, and the history that it receives when it joins.
 ///
 /// By default there is no name, no history, the name is not kept, and the other members are told
@@ -25,8 +27,10 @@ pub struct SessionConfig {
     pub(super) keep_name: bool,
     pub(super) reclaim_name: bool,
     pub(super) require_name: bool,
-    pub(super) token: Option<ResumeToken>,
+    pub(super) token: Option<Secret>,
+    pub(super) password: Option<Secret>,
     pub(super) is_quiet: bool,
+    pub(super) tls: tls::Settings,
 }
 
 impl SessionConfig {
@@ -84,8 +88,54 @@ impl SessionConfig {
     /// Sets the token of an earlier session, from its last welcome: if the server still knows it,
     /// the new session becomes the same member.
     pub fn token(mut self, token: impl Into<String>) -> Self {
-        self.token = Some(ResumeToken(token.into()));
+        self.token = Some(Secret(token.into()));
         self
+    }
+
+    /// Sets the password of the server, which is sent at the start of each connection.
+    ///
+    /// Without TLS, everything on the way to the server can read it.
+    pub fn password(mut self, password: impl Into<String>) -> Self {
+        self.password = Some(Secret(password.into()));
+        self
+    }
+
+    /// Adds a key that the server may have, for an address with `tls:`. The key of the server is
+    /// then one of the added ones, or the session ends with
+    /// [`Error::KeyChanged`](super::Error::KeyChanged) before anything is sent.
+    ///
+    /// Without this, the certificate of the server has to be for the host of the address and of a
+    /// CA that the system trusts: one of the file `$SSL_CERT_FILE`, or else of the usual file of
+    /// the system. Otherwise the session ends with
+    /// [`Error::UnknownKey`](super::Error::UnknownKey). With it, the certificate may be for any
+    /// host and time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use smolchat::client::{Fingerprint, SessionConfig};
+    ///
+    /// // The line `tls key` that smolchatd prints when it starts.
+    /// let key: Fingerprint = "SHA256:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0".parse()?;
+    /// let config = SessionConfig::new("alice").tls_pin(key);
+    /// # Ok::<(), smolchat::client::InvalidFingerprint>(())
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn tls_pin(mut self, key: crate::tls::Fingerprint) -> Self {
+        self.tls.pins.push(key);
+        self
+    }
+
+    /// Returns whether a key was added.
+    #[cfg(feature = "tls")]
+    pub(crate) fn has_tls_pins(&self) -> bool {
+        !self.tls.pins.is_empty()
+    }
+
+    /// Returns the configuration for another server, which does not get the secrets of this one.
+    #[cfg(feature = "editor")]
+    pub(crate) fn for_another_server(self) -> Self {
+        SessionConfig { token: None, password: None, tls: tls::Settings::default(), ..self }
     }
 
     /// Sets whether the other members are told neither that the session joins nor that it leaves.
@@ -98,13 +148,13 @@ impl SessionConfig {
     }
 }
 
-/// A secret. `Debug` does not print it.
+/// A token or a password. `Debug` does not print it.
 #[derive(Clone)]
-pub(super) struct ResumeToken(pub String);
+pub(super) struct Secret(pub String);
 
-impl fmt::Debug for ResumeToken {
+impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ResumeToken(…)")
+        f.write_str("Secret(…)")
     }
 }
 
@@ -140,8 +190,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn token_is_not_in_debug_output() {
-        let config = SessionConfig::new("alice").token("secret");
+    fn secrets_are_not_in_debug_output() {
+        let config = SessionConfig::new("alice").token("secret").password("secret");
         assert!(!format!("{config:?}").contains("secret"));
     }
 }

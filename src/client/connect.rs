@@ -16,10 +16,12 @@ use futures_lite::FutureExt;
 use rustix::net::sockopt;
 use smol::{Async, Timer};
 
-use super::ServerAddress;
 use super::address::split_host_and_port;
+use super::link::Link;
+use super::tls::{Settings, TlsStream};
+use super::{Error, ServerAddress};
 
-/// Time limit for the name lookup, and for each address that is tried.
+/// Time limit for the name lookup, for each address that is tried, and for the handshake of TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The time after which the next address is tried (RFC 8305, section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -29,24 +31,36 @@ const USER_TIMEOUT: u32 = 25_000;
 /// The attempt to connect to one address.
 type Attempt = Pin<Box<dyn Future<Output = io::Result<OwnedFd>> + Send>>;
 
-/// Connects to the address of the host that accepts a connection first.
+/// Connects to the address of the host that accepts a connection first, and encrypts the connection
+/// if the address says so.
 ///
 /// # Errors
 ///
-/// Returns the error of the name lookup, or of the last address that failed.
-pub async fn connect(address: ServerAddress) -> io::Result<OwnedFd> {
-    let address = match address {
-        ServerAddress::Inet(address) => address,
+/// Returns the error of the name lookup, of the last address that failed, or of the handshake.
+pub async fn connect(address: ServerAddress, settings: Settings) -> Result<Link, Error> {
+    let failed = |error| Error::Connect(address.clone(), error);
+    let (text, is_encrypted) = match &address {
+        ServerAddress::Inet(text) => (text, false),
+        ServerAddress::Tls(text) => (text, true),
         ServerAddress::Unix(path) => {
-            return Ok(Async::<UnixStream>::connect(path).await?.into_inner()?.into());
+            let stream = Async::<UnixStream>::connect(path).await.map_err(failed)?;
+            return stream.into_inner().and_then(|stream| Link::new(stream.into())).map_err(failed);
         }
         // A session tries one address at a time.
-        ServerAddress::Several(_) => return Err(io::ErrorKind::InvalidInput.into()),
+        ServerAddress::Several(_) => return Err(failed(io::ErrorKind::InvalidInput.into())),
     };
-    let (host, port) = split_host_and_port(&address)
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-    let addresses = with_timeout(smol::net::resolve((host.to_owned(), port))).await?;
-    connect_to_any(addresses).await
+    let (host, port) = split_host_and_port(text)
+        .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
+    // Before the connection, so that a build without TLS makes none.
+    let tls = is_encrypted.then(|| TlsStream::new(host, &settings)).transpose().map_err(failed)?;
+    let lookup = smol::net::resolve((host.to_owned(), port));
+    let addresses = with_timeout(lookup).await.map_err(failed)?;
+    let socket = connect_to_any(addresses).await.map_err(failed)?;
+    let mut link = Link::new(socket).map_err(failed)?;
+    if let Some(tls) = tls {
+        link.start_tls(tls, &address).await?;
+    }
+    Ok(link)
 }
 
 async fn connect_to_any(addresses: Vec<SocketAddr>) -> io::Result<OwnedFd> {
@@ -111,8 +125,8 @@ fn alternate_families(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 /// Returns whether `address` stands for the address of the server at the other end of a connection.
 #[cfg(feature = "editor")]
 pub async fn is_address_of(address: &ServerAddress, server: SocketAddr) -> bool {
-    let ServerAddress::Inet(address) = address else { return false };
-    let Ok((host, port)) = split_host_and_port(address) else { return false };
+    let (ServerAddress::Inet(text) | ServerAddress::Tls(text)) = address else { return false };
+    let Ok((host, port)) = split_host_and_port(text) else { return false };
     let canonical = |address: SocketAddr| (address.ip().to_canonical(), address.port());
     with_timeout(smol::net::resolve((host.to_owned(), port)))
         .await
@@ -126,7 +140,7 @@ async fn connect_inet(address: SocketAddr) -> io::Result<OwnedFd> {
     Ok(stream.into_inner()?.into())
 }
 
-async fn with_timeout<T>(step: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+pub async fn with_timeout<T>(step: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     let timeout = async {
         Timer::after(CONNECT_TIMEOUT).await;
         Err(io::ErrorKind::TimedOut.into())

@@ -12,6 +12,30 @@ use super::{ServerAddress, sanitize};
 pub enum Error {
     /// No connection to this address could be made.
     Connect(ServerAddress, io::Error),
+    /// The certificate of the server is of no known CA, and no key is pinned with
+    /// `SessionConfig::tls_pin`. Nothing was sent.
+    UnknownKey {
+        /// The address of the server.
+        address: ServerAddress,
+        /// The fingerprint of its key, as `SHA256:…`.
+        found: String,
+        /// The reason why the certificate is not valid.
+        cause: String,
+    },
+    /// The key of the server is not one of those that are pinned with `SessionConfig::tls_pin`.
+    /// Nothing was sent.
+    KeyChanged {
+        /// The address of the server.
+        address: ServerAddress,
+        /// The fingerprints of the pinned keys, as `SHA256:…`.
+        expected: Vec<String>,
+        /// The fingerprint of its key.
+        found: String,
+    },
+    /// The server needs a [password](super::SessionConfig::password), and the session has none.
+    PasswordRequired,
+    /// The server does not accept the [password](super::SessionConfig::password).
+    WrongPassword,
     /// The connection failed, or the server did not answer a heartbeat in time.
     Lost(io::Error),
     /// The server closed the connection, with the text of its `bye` frame if it sent one.
@@ -43,6 +67,15 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Connect(address, _) => write!(f, "cannot connect to {address}"),
+            Error::UnknownKey { address, found, cause } => {
+                write!(f, "the key of {address} is not known, and {cause}: {found}")
+            }
+            Error::KeyChanged { address, expected, found } => {
+                let expected = expected.join(" or ");
+                write!(f, "the key of {address} has changed: expected {expected}, found {found}")
+            }
+            Error::PasswordRequired => f.write_str("the server needs a password"),
+            Error::WrongPassword => f.write_str("the server does not accept the password"),
             Error::Lost(_) => f.write_str("lost the connection to the server"),
             // The text comes from the server, and this message is printed to a terminal.
             Error::Closed(Some(text)) => {
@@ -70,7 +103,11 @@ impl std::error::Error for Error {
             Error::Connect(_, error) | Error::Lost(error) => Some(error),
             Error::Protocol(error) => Some(error),
             Error::GaveUp(_, error) => Some(error),
-            Error::Closed(_)
+            Error::UnknownKey { .. }
+            | Error::KeyChanged { .. }
+            | Error::PasswordRequired
+            | Error::WrongPassword
+            | Error::Closed(_)
             | Error::Replaced
             | Error::LateHello
             | Error::NameTaken { .. }

@@ -1,6 +1,7 @@
 //! One connection to a server: sends and receives lines, and keeps the connection alive.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
@@ -12,8 +13,10 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, getpeername, recv, send};
 use smol::Async;
 
-use super::Error;
+use super::connect::with_timeout;
 use super::keepalive::{Action, Keepalive};
+use super::tls::TlsStream;
+use super::{Error, ServerAddress};
 use crate::protocol::LineReader;
 
 /// Lines that are returned between two reads of the socket.
@@ -37,6 +40,8 @@ const MAX_OUTGOING: usize = 1 << 20;
 /// 1 MiB, whose text is escaped (docs/protocol.md).
 const MAX_LINE: u32 = (7 << 20) + 512;
 
+const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
+
 /// The line that asks the server for an answer.
 pub const HEARTBEAT: &str = r#"{"data":"","id":"heartbeat"}"#;
 /// The `id` of the answer, which the server sends to this client alone.
@@ -46,6 +51,8 @@ pub const HEARTBEAT_ID: &str = "heartbeat";
 #[derive(Debug)]
 pub struct Link {
     socket: Async<OwnedFd>,
+    /// The encryption, for an address with `tls:`.
+    tls: Option<Box<TlsStream>>,
     reader: LineReader,
     /// Lines that are not yet returned.
     received: VecDeque<Vec<u8>>,
@@ -70,6 +77,7 @@ impl Link {
     pub fn new(socket: OwnedFd) -> io::Result<Self> {
         Ok(Link {
             socket: Async::new(socket)?,
+            tls: None,
             reader: LineReader::new(MAX_LINE),
             received: VecDeque::new(),
             received_bytes: 0,
@@ -81,6 +89,45 @@ impl Link {
             bytes_since: 0,
             keepalive: Keepalive::new(),
         })
+    }
+
+    /// Encrypts the connection, before anything else is sent.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the server does not complete the handshake, or if its key is not
+    /// trusted.
+    pub async fn start_tls(
+        &mut self,
+        tls: TlsStream,
+        address: &ServerAddress,
+    ) -> Result<(), Error> {
+        self.tls = Some(Box::new(tls));
+        let handshake = poll_fn(|cx| {
+            loop {
+                self.poll_write(cx);
+                if !self.is_handshaking() {
+                    return Poll::Ready(Ok(()));
+                }
+                self.read_available();
+                if self.is_handshaking() {
+                    match self.read_end.take() {
+                        Some(Ok(())) => return Poll::Ready(Err(cut_off())),
+                        Some(Err(error)) => return Poll::Ready(Err(error)),
+                        None => ready!(self.socket.poll_readable(cx))?,
+                    }
+                }
+            }
+        });
+        let result = with_timeout(handshake).await;
+        result.map_err(|error| match &self.tls {
+            Some(tls) => tls.handshake_error(address.clone(), error),
+            None => Error::Connect(address.clone(), error),
+        })
+    }
+
+    fn is_handshaking(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
     }
 
     /// Returns the address of the server, unless it is a Unix socket.
@@ -156,22 +203,19 @@ impl Link {
         while self.received_bytes < MAX_RECEIVED && budget > 0 && self.read_end.is_none() {
             let mut buffer = [const { MaybeUninit::uninit() }; 16 * 1024];
             match recv(&self.socket, &mut buffer, RecvFlags::DONTWAIT) {
-                Ok((([], _), _)) => self.read_end = Some(Ok(())),
+                Ok((([], _), _)) => {
+                    // Without the mark of TLS, something else than the server may have closed it.
+                    self.read_end = Some(match &self.tls {
+                        Some(tls) if !tls.is_closed() => Err(cut_off()),
+                        _ => Ok(()),
+                    });
+                }
                 Ok(((bytes, _), _)) => {
                     budget = budget.saturating_sub(bytes.len());
-                    self.bytes_since += bytes.len();
-                    if self.bytes_since >= PROGRESS_BYTES || bytes.contains(&b'\n') {
-                        self.last_read = Instant::now();
-                        self.bytes_since = 0;
+                    match self.tls.take() {
+                        Some(tls) => self.decrypt(tls, bytes),
+                        None => self.read_lines(bytes),
                     }
-                    self.reader.read(bytes, |line| {
-                        // A line over the limit is dropped. The next sequence number shows the gap.
-                        if let Ok(line) = line {
-                            self.received_bytes += line.len() + LINE_OVERHEAD;
-                            self.received.push_back(line.to_vec());
-                        }
-                        true
-                    });
                 }
                 Err(Errno::AGAIN) => return,
                 Err(Errno::INTR) => {}
@@ -180,12 +224,47 @@ impl Link {
         }
     }
 
+    /// Reads the lines in encrypted bytes.
+    fn decrypt(&mut self, mut tls: Box<TlsStream>, bytes: &[u8]) {
+        match tls.read(bytes, |data| self.read_lines(data)) {
+            Ok(()) if tls.is_closed() => self.read_end = Some(Ok(())),
+            Ok(()) => {}
+            Err(error) => self.read_end = Some(Err(error)),
+        }
+        self.tls = Some(tls);
+    }
+
+    fn read_lines(&mut self, bytes: &[u8]) {
+        self.bytes_since += bytes.len();
+        if self.bytes_since >= PROGRESS_BYTES || bytes.contains(&b'\n') {
+            self.last_read = Instant::now();
+            self.bytes_since = 0;
+        }
+        self.reader.read(bytes, |line| {
+            // A line over the limit is dropped. The next sequence number shows the gap.
+            if let Ok(line) = line {
+                self.received_bytes += line.len() + LINE_OVERHEAD;
+                self.received.push_back(line.to_vec());
+            }
+            true
+        });
+    }
+
     /// Writes queued lines until the socket is full.
     pub fn poll_write(&mut self, cx: &mut Context<'_>) {
-        while !self.outgoing.is_empty() {
-            let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-            match send(&self.socket, &self.outgoing, flags) {
-                Ok(sent) => drop(self.outgoing.drain(..sent)),
+        loop {
+            let unsent = match &mut self.tls {
+                Some(tls) => {
+                    tls.encrypt(&mut self.outgoing);
+                    tls.output()
+                }
+                None => &mut self.outgoing,
+            };
+            if unsent.is_empty() {
+                return;
+            }
+            match send(&self.socket, unsent, SEND_FLAGS) {
+                Ok(sent) => drop(unsent.drain(..sent)),
                 Err(Errno::AGAIN) => match self.socket.poll_writable(cx) {
                     Poll::Ready(Ok(())) => {}
                     _ => return,
@@ -193,10 +272,28 @@ impl Link {
                 Err(Errno::INTR) => {}
                 // Ignored: a broken socket also fails its next read, after the last lines from
                 // the server.
-                Err(_) => self.outgoing.clear(),
+                Err(_) => {
+                    unsent.clear();
+                    self.outgoing.clear();
+                }
             }
         }
     }
+}
+
+impl Drop for Link {
+    /// Tells the server that the connection ends, if it is encrypted and the socket has room.
+    fn drop(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.close();
+            let _ = send(&self.socket, tls.output(), SEND_FLAGS);
+        }
+    }
+}
+
+/// Returns the error of an encrypted connection that ends without the mark of its end.
+fn cut_off() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the connection was cut off")
 }
 
 #[cfg(test)]

@@ -57,6 +57,11 @@ mod resume_state;
 mod sanitize;
 mod session;
 mod targets;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "tls_disabled.rs"]
+mod tls;
 
 pub use address::{InvalidAddress, ServerAddress};
 pub use config::{ReconnectPolicy, SessionConfig};
@@ -66,3 +71,6 @@ pub use event::{ReceivedFrame, SessionEvent};
 pub(crate) use sanitize::is_invisible;
 pub use sanitize::sanitize;
 pub use session::Session;
+
+#[cfg(feature = "tls")]
+pub use crate::tls::{Fingerprint, InvalidFingerprint};

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde::Serialize;
 
-use super::config::ResumeToken;
+use super::config::Secret;
 use super::{ReceivedFrame, SessionConfig, SessionEvent};
 use crate::protocol::{Body, Limits};
 
@@ -24,7 +24,8 @@ pub struct ResumeState {
     epoch: Option<String>,
     /// The last sequence number that was passed to the application.
     seq: u64,
-    token: Option<ResumeToken>,
+    token: Option<Secret>,
+    password: Option<Secret>,
     limits: Option<Limits>,
     /// The last sequence number before this connection joined, from its welcome.
     welcome_seq: u64,
@@ -63,6 +64,8 @@ struct HelloObject<'a> {
     after: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password: Option<&'a str>,
     keep: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     quiet: bool,
@@ -82,6 +85,7 @@ impl ResumeState {
             epoch: None,
             seq: 0,
             token: config.token,
+            password: config.password,
             limits: None,
             welcome_seq: 0,
             is_hello_confirmed: false,
@@ -102,6 +106,11 @@ impl ResumeState {
     /// Returns the limits of the last welcome.
     pub fn limits(&self) -> Option<Limits> {
         self.limits
+    }
+
+    /// Returns whether the hello has a password.
+    pub fn has_password(&self) -> bool {
+        self.password.is_some()
     }
 
     /// Returns whether a welcome was ever accepted.
@@ -149,6 +158,7 @@ impl ResumeState {
             epoch: self.epoch.as_deref(),
             after: self.epoch.as_ref().map(|_| self.seq),
             token: self.token.as_ref().map(|token| token.0.as_str()),
+            password: self.password.as_ref().map(|password| password.0.as_str()),
             keep: self.keep_name,
             quiet: self.is_quiet,
             history: Some(self.history).filter(|count| *count > 0 && !self.was_welcomed()),
@@ -257,7 +267,7 @@ impl ResumeState {
         let is_same_epoch = self.epoch.as_deref() == Some(&**epoch);
         let was_welcomed = self.was_welcomed();
         self.name = name.to_string();
-        self.token = Some(ResumeToken(token.to_string()));
+        self.token = Some(Secret(token.to_string()));
         self.limits = Some(*limits);
         self.welcome_seq = seq;
         self.stage = Stage::Replaying { resumed };

@@ -11,9 +11,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
-use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Poll, ready};
 use std::time::Instant;
@@ -27,7 +25,7 @@ use super::name_reclaim::NameReclaim;
 use super::pending_lines::PendingLines;
 use super::resume_state::ResumeState;
 use super::targets::Targets;
-use super::{Error, ReconnectPolicy, ServerAddress, SessionConfig, SessionEvent};
+use super::{Error, ReconnectPolicy, ServerAddress, SessionConfig, SessionEvent, tls};
 use crate::protocol::Limits;
 
 /// The command that leaves the room.
@@ -79,6 +77,8 @@ pub struct Session {
     targets: Targets,
     /// The address of the latest connection, unless it is a Unix socket.
     connected_address: Option<SocketAddr>,
+    /// The keys of servers that are trusted.
+    tls: tls::Settings,
     policy: ReconnectPolicy,
     resume: ResumeState,
     pending: PendingLines,
@@ -110,7 +110,7 @@ pub struct Session {
 }
 
 enum State {
-    Connecting(Pin<Box<dyn Future<Output = io::Result<OwnedFd>> + Send>>),
+    Connecting(Pin<Box<dyn Future<Output = Result<Link, Error>> + Send>>),
     Connected(Box<Link>),
     /// A pause before the next attempt.
     Waiting(Timer),
@@ -197,8 +197,12 @@ impl Session {
     ) -> Self {
         let targets = Targets::new(address.into());
         Session {
-            state: State::Connecting(Box::pin(connect(targets.current().clone()))),
+            state: State::Connecting(Box::pin(connect(
+                targets.current().clone(),
+                config.tls.clone(),
+            ))),
             targets,
+            tls: config.tls.clone(),
             connected_address: None,
             replaced_link: None,
             policy,
@@ -232,13 +236,14 @@ impl Session {
     }
 
     /// Returns a future that tells whether another address is that of the server of the latest
-    /// connection.
+    /// connection, and both or neither are encrypted.
     #[cfg(feature = "editor")]
     pub(crate) fn is_same_server(
         &self,
         other: ServerAddress,
     ) -> impl Future<Output = bool> + use<> {
-        let connected_address = self.connected_address;
+        let is_like = other.is_encrypted() == self.address().is_encrypted();
+        let connected_address = self.connected_address.filter(|_| is_like);
         async move {
             match connected_address {
                 Some(address) => super::connect::is_address_of(&other, address).await,

@@ -54,14 +54,17 @@ impl Targets {
     }
 
     /// Replaces the addresses of an earlier welcome by those of `nodes`. Addresses that cannot be
-    /// used are left out.
+    /// used are left out. The connections to them are encrypted if that to the present server is.
     pub fn set_nodes<'a>(&mut self, nodes: impl Iterator<Item = &'a str>) {
         let current = self.current().clone();
         self.addresses.truncate(self.given);
         for node in nodes.filter(|node| node.len() <= MAX_ADDRESS).take(MAX_NODES) {
-            if let Ok(address @ ServerAddress::Inet(_)) = node.parse()
-                && !self.addresses.contains(&address)
-            {
+            let Ok(ServerAddress::Inet(address)) = node.parse() else { continue };
+            let address = match current.is_encrypted() {
+                true => ServerAddress::Tls(address),
+                false => ServerAddress::Inet(address),
+            };
+            if !self.addresses.contains(&address) {
                 self.addresses.push(address);
             }
         }
@@ -103,6 +106,9 @@ mod tests {
         targets.set_nodes(["gamma:1"].into_iter());
         assert_eq!(known(&targets), ["alpha:8080", "gamma:1", "beta:1"]);
         assert_eq!(targets.current().to_string(), "beta:1");
+        let mut encrypted = Targets::new(ServerAddress::Tls("alpha:1".into()));
+        encrypted.set_nodes(["beta:1", "tls:gamma:1"].into_iter());
+        assert_eq!(known(&encrypted), ["tls:alpha:1", "tls:beta:1"]);
         let many: Vec<String> = (0..1000).map(|number| format!("host-{number}")).collect();
         targets.set_nodes(many.iter().map(String::as_str));
         assert_eq!(targets.addresses.len(), MAX_NODES + 2);

@@ -9,9 +9,9 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::stdio::stderr;
 
-use crate::calendar::format_utc;
+use crate::calendar::Utc;
 use crate::rate_limit::{Rate, RateLimiter};
-use crate::server::REPORT_TARGET;
+use crate::server::{AUDIT_TARGET, REPORT_TARGET};
 
 /// The longest line in bytes. A writable pipe takes it without blocking (`PIPE_BUF`, pipe(7)).
 const MAX_LINE: usize = 4096;
@@ -35,7 +35,7 @@ struct StderrLogger;
 ///
 /// A line is dropped and counted if standard error would block, such as a full pipe or a stopped
 /// terminal, or if there are more than a few lines per second. Errors are not limited, and nothing
-/// is if `level` is debug. The next line that is written states the number of dropped lines.
+/// is if `level` is debug, nor is what operators do. The next line that is written states the number of dropped lines.
 pub fn init(level: LevelFilter) {
     log::set_max_level(level);
     // Ignored: it fails if the program has a logger already.
@@ -73,8 +73,7 @@ fn format_line(record: &Record<'_>) -> String {
         let _ = write!(line, "<{}>", syslog_priority(level));
     } else {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let time = format_utc(now.as_secs());
-        let _ = write!(line, "{time}Z {} ", level.as_str().to_ascii_lowercase());
+        let _ = write!(line, "{} {} ", Utc(now.as_secs()), level.as_str().to_ascii_lowercase());
     }
     let dropped = DROPPED.swap(0, Ordering::Relaxed);
     if dropped > 0 {
@@ -123,6 +122,7 @@ fn is_within_rate(record: &Record<'_>) -> bool {
     let limiter = match record.level() {
         Level::Error => return true,
         _ if log::max_level() >= LevelFilter::Debug => return true,
+        _ if record.target() == AUDIT_TARGET => return true,
         Level::Warn => &WARNINGS,
         _ => &INFOS,
     };

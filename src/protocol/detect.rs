@@ -8,7 +8,7 @@ use std::fmt;
 
 use super::ByeCode;
 use OtherProtocol::{
-    Http, Irc, Mqtt, Postgres, Proxy, Rdp, Redis, Rtsp, Sip, Smb, Smtp, Socks, Ssh, Tls,
+    Http, Irc, Mqtt, PlainText, Postgres, Proxy, Rdp, Redis, Rtsp, Sip, Smb, Smtp, Socks, Ssh, Tls,
 };
 
 /// The signature of a PROXY header of version 2. It is the only one that contains a newline.
@@ -58,6 +58,8 @@ const HTTP_SCHEMES: &[&[u8]] = &[b"http://", b"https://"];
 #[allow(missing_docs, reason = "the names of the protocols")]
 pub enum OtherProtocol {
     Tls,
+    /// Plain text, from a client that has to use TLS. It is not detected.
+    PlainText,
     Http,
     /// A PROXY header of version 1 or 2.
     Proxy,
@@ -105,6 +107,7 @@ impl OtherProtocol {
     pub fn bye_code(self) -> ByeCode {
         match self {
             Tls => ByeCode::Tls,
+            PlainText => ByeCode::TlsRequired,
             Http => ByeCode::Http,
             Proxy => ByeCode::Proxy,
             Ssh => ByeCode::Ssh,
@@ -120,6 +123,7 @@ impl fmt::Display for OtherProtocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Tls => "TLS",
+            PlainText => "plain text",
             Http => "HTTP",
             Proxy => "the PROXY protocol",
             Ssh => "SSH",

@@ -139,6 +139,14 @@ fn starts_with_terminal_control(text: &[u8]) -> bool {
     )
 }
 
+/// Returns a text with a space in place of each control, the controls of direction included.
+pub(crate) fn replace_controls(text: &str) -> String {
+    let is_control = |c: char| {
+        c.is_control() || starts_with_terminal_control(c.encode_utf8(&mut [0; 4]).as_bytes())
+    };
+    text.chars().map(|c| if is_control(c) { ' ' } else { c }).collect()
+}
+
 fn write_escape(out: &mut Vec<u8>, c: char) {
     match short_escape(c) {
         Some(letter) => out.extend([b'\\', letter]),

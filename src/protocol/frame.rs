@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::Stats;
 use super::escape::{escape_terminal_controls, write_string};
+use super::{ByeCode, ErrorCode, Stats};
 
 /// The `data_source` of frames that come from the server and not from a member. No member can
 /// have this name.
@@ -101,6 +101,9 @@ pub enum Body<'a> {
         resumed: bool,
         /// The number of members, the new one included.
         members: usize,
+        /// The topic of the room.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        topic: Option<Cow<'a, str>>,
         /// The limits that the server sets.
         limits: Limits,
         /// The addresses of all servers of the room, if there are several.
@@ -131,8 +134,15 @@ pub enum Body<'a> {
         id: Option<Cow<'a, str>>,
     },
     /// Sent to a member as the answer to another command or to a heartbeat with an id, and to all
-    /// members as a notice from the server.
+    /// members as a notice from the server. A notice of what an operator did has a number.
     Info {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seq: Option<u64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        time: Option<u64>,
+        /// The new topic of the room, in the notice of its change; empty if it was removed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        topic: Option<Cow<'a, str>>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<Cow<'a, str>>,
         /// The statistics of the server, in the answer to `/stats`.
@@ -170,87 +180,6 @@ pub struct Limits {
     pub history: usize,
     /// Whether the server writes the frames to a file.
     pub stored: bool,
-}
-
-/// The reason for which a line from a client was not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum ErrorCode {
-    /// The line is longer than [`Limits::max_line`]; all of it is skipped.
-    TooLong,
-    /// The line is not UTF-8.
-    NotUtf8,
-    /// The line begins with `{` and is not JSON, or a key has a value of the wrong type.
-    BadJson,
-    /// The JSON object has neither `data` nor `hello`.
-    NoKnownKey,
-    /// The `id` is longer than 64 bytes.
-    BadId,
-    /// A private message has no text.
-    Empty,
-    /// The connection ended inside a line; the line is discarded.
-    Unfinished,
-    /// No command has this name.
-    UnknownCommand,
-    /// An argument of the command is missing or invalid.
-    Usage,
-    /// The name is [not valid](super::is_valid_name).
-    BadName,
-    /// Another member has the name.
-    NameTaken,
-    /// The name is reserved for a member whose connection was lost.
-    NameKept,
-    /// No member has the name.
-    NoSuchUser,
-    /// A hello came after the first line.
-    LateHello,
-    /// The member sends more than [`Limits::rate`]: its lines are read more slowly and none is
-    /// lost. Or the address opens too many connections: this one is closed.
-    TooFast,
-    /// A code that this version does not know.
-    #[serde(other)]
-    Unknown,
-}
-
-/// The reason for which the server closes a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum ByeCode {
-    /// The client sent `/quit` or closed its side of the connection.
-    Quit,
-    /// The client read too slowly and its outbox was full.
-    Slow,
-    /// The member resumed on another connection.
-    Replaced,
-    /// The server shuts down.
-    Shutdown,
-    /// The room is out of reach of this server; another server of the same room may reach it.
-    Unreachable,
-    /// The server has as many connections as it accepts, in all or from this address.
-    Full,
-    /// This address opens connections faster than the server accepts them.
-    TooFast,
-    /// The client sent too many invalid lines in a row.
-    Errors,
-    /// The client sent a TLS handshake, which this port does not accept.
-    Tls,
-    /// The client sent an HTTP request, which this port does not accept.
-    Http,
-    /// The address belongs to a proxy, and the connection did not begin with a PROXY header.
-    ProxyRequired,
-    /// The client sent a PROXY header, which this port does not accept from its address.
-    Proxy,
-    /// The client sent the version line of SSH, which this port does not accept.
-    Ssh,
-    /// The client sent an IRC command, which this port does not accept.
-    Irc,
-    /// The client sent the first bytes of another protocol, which this port does not accept.
-    OtherProtocol,
-    /// A code that this version does not know.
-    #[serde(other)]
-    Unknown,
 }
 
 impl<'a> Frame<'a> {
@@ -294,8 +223,13 @@ impl<'a> Frame<'a> {
     }
 }
 
-impl Body<'_> {
-    /// Returns the number in the sequence of the room, for the kinds that have one.
+impl<'a> Body<'a> {
+    /// Creates the body of an answer to the line with an id.
+    pub fn info(id: Option<Cow<'a, str>>) -> Self {
+        Body::Info { seq: None, time: None, topic: None, id, stats: None }
+    }
+
+    /// Returns the number in the sequence of the room, for the frames that have one.
     pub fn seq(&self) -> Option<u64> {
         match self {
             Body::Chat { seq, .. }
@@ -303,11 +237,12 @@ impl Body<'_> {
             | Body::Join { seq, .. }
             | Body::Leave { seq, .. }
             | Body::Name { seq, .. } => Some(*seq),
+            Body::Info { seq, .. } => *seq,
             _ => None,
         }
     }
 
-    /// Returns the time in milliseconds since the Unix epoch, for the kinds that have one.
+    /// Returns the time in milliseconds since the Unix epoch, for the frames that have one.
     pub fn time(&self) -> Option<u64> {
         match self {
             Body::Chat { time, .. }
@@ -316,6 +251,7 @@ impl Body<'_> {
             | Body::Leave { time, .. }
             | Body::Name { time, .. }
             | Body::Private { time, .. } => Some(*time),
+            Body::Info { time, .. } => *time,
             _ => None,
         }
     }
@@ -331,34 +267,6 @@ impl Body<'_> {
             | Body::Info { id, .. }
             | Body::Error { id, .. } => id.as_deref(),
             _ => None,
-        }
-    }
-}
-
-impl ByeCode {
-    /// Returns the text that the server sends with this code.
-    pub fn text(self) -> &'static str {
-        match self {
-            ByeCode::Quit => "goodbye",
-            ByeCode::Slow => "you read too slowly and your queue is full; reconnect to resume",
-            ByeCode::Replaced => "you resumed on another connection",
-            ByeCode::Shutdown => "the server is shutting down",
-            ByeCode::Unreachable => "the room is out of reach of this server; try another server",
-            ByeCode::Full => "the server is full, or your address has too many connections",
-            ByeCode::TooFast => "too many connections from your address; try again in a moment",
-            ByeCode::Errors => "you sent too many invalid lines",
-            ByeCode::Tls => "this port speaks plain text, not TLS",
-            ByeCode::Http => "this port speaks the smolchat protocol, not HTTP",
-            ByeCode::ProxyRequired => {
-                "connections from your address must begin with a PROXY header"
-            }
-            ByeCode::Proxy => "this port does not accept a PROXY header from your address",
-            ByeCode::Ssh => "this port speaks the smolchat protocol, not SSH",
-            ByeCode::Irc => "this port speaks the smolchat protocol, not IRC",
-            ByeCode::OtherProtocol => {
-                "this port speaks the smolchat protocol, and your client another one"
-            }
-            ByeCode::Unknown => "the server closes the connection",
         }
     }
 }
@@ -382,7 +290,7 @@ mod tests {
         Frame {
             data_source: "a".into(),
             data: "\"}\n{\"data_source\":\"server\"\u{1b}[2J\u{0}".into(),
-            body: Body::Info { id: None, stats: None },
+            body: Body::info(None),
         }
         .encode(&mut line);
         assert_eq!(line.iter().filter(|&&b| b < 0x20).count(), 1);

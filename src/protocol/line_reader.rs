@@ -47,6 +47,11 @@ impl LineReader {
         LineReader { buffer: Vec::new(), max_line, is_skipping: false, has_more: false }
     }
 
+    /// Changes the longest line.
+    pub(crate) fn set_max_line(&mut self, max_line: u32) {
+        self.max_line = max_line;
+    }
+
     /// Calls `take_line` for each line in the buffer and then in `bytes`, until it returns `false`.
     ///
     /// A line is passed without its line end, which is `\n` or `\r\n`. If `take_line` returns

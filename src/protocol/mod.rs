@@ -24,6 +24,7 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod codes;
 mod confusables;
 mod detect;
 mod escape;
@@ -31,21 +32,26 @@ mod frame;
 mod json;
 mod line_reader;
 mod name;
+mod network;
+mod operator;
 mod request;
 mod stats;
 
+pub use codes::{ByeCode, ErrorCode};
 pub(crate) use confusables::is_mark;
 pub use detect::OtherProtocol;
 pub(crate) use detect::PROXY_V2;
 #[cfg(feature = "web")]
 pub(crate) use detect::{looks_like_http, split_at_byte};
-pub(crate) use escape::escape_terminal_controls;
 pub use escape::escaped_len;
-pub use frame::{Body, ByeCode, ErrorCode, Frame, Limits, SERVER};
+pub(crate) use escape::{escape_terminal_controls, replace_controls};
+pub use frame::{Body, Frame, Limits, SERVER};
 pub(crate) use json::JsonObject;
 pub use line_reader::{LineReader, TooLong};
 pub use name::{MAX_MARKS, MAX_NAME, case_fold, is_valid_name};
-pub use request::{ClientLine, Hello, Request, RequestError};
+pub use network::Network;
+pub use operator::{OperatorCommand, Verb};
+pub use request::{ClientLine, Hello, Request, RequestError, Secret};
 #[cfg(feature = "cluster")]
 pub use stats::ClusterStats;
 pub use stats::{Counters, Stats};

@@ -1,16 +1,20 @@
 //! Lines from a client to the server: [`ClientLine`] and its [`Request`].
 
 use std::borrow::Cow;
+use std::fmt;
 
-use super::frame::ErrorCode;
+use super::ErrorCode;
 use super::json::JsonObject;
+use super::operator::OperatorCommand;
 
 /// The longest `id` of a line, in bytes.
 const MAX_ID: usize = 64;
 
 /// The keys that the server reads in a JSON object from a client.
-const KEYS: &[&str] =
-    &["after", "data", "epoch", "hello", "history", "id", "keep", "name", "quiet", "to", "token"];
+const KEYS: &[&str] = &[
+    "after", "data", "epoch", "hello", "history", "id", "keep", "name", "password", "quiet", "to",
+    "token",
+];
 
 /// A parsed line from a client.
 ///
@@ -74,6 +78,24 @@ pub enum Request {
     /// A line of another protocol, which the edge of the connection answers.
     #[cfg(feature = "irc")]
     Edge(Box<str>),
+    /// `/pass SECRET`: the password of the server.
+    Pass(Secret),
+    /// `/op SECRET`: makes the member an operator.
+    Op(Secret),
+    /// A command of an operator.
+    Operator(Box<OperatorCommand>),
+}
+
+/// A password. Its `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "cluster", derive(serde::Serialize, serde::Deserialize))]
+pub struct Secret(pub Box<str>);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A secret must not be written to a log.
+        f.write_str("Secret(…)")
+    }
 }
 
 /// The values of `{"hello": {…}}`. All keys are optional.
@@ -89,9 +111,12 @@ pub struct Hello {
     /// The number of the last frame that the client received in that epoch.
     pub after: Option<u64>,
     /// The token of the last welcome, to get the same name back.
-    // A secret, which must not be written to a log.
+    // Like the password, it must not be written to a log.
     #[cfg_attr(feature = "cluster", serde(skip))]
     pub token: Option<String>,
+    /// The password of the server.
+    #[cfg_attr(feature = "cluster", serde(skip))]
+    pub password: Option<Secret>,
     /// Whether to reserve the name for a while if the connection is lost.
     pub keep: bool,
     /// Whether the other members are told neither that the client joins nor that it leaves.
@@ -156,6 +181,7 @@ impl Hello {
             epoch: string("epoch")?,
             after: object.integer("after")?,
             token: string("token")?,
+            password: string("password")?.map(|password| Secret(password.into())),
             keep: object.boolean("keep")?,
             quiet: object.boolean("quiet")?,
         })
@@ -180,6 +206,16 @@ impl Request {
                 Err(RequestError::new(ErrorCode::Empty, "the private message has no text"))
             }
             Some(to) => Ok(Request::Private { to: to.into(), text: text.into() }),
+        }
+    }
+
+    /// Removes and returns the secret of a request, and whether it is that of an operator.
+    pub(crate) fn take_secret(&mut self) -> Option<(Secret, bool)> {
+        match self {
+            Request::Hello(hello) => hello.password.take().map(|secret| (secret, false)),
+            Request::Pass(secret) => Some((Secret(std::mem::take(&mut secret.0)), false)),
+            Request::Op(secret) => Some((Secret(std::mem::take(&mut secret.0)), true)),
+            _ => None,
         }
     }
 
@@ -212,19 +248,26 @@ impl Request {
             "stats" => Ok(Request::Stats),
             "help" => Ok(Request::Help),
             "quit" => Ok(Request::Quit),
-            word => Err(RequestError::new(
-                ErrorCode::UnknownCommand,
-                format!(
-                    "there is no command /{word}; /help lists the commands, and a line that \
-                     begins with // is sent with one /"
-                ),
-            )),
+            "pass" => Ok(Request::Pass(Secret(rest.into()))),
+            "op" if rest.is_empty() => usage("/op SECRET"),
+            "op" => Ok(Request::Op(Secret(rest.into()))),
+            word => match OperatorCommand::parse(word, rest) {
+                Some(Ok(command)) => Ok(Request::Operator(Box::new(command))),
+                Some(Err(text)) => usage(text),
+                None => Err(RequestError::new(
+                    ErrorCode::UnknownCommand,
+                    format!(
+                        "there is no command /{word}; /help lists the commands, and a line that \
+                         begins with // is sent with one /"
+                    ),
+                )),
+            },
         }
     }
 }
 
 /// Returns the first word and the text after it, both without the white space around them.
-fn split_word(text: &str) -> (&str, &str) {
+pub(super) fn split_word(text: &str) -> (&str, &str) {
     let text = text.trim();
     match text.split_once(char::is_whitespace) {
         Some((word, rest)) => (word, rest.trim_start()),

@@ -167,7 +167,8 @@ mod tests {
         #[cfg(feature = "cluster")]
         let text = format!("{text}; node n1 of n1, n2; log: 70, lag: 0, lease: 8000 ms");
         assert_eq!(stats.to_string(), text);
-        let body = Body::Info { id: None, stats: Some(Box::new(stats)) };
+        let stats = Some(Box::new(stats));
+        let body = Body::Info { seq: None, time: None, topic: None, id: None, stats };
         let mut line = Vec::new();
         let frame = Frame::server(text, body);
         frame.encode(&mut line);

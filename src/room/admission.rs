@@ -12,6 +12,10 @@ use crate::rate_limit::{Rate, RateLimiter};
 const SPARE_ADDRESSES: usize = 256;
 /// The most visitors in a small room.
 const MIN_VISITORS: usize = 8;
+/// The most visitors in a small room with a password.
+const MIN_WITHOUT_PASSWORD: usize = 16;
+/// The places for operators, beside those of all clients.
+const OPERATOR_PLACES: usize = 4;
 /// The most bytes for one address, in a table that grows by doubling.
 pub const ADDRESS_RECORD_BYTES: usize = 3 * size_of::<(Origin, AddressRecord)>();
 
@@ -30,8 +34,13 @@ pub fn max_connections(max_clients: usize) -> usize {
 ///
 /// A client sends its first line at once, so a place is free again after a round trip. A crowd that
 /// returns at the same time needs some attempts.
-pub fn max_visitors(max_clients: usize) -> usize {
-    (max_clients / 16).max(MIN_VISITORS)
+///
+/// In a room with a password every client is a visitor until it has sent that.
+pub fn max_visitors(max_clients: usize, has_password: bool) -> usize {
+    match has_password {
+        true => (max_clients / 8).max(MIN_WITHOUT_PASSWORD),
+        false => (max_clients / 16).max(MIN_VISITORS),
+    }
 }
 
 /// The part of a peer's address by which clients are counted.
@@ -131,6 +140,8 @@ pub struct Admission {
     rate: Rate,
     /// The connections per second of `rate`, for the text of a refusal.
     connect_rate: usize,
+    /// Each client is a visitor at first.
+    has_password: bool,
 }
 
 #[derive(Debug, Default)]
@@ -146,7 +157,12 @@ struct AddressRecord {
 impl Admission {
     /// Creates an empty table for at most `max_clients` clients and `max_per_address` of one
     /// address (0 = no limit), whose new connections have a rate and a burst (0 = no limit).
-    pub fn new(max_clients: usize, max_per_address: usize, rate: u32, burst: u32) -> Self {
+    pub fn new(
+        max_clients: usize,
+        max_per_address: usize,
+        (rate, burst): (u32, u32),
+        has_password: bool,
+    ) -> Self {
         Admission {
             table: HashMap::new(),
             clients: 0,
@@ -157,6 +173,7 @@ impl Admission {
             max_per_address,
             rate: Rate::new(rate, burst),
             connect_rate: rate as usize,
+            has_password,
         }
     }
 
@@ -177,19 +194,22 @@ impl Admission {
         if origin.is_network() && !address.new_connections.try_take(self.rate, now) {
             return Err(full.unwrap_or(Refusal::TooFast(self.connect_rate)));
         }
-        let (in_room, of_address) = match full {
-            None => (&mut self.clients, &mut address.clients),
-            Some(_) => (&mut self.visitors, &mut address.visitors),
+        let is_visitor = full.is_some() || self.has_password;
+        let (in_room, of_address) = match is_visitor {
+            false => (&mut self.clients, &mut address.clients),
+            true => (&mut self.visitors, &mut address.visitors),
         };
         *in_room += 1;
         *of_address += 1;
-        Ok(full.is_some())
+        Ok(is_visitor)
     }
 
     /// Returns the limit for which there is no place for a client of an origin, or none if there is
     /// a place.
     pub fn find_full(&self, origin: Origin) -> Option<Refusal> {
-        let connections = self.clients + self.visitors + self.ending;
+        // The clients without the password must not take the places of the others.
+        let visitors = if self.has_password { 0 } else { self.visitors };
+        let connections = self.clients + visitors + self.ending;
         if self.clients >= self.max_clients || connections >= self.max_connections {
             return Some(Refusal::RoomFull(self.max_clients));
         }
@@ -213,13 +233,33 @@ impl Admission {
     /// Returns whether one more visitor of an origin is allowed. A member that took its place over
     /// from another address counts as a visitor of the new one, if that is full.
     fn has_place_for_visitor(&self, origin: Origin) -> bool {
-        let max = max_visitors(self.max_clients);
+        if self.has_password {
+            // The room drops the oldest one.
+            return true;
+        }
+        let max = max_visitors(self.max_clients, false);
         let own = self.table.get(&origin).map_or(0, |address| {
             let (clients, _) = address.places();
             let excess = self.max_for(origin).map_or(0, |max| clients.saturating_sub(max));
             address.visitors as usize + excess
         });
         self.visitors < max && own < max / 2
+    }
+
+    /// Returns whether there are more visitors than allowed.
+    pub fn has_excess_visitor(&self) -> bool {
+        self.visitors > max_visitors(self.max_clients, self.has_password)
+    }
+
+    /// Returns the visitors of an origin.
+    pub fn visitors_of(&self, origin: Origin) -> u32 {
+        self.table.get(&origin).map_or(0, |address| address.visitors)
+    }
+
+    /// Returns whether an operator can have a place in a full room.
+    pub fn has_operator_place(&self) -> bool {
+        self.clients < self.max_clients + OPERATOR_PLACES
+            && self.clients + self.ending < self.max_connections
     }
 
     /// Gives a place to a visitor, which has taken over that of a member or for which there is one.

@@ -5,7 +5,7 @@
 //! a position in that chunk. [`Batch::slices_for`] merges both for one client.
 
 mod builder;
-#[cfg(any(feature = "web", feature = "irc"))]
+#[cfg(any(feature = "web", feature = "irc", feature = "tls"))]
 mod raw;
 
 use std::ops::Range;
@@ -49,7 +49,7 @@ pub enum SliceKind {
     /// A frame for one client alone.
     Own,
     /// Bytes of an edge that are not a frame.
-    #[cfg(any(feature = "web", feature = "irc"))]
+    #[cfg(any(feature = "web", feature = "irc", feature = "tls"))]
     Raw,
 }
 
@@ -109,7 +109,7 @@ impl Slice {
         let (sent, unsent) = self.bytes().split_at(count.min(self.bytes().len()));
         let frames = match unsent {
             // Bytes that are not frames have none, whatever newlines are in them.
-            #[cfg(any(feature = "web", feature = "irc"))]
+            #[cfg(any(feature = "web", feature = "irc", feature = "tls"))]
             _ if self.frames == 0 => 0,
             [] => self.frames,
             _ => sent.iter().filter(|&&byte| byte == b'\n').count() as u32,
@@ -182,8 +182,8 @@ pub struct Batch {
     /// The operations on single clients, sorted by client; for one client in the order in which
     /// the room issued them.
     pub unicasts: Vec<Unicast>,
-    /// Lines for the log.
-    pub log: Vec<(Level, String)>,
+    /// Lines for the log. A line about what an operator did has no level.
+    pub log: Vec<(Option<Level>, String)>,
 }
 
 /// One client's part of a [`Batch`].

@@ -64,7 +64,14 @@ impl Room {
     /// Returns the time of the node at which [`pop_hello_wait`](Self::pop_hello_wait) has to be
     /// called.
     pub fn hello_deadline(&self) -> Option<Duration> {
-        self.lobby.waiting.deadline()
+        let gate = self.lobby.gate.first().map(|client| client.deadline);
+        [self.lobby.waiting.deadline(), gate].into_iter().flatten().min()
+    }
+
+    /// Removes and returns the commands that follow from those that were committed: they go into
+    /// the log like those of [`propose`](Self::propose).
+    pub fn take_proposals(&mut self) -> Vec<super::Command> {
+        std::mem::take(&mut self.lobby.proposals)
     }
 
     /// Returns the rules of the room.

@@ -3,10 +3,10 @@
 //! A [`Lobby`](super::lobby::Lobby) makes them of the inputs of its own clients. In a cluster they
 //! go into a log, and each node applies the commands of all nodes in the order of the log.
 
-use super::names::OriginKey;
-use super::{ClientId, Credential, DisconnectReason};
 #[cfg(feature = "cluster")]
-use super::{NodeId, Profile};
+use super::Profile;
+use super::names::OriginKey;
+use super::{ClientId, Credential, DisconnectReason, Moderation, NodeId};
 use crate::protocol::{ClientLine, Hello, OtherProtocol, RequestError};
 
 /// An input that changes the state of the room.
@@ -23,6 +23,12 @@ pub enum Command {
     },
     /// A member leaves.
     Leave { id: ClientId, cause: LeaveCause },
+    /// A member becomes an operator.
+    Operator { id: ClientId, label: Box<str>, line_id: Option<Box<str>> },
+    /// Only the operators with these labels remain, of the members of a node.
+    KeepOperators { node: NodeId, labels: Vec<Box<str>> },
+    /// The bans, the mutes, the lock and the topic are replaced.
+    Measures(Box<Moderation>),
     /// A member is shown with a join notice, or hidden with a leave notice.
     #[cfg(any(feature = "irc", feature = "cluster"))]
     Show { id: ClientId, is_shown: bool },
@@ -61,6 +67,8 @@ pub struct Join {
     /// The other members are not told of it until it is shown.
     pub is_hidden: bool,
     pub place: Place,
+    /// The label of the client as an operator.
+    pub operator: Option<Box<str>>,
     /// The client is refused if its name is not free, and stays connected.
     #[cfg(feature = "cluster")]
     #[serde(default)]
@@ -90,6 +98,8 @@ pub enum Place {
     Own,
     /// It gets the place of an absent member, which leaves.
     OfAbsent(ClientId),
+    /// It gets the place of a guest, which leaves.
+    OfGuest(ClientId),
     /// There is none, and the client is refused.
     Missing,
 }
@@ -102,8 +112,10 @@ pub enum LeaveCause {
     Disconnected(DisconnectReason),
     /// It speaks another protocol.
     OtherProtocol(OtherProtocol),
+    /// Its address is banned.
+    Banned,
     /// It was sent an answer in another protocol.
-    #[cfg(any(feature = "web", feature = "irc", feature = "cluster"))]
+    #[cfg(any(feature = "web", feature = "irc", feature = "tls", feature = "cluster"))]
     Answered,
 }
 

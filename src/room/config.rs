@@ -46,6 +46,10 @@ pub struct Config {
     pub rate: u32,
     /// Lines at once from one client; stated in the welcome. Default: 40.
     pub burst: u32,
+    /// Whether clients have to send a password before they become members. Default: false.
+    pub has_password: bool,
+    /// The user whose peers of unix sockets are operators, beside root. Default: none.
+    pub operator_user: Option<u32>,
     /// The message of the day, which a new member is sent after its welcome. Default: none.
     pub motd: Option<Box<str>>,
     /// The addresses for IRC clients, for the `bye` to a client that speaks IRC on another port.
@@ -121,6 +125,8 @@ impl Default for Config {
             max_line: 4096,
             rate: 10,
             burst: 40,
+            has_password: false,
+            operator_user: None,
             motd: None,
             #[cfg(feature = "irc")]
             irc_addresses: String::new(),
@@ -140,7 +146,7 @@ impl Config {
     /// Returns the most visitors: clients for which there is no place, which wait until their first
     /// line shows whether they take over the place of a member.
     pub fn max_visitors(&self) -> usize {
-        max_visitors(self.max_clients)
+        max_visitors(self.max_clients, self.has_password)
     }
 
     /// Returns the most connections with a place: of clients, and a quarter of that number, at least
@@ -183,7 +189,8 @@ impl Config {
 
     /// Creates the table of addresses for these limits.
     pub(super) fn create_admission(&self) -> Admission {
-        Admission::new(self.max_clients, self.max_per_ip, self.connect_rate, self.connect_burst)
+        let rate = (self.connect_rate, self.connect_burst);
+        Admission::new(self.max_clients, self.max_per_ip, rate, self.has_password)
     }
 }
 

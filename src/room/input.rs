@@ -7,7 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::protocol::{ClientLine, OtherProtocol, Request, RequestError};
+use super::Moderation;
+use crate::protocol::{ByeCode, ClientLine, OtherProtocol, Request, RequestError};
 
 /// The number of a client, the upper 24 bits of which are the number of its node. The numbers of a
 /// node grow in the order of connecting and are never reused.
@@ -75,12 +76,33 @@ pub enum Input {
         /// The lines, in order.
         lines: Vec<Result<ClientLine, RequestError>>,
     },
+    /// A client has sent the password, and lines.
+    Admit { id: ClientId, lines: Vec<Result<ClientLine, RequestError>> },
+    /// A client has sent the secret of an operator.
+    Operator {
+        id: ClientId,
+        /// The label of the operator.
+        label: Box<str>,
+        /// The id of the line.
+        line_id: Option<Box<str>>,
+    },
+    /// A client that has just connected is not admitted.
+    Refuse {
+        id: ClientId,
+        code: ByeCode,
+        /// The reason, for the client and the log.
+        text: String,
+    },
+    /// The operators have changed: only those with these labels remain.
+    KeepOperators(Vec<Box<str>>),
+    /// The bans, the mutes, the lock and the topic are replaced.
+    Measures(Box<Moderation>),
     /// The wait for the first line of a client is over; ignored if a line was sent.
     HelloWaitOver { id: ClientId },
     /// A client speaks another protocol.
     OtherProtocol { id: ClientId, protocol: OtherProtocol },
     /// A client was sent an answer in another protocol, and its connection ends.
-    #[cfg(any(feature = "web", feature = "irc"))]
+    #[cfg(any(feature = "web", feature = "irc", feature = "tls"))]
     Answered { id: ClientId },
     /// The connection of a client has ended, or the client was too slow. If a member asked for it,
     /// its name is reserved for it.
@@ -96,12 +118,15 @@ impl Input {
         match self {
             Input::Connect { id, .. }
             | Input::Lines { id, .. }
+            | Input::Admit { id, .. }
+            | Input::Operator { id, .. }
+            | Input::Refuse { id, .. }
             | Input::HelloWaitOver { id }
             | Input::OtherProtocol { id, .. }
             | Input::Disconnect { id, .. } => Some(id),
-            #[cfg(any(feature = "web", feature = "irc"))]
+            #[cfg(any(feature = "web", feature = "irc", feature = "tls"))]
             Input::Answered { id } => Some(id),
-            Input::Shutdown => None,
+            Input::KeepOperators(_) | Input::Measures(_) | Input::Shutdown => None,
         }
     }
 
@@ -129,6 +154,9 @@ pub enum DisconnectReason {
     Away,
     /// The client read too slowly.
     Slow,
+    /// The keys of the connection are used up.
+    #[cfg(any(feature = "tls", feature = "cluster"))]
+    KeyLimit,
     /// The connection task panicked.
     Panicked,
 }
@@ -140,6 +168,8 @@ impl fmt::Display for DisconnectReason {
             DisconnectReason::Lost(kind) => kind.fmt(f),
             DisconnectReason::Away => f.write_str("went away"),
             DisconnectReason::Slow => f.write_str("read too slowly"),
+            #[cfg(any(feature = "tls", feature = "cluster"))]
+            DisconnectReason::KeyLimit => f.write_str("its keys are used up"),
             DisconnectReason::Panicked => f.write_str("its task panicked"),
         }
     }
@@ -194,6 +224,13 @@ impl TryFrom<String> for Credential {
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let token: Token = text.parse().map_err(|()| "a credential has 32 hexadecimal digits")?;
         Ok(Credential(token.0))
+    }
+}
+
+impl Now {
+    /// Returns the seconds since 1970.
+    pub(super) fn unix_seconds(self) -> u64 {
+        self.unix_ms / 1000
     }
 }
 

@@ -43,9 +43,10 @@ impl RoomState {
         if self.lacks_name(&join) {
             return self.add_effect(id, Effect::NameTaken(id));
         }
-        // A takeover needs no free place.
-        if old.is_none() && !self.take_place(join.place) {
-            return self.add_effect(id, Effect::Refused(id));
+        if old.is_none()
+            && let Err(code) = self.admit(&join)
+        {
+            return self.add_effect(id, Effect::Refused(id, code));
         }
         // Publish pending leave notices first: the new member must not see them.
         self.publish_notice_of(PresenceChange::Left);
@@ -96,6 +97,9 @@ impl RoomState {
             let deadline = self.now.uptime.saturating_add(SILENT_NOTICE_DELAY);
             self.silent.push(deadline, id, &self.members);
         }
+        if let Some(label) = join.operator {
+            self.make_operator(id, label, None);
+        }
         for line in join.lines {
             self.on_line(id, line);
         }
@@ -108,12 +112,28 @@ impl RoomState {
         self.add_effect(id, Effect::Joined(id));
     }
 
+    /// Takes a place for a new member. A takeover needs none.
+    ///
+    /// # Errors
+    ///
+    /// Returns the code for a client that is refused, or none if there is no place.
+    fn admit(&mut self, join: &Join) -> Result<(), Option<ByeCode>> {
+        if join.operator.is_none() && self.is_locked_out(join.proof) {
+            return Err(Some(ByeCode::Locked));
+        }
+        if self.take_place(join.place) { Ok(()) } else { Err(None) }
+    }
+
     /// Takes a place for a new member, and returns whether there is one.
     fn take_place(&mut self, place: Place) -> bool {
         match place {
             Place::Own => true,
             Place::OfAbsent(id) if self.is_absent(id) => {
                 self.remove_absent_member(id);
+                true
+            }
+            Place::OfGuest(id) => {
+                self.close_member(id, ByeCode::Full, &"an operator needed its place");
                 true
             }
             // The member has returned or left since.
@@ -141,6 +161,10 @@ impl RoomState {
             2 => format!("welcome, {name}; one other is here"),
             _ => format!("welcome, {name}; {} others are here", members - 1),
         };
+        if let Some(topic) = &self.measures.topic {
+            data.push_str("; topic: ");
+            data.push_str(topic);
+        }
         let limits = self.answers.limits;
         if limits.stored {
             data.push_str("; this conversation is written to a file");
@@ -159,13 +183,14 @@ impl RoomState {
             token: token.to_string().into(),
             resumed,
             members,
+            topic: self.measures.topic.as_deref().map(Into::into),
             limits,
             nodes,
         };
         let welcome = Slice::own(&Frame::server(data, welcome));
         self.unicast(id, Op::Send(welcome));
         if !resumed && let Some(motd) = self.answers.motd.clone() {
-            self.send(id, (&*motd).into(), Body::Info { id: None, stats: None });
+            self.send(id, (&*motd).into(), Body::info(None));
         }
     }
 

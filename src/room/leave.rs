@@ -20,6 +20,9 @@ impl RoomState {
     pub(super) fn leave(&mut self, id: ClientId, cause: LeaveCause) {
         // The connection of an absent member has ended before.
         if self.is_absent(id) {
+            if let LeaveCause::Banned = cause {
+                self.remove_absent_member(id);
+            }
             return;
         }
         match cause {
@@ -28,7 +31,8 @@ impl RoomState {
                 let reason = format_args!("the client spoke {protocol}");
                 self.close_member(id, protocol.bye_code(), &reason);
             }
-            #[cfg(any(feature = "web", feature = "irc", feature = "cluster"))]
+            LeaveCause::Banned => self.close_member(id, ByeCode::Banned, &"its address is banned"),
+            #[cfg(any(feature = "web", feature = "irc", feature = "tls", feature = "cluster"))]
             LeaveCause::Answered => {
                 if self.remove_and_announce(id, false, &"got an answer in another protocol") {
                     self.unicast(id, Op::Close);
@@ -105,9 +109,20 @@ impl RoomState {
 
     /// Sends a bye to a member, removes it, and ends its connection after all frames are sent.
     pub(super) fn close_member(&mut self, id: ClientId, code: ByeCode, reason: &dyn fmt::Display) {
+        self.close_member_with(id, code, code.text(), reason);
+    }
+
+    /// Does the same as [`close_member`](Self::close_member), with a text for the member.
+    pub(super) fn close_member_with(
+        &mut self,
+        id: ClientId,
+        code: ByeCode,
+        text: &str,
+        reason: &dyn fmt::Display,
+    ) {
         if self.members.get(id).is_some() {
             self.publish_notice_of(PresenceChange::Joined);
-            self.send_last_frame(id, code, code.text(), Op::Close);
+            self.send_last_frame(id, code, text, Op::Close);
             self.remove_and_announce(id, false, reason);
         }
     }
@@ -178,6 +193,7 @@ impl RoomState {
         self.credentials.remove(member.credential);
         #[cfg(feature = "cluster")]
         self.profiles.remove(&id);
+        self.operators.retain(|(operator, _)| *operator != id);
         self.add_effect(id, Effect::Removed { id, is_released });
         Some(member)
     }

@@ -6,7 +6,10 @@
 
 use log::Level;
 
+#[cfg(feature = "cluster")]
+use super::Command;
 use super::admission::{Admission, Origin, Refusal};
+use super::gate::AtGate;
 use super::state::{Effect, RoomState};
 use super::wait_queue::{WaitQueue, WaitingClient};
 use super::{
@@ -29,6 +32,13 @@ pub(super) struct Lobby {
     pub admission: Admission,
     /// The clients that have not sent a line.
     pub waiting: WaitQueue<LobbyClient>,
+    /// The clients that have not sent the password, the oldest first.
+    pub gate: Vec<AtGate>,
+    /// The clients that are not members and have sent the secret of an operator, with its label.
+    pub operators: Vec<(ClientId, Box<str>)>,
+    /// The commands that follow from others, see [`Room::take_proposals`].
+    #[cfg(feature = "cluster")]
+    pub proposals: Vec<Command>,
     /// The reason for which no client is admitted.
     pub closed: Option<ByeCode>,
     /// The commands of the clients go through a log.
@@ -44,6 +54,8 @@ pub(super) struct LobbyClient {
     /// There was no place for the client: it becomes a member only with the token of a member, or
     /// if a place is free by then.
     pub is_visitor: bool,
+    /// The time of its last lines, in units of 8 seconds.
+    pub active_at: u16,
 }
 
 /// Whether a client is a member.
@@ -76,6 +88,10 @@ impl Lobby {
             credential_of,
             ending: ClientTable::new(),
             waiting: WaitQueue::new(LobbyClient::is_waiting),
+            gate: Vec::new(),
+            operators: Vec::new(),
+            #[cfg(feature = "cluster")]
+            proposals: Vec::new(),
             closed: None,
             is_clustered: false,
             now: Now::default(),
@@ -95,7 +111,8 @@ impl Lobby {
         {
             (hello, line_id) = (Some(first), id);
         }
-        let place = self.find_place(id, state);
+        let operator = self.take_label(id);
+        let place = self.find_place(id, operator.is_some(), state);
         let token = *self.tokens.get(id)?;
         let client = self.clients.get_mut(id)?;
         let stage = std::mem::replace(&mut client.stage, ClientStage::Joined);
@@ -112,6 +129,7 @@ impl Lobby {
             origin: state.hash_key.origin_key(client.peer.into()),
             is_hidden: stage != ClientStage::Waiting,
             place,
+            operator,
             #[cfg(feature = "cluster")]
             is_name_required: false,
             #[cfg(feature = "cluster")]
@@ -123,12 +141,14 @@ impl Lobby {
     /// Returns the place for a client if it does not take over that of a member. A visitor gets a
     /// free place. If there is none, it gets the place of the member that is absent for the longest
     /// time; if its address is full, of such a member of the same address.
-    fn find_place(&mut self, id: ClientId, state: &RoomState) -> Place {
+    fn find_place(&mut self, id: ClientId, is_operator: bool, state: &RoomState) -> Place {
         let Some(client) = self.clients.get_mut(id).filter(|client| client.is_visitor) else {
             return Place::Own;
         };
         let origin = Origin::from(client.peer);
-        if self.admission.find_full(origin).is_none() {
+        if self.admission.find_full(origin).is_none()
+            || is_operator && self.admission.has_operator_place()
+        {
             client.is_visitor = false;
             self.admission.promote(origin);
             return Place::Own;
@@ -138,8 +158,11 @@ impl Lobby {
             let is_same = |client: &LobbyClient| Origin::from(client.peer) == origin;
             self.clients.get(id).is_some_and(|client| !is_address_full || is_same(client))
         };
-        let absent = state.absent.find(&state.members, |id, _| has_place(id));
-        absent.map_or(Place::Missing, Place::OfAbsent)
+        if let Some(absent) = state.absent.find(&state.members, |id, _| has_place(id)) {
+            return Place::OfAbsent(absent);
+        }
+        let guest = if is_operator { self.find_silent_guest(state) } else { None };
+        guest.map_or(Place::Missing, Place::OfGuest)
     }
 
     /// Lets a client that was refused its name wait for another first line.
@@ -169,6 +192,8 @@ impl Lobby {
     pub fn remove(&mut self, id: ClientId) -> Option<LobbyClient> {
         let client = self.clients.remove(id)?;
         self.tokens.remove(id);
+        self.operators.retain(|(other, _)| *other != id);
+        self.gate.retain(|client| client.id != id);
         self.ending.insert(id, client.peer);
         self.admission.leave(client.peer.into(), client.is_visitor);
         Some(client)
@@ -198,16 +223,27 @@ impl Room {
         if let Some(code) = self.lobby.closed {
             return self.send_refusal(id, code, code.text());
         }
+        if let Some(text) = self.find_ban(peer) {
+            self.log(Level::Warn, format!("{peer} refused: {text}"));
+            return self.send_refusal(id, ByeCode::Banned, &text);
+        }
         let now = self.lobby.now.uptime;
         let is_visitor = match self.lobby.admission.admit(peer.into(), now) {
             Ok(is_visitor) => is_visitor,
             Err(refusal) => return self.refuse(id, peer, refusal),
         };
         self.log(Level::Debug, format!("{peer} connected"));
-        self.lobby
-            .clients
-            .insert(id, LobbyClient { peer, stage: ClientStage::Waiting, is_visitor });
+        let client = LobbyClient {
+            peer,
+            stage: ClientStage::Waiting,
+            is_visitor,
+            active_at: self.lobby.activity_time(),
+        };
+        self.lobby.clients.insert(id, client);
         self.lobby.tokens.insert(id, token);
+        if self.lobby.config.has_password {
+            self.add_to_gate(id);
+        }
         let deadline = now + self.lobby.config.hello_wait;
         self.lobby.waiting.push(deadline, id, &self.lobby.clients);
     }
@@ -246,13 +282,19 @@ impl Room {
             if reason == DisconnectReason::Slow {
                 self.state.count_eviction(id, ByeCode::Slow);
             }
+            let is_at_gate = self.is_at_gate(id);
             self.remove_waiting(id, &reason.to_string());
+            if is_at_gate {
+                // It has no place.
+                self.lobby.release(id);
+            }
             return self.state.unicast(id, Op::Abort);
         }
         let Some(&LobbyClient { peer, is_visitor, .. }) = self.lobby.clients.get(id) else {
             return;
         };
-        if is_visitor && self.lobby.admission.find_full(peer.into()).is_some() {
+        let is_at_gate = self.is_at_gate(id);
+        if is_visitor && !is_at_gate && self.lobby.admission.find_full(peer.into()).is_some() {
             return self.refuse_visitor(id);
         }
         self.close_waiting(id, ByeCode::Quit, &reason.to_string());
@@ -260,12 +302,15 @@ impl Room {
 
     /// Sends a bye to a client that has not sent a line, and removes it.
     pub(super) fn close_waiting(&mut self, id: ClientId, code: ByeCode, reason: &str) {
+        if self.is_at_gate(id) {
+            return self.turn_away(id, code, code.text());
+        }
         self.state.send_last_frame(id, code, code.text(), Op::Close);
         self.remove_waiting(id, reason);
     }
 
     /// Removes a client that has got an answer in another protocol instead of a welcome.
-    #[cfg(any(feature = "web", feature = "irc"))]
+    #[cfg(any(feature = "web", feature = "irc", feature = "tls"))]
     pub(super) fn remove_answered(&mut self, id: ClientId) {
         let client = self.remove_waiting(id, "got an answer in another protocol");
         let is_visitor = client.is_some_and(|client| client.is_visitor);
@@ -276,7 +321,7 @@ impl Room {
         self.state.unicast(id, if is_visitor { Op::Refuse } else { Op::Close });
     }
 
-    fn remove_waiting(&mut self, id: ClientId, reason: &str) -> Option<LobbyClient> {
+    pub(super) fn remove_waiting(&mut self, id: ClientId, reason: &str) -> Option<LobbyClient> {
         let client = self.lobby.remove(id)?;
         let line = format!("{} left before it was a member: {reason}", client.peer);
         self.log(Level::Debug, line);
@@ -284,7 +329,7 @@ impl Room {
     }
 
     /// Sends a bye to a client that is not admitted.
-    fn send_refusal(&mut self, id: ClientId, code: ByeCode, text: &str) {
+    pub(super) fn send_refusal(&mut self, id: ClientId, code: ByeCode, text: &str) {
         self.state.send_last_frame(id, code, text, Op::Refuse);
     }
 
@@ -308,7 +353,19 @@ impl Room {
         for effect in effects.drain(..) {
             match effect {
                 Effect::Joined(id) => self.lobby.on_joined(id),
-                Effect::Refused(id) => self.refuse_visitor(id),
+                Effect::Refused(id, None) => self.refuse_visitor(id),
+                Effect::Refused(id, Some(code)) => {
+                    self.lobby.remove(id);
+                    self.lobby.release(id);
+                    self.send_refusal(id, code, code.text());
+                }
+                Effect::EnforceBans => self.enforce_bans(),
+                Effect::Whois { to, line_id, name, id } => self.send_whois(to, line_id, &name, id),
+                Effect::Audit { id, label, name, text } => {
+                    let peer = self.lobby.peer_of(id).map(|peer| peer.to_string());
+                    let line = format!("{label} ({name} {}) {text}", peer.unwrap_or_default());
+                    self.state.batch.log.push((None, line));
+                }
                 #[cfg(feature = "cluster")]
                 Effect::NameTaken(id) => self.lobby.wait_again(id),
                 Effect::Removed { id, is_released } => {
@@ -332,6 +389,7 @@ impl Room {
     /// [extends](Self::extend_hello_wait) the wait.
     pub fn pop_hello_wait(&mut self, now: Now) -> Option<WaitingClient> {
         self.lobby.now = now;
+        self.end_gate_waits();
         self.lobby.waiting.pop_expired(now.uptime, &self.lobby.clients)
     }
 
@@ -346,8 +404,8 @@ impl Room {
         self.lobby.release(id);
     }
 
-    fn log(&mut self, level: Level, line: String) {
-        self.state.batch.log.push((level, line));
+    pub(super) fn log(&mut self, level: Level, line: String) {
+        self.state.batch.log.push((Some(level), line));
     }
 }
 

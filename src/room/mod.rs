@@ -35,12 +35,16 @@ mod cluster;
 mod command;
 mod config;
 mod credential_index;
+mod enforcement;
+mod gate;
 mod history;
 mod input;
 mod join;
 mod leave;
 mod lobby;
+mod moderation;
 mod names;
+mod operators;
 mod presence;
 #[cfg(any(feature = "irc", feature = "cluster"))]
 mod profile;
@@ -59,6 +63,8 @@ mod wait_queue;
 use std::borrow::Cow;
 use std::time::Duration;
 
+use log::Level;
+
 pub(crate) use admission::{Origin, max_addresses, max_connections, max_visitors};
 pub use batch::{Batch, Chunk, ClientSlices, End, Op, Position, Slice, SliceKind, Unicast};
 pub(crate) use client_table::ClientTable;
@@ -70,6 +76,8 @@ pub use command::{Command, Join, LeaveCause, Place};
 pub use config::{Config, Rules};
 pub use history::History;
 pub use input::{ClientId, Credential, DisconnectReason, Input, NodeId, Now, Peer, Token};
+pub(crate) use moderation::MODERATION_BYTES;
+pub use moderation::Moderation;
 pub use names::HashKey;
 #[cfg(any(feature = "irc", feature = "cluster"))]
 pub use profile::Profile;
@@ -131,10 +139,27 @@ impl Room {
         match input {
             Input::Connect { id, peer, token } => self.connect(id, peer, token),
             Input::Lines { id, lines } => {
-                self.state.counts.lines_in += lines.len() as u64;
-                self.state.batch.count_answers_to(id);
+                self.count_lines(id, lines.len());
                 return self.propose_lines(id, lines);
             }
+            Input::Admit { id, lines } => {
+                self.count_lines(id, 1);
+                return self.admit(id, lines);
+            }
+            Input::Operator { id, label, line_id } => {
+                return self.propose_operator(id, label, line_id);
+            }
+            Input::Refuse { id, code, text } => {
+                if let Some(peer) = self.lobby.peer_of(id) {
+                    self.log(Level::Warn, format!("{peer} refused: {text}"));
+                    self.turn_away(id, code, &text);
+                }
+            }
+            Input::KeepOperators(labels) => {
+                return Some(Command::KeepOperators { node: self.state.answers.node, labels });
+            }
+            Input::Measures(measures) => return Some(Command::Measures(measures)),
+            Input::HelloWaitOver { id } if self.is_at_gate(id) => self.ask_for_password(id),
             Input::HelloWaitOver { id } => {
                 if self.is_waiting(id) {
                     return self.propose_join(id, Vec::new());
@@ -147,7 +172,7 @@ impl Room {
                 let reason = format!("the client spoke {protocol}");
                 self.close_waiting(id, protocol.bye_code(), &reason);
             }
-            #[cfg(any(feature = "web", feature = "irc"))]
+            #[cfg(any(feature = "web", feature = "irc", feature = "tls"))]
             Input::Answered { id } => {
                 if !self.is_waiting(id) {
                     return self.propose_leave(id, LeaveCause::Answered);
@@ -165,12 +190,26 @@ impl Room {
         None
     }
 
-    fn propose_lines(
+    fn count_lines(&mut self, id: ClientId, count: usize) {
+        self.state.counts.lines_in += count as u64;
+        self.state.batch.count_answers_to(id);
+    }
+
+    pub(super) fn propose_lines(
         &mut self,
         id: ClientId,
         lines: Vec<Result<ClientLine, RequestError>>,
     ) -> Option<Command> {
-        match self.lobby.clients.get(id)?.is_waiting() {
+        let now = self.lobby.activity_time();
+        let client = self.lobby.clients.get_mut(id)?;
+        let is_waiting = client.is_waiting();
+        client.active_at = now;
+        if is_waiting && self.is_at_gate(id) {
+            self.on_gate_lines(id, lines);
+            return None;
+        }
+        let lines = self.moderate(id, lines);
+        match is_waiting {
             true if lines.is_empty() => None,
             true => self.propose_join(id, lines),
             false => Some(Command::Lines { id, lines }),
@@ -228,13 +267,15 @@ impl Room {
     /// Returns the time at which [`pop_hello_wait`](Self::pop_hello_wait) and
     /// [`end_waits`](Self::end_waits) have to be called, if there is no input before.
     pub fn deadline(&self) -> Option<Duration> {
-        let deadlines = [self.lobby.waiting.deadline(), self.state.deadline()];
+        let Lobby { waiting, gate, .. } = &self.lobby;
+        let deadlines =
+            [waiting.deadline(), gate.first().map(|client| client.deadline), self.state.deadline()];
         deadlines.into_iter().flatten().min()
     }
 
     /// Sends every member a text from the server, outside the sequence.
     pub fn broadcast_info(&mut self, text: &'static str) {
-        let info = Slice::own(&Frame::server(text, Body::Info { id: None, stats: None }));
+        let info = Slice::own(&Frame::server(text, Body::info(None)));
         let members: Vec<ClientId> = self.members().map(|(id, _)| id).collect();
         for id in members {
             self.state.unicast(id, Op::Send(info.clone()));
@@ -306,7 +347,7 @@ impl Room {
     }
 
     /// Returns the address of a client.
-    #[cfg(any(feature = "web", feature = "irc"))]
+    #[cfg(any(feature = "web", feature = "irc", feature = "tls"))]
     pub fn peer_of(&self, id: ClientId) -> Option<Peer> {
         self.lobby.clients.get(id).map(|client| client.peer)
     }

@@ -162,7 +162,9 @@ impl RoomState {
         let stats = self.stats(self.server_stats.clone());
         let text = stats.to_string();
         let id = author.line_id.map(Cow::from);
-        self.send(author.id, text.into(), Body::Info { id, stats: Some(Box::new(stats)) });
+        let stats = Some(Box::new(stats));
+        let body = Body::Info { seq: None, time: None, topic: None, id, stats };
+        self.send(author.id, text.into(), body);
     }
 
     /// Returns `server_stats` completed with the statistics of the state.
@@ -180,7 +182,7 @@ impl RoomState {
     /// Answers a line with a text.
     pub(super) fn send_info(&mut self, author: Author<'_>, text: &str) {
         let id = author.line_id.map(Cow::from);
-        self.send(author.id, text.into(), Body::Info { id, stats: None });
+        self.send(author.id, text.into(), Body::info(id));
     }
 }
 

@@ -107,7 +107,6 @@ impl ReservedNames {
     }
 
     /// Returns whether a name is reserved for a credential.
-    #[cfg(feature = "irc")]
     pub fn has_credential(&self, credential: &Credential, now: Duration) -> bool {
         let matches =
             |entry: &Entry| entry.held.credential.matches(credential) && entry.held.until > now;
@@ -124,6 +123,12 @@ impl ReservedNames {
             }
         }
         Some(self.remove(found?).name)
+    }
+
+    /// Frees the name with a key, and returns whether it was reserved.
+    pub fn remove_key(&mut self, key: NameKey, now: Duration) -> bool {
+        let at = self.keys.iter().position(|held| *held == key);
+        at.map(|at| self.remove(at)).is_some_and(|held| held.until > now)
     }
 
     fn remove_oldest(&mut self, origin: OriginKey) {

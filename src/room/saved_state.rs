@@ -12,7 +12,7 @@ use super::names::HashKey;
 use super::presence::PendingNotice;
 use super::reserved_names::ReservedName;
 use super::state::{Member, RoomState};
-use super::{ClientId, History, Now, Profile, Room};
+use super::{ClientId, History, Moderation, Now, Profile, Room};
 
 /// The version of the format.
 const VERSION: u32 = 1;
@@ -26,6 +26,8 @@ pub struct SavedState {
     hash_key: HashKey,
     now: Now,
     guests: u64,
+    operators: Vec<(ClientId, Box<str>)>,
+    measures: Moderation,
     members: Vec<(ClientId, Member)>,
     profiles: Vec<(ClientId, Profile)>,
     notices: VecDeque<u64>,
@@ -68,6 +70,8 @@ impl Room {
             hash_key: state.hash_key,
             now: state.now,
             guests: state.guests,
+            operators: state.operators.clone(),
+            measures: state.measures.clone(),
             members: members.collect(),
             profiles: state.profiles.iter().map(|(id, profile)| (*id, profile.clone())).collect(),
             notices: state.notices.clone(),
@@ -111,6 +115,8 @@ impl SavedState {
         state.credentials = CredentialIndex::of_hashes();
         state.now = self.now;
         state.guests = self.guests;
+        state.operators = self.operators;
+        state.measures = self.measures;
         state.notice = self.notice;
         state.profiles = self.profiles.into_iter().collect();
         state.notices = self.notices;

@@ -14,13 +14,16 @@ use super::batch::BatchBuilder;
 use super::config::{AnswerConfig, Rules};
 use super::credential_index::CredentialIndex;
 use super::names::{HashKey, NameIndex, OriginKey};
+use super::operators::not_operator;
 use super::presence::PendingNotice;
 #[cfg(feature = "cluster")]
 use super::profile::Profile;
 use super::requests::HELP;
 use super::reserved_names::ReservedNames;
 use super::wait_queue::WaitQueue;
-use super::{ClientId, ClientTable, Command, Credential, History, Now, Op, Slice, Token};
+use super::{
+    ClientId, ClientTable, Command, Credential, History, Moderation, Now, Op, Slice, Token,
+};
 use crate::protocol::{Body, ByeCode, ClientLine, ErrorCode, Frame, Request, RequestError, Stats};
 
 /// The members, their names, the sequence and the history.
@@ -40,6 +43,9 @@ pub(super) struct RoomState {
     pub absent: WaitQueue<Member>,
     pub history: History,
     pub notice: PendingNotice,
+    /// The members that are operators, with their labels.
+    pub operators: Vec<(ClientId, Box<str>)>,
+    pub measures: Moderation,
     /// The guests that were given a number.
     pub guests: u64,
     /// The profiles of the members that are IRC clients.
@@ -51,6 +57,8 @@ pub(super) struct RoomState {
     pub now: Now,
 
     // The rest is not the same on all nodes.
+    /// The measures have changed since the caller took them.
+    pub has_new_measures: bool,
     pub answers: AnswerConfig,
     pub batch: BatchBuilder,
     /// The effects on the clients of the node that are not handled yet.
@@ -98,8 +106,14 @@ pub(super) enum Visibility {
 pub(super) enum Effect {
     /// The client is a member.
     Joined(ClientId),
-    /// There is no place for the client.
-    Refused(ClientId),
+    /// There is no place for the client, or it is refused with this code.
+    Refused(ClientId, Option<ByeCode>),
+    /// The bans have changed.
+    EnforceBans,
+    /// An operator asks for the address of a member.
+    Whois { to: ClientId, line_id: Option<Box<str>>, name: Box<str>, id: ClientId },
+    /// A line for the log about what an operator did.
+    Audit { id: ClientId, label: Box<str>, name: Box<str>, text: String },
     /// The client is no member, because its name is not free.
     #[cfg(feature = "cluster")]
     NameTaken(ClientId),
@@ -142,6 +156,8 @@ impl RoomState {
             absent: WaitQueue::new(|member| member.is_absent),
             history,
             notice: PendingNotice::default(),
+            operators: Vec::new(),
+            measures: Moderation::default(),
             guests: 0,
             #[cfg(feature = "cluster")]
             profiles: BTreeMap::new(),
@@ -150,6 +166,7 @@ impl RoomState {
             now: Now { uptime: Duration::ZERO, unix_ms: 0 },
             rules,
             answers,
+            has_new_measures: false,
             batch: BatchBuilder::new(seq),
             effects: Vec::new(),
             counts: Stats::default(),
@@ -169,6 +186,14 @@ impl RoomState {
                 }
             }
             Command::Leave { id, cause } => self.leave(id, cause),
+            Command::Operator { id, label, line_id } => {
+                self.make_operator(id, label, line_id.as_deref());
+            }
+            Command::KeepOperators { node, labels } => self.keep_operators(node, &labels),
+            Command::Measures(measures) => {
+                self.measures = *measures;
+                self.effects.push(Effect::EnforceBans);
+            }
             #[cfg(any(feature = "irc", feature = "cluster"))]
             Command::Show { id, is_shown } => self.show(id, is_shown),
             Command::Tick => self.end_waits(),
@@ -243,6 +268,9 @@ impl RoomState {
             Request::Quit => self.close_member(id, ByeCode::Quit, &"quit"),
             #[cfg(feature = "irc")]
             Request::Edge(_) => {}
+            Request::Pass(_) => self.send_info(author, "no password is needed"),
+            Request::Operator(command) => self.on_operator_command(author, *command)?,
+            Request::Op(_) => return Err(not_operator()),
             Request::Heartbeat | Request::Hello(_) => {
                 let text = "a hello is accepted only as the first line";
                 return Err(RequestError::new(ErrorCode::LateHello, text));

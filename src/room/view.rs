@@ -91,9 +91,20 @@ impl Room {
         Some((&*member.name, token))
     }
 
-    /// Returns whether there was no place for a client.
+    /// Returns whether there is no place for a client.
     pub fn is_visitor(&self, id: ClientId) -> bool {
-        self.lobby.clients.get(id).is_some_and(|client| client.is_visitor)
+        let client = self.lobby.clients.get(id).filter(|client| client.is_visitor);
+        client.is_some_and(|client| self.lobby.admission.find_full(client.peer.into()).is_some())
+    }
+
+    /// Returns whether a client is an operator.
+    pub fn is_operator(&self, id: ClientId) -> bool {
+        self.state.is_operator(id)
+    }
+
+    /// Returns the topic of the room.
+    pub fn topic(&self) -> Option<&str> {
+        self.state.measures.topic.as_deref()
     }
 
     /// Returns whether a name is taken or reserved.

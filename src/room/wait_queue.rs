@@ -39,6 +39,12 @@ pub enum WaitKind {
     Request,
     /// The wait for the first line after such a request.
     AfterRequest,
+    /// The wait for a handshake of TLS.
+    #[cfg(feature = "tls")]
+    Handshake,
+    /// The wait for the first line after such a handshake.
+    #[cfg(feature = "tls")]
+    AfterHandshake,
 }
 
 impl<T> WaitQueue<T> {

@@ -134,12 +134,22 @@ impl AcceptLoop {
         let socket = Arc::new(socket);
         self.last_id += 1;
         let id = ClientId(self.last_id);
-        // The broadcaster must receive this event before the first input of the client.
-        let connected = Event::Connected { id, peer, socket: Arc::clone(&socket), protocol };
-        let _ = self.events.send(connected).await;
         let budget = self.addresses.budget_of(peer);
+        let refusal = connection::find_refusal(&budget, peer);
+        let is_refused = refusal.is_some();
+        // The broadcaster must receive this event before the first input of the client.
+        let connected =
+            Event::Connected { id, peer, socket: Arc::clone(&socket), protocol, refusal };
+        let _ = self.events.send(connected).await;
         if let Some(executor) = self.executor.upgrade() {
-            let task = connection::run(socket, id, self.inputs.clone(), budget, protocol);
+            let task = connection::run(
+                socket,
+                (id, peer),
+                self.inputs.clone(),
+                budget,
+                protocol,
+                is_refused,
+            );
             executor.spawn(task).detach();
         }
     }

@@ -9,6 +9,8 @@
 //! answered. A task attaches an [`AnswerCharge`] to such a request; the broadcaster charges the
 //! bytes of the answer. At most one such request of an address is on its way.
 
+mod guesses;
+
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
@@ -18,6 +20,11 @@ use std::time::{Duration, Instant};
 
 #[cfg(feature = "irc")]
 use super::edge::irc::IrcCommand;
+#[cfg(feature = "tls")]
+use super::edge::tls::Acceptor;
+use super::secrets::{Plain, Secrets};
+use guesses::Guesses;
+
 use crate::protocol::{ClientLine, Request, RequestError, escaped_len};
 use crate::rate_limit::{Rate, RateLimiter};
 use crate::room::{Origin, Peer};
@@ -80,6 +87,13 @@ pub struct ReadLimits {
     /// The names by which a browser may reach the server.
     #[cfg(feature = "web")]
     pub web_hosts: Rc<[String]>,
+    /// The secrets of the server.
+    pub secrets: Rc<Secrets>,
+    /// Where plain text is accepted.
+    pub plain: Option<Plain>,
+    /// The certificate, if clients can use TLS.
+    #[cfg(feature = "tls")]
+    pub tls: Option<Rc<Acceptor>>,
     /// The start of the rate limiters' time.
     pub started: Instant,
 }
@@ -89,6 +103,16 @@ impl ReadLimits {
     #[expect(clippy::disallowed_methods, reason = "the rate limiters' clock")]
     pub fn now(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// Returns whether clients can use TLS.
+    #[cfg_attr(not(feature = "tls"), expect(clippy::unused_self))]
+    pub fn has_tls(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return true;
+        }
+        false
     }
 
     /// Returns the cost of a line.
@@ -131,16 +155,24 @@ impl AddressTable {
             answer_bytes: Rate::UNLIMITED,
             #[cfg(feature = "web")]
             web_hosts: Rc::clone(&limits.web_hosts),
+            secrets: Rc::clone(&limits.secrets),
+            #[cfg(feature = "tls")]
+            tls: limits.tls.clone(),
             ..*limits
         };
-        let unlimited = Rc::new(AddressBudget::new(Rc::new(without_limits)));
+        let mut unlimited = AddressBudget::new(Rc::new(without_limits));
+        unlimited.is_shared = true;
+        let unlimited = Rc::new(unlimited);
         AddressTable { limits, budgets: HashMap::new(), max_idle, sweep_at: 0, unlimited }
     }
 
     /// Returns the budget for a new connection, and charges it for the join notice.
     pub fn budget_of(&mut self, peer: Peer) -> Rc<AddressBudget> {
         let origin = Origin::from(peer);
-        if origin == Origin::Proxy || !self.limits.has_address_limits() {
+        let secrets = &self.limits.secrets;
+        let is_counted =
+            self.limits.has_address_limits() || secrets.has_password() || secrets.has_operators();
+        if origin == Origin::Proxy || !is_counted {
             return Rc::clone(&self.unlimited);
         }
         let now = self.limits.now();
@@ -181,6 +213,9 @@ pub struct AddressBudget {
     /// the server is there.
     heartbeats: Cell<RateLimiter>,
     answers: Cell<RateLimiter>,
+    guesses: Cell<Guesses>,
+    /// Whether the budget is that of several addresses.
+    is_shared: bool,
     /// Requests on their way to the broadcaster that have an [`AnswerCharge`].
     requests: Cell<usize>,
     /// Tasks that wait until there is no such request.
@@ -198,6 +233,8 @@ impl AddressBudget {
             bytes: Cell::default(),
             heartbeats: Cell::default(),
             answers: Cell::default(),
+            guesses: Cell::default(),
+            is_shared: false,
             requests: Cell::default(),
             waiting: Cell::default(),
             wake_ups: Cell::default(),
@@ -212,7 +249,7 @@ impl AddressBudget {
     /// Returns whether everything that was taken is paid for.
     pub fn is_idle(&self, now: Duration) -> bool {
         let limiters = [&self.lines, &self.bytes, &self.heartbeats, &self.answers];
-        limiters.iter().all(|limiter| limiter.get().is_idle(now))
+        limiters.iter().all(|limiter| limiter.get().is_idle(now)) && self.guesses.get().is_idle(now)
     }
 
     /// Takes a line and returns how long it has to wait. All lines that wait are paid for already,

@@ -10,7 +10,10 @@ mod event;
 mod hello_waits;
 #[cfg(feature = "irc")]
 mod irc;
+mod moderation;
 mod report;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(feature = "web")]
 mod web;
 
@@ -31,10 +34,12 @@ use super::clients::Clients;
 use super::config::Config;
 #[cfg(feature = "web")]
 use super::edge::web::BrowserAddresses;
-use crate::os::{fresh_epoch, random};
-use crate::room::{Batch, Input, Now, Room, Token};
+#[cfg(feature = "tls")]
+use super::secrets::Plain;
+use crate::os::fresh_epoch;
+use crate::room::{Batch, Input, Now, Room};
 use crate::status::StatusObserver;
-use crate::store::HistoryWriter;
+use crate::store::{BanFile, HistoryWriter};
 
 pub use event::Event;
 pub use report::REPORT_TARGET;
@@ -45,12 +50,15 @@ const MAX_BATCH_BYTES: usize = 64 * 1024;
 /// Bytes of an outbox for each notice per second. A notice takes from a sixth to half of that, so
 /// many joins at once do not fill the outboxes of the other members.
 const OUTBOX_BYTES_PER_NOTICE: usize = 1024;
+/// The log target of what operators do, of which no line is dropped for the rate.
+pub const AUDIT_TARGET: &str = "smolchat::audit";
 
 /// The task that owns the [`Room`] and the outbox of every client.
 pub struct Broadcaster {
     room: Room,
     writer: Option<HistoryWriter>,
     observer: Option<StatusObserver>,
+    ban_file: Option<BanFile>,
     clients: Clients,
     events: Receiver<Event>,
     batch_bytes: usize,
@@ -59,10 +67,13 @@ pub struct Broadcaster {
     /// Bytes read from clients.
     bytes_in: u64,
     /// The usual time for the first line of a client.
-    #[cfg(feature = "web")]
+    #[cfg(any(feature = "web", feature = "tls"))]
     hello_wait: Duration,
     #[cfg(feature = "web")]
     browsers: BrowserAddresses,
+    /// The clients that may speak plain text, if clients can use TLS.
+    #[cfg(feature = "tls")]
+    plain: Option<Plain>,
     is_shutting_down: bool,
     #[cfg(feature = "cluster")]
     cluster: Option<Box<ClusterNode>>,
@@ -82,15 +93,18 @@ impl Broadcaster {
     ) -> io::Result<Self> {
         #[cfg(feature = "irc")]
         let irc = config.irc;
+        #[cfg(feature = "tls")]
+        let plain = config.tls.map(|_| config.plain.unwrap_or(Plain::Local));
         #[cfg(feature = "cluster")]
         let cluster = config.cluster;
-        let Config { mut room, outbox, history, observer, .. } = config;
+        let Config { mut room, outbox, history, observer, ban_file, .. } = config;
         let max_connections = room.max_connections();
-        #[cfg(feature = "web")]
+        #[cfg(any(feature = "web", feature = "tls"))]
         let hello_wait = room.hello_wait;
         room.crowd = room.crowd.min(outbox / OUTBOX_BYTES_PER_NOTICE);
         room.answer_bytes = room.answer_bytes.min(outbox / 2);
         room.is_stored = history.is_some();
+        room.operator_user = Some(rustix::process::geteuid().as_raw());
         #[cfg(feature = "cluster")]
         let cluster = match cluster {
             Some(cluster) => Some(Box::new(ClusterNode::start(cluster, &room, config.events)?)),
@@ -117,16 +131,19 @@ impl Broadcaster {
             room,
             writer,
             observer,
+            ban_file,
             clients,
             events,
             batch_bytes: batch_bytes(outbox),
             started: Instant::now(),
             timer: None,
             bytes_in: 0,
-            #[cfg(feature = "web")]
+            #[cfg(any(feature = "web", feature = "tls"))]
             hello_wait,
             #[cfg(feature = "web")]
             browsers: BrowserAddresses::default(),
+            #[cfg(feature = "tls")]
+            plain,
             is_shutting_down: false,
             #[cfg(feature = "cluster")]
             cluster,
@@ -151,6 +168,7 @@ impl Broadcaster {
     /// Runs until [`Event::Shutdown`] was received and all connections have ended, or until the server
     /// cannot be a node of the cluster.
     pub async fn run(mut self) {
+        self.read_bans(self.now());
         while !(self.is_shutting_down && self.clients.is_empty() && self.has_left_cluster()) {
             let event = self.next_event().await;
             let now = self.now();
@@ -186,6 +204,7 @@ impl Broadcaster {
         {
             self.room.broadcast_info(status.text());
         }
+        self.write_bans();
         self.deliver(now).await;
         self.clients.close_overdue(now.uptime);
         self.deliver_disconnects(now).await;
@@ -261,16 +280,9 @@ impl Broadcaster {
         #[cfg(feature = "cluster")]
         let Some(event) = self.filter_event(event, now) else { return };
         match event {
-            Event::Connected { id, peer, socket, protocol } => {
+            Event::Connected { id, peer, socket, protocol, refusal } => {
                 self.clients.insert(id, socket, protocol);
-                match random().map(Token) {
-                    Ok(token) => self.apply(Input::Connect { id, peer, token }, now),
-                    // A member reconnects with its token, so a client without one is not admitted.
-                    Err(error) => {
-                        log::error!("{peer} refused: cannot create a token: {error}");
-                        self.clients.abort(id, now.uptime);
-                    }
-                }
+                self.connect(id, peer, refusal, now);
             }
             Event::Input { input, bytes, answer } => {
                 match input {
@@ -279,7 +291,10 @@ impl Broadcaster {
                     #[cfg(feature = "web")]
                     Input::HelloWaitOver { id } if self.clients.is_http(id) => return,
                     #[cfg(feature = "web")]
-                    Input::Lines { id, .. } | Input::OtherProtocol { id, .. } => {
+                    Input::Lines { id, .. }
+                    | Input::Admit { id, .. }
+                    | Input::Operator { id, .. }
+                    | Input::OtherProtocol { id, .. } => {
                         self.clients.unset_http(id);
                     }
                     _ => {}
@@ -297,6 +312,10 @@ impl Broadcaster {
                     Input::Lines { id, lines } if self.clients.irc_client(id).is_some() => {
                         self.on_irc_lines(id, lines, now);
                     }
+                    #[cfg(feature = "irc")]
+                    Input::Admit { id, .. } if self.clients.irc_client(id).is_some() => {
+                        self.admit_irc_client(id, now);
+                    }
                     input => self.apply(input, now),
                 }
                 if let Some(answer) = answer {
@@ -305,9 +324,17 @@ impl Broadcaster {
             }
             #[cfg(feature = "web")]
             Event::Web { id, event } => self.on_web_event(id, event, now),
+            #[cfg(feature = "tls")]
+            Event::Tls { id, event } => self.on_tls_event(id, event, now),
             #[cfg(feature = "cluster")]
             Event::Engine(_) => {}
             Event::Report => self.report(),
+            Event::Reload(labels) => {
+                if let Some(labels) = labels {
+                    self.apply(Input::KeepOperators(labels), now);
+                }
+                self.read_bans(now);
+            }
             Event::Writable(id) => self.clients.on_writable(id, now.uptime),
             Event::Shutdown => {
                 self.is_shutting_down = true;
@@ -358,7 +385,10 @@ impl Broadcaster {
     fn deliver_batch(&mut self, batch: Batch, now: Now) {
         self.clients.deliver(&batch, now.uptime);
         for (level, line) in batch.log {
-            log!(level, "{line}");
+            match level {
+                Some(level) => log!(level, "{line}"),
+                None => log::warn!(target: AUDIT_TARGET, "audit: {line}"),
+            }
         }
     }
 

@@ -13,6 +13,8 @@ use super::broadcaster::Event;
 use super::client_state::ClientState;
 #[cfg(feature = "irc")]
 use super::clients::IrcClient;
+#[cfg(feature = "tls")]
+use super::edge::tls::CLOSE_NOTIFY;
 use super::framing::Framing;
 use super::outbox::{Delivery, Outbox};
 use super::socket::{ReadyWait, Socket};
@@ -62,13 +64,13 @@ impl ClientHandle {
     /// client was sent if nothing waits.
     pub fn evict(&mut self, code: ByeCode, seq: u64) -> Delivery {
         let seq = self.outbox.clear(seq);
+        #[cfg(feature = "tls")]
+        self.outbox.end_with(CLOSE_NOTIFY);
         let mut last = vec![self.framing.bye(code, seq)];
         last.extend(self.framing.end(false));
         // The last frame may wait without a limit.
-        match self.send(&last, seq, usize::MAX) {
-            Delivery::Sent => Delivery::Sent,
-            _ => self.outbox.flush(self.framing),
-        }
+        let _ = self.send(&last, seq, usize::MAX);
+        self.outbox.flush(self.framing)
     }
 
     /// Writes queued frames, because the socket is writable.

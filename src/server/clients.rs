@@ -3,6 +3,8 @@
 #[cfg(feature = "irc")]
 mod irc;
 mod overdue;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(feature = "web")]
 mod web;
 
@@ -22,6 +24,8 @@ use smol::LocalExecutor;
 use super::broadcaster::Event;
 use super::client_handle::ClientHandle;
 use super::client_state::{ClientEvent, ClientState};
+#[cfg(feature = "tls")]
+use super::edge::tls::CLOSE_NOTIFY;
 #[cfg(any(feature = "web", feature = "irc"))]
 use super::framing::Framing;
 #[cfg(feature = "web")]
@@ -233,7 +237,9 @@ impl Clients {
             part.slices.push(end);
         }
         #[cfg(feature = "irc")]
-        if let Some(irc) = &mut client.irc {
+        if let Some(irc) = &mut client.irc
+            && client.framing.has_frames()
+        {
             part.slices = self.irc.lines_of(&mut irc.session, &part.slices, batch);
             client.framing = Framing::irc(&irc.session);
         }
@@ -275,6 +281,11 @@ impl Clients {
                 // bye.
                 self.evict(id, ByeCode::Slow, 0, now);
             }
+            #[cfg(feature = "tls")]
+            Delivery::UsedUp => {
+                self.disconnected.push((id, DisconnectReason::KeyLimit));
+                self.evict(id, ByeCode::KeyLimit, 0, now);
+            }
         }
     }
 
@@ -285,6 +296,8 @@ impl Clients {
 
     /// Ends a connection whose last frame is in the outbox.
     fn close(&mut self, id: ClientId, now: Duration) {
+        #[cfg(feature = "tls")]
+        self.end_tls(id, CLOSE_NOTIFY);
         if let Some(client) = self.table.get_mut(id) {
             let is_written = client.outbox.is_empty();
             self.transition(id, ClientEvent::Close { is_written }, now);

@@ -1,19 +1,23 @@
 //! The configuration of a server.
 
+use std::rc::Rc;
 use std::time::Instant;
 
 use super::address_limits::{ANSWER_FACTOR, ReadLimits};
 use super::connection::MAX_READ_BYTES;
 #[cfg(feature = "irc")]
 use super::edge::irc;
+#[cfg(feature = "tls")]
+use super::edge::tls;
 use super::listener::Buffers;
+use super::secrets::{Plain, Secrets};
 use super::trusted_proxy::TrustedProxy;
 #[cfg(feature = "cluster")]
 use crate::cluster::config::ClusterConfig;
 use crate::rate_limit::Rate;
 use crate::room::{self, Snapshot};
 use crate::status::StatusObserver;
-use crate::store::HistoryFile;
+use crate::store::{BanFile, HistoryFile};
 
 /// The limits and the parts of a server. `smolchatd` without options uses [`Config::default`].
 ///
@@ -57,12 +61,24 @@ pub struct Config {
     /// The settings for IRC clients.
     #[cfg(feature = "irc")]
     pub irc: irc::Config,
+    /// The settings for TLS. Default: none, and no client can use it.
+    #[cfg(feature = "tls")]
+    pub tls: Option<tls::Config>,
     /// The socket buffers of the kernel.
     pub buffers: Buffers,
     #[doc(hidden)]
     /// The history file and the snapshot that was read from it: the room continues from the
     /// snapshot, and every batch is written to the file before it is delivered. Default: none.
     pub history: Option<(HistoryFile, Snapshot)>,
+    /// The password and the secrets of the operators. Default: none.
+    #[doc(hidden)]
+    pub secrets: Secrets,
+    /// Where plain text is accepted. Default: not set, which is everywhere, but secrets are accepted
+    /// from the machine of the server alone.
+    pub plain: Option<Plain>,
+    /// The file of the bans and the topic. Default: none.
+    #[doc(hidden)]
+    pub ban_file: Option<BanFile>,
     /// The log that this server shares with the other nodes of its room. Default: none.
     #[cfg(feature = "cluster")]
     pub cluster: Option<ClusterConfig>,
@@ -86,8 +102,13 @@ impl Default for Config {
             web_hosts: Vec::new(),
             #[cfg(feature = "irc")]
             irc: irc::Config::default(),
+            #[cfg(feature = "tls")]
+            tls: None,
             buffers: Buffers::default(),
             history: None,
+            secrets: Secrets::default(),
+            plain: None,
+            ban_file: None,
             #[cfg(feature = "cluster")]
             cluster: None,
             observer: None,
@@ -102,8 +123,24 @@ impl Config {
         if self.trusted_proxies.is_empty() { 0 } else { (max_clients / 4).max(16) }
     }
 
-    /// Returns the limits on the input of clients. `started` is the start of the rate limiters'
-    /// time.
+    /// Returns whether clients can use TLS.
+    #[cfg_attr(not(feature = "tls"), expect(clippy::unused_self))]
+    pub(super) fn has_tls(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return true;
+        }
+        false
+    }
+
+    /// Returns the most handshakes of TLS at the same time.
+    #[cfg(feature = "tls")]
+    pub(super) fn max_handshakes(&self) -> usize {
+        (self.room.max_clients / 4).clamp(8, tls::MAX_HANDSHAKES)
+    }
+
+    /// Returns the limits on the input of clients, without secrets. `started` is the start of the
+    /// rate limiters' time.
     pub(super) fn read_limits(&self, started: Instant) -> ReadLimits {
         // A burst must not fill the outbox of a client that is only slightly behind.
         let half_outbox = u32::try_from(self.outbox / 2).unwrap_or(u32::MAX);
@@ -119,6 +156,13 @@ impl Config {
             answer_bytes: Rate::new(answers(self.address_bytes), answers(self.address_bytes_burst)),
             #[cfg(feature = "web")]
             web_hosts: self.web_hosts.as_slice().into(),
+            secrets: Rc::default(),
+            plain: self.plain,
+            #[cfg(feature = "tls")]
+            tls: self
+                .tls
+                .clone()
+                .map(|tls| Rc::new(tls::Acceptor::new(tls, self.max_handshakes()))),
             started,
         }
     }

@@ -9,6 +9,9 @@
 mod irc;
 mod lines;
 mod pauses;
+mod secrets;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(feature = "web")]
 mod web;
 
@@ -26,16 +29,18 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
 use pauses::Delay;
+pub use secrets::find_refusal;
 
 use super::address_limits::{AddressBudget, AnswerCharge, ParsedLine};
 use super::broadcaster::Event;
 #[cfg(feature = "web")]
 use super::edge::web::WebReader;
 use super::listener::ListenerProtocol;
+use super::secrets::may_send_secret;
 use super::socket::{ReadyWait, Socket};
 use crate::protocol::{ErrorCode, LineReader, RequestError};
 use crate::rate_limit::RateLimiter;
-use crate::room::{ClientId, DisconnectReason, Input};
+use crate::room::{ClientId, DisconnectReason, Input, Peer};
 
 /// The most bytes in one read. With the line limit it bounds the memory of a connection.
 pub const MAX_READ_BYTES: usize = 16 * 1024;
@@ -46,29 +51,34 @@ pub const LINE_OVERHEAD: usize = size_of::<ParsedLine>();
 
 /// The most bytes of a first line that are searched, at each read, for another protocol.
 const MAX_DETECTION_BYTES: usize = 1024;
+/// Some runtimes write it before the first line. It is dropped.
 const BYTE_ORDER_MARK: &[u8] = "\u{FEFF}".as_bytes();
 
 /// Reads from a client until the connection ends or the broadcaster has closed it. Then it sends
 /// [`Input::Disconnect`], even if reading panics.
 pub fn run(
     socket: Arc<Socket>,
-    id: ClientId,
+    (id, peer): (ClientId, Peer),
     events: Sender<Event>,
     budget: Rc<AddressBudget>,
     protocol: ListenerProtocol,
+    is_refused: bool,
 ) -> impl Future<Output = ()> {
     let mut connection = Connection {
         socket,
         events,
-        lines: LineReader::new(max_line(&budget, protocol)),
+        lines: LineReader::new(0),
+        is_admitted: !budget.limits.secrets.has_password(),
+        may_send_secret: may_send_secret(budget.limits.plain, peer, false),
+        #[cfg(feature = "tls")]
+        has_begun_tls: false,
         budget,
         limiter: RateLimiter::new(),
         answer: None,
         wait: ReadyWait::default(),
         id,
-        has_sent_bom: false,
-        has_sent_line: false,
-        is_other_protocol: false,
+        sent: Sent::Nothing,
+        is_other_protocol: is_refused,
         is_warned: false,
         is_address_warned: false,
         is_next_line_paid: false,
@@ -81,6 +91,7 @@ pub fn run(
         #[cfg(feature = "web")]
         has_begun_request: false,
     };
+    connection.lines.set_max_line(connection.max_line());
     async move {
         let reason = AssertUnwindSafe(connection.run()).catch_unwind().await;
         let reason = reason.unwrap_or(DisconnectReason::Panicked);
@@ -110,6 +121,16 @@ impl ReadResult {
     }
 }
 
+/// What was read at the start of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    Nothing,
+    /// A byte order mark, which was dropped.
+    Mark,
+    /// A complete line. Later lines are not searched for another protocol.
+    Line,
+}
+
 struct Connection {
     socket: Arc<Socket>,
     events: Sender<Event>,
@@ -121,11 +142,13 @@ struct Connection {
     answer: Option<AnswerCharge>,
     wait: ReadyWait,
     id: ClientId,
-    /// A byte order mark was read and dropped, which some runtimes write before the first line.
-    has_sent_bom: bool,
-    /// A complete line was read. Later lines are not searched for another protocol.
-    has_sent_line: bool,
-    /// The client speaks another protocol; its input is discarded.
+    /// The start of the input.
+    sent: Sent,
+    /// The server has no password, or the client has sent it.
+    is_admitted: bool,
+    /// A secret of the client is accepted: it is local, or speaks TLS.
+    may_send_secret: bool,
+    /// The client speaks another protocol or is refused; its input is discarded.
     is_other_protocol: bool,
     /// The client was sent the error that it is too fast.
     is_warned: bool,
@@ -138,6 +161,9 @@ struct Connection {
     /// Lines that were read at the start and not charged to the address.
     #[cfg(feature = "irc")]
     registration_lines: u8,
+    /// The client has begun a handshake of TLS, and the broadcaster was told.
+    #[cfg(feature = "tls")]
+    has_begun_tls: bool,
     /// Bytes read since the last input.
     unreported_bytes: u32,
     /// Reads HTTP and WebSocket in place of lines.
@@ -157,6 +183,10 @@ impl Connection {
             };
             if let Some(pending) = self.forward(parsed) {
                 pending.await;
+            }
+            #[cfg(feature = "tls")]
+            if self.has_begun_tls {
+                return Box::pin(self.run_tls()).await;
             }
             if self.lines.has_more() && self.is_closed() {
                 return DisconnectReason::Finished;

@@ -22,6 +22,9 @@ pub enum Framing {
         /// The client is sent all shared lines of the next batch, and no others.
         is_usual: bool,
     },
+    /// The client has begun a handshake of TLS: it is sent no frames.
+    #[cfg(feature = "tls")]
+    Handshake,
     /// The client has begun an HTTP request: it is sent a response and no frames.
     #[cfg(feature = "web")]
     Http,
@@ -72,6 +75,8 @@ impl Framing {
         match self {
             #[cfg(feature = "web")]
             Framing::Http => false,
+            #[cfg(feature = "tls")]
+            Framing::Handshake => false,
             _ => true,
         }
     }

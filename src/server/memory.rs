@@ -15,15 +15,18 @@
 
 use std::fmt;
 
-use crate::room::{History, max_addresses, max_connections, max_visitors};
+use crate::room::{History, MODERATION_BYTES, max_addresses, max_connections, max_visitors};
 use crate::server::Config;
 use crate::server::address_limits::ADDRESS_BUDGET_BYTES;
 use crate::server::broadcaster::batch_bytes;
 use crate::server::connection::{LINE_OVERHEAD, MAX_INPUT_LINES, MAX_READ_BYTES};
 #[cfg(feature = "irc")]
 use crate::server::edge::irc;
+#[cfg(feature = "tls")]
+use crate::server::edge::tls;
 #[cfg(feature = "web")]
 use crate::server::edge::web::{BROWSER_BYTES, MAX_BROWSERS};
+use crate::server::secrets::Plain;
 
 /// The idle program: its stacks, and the heap of an empty room. The pages of its file are not
 /// counted: the kernel drops them if memory is short, and reads them again.
@@ -65,12 +68,18 @@ impl Ceiling {
         // Without a port for IRC there are no such clients.
         #[cfg(feature = "irc")]
         let [irc_clients, irc_lists] = if config.irc.is_open { [connections, 3] } else { [0; 2] };
+        #[cfg(feature = "tls")]
+        let [tls_clients, tls_handshakes] = match &config.tls {
+            Some(_) => [clients, config.max_handshakes()],
+            None => [0; 2],
+        };
         let frames = room.history.saturating_mul(FRAME);
         let history = room.history_bytes.saturating_add(frames).saturating_add(batch);
         // A visitor is sent a bye alone, so its outbox and its send buffer hold no more.
         let visitor = config.buffers.receive.saturating_mul(2);
         let visitor = visitor.saturating_add(CONNECTION + held + FRAME_OVERHEAD);
         let outbox = config.outbox.saturating_add(History::max_replay_overhead(room.history));
+        let has_operators = config.secrets.has_operators() || config.ban_file.is_some();
         #[cfg(feature = "cluster")]
         let cluster_events = if config.cluster.is_some() { config.events } else { 0 };
         #[cfg(feature = "cluster")]
@@ -90,6 +99,7 @@ impl Ceiling {
                 ("history", 1, history),
                 ("reserved names, addresses", 1, room.memory_for_absent_clients()),
                 ("rates of addresses", addresses, ADDRESS_BUDGET_BYTES),
+                ("bans and mutes", usize::from(has_operators), MODERATION_BYTES),
                 #[cfg(feature = "web")]
                 ("addresses of browsers", MAX_BROWSERS, BROWSER_BYTES),
                 #[cfg(feature = "cluster")]
@@ -106,6 +116,12 @@ impl Ceiling {
                 ("IRC lines and answers", irc_lists, batch * irc::MAX_GROWTH + 3 * answer),
                 #[cfg(feature = "irc")]
                 ("IRC notices and departures", irc_lists.min(1), irc::SHARED_BYTES),
+                #[cfg(feature = "tls")]
+                ("TLS keys and records", tls_clients, tls::CONNECTION_BYTES),
+                #[cfg(feature = "tls")]
+                ("TLS handshakes", tls_handshakes, tls::HANDSHAKE_BYTES),
+                #[cfg(feature = "tls")]
+                ("TLS certificate", tls_handshakes.min(1), tls::CERTIFICATE_BYTES),
             ],
         }
     }
@@ -217,7 +233,8 @@ pub fn max_clients_within(descriptors: usize, config: &Config) -> usize {
 
 /// Returns the most connections in a room for `max_clients`.
 fn max_sockets(max_clients: usize, config: &Config) -> usize {
-    let others = max_visitors(max_clients).saturating_add(config.max_pending(max_clients));
+    let others = max_visitors(max_clients, config.room.has_password)
+        .saturating_add(config.max_pending(max_clients));
     max_connections(max_clients).saturating_add(others)
 }
 
@@ -239,6 +256,8 @@ pub fn find_contradiction(config: &Config) -> Option<String> {
         |option, bytes| Some(format!("{option} {bytes} is too small for a frame of {frame} bytes"));
     if room.max_clients == 0 {
         Some("--max-clients 0 admits no client".into())
+    } else if config.plain == Some(Plain::Never) && !config.has_tls() {
+        Some("--plain never admits no client: there is no TLS".into())
     } else if config.outbox < frame {
         too_small("--outbox", config.outbox)
     } else if room.history > 0 && room.history_bytes < frame {

@@ -32,6 +32,7 @@ mod listener;
 #[doc(hidden)]
 pub mod memory;
 mod outbox;
+mod secrets;
 mod socket;
 mod trusted_proxy;
 mod unix_socket;
@@ -44,14 +45,18 @@ use std::time::Instant;
 
 use async_channel::Sender;
 use futures_lite::{FutureExt, Stream, StreamExt};
+use log::{error, info};
 use smol::LocalExecutor;
 
-pub use broadcaster::REPORT_TARGET;
+pub use broadcaster::{AUDIT_TARGET, REPORT_TARGET};
 #[doc(hidden)]
 pub use broadcaster::{Broadcaster, Event};
 pub use config::Config;
 pub use listen_address::ListenAddress;
 pub use listener::{Buffers, Listener, ListenerProtocol};
+pub use secrets::Plain;
+#[doc(hidden)]
+pub use secrets::Secrets;
 pub use trusted_proxy::TrustedProxy;
 
 #[doc(inline)]
@@ -59,7 +64,7 @@ pub use crate::room::Config as RoomConfig;
 pub use crate::status::{Status, StatusObserver};
 
 use accept::AcceptLoop;
-use address_limits::AddressTable;
+use address_limits::{AddressTable, ReadLimits};
 use edge::proxy::PendingConnections;
 
 use crate::room::max_addresses;
@@ -71,6 +76,9 @@ pub enum Control {
     /// Writes the [`Stats`](crate::protocol::Stats) to the log with the target [`REPORT_TARGET`], as
     /// the word `stats` and one JSON object.
     Report,
+    /// Reads the certificate, the password, the secrets of the operators and the bans from their
+    /// files again.
+    Reload,
     /// Sends a bye to all clients and ends the server. A second one ends the server at once.
     Shutdown,
 }
@@ -137,7 +145,7 @@ impl std::error::Error for Error {
 #[expect(clippy::disallowed_methods, reason = "the start of the rate limiters' time")]
 pub async fn run(
     listeners: Vec<Listener>,
-    config: Config,
+    mut config: Config,
     mut controls: impl Stream<Item = Control> + Unpin + 'static,
 ) -> Result<(), Error> {
     // Only this function owns the executor; tasks that spawn others have a weak reference. So all
@@ -145,8 +153,12 @@ pub async fn run(
     let executor = Rc::new(LocalExecutor::new());
     let pending_connections = PendingConnections::new(&config);
     let (events, received) = async_channel::bounded(config.events);
-    let limits = Rc::new(config.read_limits(Instant::now()));
-    let addresses = AddressTable::new(limits, max_addresses(config.room.max_clients));
+    let secrets = Rc::new(std::mem::take(&mut config.secrets));
+    let limits = config.read_limits(Instant::now());
+    let limits = Rc::new(ReadLimits { secrets, ..limits });
+    config.room.has_password = limits.secrets.has_password();
+    let has_ban_file = config.ban_file.is_some();
+    let addresses = AddressTable::new(Rc::clone(&limits), max_addresses(config.room.max_clients));
     let channel = (events.clone(), received);
     let broadcaster = Broadcaster::new(config, channel, Rc::downgrade(&executor));
     let broadcaster = broadcaster.map_err(Error::NoEpoch)?;
@@ -168,14 +180,15 @@ pub async fn run(
     let failures = broadcaster.failures();
     let broadcaster = executor.spawn(broadcaster.run().boxed_local());
     let accept = executor.spawn(accept.run(stopped).boxed_local());
+    let reload = move || reload(&limits, has_ban_file);
     let shutdown = async move {
-        next_shutdown(&mut controls, &events).await;
+        next_shutdown(&mut controls, &events, &reload).await;
         // The listeners are closed, and the files of unix sockets removed, before any client gets
         // its bye.
         drop(stop);
         accept.await;
         let _ = events.send(Event::Shutdown).await;
-        if next_shutdown(&mut controls, &events).await.is_none() {
+        if next_shutdown(&mut controls, &events, &reload).await.is_none() {
             pending().await
         }
     };
@@ -197,17 +210,40 @@ pub async fn run(
 }
 
 /// Returns the next [`Control::Shutdown`], or `None` at the end of the stream. Sends an event to
-/// the broadcaster for each [`Control::Report`].
-async fn next_shutdown<S>(controls: &mut S, events: &Sender<Event>) -> Option<Control>
+/// the broadcaster for each other control.
+async fn next_shutdown<S>(
+    controls: &mut S,
+    events: &Sender<Event>,
+    reload: &dyn Fn() -> Event,
+) -> Option<Control>
 where
     S: Stream<Item = Control> + Unpin,
 {
     loop {
         match controls.next().await {
             Some(Control::Report) => drop(events.send(Event::Report).await),
+            Some(Control::Reload) => drop(events.send(reload()).await),
             end => return end,
         }
     }
+}
+
+/// Reads the certificate and the secrets again, and returns the event with the labels of the
+/// operators that remain. If a file is not valid, the earlier values stay.
+fn reload(limits: &ReadLimits, has_ban_file: bool) -> Event {
+    let secrets = &limits.secrets;
+    let has_secrets = secrets.has_password() || secrets.has_operators();
+    if !has_secrets && !has_ban_file && !limits.has_tls() {
+        info!("SIGHUP: there is nothing to reload");
+    } else {
+        info!("SIGHUP: reading the certificate, the secrets and the bans again");
+    }
+    #[cfg(feature = "tls")]
+    if let Some(tls) = &limits.tls {
+        tls.reload();
+    }
+    let labels = secrets.read();
+    Event::Reload(labels.inspect_err(|error| error!("{error}; the old secrets stay")).ok())
 }
 
 #[cfg(test)]

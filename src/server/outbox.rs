@@ -6,6 +6,9 @@
 //! broadcaster owns all outboxes and gets an event when a socket is writable again. So an outbox
 //! needs no lock and no channel.
 
+#[cfg(feature = "tls")]
+mod tls;
+
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -15,6 +18,8 @@ use rustix::net::{
     RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, send, sendmsg, shutdown,
 };
 
+#[cfg(feature = "tls")]
+use super::edge::tls::Seal;
 use super::framing::{Framing, Header};
 use super::socket::Socket;
 use crate::room::{Slice, SliceKind};
@@ -44,13 +49,16 @@ pub enum Delivery {
     Slow,
     /// The write failed: the connection is broken.
     Failed,
+    /// The kernel has taken everything, and the key of the connection is used up.
+    #[cfg(feature = "tls")]
+    UsedUp,
 }
 
 /// The socket of one client, and the frames that wait for it.
 #[derive(Debug)]
 pub struct Outbox {
     socket: Arc<Socket>,
-    /// Allocated only while the client is behind.
+    /// Allocated only while the client is behind, or if it speaks TLS.
     queue: Option<Box<SendQueue>>,
 }
 
@@ -65,6 +73,9 @@ struct SendQueue {
     /// The unsent part of the header of the first slice, if that slice is a message of which a part
     /// was sent.
     unsent_header: Option<Header>,
+    /// Encrypts the frames, if the client speaks TLS.
+    #[cfg(feature = "tls")]
+    seal: Option<Seal>,
 }
 
 impl Outbox {
@@ -81,6 +92,10 @@ impl Outbox {
     /// them, and `limit` the number of bytes that may wait.
     pub fn send(&mut self, slices: &[Slice], seq: u64, limit: usize, framing: Framing) -> Delivery {
         if let Some(queue) = &mut self.queue {
+            #[cfg(feature = "tls")]
+            if queue.is_idle() {
+                return self.send_sealed(slices, seq, limit, framing);
+            }
             for slice in slices {
                 // A client that is behind must not queue past frames without a limit.
                 let is_past = slice.kind() == SliceKind::Past;
@@ -108,6 +123,10 @@ impl Outbox {
         framing: Framing,
     ) -> Delivery {
         if let Some(queue) = &mut self.queue {
+            #[cfg(feature = "tls")]
+            if queue.is_idle() {
+                return self.send_sealed(std::slice::from_ref(shared), 0, limit, framing);
+            }
             queue.push(shared.clone());
             return queue.delivery(limit);
         }
@@ -145,6 +164,10 @@ impl Outbox {
     /// Writes queued frames, as many as the socket takes.
     pub fn flush(&mut self, framing: Framing) -> Delivery {
         let Some(queue) = &mut self.queue else { return Delivery::Sent };
+        #[cfg(feature = "tls")]
+        if queue.seal.is_some() {
+            return self.flush_sealed(framing);
+        }
         while !queue.slices.is_empty() {
             let unsent_header = queue.unsent_header;
             match write_vectored(
@@ -173,6 +196,10 @@ impl Outbox {
 
     /// Returns whether no frame waits.
     pub fn is_empty(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if self.is_sealed() {
+            return self.queue.as_ref().is_some_and(|queue| queue.is_idle());
+        }
         self.queue.is_none()
     }
 
@@ -180,6 +207,10 @@ impl Outbox {
     /// Returns the last sequence number that the client is sent, or `seq` if no frame waits.
     pub fn clear(&mut self, seq: u64) -> u64 {
         let Some(queue) = &mut self.queue else { return seq };
+        #[cfg(feature = "tls")]
+        if queue.is_idle() {
+            return queue.idle_seq(seq);
+        }
         let mut slices = std::mem::take(&mut queue.slices);
         queue.waiting_bytes = 0;
         if let Some(first) = slices.pop_front()

@@ -1,8 +1,8 @@
 //! The addresses of a proxy whose connections begin with a PROXY header.
 
-use std::net::IpAddr;
 use std::str::FromStr;
 
+use crate::protocol::Network;
 use crate::room::Peer;
 
 /// The addresses of a proxy: a network, or all unix sockets.
@@ -20,8 +20,8 @@ use crate::room::Peer;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrustedProxy {
-    /// An address and the number of its bits that count, or `None` for unix sockets.
-    network: Option<(IpAddr, u32)>,
+    /// `None` for unix sockets.
+    network: Option<Network>,
 }
 
 impl TrustedProxy {
@@ -29,21 +29,10 @@ impl TrustedProxy {
     pub(super) fn contains(self, peer: Peer) -> bool {
         match (self.network, peer) {
             (None, Peer::Unix(_)) => true,
-            (Some((network, bits)), Peer::Inet(ip, _)) => {
-                network.is_ipv4() == ip.is_ipv4() && prefix(network, bits) == prefix(ip, bits)
-            }
+            (Some(network), Peer::Inet(ip, _)) => network.contains(ip),
             _ => false,
         }
     }
-}
-
-/// Returns the first bits of an address, followed by zeros.
-fn prefix(ip: IpAddr, bits: u32) -> u128 {
-    let ip = match ip {
-        IpAddr::V4(ip) => u128::from(ip.to_bits()) << 96,
-        IpAddr::V6(ip) => ip.to_bits(),
-    };
-    ip & u128::MAX.checked_shl(128 - bits).unwrap_or(0)
 }
 
 impl FromStr for TrustedProxy {
@@ -54,22 +43,7 @@ impl FromStr for TrustedProxy {
             return Ok(TrustedProxy { network: None });
         }
         let expected = "expected an address such as 192.0.2.1 or 2001:db8::/32, or unix";
-        let (ip, bits) = text.split_once('/').map_or((text, None), |(ip, bits)| (ip, Some(bits)));
-        let ip: IpAddr = ip.parse().map_err(|_| expected)?;
-        let max_bits = if ip.is_ipv4() { 32 } else { 128 };
-        let bits = match bits {
-            Some(bits) if bits.starts_with('+') => return Err(expected),
-            Some(bits) => bits.parse().ok().filter(|bits| *bits <= max_bits).ok_or(expected)?,
-            None => max_bits,
-        };
-        // The address of a peer is canonical.
-        let network = match ip.to_canonical() {
-            canonical if ip.is_ipv6() && canonical.is_ipv4() && bits >= 96 => {
-                (canonical, bits - 96)
-            }
-            _ => (ip, bits),
-        };
-        Ok(TrustedProxy { network: Some(network) })
+        Ok(TrustedProxy { network: Some(text.parse().map_err(|()| expected)?) })
     }
 }
 

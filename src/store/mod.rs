@@ -9,6 +9,7 @@
 
 #![doc(hidden)]
 
+mod ban_file;
 mod file;
 mod format;
 mod lock;
@@ -16,5 +17,6 @@ mod recovery;
 mod sync;
 mod writer;
 
+pub use ban_file::BanFile;
 pub use file::{Error, HistoryFile, Options};
 pub(crate) use writer::HistoryWriter;

@@ -123,7 +123,7 @@ impl TimedRoom {
             };
             output.lines.push(format!("to {:?}: {op}", unicast.to));
         }
-        output.lines.extend(batch.log.into_iter().map(|(level, text)| format!("{level} {text}")));
+        output.lines.extend(batch.log.into_iter().map(|(level, text)| format!("{level:?} {text}")));
         let state = (self.room.seq(), self.room.client_count(), batch.before, self.room.deadline());
         output.lines.push(format!("{state:?}"));
         output

@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::common::{TempDir, TestClient, TestServer};
+use crate::password::write_secret;
 
 /// A server with a listener for IRC clients.
 fn start(options: &[&str]) -> (TestServer, String) {
@@ -56,6 +57,71 @@ impl IrcClient {
         lines.pop();
         lines
     }
+}
+
+#[test]
+fn pass_is_the_password_of_the_room() {
+    let dir = TempDir::new();
+    let password = write_secret(&dir, "password", "correct horse battery\n");
+    let (server, address) = start(&["--password-file", &password, "--hello-wait", "100"]);
+    let mut alice = IrcClient::connect(&address);
+    alice.send("NICK alice\r\nUSER alice 0 * :Alice");
+    alice.recv_until(" 464 alice :this server has a password");
+    alice.send("PASS wrong");
+    alice.recv_until(" 464 alice :the password is wrong");
+    alice.send("PASS :correct horse battery");
+    alice.recv_until(" 422 ");
+    let mut bob = IrcClient::connect(&address);
+    bob.send("PASS :correct horse battery\r\nNICK bob\r\nUSER bob 0 * :Bob\r\nJOIN #smol");
+    bob.recv_until(" 366 ");
+    let mut carol = IrcClient::connect(&address);
+    carol.send("PASS 1\r\nPASS 2\r\nPASS 3\r\nNICK carol\r\nUSER carol 0 * :Carol");
+    carol.recv_until("ERROR :");
+    drop(server);
+}
+
+#[test]
+fn oper_may_kick_ban_mute_and_set_the_topic() {
+    let dir = TempDir::new();
+    let operators = write_secret(&dir, "operators", "ops 0123456789abcdef\n");
+    let (server, address) = start(&["--operators", &operators]);
+    let mut bob = server.join("bob");
+    let mut alice = IrcClient::join(&address, "alice");
+    for (refused, error) in
+        [("KICK #smol bob", " 482 "), ("TOPIC #smol :mine", " 482 "), ("OPER ops no", " 464 ")]
+    {
+        alice.send(refused);
+        alice.recv_until(error);
+    }
+    alice.send("OPER ops 0123456789abcdef");
+    alice.recv_until(" 381 alice :");
+    alice.send("TOPIC #smol :be kind");
+    assert_eq!(bob.recv_until(|frame| frame["topic"] == "be kind")["data_source"], "server");
+    alice.recv_until(":smolchat.local TOPIC #smol :be kind");
+    let mut carol = IrcClient::connect(&address);
+    carol.send("NICK carol\r\nUSER carol 0 * :Carol\r\nJOIN #smol");
+    carol.recv_until(" 332 carol #smol :be kind");
+    alice.send("TOPIC #smol");
+    alice.recv_until(" 332 alice #smol :be kind");
+    alice.send("MODE #smol +b 192.0.2.0/24");
+    carol.recv_until("NOTICE #smol :alice banned an address");
+    alice.send("MODE #smol b");
+    alice.recv_until("192.0.2.0/24");
+    alice.send("MODE #smol -b *!*@192.0.2.0/24");
+    carol.recv_until("NOTICE #smol :alice unbanned an address");
+    alice.send("MODE #smol +m");
+    alice.recv_until(" 461 ");
+    alice.send("KICK #smol bob :spam");
+    carol.recv_until("NOTICE #smol :alice kicked bob: spam");
+    assert_eq!(bob.recv_kind("bye")["code"], "kicked");
+}
+
+#[test]
+fn oper_without_operators_is_refused() {
+    let (_server, address) = start(&[]);
+    let mut alice = IrcClient::join(&address, "alice");
+    alice.send("OPER ops 0123456789abcdef");
+    alice.recv_until(" 491 ");
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod bots;
 #[cfg(feature = "web")]
 mod browser;
 mod client;
+mod client_password;
 mod clock;
 #[cfg(feature = "cluster")]
 mod cluster;
@@ -47,9 +48,11 @@ mod lifecycle;
 mod listeners;
 mod long_lines;
 mod memory;
+mod moderation;
 mod order;
 #[cfg(feature = "web")]
 mod page_picture;
+mod password;
 #[cfg(feature = "editor")]
 mod picture;
 mod protocol;
@@ -75,6 +78,10 @@ mod terminal_commands;
 mod terminal_members;
 #[cfg(feature = "editor")]
 mod terminal_settings;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(feature = "tls")]
+mod tls_client;
 mod unicode_names;
 #[cfg(feature = "web")]
 mod web;

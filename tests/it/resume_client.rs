@@ -15,6 +15,8 @@ use smolchat::client::{
 use smolchat::protocol::Body;
 
 use crate::common::faulty_proxy::FaultyProxy;
+#[cfg(feature = "tls")]
+use crate::common::scripted_tls_server::{SELF_SIGNED, ScriptedTlsServer};
 use crate::common::{TIMEOUT, TempDir, TestServer, assert_consecutive, wait_until};
 
 /// Options of a server that keeps all lines and limits no member.
@@ -33,6 +35,8 @@ const UNLIMITED: &[&str] = &[
 
 async fn join(address: &str, name: &str, reconnect: ReconnectPolicy) -> Session {
     let config = SessionConfig::new(name).keep_name(true);
+    #[cfg(feature = "tls")]
+    let config = config.tls_pin(SELF_SIGNED.fingerprint());
     Session::connect(address, config, reconnect).await.unwrap()
 }
 
@@ -217,6 +221,24 @@ fn stopped_server_loses_no_line() {
         thread::sleep(Duration::from_secs(1));
         server.signal(Signal::CONT);
     });
+}
+
+/// The faults cut the encrypted stream inside of records.
+#[test]
+#[cfg(feature = "tls")]
+fn encrypted_lines_survive_faults() {
+    let server = TestServer::start(UNLIMITED);
+    let server_address = server.address(0).to_owned();
+    let tls =
+        ScriptedTlsServer::start(|_| SELF_SIGNED, move |client| client.relay(&server_address, 700));
+    let proxy = FaultyProxy::start(&tls.plain_address(), 17);
+    let interval = Duration::from_millis(5);
+    let conversation = Conversation { sessions: 3, lines: 200, window: 20, interval };
+    conversation.run(&format!("tls:{}", proxy.address()), |received| {
+        proxy.enable_faults();
+        wait_until("they talk", || received.load(Ordering::Relaxed) > 300);
+    });
+    assert!(proxy.fault_count() > 0);
 }
 
 #[test]

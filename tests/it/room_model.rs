@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use smolchat::protocol::Request;
+use smolchat::protocol::{OperatorCommand, Request, Verb};
 use smolchat::room::DisconnectReason;
 
 use crate::model::script::{Action, BLOCK, ClientRef, HelloTemplate, Script, ScriptLine};
@@ -103,4 +103,36 @@ fn bye_after_part_of_batch_has_the_last_number() {
         ];
         run_actions([Action::Arrive(None), hello("alice", None)].into_iter().chain(rest));
     }
+}
+
+#[test]
+fn operator_kicks_members_and_sets_topic() {
+    let command = |verb, target: &str, text: &str| {
+        let (target, text) = (target.into(), text.into());
+        let command = OperatorCommand { verb, target, network: None, time: None, text };
+        let request = Request::Operator(Box::new(command));
+        Action::Lines(ClientRef(193), ScriptLine::Request(request, Some("1".into())), 1)
+    };
+    let leave = Action::Leave(ClientRef(0), DisconnectReason::Slow);
+    run_actions([
+        Action::Arrive(Some(0)),
+        hello("bob", None),
+        Action::Arrive(Some(1)),
+        hello("alice", None),
+        command(Verb::Kick, "alice", "not an operator"),
+        Action::Operate(ClientRef(193)),
+        command(Verb::Topic, "", "x"),
+        command(Verb::Topic, "", ""),
+        command(Verb::Kick, "BOB", ""),
+        command(Verb::Kick, "ALICE", "x"),
+        command(Verb::Kick, "alice", "gone"),
+        Action::Seal,
+        Action::Arrive(Some(2)),
+        hello("carol", None),
+        leave,
+        command(Verb::Kick, "carol", "reserved"),
+        command(Verb::Kick, "carol", "free"),
+        command(Verb::Topic, "", "-"),
+        Action::Seal,
+    ]);
 }

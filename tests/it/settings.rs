@@ -195,3 +195,20 @@ fn completions_of_each_shell_have_each_option() {
         }
     }
 }
+
+#[test]
+#[cfg(not(feature = "tls"))]
+fn encrypted_address_needs_a_build_with_tls() {
+    let (server, dir) = (TestServer::start(&[]), TempDir::new());
+    let address = format!("tls:{}", server.address(0));
+    let config = dir.path("smolchat/config");
+    fs::create_dir_all(config.parent().unwrap()).unwrap();
+    fs::write(&config, format!("address = {address}\n")).unwrap();
+    for arguments in [&[&*address][..], &[]] {
+        let mut command = ClientProcess::command();
+        command.args(["--send", "hello"]).args(arguments).env("XDG_CONFIG_HOME", dir.path(""));
+        let (code, _, errors) = ClientProcess::run(command).finish();
+        assert_eq!(code, 2, "{errors}");
+        assert!(errors.contains("this build has no TLS"), "{errors}");
+    }
+}

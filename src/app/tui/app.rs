@@ -1,6 +1,7 @@
 //! The state and the main loop of the terminal client.
 
 mod execute;
+mod questions;
 mod session_events;
 
 use std::collections::VecDeque;
@@ -12,6 +13,7 @@ use async_signal::{Signal, Signals};
 use futures_lite::{StreamExt, future};
 use smol::Timer;
 
+use self::questions::Question;
 use super::commands::split_input;
 use super::editor::{Editor, UserInput};
 use super::entry::EntryKind;
@@ -60,6 +62,8 @@ pub struct App {
     help_id: Option<String>,
     /// The member to whom the lines of the user are sent, with `/query`.
     query: Option<String>,
+    /// The question that the input line shows.
+    question: Option<Question>,
     unconfirmed_lines: VecDeque<UnconfirmedLine>,
     /// The parts of long lines that the session does not accept yet.
     unsent_parts: VecDeque<String>,
@@ -119,6 +123,7 @@ impl App {
             unknown_names: Vec::new(),
             help_id: None,
             query: None,
+            question: None,
             unconfirmed_lines: VecDeque::new(),
             unsent_parts: VecDeque::new(),
             last_private: None,
@@ -253,6 +258,7 @@ impl App {
     fn on_user_input(&mut self, input: UserInput) {
         match input {
             UserInput::Lines(lines) => self.queue_typed_lines(&lines),
+            UserInput::Answer(answer) => self.on_answer(answer),
             UserInput::Leave => self.leave(),
             UserInput::Quit => self.end(Error::Signal(Signal::Quit as i32)),
             UserInput::Suspend => {

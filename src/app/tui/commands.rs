@@ -144,10 +144,13 @@ pub fn split_input(text: &str) -> Vec<String> {
     }
 }
 
-/// Returns whether a line is a private message, which must not be stored in the input history.
+/// Returns whether a line is a private message or has a password, so that it must not be stored in
+/// the input history.
 pub fn is_private(line: &str) -> bool {
     let word = line.split(char::is_whitespace).next().unwrap_or_default();
-    ["/msg", "/query", "/r", "/w"].iter().any(|private| word.eq_ignore_ascii_case(private))
+    ["/msg", "/op", "/pass", "/query", "/r", "/w"]
+        .iter()
+        .any(|private| word.eq_ignore_ascii_case(private))
 }
 
 #[cfg(test)]
@@ -199,6 +202,7 @@ mod tests {
     fn private_messages_are_recognised() {
         assert!(is_private("/msg bob psst") && is_private("/R yes") && is_private("/MSG"));
         assert!(is_private("/w bob psst") && is_private("/query bob psst"));
+        assert!(is_private("/op secret") && is_private("/Pass secret"));
         assert!(!is_private("/reconnect") && !is_private("msg bob") && !is_private("/me /msg"));
     }
 

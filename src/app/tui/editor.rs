@@ -14,6 +14,8 @@ const MAX_PATTERN: usize = 200;
 pub enum UserInput {
     /// Messages to send, or commands.
     Lines(String),
+    /// The answer to a question, or `None` if the user cancels it.
+    Answer(Option<String>),
     /// A request to leave the room and exit, with Ctrl-C or Ctrl-D.
     Leave,
     /// A request to end the program like the signal `QUIT`, with Ctrl-\.
@@ -53,6 +55,17 @@ enum Mode {
     /// The next key is the answer to "send these lines to all?".
     Confirm,
     Search(Search),
+    Question(Question),
+}
+
+/// A question, whose answer is typed in place of a line and is stored nowhere.
+#[derive(Debug)]
+struct Question {
+    prompt: &'static str,
+    /// Whether the answer is not shown.
+    is_hidden: bool,
+    /// The line that was typed before.
+    draft: LineBuffer,
 }
 
 /// A search in the input history.
@@ -125,7 +138,39 @@ impl Editor {
             (Mode::Confirm, EditAction::Interrupt) => self.edit(EditAction::Interrupt),
             (Mode::Confirm, _) => None,
             (Mode::Search(search), action) => self.search(search, action),
+            (Mode::Question(question), action) => self.answer_question(question, action),
         }
+    }
+
+    /// Asks a question. The next line is its answer.
+    pub fn ask(&mut self, prompt: &'static str, is_hidden: bool) {
+        let line = std::mem::take(&mut self.line);
+        let draft = match std::mem::replace(&mut self.mode, Mode::Edit) {
+            Mode::Question(question) => question.draft,
+            _ => line,
+        };
+        self.mode = Mode::Question(Question { prompt, is_hidden, draft });
+    }
+
+    fn answer_question(&mut self, question: Question, action: EditAction) -> Option<UserInput> {
+        let answer = match action {
+            EditAction::Accept => Some(self.line.text()),
+            EditAction::Interrupt => None,
+            EditAction::EndOfInput if self.line.is_empty() => None,
+            action => {
+                match action {
+                    EditAction::Insert(text) | EditAction::Paste(text) => {
+                        self.line.insert(text.trim_end_matches(['\r', '\n']));
+                    }
+                    EditAction::EndOfInput => self.line.apply(&EditAction::DeleteRight),
+                    action => self.line.apply(&action),
+                }
+                self.mode = Mode::Question(question);
+                return None;
+            }
+        };
+        self.line = question.draft;
+        Some(UserInput::Answer(answer))
     }
 
     fn edit(&mut self, action: EditAction) -> Option<UserInput> {
@@ -246,6 +291,15 @@ impl Editor {
 
     /// Returns the text to show.
     pub fn view(&self) -> InputView {
+        if let Mode::Question(Question { prompt, is_hidden, .. }) = &self.mode {
+            let shown = |text: &str| if *is_hidden { String::new() } else { text.to_owned() };
+            return InputView {
+                prompt: (*prompt).into(),
+                before_cursor: shown(self.line.before()),
+                after_cursor: shown(self.line.after()),
+                hint: None,
+            };
+        }
         if let Mode::Search(Search { pattern, found, has_failed }) = &self.mode {
             let failed = if *has_failed { "failed " } else { "" };
             let found = found.as_ref().map(|(_, line)| line.clone());
@@ -277,91 +331,4 @@ impl Editor {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn editor(lines: &[&str]) -> Editor {
-        let mut input_history = InputHistory::default();
-        lines.iter().for_each(|line| input_history.add(line));
-        Editor::new(input_history)
-    }
-
-    fn insert(text: &str) -> EditAction {
-        EditAction::Insert(text.into())
-    }
-
-    /// Executes the actions, which complete no input, and returns the text that is shown.
-    fn shown(editor: &mut Editor, actions: &[EditAction]) -> String {
-        for action in actions {
-            assert_eq!(editor.execute(action.clone()), None, "{action:?}");
-        }
-        let view = editor.view();
-        format!("{}{}|{}", view.prompt, view.before_cursor, view.after_cursor)
-    }
-
-    #[test]
-    fn search_shows_matches_and_accepts_one() {
-        use EditAction::*;
-        let mut editor = editor(&["say one", "two", "say three"]);
-        assert_eq!(shown(&mut editor, &[insert("draft"), Search]), "(reverse-i-search)`': draft|");
-        assert_eq!(shown(&mut editor, &[insert("s")]), "(reverse-i-search)`s': say three|");
-        assert_eq!(shown(&mut editor, &[Search]), "(reverse-i-search)`s': say one|");
-        assert_eq!(shown(&mut editor, &[Search]), "(failed reverse-i-search)`s': say one|");
-        assert_eq!(shown(&mut editor, &[SearchNewer]), "(reverse-i-search)`s': say three|");
-        assert_eq!(shown(&mut editor, &[DeleteLeft]), "(reverse-i-search)`': draft|");
-        assert_eq!(shown(&mut editor, &[insert("two"), Accept]), "> two|");
-        assert_eq!(editor.execute(Accept), Some(UserInput::Lines("two".into())));
-    }
-
-    #[test]
-    fn keys_end_the_search() {
-        use EditAction::*;
-        for (key, text) in [
-            (CancelSearch, "> draft|"),
-            (Interrupt, "> |"),
-            (Escape, "> one|"),
-            (Home, "> |one"),
-            (Complete, "> one|"),
-        ] {
-            let mut editor = editor(&["one"]);
-            let actions = [insert("draft"), Search, insert("on"), key];
-            assert_eq!(shown(&mut editor, &actions), text);
-        }
-    }
-
-    #[test]
-    fn interrupt_discards_the_line_or_leaves() {
-        use EditAction::*;
-        let mut editor = editor(&[]);
-        assert_eq!(shown(&mut editor, &[insert("typed"), Interrupt]), "> |");
-        assert_eq!(editor.execute(Interrupt), Some(UserInput::Leave));
-        assert_eq!(shown(&mut editor, &[insert("ab"), Home, EndOfInput]), "> |b");
-        assert_eq!(editor.execute(Quit), Some(UserInput::Quit));
-    }
-
-    #[test]
-    fn block_is_sent_only_after_confirmation() {
-        use EditAction::*;
-        let mut editor = editor(&[]);
-        shown(&mut editor, &[insert("one\n\n/msg bob x\n"), Accept]);
-        assert!(editor.view().hint.unwrap().contains("send these 2 lines"));
-        shown(&mut editor, &[insert("n"), Accept, Paste("y".into()), Accept]);
-        let lines = UserInput::Lines("one\n\n/msg bob x\n".into());
-        assert_eq!(editor.execute(insert("Yes")), Some(lines));
-        assert_eq!(shown(&mut editor, &[Undo]), "> |");
-        assert_eq!(shown(&mut editor, &[Up]), "> one|");
-        shown(&mut editor, &[insert("\n"), Accept, Interrupt]);
-        assert!(editor.is_empty());
-    }
-
-    #[test]
-    fn tab_shows_completions_in_turn() {
-        use EditAction::*;
-        let mut editor = editor(&[]);
-        editor.set_member_names(vec!["albert".into(), "alan".into()]);
-        assert_eq!(shown(&mut editor, &[insert("ask al"), Complete]), "> ask albert |");
-        assert_eq!(shown(&mut editor, &[Complete]), "> ask alan |");
-        assert_eq!(shown(&mut editor, &[Complete]), "> ask albert |");
-        assert_eq!(shown(&mut editor, &[insert("x"), Complete]), "> ask albert x|");
-    }
-}
+mod tests;

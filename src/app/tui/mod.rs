@@ -16,7 +16,7 @@
 //! `KeyInput` reads bytes and returns `EditAction`s. `App::on_key` passes each to the `Editor`,
 //! which returns the line at Enter. `App::execute` parses it as a `Command` and, if it is for the
 //! server, queues it in parts that are short enough. `App::send_part` sends a part with
-//! [`Session::send`], which gives it an id.
+//! [`Session::send`](crate::client::Session::send), which gives it an id.
 //!
 //! The server answers with a frame of this id. `App::next_event` receives it from the session,
 //! `App::on_frame` passes it to the `View`, which adds an `Entry` and its text. `Screen::flush` lets
@@ -64,8 +64,7 @@ use self::screen::Screen;
 use self::server_switch::ServerSwitch;
 use self::view::{View, ViewSettings};
 use super::chat_log::ChatLog;
-use super::{Clock, Error, Options};
-use crate::client::Session;
+use super::{Clock, Error, Options, access};
 
 /// Runs the client on the terminal that is standard input and output.
 ///
@@ -76,7 +75,7 @@ use crate::client::Session;
 pub fn run(options: Options) -> Result<(), Error> {
     smol::block_on(async {
         let Options { address, config, reconnect, color, bell, has_timestamps, .. } = options;
-        let session = Session::connect(address, config.clone(), reconnect).await?;
+        let session = access::connect(address, config.clone(), reconnect).await?;
         let signals = Signals::new([
             Signal::Int,
             Signal::Term,
@@ -100,7 +99,7 @@ pub fn run(options: Options) -> Result<(), Error> {
         view.ignored = IgnoreList::new(options.ignored);
         let editor = Editor::new(InputHistory::load(input_history::default_path()));
         let screen = Screen::new(modes).map_err(Error::Terminal)?;
-        let server_switch = ServerSwitch::new(config, reconnect);
+        let server_switch = ServerSwitch::new(config.for_another_server(), reconnect);
         let mut app = App::new(session, server_switch, view, screen, signals, editor, key_input);
         if let Some(path) = options.log {
             app.open_log(ChatLog::new(path));

@@ -12,18 +12,25 @@ pub struct ServerSwitch {
     config: SessionConfig,
     reconnect: ReconnectPolicy,
     attempt: Option<ConnectFuture>,
+    /// The address and the configuration of the latest attempt.
+    attempted: Option<(ServerAddress, SessionConfig)>,
     old_session: Option<Session>,
 }
 
 impl ServerSwitch {
     pub fn new(config: SessionConfig, reconnect: ReconnectPolicy) -> Self {
-        ServerSwitch { config, reconnect, attempt: None, old_session: None }
+        ServerSwitch { config, reconnect, attempt: None, attempted: None, old_session: None }
     }
 
-    /// Starts to connect to another server, in place of an attempt that has not finished. `name` is
-    /// the name that the new session asks for.
-    pub fn connect(&mut self, to: ServerAddress, name: &str, present: &Session) {
-        let (config, reconnect) = (self.config.clone().name(name), self.reconnect);
+    /// Returns the configuration for the next server.
+    pub fn config(&self) -> SessionConfig {
+        self.config.clone()
+    }
+
+    /// Starts to connect to another server, in place of an attempt that has not finished.
+    pub fn connect(&mut self, to: ServerAddress, config: SessionConfig, present: &Session) {
+        let reconnect = self.reconnect;
+        self.attempted = Some((to.clone(), config.clone()));
         let is_same_server = present.is_same_server(to.clone());
         self.attempt = Some(Box::pin(async move {
             if is_same_server.await {
@@ -31,6 +38,11 @@ impl ServerSwitch {
             }
             Session::connect(to, config, reconnect).await.map(Some)
         }));
+    }
+
+    /// Returns the address and the configuration of the latest attempt, once.
+    pub fn take_attempted(&mut self) -> Option<(ServerAddress, SessionConfig)> {
+        self.attempted.take()
     }
 
     /// Ends the attempt to connect, if there is one.

@@ -6,6 +6,8 @@ mod cluster;
 mod limits;
 mod options;
 mod signals;
+#[cfg(feature = "tls")]
+mod tls;
 mod values;
 #[cfg(feature = "web")]
 mod web;
@@ -56,11 +58,14 @@ fn format_usage_error(error: &lexopt::Error) -> Box<dyn Error> {
 fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     let options = options.with_motd()?;
     let contradiction = options.find_contradiction();
+    #[cfg(feature = "tls")]
+    let tls = options.tls;
     let Options { addresses, mut config, log, history_file, mut file, .. } = options;
     logger::init(log);
     if let Some(contradiction) = contradiction {
         log::warn!("{contradiction}");
     }
+    config.secrets.read()?;
     // First, because later descriptors could have the numbers of these.
     let activated = activation::copy_sockets()?;
     let descriptors = limits::raise_descriptor_limit();
@@ -68,6 +73,13 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
         file.keep_frames = config.room.history;
         file.keep_bytes = config.room.history_bytes;
         config.history = Some(HistoryFile::open(path, file, fresh_epoch)?);
+    }
+    #[cfg(feature = "tls")]
+    let key = open_certificate(&tls, &mut config)?;
+    #[cfg(not(feature = "tls"))]
+    let key = None::<String>;
+    if config.secrets.has_password() && config.plain.is_none() && key.is_none() {
+        log::warn!("without --plain all the password is accepted from this machine alone");
     }
     // Before the service manager is notified, because it may send signals after that.
     let signals = signals::watch()?;
@@ -91,7 +103,11 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     }
     #[cfg(feature = "web")]
     if let Some(address) = web::find_address(&listeners) {
-        let _ = writeln!(stdout, "chat at http://{address}").and_then(|()| stdout.flush());
+        let scheme = if key.is_some() { "https" } else { "http" };
+        let _ = writeln!(stdout, "chat at {scheme}://{address}").and_then(|()| stdout.flush());
+    }
+    if let Some(key) = key {
+        let _ = writeln!(stdout, "tls key {key}").and_then(|()| stdout.flush());
     }
     let manager = notify_ready();
     config.observer = manager.clone().map(Notifier::into_observer);
@@ -163,6 +179,21 @@ fn describe(config: &Config, listeners: &[Listener], history_file: Option<&Path>
         "; history of {} lines and {} bytes in {place}",
         room.history, room.history_bytes
     )
+}
+
+/// Reads the certificate or creates it, and returns the fingerprint of its key.
+#[cfg(feature = "tls")]
+fn open_certificate(
+    options: &tls::TlsOptions,
+    config: &mut Config,
+) -> Result<Option<String>, Box<dyn Error>> {
+    let Some(tls) = &mut config.tls else { return Ok(None) };
+    tls.certificate = options.open_certificate()?;
+    let key = tls.certificate.as_ref().map(|certificate| certificate.fingerprint().to_string());
+    if let Some(key) = &key {
+        info!("tls key {key}");
+    }
+    Ok(key)
 }
 
 /// Notifies the service manager, if there is one, that clients can connect.

@@ -18,7 +18,10 @@ use smolchat::server::edge::irc::{is_channel_name, is_server_name};
 use smolchat::server::edge::web::is_host_name;
 use smolchat::server::memory::{self, Ceiling, Pinned, fit};
 use smolchat::server::{Config, ListenAddress, ListenerProtocol};
-use smolchat::store;
+use smolchat::store::{self, BanFile};
+
+#[cfg(feature = "tls")]
+use crate::tls::TlsOptions;
 
 use super::values::*;
 
@@ -70,6 +73,8 @@ pub struct Options {
     cluster: ClusterOptions,
     pub config: Config,
     pub log: LevelFilter,
+    #[cfg(feature = "tls")]
+    pub tls: TlsOptions,
     pub history_file: Option<PathBuf>,
     pub file: store::Options,
     /// Whether an option of the history file was given.
@@ -91,6 +96,8 @@ pub fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
         cluster: ClusterOptions::default(),
         config: Config::default(),
         log: LevelFilter::Info,
+        #[cfg(feature = "tls")]
+        tls: TlsOptions::default(),
         history_file: None,
         file: store::Options::default(),
         has_file_options: false,
@@ -106,6 +113,7 @@ pub fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
         options.addresses.push((ListenAddress::Port(8080), ListenerProtocol::Chat));
     }
     options.derive_address_limits();
+    options.config.room.has_password = options.config.secrets.has_password();
     Ok(Invocation::Service(Box::new(options)))
 }
 
@@ -141,14 +149,14 @@ impl Options {
                 self.set_irc(option, value)?;
             }
             "motd" => self.motd_file = Some(value.into()),
+            #[cfg(feature = "tls")]
+            "tls" | "tls-key" => self.config.tls = self.tls.set(option, value)?,
             "max-line" => room.max_line = value.parse_with(parse_max_line)?,
             "outbox" => self.config.outbox = value.parse_with(parse_size)?,
             "history" => room.history = value.parse()?,
             "history-bytes" => room.history_bytes = value.parse_with(parse_history_bytes)?,
-            "history-file" if value.is_empty() => {
-                return Err("--history-file: expected the path of a file".into());
-            }
-            "history-file" => self.history_file = Some(value.into()),
+            file if file.ends_with("-file") || file == "operators" => self.set_file(file, value)?,
+            "plain" => self.config.plain = Some(value.parse()?),
             "history-file-max" => {
                 self.file.max_bytes =
                     u64::try_from(value.parse_with(parse_size)?).unwrap_or(u64::MAX);
@@ -172,6 +180,19 @@ impl Options {
             "cluster" | "room" | "node" | "cluster-replicas" | "cluster-creds" | "cluster-ca"
             | "advertise" => self.cluster.set(option, value)?,
             _ => return Err(lexopt::Error::UnexpectedOption(format!("--{option}"))),
+        }
+        Ok(())
+    }
+
+    fn set_file(&mut self, option: &str, path: OsString) -> Result<(), lexopt::Error> {
+        match option {
+            _ if path.is_empty() => {
+                return Err(format!("--{option}: expected the path of a file").into());
+            }
+            "history-file" => self.history_file = Some(path.into()),
+            "password-file" => self.config.secrets.password_file = Some(path.into()),
+            "operators" => self.config.secrets.operators_file = Some(path.into()),
+            _ => self.config.ban_file = Some(BanFile::new(path.into())),
         }
         Ok(())
     }
@@ -251,6 +272,10 @@ impl Options {
                 "--history-file-max and --sync have no effect without --history-file".into(),
             );
         }
+        #[cfg(feature = "tls")]
+        if let Some(contradiction) = self.tls.find_contradiction() {
+            return Some(contradiction);
+        }
         memory::find_contradiction(&self.config)
     }
 }
@@ -277,7 +302,11 @@ mod tests {
             }
             assert!(parse_all(&[&flag]).is_err(), "{flag}");
             if option.default.is_empty() {
-                let value = if option.name == "proxy-from" { "192.0.2.7" } else { "7" };
+                let value = match option.value {
+                    ValueKind::Choice(_, values) => values[0],
+                    _ if option.name == "proxy-from" => "192.0.2.7",
+                    _ => "7",
+                };
                 parse_all(&[&flag, value]).unwrap();
                 continue;
             }

@@ -10,7 +10,7 @@ use smol::Timer;
 use super::{QUIT, Session, State};
 use crate::client::Error;
 use crate::client::connect::connect;
-use crate::client::link::{HEARTBEAT, Link};
+use crate::client::link::HEARTBEAT;
 
 /// The time in which the server must answer the hello with a welcome.
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(15);
@@ -56,20 +56,16 @@ impl Session {
     /// Advances the state by one step: an attempt to connect, a received line, or a pause.
     pub(super) fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.state {
-            State::Connecting(attempt) => {
-                match ready!(attempt.as_mut().poll(cx)).and_then(Link::new) {
-                    Ok(mut link) => {
-                        link.send(&self.resume.start_connection());
-                        link.send(HEARTBEAT);
-                        self.connected_address = link.server_address();
-                        self.state = State::Connected(Box::new(link));
-                        self.deadline = Some(Timer::after(WELCOME_TIMEOUT));
-                    }
-                    Err(error) => {
-                        self.on_disconnect(Error::Connect(self.address().clone(), error), false);
-                    }
+            State::Connecting(attempt) => match ready!(attempt.as_mut().poll(cx)) {
+                Ok(mut link) => {
+                    link.send(&self.resume.start_connection());
+                    link.send(HEARTBEAT);
+                    self.connected_address = link.server_address();
+                    self.state = State::Connected(Box::new(link));
+                    self.deadline = Some(Timer::after(WELCOME_TIMEOUT));
                 }
-            }
+                Err(error) => self.on_disconnect(error, false),
+            },
             State::Connected(link) => {
                 // After `/quit`, lines may wait in the socket because the application is slow.
                 let is_unread = self.is_quit_sent && !self.is_quit_urgent;
@@ -107,7 +103,8 @@ impl Session {
             }
             State::Waiting(timer) => {
                 ready!(Pin::new(timer).poll(cx));
-                self.state = State::Connecting(Box::pin(connect(self.address().clone())));
+                let attempt = connect(self.address().clone(), self.tls.clone());
+                self.state = State::Connecting(Box::pin(attempt));
             }
             State::Ended(_) => {}
         }

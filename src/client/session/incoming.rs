@@ -20,6 +20,9 @@ impl Session {
         let mut received = ReceivedFrame { frame, line, is_past: false, in_reply_to: None };
         match &received.frame.body {
             Body::Bye { code, .. } => return self.on_bye(*code, received),
+            Body::Error { code, .. } if self.resume.is_awaiting_welcome() => {
+                return self.on_refused_hello(*code, &received.frame);
+            }
             // The welcome is the first line. Lines before it would be kept until it arrives.
             body if self.resume.is_awaiting_welcome() && !matches!(body, Body::Welcome { .. }) => {
                 return;
@@ -107,6 +110,22 @@ impl Session {
         }
     }
 
+    /// Handles an error before the welcome. Those about the password end the session: another
+    /// attempt would end the same way, and count as a guess.
+    fn on_refused_hello(&mut self, code: ErrorCode, frame: &Frame<'_>) {
+        let error = match code {
+            // The hello has a password: it has not arrived yet.
+            ErrorCode::PasswordRequired if self.resume.has_password() => return,
+            ErrorCode::PasswordRequired => Error::PasswordRequired,
+            ErrorCode::WrongPassword => Error::WrongPassword,
+            ErrorCode::TooManyTries | ErrorCode::TlsRequired => {
+                Error::Closed(Some(frame.data.to_string()))
+            }
+            _ => return,
+        };
+        self.state = State::Ended(Some(error));
+    }
+
     /// Handles the last frame of a connection: reconnects or ends, depending on its code.
     fn on_bye(&mut self, code: ByeCode, received: ReceivedFrame) {
         let error = Error::Closed(Some(received.frame.data.to_string()));
@@ -118,14 +137,19 @@ impl Session {
             | ByeCode::Shutdown
             | ByeCode::Unreachable
             | ByeCode::Full
+            | ByeCode::Locked
             | ByeCode::TooFast => {
                 self.on_disconnect(error, false);
             }
-            ByeCode::Slow => self.on_disconnect(error, true),
+            ByeCode::Slow | ByeCode::KeyLimit => self.on_disconnect(error, true),
             // Not resumed: two clients with the same token would replace each other forever.
             ByeCode::Replaced => self.state = State::Ended(Some(Error::Replaced)),
             // Another attempt would end the same way. This is also assumed of unknown codes.
             ByeCode::Errors
+            | ByeCode::Password
+            | ByeCode::TlsRequired
+            | ByeCode::Kicked
+            | ByeCode::Banned
             | ByeCode::Tls
             | ByeCode::Http
             | ByeCode::Proxy

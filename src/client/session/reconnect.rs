@@ -77,6 +77,10 @@ impl Session {
             self.state = State::Ended(self.quit_error.take());
             return;
         }
+        if is_final(&cause) {
+            self.state = State::Ended(Some(cause));
+            return;
+        }
         let was_welcomed = self.resume.was_welcomed();
         if self.is_finishing && self.pending.is_empty() && was_welcomed {
             self.state = State::Ended(None);
@@ -116,4 +120,10 @@ impl Session {
         self.state = State::Waiting(Timer::after(retry_in));
         self.events.push_back(SessionEvent::Disconnected { cause, retry_in });
     }
+}
+
+/// Returns whether the key of the server is not trusted. Another attempt could only reach a server
+/// that is trusted by chance.
+fn is_final(cause: &Error) -> bool {
+    matches!(cause, Error::UnknownKey { .. } | Error::KeyChanged { .. })
 }

@@ -10,7 +10,7 @@ fn origin(ip: &str) -> Origin {
 
 #[test]
 fn rate_limits_one_address_alone() {
-    let mut admission = Admission::new(10, 0, 20, 3);
+    let mut admission = Admission::new(10, 0, (20, 3), false);
     let alice = origin("192.0.2.1");
     for _ in 0..3 {
         admission.admit(alice, NOW).unwrap();
@@ -30,7 +30,7 @@ fn rate_limits_one_address_alone() {
 
 #[test]
 fn limits_of_zero_are_no_limits() {
-    let mut admission = Admission::new(1000, 0, 0, 0);
+    let mut admission = Admission::new(1000, 0, (0, 0), false);
     for _ in 0..1000 {
         assert_eq!(admission.admit(origin("192.0.2.1"), NOW), Ok(false));
     }
@@ -38,7 +38,7 @@ fn limits_of_zero_are_no_limits() {
 
 #[test]
 fn refused_client_is_not_counted() {
-    let mut admission = Admission::new(10, 1, 20, 100);
+    let mut admission = Admission::new(10, 1, (20, 100), false);
     let alice = origin("192.0.2.1");
     assert_eq!(admission.admit(alice, NOW), Ok(false));
     for _ in 0..4 {
@@ -54,7 +54,7 @@ fn refused_client_is_not_counted() {
 
 #[test]
 fn ending_connections_of_address_are_limited() {
-    let mut admission = Admission::new(10, 2, 0, 0);
+    let mut admission = Admission::new(10, 2, (0, 0), false);
     let alice = origin("192.0.2.1");
     for _ in 0..4 {
         assert_eq!(admission.admit(alice, NOW), Ok(false));
@@ -69,7 +69,7 @@ fn ending_connections_of_address_are_limited() {
 
 #[test]
 fn ending_connections_take_places_of_the_room() {
-    let mut admission = Admission::new(10, 0, 0, 0);
+    let mut admission = Admission::new(10, 0, (0, 0), false);
     let alice = origin("192.0.2.1");
     for _ in 0..max_connections(10) {
         assert_eq!(admission.admit(alice, NOW), Ok(false));
@@ -82,7 +82,7 @@ fn ending_connections_take_places_of_the_room() {
 
 #[test]
 fn ipv6_network_counts_as_one_address() {
-    let mut admission = Admission::new(10, 1, 0, 0);
+    let mut admission = Admission::new(10, 1, (0, 0), false);
     for (ip, is_visitor) in [
         ("2001:db8::1", false),
         ("2001:db8::2:1", true),
@@ -96,7 +96,7 @@ fn ipv6_network_counts_as_one_address() {
 
 #[test]
 fn visitors_are_bounded_per_address_and_in_total() {
-    let mut admission = Admission::new(1, 0, 0, 0);
+    let mut admission = Admission::new(1, 0, (0, 0), false);
     admission.admit(Origin::Proxy, NOW).unwrap();
     let mut visitors = 0;
     for host in 1..=5 {
@@ -116,7 +116,7 @@ fn visitors_are_bounded_per_address_and_in_total() {
 /// limit.
 #[test]
 fn address_full_of_takeovers_has_no_visitors() {
-    let mut admission = Admission::new(10, 1, 0, 0);
+    let mut admission = Admission::new(10, 1, (0, 0), false);
     let alice = origin("192.0.2.1");
     admission.admit(alice, NOW).unwrap();
     for _ in 0..4 {
@@ -133,7 +133,7 @@ fn address_full_of_takeovers_has_no_visitors() {
 
 #[test]
 fn table_is_bounded_and_keeps_connected_clients() {
-    let mut admission = Admission::new(10, 1, 1, 1);
+    let mut admission = Admission::new(10, 1, (1, 1), false);
     let alice = origin("192.0.2.1");
     admission.admit(alice, NOW).unwrap();
     for number in 0..100_000u32 {

@@ -21,8 +21,8 @@ pub struct BatchBuilder {
     author: Option<ClientId>,
     /// Bytes for this client alone since its lines are applied.
     pub answer_bytes: usize,
-    /// Lines for the log.
-    pub log: Vec<(Level, String)>,
+    /// Lines for the log. A line about what an operator did has no level.
+    pub log: Vec<(Option<Level>, String)>,
 }
 
 impl BatchBuilder {

@@ -3,8 +3,10 @@
 mod absent;
 #[cfg(feature = "cluster")]
 mod cluster;
+mod gate;
 mod join;
 mod names;
+mod operators;
 mod presence;
 mod quiet;
 mod random;

@@ -110,7 +110,7 @@ fn member_is_in_the_log_once_although_it_hides() {
     }
     harness.leave(1, DisconnectReason::Finished);
     let log = harness.room.seal().log;
-    let info: Vec<_> = log.iter().filter(|(level, _)| *level == log::Level::Info).collect();
+    let info: Vec<_> = log.iter().filter(|(level, _)| *level == Some(log::Level::Info)).collect();
     assert!(info[0].1.starts_with("alice ") && info[0].1.ends_with(" joined"), "{info:?}");
     assert!(info.len() == 2 && info[1].1.ends_with(" left: closed its side"), "{info:?}");
 }

@@ -17,6 +17,8 @@ enum RandomStep {
     Resume(u8, u8, u8),
     Say(u8, &'static str),
     Leave(u8, bool),
+    /// Sends the password, and a line.
+    Admit(u8, &'static str),
     Advance,
     Seal,
 }
@@ -30,6 +32,14 @@ fn step() -> impl Strategy<Value = RandomStep> {
         1 => Just("/who"),
         1 => Just("/quit"),
         1 => Just("/msg name-1 psst"),
+        1 => Just("/kick name-1"),
+        1 => Just("/ban name-2 1s"),
+        1 => Just("/unban 192.0.2.0"),
+        1 => Just("/mute name-3 1s reason"),
+        1 => Just("/unmute 192.0.2.1"),
+        1 => Just("/topic x"),
+        1 => Just("/lock 1s"),
+        1 => Just("/lock off"),
         1 => Just("{"),
         1 => Just(""),
     ];
@@ -40,6 +50,7 @@ fn step() -> impl Strategy<Value = RandomStep> {
         ),
         2 => (any::<u8>(), any::<u8>(), 0u8..20)
             .prop_map(|(id, old, after)| RandomStep::Resume(id, old, after)),
+        2 => (any::<u8>(), line.clone()).prop_map(|(id, line)| RandomStep::Admit(id, line)),
         6 => (any::<u8>(), line).prop_map(|(id, line)| RandomStep::Say(id, line)),
         1 => (any::<u8>(), any::<bool>()).prop_map(|(id, is_end)| RandomStep::Leave(id, is_end)),
         1 => Just(RandomStep::Advance),
@@ -84,7 +95,10 @@ fn check_sequence(harness: &RoomHarness) {
     assert_eq!(names.len(), harness.room.state.names.len());
     let clients = harness.room.lobby.clients.iter().filter(|(_, client)| !client.is_visitor);
     assert_eq!(clients.count(), harness.room.lobby.admission.len());
-    assert!(harness.room.lobby.admission.len() <= harness.room.lobby.config.max_clients);
+    // Four places are for operators.
+    assert!(harness.room.lobby.admission.len() <= harness.room.lobby.config.max_clients + 4);
+    let operators = harness.room.state.operators.iter();
+    assert!(operators.map(|(id, _)| *id).all(|id| harness.room.state.members.get(id).is_some()));
 }
 
 /// Checks that all that a member does comes after its join and before its leave, and that these are
@@ -108,6 +122,7 @@ fn check_presence(harness: &RoomHarness) {
                 assert!(present.remove(text(&frame["from"])), "{frame}");
                 assert!(present.insert(text(&frame["to"]).to_owned()), "{frame}");
             }
+            "info" => assert_eq!(text(&frame["data_source"]), "server"),
             _ => {
                 let author = text(&frame["data_source"]);
                 assert!(present.contains(author) || is_quiet(&quiet, author), "{frame}");
@@ -134,7 +149,14 @@ fn run_steps(
         match *step {
             RandomStep::Connect => {
                 last += 1;
-                harness.connect(last);
+                // Every fourth client is an operator, the others have two addresses.
+                let peer = match last % 4 {
+                    0 => Peer::Unix(Some(0)),
+                    number => {
+                        Peer::Inet([192, 0, 2, (number % 2) as u8].into(), 1000 + last as u16)
+                    }
+                };
+                harness.connect_from(last, peer);
             }
             _ if last == 0 => {}
             RandomStep::Hello(id, name, history, is_quiet) => {
@@ -154,6 +176,10 @@ fn run_steps(
             RandomStep::Say(id, line) => harness.say(pick(id), line),
             RandomStep::Leave(id, true) => harness.leave(pick(id), DisconnectReason::Finished),
             RandomStep::Leave(id, false) => harness.leave(pick(id), DisconnectReason::Slow),
+            RandomStep::Admit(id, line) => {
+                let lines = vec![ClientLine::parse(line.as_bytes())];
+                harness.room.apply(Input::Admit { id: ClientId(pick(id)), lines }, harness.now);
+            }
             RandomStep::Advance => harness.advance(Duration::from_millis(300)),
             RandomStep::Seal => {}
         }
@@ -171,8 +197,9 @@ proptest! {
     #[test]
     fn all_members_get_one_consecutive_sequence(
         steps in proptest::collection::vec(step(), 1..120),
+        has_password in any::<bool>(),
     ) {
-        let config = Config { history: 5, max_clients: 6, ..Config::default() };
+        let config = Config { history: 5, max_clients: 6, has_password, ..Config::default() };
         let is_seal = |step: &RandomStep| matches!(step, RandomStep::Seal);
         check_sequence(&run_steps(&config, &steps, is_seal));
     }

@@ -209,3 +209,24 @@ fn text_of_an_error_is_charged() {
     assert_eq!(bytes_of(&error("")), Some(FRAME_BYTES));
     assert_eq!(bytes_of(&error("\u{1}")), Some(FRAME_BYTES + 6));
 }
+
+#[test]
+fn closed_address_is_kept_and_shared_budget_never_closes() {
+    let config = Config { address_rate: 0, address_bytes: 0, ..Config::default() };
+    let secrets = Rc::new(Secrets::new(Some("password".into()), None));
+    let limits = table(&config).limits;
+    let limits = ReadLimits { secrets, ..Rc::into_inner(limits).unwrap() };
+    let mut table = AddressTable::new(Rc::new(limits), 256);
+    let peer = |host| Peer::Inet([192, 0, 2, host].into(), 1);
+    for _ in 0..5 {
+        // Each time from a new connection.
+        table.budget_of(peer(1)).fail(START);
+        table.budget_of(Peer::Unix(None)).fail(START);
+    }
+    assert!(table.budget_of(peer(1)).closed_for(START).is_some());
+    for peer in [peer(2), Peer::Unix(None)] {
+        assert!(table.budget_of(peer).closed_for(START).is_none());
+    }
+    table.remove_unused(START + MINUTE / 2);
+    assert!(table.budget_of(peer(1)).closed_for(START).is_some());
+}

@@ -51,7 +51,7 @@ impl Broadcaster {
                 return None;
             }
             Event::Shutdown => self.end_hold(now),
-            Event::Report | Event::Writable(_) => {}
+            Event::Report | Event::Reload(_) | Event::Writable(_) => {}
             _ if cluster.hold_until.is_some() => {
                 cluster.held.push(event);
                 if cluster.held.len() >= MAX_HELD {
@@ -68,6 +68,8 @@ impl Broadcaster {
                     *id = cluster.id_of(*id);
                 }
             }
+            #[cfg(feature = "tls")]
+            Event::Tls { id, .. } => *id = cluster.id_of(*id),
             #[cfg(feature = "web")]
             Event::Web { id, .. } => *id = cluster.id_of(*id),
         }
@@ -144,6 +146,9 @@ impl Broadcaster {
     /// Writes what waits for the log.
     pub(super) fn poll_node(&mut self, now: Now) {
         if let Some(cluster) = &mut self.cluster {
+            for command in self.room.take_proposals() {
+                cluster.propose(command);
+            }
             cluster.poll(&self.room, now);
         }
     }

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 #[cfg(feature = "cluster")]
 use crate::cluster::engine::EngineEvent;
+use crate::protocol::ByeCode;
 use crate::room::{ClientId, Input, Peer};
 use crate::server::address_limits::AnswerCharge;
+#[cfg(feature = "tls")]
+use crate::server::edge::tls::TlsEvent;
 #[cfg(feature = "web")]
 use crate::server::edge::web::WebEvent;
 use crate::server::listener::ListenerProtocol;
@@ -24,6 +27,8 @@ pub enum Event {
         socket: Arc<Socket>,
         /// The protocol of the listener.
         protocol: ListenerProtocol,
+        /// The reason for which the client is refused, and its code.
+        refusal: Option<(ByeCode, String)>,
     },
     /// From a connection task: an input for the room.
     Input {
@@ -42,11 +47,21 @@ pub enum Event {
         /// The event.
         event: WebEvent,
     },
+    /// From a connection task: an event of TLS.
+    #[cfg(feature = "tls")]
+    Tls {
+        /// The number of the client.
+        id: ClientId,
+        /// The event.
+        event: TlsEvent,
+    },
     /// From the engine of the cluster: an event, or `None` if the engine has ended.
     #[cfg(feature = "cluster")]
     Engine(Option<Box<EngineEvent>>),
     /// From the server: write the statistics to the log.
     Report,
+    /// From the server: read the bans again. Only the operators with these labels remain, or all.
+    Reload(Option<Vec<Box<str>>>),
     /// From a task that waits for a socket: it is writable.
     Writable(ClientId),
     /// From the server: end all connections.

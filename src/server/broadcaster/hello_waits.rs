@@ -21,6 +21,10 @@ impl Broadcaster {
                 self.room.extend_hello_wait(client, now.uptime + HELLO_WAIT_EXTENSION);
                 continue;
             }
+            #[cfg(feature = "tls")]
+            if self.handle_tls_wait(client, now) {
+                continue;
+            }
             #[cfg(feature = "irc")]
             if self.handle_irc_wait(client, now) {
                 continue;

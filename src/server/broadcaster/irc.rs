@@ -118,6 +118,14 @@ impl Channel for RoomChannel<'_> {
         self.room.frame(at)
     }
 
+    fn topic(&self) -> Option<&str> {
+        self.room.topic()
+    }
+
+    fn is_operator(&self) -> bool {
+        self.room.is_operator(self.id)
+    }
+
     fn notes(&self) -> &Notes {
         &self.clients.irc.notes
     }
@@ -256,6 +264,11 @@ impl Broadcaster {
         let settings = Rc::clone(&self.clients.irc.settings);
         let mut replied = 0;
         for line in lines {
+            // The room counts wrong secrets.
+            if line.as_ref().is_err_and(|error| error.code.is_about_secrets()) {
+                self.apply(Input::Lines { id, lines: vec![line] }, now);
+                continue;
+            }
             // The client has left, or has reconnected: it has no name any more.
             if self.room.peer_of(id).is_none() {
                 return;
@@ -277,6 +290,13 @@ impl Broadcaster {
             replied = channel.replied;
             self.clients.put_irc_client(id, client);
         }
+    }
+
+    /// Lets an IRC client in that has sent the password, and registers it if it waits for that.
+    pub(super) fn admit_irc_client(&mut self, id: ClientId, now: Now) {
+        self.apply(Input::Admit { id, lines: Vec::new() }, now);
+        let line = ClientLine { id: None, request: Request::Edge("PONG".into()) };
+        self.on_irc_lines(id, vec![Ok(line)], now);
     }
 
     /// Handles the end of the wait of a client, and returns `false` if it does not speak IRC.

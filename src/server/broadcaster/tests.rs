@@ -6,6 +6,8 @@ mod hello_wait;
 #[cfg(feature = "irc")]
 mod irc;
 mod steps;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(feature = "web")]
 mod websocket;
 
@@ -121,12 +123,10 @@ impl BroadcasterHarness {
         };
         self.remotes.insert(id, remote);
         // Half of the clients have one address, which connects too fast.
-        let peer = if id.is_multiple_of(2) {
-            Peer::Inet([192, 0, 2, 1].into(), 1000)
-        } else {
-            Peer::Unix(None)
-        };
-        self.turn(Some(Event::Connected { id: ClientId(id), peer, socket, protocol }));
+        let address = Peer::Inet([192, 0, 2, 1].into(), 1000);
+        let peer = if id.is_multiple_of(2) { address } else { Peer::Unix(None) };
+        let (client, refusal) = (ClientId(id), None);
+        self.turn(Some(Event::Connected { id: client, peer, socket, protocol, refusal }));
         id
     }
 

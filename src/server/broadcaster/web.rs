@@ -70,7 +70,7 @@ impl Broadcaster {
         }
         let peer = self.room.peer_of(client.id);
         let is_browser = peer.is_some_and(|peer| self.browsers.contains(peer.into(), now.uptime));
-        let is_extended = client.wait == WaitKind::Usual && is_browser;
+        let is_extended = is_usual(client.wait) && is_browser;
         if is_extended {
             let client = WaitingClient { wait: WaitKind::Long, ..client };
             self.room.extend_hello_wait(client, now.uptime + BROWSER_WAIT);
@@ -89,5 +89,14 @@ impl Broadcaster {
         if let Some(peer) = self.room.peer_of(id) {
             self.browsers.insert(peer.into(), now.uptime);
         }
+    }
+}
+
+/// Returns whether a wait is the first one for a line.
+fn is_usual(wait: WaitKind) -> bool {
+    match wait {
+        #[cfg(feature = "tls")]
+        WaitKind::AfterHandshake => true,
+        wait => wait == WaitKind::Usual,
     }
 }

@@ -1,7 +1,7 @@
 //! Connections whose clients speak IRC.
 
 use super::Connection;
-use crate::protocol::{ClientLine, Request};
+use crate::protocol::{ClientLine, Request, Secret};
 use crate::server::address_limits::ParsedLine;
 use crate::server::edge::irc::{self, IrcCommand};
 
@@ -16,6 +16,22 @@ impl Connection {
             true => irc::parse_line(line),
             false => ClientLine::parse(line),
         }
+    }
+
+    /// Removes the secret from a request. An IRC client sends the password of the room, if there is
+    /// one, in its first `PASS`; without operators, `OPER` has an answer that needs no secret.
+    pub(super) fn take_secret(&self, request: &mut Request) -> Option<(Secret, bool)> {
+        let Request::Edge(text) = request else { return request.take_secret() };
+        let is_taken = match IrcCommand::of(text) {
+            IrcCommand::Pass => !self.is_admitted,
+            IrcCommand::Oper => self.budget.limits.secrets.has_operators(),
+            _ => false,
+        };
+        let taken = if is_taken { irc::take_secret(text) } else { None };
+        if let Some((_, false)) = taken {
+            *request = Request::Pass(Secret(Box::default()));
+        }
+        taken
     }
 
     /// Returns whether a line is one of the first of a client, and is for the registration.

@@ -3,7 +3,11 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{BYTE_ORDER_MARK, Connection, Delay, MAX_DETECTION_BYTES, MAX_INPUT_LINES, ReadResult};
+use super::{
+    BYTE_ORDER_MARK, Connection, Delay, MAX_DETECTION_BYTES, MAX_INPUT_LINES, ReadResult, Sent,
+};
+#[cfg(not(feature = "irc"))]
+use crate::protocol::Secret;
 use crate::protocol::{ClientLine, ErrorCode, LineReader, OtherProtocol, Request, RequestError};
 use crate::room::Input;
 #[cfg(not(feature = "irc"))]
@@ -13,18 +17,22 @@ use crate::server::address_limits::{AnswerCharge, Cost};
 impl Connection {
     /// Parses the lines that are complete with `bytes`, as many as the rates allow.
     pub(super) fn parse_lines(&mut self, bytes: &[u8]) -> ReadResult {
-        if self.has_sent_line || self.lines.buffer().len() >= MAX_DETECTION_BYTES {
+        if self.sent == Sent::Line || self.lines.buffer().len() >= MAX_DETECTION_BYTES {
             return self.split_lines(bytes);
         }
         // All bytes up to the end of the first line are looked at again with each read.
         let buffered = [self.lines.buffer(), bytes].concat();
         self.lines.clear();
         let mut start = &buffered[..];
-        if !self.has_sent_bom
+        if self.sent == Sent::Nothing
             && let Some(rest) = start.strip_prefix(BYTE_ORDER_MARK)
         {
-            self.has_sent_bom = true;
+            self.sent = Sent::Mark;
             start = rest;
+        }
+        #[cfg(feature = "tls")]
+        if let Some(begun) = self.parse_handshake(start) {
+            return begun;
         }
         let other = OtherProtocol::detect(start);
         let other = other.filter(|other| !self.protocol.is_irc() || *other != OtherProtocol::Irc);
@@ -36,6 +44,12 @@ impl Connection {
         }
         if let Some(protocol) = other {
             self.is_other_protocol = true;
+            return self.parsed_input(Input::OtherProtocol { id: self.id, protocol });
+        }
+        #[cfg(feature = "tls")]
+        if self.refuses_plain_text() && !start.is_empty() {
+            self.is_other_protocol = true;
+            let protocol = OtherProtocol::PlainText;
             return self.parsed_input(Input::OtherProtocol { id: self.id, protocol });
         }
         if OtherProtocol::needs_more_bytes(start) {
@@ -53,28 +67,35 @@ impl Connection {
         let mut lines = Vec::new();
         let mut answer = None;
         let mut delay = None;
-        let mut reader = std::mem::replace(&mut self.lines, LineReader::new(limits.max_line));
+        let mut reader = std::mem::replace(&mut self.lines, LineReader::new(0));
+        let mut secret = None;
         reader.read(bytes, |line| {
             // A request with an answer is the last line of its input.
-            if lines.len() == max_lines || answer.is_some() {
+            if lines.len() == max_lines || answer.is_some() || secret.is_some() {
                 return false;
             }
-            let line = match line {
+            let mut line = match line {
                 Ok(line) => self.parse_line(line),
                 Err(_) => {
-                    let max_line = self.budget.limits.max_line;
+                    let max_line = self.max_line();
                     let text = format!("the line is longer than {max_line} bytes and was skipped");
                     Err(RequestError::new(ErrorCode::TooLong, text))
                 }
             };
+            let line_secret =
+                line.as_mut().ok().and_then(|line| self.take_secret(&mut line.request));
+            if line_secret.is_some() && !lines.is_empty() {
+                return false;
+            }
             let is_hello = matches!(line, Ok(ClientLine { request: Request::Hello(_), .. }));
             let is_charged = self.budget.is_limited() && !self.is_registration(&line);
             let cost = is_charged.then(|| limits.cost_of(&line));
             match self.charge(cost, is_hello, now) {
                 Ok(charge) => {
                     answer = charge;
-                    self.has_sent_line = true;
+                    self.sent = Sent::Line;
                     lines.push(line);
+                    secret = line_secret;
                     true
                 }
                 Err(wait) => {
@@ -90,13 +111,24 @@ impl Connection {
         if lines.is_empty() {
             return ReadResult { event: None, delay };
         }
-        let input = Input::Lines { id: self.id, lines };
+        let input = match (secret, lines.pop()) {
+            (Some(secret), Some(line)) => self.secret_input(line, secret, now),
+            (_, last) => {
+                lines.extend(last);
+                Input::Lines { id: self.id, lines }
+            }
+        };
         ReadResult { event: Some(self.input_event(input, answer)), delay }
     }
 
     #[cfg(not(feature = "irc"))]
     fn parse_line(&self, line: &[u8]) -> ParsedLine {
         ClientLine::parse(line)
+    }
+
+    #[cfg(not(feature = "irc"))]
+    fn take_secret(&self, request: &mut Request) -> Option<(Secret, bool)> {
+        request.take_secret()
     }
 
     /// Returns whether a line is free, because it belongs to a registration.
@@ -118,7 +150,7 @@ impl Connection {
         now: Duration,
     ) -> Result<Option<AnswerCharge>, Delay> {
         let Some(cost) = cost else { return Ok(None) };
-        if is_hello && !self.has_sent_line {
+        if is_hello && self.sent != Sent::Line {
             // It does not wait: new connections have a rate of their own.
             return Ok(Some(self.budget.request()));
         }

@@ -11,7 +11,7 @@ use super::Connection;
 use crate::protocol::ErrorCode;
 
 /// The time after which a task that waits for its address checks whether its connection was closed.
-const CLOSED_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+pub(super) const CLOSED_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// A shorter wait is skipped, because a timer takes longer.
 const MIN_WAIT: Duration = Duration::from_micros(1);
 
@@ -52,7 +52,7 @@ impl Connection {
     }
 
     /// Waits for a time, or until the connection is closed.
-    async fn sleep(&self, wait: Duration) {
+    pub(super) async fn sleep(&self, wait: Duration) {
         let until = self.budget.limits.now() + wait;
         while let Some(rest) = until.checked_sub(self.budget.limits.now())
             && !self.is_closed()

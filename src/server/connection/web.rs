@@ -27,7 +27,7 @@ impl Connection {
             let max_head = MAX_HEAD_BYTES.min(limits.max_line as usize + limits.read_bytes);
             let mut web = Box::new(WebReader::new(max_head));
             // It returns no lines: the broadcaster must answer the handshake before them.
-            web.read(&mut start.to_vec(), limits.max_line, &limits.web_hosts);
+            web.read(&mut start.to_vec(), self.max_line(), &limits.web_hosts);
             self.web = Some(web);
         } else if may_be_request {
             self.lines.hold(start);
@@ -43,10 +43,11 @@ impl Connection {
 
     /// Parses the bytes of a client that speaks HTTP or WebSocket.
     pub(super) fn parse_web(&mut self, bytes: &mut [u8]) -> ReadResult {
+        let max_line = self.max_line();
         let Some(web) = &mut self.web else { return ReadResult::default() };
         let limits = &self.budget.limits;
         let (rate, now) = (limits.rate, limits.now());
-        let lines = web.read(bytes, limits.max_line, &limits.web_hosts);
+        let lines = web.read(bytes, max_line, &limits.web_hosts);
         // Bounded, so that the delay is bounded, too.
         let control_frames = web.take_control_frames().min(MAX_INPUT_LINES);
         let mut parsed = self.split_lines(&lines);
@@ -60,8 +61,15 @@ impl Connection {
     /// Returns the next event of a client that speaks HTTP or WebSocket, which comes after the
     /// lines that were read.
     pub(super) fn next_web_input(&mut self) -> Option<ReadResult> {
+        #[cfg(feature = "tls")]
+        let is_refused = self.refuses_plain_text();
         let web = self.web.as_mut()?;
         if let Some(event) = web.take_event() {
+            #[cfg(feature = "tls")]
+            let event = match event {
+                WebEvent::Answer(_) if is_refused => web.refuse_plain_text(),
+                event => event,
+            };
             if let WebEvent::Closing { .. } = event {
                 // Discards an incomplete line.
                 self.lines.clear();

@@ -5,5 +5,7 @@
 #[cfg(feature = "irc")]
 pub mod irc;
 pub mod proxy;
+#[cfg(feature = "tls")]
+pub mod tls;
 #[cfg(feature = "web")]
 pub mod web;

@@ -9,10 +9,16 @@ pub mod client_process;
 pub mod faulty_proxy;
 pub mod observers;
 pub mod scripted_server;
+#[cfg(feature = "tls")]
+pub mod scripted_tls_server;
 mod server;
 #[cfg(feature = "editor")]
 pub mod terminal;
 mod test_client;
+#[cfg(feature = "tls")]
+pub mod tls;
+#[cfg(feature = "tls")]
+mod tls_peer;
 #[cfg(feature = "web")]
 pub mod websocket;
 

@@ -72,13 +72,45 @@ impl ScriptedConnection {
     pub fn welcome(&mut self, name: &str) -> Value {
         let hello = self.recv().unwrap_or_default();
         self.recv();
-        let limits = json!({"max_line": 99, "rate": 0, "burst": 0, "history": 0, "stored": false});
-        let welcome = json!({
-            "data_source": "server", "data": "welcome", "kind": "welcome", "name": name,
-            "epoch": format!("epoch {}", self.number), "seq": 0, "token": format!("token {}", self.number),
-            "resumed": false, "members": 1, "limits": limits,
-        });
-        self.send(&format!("{welcome}\n{HEARTBEAT_ANSWER}"));
+        self.accept(name);
         hello
     }
+
+    /// Answers the hello and the heartbeat, which were read.
+    pub fn accept(&mut self, name: &str) {
+        let welcome = welcome(name, self.number);
+        self.send(&format!("{welcome}\n{HEARTBEAT_ANSWER}"));
+    }
+
+    /// Answers the hello and the heartbeat with an error.
+    pub fn refuse(&mut self, code: &str) {
+        let error = refusal(code);
+        self.send(&format!("{error}\n{}", refusal("password-required")));
+    }
+
+    /// Answers each line with an `info`, and `/quit` with the end.
+    pub fn answer_lines(&mut self) {
+        while let Some(line) = self.recv().filter(|line| line != "/quit") {
+            let info = json!({
+                "data_source": "server", "data": line["data"], "kind": "info", "id": line["id"],
+            });
+            self.send(&info.to_string());
+        }
+        self.send(r#"{"data_source":"server","data":"bye","kind":"bye","code":"quit","seq":0}"#);
+    }
+}
+
+/// Returns the welcome of a connection, which does not resume.
+pub fn welcome(name: &str, number: usize) -> Value {
+    let limits = json!({"max_line": 99, "rate": 0, "burst": 0, "history": 0, "stored": false});
+    json!({
+        "data_source": "server", "data": "welcome", "kind": "welcome", "name": name,
+        "epoch": format!("epoch {number}"), "seq": 0, "token": format!("token {number}"),
+        "resumed": false, "members": 1, "limits": limits,
+    })
+}
+
+/// Returns an error as a line.
+pub fn refusal(code: &str) -> String {
+    json!({"data_source": "server", "data": "no", "kind": "error", "code": code}).to_string()
 }

@@ -32,7 +32,7 @@ pub fn run(data: &[u8]) {
         Body::Error { code: ErrorCode::BadName, id: None },
         Body::Bye { code: ByeCode::Unknown, seq },
         Body::Gap { from: 1, to: 2 },
-        Body::Info { id, stats: None },
+        Body::Info { seq: None, time: None, topic: Some(text.into()), id, stats: None },
         Body::Unknown,
     ] {
         check_frame(&Frame { data_source: text.into(), data: text.into(), body });

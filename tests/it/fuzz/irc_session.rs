@@ -57,6 +57,14 @@ impl Channel for Room {
         (at == 0).then_some(frame)
     }
 
+    fn topic(&self) -> Option<&str> {
+        Some("be kind")
+    }
+
+    fn is_operator(&self) -> bool {
+        true
+    }
+
     fn notes(&self) -> &Notes {
         &self.notes
     }
@@ -87,7 +95,7 @@ impl Channel for Room {
             }
             Request::Nick(name) => return assert!(is_valid_name(&name), "{name:?}"),
             Request::Say(text) | Request::Action(text) | Request::Private { text, .. } => text,
-            Request::Quit => return,
+            Request::Quit | Request::Operator(_) => return,
             request => panic!("{request:?}"),
         };
         assert!(!text.is_empty() && !text.contains(char::is_control), "{text:?}");

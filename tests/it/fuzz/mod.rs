@@ -14,6 +14,10 @@ mod irc_session;
 mod line_reader;
 mod proxy_header;
 mod screen;
+#[cfg(feature = "tls")]
+mod tls_handshake;
+#[cfg(feature = "tls")]
+mod tls_records;
 mod websocket_frames;
 
 use std::collections::BTreeSet;
@@ -35,6 +39,10 @@ const TARGETS: &[Target] = &[
     ("line_reader", line_reader::run),
     ("proxy_header", proxy_header::run),
     ("screen", screen::run),
+    #[cfg(feature = "tls")]
+    ("tls_handshake", tls_handshake::run),
+    #[cfg(feature = "tls")]
+    ("tls_records", tls_records::run),
     ("websocket_frames", websocket_frames::run),
     ("room", crate::model::run_bytes),
 ];
@@ -72,7 +80,10 @@ fn seeds_and_regressions_pass() {
 fn each_folder_of_inputs_has_a_target() {
     let targets: BTreeSet<String> = TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
     // Without a feature, its targets are not built.
-    let is_built = |name: &String| cfg!(feature = "irc") || !name.starts_with("irc_");
+    let is_built = |name: &String| {
+        (cfg!(feature = "irc") || !name.starts_with("irc_"))
+            && (cfg!(feature = "tls") || !name.starts_with("tls_"))
+    };
     let folders = |folder| names(folder).into_iter().filter(is_built).collect::<BTreeSet<_>>();
     assert_eq!(folders("seeds"), targets);
     assert!(folders("regressions").is_subset(&targets));

@@ -229,6 +229,7 @@ fn notice(names: &[impl AsRef<str>], verb: &str) -> String {
 fn with_seq(mut frame: Frame<'static>, number: u64) -> Frame<'static> {
     match &mut frame.body {
         Body::Chat { seq, .. } | Body::Action { seq, .. } | Body::Name { seq, .. } => *seq = number,
+        Body::Info { seq, .. } => *seq = Some(number),
         other => panic!("{other:?} is not a message"),
     }
     frame

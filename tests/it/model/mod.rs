@@ -85,6 +85,13 @@ impl Simulation {
                 self.apply(Input::OtherProtocol { id: ClientId(id), protocol });
                 self.model.other_protocol(id, protocol);
             }
+            Action::Operate(who) => {
+                let id = self.id(who);
+                if self.model.operate(id) {
+                    let (id, label) = (ClientId(id), "ops".into());
+                    self.apply(Input::Operator { id, label, line_id: None });
+                }
+            }
             Action::Leave(who, reason) => self.leave(self.id(who), reason),
             Action::Overflow(who, count) => {
                 let id = self.id(who);
@@ -218,6 +225,7 @@ impl Simulation {
             epoch: template.epoch.map(String::from),
             after,
             token,
+            password: None,
             keep: template.keep,
             quiet: template.quiet,
         }

@@ -259,10 +259,10 @@ impl Receiver {
                 assert_eq!(more.is_some(), length(&members) > answer_bytes);
                 assert!(named.is_empty() || length(&named) <= answer_bytes);
             }
-            (OwnFrame::Info(line_id), Body::Info { id, stats: None }) => {
+            (OwnFrame::Info(line_id), Body::Info { id, stats: None, .. }) => {
                 assert_eq!(id.as_deref(), line_id.as_deref());
             }
-            (OwnFrame::Stats(line_id, expected), Body::Info { id, stats: Some(stats) }) => {
+            (OwnFrame::Stats(line_id, expected), Body::Info { id, stats: Some(stats), .. }) => {
                 assert_eq!((id.as_deref(), &**stats), (line_id.as_deref(), &expected));
             }
             (

@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use smolchat::protocol::{
-    Body, ByeCode, ClientLine, ErrorCode, Frame, Hello, MAX_NAME, OtherProtocol, Request,
-    RequestError, SERVER, Stats, case_fold, is_valid_name,
+    Body, ByeCode, ClientLine, ErrorCode, Frame, Hello, MAX_NAME, OperatorCommand, OtherProtocol,
+    Request, RequestError, SERVER, Stats, Verb, case_fold, is_valid_name,
 };
 use smolchat::room::{Config, DisconnectReason, Now, Peer, Token};
 
@@ -61,6 +61,7 @@ pub struct ReferenceClient {
     /// There was no place for it.
     is_visitor: bool,
     is_quiet: bool,
+    is_operator: bool,
     errors: usize,
     hello_deadline: Duration,
 }
@@ -185,6 +186,7 @@ impl ReferenceRoom {
             is_announced: false,
             is_visitor,
             is_quiet: false,
+            is_operator: false,
             errors: 0,
             hello_deadline: now + self.config.hello_wait,
         };
@@ -409,11 +411,76 @@ impl ReferenceRoom {
             }
             Request::Stats => self.send_stats(id, line_id),
             Request::Quit => self.disconnect(id, ByeCode::Quit),
+            Request::Pass(_) => self.send(id, OwnFrame::Info(line_id)),
+            Request::Operator(command) => self.operator_command(id, name, *command, line_id)?,
+            Request::Op(_) => return Err(ErrorCode::NotOperator),
             _ => unreachable!("the model does not know this request"),
         }
         // A heartbeat does not end a series of errors.
         if let Some(client) = self.clients.get_mut(&id).filter(|_| !is_heartbeat) {
             client.errors = 0;
+        }
+        Ok(())
+    }
+
+    /// Makes a member an operator, and returns whether it is a member.
+    pub fn operate(&mut self, id: u64) -> bool {
+        let member = self.clients.get_mut(&id).filter(|client| client.name.is_some());
+        let Some(member) = member else { return false };
+        member.is_operator = true;
+        self.send(id, OwnFrame::Info(None));
+        true
+    }
+
+    /// Knows `/topic` and `/kick` alone.
+    fn operator_command(
+        &mut self,
+        id: u64,
+        name: String,
+        command: OperatorCommand,
+        line_id: Option<Box<str>>,
+    ) -> Result<(), ErrorCode> {
+        let OperatorCommand { verb, target, text, .. } = command;
+        let target_text = &*target;
+        if verb == Verb::Topic && text.is_empty() {
+            self.send(id, OwnFrame::Info(line_id));
+            return Ok(());
+        }
+        if !self.clients[&id].is_operator {
+            return Err(ErrorCode::NotOperator);
+        }
+        let (data, topic, kicked) = match (verb, &*text) {
+            (Verb::Topic, "-") => (format!("{name} removed the topic"), Some(""), None),
+            (Verb::Topic, topic) => (format!("{name} set the topic: {topic}"), Some(topic), None),
+            (Verb::Kick, reason) => {
+                let member = self.member_named(&target);
+                let client = member.map(|member| &self.clients[&member]);
+                if client.is_some_and(|client| client.is_operator) {
+                    return Err(ErrorCode::NotAllowed);
+                }
+                let target_name = client.and_then(|client| client.name.clone());
+                if member.is_none() && self.name_error(&target).is_none() {
+                    return Err(ErrorCode::NoSuchUser);
+                }
+                if member.is_none() {
+                    self.reserved.retain(|held| case_fold(&held.name) != case_fold(&target));
+                }
+                let target = target_name.unwrap_or_else(|| target_text.into());
+                let colon = if reason.is_empty() { "" } else { ": " };
+                (format!("{name} kicked {target}{colon}{reason}"), None, member)
+            }
+            _ => unreachable!("the model does not know this command"),
+        };
+        let body = Body::Info {
+            seq: Some(0),
+            time: Some(self.now.unix_ms),
+            topic: topic.map(|topic| topic.to_owned().into()),
+            id: line_id.map(|id| String::from(id).into()),
+            stats: None,
+        };
+        self.broadcast(SERVER, data.into(), body);
+        if let Some(kicked) = kicked {
+            self.disconnect(kicked, ByeCode::Kicked);
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use smolchat::protocol::{ErrorCode, OtherProtocol, Request};
+use smolchat::protocol::{ErrorCode, OperatorCommand, OtherProtocol, Request, Verb};
 use smolchat::room::{Config, DisconnectReason};
 
 /// The bytes of one action. Removing or inserting a block does not change the other actions.
@@ -25,6 +25,8 @@ pub enum Action {
     /// A line, and how often it is sent.
     Lines(ClientRef, ScriptLine, usize),
     OtherProtocol(ClientRef, OtherProtocol),
+    /// Sends the secret of an operator, if it is a member.
+    Operate(ClientRef),
     Leave(ClientRef, DisconnectReason),
     /// Leaves if there is a reason, and connects with the token and the state that it had.
     Reconnect {
@@ -225,6 +227,7 @@ impl BlockDecoder<'_> {
                 from: self.host(),
                 hello: self.hello(),
             },
+            56 => Action::Operate(self.client()),
             _ => Action::Seal,
         }
     }
@@ -320,6 +323,13 @@ impl BlockDecoder<'_> {
                 let codes = [ErrorCode::Usage, ErrorCode::TooLong, ErrorCode::TooFast];
                 return ScriptLine::RequestError(self.pick(&codes), self.id());
             }
+            21 => Request::Operator(Box::new(OperatorCommand {
+                verb: self.pick(&[Verb::Kick, Verb::Kick, Verb::Topic]),
+                target: self.name().into(),
+                network: None,
+                time: None,
+                text: self.pick(&["", "x", "-"]).into(),
+            })),
             _ => return ScriptLine::Raw(self.raw()),
         };
         ScriptLine::Request(request, self.id())

@@ -112,7 +112,8 @@ impl App {
             Ok(address) => {
                 self.view.show_notice(EntryKind::Info, &format!("connecting to {address}"));
                 let name = self.session.requested_name().unwrap_or(self.session.name());
-                self.server_switch.connect(address, name, &self.session);
+                let config = self.server_switch.config().name(name);
+                self.connect_to(address, config);
             }
             Err(error) => self.view.show_notice(EntryKind::Error, &error.to_string()),
         }
@@ -216,7 +217,8 @@ impl App {
 /// Returns whether two addresses name the same server. The case of a host name does not count.
 fn is_same_server(one: &ServerAddress, other: &ServerAddress) -> bool {
     match (one, other) {
-        (ServerAddress::Inet(one), ServerAddress::Inet(other)) => one.eq_ignore_ascii_case(other),
+        (ServerAddress::Inet(one), ServerAddress::Inet(other))
+        | (ServerAddress::Tls(one), ServerAddress::Tls(other)) => one.eq_ignore_ascii_case(other),
         _ => one == other,
     }
 }

@@ -4,7 +4,7 @@ use futures_lite::future;
 
 use super::App;
 use crate::app::Error;
-use crate::app::link_status::{describe_error, format_gap, format_loss};
+use crate::app::link_status::{format_gap, format_loss};
 use crate::app::outage::Outage;
 use crate::app::tui::commands::HELP;
 use crate::app::tui::entry::EntryKind;
@@ -152,11 +152,7 @@ impl App {
         let session = match result {
             Ok(Some(session)) => session,
             Ok(None) => return self.session.reconnect(),
-            Err(error) => {
-                let address = self.session.address();
-                let message = format!("{}; you stay at {address}", describe_error(&error));
-                return self.view.show_notice(EntryKind::Error, &message);
-            }
+            Err(error) => return self.on_connect_error(error),
         };
         if self.outage.take().is_some() {
             // Replaces the status line.

@@ -72,7 +72,7 @@ fn each_kind_of_frame_has_its_own_form() {
         private("alice", "bob"),
         received("server", "bob is now rob", name),
         received("server", "no", Body::Error { code, id: None }),
-        received("server", "yes", Body::Info { id: None, stats: None }),
+        received("server", "yes", Body::info(None)),
         received("server", "gone", Body::Gap { from: 1, to: 2 }),
     ];
     let text = "14:03 * bob waves\n14:03>[bob > alice]  psst\n14:03 [alice > bob]  psst\n\

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::line_queue::WaitingInput;
+use super::line_queue::{DirectInput, LineQueue, WaitingInput};
 use super::log_phase::{LogPhase, Probe};
 use super::{RoomChannel, relay};
 use crate::protocol::{ClientLine, Request};
@@ -63,22 +63,28 @@ impl Broadcaster {
         now: Now,
     ) -> Option<(Input, Option<AnswerCharge>)> {
         let Some(cluster) = &mut self.cluster else { return Some((input, answer)) };
-        let id = match input {
-            Input::Lines { id, lines } if self.clients.irc_client(id).is_some() => {
-                let count = lines.len();
-                let mut answer = answer;
-                for (at, line) in lines.into_iter().enumerate() {
-                    let answer = if at + 1 == count { answer.take() } else { None };
-                    cluster.irc_lines.push(id, WaitingInput::Line(line), answer);
-                }
-                id
+        let is_irc = |id: &ClientId| self.clients.irc_client(*id).is_some();
+        let (id, mut inputs) = match input {
+            Input::Lines { id, lines } if is_irc(&id) => {
+                (id, lines.into_iter().map(WaitingInput::from).collect())
+            }
+            Input::Admit { id, .. } if is_irc(&id) => {
+                // The client is registered if it waits for that.
+                let line = ClientLine { id: None, request: Request::Edge("PONG".into()) };
+                (id, vec![DirectInput::Admit.into(), WaitingInput::Line(Ok(line))])
+            }
+            Input::Operator { id, label, line_id } if is_irc(&id) => {
+                (id, vec![DirectInput::Operator { label, line_id }.into()])
             }
             Input::Disconnect { id, reason } if cluster.irc_lines.has_unprobed(id) => {
-                cluster.irc_lines.push(id, WaitingInput::Disconnect(reason), answer);
-                id
+                (id, vec![DirectInput::Disconnect(reason).into()])
             }
             input => return Some((input, answer)),
         };
+        if let Some(last) = inputs.pop() {
+            inputs.into_iter().for_each(|input| cluster.irc_lines.push(id, input, None));
+            cluster.irc_lines.push(id, last, answer);
+        }
         self.advance_irc(id, now);
         None
     }
@@ -98,11 +104,8 @@ impl Broadcaster {
             let Some(waiting) = cluster.irc_lines.pop_ready(id) else {
                 return cluster.irc_lines.remove_empty(id);
             };
-            match waiting.input {
-                WaitingInput::Line(line) => self.run_line(id, line, None, now),
-                WaitingInput::Disconnect(reason) => {
-                    self.propose(Input::Disconnect { id, reason }, now);
-                }
+            if let WaitingInput::Line(line) = waiting.input {
+                self.run_line(id, line, None, now);
             }
             if let Some(answer) = waiting.answer {
                 answer.charge(self.room.answer_bytes(), now.uptime);
@@ -121,10 +124,17 @@ impl Broadcaster {
             if self.room.peer_of(id).is_none() {
                 return cluster.irc_lines.remove(id);
             }
-            let WaitingInput::Line(line) = input else { return queue.on_probed(0, false) };
             let is_settled = !queue.has_commands();
-            if is_settled && is_question(&line) {
-                return queue.on_probed(0, false);
+            let line = match input {
+                WaitingInput::Line(line) => line,
+                WaitingInput::Direct(input) => {
+                    let count = self.propose_direct(id, input, now);
+                    self.on_probed(id, count, false);
+                    continue;
+                }
+            };
+            if is_settled && is_question(&line) && self.room.name_of(id).is_some() {
+                return self.on_probed(id, 0, false);
             }
             let (ahead, replied) = (queue.ahead.take(), queue.replied);
             let Some(client) = self.clients.irc_client(id) else {
@@ -133,16 +143,32 @@ impl Broadcaster {
             let mut ahead = ahead.unwrap_or_else(|| Box::new(client.clone()));
             let probe = self.probe_line(id, line, &mut ahead, replied, now);
             let (is_joining, commands) = self.propose_probed(id, probe, &ahead, now);
-            let Some(cluster) = &mut self.cluster else { return };
-            let Some(queue) = cluster.irc_lines.get_mut(id) else { return };
-            queue.on_probed(commands, is_joining);
-            if queue.has_commands() {
-                queue.ahead = Some(ahead);
-            } else {
+            if is_settled && commands == 0 {
                 // The line is answered first.
-                return;
+                return self.on_probed(id, 0, false);
+            }
+            self.on_probed(id, commands, is_joining);
+            if let Some(queue) = self.line_queue(id) {
+                queue.ahead = Some(ahead);
             }
         }
+    }
+
+    fn line_queue(&mut self, id: ClientId) -> Option<&mut LineQueue> {
+        self.cluster.as_mut()?.irc_lines.get_mut(id)
+    }
+
+    fn on_probed(&mut self, id: ClientId, commands: usize, is_joining: bool) {
+        if let Some(queue) = self.line_queue(id) {
+            queue.on_probed(commands, is_joining);
+        }
+    }
+
+    /// Proposes an input that the room answers. Returns the number of commands to be read back.
+    fn propose_direct(&mut self, id: ClientId, input: DirectInput, now: Now) -> usize {
+        let Some(command) = self.room.propose(input.into_input(id), now) else { return 0 };
+        let has_answer = author_of_line(&command).is_some();
+        usize::from(self.propose_command(command) && has_answer)
     }
 
     fn probe_line(
@@ -177,12 +203,12 @@ impl Broadcaster {
         ahead: &IrcClient,
         now: Now,
     ) -> (bool, usize) {
-        let Probe { commands, joined, kept } = probe;
+        let Probe { commands, is_notice, joined, kept } = probe;
         if let Some((_, token)) = kept.as_ref().filter(|_| joined.is_some()) {
             self.room.set_token(id, *token);
         }
         let token = kept.as_ref().map(|(_, token)| token.to_string());
-        let mut count = 0;
+        let (mut count, mut is_joining) = (0, false);
         for command in commands {
             let command = match command {
                 Command::Lines { id, mut lines } => {
@@ -196,10 +222,15 @@ impl Broadcaster {
                 command => Some(command),
             };
             let Some(mut command) = command else { continue };
-            if let Command::Join(join) = &mut command {
-                join.is_hidden = true;
-                join.is_name_required = true;
-                join.profile = Some(ahead.profile.clone());
+            match &mut command {
+                Command::Join(join) => {
+                    is_joining = true;
+                    join.is_hidden = true;
+                    join.is_name_required = true;
+                    join.profile = Some(ahead.profile.clone());
+                }
+                Command::Lines { lines, .. } if is_notice => mark_as_notice(lines),
+                _ => {}
             }
             count += usize::from(self.propose_command(command));
         }
@@ -210,7 +241,7 @@ impl Broadcaster {
             let credential = self.room.credential_of(token);
             self.propose_command(Command::Credential { id, name, credential });
         }
-        (joined.is_some(), count)
+        (is_joining, count)
     }
 
     fn propose_command(&mut self, command: Command) -> bool {
@@ -224,10 +255,10 @@ impl Broadcaster {
         if command.is_some() {
             self.room.set_time(now);
         }
-        let queue = self.cluster.as_mut().and_then(|cluster| cluster.irc_lines.get_mut(id));
-        let replied = queue.map_or(0, |queue| queue.replied);
+        let replied = self.line_queue(id).map_or(0, |queue| queue.replied);
         let is_known = self.room.peer_of(id).is_some();
-        let Some(mut client) = self.clients.take_irc_client(id).filter(|_| is_known) else {
+        let client = if is_known { self.clients.take_irc_client(id) } else { None };
+        let Some(mut client) = client else {
             if let Some(command) = command {
                 commit(&mut self.room, &mut self.clients, command, now);
             }
@@ -244,8 +275,7 @@ impl Broadcaster {
             // The state has changed since the line was probed, and the session has said so.
             self.room.commit_unanswered(id, command, now);
         }
-        let queue = self.cluster.as_mut().and_then(|cluster| cluster.irc_lines.get_mut(id));
-        if let Some(queue) = queue {
+        if let Some(queue) = self.line_queue(id) {
             queue.replied = replied;
         }
     }
@@ -267,9 +297,11 @@ impl Broadcaster {
             commit(&mut self.room, &mut self.clients, command, log_now);
             return;
         };
-        if let WaitingInput::Line(line) = waiting.input {
-            // Times of the log are in the frames.
-            self.run_line(id, line, Some(command), log_now);
+        match waiting.input {
+            WaitingInput::Line(line) => self.run_line(id, line, Some(command), log_now),
+            WaitingInput::Direct(_) => {
+                commit(&mut self.room, &mut self.clients, command, log_now);
+            }
         }
         if let Some(answer) = waiting.answer {
             answer.charge(self.room.answer_bytes(), now.uptime);
@@ -278,11 +310,21 @@ impl Broadcaster {
     }
 }
 
+/// Marks the text of a line as a notice.
+fn mark_as_notice(lines: &mut [ParsedLine]) {
+    if let Some(Ok(ClientLine { request, .. })) = lines.first_mut()
+        && let Request::Say(text) = request
+    {
+        *request = Request::Notice(std::mem::take(text));
+    }
+}
+
 /// Returns the client of which a line can have caused the command.
 fn author_of_line(command: &Command) -> Option<ClientId> {
     match command {
         Command::Join(join) => Some(join.id),
         Command::Lines { id, .. }
+        | Command::Operator { id, .. }
         | Command::Show { id, .. }
         | Command::Profile { id, .. }
         | Command::Edge { id, .. } => Some(*id),

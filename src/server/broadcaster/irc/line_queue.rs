@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::protocol::{ClientLine, Request};
-use crate::room::{ClientId, DisconnectReason};
+use crate::protocol::{ClientLine, Request, RequestError};
+use crate::room::{ClientId, DisconnectReason, Input};
 use crate::server::address_limits::{AnswerCharge, ParsedLine};
 use crate::server::clients::IrcClient;
 
@@ -45,8 +45,49 @@ pub struct WaitingLine {
 #[derive(Clone, Debug)]
 pub enum WaitingInput {
     Line(ParsedLine),
-    /// The connection has ended behind the lines.
+    /// An input that the room handles without the session.
+    Direct(DirectInput),
+}
+
+/// An input that the room handles without the session of the client.
+#[derive(Clone, Debug)]
+pub enum DirectInput {
+    Admit,
+    Operator {
+        label: Box<str>,
+        line_id: Option<Box<str>>,
+    },
+    /// A wrong secret.
+    Error(RequestError),
     Disconnect(DisconnectReason),
+}
+
+impl DirectInput {
+    /// Returns the input for the room.
+    pub fn into_input(self, id: ClientId) -> Input {
+        match self {
+            DirectInput::Admit => Input::Admit { id, lines: Vec::new() },
+            DirectInput::Operator { label, line_id } => Input::Operator { id, label, line_id },
+            DirectInput::Error(error) => Input::Lines { id, lines: vec![Err(error)] },
+            DirectInput::Disconnect(reason) => Input::Disconnect { id, reason },
+        }
+    }
+}
+
+impl From<DirectInput> for WaitingInput {
+    fn from(input: DirectInput) -> Self {
+        WaitingInput::Direct(input)
+    }
+}
+
+impl From<ParsedLine> for WaitingInput {
+    fn from(line: ParsedLine) -> Self {
+        match line {
+            // The room counts wrong secrets.
+            Err(error) if error.code.is_about_secrets() => DirectInput::Error(error).into(),
+            line => WaitingInput::Line(line),
+        }
+    }
 }
 
 impl WaitingInput {

@@ -26,6 +26,8 @@ pub enum LogPhase {
 #[derive(Debug, Default)]
 pub struct Probe {
     pub commands: Vec<Command>,
+    /// IRC clients see the text of the line as a `NOTICE`.
+    pub is_notice: bool,
     /// The name with which the client becomes a member.
     pub joined: Option<Box<str>>,
     /// The name that the client keeps with a password, and the token for both.
@@ -72,17 +74,11 @@ impl RoomChannel<'_> {
         let is_hello = matches!(line.request, Request::Hello(_));
         match &mut self.phase {
             Some(LogPhase::Probe(probe)) if is_member || is_hello => {
-                let ClientLine { id: label, request } = line;
-                let request = match request {
-                    Request::Say(text) if is_notice => Request::Notice(text),
-                    Request::Hello(hello) => {
-                        probe.joined = hello.name.as_deref().map(Into::into);
-                        Request::Hello(hello)
-                    }
-                    request => request,
-                };
-                let lines = vec![Ok(ClientLine { id: label, request })];
-                probe.commands.push(Command::Lines { id, lines });
+                if let Request::Hello(hello) = &line.request {
+                    probe.joined = hello.name.as_deref().map(Into::into);
+                }
+                probe.is_notice = is_notice;
+                probe.commands.push(Command::Lines { id, lines: vec![Ok(line)] });
             }
             Some(LogPhase::Run(None)) if !is_member && !is_hello => {
                 // A client that leaves before it is a member has no command.

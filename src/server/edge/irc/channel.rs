@@ -26,11 +26,15 @@ pub trait Channel {
     fn frame_count(&self) -> usize;
     /// Returns a frame of the history; the oldest is at 0.
     fn frame(&self, at: usize) -> Option<&[u8]>;
+    /// Returns the topic of the room, if it has one.
+    fn topic(&self) -> Option<&str>;
     /// Returns the information about frames and members that is not in the room.
     fn notes(&self) -> &Notes;
 
     /// Returns the name of the client, if it is a member.
     fn own_name(&self) -> Option<&str>;
+    /// Returns whether the client is an operator.
+    fn is_operator(&self) -> bool;
     /// Returns the profile of the client.
     fn own_profile(&mut self) -> &mut Profile;
     /// Returns the bytes that the client was sent and that wait in its outbox, and those of its

@@ -3,6 +3,7 @@
 use super::capabilities::Capabilities;
 use super::delivery::View;
 use super::message::{IrcCommand, Message};
+use super::operators::{operate, write_topic};
 use super::output::relay_lines;
 use super::session::{Exchange, MAX_AWAY, Session, bounded};
 use super::text::{CTCP, concat, push_word, split_first, strip_formatting};
@@ -16,7 +17,7 @@ pub(super) const NO_SUCH_NICK: &str = "401 $1 :No such nick/channel";
 const NO_SUCH_CHANNEL: &str = "403 $1 :No such channel";
 const NOT_ON_CHANNEL: &str = "442 $c :You're not on that channel";
 const NO_TEXT: &str = "412 :No text to send";
-const NO_OPERATOR: &str = "482 $c :You're not channel operator";
+pub(super) const NO_OPERATOR: &str = "482 $c :You're not channel operator";
 
 /// A text that a client sends, without formatting.
 struct Text {
@@ -87,8 +88,12 @@ impl Session {
             IrcCommand::Topic
                 if second.is_empty() && exchange.is_channel(first) && self.is_in_channel =>
             {
-                exchange.out.reply("331 $c :No topic is set", &[]);
+                write_topic(true, exchange);
             }
+            IrcCommand::Topic | IrcCommand::Kick | IrcCommand::Mode
+                if exchange.is_channel(first)
+                    && exchange.channel.is_operator()
+                    && operate(message, exchange) => {}
             IrcCommand::Topic | IrcCommand::Kick => self.refuse(first, exchange),
             IrcCommand::Mode => self.mode(first, second, exchange),
             IrcCommand::Invite => self.invite(first, second, exchange),
@@ -132,6 +137,7 @@ impl Session {
         exchange.flush();
         self.delivery.joins_due += u16::from(exchange.channel.show(true));
         exchange.out.reply(":$n!user@smolchat JOIN $c", &[]);
+        write_topic(false, exchange);
         self.write_names(exchange);
         if self.has(Capabilities::SERVER_TIME) && !self.has(Capabilities::CHAT_HISTORY) {
             self.play_back(exchange);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::capabilities::Capabilities;
 use super::config::Settings;
 use super::message::split_space;
+use super::operators::error_number;
 use super::output::{Output, error_line, label_tag, tagged};
 use super::session::Session;
 use super::text::{concat, strip_controls};
@@ -150,6 +151,12 @@ impl Session {
                 let other = frame.text.strip_prefix("this port speaks the smolchat protocol");
                 let other = other.map(|other| concat(&["this port speaks IRC", other]));
                 return error_line(other.as_deref().unwrap_or(&frame.text));
+            }
+            "error" if let Some(number) = error_number(&frame.string("code")) => {
+                out.reply(number, &[&frame.text]);
+            }
+            "info" if frame.text.starts_with("you are an operator (") => {
+                out.reply("381 :$1", &[&frame.text]);
             }
             _ => {
                 for line in strip_controls(&frame.text).split('\n').take(MAX_LINES) {

@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::config::{Config, Settings};
 use super::notes::Notes;
 use super::text::{CTCP, concat, split_long, strip_controls};
-use crate::calendar::format_utc;
+use crate::calendar::Utc;
 use crate::protocol::JsonObject;
 
 /// The most bytes of a line to a client, without its tags and its line end.
@@ -21,7 +21,8 @@ pub const MAX_LINES: usize = 16;
 pub const MASK: &str = "!user@smolchat";
 
 /// The keys that are read in frames.
-const KEYS: &[&str] = &["data", "data_source", "from", "id", "kind", "names", "seq", "time", "to"];
+const KEYS: &[&str] =
+    &["code", "data", "data_source", "from", "id", "kind", "names", "seq", "time", "to", "topic"];
 
 /// A frame of the room.
 #[derive(Debug)]
@@ -191,6 +192,17 @@ impl Lines {
                 self.add_span(json, SpanKind::Name);
             }
             "join" | "leave" => self.push_presence(frame, &json, &tags, settings, notes),
+            // A measure of an operator.
+            "info" => {
+                let Config { server, channel, .. } = &settings.config;
+                let (command, text) = match frame.object.string("topic") {
+                    Ok(Some(topic)) => (" TOPIC ", topic),
+                    _ => (" NOTICE ", frame.text.clone()),
+                };
+                let line = [":", server, command, channel, " :", &text];
+                write_line(&mut self.bytes, &tags.first, &line);
+                self.add_span(json, SpanKind::Leave);
+            }
             _ => {}
         }
     }
@@ -310,7 +322,7 @@ pub fn push(out: &mut Vec<u8>, parts: &[&str]) {
 
 /// Returns a time as `2026-11-25T12:00:00.000Z`.
 pub fn format_time(unix_ms: u64) -> String {
-    format!("{}.{:03}Z", format_utc(unix_ms / 1000), unix_ms % 1000)
+    format!("{:.19}.{:03}Z", Utc(unix_ms / 1000).to_string(), unix_ms % 1000)
 }
 
 #[cfg(test)]

@@ -71,6 +71,11 @@ const NO_UPGRADE: TextResponse = TextResponse {
         Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13",
     text: "expected a WebSocket handshake of version 13",
 };
+#[cfg(feature = "tls")]
+const TLS_REQUIRED: TextResponse = TextResponse {
+    status: "426 Upgrade Required\r\nUpgrade: TLS/1.3",
+    text: "this port requires TLS: open https:// in place of http://",
+};
 const TIMEOUT: TextResponse =
     TextResponse { status: "408 Request Timeout", text: "the request took too long" };
 const TOO_LARGE: TextResponse = TextResponse {
@@ -125,6 +130,12 @@ pub fn cut_off_response() -> Vec<u8> {
 /// Returns the response to a WebSocket handshake on a connection that was sent lines before.
 pub fn too_late_response() -> Vec<u8> {
     TOO_LATE.encode(false)
+}
+
+/// Returns the response to a request of a client that must use TLS.
+#[cfg(feature = "tls")]
+pub fn tls_required_response() -> Vec<u8> {
+    TLS_REQUIRED.encode(false)
 }
 
 fn answer_request(

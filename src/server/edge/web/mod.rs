@@ -22,6 +22,8 @@ pub(crate) use browser_addresses::{BROWSER_BYTES, BrowserAddresses, MAX_BROWSERS
 pub use reader::WebEvent;
 pub(crate) use reader::WebReader;
 
+#[cfg(feature = "tls")]
+pub use answer::tls_required_response;
 pub use answer::{
     Answer, answer, cut_off_response, timeout_response, too_large_response, too_late_response,
 };

@@ -1,5 +1,7 @@
 //! The reader of a connection that speaks HTTP or WebSocket.
 
+#[cfg(feature = "tls")]
+use super::tls_required_response;
 use super::{
     Answer, CloseCode, Decoded, Decoder, HeadReader, Opcode, answer, cut_off_response, pong_frame,
     too_large_response,
@@ -162,6 +164,14 @@ impl WebReader {
     /// Removes and returns the bytes to read after the event.
     pub fn take_rest(&mut self) -> Option<Vec<u8>> {
         self.pending.take().map(|pending| pending.rest)
+    }
+
+    /// Returns the answer to a request of a client that must use TLS. Discards all further input.
+    #[cfg(feature = "tls")]
+    pub fn refuse_plain_text(&mut self) -> WebEvent {
+        self.state = State::Ended;
+        self.pending = None;
+        WebEvent::Answer(Answer::Response(tls_required_response()))
     }
 
     /// Returns the number of control frames since the last call.

@@ -70,6 +70,14 @@ impl Channel for Room {
         self.history.get(at).map(|frame| frame.as_bytes())
     }
 
+    fn topic(&self) -> Option<&str> {
+        None
+    }
+
+    fn is_operator(&self) -> bool {
+        false
+    }
+
     fn notes(&self) -> &Notes {
         &self.notes
     }

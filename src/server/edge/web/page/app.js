@@ -8,6 +8,7 @@ const { createButton, createElement, createName, createText, find } = log;
 const BEFORE_NAME = /^\/(ignore|msg|query|unignore|w)\s+$/i;
 
 const [nameField, field, recipientButton, alerts, people] = ["name", "message", "private", "alert", "people"].map(find);
+const passwordField = find("password");
 
 /** @type {Set<string>} */
 let members = new Set();
@@ -66,7 +67,8 @@ function enterRoom(/** @type {Identity} */ newIdentity) {
 
 /** @type {Listener} */
 const listener = {
-  onWelcome({ data, limits }, isNew) {
+  onWelcome({ data, limits, topic }, isNew) {
+    showTopic(topic);
     // The stored lines follow again, under other numbers.
     if (isNew && limits.stored) {
       log.clear();
@@ -97,6 +99,10 @@ const listener = {
     if (code === "quit") {
       session.store("localStorage", "identity", null);
       showJoin("You have left.");
+    } else if (/password|tries/.test(code)) {
+      showJoin(text);
+      find("secret").hidden = false;
+      passwordField.focus();
     } else {
       const note = code === "replaced" ? "You are here in another tab." : text;
       showStatus(note, "Continue in this one", () => joinAs(session.identity.name));
@@ -109,6 +115,9 @@ const listener = {
     const isOwn = author === session.identity.name || (isMessage && line !== undefined);
     if (line) {
       showWaiting();
+    }
+    if (frame.topic !== undefined) {
+      showTopic(frame.topic);
     }
     if (!isPast) {
       updateMembers(frame);
@@ -163,6 +172,8 @@ const COMMANDS = {
     setIgnored([...ignored, ...(name ? [name] : [])], word === "forever");
   },
   "/last": () => lastPrivate && log.add({ frame: lastPrivate }),
+  // Not as a pending line, which is stored.
+  "/op": (rest) => session.send(`/op ${rest}`),
   "/names": () => sayTo(undefined, "/who"),
   "/q": session.quit,
   "/query": setRecipient,
@@ -277,6 +288,10 @@ function onRename(/** @type {string} */ from, /** @type {string} */ to) {
   ignored = ignored.map((name) => (name === from.toLowerCase() ? to.toLowerCase() : name));
 }
 
+function showTopic(/** @type {string | undefined} */ topic) {
+  find("topic").textContent = topic || "smolchat";
+}
+
 function showOwnName() {
   field.placeholder = `Message as ${session.identity.name}`;
 }
@@ -360,6 +375,7 @@ visualViewport?.addEventListener("resize", ({ target }) => {
 addEventListener("submit", (event) => {
   event.preventDefault();
   if (event.target === nameField.form) {
+    session.setPassword(passwordField.value);
     joinAs(nameField.value);
   } else {
     const text = field.value;

@@ -24,6 +24,12 @@ let isComplete = false;
 let welcomeSeq = 0;
 let lastBeforeReload = 0;
 export let maxLine = 4096;
+// Not stored.
+let password = "";
+
+export function setPassword(/** @type {string} */ value) {
+  password = value;
+}
 
 // Storage throws in some private windows.
 export function load(/** @type {Area} */ area, /** @type {string} */ key) {
@@ -155,7 +161,7 @@ export function connect() {
   leave("connecting", "");
   oldSocket = replaced;
   const { name, token, epoch, last } = identity;
-  const hello = { name, token, epoch, after: epoch && last, history: HISTORY, keep: true };
+  const hello = { name, token, password: password || undefined, epoch, after: epoch && last, history: HISTORY, keep: true };
   const current = new WebSocket(new URL("/ws", location.href.replace("http", "ws")));
   socket = current;
   current.onopen = () => current.send(`${JSON.stringify({ hello })}\n${HEARTBEAT}`);
@@ -207,6 +213,8 @@ function onFrame(/** @type {Frame} */ frame) {
     } else {
       end(code, data);
     }
+  } else if (kind === "error" && stage === "connecting" && code !== "too-fast") {
+    end(code, data);
   } else if (kind === "gap") {
     skipTo(to);
   } else if (id === "heartbeat") {

@@ -12,6 +12,7 @@ interface Frame {
   names?: string[];
   quiet?: string[];
   more?: number;
+  topic?: string;
   /** Names; in a gap, numbers. */
   from?: any;
   to?: any;

@@ -1,0 +1,176 @@
+//! The measures of operators, applied to the clients of the node.
+//!
+//! A ban or a mute holds for an address, which only the node of a client knows. So the node finds
+//! the address of a name, and applies bans and mutes to its own clients.
+
+use std::borrow::Cow;
+use std::cmp::Reverse;
+
+use super::lobby::{Lobby, LobbyClient};
+use super::moderation::{Moderation, Rule, RuleKind};
+use super::operators::LOCAL_LABEL;
+use super::state::RoomState;
+use super::{ClientId, Command, LeaveCause, Peer, Room};
+use crate::protocol::{Body, ByeCode, ClientLine, ErrorCode, Network, Request, RequestError};
+
+/// The user as which unmapped users of other namespaces are shown.
+const UNMAPPED_USER: u32 = 65534;
+
+type Line = Result<ClientLine, RequestError>;
+
+impl Room {
+    /// Makes a member an operator. A client that is no member yet becomes one with its next line.
+    pub(super) fn propose_operator(
+        &mut self,
+        id: ClientId,
+        label: Box<str>,
+        line_id: Option<Box<str>>,
+    ) -> Option<Command> {
+        if self.is_at_gate(id) {
+            self.ask_for_password(id);
+        } else if !self.is_waiting(id) {
+            return Some(Command::Operator { id, label, line_id });
+        } else {
+            self.lobby.operators.retain(|(other, _)| *other != id);
+            self.lobby.operators.push((id, label));
+        }
+        None
+    }
+
+    /// Finds the addresses of names, and replaces what a muted member says with errors.
+    pub(super) fn moderate(&self, id: ClientId, mut lines: Vec<Line>) -> Vec<Line> {
+        let is_waiting = self.is_waiting(id);
+        // A server without a password ignores it.
+        lines.retain(|line| {
+            !is_waiting || !matches!(line, Ok(ClientLine { request: Request::Pass(_), .. }))
+        });
+        let is_muted = self.is_muted(id);
+        for line in &mut lines {
+            let Ok(ClientLine { id: line_id, request }) = line else { continue };
+            match request {
+                Request::Operator(command) => {
+                    // A name may look like an address; then ADDR/32 is the address.
+                    if let Some(member) = self.state.find_member(&command.target) {
+                        command.network = self.network_of(member);
+                    }
+                }
+                Request::Say(_)
+                | Request::Action(_)
+                | Request::Private { .. }
+                | Request::Nick(_)
+                    if is_muted =>
+                {
+                    let error = RequestError::new(ErrorCode::Muted, "an operator has muted you");
+                    *line = Err(RequestError { id: line_id.take(), ..error });
+                }
+                _ => {}
+            }
+        }
+        lines
+    }
+
+    /// Returns whether an operator has muted the address of a client.
+    pub fn is_muted(&self, id: ClientId) -> bool {
+        let peer = self.lobby.clients.get(id).map(|client| client.peer);
+        peer.is_some_and(|peer| self.find_rule(RuleKind::Mute, peer).is_some())
+            && !self.state.is_operator(id)
+    }
+
+    fn find_rule(&self, kind: RuleKind, peer: Peer) -> Option<&Rule> {
+        let Peer::Inet(ip, _) = peer else { return None };
+        self.state.measures.find(kind, ip, self.lobby.now.unix_seconds())
+    }
+
+    fn network_of(&self, id: ClientId) -> Option<Network> {
+        match self.lobby.clients.get(id)?.peer {
+            Peer::Inet(ip, _) => Some(Network::of_client(ip)),
+            Peer::Proxy(..) | Peer::Unix(_) => None,
+        }
+    }
+
+    /// Returns the text for a client whose address is banned.
+    pub(super) fn find_ban(&self, peer: Peer) -> Option<String> {
+        let Rule { reason, .. } = self.find_rule(RuleKind::Ban, peer)?;
+        let text = ByeCode::Banned.text();
+        Some(if reason.is_empty() { text.into() } else { format!("{text}: {reason}") })
+    }
+
+    /// Closes the clients of the node whose addresses are banned, except operators.
+    pub(super) fn enforce_bans(&mut self) {
+        let clients = self.lobby.clients.iter().filter(|(id, client)| {
+            !self.state.is_operator(*id) && self.find_rule(RuleKind::Ban, client.peer).is_some()
+        });
+        for (id, client) in clients.map(|(id, client)| (id, *client)).collect::<Vec<_>>() {
+            if client.is_waiting() {
+                self.turn_away(id, ByeCode::Banned, ByeCode::Banned.text());
+            } else {
+                self.submit(Command::Leave { id, cause: LeaveCause::Banned });
+            }
+        }
+    }
+
+    /// Applies a command that follows from another.
+    fn submit(&mut self, command: Command) {
+        #[cfg(feature = "cluster")]
+        if self.lobby.is_clustered {
+            return self.lobby.proposals.push(command);
+        }
+        self.commit(command, self.lobby.now);
+    }
+
+    /// Answers an operator with the address of a member.
+    pub(super) fn send_whois(
+        &mut self,
+        to: ClientId,
+        line_id: Option<Box<str>>,
+        name: &str,
+        id: ClientId,
+    ) {
+        let peer = self.lobby.peer_of(id).map(|peer| peer.to_string());
+        let place = peer.unwrap_or_else(|| "on another node".into());
+        let note = self
+            .state
+            .label_of(id)
+            .map_or_else(String::new, |label| format!("; an operator ({label})"));
+        let body = Body::info(line_id.as_deref().map(Cow::from));
+        self.state.send(to, format!("{name} is {place}{note}").into(), body);
+    }
+
+    /// Returns the measures if they have changed since the last call.
+    pub fn take_new_measures(&mut self) -> Option<&Moderation> {
+        std::mem::take(&mut self.state.has_new_measures).then_some(&self.state.measures)
+    }
+}
+
+impl Lobby {
+    /// Returns the label of a client that is not a member yet, if it is an operator: it has sent a
+    /// secret, or it is a process of root or of the server's own user.
+    pub(super) fn take_label(&mut self, id: ClientId) -> Option<Box<str>> {
+        if let Some(at) = self.operators.iter().position(|(other, _)| *other == id) {
+            return Some(self.operators.swap_remove(at).1);
+        }
+        let Peer::Unix(Some(user)) = self.clients.get(id)?.peer else { return None };
+        let is_operator =
+            user != UNMAPPED_USER && (user == 0 || Some(user) == self.config.operator_user);
+        is_operator.then(|| LOCAL_LABEL.into())
+    }
+
+    /// Returns the guest that has not sent a line for the longest time.
+    pub(super) fn find_silent_guest(&self, state: &RoomState) -> Option<ClientId> {
+        let is_guest = |id: &ClientId| {
+            state.name_of(*id).is_some_and(|name| name.starts_with("guest-"))
+                && !state.is_operator(*id)
+        };
+        let guests = self.clients.iter().filter(|(id, _)| is_guest(id));
+        let silence = |client: &LobbyClient| self.activity_time().wrapping_sub(client.active_at);
+        // The first of those that are equal.
+        let oldest = guests.min_by_key(|(_, client)| Reverse(silence(client)));
+        oldest.map(|(id, _)| id)
+    }
+
+    /// Returns the time for [`LobbyClient::active_at`].
+    pub(super) fn activity_time(&self) -> u16 {
+        // The remainder: it is compared with times of the last 6 days.
+        (self.now.uptime.as_secs() / 8) as u16
+    }
+}

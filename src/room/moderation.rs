@@ -1,0 +1,291 @@
+//! The measures of operators: bans, mutes, the lock and the topic, and their text form.
+//!
+//! The text has one measure on each line, and is that of the file of `--ban-file`:
+//!
+//! ```text
+//! topic be kind
+//! lock 2026-11-26T12:00:00Z root
+//! ban 192.0.2.0/24 2026-11-26T12:00:00Z root spam
+//! mute 2001:db8::/64 - root
+//! ```
+//!
+//! The time is the end of the measure in UTC, or `-` for none. The word after it names the operator,
+//! the rest is the reason. Empty lines and those that begin with `#` are comments.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use crate::calendar::Utc;
+use crate::protocol::{Network, replace_controls};
+
+/// The most bans and mutes.
+const MAX_RULES: usize = 1000;
+/// The most bytes of a label, a reason or a topic.
+const MAX_TEXT: usize = 300;
+/// The end of a measure without an end. Ends are seconds since 1970.
+const NEVER: u64 = u64::MAX;
+/// The last second of the year 9999.
+const MAX_END: u64 = 253_402_300_799;
+/// The most bytes of all measures: a label and a reason each, in a table that grows by doubling.
+pub const MODERATION_BYTES: usize = MAX_RULES * 2 * (size_of::<Rule>() + MAX_TEXT);
+
+/// The bans, the mutes, the lock and the topic of a room.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "cluster", derive(serde::Serialize, serde::Deserialize))]
+pub struct Moderation {
+    rules: Vec<Rule>,
+    /// The end of the lock and the label of the operator.
+    lock: Option<(u64, Box<str>)>,
+    pub(super) topic: Option<Box<str>>,
+}
+
+/// A ban or a mute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "cluster", derive(serde::Serialize, serde::Deserialize))]
+pub(super) struct Rule {
+    pub kind: RuleKind,
+    pub network: Network,
+    /// Seconds since 1970, see [`end_after`].
+    pub until: u64,
+    /// The label of the operator.
+    pub by: Box<str>,
+    /// Empty if there is none.
+    pub reason: Box<str>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "cluster", derive(serde::Serialize, serde::Deserialize))]
+pub(super) enum RuleKind {
+    Ban,
+    Mute,
+}
+
+/// Returns the end of a measure that lasts for some seconds.
+pub(super) fn end_after(now: u64, seconds: u64) -> u64 {
+    now.saturating_add(seconds).min(MAX_END)
+}
+
+impl Moderation {
+    /// Returns the ban or the mute of an address that is in force.
+    pub(super) fn find(&self, kind: RuleKind, ip: IpAddr, now: u64) -> Option<&Rule> {
+        let applies =
+            |rule: &&Rule| rule.kind == kind && rule.until > now && rule.network.contains(ip);
+        self.rules.iter().find(applies)
+    }
+
+    /// Adds a ban or a mute, in place of one of the same network. Returns `false` if there are as
+    /// many as are kept.
+    pub(super) fn add(&mut self, rule: Rule, now: u64) -> bool {
+        self.rules
+            .retain(|old| old.until > now && (old.kind, old.network) != (rule.kind, rule.network));
+        let has_place = self.rules.len() < MAX_RULES;
+        if has_place {
+            self.rules.push(rule);
+        }
+        has_place
+    }
+
+    /// Removes the ban or the mute of a network, and returns whether there was one.
+    pub(super) fn remove(&mut self, kind: RuleKind, network: Network) -> bool {
+        let count = self.rules.len();
+        self.rules.retain(|rule| (rule.kind, rule.network) != (kind, network));
+        self.rules.len() < count
+    }
+
+    /// Locks the room until a time, or opens it if that is over.
+    pub(super) fn lock(&mut self, until: u64, by: &str, now: u64) {
+        self.lock = (until > now).then(|| (until, by.into()));
+    }
+
+    /// Returns the line of the lock; empty if there is none.
+    pub(super) fn lock_text(&self) -> String {
+        self.lock
+            .as_ref()
+            .map_or_else(String::new, |(until, by)| format!("lock {} {by}", End(*until)))
+    }
+
+    pub(super) fn is_locked(&self, now: u64) -> bool {
+        self.lock.as_ref().is_some_and(|(until, _)| *until > now)
+    }
+
+    /// Returns the lines of the measures that are in force.
+    pub(super) fn lines(&self, now: u64) -> impl Iterator<Item = String> {
+        let lock = self.is_locked(now).then(|| self.lock_text()).into_iter();
+        let rules = self.rules.iter().filter(move |rule| rule.until > now);
+        lock.chain(rules.map(Rule::to_string))
+    }
+
+    /// Parses a text, and returns the measures and the number of the first line that is invalid. An
+    /// invalid line is left out.
+    pub fn parse(text: &str) -> (Self, Option<usize>) {
+        let mut measures = Moderation::default();
+        let mut invalid = None;
+        for (number, line) in (1..).zip(text.lines()) {
+            if measures.parse_line(&replace_controls(line)).is_none() {
+                invalid = invalid.or(Some(number));
+            }
+        }
+        (measures, invalid)
+    }
+
+    fn parse_line(&mut self, line: &str) -> Option<()> {
+        let (word, rest) = split_word(line);
+        if rest.len() > 2 * MAX_TEXT {
+            return None;
+        }
+        match word {
+            "topic" => self.topic = (!rest.is_empty()).then(|| rest.into()),
+            "lock" => {
+                let (end, by) = split_word(rest);
+                self.lock = Some((end.parse::<End>().ok()?.0, by.into()));
+            }
+            "ban" | "mute" => {
+                let kind = if word == "ban" { RuleKind::Ban } else { RuleKind::Mute };
+                let (network, rest) = split_word(rest);
+                let (end, rest) = split_word(rest);
+                let (by, reason) = split_word(rest);
+                let network: Network = network.parse().ok()?;
+                let until = end.parse::<End>().ok()?.0;
+                let rule = Rule { kind, network, until, by: by.into(), reason: reason.into() };
+                if network.is_wide() || !self.add(rule, 0) {
+                    return None;
+                }
+            }
+            _ if word.is_empty() || word.starts_with('#') => {}
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+impl fmt::Display for Moderation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(topic) = &self.topic {
+            writeln!(f, "topic {topic}")?;
+        }
+        self.lines(0).try_for_each(|line| writeln!(f, "{line}"))
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.kind == RuleKind::Ban { "ban" } else { "mute" };
+        write!(f, "{kind} {} {} {}", self.network, End(self.until), self.by)?;
+        if self.reason.is_empty() { Ok(()) } else { write!(f, " {}", self.reason) }
+    }
+}
+
+/// The end of a measure as text.
+struct End(u64);
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == NEVER { f.write_str("-") } else { Utc(self.0).fmt(f) }
+    }
+}
+
+impl FromStr for End {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        if text == "-" { Ok(End(NEVER)) } else { text.parse().map(|Utc(seconds)| End(seconds)) }
+    }
+}
+
+fn split_word(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    text.split_once(' ').map_or((text, ""), |(word, rest)| (word, rest.trim_start()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NOW: u64 = 1_790_000_000;
+
+    fn rule(kind: RuleKind, network: &str, until: u64) -> Rule {
+        let network = network.parse().unwrap();
+        Rule { kind, network, until, by: "root".into(), reason: "spam and eggs".into() }
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn ban_holds_for_its_network_until_its_end() {
+        let mut measures = Moderation::default();
+        assert!(measures.add(rule(RuleKind::Ban, "192.0.2.0/24", NOW + 60), NOW));
+        let is_banned = |text: &str, now| measures.find(RuleKind::Ban, ip(text), now).is_some();
+        assert!(is_banned("192.0.2.200", NOW + 59));
+        assert!(!is_banned("192.0.2.200", NOW + 60) && !is_banned("192.0.3.1", NOW));
+        assert!(measures.find(RuleKind::Mute, ip("192.0.2.1"), NOW).is_none());
+        assert!(!measures.remove(RuleKind::Mute, "192.0.2.0/24".parse().unwrap()));
+        assert!(measures.remove(RuleKind::Ban, "192.0.2.0/24".parse().unwrap()));
+        assert_eq!(measures, Moderation::default());
+    }
+
+    #[test]
+    fn client_network_is_address_or_64_bits() {
+        for (address, expected) in [
+            ("192.0.2.7", "192.0.2.7"),
+            ("2001:db8::1:2:3:4", "2001:db8::/64"),
+            ("fe80::1", "fe80::1"),
+        ] {
+            assert_eq!(Network::of_client(ip(address)).to_string(), expected);
+        }
+        for (network, is_wide) in
+            [("10.0.0.0/16", false), ("10.0.0.0/15", true), ("::/32", false), ("::/31", true)]
+        {
+            assert_eq!(network.parse::<Network>().unwrap().is_wide(), is_wide, "{network}");
+        }
+    }
+
+    #[test]
+    fn table_is_bounded_and_drops_expired_rules() {
+        let mut measures = Moderation::default();
+        let network = |number: u32| IpAddr::from(number.to_be_bytes()).to_string();
+        for number in 0..MAX_RULES as u32 {
+            assert!(measures.add(rule(RuleKind::Ban, &network(number), NOW + 1), NOW));
+        }
+        assert!(measures.add(rule(RuleKind::Ban, &network(0), NOW + 2), NOW));
+        assert!(!measures.add(rule(RuleKind::Ban, &network(5000), NOW + 2), NOW));
+        assert!(measures.add(rule(RuleKind::Ban, &network(5000), NOW + 2), NOW + 1));
+        assert_eq!(measures.rules.len(), 2);
+    }
+
+    #[test]
+    fn text_round_trips() {
+        let mut measures = Moderation { topic: Some("be kind".into()), ..Moderation::default() };
+        measures.lock(NOW + 60, "root", NOW);
+        measures.add(rule(RuleKind::Ban, "192.0.2.0/24", NOW), 0);
+        measures.add(rule(RuleKind::Mute, "2001:db8::/64", NEVER), 0);
+        let text = measures.to_string();
+        let expected = "topic be kind\n\
+                        lock 2026-09-21T14:14:20Z root\n\
+                        ban 192.0.2.0/24 2026-09-21T14:13:20Z root spam and eggs\n\
+                        mute 2001:db8::/64 - root spam and eggs\n";
+        assert_eq!(text, expected);
+        assert_eq!(Moderation::parse(&text), (measures.clone(), None));
+        assert!(measures.is_locked(NOW) && !measures.is_locked(NOW + 60));
+        assert_eq!(measures.lines(NOW).count(), 2);
+    }
+
+    #[test]
+    fn invalid_line_is_left_out_and_named() {
+        let text = "# a comment\n\nban 192.0.2.1 - root\nban 0.0.0.0/0 - root\nban x - root\n\
+                    ban 192.0.2.2 tomorrow root\nmute 192.0.2.3 - root\n";
+        let (measures, invalid) = Moderation::parse(text);
+        assert_eq!((measures.rules.len(), invalid), (2, Some(4)));
+    }
+
+    proptest! {
+        #[test]
+        fn parse_any_text_never_panics(text in any::<String>()) {
+            let (measures, _) = Moderation::parse(&text);
+            prop_assert_eq!(Moderation::parse(&measures.to_string()), (measures, None));
+        }
+    }
+}

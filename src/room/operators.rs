@@ -1,0 +1,255 @@
+//! Operators and their commands.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use super::moderation::{Rule, RuleKind, end_after};
+use super::state::{Author, Effect, RoomState};
+use super::{ClientId, Credential, NodeId};
+use crate::protocol::{
+    Body, ByeCode, ErrorCode, Network, OperatorCommand, RequestError, SERVER, Verb, case_fold,
+};
+
+/// The label of the operators that are users of the machine.
+pub(super) const LOCAL_LABEL: &str = "local";
+/// The time of a ban, a mute or a lock without one.
+const DEFAULT_TIME: Duration = Duration::from_secs(3600);
+/// The most bytes of an answer to `/bans`.
+const MAX_LIST: usize = 16 << 10;
+
+impl RoomState {
+    pub(super) fn label_of(&self, id: ClientId) -> Option<&str> {
+        self.operators.iter().find(|(other, _)| *other == id).map(|(_, label)| &**label)
+    }
+
+    pub(super) fn is_operator(&self, id: ClientId) -> bool {
+        self.label_of(id).is_some()
+    }
+
+    /// Returns the member with a name, in any case.
+    pub(super) fn find_member(&self, name: &str) -> Option<ClientId> {
+        let id = self.names.get(name)?;
+        (case_fold(self.name_of(id)?) == case_fold(name)).then_some(id)
+    }
+
+    /// Returns whether the room is locked for a client without the credential of a member.
+    pub(super) fn is_locked_out(&self, proof: Option<Credential>) -> bool {
+        let now = self.now.uptime;
+        self.measures.is_locked(self.now.unix_seconds())
+            && !proof.is_some_and(|proof| self.reserved.has_credential(&proof, now))
+    }
+
+    pub(super) fn make_operator(&mut self, id: ClientId, label: Box<str>, line_id: Option<&str>) {
+        let Some(name) = self.members.get(id).map(|member| member.name.clone()) else { return };
+        self.operators.retain(|(other, _)| *other != id);
+        let is_local = &*label == LOCAL_LABEL;
+        let text = ["you are an operator (", &*label, ")"].concat();
+        self.operators.push((id, label));
+        // A user of the machine has sent nothing for it.
+        if !is_local {
+            self.send(id, text.into(), Body::info(line_id.map(Cow::from)));
+            self.audit(Author { id, name: &name, line_id }, "became an operator");
+        }
+    }
+
+    /// Makes members of a node whose operator does not exist any more ordinary members.
+    pub(super) fn keep_operators(&mut self, node: NodeId, labels: &[Box<str>]) {
+        let is_kept = |(id, label): &(ClientId, Box<str>)| {
+            id.node() != node || &**label == LOCAL_LABEL || labels.contains(label)
+        };
+        let (kept, removed) = std::mem::take(&mut self.operators).into_iter().partition(is_kept);
+        self.operators = kept;
+        for (id, _) in Vec::<(ClientId, Box<str>)>::from_iter(removed) {
+            self.send(id, "you are not an operator any more".into(), Body::info(None));
+        }
+    }
+
+    /// Applies a command of an operator.
+    pub(super) fn on_operator_command(
+        &mut self,
+        author: Author<'_>,
+        command: OperatorCommand,
+    ) -> Result<(), RequestError> {
+        let OperatorCommand { verb, target, network, time, text } = command;
+        // A member, as it writes its own name.
+        let member = self.find_member(&target).and_then(|id| self.name_of(id));
+        let target = member.map_or(target, Box::from);
+        if verb == Verb::Topic && text.is_empty() {
+            let topic = self.measures.topic.clone();
+            self.send_info(author, topic.as_deref().unwrap_or("there is no topic"));
+            return Ok(());
+        }
+        let Some(label) = self.label_of(author.id) else { return Err(not_operator()) };
+        let until = end_after(self.now.unix_seconds(), time.unwrap_or(DEFAULT_TIME).as_secs());
+        let by = label.into();
+        match verb {
+            Verb::Kick => self.kick(author, &target, &text)?,
+            Verb::Ban | Verb::Mute => {
+                let network = self.find_network(&target, network)?;
+                let kind = if verb == Verb::Ban { RuleKind::Ban } else { RuleKind::Mute };
+                self.restrict(author, &target, Rule { kind, network, until, by, reason: text })?;
+            }
+            Verb::Unban | Verb::Unmute => {
+                let network = network.ok_or_else(|| refuse(&target, " is not a member"))?;
+                let is_ban = verb == Verb::Unban;
+                let kind = if is_ban { RuleKind::Ban } else { RuleKind::Mute };
+                if !self.measures.remove(kind, network.widened()) {
+                    return Err(refuse(&target, " is not in /bans"));
+                }
+                let verb = if is_ban { "unbanned " } else { "unmuted " };
+                self.announce_measure(author, [verb, public_name(&target)], &target, "", None);
+            }
+            Verb::Bans => self.send_bans(author),
+            Verb::Whois => {
+                let id = self.find_member(&target).ok_or_else(|| no_such_member(&target))?;
+                let line_id = author.line_id.map(Box::from);
+                self.audit(author, &["asked for the address of ", &*target].concat());
+                let name = target;
+                self.add_effect(author.id, Effect::Whois { to: author.id, line_id, name, id });
+            }
+            Verb::Topic => {
+                let topic = if &*text == "-" { "" } else { &*text };
+                self.measures.topic = (!topic.is_empty()).then(|| topic.into());
+                let verb = if topic.is_empty() { "removed the topic" } else { "set the topic: " };
+                self.announce_measure(author, [verb, topic], "", "", Some(topic));
+            }
+            Verb::Lock => {
+                self.measures.lock(until, &by, self.now.unix_seconds());
+                let verb = if time == Some(Duration::ZERO) { "opened " } else { "locked " };
+                let lock = self.measures.lock_text();
+                self.announce_measure(author, [verb, "the room"], &lock, "", None);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the connection of a member, or frees the name that is reserved for one.
+    fn kick(&mut self, author: Author<'_>, target: &str, reason: &str) -> Result<(), RequestError> {
+        let member = self.find_member(target);
+        if member.is_some_and(|id| self.is_operator(id)) {
+            return Err(refuse(target, " is an operator"));
+        }
+        let now = self.now.uptime;
+        if member.is_none() && !self.reserved.remove_key(self.names.key(target), now) {
+            return Err(no_such_member(target));
+        }
+        self.announce_measure(author, ["kicked ", target], "", reason, None);
+        match member {
+            Some(id) if self.is_absent(id) => self.remove_absent_member(id),
+            Some(id) => {
+                let text = with_reason(ByeCode::Kicked.text(), reason);
+                self.close_member_with(id, ByeCode::Kicked, &text, &"kicked");
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Bans or mutes an address.
+    fn restrict(
+        &mut self,
+        author: Author<'_>,
+        target: &str,
+        rule: Rule,
+    ) -> Result<(), RequestError> {
+        if rule.network.is_wide() {
+            return Err(refuse(target, " is wider than /16, or /32 for IPv6"));
+        }
+        let is_ban = rule.kind == RuleKind::Ban;
+        let (detail, reason) = (rule.to_string(), rule.reason.clone());
+        if !self.measures.add(rule, self.now.unix_seconds()) {
+            return Err(refuse(target, " has no place: there are 1000 bans and mutes"));
+        }
+        let verb = if is_ban { "banned " } else { "muted " };
+        self.announce_measure(author, [verb, public_name(target)], &detail, &reason, None);
+        if is_ban {
+            self.effects.push(Effect::EnforceBans);
+        }
+        Ok(())
+    }
+
+    /// Returns the network of a target that may be banned or muted.
+    fn find_network(
+        &self,
+        target: &str,
+        network: Option<Network>,
+    ) -> Result<Network, RequestError> {
+        let member = self.find_member(target);
+        if member.is_some_and(|id| self.is_operator(id)) {
+            return Err(refuse(target, " is an operator"));
+        }
+        let network = network.ok_or_else(|| match member {
+            Some(_) => refuse(target, " has no address of its own"),
+            None => no_such_member(target),
+        })?;
+        Ok(network.widened())
+    }
+
+    fn send_bans(&mut self, author: Author<'_>) {
+        let mut text = String::new();
+        for line in self.measures.lines(self.now.unix_seconds()) {
+            if text.len() + line.len() > MAX_LIST {
+                text += "\n…";
+                break;
+            }
+            text += if text.is_empty() { "" } else { "\n" };
+            text += &line;
+        }
+        self.send_info(author, if text.is_empty() { "there are no bans" } else { &text });
+    }
+
+    /// Publishes what an operator did, and writes it to the log with a detail that is not public.
+    fn announce_measure(
+        &mut self,
+        author: Author<'_>,
+        what: [&str; 2],
+        detail: &str,
+        reason: &str,
+        topic: Option<&str>,
+    ) {
+        self.has_new_measures = true;
+        let what = what.concat();
+        let detail = if detail.is_empty() { reason } else { detail };
+        self.audit(author, &with_reason(&what, detail));
+        self.publish_notice();
+        let time = self.now.unix_ms;
+        let data = with_reason(&[author.name, " ", &*what].concat(), reason);
+        self.publish(SERVER, &data, |seq| Body::Info {
+            seq: Some(seq),
+            time: Some(time),
+            topic: topic.map(Cow::from),
+            id: author.line_id.map(Cow::from),
+            stats: None,
+        });
+    }
+
+    fn audit(&mut self, author: Author<'_>, text: &str) {
+        let Author { id, name, .. } = author;
+        let label = self.label_of(id).unwrap_or_default().into();
+        self.add_effect(id, Effect::Audit { id, label, name: name.into(), text: text.into() });
+    }
+}
+
+/// Returns the error for a member that is not an operator.
+pub(super) fn not_operator() -> RequestError {
+    let text = "only an operator can do this; /op SECRET makes you one";
+    RequestError::new(ErrorCode::NotOperator, text)
+}
+
+fn refuse(target: &str, text: &str) -> RequestError {
+    RequestError::new(ErrorCode::NotAllowed, [target, text].concat())
+}
+
+fn no_such_member(name: &str) -> RequestError {
+    RequestError::new(ErrorCode::NoSuchUser, ["no member is called ", name].concat())
+}
+
+/// Returns a target for all members, who are not told addresses.
+fn public_name(target: &str) -> &str {
+    if target.parse::<Network>().is_ok() { "an address" } else { target }
+}
+
+fn with_reason(text: &str, reason: &str) -> String {
+    let colon = if reason.is_empty() { "" } else { ": " };
+    [text, colon, reason].concat()
+}
