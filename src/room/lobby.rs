@@ -165,16 +165,6 @@ impl Lobby {
         guest.map_or(Place::Missing, Place::OfGuest)
     }
 
-    /// Lets a client that was refused its name wait for another first line.
-    #[cfg(feature = "cluster")]
-    fn wait_again(&mut self, id: ClientId) {
-        if let Some(client) = self.clients.get_mut(id) {
-            client.stage = ClientStage::Waiting;
-            let deadline = self.now.uptime + self.config.hello_wait;
-            self.waiting.push(deadline, id, &self.clients);
-        }
-    }
-
     /// Counts a client that has become a member.
     pub fn on_joined(&mut self, id: ClientId) {
         if let Some(client) = self.clients.get_mut(id)
