@@ -1,5 +1,6 @@
 //! Three nodes with one room: all have the same frames, in whatever order they run.
 
+mod profiles;
 mod random;
 
 use std::collections::BTreeMap;
