@@ -42,6 +42,8 @@ use crate::status::StatusObserver;
 use crate::store::{BanFile, HistoryWriter};
 
 pub use event::Event;
+#[cfg(all(feature = "irc", feature = "cluster"))]
+pub use irc::MAX_WAITING;
 pub use report::REPORT_TARGET;
 
 /// Bytes of frames after which a batch is closed, however many events wait. A larger batch saves

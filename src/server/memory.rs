@@ -18,6 +18,8 @@ use std::fmt;
 use crate::room::{History, MODERATION_BYTES, max_addresses, max_connections, max_visitors};
 use crate::server::Config;
 use crate::server::address_limits::ADDRESS_BUDGET_BYTES;
+#[cfg(all(feature = "irc", feature = "cluster"))]
+use crate::server::broadcaster::MAX_WAITING;
 use crate::server::broadcaster::batch_bytes;
 use crate::server::connection::{LINE_OVERHEAD, MAX_INPUT_LINES, MAX_READ_BYTES};
 #[cfg(feature = "irc")]
@@ -68,6 +70,8 @@ impl Ceiling {
         // Without a port for IRC there are no such clients.
         #[cfg(feature = "irc")]
         let [irc_clients, irc_lists] = if config.irc.is_open { [connections, 3] } else { [0; 2] };
+        #[cfg(all(feature = "irc", feature = "cluster"))]
+        let clustered_irc = if config.cluster.is_some() { irc_clients } else { 0 };
         #[cfg(feature = "tls")]
         let [tls_clients, tls_handshakes] = match &config.tls {
             Some(_) => [clients, config.max_handshakes()],
@@ -112,6 +116,11 @@ impl Ceiling {
                 ("socket buffers in the kernel", sockets, config.buffers.kernel_bytes()),
                 #[cfg(feature = "irc")]
                 ("IRC clients", irc_clients, irc::CLIENT_BYTES + irc::PASSWORD_BYTES),
+                // A copy of the session while lines are on their way, and the profile in the room.
+                #[cfg(all(feature = "irc", feature = "cluster"))]
+                ("cluster: IRC clients", clustered_irc, 2 * irc::CLIENT_BYTES),
+                #[cfg(all(feature = "irc", feature = "cluster"))]
+                ("cluster: IRC lines", clustered_irc.min(1), MAX_WAITING + event),
                 #[cfg(feature = "irc")]
                 ("IRC lines and answers", irc_lists, batch * irc::MAX_GROWTH + 3 * answer),
                 #[cfg(feature = "irc")]

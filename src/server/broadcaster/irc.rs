@@ -24,7 +24,7 @@ use crate::server::edge::irc::{
 };
 
 #[cfg(feature = "cluster")]
-pub use line_queue::LineQueues;
+pub use line_queue::{LineQueues, MAX_WAITING};
 #[cfg(feature = "cluster")]
 use log_phase::LogPhase;
 
