@@ -90,6 +90,17 @@ pub struct ClusterNode {
 impl ClusterNode {
     /// Starts the engine. `events` is the number of inputs that may wait.
     pub fn start(config: ClusterConfig, room_config: &Config, events: usize) -> io::Result<Self> {
+        let engine = Engine::start(config.clone())?;
+        Self::with_engine(engine, config, room_config, events)
+    }
+
+    /// Creates the node of an engine.
+    pub fn with_engine(
+        engine: Engine,
+        config: ClusterConfig,
+        room_config: &Config,
+        events: usize,
+    ) -> io::Result<Self> {
         let mut info = NodeInfo {
             name: config.node.clone(),
             version: VERSION,
@@ -103,7 +114,7 @@ impl ClusterNode {
         let (inc, seed) = fresh_incarnation(room_config)?;
         let node = ClusterNode {
             node: Node::new(info, inc, seed),
-            engine: Engine::start(config.clone())?,
+            engine,
             config,
             room_config: room_config.clone(),
             stream: StreamInfo::default(),
