@@ -189,7 +189,7 @@ pub static SMOLCHATD: Program = Program {
             value: ValueKind::Text("URL[,URL]"),
             help: "NATS servers with the log of a room on several servers",
             details: "Addresses such as nats://10.0.0.1:4222, separated by commas. All servers with \
-                      the same `--room` have one room. Not with `--history-file` or `--irc`.",
+                      the same `--room` have one room. Not with `--history-file`.",
             ..OptionSpec::DEFAULT
         },
         #[cfg(feature = "cluster")]

@@ -119,6 +119,12 @@ impl Engine {
         Ok(Engine { requests, events })
     }
 
+    /// Creates an engine without a thread, whose part a test plays.
+    #[cfg(test)]
+    pub fn with_channels(requests: Sender<EngineRequest>, events: Receiver<EngineEvent>) -> Self {
+        Engine { requests, events }
+    }
+
     /// Returns the channel for requests. It is never full for a caller that has one entry and one
     /// snapshot on the way.
     pub fn requests(&self) -> &Sender<EngineRequest> {

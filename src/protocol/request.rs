@@ -51,6 +51,9 @@ pub enum Request {
     Hello(Box<Hello>),
     /// A text for all members.
     Say(Box<str>),
+    /// The same, which IRC clients see as a `NOTICE`. No line of a client is parsed as one.
+    #[cfg(feature = "cluster")]
+    Notice(Box<str>),
     /// `/me TEXT`: a text for all members that describes an action.
     Action(Box<str>),
     /// `/msg NAME TEXT`, or `data` with the key `to`: a text for one member.

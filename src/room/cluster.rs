@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::credential_index::CredentialIndex;
-use super::lobby::Lobby;
+use super::lobby::{ClientStage, Lobby};
 use super::state::RoomState;
-use super::{Config, Credential, HashKey, History, NodeId, Room, Rules, Token};
+use super::{ClientId, Config, Credential, HashKey, History, NodeId, Room, Rules, Token};
 use crate::protocol::ByeCode;
 
 /// The values that all nodes with a room have in common.
@@ -90,5 +90,16 @@ impl Room {
     /// Returns the frames of the open batch. A command appends the frames that it publishes.
     pub fn open_frames(&self) -> &[u8] {
         self.state.batch.frames()
+    }
+}
+
+impl Lobby {
+    /// Lets a client that was refused its name wait for another first line.
+    pub(super) fn wait_again(&mut self, id: ClientId) {
+        if let Some(client) = self.clients.get_mut(id) {
+            client.stage = ClientStage::Waiting;
+            let deadline = self.now.uptime + self.config.hello_wait;
+            self.waiting.push(deadline, id, &self.clients);
+        }
     }
 }

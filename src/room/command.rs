@@ -3,6 +3,8 @@
 //! A [`Lobby`](super::lobby::Lobby) makes them of the inputs of its own clients. In a cluster they
 //! go into a log, and each node applies the commands of all nodes in the order of the log.
 
+#[cfg(feature = "cluster")]
+use super::Profile;
 use super::names::OriginKey;
 use super::{ClientId, Credential, DisconnectReason, Moderation, NodeId};
 use crate::protocol::{ClientLine, Hello, OtherProtocol, RequestError};
@@ -27,9 +29,9 @@ pub enum Command {
     KeepOperators { node: NodeId, labels: Vec<Box<str>> },
     /// The bans, the mutes, the lock and the topic are replaced.
     Moderation(Box<Moderation>),
-    /// Bans and mutes are added to those of [`Measures`](Self::Measures).
+    /// Bans and mutes are added to those of [`Moderation`](Self::Moderation).
     #[cfg(feature = "cluster")]
-    AddMeasures(Box<Moderation>),
+    AddModeration(Box<Moderation>),
     /// A client is sent a text, which only another node knows.
     #[cfg(feature = "cluster")]
     Tell { id: ClientId, text: String, line_id: Option<Box<str>> },
@@ -41,6 +43,15 @@ pub enum Command {
     /// A node has ended, and all its members leave.
     #[cfg(feature = "cluster")]
     NodeDown { node: NodeId },
+    /// A member states other values about itself.
+    #[cfg(feature = "cluster")]
+    Profile { id: ClientId, profile: Box<Profile> },
+    /// A member has another credential, if it has this name.
+    #[cfg(feature = "cluster")]
+    Credential { id: ClientId, name: Box<str>, credential: Credential },
+    /// An edge tells the same edge at all nodes about a member. The state is the same afterwards.
+    #[cfg(feature = "cluster")]
+    Edge { id: ClientId, message: EdgeMessage },
 }
 
 /// A client that becomes a member.
@@ -64,8 +75,25 @@ pub struct Join {
     pub place: Place,
     /// The label of the client as an operator.
     pub operator: Option<Box<str>>,
+    /// The client is refused if its name is not free, and stays connected.
+    #[cfg(feature = "cluster")]
+    #[serde(default)]
+    pub is_name_required: bool,
+    #[cfg(feature = "cluster")]
+    #[serde(default)]
+    pub profile: Option<Profile>,
     /// The lines that the client has sent with its hello or instead of one.
     pub lines: Vec<Result<ClientLine, RequestError>>,
+}
+
+/// A message of an edge about a member.
+#[cfg(feature = "cluster")]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub enum EdgeMessage {
+    /// The command with which the member leaves the channel or the server.
+    Departure(Box<str>),
+    /// A text that is no frame of the room, for a client or for all that see the channel.
+    Text { to: Option<ClientId>, command: Box<str>, text: Box<str> },
 }
 
 /// The place of a client that becomes a member, if it does not take over that of a member.
@@ -111,7 +139,7 @@ impl Command {
             Command::Moderation(moderation) => {
                 let mut parts = moderation.into_parts().into_iter().map(Box::new);
                 let first = parts.next().map(Command::Moderation);
-                return first.into_iter().chain(parts.map(Command::AddMeasures)).collect();
+                return first.into_iter().chain(parts.map(Command::AddModeration)).collect();
             }
             other => return vec![other],
         };

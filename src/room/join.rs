@@ -39,6 +39,10 @@ impl RoomState {
         }
         self.batch.count_answers_to(id);
         let old = join.proof.and_then(|proof| self.credentials.find(&proof, &self.members));
+        #[cfg(feature = "cluster")]
+        if self.lacks_name(&join) {
+            return self.add_effect(id, Effect::NameTaken(id));
+        }
         if old.is_none()
             && let Err(code) = self.admit(&join)
         {
@@ -65,6 +69,10 @@ impl RoomState {
             visibility,
         };
         self.insert_member(id, member);
+        #[cfg(feature = "cluster")]
+        if let Some(profile) = join.profile.take() {
+            self.set_profile(id, profile);
+        }
         self.log_join(id, &name, is_reconnect, (visibility, join.is_hidden));
         let resumes = hello.epoch.as_deref() == Some(&*self.epoch);
         let after = hello.after.filter(|after| resumes && *after <= self.batch.seq);

@@ -191,6 +191,8 @@ impl RoomState {
     pub(super) fn remove_member(&mut self, id: ClientId, is_released: bool) -> Option<Member> {
         let member = self.members.remove(id)?;
         self.credentials.remove(member.credential);
+        #[cfg(feature = "cluster")]
+        self.profiles.remove(&id);
         self.operators.retain(|(operator, _)| *operator != id);
         self.add_effect(id, Effect::Removed { id, is_released });
         Some(member)

@@ -137,6 +137,10 @@ impl Lobby {
             is_hidden: stage != ClientStage::Waiting,
             place,
             operator,
+            #[cfg(feature = "cluster")]
+            is_name_required: false,
+            #[cfg(feature = "cluster")]
+            profile: None,
             lines,
         })
     }
@@ -329,6 +333,8 @@ impl Room {
                     let line = format!("{label} ({name} {}) {text}", peer.unwrap_or_default());
                     self.state.batch.log.push((None, line));
                 }
+                #[cfg(feature = "cluster")]
+                Effect::NameTaken(id) => self.lobby.wait_again(id),
                 Effect::Removed { id, is_released } => {
                     self.lobby.remove(id);
                     if is_released {

@@ -45,9 +45,13 @@ mod moderation;
 mod names;
 mod operators;
 mod presence;
+#[cfg(any(feature = "irc", feature = "cluster"))]
+mod profile;
 mod refusal;
 #[cfg(feature = "tls")]
 mod refused;
+#[cfg(all(feature = "irc", feature = "cluster"))]
+mod replica_view;
 mod requests;
 mod reserved_names;
 #[cfg(feature = "cluster")]
@@ -67,6 +71,8 @@ pub use batch::{Batch, Chunk, ClientSlices, End, Op, Position, Slice, SliceKind,
 pub(crate) use client_table::ClientTable;
 #[cfg(feature = "cluster")]
 pub use cluster::ReplicaConfig;
+#[cfg(feature = "cluster")]
+pub use command::EdgeMessage;
 pub use command::{Command, Join, LeaveCause, Place};
 pub use config::{Config, Rules};
 pub use history::History;
@@ -74,6 +80,8 @@ pub use input::{ClientId, Credential, DisconnectReason, Input, NodeId, Now, Peer
 pub(crate) use moderation::MODERATION_BYTES;
 pub use moderation::Moderation;
 pub use names::HashKey;
+#[cfg(any(feature = "irc", feature = "cluster"))]
+pub use profile::Profile;
 #[cfg(feature = "cluster")]
 pub(crate) use saved_state::SAVED_MEMBER_BYTES;
 #[cfg(feature = "cluster")]

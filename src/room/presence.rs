@@ -83,6 +83,10 @@ impl RoomState {
     #[cfg(any(feature = "irc", feature = "cluster"))]
     pub(super) fn show(&mut self, id: ClientId, is_shown: bool) {
         let Some(member) = self.members.get_mut(id) else { return };
+        #[cfg(feature = "cluster")]
+        if let Some(profile) = self.profiles.get_mut(&id) {
+            profile.is_in_channel = is_shown;
+        }
         match (member.visibility, is_shown) {
             (Visibility::Hidden, true) => {
                 member.visibility = Visibility::Announced;

@@ -1,5 +1,6 @@
 //! The state of a room as a value to serialise, from which another node continues.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::names::HashKey;
 use super::presence::PendingNotice;
 use super::reserved_names::ReservedName;
 use super::state::{Member, RoomState};
-use super::{ClientId, History, Moderation, Now, Room};
+use super::{ClientId, History, Moderation, Now, Profile, Room};
 
 /// The version of the format.
 const VERSION: u32 = 1;
@@ -32,6 +33,8 @@ pub struct SavedState {
     moderation: Moderation,
     is_moderated: bool,
     members: Vec<(ClientId, Member)>,
+    profiles: Vec<(ClientId, Profile)>,
+    notices: VecDeque<u64>,
     reserved: Vec<ReservedName>,
     silent: Vec<(Duration, ClientId)>,
     absent: Vec<(Duration, ClientId)>,
@@ -75,6 +78,8 @@ impl Room {
             moderation: state.moderation.clone(),
             is_moderated: state.is_moderated,
             members: members.collect(),
+            profiles: state.profiles.iter().map(|(id, profile)| (*id, profile.clone())).collect(),
+            notices: state.notices.clone(),
             reserved: state.reserved.iter().cloned().collect(),
             silent: state.silent.entries(&state.members),
             absent: state.absent.entries(&state.members),
@@ -119,6 +124,8 @@ impl SavedState {
         state.moderation = self.moderation;
         state.is_moderated = self.is_moderated;
         state.notice = self.notice;
+        state.profiles = self.profiles.into_iter().collect();
+        state.notices = self.notices;
         for (id, member) in self.members {
             state.names.insert(&member.name, id);
             state.credentials.insert(member.credential, id);

@@ -4,6 +4,8 @@
 //! alone is left out for those of other nodes.
 
 use std::borrow::Cow;
+#[cfg(feature = "cluster")]
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use log::Level;
@@ -14,6 +16,8 @@ use super::credential_index::CredentialIndex;
 use super::names::{HashKey, NameIndex, OriginKey};
 use super::operators::not_operator;
 use super::presence::PendingNotice;
+#[cfg(feature = "cluster")]
+use super::profile::Profile;
 use super::requests::HELP;
 use super::reserved_names::ReservedNames;
 use super::wait_queue::WaitQueue;
@@ -47,6 +51,12 @@ pub(super) struct RoomState {
     pub is_moderated: bool,
     /// The guests that were given a number.
     pub guests: u64,
+    /// The profiles of the members that are IRC clients.
+    #[cfg(feature = "cluster")]
+    pub profiles: BTreeMap<ClientId, Profile>,
+    /// The numbers of the last frames that were a notice.
+    #[cfg(feature = "cluster")]
+    pub notices: VecDeque<u64>,
     pub now: Now,
 
     // The rest is not the same on all nodes.
@@ -110,6 +120,9 @@ pub(super) enum Effect {
     FindAddress { to: ClientId, line: ClientLine, id: ClientId },
     /// A line for the log about what an operator did.
     Audit { id: ClientId, label: Box<str>, name: Box<str>, text: String },
+    /// The client is no member, because its name is not free.
+    #[cfg(feature = "cluster")]
+    NameTaken(ClientId),
     /// The client is no longer a member.
     Removed {
         id: ClientId,
@@ -154,6 +167,10 @@ impl RoomState {
             #[cfg(feature = "cluster")]
             is_moderated: false,
             guests: 0,
+            #[cfg(feature = "cluster")]
+            profiles: BTreeMap::new(),
+            #[cfg(feature = "cluster")]
+            notices: VecDeque::new(),
             now: Now { uptime: Duration::ZERO, unix_ms: 0 },
             rules,
             answers,
@@ -181,12 +198,12 @@ impl RoomState {
                 self.make_operator(id, label, line_id.as_deref());
             }
             Command::KeepOperators { node, labels } => self.keep_operators(node, &labels),
-            Command::Moderation(moderation) => self.set_measures(*moderation),
+            Command::Moderation(moderation) => self.set_moderation(*moderation),
             #[cfg(feature = "cluster")]
-            Command::AddMeasures(part) => {
+            Command::AddModeration(part) => {
                 let mut moderation = std::mem::take(&mut self.moderation);
                 moderation.extend(*part);
-                self.set_measures(moderation);
+                self.set_moderation(moderation);
             }
             #[cfg(feature = "cluster")]
             Command::Tell { id, text, line_id } => {
@@ -197,11 +214,19 @@ impl RoomState {
             Command::Tick => self.end_waits(),
             #[cfg(feature = "cluster")]
             Command::NodeDown { node } => self.remove_node(node),
+            #[cfg(feature = "cluster")]
+            Command::Profile { id, profile } => self.set_profile(id, *profile),
+            #[cfg(feature = "cluster")]
+            Command::Credential { id, name, credential } => {
+                self.set_credential(id, &name, credential);
+            }
+            #[cfg(feature = "cluster")]
+            Command::Edge { .. } => {}
         }
         self.publish_due_notice(now);
     }
 
-    fn set_measures(&mut self, moderation: Moderation) {
+    fn set_moderation(&mut self, moderation: Moderation) {
         self.moderation = moderation;
         self.effects.push(Effect::EnforceBans);
         #[cfg(feature = "cluster")]
@@ -249,6 +274,12 @@ impl RoomState {
             Request::Say(text) => {
                 let id = line_id.map(Cow::from);
                 self.publish(name, &text, |seq| Body::Chat { seq, time, id });
+            }
+            #[cfg(feature = "cluster")]
+            Request::Notice(text) => {
+                let id = line_id.map(Cow::from);
+                self.publish(name, &text, |seq| Body::Chat { seq, time, id });
+                self.mark_notice();
             }
             Request::Action(text) => {
                 let id = line_id.map(Cow::from);

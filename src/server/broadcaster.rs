@@ -42,6 +42,8 @@ use crate::status::StatusObserver;
 use crate::store::{BanFile, HistoryFile, HistoryWriter};
 
 pub use event::Event;
+#[cfg(all(feature = "irc", feature = "cluster"))]
+pub use irc::MAX_WAITING;
 pub use report::REPORT_TARGET;
 
 /// Bytes of frames after which a batch is closed, however many events wait. A larger batch saves
@@ -204,6 +206,8 @@ impl Broadcaster {
         self.deliver_disconnects(now).await;
         // Last: the room has removed these clients.
         for id in self.clients.take_ended() {
+            #[cfg(all(feature = "irc", feature = "cluster"))]
+            self.discard_irc_lines(id);
             self.room.release(id, now);
         }
         #[cfg(feature = "cluster")]

@@ -31,9 +31,7 @@ use super::framing::Framing;
 #[cfg(feature = "web")]
 use super::framing::encode_message;
 #[cfg(feature = "irc")]
-pub use irc::IrcClient;
-#[cfg(feature = "irc")]
-use irc::IrcState;
+pub use irc::{IrcClient, IrcState};
 
 use super::listener::ListenerProtocol;
 use super::outbox::Delivery;

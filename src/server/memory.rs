@@ -20,6 +20,8 @@ use crate::room::SAVED_MEMBER_BYTES;
 use crate::room::{History, MODERATION_BYTES, max_addresses, max_connections, max_visitors};
 use crate::server::Config;
 use crate::server::address_limits::ADDRESS_BUDGET_BYTES;
+#[cfg(all(feature = "irc", feature = "cluster"))]
+use crate::server::broadcaster::MAX_WAITING;
 use crate::server::broadcaster::batch_bytes;
 use crate::server::connection::{LINE_OVERHEAD, MAX_INPUT_LINES, MAX_READ_BYTES};
 #[cfg(feature = "irc")]
@@ -107,6 +109,8 @@ impl Ceiling {
         parts.extend(cluster_parts(config, event));
         #[cfg(feature = "irc")]
         parts.extend(irc_parts(config, batch));
+        #[cfg(all(feature = "irc", feature = "cluster"))]
+        parts.extend(clustered_irc_parts(config, event));
         #[cfg(feature = "tls")]
         parts.extend(tls_parts(config, clients, visitor));
         Ceiling { parts }
@@ -134,6 +138,18 @@ fn cluster_parts(config: &Config, event: usize) -> [Part; 4] {
         ("cluster: members of other nodes", is_node * remote_members, REMOTE_MEMBER),
         // As JSON, and as the state that is encoded or decoded.
         ("cluster: snapshot", 2 * is_node, snapshot),
+    ]
+}
+
+/// Returns the parts of IRC clients whose commands go through a log.
+#[cfg(all(feature = "irc", feature = "cluster"))]
+fn clustered_irc_parts(config: &Config, event: usize) -> [Part; 2] {
+    let is_clustered = config.irc.is_open && config.cluster.is_some();
+    let clients = usize::from(is_clustered) * config.room.max_connections();
+    [
+        // A copy of the session while lines are on their way, and the profile in the room.
+        ("cluster: IRC clients", clients, 2 * irc::CLIENT_BYTES),
+        ("cluster: IRC lines", clients.min(1), MAX_WAITING + event),
     ]
 }
 

@@ -13,33 +13,33 @@ fn start(options: &[&str]) -> (TestServer, String) {
 }
 
 /// An IRC client.
-struct IrcClient(TestClient);
+pub struct IrcClient(TestClient);
 
 impl IrcClient {
-    fn connect(address: &str) -> Self {
+    pub fn connect(address: &str) -> Self {
         IrcClient(TestClient::connect(address))
     }
 
-    fn join(address: &str, name: &str) -> Self {
+    pub fn join(address: &str, name: &str) -> Self {
         let mut client = IrcClient::connect(address);
         client.send(&format!("NICK {name}\r\nUSER {name} 0 * :{name}\r\nJOIN #smol"));
         client.recv_until(" 366 ");
         client
     }
 
-    fn send(&mut self, line: &str) {
+    pub fn send(&mut self, line: &str) {
         self.0.send_raw(format!("{line}\r\n").as_bytes());
     }
 
     #[track_caller]
-    fn recv(&mut self) -> String {
+    pub fn recv(&mut self) -> String {
         let line = self.0.recv_line().expect("a line");
         line.strip_suffix('\r').expect("CR LF at the end").to_owned()
     }
 
     /// Reads up to a line with this text, and returns the lines.
     #[track_caller]
-    fn recv_until(&mut self, text: &str) -> Vec<String> {
+    pub fn recv_until(&mut self, text: &str) -> Vec<String> {
         let mut lines = Vec::new();
         loop {
             lines.push(self.recv());
@@ -51,7 +51,7 @@ impl IrcClient {
 
     /// Returns the lines that have arrived.
     #[track_caller]
-    fn pending(&mut self) -> Vec<String> {
+    pub fn pending(&mut self) -> Vec<String> {
         self.send("PING :test");
         let mut lines = self.recv_until("PONG smolchat.local :test");
         lines.pop();

@@ -245,10 +245,6 @@ impl Options {
         if self.history_file.is_some() {
             return Err("--history-file and --cluster exclude each other".into());
         }
-        #[cfg(feature = "irc")]
-        if self.config.irc.is_open {
-            return Err("--irc and --cluster exclude each other".into());
-        }
         Ok(())
     }
 

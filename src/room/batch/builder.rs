@@ -75,6 +75,22 @@ impl BatchBuilder {
         self.unicasts.push(Unicast { to, at: self.position(), op });
     }
 
+    /// Returns the number of operations on single clients.
+    #[cfg(all(feature = "irc", feature = "cluster"))]
+    pub fn unicast_count(&self) -> usize {
+        self.unicasts.len()
+    }
+
+    /// Removes the frames for one client alone, except those of the first `count` operations.
+    #[cfg(all(feature = "irc", feature = "cluster"))]
+    pub fn discard_frames_to(&mut self, to: ClientId, count: usize) {
+        let mut at = 0;
+        self.unicasts.retain(|unicast| {
+            at += 1;
+            at <= count || unicast.to != to || !matches!(unicast.op, Op::Send(_))
+        });
+    }
+
     /// Returns the number of frames for all members.
     #[cfg(feature = "irc")]
     pub fn frame_count(&self) -> usize {

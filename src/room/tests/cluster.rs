@@ -2,6 +2,7 @@
 
 mod members;
 mod operators;
+mod profiles;
 mod random;
 
 use std::collections::BTreeMap;

@@ -5,6 +5,7 @@
 //! shutdown do not go through the log, so that a log out of reach delays the lines only.
 
 mod cluster_node;
+mod log_reader;
 
 use futures_lite::FutureExt;
 
@@ -12,12 +13,11 @@ use super::{Broadcaster, Event};
 use crate::cluster::engine::{EngineEvent, EngineRequest};
 use crate::cluster::epoch::StreamInfo;
 use crate::cluster::lease::Reach;
-use crate::cluster::membership::{DownReason, NodeNumber};
+use crate::cluster::membership::NodeNumber;
 use crate::cluster::node::{NodeState, Opened};
-use crate::cluster::replica::{Applied, LogMessage, LogTime, ReadError, Step};
+use crate::cluster::replica::LogTime;
 use crate::cluster::snapshot::decode;
-use crate::cluster::sum::Digest;
-use crate::protocol::{ByeCode, Request};
+use crate::protocol::ByeCode;
 use crate::room::{Command, Input, NodeId, Now, Room, SavedState, WaitingClient};
 use crate::server::address_limits::AnswerCharge;
 pub use cluster_node::ClusterNode;
@@ -146,7 +146,9 @@ impl Broadcaster {
     /// Writes what waits for the log.
     pub(super) fn poll_node(&mut self, now: Now) {
         if let Some(cluster) = &mut self.cluster {
-            self.room.take_proposals().into_iter().for_each(|command| cluster.propose(command));
+            for command in self.room.take_proposals() {
+                cluster.propose(command);
+            }
             cluster.poll(&self.room, now);
         }
     }
@@ -291,113 +293,7 @@ impl Broadcaster {
         let batch = self.room.seal();
         self.deliver_batch(batch, now);
         self.room = room;
+        #[cfg(feature = "irc")]
+        self.clients.irc.enter(&self.room);
     }
-
-    fn on_message(&mut self, message: &LogMessage, now: Now) {
-        let Some(cluster) = &mut self.cluster else { return };
-        match cluster.node.on_message::<Command>(message, now.uptime) {
-            Ok(Some(applied)) => self.on_applied(applied, now),
-            Ok(None) => {}
-            Err(ReadError::UnknownVersion(version)) => {
-                self.fail(format!("the log has entries of version {version}"), now);
-            }
-            Err(error) => {
-                log::error!("cluster: the room is discarded at {}: {error:?}", message.seq);
-                let room = cluster.create_room();
-                self.replace_room(room, now);
-            }
-        }
-    }
-
-    fn on_applied(&mut self, applied: Applied<Command>, now: Now) {
-        let Applied { time: LogTime { unix_ms, uptime_ms }, steps, .. } = applied;
-        let log_now = Now { uptime: Duration::from_millis(uptime_ms), unix_ms };
-        let mut start = self.room.open_frames().len();
-        for step in steps {
-            match step {
-                Step::Reset { epoch } => {
-                    self.begin_epoch(&epoch, now);
-                    start = 0;
-                }
-                Step::NodeUp { number, info } => {
-                    log::info!("cluster: node {} is number {}", info.name, number.0);
-                    self.update_addresses();
-                }
-                Step::NodeDown { number, reason } => {
-                    self.on_node_down(number, reason, now, log_now)
-                }
-                Step::Command { number, command } => self.commit(number, command, now, log_now),
-            }
-        }
-        let mut effects = Digest::new();
-        effects.write(self.room.open_frames().get(start..).unwrap_or_default());
-        effects.write_u64(self.room.member_count() as u64);
-        if let Some(cluster) = &mut self.cluster {
-            cluster.set_time(log_now.uptime, now.uptime);
-            cluster.node.add_effects(effects.finish());
-        }
-    }
-
-    fn begin_epoch(&mut self, epoch: &str, now: Now) {
-        let Some(cluster) = &mut self.cluster else { return };
-        match cluster.begin_room(epoch) {
-            Ok(room) => {
-                log::info!("cluster: an epoch begins");
-                self.replace_room(room, now);
-            }
-            Err(error) => self.fail(format!("the log is of another program: {error}"), now),
-        }
-    }
-
-    fn on_node_down(&mut self, number: NodeNumber, reason: DownReason, now: Now, log_now: Now) {
-        log::info!("cluster: node number {} is out of the room: {reason:?}", number.0);
-        let own = self.cluster.as_ref().filter(|cluster| cluster.number() == Some(number));
-        let failure = own.filter(|_| reason == DownReason::Replaced);
-        let failure = failure.map(|own| format!("another server is node {}", own.config.node));
-        if own.is_some() {
-            // Before the command, which removes the members without a `bye`.
-            self.room.close(ByeCode::Unreachable);
-        }
-        self.room.commit(Command::NodeDown { node: NodeId(number.0) }, log_now);
-        self.update_addresses();
-        if let Some(failure) = failure {
-            self.fail(failure, now);
-        }
-    }
-
-    fn update_addresses(&mut self) {
-        if let Some(cluster) = &self.cluster {
-            self.room.set_addresses(cluster.addresses());
-        }
-    }
-
-    /// Applies a command that was read from the log.
-    fn commit(&mut self, number: NodeNumber, command: Command, now: Now, log_now: Now) {
-        let Some(cluster) = &mut self.cluster else { return };
-        if matches!(command, Command::Tick) {
-            cluster.is_tick_proposed = false;
-        }
-        let is_own = cluster.number() == Some(number);
-        if is_own && has_stats_request(&command) {
-            self.room.set_server_stats(self.server_stats());
-        }
-        self.room.commit(command, log_now);
-        if !is_own {
-            return;
-        }
-        if let Some(answer) = self.cluster.as_mut().and_then(|cluster| cluster.on_committed()) {
-            answer.charge(self.room.answer_bytes(), now.uptime);
-        }
-    }
-}
-
-/// Returns whether a line of the command requests the statistics.
-fn has_stats_request(command: &Command) -> bool {
-    let lines = match command {
-        Command::Join(join) => &join.lines,
-        Command::Lines { lines, .. } => lines,
-        _ => return false,
-    };
-    let requests = lines.iter().filter_map(|line| line.as_ref().ok());
-    requests.into_iter().any(|line| line.request == Request::Stats)
 }

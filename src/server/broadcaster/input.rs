@@ -27,6 +27,8 @@ impl Broadcaster {
             _ => {}
         }
         self.bytes_in += u64::from(bytes);
+        #[cfg(all(feature = "irc", feature = "cluster"))]
+        let Some((input, answer)) = self.queue_irc_input(input, answer, now) else { return };
         if input.has_stats_request() {
             self.room.set_server_stats(self.server_stats());
         }

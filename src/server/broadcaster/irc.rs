@@ -1,10 +1,19 @@
 //! The lines of connections that speak IRC.
 
+#[cfg(feature = "cluster")]
+mod clustered;
+#[cfg(feature = "cluster")]
+mod line_queue;
+#[cfg(feature = "cluster")]
+mod log_phase;
+
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::Broadcaster;
 use crate::protocol::{ClientLine, Request, RequestError};
+#[cfg(feature = "cluster")]
+use crate::room::EdgeMessage;
 use crate::room::{
     Chunk, ClientId, DisconnectReason, Input, Now, Room, Token, WaitKind, WaitingClient,
 };
@@ -13,6 +22,11 @@ use crate::server::clients::Clients;
 use crate::server::edge::irc::{
     Channel, IrcCommand, Member, Notes, Profile, Variant, View, error_line, relay_lines,
 };
+
+#[cfg(feature = "cluster")]
+pub use line_queue::{LineQueues, MAX_WAITING};
+#[cfg(feature = "cluster")]
+use log_phase::LogPhase;
 
 /// The time that a registration may take.
 const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(60);
@@ -27,12 +41,17 @@ struct RoomChannel<'a> {
     own_profile: &'a mut Profile,
     /// The bytes of the replies to the lines of one event, and of their texts for other IRC clients.
     replied: usize,
+    /// The part of the way of a line through the log, in a cluster.
+    #[cfg(feature = "cluster")]
+    phase: Option<LogPhase>,
 }
 
 impl RoomChannel<'_> {
     fn member<'a>(&'a self, id: ClientId, name: &'a str) -> Member<'a> {
         let profile = match id == self.id {
             true => Some(&*self.own_profile),
+            #[cfg(feature = "cluster")]
+            false if self.phase.is_some() => self.room.profile_of(id),
             false => self.clients.irc_client(id).map(|irc| &irc.profile),
         };
         Member { id, name, profile }
@@ -46,22 +65,39 @@ impl Channel for RoomChannel<'_> {
     }
 
     fn members(&self, each: &mut dyn FnMut(Member<'_>) -> bool) {
+        #[cfg(feature = "cluster")]
+        if self.is_probed() {
+            return;
+        }
         let _ = self.room.members().all(|(id, name)| each(self.member(id, name)));
     }
 
     fn counts(&self) -> [usize; 3] {
         let members = self.room.member_count();
+        #[cfg(feature = "cluster")]
+        if self.phase.is_some() {
+            let most = self.clients.irc.most_members.max(members);
+            return [members, most, self.room.waiting_count()];
+        }
         let others = self.room.client_count().saturating_sub(members);
         [members, self.clients.irc.most_members.max(members), others]
     }
 
     fn is_taken(&self, name: &str) -> bool {
+        #[cfg(feature = "cluster")]
+        if let Some(is_taken) = self.is_taken_by_log() {
+            return is_taken;
+        }
         // A client without the password is not told who is in the room.
         !self.room.is_unauthenticated(self.id) && self.room.is_name_taken(name)
     }
 
     fn token_of(&mut self, name: &str, password: &str) -> Option<Token> {
         let origin = self.room.peer_of(self.id)?.into();
+        #[cfg(feature = "cluster")]
+        if self.phase.is_some() {
+            return self.token_of_password(name, password, origin);
+        }
         let passwords = &mut self.clients.irc.passwords;
         let token = passwords.get(name, password, origin, self.now.uptime)?;
         self.room.is_known_token(&token).then_some(token)
@@ -72,6 +108,10 @@ impl Channel for RoomChannel<'_> {
     }
 
     fn frame_count(&self) -> usize {
+        #[cfg(feature = "cluster")]
+        if self.is_probed() {
+            return 0;
+        }
         self.room.frame_count()
     }
 
@@ -92,6 +132,12 @@ impl Channel for RoomChannel<'_> {
     }
 
     fn own_name(&self) -> Option<&str> {
+        #[cfg(feature = "cluster")]
+        if let Some(LogPhase::Probe(probe)) = &self.phase
+            && let Some(name) = &probe.joined
+        {
+            return Some(name);
+        }
         self.room.name_of(self.id)
     }
 
@@ -100,16 +146,29 @@ impl Channel for RoomChannel<'_> {
     }
 
     fn unread_bytes(&self) -> usize {
+        #[cfg(feature = "cluster")]
+        if let Some(LogPhase::Run(Some(_))) = &self.phase {
+            // The text is in the log.
+            return 0;
+        }
         self.replied + self.clients.waiting_bytes(self.id)
     }
 
     fn reply(&mut self, lines: Vec<u8>, view: View) {
+        #[cfg(feature = "cluster")]
+        if matches!(self.phase, Some(LogPhase::Probe(_))) {
+            return;
+        }
         self.replied += lines.len();
         self.room.reply(self.id, lines.into(), view as u64);
     }
 
     fn submit(&mut self, line: ClientLine, is_notice: bool) {
         let id = self.id;
+        #[cfg(feature = "cluster")]
+        if self.phase.is_some() {
+            return self.submit_to_log(line, is_notice);
+        }
         if self.own_name().is_none() && !matches!(line.request, Request::Hello(_)) {
             // A client that leaves before it is a member.
             let reason = DisconnectReason::Finished;
@@ -125,32 +184,18 @@ impl Channel for RoomChannel<'_> {
     }
 
     fn relay(&mut self, to: Option<ClientId>, command: &str, text: &str) {
-        let recipients = match to {
-            Some(to) => vec![to],
-            None => self.clients.irc_clients_in_channel(),
-        };
-        let channel = &self.clients.irc.settings.config.channel;
-        let target = to.map_or(Some(&**channel), |to| self.room.name_of(to));
-        let parts = [self.own_name(), Some(command), target, Some(text)];
-        let parts = parts.map(Option::unwrap_or_default);
-        let [plain, tagged] = [Variant::Plain, Variant::Time].map(|variant| {
-            let mut lines = Vec::new();
-            relay_lines(&mut lines, variant, self.now.unix_ms, parts);
-            Chunk::from(lines)
-        });
-        // The row of the client itself is empty: it is sent a text to the channel as an echo only.
-        for recipient in recipients {
-            let client = self.clients.irc_client(recipient);
-            let line = match client.map(|client| client.session.variant()) {
-                None | Some(Variant::Plain) => &plain,
-                Some(Variant::Time | Variant::Tags) => &tagged,
-            };
-            self.replied += line.len();
-            self.room.reply(recipient, Chunk::clone(line), View::Unchanged as u64);
+        #[cfg(feature = "cluster")]
+        if self.phase.is_some() {
+            return self.relay_to_log(to, command, text);
         }
+        self.replied += relay(self.room, self.clients, self.id, to, [command, text], self.now);
     }
 
     fn show(&mut self, is_shown: bool) -> bool {
+        #[cfg(feature = "cluster")]
+        if self.phase.is_some() {
+            return self.show_in_log(is_shown);
+        }
         self.room.show(self.id, is_shown, self.now)
     }
 
@@ -160,16 +205,61 @@ impl Channel for RoomChannel<'_> {
             Some(_) => command.split(':').next().unwrap_or_default().trim_end(),
             None => command,
         };
+        #[cfg(feature = "cluster")]
+        if self.phase.is_some() {
+            return self.tell_log(EdgeMessage::Departure(command.into()));
+        }
         if let Some(name) = self.room.name_of(self.id) {
             self.clients.irc.notes.add_departure(name, command, self.now.unix_ms);
         }
     }
 
     fn keep_name(&mut self, password: &str) {
+        #[cfg(feature = "cluster")]
+        if self.phase.is_some() {
+            return self.keep_name_in_log(password);
+        }
         let Some((name, token)) = self.room.identity_of(self.id) else { return };
         let passwords = &mut self.clients.irc.passwords;
         passwords.insert(self.id, name, password, token, &|token| self.room.is_known_token(token));
     }
+}
+
+/// Sends a text of a member to an IRC client, or to all others that see the channel. Returns the bytes
+/// of the lines.
+fn relay(
+    room: &mut Room,
+    clients: &Clients,
+    from: ClientId,
+    to: Option<ClientId>,
+    [command, text]: [&str; 2],
+    now: Now,
+) -> usize {
+    let recipients = match to {
+        Some(to) => vec![to],
+        None => clients.irc_clients_in_channel(),
+    };
+    let channel = &clients.irc.settings.config.channel;
+    let target = to.map_or(Some(&**channel), |to| room.name_of(to));
+    let parts = [room.name_of(from), Some(command), target, Some(text)];
+    let parts = parts.map(Option::unwrap_or_default);
+    let [plain, tagged] = [Variant::Plain, Variant::Time].map(|variant| {
+        let mut lines = Vec::new();
+        relay_lines(&mut lines, variant, now.unix_ms, parts);
+        Chunk::from(lines)
+    });
+    let mut bytes = 0;
+    // The row of the member itself is empty: it is sent a text to the channel as an echo only.
+    for recipient in recipients {
+        let client = clients.irc_client(recipient);
+        let line = match client.map(|client| client.session.variant()) {
+            None | Some(Variant::Plain) => &plain,
+            Some(Variant::Time | Variant::Tags) => &tagged,
+        };
+        bytes += line.len();
+        room.reply(recipient, Chunk::clone(line), View::Unchanged as u64);
+    }
+    bytes
 }
 
 impl Broadcaster {
@@ -202,7 +292,16 @@ impl Broadcaster {
             let Some(mut client) = self.clients.take_irc_client(id) else { return };
             let (room, clients) = (&mut self.room, &mut self.clients);
             let own_profile = &mut client.profile;
-            let mut channel = RoomChannel { id, now, room, clients, own_profile, replied };
+            let mut channel = RoomChannel {
+                id,
+                now,
+                room,
+                clients,
+                own_profile,
+                replied,
+                #[cfg(feature = "cluster")]
+                phase: None,
+            };
             client.session.on_line(line, &mut channel, &settings, now.unix_ms);
             replied = channel.replied;
             self.clients.put_irc_client(id, client);

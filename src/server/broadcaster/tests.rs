@@ -1,6 +1,8 @@
 //! Random runs of the broadcaster with real sockets and a clock of the test: every connection ends,
 //! every member leaves once, and nothing stays allocated.
 
+#[cfg(all(feature = "irc", feature = "cluster"))]
+mod clustered_irc;
 mod ending;
 mod hello_wait;
 #[cfg(feature = "irc")]

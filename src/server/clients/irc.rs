@@ -11,7 +11,7 @@ use crate::server::edge::irc::{
 use crate::server::framing::Framing;
 
 /// A client that speaks IRC.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct IrcClient {
     pub session: Session,
     pub profile: Profile,
@@ -51,6 +51,16 @@ impl IrcState {
             max_line: room.max_line(),
             answer_bytes: room.max_answer_bytes(),
         });
+    }
+
+    /// Takes the values over that come from a room which replaces another one.
+    #[cfg(feature = "cluster")]
+    pub fn enter(&mut self, room: &Room) {
+        let config = self.settings.config.clone();
+        self.configure(config, room);
+        self.notes = Notes::default();
+        room.notices().for_each(|seq| self.notes.add_notice(seq));
+        self.most_members = room.member_count();
     }
 
     /// Ends the delivery of a batch, whose lines are not needed any more.

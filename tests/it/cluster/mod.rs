@@ -4,6 +4,8 @@
 //! them.
 
 mod faults;
+#[cfg(feature = "irc")]
+mod irc;
 mod latency;
 mod link;
 mod nats_servers;

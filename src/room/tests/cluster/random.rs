@@ -16,6 +16,12 @@ enum Step {
     /// Resumes after a number with the token of another client.
     Resume(u8, u8, u8),
     Say(u8, &'static str),
+    /// Joins, and is refused if the name is not free.
+    JoinAs(u8, u8, u8),
+    Notice(u8),
+    Profile(u8, bool),
+    Credential(u8, u8, u8),
+    Show(u8, bool),
     Leave(u8, DisconnectReason),
     /// Appends the commands that a node has gathered to the log.
     Append(u8),
@@ -75,6 +81,13 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (any::<u8>(), any::<u8>(), 0u8..20)
             .prop_map(|(id, old, after)| Step::Resume(id, old, after)),
         8 => (any::<u8>(), line).prop_map(|(id, line)| Step::Say(id, line)),
+        2 => (any::<u8>(), 0u8..4, any::<u8>())
+            .prop_map(|(id, name, old)| Step::JoinAs(id, name, old)),
+        1 => any::<u8>().prop_map(Step::Notice),
+        1 => (any::<u8>(), any::<bool>()).prop_map(|(id, away)| Step::Profile(id, away)),
+        1 => (any::<u8>(), 0u8..4, 0u8..9)
+            .prop_map(|(id, name, token)| Step::Credential(id, name, token)),
+        1 => (any::<u8>(), any::<bool>()).prop_map(|(id, is_shown)| Step::Show(id, is_shown)),
         2 => (any::<u8>(), reason).prop_map(|(id, reason)| Step::Leave(id, reason)),
         6 => any::<u8>().prop_map(Step::Append),
         1 => any::<u8>().prop_map(Step::Retry),
@@ -129,6 +142,25 @@ impl ClusterHarness {
             }
             Step::Say(client, line) => self.say(client, line),
             Step::Operator(client) => self.make_operator(client),
+            Step::JoinAs(client, name, old) => {
+                let token = (old > 99).then(|| token(u64::from(old)));
+                self.join_as(client, &format!("name-{name}"), token);
+            }
+            Step::Notice(client) => self.notice(client, "beep"),
+            Step::Profile(client, is_away) => {
+                let profile = Box::new(super::profiles::profile(if is_away { "x" } else { "" }));
+                self.push(client, |id| Command::Profile { id, profile });
+            }
+            Step::Credential(client, name, number) => {
+                // Each client has its own credentials, as each name and password have.
+                let number = 100 + 10 * self.pick(client) as u64 + u64::from(number);
+                let (name, credential) =
+                    (format!("name-{name}").into(), credential_of(token(number)));
+                self.push(client, |id| Command::Credential { id, name, credential });
+            }
+            Step::Show(client, is_shown) => {
+                self.push(client, |id| Command::Show { id, is_shown });
+            }
             Step::Leave(client, reason) => {
                 let (id, at, _) = self.clients[self.pick(client)];
                 self.nodes[at].propose(Input::Disconnect { id, reason }, self.now);

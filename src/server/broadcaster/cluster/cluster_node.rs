@@ -9,6 +9,8 @@ use async_channel::{Receiver, Sender};
 use serde::{Deserialize, Serialize};
 
 use super::super::Event;
+#[cfg(feature = "irc")]
+use super::super::irc::LineQueues;
 use crate::cluster::config::ClusterConfig;
 use crate::cluster::credential::hash_token;
 use crate::cluster::engine::{Engine, EngineRequest};
@@ -76,6 +78,9 @@ pub struct ClusterNode {
     pub leave_by: Option<Duration>,
     /// The reason for which the server ends.
     pub failure: Option<String>,
+    /// The lines of IRC clients that are on their way.
+    #[cfg(feature = "irc")]
+    pub irc_lines: LineQueues,
     /// The channel for `failure`.
     failures: (Sender<String>, Receiver<String>),
     /// The last failure of the engine that was logged.
@@ -85,6 +90,17 @@ pub struct ClusterNode {
 impl ClusterNode {
     /// Starts the engine. `events` is the number of inputs that may wait.
     pub fn start(config: ClusterConfig, room_config: &Config, events: usize) -> io::Result<Self> {
+        let engine = Engine::start(config.clone())?;
+        Self::with_engine(engine, config, room_config, events)
+    }
+
+    /// Creates the node of an engine.
+    pub fn with_engine(
+        engine: Engine,
+        config: ClusterConfig,
+        room_config: &Config,
+        events: usize,
+    ) -> io::Result<Self> {
         let mut info = NodeInfo {
             name: config.node.clone(),
             version: VERSION,
@@ -98,7 +114,7 @@ impl ClusterNode {
         let (inc, seed) = fresh_incarnation(room_config)?;
         let node = ClusterNode {
             node: Node::new(info, inc, seed),
-            engine: Engine::start(config.clone())?,
+            engine,
             config,
             room_config: room_config.clone(),
             stream: StreamInfo::default(),
@@ -116,6 +132,8 @@ impl ClusterNode {
             node_state: NodeState::Starting,
             leave_by: None,
             failure: None,
+            #[cfg(feature = "irc")]
+            irc_lines: LineQueues::default(),
             failures: async_channel::bounded(1),
             last_report: String::new(),
         };
@@ -163,7 +181,16 @@ impl ClusterNode {
         if let Ok(event) = self.engine.events().try_recv() {
             return Some(Event::Engine(Some(Box::new(event))));
         }
-        if self.node.appender().is_full() { None } else { self.inputs.1.try_recv().ok() }
+        if self.is_full() { None } else { self.inputs.1.try_recv().ok() }
+    }
+
+    /// Returns whether the inputs of clients have to wait.
+    fn is_full(&self) -> bool {
+        #[cfg(feature = "irc")]
+        if self.irc_lines.is_full() {
+            return true;
+        }
+        self.node.appender().is_full()
     }
 
     pub async fn engine_event(&self) -> Option<Event> {
@@ -171,7 +198,7 @@ impl ClusterNode {
     }
 
     pub async fn input(&self) -> Option<Event> {
-        if self.node.appender().is_full() {
+        if self.is_full() {
             return std::future::pending().await;
         }
         self.inputs.1.recv().await.ok()
@@ -202,6 +229,8 @@ impl ClusterNode {
     pub fn forget_commands(&mut self) {
         (self.proposed, self.committed) = (0, 0);
         self.answers.clear();
+        #[cfg(feature = "irc")]
+        self.irc_lines.clear();
         self.is_tick_proposed = false;
     }
 
@@ -219,14 +248,15 @@ impl ClusterNode {
         self.last_client = self.last_client.max(id.0);
     }
 
-    /// Passes a command to the log. A command that is too long for an entry is split.
-    pub fn propose(&mut self, command: Command) {
+    /// Passes a command to the log. A command that is too long for an entry is split. Returns `false`
+    /// if the node is not in the room.
+    pub fn propose(&mut self, command: Command) -> bool {
         if self.number().is_none() {
-            return;
+            return false;
         }
         if self.node.propose(&command).is_ok() {
             self.proposed += 1;
-            return;
+            return true;
         }
         for part in command.into_lines() {
             let id = match &part {
@@ -243,6 +273,7 @@ impl ClusterNode {
             }
             self.proposed += 1;
         }
+        true
     }
 
     /// Keeps the charge for the answer to the last command until that is read from the log.

@@ -3,6 +3,7 @@
 use super::delivery::View;
 use super::notes::Notes;
 use crate::protocol::ClientLine;
+pub use crate::room::Profile;
 use crate::room::{ClientId, Token};
 
 /// The room, for the messages of one client.
@@ -74,14 +75,4 @@ impl Member<'_> {
     pub fn away(&self) -> &str {
         self.profile.map_or("", |profile| &profile.away)
     }
-}
-
-/// The values that an IRC client states about itself.
-#[derive(Debug, Default)]
-pub struct Profile {
-    pub user: Box<str>,
-    pub real_name: Box<str>,
-    /// The text of an absent client; empty if it is not absent.
-    pub away: Box<str>,
-    pub is_in_channel: bool,
 }

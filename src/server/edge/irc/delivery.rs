@@ -15,7 +15,7 @@ use crate::room::{Chunk, Slice};
 
 /// The state of a client after the last batch that it was sent. The state of its session changes with
 /// each message, and is ahead by the frames of one batch.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct DeliveryState {
     pub(super) name: Box<str>,
     is_in_channel: bool,

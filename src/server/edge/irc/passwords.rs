@@ -60,6 +60,38 @@ impl Passwords {
     ) -> Option<Token> {
         let key = self.key(name, password);
         let token = self.entries.iter().find(|entry| entry.key == key).map(|entry| entry.token);
+        self.check(origin, now, || token)
+    }
+
+    /// Returns the token that `find` returns, or `None` if the address has sent too many wrong
+    /// passwords.
+    pub fn check(
+        &mut self,
+        origin: Origin,
+        now: Duration,
+        find: impl FnOnce() -> Option<Token>,
+    ) -> Option<Token> {
+        let limiter = self.limiter_of(origin, now)?;
+        let rate = Rate::new(1, WRONG_AT_ONCE);
+        if limiter.available(rate, now) == 0 {
+            return None;
+        }
+        let token = find();
+        if token.is_none() {
+            limiter.take(rate, 1, now);
+        }
+        token
+    }
+
+    /// Returns whether the address has sent too many wrong passwords.
+    #[cfg(feature = "cluster")]
+    pub fn is_limited(&mut self, origin: Origin, now: Duration) -> bool {
+        let limiter = self.limiter_of(origin, now);
+        limiter.is_none_or(|limiter| limiter.available(Rate::new(1, WRONG_AT_ONCE), now) == 0)
+    }
+
+    /// Returns the limiter of the wrong passwords from an address.
+    fn limiter_of(&mut self, origin: Origin, now: Duration) -> Option<&mut RateLimiter> {
         let known = self.wrong.iter().position(|(other, _)| *other == origin);
         if known.is_none() && self.wrong.len() == MAX_WRONG {
             self.wrong.retain(|(_, limiter)| !limiter.is_idle(now));
@@ -68,15 +100,7 @@ impl Passwords {
             self.wrong.push((origin, RateLimiter::new()));
         }
         let at = known.unwrap_or(self.wrong.len().saturating_sub(1));
-        let (_, limiter) = self.wrong.get_mut(at)?;
-        let rate = Rate::new(1, WRONG_AT_ONCE);
-        if limiter.available(rate, now) == 0 {
-            return None;
-        }
-        if token.is_none() {
-            limiter.take(rate, 1, now);
-        }
-        token
+        self.wrong.get_mut(at).map(|(_, limiter)| limiter)
     }
 
     /// Remembers the password of a client, in place of an earlier one of the same client.

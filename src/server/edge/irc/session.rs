@@ -27,7 +27,7 @@ const MAX_REPETITIONS: u8 = 32;
 const TAKEN: &str = "433 $1 :Nickname is already in use";
 
 /// The session of one IRC client.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Session {
     /// The name that the client asked for; the name of the member once it is one.
     pub(super) name: Box<str>,

@@ -1,0 +1,63 @@
+//! The facts about members that edges answer with, at all nodes.
+
+#[cfg(feature = "cluster")]
+use super::state::RoomState;
+#[cfg(feature = "cluster")]
+use super::{ClientId, Credential, Join};
+
+/// The most frames that are marked as a notice.
+#[cfg(feature = "cluster")]
+const MAX_NOTICES: usize = 256;
+
+/// The values that an IRC client states about itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "cluster", derive(serde::Serialize, serde::Deserialize))]
+pub struct Profile {
+    pub user: Box<str>,
+    pub real_name: Box<str>,
+    /// The text of an absent client; empty if it is not absent.
+    pub away: Box<str>,
+    pub is_in_channel: bool,
+}
+
+#[cfg(feature = "cluster")]
+impl RoomState {
+    /// Sets the profile of a member.
+    pub(super) fn set_profile(&mut self, id: ClientId, profile: Profile) {
+        if self.members.get(id).is_some() {
+            self.profiles.insert(id, profile);
+        }
+    }
+
+    /// Sets the credential of a member that has this name.
+    pub(super) fn set_credential(&mut self, id: ClientId, name: &str, credential: Credential) {
+        if let Some(member) = self.members.get_mut(id).filter(|member| *member.name == *name) {
+            self.credentials.remove(std::mem::replace(&mut member.credential, credential));
+            self.credentials.insert(credential, id);
+        }
+    }
+
+    /// Marks the last frame as a notice.
+    pub(super) fn mark_notice(&mut self) {
+        if self.notices.len() >= MAX_NOTICES {
+            self.notices.pop_front();
+        }
+        self.notices.push_back(self.batch.seq);
+    }
+
+    /// Returns whether a client is refused because the name that it needs is not free.
+    pub(super) fn lacks_name(&self, join: &Join) -> bool {
+        let name = join.hello.as_ref().and_then(|hello| hello.name.as_deref());
+        join.is_name_required
+            && !self.is_known(join.proof)
+            && name.is_none_or(|name| self.find_name_conflict(name).is_some())
+    }
+
+    /// Returns whether a credential is that of a member or of a reserved name.
+    pub(super) fn is_known(&self, proof: Option<Credential>) -> bool {
+        proof.is_some_and(|proof| {
+            self.credentials.find(&proof, &self.members).is_some()
+                || self.reserved.has_credential(&proof, self.now.uptime)
+        })
+    }
+}
