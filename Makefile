@@ -66,9 +66,9 @@ run-cluster: ## run three NATS servers and three nodes of one room; options: ARG
 	$(CARGO) build --release --locked --no-default-features --features '$(SERVER_FEATURES) cluster' --bin smolchatd
 	@deploy/cluster/run.sh $(ARGS)
 
-test: ## run all tests except the slow ones
+test: ## run all tests except the slow ones, with the default features and with all
 	$(CARGO) test --locked
-	$(CARGO) test --locked --features tls -- tls
+	$(CARGO) test --locked --all-features
 
 test-slow: ## run the slow tests
 	$(CARGO) test --locked --test it -- --ignored --skip picture:: --skip browser:: --skip irc_clients:: --skip tls_programs::
