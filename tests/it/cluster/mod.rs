@@ -98,9 +98,12 @@ fn assert_rooms(nodes: &[TestNode], expected: &[String]) {
 fn assert_survived(nodes: &[TestNode], texts: &[String]) {
     let has_all = |node: &TestNode| node.state().room.len() >= texts.len();
     let has_new_epoch = |node: &TestNode| node.state().epochs.len() > 1 && node.is_inside();
-    wait_until("the rooms have all texts, or begin a new epoch", || {
-        nodes.iter().all(has_all) || nodes.iter().all(has_new_epoch)
-    });
+    let deadline = Instant::now() + TIMEOUT;
+    while !nodes.iter().all(has_all) && !nodes.iter().all(has_new_epoch) {
+        let states: String = nodes.iter().map(TestNode::describe).collect();
+        assert!(Instant::now() < deadline, "of {} texts:\n{states}", texts.len());
+        thread::sleep(Duration::from_millis(10));
+    }
     let forks = find_forks(nodes);
     if forks.is_empty() {
         assert_rooms(nodes, texts);

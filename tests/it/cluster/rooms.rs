@@ -121,9 +121,7 @@ fn room_survives_a_full_disk() {
 #[test]
 #[ignore = "needs nats-server"]
 fn room_survives_a_disk_without_space() {
-    let Some(mut nats) = NatsServers::start_on_small_disk() else {
-        return eprintln!("skipped: no file system can be mounted here");
-    };
+    let mut nats = NatsServers::start_on_small_disk();
     let nodes = RoomNodes::start(&nats);
     nats.set_disk_full(true);
     let byes = |text: &String| text.contains("\"unreachable\"");

@@ -85,6 +85,7 @@ impl TestNode {
             stream: StreamInfo::default(),
             start: Instant::now(),
             state: Arc::clone(&state),
+            is_new: false,
         };
         let thread = thread::spawn(move || smol::block_on(task.run(receiver)));
         TestNode { inputs: Some(inputs), state, thread: Some(thread) }
@@ -159,6 +160,8 @@ struct Task {
     stream: StreamInfo,
     start: Instant,
     state: Arc<Mutex<State>>,
+    /// The node has a new incarnation, which is not in the room yet.
+    is_new: bool,
 }
 
 enum Wake {
@@ -207,8 +210,13 @@ impl Task {
 
     fn act(&mut self) {
         let now = self.start.elapsed();
-        if self.node.state() == NodeState::Outside {
-            self.node.restart(fresh_inc(), fresh_epoch());
+        match self.node.state() {
+            NodeState::Outside => {
+                self.node.restart(fresh_inc(), fresh_epoch());
+                self.is_new = true;
+            }
+            NodeState::Inside(_) if std::mem::take(&mut self.is_new) => self.propose_again(),
+            _ => {}
         }
         while let Some(action) = self.node.poll(now) {
             match action {
@@ -226,6 +234,15 @@ impl Task {
         }
         state.position = self.node.position();
         state.snapshot_position = self.node.replica().snapshot_position();
+    }
+
+    /// Proposes all texts that were not read. Those of an earlier incarnation are lost, and clients
+    /// would send them again.
+    fn propose_again(&mut self) {
+        self.node.discard_waiting();
+        for text in self.state.lock().unwrap().proposed_at.keys() {
+            self.node.propose(text.clone()).unwrap();
+        }
     }
 
     fn write_snapshot(&mut self) {
