@@ -31,7 +31,12 @@ pub(super) const HELP: &str = "\
 /stats            shows the figures of the server
 /help             lists the commands
 /quit             leaves
-//TEXT            sends a text that begins with /";
+//TEXT            sends a text that begins with /
+/topic            shows the topic
+/op SECRET        makes you an operator";
+/// What follows for an operator. Most of these show their arguments if they are missing.
+pub(super) const OPERATOR_HELP: &str = "
+operators: /kick /ban /unban /bans /mute /unmute /whois /topic TEXT /lock [TIME|off]";
 
 impl RoomState {
     /// Sends a private line to its recipient and back to its author.
