@@ -49,7 +49,8 @@ for node in 1 2 3; do
 done
 for node in 1 2 3; do
     settings "$node"
-    nats-server -c "$folder/nats$node.conf" -n "nats$node" -a 127.0.0.1 -p "$((base + node))" \
+    # Without the SIGHUP of a terminal that is closed: nats-server drops a SIGTERM right after it.
+    setsid nats-server -c "$folder/nats$node.conf" -n "nats$node" -a 127.0.0.1 -p "$((base + node))" \
         --cluster_name smolchat --cluster "nats://127.0.0.1:$((base + 10 + node))" \
         --routes "$routes" >"$folder/nats$node.log" 2>&1 &
     children="$children $!"

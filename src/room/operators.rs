@@ -97,7 +97,9 @@ impl RoomState {
                 self.restrict(author, &target, Rule { kind, network, until, by, reason: text })?;
             }
             Verb::Unban | Verb::Unmute => {
-                let network = network.ok_or_else(|| refuse(&target, " is not a member"))?;
+                let network = network.ok_or_else(|| {
+                    refuse(&target, " is not a member; give the address from /bans")
+                })?;
                 if !self.moderation.remove(kind, network.widened()) {
                     return Err(refuse(&target, " is not in /bans"));
                 }

@@ -29,9 +29,14 @@ pub(super) const HELP: &str = "\
 /who              lists the members
 /history [N]      shows the last N lines, by default 50
 /stats            shows the figures of the server
+/topic            shows the topic
+/op SECRET        makes you an operator
 /help             lists the commands
 /quit             leaves
 //TEXT            sends a text that begins with /";
+/// What follows for an operator. Most of these show their arguments if they are missing.
+pub(super) const OPERATOR_HELP: &str = "
+operators: /kick /ban /unban /bans /mute /unmute /whois /topic TEXT /lock [TIME|off]";
 
 impl RoomState {
     /// Sends a private line to its recipient and back to its author.

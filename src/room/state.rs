@@ -18,7 +18,7 @@ use super::operators::not_operator;
 use super::presence::PendingNotice;
 #[cfg(feature = "cluster")]
 use super::profile::Profile;
-use super::requests::HELP;
+use super::requests::{HELP, OPERATOR_HELP};
 use super::reserved_names::ReservedNames;
 use super::wait_queue::WaitQueue;
 use super::{
@@ -290,6 +290,9 @@ impl RoomState {
             Request::Who => self.send_who(author),
             Request::History(count) => self.show_history(author, count),
             Request::Stats => self.send_stats(author),
+            Request::Help if self.is_operator(author.id) => {
+                self.send_info(author, &[HELP, OPERATOR_HELP].concat());
+            }
             Request::Help => self.send_info(author, HELP),
             Request::Quit => self.close_member(id, ByeCode::Quit, &"quit"),
             #[cfg(feature = "irc")]

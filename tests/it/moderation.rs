@@ -131,6 +131,17 @@ fn operator_by_secret_is_revoked_with_its_line() {
 }
 
 #[test]
+fn secret_without_operators_is_not_counted_as_guess() {
+    let server = TestServer::start(&[]);
+    let mut alice = server.join("alice");
+    for _ in 0..6 {
+        alice.say("/op guess");
+        assert_eq!(alice.recv_kind("error")["code"], "not-operator");
+    }
+    server.join("bob");
+}
+
+#[test]
 fn guessing_a_secret_closes_the_address() {
     let room = Moderated::start();
     let mut alice = room.join_from("127.0.5.1", "alice");
@@ -138,7 +149,7 @@ fn guessing_a_secret_closes_the_address() {
         alice.say(&format!("/op guess-{n}"));
         alice.recv_until(|frame| frame["code"] == "wrong-password");
     }
-    room.server.wait_for_log(&["warn alice 127.0.5.1:", ": the password is wrong"]);
+    room.server.wait_for_log(&["warn alice 127.0.5.1:", ": the secret is wrong"]);
     alice.say(&format!("/op {SECRET}"));
     alice.recv_until(|frame| frame["code"] == "too-many-tries");
     room.connect_from("127.0.5.1").expect_bye("password");

@@ -331,6 +331,15 @@ fn removed_operator_that_waits_is_an_ordinary_member() {
 }
 
 #[test]
+fn help_names_commands_of_operators_to_them_alone() {
+    let mut harness = room();
+    for (id, is_named) in [(1, true), (2, false)] {
+        harness.say(id, "/help");
+        assert_eq!(harness.last(id).contains("/kick"), is_named);
+    }
+}
+
+#[test]
 fn operator_that_resumes_is_an_ordinary_member() {
     let mut harness = room();
     let input = Input::Operator { id: ClientId(2), label: "a".into(), line_id: None };

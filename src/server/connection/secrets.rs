@@ -63,6 +63,11 @@ impl Connection {
         if self.is_authenticated && !is_operator {
             return Ok(Verified::Unneeded);
         }
+        // Not counted as a guess, which would close the address.
+        if is_operator && !self.budget.limits.secrets.has_operators() {
+            let text = "this server has no --operators";
+            return Err(RequestError::new(ErrorCode::NotOperator, text));
+        }
         if !self.may_send_secret {
             let text = "a password is accepted only over TLS or from the machine of the server";
             return Err(RequestError::new(ErrorCode::TlsRequired, text));
@@ -82,7 +87,8 @@ impl Connection {
             return Ok(Verified::Password);
         }
         self.budget.fail(now);
-        Err(RequestError::new(ErrorCode::WrongPassword, "the password is wrong"))
+        let text = if is_operator { "the secret is wrong" } else { "the password is wrong" };
+        Err(RequestError::new(ErrorCode::WrongPassword, text))
     }
 }
 
