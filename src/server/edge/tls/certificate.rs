@@ -1,7 +1,7 @@
 //! The certificate of the server and its key: read from files, or created at the first start.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use rustls::sign::{CertifiedKey, SigningKey};
 
 use super::der::{SelfSigned, pem};
 use super::server_config;
+use crate::os::open_regular;
 use crate::tls::Fingerprint;
 
 /// The most bytes of a file.
@@ -203,7 +204,7 @@ fn create(path: &Path) -> Result<(), CertificateError> {
 fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
     let mut bytes = Vec::new();
     let limit = MAX_FILE_BYTES as u64 + 1;
-    let read = File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes));
+    let read = open_regular(path).and_then(|file| file.take(limit).read_to_end(&mut bytes));
     let path = path.display();
     read.map_err(|error| CertificateError(format!("cannot read {path}: {error}")))?;
     if bytes.len() > MAX_FILE_BYTES {
