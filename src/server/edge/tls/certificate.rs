@@ -159,9 +159,8 @@ fn parse_chain(pem: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>, 
 
 fn parse_key(pem: &[u8], path: &Path) -> Result<Arc<dyn SigningKey>, CertificateError> {
     let path = path.display();
-    let key = PrivateKeyDer::from_pem_slice(pem).map_err(|_| {
-        CertificateError(format!("{path} has no private key that is not encrypted"))
-    })?;
+    let key = PrivateKeyDer::from_pem_slice(pem)
+        .map_err(|_| CertificateError(format!("{path} has no private key")))?;
     let eddsa = || match &key {
         PrivateKeyDer::Pkcs8(key) => any_eddsa_type(key).ok(),
         _ => None,
@@ -209,6 +208,12 @@ fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
     read.map_err(|error| CertificateError(format!("cannot read {path}: {error}")))?;
     if bytes.len() > MAX_FILE_BYTES {
         return Err(CertificateError(format!("{path} has more than {MAX_FILE_BYTES} bytes")));
+    }
+    let has = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
+    if has(b"BEGIN ENCRYPTED PRIVATE KEY") || has(b"Proc-Type: 4,ENCRYPTED") {
+        return Err(CertificateError(format!(
+            "the key in {path} is encrypted; openssl pkey -in {path} -out FILE decrypts it"
+        )));
     }
     Ok(bytes)
 }
