@@ -157,7 +157,9 @@ impl RoomState {
             text += "; IRC clients connect to ";
             text += &self.answers.irc_addresses;
         }
-        self.send(id, text.into(), Body::Bye { code, seq: self.batch.seq });
+        // A client that is not a member was sent no frame of the sequence.
+        let seq = self.members.get(id).map_or(0, |_| self.batch.seq);
+        self.send(id, text.into(), Body::Bye { code, seq });
         self.unicast(id, end);
     }
 

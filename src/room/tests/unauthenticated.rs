@@ -78,6 +78,26 @@ fn third_wrong_password_closes_the_client() {
 }
 
 #[test]
+fn bye_without_password_tells_nothing_of_the_room() {
+    let mut harness = room(10);
+    harness.connect_of(1, 1);
+    harness.authenticate(1, &["hello", "one", "two"]);
+    assert_ne!(harness.room.seq(), 0);
+    for id in 2..=4 {
+        harness.connect_of(id, id as u8);
+    }
+    (0..3).for_each(|_| harness.guess(2));
+    harness.leave(3, DisconnectReason::Finished);
+    harness.room.apply(Input::Shutdown, harness.now);
+    harness.seal();
+    for id in 2..=4 {
+        let bye = harness.frames(id).pop().unwrap();
+        assert_eq!((&bye["kind"], &bye["seq"]), (&"bye".into(), &0.into()), "{id}");
+    }
+    assert_ne!(harness.frames(1).pop().unwrap()["seq"], 0);
+}
+
+#[test]
 fn authenticated_silent_client_joins_after_hello_wait() {
     let mut harness = room(10);
     harness.connect(1);
