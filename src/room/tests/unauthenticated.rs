@@ -147,6 +147,32 @@ fn admitted_silent_clients_take_no_place_at_the_gate() {
 }
 
 #[test]
+fn full_address_with_password_keeps_no_others_out() {
+    let mut harness = RoomHarness::new(Config {
+        has_password: true,
+        max_clients: 10,
+        max_per_ip: 1,
+        ..Config::default()
+    });
+    harness.connect_of(1, 1);
+    harness.authenticate(1, &["hello"]);
+    // Clients of a full address, which send nothing after the password.
+    for id in 2..=30 {
+        harness.connect_of(id, 1);
+        harness.authenticate(id, &[]);
+    }
+    harness.connect_of(40, 2);
+    harness.connect_of(41, 3);
+    harness.seal();
+    assert!(harness.room.client_count() <= 1 + 16);
+    for id in [40, 41] {
+        assert_eq!(harness.codes(id), [""; 0], "{id}");
+        harness.authenticate(id, &["hello"]);
+    }
+    assert_eq!(harness.room.member_count(), 3);
+}
+
+#[test]
 fn crowd_of_addresses_drops_the_oldest() {
     let mut harness = room(4);
     (1..=18).for_each(|id| harness.connect_of(id, id as u8));
