@@ -111,6 +111,13 @@ pub fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
     if !has_address && !activation::is_used() {
         options.addresses.push((ListenAddress::Port(8080), ListenerProtocol::Chat));
     }
+    let is_unix = |(address, _): &(ListenAddress, ListenerProtocol)| {
+        matches!(address, ListenAddress::Unix { .. })
+    };
+    // A socket of the service manager may be a unix socket.
+    if activation::is_used() || options.addresses.iter().any(is_unix) {
+        options.config.room.operator_user = Some(rustix::process::geteuid().as_raw());
+    }
     options.derive_address_limits();
     options.config.room.has_password = options.config.secrets.has_password();
     Ok(Invocation::Service(Box::new(options)))
