@@ -163,6 +163,11 @@ impl Room {
         self.state.is_moderated
     }
 
+    /// Returns the bans, the mutes, the lock and the topic.
+    pub fn moderation(&self) -> &Moderation {
+        &self.state.moderation
+    }
+
     /// Returns the moderation if it has changed since the last call.
     pub fn take_changed_moderation(&mut self) -> Option<&Moderation> {
         std::mem::take(&mut self.state.is_moderation_changed).then_some(&self.state.moderation)

@@ -17,17 +17,36 @@ const HEADER: &str = "# The bans of smolchatd, which rewrites this file; it read
 #[derive(Debug)]
 pub struct BanFile {
     path: PathBuf,
+    /// The last write failed.
+    is_outdated: bool,
 }
 
 impl BanFile {
     /// Creates a handle for the file at a path, which need not exist.
     pub fn new(path: PathBuf) -> Self {
-        BanFile { path }
+        BanFile { path, is_outdated: false }
     }
 
     /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Returns whether the last write failed.
+    pub fn is_outdated(&self) -> bool {
+        self.is_outdated
+    }
+
+    /// Writes the file. Logs an error, and no other until a write succeeds.
+    pub fn save(&mut self, moderation: &Moderation) {
+        let result = self.write(moderation);
+        let was_outdated = std::mem::replace(&mut self.is_outdated, result.is_err());
+        if let Err(error) = result
+            && !was_outdated
+        {
+            let path = self.path.display();
+            log::error!("cannot write --ban-file {path}: {error}; the bans hold until the end");
+        }
     }
 
     /// Reads the file. A file that does not exist is taken as empty. Invalid lines are left out, and
@@ -94,6 +113,19 @@ mod tests {
         assert_eq!(file.read().unwrap(), moderation);
         fs::remove_file(&link).unwrap();
         fs::remove_file(&target).unwrap();
+    }
+
+    #[test]
+    fn failed_write_is_outdated_until_the_next() {
+        let folder = std::env::temp_dir().join(format!("smolchat-no-bans-{}", std::process::id()));
+        let mut file = BanFile::new(folder.join("bans"));
+        let moderation = Moderation::default();
+        file.save(&moderation);
+        assert!(file.is_outdated());
+        fs::create_dir(&folder).unwrap();
+        file.save(&moderation);
+        assert!(!file.is_outdated());
+        fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]
