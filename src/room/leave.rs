@@ -69,6 +69,7 @@ impl RoomState {
                 credential: member.credential,
                 origin: member.origin,
                 until: self.now.uptime.saturating_add(self.rules.grace),
+                is_operator: self.is_operator(id),
             };
             self.reserved.reserve(self.names.key(&member.name), reserved, self.now.uptime);
         }
