@@ -1,5 +1,5 @@
-//! Queries to the operating system: random bytes, memory use, the boot id, the controlling
-//! terminal, ignored signals and groups.
+//! Queries to the operating system: random bytes, regular files, memory use, the boot id, the
+//! controlling terminal, ignored signals and groups.
 
 #![doc(hidden)]
 
@@ -7,10 +7,16 @@ use std::env;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
 use rustix::process::Signal;
 use rustix::rand::GetRandomFlags;
+
+/// Some editors and runtimes write it at the start of a text.
+pub const BYTE_ORDER_MARK: &str = "\u{FEFF}";
+const NOT_REGULAR: &str = "expected a regular file, not a directory, pipe, socket or device";
 
 /// The file of proc(5) with the boot id.
 const BOOT_ID_FILE: &str = "/proc/sys/kernel/random/boot_id";
@@ -37,12 +43,34 @@ pub fn fresh_epoch() -> io::Result<Box<str>> {
     Ok(format!("{:016x}", u64::from_ne_bytes(random()?)).into())
 }
 
-/// Returns the text of a file.
+/// Opens a regular file, or a link to one, for reading.
+///
+/// Opening a pipe would wait for its other end, and a pipe cannot be read again.
+///
+/// # Errors
+///
+/// Returns an error if the file cannot be opened, or if it is a pipe, a device, a directory or a
+/// socket.
+#[inline(never)]
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        // A socket, or a device without a driver.
+        Err(Errno::NXIO | Errno::NODEV) => return Err(io::Error::other(NOT_REGULAR)),
+        file => File::from(file?),
+    };
+    match FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) {
+        FileType::RegularFile => Ok(file),
+        _ => Err(io::Error::other(NOT_REGULAR)),
+    }
+}
+
+/// Returns the text of a file, without a byte order mark at its start, which some editors write.
 ///
 /// # Errors
 ///
 /// Returns an error if the file cannot be read, is not UTF-8, or is larger than `max` bytes.
-pub(crate) fn read_bounded(file: File, max: usize) -> io::Result<String> {
+pub fn read_bounded(file: File, max: usize) -> io::Result<String> {
     let mut bytes = vec![0; max + 1];
     let mut length = 0;
     while let Some(rest) = bytes.get_mut(length..).filter(|rest| !rest.is_empty()) {
@@ -57,6 +85,9 @@ pub(crate) fn read_bounded(file: File, max: usize) -> io::Result<String> {
         return Err(io::Error::other("it is too large"));
     }
     bytes.truncate(length);
+    if bytes.starts_with(BYTE_ORDER_MARK.as_bytes()) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
+    }
     String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8"))
 }
 
@@ -200,6 +231,30 @@ mod tests {
             let error = choose_boot_id(None, Some(variable.into())).unwrap_err();
             assert!(error.ends_with("expected 32 hexadecimal digits"), "{error}");
         }
+    }
+
+    #[test]
+    fn file_that_is_not_regular_is_refused() {
+        use std::os::unix::{fs::symlink, net::UnixListener};
+
+        let folder = env::temp_dir().join(format!("smolchat-regular-{}", std::process::id()));
+        std::fs::create_dir(&folder).unwrap();
+        let path = |name: &str| folder.join(name);
+        let fifo = std::process::Command::new("mkfifo").arg(path("pipe")).status();
+        assert!(fifo.unwrap().success());
+        let _listener = UnixListener::bind(path("socket")).unwrap();
+        symlink(path("pipe"), path("link-to-pipe")).unwrap();
+        for path in
+            [path("pipe"), path("socket"), path("link-to-pipe"), folder.clone(), "/dev/null".into()]
+        {
+            let error = open_regular(&path).unwrap_err().to_string();
+            assert!(error.starts_with("expected a regular file"), "{path:?}: {error}");
+        }
+        std::fs::write(path("file"), "\u{FEFF}text").unwrap();
+        symlink(path("file"), path("link")).unwrap();
+        let file = open_regular(&path("link")).unwrap();
+        assert_eq!(read_bounded(file, 7).unwrap(), "text");
+        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

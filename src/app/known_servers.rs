@@ -3,7 +3,7 @@
 //! Each line has a server, as `HOST:PORT`, and the fingerprint of a key of it, as `SHA256:…`. A
 //! server may have several lines. Empty lines, and lines that begin with `#`, are ignored.
 
-use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::fs::{DirBuilder, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use super::Error;
 use super::xdg::state_directory;
 use crate::client::{self, Fingerprint, ServerAddress, SessionConfig};
+use crate::os::{BYTE_ORDER_MARK, open_regular};
 
 /// The name of the file, in the directory for the state of the program.
 const FILE_NAME: &str = "known_servers";
@@ -100,15 +101,18 @@ pub fn load(path: &Path, server: &str) -> io::Result<Vec<KnownKey>> {
 /// Reads the keys of all servers, because a server may name others. Only a line of one of `servers`
 /// has to have a key.
 fn load_all(path: &Path, servers: &[&str]) -> io::Result<Vec<(String, KnownKey)>> {
-    let text = match fs::read(path) {
-        Ok(text) => text,
+    let mut text = Vec::new();
+    match open_regular(path).and_then(|mut file| file.read_to_end(&mut text)) {
+        Ok(_) => {}
         Err(error) if [ErrorKind::NotFound, ErrorKind::NotADirectory].contains(&error.kind()) => {
             return Ok(Vec::new());
         }
         Err(error) => return Err(error),
     };
+    let text = String::from_utf8_lossy(&text);
+    let text = text.trim_start_matches(BYTE_ORDER_MARK);
     let mut keys = Vec::new();
-    for (line, text) in (1..).zip(String::from_utf8_lossy(&text).lines()) {
+    for (line, text) in (1..).zip(text.lines()) {
         let mut words = text.split_whitespace();
         let Some(server) = words.next().filter(|word| !word.starts_with('#')) else { continue };
         match words.next().unwrap_or_default().parse() {
@@ -143,6 +147,8 @@ pub fn add(path: &Path, server: &str, key: &Fingerprint) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::app::temp_dir::TempDir;
 
@@ -165,6 +171,14 @@ mod tests {
         assert_eq!(load(&path, "router:80").unwrap(), []);
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+    }
+
+    #[test]
+    fn first_line_after_a_byte_order_mark_is_known() {
+        let dir = TempDir::new();
+        let path = dir.path("known_servers");
+        fs::write(&path, format!("\u{FEFF}router:9 {}\n", key("a"))).unwrap();
+        assert_eq!(load(&path, "router:9").unwrap(), [KnownKey { line: 1, key: key("a") }]);
     }
 
     #[test]

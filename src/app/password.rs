@@ -8,6 +8,8 @@ use std::path::Path;
 use rustix::io::Errno;
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
 
+use crate::os::BYTE_ORDER_MARK;
+
 /// The variable with the password, which the commands of bots do not get.
 pub const PASSWORD_VARIABLE: &str = "SMOLCHAT_PASSWORD";
 /// The longest password, in bytes. A server accepts lines of 512 bytes before the password.
@@ -51,8 +53,9 @@ fn read_file(path: &Path) -> Result<String, String> {
         return Err(failed(io::ErrorKind::IsADirectory.into()));
     }
     let mut text = Vec::new();
-    // One byte more than the longest password and its line end.
-    file.take(MAX_PASSWORD as u64 + 3).read_to_end(&mut text).map_err(failed)?;
+    // One byte more than a byte order mark, the longest password and its line end.
+    file.take(MAX_PASSWORD as u64 + 6).read_to_end(&mut text).map_err(failed)?;
+    let text = text.strip_prefix(BYTE_ORDER_MARK.as_bytes()).unwrap_or(&text);
     let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let password = std::str::from_utf8(line).map_err(|_| format!("{name} is not UTF-8"))?;
@@ -142,6 +145,7 @@ mod tests {
         };
         assert_eq!(read(b"open sesame\n", 0o600).unwrap(), "open sesame");
         assert_eq!(read(b"secret\r\nanother\n", 0o400).unwrap(), "secret");
+        assert_eq!(read("\u{FEFF}secret\n".as_bytes(), 0o600).unwrap(), "secret");
         let long = "x".repeat(MAX_PASSWORD);
         assert_eq!(read(format!("{long}\r\n").as_bytes(), 0o600).unwrap(), long);
         for (text, mode, part) in [

@@ -12,7 +12,7 @@ use super::operators::LOCAL_LABEL;
 #[cfg(feature = "cluster")]
 use super::operators::no_address;
 use super::state::RoomState;
-use super::{ClientId, Command, LeaveCause, Peer, Room};
+use super::{ClientId, Command, Join, LeaveCause, Peer, Room};
 use crate::protocol::{Body, ByeCode, ClientLine, ErrorCode, Network, Request, RequestError};
 
 /// The user id that stands for all users who are not mapped into the user namespace.
@@ -90,10 +90,26 @@ impl Room {
     }
 
     /// Returns the text for a client whose address is banned.
-    pub(super) fn find_ban(&self, peer: Peer) -> Option<String> {
+    fn find_ban(&self, peer: Peer) -> Option<String> {
         let Rule { reason, .. } = self.find_rule(RuleKind::Ban, peer)?;
         let text = ByeCode::Banned.text();
         Some(if reason.is_empty() { text.into() } else { format!("{text}: {reason}") })
+    }
+
+    /// Returns the text for a new client whose address is banned, unless it may be an operator that
+    /// lost its connection. Its first line shows that.
+    pub(super) fn find_ban_of_new(&self, peer: Peer) -> Option<String> {
+        let origin = self.state.hash_key.origin_key(peer.into());
+        self.find_ban(peer).filter(|_| !self.state.has_operator_of(origin))
+    }
+
+    /// Returns the text for a client whose address is banned and whose join is not that of an
+    /// operator.
+    pub(super) fn find_ban_of_join(&self, join: &Join) -> Option<String> {
+        let text = self.find_ban(self.lobby.peer_of(join.id)?)?;
+        let is_operator = join.operator.is_some()
+            || join.proof.is_some_and(|proof| self.state.is_of_operator(&proof));
+        (!is_operator).then_some(text)
     }
 
     /// Closes the clients of the node whose addresses are banned, except operators.
@@ -161,6 +177,11 @@ impl Room {
     pub fn has_own_moderation(&mut self) -> bool {
         self.state.is_moderation_changed = self.state.is_moderated;
         self.state.is_moderated
+    }
+
+    /// Returns the bans, the mutes, the lock and the topic.
+    pub fn moderation(&self) -> &Moderation {
+        &self.state.moderation
     }
 
     /// Returns the moderation if it has changed since the last call.

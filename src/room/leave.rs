@@ -69,6 +69,7 @@ impl RoomState {
                 credential: member.credential,
                 origin: member.origin,
                 until: self.now.uptime.saturating_add(self.rules.grace),
+                is_operator: self.is_operator(id),
             };
             self.reserved.reserve(self.names.key(&member.name), reserved, self.now.uptime);
         }
@@ -157,7 +158,9 @@ impl RoomState {
             text += "; IRC clients connect to ";
             text += &self.answers.irc_addresses;
         }
-        self.send(id, text.into(), Body::Bye { code, seq: self.batch.seq });
+        // A client that is not a member was sent no frame of the sequence.
+        let seq = self.members.get(id).map_or(0, |_| self.batch.seq);
+        self.send(id, text.into(), Body::Bye { code, seq });
         self.unicast(id, end);
     }
 

@@ -210,7 +210,7 @@ impl Room {
         if let Some(code) = self.lobby.closed {
             return self.refuse_new(id, peer, code, code.text());
         }
-        if let Some(text) = self.find_ban(peer) {
+        if let Some(text) = self.find_ban_of_new(peer) {
             self.log(Level::Warn, format!("{peer} refused: {text}"));
             return self.refuse_new(id, peer, ByeCode::Banned, &text);
         }

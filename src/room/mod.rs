@@ -225,6 +225,10 @@ impl Room {
         lines: Vec<Result<ClientLine, RequestError>>,
     ) -> Option<Command> {
         let join = self.lobby.create_join(id, lines, &self.state)?;
+        if let Some(text) = self.find_ban_of_join(&join) {
+            self.refuse_waiting(id, ByeCode::Banned, &text);
+            return None;
+        }
         Some(Command::Join(Box::new(join)))
     }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::moderation::{Rule, RuleKind, end_after};
+use super::names::OriginKey;
 use super::state::{Author, Effect, RoomState};
 use super::{ClientId, Credential, NodeId};
 use crate::protocol::{
@@ -26,6 +27,21 @@ impl RoomState {
 
     pub(super) fn is_operator(&self, id: ClientId) -> bool {
         self.label_of(id).is_some()
+    }
+
+    /// Returns whether an operator of an origin may come back: it is a member, whose connection may
+    /// be lost, or its name is reserved.
+    pub(super) fn has_operator_of(&self, origin: OriginKey) -> bool {
+        let mut operators = self.operators.iter().filter_map(|(id, _)| self.members.get(*id));
+        operators.any(|member| member.origin == origin)
+            || self.reserved.has_operator(origin, self.now.uptime)
+    }
+
+    /// Returns whether a credential is that of an operator.
+    pub(super) fn is_of_operator(&self, credential: &Credential) -> bool {
+        let member = self.credentials.find(credential, &self.members);
+        member.is_some_and(|id| self.is_operator(id))
+            || self.reserved.is_operator(credential, self.now.uptime)
     }
 
     /// Returns the member with a name, in any case.

@@ -51,6 +51,8 @@ pub struct ReservedName {
     /// The origin of the member that lost its connection.
     pub origin: OriginKey,
     pub until: Duration,
+    /// The member was an operator.
+    pub is_operator: bool,
 }
 
 impl ReservedNames {
@@ -113,6 +115,20 @@ impl ReservedNames {
         self.names.iter().fold(false, |found, entry| found | matches(entry))
     }
 
+    /// Returns whether a name of an operator of an origin is reserved.
+    pub fn has_operator(&self, origin: OriginKey, now: Duration) -> bool {
+        let mut held = self.names.iter().map(|entry| &entry.held);
+        held.any(|held| held.is_operator && held.origin == origin && held.until > now)
+    }
+
+    /// Returns whether a name of an operator is reserved for a credential.
+    pub fn is_operator(&self, credential: &Credential, now: Duration) -> bool {
+        let matches = |held: &ReservedName| {
+            held.credential.matches(credential) && held.is_operator && held.until > now
+        };
+        self.names.iter().fold(false, |found, entry| found | matches(&entry.held))
+    }
+
     /// Removes and returns the name that is reserved for a credential.
     pub fn take(&mut self, credential: &Credential, now: Duration) -> Option<Box<str>> {
         // All credentials are compared, so that the time taken does not depend on the position.
@@ -171,7 +187,8 @@ mod tests {
         fn reserve(&mut self, name: &str, credential: u8, host: u32) {
             let (key, credential) = (self.index.key(name), Credential([credential; 16]));
             let origin = HashKey(1, 2).origin_key(Origin::Network(host.to_be_bytes().into()));
-            let new = ReservedName { name: name.into(), credential, origin, until: LATER };
+            let name = name.into();
+            let new = ReservedName { name, credential, origin, until: LATER, is_operator: false };
             self.reserved.reserve(key, new, NOW);
             assert!(self.reserved.names.len() <= self.reserved.max);
             assert_eq!(self.reserved.names.len(), self.reserved.keys.len());

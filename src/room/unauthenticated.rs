@@ -10,7 +10,7 @@ use std::time::Duration;
 use log::Level;
 
 use super::lobby::Lobby;
-use super::{ClientId, Command, Origin, Room};
+use super::{ClientId, Command, Origin, Peer, Room};
 use crate::protocol::{Body, ByeCode, ClientLine, ErrorCode, RequestError};
 
 /// The time from connecting in which a client has to send the password.
@@ -28,8 +28,8 @@ pub(super) struct Unauthenticated {
 }
 
 impl Room {
-    /// Adds a new client. If there are too many, the oldest of the address with the most of them is
-    /// refused.
+    /// Adds a new client. If there are too many visitors, the oldest of the address with the most of
+    /// them is refused.
     pub(super) fn add_unauthenticated(&mut self, id: ClientId) {
         let lobby = &mut self.lobby;
         let deadline = lobby.now.uptime + PASSWORD_TIMEOUT;
@@ -37,14 +37,15 @@ impl Room {
         if !lobby.admission.has_excess_visitor() {
             return;
         }
-        let visitors = |client: &Unauthenticated| {
-            let peer = lobby.peer_of(client.id);
-            peer.map_or(0, |peer| lobby.admission.visitors_of(peer.into()))
-        };
-        // The first of those that are equal, which is the oldest.
-        let dropped = lobby.unauthenticated.iter().min_by_key(|client| Reverse(visitors(client)));
-        if let Some(dropped) = dropped.map(|client| client.id) {
-            let text = "the server is full: too many clients without the password";
+        // With those that have sent the password and for which there is no place: they would take the
+        // places of the others.
+        let visitors = lobby.clients.iter().filter(|(_, client)| client.is_visitor);
+        let visitors = visitors.filter(|(_, client)| client.is_waiting());
+        let count = |peer: Peer| lobby.admission.visitors_of(peer.into());
+        // The lowest id of those that are equal, which is the oldest.
+        let dropped = visitors.map(|(id, client)| (Reverse(count(client.peer)), id)).min();
+        if let Some((_, dropped)) = dropped {
+            let text = "the server is full: too many clients without a place";
             self.refuse_waiting(dropped, ByeCode::Full, text);
         }
     }

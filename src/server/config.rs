@@ -123,6 +123,16 @@ impl Config {
         if self.trusted_proxies.is_empty() { 0 } else { (max_clients / 4).max(16) }
     }
 
+    /// Returns whether there can be bans and mutes: from operators of this server, from its file, or
+    /// from other nodes.
+    pub(super) fn has_bans(&self) -> bool {
+        #[cfg(feature = "cluster")]
+        if self.cluster.is_some() {
+            return true;
+        }
+        self.room.operator_user.is_some() || self.secrets.has_operators() || self.ban_file.is_some()
+    }
+
     /// Returns whether clients can use TLS.
     #[cfg_attr(not(feature = "tls"), expect(clippy::unused_self))]
     pub(super) fn has_tls(&self) -> bool {

@@ -51,8 +51,6 @@ pub const LINE_OVERHEAD: usize = size_of::<ParsedLine>();
 
 /// The most bytes of a first line that are searched, at each read, for another protocol.
 const MAX_DETECTION_BYTES: usize = 1024;
-/// Some runtimes write it before the first line. It is dropped.
-const BYTE_ORDER_MARK: &[u8] = "\u{FEFF}".as_bytes();
 
 /// Reads from a client until the connection ends or the broadcaster has closed it. Then it sends
 /// [`Input::Disconnect`], even if reading panics.

@@ -80,10 +80,6 @@ impl Ceiling {
         let visitor = config.buffers.receive.saturating_mul(2);
         let visitor = visitor.saturating_add(CONNECTION + held + FRAME_OVERHEAD);
         let outbox = config.outbox.saturating_add(History::max_replay_overhead(room.history));
-        let has_operators = config.secrets.has_operators() || config.ban_file.is_some();
-        // Those of the operators of other nodes, too.
-        #[cfg(feature = "cluster")]
-        let has_operators = has_operators || config.cluster.is_some();
         #[cfg_attr(
             not(any(feature = "cluster", feature = "irc", feature = "tls")),
             expect(unused_mut)
@@ -100,7 +96,7 @@ impl Ceiling {
             ("history", 1, history),
             ("reserved names, addresses", 1, room.memory_for_absent_clients()),
             ("rates of addresses", addresses, ADDRESS_BUDGET_BYTES),
-            ("bans and mutes", usize::from(has_operators), MODERATION_BYTES),
+            ("bans and mutes", usize::from(config.has_bans()), MODERATION_BYTES),
             #[cfg(feature = "web")]
             ("addresses of browsers", MAX_BROWSERS, BROWSER_BYTES),
             ("socket buffers in the kernel", sockets, config.buffers.kernel_bytes()),
@@ -365,6 +361,14 @@ mod tests {
         assert_eq!(max_clients_within(usize::MAX, &config), usize::MAX / 2);
         config.room.max_clients = 0;
         assert_eq!(max_clients_within(44, &config), 0);
+    }
+
+    #[test]
+    fn bans_of_local_operators_are_counted() {
+        let mut config = Config::default();
+        let without = Ceiling::of(&config).total();
+        config.room.operator_user = Some(1000);
+        assert_eq!(Ceiling::of(&config).total(), without + MODERATION_BYTES as u64);
     }
 
     #[test]

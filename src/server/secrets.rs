@@ -6,7 +6,6 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::fs::File;
 use std::hint::black_box;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -14,7 +13,7 @@ use std::str::FromStr;
 
 use rustix::fs::fstat;
 
-use crate::os::read_bounded;
+use crate::os::{open_regular, read_bounded};
 use crate::room::Peer;
 
 /// The most bytes of a file with secrets.
@@ -27,8 +26,6 @@ const SHORT_PASSWORD: usize = 12;
 const MIN_SECRET: usize = 16;
 /// The most bytes of the label of an operator.
 const MAX_LABEL: usize = 32;
-/// Some editors write it at the start of a file.
-const BYTE_ORDER_MARK: char = '\u{FEFF}';
 
 /// Where plain text is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,7 +178,7 @@ fn is_equal(given: &str, secret: &str) -> bool {
 /// Reads a file that only some users may access: none of the bits of `forbidden` is set in its mode.
 fn read_file(path: &Path, option: &str, forbidden: u32) -> Result<String, String> {
     let fail = |error: std::io::Error| format!("cannot read {option} {}: {error}", path.display());
-    let file = File::open(path).map_err(fail)?;
+    let file = open_regular(path).map_err(fail)?;
     let mode = fstat(file.as_fd()).map_err(|error| fail(error.into()))?.st_mode & 0o777;
     if mode & forbidden != 0 {
         let expected = 0o666 & !forbidden & !0o060;
@@ -197,7 +194,6 @@ fn describe(path: &Path, error: &str) -> String {
 
 /// Returns the first line of a file, without the white space around it.
 fn parse_password(text: &str) -> Result<String, &'static str> {
-    let text = text.trim_start_matches(BYTE_ORDER_MARK);
     let password = text.lines().next().unwrap_or_default().trim();
     let is_invalid = password.is_empty() || password.contains(char::is_control);
     if is_invalid || password.len() > MAX_PASSWORD {
@@ -212,7 +208,6 @@ fn parse_password(text: &str) -> Result<String, &'static str> {
 /// Returns the label and the secret of each line.
 fn parse_operators(text: &str) -> Result<Vec<Operator>, String> {
     let mut operators = Vec::<Operator>::new();
-    let text = text.trim_start_matches(BYTE_ORDER_MARK);
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
@@ -323,9 +318,11 @@ mod tests {
 
     #[test]
     fn byte_order_mark_is_no_part_of_a_secret() {
-        assert_eq!(parse_password("\u{FEFF}open sesame\n").as_deref(), Ok("open sesame"));
-        let operators = parse_operators("\u{FEFF}a 0123456789abcdef\n").unwrap();
-        assert_eq!(operators, [("a".into(), "0123456789abcdef".into())]);
+        let file = TestFile::new("mark", "\u{FEFF}a 0123456789abcdef\n", 0o600);
+        let secrets = Secrets::new(Some(file.0.clone()), Some(file.0.clone()));
+        secrets.read().unwrap();
+        assert!(secrets.is_password("a 0123456789abcdef"));
+        assert_eq!(secrets.operator("0123456789abcdef").as_deref(), Some("a"));
     }
 
     #[test]

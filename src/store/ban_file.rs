@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::os::read_bounded;
+use crate::os::{open_regular, read_bounded};
 use crate::room::Moderation;
 
 /// The most bytes of the file that are read.
@@ -17,17 +17,36 @@ const HEADER: &str = "# The bans of smolchatd, which rewrites this file; it read
 #[derive(Debug)]
 pub struct BanFile {
     path: PathBuf,
+    /// The last write failed.
+    is_outdated: bool,
 }
 
 impl BanFile {
     /// Creates a handle for the file at a path, which need not exist.
     pub fn new(path: PathBuf) -> Self {
-        BanFile { path }
+        BanFile { path, is_outdated: false }
     }
 
     /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Returns whether the last write failed.
+    pub fn is_outdated(&self) -> bool {
+        self.is_outdated
+    }
+
+    /// Writes the file. Logs an error, and no other until a write succeeds.
+    pub fn save(&mut self, moderation: &Moderation) {
+        let result = self.write(moderation);
+        let was_outdated = std::mem::replace(&mut self.is_outdated, result.is_err());
+        if let Err(error) = result
+            && !was_outdated
+        {
+            let path = self.path.display();
+            log::error!("cannot write --ban-file {path}: {error}; the bans hold until the end");
+        }
     }
 
     /// Reads the file. A file that does not exist is taken as empty. Invalid lines are left out, and
@@ -37,7 +56,7 @@ impl BanFile {
     ///
     /// Returns an error if the file cannot be read or is larger than 1 MiB.
     pub fn read(&self) -> io::Result<Moderation> {
-        let text = match File::open(&self.path) {
+        let text = match open_regular(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             file => read_bounded(file?, MAX_BYTES)?,
         };
@@ -58,7 +77,9 @@ impl BanFile {
         let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
         let mut new = path.clone().into_os_string();
         new.push(".new");
-        let mut file = File::create(&new)?;
+        // One of an earlier write that failed, or another kind of file, which could block.
+        let _ = fs::remove_file(&new);
+        let mut file = File::create_new(&new)?;
         if let Ok(old) = fs::metadata(&path) {
             file.set_permissions(old.permissions())?;
         }
@@ -92,6 +113,32 @@ mod tests {
         assert_eq!(file.read().unwrap(), moderation);
         fs::remove_file(&link).unwrap();
         fs::remove_file(&target).unwrap();
+    }
+
+    #[test]
+    fn failed_write_is_outdated_until_the_next() {
+        let folder = std::env::temp_dir().join(format!("smolchat-no-bans-{}", std::process::id()));
+        let mut file = BanFile::new(folder.join("bans"));
+        let moderation = Moderation::default();
+        file.save(&moderation);
+        assert!(file.is_outdated());
+        fs::create_dir(&folder).unwrap();
+        file.save(&moderation);
+        assert!(!file.is_outdated());
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn pipe_in_place_of_the_new_file_is_removed() {
+        let name = format!("smolchat-bans-pipe-{}", std::process::id());
+        let file = BanFile::new(std::env::temp_dir().join(name));
+        let new = file.path().with_extension("new");
+        let made = std::process::Command::new("mkfifo").args([file.path(), &new]).status();
+        assert!(made.unwrap().success());
+        assert!(file.read().unwrap_err().to_string().starts_with("expected a regular file"));
+        file.write(&Moderation::default()).unwrap();
+        assert_eq!(file.read().unwrap(), Moderation::default());
+        fs::remove_file(file.path()).unwrap();
     }
 
     #[test]

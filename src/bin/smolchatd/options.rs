@@ -1,8 +1,6 @@
 //! The arguments of the command line, converted to a [`Config`].
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,6 +10,7 @@ use lexopt::{Parser, ValueExt};
 use log::LevelFilter;
 use smolchat::cli::{SMOLCHATD, parse_switch};
 use smolchat::daemon::activation;
+use smolchat::os::{open_regular, read_bounded};
 #[cfg(feature = "irc")]
 use smolchat::server::edge::irc::{is_channel_name, is_server_name};
 #[cfg(feature = "web")]
@@ -111,6 +110,13 @@ pub fn parse(arguments: Parser) -> Result<Invocation, lexopt::Error> {
     let has_address = options.addresses.iter().any(|(_, protocol)| !protocol.is_irc());
     if !has_address && !activation::is_used() {
         options.addresses.push((ListenAddress::Port(8080), ListenerProtocol::Chat));
+    }
+    let is_unix = |(address, _): &(ListenAddress, ListenerProtocol)| {
+        matches!(address, ListenAddress::Unix { .. })
+    };
+    // A socket of the service manager may be a unix socket.
+    if activation::is_used() || options.addresses.iter().any(is_unix) {
+        options.config.room.operator_user = Some(rustix::process::geteuid().as_raw());
     }
     options.derive_address_limits();
     options.config.room.has_password = options.config.secrets.has_password();
@@ -263,13 +269,12 @@ impl Options {
     /// Reads the message of the day.
     pub fn with_motd(mut self) -> Result<Self, String> {
         let Some(path) = &self.motd_file else { return Ok(self) };
-        let mut buffer = [0; MAX_MOTD + 1];
-        let length = File::open(path)
-            .and_then(|mut file| file.read(&mut buffer))
-            .map_err(|error| format!("--motd {}: {error}", path.display()))?;
-        let text = buffer.get(..length).filter(|text| text.len() <= MAX_MOTD);
-        let text = text.and_then(|text| str::from_utf8(text.trim_ascii_end()).ok());
-        let text = text.ok_or("--motd: expected a file of at most 4096 bytes of UTF-8")?;
+        let text = open_regular(path).and_then(|file| read_bounded(file, MAX_MOTD));
+        let text = text.map_err(|error| {
+            let expected = "at most 4096 bytes of UTF-8 are accepted";
+            format!("--motd {}: {error}; {expected}", path.display())
+        })?;
+        let text = text.trim_ascii_end();
         self.config.room.motd = (!text.is_empty()).then(|| text.into());
         Ok(self)
     }

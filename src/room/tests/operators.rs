@@ -5,7 +5,7 @@ use super::*;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Returns a room with the operator root, and with alice (192.0.2.1) and bob (192.0.2.2).
-fn room() -> RoomHarness {
+pub(super) fn room() -> RoomHarness {
     room_of(Config::default())
 }
 
@@ -35,7 +35,7 @@ impl RoomHarness {
         self.frames(id).last().map(summary).unwrap_or_default()
     }
 
-    fn is_closed_with(&mut self, id: u64, code: &str) -> bool {
+    pub(super) fn is_closed_with(&mut self, id: u64, code: &str) -> bool {
         self.seal();
         self.clients[&id].is_closed && self.frames(id).last().unwrap()["code"] == code
     }

@@ -133,3 +133,33 @@ fn unknown_epoch_or_number_does_not_resume() {
         assert_eq!(harness.transcript(id), *joins);
     }
 }
+
+#[test]
+fn operator_of_a_banned_address_can_return() {
+    for reason in [DisconnectReason::Away, DisconnectReason::Slow] {
+        let mut harness = super::operators::room();
+        harness.connect(4);
+        harness.say(4, r#"{"hello":{"name":"carol","keep":true}}"#);
+        let input = Input::Operator { id: ClientId(4), label: "a".into(), line_id: None };
+        harness.room.apply(input, harness.now);
+        harness.say(4, "/ban alice");
+        assert!(harness.is_closed_with(2, "banned"));
+        harness.leave(4, reason);
+        let token = text(&harness.frames(4)[0]["token"]).to_owned();
+        let alice = text(&harness.frames(2)[0]["token"]).to_owned();
+        for (id, hello) in
+            [(5, "hi".to_owned()), (6, format!(r#"{{"hello":{{"token":"{alice}"}}}}"#))]
+        {
+            harness.connect(id);
+            harness.say(id, &hello);
+            assert!(harness.is_closed_with(id, "banned"), "{id}");
+        }
+        harness.connect(7);
+        harness.advance(Duration::from_secs(1));
+        assert!(harness.is_closed_with(7, "banned"), "silent");
+        harness.connect(8);
+        harness.say(8, &format!(r#"{{"hello":{{"token":"{token}"}}}}"#));
+        harness.seal();
+        assert_eq!(harness.frames(8)[0]["name"], "carol", "{reason:?}");
+    }
+}

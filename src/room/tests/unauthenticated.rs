@@ -78,6 +78,26 @@ fn third_wrong_password_closes_the_client() {
 }
 
 #[test]
+fn bye_without_password_tells_nothing_of_the_room() {
+    let mut harness = room(10);
+    harness.connect_of(1, 1);
+    harness.authenticate(1, &["hello", "one", "two"]);
+    assert_ne!(harness.room.seq(), 0);
+    for id in 2..=4 {
+        harness.connect_of(id, id as u8);
+    }
+    (0..3).for_each(|_| harness.guess(2));
+    harness.leave(3, DisconnectReason::Finished);
+    harness.room.apply(Input::Shutdown, harness.now);
+    harness.seal();
+    for id in 2..=4 {
+        let bye = harness.frames(id).pop().unwrap();
+        assert_eq!((&bye["kind"], &bye["seq"]), (&"bye".into(), &0.into()), "{id}");
+    }
+    assert_ne!(harness.frames(1).pop().unwrap()["seq"], 0);
+}
+
+#[test]
 fn authenticated_silent_client_joins_after_hello_wait() {
     let mut harness = room(10);
     harness.connect(1);
@@ -124,6 +144,32 @@ fn admitted_silent_clients_take_no_place_at_the_gate() {
     assert_eq!(harness.codes(21), [""; 0]);
     harness.authenticate(21, &["hello"]);
     assert_eq!(harness.room.member_count(), 1);
+}
+
+#[test]
+fn full_address_with_password_keeps_no_others_out() {
+    let mut harness = RoomHarness::new(Config {
+        has_password: true,
+        max_clients: 10,
+        max_per_ip: 1,
+        ..Config::default()
+    });
+    harness.connect_of(1, 1);
+    harness.authenticate(1, &["hello"]);
+    // Clients of a full address, which send nothing after the password.
+    for id in 2..=30 {
+        harness.connect_of(id, 1);
+        harness.authenticate(id, &[]);
+    }
+    harness.connect_of(40, 2);
+    harness.connect_of(41, 3);
+    harness.seal();
+    assert!(harness.room.client_count() <= 1 + 16);
+    for id in [40, 41] {
+        assert_eq!(harness.codes(id), [""; 0], "{id}");
+        harness.authenticate(id, &["hello"]);
+    }
+    assert_eq!(harness.room.member_count(), 3);
 }
 
 #[test]

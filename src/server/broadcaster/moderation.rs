@@ -29,9 +29,13 @@ impl Broadcaster {
         }
     }
 
-    /// Reads the bans and the topic from their file.
+    /// Reads the bans and the topic from their file. If the last write failed, writes it instead: the
+    /// file has not all of them.
     pub(super) fn read_bans(&mut self, now: Now) {
-        let Some(file) = &self.ban_file else { return };
+        let Some(file) = &mut self.ban_file else { return };
+        if file.is_outdated() {
+            return file.save(self.room.moderation());
+        }
         match file.read() {
             Ok(moderation) => self.apply(Input::Moderation(Box::new(moderation)), now),
             Err(error) => error!("cannot read --ban-file {}: {error}", file.path().display()),
@@ -42,10 +46,8 @@ impl Broadcaster {
     /// for the write: the file is small, and changes are rare.
     pub(super) fn write_bans(&mut self) {
         let Some(moderation) = self.room.take_changed_moderation() else { return };
-        if let Some(file) = &self.ban_file
-            && let Err(error) = file.write(moderation)
-        {
-            error!("cannot write --ban-file {}: {error}", file.path().display());
+        if let Some(file) = &mut self.ban_file {
+            file.save(moderation);
         }
     }
 }

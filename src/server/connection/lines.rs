@@ -3,9 +3,8 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{
-    BYTE_ORDER_MARK, Connection, Delay, MAX_DETECTION_BYTES, MAX_INPUT_LINES, ReadResult, Sent,
-};
+use super::{Connection, Delay, MAX_DETECTION_BYTES, MAX_INPUT_LINES, ReadResult, Sent};
+use crate::os::BYTE_ORDER_MARK;
 #[cfg(not(feature = "irc"))]
 use crate::protocol::Secret;
 use crate::protocol::{ClientLine, ErrorCode, LineReader, OtherProtocol, Request, RequestError};
@@ -25,7 +24,7 @@ impl Connection {
         self.lines.clear();
         let mut start = &buffered[..];
         if self.sent == Sent::Nothing
-            && let Some(rest) = start.strip_prefix(BYTE_ORDER_MARK)
+            && let Some(rest) = start.strip_prefix(BYTE_ORDER_MARK.as_bytes())
         {
             self.sent = Sent::Mark;
             start = rest;

@@ -1,7 +1,7 @@
 //! The certificate of the server and its key: read from files, or created at the first start.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use rustls::sign::{CertifiedKey, SigningKey};
 
 use super::der::{SelfSigned, pem};
 use super::server_config;
+use crate::os::open_regular;
 use crate::tls::Fingerprint;
 
 /// The most bytes of a file.
@@ -158,9 +159,8 @@ fn parse_chain(pem: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>, 
 
 fn parse_key(pem: &[u8], path: &Path) -> Result<Arc<dyn SigningKey>, CertificateError> {
     let path = path.display();
-    let key = PrivateKeyDer::from_pem_slice(pem).map_err(|_| {
-        CertificateError(format!("{path} has no private key that is not encrypted"))
-    })?;
+    let key = PrivateKeyDer::from_pem_slice(pem)
+        .map_err(|_| CertificateError(format!("{path} has no private key")))?;
     let eddsa = || match &key {
         PrivateKeyDer::Pkcs8(key) => any_eddsa_type(key).ok(),
         _ => None,
@@ -203,11 +203,17 @@ fn create(path: &Path) -> Result<(), CertificateError> {
 fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
     let mut bytes = Vec::new();
     let limit = MAX_FILE_BYTES as u64 + 1;
-    let read = File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes));
+    let read = open_regular(path).and_then(|file| file.take(limit).read_to_end(&mut bytes));
     let path = path.display();
     read.map_err(|error| CertificateError(format!("cannot read {path}: {error}")))?;
     if bytes.len() > MAX_FILE_BYTES {
         return Err(CertificateError(format!("{path} has more than {MAX_FILE_BYTES} bytes")));
+    }
+    let has = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
+    if has(b"BEGIN ENCRYPTED PRIVATE KEY") || has(b"Proc-Type: 4,ENCRYPTED") {
+        return Err(CertificateError(format!(
+            "the key in {path} is encrypted; openssl pkey -in {path} -out FILE decrypts it"
+        )));
     }
     Ok(bytes)
 }

@@ -334,6 +334,22 @@ fn key_of_another_certificate_is_an_error() {
 }
 
 #[test]
+fn encrypted_key_is_named_with_its_remedy() {
+    let test = TestCertificate::new("encrypted");
+    let pem = String::from_utf8(test.pem.clone()).unwrap();
+    for encrypted in [
+        pem.replace(" PRIVATE", " ENCRYPTED PRIVATE"),
+        pem.replace(" PRIVATE KEY-----\n", " EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n"),
+    ] {
+        fs::write(&test.path, encrypted).unwrap();
+        let error = Certificate::open(&test.path, None).unwrap_err().to_string();
+        let path = test.path.display();
+        let expected = format!("{path} is encrypted; openssl pkey -in {path} -out FILE");
+        assert!(error.contains(&expected), "{error}");
+    }
+}
+
+#[test]
 fn new_certificate_is_private() {
     use std::os::unix::fs::PermissionsExt;
 
