@@ -23,7 +23,7 @@ pub struct ClusterConfig {
 }
 
 /// The longest address of a node for clients, in bytes.
-const MAX_ADDRESS: usize = 259;
+pub(super) const MAX_ADDRESS: usize = 259;
 /// The characters of the name of a room, at most.
 const MAX_ROOM_NAME: usize = 64;
 

@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::config::is_address;
+use super::config::{MAX_ADDRESS, is_address};
 use super::entry::NodeInfo;
 
 /// The time without an entry after which a node is out of the room, in milliseconds of the log.
 pub const LEASE_MS: u64 = 10_000;
 /// Addresses of nodes that were in the room and are remembered.
 const MAX_FORMER_ADDRESSES: usize = 32;
+/// The most bytes of these addresses, in a queue that grows by doubling.
+pub const FORMER_ADDRESSES_BYTES: usize =
+    MAX_FORMER_ADDRESSES * (2 * size_of::<String>() + MAX_ADDRESS);
 /// Incarnations that were in the room and are remembered, so that late copies of their first entries
 /// do not bring them back.
 const MAX_RETIRED: usize = 256;
