@@ -91,7 +91,7 @@ impl fmt::Display for SnapshotError {
 impl std::error::Error for SnapshotError {}
 
 #[derive(Deserialize)]
-struct Version {
+struct SnapshotVersion {
     v: u32,
 }
 
@@ -121,7 +121,8 @@ pub fn encode<S: Serialize>(inc: u64, replica: &Replica, room: &S) -> EncodedSna
 ///
 /// Returns an error if the bytes are no snapshot of this version.
 pub fn decode<S: DeserializeOwned>(bytes: &[u8]) -> Result<(Replica, S), SnapshotError> {
-    let version: Version = serde_json::from_slice(bytes).map_err(|_| SnapshotError::Damaged)?;
+    let version: SnapshotVersion =
+        serde_json::from_slice(bytes).map_err(|_| SnapshotError::Damaged)?;
     if version.v != VERSION {
         return Err(SnapshotError::UnknownVersion(version.v));
     }
@@ -167,7 +168,8 @@ impl Manifest {
     ///
     /// Returns an error if the bytes are no manifest of this version and stream.
     pub fn decode(bytes: &[u8], created: i64) -> Result<Self, SnapshotError> {
-        let version: Version = serde_json::from_slice(bytes).map_err(|_| SnapshotError::Damaged)?;
+        let version: SnapshotVersion =
+            serde_json::from_slice(bytes).map_err(|_| SnapshotError::Damaged)?;
         if version.v != VERSION {
             return Err(SnapshotError::UnknownVersion(version.v));
         }

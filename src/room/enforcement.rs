@@ -158,7 +158,7 @@ impl Room {
     /// Returns whether the room has or had bans, mutes, a lock or a topic. If so, the next call of
     /// [`take_changed_moderation`](Self::take_changed_moderation) returns those that it has.
     #[cfg(feature = "cluster")]
-    pub fn has_own_moderation(&mut self) -> bool {
+    pub fn mark_own_moderation(&mut self) -> bool {
         self.state.is_moderation_changed = self.state.is_moderated;
         self.state.is_moderated
     }

@@ -164,7 +164,7 @@ impl Broadcaster {
         self.room.set_node(NodeId(number.0));
         self.room.reopen();
         // Those of the room replace those of the file.
-        if !self.room.has_own_moderation() {
+        if !self.room.mark_own_moderation() {
             self.read_bans(now);
         }
         self.end_hold(now);

@@ -205,7 +205,7 @@ fn name_is_given_to_one_of_two_nodes() {
 
 #[test]
 #[ignore = "needs nats-server"]
-fn irc_client_returns_on_another_node_without_duplicates() {
+fn irc_client_on_another_node_repeats_nothing() {
     let nats = NatsServers::start(1);
     let [mut one, two] = Node::start_two(&nats);
     let mut carol = two.server.join("carol");
