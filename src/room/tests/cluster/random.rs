@@ -38,8 +38,9 @@ enum RandomStep {
     KeepOperators(u8, bool),
 }
 
-fn step() -> impl Strategy<Value = RandomStep> {
-    let line = prop::sample::select(
+/// Returns a line of a member.
+fn line() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(
         &[
             "a word",
             "/me waves",
@@ -62,8 +63,12 @@ fn step() -> impl Strategy<Value = RandomStep> {
             "{",
             "",
         ][..],
-    );
-    let reason = prop::sample::select(
+    )
+}
+
+/// Returns the reason for which a client leaves.
+fn reason() -> impl Strategy<Value = DisconnectReason> {
+    prop::sample::select(
         &[
             DisconnectReason::Finished,
             DisconnectReason::Slow,
@@ -72,7 +77,10 @@ fn step() -> impl Strategy<Value = RandomStep> {
             DisconnectReason::Away,
             DisconnectReason::Lost(std::io::ErrorKind::ConnectionReset),
         ][..],
-    );
+    )
+}
+
+fn step() -> impl Strategy<Value = RandomStep> {
     prop_oneof![
         2 => any::<u8>().prop_map(RandomStep::Connect),
         4 => (any::<u8>(), 0u8..4).prop_map(|(node, name)| RandomStep::Join(node, name)),
@@ -80,7 +88,7 @@ fn step() -> impl Strategy<Value = RandomStep> {
             .prop_map(|(id, name, history, flag)| RandomStep::Hello(id, name, history, flag)),
         2 => (any::<u8>(), any::<u8>(), 0u8..20)
             .prop_map(|(id, old, after)| RandomStep::Resume(id, old, after)),
-        8 => (any::<u8>(), line).prop_map(|(id, line)| RandomStep::Say(id, line)),
+        8 => (any::<u8>(), line()).prop_map(|(id, line)| RandomStep::Say(id, line)),
         2 => (any::<u8>(), 0u8..4, any::<u8>())
             .prop_map(|(id, name, old)| RandomStep::JoinAs(id, name, old)),
         1 => any::<u8>().prop_map(RandomStep::Notice),
@@ -88,7 +96,7 @@ fn step() -> impl Strategy<Value = RandomStep> {
         1 => (any::<u8>(), 0u8..4, 0u8..9)
             .prop_map(|(id, name, token)| RandomStep::Credential(id, name, token)),
         1 => (any::<u8>(), any::<bool>()).prop_map(|(id, is_shown)| RandomStep::Show(id, is_shown)),
-        2 => (any::<u8>(), reason).prop_map(|(id, reason)| RandomStep::Leave(id, reason)),
+        2 => (any::<u8>(), reason()).prop_map(|(id, reason)| RandomStep::Leave(id, reason)),
         6 => any::<u8>().prop_map(RandomStep::Append),
         1 => any::<u8>().prop_map(RandomStep::Retry),
         6 => (any::<u8>(), 1..4u8).prop_map(|(node, count)| RandomStep::Read(node, count)),
@@ -127,6 +135,13 @@ impl ClusterHarness {
                 node.propose(Input::KeepOperators(labels), self.now);
             }
             _ if self.clients.is_empty() => {}
+            _ => self.apply_to_client(step),
+        }
+    }
+
+    /// Applies the step of a client.
+    fn apply_to_client(&mut self, step: &RandomStep) {
+        match *step {
             RandomStep::Hello(client, name, history, flag) => {
                 let hello = format!(
                     r#"{{"hello":{{"name":"name-{name}","history":{history},"quiet":{flag},"keep":{flag}}}}}"#,
@@ -165,6 +180,7 @@ impl ClusterHarness {
                 let (id, at, _) = self.clients[self.pick(client)];
                 self.nodes[at].propose(Input::Disconnect { id, reason }, self.now);
             }
+            _ => unreachable!("{step:?} is of no client"),
         }
     }
 
