@@ -119,7 +119,7 @@ impl Engine {
         Ok(Engine { requests, events })
     }
 
-    /// Creates an engine without a thread, whose part a test plays.
+    /// Creates an engine without a thread. The test handles the requests and sends the events.
     #[cfg(test)]
     pub fn with_channels(requests: Sender<EngineRequest>, events: Receiver<EngineEvent>) -> Self {
         Engine { requests, events }

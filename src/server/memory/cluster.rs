@@ -70,5 +70,8 @@ mod tests {
         let bytes = total(8001) - total(8000);
         let expected = REMOTE_MEMBER + PROFILE_BYTES + 2 * SAVED_MEMBER_BYTES;
         assert_eq!(bytes, expected as u64);
+        // The figures of docs/cluster.md.
+        #[cfg(target_pointer_width = "64")]
+        assert_eq!((REMOTE_MEMBER, PROFILE_BYTES, SAVED_MEMBER_BYTES), (512, 558, 1344));
     }
 }
