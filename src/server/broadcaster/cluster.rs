@@ -173,7 +173,7 @@ impl Broadcaster {
     fn on_outside(&mut self) {
         self.room.close(ByeCode::Unreachable);
         let Some(cluster) = &mut self.cluster else { return };
-        cluster.forget_commands();
+        cluster.discard_commands();
         if self.is_shutting_down {
             return;
         }

@@ -17,7 +17,7 @@ use super::{
 
 #[test]
 #[ignore = "needs nats-server"]
-fn one_server_dies_and_comes_back() {
+fn restart_of_one_server_loses_no_entry() {
     let mut servers = NatsServers::start(1);
     let nodes = start_nodes(&servers);
     let mut texts = propose_all(&nodes, "before");
@@ -32,7 +32,7 @@ fn one_server_dies_and_comes_back() {
 
 #[test]
 #[ignore = "needs nats-server"]
-fn two_leaders_die_in_turn() {
+fn two_killed_leaders_lose_no_entry() {
     let mut servers = NatsServers::start(3);
     let nodes = start_nodes(&servers);
     let mut texts = propose_all(&nodes, "before");
@@ -54,7 +54,7 @@ fn two_leaders_die_in_turn() {
 
 #[test]
 #[ignore = "needs nats-server"]
-fn all_servers_die_and_come_back() {
+fn restart_of_all_servers_loses_no_entry() {
     let mut servers = NatsServers::start(3);
     let nodes = start_nodes(&servers);
     let mut texts = propose_all(&nodes, "before");
@@ -71,7 +71,7 @@ fn all_servers_die_and_come_back() {
 
 #[test]
 #[ignore = "needs nats-server"]
-fn leader_is_stopped_for_a_while() {
+fn stopped_leader_loses_no_entry() {
     let servers = NatsServers::start(3);
     let nodes = start_nodes(&servers);
     let mut texts = propose_all(&nodes, "before");

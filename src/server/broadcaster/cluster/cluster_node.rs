@@ -225,8 +225,8 @@ impl ClusterNode {
         Ok(())
     }
 
-    /// Forgets the commands on the way, because the node is out of the room.
-    pub fn forget_commands(&mut self) {
+    /// Discards the commands on the way, because the node is out of the room.
+    pub fn discard_commands(&mut self) {
         (self.proposed, self.committed) = (0, 0);
         self.answers.clear();
         #[cfg(feature = "irc")]

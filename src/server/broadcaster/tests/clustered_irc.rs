@@ -268,7 +268,7 @@ fn lines_that_wait_for_a_lost_client_are_discarded() {
     let cluster = harness.nodes[0].broadcaster.cluster.as_mut().unwrap();
     let id = cluster.id_of(ClientId(bob.1));
     assert!(cluster.irc_lines.get_mut(id).is_some());
-    cluster.forget_commands();
+    cluster.discard_commands();
     assert!(cluster.irc_lines.get_mut(id).is_none());
     harness.flush();
 }
