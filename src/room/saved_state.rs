@@ -20,7 +20,7 @@ use super::{ClientId, History, Moderation, Now, Profile, Room};
 const VERSION: u32 = 1;
 
 /// The most bytes of a member as JSON: with its profile, the end of its wait, and its label as an
-/// operator. In a text each byte can be one to escape.
+/// operator. JSON can take two bytes for each byte of a text.
 pub const SAVED_MEMBER_BYTES: usize = 1344;
 /// The most bytes of the bans and mutes as JSON.
 pub const SAVED_MODERATION_BYTES: usize = 2 * MODERATION_BYTES;
@@ -159,7 +159,7 @@ mod tests {
     use crate::room::state::Visibility;
     use crate::room::{Credential, Origin};
 
-    /// Returns the most bytes of a value as JSON, with the comma behind it.
+    /// Returns the bytes of a value as JSON, with the comma behind it.
     fn saved_bytes(value: impl Serialize) -> usize {
         serde_json::to_string(&value).unwrap().len() + 1
     }
