@@ -135,8 +135,8 @@ fn throughput(options: &Options, report: &mut Report) -> io::Result<()> {
         "a second",
         0.97 * f64::from(LINES_PER_SECOND),
     );
-    report.figure("said to heard, p50", window.p50, "ms");
-    report.figure("said to heard, p99", window.p99, "ms");
+    report.figure("from sending to receiving, p50", window.p50, "ms");
+    report.figure("from sending to receiving, p99", window.p99, "ms");
     report.figure("CPU time a line and node", window.cpu_us / window.lines / NODES as f64, "us");
     Ok(())
 }

@@ -50,11 +50,11 @@ pub struct Appender {
     /// Encoded events, separated by commas: one element an entry.
     pending: VecDeque<Vec<u8>>,
     pending_bytes: usize,
-    in_flight: Option<InFlight>,
+    in_flight: Option<EntryInFlight>,
 }
 
 #[derive(Debug)]
-struct InFlight {
+struct EntryInFlight {
     entry: Outgoing,
     /// When to send the entry, unless it is read before.
     send_at: Duration,
@@ -172,7 +172,7 @@ impl Appender {
         bytes.extend_from_slice(b"]}");
         let entry = Outgoing { n, bytes: bytes.into() };
         let send_at = Duration::ZERO;
-        self.in_flight = Some(InFlight { entry, send_at, retry_after: RETRY_MIN });
+        self.in_flight = Some(EntryInFlight { entry, send_at, retry_after: RETRY_MIN });
         self.next_n += u64::from(self.next_n > 0);
     }
 }

@@ -23,7 +23,7 @@ pub struct ClusterConfig {
 }
 
 /// The longest address of a node for clients, in bytes.
-const MAX_ADDRESS: usize = 259;
+pub(super) const MAX_ADDRESS: usize = 259;
 /// The characters of the name of a room, at most.
 const MAX_ROOM_NAME: usize = 64;
 
@@ -40,10 +40,10 @@ impl ClusterConfig {
         // The name is a part of subjects, where other characters have a meaning.
         let is_valid =
             |character: char| character.is_ascii_alphanumeric() || "-_".contains(character);
-        for (what, name) in [("room", &self.room), ("node", &self.node)] {
+        for (owner, name) in [("room", &self.room), ("node", &self.node)] {
             if name.is_empty() || name.len() > MAX_ROOM_NAME || !name.chars().all(is_valid) {
                 return Err(format!(
-                    "name of the {what} {name:?}; expected 1 to {MAX_ROOM_NAME} of A-Z, a-z, 0-9, - and _"
+                    "name of the {owner} {name:?}; expected 1 to {MAX_ROOM_NAME} of A-Z, a-z, 0-9, - and _"
                 ));
             }
         }

@@ -119,7 +119,7 @@ impl Engine {
         Ok(Engine { requests, events })
     }
 
-    /// Creates an engine without a thread, whose part a test plays.
+    /// Creates an engine without a thread. The test handles the requests and sends the events.
     #[cfg(test)]
     pub fn with_channels(requests: Sender<EngineRequest>, events: Receiver<EngineEvent>) -> Self {
         Engine { requests, events }
@@ -143,12 +143,12 @@ impl Engine {
 ///
 /// Returns an error with the path of a file that cannot be read or has no credentials or certificate.
 pub fn check_files(config: &ClusterConfig) -> io::Result<()> {
-    let check = |what, path: &Option<PathBuf>, check: fn(&str) -> io::Result<()>| {
+    let check = |content, path: &Option<PathBuf>, check: fn(&str) -> io::Result<()>| {
         let Some(path) = path else { return Ok(()) };
         fs::read_to_string(path).and_then(|text| check(&text)).map_err(|error| {
             io::Error::new(
                 error.kind(),
-                format!("cannot read the {what} in {}: {error}", path.display()),
+                format!("cannot read the {content} in {}: {error}", path.display()),
             )
         })
     };
@@ -220,9 +220,9 @@ async fn connect(
     }
 }
 
-async fn report(events: &Sender<EngineEvent>, what: &str, error: &Failure) {
+async fn report(events: &Sender<EngineEvent>, text: &str, error: &Failure) {
     // Fails only if the server ends.
-    let _ = events.send(EngineEvent::Failed(format!("{what}: {error}"))).await;
+    let _ = events.send(EngineEvent::Failed(format!("{text}: {error}"))).await;
 }
 
 impl Shared {

@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::config::is_address;
+use super::config::{MAX_ADDRESS, is_address};
 use super::entry::NodeInfo;
 
 /// The time without an entry after which a node is out of the room, in milliseconds of the log.
 pub const LEASE_MS: u64 = 10_000;
 /// Addresses of nodes that were in the room and are remembered.
 const MAX_FORMER_ADDRESSES: usize = 32;
+/// The most bytes of these addresses, in a queue that grows by doubling.
+pub const FORMER_ADDRESSES_BYTES: usize =
+    MAX_FORMER_ADDRESSES * (2 * size_of::<String>() + MAX_ADDRESS);
 /// Incarnations that were in the room and are remembered, so that late copies of their first entries
 /// do not bring them back.
 const MAX_RETIRED: usize = 256;
@@ -70,7 +73,7 @@ pub(super) enum EntryRefusal {
 
 impl Membership {
     pub(super) fn nodes(&self) -> impl Iterator<Item = (NodeNumber, &NodeRecord)> {
-        self.nodes.iter().map(|(number, member)| (*number, member))
+        self.nodes.iter().map(|(number, record)| (*number, record))
     }
 
     /// Returns the addresses of nodes that have left, the last first.
@@ -83,7 +86,7 @@ impl Membership {
     }
 
     pub(super) fn find(&self, inc: u64) -> Option<(NodeNumber, &NodeRecord)> {
-        self.nodes().find(|(_, member)| member.inc == inc)
+        self.nodes().find(|(_, record)| record.inc == inc)
     }
 
     /// Adds a node. Returns its number, and that of the node that it replaces.
@@ -96,7 +99,7 @@ impl Membership {
         if self.find(inc).is_some() || self.retired.contains(&inc) {
             return Err(EntryRefusal::Stale);
         }
-        let earlier = self.nodes().find(|(_, member)| member.info.name == info.name);
+        let earlier = self.nodes().find(|(_, record)| record.info.name == info.name);
         let earlier = earlier.map(|(number, _)| number);
         let others = self.nodes().find(|(number, _)| Some(*number) != earlier);
         if let Some((_, other)) = others {
@@ -123,24 +126,24 @@ impl Membership {
         n: u64,
         now: u64,
     ) -> Result<NodeNumber, EntryRefusal> {
-        let found = self.nodes.iter_mut().find(|(_, member)| member.inc == inc);
-        let (number, member) = found.ok_or(EntryRefusal::Stale)?;
-        if member.last_n.checked_add(1) != Some(n) {
+        let found = self.nodes.iter_mut().find(|(_, record)| record.inc == inc);
+        let (number, record) = found.ok_or(EntryRefusal::Stale)?;
+        if record.last_n.checked_add(1) != Some(n) {
             return Err(EntryRefusal::Stale);
         }
-        member.last_n = n;
-        member.last_seen = now;
+        record.last_n = n;
+        record.last_seen = now;
         Ok(*number)
     }
 
     pub(super) fn remove(&mut self, number: NodeNumber) {
-        let Some(member) = self.nodes.remove(&number) else { return };
+        let Some(record) = self.nodes.remove(&number) else { return };
         if self.retired.len() >= MAX_RETIRED {
             self.retired.pop_front();
         }
-        self.retired.push_back(member.inc);
-        let is_in_use = self.nodes().any(|(_, other)| other.info.address == member.info.address);
-        if let Some(address) = member.info.address.filter(|_| !is_in_use) {
+        self.retired.push_back(record.inc);
+        let is_in_use = self.nodes().any(|(_, other)| other.info.address == record.info.address);
+        if let Some(address) = record.info.address.filter(|_| !is_in_use) {
             self.former_addresses.retain(|other| *other != address);
             if self.former_addresses.len() >= MAX_FORMER_ADDRESSES {
                 self.former_addresses.pop_front();
@@ -151,8 +154,8 @@ impl Membership {
 
     /// Takes all nodes out whose lease is over, and returns their numbers.
     pub(super) fn expire(&mut self, now: u64) -> Vec<NodeNumber> {
-        let is_over = |member: &NodeRecord| now.saturating_sub(member.last_seen) > LEASE_MS;
-        let over = self.nodes().filter(|(_, member)| is_over(member));
+        let is_over = |record: &NodeRecord| now.saturating_sub(record.last_seen) > LEASE_MS;
+        let over = self.nodes().filter(|(_, record)| is_over(record));
         let over: Vec<_> = over.map(|(number, _)| number).collect();
         for number in &over {
             self.remove(*number);

@@ -93,19 +93,19 @@ impl Replica {
 
     /// Returns the milliseconds since the last entry of a node, if it is in the room.
     pub fn silence_ms(&self, inc: u64) -> Option<u64> {
-        let (_, member) = self.nodes.find(inc)?;
-        Some(self.time.uptime_ms.saturating_sub(member.last_seen))
+        let (_, record) = self.nodes.find(inc)?;
+        Some(self.time.uptime_ms.saturating_sub(record.last_seen))
     }
 
     /// Returns the differences that would keep a node out of the room.
     pub fn differences(&self, info: &NodeInfo) -> Vec<String> {
-        let other = self.nodes().find(|(_, member)| member.info.name != info.name);
+        let other = self.nodes().find(|(_, record)| record.info.name != info.name);
         other.map_or(Vec::new(), |(_, other)| info.differences(&other.info))
     }
 
     /// Returns whether the node with this incarnation writes the snapshots: the first in the room.
     pub fn is_snapshot_writer(&self, inc: u64) -> bool {
-        self.nodes.first().is_some_and(|(_, member)| member.inc == inc)
+        self.nodes.first().is_some_and(|(_, record)| record.inc == inc)
     }
 
     /// Returns the bytes of the log that are in no snapshot.
@@ -205,7 +205,7 @@ impl Replica {
         if entry.at < seq && sum.is_none_or(|sum| sum == entry.sum) {
             return Ok(());
         }
-        let node = self.nodes.find(entry.inc).map(|(_, member)| member.info.name.clone());
+        let node = self.nodes.find(entry.inc).map(|(_, record)| record.info.name.clone());
         let epoch = self.lose_state(seq);
         Err(ReadError::Diverged { node, at: entry.at, epoch })
     }

@@ -91,7 +91,7 @@ impl fmt::Display for SnapshotError {
 impl std::error::Error for SnapshotError {}
 
 #[derive(Deserialize)]
-struct Version {
+struct SnapshotVersion {
     v: u32,
 }
 
@@ -121,7 +121,8 @@ pub fn encode<S: Serialize>(inc: u64, replica: &Replica, room: &S) -> EncodedSna
 ///
 /// Returns an error if the bytes are no snapshot of this version.
 pub fn decode<S: DeserializeOwned>(bytes: &[u8]) -> Result<(Replica, S), SnapshotError> {
-    let version: Version = serde_json::from_slice(bytes).map_err(|_| SnapshotError::Damaged)?;
+    let version: SnapshotVersion =
+        serde_json::from_slice(bytes).map_err(|_| SnapshotError::Damaged)?;
     if version.v != VERSION {
         return Err(SnapshotError::UnknownVersion(version.v));
     }
@@ -137,7 +138,7 @@ impl EncodedSnapshot {
     }
 
     /// Returns the manifest. `first` is the number of the first part, and `before` the last manifest,
-    /// of whatever stream, with its number.
+    /// of this stream or of an earlier one, with its number.
     pub fn manifest(&self, created: i64, first: u64, before: Option<(u64, Manifest)>) -> Manifest {
         let before = before.filter(|(_, before)| before.created == created);
         let before = before.filter(|(_, before)| before.position < self.notice.position);
@@ -167,7 +168,8 @@ impl Manifest {
     ///
     /// Returns an error if the bytes are no manifest of this version and stream.
     pub fn decode(bytes: &[u8], created: i64) -> Result<Self, SnapshotError> {
-        let version: Version = serde_json::from_slice(bytes).map_err(|_| SnapshotError::Damaged)?;
+        let version: SnapshotVersion =
+            serde_json::from_slice(bytes).map_err(|_| SnapshotError::Damaged)?;
         if version.v != VERSION {
             return Err(SnapshotError::UnknownVersion(version.v));
         }
@@ -180,12 +182,6 @@ impl Manifest {
             return Err(SnapshotError::Damaged);
         }
         Ok(manifest)
-    }
-
-    /// Returns the first position of the log that has to be kept: it and the snapshot before this
-    /// one make the same state.
-    pub fn keep_from(&self) -> Option<u64> {
-        self.previous.as_ref().map(|previous| previous.position + 1)
     }
 }
 
@@ -282,13 +278,12 @@ mod tests {
     #[test]
     fn manifest_names_the_snapshot_before() {
         let first = snapshot(5, vec![1]).manifest(7, 3, None);
-        assert_eq!(first.keep_from(), None);
+        assert_eq!(first.previous, None);
         let second = snapshot(9, vec![1]).manifest(7, 8, Some((6, first.clone())));
         assert_eq!(
             second.previous,
             Some(Previous { id: "5-a".into(), position: 5, first: 3, manifest: 6 })
         );
-        assert_eq!(second.keep_from(), Some(6));
         // A stream that was made anew, and a snapshot that is older than the last one.
         assert_eq!(snapshot(9, vec![1]).manifest(8, 8, Some((6, first))).previous, None);
         assert_eq!(snapshot(5, vec![1]).manifest(7, 9, Some((8, second))).previous, None);

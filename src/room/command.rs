@@ -49,7 +49,7 @@ pub enum Command {
     /// A member has another credential, if it has this name.
     #[cfg(feature = "cluster")]
     Credential { id: ClientId, name: Box<str>, credential: Credential },
-    /// An edge tells the same edge at all nodes about a member. The state is the same afterwards.
+    /// A message of an edge to the same edge of all nodes, about a member. It changes no state.
     #[cfg(feature = "cluster")]
     Edge { id: ClientId, message: EdgeMessage },
 }

@@ -70,7 +70,7 @@ impl Room {
         lines
     }
 
-    /// Returns the error for what a client says, if an operator has muted its address.
+    /// Returns the error for a text of a client, if an operator has muted its address.
     pub fn find_mute(&self, id: ClientId) -> Option<RequestError> {
         self.find_rule(RuleKind::Mute, self.lobby.clients.get(id)?.peer)?;
         let error = RequestError::new(ErrorCode::Muted, "an operator has muted you");
@@ -171,10 +171,11 @@ impl Room {
         self.submit(Command::Lines { id: to, lines: vec![line] });
     }
 
-    /// Returns whether the room has or had bans, mutes, a lock or a topic. If so, the next call of
-    /// [`take_changed_moderation`](Self::take_changed_moderation) returns those that it has.
+    /// Returns whether the room has or had bans, mutes, a lock or a topic. If so, it marks them as
+    /// changed: the next call of [`take_changed_moderation`](Self::take_changed_moderation) returns
+    /// them.
     #[cfg(feature = "cluster")]
-    pub fn has_own_moderation(&mut self) -> bool {
+    pub fn mark_own_moderation(&mut self) -> bool {
         self.state.is_moderation_changed = self.state.is_moderated;
         self.state.is_moderated
     }

@@ -85,17 +85,20 @@ impl RoomState {
         if token.is_some() {
             self.start_live(id, after, hello.history.unwrap_or(0));
         }
+        self.schedule_notice(id, has_hello);
+        if let Some(label) = join.operator {
+            self.make_operator(id, label, None);
+        }
+        join.lines.into_iter().for_each(|line| self.on_line(id, line));
+    }
+
+    /// Announces a member that has sent a hello at once, and another one later.
+    fn schedule_notice(&mut self, id: ClientId, has_hello: bool) {
         if has_hello {
             self.announce_member(id);
         } else {
             let deadline = self.now.uptime.saturating_add(SILENT_NOTICE_DELAY);
             self.silent.push(deadline, id, &self.members);
-        }
-        if let Some(label) = join.operator {
-            self.make_operator(id, label, None);
-        }
-        for line in join.lines {
-            self.on_line(id, line);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The lobby: the connections of a node to the room.
 //!
 //! It has the addresses of all clients of the node and the limits on them, and the clients that have
-//! not sent a line. It turns their [`Input`]s into [`Command`]s, and is told the [`Effect`]s of all
+//! not sent a line. It turns their [`Input`]s into [`Command`]s, and handles the [`Effect`]s of all
 //! commands. Nothing in it is known to other nodes.
 
 use log::Level;

@@ -80,10 +80,14 @@ pub use input::{ClientId, Credential, DisconnectReason, Input, NodeId, Now, Peer
 pub(crate) use moderation::MODERATION_BYTES;
 pub use moderation::Moderation;
 pub use names::HashKey;
+#[cfg(feature = "cluster")]
+pub(crate) use profile::PROFILE_BYTES;
 #[cfg(any(feature = "irc", feature = "cluster"))]
 pub use profile::Profile;
+#[cfg(feature = "irc")]
+pub(crate) use profile::{MAX_AWAY, MAX_NOTICES, MAX_REAL_NAME, MAX_USER};
 #[cfg(feature = "cluster")]
-pub(crate) use saved_state::SAVED_MEMBER_BYTES;
+pub(crate) use saved_state::{SAVED_MEMBER_BYTES, SAVED_MODERATION_BYTES, SAVED_NOTICES_BYTES};
 #[cfg(feature = "cluster")]
 pub use saved_state::{SavedState, UnknownStateVersion};
 pub use snapshot::Snapshot;

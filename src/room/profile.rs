@@ -5,9 +5,17 @@ use super::state::RoomState;
 #[cfg(feature = "cluster")]
 use super::{ClientId, Credential, Join};
 
-/// The most frames that are marked as a notice.
+/// The most bytes of a user, a real name and an away text.
+pub const MAX_USER: usize = 32;
+pub const MAX_REAL_NAME: usize = 150;
+pub const MAX_AWAY: usize = 200;
+/// The most bytes of a profile in memory: its row in a tree whose nodes can be half empty, and three
+/// texts.
 #[cfg(feature = "cluster")]
-const MAX_NOTICES: usize = 256;
+pub const PROFILE_BYTES: usize =
+    2 * size_of::<(ClientId, Profile)>() + MAX_USER + MAX_REAL_NAME + MAX_AWAY + 3 * 16;
+/// The most frames that are marked as a notice.
+pub const MAX_NOTICES: usize = 256;
 
 /// The values that an IRC client states about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

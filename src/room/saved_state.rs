@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::config::{AnswerConfig, Rules};
 use super::credential_index::CredentialIndex;
+use super::moderation::MODERATION_BYTES;
 use super::names::HashKey;
 use super::presence::PendingNotice;
+use super::profile::MAX_NOTICES;
 use super::reserved_names::ReservedName;
 use super::state::{Member, RoomState};
 use super::{ClientId, History, Moderation, Now, Profile, Room};
@@ -17,8 +19,13 @@ use super::{ClientId, History, Moderation, Now, Profile, Room};
 /// The version of the format.
 const VERSION: u32 = 1;
 
-/// The most bytes of a member as JSON.
-pub const SAVED_MEMBER_BYTES: usize = 512;
+/// The most bytes of a member as JSON: with its profile, the end of its wait, and its label as an
+/// operator. JSON can take two bytes for each byte of a text.
+pub const SAVED_MEMBER_BYTES: usize = 1344;
+/// The most bytes of the bans and mutes as JSON.
+pub const SAVED_MODERATION_BYTES: usize = 2 * MODERATION_BYTES;
+/// The most bytes of the numbers of the last notices as JSON.
+pub const SAVED_NOTICES_BYTES: usize = MAX_NOTICES * 21;
 
 /// The state of a room.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -148,11 +155,19 @@ impl SavedState {
 mod tests {
     use super::*;
     use crate::protocol::MAX_NAME;
+    use crate::room::profile::{MAX_AWAY, MAX_REAL_NAME, MAX_USER};
     use crate::room::state::Visibility;
     use crate::room::{Credential, Origin};
 
+    /// Returns the bytes of a value as JSON, with the comma behind it.
+    fn saved_bytes(value: impl Serialize) -> usize {
+        serde_json::to_string(&value).unwrap().len() + 1
+    }
+
     #[test]
     fn longest_member_fits_its_bytes() {
+        let id = ClientId(u64::MAX);
+        let quotes = |bytes| "\"".repeat(bytes).into_boxed_str();
         let member = Member {
             credential: Credential([255; 16]),
             name: "\u{10400}".repeat(MAX_NAME).into(),
@@ -162,7 +177,21 @@ mod tests {
             is_absent: false,
             visibility: Visibility::Announced,
         };
-        let row = serde_json::to_string(&(ClientId(u64::MAX), member)).unwrap();
-        assert!(row.len() < SAVED_MEMBER_BYTES, "{} bytes", row.len());
+        let profile = Profile {
+            user: quotes(MAX_USER),
+            real_name: quotes(MAX_REAL_NAME),
+            away: quotes(MAX_AWAY),
+            is_in_channel: false,
+        };
+        let rows = [
+            saved_bytes((id, member)),
+            saved_bytes((id, profile)),
+            saved_bytes((Duration::MAX, id)),
+            saved_bytes((id, quotes(32))),
+        ];
+        let bytes: usize = rows.iter().sum();
+        assert!(bytes <= SAVED_MEMBER_BYTES, "{bytes} bytes: {rows:?}");
+        let marks = saved_bytes(VecDeque::from([u64::MAX; MAX_NOTICES]));
+        assert!(marks <= SAVED_NOTICES_BYTES + 3, "{marks} bytes");
     }
 }

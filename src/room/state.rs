@@ -46,7 +46,8 @@ pub(super) struct RoomState {
     /// The members that are operators, with their labels.
     pub operators: Vec<(ClientId, Box<str>)>,
     pub moderation: Moderation,
-    /// There were moderation, which those of the file of a node must not replace.
+    /// The room has or had a ban, a mute, a lock or a topic: the file of a node must not replace
+    /// them.
     #[cfg(feature = "cluster")]
     pub is_moderated: bool,
     /// The guests that were given a number.
@@ -118,7 +119,7 @@ pub(super) enum Effect {
     /// An operator of another node has sent a command, which needs the address of a member.
     #[cfg(feature = "cluster")]
     FindAddress { to: ClientId, line: ClientLine, id: ClientId },
-    /// A line for the log about what an operator did.
+    /// A line for the log about a command of an operator.
     Audit { id: ClientId, label: Box<str>, name: Box<str>, text: String },
     /// The client is no member, because its name is not free.
     #[cfg(feature = "cluster")]
@@ -232,7 +233,7 @@ impl RoomState {
         #[cfg(feature = "cluster")]
         {
             self.is_moderated |= self.moderation != Moderation::default();
-            // They are those of the file of one node, and the other nodes write them, too.
+            // They can come from the file of one node, and the other nodes write them to theirs.
             self.is_moderation_changed |= self.answers.node != super::NodeId::default();
         }
     }

@@ -13,15 +13,14 @@
 //! assert!(Ceiling::of(&config).total() <= 4 << 20);
 //! ```
 
+#[cfg(feature = "cluster")]
+mod cluster;
+
 use std::fmt;
 
-#[cfg(feature = "cluster")]
-use crate::room::SAVED_MEMBER_BYTES;
 use crate::room::{History, MODERATION_BYTES, max_addresses, max_connections, max_visitors};
 use crate::server::Config;
 use crate::server::address_limits::ADDRESS_BUDGET_BYTES;
-#[cfg(all(feature = "irc", feature = "cluster"))]
-use crate::server::broadcaster::MAX_WAITING;
 use crate::server::broadcaster::batch_bytes;
 use crate::server::connection::{LINE_OVERHEAD, MAX_INPUT_LINES, MAX_READ_BYTES};
 #[cfg(feature = "irc")]
@@ -42,15 +41,6 @@ const CONNECTION: usize = 1 << 10;
 const FRAME: usize = 48;
 /// The most bytes of a frame, beside the line that it was made from.
 const FRAME_OVERHEAD: usize = 512;
-
-/// The engine of a cluster: 4 MiB of messages, 4 MiB that are read ahead, and 2 MiB of entries.
-#[cfg(feature = "cluster")]
-const CLUSTER: usize = 10 << 20;
-
-/// A member of another node: its rows in the tables, and its name. Measured: 245 to 271 bytes with a
-/// name of 32 bytes; a name has at most 128.
-#[cfg(feature = "cluster")]
-const REMOTE_MEMBER: usize = 512;
 
 /// The name, the number and the bytes of a part.
 type Part = (&'static str, usize, usize);
@@ -102,11 +92,11 @@ impl Ceiling {
             ("socket buffers in the kernel", sockets, config.buffers.kernel_bytes()),
         ];
         #[cfg(feature = "cluster")]
-        parts.extend(cluster_parts(config, event));
+        parts.extend(cluster::node_parts(config, event));
         #[cfg(feature = "irc")]
         parts.extend(irc_parts(config, batch));
         #[cfg(all(feature = "irc", feature = "cluster"))]
-        parts.extend(clustered_irc_parts(config, event));
+        parts.extend(cluster::irc_parts(config, event));
         #[cfg(feature = "tls")]
         parts.extend(tls_parts(config, clients, visitor));
         Ceiling { parts }
@@ -117,36 +107,6 @@ impl Ceiling {
         let total = |&(_, count, bytes): &_| bytes_of(count, bytes);
         self.parts.iter().map(total).fold(0, u64::saturating_add)
     }
-}
-
-/// Returns the parts of a node of a cluster. `event` is the size of an input.
-#[cfg(feature = "cluster")]
-fn cluster_parts(config: &Config, event: usize) -> [Part; 4] {
-    let room = &config.room;
-    let is_node = usize::from(config.cluster.is_some());
-    let snapshot = room.history_bytes.saturating_mul(2).saturating_add(
-        room.memory_for_absent_clients() + room.max_members().saturating_mul(SAVED_MEMBER_BYTES),
-    );
-    let remote_members = room.max_members().saturating_sub(room.max_clients);
-    [
-        ("cluster: engine and entries", is_node, CLUSTER),
-        ("cluster: inputs", is_node * config.events, event),
-        ("cluster: members of other nodes", is_node * remote_members, REMOTE_MEMBER),
-        // As JSON, and as the state that is encoded or decoded.
-        ("cluster: snapshot", 2 * is_node, snapshot),
-    ]
-}
-
-/// Returns the parts of IRC clients whose commands go through a log.
-#[cfg(all(feature = "irc", feature = "cluster"))]
-fn clustered_irc_parts(config: &Config, event: usize) -> [Part; 2] {
-    let is_clustered = config.irc.is_open && config.cluster.is_some();
-    let clients = usize::from(is_clustered) * config.room.max_connections();
-    [
-        // A copy of the session while lines are on their way, and the profile in the room.
-        ("cluster: IRC clients", clients, 2 * irc::CLIENT_BYTES),
-        ("cluster: IRC lines", clients.min(1), MAX_WAITING + event),
-    ]
 }
 
 /// Returns the parts of IRC clients. Without a port for IRC there are no such clients.

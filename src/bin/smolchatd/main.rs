@@ -101,25 +101,30 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
         cluster.advertise = cluster::find_address(&listeners);
     }
     info!("{}", describe(&config, &listeners, history_file.as_deref()));
-    let mut stdout = io::stdout();
-    for listener in &listeners {
-        // Ignored: standard output may be closed.
-        let protocol = if listener.protocol().is_irc() { " for IRC" } else { "" };
-        let line = writeln!(stdout, "listening{protocol} on {listener}");
-        let _ = line.and_then(|()| stdout.flush());
-    }
-    #[cfg(feature = "web")]
-    if let Some(address) = web::find_address(&listeners) {
-        let scheme = if key.is_some() { "https" } else { "http" };
-        let _ = writeln!(stdout, "chat at {scheme}://{address}").and_then(|()| stdout.flush());
-    }
-    if let Some(key) = key {
-        let _ = writeln!(stdout, "tls key {key}").and_then(|()| stdout.flush());
-    }
+    // Ignored: standard output may be closed.
+    let _ = print_addresses(&listeners, key);
     let manager = notify_ready();
     config.observer = manager.clone().map(Notifier::into_observer);
     let controls = signals::controls(signals, manager);
     Ok(smol::block_on(server::run(listeners, config, controls))?)
+}
+
+/// Prints the addresses of the server, and the fingerprint of its key.
+fn print_addresses(listeners: &[Listener], key: Option<String>) -> io::Result<()> {
+    let mut stdout = io::stdout();
+    for listener in listeners {
+        let protocol = if listener.protocol().is_irc() { " for IRC" } else { "" };
+        writeln!(stdout, "listening{protocol} on {listener}")?;
+    }
+    #[cfg(feature = "web")]
+    if let Some(address) = web::find_address(listeners) {
+        let scheme = if key.is_some() { "https" } else { "http" };
+        writeln!(stdout, "chat at {scheme}://{address}")?;
+    }
+    if let Some(key) = key {
+        writeln!(stdout, "tls key {key}")?;
+    }
+    stdout.flush()
 }
 
 /// Lists the addresses for IRC clients, for the `bye` to a client that uses another port.

@@ -24,14 +24,14 @@ struct SealPlan {
 
 /// An entry of the log: commands as JSON, with the number of the entry among those of its node.
 #[derive(Clone)]
-struct Entry {
+struct AppendedEntry {
     node: NodeId,
     number: u64,
     now: Now,
     commands: Vec<String>,
 }
 
-struct Node {
+struct ReplicaNode {
     id: NodeId,
     room: Room,
     /// Commands that are not in the log.
@@ -47,8 +47,8 @@ struct Node {
 }
 
 struct ClusterHarness {
-    nodes: Vec<Node>,
-    log: Vec<Entry>,
+    nodes: Vec<ReplicaNode>,
+    log: Vec<AppendedEntry>,
     /// The clients in the order of connecting, each with the place of its node.
     clients: Vec<(ClientId, usize, TestClient)>,
     now: Now,
@@ -65,7 +65,7 @@ fn config() -> Config {
     Config { max_clients: 2, history: 5, crowd: 4, connect_rate: 0, ..Config::default() }
 }
 
-impl Node {
+impl ReplicaNode {
     fn new(id: u32) -> Self {
         let config = config();
         let replica = ReplicaConfig {
@@ -76,7 +76,7 @@ impl Node {
         };
         let mut room = Room::in_cluster(config, replica);
         room.set_node(NodeId(id));
-        Node {
+        ReplicaNode {
             id: NodeId(id),
             room,
             pending: Vec::new(),
@@ -93,7 +93,7 @@ impl Node {
     }
 
     /// Returns whether an entry is the next one of its node, which has not ended.
-    fn accepts(&mut self, entry: &Entry) -> bool {
+    fn accepts(&mut self, entry: &AppendedEntry) -> bool {
         let committed = self.committed.entry(entry.node.0).or_default();
         let is_next = committed.checked_add(1) == Some(entry.number);
         if is_next {
@@ -106,7 +106,7 @@ impl Node {
 impl ClusterHarness {
     fn new(plan: SealPlan) -> Self {
         ClusterHarness {
-            nodes: (1..=NODES as u32).map(Node::new).collect(),
+            nodes: (1..=NODES as u32).map(ReplicaNode::new).collect(),
             log: Vec::new(),
             clients: Vec::new(),
             now: Now { uptime: Duration::from_secs(1), unix_ms: 1_790_000_000_000 },
@@ -163,7 +163,12 @@ impl ClusterHarness {
         let commands = std::mem::take(&mut node.pending);
         if !commands.is_empty() {
             node.appended += 1;
-            self.log.push(Entry { node: node.id, number: node.appended, now: self.now, commands });
+            self.log.push(AppendedEntry {
+                node: node.id,
+                number: node.appended,
+                now: self.now,
+                commands,
+            });
         }
     }
 
@@ -222,7 +227,7 @@ impl ClusterHarness {
         self.seal(other);
         self.last_node += 1;
         let donor = &self.nodes[other];
-        let mut node = Node::new(self.last_node);
+        let mut node = ReplicaNode::new(self.last_node);
         node.room.restore_state(donor.room.save_state()).unwrap();
         (node.read, node.committed) = (donor.read, donor.committed.clone());
         let down = Command::NodeDown { node: self.nodes[at].id };
@@ -371,7 +376,7 @@ fn shutdown_of_a_node_keeps_the_other_members() {
 
 #[test]
 fn command_is_split_into_one_line_each() {
-    let mut node = Node::new(1);
+    let mut node = ReplicaNode::new(1);
     let id = ClientId::new(NodeId(1), 1);
     let now = Now { uptime: Duration::from_secs(1), unix_ms: 1_790_000_000_000 };
     let peer = Peer::Unix(None);

@@ -1,5 +1,7 @@
 //! The commands of operators.
 
+mod rights;
+
 use super::*;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -40,6 +42,12 @@ impl RoomHarness {
         self.clients[&id].is_closed && self.frames(id).last().unwrap()["code"] == code
     }
 
+    /// A client sends the secret of an operator.
+    fn make_operator(&mut self, id: u64, label: &str) {
+        let input = Input::Operator { id: ClientId(id), label: label.into(), line_id: None };
+        self.room.apply(input, self.now);
+    }
+
     fn pass(&mut self, time: Duration) {
         self.now.unix_ms += time.as_millis() as u64;
         self.advance(time);
@@ -68,28 +76,6 @@ fn member_cannot_use_commands_of_operators() {
     harness.say(2, "/topic");
     assert_eq!(harness.last(2), "info: there is no topic");
     assert_eq!((harness.sequence(), harness.room.member_count()), (Vec::new(), 3));
-}
-
-#[test]
-fn operator_is_root_or_the_own_user() {
-    let config = Config { operator_user: Some(1000), ..Config::default() };
-    for (peer, is_operator) in [
-        (Peer::Unix(Some(0)), true),
-        (Peer::Unix(Some(1000)), true),
-        (Peer::Unix(Some(1001)), false),
-        (Peer::Unix(Some(65534)), false),
-        (Peer::Unix(None), false),
-        (inet("127.0.0.1"), false),
-    ] {
-        for operator_user in [Some(1000), Some(65534), None] {
-            let expected =
-                is_operator && (peer != Peer::Unix(Some(1000)) || operator_user == Some(1000));
-            let mut harness = RoomHarness::new(Config { operator_user, ..config.clone() });
-            harness.join_from(1, "alice", peer);
-            harness.say(1, "/bans");
-            assert_eq!(harness.last(1) == "info: there are no bans", expected, "{peer:?}");
-        }
-    }
 }
 
 #[test]
@@ -177,9 +163,7 @@ fn ban_closes_clients_without_a_name() {
 fn operators_and_unix_peers_are_never_hit() {
     let mut harness = room();
     harness.join_from(4, "cron", Peer::Unix(Some(1000)));
-    let id = ClientId(3);
-    let input = Input::Operator { id, label: "ops".into(), line_id: None };
-    harness.room.apply(input, harness.now);
+    harness.make_operator(3, "ops");
     for (line, error) in [
         ("/ban cron", "error: cron has no address of its own"),
         ("/mute cron", "error: cron has no address of its own"),
@@ -295,93 +279,12 @@ fn whois_shows_the_address_to_operators() {
 }
 
 #[test]
-fn removed_operator_is_an_ordinary_member() {
-    let mut harness = room();
-    for (id, label) in [(2, "a"), (3, "b")] {
-        let input = Input::Operator { id: ClientId(id), label: label.into(), line_id: None };
-        harness.room.apply(input, harness.now);
-    }
-    harness.room.apply(Input::KeepOperators(vec!["b".into()]), harness.now);
-    assert_eq!(harness.last(2), "info: you are not an operator any more");
-    for (id, answer) in [(1, "info: there are no bans"), (3, "info: there are no bans")] {
-        harness.say(id, "/bans");
-        assert_eq!(harness.last(id), answer);
-    }
-    harness.say(2, "/bans");
-    harness.seal();
-    assert_eq!(harness.frames(2).last().unwrap()["code"], "not-operator");
-}
-
-#[test]
-fn removed_operator_that_waits_is_an_ordinary_member() {
-    let mut harness = room();
-    for (id, label) in [(4, "a"), (5, "b")] {
-        harness.connect(id);
-        let input = Input::Operator { id: ClientId(id), label: label.into(), line_id: None };
-        harness.room.apply(input, harness.now);
-    }
-    harness.room.apply(Input::KeepOperators(vec!["b".into()]), harness.now);
-    for (id, answer) in [
-        (4, "error: only an operator can do this; /op SECRET makes you one"),
-        (5, "info: there are no bans"),
-    ] {
-        harness.say(id, "/bans");
-        assert_eq!(harness.last(id), answer);
-    }
-}
-
-#[test]
 fn help_names_commands_of_operators_to_them_alone() {
     let mut harness = room();
     for (id, is_named) in [(1, true), (2, false)] {
         harness.say(id, "/help");
         assert_eq!(harness.last(id).contains("/kick"), is_named);
     }
-}
-
-#[test]
-fn operator_that_resumes_is_an_ordinary_member() {
-    let mut harness = room();
-    let input = Input::Operator { id: ClientId(2), label: "a".into(), line_id: None };
-    harness.room.apply(input, harness.now);
-    let token = text(&harness.frames(2)[0]["token"]).to_owned();
-    harness.connect(4);
-    harness.say(4, &format!(r#"{{"hello":{{"token":"{token}"}}}}"#));
-    harness.say(4, "/bans");
-    harness.seal();
-    assert_eq!(harness.frames(4).last().unwrap()["code"], "not-operator");
-}
-
-#[test]
-fn full_room_has_places_for_operators() {
-    let mut harness = RoomHarness::new(Config { max_clients: 3, ..Config::default() });
-    harness.join(1, "alice");
-    for id in [2, 3] {
-        harness.connect(id);
-        harness.say(id, "hi");
-    }
-    harness.advance(MINUTE);
-    harness.say(2, "still here");
-    harness.join(4, "late");
-    assert!(harness.is_closed_with(4, "full"));
-    for id in 5..9 {
-        harness.join_from(id, "root", Peer::Unix(Some(0)));
-    }
-    assert_eq!(harness.room.member_count(), 7);
-    // The guest that is silent for the longest time makes place.
-    harness.join_from(9, "root", Peer::Unix(Some(0)));
-    assert!(harness.is_closed_with(3, "full"));
-    assert!(!harness.clients[&1].is_closed && !harness.clients[&2].is_closed);
-    // With a secret, before the first line.
-    harness.connect(10);
-    let input = Input::Operator { id: ClientId(10), label: "ops".into(), line_id: None };
-    harness.room.apply(input, harness.now);
-    harness.say(10, r#"{"hello":{"name":"boss"}}"#);
-    harness.seal();
-    assert_eq!(harness.transcript(10)[0], "info: you are an operator (ops)");
-    assert!(harness.is_closed_with(2, "full"));
-    harness.join_from(11, "root", Peer::Unix(Some(0)));
-    assert!(harness.is_closed_with(11, "full"), "there are no guests");
 }
 
 #[test]

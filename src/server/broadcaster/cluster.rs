@@ -143,7 +143,7 @@ impl Broadcaster {
         }
     }
 
-    /// Writes what waits for the log.
+    /// Passes the commands and the requests that wait to the node and its engine.
     pub(super) fn poll_node(&mut self, now: Now) {
         if let Some(cluster) = &mut self.cluster {
             for command in self.room.take_proposals() {
@@ -163,8 +163,8 @@ impl Broadcaster {
         }
         self.room.set_node(NodeId(number.0));
         self.room.reopen();
-        // Those of the room replace those of the file.
-        if !self.room.has_own_moderation() {
+        // The bans of the room replace those of the file.
+        if !self.room.mark_own_moderation() {
             self.read_bans(now);
         }
         self.end_hold(now);
@@ -173,7 +173,7 @@ impl Broadcaster {
     fn on_outside(&mut self) {
         self.room.close(ByeCode::Unreachable);
         let Some(cluster) = &mut self.cluster else { return };
-        cluster.forget_commands();
+        cluster.discard_commands();
         if self.is_shutting_down {
             return;
         }
@@ -209,7 +209,7 @@ impl Broadcaster {
             }
             Reach::Ending => {
                 log::warn!("cluster: the lease ends; clients are sent to other nodes");
-                // The clients repeat them at another node.
+                // The clients send the lines again at another node.
                 cluster.node.discard_waiting();
                 cluster.node.leave();
                 self.room.close(ByeCode::Unreachable);

@@ -207,7 +207,7 @@ impl Channel for RoomChannel<'_> {
         };
         #[cfg(feature = "cluster")]
         if self.phase.is_some() {
-            return self.tell_log(EdgeMessage::Departure(command.into()));
+            return self.push_edge_message(EdgeMessage::Departure(command.into()));
         }
         if let Some(name) = self.room.name_of(self.id) {
             self.clients.irc.notes.add_departure(name, command, self.now.unix_ms);

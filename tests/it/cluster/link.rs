@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::stepped_clock::SteppedClock;
 
-/// The time between two looks at a cut.
-const LOOK: Duration = Duration::from_millis(20);
+/// The time between two checks of a cut.
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A link that can be cut.
 pub struct Link {
@@ -83,7 +83,7 @@ impl Shared {
     fn wait(&self) {
         thread::sleep(Duration::from_millis(self.delay_ms.load(Ordering::SeqCst)));
         while self.is_cut.load(Ordering::SeqCst) {
-            thread::sleep(LOOK);
+            thread::sleep(CHECK_INTERVAL);
         }
     }
 

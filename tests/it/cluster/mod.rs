@@ -29,6 +29,8 @@ use std::time::{Duration, Instant};
 use nats_servers::NatsServers;
 use test_node::TestNode;
 
+use crate::common::TestServer;
+
 /// The time after which a test that waits for something fails: three elections of a leader.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -40,6 +42,16 @@ fn wait_until(condition: &str, mut holds: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "not reached in {TIMEOUT:?}: {condition}");
         thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Waits until a server admits clients.
+#[track_caller]
+fn wait_until_open(server: &TestServer) {
+    wait_until("the node is in the room", || {
+        let mut client = server.connect();
+        client.send_hello("probe");
+        client.recv()["kind"] == "welcome"
+    });
 }
 
 /// Starts three nodes. Each prefers a server of its own.

@@ -172,31 +172,26 @@ impl NatsServers {
 
     /// Sends a request of an administrator to the first server, and checks its answer.
     pub fn request(&self, subject: &str, payload: &str) {
-        let stream = TcpStream::connect(self.address(0)).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let length = payload.len();
-        write!(
-            &stream,
-            "CONNECT {{\"verbose\":false}}\r\nSUB answer 1\r\nPUB {subject} answer {length}\r\n{payload}\r\n"
-        )
-        .unwrap();
-        let lines = BufReader::new(&stream).lines().map_while(Result::ok);
+        let lines =
+            self.send(&format!("SUB answer 1\r\nPUB {subject} answer {length}\r\n{payload}\r\n"));
         let answer = lines.skip_while(|line| !line.starts_with("MSG ")).nth(1).unwrap();
         assert!(answer.contains(r#""success":true"#), "{answer}");
     }
 
     /// Publishes a message with the first server.
     pub fn publish(&self, subject: &str, payload: &str) {
-        let stream = TcpStream::connect(self.address(0)).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let length = payload.len();
-        write!(
-            &stream,
-            "CONNECT {{\"verbose\":false}}\r\nPUB {subject} {length}\r\n{payload}\r\nPING\r\n"
-        )
-        .unwrap();
-        let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+        let mut lines = self.send(&format!("PUB {subject} {length}\r\n{payload}\r\nPING\r\n"));
         assert!(lines.any(|line| line == "PONG"), "the server does not answer");
+    }
+
+    /// Sends operations of the protocol of NATS to the first server. Returns the lines of its answer.
+    fn send(&self, operations: &str) -> impl Iterator<Item = String> + use<> {
+        let mut stream = TcpStream::connect(self.address(0)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        write!(stream, "CONNECT {{\"verbose\":false}}\r\n{operations}").unwrap();
+        BufReader::new(stream).lines().map_while(Result::ok)
     }
 
     fn find_leader(&self, room: &str) -> Option<usize> {

@@ -70,7 +70,7 @@ fn name_taken_on_all_nodes_at_once_has_one_owner() {
 
 #[test]
 #[ignore = "needs nats-server"]
-fn private_line_reaches_a_member_of_another_node_alone() {
+fn private_line_reaches_one_member_of_another_node() {
     let (_nats, servers) = start();
     let (mut alice, mut bob) = (servers[0].join("alice"), servers[1].join("bob"));
     let (mut carol, mut other) = (servers[1].join("carol"), servers[2].join("dave"));

@@ -1,16 +1,21 @@
 //! Mistakes and restarts of an operator of a room on several servers.
 
-use std::time::Duration;
-
 use rustix::process::Signal;
 
 use super::link::Link;
 use super::nats_servers::NatsServers;
 use super::room_nodes::RoomNodes;
-use super::wait_until;
+use super::wait_until_open;
 use crate::common::{TempDir, TestServer, run_server};
 
 const LINES: usize = 10;
+
+/// Starts a server with NATS behind a link.
+#[track_caller]
+fn start_behind(link: &Link, options: &[&str]) -> TestServer {
+    let cluster = ["--cluster", &link.address(), "--node", "a", "--cluster-replicas", "1"];
+    TestServer::start(&[&cluster[..], options].concat())
+}
 
 #[test]
 #[ignore = "needs nats-server"]
@@ -81,14 +86,7 @@ fn node_without_nats_sends_clients_elsewhere_and_ends() {
     let nats = NatsServers::start(1);
     let link = Link::start(nats.address(0));
     link.cut();
-    let mut server = TestServer::start(&[
-        "--cluster",
-        &link.address(),
-        "--node",
-        "a",
-        "--cluster-replicas",
-        "1",
-    ]);
+    let mut server = start_behind(&link, &[]);
     let mut early = server.connect();
     early.send_hello("alice");
     early.expect_bye("unreachable");
@@ -96,13 +94,8 @@ fn node_without_nats_sends_clients_elsewhere_and_ends() {
     late.send_hello("alice");
     late.expect_bye("unreachable");
     link.mend();
-    wait_until("the node is in the room", || {
-        let mut client = server.connect();
-        client.send_hello("bob");
-        client.recv()["kind"] == "welcome"
-    });
+    wait_until_open(&server);
     link.cut();
-    std::thread::sleep(Duration::from_millis(100));
     server.signal(Signal::TERM);
     assert!(server.wait().success(), "{}", server.log());
 }
@@ -112,9 +105,7 @@ fn node_without_nats_sends_clients_elsewhere_and_ends() {
 fn flood_of_a_node_without_nats_is_bounded() {
     let nats = NatsServers::start(1);
     let link = Link::start(nats.address(0));
-    let options = ["--cluster", &link.address(), "--node", "a", "--cluster-replicas", "1"];
-    let server =
-        TestServer::start(&[&options[..], &["--rate", "0", "--address-bytes", "0"]].concat());
+    let server = start_behind(&link, &["--rate", "0", "--address-bytes", "0"]);
     let mut clients: Vec<_> = (0..40).map(|index| server.join(&format!("c{index}"))).collect();
     let before = server.rss();
     link.cut();
@@ -135,11 +126,7 @@ fn flood_of_a_node_without_nats_is_bounded() {
     drop(clients);
     link.mend();
     senders.into_iter().for_each(|sender| sender.join().unwrap());
-    wait_until("the node is in the room", || {
-        let mut client = server.connect();
-        client.send_hello("bob");
-        client.recv()["kind"] == "welcome"
-    });
+    wait_until_open(&server);
 }
 
 #[test]
@@ -147,14 +134,7 @@ fn flood_of_a_node_without_nats_is_bounded() {
 fn node_out_of_reach_sends_new_clients_elsewhere() {
     let nats = NatsServers::start(1);
     let link = Link::start(nats.address(0));
-    let server = TestServer::start(&[
-        "--cluster",
-        &link.address(),
-        "--node",
-        "a",
-        "--cluster-replicas",
-        "1",
-    ]);
+    let server = start_behind(&link, &[]);
     let mut alice = server.join("alice");
     link.cut();
     alice.recv_until(|frame| frame["kind"] == "info");

@@ -14,6 +14,7 @@ use smolchat::cluster::engine::{Engine, EngineEvent, EngineRequest};
 use smolchat::cluster::entry::{NodeInfo, NodeRules};
 use smolchat::cluster::epoch::StreamInfo;
 use smolchat::cluster::lease::Reach;
+use smolchat::cluster::membership::NodeNumber;
 use smolchat::cluster::node::{Node, NodeAction, NodeState, Opened};
 use smolchat::cluster::replica::{LogMessage, Step};
 use smolchat::cluster::snapshot::decode;
@@ -128,8 +129,16 @@ impl TestNode {
         )
     }
 
+    /// Returns the number of the node, if it is in the room.
+    pub fn number(&self) -> Option<NodeNumber> {
+        match self.state().node_state {
+            Some(NodeState::Inside(number)) => Some(number),
+            _ => None,
+        }
+    }
+
     pub fn is_inside(&self) -> bool {
-        matches!(self.state().node_state, Some(NodeState::Inside(_)))
+        self.number().is_some()
     }
 
     #[track_caller]

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 
 #[derive(Clone, Debug)]
-enum Op {
+enum RandomOp {
     Propose(usize),
     Poll(usize, WriteResult),
     Deliver(usize),
@@ -20,7 +20,7 @@ enum Op {
     Reopen(usize),
 }
 
-fn ops() -> impl Strategy<Value = Vec<Op>> {
+fn ops() -> impl Strategy<Value = Vec<RandomOp>> {
     let node = 0usize..3;
     let result = prop_oneof![
         4 => Just(WriteResult::Stored),
@@ -29,16 +29,16 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         1 => Just(WriteResult::Lost),
     ];
     let op = prop_oneof![
-        8 => node.clone().prop_map(Op::Propose),
-        16 => (node.clone(), result).prop_map(|(node, result)| Op::Poll(node, result)),
-        20 => node.clone().prop_map(Op::Deliver),
-        4 => any::<usize>().prop_map(Op::StoreLate),
-        8 => (0u64..600).prop_map(Op::Wait),
-        1 => (node.clone(), 1_000u64..20_000).prop_map(|(node, ms)| Op::Stop(node, ms)),
-        1 => node.clone().prop_map(Op::Kill),
-        1 => (-100_000i64..100_000).prop_map(Op::StepClock),
-        1 => node.clone().prop_map(Op::Snapshot),
-        1 => node.prop_map(Op::Reopen),
+        8 => node.clone().prop_map(RandomOp::Propose),
+        16 => (node.clone(), result).prop_map(|(node, result)| RandomOp::Poll(node, result)),
+        20 => node.clone().prop_map(RandomOp::Deliver),
+        4 => any::<usize>().prop_map(RandomOp::StoreLate),
+        8 => (0u64..600).prop_map(RandomOp::Wait),
+        1 => (node.clone(), 1_000u64..20_000).prop_map(|(node, ms)| RandomOp::Stop(node, ms)),
+        1 => node.clone().prop_map(RandomOp::Kill),
+        1 => (-100_000i64..100_000).prop_map(RandomOp::StepClock),
+        1 => node.clone().prop_map(RandomOp::Snapshot),
+        1 => node.prop_map(RandomOp::Reopen),
     ];
     prop::collection::vec(op, 0..400)
 }
@@ -55,33 +55,33 @@ proptest! {
         for op in ops {
             let is_running = |node: usize| stopped[node] <= cluster.now;
             match op {
-                Op::Propose(node) if matches!(cluster.nodes[node].node.state(), NodeState::Inside(_)) => {
+                RandomOp::Propose(node) if matches!(cluster.nodes[node].node.state(), NodeState::Inside(_)) => {
                     cluster.nodes[node].node.propose(next).unwrap();
                     next += 1;
                 }
-                Op::Propose(_) => {}
-                Op::Poll(node, result) if is_running(node) => {
+                RandomOp::Propose(_) => {}
+                RandomOp::Poll(node, result) if is_running(node) => {
                     cluster.poll(node, result);
                 }
-                Op::Deliver(node) if is_running(node) => {
+                RandomOp::Deliver(node) if is_running(node) => {
                     cluster.deliver(node);
                 }
-                Op::Poll(..) | Op::Deliver(_) => {}
-                Op::StoreLate(index) => cluster.store_late(index),
-                Op::Wait(ms) => cluster.now += Duration::from_millis(ms),
-                Op::Stop(node, ms) => stopped[node] = cluster.now + Duration::from_millis(ms),
-                Op::Kill(node) => {
+                RandomOp::Poll(..) | RandomOp::Deliver(_) => {}
+                RandomOp::StoreLate(index) => cluster.store_late(index),
+                RandomOp::Wait(ms) => cluster.now += Duration::from_millis(ms),
+                RandomOp::Stop(node, ms) => stopped[node] = cluster.now + Duration::from_millis(ms),
+                RandomOp::Kill(node) => {
                     acknowledged.append(&mut cluster.nodes[node].acknowledged);
                     cluster.kill(node);
                 }
-                Op::StepClock(ms) => cluster.clock_offset += ms,
-                Op::Snapshot(node) => {
+                RandomOp::StepClock(ms) => cluster.clock_offset += ms,
+                RandomOp::Snapshot(node) => {
                     let node = &mut cluster.nodes[node];
                     if node.node.replica().epoch().is_some() {
                         cluster.snapshot = Some(encode(1, node.node.replica(), &node.room));
                     }
                 }
-                Op::Reopen(node) => cluster.open(node),
+                RandomOp::Reopen(node) => cluster.open(node),
             }
         }
         cluster.run(5 * SECOND);

@@ -8,7 +8,7 @@ use super::*;
 
 /// One step of a random run. The first field selects a node or a client.
 #[derive(Clone, Debug)]
-enum Step {
+enum RandomStep {
     Connect(u8),
     /// Connects and becomes a member whose name is kept.
     Join(u8, u8),
@@ -38,8 +38,9 @@ enum Step {
     KeepOperators(u8, bool),
 }
 
-fn step() -> impl Strategy<Value = Step> {
-    let line = prop::sample::select(
+/// Returns a line of a member.
+fn line() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(
         &[
             "a word",
             "/me waves",
@@ -62,8 +63,12 @@ fn step() -> impl Strategy<Value = Step> {
             "{",
             "",
         ][..],
-    );
-    let reason = prop::sample::select(
+    )
+}
+
+/// Returns the reason for which a client leaves.
+fn reason() -> impl Strategy<Value = DisconnectReason> {
+    prop::sample::select(
         &[
             DisconnectReason::Finished,
             DisconnectReason::Slow,
@@ -72,99 +77,110 @@ fn step() -> impl Strategy<Value = Step> {
             DisconnectReason::Away,
             DisconnectReason::Lost(std::io::ErrorKind::ConnectionReset),
         ][..],
-    );
+    )
+}
+
+fn step() -> impl Strategy<Value = RandomStep> {
     prop_oneof![
-        2 => any::<u8>().prop_map(Step::Connect),
-        4 => (any::<u8>(), 0u8..4).prop_map(|(node, name)| Step::Join(node, name)),
+        2 => any::<u8>().prop_map(RandomStep::Connect),
+        4 => (any::<u8>(), 0u8..4).prop_map(|(node, name)| RandomStep::Join(node, name)),
         4 => (any::<u8>(), 0u8..4, 0u8..6, any::<bool>())
-            .prop_map(|(id, name, history, flag)| Step::Hello(id, name, history, flag)),
+            .prop_map(|(id, name, history, flag)| RandomStep::Hello(id, name, history, flag)),
         2 => (any::<u8>(), any::<u8>(), 0u8..20)
-            .prop_map(|(id, old, after)| Step::Resume(id, old, after)),
-        8 => (any::<u8>(), line).prop_map(|(id, line)| Step::Say(id, line)),
+            .prop_map(|(id, old, after)| RandomStep::Resume(id, old, after)),
+        8 => (any::<u8>(), line()).prop_map(|(id, line)| RandomStep::Say(id, line)),
         2 => (any::<u8>(), 0u8..4, any::<u8>())
-            .prop_map(|(id, name, old)| Step::JoinAs(id, name, old)),
-        1 => any::<u8>().prop_map(Step::Notice),
-        1 => (any::<u8>(), any::<bool>()).prop_map(|(id, away)| Step::Profile(id, away)),
+            .prop_map(|(id, name, old)| RandomStep::JoinAs(id, name, old)),
+        1 => any::<u8>().prop_map(RandomStep::Notice),
+        1 => (any::<u8>(), any::<bool>()).prop_map(|(id, away)| RandomStep::Profile(id, away)),
         1 => (any::<u8>(), 0u8..4, 0u8..9)
-            .prop_map(|(id, name, token)| Step::Credential(id, name, token)),
-        1 => (any::<u8>(), any::<bool>()).prop_map(|(id, is_shown)| Step::Show(id, is_shown)),
-        2 => (any::<u8>(), reason).prop_map(|(id, reason)| Step::Leave(id, reason)),
-        6 => any::<u8>().prop_map(Step::Append),
-        1 => any::<u8>().prop_map(Step::Retry),
-        6 => (any::<u8>(), 1..4u8).prop_map(|(node, count)| Step::Read(node, count)),
-        2 => (0..1500u16).prop_map(Step::Advance),
-        1 => any::<u8>().prop_map(Step::Restart),
-        1 => any::<u8>().prop_map(Step::Operator),
+            .prop_map(|(id, name, token)| RandomStep::Credential(id, name, token)),
+        1 => (any::<u8>(), any::<bool>()).prop_map(|(id, is_shown)| RandomStep::Show(id, is_shown)),
+        2 => (any::<u8>(), reason()).prop_map(|(id, reason)| RandomStep::Leave(id, reason)),
+        6 => any::<u8>().prop_map(RandomStep::Append),
+        1 => any::<u8>().prop_map(RandomStep::Retry),
+        6 => (any::<u8>(), 1..4u8).prop_map(|(node, count)| RandomStep::Read(node, count)),
+        2 => (0..1500u16).prop_map(RandomStep::Advance),
+        1 => any::<u8>().prop_map(RandomStep::Restart),
+        1 => any::<u8>().prop_map(RandomStep::Operator),
         1 => (any::<u8>(), any::<bool>())
-            .prop_map(|(node, flag)| Step::KeepOperators(node, flag)),
+            .prop_map(|(node, flag)| RandomStep::KeepOperators(node, flag)),
     ]
 }
 
 impl ClusterHarness {
-    fn apply(&mut self, step: &Step) {
+    fn apply(&mut self, step: &RandomStep) {
         match *step {
-            Step::Connect(node) => drop(self.connect(usize::from(node) % NODES)),
-            Step::Join(node, name) => {
+            RandomStep::Connect(node) => drop(self.connect(usize::from(node) % NODES)),
+            RandomStep::Join(node, name) => {
                 let client = self.connect(usize::from(node) % NODES);
                 self.say(client, &format!(r#"{{"hello":{{"name":"name-{name}","keep":true}}}}"#));
             }
-            Step::Append(node) => self.append(usize::from(node) % NODES),
-            Step::Retry(back) if !self.log.is_empty() => {
+            RandomStep::Append(node) => self.append(usize::from(node) % NODES),
+            RandomStep::Retry(back) if !self.log.is_empty() => {
                 let entry = self.log[usize::from(back) % self.log.len()].clone();
-                self.log.push(Entry { now: self.now, ..entry });
+                self.log.push(AppendedEntry { now: self.now, ..entry });
             }
-            Step::Retry(_) => {}
-            Step::Read(node, count) => {
+            RandomStep::Retry(_) => {}
+            RandomStep::Read(node, count) => {
                 for _ in 0..count {
                     self.read(usize::from(node) % NODES);
                 }
             }
-            Step::Advance(ms) => self.advance(Duration::from_millis(ms.into())),
-            Step::Restart(node) => self.restart(usize::from(node) % NODES),
-            Step::KeepOperators(node, is_kept) => {
+            RandomStep::Advance(ms) => self.advance(Duration::from_millis(ms.into())),
+            RandomStep::Restart(node) => self.restart(usize::from(node) % NODES),
+            RandomStep::KeepOperators(node, is_kept) => {
                 let labels = is_kept.then(|| "root".into()).into_iter().collect();
                 let node = &mut self.nodes[usize::from(node) % NODES];
                 node.propose(Input::KeepOperators(labels), self.now);
             }
             _ if self.clients.is_empty() => {}
-            Step::Hello(client, name, history, flag) => {
+            _ => self.apply_to_client(step),
+        }
+    }
+
+    /// Applies the step of a client.
+    fn apply_to_client(&mut self, step: &RandomStep) {
+        match *step {
+            RandomStep::Hello(client, name, history, flag) => {
                 let hello = format!(
                     r#"{{"hello":{{"name":"name-{name}","history":{history},"quiet":{flag},"keep":{flag}}}}}"#,
                 );
                 self.say(client, &hello);
             }
-            Step::Resume(client, old, after) => {
+            RandomStep::Resume(client, old, after) => {
                 let token = token(self.pick(old) as u64 + 1);
                 let hello = format!(
                     r#"{{"hello":{{"token":"{token}","epoch":"epoch","after":{after},"keep":true}}}}"#,
                 );
                 self.say(client, &hello);
             }
-            Step::Say(client, line) => self.say(client, line),
-            Step::Operator(client) => self.make_operator(client),
-            Step::JoinAs(client, name, old) => {
+            RandomStep::Say(client, line) => self.say(client, line),
+            RandomStep::Operator(client) => self.make_operator(client),
+            RandomStep::JoinAs(client, name, old) => {
                 let token = (old > 99).then(|| token(u64::from(old)));
                 self.join_as(client, &format!("name-{name}"), token);
             }
-            Step::Notice(client) => self.notice(client, "beep"),
-            Step::Profile(client, is_away) => {
+            RandomStep::Notice(client) => self.notice(client, "beep"),
+            RandomStep::Profile(client, is_away) => {
                 let profile = Box::new(super::profiles::profile(if is_away { "x" } else { "" }));
                 self.push(client, |id| Command::Profile { id, profile });
             }
-            Step::Credential(client, name, number) => {
+            RandomStep::Credential(client, name, number) => {
                 // Each client has its own credentials, as each name and password have.
                 let number = 100 + 10 * self.pick(client) as u64 + u64::from(number);
                 let (name, credential) =
                     (format!("name-{name}").into(), credential_of(token(number)));
                 self.push(client, |id| Command::Credential { id, name, credential });
             }
-            Step::Show(client, is_shown) => {
+            RandomStep::Show(client, is_shown) => {
                 self.push(client, |id| Command::Show { id, is_shown });
             }
-            Step::Leave(client, reason) => {
+            RandomStep::Leave(client, reason) => {
                 let (id, at, _) = self.clients[self.pick(client)];
                 self.nodes[at].propose(Input::Disconnect { id, reason }, self.now);
             }
+            _ => unreachable!("{step:?} is of no client"),
         }
     }
 
@@ -233,7 +249,7 @@ impl ClusterHarness {
 }
 
 /// Runs steps, and returns the harness after everything is read.
-fn run(steps: &[Step], plan: SealPlan) -> ClusterHarness {
+fn run(steps: &[RandomStep], plan: SealPlan) -> ClusterHarness {
     let mut harness = ClusterHarness::new(plan);
     steps.iter().for_each(|step| harness.apply(step));
     harness.flush();

@@ -225,8 +225,8 @@ impl ClusterNode {
         Ok(())
     }
 
-    /// Forgets the commands on the way, because the node is out of the room.
-    pub fn forget_commands(&mut self) {
+    /// Discards the commands on the way, because the node is out of the room.
+    pub fn discard_commands(&mut self) {
         (self.proposed, self.committed) = (0, 0);
         self.answers.clear();
         #[cfg(feature = "irc")]
@@ -341,7 +341,7 @@ impl ClusterNode {
     /// Returns the addresses of all nodes that state one.
     pub fn addresses(&self) -> Vec<Box<str>> {
         let nodes = self.node.replica().nodes();
-        nodes.filter_map(|(_, member)| member.info.address.as_deref().map(Box::from)).collect()
+        nodes.filter_map(|(_, record)| record.info.address.as_deref().map(Box::from)).collect()
     }
 
     /// Returns the addresses of the nodes, and then of those that were in the room. A page that was
@@ -349,7 +349,7 @@ impl ClusterNode {
     #[cfg(feature = "web")]
     pub fn known_addresses(&self) -> Vec<&str> {
         let replica = self.node.replica();
-        let nodes = replica.nodes().filter_map(|(_, member)| member.info.address.as_deref());
+        let nodes = replica.nodes().filter_map(|(_, record)| record.info.address.as_deref());
         nodes.chain(replica.former_addresses()).collect()
     }
 
@@ -363,7 +363,7 @@ impl ClusterNode {
         let lease = silence.map_or(0, left);
         ClusterStats {
             node: self.config.node.clone(),
-            nodes: replica.nodes().map(|(_, member)| member.info.name.clone()).collect(),
+            nodes: replica.nodes().map(|(_, record)| record.info.name.clone()).collect(),
             position: replica.position(),
             lag: self.engine.events().len(),
             lease,

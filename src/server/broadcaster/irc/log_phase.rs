@@ -103,11 +103,15 @@ impl RoomChannel<'_> {
             }
             return;
         }
-        self.tell_log(EdgeMessage::Text { to, command: command.into(), text: text.into() });
+        self.push_edge_message(EdgeMessage::Text {
+            to,
+            command: command.into(),
+            text: text.into(),
+        });
     }
 
     /// Adds a message for the IRC clients of all nodes to the commands.
-    pub(super) fn tell_log(&mut self, message: EdgeMessage) {
+    pub(super) fn push_edge_message(&mut self, message: EdgeMessage) {
         let (id, is_member) = (self.id, self.own_name().is_some());
         if let Some(LogPhase::Probe(probe)) = &mut self.phase
             && is_member

@@ -5,11 +5,11 @@ use super::delivery::View;
 use super::message::{IrcCommand, Message};
 use super::operators::{operate, write_topic};
 use super::output::relay_lines;
-use super::session::{Exchange, MAX_AWAY, Session, bounded};
+use super::session::{Exchange, Session, bounded};
 use super::text::{CTCP, concat, push_word, split_first, strip_formatting};
 use super::wire::{MASK, Variant, write_line};
 use crate::protocol::Request;
-use crate::room::ClientId;
+use crate::room::{ClientId, MAX_AWAY};
 
 /// A line of a name list.
 const NAMES: &str = "353 = $c :$1";

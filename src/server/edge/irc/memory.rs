@@ -2,9 +2,10 @@
 
 use super::channel::Profile;
 use super::config::MAX_CHANNEL;
-use super::notes::{Departure, MAX_DEPARTURES, MAX_NOTICES};
-use super::session::{MAX_AWAY, MAX_PASSWORD, MAX_REAL_NAME, MAX_USER, Session};
+use super::notes::{Departure, MAX_DEPARTURES};
+use super::session::{MAX_PASSWORD, Session};
 use crate::protocol::MAX_NAME;
+use crate::room::{MAX_AWAY, MAX_NOTICES, MAX_REAL_NAME, MAX_USER};
 
 /// The most bytes of a client, beside those of any connection: its session, its profile, and their
 /// texts.

@@ -1,7 +1,7 @@
 //! Information about frames and members that is not in the room.
 
-/// The most frames that are marked as a `NOTICE`.
-pub const MAX_NOTICES: usize = 256;
+use crate::room::MAX_NOTICES;
+
 /// The most members whose last command is kept.
 pub const MAX_DEPARTURES: usize = 64;
 /// The time in milliseconds for which it is kept: longer than a leave notice waits.

@@ -13,12 +13,8 @@ use super::queries::{LUSERS, SUPPORT, VERSION};
 use super::text::{concat, map_chars, strip_formatting, truncate};
 use super::wire::{RoomFrame, Variant};
 use crate::protocol::{ClientLine, ErrorCode, Hello, Request, RequestError, is_valid_name};
-use crate::room::Token;
+use crate::room::{MAX_AWAY, MAX_REAL_NAME, MAX_USER, Token};
 
-/// The most bytes of a user, a real name and an away text.
-pub const MAX_USER: usize = 32;
-pub const MAX_REAL_NAME: usize = 150;
-pub const MAX_AWAY: usize = 200;
 /// The most bytes of a password.
 pub const MAX_PASSWORD: usize = 128;
 /// The number of labelled messages after a reconnect that are compared with earlier ones.

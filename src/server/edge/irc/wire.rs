@@ -116,7 +116,8 @@ fn enclose(mut tags: String) -> String {
 /// The tags of the lines of a frame.
 #[derive(Debug, Default)]
 pub struct Tags {
-    /// Those of the first line. It has the id, because clients drop a second line with the same id.
+    /// The tags of the first line. They have the id, because clients drop a second line with the same
+    /// id.
     pub first: String,
     pub rest: String,
 }

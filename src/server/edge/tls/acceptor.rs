@@ -29,7 +29,7 @@ pub(crate) struct Acceptor {
     limit: usize,
     /// The addresses of the handshakes that have a permit.
     handshakes: Cell<Vec<AddressId>>,
-    /// Those that wait for a permit, the oldest first.
+    /// The addresses of the handshakes that wait for a permit, the oldest first.
     waiting: Cell<Vec<(AddressId, Waker)>>,
 }
 
