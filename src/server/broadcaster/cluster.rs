@@ -6,6 +6,7 @@
 
 mod cluster_node;
 mod log_reader;
+mod seed;
 
 use futures_lite::FutureExt;
 

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
-use serde::{Deserialize, Serialize};
 
 use super::super::Event;
 #[cfg(feature = "irc")]
 use super::super::irc::LineQueues;
+use super::seed::{Seed, fresh_incarnation, unicode_version};
 use crate::cluster::config::ClusterConfig;
 use crate::cluster::credential::hash_token;
 use crate::cluster::engine::{Engine, EngineRequest};
@@ -19,10 +19,9 @@ use crate::cluster::epoch::StreamInfo;
 use crate::cluster::lease::Reach;
 use crate::cluster::membership::{LEASE_MS, NodeNumber};
 use crate::cluster::node::{Node, NodeAction, NodeState};
-use crate::os::{fresh_epoch, random};
 use crate::protocol::{ByeCode, ClusterStats, ErrorCode, RequestError};
 use crate::room::{
-    ClientId, Command, Config, Credential, HashKey, NodeId, Now, ReplicaConfig, Room, Rules,
+    ClientId, Command, Config, Credential, HashKey, NodeId, Now, ReplicaConfig, Room,
 };
 use crate::server::address_limits::AnswerCharge;
 
@@ -37,14 +36,6 @@ const TICK_DELAY: Duration = Duration::from_millis(500);
 const TICK_SLACK: Duration = Duration::from_millis(1);
 /// The wait at a shutdown until the end of the node is in the log.
 pub const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// The values with which all nodes create the room at the beginning of an epoch.
-#[derive(Debug, Deserialize, Serialize)]
-struct Seed {
-    epoch: Box<str>,
-    hash_key: HashKey,
-    rules: Rules,
-}
 
 /// The node of this server.
 pub struct ClusterNode {
@@ -383,18 +374,4 @@ impl ClusterNode {
             }
         }
     }
-}
-
-/// Returns the number of a new incarnation, and the epoch that it begins if there is none.
-fn fresh_incarnation(room: &Config) -> io::Result<(u64, String)> {
-    let [inc, first, second] = [random()?, random()?, random()?].map(u64::from_ne_bytes);
-    let seed =
-        Seed { epoch: fresh_epoch()?, hash_key: HashKey(first, second), rules: room.rules() };
-    Ok((inc, serde_json::to_string(&seed)?))
-}
-
-/// Returns the version of the tables of Unicode, on which names depend.
-fn unicode_version() -> String {
-    let (major, minor, micro) = char::UNICODE_VERSION;
-    format!("{major}.{minor}.{micro}")
 }
