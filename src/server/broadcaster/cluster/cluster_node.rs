@@ -10,6 +10,7 @@ use async_channel::{Receiver, Sender};
 use super::super::Event;
 #[cfg(feature = "irc")]
 use super::super::irc::LineQueues;
+use super::pacing::Pacing;
 use super::seed::{Seed, fresh_incarnation, unicode_version};
 use crate::cluster::config::ClusterConfig;
 use crate::cluster::credential::hash_token;
@@ -67,6 +68,7 @@ pub struct ClusterNode {
     pub node_state: NodeState,
     /// The time at which a server that shuts down no longer waits for the log.
     pub leave_by: Option<Duration>,
+    pub pacing: Pacing,
     /// The reason for which the server ends.
     pub failure: Option<String>,
     /// The lines of IRC clients that are on their way.
@@ -122,6 +124,7 @@ impl ClusterNode {
             reach: Reach::Reachable,
             node_state: NodeState::Starting,
             leave_by: None,
+            pacing: Pacing::default(),
             failure: None,
             #[cfg(feature = "irc")]
             irc_lines: LineQueues::default(),
@@ -167,10 +170,14 @@ impl ClusterNode {
         !self.inputs.1.is_empty()
     }
 
-    /// Returns an event that waits. The inputs of clients wait while the log does not take more.
-    pub fn try_next_event(&mut self) -> Option<Event> {
-        if let Ok(event) = self.engine.events().try_recv() {
-            return Some(Event::Engine(Some(Box::new(event))));
+    /// Returns an event that waits. The inputs of clients wait while the log does not take more, and
+    /// the log waits in a pause while `are_behind`, most clients.
+    pub fn try_next_event(&mut self, are_behind: bool) -> Option<Event> {
+        if !self.pacing.is_paused(are_behind) {
+            if let Ok(event) = self.engine.events().try_recv() {
+                return Some(Event::Engine(Some(Box::new(event))));
+            }
+            self.pacing.on_caught_up();
         }
         if self.is_full() { None } else { self.inputs.1.try_recv().ok() }
     }
@@ -184,7 +191,10 @@ impl ClusterNode {
         self.node.appender().is_full()
     }
 
-    pub async fn engine_event(&self) -> Option<Event> {
+    pub async fn engine_event(&self, are_behind: bool) -> Option<Event> {
+        if self.pacing.is_paused(are_behind) {
+            return std::future::pending().await;
+        }
         Some(Event::Engine(self.engine.events().recv().await.ok().map(Box::new)))
     }
 
@@ -307,6 +317,7 @@ impl ClusterNode {
             self.tick_deadline(room),
             self.hold_until,
             self.leave_by.filter(|at| *at > now.uptime),
+            self.pacing.deadline(),
         ];
         deadlines.into_iter().flatten().min()
     }
