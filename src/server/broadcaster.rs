@@ -219,7 +219,7 @@ impl Broadcaster {
         let event = self.events.try_recv().ok();
         #[cfg(feature = "cluster")]
         if event.is_none() {
-            return self.cluster.as_mut()?.try_next_event();
+            return self.cluster.as_mut()?.try_next_event(self.clients.are_mostly_behind());
         }
         event
     }
@@ -251,7 +251,8 @@ impl Broadcaster {
         };
         let event = async { self.events.recv().await.ok() }.or(synced);
         #[cfg(feature = "cluster")]
-        let event = event.or(cluster::next_event(self.cluster.as_deref()));
+        let event = event
+            .or(cluster::next_event(self.cluster.as_deref(), self.clients.are_mostly_behind()));
         let Some(deadline) = deadline.into_iter().flatten().min() else {
             self.timer = None;
             return event.await;
@@ -327,6 +328,8 @@ impl Broadcaster {
 
     fn deliver_batch(&mut self, batch: Batch, now: Now) {
         self.clients.deliver(&batch, now.uptime);
+        #[cfg(feature = "cluster")]
+        self.pace_delivery(batch.chunk.len(), now);
         for (level, line) in batch.log {
             match level {
                 Some(level) => log!(level, "{line}"),

@@ -66,6 +66,9 @@ pub struct Clients {
     /// The most connections beside those of visitors, see [`close_overdue`](Self::close_overdue).
     pub max_connections: usize,
     is_shutting_down: bool,
+    /// Clients that were behind after the last delivery, and have not caught up since.
+    #[cfg(feature = "cluster")]
+    behind: usize,
     /// For the tasks that wait until a socket is writable.
     events: Sender<Event>,
     executor: Weak<LocalExecutor<'static>>,
@@ -97,6 +100,8 @@ impl Clients {
             outbox_limit,
             max_connections,
             is_shutting_down: false,
+            #[cfg(feature = "cluster")]
+            behind: 0,
             events,
             executor,
             #[cfg(feature = "irc")]
@@ -145,6 +150,12 @@ impl Clients {
     /// Returns whether there are no connections.
     pub fn is_empty(&self) -> bool {
         self.table.is_empty()
+    }
+
+    /// Returns whether more than half of the clients are behind.
+    #[cfg(feature = "cluster")]
+    pub fn are_mostly_behind(&self) -> bool {
+        2 * self.behind > self.table.len()
     }
 
     /// Returns the number of connections.
@@ -217,6 +228,10 @@ impl Clients {
                     delivery => unfinished.push((*id, delivery)),
                 }
             }
+        }
+        #[cfg(feature = "cluster")]
+        {
+            self.behind = unfinished.len();
         }
         for (id, delivery) in unfinished {
             self.handle_delivery(id, delivery, now);
@@ -330,6 +345,10 @@ impl Clients {
     pub fn on_writable(&mut self, id: ClientId, now: Duration) {
         if let Some(client) = self.table.get_mut(id) {
             let delivery = client.on_writable();
+            #[cfg(feature = "cluster")]
+            if delivery == Delivery::Sent {
+                self.behind = self.behind.saturating_sub(1);
+            }
             self.handle_delivery(id, delivery, now);
         }
     }

@@ -6,6 +6,8 @@
 
 mod cluster_node;
 mod log_reader;
+mod pacing;
+mod seed;
 
 use futures_lite::FutureExt;
 
@@ -30,10 +32,11 @@ const HELLO_WAIT_EXTENSION: Duration = Duration::from_millis(50);
 const OUT_OF_REACH: &str = "the room is out of reach; your lines wait until it is back";
 const WITHIN_REACH: &str = "the room is within reach again";
 
-/// Returns the next event of the engine, or the next input of a client.
-pub async fn next_event(node: Option<&ClusterNode>) -> Option<Event> {
+/// Returns the next event of the engine, or the next input of a client. `are_behind` is whether most
+/// clients are behind.
+pub async fn next_event(node: Option<&ClusterNode>, are_behind: bool) -> Option<Event> {
     match node {
-        Some(node) => node.engine_event().or(node.input()).await,
+        Some(node) => node.engine_event(are_behind).or(node.input()).await,
         None => std::future::pending().await,
     }
 }
@@ -132,6 +135,7 @@ impl Broadcaster {
         }
         self.check_reach(now);
         let Some(cluster) = &mut self.cluster else { return };
+        cluster.pacing.end_pause(self.clients.are_mostly_behind(), now.uptime);
         if cluster.hold_until.is_some_and(|until| until <= now.uptime) {
             log::warn!("cluster: the room is not reached; clients are sent to other nodes");
             self.end_hold(now);
@@ -140,6 +144,14 @@ impl Broadcaster {
         if cluster.tick_deadline(&self.room).is_some_and(|deadline| deadline <= now.uptime) {
             cluster.is_tick_proposed = true;
             cluster.propose(Command::Tick);
+        }
+    }
+
+    /// Begins a pause if most clients are behind after the delivery of `bytes`.
+    pub(super) fn pace_delivery(&mut self, bytes: usize, now: Now) {
+        let are_behind = self.clients.are_mostly_behind();
+        if let Some(cluster) = &mut self.cluster {
+            cluster.pacing.on_delivery(bytes, self.batch_bytes, are_behind, now.uptime);
         }
     }
 

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
-use serde::{Deserialize, Serialize};
 
 use super::super::Event;
 #[cfg(feature = "irc")]
 use super::super::irc::LineQueues;
+use super::pacing::Pacing;
+use super::seed::{Seed, fresh_incarnation, unicode_version};
 use crate::cluster::config::ClusterConfig;
 use crate::cluster::credential::hash_token;
 use crate::cluster::engine::{Engine, EngineRequest};
@@ -19,10 +20,9 @@ use crate::cluster::epoch::StreamInfo;
 use crate::cluster::lease::Reach;
 use crate::cluster::membership::{LEASE_MS, NodeNumber};
 use crate::cluster::node::{Node, NodeAction, NodeState};
-use crate::os::{fresh_epoch, random};
 use crate::protocol::{ByeCode, ClusterStats, ErrorCode, RequestError};
 use crate::room::{
-    ClientId, Command, Config, Credential, HashKey, NodeId, Now, ReplicaConfig, Room, Rules,
+    ClientId, Command, Config, Credential, HashKey, NodeId, Now, ReplicaConfig, Room,
 };
 use crate::server::address_limits::AnswerCharge;
 
@@ -37,14 +37,6 @@ const TICK_DELAY: Duration = Duration::from_millis(500);
 const TICK_SLACK: Duration = Duration::from_millis(1);
 /// The wait at a shutdown until the end of the node is in the log.
 pub const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// The values with which all nodes create the room at the beginning of an epoch.
-#[derive(Debug, Deserialize, Serialize)]
-struct Seed {
-    epoch: Box<str>,
-    hash_key: HashKey,
-    rules: Rules,
-}
 
 /// The node of this server.
 pub struct ClusterNode {
@@ -76,6 +68,7 @@ pub struct ClusterNode {
     pub node_state: NodeState,
     /// The time at which a server that shuts down no longer waits for the log.
     pub leave_by: Option<Duration>,
+    pub pacing: Pacing,
     /// The reason for which the server ends.
     pub failure: Option<String>,
     /// The lines of IRC clients that are on their way.
@@ -131,6 +124,7 @@ impl ClusterNode {
             reach: Reach::Reachable,
             node_state: NodeState::Starting,
             leave_by: None,
+            pacing: Pacing::default(),
             failure: None,
             #[cfg(feature = "irc")]
             irc_lines: LineQueues::default(),
@@ -176,10 +170,14 @@ impl ClusterNode {
         !self.inputs.1.is_empty()
     }
 
-    /// Returns an event that waits. The inputs of clients wait while the log does not take more.
-    pub fn try_next_event(&mut self) -> Option<Event> {
-        if let Ok(event) = self.engine.events().try_recv() {
-            return Some(Event::Engine(Some(Box::new(event))));
+    /// Returns an event that waits. The inputs of clients wait while the log does not take more, and
+    /// the log waits in a pause while `are_behind`, most clients.
+    pub fn try_next_event(&mut self, are_behind: bool) -> Option<Event> {
+        if !self.pacing.is_paused(are_behind) {
+            if let Ok(event) = self.engine.events().try_recv() {
+                return Some(Event::Engine(Some(Box::new(event))));
+            }
+            self.pacing.on_caught_up();
         }
         if self.is_full() { None } else { self.inputs.1.try_recv().ok() }
     }
@@ -193,7 +191,10 @@ impl ClusterNode {
         self.node.appender().is_full()
     }
 
-    pub async fn engine_event(&self) -> Option<Event> {
+    pub async fn engine_event(&self, are_behind: bool) -> Option<Event> {
+        if self.pacing.is_paused(are_behind) {
+            return std::future::pending().await;
+        }
         Some(Event::Engine(self.engine.events().recv().await.ok().map(Box::new)))
     }
 
@@ -316,6 +317,7 @@ impl ClusterNode {
             self.tick_deadline(room),
             self.hold_until,
             self.leave_by.filter(|at| *at > now.uptime),
+            self.pacing.deadline(),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -383,18 +385,4 @@ impl ClusterNode {
             }
         }
     }
-}
-
-/// Returns the number of a new incarnation, and the epoch that it begins if there is none.
-fn fresh_incarnation(room: &Config) -> io::Result<(u64, String)> {
-    let [inc, first, second] = [random()?, random()?, random()?].map(u64::from_ne_bytes);
-    let seed =
-        Seed { epoch: fresh_epoch()?, hash_key: HashKey(first, second), rules: room.rules() };
-    Ok((inc, serde_json::to_string(&seed)?))
-}
-
-/// Returns the version of the tables of Unicode, on which names depend.
-fn unicode_version() -> String {
-    let (major, minor, micro) = char::UNICODE_VERSION;
-    format!("{major}.{minor}.{micro}")
 }

@@ -1,5 +1,7 @@
 //! IRC clients of two nodes with a log that the test keeps.
 
+mod pacing;
+
 use std::fmt::Write as _;
 
 use super::*;
@@ -133,6 +135,12 @@ impl LogHarness {
         let (id, peer, refusal) = (ClientId(id), Peer::Unix(None), None);
         self.turn(at, Some(Event::Connected { id, peer, socket, protocol, refusal }));
         id.0
+    }
+
+    fn say(&mut self, (at, id): (usize, u64), lines: &[&str]) {
+        let lines = lines.iter().map(|line| ClientLine::parse(line.as_bytes())).collect();
+        let input = Input::Lines { id: ClientId(id), lines };
+        self.turn(at, Some(Event::Input { input, bytes: 0, answer: None }));
     }
 
     fn irc(&mut self, (at, id): (usize, u64), lines: &str) {
