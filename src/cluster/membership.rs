@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::config::is_address;
+use super::config::{is_address, is_name};
 use super::entry::NodeInfo;
 
 /// The time without an entry after which a node is out of the room, in milliseconds of the log.
@@ -86,6 +86,11 @@ impl Membership {
         self.nodes().find(|(_, member)| member.inc == inc)
     }
 
+    /// Returns whether a node in the room does not read entries of a version.
+    pub(super) fn has_older_node(&self, version: u64) -> bool {
+        self.nodes().any(|(_, member)| u64::from(member.info.version) < version)
+    }
+
     /// Adds a node. Returns its number, and that of the node that it replaces.
     pub(super) fn add(
         &mut self,
@@ -93,7 +98,7 @@ impl Membership {
         mut info: NodeInfo,
         now: u64,
     ) -> Result<(NodeNumber, Option<NodeNumber>), EntryRefusal> {
-        if self.find(inc).is_some() || self.retired.contains(&inc) {
+        if self.find(inc).is_some() || self.retired.contains(&inc) || !is_name(&info.name) {
             return Err(EntryRefusal::Stale);
         }
         let earlier = self.nodes().find(|(_, member)| member.info.name == info.name);
