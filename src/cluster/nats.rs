@@ -199,8 +199,13 @@ impl Nats {
     async fn purge(&self, snapshots: &Stream<()>, manifest: &Manifest) -> Result<(), Failure> {
         let Some(previous) = &manifest.previous else { return Ok(()) };
         let log = self.context.get_stream_no_info(&self.config.room).await?;
-        log.purge().sequence(previous.position + 1).await?;
-        snapshots.purge().sequence(previous.first).await?;
+        let after = previous.position.saturating_add(1);
+        for (stream, first) in [(&log, after), (snapshots, previous.first)] {
+            // NATS takes 1 for all messages, also those after it.
+            if first > 1 {
+                stream.purge().sequence(first).await?;
+            }
+        }
         Ok(())
     }
 
@@ -275,9 +280,8 @@ impl Nats {
         };
         let stream = self.context.get_or_create_stream(config.clone()).await?;
         let found = &stream.cached_info().config;
-        let differences = setting_differences(found, &config);
+        let differences = setting_differences(found, &config).join(", ");
         if !differences.is_empty() {
-            let differences = differences.join(", ");
             return Err(format!("the stream {name} has other settings: {differences}").into());
         }
         if found.num_replicas < config.num_replicas {
