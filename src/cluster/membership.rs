@@ -233,6 +233,15 @@ mod tests {
     }
 
     #[test]
+    fn node_with_an_invalid_name_stays_out() {
+        let mut nodes = Membership::default();
+        for name in ["", "a b", "\u{1b}[31m", &"x".repeat(65)] {
+            assert_eq!(nodes.add(10, info(name, "1"), 0), Err(EntryRefusal::Stale));
+        }
+        nodes.add(10, info("a_b-1", "1"), 0).unwrap();
+    }
+
+    #[test]
     fn lease_ends_after_10_seconds_without_an_entry() {
         let mut nodes = Membership::default();
         nodes.add(10, info("a", "1"), 0).unwrap();
