@@ -321,7 +321,7 @@ impl LogReader {
     }
 }
 
-/// Returns the settings of a stream that exists with which it cannot be the expected one.
+/// Returns the settings of an existing stream that keep it from being the expected one.
 fn setting_differences(found: &Config, expected: &Config) -> Vec<String> {
     let mut differences = Vec::new();
     if found.subjects != expected.subjects {
