@@ -24,8 +24,8 @@ pub struct ClusterConfig {
 
 /// The longest address of a node for clients, in bytes.
 pub(super) const MAX_ADDRESS: usize = 259;
-/// The characters of the name of a room, at most.
-const MAX_ROOM_NAME: usize = 64;
+/// The characters of the name of a room or of a node, at most.
+const MAX_NAME: usize = 64;
 
 impl ClusterConfig {
     /// Checks the settings.
@@ -37,13 +37,10 @@ impl ClusterConfig {
         if self.servers.is_empty() {
             return Err("no address of a NATS server; expected nats://HOST:PORT".into());
         }
-        // The name is a part of subjects, where other characters have a meaning.
-        let is_valid =
-            |character: char| character.is_ascii_alphanumeric() || "-_".contains(character);
         for (owner, name) in [("room", &self.room), ("node", &self.node)] {
-            if name.is_empty() || name.len() > MAX_ROOM_NAME || !name.chars().all(is_valid) {
+            if !is_name(name) {
                 return Err(format!(
-                    "name of the {owner} {name:?}; expected 1 to {MAX_ROOM_NAME} of A-Z, a-z, 0-9, - and _"
+                    "name of the {owner} {name:?}; expected 1 to {MAX_NAME} of A-Z, a-z, 0-9, - and _"
                 ));
             }
         }
@@ -55,6 +52,13 @@ impl ClusterConfig {
             count => Err(format!("{count} replicas; expected 1, 3 or 5")),
         }
     }
+}
+
+/// Returns whether a text can be the name of a room or of a node. It is a part of subjects, where other
+/// characters have a meaning.
+pub(super) fn is_name(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    (1..=MAX_NAME).contains(&text.len()) && text.bytes().all(is_allowed)
 }
 
 /// Returns whether a text can be the address of a node: a host and a port, in ASCII.

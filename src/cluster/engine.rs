@@ -137,6 +137,11 @@ impl Engine {
     }
 }
 
+/// Returns whether a text is the address of a NATS server.
+pub fn is_server_address(text: &str) -> bool {
+    nats::is_address(text)
+}
+
 /// Checks the files that the settings name, so that a server with a wrong one does not start.
 ///
 /// # Errors
@@ -259,7 +264,7 @@ impl Shared {
         match self.nats.publish(&entry.bytes).await {
             Ok(seq) => drop(self.last_stored.fetch_max(seq, Ordering::Relaxed)),
             Err(error) => {
-                log::debug!("cluster: entry {} failed: {error}", entry.n);
+                report(&self.events, "cannot write to the log", &error).await;
                 self.send(EngineEvent::PublishFailed { n: entry.n }).await;
             }
         }

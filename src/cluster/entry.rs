@@ -121,7 +121,7 @@ impl NodeInfo {
 /// The reason why a message of the log is not an entry.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DecodeError {
-    /// The entry has another version. Its rules are unknown, so the node cannot stay.
+    /// The entry has a later version. Its rules are unknown, so the node cannot stay.
     UnknownVersion(u64),
     /// The message is no entry. All nodes ignore it.
     Malformed,
@@ -131,7 +131,7 @@ pub enum DecodeError {
 ///
 /// # Errors
 ///
-/// Returns an error if the message is no entry, is larger than [`MAX_ENTRY`] or has another version.
+/// Returns an error if the message is no entry, is larger than [`MAX_ENTRY`] or has a later version.
 pub fn decode<C: DeserializeOwned>(bytes: &[u8]) -> Result<LogEntry<C>, DecodeError> {
     #[derive(Deserialize)]
     struct Version {
@@ -143,7 +143,7 @@ pub fn decode<C: DeserializeOwned>(bytes: &[u8]) -> Result<LogEntry<C>, DecodeEr
     match serde_json::from_slice::<LogEntry<C>>(bytes) {
         Ok(entry) if entry.v == VERSION => Ok(entry),
         _ => match serde_json::from_slice::<Version>(bytes) {
-            Ok(Version { v }) if v != u64::from(VERSION) => Err(DecodeError::UnknownVersion(v)),
+            Ok(Version { v }) if v > u64::from(VERSION) => Err(DecodeError::UnknownVersion(v)),
             _ => Err(DecodeError::Malformed),
         },
     }
@@ -186,7 +186,9 @@ mod tests {
     #[test]
     fn other_bytes_are_malformed() {
         let long = serde_json::to_vec(&entry(vec![LogEvent::Do("x".repeat(MAX_ENTRY))])).unwrap();
-        for bytes in [&b""[..], b"null", b"\xff", br#"{"v":1}"#, br#"{"v":-1}"#, &long] {
+        for bytes in
+            [&b""[..], b"null", b"\xff", br#"{"v":1}"#, br#"{"v":0}"#, br#"{"v":-1}"#, &long]
+        {
             assert_eq!(decode::<String>(bytes), Err(DecodeError::Malformed));
         }
     }

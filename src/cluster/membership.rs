@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::config::{MAX_ADDRESS, is_address};
+use super::config::{MAX_ADDRESS, is_address, is_name};
 use super::entry::NodeInfo;
 
 /// The time without an entry after which a node is out of the room, in milliseconds of the log.
@@ -89,6 +89,11 @@ impl Membership {
         self.nodes().find(|(_, record)| record.inc == inc)
     }
 
+    /// Returns whether a node in the room does not read entries of a version.
+    pub(super) fn has_older_node(&self, version: u64) -> bool {
+        self.nodes().any(|(_, record)| u64::from(record.info.version) < version)
+    }
+
     /// Adds a node. Returns its number, and that of the node that it replaces.
     pub(super) fn add(
         &mut self,
@@ -96,7 +101,7 @@ impl Membership {
         mut info: NodeInfo,
         now: u64,
     ) -> Result<(NodeNumber, Option<NodeNumber>), EntryRefusal> {
-        if self.find(inc).is_some() || self.retired.contains(&inc) {
+        if self.find(inc).is_some() || self.retired.contains(&inc) || !is_name(&info.name) {
             return Err(EntryRefusal::Stale);
         }
         let earlier = self.nodes().find(|(_, record)| record.info.name == info.name);
@@ -228,6 +233,15 @@ mod tests {
         assert_eq!(nodes.accept(10, 1, 0), Ok(NodeNumber(1)));
         assert_eq!(nodes.accept(10, 1, 0), Err(EntryRefusal::Stale));
         assert_eq!(nodes.accept(11, 1, 0), Err(EntryRefusal::Stale));
+    }
+
+    #[test]
+    fn node_with_an_invalid_name_stays_out() {
+        let mut nodes = Membership::default();
+        for name in ["", "a b", "\u{1b}[31m", &"x".repeat(65)] {
+            assert_eq!(nodes.add(10, info(name, "1"), 0), Err(EntryRefusal::Stale));
+        }
+        nodes.add(10, info("a_b-1", "1"), 0).unwrap();
     }
 
     #[test]

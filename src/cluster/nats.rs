@@ -56,6 +56,11 @@ pub(super) struct LogReader {
     messages: pull::Stream,
 }
 
+/// Returns whether a text is the address of a server.
+pub(super) fn is_address(text: &str) -> bool {
+    text.parse::<ServerAddr>().is_ok()
+}
+
 /// Checks that a text is a file with credentials.
 pub(super) fn check_credentials(text: &str) -> io::Result<()> {
     ConnectOptions::with_credentials(text).map(drop)
@@ -194,8 +199,13 @@ impl Nats {
     async fn purge(&self, snapshots: &Stream<()>, manifest: &Manifest) -> Result<(), Failure> {
         let Some(previous) = &manifest.previous else { return Ok(()) };
         let log = self.context.get_stream_no_info(&self.config.room).await?;
-        log.purge().sequence(previous.position + 1).await?;
-        snapshots.purge().sequence(previous.first).await?;
+        let after = previous.position.saturating_add(1);
+        for (stream, first) in [(&log, after), (snapshots, previous.first)] {
+            // NATS takes 1 for all messages, also those after it.
+            if first > 1 {
+                stream.purge().sequence(first).await?;
+            }
+        }
         Ok(())
     }
 
@@ -268,7 +278,20 @@ impl Nats {
             deny_delete: true,
             ..Config::default()
         };
-        Ok(self.context.get_or_create_stream(config).await?)
+        let stream = self.context.get_or_create_stream(config.clone()).await?;
+        let found = &stream.cached_info().config;
+        let differences = setting_differences(found, &config).join(", ");
+        if !differences.is_empty() {
+            return Err(format!("the stream {name} has other settings: {differences}").into());
+        }
+        if found.num_replicas < config.num_replicas {
+            log::warn!(
+                "cluster: the servers keep {} copies of the stream {name} instead of {}",
+                found.num_replicas,
+                config.num_replicas
+            );
+        }
+        Ok(stream)
     }
 
     fn log_subject(&self) -> String {
@@ -298,6 +321,27 @@ impl LogReader {
     }
 }
 
+/// Returns the settings of an existing stream that keep it from being the expected one.
+fn setting_differences(found: &Config, expected: &Config) -> Vec<String> {
+    let mut differences = Vec::new();
+    if found.subjects != expected.subjects {
+        let (found, expected) = (found.subjects.join(" "), expected.subjects.join(" "));
+        differences.push(format!("subjects {found} instead of {expected}"));
+    }
+    let is_short = (1..expected.max_message_size).contains(&found.max_message_size);
+    let limits = [
+        ("retention", found.retention != expected.retention),
+        ("max_age", !found.max_age.is_zero()),
+        ("max_msgs", found.max_messages > 0),
+        ("max_msgs_per_subject", found.max_messages_per_subject > 0),
+        ("max_msg_size", is_short),
+        ("no_ack", found.no_ack),
+    ];
+    let differing = limits.iter().filter(|(_, differs)| *differs);
+    differences.extend(differing.map(|(name, _)| (*name).to_owned()));
+    differences
+}
+
 fn user_and_password(server: &ServerAddr) -> Option<(String, String)> {
     Some((server.username()?.to_owned(), server.password().unwrap_or_default().to_owned()))
 }
@@ -318,5 +362,38 @@ fn stream_info(info: &jetstream::stream::Info) -> StreamInfo {
         created: i64::try_from(nanos).unwrap_or(0),
         first: info.state.first_sequence,
         last: info.state.last_sequence,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_nats::jetstream::stream::RetentionPolicy;
+
+    use super::*;
+
+    #[test]
+    fn settings_that_lose_entries_are_named() {
+        let expected =
+            Config { subjects: vec!["a".into()], max_message_size: 64, ..Config::default() };
+        let without_limits = Config { max_messages: -1, max_message_size: -1, ..expected.clone() };
+        for usable in [&expected, &without_limits] {
+            assert!(setting_differences(usable, &expected).is_empty());
+        }
+        let found = Config {
+            subjects: vec!["b".into(), "c".into()],
+            retention: RetentionPolicy::Interest,
+            max_age: Duration::from_secs(1),
+            max_messages: 5,
+            max_messages_per_subject: 1,
+            max_message_size: 63,
+            no_ack: true,
+            ..Config::default()
+        };
+        let differences = setting_differences(&found, &expected).join(", ");
+        assert_eq!(
+            differences,
+            "subjects b c instead of a, retention, max_age, max_msgs, max_msgs_per_subject, \
+             max_msg_size, no_ack"
+        );
     }
 }

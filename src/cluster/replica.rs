@@ -150,6 +150,8 @@ impl Replica {
         let entry = match decode::<C>(&message.bytes) {
             Ok(entry) => Some(entry),
             Err(DecodeError::Malformed) => None,
+            // Not of a node: each writes the newest version that all nodes in the room read.
+            Err(DecodeError::UnknownVersion(version)) if self.nodes.has_older_node(version) => None,
             Err(DecodeError::UnknownVersion(version)) => {
                 return Err(ReadError::UnknownVersion(version));
             }

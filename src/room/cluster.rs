@@ -93,6 +93,16 @@ impl Room {
     }
 }
 
+impl RoomState {
+    /// Replaces the rules. Names and members that are more than they allow stay.
+    pub(super) fn set_rules(&mut self, rules: Rules) {
+        self.history.set_limits(rules.history, rules.history_bytes, self.batch.ends());
+        self.reserved.set_limits(rules.max_reserved, rules.max_reserved_per_ip);
+        self.answers.limits.history = rules.history;
+        self.rules = rules;
+    }
+}
+
 impl Lobby {
     /// Lets a client that was refused its name wait for another first line.
     pub(super) fn wait_again(&mut self, id: ClientId) {

@@ -3,10 +3,10 @@
 //! A [`Lobby`](super::lobby::Lobby) makes them of the inputs of its own clients. In a cluster they
 //! go into a log, and each node applies the commands of all nodes in the order of the log.
 
-#[cfg(feature = "cluster")]
-use super::Profile;
 use super::names::OriginKey;
 use super::{ClientId, Credential, DisconnectReason, Moderation, NodeId};
+#[cfg(feature = "cluster")]
+use super::{Profile, Rules};
 use crate::protocol::{ClientLine, Hello, OtherProtocol, RequestError};
 
 /// An input that changes the state of the room.
@@ -25,6 +25,9 @@ pub enum Command {
     Leave { id: ClientId, cause: LeaveCause },
     /// A member becomes an operator.
     Operator { id: ClientId, label: Box<str>, line_id: Option<Box<str>> },
+    /// The rules are replaced, by those of the nodes in the room.
+    #[cfg(feature = "cluster")]
+    Rules(Box<Rules>),
     /// Only the operators with these labels remain, of the members of a node.
     KeepOperators { node: NodeId, labels: Vec<Box<str>> },
     /// The bans, the mutes, the lock and the topic are replaced.

@@ -69,7 +69,7 @@ pub struct Config {
 }
 
 /// The part of a [`Config`] on which the frames of the sequence depend. All nodes of a cluster
-/// apply the rules of its first node.
+/// apply the same rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "cluster", derive(serde::Serialize, serde::Deserialize))]
 pub struct Rules {

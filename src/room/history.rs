@@ -104,6 +104,13 @@ impl History {
         }
     }
 
+    /// Sets the limits of [`new`](Self::new). `ends` is that of [`make_room`](Self::make_room).
+    #[cfg(feature = "cluster")]
+    pub fn set_limits(&mut self, max_frames: usize, max_bytes: usize, ends: &[u32]) {
+        (self.max_frames, self.max_bytes) = (max_frames, max_bytes);
+        self.make_room(ends);
+    }
+
     /// Appends the next frames of the sequence. `ends` has the byte offset at which each frame in
     /// `chunk` ends.
     pub fn extend(&mut self, chunk: &Chunk, ends: &[u32]) {
@@ -113,12 +120,16 @@ impl History {
         if ends.len() < MAX_SCATTERED {
             self.scattered += ends.len();
         }
-        self.dropped_open = 0;
         let mut start = 0;
         for &end in ends {
             self.newest += 1;
-            self.bytes += (end - start) as usize;
-            self.frames.push_back(HistoryFrame { chunk: Arc::clone(chunk), start, end });
+            // The limits can have grown since.
+            if self.dropped_open > 0 {
+                self.dropped_open -= 1;
+            } else {
+                self.bytes += (end - start) as usize;
+                self.frames.push_back(HistoryFrame { chunk: Arc::clone(chunk), start, end });
+            }
             start = end;
             while self.frames.len() > self.max_frames || self.bytes > self.max_bytes {
                 let Some(oldest) = self.frames.pop_front() else { break };

@@ -42,12 +42,12 @@ impl RefusedClients {
             self.recent.pop_front();
         }
         let of_address = self.recent.iter().filter(|(other, _)| *other == origin).count();
-        let is_admitted =
+        let is_authenticated =
             self.waiting.len() < max && self.recent.len() < max && of_address < MAX_OF_ADDRESS;
-        if is_admitted {
+        if is_authenticated {
             self.recent.push_back((origin, now));
         }
-        is_admitted
+        is_authenticated
     }
 
     fn take(&mut self, id: ClientId) -> Option<RefusedClient> {

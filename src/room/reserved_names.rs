@@ -62,6 +62,12 @@ impl ReservedNames {
         ReservedNames { names: Vec::new(), keys: Vec::new(), max, max_per_network }
     }
 
+    /// Sets the limits of [`new`](Self::new). Names beyond them stay until their time is over.
+    #[cfg(feature = "cluster")]
+    pub fn set_limits(&mut self, max: usize, max_per_network: usize) {
+        (self.max, self.max_per_network) = (max, max_per_network);
+    }
+
     /// Reserves a name, if there is a place for it. It is not reserved for a shorter time than any
     /// other name in the queue.
     pub fn reserve(&mut self, key: NameKey, new: ReservedName, now: Duration) {

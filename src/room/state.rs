@@ -201,6 +201,8 @@ impl RoomState {
             Command::KeepOperators { node, labels } => self.keep_operators(node, &labels),
             Command::Moderation(moderation) => self.set_moderation(*moderation),
             #[cfg(feature = "cluster")]
+            Command::Rules(rules) => self.set_rules(*rules),
+            #[cfg(feature = "cluster")]
             Command::AddModeration(part) => {
                 let mut moderation = std::mem::take(&mut self.moderation);
                 moderation.extend(*part);

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use lexopt::ValueExt;
 use smolchat::client::ServerAddress;
 use smolchat::cluster::config::ClusterConfig;
+use smolchat::cluster::engine::is_server_address;
 use smolchat::server::{Listener, ListenerProtocol};
 
 /// The addresses of NATS servers from which three copies of the log are kept.
@@ -65,13 +66,11 @@ impl ClusterOptions {
                 None => Ok(None),
             };
         }
-        let is_url = |address: &&String| {
-            let schemes = ["nats://", "tls://"];
-            !schemes
-                .iter()
-                .any(|scheme| address.len() > scheme.len() && address.starts_with(scheme))
+        let is_address = |address: &&String| {
+            (address.starts_with("nats://") || address.starts_with("tls://"))
+                && is_server_address(address)
         };
-        if let Some(address) = self.servers.iter().find(is_url) {
+        if let Some(address) = self.servers.iter().find(|address| !is_address(address)) {
             return Err(format!(
                 "--cluster: {address:?}; expected nats://HOST:PORT or tls://HOST:PORT"
             ));
@@ -139,6 +138,9 @@ mod tests {
             (&[("node", "n1")][..], "--node has no effect without --cluster"),
             (&[("cluster", "nats://a:1")], "--cluster: --node is missing"),
             (&[("cluster", "a:4222"), ("node", "n1")], "--cluster: \"a:4222\"; expected nats://"),
+            (&[("cluster", "nats://a:x"), ("node", "n1")], "--cluster: \"nats://a:x\"; expected"),
+            (&[("cluster", "nats://a b"), ("node", "n1")], "--cluster: \"nats://a b\"; expected"),
+            (&[("cluster", "tls://"), ("node", "n1")], "--cluster: \"tls://\"; expected"),
             (&[("cluster", "nats://a"), ("node", "a.b")], "--cluster: name of the node"),
             (
                 &[("cluster", "nats://a"), ("node", "a"), ("advertise", "http://a")],

@@ -234,8 +234,21 @@ fn node_behind_a_purge_restores_the_snapshot() {
 }
 
 #[test]
-fn unknown_version_stops_a_node_and_nothing_else() {
+fn version_that_no_node_writes_is_ignored() {
     let mut cluster = running(2);
+    cluster.store(br#"{"v":2}"#);
+    cluster.store(br#"{"v":0}"#);
+    cluster.nodes[0].node.propose(7u64).unwrap();
+    cluster.run(SECOND);
+    cluster.assert_converged();
+    assert_eq!((cluster.nodes[1].room.clone(), count_epochs(&cluster)), (vec![7], 1));
+}
+
+#[test]
+fn unknown_version_stops_a_node_and_nothing_else() {
+    let mut cluster = Simulation::new(1);
+    cluster.nodes[0].node.info.version = 2;
+    cluster.run(SECOND);
     let (position, head) =
         (cluster.nodes[0].node.position(), cluster.nodes[0].node.replica().head());
     cluster.store(br#"{"v":2}"#);

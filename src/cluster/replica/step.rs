@@ -1,5 +1,7 @@
 //! The messages of the log, and the steps that follow from them.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::super::entry::NodeInfo;
@@ -103,4 +105,19 @@ pub enum ReadError {
         /// The epoch of this replica.
         epoch: Option<String>,
     },
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hole { expected, found, .. } => {
+                write!(f, "the log has entry {found} after entry {}", expected.saturating_sub(1))
+            }
+            Self::UnknownVersion(version) => write!(f, "the log has entries of version {version}"),
+            Self::Diverged { node, at, .. } => {
+                let node = node.as_deref().unwrap_or("that has left");
+                write!(f, "the room differs from that of node {node} at entry {at}")
+            }
+        }
+    }
 }

@@ -175,6 +175,12 @@ impl Broadcaster {
         }
         self.room.set_node(NodeId(number.0));
         self.room.reopen();
+        let Some(cluster) = &mut self.cluster else { return };
+        // The room can be older than the options of its nodes.
+        let rules = cluster.room_config.rules();
+        if *self.room.rules() != rules {
+            cluster.propose(Command::Rules(Box::new(rules)));
+        }
         // The bans of the room replace those of the file.
         if !self.room.mark_own_moderation() {
             self.read_bans(now);

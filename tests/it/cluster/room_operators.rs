@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use super::link::Link;
 use super::nats_servers::NatsServers;
 use super::room_nodes::RoomNodes;
-use super::wait_until_open;
+use super::{wait_until, wait_until_open};
 use crate::common::{TempDir, TestServer, run_server};
 
 const LINES: usize = 10;
@@ -143,4 +143,39 @@ fn node_out_of_reach_sends_new_clients_elsewhere() {
     alice.recv_until(|frame| frame["kind"] == "info");
     server.join("bob");
     alice.say_and_recv("hello");
+}
+
+#[test]
+#[ignore = "needs nats-server"]
+fn options_changed_while_all_nodes_are_stopped_count() {
+    let nats = NatsServers::start(1);
+    let address = format!("nats://{}", nats.address(0));
+    let mut epochs = Vec::new();
+    for history in [3, 30] {
+        let history = history.to_string();
+        let options = ["--cluster", &address, "--node", "a", "--history", &history];
+        let mut server = TestServer::start(&options);
+        let mut alice = server.connect();
+        alice.send_hello("alice");
+        let welcome = alice.recv_until(|frame| frame["kind"] == "welcome");
+        epochs.push(welcome["epoch"].clone());
+        assert_eq!(welcome["limits"]["history"].to_string(), history);
+        server.signal(Signal::TERM);
+        assert!(server.wait().success(), "{}", server.log());
+    }
+    assert_eq!(epochs[0], epochs[1]);
+}
+
+#[test]
+#[ignore = "needs nats-server"]
+fn stream_with_other_settings_is_reported() {
+    let nats = NatsServers::start(1);
+    let address = format!("nats://{}", nats.address(0));
+    let settings = r#"{"name":"smolchat","subjects":["smolchat.smolchat.log"],"max_age":1000000000,
+        "retention":"limits","storage":"file","num_replicas":1}"#;
+    nats.request("$JS.API.STREAM.CREATE.smolchat", settings);
+    let server = TestServer::start(&["--cluster", &address, "--node", "a"]);
+    wait_until("the stream is reported", || {
+        server.log().contains("the stream smolchat has other settings: max_age")
+    });
 }

@@ -17,6 +17,8 @@ fn late_node_starts_from_a_snapshot() {
         nodes[0].write_snapshot();
         let at = nodes[0].state().position;
         wait_until("the snapshot is stored", || nodes[1].state().snapshot_position >= Some(at));
+        let snapshots = servers.stream_state("ROOM_SNAPSHOTS");
+        assert!(snapshots["messages"].as_u64() > Some(1), "after snapshot {round}: {snapshots}");
         texts.extend(propose_all(&nodes, &format!("round {round}")));
         assert_rooms(&nodes, &texts);
     }

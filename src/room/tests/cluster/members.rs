@@ -3,6 +3,41 @@
 use super::*;
 
 #[test]
+fn new_rules_count_on_all_nodes() {
+    let mut harness = nodes();
+    // The nodes seal at different places.
+    let mut number = 0;
+    harness.plan.seals = Box::new(move || {
+        number += 1;
+        number % 5 == 0
+    });
+    let alice = harness.connect(0);
+    harness.say(alice, &hello("alice"));
+    let mut rules = harness.nodes[0].room.rules().clone();
+    for (history, max_members) in [(2, 1), (9, 2)] {
+        for number in 0..8 {
+            harness.say(alice, &format!("{history} {number}"));
+        }
+        (rules.history, rules.max_members) = (history, max_members);
+        let command = serde_json::to_string(&Command::Rules(Box::new(rules.clone()))).unwrap();
+        harness.nodes[0].pending.push(command);
+        harness.say(alice, "last");
+        harness.flush();
+        harness.check_equal();
+    }
+    assert_eq!(harness.nodes[1].room.rules(), &rules);
+    for (node, name) in [(1, "bob"), (2, "carol")] {
+        let client = harness.connect(node);
+        harness.say(client, &hello(name).replace('}', ",\"history\":9}"));
+        harness.flush();
+    }
+    let [bob, carol] = [1, 2].map(|at| parse(&harness.clients[at].2.received));
+    assert_eq!(bob[0]["limits"]["history"], 9);
+    assert_eq!(carol[0]["data"], "the room is full: 2 members on all servers");
+    harness.check_equal();
+}
+
+#[test]
 fn room_full_on_all_nodes_refuses_next_client() {
     let mut harness = nodes();
     for node in &mut harness.nodes {

@@ -43,7 +43,7 @@ pub struct ClusterNode {
     pub node: Node,
     engine: Engine,
     pub config: ClusterConfig,
-    room_config: Config,
+    pub room_config: Config,
     pub stream: StreamInfo,
     inputs: (Sender<Event>, Receiver<Event>),
     /// The first client of each incarnation, by the number that the accept loop gave it.

@@ -27,14 +27,15 @@ impl Effects {
 impl Broadcaster {
     pub(super) fn on_message(&mut self, message: &LogMessage, now: Now) {
         let Some(cluster) = &mut self.cluster else { return };
+        if cluster.failure.is_some() {
+            return;
+        }
         match cluster.node.on_message::<Command>(message, now.uptime) {
             Ok(Some(applied)) => self.on_applied(applied, now),
             Ok(None) => {}
-            Err(ReadError::UnknownVersion(version)) => {
-                self.fail(format!("the log has entries of version {version}"), now);
-            }
+            Err(error @ ReadError::UnknownVersion(_)) => self.fail(error.to_string(), now),
             Err(error) => {
-                log::error!("cluster: the room is discarded at {}: {error:?}", message.seq);
+                log::error!("cluster: the room is discarded: {error}");
                 let room = cluster.create_room();
                 self.replace_room(room, now);
             }
