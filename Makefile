@@ -140,32 +140,42 @@ soak: ## run hundreds of members for MINUTES=10 and check every promise; SEED=N,
 	    $(if $(CLUSTER),--cluster $(CLUSTER)) $(if $(NATS),--nats $(NATS))
 
 footprint: ## build for all TARGETS, measure size, memory and wake-ups, and write the tables
-	@for target in $(TARGETS); do \
-	    CARGO='$(CARGO)' FEATURES='$(FEATURES)' WAY=zig deploy/dist.sh build $$target || exit; \
+	@export CARGO='$(CARGO)' WAY=zig; for target in $(TARGETS); do \
+	    FEATURES='$(FEATURES)' deploy/dist.sh build $$target && \
+	    FLAVOUR=minimal FEATURES= deploy/dist.sh build $$target smolchatd && \
+	    FLAVOUR=tls FEATURES='$(FEATURES) tls' deploy/dist.sh build $$target smolchatd || exit; \
 	done
 	$(CARGO) build --release --locked --no-default-features --features '$(SERVER_FEATURES)' --bin smolchatd
 	$(CARGO) bench --locked --bench footprint -- --dist target/dist --page docs/deploy.md \
 	    --run static=target/dist/$(MACHINE)/smolchatd --run glibc=target/release/smolchatd
 
 # Removes the target that it adds: with it, `make dist` would use the ready-made standard library.
-footprint-check: ## compare the documented figures, and those of a new build, with their limits
-	@musl=$(MACHINE)-unknown-linux-musl; \
+footprint-check: ## compare the documented figures, and those of new builds, with their limits
+	@export CARGO='$(CARGO)' WAY=plain; musl=$(MACHINE)-unknown-linux-musl; dir=target/dist/$(MACHINE); \
 	if command -v rustup >/dev/null && ! rustup target list --installed | grep -qx $$musl; then \
 	    trap "rustup target remove $$musl" EXIT; \
 	    rustup target add $$musl; \
 	fi; \
-	if CARGO='$(CARGO)' FEATURES='$(FEATURES)' WAY=plain deploy/dist.sh build $(MACHINE) smolchatd; then \
-	    server=plain=target/dist/$(MACHINE)/smolchatd; \
+	if FEATURES='$(FEATURES)' deploy/dist.sh build $(MACHINE) smolchatd; then \
+	    FLAVOUR=minimal FEATURES= deploy/dist.sh build $(MACHINE) smolchatd && \
+	    FLAVOUR=tls FEATURES='$(FEATURES) tls' deploy/dist.sh build $(MACHINE) smolchatd || exit; \
+	    set -- --run plain=$$dir/smolchatd --minimal plain=$$dir-minimal/smolchatd \
+	        --tls plain=$$dir-tls/smolchatd; \
 	else \
 	    echo 'footprint: no tools for a static server; measuring the one with glibc' && \
 	    $(CARGO) build --release --locked --no-default-features \
 	        --features '$(SERVER_FEATURES)' --bin smolchatd && \
-	    server=glibc=target/release/smolchatd; \
-	fi && $(CARGO) bench --locked --bench footprint -- --run $$server
+	    set -- --run glibc=target/release/smolchatd; \
+	fi && $(CARGO) bench --locked --bench footprint -- "$$@"
 
-dist: ## build a static tarball and packages for TARGET=x86_64, aarch64, armv7, arm, riscv64gc, mipsel or mips
-	@CARGO='$(CARGO)' FEATURES='$(FEATURES)' deploy/dist.sh build '$(TARGET)'
-	@CARGO='$(CARGO)' deploy/package.sh '$(TARGET)'
+# A second tarball has TLS, unless FEATURES was given.
+dist: ## build static tarballs and packages for TARGET=x86_64, aarch64, armv7, arm, riscv64gc, mipsel or mips
+	@export CARGO='$(CARGO)' FEATURES='$(FEATURES)'; \
+	deploy/dist.sh build '$(TARGET)' && deploy/package.sh '$(TARGET)'
+ifeq ($(origin FEATURES),file)
+	@export CARGO='$(CARGO)' FEATURES='$(FEATURES) tls' FLAVOUR=tls; \
+	deploy/dist.sh build '$(TARGET)' && deploy/package.sh '$(TARGET)'
+endif
 
 dist-all: ## build the tarballs and packages for all targets
 	@for target in $$(deploy/dist.sh targets); do \

@@ -6,6 +6,8 @@
 #   dist.sh build T [P]  writes target/dist/T/smolchatd and smolchat, or only program P, and
 #                        target/dist/T/way, the name of the way that was used
 #
+# FEATURES are the features of the programs. With FLAVOUR=F, the folder is target/dist/T-F.
+#
 # If there is more than one way to build, the simplest is used. WAY=zig selects the way that makes
 # the smallest files.
 #
@@ -101,7 +103,7 @@ build() {
     way=$(way "$triple")
     # One folder for each way, because the compilers differ.
     out=target/dist-build/$way
-    mkdir -p "$out" "target/dist/$target"
+    mkdir -p "$out" "$dist"
     # Keep the paths of this machine out of the programs.
     flags="-Ctarget-feature=+crt-static --remap-path-prefix=$PWD=."
     flags="$flags --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=registry"
@@ -142,7 +144,7 @@ build() {
     # The server is built without the client's feature, which would change its libraries.
     [ "$program" = smolchat ] || link smolchatd "$(echo " ${FEATURES:-} " | sed 's/ editor / /')"
     [ "$program" = smolchatd ] || link smolchat "${FEATURES:-}"
-    echo "$way" >"target/dist/$target/way"
+    echo "$way" >"$dist/way"
 }
 
 # Compiles the C part with the given compiler.
@@ -163,6 +165,8 @@ link() {
     # shellcheck disable=SC2086 # It is a list of options.
     case $way in
     plain)
+        # The C part of ring needs no C library: for this machine its compiler is enough.
+        [ "$target" != "$(uname -m)" ] || export "CC_$(echo "$triple" | tr - _)=${CC:-cc}"
         RUSTFLAGS="$flags -Clinker=rust-lld" ${CARGO:-cargo} build "$@"
         ;;
     zig)
@@ -177,11 +181,12 @@ link() {
     esac
     built=$out/$triple/dist/$linked
     ! readelf --program-headers "$built" | grep -q INTERP || fail "$built is not static"
-    install -m 755 "$built" "target/dist/$target"
+    install -m 755 "$built" "$dist"
 }
 
 target=${2:-}
 program=${3:-}
+dist=target/dist/$target${FLAVOUR:+-$FLAVOUR}
 case ${1:-} in
 targets) echo "$targets" ;;
 deps) deps ;;

@@ -9,15 +9,20 @@
 #   smolchatd-VERSION-TARGET.apk    the server for OpenWrt 25.12 and later
 #   smolchatd-VERSION-TARGET.ipk    the server for OpenWrt before 25.12
 #
+# With FLAVOUR=F it packs the programs in target/dist/TARGET-F into a tarball alone, whose name ends in
+# TARGET-F.
+#
 # The packages depend on the source and the tools only, not on the folder, the time or the user. The
-# manual pages and completions are printed by CLIENT, by default a client built for this machine.
+# manual pages and completions are printed by CLIENT, by default a client built for this machine with
+# FEATURES.
 set -eu
 export LC_ALL=C
 umask 022
 cd "$(dirname "$0")/.."
 
 target=$1
-programs=${2:-target/dist/$target}
+flavour=${FLAVOUR:+-$FLAVOUR}
+programs=${2:-target/dist/$target$flavour}
 out=${3:-dist}
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
@@ -38,14 +43,15 @@ tar_of() {
 # Lays out all files below $stage/root as `make install PREFIX=/usr` does.
 install_files() {
     if [ -z "${CLIENT:-}" ]; then
-        ${CARGO:-cargo} build --quiet --locked --bin smolchat
+        ${CARGO:-cargo} build --quiet --locked --bin smolchat --no-default-features \
+            --features "${FEATURES-editor irc web}"
         CLIENT=${CARGO_TARGET_DIR:-target}/debug/smolchat
     fi
     make --silent install-files DESTDIR="$stage/root" PREFIX=/usr BIN="$programs" CLIENT="$CLIENT"
 }
 
 pack_tarball() {
-    name=smolchat-$version-$target
+    name=smolchat-$version-$target$flavour
     top=$stage/$name
     share=$stage/root/usr/share
     mkdir -p "$top/docs" "$top/man" "$top/completions"
@@ -239,10 +245,12 @@ mkdir -p "$out"
 built=
 install_files
 pack_tarball
-pack_deb
-prepare_openwrt
-pack_ipk
-pack_apk
+if [ -z "$flavour" ]; then
+    pack_deb
+    prepare_openwrt
+    pack_ipk
+    pack_apk
+fi
 cd "$out"
 for file in $built; do
     sha256sum "$file" | tee "$file.sha256"

@@ -41,7 +41,11 @@ cargo bench --bench footprint -- [OPTIONS]
 
   --run BUILD=PATH    measure this server; BUILD is how it was built: static, plain or glibc; may
                       be given several times
-  --dist DIR          directory of the static programs, with one directory for each target
+  --minimal BUILD=PATH
+                      compare the size of this server, which has no feature
+  --tls BUILD=PATH    compare the size of this server, which has the feature `tls`, too
+  --dist DIR          directory of the static programs, with one directory for each target, and
+                      others with the servers of the two other kinds, TARGET-minimal and TARGET-tls
   --page FILE         write the tables into this file; without it, check those in docs/deploy.md
 ";
 
@@ -52,8 +56,10 @@ const NO_TABLES: &str = "the file has no lines `<!-- footprint -->` and `<!-- /f
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// The figures of the tables that have a limit, with its name.
-const LIMITED: [(&str, &str); 7] = [
+const LIMITED: [(&str, &str); 9] = [
+    ("minimal, bytes", "minimal-bytes"),
     ("smolchatd, bytes", "server-bytes"),
+    ("smolchatd with tls, bytes", "tls-bytes"),
     ("KiB with no members", "idle-kib"),
     ("bytes per member", "bytes-per-member"),
     ("bytes per WebSocket member", "bytes-per-websocket-member"),
@@ -67,8 +73,22 @@ const LIMITED: [(&str, &str); 7] = [
 struct Options {
     /// Servers to run, with the names of their builds.
     runs: Vec<(String, PathBuf)>,
+    /// Further servers whose sizes have a limit: its name, the name of the build, and the file.
+    sizes: Vec<(&'static str, String, PathBuf)>,
     dist: Option<PathBuf>,
     page: Option<PathBuf>,
+}
+
+impl Options {
+    fn add_size(
+        &mut self,
+        limit: &'static str,
+        parser: &mut lexopt::Parser,
+    ) -> Result<(), lexopt::Error> {
+        let (build, path) = parser.value()?.parse_with(build_and_path)?;
+        self.sizes.push((limit, build, path));
+        Ok(())
+    }
 }
 
 fn main() -> ExitCode {
@@ -83,6 +103,8 @@ fn parse_options() -> Result<Invocation<Options>, lexopt::Error> {
             Long("bench") => is_bench = true,
             Long("help") | Short('h') => is_help = true,
             Long("run") => options.runs.push(parser.value()?.parse_with(build_and_path)?),
+            Long("minimal") => options.add_size("minimal-bytes", &mut parser)?,
+            Long("tls") => options.add_size("tls-bytes", &mut parser)?,
             Long("dist") => options.dist = Some(parser.value()?.into()),
             Long("page") => options.page = Some(parser.value()?.into()),
             argument => return Err(argument.unexpected()),
@@ -106,12 +128,20 @@ fn footprint(options: &Options) -> Result<(), Box<dyn Error>> {
         exceeded.extend(limits.complaint("server-bytes", build, fs::metadata(path)?.len()));
         runs.push((build.clone(), measure(path, SILENCE)?));
     }
+    for (limit, build, path) in &options.sizes {
+        let bytes = fs::metadata(path)?.len();
+        println!("{build}: {limit} is {bytes}");
+        exceeded.extend(limits.complaint(limit, build, bytes));
+    }
     let text = table::write(&sizes, &runs, &machine());
     print!("{text}");
 
-    for Sizes { target, way, server, .. } in &sizes {
+    for Sizes { target, way, minimal, server, tls, .. } in &sizes {
         let build = if way == "plain" { way } else { target };
-        exceeded.extend(limits.complaint("server-bytes", build, *server));
+        let servers =
+            [("minimal-bytes", *minimal), ("server-bytes", Some(*server)), ("tls-bytes", *tls)];
+        let known = servers.into_iter().filter_map(|(limit, bytes)| Some((limit, bytes?)));
+        exceeded.extend(known.filter_map(|(limit, bytes)| limits.complaint(limit, build, bytes)));
     }
     for (build, figures) in &runs {
         exceeded.extend(exceeded_by_run(&limits, build, figures));
@@ -173,10 +203,19 @@ fn sizes_in(dist: &Path) -> Result<Vec<Sizes>, Box<dyn Error>> {
     for entry in fs::read_dir(dist)? {
         let dir = entry?.path();
         let size = |program: &str| fs::metadata(dir.join(program)).map(|file| file.len());
-        let (Ok(server), Ok(client)) = (size("smolchatd"), size("smolchat")) else { continue };
-        let way = fs::read_to_string(dir.join("way"))?.trim().to_owned();
         let target = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        all.push(Sizes { target, way, server, client });
+        let (Ok(server), Ok(client)) = (size("smolchatd"), size("smolchat")) else { continue };
+        // Of another kind of server.
+        if target.contains('-') {
+            continue;
+        }
+        let way = fs::read_to_string(dir.join("way"))?.trim().to_owned();
+        let other = |flavour| {
+            let server = dist.join(format!("{target}-{flavour}/smolchatd"));
+            fs::metadata(server).ok().map(|file| file.len())
+        };
+        let (minimal, tls) = (other("minimal"), other("tls"));
+        all.push(Sizes { target, way, minimal, server, tls, client });
     }
     all.sort_by(|a, b| a.target.cmp(&b.target));
     Ok(all)

@@ -3,14 +3,18 @@
 /// Lines before and after the tables.
 const MARKS: (&str, &str) = ("<!-- footprint -->\n", "<!-- /footprint -->\n");
 
-/// Sizes of the two programs of a target, in bytes.
+/// Sizes of the programs of a target, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sizes {
     pub target: String,
     /// How it was built: `plain` or `zig`.
     pub way: String,
+    /// Size of `smolchatd` without features.
+    pub minimal: Option<u64>,
     /// Size of `smolchatd`.
     pub server: u64,
+    /// Size of `smolchatd` with the feature `tls`, too.
+    pub tls: Option<u64>,
     /// Size of `smolchat`.
     pub client: u64,
 }
@@ -33,10 +37,13 @@ pub fn with_part(page: &str, part: &str) -> Option<String> {
 
 /// Returns both tables. `runs` has the figures of each build that was run.
 pub fn write(sizes: &[Sizes], runs: &[(String, Figures)], machine: &str) -> String {
-    let mut text =
-        String::from("\n| target | `smolchatd`, bytes | `smolchat`, bytes |\n|---|--:|--:|\n");
-    for Sizes { target, server, client, .. } in sizes {
-        text += &format!("| {target} | {} | {} |\n", grouped(*server), grouped(*client));
+    let mut text = String::from(
+        "\n| target | minimal, bytes | `smolchatd`, bytes | `smolchatd` with `tls`, bytes | \
+         `smolchat`, bytes |\n|---|--:|--:|--:|--:|\n",
+    );
+    for Sizes { target, minimal, server, tls, client, .. } in sizes {
+        let cells = [*minimal, Some(*server), *tls, Some(*client)].map(|size| size.map(grouped));
+        text += &format!("| {target} | {} |\n", cells.map(Option::unwrap_or_default).join(" | "));
     }
     text += "\n| the server at run time |";
     for (build, _) in runs {

@@ -28,7 +28,14 @@ fn figure_over_or_without_limit_is_reported() {
 
 #[test]
 fn written_tables_are_read_back() {
-    let arm = Sizes { target: "arm".into(), way: "zig".into(), server: 319_376, client: 1_000_000 };
+    let arm = Sizes {
+        target: "arm".into(),
+        way: "zig".into(),
+        minimal: None,
+        server: 319_376,
+        tls: Some(800_000),
+        client: 1_000_000,
+    };
     let runs = [("static", 484), ("glibc", 2572)].map(|(build, idle)| {
         (build.to_owned(), vec![("KiB without members", idle), ("threads", 2)])
     });
@@ -42,6 +49,7 @@ fn written_tables_are_read_back() {
         table::read(&part),
         [
             figure("`smolchatd`, bytes", "arm", 319_376),
+            figure("`smolchatd` with `tls`, bytes", "arm", 800_000),
             figure("`smolchat`, bytes", "arm", 1_000_000),
             figure("static", "KiB without members", 484),
             figure("glibc", "KiB without members", 2572),

@@ -129,6 +129,21 @@ fn shell_scripts_have_no_syntax_errors() {
     }
 }
 
+#[test]
+fn dist_builds_with_tls_too_unless_features_are_given() {
+    let commands = |features: &[&str]| {
+        let mut make = Command::new("make");
+        make.args(["--dry-run", "dist", "TARGET=x86_64"]).args(features).current_dir(SOURCE);
+        stdout(make.env_remove("MAKEFLAGS").env_remove("FEATURES").output().unwrap())
+    };
+    let usual = commands(&[]);
+    assert_eq!(usual.matches("dist.sh build 'x86_64'").count(), 2, "{usual}");
+    assert!(usual.contains("FEATURES='editor irc web tls' FLAVOUR=tls"), "{usual}");
+    let given = commands(&["FEATURES=web"]);
+    assert_eq!(given.matches("dist.sh build 'x86_64'").count(), 1, "{given}");
+    assert!(given.contains("FEATURES='web'"), "{given}");
+}
+
 /// Defines the functions of OpenWrt that an init script uses: a UCI file is run as commands, and
 /// the parameters for procd and the lines for the log are printed.
 const OPENWRT: &str = r#"
