@@ -42,12 +42,12 @@ impl RefusedClients {
             self.recent.pop_front();
         }
         let of_address = self.recent.iter().filter(|(other, _)| *other == origin).count();
-        let is_authenticated =
+        let is_admitted =
             self.waiting.len() < max && self.recent.len() < max && of_address < MAX_OF_ADDRESS;
-        if is_authenticated {
+        if is_admitted {
             self.recent.push_back((origin, now));
         }
-        is_authenticated
+        is_admitted
     }
 
     fn take(&mut self, id: ClientId) -> Option<RefusedClient> {
