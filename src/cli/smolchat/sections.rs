@@ -46,6 +46,8 @@ pub const SECTIONS: &[Section] = &[
             Block::Item("/who", "Lists the members. `/names`, and `/w` alone, are the same."),
             Block::Item("/history [N]", "Shows the last N lines, by default 50."),
             Block::Item("/stats", "Shows the figures of the server."),
+            Block::Item("/topic", "Shows the topic."),
+            Block::Item("/op SECRET", "Makes you an operator, who can moderate the room."),
             Block::Item("/help", "Lists the commands."),
             Block::Item("/quit", "Leaves. `/q` and `/exit` are the same."),
             Block::Text(
