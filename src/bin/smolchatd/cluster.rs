@@ -66,9 +66,10 @@ impl ClusterOptions {
                 None => Ok(None),
             };
         }
+        // The parser of the engine takes an address without a host.
         let is_address = |address: &&String| {
-            (address.starts_with("nats://") || address.starts_with("tls://"))
-                && is_server_address(address)
+            let host = address.strip_prefix("nats://").or(address.strip_prefix("tls://"));
+            host.is_some_and(|host| !host.is_empty()) && is_server_address(address)
         };
         if let Some(address) = self.servers.iter().find(|address| !is_address(address)) {
             return Err(format!(
