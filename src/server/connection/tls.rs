@@ -148,14 +148,7 @@ impl Connection {
             }
             None
         };
-        let Some(permit) = permit.or(closed).await else {
-            poll_fn(|cx| {
-                acceptor.remove_waiter(cx.waker());
-                Poll::Ready(())
-            })
-            .await;
-            return None;
-        };
+        let permit = permit.or(closed).await?;
         loop {
             let wait = acceptor.wait(self.budget.limits.now());
             if wait.is_zero() {

@@ -29,8 +29,16 @@ pub(crate) struct Acceptor {
     limit: usize,
     /// The addresses of the handshakes that have a permit.
     handshakes: Cell<Vec<AddressId>>,
-    /// The addresses of the handshakes that wait for a permit, the oldest first.
-    waiting: Cell<Vec<(AddressId, Waker)>>,
+    /// The handshakes that wait for a permit. One that was woken is not among them.
+    waiting: Cell<Vec<WaitingHandshake>>,
+    /// The number of the next handshake that waits.
+    next_number: Cell<u64>,
+}
+
+struct WaitingHandshake {
+    number: u64,
+    address: AddressId,
+    waker: Waker,
 }
 
 /// A number for the address of a client.
@@ -48,17 +56,22 @@ impl Drop for HandshakePermit {
         if let Some(at) = handshakes.iter().position(|address| *address == self.address) {
             handshakes.swap_remove(at);
         }
-        let count = |address| handshakes.iter().filter(|other| **other == address).count();
-        let next = self.acceptor.with_waiting(|waiting| {
-            // The first of those that are equal, which is the oldest.
-            let addresses = waiting.iter().map(|(address, _)| *address).enumerate();
-            let next = addresses.min_by_key(|(_, address)| count(*address));
-            next.map(|(at, _)| waiting.remove(at))
-        });
         self.acceptor.handshakes.set(handshakes);
-        if let Some((_, waker)) = next {
-            waker.wake();
-        }
+        self.acceptor.wake_next();
+    }
+}
+
+/// The wait for a permit, which ends when it is dropped.
+struct PermitWait<'a> {
+    acceptor: &'a Acceptor,
+    number: u64,
+}
+
+impl Drop for PermitWait<'_> {
+    fn drop(&mut self) {
+        self.acceptor.remove_waiting(self.number);
+        // This one may have been woken for a permit that it does not take.
+        self.acceptor.wake_next();
     }
 }
 
@@ -72,14 +85,18 @@ impl Acceptor {
             limit,
             handshakes: Cell::default(),
             waiting: Cell::default(),
+            next_number: Cell::default(),
         }
     }
 
     /// Waits for a permit. The next one is for the address that has the fewest, so that one with
-    /// many connections cannot keep others out. If the wait ends early, the caller calls
-    /// [`remove_waiter`](Self::remove_waiter).
+    /// many connections cannot keep others out.
     pub async fn acquire(self: Rc<Self>, address: AddressId) -> HandshakePermit {
+        let number = self.next_number.get();
+        self.next_number.set(number + 1);
+        let wait = PermitWait { acceptor: &self, number };
         poll_fn(|cx| {
+            self.remove_waiting(number);
             let mut handshakes = self.handshakes.take();
             let has_permit = handshakes.len() < self.limit;
             if has_permit {
@@ -87,23 +104,34 @@ impl Acceptor {
             }
             self.handshakes.set(handshakes);
             if has_permit {
-                self.remove_waiter(cx.waker());
                 return Poll::Ready(());
             }
-            self.with_waiting(|waiting| {
-                if !waiting.iter().any(|(_, waker)| waker.will_wake(cx.waker())) {
-                    waiting.push((address, cx.waker().clone()));
-                }
-            });
+            let waker = cx.waker().clone();
+            self.with_waiting(|waiting| waiting.push(WaitingHandshake { number, address, waker }));
             Poll::Pending
         })
         .await;
+        drop(wait);
         HandshakePermit { acceptor: self, address }
     }
 
-    /// Removes a task from those that wait, so that its memory is freed.
-    pub fn remove_waiter(&self, waker: &Waker) {
-        self.with_waiting(|waiting| waiting.retain(|(_, other)| !other.will_wake(waker)));
+    fn remove_waiting(&self, number: u64) {
+        self.with_waiting(|waiting| waiting.retain(|other| other.number != number));
+    }
+
+    /// Wakes the oldest handshake of the address with the fewest permits, if one is free.
+    fn wake_next(&self) {
+        let handshakes = self.handshakes.take();
+        let count = |address| handshakes.iter().filter(|other| **other == address).count();
+        let next = self.with_waiting(|waiting| {
+            let keys = waiting.iter().map(|next| (count(next.address), next.number)).enumerate();
+            let (at, _) = keys.min_by_key(|(_, key)| *key)?;
+            (handshakes.len() < self.limit).then(|| waiting.swap_remove(at))
+        });
+        self.handshakes.set(handshakes);
+        if let Some(next) = next {
+            next.waker.wake();
+        }
     }
 
     /// Returns whether a handshake waits for a permit.
@@ -143,7 +171,7 @@ impl Acceptor {
         self.with_certificate(Certificate::reload);
     }
 
-    fn with_waiting<T>(&self, apply: impl FnOnce(&mut Vec<(AddressId, Waker)>) -> T) -> T {
+    fn with_waiting<T>(&self, apply: impl FnOnce(&mut Vec<WaitingHandshake>) -> T) -> T {
         let mut waiting = self.waiting.take();
         let result = apply(&mut waiting);
         self.waiting.set(waiting);
@@ -170,6 +198,9 @@ fn rate() -> Rate {
 
 #[cfg(test)]
 mod tests {
+    use std::future::Future;
+    use std::task::Context;
+
     use smol::LocalExecutor;
 
     use super::*;
@@ -190,5 +221,37 @@ mod tests {
             // The second time both have no permit; the oldest is first.
             assert_eq!([0, 2].map(|at| waiting[at].is_finished()), expected);
         }
+    }
+
+    #[test]
+    fn handshakes_wait_after_two_seconds_of_work() {
+        let acceptor = Acceptor::new(Config::default(), 1);
+        let now = Duration::from_secs(100);
+        acceptor.charge(Duration::from_millis(1999), now);
+        assert_eq!(acceptor.wait(now), Duration::ZERO);
+        acceptor.charge(Duration::from_millis(501), now);
+        let wait = acceptor.wait(now).as_secs_f64();
+        assert!((0.9..1.1).contains(&wait), "{wait}");
+        assert_eq!(acceptor.wait(now + Duration::from_secs(2)), Duration::ZERO);
+    }
+
+    #[test]
+    fn ended_wait_passes_its_permit_on() {
+        let acceptor = Rc::new(Acceptor::new(Config::default(), 1));
+        let mut cx = Context::from_waker(Waker::noop());
+        let acquire = || Box::pin(Rc::clone(&acceptor).acquire(1));
+        let (mut first, mut second) = (acquire(), acquire());
+        let Poll::Ready(permit) = first.as_mut().poll(&mut cx) else { panic!("no permit") };
+        for _ in 0..2 {
+            assert!(second.as_mut().poll(&mut cx).is_pending() && acceptor.has_waiting());
+        }
+        let executor = LocalExecutor::new();
+        let third = executor.spawn(acquire());
+        while executor.try_tick() {}
+        // The second is woken, and ends before it takes the permit.
+        drop(permit);
+        drop(second);
+        while executor.try_tick() {}
+        assert!(third.is_finished() && !acceptor.has_waiting());
     }
 }

@@ -361,52 +361,6 @@ fn new_certificate_is_private() {
 }
 
 #[test]
-fn handshakes_wait_after_two_seconds_of_work() {
-    use std::time::Duration;
-
-    let acceptor = Acceptor::new(Config::default(), 1);
-    let now = Duration::from_secs(100);
-    acceptor.charge(Duration::from_millis(1999), now);
-    assert_eq!(acceptor.wait(now), Duration::ZERO);
-    acceptor.charge(Duration::from_millis(501), now);
-    let wait = acceptor.wait(now).as_secs_f64();
-    assert!((0.9..1.1).contains(&wait), "{wait}");
-    assert_eq!(acceptor.wait(now + Duration::from_secs(2)), Duration::ZERO);
-}
-
-#[test]
-fn permit_goes_to_the_first_that_waits() {
-    use std::future::Future;
-    use std::pin::pin;
-    use std::rc::Rc;
-    use std::task::{Context, Poll, Wake, Waker};
-
-    struct Nothing;
-    impl Wake for Nothing {
-        fn wake(self: Arc<Self>) {}
-    }
-
-    let waker = Waker::from(Arc::new(Nothing));
-    let acceptor = Rc::new(Acceptor::new(Config::default(), 1));
-    let mut cx = Context::from_waker(&waker);
-    let Poll::Ready(permit) = pin!(Rc::clone(&acceptor).acquire(1)).poll(&mut cx) else {
-        panic!("no permit")
-    };
-    assert!(!acceptor.has_waiting());
-    let mut second = pin!(Rc::clone(&acceptor).acquire(1));
-    for _ in 0..2 {
-        assert!(second.as_mut().poll(&mut cx).is_pending() && acceptor.has_waiting());
-    }
-    drop(permit);
-    assert!(!acceptor.has_waiting());
-    let Poll::Ready(_permit) = second.as_mut().poll(&mut cx) else { panic!("no permit") };
-    let mut third = pin!(Rc::clone(&acceptor).acquire(1));
-    assert!(third.as_mut().poll(&mut cx).is_pending());
-    acceptor.remove_waiter(cx.waker());
-    assert!(!acceptor.has_waiting());
-}
-
-#[test]
 fn halves_of_a_connection_are_small() {
     // Behind a client, and in the box of its task.
     assert!(size_of::<Seal>() <= 72, "{} bytes", size_of::<Seal>());
