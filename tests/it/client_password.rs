@@ -11,20 +11,8 @@ use crate::common::scripted_server::{ScriptedConnection, ScriptedServer};
 
 const PASSWORD: &str = "open sesame";
 
-/// Answers the hello of a client, which needs the password.
-fn serve(mut connection: ScriptedConnection) {
-    let hello = connection.recv().unwrap();
-    connection.recv();
-    if hello["hello"]["password"] != PASSWORD {
-        connection.refuse(match hello["hello"]["password"].is_null() {
-            true => "password-required",
-            false => "wrong-password",
-        });
-        while connection.recv().is_some() {}
-        return;
-    }
-    connection.accept("alice");
-    connection.answer_lines();
+fn serve(connection: ScriptedConnection) {
+    connection.serve_with_password(PASSWORD);
 }
 
 fn command(address: &str, options: &[&str]) -> Command {

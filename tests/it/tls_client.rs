@@ -507,20 +507,7 @@ fn refused_key_ends_the_client() {
 #[cfg(feature = "editor")]
 fn password_is_asked_for_without_echo() {
     const PASSWORD: &str = "sesame";
-    let server = ScriptedServer::start(|mut connection| {
-        let hello = connection.recv().unwrap();
-        connection.recv();
-        if hello["hello"]["password"] != PASSWORD {
-            connection.refuse(match hello["hello"]["password"].is_null() {
-                true => "password-required",
-                false => "wrong-password",
-            });
-            while connection.recv().is_some() {}
-            return;
-        }
-        connection.accept("alice");
-        connection.answer_lines();
-    });
+    let server = ScriptedServer::start(|connection| connection.serve_with_password(PASSWORD));
     let mut alice = Terminal::prepare(server.address(), "alice", &[]).start_without_prompt();
     alice.wait_for_text("the server needs a password");
     alice.wait_for_text("password:");

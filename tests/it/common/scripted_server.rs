@@ -54,6 +54,22 @@ impl ScriptedServer {
 }
 
 impl ScriptedConnection {
+    /// Answers the lines of a client that has the password in its hello, and refuses others.
+    pub fn serve_with_password(mut self, password: &str) {
+        let hello = self.recv().unwrap();
+        self.recv();
+        if hello["hello"]["password"] != password {
+            self.refuse(match hello["hello"]["password"].is_null() {
+                true => "password-required",
+                false => "wrong-password",
+            });
+            while self.recv().is_some() {}
+            return;
+        }
+        self.accept("alice");
+        self.answer_lines();
+    }
+
     /// Returns the next line of the client, or nothing at the end.
     pub fn recv(&mut self) -> Option<Value> {
         let mut line = String::new();

@@ -134,15 +134,8 @@ impl TestClient {
 
     /// Returns the next frame that matches, and discards those before it.
     #[track_caller]
-    pub fn recv_until(&mut self, mut matches: impl FnMut(&Value) -> bool) -> Value {
-        let deadline = Instant::now() + TIMEOUT;
-        loop {
-            let frame = self.recv();
-            if matches(&frame) {
-                return frame;
-            }
-            assert!(Instant::now() < deadline, "no such frame in {TIMEOUT:?}");
-        }
+    pub fn recv_until(&mut self, matches: impl FnMut(&Value) -> bool) -> Value {
+        find_frame(|| self.recv(), matches)
     }
 
     /// Reads leave frames until this many members have left. Returns their names.
@@ -214,5 +207,21 @@ impl TestClient {
     /// Closes the connection with a reset.
     pub fn reset(self) {
         sockopt::set_socket_linger(self.socket.get_ref(), Some(Duration::ZERO)).unwrap();
+    }
+}
+
+/// Returns the next frame that matches, and discards those before it.
+#[track_caller]
+pub fn find_frame(
+    mut recv: impl FnMut() -> Value,
+    mut matches: impl FnMut(&Value) -> bool,
+) -> Value {
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
+        let frame = recv();
+        if matches(&frame) {
+            return frame;
+        }
+        assert!(Instant::now() < deadline, "no such frame in {TIMEOUT:?}");
     }
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use rustls::CipherSuite;
 use serde_json::{Value, json};
 
+use super::test_client::find_frame;
 use super::tls_peer::TlsPeer;
 use super::{TIMEOUT, parse};
 
@@ -134,15 +135,8 @@ impl TlsClient {
 
     /// Returns the next frame that matches, and discards those before it.
     #[track_caller]
-    pub fn recv_until(&mut self, mut matches: impl FnMut(&Value) -> bool) -> Value {
-        let deadline = Instant::now() + TIMEOUT;
-        loop {
-            let frame = self.recv();
-            if matches(&frame) {
-                return frame;
-            }
-            assert!(Instant::now() < deadline, "no such frame in {TIMEOUT:?}");
-        }
+    pub fn recv_until(&mut self, matches: impl FnMut(&Value) -> bool) -> Value {
+        find_frame(|| self.recv(), matches)
     }
 
     /// Reads up to a `bye` with this code, and checks that the data and the stream end there.

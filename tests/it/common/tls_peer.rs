@@ -111,7 +111,6 @@ impl TlsPeer {
 
     /// Decrypts the bytes of the server from a number of records on, and returns their contents,
     /// without those of alerts.
-    #[allow(clippy::panic, reason = "a bench contains this file, too")]
     pub fn decrypt_from(self, mut records: u64, mut bytes: Vec<u8>) -> Vec<u8> {
         let (secrets, kernel) = self.connection.dangerous_into_kernel_connection().unwrap();
         let (ConnectionTrafficSecrets::Aes128Gcm { key, iv }
@@ -215,4 +214,18 @@ fn write(mut encrypt: impl FnMut(&mut [u8]) -> Result<usize, EncryptError>, out:
     out.resize(start + required_size, 0);
     let written = encrypt(&mut out[start..]).unwrap();
     out.truncate(start + written);
+}
+
+/// Changes a message: cuts out, doubles or appends a piece, or inserts or replaces a byte.
+pub fn change_bytes(bytes: &mut Vec<u8>, at: usize, length: usize, byte: u8, kind: u8) {
+    let at = at % (bytes.len() + 1);
+    let end = (at + length).min(bytes.len());
+    let piece = bytes[at..end].to_vec();
+    match kind % 5 {
+        0 => drop(bytes.drain(at..end)),
+        1 => drop(bytes.splice(at..at, piece)),
+        2 => bytes.insert(at, byte),
+        3 => bytes.extend(piece),
+        _ => bytes.iter_mut().skip(at).take(1).for_each(|old| *old = byte),
+    }
 }

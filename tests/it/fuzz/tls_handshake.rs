@@ -69,17 +69,8 @@ pub fn run(input: &[u8]) {
     }
 }
 
-/// Changes a byte, or cuts out, doubles or appends a piece.
 fn apply(change: &[u8], bytes: &mut Vec<u8>) {
     let &[high, low, length, byte, kind] = change else { return };
-    let at = usize::from(u16::from_be_bytes([high, low])) % (bytes.len() + 1);
-    let end = (at + usize::from(length)).min(bytes.len());
-    let piece = bytes[at..end].to_vec();
-    match kind % 5 {
-        0 => drop(bytes.drain(at..end)),
-        1 => drop(bytes.splice(at..at, piece)),
-        2 => bytes.insert(at, byte),
-        3 => bytes.extend(piece),
-        _ => bytes.iter_mut().skip(at).take(1).for_each(|old| *old = byte),
-    }
+    let at = usize::from(u16::from_be_bytes([high, low]));
+    tls_peer::change_bytes(bytes, at, length.into(), byte, kind);
 }

@@ -15,6 +15,7 @@ use rustls::CipherSuite;
 use super::record::{BAD_RECORD_MAC, RECORD_OVERFLOW, UNEXPECTED_MESSAGE};
 use super::*;
 pub use tls_peer::TlsPeer;
+use tls_peer::change_bytes;
 
 /// The certificate of a test in a folder of its own.
 pub struct TestCertificate {
@@ -247,19 +248,6 @@ fn hello_of_12_kib_is_refused() {
 /// A change of a message: a byte at a place, or a piece that is cut out, doubled or put elsewhere.
 type Change = (usize, usize, u8, u8);
 
-fn change(bytes: &mut Vec<u8>, &(at, length, byte, kind): &Change) {
-    let at = at % (bytes.len() + 1);
-    let end = (at + length % 64).min(bytes.len());
-    let piece = bytes[at..end].to_vec();
-    match kind % 5 {
-        0 => drop(bytes.drain(at..end)),
-        1 => drop(bytes.splice(at..at, piece)),
-        2 => bytes.insert(at, byte),
-        3 => bytes.extend(piece),
-        _ => bytes.iter_mut().skip(at).take(1).for_each(|old| *old = byte),
-    }
-}
-
 proptest! {
     // A panic inside of rustls would end a small static build.
     #[test]
@@ -279,7 +267,9 @@ proptest! {
             peer.read(&handshake.read(&bytes).unwrap().output).unwrap();
             bytes = peer.take_outgoing();
         }
-        changes.iter().for_each(|one| change(&mut bytes, one));
+        for &(at, length, byte, kind) in &changes {
+            change_bytes(&mut bytes, at, length % 64, byte, kind);
+        }
         let mut rest = &bytes[..];
         for length in reads.into_iter().chain([usize::MAX]) {
             let (read, later) = rest.split_at(length.min(rest.len()));
