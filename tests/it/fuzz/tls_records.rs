@@ -40,6 +40,7 @@ pub fn run(input: &[u8]) {
             }
             192..224 => {
                 peer.send(b"changed");
+                sent += b"changed".len();
                 is_intact = false;
             }
             224..240 => peer.close(),
