@@ -1,5 +1,6 @@
 //! IRC clients of two nodes with a log that the test keeps.
 
+mod operators;
 mod pacing;
 
 use std::fmt::Write as _;
@@ -123,8 +124,12 @@ impl LogHarness {
         }
     }
 
-    /// Connects a client to a node.
+    /// Connects a client of a unix socket to a node.
     fn connect(&mut self, at: usize, protocol: ListenerProtocol) -> u64 {
+        self.connect_peer(at, protocol, Peer::Unix(None))
+    }
+
+    fn connect_peer(&mut self, at: usize, protocol: ListenerProtocol, peer: Peer) -> u64 {
         let id = self.nodes[at].remotes.len() as u64 + 1;
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
@@ -132,7 +137,7 @@ impl LogHarness {
         let (stream, received) = (Some(ours), Vec::new());
         let remote = Remote { stream, received, socket: Arc::clone(&socket), has_task: true };
         self.nodes[at].remotes.insert(id, remote);
-        let (id, peer, refusal) = (ClientId(id), Peer::Unix(None), None);
+        let (id, refusal) = (ClientId(id), None);
         self.turn(at, Some(Event::Connected { id, peer, socket, protocol, refusal }));
         id.0
     }
