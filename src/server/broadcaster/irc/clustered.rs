@@ -123,6 +123,8 @@ impl Broadcaster {
             let Some(input) = queue.next_unprobed().cloned() else { return };
             // The client has left, or has reconnected: it has no name any more.
             if self.room.peer_of(id).is_none() {
+                #[cfg(feature = "tls")]
+                self.room.finish_refusal(id);
                 return cluster.irc_lines.remove(id);
             }
             let is_settled = !queue.has_commands();

@@ -42,3 +42,22 @@ fn muted_irc_client_shows_no_text_at_any_node() {
     let seen = harness.lines(bob).join("\n");
     assert!(seen.contains(" QUIT") && !seen.contains("evade"), "{seen}");
 }
+
+#[cfg(feature = "tls")]
+#[test]
+fn refused_irc_client_has_its_bye_at_its_first_line() {
+    let mut harness = LogHarness::new();
+    let root = (0, harness.connect_peer(0, ListenerProtocol::Chat, Peer::Unix(Some(0))));
+    harness.say(root, &[r#"{"hello":{"name":"root"}}"#]);
+    harness.flush();
+    harness.say(root, &["/ban 192.0.2.1"]);
+    harness.flush();
+    let address = Peer::Inet("192.0.2.1".parse().unwrap(), 1000);
+    let alice = (0, harness.connect_peer(0, ListenerProtocol::Irc, address));
+    harness.flush();
+    assert_eq!(harness.lines(alice), [""; 0], "it may speak TLS");
+    harness.irc(alice, "NICK alice");
+    harness.flush();
+    let lines = harness.lines(alice);
+    assert!(lines.last().is_some_and(|line| line.starts_with("ERROR")), "{lines:?}");
+}
