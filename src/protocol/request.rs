@@ -9,6 +9,8 @@ use super::operator::OperatorCommand;
 
 /// The longest `id` of a line, in bytes.
 const MAX_ID: usize = 64;
+/// The most bytes of a password, which fits into a line of a client that has not sent it.
+pub const MAX_PASSWORD: usize = 256;
 
 /// The keys that the server reads in a JSON object from a client.
 const KEYS: &[&str] = &[

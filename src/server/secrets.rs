@@ -14,12 +14,11 @@ use std::str::FromStr;
 use rustix::fs::fstat;
 
 use crate::os::{open_regular, read_bounded};
+use crate::protocol::MAX_PASSWORD;
 use crate::room::Peer;
 
 /// The most bytes of a file with secrets.
 const MAX_BYTES: usize = 64 << 10;
-/// The most bytes of a password. It fits into a line of a client without one.
-const MAX_PASSWORD: usize = 256;
 /// A warning is logged for a password with fewer characters.
 const SHORT_PASSWORD: usize = 12;
 /// The fewest characters of the secret of an operator.
