@@ -43,7 +43,7 @@ const WINDOW: Duration = Duration::from_secs(1);
 const AFTER_FAULT: Duration = Duration::from_secs(15);
 /// The rate of the work `throughput`.
 const LINES_PER_SECOND: u32 = 20_000;
-/// A longest pause that is none: shorter than an election or a lease by far.
+/// The longest pause in seconds that counts as none: far shorter than an election or a lease.
 const NO_PAUSE: f64 = 1.0;
 
 /// Microseconds of CPU time for a line that a node may take in addition.
@@ -184,8 +184,8 @@ fn pause(room: &Room, nodes: usize) -> f64 {
     room.load.longest_pause(nodes).as_secs_f64()
 }
 
-/// Lets rooms send in turn, and returns the windows of each round. So the ratios of the rooms
-/// depend less on other load than two measurements, one after another.
+/// Lets rooms send in turn, and returns the windows of each round. The ratios of the rooms depend
+/// less on other load than with one room after another.
 fn in_turn(
     options: &Options,
     rooms: &mut [&mut Room],

@@ -127,7 +127,7 @@ pub enum Body<'a> {
         /// long.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         more: Option<usize>,
-        /// Those of `names` that joined quietly.
+        /// The names in `names` of members that joined quietly.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         quiet: Vec<Cow<'a, str>>,
         #[serde(default, skip_serializing_if = "Option::is_none")]

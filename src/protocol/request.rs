@@ -53,7 +53,7 @@ pub enum Request {
     Hello(Box<Hello>),
     /// A text for all members.
     Say(Box<str>),
-    /// The same, which IRC clients see as a `NOTICE`. No line of a client is parsed as one.
+    /// A text for all members, which IRC clients see as a `NOTICE`. No line is parsed as this.
     #[cfg(feature = "cluster")]
     Notice(Box<str>),
     /// `/me TEXT`: a text for all members that describes an action.

@@ -214,8 +214,8 @@ fn parse_operators(text: &str) -> Result<Vec<Operator>, String> {
         }
         let (label, secret) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let secret = secret.trim_start();
-        // The label of users of the machine, which no line revokes. One that another line has would
-        // stay if its own line is removed.
+        // `local` is the label of users of the machine, which no line revokes. A label of two lines
+        // would stay valid if one of them is removed.
         let is_valid = label != "local"
             && !operators.iter().any(|(other, _)| **other == *label)
             && label.len() <= MAX_LABEL

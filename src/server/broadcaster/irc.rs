@@ -41,7 +41,7 @@ struct RoomChannel<'a> {
     own_profile: &'a mut Profile,
     /// The bytes of the replies to the lines of one event, and of their texts for other IRC clients.
     replied: usize,
-    /// The part of the way of a line through the log, in a cluster.
+    /// The phase of the line, in a cluster.
     #[cfg(feature = "cluster")]
     phase: Option<LogPhase>,
 }
