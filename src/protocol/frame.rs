@@ -134,7 +134,7 @@ pub enum Body<'a> {
         id: Option<Cow<'a, str>>,
     },
     /// Sent to a member as the answer to another command or to a heartbeat with an id, and to all
-    /// members as a notice from the server. A notice of what an operator did has a number.
+    /// members as a notice from the server. A notice of the action of an operator has a number.
     Info {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         seq: Option<u64>,
