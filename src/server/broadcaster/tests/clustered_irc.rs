@@ -35,7 +35,12 @@ impl LogNode {
         let executor = Rc::new(LocalExecutor::new());
         let (requests, request_receiver) = async_channel::unbounded();
         let (event_sender, events) = async_channel::unbounded();
-        let room = room::Config { connect_rate: 0, max_refused: 8, ..room::Config::default() };
+        let room = room::Config {
+            connect_rate: 0,
+            #[cfg(feature = "tls")]
+            max_refused: 8,
+            ..room::Config::default()
+        };
         let node = ClusterConfig { node: name.into(), ..ClusterConfig::default() };
         let engine = Engine::with_channels(requests, events);
         let node = ClusterNode::with_engine(engine, node, &room, 64).unwrap();
