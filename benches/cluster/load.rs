@@ -17,7 +17,7 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_secs(15);
 /// The least time between two writes of lines by the clock.
 const TICK: Duration = Duration::from_millis(1);
 
-/// When the members send.
+/// The times at which the members send.
 #[derive(Clone, Copy)]
 pub enum Pacing {
     /// As soon as fewer than this number of a sender's lines are outstanding.

@@ -4,7 +4,7 @@
 //! # Layout
 //!
 //! - [`options`] parses the command line;
-//! - [`works`] has the measurements and their limits, and [`report`] prints the figures;
+//! - [`workloads`] has the measurements and their limits, and [`report`] prints the figures;
 //! - [`room`] starts the nodes and the members of a room;
 //! - [`load`] is the load generator. The lines that it sends and the counters of what the members
 //!   receive are those of the fan-out bench;
@@ -29,7 +29,7 @@ mod options;
 mod payload;
 mod report;
 mod room;
-mod works;
+mod workloads;
 
 use std::io;
 use std::process::ExitCode;
@@ -44,19 +44,19 @@ fn main() -> ExitCode {
     cli::run("cluster", HELP, Options::parse(), |options| bench(&options))
 }
 
-/// Runs the works and prints their figures.
+/// Runs the workloads and prints their figures.
 ///
 /// # Errors
 ///
-/// Returns an error if a work failed, or a figure is over its limit.
+/// Returns an error if a workload failed, or a figure is over its limit.
 fn bench(options: &Options) -> io::Result<()> {
     raise_descriptor_limit()?;
     println!("{} CPUs; the ratios compare a cluster with a single node\n", cpus()?);
     let mut report = Report::default();
-    for work in &options.works {
-        eprintln!("{} ...", work.name);
-        println!("{}: {}", work.name, work.purpose);
-        (work.run)(options, &mut report)?;
+    for workload in &options.workloads {
+        eprintln!("{} ...", workload.name);
+        println!("{}: {}", workload.name, workload.purpose);
+        (workload.run)(options, &mut report)?;
         println!();
     }
     report.result()

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use lexopt::prelude::*;
 
 use crate::harness::cli::Invocation;
-use crate::works::{WORKS, Work};
+use crate::workloads::{WORKLOADS, Workload};
 
 /// Text of `--help`.
 pub const HELP: &str = "\
@@ -20,11 +20,11 @@ cargo bench --features cluster --bench cluster -- [OPTIONS]
 
 /// The options of the bench.
 pub struct Options {
-    /// The works to run.
-    pub works: Vec<Work>,
+    /// The workloads to run.
+    pub workloads: Vec<Workload>,
     /// The smolchatd to measure.
     pub smolchatd: PathBuf,
-    /// How often each work compares its rooms.
+    /// How often each workload compares its rooms.
     pub rounds: u32,
 }
 
@@ -32,7 +32,7 @@ impl Options {
     /// Parses the command line.
     pub fn parse() -> Result<Invocation<Self>, lexopt::Error> {
         let mut options = Self {
-            works: WORKS.to_vec(),
+            workloads: WORKLOADS.to_vec(),
             smolchatd: env!("CARGO_BIN_EXE_smolchatd").into(),
             rounds: 15,
         };
@@ -43,7 +43,7 @@ impl Options {
                 Long("bench") => is_bench = true,
                 Long("help") | Short('h') => is_help = true,
                 Long("quick") => options.rounds /= 3,
-                Long("work") => options.works = select(&parser.value()?.string()?)?,
+                Long("work") => options.workloads = select(&parser.value()?.string()?)?,
                 Long("smolchatd") => options.smolchatd = parser.value()?.into(),
                 _ => return Err(argument.unexpected()),
             }
@@ -52,13 +52,13 @@ impl Options {
     }
 }
 
-/// Returns the works with these names.
-fn select(names: &str) -> Result<Vec<Work>, lexopt::Error> {
-    let find = |name: &str| WORKS.iter().find(|work| work.name == name).copied();
+/// Returns the workloads with these names.
+fn select(names: &str) -> Result<Vec<Workload>, lexopt::Error> {
+    let find = |name: &str| WORKLOADS.iter().find(|workload| workload.name == name).copied();
     names
         .split(',')
         .map(|name| {
-            let known = || WORKS.map(|work| work.name).join(", ");
+            let known = || WORKLOADS.map(|workload| workload.name).join(", ");
             find(name).ok_or_else(|| format!("unknown name {name:?}: expected {}", known()).into())
         })
         .collect()

@@ -9,11 +9,10 @@ use rustix::io::Errno;
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
 
 use crate::os::BYTE_ORDER_MARK;
+use crate::protocol::MAX_PASSWORD;
 
 /// The variable with the password, which the commands of bots do not get.
 pub const PASSWORD_VARIABLE: &str = "SMOLCHAT_PASSWORD";
-/// The longest password, in bytes. A server accepts lines of 512 bytes before the password.
-pub const MAX_PASSWORD: usize = 256;
 
 /// The bytes of keys.
 const CTRL_C: u8 = 0x03;

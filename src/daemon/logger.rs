@@ -34,8 +34,9 @@ struct StderrLogger;
 /// Sends the log to standard error, from `level` up.
 ///
 /// A line is dropped and counted if standard error would block, such as a full pipe or a stopped
-/// terminal, or if there are more than a few lines per second. Errors are not limited, and nothing
-/// is if `level` is debug, nor is what operators do. The next line that is written states the number of dropped lines.
+/// terminal, or if there are more than a few lines per second. Errors and the actions of operators
+/// are not limited, and no line is if `level` is debug. The next line that is written states the
+/// number of dropped lines.
 pub fn init(level: LevelFilter) {
     log::set_max_level(level);
     // Ignored: it fails if the program has a logger already.

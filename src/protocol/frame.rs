@@ -127,14 +127,14 @@ pub enum Body<'a> {
         /// long.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         more: Option<usize>,
-        /// Those of `names` that joined quietly.
+        /// The names in `names` of members that joined quietly.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         quiet: Vec<Cow<'a, str>>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<Cow<'a, str>>,
     },
     /// Sent to a member as the answer to another command or to a heartbeat with an id, and to all
-    /// members as a notice from the server. A notice of what an operator did has a number.
+    /// members as a notice from the server. A notice of the action of an operator has a number.
     Info {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         seq: Option<u64>,

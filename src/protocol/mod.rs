@@ -50,7 +50,9 @@ pub(crate) use json::JsonObject;
 pub use line_reader::{LineReader, TooLong};
 pub use name::{MAX_MARKS, MAX_NAME, case_fold, is_valid_name};
 pub use network::Network;
+pub(crate) use operator::MAX_OPERATOR_TEXT;
 pub use operator::{OperatorCommand, Verb};
+pub(crate) use request::MAX_PASSWORD;
 pub use request::{ClientLine, Hello, Request, RequestError, Secret};
 #[cfg(feature = "cluster")]
 pub use stats::ClusterStats;

@@ -7,7 +7,7 @@ use super::escape::replace_controls;
 use super::request::split_word;
 
 /// The most bytes of a reason or a topic.
-const MAX_TEXT: usize = 300;
+pub const MAX_OPERATOR_TEXT: usize = 300;
 
 /// A command that only operators may use, or `/topic` without a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl OperatorCommand {
         // Only /lock may have no time.
         let is_invalid = has_target && (target.is_empty() || time == Some(Duration::ZERO))
             || !has_text && !text.is_empty()
-            || text.len() > MAX_TEXT;
+            || text.len() > MAX_OPERATOR_TEXT;
         if is_invalid {
             return Some(Err(usage));
         }
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn invalid_argument_returns_usage() {
-        let long = format!("topic {}", "x".repeat(MAX_TEXT + 1));
+        let long = format!("topic {}", "x".repeat(MAX_OPERATOR_TEXT + 1));
         for line in [
             "kick",
             "ban",

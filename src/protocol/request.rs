@@ -9,6 +9,8 @@ use super::operator::OperatorCommand;
 
 /// The longest `id` of a line, in bytes.
 const MAX_ID: usize = 64;
+/// The most bytes of a password, which fits into a line of a client that has not sent it.
+pub const MAX_PASSWORD: usize = 256;
 
 /// The keys that the server reads in a JSON object from a client.
 const KEYS: &[&str] = &[
@@ -51,7 +53,7 @@ pub enum Request {
     Hello(Box<Hello>),
     /// A text for all members.
     Say(Box<str>),
-    /// The same, which IRC clients see as a `NOTICE`. No line of a client is parsed as one.
+    /// A text for all members, which IRC clients see as a `NOTICE`. No line is parsed as this.
     #[cfg(feature = "cluster")]
     Notice(Box<str>),
     /// `/me TEXT`: a text for all members that describes an action.

@@ -182,7 +182,7 @@ pub struct Batch {
     /// The operations on single clients, sorted by client; for one client in the order in which
     /// the room issued them.
     pub unicasts: Vec<Unicast>,
-    /// Lines for the log. A line about what an operator did has no level.
+    /// Lines for the log. A line about the action of an operator has no level.
     pub log: Vec<(Option<Level>, String)>,
 }
 

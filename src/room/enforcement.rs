@@ -144,12 +144,12 @@ impl Room {
         id: ClientId,
     ) {
         let peer = self.lobby.peer_of(id).map(|peer| peer.to_string());
-        let place = peer.unwrap_or_else(|| "gone".into());
+        let address = peer.unwrap_or_else(|| "gone".into());
         let note = self
             .state
             .label_of(id)
             .map_or_else(String::new, |label| format!("; an operator ({label})"));
-        let text = format!("{name} is {place}{note}");
+        let text = format!("{name} is {address}{note}");
         #[cfg(feature = "cluster")]
         if !self.state.is_local(to) {
             return self.submit(Command::Tell { id: to, text, line_id });

@@ -17,12 +17,10 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use crate::calendar::Utc;
-use crate::protocol::{Network, replace_controls};
+use crate::protocol::{MAX_OPERATOR_TEXT, Network, replace_controls};
 
 /// The most bans and mutes.
 const MAX_RULES: usize = 1000;
-/// The most bytes of a label, a reason or a topic.
-const MAX_TEXT: usize = 300;
 /// The bans and mutes in a command of a log, which has at most 64 KB.
 #[cfg(feature = "cluster")]
 const PART_RULES: usize = 20;
@@ -31,7 +29,7 @@ const NEVER: u64 = u64::MAX;
 /// The last second of the year 9999.
 const MAX_END: u64 = 253_402_300_799;
 /// The most bytes of all entries: a label and a reason each, in a table that grows by doubling.
-pub const MODERATION_BYTES: usize = MAX_RULES * 2 * (size_of::<Rule>() + MAX_TEXT);
+pub const MODERATION_BYTES: usize = MAX_RULES * 2 * (size_of::<Rule>() + MAX_OPERATOR_TEXT);
 
 /// The bans, the mutes, the lock and the topic of a room.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -153,7 +151,7 @@ impl Moderation {
 
     fn parse_line(&mut self, line: &str) -> Option<()> {
         let (word, rest) = split_word(line);
-        if rest.len() > 2 * MAX_TEXT {
+        if rest.len() > 2 * MAX_OPERATOR_TEXT {
             return None;
         }
         match word {

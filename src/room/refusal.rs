@@ -13,13 +13,18 @@ impl Room {
             Refusal::TooFast(_) => ByeCode::TooFast,
             _ => ByeCode::Full,
         };
-        let (option, value) = refusal.option();
-        self.log(Level::Warn, format!("{peer} refused: {option} {value} is reached"));
+        self.log_limit(peer, refusal);
         if code == ByeCode::TooFast {
             self.log(Level::Debug, format!("client {}: {refusal}", id.0));
             self.state.counts.errors.add(ErrorCode::TooFast);
         }
         self.refuse_new(id, peer, code, &refusal.to_string());
+    }
+
+    /// Writes to the log which limit a refused client has reached.
+    fn log_limit(&mut self, peer: Peer, refusal: Refusal) {
+        let (option, value) = refusal.option();
+        self.log(Level::Warn, format!("{peer} refused: {option} {value} is reached"));
     }
 
     /// Refuses a client that has just connected.
@@ -48,8 +53,7 @@ impl Room {
         #[cfg(feature = "cluster")]
         if !client.is_visitor {
             let refusal = Refusal::ClusterFull(self.state.rules.max_members);
-            let (option, value) = refusal.option();
-            self.log(Level::Warn, format!("{peer} refused: {option} {value} is reached"));
+            self.log_limit(peer, refusal);
             // Not refused: the client has a place until its connection ends.
             let text = refusal.to_string();
             return self.state.send_last_frame(id, ByeCode::Full, &text, Op::Close);
@@ -59,8 +63,7 @@ impl Room {
         let full = self.lobby.admission.find_full(peer.into());
         let max_clients = self.lobby.config.max_clients;
         let full = full.unwrap_or(Refusal::RoomFull(max_clients));
-        let (option, value) = full.option();
-        self.log(Level::Warn, format!("{peer} refused: {option} {value} is reached"));
+        self.log_limit(peer, full);
         self.send_refusal(id, ByeCode::Full, &full.to_string());
     }
 

@@ -1,9 +1,9 @@
 //! Clients that are refused, and may speak TLS.
 //!
 //! A server with TLS does not know before the first byte of a client whether it speaks TLS. So the
-//! bye of a refused client waits for that byte, or for the end of the handshake. The clients that
-//! wait are few, and few of one address in a time: the others are sent their bye at once, so that a
-//! refused client cannot cost a handshake each time.
+//! bye of a refused client waits for that byte, or for the end of the handshake. The number of clients
+//! that wait is limited, in all and by address: the others are sent their bye at once, so that each
+//! refused client cannot cost a handshake.
 
 use std::collections::VecDeque;
 use std::time::Duration;

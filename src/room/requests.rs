@@ -34,7 +34,8 @@ pub(super) const HELP: &str = "\
 /help             lists the commands
 /quit             leaves
 //TEXT            sends a text that begins with /";
-/// The end of the text for operators. Most of these commands show their arguments if they are missing.
+/// The end of that answer for an operator. Most of these commands show their arguments if they are
+/// missing.
 pub(super) const OPERATOR_HELP: &str = "
 operators: /kick /ban /unban /bans /mute /unmute /whois /topic TEXT /lock [TIME|off]";
 

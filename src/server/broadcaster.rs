@@ -52,7 +52,7 @@ const MAX_BATCH_BYTES: usize = 64 * 1024;
 /// Bytes of an outbox for each notice per second. A notice takes from a sixth to half of that, so
 /// many joins at once do not fill the outboxes of the other members.
 const OUTBOX_BYTES_PER_NOTICE: usize = 1024;
-/// The log target of what operators do, of which no line is dropped for the rate.
+/// The log target of the actions of operators, whose lines are not limited.
 pub const AUDIT_TARGET: &str = "smolchat::audit";
 
 /// The task that owns the [`Room`] and the outbox of every client.

@@ -14,12 +14,11 @@ use std::str::FromStr;
 use rustix::fs::fstat;
 
 use crate::os::{open_regular, read_bounded};
+use crate::protocol::MAX_PASSWORD;
 use crate::room::Peer;
 
 /// The most bytes of a file with secrets.
 const MAX_BYTES: usize = 64 << 10;
-/// The most bytes of a password. It fits into a line of a client without one.
-const MAX_PASSWORD: usize = 256;
 /// A warning is logged for a password with fewer characters.
 const SHORT_PASSWORD: usize = 12;
 /// The fewest characters of the secret of an operator.
@@ -215,8 +214,8 @@ fn parse_operators(text: &str) -> Result<Vec<Operator>, String> {
         }
         let (label, secret) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let secret = secret.trim_start();
-        // The label of users of the machine, which no line revokes. One that another line has would
-        // stay if its own line is removed.
+        // `local` is the label of users of the machine, which no line revokes. A label of two lines
+        // would stay valid if one of them is removed.
         let is_valid = label != "local"
             && !operators.iter().any(|(other, _)| **other == *label)
             && label.len() <= MAX_LABEL

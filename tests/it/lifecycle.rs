@@ -484,7 +484,7 @@ fn full_descriptor_table_keeps_members_connected() {
     let tries = server.log().lines().filter(|line| line.contains("cannot accept")).count();
     assert!(tries < 30, "{tries} tries");
 
-    // Those in the queue are accepted in order once descriptors are free.
+    // Clients in the queue are accepted in order once descriptors are free.
     let rest = crowd.split_off(accepted);
     drop(crowd);
     for (client, n) in rest.into_iter().zip(accepted..) {

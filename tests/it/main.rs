@@ -1,7 +1,7 @@
 //! Integration tests, one binary: each module is one subject.
 //!
 //! All tests run in one process and at the same time, so a test sets no environment variable,
-//! working directory, signal handler or umask of its own. Those belong to the programs under
+//! working directory, signal handler or umask of its own. These belong to the programs under
 //! test, which are child processes. `cost.rs` is a binary of its own.
 
 #![allow(

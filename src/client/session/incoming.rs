@@ -114,7 +114,7 @@ impl Session {
         }
     }
 
-    /// Handles an error before the welcome. Those about the password end the session: another
+    /// Handles an error before the welcome. An error about the password ends the session: another
     /// attempt would end the same way, and count as a guess.
     fn on_refused_hello(&mut self, code: ErrorCode, frame: &Frame<'_>) {
         let error = match code {

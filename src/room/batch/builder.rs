@@ -21,7 +21,7 @@ pub struct BatchBuilder {
     author: Option<ClientId>,
     /// Bytes for this client alone since its lines are applied.
     pub answer_bytes: usize,
-    /// Lines for the log. A line about what an operator did has no level.
+    /// Lines for the log. A line about the action of an operator has no level.
     pub log: Vec<(Option<Level>, String)>,
 }
 

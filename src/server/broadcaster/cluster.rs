@@ -9,8 +9,11 @@ mod log_reader;
 mod pacing;
 mod seed;
 
+use std::time::Duration;
+
 use futures_lite::FutureExt;
 
+use super::hello_waits::HELLO_WAIT_EXTENSION;
 use super::{Broadcaster, Event};
 use crate::cluster::engine::{EngineEvent, EngineRequest};
 use crate::cluster::epoch::StreamInfo;
@@ -24,10 +27,7 @@ use crate::room::{Command, Input, NodeId, Now, Room, SavedState, WaitingClient};
 use crate::server::address_limits::AnswerCharge;
 pub use cluster_node::ClusterNode;
 use cluster_node::{LEAVE_TIMEOUT, MAX_HELD};
-use std::time::Duration;
 
-/// The time by which a hello wait is extended while inputs wait.
-const HELLO_WAIT_EXTENSION: Duration = Duration::from_millis(50);
 /// The texts for members when their lines begin to wait, and after that.
 const OUT_OF_REACH: &str = "the room is out of reach; your lines wait until it is back";
 const WITHIN_REACH: &str = "the room is within reach again";
@@ -44,9 +44,8 @@ pub async fn next_event(node: Option<&ClusterNode>, are_behind: bool) -> Option<
 impl Broadcaster {
     /// Handles an event of the engine, or returns an event with the number that the client has in
     /// the room. The events of clients wait until a node that has just started is in the room.
-    pub(super) fn filter_event(&mut self, event: Event, now: Now) -> Option<Event> {
+    pub(super) fn filter_event(&mut self, mut event: Event, now: Now) -> Option<Event> {
         let Some(cluster) = &mut self.cluster else { return Some(event) };
-        let mut event = event;
         match &mut event {
             Event::Engine(engine_event) => {
                 let engine_event = engine_event.take();

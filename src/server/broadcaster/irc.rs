@@ -41,7 +41,7 @@ struct RoomChannel<'a> {
     own_profile: &'a mut Profile,
     /// The bytes of the replies to the lines of one event, and of their texts for other IRC clients.
     replied: usize,
-    /// The part of the way of a line through the log, in a cluster.
+    /// The phase of the line, in a cluster.
     #[cfg(feature = "cluster")]
     phase: Option<LogPhase>,
 }
@@ -262,6 +262,18 @@ fn relay(
     bytes
 }
 
+/// Replaces a line of a muted member by an error, if others would be shown its text. The room does
+/// that for the texts that it publishes only.
+fn refuse_muted(room: &Room, id: ClientId, line: &mut ParsedLine) {
+    if let Ok(ClientLine { id: label, request: Request::Edge(text) }) = line
+        && room.name_of(id).is_some()
+        && IrcCommand::of(text).is_seen_by_others()
+        && let Some(error) = room.find_mute(id)
+    {
+        *line = Err(RequestError { id: label.take(), ..error });
+    }
+}
+
 impl Broadcaster {
     /// Handles the lines of an IRC client.
     #[inline(never)]
@@ -270,14 +282,7 @@ impl Broadcaster {
         let settings = Rc::clone(&self.clients.irc.settings);
         let mut replied = 0;
         for mut line in lines {
-            // The room knows only some of what an IRC client says.
-            if let Ok(ClientLine { id: label, request: Request::Edge(text) }) = &mut line
-                && self.room.name_of(id).is_some()
-                && IrcCommand::of(text).is_seen_by_others()
-                && let Some(error) = self.room.find_mute(id)
-            {
-                line = Err(RequestError { id: label.take(), ..error });
-            }
+            refuse_muted(&self.room, id, &mut line);
             // The room counts wrong secrets.
             if line.as_ref().is_err_and(|error| error.code.is_about_secrets()) {
                 self.apply(Input::Lines { id, lines: vec![line] }, now);
@@ -308,7 +313,7 @@ impl Broadcaster {
         }
     }
 
-    /// Lets an IRC client in that has sent the password, and registers it if it waits for that.
+    /// Handles the password of an IRC client, and registers the client if it waits for that.
     pub(super) fn on_irc_password(&mut self, id: ClientId, now: Now) {
         self.apply(Input::Authenticated { id, lines: Vec::new() }, now);
         let line = ClientLine { id: None, request: Request::Edge("PONG".into()) };

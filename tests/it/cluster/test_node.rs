@@ -245,7 +245,7 @@ impl Task {
         state.snapshot_position = self.node.replica().snapshot_position();
     }
 
-    /// Proposes all texts that were not read. Those of an earlier incarnation are lost, and clients
+    /// Proposes all texts that were not read. Texts of an earlier incarnation are lost, and clients
     /// would send them again.
     fn propose_again(&mut self) {
         self.node.discard_waiting();

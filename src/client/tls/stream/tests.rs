@@ -146,7 +146,7 @@ fn damaged_record_is_an_error() {
         let (mut client, mut server) = connect();
         server.answer(&mut client, b"hello").1.len()
     };
-    // Those of the version are ignored, as the protocol says.
+    // The bytes of the version are ignored (RFC 8446, section 5.1).
     for index in (0..length).filter(|index| ![1, 2].contains(index)) {
         let (mut client, mut server) = connect();
         let (_, mut record) = server.answer(&mut client, b"hello");

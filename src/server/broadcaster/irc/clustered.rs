@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::line_queue::{DirectInput, LineQueue, WaitingInput};
 use super::log_phase::{LogPhase, Probe};
-use super::{RoomChannel, relay};
+use super::{RoomChannel, refuse_muted, relay};
 use crate::protocol::{ClientLine, Request};
 use crate::room::{ClientId, Command, EdgeMessage, Input, Now, Room};
 use crate::server::address_limits::{AnswerCharge, ParsedLine};
@@ -118,10 +118,13 @@ impl Broadcaster {
     fn probe_lines(&mut self, id: ClientId, now: Now) {
         loop {
             let Some(cluster) = &mut self.cluster else { return };
+            cluster.irc_lines.change_unprobed(id, |line| refuse_muted(&self.room, id, line));
             let Some(queue) = cluster.irc_lines.get_mut(id) else { return };
             let Some(input) = queue.next_unprobed().cloned() else { return };
             // The client has left, or has reconnected: it has no name any more.
             if self.room.peer_of(id).is_none() {
+                #[cfg(feature = "tls")]
+                self.room.finish_refusal(id);
                 return cluster.irc_lines.remove(id);
             }
             let is_settled = !queue.has_commands();

@@ -118,6 +118,19 @@ impl LineQueues {
         self.queues.get_mut(&id)
     }
 
+    /// Changes the line of a client that has to be probed now, if there is one.
+    pub fn change_unprobed(&mut self, id: ClientId, change: impl FnOnce(&mut ParsedLine)) {
+        let Some(queue) = self.queues.get_mut(&id).filter(|queue| !queue.is_joining) else {
+            return;
+        };
+        let Some(waiting) = queue.lines.get_mut(queue.probed) else { return };
+        self.bytes -= waiting.input.bytes();
+        if let WaitingInput::Line(line) = &mut waiting.input {
+            change(line);
+        }
+        self.bytes += waiting.input.bytes();
+    }
+
     /// Returns whether a client has lines that were not probed.
     pub fn has_unprobed(&self, id: ClientId) -> bool {
         self.queues.get(&id).is_some_and(|queue| queue.probed < queue.lines.len())

@@ -1,9 +1,9 @@
-//! The two parts of the way of an IRC client's line through the log.
+//! The two phases of a line of an IRC client in a cluster.
 //!
 //! First the line is probed: a copy of the session handles it, and the commands are collected that it
 //! would apply to the room. They go to the log. When the last of them is read back, the session handles
-//! the line, and its change of the room is that command. So the line is answered by the state that the
-//! room has at this place of the log, as on a server without a cluster.
+//! the line, and its change of the room is that command. So the answer depends on the state of the room
+//! at this position of the log, as on a server without a cluster.
 
 use super::RoomChannel;
 use crate::cluster::credential::token_of_password;
@@ -13,7 +13,7 @@ use crate::room::{
 };
 use crate::server::edge::irc::Channel;
 
-/// The part of a line's way.
+/// The phase of a line.
 #[derive(Debug)]
 pub enum LogPhase {
     /// The commands of the line are collected, and nothing is changed.
@@ -40,7 +40,7 @@ impl RoomChannel<'_> {
         matches!(&self.phase, Some(LogPhase::Probe(probe)) if !probe.commands.is_empty())
     }
 
-    /// Returns whether the name of a client that becomes a member is taken at this place of the log.
+    /// Returns whether the name of a client that becomes a member is taken at this position of the log.
     pub(super) fn is_taken_by_log(&self) -> Option<bool> {
         let Some(LogPhase::Run(Some(Command::Join(join)))) = &self.phase else { return None };
         Some(self.room.lacks_name(join) || self.room.gets_name_back(join))

@@ -1,5 +1,6 @@
 //! IRC clients of two nodes with a log that the test keeps.
 
+mod operators;
 mod pacing;
 
 use std::fmt::Write as _;
@@ -34,7 +35,12 @@ impl LogNode {
         let executor = Rc::new(LocalExecutor::new());
         let (requests, request_receiver) = async_channel::unbounded();
         let (event_sender, events) = async_channel::unbounded();
-        let room = room::Config { connect_rate: 0, ..room::Config::default() };
+        let room = room::Config {
+            connect_rate: 0,
+            #[cfg(feature = "tls")]
+            max_refused: 8,
+            ..room::Config::default()
+        };
         let node = ClusterConfig { node: name.into(), ..ClusterConfig::default() };
         let engine = Engine::with_channels(requests, events);
         let node = ClusterNode::with_engine(engine, node, &room, 64).unwrap();
@@ -123,8 +129,12 @@ impl LogHarness {
         }
     }
 
-    /// Connects a client to a node.
+    /// Connects a client of a unix socket to a node.
     fn connect(&mut self, at: usize, protocol: ListenerProtocol) -> u64 {
+        self.connect_peer(at, protocol, Peer::Unix(None))
+    }
+
+    fn connect_peer(&mut self, at: usize, protocol: ListenerProtocol, peer: Peer) -> u64 {
         let id = self.nodes[at].remotes.len() as u64 + 1;
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
@@ -132,7 +142,7 @@ impl LogHarness {
         let (stream, received) = (Some(ours), Vec::new());
         let remote = Remote { stream, received, socket: Arc::clone(&socket), has_task: true };
         self.nodes[at].remotes.insert(id, remote);
-        let (id, peer, refusal) = (ClientId(id), Peer::Unix(None), None);
+        let (id, refusal) = (ClientId(id), None);
         self.turn(at, Some(Event::Connected { id, peer, socket, protocol, refusal }));
         id.0
     }

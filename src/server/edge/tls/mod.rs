@@ -1,10 +1,9 @@
 //! The TLS edge: TLS 1.3 on the same port. No I/O but the files of the certificate.
 //!
 //! A connection whose first byte is that of a TLS record is read by a [`Handshake`]. At its end the
-//! connection is split: a [`Seal`] encrypts what the broadcaster writes, and an [`Opener`] decrypts
-//! what the connection task reads. rustls does all cryptography; this module frames the records and
-//! counts them. The secrets are those that a kernel with TLS takes, so that sockets can encrypt by
-//! themselves one day.
+//! connection is split: a [`Seal`] encrypts the output of the broadcaster, and an [`Opener`] decrypts
+//! the input of the connection task. rustls does all cryptography; this module frames the records and
+//! counts them. The secrets have the form that the TLS of the Linux kernel takes, which is not used.
 
 mod acceptor;
 mod certificate;

@@ -10,40 +10,44 @@ use crate::room::{NODES, Room, Servers, Window};
 
 /// A measurement.
 #[derive(Clone, Copy)]
-pub struct Work {
+pub struct Workload {
     /// Name on the command line and in the report.
     pub name: &'static str,
     /// Purpose, for the report.
     pub purpose: &'static str,
-    /// Runs the work and prints its figures.
+    /// Runs the workload and prints its figures.
     pub run: fn(&Options, &mut Report) -> io::Result<()>,
 }
 
-/// All works, in the order in which they run.
-pub const WORKS: [Work; 6] = [
-    Work { name: "latency", purpose: "12 members, 200 lines a second", run: latency },
-    Work { name: "cost", purpose: "200 members at each node, three replicas", run: cost },
-    Work {
+/// All workloads, in the order in which they run.
+pub const WORKLOADS: [Workload; 6] = [
+    Workload { name: "latency", purpose: "12 members, 200 lines a second", run: latency },
+    Workload { name: "cost", purpose: "200 members at each node, three replicas", run: cost },
+    Workload {
         name: "total",
         purpose: "600 members at one node and at three, three replicas",
         run: total,
     },
-    Work {
+    Workload {
         name: "throughput",
         purpose: "20,000 lines a second, 6 members, three replicas",
         run: throughput,
     },
-    Work { name: "idle", purpose: "12 silent members, three replicas", run: idle },
-    Work { name: "faults", purpose: "12 members, 100 lines a second, three replicas", run: faults },
+    Workload { name: "idle", purpose: "12 silent members, three replicas", run: idle },
+    Workload {
+        name: "faults",
+        purpose: "12 members, 100 lines a second, three replicas",
+        run: faults,
+    },
 ];
 
 /// The duration of a window.
 const WINDOW: Duration = Duration::from_secs(1);
 /// The time after a fault: longer than an election, and than the lease of a node.
 const AFTER_FAULT: Duration = Duration::from_secs(15);
-/// The rate of the work `throughput`.
+/// The rate of the workload `throughput`.
 const LINES_PER_SECOND: u32 = 20_000;
-/// A longest pause that is none: shorter than an election or a lease by far.
+/// The longest pause in seconds that counts as none: far shorter than an election or a lease.
 const NO_PAUSE: f64 = 1.0;
 
 /// Microseconds of CPU time for a line that a node may take in addition.
@@ -184,8 +188,8 @@ fn pause(room: &Room, nodes: usize) -> f64 {
     room.load.longest_pause(nodes).as_secs_f64()
 }
 
-/// Lets rooms send in turn, and returns the windows of each round. So the ratios of the rooms
-/// depend less on other load than two measurements, one after another.
+/// Lets rooms send in turn, and returns the windows of each round. The ratios of the rooms depend
+/// less on other load than with one room after another.
 fn in_turn(
     options: &Options,
     rooms: &mut [&mut Room],
