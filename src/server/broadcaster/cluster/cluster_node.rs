@@ -177,7 +177,6 @@ impl ClusterNode {
             if let Ok(event) = self.engine.events().try_recv() {
                 return Some(Event::Engine(Some(Box::new(event))));
             }
-            self.pacing.on_caught_up();
         }
         if self.is_full() { None } else { self.inputs.1.try_recv().ok() }
     }
