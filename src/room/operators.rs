@@ -9,6 +9,7 @@ use super::state::{Author, Effect, RoomState};
 use super::{ClientId, Credential, NodeId};
 use crate::protocol::{
     Body, ByeCode, ErrorCode, Network, OperatorCommand, RequestError, SERVER, Verb, case_fold,
+    escaped_len,
 };
 #[cfg(feature = "cluster")]
 use crate::protocol::{ClientLine, Request};
@@ -17,7 +18,7 @@ use crate::protocol::{ClientLine, Request};
 pub(super) const LOCAL_LABEL: &str = "local";
 /// The time of a ban, a mute or a lock without one.
 const DEFAULT_TIME: Duration = Duration::from_secs(3600);
-/// The most bytes of an answer to `/bans`.
+/// The most bytes of an answer to `/bans`, as a JSON string.
 const MAX_LIST: usize = 16 << 10;
 
 impl RoomState {
@@ -227,8 +228,10 @@ impl RoomState {
 
     fn send_bans(&mut self, author: Author<'_>) {
         let mut text = String::new();
+        let mut len = 0;
         for line in self.moderation.lines(self.now.unix_seconds()) {
-            if text.len() + line.len() > MAX_LIST {
+            len += escaped_len(&line) + r"\n".len();
+            if len > MAX_LIST {
                 text += "\n…";
                 break;
             }

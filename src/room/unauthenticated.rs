@@ -42,8 +42,9 @@ impl Room {
         let visitors = lobby.clients.iter().filter(|(_, client)| client.is_visitor);
         let visitors = visitors.filter(|(_, client)| client.is_waiting());
         let count = |peer: Peer| lobby.admission.visitors_of(peer.into());
-        // The lowest id of those that are equal, which is the oldest.
-        let dropped = visitors.map(|(id, client)| (Reverse(count(client.peer)), id)).min();
+        // The lowest id of those that are equal, which is the oldest. Local operators are the last.
+        let rank = |peer| (lobby.is_local_operator(peer), Reverse(count(peer)));
+        let dropped = visitors.map(|(id, client)| (rank(client.peer), id)).min();
         if let Some((_, dropped)) = dropped {
             let text = "the server is full: too many clients without a place";
             self.refuse_waiting(dropped, ByeCode::Full, text);

@@ -3,6 +3,7 @@
 mod rights;
 
 use super::*;
+use crate::protocol::escaped_len;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -314,4 +315,19 @@ fn audit_line_names_operator_and_target() {
         audit,
         ["local (root unix) banned alice: ban 192.0.2.1 2026-09-21T15:13:20Z local a\\u000ab"]
     );
+}
+
+#[test]
+fn answer_to_bans_with_quotes_is_bounded() {
+    let mut harness = room();
+    let reason = "\"".repeat(300);
+    for host in 0..60 {
+        harness.say(1, &format!("/ban 192.0.3.{host} 1d {reason}"));
+    }
+    harness.seal();
+    harness.say(1, "/bans");
+    let answer = harness.last(1);
+    assert!(answer.ends_with('…'), "{answer}");
+    let len = escaped_len(&answer);
+    assert!((15_000..16_800).contains(&len), "{len}");
 }

@@ -225,3 +225,16 @@ fn raid_of_visitors_keeps_no_local_operator_out() {
     (14..30).for_each(|id| harness.connect_from(id, Peer::Unix(Some(0))));
     assert_eq!(harness.codes(29), [r#"bye "full""#]);
 }
+
+#[test]
+fn crowd_of_addresses_drops_no_local_operator() {
+    let mut harness = room(4);
+    harness.connect_from(1, Peer::Unix(Some(0)));
+    for id in 2..=40 {
+        harness.connect_of(id, id as u8);
+    }
+    harness.authenticate(1, &[r#"{"hello":{"name":"root"}}"#]);
+    harness.seal();
+    assert_eq!(harness.frames(1)[0]["kind"], "welcome");
+    assert_eq!(harness.room.client_count(), 16);
+}

@@ -173,11 +173,10 @@ impl ClusterNode {
     /// Returns an event that waits. The inputs of clients wait while the log does not take more, and
     /// the log waits in a pause while `are_behind`, most clients.
     pub fn try_next_event(&mut self, are_behind: bool) -> Option<Event> {
-        if !self.pacing.is_paused(are_behind) {
-            if let Ok(event) = self.engine.events().try_recv() {
-                return Some(Event::Engine(Some(Box::new(event))));
-            }
-            self.pacing.on_caught_up();
+        if !self.pacing.is_paused(are_behind)
+            && let Ok(event) = self.engine.events().try_recv()
+        {
+            return Some(Event::Engine(Some(Box::new(event))));
         }
         if self.is_full() { None } else { self.inputs.1.try_recv().ok() }
     }

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 /// The longest pause.
 const PAUSE: Duration = Duration::from_millis(250);
-/// The time of all pauses until the node has read the whole log, at most. After it, the node evicts
-/// slow clients as a single node does.
+/// The time of all pauses in an [`INTERVAL`], at most. After it, the node evicts slow clients as a
+/// single node does.
 const MAX_PAUSED: Duration = Duration::from_secs(2);
+/// Clients that read slowly on purpose can begin pauses at any time, and they delay all members of the
+/// node.
+const INTERVAL: Duration = Duration::from_secs(60);
 
 /// The pauses of a node.
 ///
@@ -18,8 +21,10 @@ pub struct Pacing {
     bytes: usize,
     /// The start of the pause.
     since: Option<Duration>,
-    /// The time of the pauses since the node has last read the whole log.
+    /// The time of the pauses in the interval.
     paused: Duration,
+    /// The end of the interval, which the first pause begins.
+    interval_end: Duration,
 }
 
 impl Pacing {
@@ -33,8 +38,13 @@ impl Pacing {
         now: Duration,
     ) {
         self.bytes = self.bytes.saturating_add(bytes);
-        if are_behind && self.bytes >= batch_bytes && self.paused < MAX_PAUSED {
+        let is_next_interval = self.interval_end <= now;
+        let is_allowed = is_next_interval || self.paused < MAX_PAUSED;
+        if are_behind && self.bytes >= batch_bytes && is_allowed {
             self.bytes = 0;
+            if is_next_interval {
+                (self.paused, self.interval_end) = (Duration::ZERO, now + INTERVAL);
+            }
             self.since.get_or_insert(now);
         }
     }
@@ -57,11 +67,6 @@ impl Pacing {
             self.since = None;
             self.paused += now.saturating_sub(since);
         }
-    }
-
-    /// Handles that the node has read the whole log.
-    pub fn on_caught_up(&mut self) {
-        self.paused = Duration::ZERO;
     }
 }
 
@@ -91,22 +96,25 @@ mod tests {
     }
 
     #[test]
-    fn pauses_are_bounded_until_the_log_is_read() {
+    fn pauses_of_a_minute_are_bounded() {
         let mut pacing = Pacing::default();
-        let mut now = START;
-        while pacing.paused < MAX_PAUSED {
-            pacing.on_delivery(BATCH, BATCH, true, now);
-            assert!(pacing.is_paused(true));
-            now += PAUSE;
-            pacing.end_pause(true, now);
+        for minute in 1..=3 {
+            let start = START + minute * INTERVAL;
+            let mut paused = Duration::ZERO;
+            for step in (0..60_000).step_by(50).map(Duration::from_millis) {
+                pacing.end_pause(true, start + step);
+                pacing.on_delivery(BATCH, BATCH, true, start + step);
+                paused += pacing.deadline().map_or(Duration::ZERO, |_| Duration::from_millis(50));
+            }
+            assert_eq!(paused, MAX_PAUSED, "minute {minute}");
         }
-        assert_eq!(now, START + MAX_PAUSED);
-        pacing.on_delivery(BATCH, BATCH, true, now);
-        assert!(!pacing.is_paused(true));
-        pacing.on_caught_up();
-        pacing.on_delivery(BATCH, BATCH, true, now);
-        assert!(pacing.is_paused(true));
-        pacing.end_pause(false, now);
-        assert_eq!(pacing.paused, Duration::ZERO, "the clients have caught up at once");
+    }
+
+    #[test]
+    fn pause_without_clients_behind_takes_no_time() {
+        let mut pacing = Pacing::default();
+        pacing.on_delivery(BATCH, BATCH, true, START);
+        pacing.end_pause(false, START);
+        assert_eq!((pacing.since, pacing.paused), (None, Duration::ZERO));
     }
 }
