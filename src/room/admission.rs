@@ -159,6 +159,15 @@ struct AddressRecord {
     /// Clients that have left and whose connections are still ending.
     ending: u32,
     new_connections: RateLimiter,
+    /// Those of a room with a password: one is forgotten each second.
+    recent_connections: RateLimiter,
+}
+
+/// The most recent connections of an address that are told apart.
+const MAX_RECENT: u32 = 1000;
+
+fn recent_rate() -> Rate {
+    Rate::new(1, MAX_RECENT)
 }
 
 impl Admission {
@@ -201,6 +210,9 @@ impl Admission {
         if origin.is_network() && !address.new_connections.try_take(self.rate, now) {
             return Err(full.unwrap_or(Refusal::TooFast(self.connect_rate)));
         }
+        if self.has_password {
+            address.recent_connections.take(recent_rate(), 1, now);
+        }
         let is_visitor = full.is_some() || self.has_password;
         let (in_room, of_address) = match is_visitor {
             false => (&mut self.clients, &mut address.clients),
@@ -215,12 +227,12 @@ impl Admission {
     /// must not keep the operators of the machine out.
     pub fn admit_operator(&mut self, origin: Origin) -> bool {
         let most = max_visitors(self.max_clients, self.has_password) + OPERATOR_PLACES;
-        let is_authenticated = self.visitors < most;
-        if is_authenticated {
+        let is_admitted = self.visitors < most;
+        if is_admitted {
             self.visitors += 1;
             self.table.entry(origin).or_default().visitors += 1;
         }
-        is_authenticated
+        is_admitted
     }
 
     /// Returns the limit for which there is no place for a client of an origin, or none if there is
@@ -273,6 +285,14 @@ impl Admission {
     /// Returns the visitors of an origin.
     pub fn visitors_of(&self, origin: Origin) -> u32 {
         self.table.get(&origin).map_or(0, |address| address.visitors)
+    }
+
+    /// Returns the recent connections of an origin in a room with a password: one is forgotten each
+    /// second.
+    pub fn recent_connections(&self, origin: Origin, now: Duration) -> usize {
+        let address = self.table.get(&origin);
+        let left = address.map(|address| address.recent_connections.available(recent_rate(), now));
+        MAX_RECENT as usize - left.unwrap_or(MAX_RECENT as usize)
     }
 
     /// Returns whether an operator can have a place in a full room.
@@ -348,7 +368,9 @@ impl AddressRecord {
 
     /// Returns whether the record is the same as a new one.
     fn is_idle(&self, now: Duration) -> bool {
-        !self.has_connections() && self.new_connections.is_idle(now)
+        !self.has_connections()
+            && self.new_connections.is_idle(now)
+            && self.recent_connections.is_idle(now)
     }
 }
 

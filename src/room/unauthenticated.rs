@@ -41,9 +41,15 @@ impl Room {
         // places of the others.
         let visitors = lobby.clients.iter().filter(|(_, client)| client.is_visitor);
         let visitors = visitors.filter(|(_, client)| client.is_waiting());
-        let count = |peer: Peer| lobby.admission.visitors_of(peer.into());
-        // The lowest id of those that are equal, which is the oldest. Local operators are the last.
-        let rank = |peer| (lobby.is_local_operator(peer), Reverse(count(peer)));
+        // Of addresses with as many, first those that have connected the most: a crowd that connects
+        // again and again must not end the handshakes of others. The lowest id of those that are equal
+        // is the oldest. Local operators are the last.
+        let rank = |peer: Peer| {
+            let (origin, now) = (peer.into(), lobby.now.uptime);
+            let count = lobby.admission.visitors_of(origin);
+            let recent = lobby.admission.recent_connections(origin, now);
+            (lobby.is_local_operator(peer), Reverse((count, recent)))
+        };
         let dropped = visitors.map(|(id, client)| (rank(client.peer), id)).min();
         if let Some((_, dropped)) = dropped {
             let text = "the server is full: too many clients without a place";

@@ -238,3 +238,19 @@ fn crowd_of_addresses_drops_no_local_operator() {
     assert_eq!(harness.frames(1)[0]["kind"], "welcome");
     assert_eq!(harness.room.client_count(), 16);
 }
+
+#[test]
+fn crowd_that_connects_again_keeps_no_others_out() {
+    let mut harness = room(4);
+    // Each address may connect 20 times a second.
+    let storm = |harness: &mut RoomHarness, ids: std::ops::Range<u64>| {
+        for id in ids {
+            harness.advance(Duration::from_millis(4));
+            harness.connect_of(id, (id % 16) as u8);
+        }
+    };
+    storm(&mut harness, 0..160);
+    harness.connect_of(160, 99);
+    storm(&mut harness, 161..400);
+    assert!(harness.room.is_unauthenticated(ClientId(160)));
+}
