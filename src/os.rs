@@ -1,8 +1,6 @@
 //! Queries to the operating system: random bytes, regular files, memory use, the boot id, the
 //! controlling terminal, ignored signals and groups.
 
-#![doc(hidden)]
-
 use std::env;
 use std::ffi::OsString;
 use std::fs::File;
@@ -11,10 +9,9 @@ use std::path::Path;
 
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process::Signal;
 use rustix::rand::GetRandomFlags;
 
-/// Some editors and runtimes write it at the start of a text.
+/// The character that some editors and runtimes write at the start of a text.
 pub const BYTE_ORDER_MARK: &str = "\u{FEFF}";
 const NOT_REGULAR: &str = "expected a regular file, not a directory, pipe, socket or device";
 
@@ -77,7 +74,7 @@ pub fn read_bounded(file: File, max: usize) -> io::Result<String> {
         match rustix::io::read(&file, rest) {
             Ok(0) => break,
             Ok(read) => length += read,
-            Err(rustix::io::Errno::INTR) => {}
+            Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -96,14 +93,6 @@ pub fn read_bounded(file: File, max: usize) -> io::Result<String> {
 pub(crate) fn resident_memory() -> Option<u64> {
     let pages: u64 = read_first_line("/proc/self/statm")?.split(' ').nth(1)?.parse().ok()?;
     Some(pages * rustix::param::page_size() as u64)
-}
-
-/// Returns the set of signals that this process ignores, with bit N - 1 for signal N, or an empty
-/// set without /proc (proc_pid_status(5)).
-pub(crate) fn ignored_signals() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
 /// Returns the random id of the current boot of the machine, in the form of the kernel.
@@ -149,13 +138,13 @@ pub fn has_controlling_terminal() -> bool {
     rustix::fs::open("/dev/tty", flags, Mode::empty()).is_ok()
 }
 
-/// Returns whether this process ignores a signal, as nohup(1) arranges it for SIGHUP. Without
-/// /proc it returns `false`.
-pub fn is_signal_ignored(signal: Signal) -> bool {
+/// Returns whether this process ignores the signal with a number, as nohup(1) arranges it for
+/// SIGHUP. Without /proc (proc_pid_status(5)) it returns `false`.
+pub fn is_signal_ignored(number: i32) -> bool {
     let status = read_text("/proc/self/status");
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
-    mask.is_some_and(|mask| mask >> (signal.as_raw() - 1) & 1 == 1)
+    mask.is_some_and(|mask| mask >> (number - 1) & 1 == 1)
 }
 
 /// Returns the number of a group, given its name in /etc/group (group(5)) or the number itself.

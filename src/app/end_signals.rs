@@ -8,7 +8,7 @@ use std::io;
 use async_signal::{Signal, Signals};
 use futures_lite::{StreamExt, future};
 
-use crate::os::ignored_signals;
+use crate::os::is_signal_ignored;
 
 /// The signals that have arrived and are not handled yet.
 pub struct EndSignals(Signals);
@@ -20,9 +20,8 @@ impl EndSignals {
     ///
     /// Returns an error if no signal can be handled.
     pub fn new() -> io::Result<Self> {
-        let ignored = ignored_signals();
         let signals = [Signal::Hup, Signal::Int, Signal::Term];
-        let is_handled = |signal: &Signal| ignored & (1 << (*signal as i32 - 1)) == 0;
+        let is_handled = |signal: &Signal| !is_signal_ignored(*signal as i32);
         Ok(EndSignals(Signals::new(signals.into_iter().filter(is_handled))?))
     }
 

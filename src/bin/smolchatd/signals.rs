@@ -17,7 +17,7 @@ const SAME_SIGNAL: Duration = Duration::from_secs(1);
 /// Watches for signals. SIGHUP stays ignored if it is ignored already.
 pub fn watch() -> Result<Signals, String> {
     let mut signals = vec![Signal::Int, Signal::Term, Signal::Usr1];
-    if !is_signal_ignored(rustix::process::Signal::HUP) {
+    if !is_signal_ignored(Signal::Hup as i32) {
         signals.push(Signal::Hup);
     }
     Signals::new(signals).map_err(|error| format!("cannot watch for signals: {error}"))
