@@ -1,13 +1,12 @@
-//! The store: a history file that keeps the frames of a room across restarts of the server.
+//! The store: the files that keep a room across restarts of the server.
 //!
-//! - [`HistoryFile`] opens, recovers and writes the file. All its calls block.
+//! - [`HistoryFile`] opens, recovers and writes the history file. All its calls block.
 //! - `HistoryWriter` makes these calls on a thread of their own, so that a slow disk does not
 //!   stop the room.
+//! - [`BanFile`] reads and writes the bans, the mutes, the lock and the topic.
 //!
-//! The format of the file, and the rule by which the room continues after a restart, are
+//! The format of the history file, and the rule by which the room continues after a restart, are
 //! documented in `store/format.rs`.
-
-#![doc(hidden)]
 
 mod ban_file;
 mod file;
