@@ -15,8 +15,8 @@ pub struct Network {
 
 impl Network {
     /// Returns the network that counts as one client: an IPv4 address, or an IPv6 network of 64
-    /// bits, because one host can use all addresses in it. A link-local network is shared by all
-    /// hosts on the link, so there it is the whole address.
+    /// bits (RFC 4291, section 2.5.4), because one host can use all addresses in it. A link-local
+    /// network is shared by all hosts on the link, so there it is the whole address.
     pub(crate) fn of_client(ip: IpAddr) -> Self {
         match ip {
             IpAddr::V6(address) if !address.is_unicast_link_local() => {
@@ -25,6 +25,11 @@ impl Network {
             }
             _ => Network { ip, bits: max_bits(ip) },
         }
+    }
+
+    /// Returns the first address.
+    pub(crate) fn address(self) -> IpAddr {
+        self.ip
     }
 
     /// Returns whether an address is in the network. An IPv4-mapped address must be canonical.

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Peer;
+use crate::protocol::Network;
 use crate::rate_limit::{Rate, RateLimiter};
 
 /// Addresses in the table beyond twice the number of clients.
@@ -44,13 +45,9 @@ pub fn max_visitors(max_clients: usize, has_password: bool) -> usize {
 }
 
 /// The part of a peer's address by which clients are counted.
-///
-/// An IPv6 network of 64 bits counts as one address (RFC 4291, section 2.5.4), because one host can
-/// use all addresses in it. A link-local network is shared by all hosts on the link, so there the
-/// whole address counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
-    /// An IPv4 address or an IPv6 network.
+    /// The first address of the network of a client, see [`Network::of_client`].
     Network(IpAddr),
     /// The user of a process that is connected to a unix socket. It is not limited in clients and
     /// new connections.
@@ -69,11 +66,7 @@ impl Origin {
 impl From<Peer> for Origin {
     fn from(peer: Peer) -> Self {
         match peer {
-            Peer::Inet(IpAddr::V6(ip), _) if !ip.is_unicast_link_local() => {
-                let network = Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64));
-                Origin::Network(network.into())
-            }
-            Peer::Inet(ip, _) => Origin::Network(ip),
+            Peer::Inet(ip, _) => Origin::Network(Network::of_client(ip).address()),
             Peer::Unix(Some(user)) => Origin::User(user),
             Peer::Unix(None) | Peer::Proxy(..) => Origin::Proxy,
         }

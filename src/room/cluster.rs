@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::credential_index::CredentialIndex;
 use super::lobby::{ClientStage, Lobby};
 use super::state::RoomState;
-use super::{ClientId, Config, Credential, HashKey, History, NodeId, Room, Rules, Token};
+use super::{
+    ClientId, Command, Config, Credential, HashKey, History, NodeId, Room, Rules, Token,
+};
 use crate::protocol::ByeCode;
 
 /// The values that all nodes with a room have in common.
@@ -61,24 +63,14 @@ impl Room {
     }
 
     /// Returns the time of the log by which the next command has to be applied. If there is none,
-    /// the node writes [`Command::Tick`](super::Command::Tick).
+    /// the node writes [`Command::Tick`].
     pub fn tick_deadline(&self) -> Option<Duration> {
         self.state.deadline()
     }
 
-    /// Returns the time of the node at which [`pop_hello_wait`](Self::pop_hello_wait) has to be
-    /// called.
-    pub fn hello_deadline(&self) -> Option<Duration> {
-        let unauthenticated = self.lobby.unauthenticated.first().map(|client| client.deadline);
-        #[cfg(feature = "tls")]
-        let unauthenticated =
-            unauthenticated.into_iter().chain(self.lobby.refused.deadline()).min();
-        [self.lobby.waiting.deadline(), unauthenticated].into_iter().flatten().min()
-    }
-
     /// Removes and returns the commands that follow from those that were committed: they go into
     /// the log like those of [`propose`](Self::propose).
-    pub fn take_proposals(&mut self) -> Vec<super::Command> {
+    pub fn take_proposals(&mut self) -> Vec<Command> {
         std::mem::take(&mut self.lobby.proposals)
     }
 

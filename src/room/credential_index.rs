@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::state::Member;
+#[cfg(any(feature = "irc", feature = "cluster"))]
+use super::state::RoomState;
 use super::{ClientId, ClientTable, Credential};
 
 /// An index of members by credential. It is empty for a room on one node, where a credential is a
@@ -48,5 +50,23 @@ impl CredentialIndex {
         members.iter().fold(None, |found, (id, member)| {
             if member.credential.matches(credential) { Some(id) } else { found }
         })
+    }
+}
+
+#[cfg(any(feature = "irc", feature = "cluster"))]
+impl RoomState {
+    /// Returns whether a credential is that of a member or of a reserved name.
+    pub(super) fn is_known(&self, credential: &Credential) -> bool {
+        self.credentials.find(credential, &self.members).is_some()
+            || self.reserved.has_credential(credential, self.now.uptime)
+    }
+
+    /// Sets the credential of a member that has this name.
+    #[cfg(feature = "cluster")]
+    pub(super) fn set_credential(&mut self, id: ClientId, name: &str, credential: Credential) {
+        if let Some(member) = self.members.get_mut(id).filter(|member| *member.name == *name) {
+            self.credentials.remove(std::mem::replace(&mut member.credential, credential));
+            self.credentials.insert(credential, id);
+        }
     }
 }

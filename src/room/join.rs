@@ -126,6 +126,15 @@ impl RoomState {
         self.add_effect(id, Effect::Joined(id));
     }
 
+    /// Returns whether a client is refused because the name that it needs is not free.
+    #[cfg(feature = "cluster")]
+    pub(super) fn lacks_name(&self, join: &Join) -> bool {
+        let name = join.hello.as_ref().and_then(|hello| hello.name.as_deref());
+        join.is_name_required
+            && !join.proof.is_some_and(|proof| self.is_known(&proof))
+            && name.is_none_or(|name| self.find_name_conflict(name).is_some())
+    }
+
     /// Takes a place for a new member. A takeover needs none.
     ///
     /// # Errors

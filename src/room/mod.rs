@@ -278,13 +278,17 @@ impl Room {
     /// Returns the time at which [`pop_hello_wait`](Self::pop_hello_wait) and
     /// [`end_waits`](Self::end_waits) have to be called, if there is no input before.
     pub fn deadline(&self) -> Option<Duration> {
+        self.hello_deadline().into_iter().chain(self.state.deadline()).min()
+    }
+
+    /// Returns the time at which [`pop_hello_wait`](Self::pop_hello_wait) has to be called.
+    pub fn hello_deadline(&self) -> Option<Duration> {
         let Lobby { waiting, unauthenticated, .. } = &self.lobby;
         let deadlines = [
             waiting.deadline(),
             unauthenticated.first().map(|client| client.deadline),
             #[cfg(feature = "tls")]
             self.lobby.refused.deadline(),
-            self.state.deadline(),
         ];
         deadlines.into_iter().flatten().min()
     }

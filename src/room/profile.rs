@@ -3,11 +3,13 @@
 #[cfg(feature = "cluster")]
 use super::state::RoomState;
 #[cfg(feature = "cluster")]
-use super::{ClientId, Credential, Join};
+use super::ClientId;
 
-/// The most bytes of a user, a real name and an away text.
+/// The most bytes of a user.
 pub const MAX_USER: usize = 32;
+/// The most bytes of a real name.
 pub const MAX_REAL_NAME: usize = 150;
+/// The most bytes of an away text.
 pub const MAX_AWAY: usize = 200;
 /// The most bytes of a profile in memory: its row in a tree whose nodes can be half empty, and three
 /// texts.
@@ -37,35 +39,11 @@ impl RoomState {
         }
     }
 
-    /// Sets the credential of a member that has this name.
-    pub(super) fn set_credential(&mut self, id: ClientId, name: &str, credential: Credential) {
-        if let Some(member) = self.members.get_mut(id).filter(|member| *member.name == *name) {
-            self.credentials.remove(std::mem::replace(&mut member.credential, credential));
-            self.credentials.insert(credential, id);
-        }
-    }
-
     /// Marks the last frame as a notice.
     pub(super) fn mark_notice(&mut self) {
         if self.notices.len() >= MAX_NOTICES {
             self.notices.pop_front();
         }
         self.notices.push_back(self.batch.seq);
-    }
-
-    /// Returns whether a client is refused because the name that it needs is not free.
-    pub(super) fn lacks_name(&self, join: &Join) -> bool {
-        let name = join.hello.as_ref().and_then(|hello| hello.name.as_deref());
-        join.is_name_required
-            && !self.is_known(join.proof)
-            && name.is_none_or(|name| self.find_name_conflict(name).is_some())
-    }
-
-    /// Returns whether a credential is that of a member or of a reserved name.
-    pub(super) fn is_known(&self, proof: Option<Credential>) -> bool {
-        proof.is_some_and(|proof| {
-            self.credentials.find(&proof, &self.members).is_some()
-                || self.reserved.has_credential(&proof, self.now.uptime)
-        })
     }
 }

@@ -30,7 +30,7 @@ impl Room {
 
     /// Returns whether a client that joins now gets back the name of a member or a reserved name.
     pub fn gets_name_back(&self, join: &Join) -> bool {
-        self.state.is_known(join.proof)
+        join.proof.is_some_and(|proof| self.state.is_known(&proof))
     }
 
     /// Returns the credential of a token.

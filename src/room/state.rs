@@ -172,7 +172,7 @@ impl RoomState {
             profiles: BTreeMap::new(),
             #[cfg(feature = "cluster")]
             notices: VecDeque::new(),
-            now: Now { uptime: Duration::ZERO, unix_ms: 0 },
+            now: Now::default(),
             rules,
             answers,
             is_moderation_changed: false,

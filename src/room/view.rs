@@ -1,10 +1,8 @@
 //! The room for an edge that answers its clients itself: the members, the names and the history that
 //! it can read, and its answers.
 
-use super::state::{RoomState, Visibility};
+use super::state::Visibility;
 use super::{Chunk, ClientId, ClientStage, Command, Now, Op, Room, Slice, Token};
-use crate::protocol::case_fold;
-
 impl Room {
     /// Sends a client bytes that are not a frame, between the frames of the room. `mark` is a number
     /// for the edge, see [`Slice::mark`].
@@ -35,7 +33,7 @@ impl Room {
     }
 
     /// Shows or hides a client before it is a member, or returns the command that does it later.
-    pub fn propose_show(&mut self, id: ClientId, is_shown: bool) -> Option<Command> {
+    fn propose_show(&mut self, id: ClientId, is_shown: bool) -> Option<Command> {
         let client = self.lobby.clients.get_mut(id)?;
         if !client.is_waiting() {
             return Some(Command::Show { id, is_shown });
@@ -76,9 +74,8 @@ impl Room {
 
     /// Returns the member with a name, in any case, and the name as the member has it.
     pub fn find_member(&self, name: &str) -> Option<(ClientId, &str)> {
-        let id = self.state.names.get(name)?;
-        let found = self.name_of(id)?;
-        (case_fold(found) == case_fold(name)).then_some((id, found))
+        let id = self.state.find_member(name)?;
+        Some((id, self.name_of(id)?))
     }
 
     /// Returns the name of a member, and the token with which it can reconnect.
@@ -114,10 +111,7 @@ impl Room {
 
     /// Returns whether a token is that of a member or of a reserved name.
     pub fn is_known_token(&self, token: &Token) -> bool {
-        let credential = (self.lobby.credential_of)(*token);
-        let RoomState { credentials, members, reserved, now, .. } = &self.state;
-        credentials.find(&credential, members).is_some()
-            || reserved.has_credential(&credential, now.uptime)
+        self.state.is_known(&(self.lobby.credential_of)(*token))
     }
 
     /// Returns the number of frames in the history and in the open batch.
