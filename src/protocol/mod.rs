@@ -52,8 +52,8 @@ pub use name::{MAX_MARKS, MAX_NAME, case_fold, is_valid_name};
 pub use network::Network;
 pub(crate) use operator::MAX_OPERATOR_TEXT;
 pub use operator::{OperatorCommand, Verb};
-pub(crate) use request::MAX_PASSWORD;
 pub use request::{ClientLine, Hello, Request, RequestError, Secret};
+pub(crate) use request::{MAX_PASSWORD, ParsedLine};
 #[cfg(feature = "cluster")]
 pub use stats::ClusterStats;
 pub use stats::{Counters, Stats};

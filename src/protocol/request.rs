@@ -137,6 +137,9 @@ pub struct RequestError {
     pub id: Option<Box<str>>,
 }
 
+/// A line from a client, or the error that answers it.
+pub(crate) type ParsedLine = Result<ClientLine, RequestError>;
+
 impl RequestError {
     /// Creates an error for a line without an id.
     pub fn new(code: ErrorCode, text: impl Into<String>) -> Self {

@@ -5,9 +5,7 @@ use std::time::Duration;
 use super::credential_index::CredentialIndex;
 use super::lobby::{ClientStage, Lobby};
 use super::state::RoomState;
-use super::{
-    ClientId, Command, Config, Credential, HashKey, History, NodeId, Room, Rules, Token,
-};
+use super::{ClientId, Command, Config, Credential, HashKey, History, NodeId, Room, Rules, Token};
 use crate::protocol::ByeCode;
 
 /// The values that all nodes with a room have in common.

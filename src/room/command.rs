@@ -3,11 +3,13 @@
 //! A [`Lobby`](super::lobby::Lobby) makes them of the inputs of its own clients. In a cluster they
 //! go into a log, and each node applies the commands of all nodes in the order of the log.
 
+#[cfg(feature = "cluster")]
+use super::input::has_stats_request;
 use super::names::OriginKey;
 use super::{ClientId, Credential, DisconnectReason, Moderation, NodeId};
 #[cfg(feature = "cluster")]
 use super::{Profile, Rules};
-use crate::protocol::{ClientLine, Hello, OtherProtocol, RequestError};
+use crate::protocol::{Hello, OtherProtocol, ParsedLine};
 
 /// An input that changes the state of the room.
 #[derive(Clone, Debug)]
@@ -19,7 +21,7 @@ pub enum Command {
     Lines {
         id: ClientId,
         /// The lines, in order.
-        lines: Vec<Result<ClientLine, RequestError>>,
+        lines: Vec<ParsedLine>,
     },
     /// A member leaves.
     Leave { id: ClientId, cause: LeaveCause },
@@ -86,7 +88,7 @@ pub struct Join {
     #[serde(default)]
     pub profile: Option<Profile>,
     /// The lines that the client has sent with its hello or instead of one.
-    pub lines: Vec<Result<ClientLine, RequestError>>,
+    pub lines: Vec<ParsedLine>,
 }
 
 /// A message of an edge about a member.
@@ -130,6 +132,16 @@ pub enum LeaveCause {
 
 #[cfg(feature = "cluster")]
 impl Command {
+    /// Returns whether a line requests the statistics, which
+    /// [`set_server_stats`](super::Room::set_server_stats) has to set before.
+    pub fn has_stats_request(&self) -> bool {
+        match self {
+            Command::Join(join) => has_stats_request(&join.lines),
+            Command::Lines { lines, .. } => has_stats_request(lines),
+            _ => false,
+        }
+    }
+
     /// Returns commands of at most one line each, which together have the same effect, for a log
     /// that does not take a command with all lines of one read.
     pub fn into_lines(self) -> Vec<Command> {

@@ -13,12 +13,12 @@ use super::operators::LOCAL_LABEL;
 use super::operators::no_address;
 use super::state::RoomState;
 use super::{ClientId, Command, Join, LeaveCause, Peer, Room};
-use crate::protocol::{Body, ByeCode, ClientLine, ErrorCode, Network, Request, RequestError};
+use crate::protocol::{
+    Body, ByeCode, ClientLine, ErrorCode, Network, ParsedLine, Request, RequestError,
+};
 
 /// The user id that stands for all users who are not mapped into the user namespace.
 const UNMAPPED_USER: u32 = 65534;
-
-type Line = Result<ClientLine, RequestError>;
 
 impl Room {
     /// Makes a member an operator. A client that is not a member yet is an operator from its join on.
@@ -40,7 +40,7 @@ impl Room {
     }
 
     /// Finds the addresses of names in commands, and replaces the texts of a muted member by errors.
-    pub(super) fn moderate(&self, id: ClientId, mut lines: Vec<Line>) -> Vec<Line> {
+    pub(super) fn moderate(&self, id: ClientId, mut lines: Vec<ParsedLine>) -> Vec<ParsedLine> {
         let is_waiting = self.is_waiting(id);
         // A server without a password ignores it.
         lines.retain(|line| {

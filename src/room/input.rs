@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::Moderation;
-use crate::protocol::{ByeCode, ClientLine, OtherProtocol, Request, RequestError};
+use crate::protocol::{ByeCode, OtherProtocol, ParsedLine, Request};
 
 /// The number of a client, the upper 24 bits of which are the number of its node. The numbers of a
 /// node grow in the order of connecting and are never reused.
@@ -74,10 +74,10 @@ pub enum Input {
     Lines {
         id: ClientId,
         /// The lines, in order.
-        lines: Vec<Result<ClientLine, RequestError>>,
+        lines: Vec<ParsedLine>,
     },
     /// A client has sent the password, and lines.
-    Authenticated { id: ClientId, lines: Vec<Result<ClientLine, RequestError>> },
+    Authenticated { id: ClientId, lines: Vec<ParsedLine> },
     /// A client has sent the secret of an operator.
     Operator {
         id: ClientId,
@@ -133,11 +133,15 @@ impl Input {
     /// Returns whether a line requests the statistics, which
     /// [`set_server_stats`](super::Room::set_server_stats) has to set before.
     pub fn has_stats_request(&self) -> bool {
-        let asks = |line: &Result<ClientLine, RequestError>| {
-            line.as_ref().is_ok_and(|line| matches!(line.request, Request::Stats))
-        };
-        matches!(self, Input::Lines { lines, .. } if lines.iter().any(asks))
+        matches!(self, Input::Lines { lines, .. } if has_stats_request(lines))
     }
+}
+
+/// Returns whether a line requests the statistics.
+pub(super) fn has_stats_request(lines: &[ParsedLine]) -> bool {
+    let is_stats =
+        |line: &ParsedLine| line.as_ref().is_ok_and(|line| matches!(line.request, Request::Stats));
+    lines.iter().any(is_stats)
 }
 
 /// The reason for which a client is disconnected.

@@ -18,7 +18,7 @@ use super::{
     ClientId, ClientTable, Config, Credential, DisconnectReason, Join, Now, Op, Peer, Place, Room,
     Token,
 };
-use crate::protocol::{ByeCode, ClientLine, Hello, Request, RequestError};
+use crate::protocol::{ByeCode, ClientLine, Hello, ParsedLine, Request};
 
 /// The clients of a node.
 #[derive(Debug)]
@@ -109,7 +109,7 @@ impl Lobby {
     pub fn create_join(
         &mut self,
         id: ClientId,
-        mut lines: Vec<Result<ClientLine, RequestError>>,
+        mut lines: Vec<ParsedLine>,
         state: &RoomState,
     ) -> Option<Join> {
         let (mut hello, mut line_id) = (None, None);

@@ -93,7 +93,7 @@ pub use saved_state::{SavedState, UnknownStateVersion};
 pub use snapshot::Snapshot;
 pub use wait_queue::{WaitKind, WaitingClient};
 
-use crate::protocol::{Body, ByeCode, ClientLine, Frame, RequestError, Stats};
+use crate::protocol::{Body, ByeCode, Frame, ParsedLine, Stats};
 #[cfg(feature = "irc")]
 use lobby::ClientStage;
 use lobby::Lobby;
@@ -205,7 +205,7 @@ impl Room {
     pub(super) fn propose_lines(
         &mut self,
         id: ClientId,
-        lines: Vec<Result<ClientLine, RequestError>>,
+        lines: Vec<ParsedLine>,
     ) -> Option<Command> {
         let now = self.lobby.activity_time();
         let client = self.lobby.clients.get_mut(id)?;
@@ -223,11 +223,7 @@ impl Room {
         }
     }
 
-    fn propose_join(
-        &mut self,
-        id: ClientId,
-        lines: Vec<Result<ClientLine, RequestError>>,
-    ) -> Option<Command> {
+    fn propose_join(&mut self, id: ClientId, lines: Vec<ParsedLine>) -> Option<Command> {
         let join = self.lobby.create_join(id, lines, &self.state)?;
         if let Some(text) = self.find_ban_of_join(&join) {
             self.refuse_waiting(id, ByeCode::Banned, &text);

@@ -1,9 +1,9 @@
 //! The facts about members that edges answer with, at all nodes.
 
 #[cfg(feature = "cluster")]
-use super::state::RoomState;
-#[cfg(feature = "cluster")]
 use super::ClientId;
+#[cfg(feature = "cluster")]
+use super::state::RoomState;
 
 /// The most bytes of a user.
 pub const MAX_USER: usize = 32;

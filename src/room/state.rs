@@ -24,7 +24,9 @@ use super::wait_queue::WaitQueue;
 use super::{
     ClientId, ClientTable, Command, Credential, History, Moderation, Now, Op, Slice, Token,
 };
-use crate::protocol::{Body, ByeCode, ClientLine, ErrorCode, Frame, Request, RequestError, Stats};
+use crate::protocol::{
+    Body, ByeCode, ClientLine, ErrorCode, Frame, ParsedLine, Request, RequestError, Stats,
+};
 
 /// The members, their names, the sequence and the history.
 #[derive(Debug)]
@@ -240,7 +242,7 @@ impl RoomState {
         }
     }
 
-    pub(super) fn on_line(&mut self, id: ClientId, line: Result<ClientLine, RequestError>) {
+    pub(super) fn on_line(&mut self, id: ClientId, line: ParsedLine) {
         // An earlier line of the same command may have removed the member.
         let Some(member) = self.members.get(id).filter(|member| !member.is_absent) else { return };
         let name = member.name.clone();

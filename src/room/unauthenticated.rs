@@ -11,7 +11,7 @@ use log::Level;
 
 use super::lobby::Lobby;
 use super::{ClientId, Command, Origin, Peer, Room};
-use crate::protocol::{Body, ByeCode, ClientLine, ErrorCode, RequestError};
+use crate::protocol::{Body, ByeCode, ErrorCode, ParsedLine, RequestError};
 
 /// The time from connecting in which a client has to send the password.
 const PASSWORD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -66,7 +66,7 @@ impl Room {
     pub(super) fn on_authenticated(
         &mut self,
         id: ClientId,
-        lines: Vec<Result<ClientLine, RequestError>>,
+        lines: Vec<ParsedLine>,
     ) -> Option<Command> {
         self.lobby.unauthenticated.retain(|client| client.id != id);
         // A client that is slow with its first line must not count as one without the password.
@@ -79,11 +79,7 @@ impl Room {
     }
 
     /// Answers the lines of a client that has not sent the password.
-    pub(super) fn on_unauthenticated_lines(
-        &mut self,
-        id: ClientId,
-        lines: Vec<Result<ClientLine, RequestError>>,
-    ) {
+    pub(super) fn on_unauthenticated_lines(&mut self, id: ClientId, lines: Vec<ParsedLine>) {
         for line in lines {
             let error = match line {
                 Err(error) => error,

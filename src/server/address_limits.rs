@@ -25,12 +25,9 @@ use super::edge::tls::Acceptor;
 use super::secrets::{Plain, Secrets};
 use guesses::Guesses;
 
-use crate::protocol::{ClientLine, Request, RequestError, escaped_len};
+use crate::protocol::{ClientLine, ParsedLine, Request, escaped_len};
 use crate::rate_limit::{Rate, RateLimiter};
 use crate::room::{Origin, Peer};
-
-/// A line from a client, or the error that answers it.
-pub type ParsedLine = Result<ClientLine, RequestError>;
 
 /// Bytes of answers, as a multiple of those that an address may publish. So a member can speak after
 /// it was sent the history.

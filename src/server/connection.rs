@@ -31,14 +31,14 @@ use rustix::net::{RecvFlags, recv};
 use pauses::Delay;
 pub use secrets::find_refusal;
 
-use super::address_limits::{AddressBudget, AnswerCharge, ParsedLine};
+use super::address_limits::{AddressBudget, AnswerCharge};
 use super::broadcaster::Event;
 #[cfg(feature = "web")]
 use super::edge::web::WebReader;
 use super::listener::ListenerProtocol;
 use super::secrets::may_send_secret;
 use super::socket::{ReadyWait, Socket};
-use crate::protocol::{ErrorCode, LineReader, RequestError};
+use crate::protocol::{ErrorCode, LineReader, ParsedLine, RequestError};
 use crate::rate_limit::RateLimiter;
 use crate::room::{ClientId, DisconnectReason, Input, Peer};
 

@@ -1,7 +1,7 @@
 //! Clients that have not sent the password.
 
 use super::*;
-use crate::protocol::ErrorCode;
+use crate::protocol::{ErrorCode, RequestError};
 
 fn room(max_clients: usize) -> RoomHarness {
     RoomHarness::new(Config { has_password: true, max_clients, ..Config::default() })

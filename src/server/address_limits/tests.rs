@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use proptest::prelude::*;
 
 use super::*;
-use crate::protocol::ErrorCode;
+use crate::protocol::{ErrorCode, RequestError};
 use crate::room::{self, ClientId, Input, Now, Room, Token};
 use crate::server::Config;
 

@@ -11,13 +11,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::Broadcaster;
-use crate::protocol::{ClientLine, Request, RequestError};
+use crate::protocol::{ClientLine, ParsedLine, Request, RequestError};
 #[cfg(feature = "cluster")]
 use crate::room::EdgeMessage;
 use crate::room::{
     Chunk, ClientId, DisconnectReason, Input, Now, Room, Token, WaitKind, WaitingClient,
 };
-use crate::server::address_limits::ParsedLine;
 use crate::server::clients::Clients;
 use crate::server::edge::irc::{
     Channel, IrcCommand, Member, Notes, Profile, Variant, View, error_line, relay_lines,

@@ -1,8 +1,7 @@
 //! Connections whose clients speak IRC.
 
 use super::Connection;
-use crate::protocol::{ClientLine, Request, Secret};
-use crate::server::address_limits::ParsedLine;
+use crate::protocol::{ClientLine, ParsedLine, Request, Secret};
 use crate::server::edge::irc::{self, IrcCommand};
 
 /// Lines at the start of a connection that the address does not pay for, if they are for the

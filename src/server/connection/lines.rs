@@ -5,12 +5,10 @@ use std::time::Duration;
 
 use super::{Connection, Delay, MAX_DETECTION_BYTES, MAX_INPUT_LINES, ReadResult, Sent};
 use crate::os::BYTE_ORDER_MARK;
-#[cfg(not(feature = "irc"))]
-use crate::protocol::Secret;
 use crate::protocol::{ClientLine, ErrorCode, LineReader, OtherProtocol, Request, RequestError};
-use crate::room::Input;
 #[cfg(not(feature = "irc"))]
-use crate::server::address_limits::ParsedLine;
+use crate::protocol::{ParsedLine, Secret};
+use crate::room::Input;
 use crate::server::address_limits::{AnswerCharge, Cost};
 
 impl Connection {

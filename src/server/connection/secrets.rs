@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use super::Connection;
-use crate::protocol::{ByeCode, ClientLine, ErrorCode, Request, RequestError, Secret};
+use crate::protocol::{ByeCode, ClientLine, ErrorCode, ParsedLine, Request, RequestError, Secret};
 use crate::room::{Input, Peer};
-use crate::server::address_limits::{AddressBudget, ParsedLine};
+use crate::server::address_limits::AddressBudget;
 use crate::server::secrets::{may_send_secret, may_use_plain};
 
 /// The longest line of a client that has not sent the password.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::cluster::membership::{DownReason, NodeNumber};
 use crate::cluster::replica::{Applied, LogMessage, LogTime, ReadError, Step};
 use crate::cluster::sum::Digest;
-use crate::protocol::{ByeCode, Request};
+use crate::protocol::ByeCode;
 use crate::room::{Command, NodeId, Now, Room};
 use crate::server::broadcaster::Broadcaster;
 
@@ -115,7 +115,7 @@ impl Broadcaster {
             cluster.is_tick_proposed = false;
         }
         let is_own = cluster.number() == Some(number);
-        if is_own && has_stats_request(&command) {
+        if is_own && command.has_stats_request() {
             self.room.set_server_stats(self.server_stats());
         }
         #[cfg(feature = "irc")]
@@ -129,15 +129,4 @@ impl Broadcaster {
             answer.charge(self.room.answer_bytes(), now.uptime);
         }
     }
-}
-
-/// Returns whether a line of the command requests the statistics.
-fn has_stats_request(command: &Command) -> bool {
-    let lines = match command {
-        Command::Join(join) => &join.lines,
-        Command::Lines { lines, .. } => lines,
-        _ => return false,
-    };
-    let requests = lines.iter().filter_map(|line| line.as_ref().ok());
-    requests.into_iter().any(|line| line.request == Request::Stats)
 }

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::protocol::{ClientLine, Request, RequestError};
+use crate::protocol::{ClientLine, ParsedLine, Request, RequestError};
 use crate::room::{ClientId, DisconnectReason, Input};
-use crate::server::address_limits::{AnswerCharge, ParsedLine};
+use crate::server::address_limits::AnswerCharge;
 use crate::server::clients::IrcClient;
 
 /// The bytes of lines that wait, in all, from which the node takes no more input of clients.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::iter;
 
 use super::text::{map_chars, split_first};
-use crate::protocol::{ClientLine, ErrorCode, Request, RequestError};
+use crate::protocol::{ClientLine, ErrorCode, ParsedLine, Request, RequestError};
 
 /// The longest message from a client, in bytes without its tags and its line end.
 pub const MAX_MESSAGE: usize = 510;
@@ -37,7 +37,7 @@ const MAX_LABEL: usize = 64;
 /// assert_eq!(line.request, Request::Edge("PRIVMSG #smol :hello there".into()));
 /// ```
 #[inline(never)]
-pub fn parse_line(line: &[u8]) -> Result<ClientLine, RequestError> {
+pub fn parse_line(line: &[u8]) -> ParsedLine {
     let (tags, rest) = match line.strip_prefix(b"@") {
         Some(tagged) => split_space(tagged),
         None => (&[][..], line),

@@ -12,7 +12,9 @@ use super::output::Output;
 use super::queries::{LUSERS, SUPPORT, VERSION};
 use super::text::{concat, map_chars, strip_formatting, truncate};
 use super::wire::{RoomFrame, Variant};
-use crate::protocol::{ClientLine, ErrorCode, Hello, Request, RequestError, is_valid_name};
+use crate::protocol::{
+    ClientLine, ErrorCode, Hello, ParsedLine, Request, RequestError, is_valid_name,
+};
 use crate::room::{MAX_AWAY, MAX_REAL_NAME, MAX_USER, Token};
 
 /// The most bytes of a password.
@@ -103,7 +105,7 @@ impl Session {
     #[inline(never)]
     pub fn on_line(
         &mut self,
-        mut line: Result<ClientLine, RequestError>,
+        mut line: ParsedLine,
         channel: &mut dyn Channel,
         settings: &Settings,
         unix_ms: u64,
