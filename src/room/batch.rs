@@ -210,6 +210,11 @@ pub enum End {
     Evict(ByeCode),
 }
 
+/// Returns the byte offset at which the first `count` frames end. `ends` has that of each frame.
+pub(super) fn end_of(ends: &[u32], count: usize) -> u32 {
+    count.checked_sub(1).and_then(|last| ends.get(last)).copied().unwrap_or(0)
+}
+
 impl Batch {
     /// Returns the frames for all members as one slice.
     pub fn shared(&self) -> Slice {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::batch::{Chunk, Slice, SliceKind};
+use super::batch::{Chunk, Slice, SliceKind, end_of};
 
 /// The most frames in small chunks; more are copied into one chunk. A replay then has few slices,
 /// which take little memory in the outbox of a slow member.
@@ -90,12 +90,9 @@ impl History {
     ///
     /// So the frames that a member can be sent again do not depend on where the batch ends.
     pub fn make_room(&mut self, ends: &[u32]) {
-        let end_of = |count: usize| {
-            let end = count.checked_sub(1).and_then(|last| ends.get(last));
-            end.map_or(0, |end| *end as usize)
-        };
+        let bytes_of = |count| end_of(ends, count) as usize;
         while self.frames.len() + ends.len() - self.dropped_open > self.max_frames
-            || self.bytes + end_of(ends.len()) - end_of(self.dropped_open) > self.max_bytes
+            || self.bytes + bytes_of(ends.len()) - bytes_of(self.dropped_open) > self.max_bytes
         {
             match self.frames.pop_front() {
                 Some(oldest) => self.bytes -= oldest.len(),

@@ -2,7 +2,7 @@
 
 use log::Level;
 
-use super::{Batch, Chunk, Op, Position, Unicast};
+use super::{Batch, Chunk, Op, Position, Unicast, end_of};
 use crate::protocol::{Body, Frame};
 use crate::room::{ClientId, History};
 
@@ -19,7 +19,7 @@ pub struct BatchBuilder {
     unicast_bytes: usize,
     /// The client whose lines are applied.
     author: Option<ClientId>,
-    /// Bytes for this client alone since its lines are applied.
+    /// Bytes for this client alone since the first of its lines was applied.
     pub answer_bytes: usize,
     /// Lines for the log. A line about the action of an operator has no level.
     pub log: Vec<(Option<Level>, String)>,
@@ -100,8 +100,8 @@ impl BatchBuilder {
     /// Returns a frame for all members; the first is at 0.
     #[cfg(feature = "irc")]
     pub fn frame(&self, at: usize) -> Option<&[u8]> {
-        let start = at.checked_sub(1).map_or(Some(&0), |before| self.ends.get(before))?;
-        self.frames.get(*start as usize..*self.ends.get(at)? as usize)
+        let start = end_of(&self.ends, at) as usize;
+        self.frames.get(start..*self.ends.get(at)? as usize)
     }
 
     /// Returns the frames for all members.
@@ -113,8 +113,7 @@ impl BatchBuilder {
     /// Returns the frames for all members without the first `count`.
     #[cfg(feature = "cluster")]
     pub fn frames_from(&self, count: usize) -> &[u8] {
-        let end = count.checked_sub(1).and_then(|last| self.ends.get(last));
-        self.frames.get(end.map_or(0, |end| *end as usize)..).unwrap_or_default()
+        self.frames.get(end_of(&self.ends, count) as usize..).unwrap_or_default()
     }
 
     /// Returns the byte offset at which each frame for all members ends.
@@ -132,8 +131,7 @@ impl BatchBuilder {
     pub fn position_of(&self, from: u64) -> Position {
         let before = self.seq - self.ends.len() as u64;
         let skip = from.saturating_sub(before + 1).min(self.ends.len() as u64);
-        let end = skip.checked_sub(1).and_then(|last| self.ends.get(last as usize));
-        Position { byte: end.copied().unwrap_or(0), before: before + skip }
+        Position { byte: end_of(&self.ends, skip as usize), before: before + skip }
     }
 
     /// Returns the bytes of all frames so far, those for single clients included.
