@@ -53,7 +53,7 @@ pub use network::Network;
 pub(crate) use operator::MAX_OPERATOR_TEXT;
 pub use operator::{OperatorCommand, Verb};
 pub use request::{ClientLine, Hello, Request, RequestError, Secret};
-pub(crate) use request::{MAX_PASSWORD, ParsedLine};
+pub(crate) use request::{MAX_PASSWORD, ParsedLine, split_word};
 #[cfg(feature = "cluster")]
 pub use stats::ClusterStats;
 pub use stats::{Counters, Stats};

@@ -272,7 +272,7 @@ impl Request {
 }
 
 /// Returns the first word and the text after it, both without the white space around them.
-pub(super) fn split_word(text: &str) -> (&str, &str) {
+pub(crate) fn split_word(text: &str) -> (&str, &str) {
     let text = text.trim();
     match text.split_once(char::is_whitespace) {
         Some((word, rest)) => (word, rest.trim_start()),

@@ -17,7 +17,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use crate::calendar::Utc;
-use crate::protocol::{MAX_OPERATOR_TEXT, Network, replace_controls};
+use crate::protocol::{MAX_OPERATOR_TEXT, Network, replace_controls, split_word};
 
 /// The most bans and mutes.
 const MAX_RULES: usize = 1000;
@@ -55,6 +55,7 @@ pub(super) struct Rule {
     pub reason: Box<str>,
 }
 
+/// The kind of a [`Rule`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "cluster", derive(serde::Serialize, serde::Deserialize))]
 pub(super) enum RuleKind {
@@ -215,11 +216,6 @@ impl FromStr for Expiry {
             text.parse().map(|Utc(seconds)| Expiry(seconds))
         }
     }
-}
-
-fn split_word(text: &str) -> (&str, &str) {
-    let text = text.trim();
-    text.split_once(' ').map_or((text, ""), |(word, rest)| (word, rest.trim_start()))
 }
 
 #[cfg(test)]
