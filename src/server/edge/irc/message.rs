@@ -9,7 +9,7 @@ use crate::protocol::{ClientLine, ErrorCode, ParsedLine, Request, RequestError};
 /// The longest message from a client, in bytes without its tags and its line end.
 pub const MAX_MESSAGE: usize = 510;
 /// The most bytes of the tags from a client, with the `@` before and the space after them.
-pub const MAX_TAGS: usize = 4096;
+const MAX_TAGS: usize = 4096;
 /// The longest line from a client, in bytes without its line end.
 pub const MAX_LINE: usize = MAX_TAGS + MAX_MESSAGE;
 /// The most parameters of a message; the last of them has the rest of the line.

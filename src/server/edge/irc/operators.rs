@@ -30,7 +30,7 @@ pub fn take_secret(text: &mut Box<str>) -> Option<(Secret, bool)> {
 }
 
 /// Applies `KICK`, `TOPIC` or `MODE` of an operator to the room. Returns `false` for another mode.
-pub fn operate(message: &Message<'_>, x: &mut Exchange<'_>) -> bool {
+pub fn operate(message: &Message<'_>, exchange: &mut Exchange<'_>) -> bool {
     let [_, second, third, fourth, ..] = message.parameters;
     let command = match (message.command, second) {
         (IrcCommand::Kick, name) => ["/kick ", name, " ", third],
@@ -43,17 +43,17 @@ pub fn operate(message: &Message<'_>, x: &mut Exchange<'_>) -> bool {
         _ => return false,
     };
     match ClientLine::parse(command.concat().as_bytes()) {
-        Ok(line) => x.submit(line.request, false, false),
-        Err(_) => x.out.reply("461 $1 :Not enough parameters", &[message.name]),
+        Ok(line) => exchange.submit(line.request, false, false),
+        Err(_) => exchange.out.reply("461 $1 :Not enough parameters", &[message.name]),
     }
     true
 }
 
 /// Writes the topic of the channel.
-pub fn write_topic(is_requested: bool, x: &mut Exchange<'_>) {
-    match x.channel.topic() {
-        Some(topic) => x.out.reply("332 $c :$1", &[topic]),
-        None if is_requested => x.out.reply("331 $c :No topic is set", &[]),
+pub fn write_topic(is_requested: bool, exchange: &mut Exchange<'_>) {
+    match exchange.channel.topic() {
+        Some(topic) => exchange.out.reply("332 $c :$1", &[topic]),
+        None if is_requested => exchange.out.reply("331 $c :No topic is set", &[]),
         None => {}
     }
 }

@@ -22,18 +22,18 @@ pub struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
+    /// Creates an output without lines.
+    pub fn new(settings: &'a Settings, nick: &str) -> Self {
+        let nick = if nick.is_empty() { "*" } else { nick }.into();
+        Output { settings, nick, lines: Vec::new(), view: View::Unchanged }
+    }
+
     /// Returns the bytes of names that fit into one line, without the space before the last name.
     #[inline(never)]
     pub fn list_bytes(&self) -> usize {
         let Settings { config, .. } = self.settings;
         let names = config.server.len() + config.channel.len() + self.nick.len();
         MAX_OUTPUT - names - ":  353  =  : ".len()
-    }
-
-    /// Creates an output without lines.
-    pub fn new(settings: &'a Settings, nick: &str) -> Self {
-        let nick = if nick.is_empty() { "*" } else { nick }.into();
-        Output { settings, nick, lines: Vec::new(), view: View::Unchanged }
     }
 
     /// Adds the lines of a template. A line that begins with a `:` has a source; the server is the

@@ -212,8 +212,7 @@ impl Session {
             exchange.out.reply("432 $1 :Erroneous nickname", &[requested]);
         } else if !is_free && (self.is_member || self.token_of(name, exchange).is_none()) {
             exchange.out.reply(TAKEN, &[name]);
-        } else if self.is_member && *self.name == *name {
-        } else {
+        } else if !self.is_member || *self.name != *name {
             if name != requested {
                 let values = [requested, name];
                 exchange.out.reply("NOTICE $n :$1 cannot be a name here; you are $2", &values);

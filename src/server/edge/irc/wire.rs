@@ -131,7 +131,7 @@ pub enum SpanKind {
     Join,
     /// A member has another name.
     Name,
-    /// A member has left.
+    /// A member has left, or an operator has acted.
     Leave,
     /// More members have joined or left than there are lines for.
     More,
