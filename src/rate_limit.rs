@@ -11,8 +11,9 @@ const NANOS_PER_SECOND: u32 = 1_000_000_000;
 /// A rate and a burst.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rate {
-    /// Nanoseconds a unit; 0 = no limit.
+    /// Nanoseconds per unit; 0 = no limit.
     interval: u32,
+    /// Units at once.
     burst: u32,
 }
 

@@ -163,7 +163,7 @@ pub fn split_at_byte(bytes: &[u8], at: u8) -> (&[u8], &[u8]) {
     (before, rest.get(1..).unwrap_or_default())
 }
 
-/// Returns whether a word is the method of a request. No standard method is longer.
+/// Returns whether a word is the method of a request.
 fn is_method(word: &[u8]) -> bool {
     (3..=MAX_METHOD).contains(&word.len()) && word.iter().all(u8::is_ascii_uppercase)
 }

@@ -28,7 +28,7 @@ impl<'a> JsonObject<'a> {
     ///
     /// # Errors
     ///
-    /// A message that says why `json` is not a JSON object.
+    /// Returns a message that says why `json` is not a JSON object.
     pub fn parse(json: &'a str, keys: &'static [&'static str]) -> Result<Self, String> {
         serde_json::from_str::<IgnoredAny>(json).map_err(|error| error.to_string())?;
         let mut rest = json.trim_start().strip_prefix('{').ok_or("it is not an object")?;
@@ -51,8 +51,8 @@ impl<'a> JsonObject<'a> {
     ///
     /// # Errors
     ///
-    /// A message that names the key, if its value is not a string or the key is repeated. The
-    /// other methods return the same for their types.
+    /// Returns a message that names the key, if its value is not a string or the key is repeated.
+    /// The other methods return the same for their types.
     pub fn string(&self, key: &str) -> Result<Option<Cow<'a, str>>, String> {
         self.value(key, "a Unicode string", parse_string)
     }

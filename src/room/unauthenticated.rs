@@ -37,8 +37,8 @@ impl Room {
         if !lobby.admission.has_excess_visitor() {
             return;
         }
-        // With those that have sent the password and for which there is no place: they would take the
-        // places of the others.
+        // Clients that have sent the password and have no place count, too: otherwise they would take
+        // the places of the others.
         let visitors = lobby.clients.iter().filter(|(_, client)| client.is_visitor);
         let visitors = visitors.filter(|(_, client)| client.is_waiting());
         // Of addresses with as many, first those that have connected the most: a crowd that connects

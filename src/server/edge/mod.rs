@@ -1,6 +1,7 @@
 //! The edges: other protocols on the connections of the server.
 //!
-//! An edge sees neither the room nor another client.
+//! The IRC edge sees the room and other clients through the trait `Channel` alone. The other edges see
+//! neither.
 
 #[cfg(feature = "irc")]
 pub mod irc;
