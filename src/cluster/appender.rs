@@ -14,9 +14,9 @@ pub const MAX_PENDING: usize = 1024 * 1024;
 const ENVELOPE: usize = 192;
 /// The bytes of events in an entry, at most.
 const MAX_EVENTS: usize = MAX_ENTRY - ENVELOPE;
-/// The wait before an entry that failed is sent again: doubled with each failure, up to the second
-/// value, which adds to the pause after the election of a leader.
+/// The wait before an entry that failed is sent again. It is doubled with each failure.
 const RETRY_MIN: Duration = Duration::from_millis(50);
+/// The longest such wait, which adds to the pause after the election of a leader.
 const RETRY_MAX: Duration = Duration::from_millis(200);
 /// The wait for an entry to be read before it is sent again. NATS can lose an acknowledged entry in
 /// a power failure.

@@ -28,20 +28,21 @@ const MAX_EVENTS: usize = 64;
 const MAX_REQUESTS: usize = 8;
 /// The wait before a call that failed is tried again.
 const RETRY: Duration = Duration::from_millis(250);
-/// The time between two checks of an answer that the log is gone, and the number of such answers in a
-/// row after which it is gone. With several NATS servers, such answers can last as long as an election.
+/// The time between two checks of an answer that the log is gone.
 const LOSS_CHECK_INTERVAL: Duration = Duration::from_millis(500);
+/// Such answers in a row after which the log is gone.
 const MAX_LOSS_CHECKS: u32 = 10;
+/// The same with several NATS servers, whose answers can be wrong for as long as an election.
 const MAX_LOSS_CHECKS_REPLICATED: u32 = 40;
 /// The new readers in a row that miss the same messages, after which the log has a hole. A server that
 /// has just started can be without messages that the others have.
 const MAX_HOLES: u32 = 10;
 /// The time between two checks at a silent reader.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
-/// Checks of a silent reader before it is replaced, because its server may be gone: if there are
-/// messages that it has not returned, and if that is unknown.
-const MAX_CHECKS_BEHIND: u32 = 2;
+/// Checks of a silent reader before it is replaced, because its server may be gone.
 const MAX_CHECKS: u32 = 10;
+/// The same if there are messages that the reader has not returned.
+const MAX_CHECKS_BEHIND: u32 = 2;
 
 /// A request to the engine.
 #[derive(Clone, Debug)]

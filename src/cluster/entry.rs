@@ -78,7 +78,7 @@ pub struct SnapshotNotice {
     pub bytes: u64,
 }
 
-/// The flags of a node that matter to the room, by name.
+/// The options of a node that matter to the room, by name.
 pub type NodeRules = BTreeMap<String, String>;
 
 /// The facts about a node that all nodes have to know.
@@ -90,7 +90,7 @@ pub struct NodeInfo {
     pub version: u32,
     /// The version of Unicode in the tables of the node.
     pub unicode: String,
-    /// The flags that all nodes must have in common.
+    /// The options that all nodes must have in common.
     pub rules: NodeRules,
     /// The address for clients, for the list in the welcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]

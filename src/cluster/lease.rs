@@ -8,10 +8,10 @@ use std::time::Duration;
 use super::membership::LEASE_MS;
 
 /// The time between two entries of a node, at most.
-pub const BEAT: Duration = Duration::from_secs(3);
+const BEAT: Duration = Duration::from_secs(3);
 /// The silence of the whole log after which a node writes a beat: less than the largest step of the
 /// time in the room, so that this time keeps up.
-pub const LOG_SILENCE: Duration = Duration::from_millis(1_900);
+const LOG_SILENCE: Duration = Duration::from_millis(1_900);
 /// The age of the last own entry from which the room is out of reach.
 pub const OUT_OF_REACH: Duration = Duration::from_millis(4_500);
 /// The time left of the lease when a node without a connection to NATS closes its clients.

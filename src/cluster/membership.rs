@@ -259,7 +259,7 @@ mod tests {
     fn differing_node_is_refused_unless_it_is_alone() {
         let mut nodes = Membership::default();
         nodes.add(10, info("a", "1"), 0).unwrap();
-        // The node has started again, with other flags.
+        // The node has started again, with other options.
         nodes.add(11, info("a", "2"), 0).unwrap();
         let refusal = nodes.add(12, info("b", "1"), 0).unwrap_err();
         assert_eq!(refusal, EntryRefusal::Differs(vec!["--history 1 instead of 2".into()]));

@@ -16,7 +16,7 @@ pub const PART: usize = 256 * 1024;
 /// The bytes of the log from one snapshot to the next.
 pub const SNAPSHOT_EVERY: u64 = 8 * 1024 * 1024;
 /// The bytes of a snapshot, at most.
-pub const MAX_SNAPSHOT: u64 = 256 * 1024 * 1024;
+const MAX_SNAPSHOT: u64 = 256 * 1024 * 1024;
 
 /// The list of the parts of a snapshot. It is written after them.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -77,13 +77,13 @@ pub enum SnapshotError {
 }
 
 impl fmt::Display for SnapshotError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownVersion(version) => {
-                write!(formatter, "version {version} of a snapshot; expected {VERSION}")
+                write!(f, "version {version} of a snapshot; expected {VERSION}")
             }
-            Self::OtherStream => formatter.write_str("the snapshot is of another stream"),
-            Self::Damaged => formatter.write_str("the snapshot is incomplete or damaged"),
+            Self::OtherStream => f.write_str("the snapshot is of another stream"),
+            Self::Damaged => f.write_str("the snapshot is incomplete or damaged"),
         }
     }
 }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 /// The longest pause.
 const PAUSE: Duration = Duration::from_millis(250);
-/// The time of all pauses in an [`INTERVAL`], at most. After it, the node evicts slow clients as a
-/// single node does.
+/// The longest time of all pauses in an [`INTERVAL`]. After it, the node evicts slow clients as a single
+/// server does.
 const MAX_PAUSED: Duration = Duration::from_secs(2);
-/// Clients that read slowly on purpose can begin pauses at any time, and they delay all members of the
-/// node.
+/// The time in which the pauses are bounded: clients that read slowly on purpose can begin a pause at any
+/// time, and it delays all members of the node.
 const INTERVAL: Duration = Duration::from_secs(60);
 
 /// The pauses of a node.
