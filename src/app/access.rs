@@ -13,7 +13,7 @@ use crate::client::{self, ReconnectPolicy, ServerAddress, Session, SessionConfig
 const MAX_ATTEMPTS: usize = 3;
 
 /// Returns whether the user can be asked.
-pub fn can_ask() -> bool {
+fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 

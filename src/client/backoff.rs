@@ -3,7 +3,9 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
+/// The shortest pause.
 const MIN_PAUSE: Duration = Duration::from_millis(250);
+/// The longest pause.
 const MAX_PAUSE: Duration = Duration::from_secs(15);
 
 /// A source of random pauses whose upper bound doubles with each attempt.

@@ -24,8 +24,9 @@ use crate::protocol::LineReader;
 /// The caller takes longer to handle a line than the server takes to send one. Reading ahead
 /// empties the socket during a burst, so that the server does not close the client as slow.
 const LINES_PER_READ: usize = 64;
-/// Lines and bytes after which other tasks run, however fast the server sends.
+/// Lines after which other tasks run, however fast the server sends.
 const LINES_PER_POLL: usize = 1024;
+/// Bytes after which other tasks run.
 const BYTES_PER_POLL: usize = 1 << 20;
 /// Bytes that are read ahead, with [`LINE_OVERHEAD`] for each line.
 const MAX_RECEIVED: usize = 8 << 20;

@@ -13,6 +13,7 @@ use crate::protocol::{Body, Frame, case_fold, is_valid_name};
 /// The time until the first request that no frame has caused. The name may be reserved, and no
 /// frame reports the end of a reservation.
 const MIN_INTERVAL: Duration = Duration::from_secs(15);
+/// The longest time between two such requests.
 const MAX_INTERVAL: Duration = Duration::from_secs(600);
 /// The number of refused requests after which the present name is requested. The server accepts
 /// that, and closes a connection after 50 errors in a row.

@@ -18,9 +18,10 @@ const MAX_LINE: usize = 4096;
 /// The most bytes of an escaped control character, `\u{9f}`.
 const MAX_ESCAPE: usize = 8;
 
-/// Lines per second, and lines at once, of each level except errors: clients must not fill the disk
-/// of a small machine through the log.
+/// Lines per second of each level except errors: clients must not fill the disk of a small machine
+/// through the log.
 const LINES_PER_SECOND: u32 = 4;
+/// Lines at once of each level except errors.
 const BURST: u32 = 40;
 
 /// Lines that were dropped since the last line that was written.

@@ -163,7 +163,7 @@ impl Lobby {
     }
 
     /// Counts a client that has become a member.
-    pub fn on_joined(&mut self, id: ClientId) {
+    fn on_joined(&mut self, id: ClientId) {
         if let Some(client) = self.clients.get_mut(id)
             && std::mem::take(&mut client.is_visitor)
         {

@@ -57,12 +57,12 @@ use std::time::Duration;
 
 /// The time in which the client has to read everything up to its bye. The kernel gives a client the
 /// same time to acknowledge data (`USER_TIMEOUT`).
-pub const WRITE_DRAIN_TIMEOUT: Duration = Duration::from_secs(120);
+const WRITE_DRAIN_TIMEOUT: Duration = Duration::from_secs(120);
 /// The same while the server shuts down.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// The time in which the client has to close the connection after its bye, if it was never behind,
 /// and the connection task has to read to the end after a failed write.
-pub const READ_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+const READ_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The state of one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

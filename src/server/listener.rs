@@ -24,11 +24,13 @@ use crate::room::Peer;
 /// Connections that may wait to be accepted. The kernel reduces it to its own limit
 /// (`net.core.somaxconn`).
 const BACKLOG: i32 = 4096;
-/// A client that has vanished is noticed after a minute of silence and a minute of probes.
+/// The silence after which a client is probed. One that has vanished is noticed a minute later.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+/// The time between two probes.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+/// Probes without an answer after which the connection is closed.
 const KEEPALIVE_COUNT: u32 = 4;
-/// The same for a client with unacknowledged data, in milliseconds.
+/// Milliseconds after which a connection with unacknowledged data is closed.
 const USER_TIMEOUT: u32 = 120_000;
 
 /// The socket buffers of one connection, in bytes. The kernel doubles them for its own overhead

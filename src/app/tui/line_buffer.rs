@@ -6,8 +6,9 @@ use super::keys::EditAction;
 
 /// The longest text, in bytes. More is not inserted.
 pub const MAX_BYTES: usize = 1 << 20;
-/// The most states that can be restored, and the longest text of one in bytes.
+/// The most states that can be restored.
 const MAX_UNDO: usize = 64;
+/// The longest text of a state that can be restored, in bytes.
 const MAX_UNDO_BYTES: usize = 16 << 10;
 
 /// A text with a cursor, which is always between two grapheme clusters.

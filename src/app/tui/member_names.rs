@@ -11,6 +11,7 @@ const MAX_NAMES: usize = 1 << 16;
 /// The number of names above which they are passed on only once per [`UPDATE_INTERVAL`]: in a room
 /// of 5,000 members, sorting and copying takes longer than handling the line that changed them.
 const LARGE_ROOM: usize = 500;
+/// The time between two updates of the names of a large room.
 const UPDATE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The names of the members, the latest speaker first.

@@ -24,9 +24,9 @@ const MAX_QUEUED_BYTES: usize = 8 << 20;
 const REDRAW_DELAY: Duration = Duration::from_millis(100);
 /// The time that the terminal has at the end to print all queued output; the rest is lost.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
-/// The time that it then has to print the end of the last batch, and the time after which unread
-/// output is discarded again: a terminal keeps less than a batch.
+/// The time that it then has to print the end of the last batch.
 const DISCARD_TIMEOUT: Duration = Duration::from_millis(100);
+/// The time after which unread output is discarded again: a terminal keeps less than a batch.
 const DISCARD_INTERVAL: Duration = Duration::from_millis(2);
 
 /// The terminal that shows the output of a [`View`] above the input line of an [`Editor`].

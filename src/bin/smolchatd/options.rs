@@ -271,7 +271,7 @@ impl Options {
         let Some(path) = &self.motd_file else { return Ok(self) };
         let text = open_regular(path).and_then(|file| read_bounded(file, MAX_MOTD));
         let text = text.map_err(|error| {
-            let expected = "at most 4096 bytes of UTF-8 are accepted";
+            let expected = format!("at most {MAX_MOTD} bytes of UTF-8 are accepted");
             format!("--motd {}: {error}; {expected}", path.display())
         })?;
         let text = text.trim_ascii_end();

@@ -13,9 +13,10 @@ use crate::rate_limit::{Rate, RateLimiter};
 
 /// The time after which a handshake looks at the files of the certificate again.
 const CHECK_INTERVAL: Duration = Duration::from_secs(60);
-/// The microseconds a second that handshakes may take, and those at once. A handshake takes 0.2 ms
-/// on a desktop and some milliseconds on a router.
+/// The microseconds per second that handshakes may take. A handshake takes 0.2 ms on a desktop and some
+/// milliseconds on a router.
 const MICROS_PER_SECOND: u32 = 500_000;
+/// The microseconds that handshakes may take at once.
 const MICROS_AT_ONCE: u32 = 2_000_000;
 
 /// The certificate of a server, and the rate of its handshakes.
