@@ -11,10 +11,12 @@ MEMBERS ?=
 # The nodes of the cluster that `make soak` runs, and its NATS servers: 1 or 3.
 CLUSTER ?=
 NATS    ?=
+# The folder of the programs that cargo builds.
+RELEASE  = $(or $(CARGO_TARGET_DIR),target)/release
 # The folder of the programs that `make install` installs, and the client that prints the manual pages
 # and completions: one that runs on this machine, also if the programs in BIN are for another one.
-BIN     ?= target/release
-CLIENT  ?= ./target/release/smolchat
+BIN     ?= $(RELEASE)
+CLIENT  ?= $(RELEASE)/smolchat
 
 # Folders below the prefix.
 ROOT = $(DESTDIR)$(PREFIX)
@@ -56,15 +58,15 @@ build: ## build both programs in target/release
 
 run-server: ## run the server; options: ARGS='--listen 127.0.0.1:8080'
 	$(CARGO) build --release --locked --no-default-features --features '$(SERVER_FEATURES)' --bin smolchatd
-	./target/release/smolchatd $(ARGS)
+	$(RELEASE)/smolchatd $(ARGS)
 
 run-client: ## run the client; options: ARGS='--name alice'
 	$(CARGO) build --release --locked --no-default-features --features '$(FEATURES)' --bin smolchat
-	./target/release/smolchat $(ARGS)
+	$(RELEASE)/smolchat $(ARGS)
 
 run-cluster: ## run three NATS servers and three nodes of one room; options: ARGS='--log debug'
 	$(CARGO) build --release --locked --no-default-features --features '$(SERVER_FEATURES) cluster' --bin smolchatd
-	@deploy/cluster/run.sh $(ARGS)
+	@SMOLCHATD=$(RELEASE)/smolchatd deploy/cluster/run.sh $(ARGS)
 
 test: ## run all tests except the slow ones, with the default features and with all
 	$(CARGO) test --locked
@@ -147,7 +149,7 @@ footprint: ## build for all TARGETS, measure size, memory and wake-ups, and writ
 	done
 	$(CARGO) build --release --locked --no-default-features --features '$(SERVER_FEATURES)' --bin smolchatd
 	$(CARGO) bench --locked --bench footprint -- --dist target/dist --page docs/deploy.md \
-	    --run static=target/dist/$(MACHINE)/smolchatd --run glibc=target/release/smolchatd
+	    --run static=target/dist/$(MACHINE)/smolchatd --run glibc=$(RELEASE)/smolchatd
 
 # Removes the target that it adds: with it, `make dist` would use the ready-made standard library.
 footprint-check: ## compare the documented figures, and those of new builds, with their limits
@@ -165,7 +167,7 @@ footprint-check: ## compare the documented figures, and those of new builds, wit
 	    echo 'footprint: no tools for a static server; measuring the one with glibc' && \
 	    $(CARGO) build --release --locked --no-default-features \
 	        --features '$(SERVER_FEATURES)' --bin smolchatd && \
-	    set -- --run glibc=target/release/smolchatd; \
+	    set -- --run glibc=$(RELEASE)/smolchatd; \
 	fi && $(CARGO) bench --locked --bench footprint -- "$$@"
 
 # A second tarball has TLS, unless FEATURES was given.
