@@ -72,7 +72,7 @@
 //! - `tls`: the algorithms of TLS, with the feature `tls`.
 //! - [`protocol`]: the wire: frames, requests, lines and names.
 //! - `room`: the members, their names, and the sequence of frames. Pure: no I/O and no clock.
-//! - `store`: the history file.
+//! - `store`: the history file, and the file of the bans.
 //! - `status`: reports about the room to an observer outside.
 //! - `cluster`: the log that the servers of one room share, with the feature of this name.
 //! - [`server`]: the accept loop, the connection tasks, the broadcaster and the outboxes.
@@ -90,8 +90,9 @@
 //! the socket of each member, without waiting and without a copy. Bytes that a socket does not take
 //! wait in that member's outbox until there is room; if they exceed a limit, the member is closed.
 //!
-//! Tasks of the server share nothing but the channel, between the two sides of one connection its
-//! socket, and between the connections of one address its rate limiters. So the server has no lock.
+//! Tasks of the server share the channel, the two sides of one connection its socket, and connection
+//! tasks the rate limiters of their address, the secrets, and the permits for handshakes of TLS. All
+//! tasks run on one thread, so the server has no lock.
 //!
 //! `docs/design.md` in the repository follows the line file by file, with the reasons.
 

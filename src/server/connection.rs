@@ -1,9 +1,9 @@
 //! The connection task: reads one client and sends its lines to the broadcaster.
 //!
-//! A connection task has its socket, a sender of events, and a few numbers. It shares no state with
-//! other tasks, except the rate limiters of its address. It parses lines; the room applies them, or
-//! ignores them if the client is not in the room any more. While no line is incomplete, the task has
-//! no buffer: it reads into the stack and splits the lines there.
+//! A connection task has its socket, a sender of events, and a few numbers. With other tasks it shares
+//! the rate limiters of its address, the secrets, and the permits for handshakes of TLS. It parses
+//! lines; the room applies them, or ignores them if the client is not in the room any more. While no
+//! line is incomplete, the task has no buffer: it reads into the stack and splits the lines there.
 
 #[cfg(feature = "irc")]
 mod irc;

@@ -10,9 +10,10 @@
 //!                         Clients: an outbox and a state for each client
 //! ```
 //!
-//! [`run`] starts the accept loop and the broadcaster. All tasks run on one thread; only the
-//! history file is written on another. Connection tasks share nothing with each other, except the
-//! rate limiters of their address (`address_limits.rs`).
+//! [`run`] starts the accept loop and the broadcaster. All tasks run on one thread; the history file
+//! is written on another, and a node of a cluster has one for NATS. Connection tasks share with each
+//! other the rate limiters of their address (`address_limits.rs`), the secrets (`secrets.rs`), and the
+//! permits for handshakes of TLS (`edge/tls/acceptor.rs`).
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
