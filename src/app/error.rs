@@ -41,7 +41,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Returns what the user can do about the error, if that is known.
+    /// Returns the remedy for the error, if one is known.
     pub fn remedy(&self) -> Option<String> {
         let error = match self {
             Error::Session(error) => error,

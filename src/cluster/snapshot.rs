@@ -25,7 +25,7 @@ pub struct Manifest {
     pub v: u32,
     /// The name of the snapshot, which is in the subjects of its parts.
     pub id: String,
-    /// When the stream of the log was made: with another one, the snapshot is of no use.
+    /// When the stream of the log was made. A snapshot of another stream cannot be used.
     pub created: i64,
     /// The last position of the log in the snapshot.
     pub position: u64,

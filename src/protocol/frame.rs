@@ -76,7 +76,7 @@ pub enum Body<'a> {
     },
     /// Sent to all members, those in `names` included, when they have joined.
     Join { seq: u64, time: u64, names: Vec<Cow<'a, str>> },
-    /// Sent to the members who stay, when those in `names` have left.
+    /// Sent to the members that stay, when those in `names` have left.
     Leave { seq: u64, time: u64, names: Vec<Cow<'a, str>> },
     /// Sent to all members when a member has changed its name.
     Name {

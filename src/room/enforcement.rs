@@ -17,7 +17,7 @@ use crate::protocol::{
     Body, ByeCode, ClientLine, ErrorCode, Network, ParsedLine, Request, RequestError,
 };
 
-/// The user id that stands for all users who are not mapped into the user namespace.
+/// The user id that stands for all users that are not mapped into the user namespace.
 const UNMAPPED_USER: u32 = 65534;
 
 impl Room {

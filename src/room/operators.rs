@@ -297,7 +297,7 @@ pub(super) fn no_such_member(name: &str) -> RequestError {
     RequestError::new(ErrorCode::NoSuchUser, ["no member is called ", name].concat())
 }
 
-/// Returns a target for all members, who are not told addresses.
+/// Returns the text for a target in a notice to all members, which has no address.
 fn public_name(target: &str) -> &str {
     if target.parse::<Network>().is_ok() { "an address" } else { target }
 }

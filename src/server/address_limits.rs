@@ -1,4 +1,4 @@
-//! Limits on what the clients of one address cause together.
+//! Limits on the lines and bytes that the clients of one address cause together.
 //!
 //! The accept loop has an [`AddressTable`]. All connection tasks of an address share its
 //! [`AddressBudget`], and charge it with each line before they send the line to the broadcaster:

@@ -1,4 +1,4 @@
-//! The limits on what the clients of one address cause together.
+//! The limits on the lines and bytes that the clients of one address cause together.
 
 use std::io::Write;
 use std::process::Command;

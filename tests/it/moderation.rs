@@ -1,4 +1,4 @@
-//! Operators: who is one, what they do, and its traces.
+//! Operators: their commands, the effects of these, and the lines in the log and the ban file.
 
 use std::fs;
 

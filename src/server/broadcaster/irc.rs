@@ -87,7 +87,7 @@ impl Channel for RoomChannel<'_> {
         if let Some(is_taken) = self.is_taken_by_log() {
             return is_taken;
         }
-        // A client without the password is not told who is in the room.
+        // A client without the password is not told the names in the room.
         !self.room.is_unauthenticated(self.id) && self.room.is_name_taken(name)
     }
 

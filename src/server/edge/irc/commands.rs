@@ -22,9 +22,9 @@ pub(super) const NO_OPERATOR: &str = "482 $c :You're not channel operator";
 /// A text that a client sends, without formatting.
 struct Text {
     plain: String,
-    /// Whether the text is a request of CTCP.
+    /// The text is a request of CTCP.
     is_ctcp: bool,
-    /// Whether it is the request `ACTION`, whose text is `plain`.
+    /// The text is the request `ACTION`, whose text is `plain`.
     is_action: bool,
     is_notice: bool,
 }
