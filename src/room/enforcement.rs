@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 
 use super::lobby::{Lobby, LobbyClient};
-use super::moderation::{Moderation, Rule, RuleKind};
+use super::moderation::{Moderation, Restriction, RestrictionKind};
 use super::operators::LOCAL_LABEL;
 #[cfg(feature = "cluster")]
 use super::operators::no_address;
@@ -72,12 +72,12 @@ impl Room {
 
     /// Returns the error for a text of a client, if an operator has muted its address.
     pub fn find_mute(&self, id: ClientId) -> Option<RequestError> {
-        self.find_rule(RuleKind::Mute, self.lobby.clients.get(id)?.peer)?;
+        self.find_restriction(RestrictionKind::Mute, self.lobby.clients.get(id)?.peer)?;
         let error = RequestError::new(ErrorCode::Muted, "an operator has muted you");
         (!self.state.is_operator(id)).then_some(error)
     }
 
-    fn find_rule(&self, kind: RuleKind, peer: Peer) -> Option<&Rule> {
+    fn find_restriction(&self, kind: RestrictionKind, peer: Peer) -> Option<&Restriction> {
         let Peer::Inet(ip, _) = peer else { return None };
         self.state.moderation.find(kind, ip, self.lobby.now.unix_seconds())
     }
@@ -91,7 +91,7 @@ impl Room {
 
     /// Returns the text for a client whose address is banned.
     fn find_ban(&self, peer: Peer) -> Option<String> {
-        let Rule { reason, .. } = self.find_rule(RuleKind::Ban, peer)?;
+        let Restriction { reason, .. } = self.find_restriction(RestrictionKind::Ban, peer)?;
         let text = ByeCode::Banned.text();
         Some(if reason.is_empty() { text.into() } else { format!("{text}: {reason}") })
     }
@@ -115,7 +115,8 @@ impl Room {
     /// Closes the clients of the node whose addresses are banned, except operators.
     pub(super) fn enforce_bans(&mut self) {
         let clients = self.lobby.clients.iter().filter(|(id, client)| {
-            !self.state.is_operator(*id) && self.find_rule(RuleKind::Ban, client.peer).is_some()
+            !self.state.is_operator(*id)
+                && self.find_restriction(RestrictionKind::Ban, client.peer).is_some()
         });
         for (id, client) in clients.map(|(id, client)| (id, *client)).collect::<Vec<_>>() {
             if client.is_waiting() {

@@ -20,22 +20,23 @@ use crate::calendar::Utc;
 use crate::protocol::{MAX_OPERATOR_TEXT, Network, replace_controls, split_word};
 
 /// The most bans and mutes.
-const MAX_RULES: usize = 1000;
+const MAX_RESTRICTIONS: usize = 1000;
 /// The bans and mutes in a command of a log, which has at most 64 KB.
 #[cfg(feature = "cluster")]
-const PART_RULES: usize = 20;
+const PART_RESTRICTIONS: usize = 20;
 /// The expiry of an entry that does not expire. Expiries are seconds since 1970.
 const NEVER: u64 = u64::MAX;
 /// The last second of the year 9999.
 const MAX_END: u64 = 253_402_300_799;
 /// The most bytes of all entries: a label and a reason each, in a table that grows by doubling.
-pub const MODERATION_BYTES: usize = MAX_RULES * 2 * (size_of::<Rule>() + MAX_OPERATOR_TEXT);
+pub const MODERATION_BYTES: usize =
+    MAX_RESTRICTIONS * 2 * (size_of::<Restriction>() + MAX_OPERATOR_TEXT);
 
 /// The bans, the mutes, the lock and the topic of a room.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "cluster", derive(serde::Serialize, serde::Deserialize))]
 pub struct Moderation {
-    rules: Vec<Rule>,
+    restrictions: Vec<Restriction>,
     /// The end of the lock and the label of the operator.
     lock: Option<(u64, Box<str>)>,
     pub(super) topic: Option<Box<str>>,
@@ -44,8 +45,8 @@ pub struct Moderation {
 /// A ban or a mute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "cluster", derive(serde::Serialize, serde::Deserialize))]
-pub(super) struct Rule {
-    pub kind: RuleKind,
+pub(super) struct Restriction {
+    pub kind: RestrictionKind,
     pub network: Network,
     /// Seconds since 1970, see [`end_after`].
     pub until: u64,
@@ -55,10 +56,10 @@ pub(super) struct Rule {
     pub reason: Box<str>,
 }
 
-/// The kind of a [`Rule`].
+/// The kind of a [`Restriction`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "cluster", derive(serde::Serialize, serde::Deserialize))]
-pub(super) enum RuleKind {
+pub(super) enum RestrictionKind {
     Ban,
     Mute,
 }
@@ -70,29 +71,31 @@ pub(super) fn end_after(now: u64, seconds: u64) -> u64 {
 
 impl Moderation {
     /// Returns the ban or the mute of an address that is in force.
-    pub(super) fn find(&self, kind: RuleKind, ip: IpAddr, now: u64) -> Option<&Rule> {
-        let applies =
-            |rule: &&Rule| rule.kind == kind && rule.until > now && rule.network.contains(ip);
-        self.rules.iter().find(applies)
+    pub(super) fn find(&self, kind: RestrictionKind, ip: IpAddr, now: u64) -> Option<&Restriction> {
+        let applies = |restriction: &&Restriction| {
+            restriction.kind == kind && restriction.until > now && restriction.network.contains(ip)
+        };
+        self.restrictions.iter().find(applies)
     }
 
     /// Adds a ban or a mute, in place of one of the same network. Returns `false` if there are
-    /// [`MAX_RULES`].
-    pub(super) fn add(&mut self, rule: Rule, now: u64) -> bool {
-        self.rules
-            .retain(|old| old.until > now && (old.kind, old.network) != (rule.kind, rule.network));
-        let has_place = self.rules.len() < MAX_RULES;
+    /// [`MAX_RESTRICTIONS`].
+    pub(super) fn add(&mut self, restriction: Restriction, now: u64) -> bool {
+        self.restrictions.retain(|old| {
+            old.until > now && (old.kind, old.network) != (restriction.kind, restriction.network)
+        });
+        let has_place = self.restrictions.len() < MAX_RESTRICTIONS;
         if has_place {
-            self.rules.push(rule);
+            self.restrictions.push(restriction);
         }
         has_place
     }
 
     /// Removes the ban or the mute of a network, and returns whether there was one.
-    pub(super) fn remove(&mut self, kind: RuleKind, network: Network) -> bool {
-        let count = self.rules.len();
-        self.rules.retain(|rule| (rule.kind, rule.network) != (kind, network));
-        self.rules.len() < count
+    pub(super) fn remove(&mut self, kind: RestrictionKind, network: Network) -> bool {
+        let count = self.restrictions.len();
+        self.restrictions.retain(|old| (old.kind, old.network) != (kind, network));
+        self.restrictions.len() < count
     }
 
     /// Locks the room until a time, or opens it if that is over.
@@ -114,27 +117,31 @@ impl Moderation {
     /// Returns the lines of the lock, the bans and the mutes that are in force.
     pub(super) fn lines(&self, now: u64) -> impl Iterator<Item = String> {
         let lock = self.is_locked(now).then(|| self.lock_text()).into_iter();
-        let rules = self.rules.iter().filter(move |rule| rule.until > now);
-        lock.chain(rules.map(Rule::to_string))
+        let restrictions =
+            self.restrictions.iter().filter(move |restriction| restriction.until > now);
+        lock.chain(restrictions.map(Restriction::to_string))
     }
 
     /// Splits the moderation into parts of a few kilobytes each.
     #[cfg(feature = "cluster")]
     pub(super) fn into_parts(mut self) -> Vec<Self> {
-        let rules = std::mem::take(&mut self.rules);
-        let mut rules = rules.chunks(PART_RULES);
-        let first = rules.next().unwrap_or_default().to_vec();
-        let part = |rules: &[Rule]| Moderation { rules: rules.to_vec(), ..Moderation::default() };
-        let mut parts = vec![Moderation { rules: first, ..self }];
-        parts.extend(rules.map(part));
+        let restrictions = std::mem::take(&mut self.restrictions);
+        let mut restrictions = restrictions.chunks(PART_RESTRICTIONS);
+        let first = restrictions.next().unwrap_or_default().to_vec();
+        let part = |restrictions: &[Restriction]| Moderation {
+            restrictions: restrictions.to_vec(),
+            ..Moderation::default()
+        };
+        let mut parts = vec![Moderation { restrictions: first, ..self }];
+        parts.extend(restrictions.map(part));
         parts
     }
 
     /// Adds the bans and mutes of another part.
     #[cfg(feature = "cluster")]
     pub(super) fn extend(&mut self, part: Moderation) {
-        for rule in part.rules {
-            self.add(rule, 0);
+        for restriction in part.restrictions {
+            self.add(restriction, 0);
         }
     }
 
@@ -162,14 +169,15 @@ impl Moderation {
                 self.lock = Some((end.parse::<Expiry>().ok()?.0, by.into()));
             }
             "ban" | "mute" => {
-                let kind = if word == "ban" { RuleKind::Ban } else { RuleKind::Mute };
+                let kind = if word == "ban" { RestrictionKind::Ban } else { RestrictionKind::Mute };
                 let (network, rest) = split_word(rest);
                 let (end, rest) = split_word(rest);
                 let (by, reason) = split_word(rest);
                 let network: Network = network.parse().ok()?;
                 let until = end.parse::<Expiry>().ok()?.0;
-                let rule = Rule { kind, network, until, by: by.into(), reason: reason.into() };
-                if network.is_wide() || !self.add(rule, 0) {
+                let restriction =
+                    Restriction { kind, network, until, by: by.into(), reason: reason.into() };
+                if network.is_wide() || !self.add(restriction, 0) {
                     return None;
                 }
             }
@@ -189,9 +197,9 @@ impl fmt::Display for Moderation {
     }
 }
 
-impl fmt::Display for Rule {
+impl fmt::Display for Restriction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = if self.kind == RuleKind::Ban { "ban" } else { "mute" };
+        let kind = if self.kind == RestrictionKind::Ban { "ban" } else { "mute" };
         write!(f, "{kind} {} {} {}", self.network, Expiry(self.until), self.by)?;
         if self.reason.is_empty() { Ok(()) } else { write!(f, " {}", self.reason) }
     }
@@ -225,9 +233,9 @@ mod tests {
 
     const NOW: u64 = 1_790_000_000;
 
-    fn rule(kind: RuleKind, network: &str, until: u64) -> Rule {
+    fn restriction(kind: RestrictionKind, network: &str, until: u64) -> Restriction {
         let network = network.parse().unwrap();
-        Rule { kind, network, until, by: "root".into(), reason: "spam and eggs".into() }
+        Restriction { kind, network, until, by: "root".into(), reason: "spam and eggs".into() }
     }
 
     fn ip(text: &str) -> IpAddr {
@@ -237,13 +245,14 @@ mod tests {
     #[test]
     fn ban_holds_for_its_network_until_its_end() {
         let mut moderation = Moderation::default();
-        assert!(moderation.add(rule(RuleKind::Ban, "192.0.2.0/24", NOW + 60), NOW));
-        let is_banned = |text: &str, now| moderation.find(RuleKind::Ban, ip(text), now).is_some();
+        assert!(moderation.add(restriction(RestrictionKind::Ban, "192.0.2.0/24", NOW + 60), NOW));
+        let is_banned =
+            |text: &str, now| moderation.find(RestrictionKind::Ban, ip(text), now).is_some();
         assert!(is_banned("192.0.2.200", NOW + 59));
         assert!(!is_banned("192.0.2.200", NOW + 60) && !is_banned("192.0.3.1", NOW));
-        assert!(moderation.find(RuleKind::Mute, ip("192.0.2.1"), NOW).is_none());
-        assert!(!moderation.remove(RuleKind::Mute, "192.0.2.0/24".parse().unwrap()));
-        assert!(moderation.remove(RuleKind::Ban, "192.0.2.0/24".parse().unwrap()));
+        assert!(moderation.find(RestrictionKind::Mute, ip("192.0.2.1"), NOW).is_none());
+        assert!(!moderation.remove(RestrictionKind::Mute, "192.0.2.0/24".parse().unwrap()));
+        assert!(moderation.remove(RestrictionKind::Ban, "192.0.2.0/24".parse().unwrap()));
         assert_eq!(moderation, Moderation::default());
     }
 
@@ -267,21 +276,25 @@ mod tests {
     fn table_is_bounded_and_drops_expired_rules() {
         let mut moderation = Moderation::default();
         let network = |number: u32| IpAddr::from(number.to_be_bytes()).to_string();
-        for number in 0..MAX_RULES as u32 {
-            assert!(moderation.add(rule(RuleKind::Ban, &network(number), NOW + 1), NOW));
+        for number in 0..MAX_RESTRICTIONS as u32 {
+            assert!(
+                moderation.add(restriction(RestrictionKind::Ban, &network(number), NOW + 1), NOW)
+            );
         }
-        assert!(moderation.add(rule(RuleKind::Ban, &network(0), NOW + 2), NOW));
-        assert!(!moderation.add(rule(RuleKind::Ban, &network(5000), NOW + 2), NOW));
-        assert!(moderation.add(rule(RuleKind::Ban, &network(5000), NOW + 2), NOW + 1));
-        assert_eq!(moderation.rules.len(), 2);
+        assert!(moderation.add(restriction(RestrictionKind::Ban, &network(0), NOW + 2), NOW));
+        assert!(!moderation.add(restriction(RestrictionKind::Ban, &network(5000), NOW + 2), NOW));
+        assert!(
+            moderation.add(restriction(RestrictionKind::Ban, &network(5000), NOW + 2), NOW + 1)
+        );
+        assert_eq!(moderation.restrictions.len(), 2);
     }
 
     #[test]
     fn text_round_trips() {
         let mut moderation = Moderation { topic: Some("be kind".into()), ..Moderation::default() };
         moderation.lock(NOW + 60, "root", NOW);
-        moderation.add(rule(RuleKind::Ban, "192.0.2.0/24", NOW), 0);
-        moderation.add(rule(RuleKind::Mute, "2001:db8::/64", NEVER), 0);
+        moderation.add(restriction(RestrictionKind::Ban, "192.0.2.0/24", NOW), 0);
+        moderation.add(restriction(RestrictionKind::Mute, "2001:db8::/64", NEVER), 0);
         let text = moderation.to_string();
         let expected = "topic be kind\n\
                         lock 2026-09-21T14:14:20Z root\n\
@@ -298,7 +311,7 @@ mod tests {
         let text = "# a comment\n\nban 192.0.2.1 - root\nban 0.0.0.0/0 - root\nban x - root\n\
                     ban 192.0.2.2 tomorrow root\nmute 192.0.2.3 - root\n";
         let (moderation, invalid) = Moderation::parse(text);
-        assert_eq!((moderation.rules.len(), invalid), (2, Some(4)));
+        assert_eq!((moderation.restrictions.len(), invalid), (2, Some(4)));
     }
 
     proptest! {

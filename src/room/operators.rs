@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::moderation::{Rule, RuleKind, end_after};
+use super::moderation::{Restriction, RestrictionKind, end_after};
 use super::names::OriginKey;
 use super::state::{Author, Effect, RoomState};
 use super::{ClientId, Credential, NodeId};
@@ -106,12 +106,13 @@ impl RoomState {
         let until = end_after(self.now.unix_seconds(), time.unwrap_or(DEFAULT_TIME).as_secs());
         let by = label.into();
         let is_ban = matches!(verb, Verb::Ban | Verb::Unban);
-        let kind = if is_ban { RuleKind::Ban } else { RuleKind::Mute };
+        let kind = if is_ban { RestrictionKind::Ban } else { RestrictionKind::Mute };
         match verb {
             Verb::Kick => self.kick(author, &target, &text)?,
             Verb::Ban | Verb::Mute => {
                 let network = self.find_network(&target, network)?;
-                self.restrict(author, &target, Rule { kind, network, until, by, reason: text })?;
+                let restriction = Restriction { kind, network, until, by, reason: text };
+                self.restrict(author, &target, restriction)?;
             }
             Verb::Unban | Verb::Unmute => {
                 let network = network.ok_or_else(|| {
@@ -191,14 +192,14 @@ impl RoomState {
         &mut self,
         author: Author<'_>,
         target: &str,
-        rule: Rule,
+        restriction: Restriction,
     ) -> Result<(), RequestError> {
-        if rule.network.is_wide() {
+        if restriction.network.is_wide() {
             return Err(refuse(target, " is wider than /16, or /32 for IPv6"));
         }
-        let is_ban = rule.kind == RuleKind::Ban;
-        let (detail, reason) = (rule.to_string(), rule.reason.clone());
-        if !self.moderation.add(rule, self.now.unix_seconds()) {
+        let is_ban = restriction.kind == RestrictionKind::Ban;
+        let (detail, reason) = (restriction.to_string(), restriction.reason.clone());
+        if !self.moderation.add(restriction, self.now.unix_seconds()) {
             return Err(refuse(target, " has no place: there are 1000 bans and mutes"));
         }
         let verb = if is_ban { "banned " } else { "muted " };
