@@ -1,7 +1,7 @@
 //! The framing of the bytes for a client: lines, or the messages of an edge.
 
 #[cfg(feature = "irc")]
-use super::edge::irc::{Session, Variant, error_line};
+use super::edge::irc::{IrcSession, Variant, error_line};
 #[cfg(feature = "web")]
 use super::edge::web::{CloseCode, FrameHead, Opcode, close_frame};
 use crate::protocol::{ByeCode, Frame};
@@ -39,7 +39,7 @@ pub enum Framing {
 impl Framing {
     /// Returns the framing of a client that speaks IRC.
     #[cfg(feature = "irc")]
-    pub fn irc(session: &Session) -> Self {
+    pub fn irc(session: &IrcSession) -> Self {
         Framing::Irc { variant: session.variant(), is_usual: session.is_usual() }
     }
 

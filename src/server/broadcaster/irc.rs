@@ -19,7 +19,8 @@ use crate::room::{
 };
 use crate::server::clients::Clients;
 use crate::server::edge::irc::{
-    Channel, IrcCommand, Member, Notes, Profile, Variant, View, error_line, relay_lines,
+    Channel, ChannelMember, IrcCommand, Notes, Profile, Variant, ViewChange, error_line,
+    relay_lines,
 };
 
 #[cfg(feature = "cluster")]
@@ -46,24 +47,24 @@ struct RoomChannel<'a> {
 }
 
 impl RoomChannel<'_> {
-    fn member<'a>(&'a self, id: ClientId, name: &'a str) -> Member<'a> {
+    fn member<'a>(&'a self, id: ClientId, name: &'a str) -> ChannelMember<'a> {
         let profile = match id == self.id {
             true => Some(&*self.own_profile),
             #[cfg(feature = "cluster")]
             false if self.phase.is_some() => self.room.profile_of(id),
             false => self.clients.irc_client(id).map(|irc| &irc.profile),
         };
-        Member { id, name, profile }
+        ChannelMember { id, name, profile }
     }
 }
 
 impl Channel for RoomChannel<'_> {
-    fn find(&self, name: &str) -> Option<Member<'_>> {
+    fn find(&self, name: &str) -> Option<ChannelMember<'_>> {
         let (id, name) = self.room.find_member(name)?;
         Some(self.member(id, name))
     }
 
-    fn members(&self, each: &mut dyn FnMut(Member<'_>) -> bool) {
+    fn members(&self, each: &mut dyn FnMut(ChannelMember<'_>) -> bool) {
         #[cfg(feature = "cluster")]
         if self.is_probed() {
             return;
@@ -153,7 +154,7 @@ impl Channel for RoomChannel<'_> {
         self.replied + self.clients.waiting_bytes(self.id)
     }
 
-    fn reply(&mut self, lines: Vec<u8>, view: View) {
+    fn reply(&mut self, lines: Vec<u8>, view: ViewChange) {
         #[cfg(feature = "cluster")]
         if matches!(self.phase, Some(LogPhase::Probe(_))) {
             return;
@@ -256,7 +257,7 @@ fn relay(
             Some(Variant::Time | Variant::Tags) => &tagged,
         };
         bytes += line.len();
-        room.reply(recipient, Chunk::clone(line), View::Unchanged as u64);
+        room.reply(recipient, Chunk::clone(line), ViewChange::Unchanged as u64);
     }
     bytes
 }
@@ -329,7 +330,7 @@ impl Broadcaster {
         }
         if client.wait == WaitKind::Request {
             let line = error_line("the registration took too long");
-            self.room.reply(id, line.into(), View::Unchanged as u64);
+            self.room.reply(id, line.into(), ViewChange::Unchanged as u64);
             self.apply(Input::Answered { id }, now);
         } else {
             let client = WaitingClient { wait: WaitKind::Request, ..client };

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use super::Clients;
 use crate::room::{Batch, Chunk, ClientId, Room, Slice, SliceKind};
 use crate::server::edge::irc::{
-    Config, Lines, Notes, Passwords, Profile, Session, Settings, Span, Variant,
+    Config, IrcSession, Lines, Notes, Passwords, Profile, Settings, Span, Variant,
 };
 use crate::server::framing::Framing;
 
 /// A client that speaks IRC.
 #[derive(Clone, Debug, Default)]
 pub struct IrcClient {
-    pub session: Session,
+    pub session: IrcSession,
     pub profile: Profile,
 }
 
@@ -86,7 +86,7 @@ impl IrcState {
     #[inline(never)]
     pub fn lines_of(
         &mut self,
-        session: &mut Session,
+        session: &mut IrcSession,
         slices: &[Slice],
         batch: &Batch,
     ) -> Vec<Slice> {

@@ -4,7 +4,8 @@
 use smolchat::protocol::{Body, ClientLine, Frame, Request, is_valid_name};
 use smolchat::room::{ClientId, Token};
 use smolchat::server::edge::irc::{
-    Channel, Lines, Member, Notes, Profile, Session, Settings, Variant, View, parse_line,
+    Channel, ChannelMember, IrcSession, Lines, Notes, Profile, Settings, Variant, ViewChange,
+    parse_line,
 };
 
 /// The most bytes of the replies to one message. The list of members is bounded by the room.
@@ -21,15 +22,15 @@ struct Room {
 }
 
 impl Channel for Room {
-    fn find(&self, name: &str) -> Option<Member<'_>> {
-        let member = Member { id: ClientId(1), name: "bob", profile: Some(&self.bob) };
+    fn find(&self, name: &str) -> Option<ChannelMember<'_>> {
+        let member = ChannelMember { id: ClientId(1), name: "bob", profile: Some(&self.bob) };
         name.eq_ignore_ascii_case("bob").then_some(member)
     }
 
-    fn members(&self, each: &mut dyn FnMut(Member<'_>) -> bool) {
-        each(Member { id: ClientId(1), name: "bob", profile: Some(&self.bob) });
+    fn members(&self, each: &mut dyn FnMut(ChannelMember<'_>) -> bool) {
+        each(ChannelMember { id: ClientId(1), name: "bob", profile: Some(&self.bob) });
         let name = self.own_name.as_deref().unwrap_or("alice");
-        each(Member { id: ClientId(2), name, profile: Some(&self.own_profile) });
+        each(ChannelMember { id: ClientId(2), name, profile: Some(&self.own_profile) });
     }
 
     fn counts(&self) -> [usize; 3] {
@@ -81,7 +82,7 @@ impl Channel for Room {
         0
     }
 
-    fn reply(&mut self, lines: Vec<u8>, _view: View) {
+    fn reply(&mut self, lines: Vec<u8>, _view: ViewChange) {
         check_lines(&lines);
     }
 
@@ -125,7 +126,7 @@ impl Channel for Room {
 pub fn run(data: &[u8]) {
     let settings = || Settings { max_line: 4096, answer_bytes: 1000, ..Settings::default() };
     let mut room = Room { settings: settings(), ..Room::default() };
-    let mut session = Session::default();
+    let mut session = IrcSession::default();
     for line in data.split(|&byte| byte == b'\n') {
         session.on_line(parse_line(line), &mut room, &settings(), 1_790_000_000_000);
     }

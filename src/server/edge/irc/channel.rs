@@ -1,6 +1,6 @@
 //! The room as an IRC client sees it: a channel with members.
 
-use super::delivery::View;
+use super::delivery::ViewChange;
 use super::notes::Notes;
 use crate::protocol::ClientLine;
 pub use crate::room::Profile;
@@ -9,9 +9,9 @@ use crate::room::{ClientId, Token};
 /// The room, for the messages of one client.
 pub trait Channel {
     /// Returns the member with a name.
-    fn find(&self, name: &str) -> Option<Member<'_>>;
+    fn find(&self, name: &str) -> Option<ChannelMember<'_>>;
     /// Calls `each` for every member until it returns `false`.
-    fn members(&self, each: &mut dyn FnMut(Member<'_>) -> bool);
+    fn members(&self, each: &mut dyn FnMut(ChannelMember<'_>) -> bool);
     /// Returns the number of members, the largest number that there was, and the number of
     /// connections that are not members.
     fn counts(&self) -> [usize; 3];
@@ -41,7 +41,7 @@ pub trait Channel {
     /// replies and of its texts for other IRC clients since.
     fn unread_bytes(&self) -> usize;
     /// Sends lines to the client, between the frames of the room, and changes its view.
-    fn reply(&mut self, lines: Vec<u8>, view: View);
+    fn reply(&mut self, lines: Vec<u8>, view: ViewChange);
     /// Applies a line of the client to the room. Other IRC clients see the text of a notice as a
     /// `NOTICE`.
     fn submit(&mut self, line: ClientLine, is_notice: bool);
@@ -58,14 +58,14 @@ pub trait Channel {
 
 /// A member of the room.
 #[derive(Clone, Copy, Debug)]
-pub struct Member<'a> {
+pub struct ChannelMember<'a> {
     pub id: ClientId,
     pub name: &'a str,
     /// The profile of a member that is an IRC client.
     pub profile: Option<&'a Profile>,
 }
 
-impl Member<'_> {
+impl ChannelMember<'_> {
     /// Returns whether the member sees the channel: all that are no IRC clients do.
     pub fn is_in_channel(&self) -> bool {
         self.profile.is_none_or(|profile| profile.is_in_channel)

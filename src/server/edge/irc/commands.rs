@@ -1,11 +1,11 @@
 //! The commands of a client that is a member.
 
 use super::capabilities::Capabilities;
-use super::delivery::View;
+use super::delivery::ViewChange;
 use super::message::{IrcCommand, Message};
 use super::operators::{operate, write_topic};
 use super::output::relay_lines;
-use super::session::{Exchange, Session, bounded};
+use super::session::{Exchange, IrcSession, bounded};
 use super::text::{CTCP, concat, push_word, split_first, strip_formatting};
 use super::wire::{MASK, Variant, write_line};
 use crate::protocol::Request;
@@ -61,7 +61,7 @@ impl Text {
     }
 }
 
-impl Session {
+impl IrcSession {
     /// Handles a command.
     #[inline(never)]
     pub(super) fn on_command(&mut self, message: &Message<'_>, exchange: &mut Exchange<'_>) {
@@ -142,7 +142,7 @@ impl Session {
         if self.has(Capabilities::SERVER_TIME) && !self.has(Capabilities::CHAT_HISTORY) {
             self.play_back(exchange);
         }
-        exchange.out.view = View::Opened;
+        exchange.out.view = ViewChange::Opened;
         exchange.channel.own_profile().is_in_channel = true;
     }
 
@@ -161,7 +161,7 @@ impl Session {
         }
         exchange.channel.set_departure(&command);
         write_line(&mut exchange.out.lines, "", &[":", &exchange.out.nick, MASK, " ", &command]);
-        exchange.out.view = View::Closed;
+        exchange.out.view = ViewChange::Closed;
         exchange.channel.own_profile().is_in_channel = false;
     }
 

@@ -8,7 +8,7 @@ use super::config::Settings;
 use super::message::split_space;
 use super::operators::error_number;
 use super::output::{Output, error_line, label_tag, tagged};
-use super::session::Session;
+use super::session::IrcSession;
 use super::text::{concat, strip_controls};
 use super::wire::{MAX_LINES, RoomFrame, Span, SpanKind, write_text};
 use crate::room::{Chunk, Slice};
@@ -28,7 +28,7 @@ pub struct DeliveryState {
 
 /// A change of the client's view of the channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum View {
+pub enum ViewChange {
     #[default]
     Unchanged,
     /// The client sees the channel from here on.
@@ -37,7 +37,7 @@ pub enum View {
     Closed,
 }
 
-impl Session {
+impl IrcSession {
     /// Returns whether the client is sent all shared lines of the next batch.
     pub fn is_usual(&self) -> bool {
         let DeliveryState { is_in_channel, joins_due, has_own_frames, .. } = self.delivery;
@@ -51,8 +51,8 @@ impl Session {
 
     /// Applies the change of the view that the client is sent, which is the mark of a slice.
     pub fn set_view(&mut self, mark: u64) {
-        if mark != View::Unchanged as u64 {
-            self.delivery.is_in_channel = mark == View::Opened as u64;
+        if mark != ViewChange::Unchanged as u64 {
+            self.delivery.is_in_channel = mark == ViewChange::Opened as u64;
         }
     }
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::capabilities::Capabilities;
 use super::channel::Channel;
 use super::message::Message;
-use super::session::{Exchange, Session};
+use super::session::{Exchange, IrcSession};
 use super::text::{concat, map_chars};
 use super::wire::{MAX_LINES, RoomFrame, format_time, write_chat};
 
@@ -131,7 +131,7 @@ fn find_first(channel: &dyn Channel, is_found: &dyn Fn(&RoomFrame<'_>) -> bool) 
     start
 }
 
-impl Session {
+impl IrcSession {
     /// Shows the last messages of the channel.
     pub(super) fn play_back(&mut self, exchange: &mut Exchange<'_>) {
         let limit = exchange.out.settings.config.playback;

@@ -3,13 +3,13 @@
 use super::channel::Profile;
 use super::config::MAX_CHANNEL;
 use super::notes::{Departure, MAX_DEPARTURES};
-use super::session::{MAX_PASSWORD, Session};
+use super::session::{IrcSession, MAX_PASSWORD};
 use crate::protocol::MAX_NAME;
 use crate::room::{MAX_AWAY, MAX_NOTICES, MAX_REAL_NAME, MAX_USER};
 
 /// The most bytes of a client, beside those of any connection: its session, its profile, and their
 /// texts.
-pub const CLIENT_BYTES: usize = size_of::<Session>()
+pub const CLIENT_BYTES: usize = size_of::<IrcSession>()
     + size_of::<Profile>()
     + 2 * 4 * MAX_NAME
     + MAX_USER

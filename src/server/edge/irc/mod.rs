@@ -1,6 +1,6 @@
 //! The IRC edge: clients of IRC are members of the room, which is one channel. No I/O and no clock.
 //!
-//! A [`Session`] answers the lines of one client. It writes replies into an [`Output`], and sees and
+//! A [`IrcSession`] answers the lines of one client. It writes replies into an [`Output`], and sees and
 //! changes the room through a [`Channel`] only. The frames of the room become lines of IRC: those
 //! for all members once for each [`Variant`] that a client reads ([`Lines::encode`]), those for one
 //! client by its session.
@@ -25,14 +25,14 @@ mod session;
 mod text;
 mod wire;
 
-pub use channel::{Channel, Member, Profile};
+pub use channel::{Channel, ChannelMember, Profile};
 pub use config::{Config, Settings, is_channel_name, is_server_name};
-pub use delivery::View;
+pub use delivery::ViewChange;
 pub use memory::{CLIENT_BYTES, LINE_BYTES, MAX_GROWTH, SHARED_BYTES};
 pub use message::{IrcCommand, MAX_LINE, MAX_MESSAGE, Message, parse_line};
 pub use notes::Notes;
 pub use operators::take_secret;
 pub use output::{Output, error_line, relay_lines};
 pub(crate) use passwords::{PASSWORD_BYTES, Passwords};
-pub use session::Session;
+pub use session::IrcSession;
 pub use wire::{Lines, MAX_LINES, RoomFrame, Span, SpanKind, Variant};

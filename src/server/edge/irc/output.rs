@@ -1,7 +1,7 @@
 //! The lines for one client, which begin with the server or with the client itself.
 
 use super::config::Settings;
-use super::delivery::View;
+use super::delivery::ViewChange;
 use super::message::write_tag_value;
 use super::text::{CTCP, concat, truncate};
 use super::wire::{MAX_LINES, MAX_OUTPUT, Variant, end_line, push, write_line, write_text};
@@ -18,14 +18,14 @@ pub struct Output<'a> {
     pub nick: String,
     pub lines: Vec<u8>,
     /// The change of the client's view of the channel that these lines cause.
-    pub view: View,
+    pub view: ViewChange,
 }
 
 impl<'a> Output<'a> {
     /// Creates an output without lines.
     pub fn new(settings: &'a Settings, nick: &str) -> Self {
         let nick = if nick.is_empty() { "*" } else { nick }.into();
-        Output { settings, nick, lines: Vec::new(), view: View::Unchanged }
+        Output { settings, nick, lines: Vec::new(), view: ViewChange::Unchanged }
     }
 
     /// Returns the bytes of names that fit into one line, without the space before the last name.

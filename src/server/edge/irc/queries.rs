@@ -1,6 +1,6 @@
 //! The questions of a client about the members and the server.
 
-use super::channel::Member;
+use super::channel::ChannelMember;
 use super::commands::NO_SUCH_NICK;
 use super::message::{IrcCommand, Message};
 use super::output::Output;
@@ -124,7 +124,7 @@ impl Exchange<'_> {
             return;
         }
         let Exchange { channel, out, .. } = self;
-        let mut write = |member: Member<'_>| {
+        let mut write = |member: ChannelMember<'_>| {
             let away = if member.away().is_empty() { "H" } else { "G" };
             let [user, real_name] = user_and_real_name(&member);
             let channel = if member.is_in_channel() { &*out.settings.config.channel } else { "*" };
@@ -180,7 +180,7 @@ impl Output<'_> {
     }
 }
 
-fn user_and_real_name<'a>(member: &Member<'a>) -> [&'a str; 2] {
+fn user_and_real_name<'a>(member: &ChannelMember<'a>) -> [&'a str; 2] {
     match member.profile {
         Some(profile) => [&profile.user, &profile.real_name],
         None => ["user", "not an IRC client"],

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::capabilities::Capabilities;
 use super::channel::Channel;
 use super::config::Settings;
-use super::delivery::{DeliveryState, View};
+use super::delivery::{DeliveryState, ViewChange};
 use super::history::MAX_FRAMES;
 use super::message::{IrcCommand, Message};
 use super::output::Output;
@@ -26,7 +26,7 @@ const TAKEN: &str = "433 $1 :Nickname is already in use";
 
 /// The session of one IRC client.
 #[derive(Clone, Debug, Default)]
-pub struct Session {
+pub struct IrcSession {
     /// The name that the client asked for; the name of the member once it is one.
     pub(super) name: Box<str>,
     password: Option<Box<str>>,
@@ -74,7 +74,7 @@ impl Exchange<'_> {
     }
 }
 
-impl Session {
+impl IrcSession {
     /// Returns the name of the member.
     pub fn name(&self) -> &str {
         &self.name
@@ -135,7 +135,7 @@ impl Session {
         if let Some(label) = &exchange.label {
             exchange.out.add_label(label, self.next_batch(), exchange.is_answered);
         }
-        let is_closed = exchange.out.view == View::Closed;
+        let is_closed = exchange.out.view == ViewChange::Closed;
         exchange.flush();
         if is_closed {
             // After the reply: the client is not sent the notice that it has left.

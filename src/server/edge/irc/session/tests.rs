@@ -6,12 +6,12 @@ use std::cell::Cell;
 
 use super::*;
 use crate::room::ClientId;
-use crate::server::edge::irc::{Member, Notes, Profile, View, parse_line};
+use crate::server::edge::irc::{ChannelMember, Notes, Profile, ViewChange, parse_line};
 
 /// A change that a session makes to the room.
 #[derive(Debug, PartialEq)]
 enum Action {
-    Reply(String, View),
+    Reply(String, ViewChange),
     Submit(ClientLine, bool),
     Relay(Option<ClientId>, String, String),
     Show(bool),
@@ -34,14 +34,14 @@ struct Room {
 }
 
 impl Channel for Room {
-    fn find(&self, name: &str) -> Option<Member<'_>> {
+    fn find(&self, name: &str) -> Option<ChannelMember<'_>> {
         let at = self.names.iter().position(|other| other.eq_ignore_ascii_case(name))?;
         let is_last = at + 1 == self.names.len();
         let profile = is_last.then_some(&self.profile);
-        Some(Member { id: ClientId(at as u64), name: self.names[at], profile })
+        Some(ChannelMember { id: ClientId(at as u64), name: self.names[at], profile })
     }
 
-    fn members(&self, each: &mut dyn FnMut(Member<'_>) -> bool) {
+    fn members(&self, each: &mut dyn FnMut(ChannelMember<'_>) -> bool) {
         let _ = self.names.iter().all(|name| each(self.find(name).unwrap()));
     }
 
@@ -94,7 +94,7 @@ impl Channel for Room {
         self.unread_bytes
     }
 
-    fn reply(&mut self, lines: Vec<u8>, view: View) {
+    fn reply(&mut self, lines: Vec<u8>, view: ViewChange) {
         let text = String::from_utf8(lines).unwrap();
         assert!(text.split_inclusive('\n').all(|line| line.ends_with("\r\n")));
         self.actions.push(Action::Reply(text, view));
@@ -129,7 +129,7 @@ impl Channel for Room {
 
 /// A session, and the room that it asks.
 struct Harness {
-    session: Session,
+    session: IrcSession,
     room: Room,
 }
 
@@ -158,7 +158,7 @@ impl Harness {
             unread_bytes: 0,
             actions: Vec::new(),
         };
-        Harness { session: Session::default(), room }
+        Harness { session: IrcSession::default(), room }
     }
 
     /// Creates a session of the member alice.

@@ -110,7 +110,7 @@ fn quit_and_part_say_why() {
     let actions = harness.send("PART #smol :off \u{2}now");
     assert_eq!(actions[0], Action::Departure("PART #smol :off now".into()));
     let part = ":alice!user@smolchat PART #smol :off now\r\n";
-    assert_eq!(actions[1], Action::Reply(part.into(), View::Closed));
+    assert_eq!(actions[1], Action::Reply(part.into(), ViewChange::Closed));
     assert_eq!(actions[2], Action::Show(false));
     let actions = harness.send("QUIT :bye");
     assert_eq!(actions[0], Action::Departure("QUIT :Quit: bye".into()));
