@@ -2,7 +2,7 @@
 
 use super::chat_log::ChatLog;
 use super::exec_input::CommandInput;
-use super::output::Output;
+use super::output::StandardOutput;
 use super::render::sanitize_lines;
 use super::warning::print_warning;
 use super::{Clock, render};
@@ -14,12 +14,12 @@ pub enum EventSink {
     /// Text for a person, on standard output.
     Text(TextOutput),
     /// All lines of the server, unchanged, on standard output.
-    Json(Output),
+    Json(StandardOutput),
     /// Answers to the lines that were sent, on standard output.
     Answers {
         /// Whether each answer is printed as the line of the server, and not only its text.
         is_json: bool,
-        output: Output,
+        output: StandardOutput,
     },
     /// The standard input of a command.
     Command(CommandInput),
@@ -33,7 +33,7 @@ pub struct TextOutput {
     /// Whether joins and leaves are printed.
     pub has_presence: bool,
     pub log: Option<ChatLog>,
-    pub output: Output,
+    pub output: StandardOutput,
 }
 
 impl TextOutput {
@@ -91,7 +91,7 @@ impl EventSink {
     }
 
     /// Returns standard output, if the frames are written to it.
-    pub fn output(&mut self) -> Option<&mut Output> {
+    pub fn output(&mut self) -> Option<&mut StandardOutput> {
         match self {
             EventSink::Text(TextOutput { output, .. })
             | EventSink::Json(output)
@@ -102,12 +102,12 @@ impl EventSink {
 }
 
 /// Writes the text of an answer that has one for a person.
-fn write_answer(output: &mut Output, frame: &Frame<'_>) {
+fn write_answer(output: &mut StandardOutput, frame: &Frame<'_>) {
     if let Body::Who { .. } | Body::Info { .. } = frame.body {
         write_line(output, sanitize_lines(&frame.data).as_bytes());
     }
 }
 
-fn write_line(output: &mut Output, line: &[u8]) {
+fn write_line(output: &mut StandardOutput, line: &[u8]) {
     output.write(&[line, b"\n"].concat());
 }

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 const MAX_BUFFERED: usize = 1 << 20;
 
 /// A queue of bytes for standard output.
-pub struct Output {
+pub struct StandardOutput {
     batches: Sender<Vec<u8>>,
     /// The result of each batch, and the error of a closed output.
     results: Receiver<io::Result<()>>,
@@ -26,7 +26,7 @@ pub struct Output {
     has_failed: bool,
 }
 
-impl Output {
+impl StandardOutput {
     /// Starts the threads. They end with the process.
     pub fn start() -> Self {
         let (batches, waiting) = bounded::<Vec<u8>>(1);
@@ -43,7 +43,7 @@ impl Output {
             wait_until_closed();
             end_sender.send_blocking(Err(ErrorKind::BrokenPipe.into()))
         });
-        Output { batches, results, buffer: Vec::new(), is_busy: false, has_failed: false }
+        StandardOutput { batches, results, buffer: Vec::new(), is_busy: false, has_failed: false }
     }
 
     /// Queues bytes. After an error they are discarded.

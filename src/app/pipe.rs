@@ -4,7 +4,7 @@ use super::chat_log::ChatLog;
 use super::end_signals::EndSignals;
 use super::event_sink::{EventSink, TextOutput};
 use super::line_client::{ANSWER_TIMEOUT, LineClient};
-use super::output::Output;
+use super::output::StandardOutput;
 use super::stdin::read_stdin;
 use super::token_store::TokenStore;
 use super::warning::print_warning;
@@ -34,7 +34,7 @@ pub fn run(mut options: Options, is_interactive: bool, has_echo: bool) -> Result
         if let Some(error) = log.as_mut().and_then(ChatLog::open) {
             print_warning(&error);
         }
-        let (clock, output) = (Clock::local(), Output::start());
+        let (clock, output) = (Clock::local(), StandardOutput::start());
         let sink = EventSink::Text(TextOutput { clock, has_echo, has_presence, log, output });
         let client = LineClient::new(session, sink, signals).with_interactive(is_interactive);
         let mut client = client.with_token_store(token_store);

@@ -5,7 +5,7 @@ use super::end_signals::EndSignals;
 use super::event_sink::EventSink;
 use super::exec::run_command;
 use super::line_client::{ANSWER_TIMEOUT, LineClient};
-use super::output::Output;
+use super::output::StandardOutput;
 use super::stdin::read_stdin;
 use super::token_store::TokenStore;
 use super::{Error, Options};
@@ -36,7 +36,7 @@ pub fn run(mut options: Options, script: Script) -> Result<(), Error> {
         let signals = EndSignals::new().map_err(Error::Signals)?;
         match script {
             Script::JsonInput => {
-                let sink = EventSink::Json(Output::start());
+                let sink = EventSink::Json(StandardOutput::start());
                 let session = Session::new(address, config, reconnect);
                 let client = LineClient::new(session, sink, signals).with_json(true);
                 let client = client.with_token_store(token_store);
@@ -49,7 +49,7 @@ pub fn run(mut options: Options, script: Script) -> Result<(), Error> {
                     let _ = sender.try_send(Ok(line.into_bytes()));
                 }
                 drop(sender);
-                let sink = EventSink::Answers { is_json, output: Output::start() };
+                let sink = EventSink::Answers { is_json, output: StandardOutput::start() };
                 let session = Session::start(address, config, reconnect);
                 let client = LineClient::new(session, sink, signals).with_json(is_json);
                 let client = client.with_token_store(token_store);

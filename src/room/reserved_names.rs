@@ -25,7 +25,7 @@ pub fn max_reserved(max_clients: usize) -> usize {
 /// new name is not reserved.
 #[derive(Debug)]
 pub struct ReservedNames {
-    names: Vec<Entry>,
+    names: Vec<RankedName>,
     /// The keys of the names, in the same order. They are searched for each requested name. Apart
     /// from the names, they take a small part of a cache.
     keys: Vec<NameKey>,
@@ -35,7 +35,7 @@ pub struct ReservedNames {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct RankedName {
     held: ReservedName,
     /// The number of the name among those of its origin, the oldest of which has the number 1.
     rank: usize,
@@ -90,7 +90,7 @@ impl ReservedNames {
         }
         if self.names.len() < self.max {
             self.keys.push(key);
-            self.names.push(Entry { held: new, rank: own + 1 });
+            self.names.push(RankedName { held: new, rank: own + 1 });
         }
     }
 
@@ -105,7 +105,7 @@ impl ReservedNames {
     pub fn restore(&mut self, key: NameKey, held: ReservedName) {
         let own = self.iter().filter(|other| other.origin == held.origin).count();
         self.keys.push(key);
-        self.names.push(Entry { held, rank: own + 1 });
+        self.names.push(RankedName { held, rank: own + 1 });
     }
 
     /// Returns whether the name with a key is reserved.
@@ -116,8 +116,9 @@ impl ReservedNames {
 
     /// Returns whether a name is reserved for a credential.
     pub fn has_credential(&self, credential: &Credential, now: Duration) -> bool {
-        let matches =
-            |entry: &Entry| entry.held.credential.matches(credential) && entry.held.until > now;
+        let matches = |entry: &RankedName| {
+            entry.held.credential.matches(credential) && entry.held.until > now
+        };
         self.names.iter().fold(false, |found, entry| found | matches(entry))
     }
 
@@ -139,7 +140,7 @@ impl ReservedNames {
     pub fn take(&mut self, credential: &Credential, now: Duration) -> Option<Box<str>> {
         // All credentials are compared, so that the time taken does not depend on the position.
         let mut found = None;
-        for (at, Entry { held, .. }) in self.names.iter().enumerate() {
+        for (at, RankedName { held, .. }) in self.names.iter().enumerate() {
             if held.credential.matches(credential) && held.until > now {
                 found = Some(at);
             }
@@ -161,7 +162,7 @@ impl ReservedNames {
 
     fn remove(&mut self, at: usize) -> ReservedName {
         self.keys.remove(at);
-        let Entry { held, .. } = self.names.remove(at);
+        let RankedName { held, .. } = self.names.remove(at);
         for later in self.names.iter_mut().skip(at) {
             later.rank -= usize::from(later.held.origin == held.origin);
         }

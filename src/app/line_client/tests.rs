@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::thread;
 
 use super::*;
-use crate::app::output::Output;
+use crate::app::output::StandardOutput;
 use crate::client::{ReconnectPolicy, SessionConfig};
 
 const WELCOME: &str = r#"{"data_source":"server","data":"","kind":"welcome","name":"alice","epoch":"a","seq":7,"token":"t","resumed":false,"members":1,"limits":{"max_line":4096,"rate":10,"burst":40,"history":9,"stored":false}}
@@ -30,7 +30,7 @@ fn server_that_answers_no_line_is_given_up() {
     let result = smol::block_on(async {
         let config = SessionConfig::new("alice");
         let session = Session::connect(address, config, ReconnectPolicy::Never).await.unwrap();
-        let sink = EventSink::Answers { is_json: false, output: Output::start() };
+        let sink = EventSink::Answers { is_json: false, output: StandardOutput::start() };
         let client = LineClient::new(session, sink, EndSignals::new().unwrap());
         client.with_answer_timeout(Duration::from_millis(100)).run(lines).await
     });

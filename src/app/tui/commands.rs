@@ -6,7 +6,7 @@ use crate::app::alias::expand_alias;
 
 /// A line that the user has typed, as a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command<'a> {
+pub enum LocalCommand<'a> {
     /// A message or a command of the server.
     Send(&'a str),
     /// `/help`, which shows the commands of the server and of the client.
@@ -85,39 +85,39 @@ pub const HELP: &str = "\
 /q /names /w      are also /quit, /who and /msg
 Tab, Ctrl-R       complete names, search your lines";
 
-impl<'a> Command<'a> {
+impl<'a> LocalCommand<'a> {
     /// Parses a line that the user has typed.
     pub fn parse(line: &'a str) -> Self {
         let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let rest = rest.trim();
         match (word.to_ascii_lowercase().as_str(), rest) {
-            ("/help", _) => Command::Help,
-            ("/clear", _) => Command::Clear,
-            ("/ignore", "") => Command::ListIgnored,
+            ("/help", _) => LocalCommand::Help,
+            ("/clear", _) => LocalCommand::Clear,
+            ("/ignore", "") => LocalCommand::ListIgnored,
             ("/ignore", rest) => match rest.split_once(char::is_whitespace) {
-                None => Command::Ignore { name: rest, is_forever: false },
+                None => LocalCommand::Ignore { name: rest, is_forever: false },
                 Some((name, word)) if word.trim_start().eq_ignore_ascii_case("forever") => {
-                    Command::Ignore { name, is_forever: true }
+                    LocalCommand::Ignore { name, is_forever: true }
                 }
-                Some(_) => Command::Usage("/ignore [NAME [forever]]"),
+                Some(_) => LocalCommand::Usage("/ignore [NAME [forever]]"),
             },
-            ("/unignore", "") => Command::Usage("/unignore NAME"),
-            ("/unignore", name) => Command::Unignore(name),
-            ("/reconnect", _) => Command::Reconnect,
-            ("/connect", "") => Command::Usage("/connect ADDR"),
-            ("/connect", address) => Command::Connect(address),
-            ("/last", _) => Command::Last,
-            ("/r", "") => Command::Usage("/r TEXT"),
-            ("/r", text) => Command::Reply(text),
-            ("/query", "") => Command::Query(None, ""),
+            ("/unignore", "") => LocalCommand::Usage("/unignore NAME"),
+            ("/unignore", name) => LocalCommand::Unignore(name),
+            ("/reconnect", _) => LocalCommand::Reconnect,
+            ("/connect", "") => LocalCommand::Usage("/connect ADDR"),
+            ("/connect", address) => LocalCommand::Connect(address),
+            ("/last", _) => LocalCommand::Last,
+            ("/r", "") => LocalCommand::Usage("/r TEXT"),
+            ("/r", text) => LocalCommand::Reply(text),
+            ("/query", "") => LocalCommand::Query(None, ""),
             ("/query", rest) => {
                 let (name, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-                Command::Query(Some(name), text.trim_start())
+                LocalCommand::Query(Some(name), text.trim_start())
             }
-            ("/time", word) if word.eq_ignore_ascii_case("on") => Command::Time(true),
-            ("/time", word) if word.eq_ignore_ascii_case("off") => Command::Time(false),
-            ("/time", _) => Command::Usage("/time on|off"),
-            _ => Command::Send(line),
+            ("/time", word) if word.eq_ignore_ascii_case("on") => LocalCommand::Time(true),
+            ("/time", word) if word.eq_ignore_ascii_case("off") => LocalCommand::Time(false),
+            ("/time", _) => LocalCommand::Usage("/time on|off"),
+            _ => LocalCommand::Send(line),
         }
     }
 }
@@ -161,29 +161,29 @@ mod tests {
     fn unknown_commands_are_sent_to_the_server() {
         for line in ["hello", "/dance", "/who", "/me waves", "//clear", "/msg bob /clear", " /r x"]
         {
-            assert_eq!(Command::parse(line), Command::Send(line));
+            assert_eq!(LocalCommand::parse(line), LocalCommand::Send(line));
         }
     }
 
     #[test]
     fn client_commands_ignore_case_and_spacing() {
         for (line, command) in [
-            ("/clear", Command::Clear),
-            ("/Ignore  bob ", Command::Ignore { name: "bob", is_forever: false }),
-            ("/ignore bob  Forever", Command::Ignore { name: "bob", is_forever: true }),
-            ("/ignore bob now", Command::Usage("/ignore [NAME [forever]]")),
-            ("/ignore", Command::ListIgnored),
-            ("/unignore", Command::Usage("/unignore NAME")),
-            ("/connect router:9", Command::Connect("router:9")),
-            ("/r yes, at noon", Command::Reply("yes, at noon")),
-            ("/query", Command::Query(None, "")),
-            ("/query  bob ", Command::Query(Some("bob"), "")),
-            ("/query bob are you there?", Command::Query(Some("bob"), "are you there?")),
-            ("/time off", Command::Time(false)),
-            ("/time ON", Command::Time(true)),
-            ("/time", Command::Usage("/time on|off")),
+            ("/clear", LocalCommand::Clear),
+            ("/Ignore  bob ", LocalCommand::Ignore { name: "bob", is_forever: false }),
+            ("/ignore bob  Forever", LocalCommand::Ignore { name: "bob", is_forever: true }),
+            ("/ignore bob now", LocalCommand::Usage("/ignore [NAME [forever]]")),
+            ("/ignore", LocalCommand::ListIgnored),
+            ("/unignore", LocalCommand::Usage("/unignore NAME")),
+            ("/connect router:9", LocalCommand::Connect("router:9")),
+            ("/r yes, at noon", LocalCommand::Reply("yes, at noon")),
+            ("/query", LocalCommand::Query(None, "")),
+            ("/query  bob ", LocalCommand::Query(Some("bob"), "")),
+            ("/query bob are you there?", LocalCommand::Query(Some("bob"), "are you there?")),
+            ("/time off", LocalCommand::Time(false)),
+            ("/time ON", LocalCommand::Time(true)),
+            ("/time", LocalCommand::Usage("/time on|off")),
         ] {
-            assert_eq!(Command::parse(line), command);
+            assert_eq!(LocalCommand::parse(line), command);
         }
     }
 

@@ -18,7 +18,7 @@ const UPDATE_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct MemberNames {
     /// By case-folded name.
-    members: HashMap<String, Member>,
+    members: HashMap<String, SeenMember>,
     /// The number of changes of the order.
     change_count: i64,
     has_changed: bool,
@@ -26,7 +26,7 @@ pub struct MemberNames {
 }
 
 #[derive(Debug)]
-struct Member {
+struct SeenMember {
     name: String,
     /// Sorts the members: speakers have positive ranks, the latest the highest. All others have
     /// negative ones, the first to join the highest.
@@ -81,7 +81,7 @@ impl MemberNames {
         }
         self.has_changed = false;
         self.updated_at = Some(Instant::now());
-        let mut members: Vec<&Member> = self.members.values().collect();
+        let mut members: Vec<&SeenMember> = self.members.values().collect();
         members.sort_unstable_by_key(|member| Reverse(member.rank));
         Some(members.into_iter().map(|member| member.name.clone()).collect())
     }
@@ -96,7 +96,7 @@ impl MemberNames {
     fn insert(&mut self, name: &str, rank: i64) {
         let key = case_fold(name);
         if self.members.len() < MAX_NAMES || self.members.contains_key(&key) {
-            self.members.insert(key, Member { name: name.to_owned(), rank });
+            self.members.insert(key, SeenMember { name: name.to_owned(), rank });
             self.has_changed = true;
         }
     }

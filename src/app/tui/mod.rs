@@ -14,7 +14,7 @@
 //! # One line from the keyboard to the screen
 //!
 //! `KeyInput` reads bytes and returns `EditAction`s. `App::on_key` passes each to the `Editor`,
-//! which returns the line at Enter. `App::execute` parses it as a `Command` and, if it is for the
+//! which returns the line at Enter. `App::execute` parses it as a `LocalCommand` and, if it is for the
 //! server, queues it in parts that are short enough. `App::send_part` sends a part with
 //! [`Session::send`](crate::client::Session::send), which gives it an id.
 //!

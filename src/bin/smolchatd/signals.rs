@@ -29,7 +29,7 @@ pub fn controls(
     manager: Option<Arc<Notifier>>,
 ) -> impl Stream<Item = Control> + Unpin + 'static {
     // Now, because a terminal that hangs up is gone before its SIGHUP arrives.
-    let mut rules = Rules { has_terminal: has_controlling_terminal(), shutdown_at: None };
+    let mut rules = SignalRules { has_terminal: has_controlling_terminal(), shutdown_at: None };
     signals
         .map_while(|signal| {
             signal.inspect_err(|error| error!("cannot read the next signal: {error}")).ok()
@@ -48,14 +48,14 @@ pub fn controls(
 }
 
 /// The rules that convert signals to controls.
-struct Rules {
+struct SignalRules {
     /// Whether the process had a controlling terminal at its start.
     has_terminal: bool,
     /// The time of the first signal that ends the server.
     shutdown_at: Option<Instant>,
 }
 
-impl Rules {
+impl SignalRules {
     fn apply(&mut self, signal: Signal, now: Instant) -> Option<Control> {
         match (signal, self.shutdown_at) {
             (Signal::Usr1, _) => Some(Control::Report),
@@ -78,7 +78,7 @@ mod tests {
     /// Returns the controls for signals at these times in milliseconds.
     fn controls(has_terminal: bool, signals: &[(u64, Signal)]) -> Vec<(u64, Control)> {
         let start = Instant::now();
-        let mut rules = Rules { has_terminal, shutdown_at: None };
+        let mut rules = SignalRules { has_terminal, shutdown_at: None };
         let apply =
             |&(ms, signal)| Some((ms, rules.apply(signal, start + Duration::from_millis(ms))?));
         signals.iter().filter_map(apply).collect()

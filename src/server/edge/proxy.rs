@@ -23,7 +23,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 use smol::{LocalExecutor, Task, Timer};
 
-pub use header::{Header, HeaderError, MAX_PARSED_BYTES, parse_header};
+pub use header::{HeaderError, MAX_PARSED_BYTES, ProxyHeader, parse_header};
 
 #[cfg(feature = "irc")]
 use super::irc::error_line;
@@ -142,13 +142,13 @@ async fn identify(
     protocol: ListenerProtocol,
 ) -> Option<(Socket, Peer)> {
     let peer = match read_header(&socket).or(timeout()).await {
-        Ok(Header::Client(address)) => {
+        Ok(ProxyHeader::Client(address)) => {
             let peer = Peer::from(address);
             debug!("{peer} connects through {proxy}");
             peer
         }
-        Ok(Header::Unknown) => without_limits(proxy),
-        Ok(Header::Local) => {
+        Ok(ProxyHeader::Unknown) => without_limits(proxy),
+        Ok(ProxyHeader::Local) => {
             let first = receive(&socket, &mut [0], RecvFlags::PEEK).or(timeout()).await;
             if !matches!(first, Ok(1..)) {
                 return None;
@@ -184,7 +184,7 @@ async fn timeout<T>() -> io::Result<T> {
 }
 
 /// Reads a header, and no byte after it.
-async fn read_header(socket: &Socket) -> io::Result<Header> {
+async fn read_header(socket: &Socket) -> io::Result<ProxyHeader> {
     let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
     let mut buffer = [0; MAX_PARSED_BYTES];
     let mut length = 0;

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use smolchat::server::edge::proxy::{Header, HeaderError, MAX_PARSED_BYTES, parse_header};
+use smolchat::server::edge::proxy::{HeaderError, MAX_PARSED_BYTES, ProxyHeader, parse_header};
 
 pub fn run(data: &[u8]) {
     let whole = parse_header(data);
@@ -14,7 +14,7 @@ pub fn run(data: &[u8]) {
     match whole {
         Ok(Some((header, length))) => {
             assert!((15..=16 + 65_535).contains(&length));
-            if let Header::Client(client) = header {
+            if let ProxyHeader::Client(client) = header {
                 check_client(client);
             }
         }
@@ -31,5 +31,5 @@ fn check_client(client: SocketAddr) {
     let (ip, port) = (client.ip(), client.port());
     let family = if ip.is_ipv4() { "TCP4" } else { "TCP6" };
     let line = format!("PROXY {family} {ip} {ip} {port} {port}\r\n");
-    assert_eq!(parse_header(line.as_bytes()), Ok(Some((Header::Client(client), line.len()))));
+    assert_eq!(parse_header(line.as_bytes()), Ok(Some((ProxyHeader::Client(client), line.len()))));
 }

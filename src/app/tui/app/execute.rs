@@ -8,7 +8,7 @@ use super::{App, UnconfirmedLine};
 use crate::app::alias::expand_alias;
 use crate::app::config_file;
 use crate::app::link_status::describe_split;
-use crate::app::tui::commands::{Command, HELP};
+use crate::app::tui::commands::{HELP, LocalCommand};
 use crate::app::tui::entry::EntryKind;
 use crate::client::{ServerAddress, sanitize};
 use crate::protocol::{case_fold, is_valid_name};
@@ -18,46 +18,46 @@ const NO_PRIVATE: &str = "there is no private message yet";
 impl App {
     /// Executes a command of the client, or sends the line to the server.
     pub(super) fn execute(&mut self, line: &str) {
-        match Command::parse(&expand_alias(line)) {
-            Command::Send(line) => self.send_message(line),
+        match LocalCommand::parse(&expand_alias(line)) {
+            LocalCommand::Send(line) => self.send_message(line),
             // The server's part comes first, if there is a server.
-            Command::Help if self.session.is_connected() => {
+            LocalCommand::Help if self.session.is_connected() => {
                 self.send_part("/help");
                 self.help_id = self.unconfirmed_lines.back().map(|line| line.id.clone());
             }
-            Command::Help => self.view.show_notice(EntryKind::Info, HELP),
-            Command::Query(name, text) => self.start_query(name, text),
-            Command::Clear => {
+            LocalCommand::Help => self.view.show_notice(EntryKind::Info, HELP),
+            LocalCommand::Query(name, text) => self.start_query(name, text),
+            LocalCommand::Clear => {
                 self.view.clear();
                 self.screen.clear();
             }
-            Command::ListIgnored => {
+            LocalCommand::ListIgnored => {
                 let text = match self.view.ignored.describe() {
                     None => "no member is ignored".into(),
                     Some(names) => format!("ignored: {names}"),
                 };
                 self.view.show_notice(EntryKind::Info, &text);
             }
-            Command::Ignore { name, is_forever } => self.ignore(name, is_forever),
-            Command::Unignore(name) => self.unignore(name),
-            Command::Reconnect => self.session.reconnect(),
-            Command::Connect(address) => self.connect(address),
-            Command::Last => match &self.last_private {
+            LocalCommand::Ignore { name, is_forever } => self.ignore(name, is_forever),
+            LocalCommand::Unignore(name) => self.unignore(name),
+            LocalCommand::Reconnect => self.session.reconnect(),
+            LocalCommand::Connect(address) => self.connect(address),
+            LocalCommand::Last => match &self.last_private {
                 Some(received) => self.view.show_frame(received, self.session.name()),
                 None => self.view.show_notice(EntryKind::Error, NO_PRIVATE),
             },
-            Command::Reply(text) => match &self.last_private {
+            LocalCommand::Reply(text) => match &self.last_private {
                 Some(received) => {
                     let line = format!("/msg {} {text}", received.frame.data_source);
                     self.queue_parts(&line);
                 }
                 None => self.view.show_notice(EntryKind::Error, NO_PRIVATE),
             },
-            Command::Time(is_on) => {
+            LocalCommand::Time(is_on) => {
                 self.view.settings.has_timestamps = is_on;
                 self.screen.request_redraw();
             }
-            Command::Usage(usage) => {
+            LocalCommand::Usage(usage) => {
                 self.view.show_notice(EntryKind::Error, &format!("usage: {usage}"));
             }
         }

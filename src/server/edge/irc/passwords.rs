@@ -16,7 +16,7 @@ const WRONG_AT_ONCE: u32 = 10;
 /// The most addresses whose wrong passwords are counted. All others count as one.
 const MAX_WRONG: usize = 64;
 /// The most bytes of passwords for one connection: two passwords, in a queue that grows by doubling.
-pub const PASSWORD_BYTES: usize = 4 * size_of::<Entry>();
+pub const PASSWORD_BYTES: usize = 4 * size_of::<PasswordEntry>();
 
 /// A bounded table of passwords.
 ///
@@ -24,7 +24,7 @@ pub const PASSWORD_BYTES: usize = 4 * size_of::<Entry>();
 /// of these, in all and for one address.
 #[derive(Debug, Default)]
 pub struct Passwords {
-    entries: Vec<Entry>,
+    entries: Vec<PasswordEntry>,
     hash_key: HashKey,
     /// The number of entries at which those without a use are removed.
     sweep_at: usize,
@@ -35,7 +35,7 @@ pub struct Passwords {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct PasswordEntry {
     /// The hash of the name and the password.
     key: u64,
     token: Token,
@@ -123,7 +123,7 @@ impl Passwords {
             self.sweep_at = (2 * self.entries.len()).max(64).min(self.max);
         }
         if self.entries.len() < self.max {
-            self.entries.push(Entry { key, token, id });
+            self.entries.push(PasswordEntry { key, token, id });
         }
     }
 }

@@ -16,7 +16,7 @@ const V2_FIXED_BYTES: usize = 16;
 
 /// The content of a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Header {
+pub enum ProxyHeader {
     /// The proxy forwards a connection from this address.
     Client(SocketAddr),
     /// The proxy forwards a connection and does not know its address, or the address is not that of
@@ -58,15 +58,15 @@ impl std::error::Error for HeaderError {}
 /// # Examples
 ///
 /// ```
-/// use smolchat::server::edge::proxy::{Header, HeaderError, parse_header};
+/// use smolchat::server::edge::proxy::{HeaderError, ProxyHeader, parse_header};
 ///
 /// let bytes = b"PROXY TCP4 192.0.2.1 192.0.2.2 50000 8080\r\nhello\n";
-/// let client = Header::Client("192.0.2.1:50000".parse().unwrap());
+/// let client = ProxyHeader::Client("192.0.2.1:50000".parse().unwrap());
 /// assert_eq!(parse_header(bytes), Ok(Some((client, 43))));
 /// assert_eq!(parse_header(b"PROXY TCP4 192.0"), Ok(None));
 /// assert_eq!(parse_header(b"hello\n"), Err(HeaderError::Missing));
 /// ```
-pub fn parse_header(bytes: &[u8]) -> Result<Option<(Header, usize)>, HeaderError> {
+pub fn parse_header(bytes: &[u8]) -> Result<Option<(ProxyHeader, usize)>, HeaderError> {
     let begins_like =
         |start: &[u8]| bytes.iter().zip(start).all(|(byte, expected)| byte == expected);
     if begins_like(PROXY_V2) {
@@ -79,7 +79,7 @@ pub fn parse_header(bytes: &[u8]) -> Result<Option<(Header, usize)>, HeaderError
 }
 
 /// Parses version 1: a line that ends with CR LF.
-fn parse_v1(bytes: &[u8]) -> Result<Option<(Header, usize)>, HeaderError> {
+fn parse_v1(bytes: &[u8]) -> Result<Option<(ProxyHeader, usize)>, HeaderError> {
     let start = bytes.get(..MAX_PARSED_BYTES).unwrap_or(bytes);
     let Some(length) = start.iter().position(|&byte| byte == b'\n') else {
         let is_too_long = start.len() == MAX_PARSED_BYTES;
@@ -90,10 +90,10 @@ fn parse_v1(bytes: &[u8]) -> Result<Option<(Header, usize)>, HeaderError> {
     Ok(Some((header, length + 1)))
 }
 
-fn parse_v1_line(line: &[u8]) -> Option<Header> {
+fn parse_v1_line(line: &[u8]) -> Option<ProxyHeader> {
     // The rest of such a line must be ignored.
     if let Some([] | [b' ', ..]) = line.strip_prefix(V1_UNKNOWN) {
-        return Some(Header::Unknown);
+        return Some(ProxyHeader::Unknown);
     }
     let fields: Vec<&str> = str::from_utf8(line).ok()?.split(' ').collect();
     let [_, family, source, destination, source_port, destination_port] = fields[..] else {
@@ -107,7 +107,7 @@ fn parse_v1_line(line: &[u8]) -> Option<Header> {
     let source = SocketAddr::new(parse_ip(source)?, parse_port(source_port)?);
     // Not needed, and checked because an invalid line must be rejected.
     let _ = (parse_ip(destination)?, parse_port(destination_port)?);
-    Some(Header::Client(source))
+    Some(ProxyHeader::Client(source))
 }
 
 /// Parses a port in decimal digits without leading zeros.
@@ -117,37 +117,37 @@ fn parse_port(text: &str) -> Option<u16> {
 }
 
 /// Parses version 2: a binary header of a stated length.
-fn parse_v2(bytes: &[u8]) -> Result<Option<(Header, usize)>, HeaderError> {
+fn parse_v2(bytes: &[u8]) -> Result<Option<(ProxyHeader, usize)>, HeaderError> {
     let Some((fixed, rest)) = bytes.split_first_chunk::<V2_FIXED_BYTES>() else { return Ok(None) };
     let [.., command, family, high, low] = *fixed;
     let length = usize::from(u16::from_be_bytes([high, low]));
     let header = match (command, family) {
-        (0x20, _) => Some(Header::Local),
+        (0x20, _) => Some(ProxyHeader::Local),
         (0x21, 0x11) if length >= 12 => parse_v2_ipv4(rest),
         (0x21, 0x21) if length >= 36 => parse_v2_ipv6(rest),
         (0x21, 0x11 | 0x21) => return Err(HeaderError::Invalid),
         // Datagrams, unix sockets, and addresses that are not given.
-        (0x21, 0x00..=0x3f) if family & 0x0f <= 2 => Some(Header::Unknown),
+        (0x21, 0x00..=0x3f) if family & 0x0f <= 2 => Some(ProxyHeader::Unknown),
         _ => return Err(HeaderError::Invalid),
     };
     Ok(header.map(|header| (header, V2_FIXED_BYTES + length)))
 }
 
 /// Parses the source of a pair of IPv4 addresses, if they are complete.
-fn parse_v2_ipv4(bytes: &[u8]) -> Option<Header> {
+fn parse_v2_ipv4(bytes: &[u8]) -> Option<ProxyHeader> {
     let (ip, rest) = bytes.split_first_chunk::<4>()?;
     let [_, _, _, _, high, low, ..] = *rest else { return None };
     let port = u16::from_be_bytes([high, low]);
-    Some(Header::Client((Ipv4Addr::from(*ip), port).into()))
+    Some(ProxyHeader::Client((Ipv4Addr::from(*ip), port).into()))
 }
 
 /// Parses the source of a pair of IPv6 addresses, if they are complete.
-fn parse_v2_ipv6(bytes: &[u8]) -> Option<Header> {
+fn parse_v2_ipv6(bytes: &[u8]) -> Option<ProxyHeader> {
     let (ip, rest) = bytes.split_first_chunk::<16>()?;
     let (_, ports) = rest.split_first_chunk::<16>()?;
     let [high, low, ..] = *ports else { return None };
     let port = u16::from_be_bytes([high, low]);
-    Some(Header::Client((Ipv6Addr::from(*ip), port).into()))
+    Some(ProxyHeader::Client((Ipv6Addr::from(*ip), port).into()))
 }
 
 #[cfg(test)]

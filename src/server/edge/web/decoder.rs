@@ -60,7 +60,7 @@ pub struct Decoder {
     message_bytes: u64,
     /// The bytes of the payload that are to come.
     remaining: u64,
-    state: State,
+    state: DecoderState,
     /// The kind of the message that has begun, text or binary.
     message: Option<Opcode>,
     utf8: Utf8Check,
@@ -79,7 +79,7 @@ pub struct Decoder {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum State {
+enum DecoderState {
     Head,
     Payload,
     /// The error was not returned yet.
@@ -95,7 +95,7 @@ impl Decoder {
             max_message,
             message_bytes: 0,
             remaining: 0,
-            state: State::Head,
+            state: DecoderState::Head,
             message: None,
             utf8: Utf8Check::default(),
             opcode: 0,
@@ -112,16 +112,16 @@ impl Decoder {
     pub fn next<'d, 'b: 'd>(&'d mut self, bytes: &mut &'b mut [u8]) -> Option<Decoded<'d>> {
         loop {
             match self.state {
-                State::Head => {
+                DecoderState::Head => {
                     self.control = Vec::new();
                     let (byte, rest) = mem::take(bytes).split_first_mut()?;
                     *bytes = rest;
                     if let Err(code) = self.read_head(*byte) {
-                        self.state = State::Failed(code);
+                        self.state = DecoderState::Failed(code);
                     }
                 }
-                State::Payload if self.remaining == 0 => {
-                    self.state = State::Head;
+                DecoderState::Payload if self.remaining == 0 => {
+                    self.state = DecoderState::Head;
                     if self.is_control() {
                         return Some(self.finish_control());
                     }
@@ -131,8 +131,8 @@ impl Decoder {
                         return Some(self.finish_message(kind));
                     }
                 }
-                State::Payload if bytes.is_empty() => return None,
-                State::Payload => {
+                DecoderState::Payload if bytes.is_empty() => return None,
+                DecoderState::Payload => {
                     let part = self.take_payload(bytes);
                     match self.message {
                         _ if self.is_control() => self.buffer_control(part),
@@ -145,11 +145,11 @@ impl Decoder {
                         _ => return Some(Decoded::Binary(part)),
                     }
                 }
-                State::Failed(code) => {
-                    self.state = State::Ended;
+                DecoderState::Failed(code) => {
+                    self.state = DecoderState::Ended;
                     return Some(Decoded::Error(code));
                 }
-                State::Ended => {
+                DecoderState::Ended => {
                     *bytes = &mut [];
                     return None;
                 }
@@ -194,7 +194,7 @@ impl Decoder {
             let mask = rest.get(length_bytes.into()..).and_then(|rest| rest.first_chunk());
             self.mask = mask.copied().unwrap_or_default();
             self.filled = 0;
-            self.state = State::Payload;
+            self.state = DecoderState::Payload;
         }
         Ok(())
     }
@@ -246,7 +246,7 @@ impl Decoder {
     /// Returns the bytes of a text before the first invalid one.
     fn check_text<'b>(&mut self, part: &'b [u8]) -> &'b [u8] {
         let Err(index) = self.utf8.check(part) else { return part };
-        self.state = State::Failed(CloseCode::INVALID_TEXT);
+        self.state = DecoderState::Failed(CloseCode::INVALID_TEXT);
         part.get(..index).unwrap_or_default()
     }
 
@@ -264,7 +264,7 @@ impl Decoder {
         if self.utf8.is_complete() {
             return Decoded::End(kind);
         }
-        self.state = State::Ended;
+        self.state = DecoderState::Ended;
         Decoded::Error(CloseCode::INVALID_TEXT)
     }
 
@@ -273,7 +273,7 @@ impl Decoder {
         match self.opcode {
             PING => return Decoded::Ping(payload),
             PONG => return Decoded::Pong,
-            _ => self.state = State::Ended,
+            _ => self.state = DecoderState::Ended,
         }
         match *payload {
             [] => Decoded::Close(None),

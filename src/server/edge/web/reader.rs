@@ -32,7 +32,7 @@ pub enum WebEvent {
 /// A reader for a connection that speaks HTTP or WebSocket.
 #[derive(Debug)]
 pub struct WebReader {
-    state: State,
+    state: ReaderState,
     /// Boxed, because it is rare.
     pending: Option<Box<PendingEvent>>,
     /// Control frames that were read and not counted.
@@ -49,7 +49,7 @@ struct PendingEvent {
 }
 
 #[derive(Debug)]
-enum State {
+enum ReaderState {
     Head(HeadReader),
     Messages {
         decoder: Decoder,
@@ -66,7 +66,7 @@ impl WebReader {
     /// `max_head` bytes.
     pub fn new(max_head: usize) -> Self {
         WebReader {
-            state: State::Head(HeadReader::new(max_head)),
+            state: ReaderState::Head(HeadReader::new(max_head)),
             pending: None,
             control_frames: 0,
         }
@@ -75,8 +75,8 @@ impl WebReader {
     /// Reads bytes, and returns the lines in them.
     pub fn read(&mut self, bytes: &mut [u8], max_line: u32, hosts: &[String]) -> Vec<u8> {
         match &mut self.state {
-            State::Messages { .. } => return self.read_messages(bytes),
-            State::Head(reader) => {
+            ReaderState::Messages { .. } => return self.read_messages(bytes),
+            ReaderState::Head(reader) => {
                 let (answer, rest) = match reader.read(bytes) {
                     Ok(None) => return Vec::new(),
                     Ok(Some(rest)) => (answer(reader.head(), hosts), rest.to_vec()),
@@ -84,24 +84,24 @@ impl WebReader {
                 };
                 self.on_answer(answer, rest, max_line);
             }
-            State::Ended => {}
+            ReaderState::Ended => {}
         }
         Vec::new()
     }
 
     /// Handles the end of the input.
     pub fn end(&mut self) {
-        if matches!(self.state, State::Head(_)) {
+        if matches!(self.state, ReaderState::Head(_)) {
             self.on_answer(Answer::Response(cut_off_response()), Vec::new(), 0);
         }
     }
 
     fn on_answer(&mut self, answer: Answer, rest: Vec<u8>, max_line: u32) {
         self.state = match answer {
-            Answer::Response(_) => State::Ended,
+            Answer::Response(_) => ReaderState::Ended,
             _ => {
                 let decoder = Decoder::new(MAX_MESSAGE_BYTES + u64::from(max_line));
-                State::Messages { decoder, is_line_ended: false }
+                ReaderState::Messages { decoder, is_line_ended: false }
             }
         };
         let event = Some(WebEvent::Answer(answer));
@@ -110,7 +110,7 @@ impl WebReader {
 
     /// Decodes the frames in `bytes`. Every message ends a line.
     fn read_messages(&mut self, mut bytes: &mut [u8]) -> Vec<u8> {
-        let State::Messages { decoder, is_line_ended } = &mut self.state else {
+        let ReaderState::Messages { decoder, is_line_ended } = &mut self.state else {
             return Vec::new();
         };
         let mut lines = Vec::new();
@@ -152,7 +152,7 @@ impl WebReader {
             _ => DisconnectReason::Finished,
         };
         self.pending = Some(PendingEvent::new(WebEvent::Closing { code, reason }));
-        self.state = State::Ended;
+        self.state = ReaderState::Ended;
         lines
     }
 
@@ -169,7 +169,7 @@ impl WebReader {
     /// Returns the answer to a request of a client that must use TLS. Discards all further input.
     #[cfg(feature = "tls")]
     pub fn refuse_plain_text(&mut self) -> WebEvent {
-        self.state = State::Ended;
+        self.state = ReaderState::Ended;
         self.pending = None;
         WebEvent::Answer(Answer::Response(tls_required_response()))
     }
@@ -182,7 +182,7 @@ impl WebReader {
     /// Returns whether the client may return after its connection has ended: it speaks WebSocket,
     /// and has not closed it.
     pub fn may_return(&self) -> bool {
-        matches!(self.state, State::Messages { .. })
+        matches!(self.state, ReaderState::Messages { .. })
     }
 }
 

@@ -31,15 +31,15 @@ fn encode(client: SocketAddr, is_v2: bool, options: &[u8]) -> Vec<u8> {
 #[test]
 fn v1_line_is_parsed_or_rejected() {
     let parse = |line: &str| parse_header(line.as_bytes()).map(|parsed| parsed.unwrap().0);
-    let client = |text: &str| Ok(Header::Client(text.parse().unwrap()));
+    let client = |text: &str| Ok(ProxyHeader::Client(text.parse().unwrap()));
     assert_eq!(parse("PROXY TCP4 255.255.255.255 0.0.0.0 0 1\r\n"), client("255.255.255.255:0"));
     let longest = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff";
     let line = format!("PROXY TCP6 {longest} {longest} 65535 65535\r\n");
     assert_eq!(parse(&line), client(&format!("[{longest}]:65535")));
     let line = format!("PROXY UNKNOWN {longest} {longest} 65535 65535\r\n");
-    assert_eq!((line.len(), parse(&line)), (MAX_PARSED_BYTES, Ok(Header::Unknown)));
-    assert_eq!(parse("PROXY UNKNOWN\r\n"), Ok(Header::Unknown));
-    assert_eq!(parse("PROXY UNKNOWN what ever\r\n"), Ok(Header::Unknown));
+    assert_eq!((line.len(), parse(&line)), (MAX_PARSED_BYTES, Ok(ProxyHeader::Unknown)));
+    assert_eq!(parse("PROXY UNKNOWN\r\n"), Ok(ProxyHeader::Unknown));
+    assert_eq!(parse("PROXY UNKNOWN what ever\r\n"), Ok(ProxyHeader::Unknown));
     for line in [
         "PROXY \r\n",
         "PROXY UNKNOWN\n",
@@ -70,20 +70,20 @@ fn v1_line_is_parsed_or_rejected() {
 
 #[test]
 fn v2_header_is_parsed_or_rejected() {
-    let client = Header::Client("192.0.2.1:258".parse().unwrap());
+    let client = ProxyHeader::Client("192.0.2.1:258".parse().unwrap());
     let addresses = [192, 0, 2, 1, 192, 0, 2, 2, 1, 2, 3, 4];
     for (command, family, content, expected) in [
         (0x21, 0x11, &addresses[..], Ok(client)),
         (0x21, 0x11, &addresses[1..], Err(HeaderError::Invalid)),
         (0x21, 0x21, &[0; 35], Err(HeaderError::Invalid)),
-        (0x21, 0x00, &[], Ok(Header::Unknown)),
-        (0x21, 0x12, &addresses, Ok(Header::Unknown)),
-        (0x21, 0x31, &[0; 216], Ok(Header::Unknown)),
+        (0x21, 0x00, &[], Ok(ProxyHeader::Unknown)),
+        (0x21, 0x12, &addresses, Ok(ProxyHeader::Unknown)),
+        (0x21, 0x31, &[0; 216], Ok(ProxyHeader::Unknown)),
         (0x21, 0x41, &addresses, Err(HeaderError::Invalid)),
         (0x21, 0x13, &addresses, Err(HeaderError::Invalid)),
         // The family of a local connection is ignored.
-        (0x20, 0x00, &[], Ok(Header::Local)),
-        (0x20, 0xff, &addresses, Ok(Header::Local)),
+        (0x20, 0x00, &[], Ok(ProxyHeader::Local)),
+        (0x20, 0xff, &addresses, Ok(ProxyHeader::Local)),
         (0x22, 0x11, &addresses, Err(HeaderError::Invalid)),
         (0x11, 0x11, &addresses, Err(HeaderError::Invalid)),
         (0x31, 0x11, &addresses, Err(HeaderError::Invalid)),
@@ -118,7 +118,7 @@ proptest! {
         let client = SocketAddr::new(client.ip(), client.port());
         let header = encode(client, is_v2, &options);
         let bytes = [&header[..], &next].concat();
-        let parsed = Ok(Some((Header::Client(client), header.len())));
+        let parsed = Ok(Some((ProxyHeader::Client(client), header.len())));
         prop_assert_eq!(parse_header(&bytes), parsed);
         let needed = if is_v2 { header.len() - options.len() } else { header.len() };
         for length in 0..bytes.len() {
