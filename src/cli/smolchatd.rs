@@ -265,7 +265,7 @@ pub static SMOLCHATD: Program = Program {
         OptionSpec {
             name: "ban-file",
             value: ValueKind::Path("PATH"),
-            help: "keep the bans, the mutes and the topic in this file",
+            help: "keep the bans, the mutes, the lock and the topic in this file",
             details: "It is rewritten when an operator changes something, and read again on \
                       SIGHUP.",
             ..OptionSpec::DEFAULT
@@ -343,10 +343,10 @@ pub static SMOLCHATD: Program = Program {
         "Each line that a member sends reaches all members, in the same order.",
         "A SIZE may end in K, M or G. For each address, `listening on ADDR` is printed on \
          standard output, and then `chat at URL` for browsers; the log goes to standard error. \
-         SIGINT or SIGTERM shuts the server down, a second one more than a second later stops it at once. SIGHUP does the same as \
-         SIGTERM if the server was started in a terminal; otherwise the files of the password, the \
-         operators and the bans are read again. SIGUSR1 \
-         writes the statistics of /stats to the log, as JSON.",
+         SIGINT or SIGTERM shuts the server down, a second one more than a second later stops it \
+         at once. SIGHUP does the same as SIGTERM if the server was started in a terminal; otherwise \
+         the certificate and the files of the password, the operators and the bans are read again. \
+         SIGUSR1 writes the statistics of /stats to the log, as JSON.",
     ],
     sections: &[
         Section {
@@ -365,7 +365,7 @@ pub static SMOLCHATD: Program = Program {
             blocks: &[Block::Item(
                 "PATH, PATH.1",
                 "The newer and the older part of the history, with `--history-file PATH`. Without \
-                 this option and `--ban-file` the server writes no file.",
+                 this option, `--ban-file` and `--tls` the server writes no file.",
             )],
         },
     ],
@@ -381,5 +381,5 @@ pub static SMOLCHATD: Program = Program {
         Exit { code: 2, brief: "wrong options", meaning: "The options are wrong." },
     ],
     see_also: "smolchat",
-    date: "2026-11-25",
+    date: "2026-11-26",
 };
