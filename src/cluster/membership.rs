@@ -1,6 +1,7 @@
 //! The nodes in the room, as the log has them.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +48,16 @@ pub enum DownReason {
     Expired,
     /// The node started again, under the same name.
     Replaced,
+}
+
+impl fmt::Display for DownReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DownReason::Left => "it ended",
+            DownReason::Expired => "its lease is over",
+            DownReason::Replaced => "another server has its name",
+        })
+    }
 }
 
 /// The nodes in the room.

@@ -64,7 +64,7 @@ fn page_goes_on_at_another_node() {
     assert_eq!(tab.texts(), texts);
 
     // The page stays welcome when its node is no longer in the room.
-    wait_until("the first node is out of the room", || second.log().contains("Expired"));
+    wait_until("the first node is out of the room", || second.log().contains("its lease is over"));
     tab.say("/reconnect");
     tab.wait_until_live("bob");
     tab.say("still here");

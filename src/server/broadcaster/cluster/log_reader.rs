@@ -87,7 +87,7 @@ impl Broadcaster {
     }
 
     fn on_node_down(&mut self, number: NodeNumber, reason: DownReason, now: Now, log_now: Now) {
-        log::info!("cluster: node number {} is out of the room: {reason:?}", number.0);
+        log::info!("cluster: node number {} is out of the room: {reason}", number.0);
         let own = self.cluster.as_ref().filter(|cluster| cluster.number() == Some(number));
         let failure = own.filter(|_| reason == DownReason::Replaced);
         let failure = failure.map(|own| format!("another server is node {}", own.config.node));
