@@ -42,13 +42,14 @@ impl Room {
         let visitors = lobby.clients.iter().filter(|(_, client)| client.is_visitor);
         let visitors = visitors.filter(|(_, client)| client.is_waiting());
         // Of addresses with as many, first those that have connected the most: a crowd that connects
-        // again and again must not end the handshakes of others. The lowest id of those that are equal
-        // is the oldest. Local operators are the last.
+        // again and again must not end the handshakes of others. The usual connections do not count,
+        // or a new client would go before a crowd that is silent. The lowest id of those that are
+        // equal is the oldest. Local operators are the last.
         let rank = |peer: Peer| {
             let (origin, now) = (peer.into(), lobby.now.uptime);
             let count = lobby.admission.visitors_of(origin);
-            let recent = lobby.admission.recent_connections(origin, now);
-            (lobby.is_local_operator(peer), Reverse((count, recent)))
+            let excess = lobby.admission.excess_connections(origin, now);
+            (lobby.is_local_operator(peer), Reverse((count, excess)))
         };
         let dropped = visitors.map(|(id, client)| (rank(client.peer), id)).min();
         if let Some((_, dropped)) = dropped {

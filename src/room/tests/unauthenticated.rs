@@ -254,3 +254,17 @@ fn crowd_that_connects_again_keeps_no_others_out() {
     storm(&mut harness, 161..400);
     assert!(harness.room.is_unauthenticated(ClientId(160)));
 }
+
+#[test]
+fn silent_crowd_keeps_no_others_out() {
+    let mut harness = room(4);
+    (0..16).for_each(|id| harness.connect_of(id, id as u8));
+    harness.advance(Duration::from_secs(5));
+    for id in 16..20 {
+        harness.connect_of(id, 99);
+        assert!(harness.room.is_unauthenticated(ClientId(id)), "{id}");
+        assert!(!harness.room.is_unauthenticated(ClientId(id - 16)), "{id}");
+        harness.leave(id, DisconnectReason::Finished);
+        harness.connect_of(id + 16, id as u8);
+    }
+}
