@@ -25,6 +25,8 @@ pub(super) struct Unauthenticated {
     pub deadline: Duration,
     /// The wrong passwords after which it is closed.
     tries_left: u8,
+    /// It has sent a line, which was answered.
+    is_answered: bool,
 }
 
 impl Room {
@@ -33,7 +35,8 @@ impl Room {
     pub(super) fn add_unauthenticated(&mut self, id: ClientId) {
         let lobby = &mut self.lobby;
         let deadline = lobby.now.uptime + PASSWORD_TIMEOUT;
-        lobby.unauthenticated.push(Unauthenticated { id, deadline, tries_left: MAX_TRIES });
+        let client = Unauthenticated { id, deadline, tries_left: MAX_TRIES, is_answered: false };
+        lobby.unauthenticated.push(client);
         if !lobby.admission.has_excess_visitor() {
             return;
         }
@@ -93,6 +96,7 @@ impl Room {
             let mut clients = self.lobby.unauthenticated.iter_mut();
             let Some(client) = clients.find(|client| client.id == id) else { return };
             let is_guess = matches!(error.code, ErrorCode::WrongPassword | ErrorCode::TooManyTries);
+            client.is_answered = true;
             let is_last = is_guess && client.tries_left <= 1;
             if is_guess && !is_last {
                 client.tries_left -= 1;
@@ -104,7 +108,15 @@ impl Room {
         }
     }
 
-    /// Tells a silent client that it has to send the password.
+    /// Tells a client whose hello wait is over that it has to send the password, if it was silent.
+    pub(super) fn ask_silent_client(&mut self, id: ClientId) {
+        let mut clients = self.lobby.unauthenticated.iter();
+        if clients.any(|client| client.id == id && !client.is_answered) {
+            self.ask_for_password(id);
+        }
+    }
+
+    /// Tells a client that it has to send the password.
     pub(super) fn ask_for_password(&mut self, id: ClientId) {
         self.send_password_error(id, password_required());
     }

@@ -68,6 +68,15 @@ fn silent_client_is_asked_once_and_closed_after_10_s() {
 }
 
 #[test]
+fn client_whose_line_was_answered_is_not_asked_again() {
+    let mut harness = room(10);
+    harness.connect(1);
+    harness.say(1, "hello");
+    harness.advance(Duration::from_secs(1));
+    assert_eq!(harness.codes(1), [REQUIRED]);
+}
+
+#[test]
 fn third_wrong_password_closes_the_client() {
     let mut harness = room(10);
     harness.connect(1);
