@@ -114,8 +114,9 @@ impl RoomState {
                 self.restrict(author, &target, Rule { kind, network, until, by, reason: text })?;
             }
             Verb::Unban | Verb::Unmute => {
-                let network = network.ok_or_else(|| {
-                    refuse(&target, " is not a member; give the address from /bans")
+                let network = network.ok_or_else(|| match self.find_member(&target) {
+                    Some(_) => no_address(&target),
+                    None => refuse(&target, " is not a member; give the address from /bans"),
                 })?;
                 if !self.moderation.remove(kind, network.widened()) {
                     return Err(refuse(&target, " is not in /bans"));

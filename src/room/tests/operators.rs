@@ -331,3 +331,14 @@ fn answer_to_bans_with_quotes_is_bounded() {
     let len = escaped_len(&answer);
     assert!((15_000..16_800).contains(&len), "{len}");
 }
+
+#[test]
+fn member_without_address_cannot_be_unbanned() {
+    let mut harness = room();
+    harness.join_from(4, "carol", Peer::Unix(Some(1000)));
+    for verb in ["ban", "mute", "unban", "unmute"] {
+        harness.say(1, &format!("/{verb} carol"));
+        let error = harness.last(1);
+        assert!(error.contains("carol has no address of its own"), "{verb}: {error}");
+    }
+}
