@@ -17,7 +17,7 @@ use rustls::sign::{CertifiedKey, SigningKey};
 
 use super::der::{SelfSigned, pem};
 use super::server_config;
-use crate::os::open_regular;
+use crate::os::{BYTE_ORDER_MARK, open_regular};
 use crate::tls::Fingerprint;
 
 /// The most bytes of a file.
@@ -214,6 +214,10 @@ fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
         return Err(CertificateError(format!(
             "the key in {path} is encrypted; openssl pkey -in {path} -out FILE decrypts it"
         )));
+    }
+    // Otherwise the first part of the file is not found.
+    if bytes.starts_with(BYTE_ORDER_MARK.as_bytes()) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
     }
     Ok(bytes)
 }

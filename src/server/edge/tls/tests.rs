@@ -340,6 +340,14 @@ fn encrypted_key_is_named_with_its_remedy() {
 }
 
 #[test]
+fn byte_order_mark_hides_no_key() {
+    let test = TestCertificate::new("mark");
+    fs::write(&test.path, ["\u{FEFF}".as_bytes(), &test.pem].concat()).unwrap();
+    let marked = Certificate::open(&test.path, None).unwrap();
+    assert_eq!(marked.fingerprint(), test.certificate.fingerprint());
+}
+
+#[test]
 fn new_certificate_is_private() {
     use std::os::unix::fs::PermissionsExt;
 
