@@ -65,7 +65,7 @@ impl OperatorCommand {
             "mute" => (Verb::Mute, "/mute NAME|ADDR[/BITS] [TIME] [REASON]"),
             "unmute" => (Verb::Unmute, "/unmute NAME|ADDR[/BITS]"),
             "whois" => (Verb::Whois, "/whois NAME"),
-            "topic" => (Verb::Topic, "/topic [TEXT], at most 300 bytes; - removes the topic"),
+            "topic" => (Verb::Topic, "/topic [TEXT]; - removes the topic"),
             "lock" => (Verb::Lock, "/lock [TIME], such as 30m, 2h or 7d; off opens the room"),
             _ => return None,
         };
@@ -80,10 +80,12 @@ impl OperatorCommand {
         let text = text.trim();
         // Only /lock may have no time.
         let is_invalid = has_target && (target.is_empty() || time == Some(Duration::ZERO))
-            || !has_text && !text.is_empty()
-            || text.len() > MAX_OPERATOR_TEXT;
+            || !has_text && !text.is_empty();
         if is_invalid {
             return Some(Err(usage));
+        }
+        if text.len() > MAX_OPERATOR_TEXT {
+            return Some(Err("a reason or a topic of at most 300 bytes"));
         }
         let network = target.parse().ok();
         let (target, text) = (target.into(), text.into());
@@ -161,7 +163,6 @@ mod tests {
 
     #[test]
     fn invalid_argument_returns_usage() {
-        let long = format!("topic {}", "x".repeat(MAX_OPERATOR_TEXT + 1));
         for line in [
             "kick",
             "ban",
@@ -172,10 +173,15 @@ mod tests {
             "unban a b",
             "ban bob 0s",
             "mute bob off",
-            &long,
         ] {
             let word = line.split(' ').next().unwrap();
             assert!(parse(line).unwrap_err().starts_with(&format!("/{word}")), "{line}");
+        }
+        for start in ["topic ", "kick bob ", "ban bob 1h "] {
+            let line = |bytes| [start, &"x".repeat(bytes)].concat();
+            assert!(parse(&line(MAX_OPERATOR_TEXT)).is_ok(), "{start}");
+            let error = parse(&line(MAX_OPERATOR_TEXT + 1)).unwrap_err();
+            assert_eq!(error, "a reason or a topic of at most 300 bytes", "{start}");
         }
         assert!(OperatorCommand::parse("dance", "").is_none());
     }
