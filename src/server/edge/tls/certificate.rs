@@ -24,6 +24,8 @@ use crate::tls::Fingerprint;
 pub const MAX_FILE_BYTES: usize = 32 * 1024;
 /// The most bytes of a certificate chain, which is sent in each handshake.
 pub const MAX_CHAIN_BYTES: usize = 8 * 1024;
+/// The version in the DER of a certificate, behind the headers of at most 9 bytes.
+const VERSION_3: &[u8] = &[0xA0, 3, 2, 1, 2];
 /// The name of the machine, for a new certificate.
 const HOST_NAME: &str = "/proc/sys/kernel/hostname";
 
@@ -119,6 +121,12 @@ impl Certificate {
                 key_path.display(),
                 files.chain.display()
             )));
+        }
+        if !leaf.windows(VERSION_3.len()).take(10).any(|part| part == VERSION_3) {
+            let path = files.chain.display();
+            warn!(
+                "smolchat and browsers refuse the certificate in {path}: it is not X.509 version 3"
+            );
         }
         warn_if_public(key_path);
         let fingerprint = Fingerprint::of_spki(public_key).to_string();
