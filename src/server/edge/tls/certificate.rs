@@ -157,7 +157,7 @@ fn parse_chain(pem: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>, 
     let chain = chain.map_err(|_| CertificateError(format!("{path} is not a valid PEM file")))?;
     let bytes: usize = chain.iter().map(|certificate| certificate.len()).sum();
     match bytes {
-        0 => Err(CertificateError(format!("{path} has no certificate"))),
+        0 => Err(CertificateError(format!("{path} has no certificate, expected PEM"))),
         1..=MAX_CHAIN_BYTES => Ok(chain),
         _ => Err(CertificateError(format!(
             "the certificates in {path} have {bytes} bytes, expected at most {MAX_CHAIN_BYTES}"
@@ -168,7 +168,7 @@ fn parse_chain(pem: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>, 
 fn parse_key(pem: &[u8], path: &Path) -> Result<Arc<dyn SigningKey>, CertificateError> {
     let path = path.display();
     let key = PrivateKeyDer::from_pem_slice(pem)
-        .map_err(|_| CertificateError(format!("{path} has no private key")))?;
+        .map_err(|_| CertificateError(format!("{path} has no private key, expected PEM")))?;
     let eddsa = || match &key {
         PrivateKeyDer::Pkcs8(key) => any_eddsa_type(key).ok(),
         _ => None,

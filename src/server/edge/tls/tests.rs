@@ -318,9 +318,9 @@ fn key_of_another_certificate_is_an_error() {
     let split = Certificate::open(&one.path, Some(&key_path)).unwrap();
     assert_eq!(split.fingerprint(), one.certificate.fingerprint());
     let error = Certificate::open(&one.path, None).unwrap_err().to_string();
-    assert!(error.contains("has no private key"), "{error}");
+    assert!(error.contains("has no private key, expected PEM"), "{error}");
     let error = Certificate::open(&key_path, None).unwrap_err().to_string();
-    assert!(error.contains("has no certificate"), "{error}");
+    assert!(error.contains("has no certificate, expected PEM"), "{error}");
 }
 
 #[test]
