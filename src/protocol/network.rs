@@ -75,8 +75,8 @@ impl FromStr for Network {
         };
         // The address of a peer is canonical.
         let (ip, bits) = match ip.to_canonical() {
-            canonical if ip.is_ipv6() && canonical.is_ipv4() && bits >= 96 => {
-                (canonical, bits - 96)
+            canonical if ip.is_ipv6() && canonical.is_ipv4() => {
+                (canonical, bits.saturating_sub(96))
             }
             _ => (ip, bits),
         };
@@ -109,6 +109,7 @@ mod tests {
             ("255.255.255.255/0", "0.0.0.0/0"),
             ("2001:db8::7/32", "2001:db8::/32"),
             ("::ffff:192.0.2.77/120", "192.0.2.0/24"),
+            ("::ffff:192.0.2.77/90", "0.0.0.0/0"),
         ] {
             assert_eq!(text.parse::<Network>().unwrap().to_string(), expected);
         }

@@ -65,7 +65,7 @@ impl OperatorCommand {
             "mute" => (Verb::Mute, "/mute NAME|ADDR[/BITS] [TIME] [REASON]"),
             "unmute" => (Verb::Unmute, "/unmute NAME|ADDR[/BITS]"),
             "whois" => (Verb::Whois, "/whois NAME"),
-            "topic" => (Verb::Topic, "/topic [TEXT], at most 300 bytes; - removes the topic"),
+            "topic" => (Verb::Topic, "/topic [TEXT]; - removes the topic"),
             "lock" => (Verb::Lock, "/lock [TIME], such as 30m, 2h or 7d; off opens the room"),
             _ => return None,
         };
@@ -80,10 +80,12 @@ impl OperatorCommand {
         let text = text.trim();
         // Only /lock may have no time.
         let is_invalid = has_target && (target.is_empty() || time == Some(Duration::ZERO))
-            || !has_text && !text.is_empty()
-            || text.len() > MAX_OPERATOR_TEXT;
+            || !has_text && !text.is_empty();
         if is_invalid {
             return Some(Err(usage));
+        }
+        if text.len() > MAX_OPERATOR_TEXT {
+            return Some(Err("a reason or a topic of at most 300 bytes"));
         }
         let network = target.parse().ok();
         let (target, text) = (target.into(), text.into());
@@ -91,26 +93,34 @@ impl OperatorCommand {
     }
 }
 
-/// Parses a time such as `30s`, `10m`, `2h` or `7d`, or `off`, which is zero. A number that is too
-/// large becomes the largest.
+/// Parses a time such as `30s`, `10m`, `1h30m` or `7d`, or `off`, which is zero. A number that is
+/// too large becomes the largest.
 fn parse_time(text: &str) -> Option<Duration> {
-    if text == "off" {
+    if text.eq_ignore_ascii_case("off") {
         return Some(Duration::ZERO);
     }
-    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        _ => return None,
-    };
-    // A number such as +1 is a word of the reason.
-    if number.is_empty() || !number.bytes().all(|digit| digit.is_ascii_digit()) {
-        return None;
+    let mut total = 0_u64;
+    let mut rest = text;
+    loop {
+        let (number, after) = rest.split_at_checked(rest.find(|c: char| !c.is_ascii_digit())?)?;
+        let seconds = match after.bytes().next()? {
+            b's' => 1,
+            b'm' => 60,
+            b'h' => 3600,
+            b'd' => 86_400,
+            _ => return None,
+        };
+        // A word such as +1h is one of the reason.
+        if number.is_empty() {
+            return None;
+        }
+        let number: u32 = number.parse().unwrap_or(u32::MAX);
+        total = total.saturating_add(u64::from(number) * seconds);
+        rest = after.get(1..)?;
+        if rest.is_empty() {
+            return Some(Duration::from_secs(total));
+        }
     }
-    let number: u32 = number.parse().unwrap_or(u32::MAX);
-    Some(Duration::from_secs(u64::from(number) * seconds))
 }
 
 #[cfg(test)]
@@ -140,6 +150,8 @@ mod tests {
             ("topic", Verb::Topic, "", None, ""),
             ("lock 1h", Verb::Lock, "", hour, ""),
             ("lock off", Verb::Lock, "", Some(Duration::ZERO), ""),
+            ("lock OFF", Verb::Lock, "", Some(Duration::ZERO), ""),
+            ("mute bob 0h60m loud", Verb::Mute, "bob", hour, "loud"),
             ("kick bob a\nban x\r\u{202e}", Verb::Kick, "bob", None, "a ban x"),
         ] {
             let network = target.parse().ok();
@@ -151,7 +163,6 @@ mod tests {
 
     #[test]
     fn invalid_argument_returns_usage() {
-        let long = format!("topic {}", "x".repeat(MAX_OPERATOR_TEXT + 1));
         for line in [
             "kick",
             "ban",
@@ -162,10 +173,15 @@ mod tests {
             "unban a b",
             "ban bob 0s",
             "mute bob off",
-            &long,
         ] {
             let word = line.split(' ').next().unwrap();
             assert!(parse(line).unwrap_err().starts_with(&format!("/{word}")), "{line}");
+        }
+        for start in ["topic ", "kick bob ", "ban bob 1h "] {
+            let line = |bytes| [start, &"x".repeat(bytes)].concat();
+            assert!(parse(&line(MAX_OPERATOR_TEXT)).is_ok(), "{start}");
+            let error = parse(&line(MAX_OPERATOR_TEXT + 1)).unwrap_err();
+            assert_eq!(error, "a reason or a topic of at most 300 bytes", "{start}");
         }
         assert!(OperatorCommand::parse("dance", "").is_none());
     }
@@ -175,7 +191,9 @@ mod tests {
         let longest = Some(Duration::from_secs(4_294_967_295 * 86_400));
         assert_eq!(parse_time("4294967295d"), longest);
         assert_eq!(parse_time("99999999999999999999d"), longest);
-        for text in ["", "m", "5", "5w", "-1m", "1.5h", "é", "5µ"] {
+        assert_eq!(parse_time("1d2h3m4s"), Some(Duration::from_secs(93_784)));
+        assert!(parse_time(&"9999999999d".repeat(100_000)).is_some());
+        for text in ["", "m", "5", "5w", "-1m", "1.5h", "é", "5µ", "1h30", "1hm"] {
             assert_eq!(parse_time(text), None, "{text}");
         }
     }

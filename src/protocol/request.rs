@@ -253,6 +253,7 @@ impl Request {
             "stats" => Ok(Request::Stats),
             "help" => Ok(Request::Help),
             "quit" => Ok(Request::Quit),
+            "pass" if rest.is_empty() => usage("/pass SECRET"),
             "pass" => Ok(Request::Pass(Secret(rest.into()))),
             "op" if rest.is_empty() => usage("/op SECRET"),
             "op" => Ok(Request::Op(Secret(rest.into()))),
@@ -352,7 +353,9 @@ mod tests {
         assert_eq!(code(b"{\"data\":\"\",\"to\":\"bob\"}"), ErrorCode::Empty);
         assert_eq!(code(b"/dance"), ErrorCode::UnknownCommand);
         assert_eq!(code(b"/"), ErrorCode::UnknownCommand);
-        for usage in ["/nick", "/me", "/msg", "/msg bob", "/history x", "/history -1"] {
+        for usage in
+            ["/nick", "/me", "/msg", "/msg bob", "/history x", "/history -1", "/pass", "/op "]
+        {
             assert_eq!(code(usage.as_bytes()), ErrorCode::Usage, "{usage}");
         }
     }

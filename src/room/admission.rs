@@ -158,6 +158,8 @@ struct AddressRecord {
 
 /// The most recent connections of an address that are told apart.
 const MAX_RECENT: u32 = 1000;
+/// The recent connections of an address that do not count: the page of a browser needs about ten.
+const USUAL_RECENT: u32 = 10;
 
 fn recent_rate() -> Rate {
     Rate::new(1, MAX_RECENT)
@@ -280,12 +282,13 @@ impl Admission {
         self.table.get(&origin).map_or(0, |address| address.visitors)
     }
 
-    /// Returns the recent connections of an origin in a room with a password: one is forgotten each
-    /// second.
-    pub fn recent_connections(&self, origin: Origin, now: Duration) -> usize {
+    /// Returns the recent connections of an origin beyond the usual ones, in a room with a password:
+    /// one is forgotten each second.
+    pub fn excess_connections(&self, origin: Origin, now: Duration) -> usize {
+        const LIMIT: usize = (MAX_RECENT - USUAL_RECENT) as usize;
         let address = self.table.get(&origin);
         let left = address.map(|address| address.recent_connections.available(recent_rate(), now));
-        MAX_RECENT as usize - left.unwrap_or(MAX_RECENT as usize)
+        LIMIT.saturating_sub(left.unwrap_or(LIMIT))
     }
 
     /// Returns whether an operator can have a place in a full room.

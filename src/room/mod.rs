@@ -166,7 +166,9 @@ impl Room {
                 return Some(Command::KeepOperators { node: self.state.answers.node, labels });
             }
             Input::Moderation(moderation) => return Some(Command::Moderation(moderation)),
-            Input::HelloWaitOver { id } if self.is_unauthenticated(id) => self.ask_for_password(id),
+            Input::HelloWaitOver { id } if self.is_unauthenticated(id) => {
+                self.ask_silent_client(id)
+            }
             Input::HelloWaitOver { id } => {
                 if self.is_waiting(id) {
                     return self.propose_join(id, Vec::new());

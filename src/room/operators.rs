@@ -71,14 +71,17 @@ impl RoomState {
         }
     }
 
-    /// Makes the operators of a node ordinary members, except those with one of these labels.
+    /// Makes the operators of a node ordinary members, except those with one of these labels. The
+    /// label of an operator that has lost its connection is not known any more.
     pub(super) fn keep_operators(&mut self, node: NodeId, labels: &[Box<str>]) {
+        self.reserved.forget_operators();
         let is_kept = |(id, label): &(ClientId, Box<str>)| {
             id.node() != node || &**label == LOCAL_LABEL || labels.contains(label)
         };
         let (kept, removed) = std::mem::take(&mut self.operators).into_iter().partition(is_kept);
         self.operators = kept;
         for (id, _) in Vec::<(ClientId, Box<str>)>::from_iter(removed) {
+            self.effects.push(Effect::EnforceBans);
             self.send(id, "you are not an operator any more".into(), Body::info(None));
         }
     }
@@ -115,8 +118,9 @@ impl RoomState {
                 self.restrict(author, &target, restriction)?;
             }
             Verb::Unban | Verb::Unmute => {
-                let network = network.ok_or_else(|| {
-                    refuse(&target, " is not a member; give the address from /bans")
+                let network = network.ok_or_else(|| match self.find_member(&target) {
+                    Some(_) => no_address(&target),
+                    None => refuse(&target, " is not a member; give the address from /bans"),
                 })?;
                 if !self.moderation.remove(kind, network.widened()) {
                     return Err(refuse(&target, " is not in /bans"));

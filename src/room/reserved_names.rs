@@ -136,6 +136,11 @@ impl ReservedNames {
         self.names.iter().fold(false, |found, entry| found | matches(&entry.held))
     }
 
+    /// Makes the names of operators those of ordinary members.
+    pub fn forget_operators(&mut self) {
+        self.names.iter_mut().for_each(|entry| entry.held.is_operator = false);
+    }
+
     /// Removes and returns the name that is reserved for a credential.
     pub fn take(&mut self, credential: &Credential, now: Duration) -> Option<Box<str>> {
         // All credentials are compared, so that the time taken does not depend on the position.

@@ -25,6 +25,8 @@ pub(super) struct Unauthenticated {
     pub deadline: Duration,
     /// The wrong passwords after which it is closed.
     tries_left: u8,
+    /// It has sent a line, which was answered.
+    is_answered: bool,
 }
 
 impl Room {
@@ -33,7 +35,8 @@ impl Room {
     pub(super) fn add_unauthenticated(&mut self, id: ClientId) {
         let lobby = &mut self.lobby;
         let deadline = lobby.now.uptime + PASSWORD_TIMEOUT;
-        lobby.unauthenticated.push(Unauthenticated { id, deadline, tries_left: MAX_TRIES });
+        let client = Unauthenticated { id, deadline, tries_left: MAX_TRIES, is_answered: false };
+        lobby.unauthenticated.push(client);
         if !lobby.admission.has_excess_visitor() {
             return;
         }
@@ -42,13 +45,14 @@ impl Room {
         let visitors = lobby.clients.iter().filter(|(_, client)| client.is_visitor);
         let visitors = visitors.filter(|(_, client)| client.is_waiting());
         // Of addresses with as many, first those that have connected the most: a crowd that connects
-        // again and again must not end the handshakes of others. The lowest id of those that are equal
-        // is the oldest. Local operators are the last.
+        // again and again must not end the handshakes of others. The usual connections do not count,
+        // or a new client would go before a crowd that is silent. The lowest id of those that are
+        // equal is the oldest. Local operators are the last.
         let rank = |peer: Peer| {
             let (origin, now) = (peer.into(), lobby.now.uptime);
             let count = lobby.admission.visitors_of(origin);
-            let recent = lobby.admission.recent_connections(origin, now);
-            (lobby.is_local_operator(peer), Reverse((count, recent)))
+            let excess = lobby.admission.excess_connections(origin, now);
+            (lobby.is_local_operator(peer), Reverse((count, excess)))
         };
         let dropped = visitors.map(|(id, client)| (rank(client.peer), id)).min();
         if let Some((_, dropped)) = dropped {
@@ -88,6 +92,7 @@ impl Room {
             let mut clients = self.lobby.unauthenticated.iter_mut();
             let Some(client) = clients.find(|client| client.id == id) else { return };
             let is_guess = matches!(error.code, ErrorCode::WrongPassword | ErrorCode::TooManyTries);
+            client.is_answered = true;
             let is_last = is_guess && client.tries_left <= 1;
             if is_guess && !is_last {
                 client.tries_left -= 1;
@@ -99,7 +104,15 @@ impl Room {
         }
     }
 
-    /// Tells a silent client that it has to send the password.
+    /// Tells a client whose hello wait is over that it has to send the password, if it was silent.
+    pub(super) fn ask_silent_client(&mut self, id: ClientId) {
+        let mut clients = self.lobby.unauthenticated.iter();
+        if clients.any(|client| client.id == id && !client.is_answered) {
+            self.ask_for_password(id);
+        }
+    }
+
+    /// Tells a client that it has to send the password.
     pub(super) fn ask_for_password(&mut self, id: ClientId) {
         self.send_password_error(id, password_required());
     }

@@ -219,7 +219,7 @@ fn parse_operators(text: &str) -> Result<Vec<Operator>, String> {
         let is_valid = label != "local"
             && !operators.iter().any(|(other, _)| **other == *label)
             && label.len() <= MAX_LABEL
-            && !line.contains(char::is_control)
+            && ![label, secret].iter().any(|text| text.contains(char::is_control))
             && secret.chars().count() >= MIN_SECRET
             && secret.len() <= MAX_PASSWORD;
         if !is_valid {
@@ -329,6 +329,15 @@ mod tests {
         for text in ["open\0sesame", "open\u{1b}[Asesame", "open\rsesame"] {
             assert!(parse_password(text).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn label_ends_at_a_tab_or_a_space() {
+        for space in [" ", "\t", " \t "] {
+            let operators = parse_operators(&format!("a{space}0123456789abcdef\n"));
+            assert_eq!(operators, Ok(vec![("a".into(), "0123456789abcdef".into())]), "{space:?}");
+        }
+        assert!(parse_operators("a 0123456789\tabcdef\n").is_err());
     }
 
     #[test]

@@ -417,6 +417,13 @@ fn certificate_is_read_again_on_hangup() {
 }
 
 #[test]
+fn certificate_of_version_1_is_logged() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/tls/version1.pem");
+    let server = TestServer::start(&["--tls", path]);
+    server.wait_for_log(&["warn", "version1.pem: it is not X.509 version 3"]);
+}
+
+#[test]
 fn certificate_stays_across_restarts() {
     let mut server = TlsServer::start(&[]);
     assert_eq!(fs::metadata(&server.path).unwrap().permissions().mode() & 0o777, 0o600);

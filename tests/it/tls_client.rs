@@ -17,7 +17,8 @@ use crate::common::scripted_server::{self, HEARTBEAT_ANSWER};
 #[cfg(feature = "editor")]
 use crate::common::scripted_server::{ScriptedServer, refusal};
 use crate::common::scripted_tls_server::{
-    CA_FILE, EXPIRED, Identity, OTHER, SELF_SIGNED, SERVER, ScriptedTlsServer, TlsConnection,
+    CA_FILE, CA_FLAG, EXPIRED, Identity, OTHER, SELF_SIGNED, SERVER, ScriptedTlsServer,
+    TlsConnection, VERSION_1,
 };
 #[cfg(feature = "editor")]
 use crate::common::terminal::Terminal;
@@ -65,9 +66,12 @@ fn certificate_of_a_ca_is_trusted() {
 
 #[test]
 fn invalid_certificate_is_refused_with_the_pin() {
-    for (identity, reason) in
-        [(OTHER, "is for another host"), (EXPIRED, "has expired"), (SELF_SIGNED, "of no CA")]
-    {
+    for (identity, reason) in [
+        (OTHER, "is for another host"),
+        (EXPIRED, "has expired"),
+        (SELF_SIGNED, "of no CA"),
+        (CA_FLAG, "is not that of a server"),
+    ] {
         let server = start_echo(identity);
         let (code, _, errors) = send_hello(&server.address(), &[]);
         assert_eq!(code, 1, "{errors}");
@@ -76,6 +80,13 @@ fn invalid_certificate_is_refused_with_the_pin() {
         assert_eq!(server.connection_count(), 1, "no retry");
         assert_eq!(send_hello(&server.address(), &["--tls-pin", &pin(identity)]).0, 0);
     }
+}
+
+#[test]
+fn certificate_of_version_1_is_named() {
+    let server = start_echo(VERSION_1);
+    let (code, _, errors) = send_hello(&server.address(), &["--no-reconnect"]);
+    assert!(code == 1 && errors.contains("expected X.509 version 3"), "{errors}");
 }
 
 #[test]

@@ -155,21 +155,22 @@ impl Args {
         let is_quiet = self.quiet.unwrap_or(matches!(script, Some(Script::Send { .. })));
         let mut config = self.name.map_or_else(SessionConfig::default, SessionConfig::new);
         let ServerSettings { address, .. } = &self.from_file;
-        let file = match address.is_none() || *address == self.address {
+        let mut file = match address.is_none() || *address == self.address {
             true => self.from_file,
             false => ServerSettings::default(),
         };
-        let from_file = file.password_file.filter(|_| self.password.is_none());
+        let from_file = file.password_file.take().filter(|_| self.password.is_none());
         let password_file = self.password_file.or(from_file);
         if let Some(password) = password::find(password_file.as_deref(), self.password)? {
             config = config.password(password);
         }
+        let address = self.address.unwrap_or(ServerAddress::Inet("127.0.0.1:8080".into()));
         #[cfg(feature = "tls")]
-        for key in self.tls_pins.or(file.tls_pins).unwrap_or_default() {
+        for key in find_pins(self.tls_pins, file, &address)? {
             config = config.tls_pin(key);
         }
         let options = Options {
-            address: self.address.unwrap_or(ServerAddress::Inet("127.0.0.1:8080".into())),
+            address,
             config: config
                 .history(history)
                 .keep_name(!self.no_keep)
@@ -205,6 +206,23 @@ fn parse_names(text: &str) -> Result<Vec<String>, String> {
 #[cfg(feature = "tls")]
 fn parse_fingerprints(text: &str) -> Result<Vec<Fingerprint>, InvalidFingerprint> {
     text.split(',').map(str::trim).filter(|key| !key.is_empty()).map(str::parse).collect()
+}
+
+/// Returns the keys that the server of an address may have: those of the option, or else those of
+/// the config file. If `tls:` was forgotten, returns an error, so that nothing is sent as plain text.
+#[cfg(feature = "tls")]
+fn find_pins(
+    option: Option<Vec<Fingerprint>>,
+    file: ServerSettings,
+    address: &ServerAddress,
+) -> Result<Vec<Fingerprint>, lexopt::Error> {
+    // Without an address, those of the file are for each server with TLS.
+    let is_for_address = option.is_some() || file.address.is_some();
+    let keys = option.or(file.tls_pins).unwrap_or_default();
+    if is_for_address && !keys.is_empty() && !address.is_encrypted() {
+        return Err("--tls-pin is for an address that begins with tls:".into());
+    }
+    Ok(keys)
 }
 
 /// Parses words that are separated by commas.

@@ -4,7 +4,6 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use rustls::ClientConfig;
 use rustls::client::{Resumption, UnbufferedClientConnection};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::default_provider;
@@ -13,6 +12,7 @@ use rustls::unbuffered::{
     ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
 };
 use rustls::version::TLS13;
+use rustls::{CertificateError, ClientConfig};
 
 use super::TlsSettings;
 use super::verifier::{UntrustedKey, Verifier};
@@ -102,12 +102,16 @@ impl TlsStream {
         let Err(error) = self.process(on_data) else { return Ok(()) };
         self.end = Some(StreamEnd::Failed);
         self.encode_alert();
-        Err(match error {
+        let text = match error {
             rustls::Error::InvalidMessage(_) if is_handshaking => {
-                io::Error::new(io::ErrorKind::InvalidData, "the server does not speak TLS 1.3")
+                "the server does not speak TLS 1.3"
             }
-            error => other(error),
-        })
+            rustls::Error::InvalidCertificate(
+                CertificateError::Other(_) | CertificateError::BadEncoding,
+            ) => "the certificate of the server is not valid, expected X.509 version 3",
+            error => return Err(other(error)),
+        };
+        Err(io::Error::new(io::ErrorKind::InvalidData, text))
     }
 
     /// Returns the error of a handshake: the reason why the key is not trusted, or else `error`.

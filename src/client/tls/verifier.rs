@@ -139,9 +139,8 @@ fn describe(error: &Error) -> String {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "its certificate is for another host".into()
         }
-        error if error.to_string().contains("CaUsedAsEndEntity") => {
-            "its certificate is signed by itself".into()
-        }
+        // Of most that openssl has signed with their own key: they are also those of a CA.
+        CertificateError::Other(_) => "its certificate is not that of a server of a CA".into(),
         // It may quote the certificate.
         error => sanitize(&error.to_string()),
     }

@@ -168,6 +168,7 @@ fn operators_and_unix_peers_are_never_hit() {
     for (line, error) in [
         ("/ban cron", "error: cron has no address of its own"),
         ("/mute cron", "error: cron has no address of its own"),
+        ("/unban cron", "error: cron has no address of its own"),
         ("/ban bob", "error: bob is an operator"),
         ("/kick bob", "error: bob is an operator"),
         ("/mute root", "error: root is an operator"),

@@ -68,6 +68,15 @@ fn silent_client_is_asked_once_and_closed_after_10_s() {
 }
 
 #[test]
+fn client_whose_line_was_answered_is_not_asked_again() {
+    let mut harness = room(10);
+    harness.connect(1);
+    harness.say(1, "hello");
+    harness.advance(Duration::from_secs(1));
+    assert_eq!(harness.codes(1), [REQUIRED]);
+}
+
+#[test]
 fn third_wrong_password_closes_the_client() {
     let mut harness = room(10);
     harness.connect(1);
@@ -253,4 +262,18 @@ fn crowd_that_connects_again_keeps_no_others_out() {
     harness.connect_of(160, 99);
     storm(&mut harness, 161..400);
     assert!(harness.room.is_unauthenticated(ClientId(160)));
+}
+
+#[test]
+fn silent_crowd_keeps_no_others_out() {
+    let mut harness = room(4);
+    (0..16).for_each(|id| harness.connect_of(id, id as u8));
+    harness.advance(Duration::from_secs(5));
+    for id in 16..20 {
+        harness.connect_of(id, 99);
+        assert!(harness.room.is_unauthenticated(ClientId(id)), "{id}");
+        assert!(!harness.room.is_unauthenticated(ClientId(id - 16)), "{id}");
+        harness.leave(id, DisconnectReason::Finished);
+        harness.connect_of(id + 16, id as u8);
+    }
 }

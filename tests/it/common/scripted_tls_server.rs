@@ -29,6 +29,8 @@ pub const SERVER: Identity = Identity(include_bytes!("../tls/server.pem"));
 pub const OTHER: Identity = Identity(include_bytes!("../tls/other.pem"));
 pub const EXPIRED: Identity = Identity(include_bytes!("../tls/expired.pem"));
 pub const SELF_SIGNED: Identity = Identity(include_bytes!("../tls/self.pem"));
+pub const CA_FLAG: Identity = Identity(include_bytes!("../tls/ca_flag.pem"));
+pub const VERSION_1: Identity = Identity(include_bytes!("../tls/version1.pem"));
 /// The path of the certificate of the CA, for `SSL_CERT_FILE`.
 pub const CA_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/tls/ca.pem");
 

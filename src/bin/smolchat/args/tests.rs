@@ -41,6 +41,31 @@ fn every_option_of_the_table_is_accepted() {
     assert!(args(&["router", "and another"]).is_err());
 }
 
+#[cfg(feature = "tls")]
+#[test]
+fn pin_for_a_plain_address_is_an_error() {
+    let pin = format!("SHA256:{}", "A".repeat(43));
+    let options = |arguments: &[&str], file: &[(&str, &str)]| {
+        let mut args = Args::default();
+        file.iter().for_each(|(key, value)| args.set_from_file(key, value).unwrap());
+        args.end_file();
+        SMOLCHAT.parse_args(Parser::from_args(arguments), |name, value| args.set(name, value))?;
+        args.into_options(true).map(drop)
+    };
+    for address in ["router", "unix:/run/chat.sock"] {
+        let error = options(&[address, "--tls-pin", &pin], &[]).unwrap_err().to_string();
+        assert_eq!(error, "--tls-pin is for an address that begins with tls:");
+        assert!(options(&[], &[("address", address), ("tls-pin", &pin)]).is_err());
+    }
+    for (arguments, file) in [
+        (&["tls:router", "--tls-pin", &pin][..], &[][..]),
+        (&["router"], &[("tls-pin", &*pin)]),
+        (&["router"], &[("address", "tls:other"), ("tls-pin", &pin)]),
+    ] {
+        assert!(options(arguments, file).is_ok(), "{arguments:?}");
+    }
+}
+
 #[test]
 fn error_of_a_number_names_option_and_value() {
     let error = |value| args(&["--history", value]).err().unwrap().to_string();

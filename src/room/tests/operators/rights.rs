@@ -59,6 +59,26 @@ fn removed_operator_that_waits_is_an_ordinary_member() {
 }
 
 #[test]
+fn ban_applies_to_removed_operators() {
+    let mut harness = room();
+    harness.connect_from(5, inet("192.0.2.3"));
+    harness.say(5, r#"{"hello":{"name":"carol","keep":true}}"#);
+    for id in [2, 5] {
+        harness.make_operator(id, "a");
+    }
+    harness.say(1, "/ban 192.0.2.0/24");
+    harness.seal();
+    let token = text(&harness.frames(5)[0]["token"]).to_owned();
+    harness.leave(5, DisconnectReason::Slow);
+    assert!(!harness.is_closed_with(2, "banned"));
+    harness.room.apply(Input::KeepOperators(Vec::new()), harness.now);
+    assert!(harness.is_closed_with(2, "banned"));
+    harness.connect_from(6, inet("192.0.2.3"));
+    harness.say(6, &format!(r#"{{"hello":{{"token":"{token}"}}}}"#));
+    assert!(harness.is_closed_with(6, "banned"));
+}
+
+#[test]
 fn operator_that_resumes_is_an_ordinary_member() {
     let mut harness = room();
     harness.make_operator(2, "a");

@@ -86,7 +86,10 @@ impl IrcSession {
             PrivMsg | Notice => self.send(message.command == Notice, first, second, exchange),
             IrcCommand::Names => self.names(first, exchange),
             IrcCommand::Topic
-                if second.is_empty() && exchange.is_channel(first) && self.is_in_channel =>
+                if second.is_empty()
+                    && !message.is_last_empty
+                    && exchange.is_channel(first)
+                    && self.is_in_channel =>
             {
                 write_topic(true, exchange);
             }
@@ -95,7 +98,7 @@ impl IrcSession {
                     && exchange.channel.is_operator()
                     && operate(message, exchange) => {}
             IrcCommand::Topic | IrcCommand::Kick => self.refuse(first, exchange),
-            IrcCommand::Mode => self.mode(first, second, exchange),
+            IrcCommand::Mode => self.mode(message, exchange),
             IrcCommand::Invite => self.invite(first, second, exchange),
             IrcCommand::Away => away(first, exchange),
             IrcCommand::ChatHistory => self.chat_history(message, exchange),
@@ -234,20 +237,24 @@ impl IrcSession {
     }
 
     #[inline(never)]
-    fn mode(&self, target: &str, change: &str, exchange: &mut Exchange<'_>) {
+    fn mode(&self, message: &Message<'_>, exchange: &mut Exchange<'_>) {
+        let [target, change, mask, ..] = message.parameters;
         let (is_self, is_channel) = (*target == *self.name, exchange.is_channel(target));
         let reply = match change {
             "" if is_self => "221 +i",
             "+i" | "-i" if is_self => return,
             _ if is_self => "501 :Unknown MODE flag",
             "" if is_channel => "324 $c +n",
-            "b" | "+b" if is_channel => "368 $c :End of channel ban list",
+            "b" | "+b" if is_channel && mask.is_empty() => "368 $c :End of channel ban list",
+            _ if is_channel && exchange.channel.is_operator() => {
+                "472 $2 :is unknown mode char to me"
+            }
             _ if is_channel => NO_OPERATOR,
             _ if target.starts_with('#') => NO_SUCH_CHANNEL,
             _ if exchange.channel.find(target).is_some() => "502 :Cant change mode for other users",
             _ => NO_SUCH_NICK,
         };
-        exchange.out.reply(reply, &[target]);
+        exchange.out.reply(reply, &[target, change]);
     }
 
     #[inline(never)]

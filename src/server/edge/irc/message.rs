@@ -193,6 +193,8 @@ pub struct Message<'a> {
     pub name: &'a str,
     /// The parameters; those that are missing are empty.
     pub parameters: [&'a str; MAX_PARAMETERS],
+    /// The last parameter is empty and not missing: the message ends with `:`.
+    pub is_last_empty: bool,
 }
 
 impl<'a> Message<'a> {
@@ -201,17 +203,19 @@ impl<'a> Message<'a> {
     pub fn new(text: &'a str) -> Self {
         let (name, mut rest) = split_first(text, ' ');
         let mut parameters = [""; MAX_PARAMETERS];
+        let mut is_last_empty = false;
         for parameter in &mut parameters {
             while let Some(trimmed) = rest.strip_prefix(' ') {
                 rest = trimmed;
             }
             if let Some(last) = rest.strip_prefix(':') {
                 *parameter = last;
+                is_last_empty = last.is_empty();
                 break;
             }
             (*parameter, rest) = split_first(rest, ' ');
         }
-        Message { command: IrcCommand::of(name), name, parameters }
+        Message { command: IrcCommand::of(name), name, parameters, is_last_empty }
     }
 
     /// Returns whether the command needs more parameters than it has. Some commands check them

@@ -4,8 +4,8 @@
 
 use super::commands::NO_OPERATOR;
 use super::message::{IrcCommand, Message};
-use super::session::Exchange;
-use crate::protocol::{ClientLine, Secret};
+use super::session::{Exchange, bounded};
+use crate::protocol::{ClientLine, MAX_OPERATOR_TEXT, Secret};
 
 /// Removes the secret from the text of a message. Returns the secret, and whether it is that of an
 /// operator (`OPER`) or the password of the room (`PASS`). That is the rest of the line, because irssi
@@ -32,13 +32,16 @@ pub fn take_secret(text: &mut Box<str>) -> Option<(Secret, bool)> {
 /// Applies `KICK`, `TOPIC` or `MODE` of an operator to the room. Returns `false` for another mode.
 pub fn operate(message: &Message<'_>, exchange: &mut Exchange<'_>) -> bool {
     let [_, second, third, fourth, ..] = message.parameters;
+    let last = if message.command == IrcCommand::Mode { fourth } else { third };
+    let last = bounded(last, MAX_OPERATOR_TEXT);
+    let topic = if second.is_empty() { "-".into() } else { bounded(second, MAX_OPERATOR_TEXT) };
     let command = match (message.command, second) {
-        (IrcCommand::Kick, name) => ["/kick ", name, " ", third],
-        (IrcCommand::Topic, text) => ["/topic ", text, "", ""],
+        (IrcCommand::Kick, name) => ["/kick ", name, " ", &last],
+        (IrcCommand::Topic, _) => ["/topic ", &topic, "", ""],
         (_, "b" | "+b") if third.is_empty() => ["/bans", "", "", ""],
-        (_, "+b") => ["/ban ", target_of(third), " ", fourth],
+        (_, "+b") => ["/ban ", target_of(third), " ", &last],
         (_, "-b") => ["/unban ", target_of(third), "", ""],
-        (_, "+m") => ["/mute ", third, " ", fourth],
+        (_, "+m") => ["/mute ", third, " ", &last],
         (_, "-m") => ["/unmute ", third, "", ""],
         _ => return false,
     };

@@ -26,7 +26,7 @@ pub(super) const LUSERS: &str = "\
 265 $1 $2 :Current local users $1, max $2
 266 $1 $2 :Current global users $1, max $2";
 /// The answer to `LIST`.
-const LIST: &str = "321 Channel :Users  Name\n322 $c $1 :\n323 :End of /LIST";
+const LIST: &str = "321 Channel :Users  Name\n322 $c $1 :$4\n323 :End of /LIST";
 /// The answer to `HELP`.
 const HELP: &str = "\
 704 $1 :One channel: JOIN shows it, PRIVMSG speaks in it.
@@ -110,10 +110,11 @@ impl Exchange<'_> {
         self.out.reply(if is_ison { "303 :$1" } else { "302 :$1" }, &[&found]);
     }
 
-    /// Writes a reply with the numbers of members and connections.
+    /// Writes a reply with the numbers of members and connections, and the topic.
     pub fn write_counts(&mut self, template: &str) {
         let [members, most, others] = self.channel.counts().map(|count| count.to_string());
-        self.out.reply(template, &[&members, &most, &others]);
+        let topic = self.channel.topic().unwrap_or_default();
+        self.out.reply(template, &[&members, &most, &others, topic]);
     }
 
     #[inline(never)]

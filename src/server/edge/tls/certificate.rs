@@ -17,13 +17,15 @@ use rustls::sign::{CertifiedKey, SigningKey};
 
 use super::der::{SelfSigned, pem};
 use super::server_config;
-use crate::os::open_regular;
+use crate::os::{BYTE_ORDER_MARK, open_regular};
 use crate::tls::Fingerprint;
 
 /// The most bytes of a file.
 pub const MAX_FILE_BYTES: usize = 32 * 1024;
 /// The most bytes of a certificate chain, which is sent in each handshake.
 pub const MAX_CHAIN_BYTES: usize = 8 * 1024;
+/// The version in the DER of a certificate, behind the headers of at most 9 bytes.
+const VERSION_3: &[u8] = &[0xA0, 3, 2, 1, 2];
 /// The name of the machine, for a new certificate.
 const HOST_NAME: &str = "/proc/sys/kernel/hostname";
 
@@ -120,6 +122,12 @@ impl Certificate {
                 files.chain.display()
             )));
         }
+        if !leaf.windows(VERSION_3.len()).take(10).any(|part| part == VERSION_3) {
+            let path = files.chain.display();
+            warn!(
+                "smolchat and browsers refuse the certificate in {path}: it is not X.509 version 3"
+            );
+        }
         warn_if_public(key_path);
         let fingerprint = Fingerprint::of_spki(public_key).to_string();
         let config = server_config(CertifiedKey::new(chain, key))
@@ -149,7 +157,7 @@ fn parse_chain(pem: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>, 
     let chain = chain.map_err(|_| CertificateError(format!("{path} is not a valid PEM file")))?;
     let bytes: usize = chain.iter().map(|certificate| certificate.len()).sum();
     match bytes {
-        0 => Err(CertificateError(format!("{path} has no certificate"))),
+        0 => Err(CertificateError(format!("{path} has no certificate, expected PEM"))),
         1..=MAX_CHAIN_BYTES => Ok(chain),
         _ => Err(CertificateError(format!(
             "the certificates in {path} have {bytes} bytes, expected at most {MAX_CHAIN_BYTES}"
@@ -160,7 +168,7 @@ fn parse_chain(pem: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>, 
 fn parse_key(pem: &[u8], path: &Path) -> Result<Arc<dyn SigningKey>, CertificateError> {
     let path = path.display();
     let key = PrivateKeyDer::from_pem_slice(pem)
-        .map_err(|_| CertificateError(format!("{path} has no private key")))?;
+        .map_err(|_| CertificateError(format!("{path} has no private key, expected PEM")))?;
     let eddsa = || match &key {
         PrivateKeyDer::Pkcs8(key) => any_eddsa_type(key).ok(),
         _ => None,
@@ -214,6 +222,10 @@ fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
         return Err(CertificateError(format!(
             "the key in {path} is encrypted; openssl pkey -in {path} -out FILE decrypts it"
         )));
+    }
+    // Otherwise the first part of the file is not found.
+    if bytes.starts_with(BYTE_ORDER_MARK.as_bytes()) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
     }
     Ok(bytes)
 }

@@ -318,9 +318,9 @@ fn key_of_another_certificate_is_an_error() {
     let split = Certificate::open(&one.path, Some(&key_path)).unwrap();
     assert_eq!(split.fingerprint(), one.certificate.fingerprint());
     let error = Certificate::open(&one.path, None).unwrap_err().to_string();
-    assert!(error.contains("has no private key"), "{error}");
+    assert!(error.contains("has no private key, expected PEM"), "{error}");
     let error = Certificate::open(&key_path, None).unwrap_err().to_string();
-    assert!(error.contains("has no certificate"), "{error}");
+    assert!(error.contains("has no certificate, expected PEM"), "{error}");
 }
 
 #[test]
@@ -337,6 +337,14 @@ fn encrypted_key_is_named_with_its_remedy() {
         let expected = format!("{path} is encrypted; openssl pkey -in {path} -out FILE");
         assert!(error.contains(&expected), "{error}");
     }
+}
+
+#[test]
+fn byte_order_mark_hides_no_key() {
+    let test = TestCertificate::new("mark");
+    fs::write(&test.path, ["\u{FEFF}".as_bytes(), &test.pem].concat()).unwrap();
+    let marked = Certificate::open(&test.path, None).unwrap();
+    assert_eq!(marked.fingerprint(), test.certificate.fingerprint());
 }
 
 #[test]

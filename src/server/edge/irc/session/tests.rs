@@ -1,4 +1,5 @@
 mod history;
+mod operators;
 mod queries;
 mod texts;
 
@@ -30,6 +31,8 @@ struct Room {
     frames_read: Cell<usize>,
     notes: Notes,
     unread_bytes: usize,
+    topic: Option<&'static str>,
+    is_operator: bool,
     actions: Vec<Action>,
 }
 
@@ -71,11 +74,11 @@ impl Channel for Room {
     }
 
     fn topic(&self) -> Option<&str> {
-        None
+        self.topic
     }
 
     fn is_operator(&self) -> bool {
-        false
+        self.is_operator
     }
 
     fn notes(&self) -> &Notes {
@@ -156,6 +159,8 @@ impl Harness {
             frames_read: Cell::default(),
             notes: Notes::default(),
             unread_bytes: 0,
+            topic: None,
+            is_operator: false,
             actions: Vec::new(),
         };
         Harness { session: IrcSession::default(), room }
