@@ -70,8 +70,11 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     config.cluster.as_ref().map_or(Ok(()), smolchat::cluster::engine::check_files)?;
     if let Some(file) = &config.ban_file {
         // Read again by the room. Without its bans the server must not start, and not replace it.
-        let read = file.read();
-        read.map_err(|error| format!("cannot read --ban-file {}: {error}", file.path().display()))?;
+        let failed = |action, error| {
+            format!("cannot {action} --ban-file {}: {error}", file.path().display())
+        };
+        file.read().map_err(|error| failed("read", error))?;
+        file.check_writable().map_err(|error| failed("write", error))?;
     }
     // First, because later descriptors could have the numbers of these.
     let activated = activation::copy_sockets()?;
