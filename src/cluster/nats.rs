@@ -19,7 +19,7 @@ use futures_lite::StreamExt as _;
 use tokio::time::timeout;
 
 use super::config::ClusterConfig;
-use super::engine::EngineEvent;
+use super::engine::{EngineEvent, read_file};
 use super::entry::MAX_ENTRY;
 use super::epoch::StreamInfo;
 use super::replica::LogMessage;
@@ -91,7 +91,8 @@ impl Nats {
             .ignore_discovered_servers()
             .event_callback(move |event| on_connection_event(event, changes.clone()));
         if let Some(file) = &config.credentials {
-            options = options.credentials_file(file).await.map_err(|error| {
+            let text = read_file(file);
+            options = text.and_then(|text| options.credentials(&text)).map_err(|error| {
                 format!("cannot read the credentials in {}: {error}", file.display())
             })?;
         }
