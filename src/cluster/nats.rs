@@ -3,6 +3,8 @@
 //! The snapshots are in a stream of their own. So the numbers in the stream of the log are
 //! consecutive, and a hole in them is a loss.
 
+mod stream_settings;
+
 use std::error::Error;
 use std::fmt::Display;
 use std::future::IntoFuture as _;
@@ -24,6 +26,7 @@ use super::entry::MAX_ENTRY;
 use super::epoch::StreamInfo;
 use super::replica::LogMessage;
 use super::snapshot::{Assembler, EncodedSnapshot, Manifest, PART};
+use stream_settings::setting_differences;
 
 /// The wait for an answer of a NATS server.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -322,27 +325,6 @@ impl LogReader {
     }
 }
 
-/// Returns the settings of an existing stream that keep it from being the expected one.
-fn setting_differences(found: &Config, expected: &Config) -> Vec<String> {
-    let mut differences = Vec::new();
-    if found.subjects != expected.subjects {
-        let (found, expected) = (found.subjects.join(" "), expected.subjects.join(" "));
-        differences.push(format!("subjects {found} instead of {expected}"));
-    }
-    let is_short = (1..expected.max_message_size).contains(&found.max_message_size);
-    let limits = [
-        ("retention", found.retention != expected.retention),
-        ("max_age", !found.max_age.is_zero()),
-        ("max_msgs", found.max_messages > 0),
-        ("max_msgs_per_subject", found.max_messages_per_subject > 0),
-        ("max_msg_size", is_short),
-        ("no_ack", found.no_ack),
-    ];
-    let differing = limits.iter().filter(|(_, differs)| *differs);
-    differences.extend(differing.map(|(name, _)| (*name).to_owned()));
-    differences
-}
-
 fn user_and_password(server: &ServerAddr) -> Option<(String, String)> {
     Some((server.username()?.to_owned(), server.password().unwrap_or_default().to_owned()))
 }
@@ -363,38 +345,5 @@ fn stream_info(info: &jetstream::stream::Info) -> StreamInfo {
         created: i64::try_from(nanos).unwrap_or(0),
         first: info.state.first_sequence,
         last: info.state.last_sequence,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use async_nats::jetstream::stream::RetentionPolicy;
-
-    use super::*;
-
-    #[test]
-    fn settings_that_lose_entries_are_named() {
-        let expected =
-            Config { subjects: vec!["a".into()], max_message_size: 64, ..Config::default() };
-        let without_limits = Config { max_messages: -1, max_message_size: -1, ..expected.clone() };
-        for usable in [&expected, &without_limits] {
-            assert!(setting_differences(usable, &expected).is_empty());
-        }
-        let found = Config {
-            subjects: vec!["b".into(), "c".into()],
-            retention: RetentionPolicy::Interest,
-            max_age: Duration::from_secs(1),
-            max_messages: 5,
-            max_messages_per_subject: 1,
-            max_message_size: 63,
-            no_ack: true,
-            ..Config::default()
-        };
-        let differences = setting_differences(&found, &expected).join(", ");
-        assert_eq!(
-            differences,
-            "subjects b c instead of a, retention, max_age, max_msgs, max_msgs_per_subject, \
-             max_msg_size, no_ack"
-        );
     }
 }
