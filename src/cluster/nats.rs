@@ -24,6 +24,7 @@ use super::config::ClusterConfig;
 use super::engine::{EngineEvent, read_file};
 use super::entry::MAX_ENTRY;
 use super::epoch::StreamInfo;
+use super::login::Login;
 use super::replica::LogMessage;
 use super::snapshot::{Assembler, EncodedSnapshot, Manifest, PART};
 use stream_settings::setting_differences;
@@ -66,7 +67,7 @@ pub(super) fn is_address(text: &str) -> bool {
 
 /// Checks that a text is a file with credentials.
 pub(super) fn check_credentials(text: &str) -> io::Result<()> {
-    ConnectOptions::with_credentials(text).map(drop)
+    Login::from_file(text).and_then(|login| log_in(ConnectOptions::new(), login)).map(drop)
 }
 
 /// Checks that a text is a file with certificates.
@@ -94,8 +95,8 @@ impl Nats {
             .ignore_discovered_servers()
             .event_callback(move |event| on_connection_event(event, changes.clone()));
         if let Some(file) = &config.credentials {
-            let text = read_file(file);
-            options = text.and_then(|text| options.credentials(&text)).map_err(|error| {
+            let login = read_file(file).and_then(|text| Login::from_file(&text));
+            options = login.and_then(|login| log_in(options, login)).map_err(|error| {
                 format!("cannot read the credentials in {}: {error}", file.display())
             })?;
         }
@@ -104,9 +105,9 @@ impl Nats {
         }
         let servers: Vec<ServerAddr> =
             config.servers.iter().map(|server| server.parse()).collect::<Result<_, _>>()?;
-        // `async_nats` ignores the user and the password in an address.
-        if let Some((user, password)) = servers.iter().find_map(user_and_password) {
-            options = options.user_and_password(user, password);
+        // `async_nats` ignores the credentials in an address.
+        if let Some(login) = servers.iter().find_map(login_of) {
+            options = log_in(options, login)?;
         }
         let client = options.connect(servers.as_slice()).await?;
         let context =
@@ -325,8 +326,16 @@ impl LogReader {
     }
 }
 
-fn user_and_password(server: &ServerAddr) -> Option<(String, String)> {
-    Some((server.username()?.to_owned(), server.password().unwrap_or_default().to_owned()))
+fn login_of(server: &ServerAddr) -> Option<Login> {
+    Some(Login::from_address(server.username()?, server.password()))
+}
+
+fn log_in(options: ConnectOptions, login: Login) -> io::Result<ConnectOptions> {
+    match login {
+        Login::UserAndPassword(user, password) => Ok(options.user_and_password(user, password)),
+        Login::Token(token) => Ok(options.token(token)),
+        Login::Jwt(text) => options.credentials(&text),
+    }
 }
 
 async fn on_connection_event(event: async_nats::Event, changes: Sender<EngineEvent>) {
