@@ -2,6 +2,10 @@
 
 use async_nats::jetstream::stream::Config;
 
+/// The least bytes of a stream that has a limit. The log is cut off behind each second snapshot, and two
+/// snapshots are kept.
+const MIN_BYTES: i64 = 64 << 20;
+
 /// Returns the settings of an existing stream that keep it from being the expected one.
 pub fn setting_differences(found: &Config, expected: &Config) -> Vec<String> {
     let mut differences = Vec::new();
@@ -16,6 +20,11 @@ pub fn setting_differences(found: &Config, expected: &Config) -> Vec<String> {
         ("max_msgs", found.max_messages > 0),
         ("max_msgs_per_subject", found.max_messages_per_subject > 0),
         ("max_msg_size", is_short),
+        ("max_bytes", (1..MIN_BYTES).contains(&found.max_bytes)),
+        ("max_consumers", found.max_consumers > 0),
+        // Without a limit, a stream is never full.
+        ("discard", found.max_bytes > 0 && found.discard != expected.discard),
+        ("deny_purge", found.deny_purge),
         ("no_ack", found.no_ack),
     ];
     let differing = limits.iter().filter(|(_, differs)| *differs);
@@ -27,16 +36,28 @@ pub fn setting_differences(found: &Config, expected: &Config) -> Vec<String> {
 mod tests {
     use std::time::Duration;
 
-    use async_nats::jetstream::stream::RetentionPolicy;
+    use async_nats::jetstream::stream::{DiscardPolicy, RetentionPolicy};
 
     use super::*;
 
     #[test]
     fn settings_that_lose_entries_are_named() {
-        let expected =
-            Config { subjects: vec!["a".into()], max_message_size: 64, ..Config::default() };
-        let without_limits = Config { max_messages: -1, max_message_size: -1, ..expected.clone() };
-        for usable in [&expected, &without_limits] {
+        let expected = Config {
+            subjects: vec!["a".into()],
+            max_message_size: 64,
+            discard: DiscardPolicy::New,
+            ..Config::default()
+        };
+        let without_limits = Config {
+            max_messages: -1,
+            max_message_size: -1,
+            max_bytes: -1,
+            max_consumers: -1,
+            discard: DiscardPolicy::Old,
+            ..expected.clone()
+        };
+        let large = Config { max_bytes: MIN_BYTES, ..expected.clone() };
+        for usable in [&expected, &without_limits, &large] {
             assert!(setting_differences(usable, &expected).is_empty());
         }
         let found = Config {
@@ -46,6 +67,10 @@ mod tests {
             max_messages: 5,
             max_messages_per_subject: 1,
             max_message_size: 63,
+            max_bytes: MIN_BYTES - 1,
+            max_consumers: 1,
+            discard: DiscardPolicy::Old,
+            deny_purge: true,
             no_ack: true,
             ..Config::default()
         };
@@ -53,7 +78,7 @@ mod tests {
         assert_eq!(
             differences,
             "subjects b c instead of a, retention, max_age, max_msgs, max_msgs_per_subject, \
-             max_msg_size, no_ack"
+             max_msg_size, max_bytes, max_consumers, discard, deny_purge, no_ack"
         );
     }
 }
