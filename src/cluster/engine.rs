@@ -304,7 +304,7 @@ impl Shared {
                     }
                 }
                 Err(error) => {
-                    log::debug!("cluster: cannot read the log: {error}");
+                    report(&self.events, "cannot read the log", &error).await;
                     sleep(RETRY).await;
                 }
             }

@@ -77,26 +77,17 @@ fn tls_needs_the_right_authority_and_password() {
     start("right-ca.pem", "smolchat:secret").wait_until_inside();
 }
 
-/// Starts a node that logs in with `login` in its address, or with a file that has the text `file`.
-fn start_with_login(servers: &NatsServers, login: &str, file: Option<&str>) -> TestNode {
-    let folder = TempDir::new();
-    let credentials = file.map(|text| {
-        let path = folder.path("credentials");
-        std::fs::write(&path, text).unwrap();
-        path
-    });
+/// Starts a node that logs in with `login` in its address, or with a file.
+fn start_with_login(servers: &NatsServers, login: &str, file: Option<&Path>) -> TestNode {
     let config = ClusterConfig {
         servers: vec![format!("nats://{login}{}", servers.address(0))],
-        credentials,
+        credentials: file.map(Path::to_owned),
         room: "ROOM".into(),
         node: "a".into(),
         replicas: 1,
         ..ClusterConfig::default()
     };
-    let node =
-        TestNode::start_with_config(config, NodeInfo { name: "a".into(), ..NodeInfo::default() });
-    node.wait_until_inside();
-    node
+    TestNode::start_with_config(config, NodeInfo { name: "a".into(), ..NodeInfo::default() })
 }
 
 #[test]
@@ -104,10 +95,13 @@ fn start_with_login(servers: &NatsServers, login: &str, file: Option<&str>) -> T
 fn password_with_odd_characters_is_accepted() {
     let settings = r#"authorization { user: "al:ice", password: "p@:/%#s" }"#;
     let servers = NatsServers::start_with_settings(1, "64MB", settings);
-    start_with_login(&servers, "al%3Aice:p%40%3A%2F%25%23s@", None);
+    start_with_login(&servers, "al%3Aice:p%40%3A%2F%25%23s@", None).wait_until_inside();
     let settings = r#"authorization { user: alice, password: "p@:/%23s" }"#;
     let servers = NatsServers::start_with_settings(1, "64MB", settings);
-    start_with_login(&servers, "", Some("alice:p@:/%23s\n"));
+    let folder = TempDir::new();
+    let file = folder.path("credentials");
+    std::fs::write(&file, "alice:p@:/%23s\n").unwrap();
+    start_with_login(&servers, "", Some(&file)).wait_until_inside();
 }
 
 #[test]
@@ -115,7 +109,19 @@ fn password_with_odd_characters_is_accepted() {
 fn token_in_the_address_is_accepted() {
     let settings = r#"authorization { token: "s3cret/" }"#;
     let servers = NatsServers::start_with_settings(1, "64MB", settings);
-    start_with_login(&servers, "s3cret%2F@", None);
+    start_with_login(&servers, "s3cret%2F@", None).wait_until_inside();
+}
+
+#[test]
+#[ignore = "needs nats-server"]
+fn node_that_may_not_read_reports_it() {
+    let settings = r#"authorization { users: [ { user: alice, password: secret,
+        permissions: { publish: { deny: "$JS.API.CONSUMER.>" } } } ] }"#;
+    let servers = NatsServers::start_with_settings(1, "64MB", settings);
+    let node = start_with_login(&servers, "alice:secret@", None);
+    wait_until("the failure is reported", || {
+        node.state().failures.iter().any(|failure| failure.contains("cannot read the log"))
+    });
 }
 
 /// Starts a NATS server with the configuration in `deploy`, and the variables in the unit.
