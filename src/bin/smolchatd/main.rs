@@ -97,13 +97,18 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     #[cfg(feature = "irc")]
     set_irc_addresses(&mut config, &listeners);
     limits::fit_clients(&mut config, descriptors, listeners.len());
+    info!("{}", describe(&config, &listeners, history_file.as_deref()));
     #[cfg(feature = "cluster")]
     if let Some(cluster) = &mut config.cluster
         && cluster.advertise.is_none()
     {
         cluster.advertise = cluster::find_address(&listeners);
+        if cluster.advertise.is_none() {
+            info!(
+                "cluster: clients of other nodes need the address of this one: --advertise HOST:PORT"
+            );
+        }
     }
-    info!("{}", describe(&config, &listeners, history_file.as_deref()));
     // Ignored: standard output may be closed.
     let _ = print_addresses(&listeners, key);
     let manager = notify_ready();
