@@ -257,12 +257,7 @@ impl Shared {
     }
 
     async fn try_open(&self) -> Result<EngineEvent, Failure> {
-        let mut checks = 0;
-        while self.nats.is_replicated() && self.nats.log_info().await?.is_none() && checks < 2 {
-            checks += 1;
-            sleep(LOSS_CHECK_INTERVAL).await;
-        }
-        let stream = self.nats.open_log().await?;
+        let stream = self.nats.open_in_turn().await?;
         let snapshot = self.nats.read_snapshot(stream).await?;
         // Earlier numbers may be those of another stream.
         self.last_stored.store(0, Ordering::Relaxed);

@@ -3,6 +3,7 @@
 //! The snapshots are in a stream of their own. So the numbers in the stream of the log are
 //! consecutive, and a hole in them is a loss.
 
+mod creation;
 mod stream_settings;
 
 use std::error::Error;
@@ -53,6 +54,8 @@ pub(super) struct Nats {
     context: Context,
     client: Client,
     config: ClusterConfig,
+    /// A random word, for the turn to make the streams.
+    claim: String,
 }
 
 /// The messages of the log from some position on.
@@ -112,7 +115,8 @@ impl Nats {
         let client = options.connect(servers.as_slice()).await?;
         let context =
             ContextBuilder::new().timeout(TIMEOUT).ack_timeout(TIMEOUT).build(client.clone());
-        Ok(Nats { context, client, config })
+        let claim = client.new_inbox();
+        Ok(Nats { context, client, config, claim })
     }
 
     pub(super) fn is_connected(&self) -> bool {
@@ -124,8 +128,18 @@ impl Nats {
         self.config.replicas > 1
     }
 
+    /// Returns whether the streams can be on several servers.
+    fn is_clustered(&self) -> bool {
+        self.is_replicated() || !self.client.server_info().connect_urls.is_empty()
+    }
+
+    async fn has_streams(&self) -> Result<bool, Failure> {
+        let snapshots = self.stream_info(self.snapshot_stream()).await?;
+        Ok(snapshots.is_some() && self.log_info().await?.is_some())
+    }
+
     /// Returns the stream of the log, and its state. The stream is made if there is none.
-    pub(super) async fn open_log(&self) -> Result<StreamInfo, Failure> {
+    async fn open_log(&self) -> Result<StreamInfo, Failure> {
         self.open_stream(&self.snapshot_stream(), self.snapshot_subject(">"), PART).await?;
         self.open_stream(&self.config.room, self.log_subject(), MAX_ENTRY).await?;
         // Nodes that make the stream at the same time can get different answers.
@@ -134,8 +148,12 @@ impl Nats {
 
     /// Returns the state of the stream of the log, or `None` if there is no such stream.
     pub(super) async fn log_info(&self) -> Result<Option<StreamInfo>, Failure> {
+        self.stream_info(self.config.room.clone()).await
+    }
+
+    async fn stream_info(&self, name: String) -> Result<Option<StreamInfo>, Failure> {
         use jetstream::context::GetStreamErrorKind::JetStream;
-        match self.context.get_stream(&self.config.room).await {
+        match self.context.get_stream(name).await {
             Ok(stream) => Ok(Some(stream_info(stream.cached_info()))),
             Err(error) => match error.kind() {
                 JetStream(inner)
