@@ -54,8 +54,6 @@ pub(super) struct Nats {
     context: Context,
     client: Client,
     config: ClusterConfig,
-    /// A random word, for the turn to make the streams.
-    claim: String,
 }
 
 /// The messages of the log from some position on.
@@ -115,8 +113,7 @@ impl Nats {
         let client = options.connect(servers.as_slice()).await?;
         let context =
             ContextBuilder::new().timeout(TIMEOUT).ack_timeout(TIMEOUT).build(client.clone());
-        let claim = client.new_inbox();
-        Ok(Nats { context, client, config, claim })
+        Ok(Nats { context, client, config })
     }
 
     pub(super) fn is_connected(&self) -> bool {

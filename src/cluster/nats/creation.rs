@@ -2,7 +2,7 @@
 //!
 //! NATS servers that get several requests for one stream at the same time can make it more than once.
 //! Its replicas then have different times of creation, so that it looks like another stream after
-//! each election.
+//! an election. So a node that finds no streams claims its turn, and the lowest claim wins.
 
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{Failure, Nats};
 use crate::cluster::epoch::StreamInfo;
+use crate::os::random;
 
 /// The time between two claims of a node, and their number before its turn.
 const CLAIM_INTERVAL: Duration = Duration::from_millis(100);
@@ -19,8 +20,11 @@ const CLAIMS: u32 = 10;
 impl Nats {
     /// Opens the streams, and makes those that are missing. Waits if another node makes them.
     pub(in crate::cluster) async fn open_in_turn(&self) -> Result<StreamInfo, Failure> {
+        // Another one after each failure, so that a node that cannot make the streams does not keep the
+        // others from it.
+        let claim = format!("{:016x}", u64::from_ne_bytes(random()?));
         while self.is_clustered() && !self.has_streams().await? {
-            if self.is_turn().await? {
+            if self.is_turn(&claim).await? {
                 break;
             }
         }
@@ -28,13 +32,13 @@ impl Nats {
     }
 
     /// Returns whether it is the turn of this node: no other one sends a lower claim.
-    async fn is_turn(&self) -> Result<bool, Failure> {
+    async fn is_turn(&self, claim: &str) -> Result<bool, Failure> {
         let mut claims = self.client.subscribe(self.claim_subject()).await?;
         for _ in 0..CLAIMS {
-            self.client.publish(self.claim_subject(), self.claim.clone().into()).await?;
+            self.client.publish(self.claim_subject(), claim.to_owned().into()).await?;
             let lower_claim = async {
                 while let Some(message) = claims.next().await {
-                    if *message.payload < *self.claim.as_bytes() {
+                    if *message.payload < *claim.as_bytes() {
                         break;
                     }
                 }
