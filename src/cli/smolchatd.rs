@@ -236,6 +236,8 @@ pub static SMOLCHATD: Program = Program {
             name: "cluster-creds",
             value: ValueKind::Path("FILE"),
             help: "file with the credentials for NATS",
+            details: "One line with USER:PASSWORD, or a user JWT with its seed. Without this \
+                      option: those in the addresses of `--cluster`.",
             ..OptionSpec::DEFAULT
         },
         #[cfg(feature = "cluster")]

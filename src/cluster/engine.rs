@@ -3,11 +3,11 @@
 //! After each loss of the connection, the thread connects again and continues with the next message.
 //! It sends the server messages, answers, and the changes that need a reaction.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use std::{fs, io, thread};
+use std::{io, thread};
 
 use async_channel::{Receiver, Sender};
 use tokio::runtime::Builder;
@@ -21,7 +21,11 @@ use super::epoch::{Continuation, StreamInfo, continuation};
 use super::nats::{self, Failure, LogReader, Nats};
 use super::replica::LogMessage;
 use super::snapshot::EncodedSnapshot;
+use crate::os::{open_regular, read_bounded};
 
+/// The most bytes of a file that the settings name. The certificates of all authorities of a system
+/// have 220 KiB.
+const MAX_FILE_BYTES: usize = 1 << 20;
 /// Events that wait for the server, at most. An event has up to 64 KiB.
 const MAX_EVENTS: usize = 64;
 /// Requests that wait for the engine, at most: the node has one entry and one snapshot on the way.
@@ -151,7 +155,7 @@ pub fn is_server_address(text: &str) -> bool {
 pub fn check_files(config: &ClusterConfig) -> io::Result<()> {
     let check = |content, path: &Option<PathBuf>, check: fn(&str) -> io::Result<()>| {
         let Some(path) = path else { return Ok(()) };
-        fs::read_to_string(path).and_then(|text| check(&text)).map_err(|error| {
+        read_file(path).and_then(|text| check(&text)).map_err(|error| {
             io::Error::new(
                 error.kind(),
                 format!("cannot read the {content} in {}: {error}", path.display()),
@@ -160,6 +164,11 @@ pub fn check_files(config: &ClusterConfig) -> io::Result<()> {
     };
     check("credentials", &config.credentials, nats::check_credentials)?;
     check("certificates", &config.tls_ca, nats::check_certificates)
+}
+
+/// Reads a file with credentials or certificates.
+pub(super) fn read_file(path: &Path) -> io::Result<String> {
+    open_regular(path).and_then(|file| read_bounded(file, MAX_FILE_BYTES))
 }
 
 /// The state that the tasks of the engine share.
@@ -249,12 +258,7 @@ impl Shared {
     }
 
     async fn try_open(&self) -> Result<EngineEvent, Failure> {
-        let mut checks = 0;
-        while self.nats.is_replicated() && self.nats.log_info().await?.is_none() && checks < 2 {
-            checks += 1;
-            sleep(LOSS_CHECK_INTERVAL).await;
-        }
-        let stream = self.nats.open_log().await?;
+        let stream = self.nats.open_in_turn().await?;
         let snapshot = self.nats.read_snapshot(stream).await?;
         // Earlier numbers may be those of another stream.
         self.last_stored.store(0, Ordering::Relaxed);
@@ -296,7 +300,7 @@ impl Shared {
                     }
                 }
                 Err(error) => {
-                    log::debug!("cluster: cannot read the log: {error}");
+                    report(&self.events, "cannot read the log", &error).await;
                     sleep(RETRY).await;
                 }
             }
@@ -360,5 +364,28 @@ impl Shared {
             *next = message.seq + 1;
             self.send(EngineEvent::Message(message)).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn device_directory_or_large_file_is_refused() {
+        let large = std::env::temp_dir().join(format!("smolchat-large-{}", std::process::id()));
+        std::fs::write(&large, vec![b'a'; MAX_FILE_BYTES + 1]).unwrap();
+        let expected = "expected a regular file";
+        for (path, part) in
+            [("/dev/zero".into(), expected), ("/".into(), expected), (large.clone(), "too large")]
+        {
+            let credentials = ClusterConfig { credentials: Some(path), ..Default::default() };
+            let tls_ca = credentials.credentials.clone();
+            for config in [credentials, ClusterConfig { tls_ca, ..Default::default() }] {
+                let error = check_files(&config).unwrap_err().to_string();
+                assert!(error.contains(part) && error.contains(" in /"), "{error}");
+            }
+        }
+        std::fs::remove_file(large).unwrap();
     }
 }

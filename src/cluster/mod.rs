@@ -21,6 +21,7 @@ pub mod engine;
 pub mod entry;
 pub mod epoch;
 pub mod lease;
+mod login;
 pub mod membership;
 mod nats;
 pub mod node;

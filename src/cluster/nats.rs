@@ -3,6 +3,9 @@
 //! The snapshots are in a stream of their own. So the numbers in the stream of the log are
 //! consecutive, and a hole in them is a loss.
 
+mod creation;
+mod stream_settings;
+
 use std::error::Error;
 use std::fmt::Display;
 use std::future::IntoFuture as _;
@@ -19,11 +22,13 @@ use futures_lite::StreamExt as _;
 use tokio::time::timeout;
 
 use super::config::ClusterConfig;
-use super::engine::EngineEvent;
+use super::engine::{EngineEvent, read_file};
 use super::entry::MAX_ENTRY;
 use super::epoch::StreamInfo;
+use super::login::Login;
 use super::replica::LogMessage;
 use super::snapshot::{Assembler, EncodedSnapshot, Manifest, PART};
+use stream_settings::setting_differences;
 
 /// The wait for an answer of a NATS server.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -63,7 +68,7 @@ pub(super) fn is_address(text: &str) -> bool {
 
 /// Checks that a text is a file with credentials.
 pub(super) fn check_credentials(text: &str) -> io::Result<()> {
-    ConnectOptions::with_credentials(text).map(drop)
+    Login::from_file(text).and_then(|login| log_in(ConnectOptions::new(), login)).map(drop)
 }
 
 /// Checks that a text is a file with certificates.
@@ -91,7 +96,8 @@ impl Nats {
             .ignore_discovered_servers()
             .event_callback(move |event| on_connection_event(event, changes.clone()));
         if let Some(file) = &config.credentials {
-            options = options.credentials_file(file).await.map_err(|error| {
+            let login = read_file(file).and_then(|text| Login::from_file(&text));
+            options = login.and_then(|login| log_in(options, login)).map_err(|error| {
                 format!("cannot read the credentials in {}: {error}", file.display())
             })?;
         }
@@ -100,9 +106,9 @@ impl Nats {
         }
         let servers: Vec<ServerAddr> =
             config.servers.iter().map(|server| server.parse()).collect::<Result<_, _>>()?;
-        // `async_nats` ignores the user and the password in an address.
-        if let Some((user, password)) = servers.iter().find_map(user_and_password) {
-            options = options.user_and_password(user, password);
+        // `async_nats` ignores the credentials in an address.
+        if let Some(login) = servers.iter().find_map(login_of) {
+            options = log_in(options, login)?;
         }
         let client = options.connect(servers.as_slice()).await?;
         let context =
@@ -119,8 +125,18 @@ impl Nats {
         self.config.replicas > 1
     }
 
+    /// Returns whether the streams can be on several servers.
+    fn is_clustered(&self) -> bool {
+        self.is_replicated() || !self.client.server_info().connect_urls.is_empty()
+    }
+
+    async fn has_streams(&self) -> Result<bool, Failure> {
+        let snapshots = self.stream_info(self.snapshot_stream()).await?;
+        Ok(snapshots.is_some() && self.log_info().await?.is_some())
+    }
+
     /// Returns the stream of the log, and its state. The stream is made if there is none.
-    pub(super) async fn open_log(&self) -> Result<StreamInfo, Failure> {
+    async fn open_log(&self) -> Result<StreamInfo, Failure> {
         self.open_stream(&self.snapshot_stream(), self.snapshot_subject(">"), PART).await?;
         self.open_stream(&self.config.room, self.log_subject(), MAX_ENTRY).await?;
         // Nodes that make the stream at the same time can get different answers.
@@ -129,8 +145,12 @@ impl Nats {
 
     /// Returns the state of the stream of the log, or `None` if there is no such stream.
     pub(super) async fn log_info(&self) -> Result<Option<StreamInfo>, Failure> {
+        self.stream_info(self.config.room.clone()).await
+    }
+
+    async fn stream_info(&self, name: String) -> Result<Option<StreamInfo>, Failure> {
         use jetstream::context::GetStreamErrorKind::JetStream;
-        match self.context.get_stream(&self.config.room).await {
+        match self.context.get_stream(name).await {
             Ok(stream) => Ok(Some(stream_info(stream.cached_info()))),
             Err(error) => match error.kind() {
                 JetStream(inner)
@@ -321,29 +341,16 @@ impl LogReader {
     }
 }
 
-/// Returns the settings of an existing stream that keep it from being the expected one.
-fn setting_differences(found: &Config, expected: &Config) -> Vec<String> {
-    let mut differences = Vec::new();
-    if found.subjects != expected.subjects {
-        let (found, expected) = (found.subjects.join(" "), expected.subjects.join(" "));
-        differences.push(format!("subjects {found} instead of {expected}"));
-    }
-    let is_short = (1..expected.max_message_size).contains(&found.max_message_size);
-    let limits = [
-        ("retention", found.retention != expected.retention),
-        ("max_age", !found.max_age.is_zero()),
-        ("max_msgs", found.max_messages > 0),
-        ("max_msgs_per_subject", found.max_messages_per_subject > 0),
-        ("max_msg_size", is_short),
-        ("no_ack", found.no_ack),
-    ];
-    let differing = limits.iter().filter(|(_, differs)| *differs);
-    differences.extend(differing.map(|(name, _)| (*name).to_owned()));
-    differences
+fn login_of(server: &ServerAddr) -> Option<Login> {
+    Some(Login::from_address(server.username()?, server.password()))
 }
 
-fn user_and_password(server: &ServerAddr) -> Option<(String, String)> {
-    Some((server.username()?.to_owned(), server.password().unwrap_or_default().to_owned()))
+fn log_in(options: ConnectOptions, login: Login) -> io::Result<ConnectOptions> {
+    match login {
+        Login::UserAndPassword(user, password) => Ok(options.user_and_password(user, password)),
+        Login::Token(token) => Ok(options.token(token)),
+        Login::Jwt(text) => options.credentials(&text),
+    }
 }
 
 async fn on_connection_event(event: async_nats::Event, changes: Sender<EngineEvent>) {
@@ -362,38 +369,5 @@ fn stream_info(info: &jetstream::stream::Info) -> StreamInfo {
         created: i64::try_from(nanos).unwrap_or(0),
         first: info.state.first_sequence,
         last: info.state.last_sequence,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use async_nats::jetstream::stream::RetentionPolicy;
-
-    use super::*;
-
-    #[test]
-    fn settings_that_lose_entries_are_named() {
-        let expected =
-            Config { subjects: vec!["a".into()], max_message_size: 64, ..Config::default() };
-        let without_limits = Config { max_messages: -1, max_message_size: -1, ..expected.clone() };
-        for usable in [&expected, &without_limits] {
-            assert!(setting_differences(usable, &expected).is_empty());
-        }
-        let found = Config {
-            subjects: vec!["b".into(), "c".into()],
-            retention: RetentionPolicy::Interest,
-            max_age: Duration::from_secs(1),
-            max_messages: 5,
-            max_messages_per_subject: 1,
-            max_message_size: 63,
-            no_ack: true,
-            ..Config::default()
-        };
-        let differences = setting_differences(&found, &expected).join(", ");
-        assert_eq!(
-            differences,
-            "subjects b c instead of a, retention, max_age, max_msgs, max_msgs_per_subject, \
-             max_msg_size, no_ack"
-        );
     }
 }

@@ -77,11 +77,18 @@ impl Room {
 
     /// Sends a bye to a client that is not admitted.
     pub(super) fn send_refusal(&mut self, id: ClientId, code: ByeCode, text: &str) {
+        // The number of the node may have changed since the client connected.
+        #[cfg(feature = "cluster")]
+        let node = std::mem::replace(&mut self.state.answers.node, id.node());
         let mut text = text;
         if code == ByeCode::TooFast {
             self.state.send(id, text.into(), Body::Error { code: ErrorCode::TooFast, id: None });
             text = code.text();
         }
         self.state.send_last_frame(id, code, text, Op::Refuse);
+        #[cfg(feature = "cluster")]
+        {
+            self.state.answers.node = node;
+        }
     }
 }

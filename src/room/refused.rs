@@ -121,7 +121,7 @@ impl Room {
             None => self.finish_refusal(id),
             Some(op) => {
                 self.lobby.refused.take(id);
-                self.state.unicast(id, op);
+                self.state.batch.unicast(id, op);
             }
         }
         is_refused
@@ -137,7 +137,7 @@ impl Room {
         {
             if is_handshaking {
                 self.lobby.refused.take(id);
-                self.state.unicast(id, Op::Abort);
+                self.state.batch.unicast(id, Op::Abort);
             } else {
                 self.finish_refusal(id);
             }

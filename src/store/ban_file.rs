@@ -73,13 +73,8 @@ impl BanFile {
     ///
     /// Returns an error if the new file cannot be written next to the old one.
     pub fn write(&self, moderation: &Moderation) -> io::Result<()> {
-        // Of a link, the file that it names.
-        let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
-        let mut new = path.clone().into_os_string();
-        new.push(".new");
-        // One of an earlier write that failed, or another kind of file, which could block.
-        let _ = fs::remove_file(&new);
-        let mut file = File::create_new(&new)?;
+        let (path, new) = self.paths();
+        let mut file = create(&new)?;
         if let Ok(old) = fs::metadata(&path) {
             file.set_permissions(old.permissions())?;
         }
@@ -87,6 +82,32 @@ impl BanFile {
         file.sync_data()?;
         fs::rename(&new, &path)
     }
+
+    /// Creates the new file of [`write`](Self::write), and removes it.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file cannot be created.
+    pub fn check_writable(&self) -> io::Result<()> {
+        let (_, new) = self.paths();
+        create(&new)?;
+        fs::remove_file(&new)
+    }
+
+    /// Returns the path of the file, or of the file that a link names, and that of a new one beside
+    /// it.
+    fn paths(&self) -> (PathBuf, PathBuf) {
+        let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        let mut new = path.clone().into_os_string();
+        new.push(".new");
+        (path, new.into())
+    }
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    // One of an earlier write that failed, or another kind of file, which could block.
+    let _ = fs::remove_file(path);
+    File::create_new(path)
 }
 
 #[cfg(test)]

@@ -190,6 +190,21 @@ fn unreadable_ban_file_ends_the_start() {
 }
 
 #[test]
+fn ban_file_that_cannot_be_written_ends_the_start() {
+    let dir = TempDir::new();
+    fs::write(dir.path("file"), "").unwrap();
+    fs::create_dir_all(dir.path("bans.new")).unwrap();
+    for path in ["missing/bans", "file/bans", "bans"].map(|path| dir.path(path)) {
+        let path = path.to_str().unwrap();
+        let output = run_server(&["--listen", "0", "--ban-file", path]);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(error.contains("--ban-file") && error.contains(path), "{error}");
+    }
+    assert_eq!(fs::read_dir(dir.path("bans.new")).unwrap().count(), 0);
+}
+
+#[test]
 fn raid_is_answered_with_a_lock() {
     let mut room = Moderated::start();
     let mut alice = room.connect_from("127.0.5.1");

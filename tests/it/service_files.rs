@@ -20,7 +20,7 @@ fn stdout(output: Output) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn read_source(path: &str) -> String {
+pub fn read_source(path: &str) -> String {
     fs::read_to_string(Path::new(SOURCE).join(path)).unwrap()
 }
 

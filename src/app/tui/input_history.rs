@@ -1,11 +1,12 @@
 //! The history of typed lines, which is kept in a file between runs.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::app::xdg::base_directory;
+use crate::os::open_regular;
 
 /// The most lines that are kept.
 pub const MAX_LINES: usize = 1000;
@@ -97,7 +98,7 @@ impl InputHistory {
 
 /// Returns the last [`MAX_BYTES`] of a file.
 fn read_end(file: &Path) -> io::Result<Vec<u8>> {
-    let mut file = File::open(file)?;
+    let mut file = open_regular(file)?;
     let excess = file.metadata()?.len().saturating_sub(MAX_BYTES);
     file.seek(SeekFrom::Start(excess))?;
     let mut bytes = Vec::new();

@@ -70,8 +70,11 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     config.cluster.as_ref().map_or(Ok(()), smolchat::cluster::engine::check_files)?;
     if let Some(file) = &config.ban_file {
         // Read again by the room. Without its bans the server must not start, and not replace it.
-        let read = file.read();
-        read.map_err(|error| format!("cannot read --ban-file {}: {error}", file.path().display()))?;
+        let failed = |action, error| {
+            format!("cannot {action} --ban-file {}: {error}", file.path().display())
+        };
+        file.read().map_err(|error| failed("read", error))?;
+        file.check_writable().map_err(|error| failed("write", error))?;
     }
     // First, because later descriptors could have the numbers of these.
     let activated = activation::copy_sockets()?;
@@ -94,13 +97,18 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     #[cfg(feature = "irc")]
     set_irc_addresses(&mut config, &listeners);
     limits::fit_clients(&mut config, descriptors, listeners.len());
+    info!("{}", describe(&config, &listeners, history_file.as_deref()));
     #[cfg(feature = "cluster")]
     if let Some(cluster) = &mut config.cluster
         && cluster.advertise.is_none()
     {
         cluster.advertise = cluster::find_address(&listeners);
+        if cluster.advertise.is_none() {
+            info!(
+                "cluster: clients of other nodes need the address of this one: --advertise HOST:PORT"
+            );
+        }
     }
-    info!("{}", describe(&config, &listeners, history_file.as_deref()));
     // Ignored: standard output may be closed.
     let _ = print_addresses(&listeners, key);
     let manager = notify_ready();

@@ -1,13 +1,14 @@
 //! The certificates of the CAs that the system trusts.
 
 use std::env;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+
+use crate::os::open_regular;
 
 /// The variable with the path of a file in place of that of the system, as in OpenSSL.
 const VARIABLE: &str = "SSL_CERT_FILE";
@@ -43,6 +44,17 @@ pub fn load() -> Result<RootCertStore, String> {
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut pem = Vec::new();
-    File::open(path)?.take(MAX_SIZE).read_to_end(&mut pem)?;
+    open_regular(path)?.take(MAX_SIZE).read_to_end(&mut pem)?;
     Ok(pem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn device_in_place_of_certificates_is_refused() {
+        let error = read(Path::new("/dev/zero")).unwrap_err().to_string();
+        assert!(error.starts_with("expected a regular file"), "{error}");
+    }
 }

@@ -4,6 +4,7 @@ mod members;
 mod operators;
 mod profiles;
 mod random;
+mod refusals;
 
 use std::collections::BTreeMap;
 

@@ -15,6 +15,20 @@ use super::{
     assert_one_epoch, assert_rooms, assert_survived, propose_all, start_nodes, wait_until,
 };
 
+/// Otherwise its replicas have different times of creation, and the room begins an epoch when another
+/// of the servers leads it.
+#[test]
+#[ignore = "needs nats-server"]
+fn nodes_that_start_together_make_a_stream_once() {
+    let servers = NatsServers::start(3);
+    let requests = servers.subscribe("$JS.API.STREAM.CREATE.>");
+    assert_one_epoch(&start_nodes(&servers));
+    let mut requests = requests();
+    requests.sort();
+    let expected = ["ROOM", "ROOM_SNAPSHOTS"].map(|name| format!("$JS.API.STREAM.CREATE.{name}"));
+    assert_eq!(requests, expected);
+}
+
 #[test]
 #[ignore = "needs nats-server"]
 fn restart_of_one_server_loses_no_entry() {

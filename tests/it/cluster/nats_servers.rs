@@ -186,6 +186,19 @@ impl NatsServers {
         assert!(lines.any(|line| line == "PONG"), "the server does not answer");
     }
 
+    /// Subscribes to a subject at the first server. The result returns the subjects of the messages up
+    /// to now.
+    pub fn subscribe(&self, subject: &str) -> impl FnOnce() -> Vec<String> {
+        let mut lines = self.send(&format!("SUB {subject} 1\r\nSUB end 1\r\nPING\r\n"));
+        assert!(lines.any(|line| line == "PONG"), "the server does not answer");
+        move || {
+            self.publish("end", "");
+            let messages = lines.filter_map(|line| line.strip_prefix("MSG ").map(str::to_owned));
+            let subjects = messages.map(|line| line.split(' ').next().unwrap_or("").to_owned());
+            subjects.take_while(|subject| subject != "end").collect()
+        }
+    }
+
     /// Sends operations of the protocol of NATS to the first server. Returns the lines of its answer.
     fn send(&self, operations: &str) -> impl Iterator<Item = String> + use<> {
         let mut stream = TcpStream::connect(self.address(0)).unwrap();

@@ -1,12 +1,15 @@
 //! Mistakes and restarts of an operator of a room on several servers.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
 use rustix::process::Signal;
 
 use super::link::Link;
 use super::nats_servers::NatsServers;
 use super::room_nodes::RoomNodes;
 use super::{wait_until, wait_until_open};
-use crate::common::{TempDir, TestServer, run_server};
+use crate::common::{ChildGuard, TempDir, TestServer, run_server};
 
 const LINES: usize = 10;
 
@@ -57,6 +60,18 @@ fn nats_with_an_empty_store_begins_an_epoch() {
     nats.restart(0);
     nodes.wait_for_lines(LINES);
     assert_eq!(nodes.check(), 2);
+}
+
+#[test]
+#[ignore = "needs nats-server"]
+fn node_without_address_for_clients_is_reported() {
+    let folder = TempDir::new();
+    let address = folder.unix_address("socket");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_smolchatd"));
+    command.args(["--listen", &address, "--cluster", "nats://127.0.0.1:1", "--node", "a"]);
+    let mut server = ChildGuard(command.stderr(Stdio::piped()).spawn().unwrap());
+    let log = BufReader::new(server.0.stderr.take().unwrap());
+    assert!(log.lines().map_while(Result::ok).any(|line| line.contains("--advertise HOST:PORT")));
 }
 
 #[test]
