@@ -41,6 +41,8 @@ use crate::room::{self, Batch, Input, Now, Room, Snapshot};
 use crate::status::StatusObserver;
 use crate::store::{BanFile, HistoryFile, HistoryWriter};
 
+#[cfg(feature = "cluster")]
+pub use cluster::{CHARGE_BYTES, MAX_CHARGES};
 pub use event::Event;
 #[cfg(all(feature = "irc", feature = "cluster"))]
 pub use irc::MAX_WAITING;

@@ -37,6 +37,8 @@ use super::listener::ListenerProtocol;
 use super::outbox::Delivery;
 use super::socket::Socket;
 use crate::protocol::ByeCode;
+#[cfg(feature = "cluster")]
+use crate::room::NodeId;
 use crate::room::{Batch, ClientId, ClientTable, DisconnectReason, End, Slice};
 
 /// Sockets whose descriptors are loaded before the first of them is written to. In a large room
@@ -150,6 +152,12 @@ impl Clients {
     /// Returns whether there are no connections.
     pub fn is_empty(&self) -> bool {
         self.table.is_empty()
+    }
+
+    /// Returns whether an incarnation of the node has connections.
+    #[cfg(feature = "cluster")]
+    pub fn has_client_of(&self, node: NodeId) -> bool {
+        self.table.iter().any(|(id, _)| id.node() == node)
     }
 
     /// Returns whether more than half of the clients are behind.
