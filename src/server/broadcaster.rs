@@ -121,10 +121,14 @@ impl Broadcaster {
             None => room,
         };
         let (sender, events) = channel;
-        #[cfg_attr(not(feature = "irc"), expect(unused_mut))]
+        #[cfg_attr(not(any(feature = "irc", feature = "tls")), expect(unused_mut))]
         let mut clients = Clients::new(outbox, max_connections, sender, executor);
         #[cfg(feature = "irc")]
         clients.irc.configure(irc, &room);
+        #[cfg(feature = "tls")]
+        {
+            clients.may_use_tls = plain.is_some();
+        }
         Ok(Broadcaster {
             room,
             writer,
