@@ -118,7 +118,7 @@ impl Broadcaster {
 /// Returns the alert for a client that is refused without a handshake.
 fn alert_of(code: ByeCode) -> u8 {
     match code {
-        ByeCode::Banned | ByeCode::Locked | ByeCode::Password => ACCESS_DENIED,
+        ByeCode::Banned | ByeCode::Password => ACCESS_DENIED,
         _ => INTERNAL_ERROR,
     }
 }
