@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 #[cfg(feature = "tls")]
 use super::known_servers;
+use super::link_status::describe_error;
 #[cfg(feature = "tls")]
 use super::warning::print_warning;
 use super::{Error, Options, password};
@@ -76,6 +77,15 @@ pub fn describe_remedy(error: &client::Error) -> Option<String> {
         #[cfg(not(feature = "tls"))]
         _ => None,
     }
+}
+
+/// Returns the message that a server is left out because its key is not known.
+pub fn describe_left_out(error: &client::Error) -> String {
+    let remedy = describe_remedy(error).map_or_else(String::new, |remedy| {
+        // The option takes the place of all keys that are known otherwise.
+        format!("; {remedy}, with those of the other servers")
+    });
+    format!("{}; this server is left out{remedy}", describe_error(error))
 }
 
 /// Asks for the password of a server.

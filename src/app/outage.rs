@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::client::Error;
+use crate::client::{Error, ServerAddress};
 
 /// The state of the client from the loss of its connection until it has received all missed lines.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub struct Outage {
     pub shown_count: usize,
     /// The missed lines that the server no longer has.
     lost_count: u64,
+    /// The servers whose keys are not known.
+    left_out: Vec<ServerAddress>,
 }
 
 impl Outage {
@@ -35,7 +37,19 @@ impl Outage {
             is_history_lost: false,
             shown_count: 0,
             lost_count: 0,
+            left_out: Vec::new(),
         }
+    }
+
+    /// Records the server of an unknown key, which is left out. Returns whether it was not recorded
+    /// before.
+    pub fn record_left_out(&mut self, cause: &Error) -> bool {
+        let Error::UnknownKey { address, .. } = cause else { return false };
+        let is_new = !self.left_out.contains(address);
+        if is_new {
+            self.left_out.push(address.clone());
+        }
+        is_new
     }
 
     /// Records a failed attempt to reconnect.
@@ -122,6 +136,20 @@ mod tests {
         assert_eq!(outage.format_status(2), status);
         outage.record_reconnect(true);
         assert_eq!(outage.format_status(2), "receiving the missed lines");
+    }
+
+    #[test]
+    fn server_is_left_out_once() {
+        let unknown = |address: &str, found: &str| Error::UnknownKey {
+            address: address.into(),
+            found: found.into(),
+            cause: "x".into(),
+        };
+        let mut outage = Outage::new(Error::Replaced);
+        assert!(!outage.record_left_out(&Error::Replaced));
+        assert!(outage.record_left_out(&unknown("beta", "1")));
+        assert!(!outage.record_left_out(&unknown("beta", "2")));
+        assert!(outage.record_left_out(&unknown("gamma", "1")));
     }
 
     #[test]

@@ -43,6 +43,13 @@ impl Targets {
         self.failed < self.addresses.len()
     }
 
+    /// Selects an address, if it is one of these.
+    #[cfg(all(feature = "editor", feature = "tls"))]
+    pub fn select(&mut self, address: &ServerAddress) {
+        let position = self.addresses.iter().position(|other| other == address);
+        self.at = position.unwrap_or(self.at);
+    }
+
     /// Returns whether there is more than one address.
     pub fn has_others(&self) -> bool {
         self.addresses.len() > 1

@@ -188,6 +188,7 @@ async fn run(
     let Some(nats) = connect(config, &requests, &events).await else { return };
     let shared = Shared { nats, events, last_stored: Arc::default() };
     let mut reader: Option<JoinHandle<()>> = None;
+    let mut snapshot_writer: Option<JoinHandle<()>> = None;
     while let Ok(request) = requests.recv().await {
         let shared = shared.clone();
         match request {
@@ -201,7 +202,9 @@ async fn run(
             }
             EngineRequest::Publish(entry) => drop(spawn(shared.publish(entry))),
             EngineRequest::WriteSnapshot { stream, snapshot } => {
-                drop(spawn(shared.write_snapshot(snapshot, stream)));
+                // The node has entered the room again since it wrote the one before.
+                stop(snapshot_writer.take()).await;
+                snapshot_writer = Some(spawn(shared.write_snapshot(snapshot, stream)));
             }
         }
     }

@@ -10,6 +10,8 @@ use super::entry::NodeInfo;
 
 /// The time without an entry after which a node is out of the room, in milliseconds of the log.
 pub const LEASE_MS: u64 = 10_000;
+/// The nodes in the room, at most.
+pub const MAX_NODES: usize = 256;
 /// Addresses of nodes that were in the room and are remembered.
 const MAX_FORMER_ADDRESSES: usize = 32;
 /// The most bytes of these addresses, in a queue that grows by doubling.
@@ -124,8 +126,13 @@ impl Membership {
                 return Err(EntryRefusal::Differs(differences));
             }
         }
-        if let Some(earlier) = earlier {
-            self.remove(earlier);
+        match earlier {
+            Some(earlier) => self.remove(earlier),
+            None if self.nodes.len() >= MAX_NODES => {
+                let difference = format!("one node more than the {MAX_NODES} of a room");
+                return Err(EntryRefusal::Differs(vec![difference]));
+            }
+            None => {}
         }
         info.address = info.address.filter(|address| is_address(address));
         self.former_addresses.retain(|address| info.address.as_ref() != Some(address));
@@ -253,6 +260,18 @@ mod tests {
             assert_eq!(nodes.add(10, info(name, "1"), 0), Err(EntryRefusal::Stale));
         }
         nodes.add(10, info("a_b-1", "1"), 0).unwrap();
+    }
+
+    #[test]
+    fn nodes_of_a_room_are_bounded() {
+        let mut nodes = Membership::default();
+        for inc in 0..MAX_NODES as u64 {
+            nodes.add(inc, info(&format!("node-{inc}"), "1"), 0).unwrap();
+        }
+        let refusal = nodes.add(1000, info("late", "1"), 0);
+        assert!(matches!(refusal, Err(EntryRefusal::Differs(_))), "{refusal:?}");
+        nodes.add(1001, info("node-7", "1"), 0).unwrap();
+        assert_eq!(nodes.nodes().count(), MAX_NODES);
     }
 
     #[test]

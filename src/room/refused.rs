@@ -1,9 +1,9 @@
 //! Clients that are refused, and may speak TLS.
 //!
 //! A server with TLS does not know before the first byte of a client whether it speaks TLS. So the
-//! bye of a refused client waits for that byte, or for the end of the handshake. The number of clients
-//! that wait is limited, in all and by address: the others are sent their bye at once, so that each
-//! refused client cannot cost a handshake.
+//! bye of a refused client waits for that byte, or for the end of the handshake. The number of
+//! handshakes is limited, in all and by address, so that each refused client cannot cost one: the
+//! others get an alert at their first byte.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -21,8 +21,9 @@ const MAX_OF_ADDRESS: usize = 4;
 /// The refused clients whose first byte or handshake is awaited.
 #[derive(Debug, Default)]
 pub(super) struct RefusedClients {
+    /// The oldest first.
     waiting: Vec<RefusedClient>,
-    /// The addresses of those that have waited in the last [`WINDOW`], the oldest first.
+    /// The addresses of those that could begin a handshake in the last [`WINDOW`], the oldest first.
     recent: VecDeque<(Origin, Duration)>,
 }
 
@@ -32,18 +33,20 @@ struct RefusedClient {
     code: ByeCode,
     text: Box<str>,
     deadline: Duration,
+    may_handshake: bool,
     is_handshaking: bool,
 }
 
 impl RefusedClients {
-    /// Returns whether one more client of an address may wait.
+    /// Returns whether one more client of an address may begin a handshake.
     fn admit(&mut self, origin: Origin, max: usize, now: Duration) -> bool {
         while self.recent.front().is_some_and(|(_, at)| *at + WINDOW <= now) {
             self.recent.pop_front();
         }
         let of_address = self.recent.iter().filter(|(other, _)| *other == origin).count();
+        let handshakes = self.waiting.iter().filter(|client| client.may_handshake).count();
         let is_admitted =
-            self.waiting.len() < max && self.recent.len() < max && of_address < MAX_OF_ADDRESS;
+            handshakes < max && self.recent.len() < max && of_address < MAX_OF_ADDRESS;
         if is_admitted {
             self.recent.push_back((origin, now));
         }
@@ -52,7 +55,7 @@ impl RefusedClients {
 
     fn take(&mut self, id: ClientId) -> Option<RefusedClient> {
         let at = self.waiting.iter().position(|client| client.id == id)?;
-        Some(self.waiting.swap_remove(at))
+        Some(self.waiting.remove(at))
     }
 
     /// Returns the time at which the first wait is over.
@@ -62,8 +65,8 @@ impl RefusedClients {
 }
 
 impl Room {
-    /// Refuses a client later, when it is known whether it speaks TLS. Returns `false` if it is to
-    /// be refused at once.
+    /// Refuses a client later, when it is known whether it speaks TLS. If too many wait, the oldest is
+    /// refused now. Returns `false` if the client is to be refused at once.
     pub(super) fn delay_refusal(
         &mut self,
         id: ClientId,
@@ -72,16 +75,26 @@ impl Room {
         text: &str,
     ) -> bool {
         let (max, now) = (self.lobby.config.max_refused, self.lobby.now.uptime);
-        let is_delayed = max > 0
-            && matches!(peer, Peer::Inet(..))
-            && self.lobby.refused.admit(peer.into(), max, now);
-        if is_delayed {
-            let deadline = now + FIRST_BYTE_TIMEOUT;
-            let text = text.into();
-            let client = RefusedClient { id, code, text, deadline, is_handshaking: false };
-            self.lobby.refused.waiting.push(client);
+        if max == 0 || !matches!(peer, Peer::Inet(..)) {
+            return false;
         }
-        is_delayed
+        if self.lobby.refused.waiting.len() >= 2 * max {
+            let mut waiting = self.lobby.refused.waiting.iter();
+            let Some(oldest) = waiting.find(|client| !client.is_handshaking) else { return false };
+            self.finish_refusal(oldest.id);
+        }
+        let may_handshake = self.lobby.refused.admit(peer.into(), max, now);
+        let (deadline, text) = (now + FIRST_BYTE_TIMEOUT, text.into());
+        let is_handshaking = false;
+        let client = RefusedClient { id, code, text, deadline, may_handshake, is_handshaking };
+        self.lobby.refused.waiting.push(client);
+        true
+    }
+
+    /// Returns the code for a client that is refused and may not begin a handshake.
+    pub fn refused_handshake(&self, id: ClientId) -> Option<ByeCode> {
+        let client = self.lobby.refused.waiting.iter().find(|client| client.id == id);
+        client.filter(|client| !client.may_handshake).map(|client| client.code)
     }
 
     /// Waits until `deadline` for the handshake of a refused client. Returns `false` for another

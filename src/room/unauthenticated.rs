@@ -55,9 +55,12 @@ impl Room {
             (lobby.is_local_operator(peer), Reverse((count, excess)))
         };
         let dropped = visitors.map(|(id, client)| (rank(client.peer), id)).min();
-        if let Some((_, dropped)) = dropped {
-            let text = "the server is full: too many clients without a place";
-            self.refuse_waiting(dropped, ByeCode::Full, text);
+        let text = "the server is full: too many clients without a place";
+        if let Some((_, dropped)) = dropped
+            && let Some(client) = self.remove_waiting(dropped, text)
+        {
+            self.lobby.release(dropped);
+            self.refuse_new(dropped, client.peer, ByeCode::Full, text);
         }
     }
 

@@ -41,6 +41,8 @@ use crate::room::{self, Batch, Input, Now, Room, Snapshot};
 use crate::status::StatusObserver;
 use crate::store::{BanFile, HistoryFile, HistoryWriter};
 
+#[cfg(feature = "cluster")]
+pub use cluster::{CHARGE_BYTES, MAX_CHARGES};
 pub use event::Event;
 #[cfg(all(feature = "irc", feature = "cluster"))]
 pub use irc::MAX_WAITING;
@@ -119,10 +121,14 @@ impl Broadcaster {
             None => room,
         };
         let (sender, events) = channel;
-        #[cfg_attr(not(feature = "irc"), expect(unused_mut))]
+        #[cfg_attr(not(any(feature = "irc", feature = "tls")), expect(unused_mut))]
         let mut clients = Clients::new(outbox, max_connections, sender, executor);
         #[cfg(feature = "irc")]
         clients.irc.configure(irc, &room);
+        #[cfg(feature = "tls")]
+        {
+            clients.may_use_tls = plain.is_some();
+        }
         Ok(Broadcaster {
             room,
             writer,

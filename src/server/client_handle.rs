@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use async_channel::Sender;
 use futures_lite::FutureExt;
-use rustix::net::{RecvFlags, recv};
 use smol::LocalExecutor;
 
 use super::broadcaster::Event;
@@ -14,10 +13,10 @@ use super::client_state::ClientState;
 #[cfg(feature = "irc")]
 use super::clients::IrcClient;
 #[cfg(feature = "tls")]
-use super::edge::tls::CLOSE_NOTIFY;
+use super::edge::tls::{CLOSE_NOTIFY, FIRST_BYTE};
 use super::framing::Framing;
 use super::outbox::{Delivery, Outbox};
-use super::socket::{ReadyWait, Socket};
+use super::socket::{ReadyWait, Socket, peek};
 use crate::protocol::ByeCode;
 use crate::room::{ClientId, Slice};
 
@@ -85,9 +84,19 @@ impl ClientHandle {
         let socket = self.outbox.socket();
         // The connection task has a second reference while its lines wait for the channel.
         let has_pending_send = Arc::strong_count(socket) > 2;
-        has_pending_send || {
-            let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-            recv(socket, &mut [0; 1], flags).is_ok_and(|(bytes, _)| bytes > 0)
+        has_pending_send || peek(socket).is_some()
+    }
+
+    /// Finds out whether the first byte of a client, which nothing was read from, is that of a
+    /// handshake. Then its last frame is an alert and not plain text.
+    #[cfg(feature = "tls")]
+    pub fn find_unread_handshake(&mut self) {
+        if !self.state.is_live()
+            && !self.outbox.is_sealed()
+            && self.framing.has_frames()
+            && peek(self.outbox.socket()) == Some(FIRST_BYTE)
+        {
+            self.framing = Framing::Handshake { is_answered: false };
         }
     }
 

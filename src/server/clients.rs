@@ -1,5 +1,7 @@
 //! The table of all connections: delivers batches to them and ends them.
 
+#[cfg(feature = "cluster")]
+mod cluster;
 #[cfg(feature = "irc")]
 mod irc;
 mod overdue;
@@ -25,7 +27,7 @@ use super::broadcaster::Event;
 use super::client_handle::ClientHandle;
 use super::client_state::{ClientEvent, ClientState};
 #[cfg(feature = "tls")]
-use super::edge::tls::CLOSE_NOTIFY;
+use super::edge::tls::{CLOSE_NOTIFY, INTERNAL_ERROR};
 #[cfg(any(feature = "web", feature = "irc"))]
 use super::framing::Framing;
 #[cfg(feature = "web")]
@@ -66,6 +68,9 @@ pub struct Clients {
     /// The most connections beside those of visitors, see [`close_overdue`](Self::close_overdue).
     pub max_connections: usize,
     is_shutting_down: bool,
+    /// Clients can use TLS.
+    #[cfg(feature = "tls")]
+    pub may_use_tls: bool,
     /// Clients that were behind after the last delivery, and have not caught up since.
     #[cfg(feature = "cluster")]
     behind: usize,
@@ -100,6 +105,8 @@ impl Clients {
             outbox_limit,
             max_connections,
             is_shutting_down: false,
+            #[cfg(feature = "tls")]
+            may_use_tls: false,
             #[cfg(feature = "cluster")]
             behind: 0,
             events,
@@ -150,12 +157,6 @@ impl Clients {
     /// Returns whether there are no connections.
     pub fn is_empty(&self) -> bool {
         self.table.is_empty()
-    }
-
-    /// Returns whether more than half of the clients are behind.
-    #[cfg(feature = "cluster")]
-    pub fn are_mostly_behind(&self) -> bool {
-        2 * self.behind > self.table.len()
     }
 
     /// Returns the number of connections.
@@ -246,6 +247,10 @@ impl Clients {
     fn deliver_own(&mut self, id: ClientId, batch: &Batch, now: Duration) {
         let Some(client) = self.table.get_mut(id) else { return };
         let mut part = batch.slices_for(id, client.state.is_live());
+        #[cfg(feature = "tls")]
+        if self.may_use_tls && part.end.is_some() {
+            client.find_unread_handshake();
+        }
         if matches!(part.end, Some(End::Close | End::Refuse))
             && let Some(end) = client.framing.end(self.is_shutting_down)
         {
@@ -306,13 +311,18 @@ impl Clients {
 
     /// Ends a connection at once.
     pub fn abort(&mut self, id: ClientId, now: Duration) {
+        #[cfg(feature = "tls")]
+        self.refuse_handshake(id, INTERNAL_ERROR, now);
         self.transition(id, ClientEvent::Abort, now);
     }
 
     /// Ends a connection whose last frame is in the outbox.
     fn close(&mut self, id: ClientId, now: Duration) {
         #[cfg(feature = "tls")]
-        self.end_tls(id, CLOSE_NOTIFY);
+        {
+            self.refuse_handshake(id, INTERNAL_ERROR, now);
+            self.end_tls(id, CLOSE_NOTIFY);
+        }
         if let Some(client) = self.table.get_mut(id) {
             let is_written = client.outbox.is_empty();
             self.transition(id, ClientEvent::Close { is_written }, now);

@@ -143,10 +143,11 @@ impl Config {
         false
     }
 
-    /// Returns the most handshakes of TLS at the same time.
+    /// Returns the most handshakes of TLS at the same time, with `max_clients`.
     #[cfg(feature = "tls")]
-    pub(super) fn max_handshakes(&self) -> usize {
-        (self.room.max_clients / 4).clamp(8, tls::MAX_HANDSHAKES)
+    pub(super) fn max_handshakes(&self, max_clients: usize) -> usize {
+        let max = (max_clients / 4).clamp(8, tls::MAX_HANDSHAKES);
+        if self.tls.is_some() { max } else { 0 }
     }
 
     /// Returns the limits on the input of clients, without secrets. `started` is the start of the
@@ -155,6 +156,8 @@ impl Config {
         // A burst must not fill the outbox of a client that is only slightly behind.
         let half_outbox = u32::try_from(self.outbox / 2).unwrap_or(u32::MAX);
         let answers = |bytes: u32| bytes.saturating_mul(ANSWER_FACTOR);
+        #[cfg(feature = "tls")]
+        let handshakes = self.max_handshakes(self.room.max_clients);
         ReadLimits {
             max_line: self.room.max_line,
             read_bytes: self.read_bytes.max(1),
@@ -169,10 +172,7 @@ impl Config {
             secrets: Rc::default(),
             plain: self.plain,
             #[cfg(feature = "tls")]
-            tls: self
-                .tls
-                .clone()
-                .map(|tls| Rc::new(tls::Acceptor::new(tls, self.max_handshakes()))),
+            tls: self.tls.clone().map(|tls| Rc::new(tls::Acceptor::new(tls, handshakes))),
             started,
         }
     }

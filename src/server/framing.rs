@@ -24,7 +24,10 @@ pub enum Framing {
     },
     /// The client has begun a handshake of TLS: it is sent no frames.
     #[cfg(feature = "tls")]
-    Handshake,
+    Handshake {
+        /// The client was sent a part of the handshake. It expects encrypted records from then on.
+        is_answered: bool,
+    },
     /// The client has begun an HTTP request: it is sent a response and no frames.
     #[cfg(feature = "web")]
     Http,
@@ -76,7 +79,7 @@ impl Framing {
             #[cfg(feature = "web")]
             Framing::Http => false,
             #[cfg(feature = "tls")]
-            Framing::Handshake => false,
+            Framing::Handshake { .. } => false,
             _ => true,
         }
     }

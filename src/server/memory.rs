@@ -122,18 +122,17 @@ fn irc_parts(config: &Config, batch: usize) -> [Part; 3] {
     ]
 }
 
-/// Returns the parts of clients that can use TLS. `visitor` is the size of a refused client.
+/// Returns the parts of clients that can use TLS. `visitor` is the size of a refused client, of which
+/// as many wait for an alert as for a handshake.
 #[cfg(feature = "tls")]
 fn tls_parts(config: &Config, clients: usize, visitor: usize) -> [Part; 4] {
-    let [clients, handshakes] = match &config.tls {
-        Some(_) => [clients, config.max_handshakes()],
-        None => [0; 2],
-    };
+    let clients = if config.tls.is_some() { clients } else { 0 };
+    let handshakes = config.max_handshakes(config.room.max_clients);
     [
         ("TLS keys and records", clients, tls::CONNECTION_BYTES),
         ("TLS handshakes", handshakes, tls::HANDSHAKE_BYTES),
         ("TLS certificate", handshakes.min(1), tls::CERTIFICATE_BYTES),
-        ("TLS: refused clients", handshakes, visitor + tls::CONNECTION_BYTES),
+        ("TLS: refused clients", handshakes, 2 * visitor + tls::CONNECTION_BYTES),
     ]
 }
 
@@ -239,6 +238,8 @@ pub fn max_clients_within(descriptors: usize, config: &Config) -> usize {
 fn max_sockets(max_clients: usize, config: &Config) -> usize {
     let others = max_visitors(max_clients, config.room.has_password)
         .saturating_add(config.max_pending(max_clients));
+    #[cfg(feature = "tls")]
+    let others = others.saturating_add(2 * config.max_handshakes(max_clients));
     max_connections(max_clients).saturating_add(others)
 }
 
@@ -317,6 +318,12 @@ mod tests {
         assert_eq!(max_clients_within(1312, &config), 1000);
         config.trusted_proxies.push("192.0.2.1".parse().unwrap());
         assert_eq!(max_clients_within(1312, &config), 840);
+        #[cfg(feature = "tls")]
+        {
+            config.tls = Some(tls::Config::default());
+            assert_eq!(max_clients_within(1312, &config), 759);
+            config.tls = None;
+        }
         config.room.max_clients = usize::MAX / 2;
         assert_eq!(max_clients_within(usize::MAX, &config), usize::MAX / 2);
         config.room.max_clients = 0;

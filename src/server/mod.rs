@@ -210,8 +210,8 @@ fn take_limits(config: &mut Config) -> Rc<ReadLimits> {
     let secrets = Rc::new(std::mem::take(&mut config.secrets));
     config.room.has_password = secrets.has_password();
     #[cfg(feature = "tls")]
-    if config.tls.is_some() {
-        config.room.max_refused = config.max_handshakes();
+    {
+        config.room.max_refused = config.max_handshakes(config.room.max_clients);
     }
     Rc::new(ReadLimits { secrets, ..config.read_limits(Instant::now()) })
 }

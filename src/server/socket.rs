@@ -4,10 +4,20 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::task::Poll;
 
+use rustix::net::{RecvFlags, recv};
 use smol::Async;
 
 /// A connected stream socket, TCP or unix.
 pub type Socket = Async<OwnedFd>;
+
+/// Returns the first byte that was not read, if there is one.
+pub fn peek(socket: &Socket) -> Option<u8> {
+    let mut first = [0];
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    let (count, _) = recv(socket, &mut first, flags).ok()?;
+    let [byte] = first;
+    (count > 0).then_some(byte)
+}
 
 /// A wait for readiness that also ends after a spurious wake-up: async-io can lose an event.
 ///

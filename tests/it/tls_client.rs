@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
 
 use rustix::io::ioctl_fionread;
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::common::client_process::ClientProcess;
@@ -468,6 +469,65 @@ fn openssl_converses_with_the_client() {
         alice.write_input("again\n");
         read_until(&mut server.output, "\"data\":\"again\"");
     }
+}
+
+/// Starts a server that closes its connection after a line, and then each new one.
+fn start_mortal() -> ScriptedTlsServer {
+    ScriptedTlsServer::start(
+        |_| SELF_SIGNED,
+        |mut client| {
+            if client.number == 0 {
+                client.welcome("alice");
+                client.recv();
+            }
+        },
+    )
+}
+
+#[test]
+fn other_server_with_an_unknown_key_is_named_once() {
+    for options in [&[][..], &["--json"], &["--exec", "echo hello; cat"]] {
+        let (first, second, home) = (start_mortal(), start_echo(OTHER), Home::new());
+        let line = format!("{} {}\n", first.plain_address(), pin(SELF_SIGNED));
+        fs::write(home.known_servers(), line).unwrap();
+        let addresses = format!("{},{}", first.address(), second.address());
+        let mut command = command(&addresses, options);
+        command.env("XDG_STATE_HOME", home.0.path("state"));
+        let mut alice = ClientProcess::run(command);
+        if options.len() < 2 {
+            alice.write_input("hello\n");
+        }
+        wait_until("two attempts", || second.connection_count() >= 2);
+        alice.signal(Signal::TERM);
+        let (_, output, errors) = alice.finish();
+        let text = output.join("\n") + &errors;
+        let expected = format!("pass --tls-pin {}", pin(OTHER));
+        assert_eq!(text.matches(&expected).count(), 1, "{text}");
+        assert!(text.contains(&format!("the key of {} is not known", second.address())), "{text}");
+    }
+}
+
+#[test]
+#[cfg(feature = "editor")]
+fn key_of_another_server_is_asked_for() {
+    let (first, second, home) = (start_mortal(), start_echo(OTHER), Home::new());
+    let line = format!("{} {}\n", first.plain_address(), pin(SELF_SIGNED));
+    fs::write(home.known_servers(), &line).unwrap();
+    let addresses = format!("{},{}", first.address(), second.address());
+    let mut terminal = Terminal::prepare(&addresses, "alice", &[]);
+    terminal.command.env("SSL_CERT_FILE", CA_FILE);
+    terminal.command.env("XDG_STATE_HOME", home.0.path("state"));
+    // The first server ends the connection after the `/who` of the client itself.
+    let mut alice = terminal.start_without_prompt();
+    alice.wait_for_text("trust this key from now on? yes or no:");
+    alice.wait_for_text(&pin(OTHER));
+    assert_eq!(fs::read_to_string(home.known_servers()).unwrap(), line);
+    alice.type_keys("yes\r");
+    alice.wait_for_text("up to date again");
+    alice.type_keys("one\r");
+    alice.wait_for_text("echo one");
+    let line = format!("{line}{} {}\n", second.plain_address(), pin(OTHER));
+    assert_eq!(fs::read_to_string(home.known_servers()).unwrap(), line);
 }
 
 #[test]

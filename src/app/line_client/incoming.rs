@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{INPUT_TIMEOUT, LineClient};
+use crate::app::access::describe_left_out;
 use crate::app::event_sink::EventSink;
 use crate::app::link_status::{describe_error, format_gap, format_loss};
 use crate::app::outage::Outage;
@@ -45,7 +46,12 @@ impl LineClient {
             self.sink.write_status(&format!("{}; trying again", describe_error(&cause)));
         }
         match &mut self.outage {
-            Some(outage) => outage.record_failure(cause),
+            Some(outage) => {
+                if outage.record_left_out(&cause) {
+                    self.sink.write_status(&describe_left_out(&cause));
+                }
+                outage.record_failure(cause);
+            }
             None => self.outage = Some(Outage::new(cause)),
         }
     }

@@ -120,6 +120,12 @@ impl Editor {
         self.line.is_empty()
     }
 
+    /// Returns whether the user types nothing at all.
+    #[cfg(feature = "tls")]
+    pub fn is_idle(&self) -> bool {
+        matches!(self.mode, Mode::Edit) && self.line.is_empty()
+    }
+
     /// Executes an action. Returns the input of the user that it completes.
     pub fn execute(&mut self, action: EditAction) -> Option<UserInput> {
         let mode = std::mem::replace(&mut self.mode, Mode::Edit);
@@ -150,6 +156,15 @@ impl Editor {
             _ => line,
         };
         self.mode = Mode::Question(Question { prompt, is_hidden, draft });
+    }
+
+    /// Ends a question without an answer.
+    #[cfg(feature = "tls")]
+    pub fn withdraw_question(&mut self) {
+        if let Mode::Question(question) = &mut self.mode {
+            self.line = std::mem::take(&mut question.draft);
+            self.mode = Mode::Edit;
+        }
     }
 
     fn answer_question(&mut self, question: Question, action: EditAction) -> Option<UserInput> {

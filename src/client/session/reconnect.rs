@@ -34,6 +34,8 @@ use std::time::{Duration, Instant};
 use smol::Timer;
 
 use super::{Session, State};
+#[cfg(all(feature = "editor", feature = "tls"))]
+use crate::client::ServerAddress;
 use crate::client::{Error, SessionEvent};
 
 /// The time after which a connection counts as working, so that the pauses begin anew.
@@ -59,6 +61,17 @@ impl Session {
             if matches!(self.state, State::Waiting(_)) {
                 self.state = State::Waiting(Timer::after(Duration::ZERO));
             }
+        }
+    }
+
+    /// Trusts the key of one of the servers. Tries that server now, unless there is a connection.
+    #[cfg(all(feature = "editor", feature = "tls"))]
+    pub(crate) fn trust_key(&mut self, address: &ServerAddress, key: crate::tls::Fingerprint) {
+        let ServerAddress::Tls(server) = address else { return };
+        self.tls.known.push((server.clone(), key));
+        if matches!(self.state, State::Connecting(_) | State::Waiting(_)) {
+            self.targets.select(address);
+            self.reconnect();
         }
     }
 

@@ -59,16 +59,21 @@ fn refusals_that_wait_are_few() {
     let mut harness = closed_room(8);
     (1..=5).for_each(|id| harness.connect_of_host(id, 1));
     (6..=10).for_each(|id| harness.connect_of_host(id, id as u8));
-    let is_at_once = |harness: &mut RoomHarness, id| harness.bye(id).is_some();
     // Four of an address, and eight in all.
-    let at_once = (1..=10).filter(|id| is_at_once(&mut harness, *id));
-    assert_eq!(at_once.collect::<Vec<_>>(), [5, 10]);
+    let without_handshake =
+        (1..=10).filter(|id| harness.room.refused_handshake(ClientId(*id)).is_some());
+    assert_eq!(without_handshake.collect::<Vec<_>>(), [5, 10]);
+    harness.room.await_handshake(ClientId(1), harness.now.uptime + Duration::from_secs(9));
+    (11..=16).for_each(|id| harness.connect_of_host(id, id as u8));
+    assert!((1..=16).all(|id| harness.bye(id).is_none()));
+    harness.connect_of_host(17, 17);
+    let at_once = (1..=17).filter(|id| harness.bye(*id).is_some()).collect::<Vec<_>>();
+    assert_eq!(at_once, [2], "the oldest that has not begun its handshake");
     harness.advance(Duration::from_secs(10));
-    assert!((1..=9).all(|id| is_at_once(&mut harness, id)));
-    harness.connect_of_host(11, 1);
-    assert!(!is_at_once(&mut harness, 11));
+    harness.connect_of_host(18, 1);
+    assert_eq!(harness.room.refused_handshake(ClientId(18)), None);
     harness.room.apply(Input::Shutdown, harness.now);
-    assert_eq!(harness.bye(11), Some("banned".into()));
+    assert_eq!(harness.bye(18), Some("banned".into()));
 }
 
 #[test]

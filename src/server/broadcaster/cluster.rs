@@ -5,6 +5,7 @@
 //! shutdown do not go through the log, so that a log out of reach delays the lines only.
 
 mod cluster_node;
+mod commands_in_flight;
 mod log_reader;
 mod pacing;
 mod seed;
@@ -26,7 +27,8 @@ use crate::protocol::ByeCode;
 use crate::room::{Command, Input, NodeId, Now, Room, SavedState, WaitingClient};
 use crate::server::address_limits::AnswerCharge;
 pub use cluster_node::ClusterNode;
-use cluster_node::{LEAVE_TIMEOUT, MAX_HELD};
+use cluster_node::LEAVE_TIMEOUT;
+pub use commands_in_flight::{CHARGE_BYTES, MAX_CHARGES};
 
 /// The texts for members when their lines begin to wait, and after that.
 const OUT_OF_REACH: &str = "the room is out of reach; your lines wait until it is back";
@@ -43,7 +45,7 @@ pub async fn next_event(node: Option<&ClusterNode>, are_behind: bool) -> Option<
 
 impl Broadcaster {
     /// Handles an event of the engine, or returns an event with the number that the client has in
-    /// the room. The events of clients wait until a node that has just started is in the room.
+    /// the room. Clients wait until a node that has just started is in the room.
     pub(super) fn filter_event(&mut self, mut event: Event, now: Now) -> Option<Event> {
         let Some(cluster) = &mut self.cluster else { return Some(event) };
         match &mut event {
@@ -55,8 +57,7 @@ impl Broadcaster {
             Event::Shutdown => self.end_hold(now),
             Event::Report | Event::Reload(_) | Event::Writable(_) => {}
             _ if cluster.hold_until.is_some() => {
-                cluster.held.push(event);
-                if cluster.held.len() >= MAX_HELD {
+                if cluster.hold(event) {
                     self.end_hold(now);
                 }
                 return None;
@@ -78,7 +79,7 @@ impl Broadcaster {
         Some(event)
     }
 
-    /// Handles the events that were held.
+    /// Connects the clients that were held.
     fn end_hold(&mut self, now: Now) {
         let Some(cluster) = &mut self.cluster else { return };
         cluster.hold_until = None;
@@ -103,9 +104,10 @@ impl Broadcaster {
 
     /// Keeps the charge for an answer that comes later, or returns it.
     pub(super) fn delay_charge(&mut self, answer: AnswerCharge) -> Option<AnswerCharge> {
-        let Some(cluster) = &mut self.cluster else { return Some(answer) };
-        cluster.keep_charge(answer);
-        None
+        match &mut self.cluster {
+            Some(cluster) => cluster.commands.keep_charge(answer),
+            None => Some(answer),
+        }
     }
 
     /// Extends the wait of a client if inputs wait, one of which may be its hello.
@@ -168,7 +170,7 @@ impl Broadcaster {
         let Some(cluster) = &mut self.cluster else { return };
         let (room, node) = (&cluster.config.room, &cluster.config.node);
         log::info!("cluster: node {node} is number {} of the room {room}", number.0);
-        cluster.enter(number);
+        cluster.enter(number, |node| self.clients.has_client_of(node));
         if self.is_shutting_down {
             return cluster.node.leave();
         }

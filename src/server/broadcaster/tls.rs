@@ -4,9 +4,9 @@ use std::io;
 use std::time::Duration;
 
 use super::Broadcaster;
-use crate::protocol::OtherProtocol;
+use crate::protocol::{ByeCode, OtherProtocol};
 use crate::room::{ClientId, DisconnectReason, Input, Now, WaitKind, WaitingClient};
-use crate::server::edge::tls::{Seal, TlsEvent};
+use crate::server::edge::tls::{ACCESS_DENIED, INTERNAL_ERROR, Seal, TlsEvent};
 use crate::server::secrets::may_use_plain;
 
 /// The time that a handshake may take from its first byte to its last, and the time for that first
@@ -17,9 +17,16 @@ impl Broadcaster {
     pub(super) fn on_tls_event(&mut self, id: ClientId, event: TlsEvent, now: Now) {
         match event {
             TlsEvent::Begun if self.room.is_waiting(id) => self.begin_handshake(id, now),
+            TlsEvent::Begun if let Some(code) = self.room.refused_handshake(id) => {
+                self.clients.begin_handshake(id);
+                self.clients.refuse_handshake(id, alert_of(code), now.uptime);
+                self.apply(Input::Answered { id }, now);
+            }
             TlsEvent::Begun if self.room.await_handshake(id, now.uptime + HANDSHAKE_TIMEOUT) => {
                 self.clients.begin_handshake(id);
             }
+            // The bye of a refused client is in the open batch, or was sent.
+            TlsEvent::Begun if self.room.peer_of(id).is_none() => self.clients.begin_handshake(id),
             // A silent client that has become a member: it was sent plain text.
             TlsEvent::Begun => {
                 self.apply(Input::OtherProtocol { id, protocol: OtherProtocol::Tls }, now);
@@ -105,5 +112,13 @@ impl Broadcaster {
         if let Some(peer) = self.room.peer_of(id) {
             log::debug!("TLS with {peer} failed: {cause}");
         }
+    }
+}
+
+/// Returns the alert for a client that is refused without a handshake.
+fn alert_of(code: ByeCode) -> u8 {
+    match code {
+        ByeCode::Banned | ByeCode::Password => ACCESS_DENIED,
+        _ => INTERNAL_ERROR,
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Clients;
 use crate::room::{ClientId, Slice};
-use crate::server::edge::tls::Seal;
+use crate::server::edge::tls::{Seal, plain_alert};
 use crate::server::framing::Framing;
 use crate::server::outbox::Delivery;
 
@@ -12,13 +12,14 @@ impl Clients {
     /// Stops the frames for a client, which has begun a handshake.
     pub fn begin_handshake(&mut self, id: ClientId) {
         if let Some(client) = self.table.get_mut(id) {
-            client.framing = Framing::Handshake;
+            client.framing = Framing::Handshake { is_answered: false };
         }
     }
 
     /// Returns whether a client has begun a handshake that is not done.
     pub fn is_handshaking(&self, id: ClientId) -> bool {
-        self.table.get(id).is_some_and(|client| client.framing == Framing::Handshake)
+        let client = self.table.get(id);
+        client.is_some_and(|client| matches!(client.framing, Framing::Handshake { .. }))
     }
 
     /// Returns whether the handshake of a client is done.
@@ -29,10 +30,20 @@ impl Clients {
     /// Sends a client bytes of the handshake, which can wait without a limit.
     pub fn send_flight(&mut self, id: ClientId, bytes: Vec<u8>, now: Duration) {
         let Some(client) = self.table.get_mut(id) else { return };
-        if client.state.is_open() {
+        if client.state.is_open() && !bytes.is_empty() {
+            client.framing = Framing::Handshake { is_answered: true };
             let slices = [Slice::raw(bytes.into())];
             let delivery = client.outbox.send(&slices, 0, usize::MAX, client.framing);
             self.handle_delivery(id, delivery, now);
+        }
+    }
+
+    /// Sends an alert to a client that has begun a handshake and was sent nothing of it.
+    pub fn refuse_handshake(&mut self, id: ClientId, alert: u8, now: Duration) {
+        let client = self.table.get(id);
+        if client.is_some_and(|client| client.framing == Framing::Handshake { is_answered: false })
+        {
+            self.send_flight(id, plain_alert(alert).into(), now);
         }
     }
 

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_lite::FutureExt;
+use futures_lite::future::yield_now;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use smol::Timer;
@@ -85,10 +86,15 @@ impl Connection {
         let limits = Rc::clone(&self.budget.limits);
         let failed = DisconnectReason::Lost(io::ErrorKind::Other);
         let acceptor = limits.tls.as_ref().ok_or(failed)?;
+        // The broadcaster may refuse the client at its first byte.
+        yield_now().await;
         if self.is_ended() {
             return Err(DisconnectReason::Finished);
         }
         let _permit = self.acquire_permit(acceptor).await.ok_or(DisconnectReason::Finished)?;
+        if self.is_ended() {
+            return Err(DisconnectReason::Finished);
+        }
         let entered = limits.now();
         let mut handshake = acceptor.start(limits.now()).ok_or(failed)?;
         let mut bytes = self.lines.buffer().to_vec();
@@ -131,8 +137,8 @@ impl Connection {
         Ok(Some(established))
     }
 
-    /// Returns whether the broadcaster has ended the sending side: the client was sent a bye in plain
-    /// text, and a handshake would be in vain.
+    /// Returns whether the broadcaster has ended the sending side: the client was sent an alert, or a
+    /// bye in plain text, and a handshake would be in vain.
     fn is_ended(&self) -> bool {
         matches!(send(&self.socket, &[], SendFlags::NOSIGNAL), Err(Errno::PIPE))
     }

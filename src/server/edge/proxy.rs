@@ -27,8 +27,12 @@ pub use header::{HeaderError, MAX_PARSED_BYTES, ProxyHeader, parse_header};
 
 #[cfg(feature = "irc")]
 use super::irc::error_line;
+#[cfg(feature = "tls")]
+use super::tls::{ACCESS_DENIED, FIRST_BYTE, plain_alert};
 use crate::protocol::{ByeCode, Frame};
 use crate::room::Peer;
+#[cfg(feature = "tls")]
+use crate::server::socket::peek;
 use crate::server::socket::{ReadyWait, Socket};
 use crate::server::{Config, ListenerProtocol, TrustedProxy};
 
@@ -45,6 +49,8 @@ const MAX_DISCARDED_BYTES: usize = 64 * 1024;
 /// The connections of trusted proxies that are not clients yet.
 pub struct PendingConnections {
     proxies: Vec<TrustedProxy>,
+    /// Clients can use TLS.
+    has_tls: bool,
     limit: usize,
     /// The oldest first.
     queue: VecDeque<PendingConnection>,
@@ -66,7 +72,7 @@ impl PendingConnections {
     pub fn new(config: &Config) -> Self {
         let limit = config.max_pending(config.room.max_clients);
         let proxies = config.trusted_proxies.clone();
-        PendingConnections { proxies, limit, queue: VecDeque::new() }
+        PendingConnections { proxies, has_tls: config.has_tls(), limit, queue: VecDeque::new() }
     }
 
     /// Returns whether connections from this address begin with a header.
@@ -95,7 +101,8 @@ impl PendingConnections {
     ) {
         let identified = Rc::new(Cell::new(None));
         let output = Rc::clone(&identified);
-        let task = async move { output.set(identify(socket, proxy, protocol).await) };
+        let has_tls = self.has_tls;
+        let task = async move { output.set(identify(socket, proxy, protocol, has_tls).await) };
         let task = executor.spawn(task.boxed_local());
         let place = Timer::after(PLACE_TIMEOUT);
         self.queue.push_back(PendingConnection { task, identified, place, protocol });
@@ -140,6 +147,7 @@ async fn identify(
     socket: Socket,
     proxy: Peer,
     protocol: ListenerProtocol,
+    has_tls: bool,
 ) -> Option<(Socket, Peer)> {
     let peer = match read_header(&socket).or(timeout()).await {
         Ok(ProxyHeader::Client(address)) => {
@@ -159,7 +167,7 @@ async fn identify(
             match error.kind() {
                 io::ErrorKind::InvalidData | io::ErrorKind::TimedOut => {
                     warn!("{proxy} refused: {error}");
-                    refuse(&socket, protocol).await;
+                    refuse(&socket, protocol, has_tls).await;
                 }
                 _ => debug!("{proxy} left before its PROXY header: {error}"),
             }
@@ -233,13 +241,19 @@ async fn receive(socket: &Socket, buffer: &mut [u8], flags: RecvFlags) -> io::Re
     }
 }
 
-/// Sends a bye and waits until the other side has closed the connection.
-async fn refuse(socket: &Socket, protocol: ListenerProtocol) {
+/// Sends a bye, or an alert to a client that speaks TLS, and waits until the other side has closed the
+/// connection.
+#[cfg_attr(not(feature = "tls"), expect(unused_variables))]
+async fn refuse(socket: &Socket, protocol: ListenerProtocol, has_tls: bool) {
     let mut bye = Vec::new();
     match protocol {
         ListenerProtocol::Chat => Frame::bye(ByeCode::ProxyRequired, 0).encode(&mut bye),
         #[cfg(feature = "irc")]
         ListenerProtocol::Irc => bye = error_line(ByeCode::ProxyRequired.text()),
+    }
+    #[cfg(feature = "tls")]
+    if has_tls && peek(socket) == Some(FIRST_BYTE) {
+        bye = plain_alert(ACCESS_DENIED).into();
     }
     // Ignored: the send buffer of a new connection is empty, and a broken connection needs no bye.
     let _ = send(socket, &bye, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
@@ -260,7 +274,7 @@ mod tests {
     fn pending_connections_are_small_and_counted() {
         let (one, _two) = smol::Async::<std::os::unix::net::UnixStream>::pair().unwrap();
         let socket = smol::Async::new(one.into_inner().unwrap().into()).unwrap();
-        let future = identify(socket, Peer::Unix(None), ListenerProtocol::Chat);
+        let future = identify(socket, Peer::Unix(None), ListenerProtocol::Chat, true);
         assert!(size_of_val(&future) <= 640, "{} bytes", size_of_val(&future));
 
         let mut config = Config::default();

@@ -1,6 +1,8 @@
-//! The questions of `/connect`: whether the key of the server is trusted, and its password.
+//! The questions about servers: whether the key of one is trusted, and the password of one.
 
 use super::App;
+#[cfg(feature = "tls")]
+use crate::app::access::describe_left_out;
 use crate::app::access::describe_remedy;
 #[cfg(feature = "tls")]
 use crate::app::known_servers;
@@ -10,16 +12,22 @@ use crate::client::{self, ServerAddress, SessionConfig};
 #[cfg(feature = "tls")]
 use crate::error::format_chain;
 
-/// A question about the server of `/connect` that the user has not answered.
+/// A question about a server that the user has not answered.
 #[derive(Debug)]
-pub struct ServerQuestion {
-    address: ServerAddress,
-    config: SessionConfig,
-    kind: QuestionKind,
+pub enum ServerQuestion {
+    /// About the server of `/connect`.
+    Connect(ServerAddress, SessionConfig, QuestionKind),
+    /// Whether the key of another server of the session, with this fingerprint, is trusted.
+    #[cfg(feature = "tls")]
+    OtherServer(ServerAddress, String),
 }
 
+/// The question of trust.
+#[cfg(feature = "tls")]
+const TRUST: &str = "trust this key from now on? yes or no: ";
+
 #[derive(Debug)]
-enum QuestionKind {
+pub enum QuestionKind {
     /// Whether the key of this server, with this fingerprint, is trusted.
     #[cfg(feature = "tls")]
     Key(ServerAddress, String),
@@ -47,7 +55,7 @@ impl App {
             #[cfg(feature = "tls")]
             client::Error::UnknownKey { address, found, .. } => {
                 let kind = QuestionKind::Key(address.clone(), found.clone());
-                ("trust this key from now on? yes or no: ", kind)
+                (TRUST, kind)
             }
             client::Error::PasswordRequired | client::Error::WrongPassword => {
                 ("password: ", QuestionKind::Password)
@@ -62,18 +70,54 @@ impl App {
         };
         self.view.show_notice(EntryKind::Error, &message);
         self.editor.ask(prompt, matches!(kind, QuestionKind::Password));
-        self.question = Some(ServerQuestion { address, config, kind });
+        self.question = Some(ServerQuestion::Connect(address, config, kind));
+    }
+
+    /// Asks whether the key of another server of the session is trusted, once an outage, when the user
+    /// types nothing. If the server was not reported yet, shows that it is left out.
+    #[cfg(feature = "tls")]
+    pub(super) fn on_unknown_key(&mut self, cause: &client::Error, is_new: bool) {
+        let client::Error::UnknownKey { address, found, .. } = cause else { return };
+        let can_ask = self.question.is_none()
+            && self.editor.is_idle()
+            && !self.has_left
+            && !self.asked_servers.contains(address);
+        if is_new || can_ask {
+            self.view.show_notice(EntryKind::Error, &describe_left_out(cause));
+        }
+        if can_ask {
+            self.asked_servers.push(address.clone());
+            self.editor.ask(TRUST, false);
+            self.question = Some(ServerQuestion::OtherServer(address.clone(), found.clone()));
+        }
+    }
+
+    /// Ends the question about another server: the session is connected.
+    pub(super) fn withdraw_question(&mut self) {
+        #[cfg(feature = "tls")]
+        {
+            self.asked_servers.clear();
+            if let Some(ServerQuestion::OtherServer(..)) = self.question {
+                self.question = None;
+                self.editor.withdraw_question();
+            }
+        }
     }
 
     /// Handles the answer to the question. `None` stands for none.
     pub(super) fn on_answer(&mut self, answer: Option<String>) {
-        let Some(ServerQuestion { address, config, kind }) = self.question.take() else { return };
+        let (address, config, kind) = match self.question.take() {
+            Some(ServerQuestion::Connect(address, config, kind)) => (address, config, kind),
+            #[cfg(feature = "tls")]
+            Some(ServerQuestion::OtherServer(server, key)) => {
+                return self.on_trust_answer(&server, &key, answer);
+            }
+            None => return,
+        };
         match (kind, answer) {
             #[cfg(feature = "tls")]
             (QuestionKind::Key(server, key), Some(answer)) if answer.trim() == "yes" => {
-                if let Err(error) = known_servers::remember(&server, &key) {
-                    self.view.show_notice(EntryKind::Error, &error);
-                }
+                self.remember_key(&server, &key);
                 let config = match (&server, key.parse()) {
                     (ServerAddress::Tls(server), Ok(key)) => config.known_key(server, key),
                     _ => config,
@@ -87,6 +131,25 @@ impl App {
                 let text = format!("not connected; you stay at {}", self.session.address());
                 self.view.show_notice(EntryKind::Info, &text);
             }
+        }
+    }
+
+    /// Handles the answer whether the key of another server of the session is trusted.
+    #[cfg(feature = "tls")]
+    fn on_trust_answer(&mut self, server: &ServerAddress, key: &str, answer: Option<String>) {
+        match (answer, key.parse()) {
+            (Some(answer), Ok(fingerprint)) if answer.trim() == "yes" => {
+                self.remember_key(server, key);
+                self.session.trust_key(server, fingerprint);
+            }
+            _ => self.view.show_notice(EntryKind::Info, &format!("{server} is left out")),
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    fn remember_key(&mut self, server: &ServerAddress, key: &str) {
+        if let Err(error) = known_servers::remember(server, key) {
+            self.view.show_notice(EntryKind::Error, &error);
         }
     }
 }

@@ -53,6 +53,14 @@ impl App {
 
     fn on_disconnected(&mut self, cause: client::Error) {
         match &mut self.outage {
+            #[cfg(feature = "tls")]
+            Some(outage) if matches!(cause, client::Error::UnknownKey { .. }) => {
+                let is_new = outage.record_left_out(&cause);
+                self.on_unknown_key(&cause, is_new);
+                if let Some(outage) = &mut self.outage {
+                    outage.record_failure(cause);
+                }
+            }
             Some(outage) => outage.record_failure(cause),
             None => {
                 self.view.request_marker(MarkerReason::Outage);
@@ -75,6 +83,7 @@ impl App {
     /// Shows that all missed lines have arrived.
     fn on_synced(&mut self) {
         let Some(mut outage) = self.outage.take() else { return };
+        self.withdraw_question();
         self.view.flush_held();
         self.view.cancel_marker(MarkerReason::Outage);
         outage.shown_count = self.view.counted_frames();
@@ -154,6 +163,7 @@ impl App {
             Ok(None) => return self.session.reconnect(),
             Err(error) => return self.on_connect_error(error),
         };
+        self.withdraw_question();
         if self.outage.take().is_some() {
             // Replaces the status line.
             let message = match self.unconfirmed_count() {

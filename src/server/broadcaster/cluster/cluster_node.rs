@@ -1,6 +1,5 @@
 //! The node of a server in its cluster, with the clients and the commands that it has on the way.
 
-use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +9,7 @@ use async_channel::{Receiver, Sender};
 use super::super::Event;
 #[cfg(feature = "irc")]
 use super::super::irc::LineQueues;
+use super::commands_in_flight::CommandsInFlight;
 use super::pacing::Pacing;
 use super::seed::{Seed, fresh_incarnation, unicode_version};
 use crate::cluster::config::ClusterConfig;
@@ -24,12 +24,9 @@ use crate::protocol::{ByeCode, ClusterStats, ErrorCode, RequestError};
 use crate::room::{
     ClientId, Command, Config, Credential, HashKey, NodeId, Now, ReplicaConfig, Room,
 };
-use crate::server::address_limits::AnswerCharge;
 
-/// The time for which events of clients are held until a node that has just started is in the room.
-pub const MAX_HOLD: Duration = Duration::from_secs(10);
-/// The most events of clients that are held.
-pub const MAX_HELD: usize = 256;
+/// The time for which clients are held until a node that has just started is in the room.
+const MAX_HOLD: Duration = Duration::from_secs(10);
 /// The delay of a tick at the nodes that do not write the snapshots. They write a tick only if the
 /// writer of the snapshots does not.
 const TICK_DELAY: Duration = Duration::from_millis(500);
@@ -46,19 +43,17 @@ pub struct ClusterNode {
     pub room_config: Config,
     pub stream: StreamInfo,
     inputs: (Sender<Event>, Receiver<Event>),
-    /// The first client of each incarnation, by the number that the accept loop gave it.
-    numbers: Vec<(u64, NodeId)>,
+    /// The first client of each incarnation that has connections, by the number that the accept loop
+    /// gave it.
+    pub numbers: Vec<(u64, NodeId)>,
     /// The last client that connected.
     last_client: u64,
-    /// Events of clients that arrived before the node was in the room.
+    /// Clients that connected before the node was in the room. Their inputs wait in the channel.
     pub held: Vec<Event>,
-    /// The end of the time in which events are held.
+    /// The end of the time in which clients are held.
     pub hold_until: Option<Duration>,
-    /// The commands of this incarnation that were proposed, and that were read from the log.
-    proposed: u64,
-    committed: u64,
-    /// The charges for the answers to commands, by their number.
-    answers: VecDeque<(u64, AnswerCharge)>,
+    /// The commands of this incarnation.
+    pub commands: CommandsInFlight,
     /// The time of the last entry in the log, and when it was read.
     read_at: (Duration, Duration),
     pub is_tick_proposed: bool,
@@ -116,9 +111,7 @@ impl ClusterNode {
             last_client: 0,
             held: Vec::new(),
             hold_until: Some(MAX_HOLD),
-            proposed: 0,
-            committed: 0,
-            answers: VecDeque::new(),
+            commands: CommandsInFlight::default(),
             read_at: Default::default(),
             is_tick_proposed: false,
             reach: Reach::Reachable,
@@ -181,8 +174,19 @@ impl ClusterNode {
         if self.is_full() { None } else { self.inputs.1.try_recv().ok() }
     }
 
+    /// Holds a client that has connected. Returns whether no more may be held: there are as many as
+    /// the room admits, or as events that may wait.
+    pub fn hold(&mut self, event: Event) -> bool {
+        self.held.push(event);
+        let most = self.room_config.max_connections();
+        self.held.len() >= self.inputs.0.capacity().unwrap_or(most).min(most)
+    }
+
     /// Returns whether the inputs of clients have to wait.
     fn is_full(&self) -> bool {
+        if self.hold_until.is_some() || self.commands.is_full() {
+            return true;
+        }
         #[cfg(feature = "irc")]
         if self.irc_lines.is_full() {
             return true;
@@ -213,7 +217,9 @@ impl ClusterNode {
     }
 
     /// Handles the entry into the room. Clients that connect from now on have `number` in theirs.
-    pub fn enter(&mut self, number: NodeNumber) {
+    /// `has_clients` returns whether an earlier incarnation has connections.
+    pub fn enter(&mut self, number: NodeNumber, has_clients: impl Fn(NodeId) -> bool) {
+        self.numbers.retain(|(_, node)| has_clients(*node));
         self.numbers.push((self.last_client + 1, NodeId(number.0)));
         self.reach = Reach::Reachable;
     }
@@ -227,8 +233,7 @@ impl ClusterNode {
 
     /// Discards the commands on the way, because the node is out of the room.
     pub fn discard_commands(&mut self) {
-        (self.proposed, self.committed) = (0, 0);
-        self.answers.clear();
+        self.commands = CommandsInFlight::default();
         #[cfg(feature = "irc")]
         self.irc_lines.clear();
         self.is_tick_proposed = false;
@@ -255,7 +260,7 @@ impl ClusterNode {
             return false;
         }
         if self.node.propose(&command).is_ok() {
-            self.proposed += 1;
+            self.commands.on_proposed();
             return true;
         }
         for part in command.into_lines() {
@@ -263,31 +268,20 @@ impl ClusterNode {
                 Command::Lines { id, .. } => Some(*id),
                 _ => None,
             };
-            if self.node.propose(&part).is_err()
+            let mut result = self.node.propose(&part);
+            if result.is_err()
                 && let Some(id) = id
             {
                 let text = "the line is too long for the log of the room";
                 let lines = vec![Err(RequestError::new(ErrorCode::TooLong, text))];
                 // Always fits into an entry.
-                let _ = self.node.propose(&Command::Lines { id, lines });
+                result = self.node.propose(&Command::Lines { id, lines });
             }
-            self.proposed += 1;
+            if result.is_ok() {
+                self.commands.on_proposed();
+            }
         }
         true
-    }
-
-    /// Keeps the charge for the answer to the last command until that is read from the log.
-    pub fn keep_charge(&mut self, answer: AnswerCharge) {
-        if self.proposed > self.committed {
-            self.answers.push_back((self.proposed, answer));
-        }
-    }
-
-    /// Counts an own command that was read from the log, and returns the charge for its answer.
-    pub fn on_committed(&mut self) -> Option<AnswerCharge> {
-        self.committed += 1;
-        let is_due = self.answers.front().is_some_and(|(number, _)| *number <= self.committed);
-        if is_due { self.answers.pop_front().map(|(_, answer)| answer) } else { None }
     }
 
     /// Sets the time of the log.

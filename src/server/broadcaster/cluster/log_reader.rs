@@ -125,7 +125,9 @@ impl Broadcaster {
         if !is_own {
             return;
         }
-        if let Some(answer) = self.cluster.as_mut().and_then(|cluster| cluster.on_committed()) {
+        if let Some(answer) =
+            self.cluster.as_mut().and_then(|cluster| cluster.commands.on_committed())
+        {
             answer.charge(self.room.answer_bytes(), now.uptime);
         }
     }

@@ -1,5 +1,6 @@
 //! IRC clients of two nodes with a log that the test keeps.
 
+mod holding;
 mod operators;
 mod pacing;
 

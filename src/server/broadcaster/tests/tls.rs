@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::server::edge::tls::tests::{TestCertificate, TlsPeer};
-use crate::server::edge::tls::{MAX_RECORDS, Opener, TlsEvent};
+use crate::server::edge::tls::{INTERNAL_ERROR, MAX_RECORDS, Opener, TlsEvent, plain_alert};
 use crate::server::secrets::Plain;
 
 /// The client's side and the connection task's side of a connection.
@@ -125,7 +125,23 @@ fn handshake_of_ten_seconds_is_closed() {
     harness.advance(Duration::from_secs(1));
     harness.remotes.get_mut(&id).expect("a client").read();
     assert!(harness.remotes[&id].stream.is_none());
-    assert_eq!((harness.broadcaster.clients.len(), &*harness.remotes[&id].received), (1, &b""[..]));
+    assert_eq!(harness.broadcaster.clients.len(), 1);
+    assert_eq!(harness.remotes[&id].received, plain_alert(INTERNAL_ERROR));
+}
+
+#[test]
+fn client_that_was_sent_a_flight_gets_no_alert() {
+    let mut harness = BroadcasterHarness::new();
+    harness.broadcaster.plain = Some(Plain::Local);
+    let id = harness.connect();
+    harness.tls_event(id, TlsEvent::Begun);
+    harness.tls_event(id, TlsEvent::Flight(b"flight".into()));
+    harness.advance(Duration::from_secs(10));
+    harness.remotes.get_mut(&id).expect("a client").read();
+    assert_eq!(
+        (harness.broadcaster.clients.len(), &*harness.remotes[&id].received),
+        (1, &b"flight"[..])
+    );
 }
 
 #[test]

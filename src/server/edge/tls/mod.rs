@@ -22,7 +22,9 @@ pub use config::Config;
 pub use handshake::{Established, Handshake, HandshakeFailure, HandshakeStep};
 pub use open::{InputEnd, OpenedRecords, Opener};
 pub use provider::server_config;
-pub use record::{CLOSE_NOTIFY, MAX_PLAIN_BYTES, MAX_RECORD_BYTES};
+pub use record::{
+    ACCESS_DENIED, CLOSE_NOTIFY, INTERNAL_ERROR, MAX_PLAIN_BYTES, MAX_RECORD_BYTES, plain_alert,
+};
 pub use seal::{MAX_RECORDS, Seal};
 
 /// The first byte of a TLS handshake.

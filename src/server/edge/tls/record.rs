@@ -13,14 +13,23 @@ pub const ALERT: u8 = 21;
 pub const HANDSHAKE: u8 = 22;
 pub const APPLICATION_DATA: u8 = 23;
 
+/// The level of an alert that ends the connection.
+const FATAL: u8 = 2;
+
 /// The descriptions of alerts.
 pub const CLOSE_NOTIFY: u8 = 0;
 pub const UNEXPECTED_MESSAGE: u8 = 10;
 pub const BAD_RECORD_MAC: u8 = 20;
 pub const RECORD_OVERFLOW: u8 = 22;
+pub const ACCESS_DENIED: u8 = 49;
 pub const DECODE_ERROR: u8 = 50;
 pub const INTERNAL_ERROR: u8 = 80;
 pub const USER_CANCELED: u8 = 90;
+
+/// Returns the record of an alert before the handshake, which is not encrypted.
+pub fn plain_alert(description: u8) -> [u8; 7] {
+    [ALERT, 3, 3, 0, 2, FATAL, description]
+}
 
 /// The first record in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
