@@ -28,10 +28,11 @@ pub struct Slice {
     // Invariant: start <= end <= chunk.len().
     start: u32,
     end: u32,
-    /// The frames that end in the slice: known, because counting newlines costs 0.5 ms a megabyte.
+    /// The frames that end in the slice, those in its sent bytes included: known, because counting
+    /// newlines costs 0.5 ms a megabyte.
     frames: u32,
     kind: SliceKind,
-    /// The sequence number before the first frame, for live and replayed frames.
+    /// The sequence number before those frames, for live and replayed frames.
     before: u64,
 }
 
@@ -82,19 +83,33 @@ impl Slice {
         Slice { kind, before, ..self }
     }
 
-    /// Returns the sequence number before the first frame, for live and replayed frames.
+    /// Returns the number of frames that end in the slice, those in its sent bytes included.
+    pub fn frames(&self) -> u64 {
+        self.frames.into()
+    }
+
+    /// Returns the sequence number before those frames, for live and replayed frames.
     pub fn before(&self) -> Option<u64> {
         matches!(self.kind, SliceKind::Live | SliceKind::Replay).then_some(self.before)
+    }
+
+    /// Returns the sequence number of the last frame, for live and replayed frames.
+    pub fn last(&self) -> Option<u64> {
+        Some(self.before()? + self.frames())
+    }
+
+    /// Returns the sequence number of the last frame that has been sent to its end, for live and
+    /// replayed frames of which `sent` bytes have been sent. Counts the newlines in these.
+    pub fn last_sent(&self, sent: usize) -> Option<u64> {
+        let start = self.start as usize;
+        let sent = self.chunk.get(start.saturating_sub(sent)..start).unwrap_or_default();
+        let frames = sent.iter().filter(|&&byte| byte == b'\n').count();
+        Some(self.before()? + frames as u64)
     }
 
     /// Returns whether the bytes count against the limit of an outbox.
     pub fn is_counted(&self) -> bool {
         !matches!(self.kind, SliceKind::Replay | SliceKind::Past)
-    }
-
-    /// Returns the number of frames that end in the slice.
-    pub fn frames(&self) -> u64 {
-        self.frames.into()
     }
 
     /// Returns the bytes that have not been sent.
@@ -106,17 +121,7 @@ impl Slice {
 
     /// Removes the first `count` bytes, which have been sent.
     pub fn advance(&mut self, count: usize) {
-        let (sent, unsent) = self.bytes().split_at(count.min(self.bytes().len()));
-        let frames = match unsent {
-            // Bytes that are not frames have none, whatever newlines are in them.
-            #[cfg(any(feature = "web", feature = "irc", feature = "tls"))]
-            _ if self.frames == 0 => 0,
-            [] => self.frames,
-            _ => sent.iter().filter(|&&byte| byte == b'\n').count() as u32,
-        };
-        self.start += sent.len() as u32;
-        self.frames -= frames;
-        self.before += u64::from(frames);
+        self.start += count.min(self.bytes().len()) as u32;
     }
 
     /// Returns whether part of the first frame has been sent.
@@ -124,10 +129,11 @@ impl Slice {
         self.start > 0 && self.chunk.get(self.start as usize - 1) != Some(&b'\n')
     }
 
-    /// Returns the unsent part of the first frame, copied so that the chunk can be freed.
-    pub fn rest_of_frame(&self) -> Slice {
+    /// Returns the unsent part of the first frame, copied so that the chunk can be freed. `before` is
+    /// the sequence number before that frame.
+    pub fn rest_of_frame(&self, before: u64) -> Slice {
         let rest = self.bytes().split_inclusive(|&b| b == b'\n').next().unwrap_or_default();
-        let numbers = self.before..self.before + 1;
+        let numbers = before..before + 1;
         Slice::new(rest.into(), 0..rest.len() as u32, numbers, self.kind)
     }
 }

@@ -36,15 +36,3 @@ impl Slice {
         self.start..self.end
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn newlines_in_raw_bytes_are_not_frames() {
-        let mut slice = Slice::raw(b"HTTP/1.1 200 OK\r\n\r\nrest".as_slice().into());
-        slice.advance(19);
-        assert_eq!((slice.frames(), slice.bytes()), (0, b"rest".as_slice()));
-    }
-}

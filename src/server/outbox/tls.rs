@@ -3,6 +3,9 @@
 //! Frames wait as they do for other clients: shared, and not encrypted. They are encrypted one
 //! record at a time, when the socket has taken the record before. A record that is begun is sent to
 //! its end, so the frames in it count as sent.
+//!
+//! Each record is a write. With `MSG_MORE`, deliveries of 36 KiB cost 10 % less, but a member on the
+//! loopback interface whose socket buffer is small waits 90 ms for 150 KiB instead of 2 ms.
 
 use std::collections::VecDeque;
 

@@ -62,6 +62,8 @@ pub struct Receiver {
     /// Whether it does not read.
     pub is_stalled: bool,
     queue: VecDeque<Slice>,
+    /// The bytes of the first slice that it has read.
+    read_bytes: usize,
     /// The last number before the queue.
     seq_before_queue: u64,
     line: Vec<u8>,
@@ -119,6 +121,7 @@ impl Receiver {
     /// Reads bytes of the queue.
     pub fn read(&mut self, mut count: usize, log: &FrameLog) {
         if count == usize::MAX {
+            self.read_bytes = 0;
             for slice in std::mem::take(&mut self.queue) {
                 self.receive(slice.bytes(), log);
             }
@@ -128,8 +131,10 @@ impl Receiver {
             count -= part;
             let bytes = slice.bytes()[..part].to_vec();
             slice.advance(part);
-            self.seq_before_queue = slice.before().unwrap_or(self.seq_before_queue);
+            self.read_bytes += part;
             if slice.bytes().is_empty() {
+                self.read_bytes = 0;
+                self.seq_before_queue = slice.last().unwrap_or(self.seq_before_queue);
                 self.queue.pop_front();
             }
             self.receive(&bytes, log);
@@ -139,13 +144,11 @@ impl Receiver {
     /// Discards the queue up to the rest of a started frame, and receives a bye, as a full outbox
     /// does. `number` is the last one if the queue is empty.
     pub fn evict(&mut self, code: ByeCode, mut number: u64, log: &FrameLog) {
-        if !self.queue.is_empty() {
-            let first = self.queue.front().filter(|slice| slice.is_inside_frame());
-            let rest = first.map(|slice| (slice.rest_of_frame(), slice.before()));
-            self.queue.clear();
-            number = self.seq_before_queue;
-            if let Some((rest, before)) = rest {
-                number = before.map_or(number, |before| before + 1);
+        if let Some(first) = std::mem::take(&mut self.queue).pop_front() {
+            number = first.last_sent(self.read_bytes).unwrap_or(self.seq_before_queue);
+            if first.is_inside_frame() {
+                let rest = first.rest_of_frame(number);
+                number = rest.last().unwrap_or(number);
                 self.receive(rest.bytes(), log);
             }
         }
