@@ -233,7 +233,7 @@ impl TryFrom<String> for Credential {
 
 impl Now {
     /// Returns the seconds since 1970.
-    pub(super) fn unix_seconds(self) -> u64 {
+    pub(crate) fn unix_seconds(self) -> u64 {
         self.unix_ms / 1000
     }
 }

@@ -21,6 +21,8 @@ use crate::protocol::{MAX_OPERATOR_TEXT, Network, replace_controls, split_word};
 
 /// The most bans and mutes.
 const MAX_RESTRICTIONS: usize = 1000;
+/// The most invalid lines whose numbers are known.
+const MAX_INVALID: usize = 10;
 /// The bans and mutes in a command of a log, which has at most 64 KB.
 #[cfg(feature = "cluster")]
 const PART_RESTRICTIONS: usize = 20;
@@ -145,19 +147,21 @@ impl Moderation {
         }
     }
 
-    /// Parses a text. Returns also the number of the first invalid line; invalid lines are left out.
-    pub fn parse(text: &str) -> (Self, Option<usize>) {
+    /// Parses a text, at a time in seconds since 1970. Leaves invalid lines out, and returns also the
+    /// numbers of the first ones, at most [`MAX_INVALID`].
+    pub fn parse(text: &str, now: u64) -> (Self, Vec<usize>) {
         let mut moderation = Moderation::default();
-        let mut invalid = None;
+        let mut invalid = Vec::new();
         for (number, line) in (1..).zip(text.lines()) {
-            if moderation.parse_line(&replace_controls(line)).is_none() {
-                invalid = invalid.or(Some(number));
+            let is_valid = moderation.parse_line(&replace_controls(line), now).is_some();
+            if !is_valid && invalid.len() < MAX_INVALID {
+                invalid.push(number);
             }
         }
         (moderation, invalid)
     }
 
-    fn parse_line(&mut self, line: &str) -> Option<()> {
+    fn parse_line(&mut self, line: &str, now: u64) -> Option<()> {
         let (word, rest) = split_word(line);
         if rest.len() > 2 * MAX_OPERATOR_TEXT {
             return None;
@@ -177,7 +181,7 @@ impl Moderation {
                 let until = end.parse::<Expiry>().ok()?.0;
                 let restriction =
                     Restriction { kind, network, until, by: by.into(), reason: reason.into() };
-                if network.is_wide() || !self.add(restriction, 0) {
+                if network.is_wide() || !self.add(restriction, now) {
                     return None;
                 }
             }
@@ -301,24 +305,38 @@ mod tests {
                         ban 192.0.2.0/24 2026-09-21T14:13:20Z root spam and eggs\n\
                         mute 2001:db8::/64 - root spam and eggs\n";
         assert_eq!(text, expected);
-        assert_eq!(Moderation::parse(&text), (moderation.clone(), None));
+        assert_eq!(Moderation::parse(&text, 0), (moderation.clone(), vec![]));
         assert!(moderation.is_locked(NOW) && !moderation.is_locked(NOW + 60));
         assert_eq!(moderation.lines(NOW).count(), 2);
     }
 
     #[test]
-    fn invalid_line_is_left_out_and_named() {
+    fn invalid_lines_are_left_out_and_numbered() {
         let text = "# a comment\n\nban 192.0.2.1 - root\nban 0.0.0.0/0 - root\nban x - root\n\
                     ban 192.0.2.2 tomorrow root\nmute 192.0.2.3 - root\n";
-        let (moderation, invalid) = Moderation::parse(text);
-        assert_eq!((moderation.restrictions.len(), invalid), (2, Some(4)));
+        let (moderation, invalid) = Moderation::parse(text, NOW);
+        assert_eq!((moderation.restrictions.len(), invalid), (2, vec![4, 5, 6]));
+        let (_, invalid) = Moderation::parse(&"x\n".repeat(100), NOW);
+        assert_eq!(invalid, Vec::from_iter(1..=MAX_INVALID));
+    }
+
+    #[test]
+    fn expired_lines_take_no_place() {
+        let lines = |count, end: &str| -> String {
+            (1..=count)
+                .map(|n: u16| format!("ban 192.0.{}.{} {end} root\n", n / 256, n % 256))
+                .collect()
+        };
+        let text = lines(2000, "2026-01-01T00:00:00Z") + &lines(MAX_RESTRICTIONS as u16, "-");
+        let (moderation, invalid) = Moderation::parse(&text, NOW);
+        assert_eq!((moderation.restrictions.len(), invalid), (MAX_RESTRICTIONS, vec![]));
     }
 
     proptest! {
         #[test]
         fn parse_any_text_never_panics(text in any::<String>()) {
-            let (moderation, _) = Moderation::parse(&text);
-            prop_assert_eq!(Moderation::parse(&moderation.to_string()), (moderation, None));
+            let (moderation, _) = Moderation::parse(&text, 0);
+            prop_assert_eq!(Moderation::parse(&moderation.to_string(), 0), (moderation, vec![]));
         }
     }
 }

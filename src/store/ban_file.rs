@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::os::{open_regular, read_bounded};
@@ -49,25 +50,39 @@ impl BanFile {
         }
     }
 
-    /// Reads the file. A file that does not exist is taken as empty. Invalid lines are left out, and
-    /// the first is logged.
+    /// Reads the file, at a time in seconds since 1970. A file that does not exist is taken as empty.
+    /// Invalid lines are left out, and the numbers of the first ones are logged.
     ///
     /// # Errors
     ///
     /// Returns an error if the file cannot be read or is larger than 1 MiB.
-    pub fn read(&self) -> io::Result<Moderation> {
-        let text = match open_regular(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            file => read_bounded(file?, MAX_BYTES)?,
-        };
-        let (moderation, invalid) = Moderation::parse(&text);
-        if let Some(line) = invalid {
-            log::warn!("{}: line {line} is invalid and left out", self.path.display());
+    pub fn read(&self, now: u64) -> io::Result<Moderation> {
+        let (moderation, invalid) = Moderation::parse(&self.read_text()?, now);
+        for line in invalid {
+            let path = self.path.display();
+            log::warn!("{path}: line {line} is invalid; the next write removes it");
         }
         Ok(moderation)
     }
 
-    /// Replaces the file, so that it has either the old or the new text.
+    /// Reads the file without its meaning.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file cannot be read or is larger than 1 MiB.
+    pub fn check_readable(&self) -> io::Result<()> {
+        self.read_text().map(drop)
+    }
+
+    fn read_text(&self) -> io::Result<String> {
+        match open_regular(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+            file => read_bounded(file?, MAX_BYTES),
+        }
+    }
+
+    /// Replaces the file, so that it has either the old or the new text. Only the user of the server
+    /// can read a file that did not exist.
     ///
     /// # Errors
     ///
@@ -107,7 +122,7 @@ impl BanFile {
 fn create(path: &Path) -> io::Result<File> {
     // One of an earlier write that failed, or another kind of file, which could block.
     let _ = fs::remove_file(path);
-    File::create_new(path)
+    File::options().write(true).create_new(true).mode(0o600).open(path)
 }
 
 #[cfg(test)]
@@ -127,13 +142,24 @@ mod tests {
         fs::set_permissions(&target, fs::Permissions::from_mode(0o600)).unwrap();
         symlink(&target, &link).unwrap();
         let file = BanFile::new(link.clone());
-        let (moderation, _) = Moderation::parse("topic one\n");
+        let (moderation, _) = Moderation::parse("topic one\n", 0);
         file.write(&moderation).unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(file.read().unwrap(), moderation);
+        assert_eq!(file.read(0).unwrap(), moderation);
         fs::remove_file(&link).unwrap();
         fs::remove_file(&target).unwrap();
+    }
+
+    #[test]
+    fn new_file_is_private() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let name = format!("smolchat-private-bans-{}", std::process::id());
+        let file = BanFile::new(std::env::temp_dir().join(name));
+        file.write(&Moderation::default()).unwrap();
+        assert_eq!(fs::metadata(file.path()).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::remove_file(file.path()).unwrap();
     }
 
     #[test]
@@ -156,9 +182,9 @@ mod tests {
         let new = file.path().with_extension("new");
         let made = std::process::Command::new("mkfifo").args([file.path(), &new]).status();
         assert!(made.unwrap().success());
-        assert!(file.read().unwrap_err().to_string().starts_with("expected a regular file"));
+        assert!(file.read(0).unwrap_err().to_string().starts_with("expected a regular file"));
         file.write(&Moderation::default()).unwrap();
-        assert_eq!(file.read().unwrap(), Moderation::default());
+        assert_eq!(file.read(0).unwrap(), Moderation::default());
         fs::remove_file(file.path()).unwrap();
     }
 
@@ -166,17 +192,17 @@ mod tests {
     fn file_is_replaced_and_read_back() {
         let name = format!("smolchat-bans-{}", std::process::id());
         let file = BanFile::new(std::env::temp_dir().join(name));
-        assert_eq!(file.read().unwrap(), Moderation::default());
+        assert_eq!(file.read(0).unwrap(), Moderation::default());
         for text in ["topic one\nban 192.0.2.1 - root spam\n", "mute 2001:db8::/64 - root\n", ""] {
-            let (moderation, _) = Moderation::parse(text);
+            let (moderation, _) = Moderation::parse(text, 0);
             file.write(&moderation).unwrap();
-            assert_eq!(file.read().unwrap(), moderation);
+            assert_eq!(file.read(0).unwrap(), moderation);
             assert!(fs::read_to_string(file.path()).unwrap().ends_with(text));
         }
         fs::write(file.path(), "#".repeat(MAX_BYTES + 1)).unwrap();
-        assert!(file.read().is_err());
+        assert!(file.read(0).is_err());
         fs::write(file.path(), [0xff]).unwrap();
-        assert!(file.read().is_err());
+        assert!(file.read(0).is_err());
         fs::remove_file(file.path()).unwrap();
         let file = BanFile::new("/nonexistent/bans".into());
         assert!(file.write(&Moderation::default()).is_err());

@@ -69,11 +69,11 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     #[cfg(feature = "cluster")]
     config.cluster.as_ref().map_or(Ok(()), smolchat::cluster::engine::check_files)?;
     if let Some(file) = &config.ban_file {
-        // Read again by the room. Without its bans the server must not start, and not replace it.
+        // The room reads it. Without its bans the server must not start, and not replace it.
         let failed = |action, error| {
             format!("cannot {action} --ban-file {}: {error}", file.path().display())
         };
-        file.read().map_err(|error| failed("read", error))?;
+        file.check_readable().map_err(|error| failed("read", error))?;
         file.check_writable().map_err(|error| failed("write", error))?;
     }
     // First, because later descriptors could have the numbers of these.

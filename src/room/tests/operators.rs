@@ -293,7 +293,7 @@ fn help_names_commands_of_operators_to_them_alone() {
 fn moderation_of_the_file_applies_at_once() {
     let mut harness = room();
     let (moderation, _) =
-        Moderation::parse("topic x\nban 192.0.2.1 - root\nmute 192.0.2.2 - root\n");
+        Moderation::parse("topic x\nban 192.0.2.1 - root\nmute 192.0.2.2 - root\n", 0);
     harness.room.apply(Input::Moderation(Box::new(moderation.clone())), harness.now);
     assert!(harness.is_closed_with(2, "banned"));
     harness.say(3, "hello");

@@ -5,8 +5,8 @@ use super::*;
 /// Returns a room in which `max_refused` refused clients may wait, and that has banned all.
 fn closed_room(max_refused: usize) -> RoomHarness {
     let mut harness = RoomHarness::new(Config { max_refused, ..Config::default() });
-    let (moderation, invalid) = Moderation::parse("ban 192.0.2.0/24 - root spam");
-    assert_eq!(invalid, None);
+    let (moderation, invalid) = Moderation::parse("ban 192.0.2.0/24 - root spam", 0);
+    assert!(invalid.is_empty());
     harness.room.apply(Input::Moderation(Box::new(moderation)), harness.now);
     harness
 }

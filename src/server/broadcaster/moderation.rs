@@ -36,7 +36,7 @@ impl Broadcaster {
         if file.is_outdated() {
             return file.save(self.room.moderation());
         }
-        match file.read() {
+        match file.read(now.unix_seconds()) {
             Ok(moderation) => self.apply(Input::Moderation(Box::new(moderation)), now),
             Err(error) => error!("cannot read --ban-file {}: {error}", file.path().display()),
         }

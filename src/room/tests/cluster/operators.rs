@@ -102,8 +102,8 @@ fn long_file_of_bans_fits_into_commands() {
         format!("ban 10.0.{}.{} - root {}\n", number / 256, number % 256, "\\\"".repeat(100))
     });
     let text = String::from_iter(lines);
-    let (moderation, invalid) = Moderation::parse(&format!("topic be kind\n{text}"));
-    assert_eq!(invalid, None);
+    let (moderation, invalid) = Moderation::parse(&format!("topic be kind\n{text}"), 0);
+    assert!(invalid.is_empty());
     let parts = Command::Moderation(Box::new(moderation.clone())).into_lines();
     let mut harness = nodes();
     for part in parts {
