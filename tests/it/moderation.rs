@@ -170,7 +170,7 @@ fn ban_file_survives_restart_and_is_read_again() {
     assert_has(&alice.hello("alice"), json!({"topic": "be kind"}));
     fs::write(&bans, "topic changed\nnonsense\n").unwrap();
     server.signal(Signal::HUP);
-    server.wait_for_log(&["line 2 is invalid and left out"]);
+    server.wait_for_log(&["line 2 is invalid; the next write removes it"]);
     wait_until("the ban is gone", || {
         let mut client = connect();
         client.send_hello("bob");
