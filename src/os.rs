@@ -62,7 +62,7 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Returns the text of a file, without a byte order mark at its start, which some editors write.
+/// Returns the text of a file, without a byte order mark at its start.
 ///
 /// # Errors
 ///
@@ -82,10 +82,13 @@ pub fn read_bounded(file: File, max: usize) -> io::Result<String> {
         return Err(io::Error::other("it is too large"));
     }
     bytes.truncate(length);
-    if bytes.starts_with(BYTE_ORDER_MARK.as_bytes()) {
-        bytes.drain(..BYTE_ORDER_MARK.len());
-    }
-    String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8"))
+    let text = str::from_utf8(strip_byte_order_mark(&bytes));
+    text.map(str::to_owned).map_err(|_| io::Error::other("it is not UTF-8"))
+}
+
+/// Returns a text without a byte order mark at its start.
+pub fn strip_byte_order_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(BYTE_ORDER_MARK.as_bytes()).unwrap_or(text)
 }
 
 /// Returns the resident memory of this process in bytes, or `None` without /proc

@@ -8,7 +8,7 @@ use std::path::Path;
 use rustix::io::Errno;
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
 
-use crate::os::BYTE_ORDER_MARK;
+use crate::os::strip_byte_order_mark;
 use crate::protocol::MAX_PASSWORD;
 
 /// The variable with the password, which the commands of bots do not get.
@@ -54,7 +54,7 @@ fn read_file(path: &Path) -> Result<String, String> {
     let mut text = Vec::new();
     // One byte more than a byte order mark, the longest password and its line end.
     file.take(MAX_PASSWORD as u64 + 6).read_to_end(&mut text).map_err(failed)?;
-    let text = text.strip_prefix(BYTE_ORDER_MARK.as_bytes()).unwrap_or(&text);
+    let text = strip_byte_order_mark(&text);
     let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let password = std::str::from_utf8(line).map_err(|_| format!("{name} is not UTF-8"))?;
