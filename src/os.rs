@@ -86,6 +86,19 @@ pub fn read_bounded(file: File, max: usize) -> io::Result<String> {
     text.map(str::to_owned).map_err(|_| io::Error::other("it is not UTF-8"))
 }
 
+/// Checks that the mode of a file with a secret has none of the bits of `forbidden`.
+///
+/// # Errors
+///
+/// Returns an error if it has one, or the error of the system.
+pub fn check_mode(file: &File, forbidden: u32) -> io::Result<()> {
+    let mode = rustix::fs::fstat(file)?.st_mode & 0o777;
+    if mode & forbidden == 0 {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("it has mode {mode:04o}, expected 0600")))
+}
+
 /// Returns a text without a byte order mark at its start.
 pub fn strip_byte_order_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix(BYTE_ORDER_MARK.as_bytes()).unwrap_or(text)
