@@ -79,7 +79,7 @@ pub fn read_bounded(file: File, max: usize) -> io::Result<String> {
         }
     }
     if length > max {
-        return Err(io::Error::other("it is too large"));
+        return Err(io::Error::other(format!("it has more than {max} bytes")));
     }
     bytes.truncate(length);
     let text = str::from_utf8(strip_byte_order_mark(&bytes));
