@@ -259,6 +259,8 @@ mod tests {
         symlink(path("file"), path("link")).unwrap();
         let file = open_regular(&path("link")).unwrap();
         assert_eq!(read_bounded(file, 7).unwrap(), "text");
+        let error = read_bounded(open_regular(&path("file")).unwrap(), 6).unwrap_err();
+        assert_eq!(error.to_string(), "it has more than 6 bytes");
         std::fs::remove_dir_all(folder).unwrap();
     }
 
