@@ -17,8 +17,7 @@ const STOPPED: Duration = Duration::from_secs(20);
 fn stopped_server_gets_each_line_once() {
     let server = start_server(&[]);
     let mut alice = server.join("alice");
-    let chromium = Chromium::start();
-    let tab = chromium.open();
+    let tab = Chromium::start().open();
     tab.join(&server, "bob");
     alice.recv_kind("join");
     let start = Instant::now();
@@ -47,8 +46,7 @@ fn stopped_server_gets_each_line_once() {
 fn lines_of_offline_page_are_sent_once_it_is_back() {
     let server = start_server(&[]);
     let mut alice = server.join("alice");
-    let chromium = Chromium::start();
-    let tab = chromium.open();
+    let tab = Chromium::start().open();
     tab.join(&server, "bob");
     alice.recv_kind("join");
     for round in ["one", "two"] {
@@ -73,8 +71,7 @@ fn lines_of_offline_page_are_sent_once_it_is_back() {
 fn second_tab_continues_when_user_says_so() {
     let server = start_server(&[]);
     let mut alice = server.join("alice");
-    let chromium = Chromium::start();
-    let first = chromium.open();
+    let first = Chromium::start().open();
     first.join(&server, "bob");
     alice.recv_kind("join");
     alice.say_and_recv("hello");
@@ -107,8 +104,7 @@ fn paused_page_gets_each_line_once() {
     let history = ["--history", "100000", "--history-bytes", "128M", "--outbox", "64K"];
     let server = start_server(&[&options[..], &history].concat());
     let mut alice = server.join("alice");
-    let chromium = Chromium::start();
-    let tab = chromium.open();
+    let tab = Chromium::start().open();
     tab.join(&server, "bob");
     tab.call("Debugger.enable", json!({}));
     tab.call("Debugger.pause", json!({}));
