@@ -119,7 +119,7 @@ impl IrcSession {
                 self.delivery.name = String::from_utf8_lossy(to.trim_ascii_end()).into();
                 true
             }
-            SpanKind::Leave | SpanKind::More => is_in_channel,
+            SpanKind::Leave | SpanKind::Operator | SpanKind::More => is_in_channel,
         }
     }
 
