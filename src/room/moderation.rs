@@ -20,7 +20,7 @@ use crate::calendar::Utc;
 use crate::protocol::{MAX_OPERATOR_TEXT, Network, replace_controls, split_word};
 
 /// The most bans and mutes.
-const MAX_RESTRICTIONS: usize = 1000;
+pub(super) const MAX_RESTRICTIONS: usize = 1000;
 /// The bans and mutes in a command of a log, which has at most 64 KB.
 #[cfg(feature = "cluster")]
 const PART_RESTRICTIONS: usize = 20;

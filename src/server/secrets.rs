@@ -107,7 +107,7 @@ impl Secrets {
         let mut new = Values::default();
         if let Some(path) = &self.password_file {
             let text = read_file(path, "--password-file", 0o007)?;
-            new.password = Some(parse_password(&text).map_err(|error| describe(path, error))?);
+            new.password = Some(parse_password(&text).map_err(|error| describe(path, &error))?);
         }
         if let Some(path) = &self.operators_file {
             let text = read_file(path, "--operators", 0o077)?;
@@ -185,11 +185,13 @@ fn describe(path: &Path, error: &str) -> String {
 }
 
 /// Returns the first line of a file, without the white space around it.
-fn parse_password(text: &str) -> Result<String, &'static str> {
+fn parse_password(text: &str) -> Result<String, String> {
     let password = text.lines().next().unwrap_or_default().trim();
     let is_invalid = password.is_empty() || password.contains(char::is_control);
     if is_invalid || password.len() > MAX_PASSWORD {
-        return Err("expected a password of 1 to 256 bytes, without controls, on the first line");
+        return Err(format!(
+            "expected a password of 1 to {MAX_PASSWORD} bytes, without controls, on the first line"
+        ));
     }
     if password.chars().count() < SHORT_PASSWORD {
         log::warn!("the password has fewer than {SHORT_PASSWORD} characters and can be guessed");
