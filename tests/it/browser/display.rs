@@ -4,6 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+use super::start_talk;
 use crate::common::browser::{Chromium, ChromiumTab, Tab, start_server, tool, url};
 
 const MESSAGE: &str = "document.getElementById('message')";
@@ -62,10 +63,7 @@ fn phone_joins_and_talks_by_touch() {
 #[test]
 #[ignore = "needs a browser, see `make test-web`"]
 fn room_is_usable_with_keyboard_alone() {
-    let server = start_server(&[]);
-    let mut alice = server.join("alice");
-    let tab = Chromium::start().open();
-    tab.join(&server, "bob");
+    let (_server, mut alice, tab) = start_talk(&[]);
     assert_eq!(tab.evaluate("document.activeElement.id"), "message");
     tab.type_text("one");
     tab.press("Enter", 13, "\r", 8);
@@ -93,10 +91,7 @@ fn room_is_usable_with_keyboard_alone() {
 #[ignore = "needs a browser, see `make test-web`"]
 fn ten_thousand_lines_do_not_freeze_page() {
     let options = ["--rate", "0", "--address-rate", "0", "--address-bytes", "0", "--outbox", "16M"];
-    let server = start_server(&options);
-    let mut alice = server.join("alice");
-    let tab = Chromium::start().open();
-    tab.join(&server, "bob");
+    let (_server, mut alice, tab) = start_talk(&options);
     tab.evaluate(
         "(() => { let last = performance.now(); window.longest = 0; setInterval(() => { const now = \
          performance.now(); window.longest = Math.max(window.longest, now - last); last = now; }) \
@@ -124,10 +119,7 @@ fn ten_thousand_lines_do_not_freeze_page() {
 #[test]
 #[ignore = "needs a browser, see `make test-web`"]
 fn unseen_lines_are_counted_and_marked() {
-    let server = start_server(&[]);
-    let mut alice = server.join("alice");
-    let tab = Chromium::start().open();
-    tab.join(&server, "bob");
+    let (_server, mut alice, tab) = start_talk(&[]);
     alice.say_and_recv("seen");
     tab.wait_for_text("seen");
     tab.set_focused(false);
@@ -215,10 +207,7 @@ fn room_fits_at_twice_the_size() {
 #[test]
 #[ignore = "needs a browser, see `make test-web`"]
 fn long_text_is_split_and_arrives_whole() {
-    let server = start_server(&[]);
-    let mut alice = server.join("alice");
-    let tab = Chromium::start().open();
-    tab.join(&server, "bob");
+    let (_server, mut alice, tab) = start_talk(&[]);
     let words: Vec<String> = (0..2_000).map(|number| format!("w\u{F6}rd-{number}")).collect();
     tab.say(&words.join(" "));
     let mut received = Vec::new();
