@@ -7,6 +7,9 @@ use lexopt::ValueExt;
 use smolchat::client::ServerAddress;
 use smolchat::cluster::config::ClusterConfig;
 use smolchat::cluster::engine::is_server_address;
+use smolchat::server::Listener;
+
+use super::find_chat_address;
 
 /// The addresses of NATS servers from which three copies of the log are kept.
 const SERVERS_FOR_COPIES: usize = 3;
@@ -95,6 +98,12 @@ impl ClusterOptions {
         config.check().map_err(|reason| format!("--cluster: {reason}"))?;
         Ok(Some(config))
     }
+}
+
+/// Returns the address for chat clients, if it is not on all addresses of the machine.
+pub fn find_address(listeners: &[Listener]) -> Option<String> {
+    let address = find_chat_address(listeners)?;
+    (!address.ip().is_unspecified()).then(|| address.to_string())
 }
 
 #[cfg(test)]

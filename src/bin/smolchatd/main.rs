@@ -100,9 +100,7 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     if let Some(cluster) = &mut config.cluster
         && cluster.advertise.is_none()
     {
-        let address = find_chat_address(&listeners);
-        let address = address.filter(|address| !address.ip().is_unspecified());
-        cluster.advertise = address.map(|address| address.to_string());
+        cluster.advertise = cluster::find_address(&listeners);
     }
     info!("{}", describe(&config, &listeners, history_file.as_deref()));
     // Ignored: standard output may be closed.
