@@ -79,7 +79,7 @@ pub fn read_bounded(file: File, max: usize) -> io::Result<String> {
         }
     }
     if length > max {
-        return Err(io::Error::other(format!("it has more than {max} bytes")));
+        return Err(io::Error::other(format!("it is too large, expected at most {max} bytes")));
     }
     bytes.truncate(length);
     let text = str::from_utf8(strip_byte_order_mark(&bytes));
@@ -260,7 +260,7 @@ mod tests {
         let file = open_regular(&path("link")).unwrap();
         assert_eq!(read_bounded(file, 7).unwrap(), "text");
         let error = read_bounded(open_regular(&path("file")).unwrap(), 6).unwrap_err();
-        assert_eq!(error.to_string(), "it has more than 6 bytes");
+        assert_eq!(error.to_string(), "it is too large, expected at most 6 bytes");
         std::fs::remove_dir_all(folder).unwrap();
     }
 
