@@ -62,7 +62,7 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Returns the text of a file, without a byte order mark at its start, which some editors write.
+/// Returns the text of a file, without a byte order mark at its start.
 ///
 /// # Errors
 ///
@@ -79,13 +79,29 @@ pub fn read_bounded(file: File, max: usize) -> io::Result<String> {
         }
     }
     if length > max {
-        return Err(io::Error::other("it is too large"));
+        return Err(io::Error::other(format!("it is too large, expected at most {max} bytes")));
     }
     bytes.truncate(length);
-    if bytes.starts_with(BYTE_ORDER_MARK.as_bytes()) {
-        bytes.drain(..BYTE_ORDER_MARK.len());
+    let text = str::from_utf8(strip_byte_order_mark(&bytes));
+    text.map(str::to_owned).map_err(|_| io::Error::other("it is not UTF-8"))
+}
+
+/// Checks that the mode of a file with a secret has none of the bits of `forbidden`.
+///
+/// # Errors
+///
+/// Returns an error if it has one, or the error of the system.
+pub fn check_mode(file: &File, forbidden: u32) -> io::Result<()> {
+    let mode = rustix::fs::fstat(file)?.st_mode & 0o777;
+    if mode & forbidden == 0 {
+        return Ok(());
     }
-    String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8"))
+    Err(io::Error::other(format!("it has mode {mode:04o}, expected 0600")))
+}
+
+/// Returns a text without a byte order mark at its start.
+pub fn strip_byte_order_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(BYTE_ORDER_MARK.as_bytes()).unwrap_or(text)
 }
 
 /// Returns the resident memory of this process in bytes, or `None` without /proc
@@ -243,6 +259,8 @@ mod tests {
         symlink(path("file"), path("link")).unwrap();
         let file = open_regular(&path("link")).unwrap();
         assert_eq!(read_bounded(file, 7).unwrap(), "text");
+        let error = read_bounded(open_regular(&path("file")).unwrap(), 6).unwrap_err();
+        assert_eq!(error.to_string(), "it is too large, expected at most 6 bytes");
         std::fs::remove_dir_all(folder).unwrap();
     }
 

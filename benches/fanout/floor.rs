@@ -13,16 +13,16 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 
-/// Maximum bytes gathered in one wait; the rest is read after the next one.
+/// The most bytes gathered in one wait; the rest is read after the next one.
 const BUFFER_BYTES: usize = 1 << 20;
-/// Maximum bytes of one read.
+/// The most bytes of one read.
 const READ_BYTES: usize = 64 << 10;
 /// Token of the listener. The token of a member is its index.
 const LISTENER: u64 = u64::MAX;
 
-/// Maximum time until the rest of a line arrives.
+/// The longest time until the rest of a line arrives.
 const LINE_TIMEOUT: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
-/// Maximum time until a full socket accepts bytes; all members wait for it. Only a member that
+/// The longest time until a full socket accepts bytes; all members wait for it. Only a member that
 /// never reads reaches it: for the others, less is in flight than a socket holds.
 const SEND_TIMEOUT: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
 

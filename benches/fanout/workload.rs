@@ -23,9 +23,9 @@ pub struct Workload {
     pub line_bytes: usize,
     /// When the senders send.
     pub pacing: Pacing,
-    /// Maximum duration.
+    /// The longest duration.
     pub duration: Duration,
-    /// Maximum number of lines from all senders together.
+    /// The most lines from all senders together.
     pub max_lines: u32,
 }
 

@@ -18,7 +18,7 @@ const MEMBERS: usize = 10_000;
 const STARTS: usize = 21;
 /// Resident memory is stable after this time without a change.
 const STABLE: Duration = Duration::from_millis(1500);
-/// Maximum time without stable memory.
+/// The longest time without stable memory.
 const STABLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Measures the server `program`. Memory is in KiB. Wake-ups are counted for `silence`.

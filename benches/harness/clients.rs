@@ -23,15 +23,15 @@ use super::tls_peer::TlsPeer;
 /// Part of the frame with which smolchatd welcomes a client.
 pub const SMOLCHAT_WELCOME: &[u8] = b"\"kind\":\"welcome\"";
 
-/// Maximum bytes of one read.
+/// The most bytes of one read.
 const READ_BYTES: usize = 256 << 10;
-/// Maximum bytes kept from one read to the next.
+/// The most bytes kept from one read to the next.
 const CARRY_BYTES: usize = 32;
 /// Clients that connect before the others are read: clients do not wait for each other.
 const CONNECTS_PER_POLL: usize = 64;
-/// Maximum time without a client that joins while clients are joining.
+/// The longest time without a client that joins while clients are joining.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
-/// Maximum time between two looks at the clock.
+/// The longest time between two looks at the clock.
 pub const POLL_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// How clients join their servers.
@@ -42,7 +42,7 @@ pub struct Join {
     pub request: Box<dyn Fn(usize) -> Vec<u8>>,
     /// Part of the answer that means that the client has joined.
     pub reply: &'static [u8],
-    /// Maximum number of clients that are joining at the same time.
+    /// The most clients that are joining at the same time.
     pub window: usize,
     /// Clients with this number or a higher one are not read once they have joined.
     pub readers: usize,

@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use crate::harness::server::{ScratchDir, Server};
 
-/// Maximum time until the servers have elected a leader.
+/// The longest time until the servers have elected a leader.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
-/// Maximum time for an answer of a server.
+/// The longest time for an answer of a server.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A server, or several that share their streams.

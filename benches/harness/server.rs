@@ -13,7 +13,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::harness::process::Process;
 
-/// Maximum time from the start of a server until it listens.
+/// The longest time from the start of a server until it listens.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A running server. Dropping it kills the process and removes its directory.

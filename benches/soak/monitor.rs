@@ -17,9 +17,9 @@ use crate::shared::{Addresses, GRACE, HISTORY_FRAMES, POLL_INTERVAL};
 const MIB: u64 = 1 << 20;
 /// Bytes of frames in the history: enough for the longest ones.
 const HISTORY_BYTES: u64 = 4 * MIB;
-/// Maximum bytes of memory per connection, with its send queue, most of which is shared.
+/// The most bytes of memory per connection, with its send queue, most of which is shared.
 const CONNECTION_BYTES: u64 = 4096;
-/// Maximum bytes of memory for batches, the history file and the allocator.
+/// The most bytes of memory for batches, the history file and the allocator.
 const OTHER_BYTES: u64 = 2 * MIB;
 /// The main thread, that of async-io, and those that write to the disk: one works, but the pool
 /// starts another one if none is idle yet, and ends them later.
@@ -29,7 +29,7 @@ const MAX_THREADS: u64 = 6;
 const CLUSTER_BYTES: u64 = 32 * MIB;
 /// Additional threads of a node: that of the log.
 const CLUSTER_THREADS: u64 = 1;
-/// Maximum time until a node is in the room.
+/// The longest time until a node is in the room.
 const ENTER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How a server is started.

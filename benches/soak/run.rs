@@ -31,9 +31,9 @@ const BAD_CLIENTS: usize = 10;
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
 /// Kills of nodes of a cluster between two checkpoints.
 const KILLS_IN_CLUSTER: u32 = 3;
-/// Maximum growth of memory between the checkpoints of a process, in bytes.
+/// The most bytes by which memory grows between the checkpoints of a process.
 const MAX_GROWTH: i64 = 2 << 20;
-/// Maximum time from SIGTERM until the server exits.
+/// The longest time from SIGTERM until the server exits.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs the soak and returns its summary.

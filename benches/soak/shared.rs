@@ -18,7 +18,7 @@ use crate::sequence::Sequence;
 pub const HISTORY_FRAMES: u64 = 1000;
 /// Time for which the server reserves names.
 pub const GRACE: Duration = Duration::from_secs(45);
-/// Maximum time for anything that the server does at once.
+/// The longest time for anything that the server does at once.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
 /// Interval in which conditions without an event are checked.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(20);

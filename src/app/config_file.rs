@@ -9,7 +9,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use super::xdg::base_directory;
-use crate::os::BYTE_ORDER_MARK;
+use crate::os::strip_byte_order_mark;
 use crate::protocol::case_fold;
 
 /// Returns the path of the config file: `smolchat/config` below `$XDG_CONFIG_HOME` or `~/.config`.
@@ -32,7 +32,7 @@ pub fn load<E: Display>(
         }
         Err(error) => return vec![format!("cannot read {}: {error}", path.display())],
     };
-    let text = text.strip_prefix(BYTE_ORDER_MARK.as_bytes()).unwrap_or(&text);
+    let text = strip_byte_order_mark(&text);
     let mut warnings = Vec::new();
     for (number, line) in (1..).zip(text.split(|&byte| byte == b'\n')) {
         let result = match std::str::from_utf8(line).map(str::trim) {

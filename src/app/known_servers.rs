@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use super::Error;
 use super::xdg::state_directory;
 use crate::client::{self, Fingerprint, ServerAddress, SessionConfig};
-use crate::os::{BYTE_ORDER_MARK, open_regular};
+use crate::os::{open_regular, strip_byte_order_mark};
 
 /// The name of the file, in the directory for the state of the program.
 const FILE_NAME: &str = "known_servers";
@@ -109,8 +109,7 @@ fn load_all(path: &Path, servers: &[&str]) -> io::Result<Vec<(String, KnownKey)>
         }
         Err(error) => return Err(error),
     };
-    let text = String::from_utf8_lossy(&text);
-    let text = text.trim_start_matches(BYTE_ORDER_MARK);
+    let text = String::from_utf8_lossy(strip_byte_order_mark(&text));
     let mut keys = Vec::new();
     for (line, text) in (1..).zip(text.lines()) {
         let mut words = text.split_whitespace();

@@ -2,13 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use rustix::io::Errno;
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
 
-use crate::os::BYTE_ORDER_MARK;
+use crate::os::{check_mode, strip_byte_order_mark};
 use crate::protocol::MAX_PASSWORD;
 
 /// The variable with the password, which the commands of bots do not get.
@@ -41,20 +40,17 @@ pub fn find(file: Option<&Path>, given: Option<String>) -> Result<Option<String>
 /// Returns a message if other users can read the file, or if it has no password.
 fn read_file(path: &Path) -> Result<String, String> {
     let name = path.display();
-    let failed = |error: io::Error| format!("cannot read {name}: {error}");
-    let file = File::open(path).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
-    let mode = metadata.permissions().mode() & 0o777;
-    if metadata.is_file() && mode & 0o077 != 0 {
-        return Err(format!("{name} has mode {mode:03o}, expected 600: other users can read it"));
-    }
-    if metadata.is_dir() {
-        return Err(failed(io::ErrorKind::IsADirectory.into()));
-    }
     let mut text = Vec::new();
-    // One byte more than a byte order mark, the longest password and its line end.
-    file.take(MAX_PASSWORD as u64 + 6).read_to_end(&mut text).map_err(failed)?;
-    let text = text.strip_prefix(BYTE_ORDER_MARK.as_bytes()).unwrap_or(&text);
+    let read = File::open(path).and_then(|file| {
+        // A pipe may have any mode.
+        if file.metadata()?.is_file() {
+            check_mode(&file, 0o077)?;
+        }
+        // One byte more than a byte order mark, the longest password and its line end.
+        file.take(MAX_PASSWORD as u64 + 6).read_to_end(&mut text)
+    });
+    read.map_err(|error| format!("cannot read {name}: {error}"))?;
+    let text = strip_byte_order_mark(&text);
     let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let password = std::str::from_utf8(line).map_err(|_| format!("{name} is not UTF-8"))?;
@@ -129,6 +125,7 @@ fn read_keys(mut next: impl FnMut() -> io::Result<Option<u8>>) -> io::Result<Opt
 #[cfg(test)]
 mod tests {
     use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
     use crate::app::temp_dir::TempDir;
@@ -148,8 +145,8 @@ mod tests {
         let long = "x".repeat(MAX_PASSWORD);
         assert_eq!(read(format!("{long}\r\n").as_bytes(), 0o600).unwrap(), long);
         for (text, mode, part) in [
-            (&b"secret"[..], 0o640, "has mode 640, expected 600"),
-            (b"secret", 0o604, "has mode 604, expected 600"),
+            (&b"secret"[..], 0o640, "has mode 0640, expected 0600"),
+            (b"secret", 0o604, "has mode 0604, expected 0600"),
             (b"", 0o600, "the password is empty"),
             (b"\nsecret", 0o600, "the password is empty"),
             (b"caf\xe9", 0o600, "is not UTF-8"),

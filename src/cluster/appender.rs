@@ -8,11 +8,11 @@ use serde::Serialize;
 
 use super::entry::{Head, LogEntry, LogEvent, MAX_ENTRY, VERSION};
 
-/// The bytes of commands that wait, at most, before the node holds back its clients.
+/// The most bytes of commands that wait before the node holds back its clients.
 pub const MAX_PENDING: usize = 1024 * 1024;
-/// Bytes of an entry around its events, at most: seven keys and six numbers of up to 20 digits.
+/// The most bytes of an entry around its events: seven keys and six numbers of up to 20 digits.
 const ENVELOPE: usize = 192;
-/// The bytes of events in an entry, at most.
+/// The most bytes of events in an entry.
 const MAX_EVENTS: usize = MAX_ENTRY - ENVELOPE;
 /// The wait before an entry that failed is sent again. It is doubled with each failure.
 const RETRY_MIN: Duration = Duration::from_millis(50);

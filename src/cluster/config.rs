@@ -24,7 +24,7 @@ pub struct ClusterConfig {
 
 /// The longest address of a node for clients, in bytes.
 pub(super) const MAX_ADDRESS: usize = 259;
-/// The characters of the name of a room or of a node, at most.
+/// The most characters of the name of a room or of a node.
 const MAX_NAME: usize = 64;
 
 impl ClusterConfig {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// The version of the entries that this build writes, and the newest that it reads.
 pub const VERSION: u32 = 1;
-/// The bytes of an entry, at most.
+/// The most bytes of an entry.
 pub const MAX_ENTRY: usize = 64 * 1024;
 
 /// A batch of events of one node.
@@ -16,12 +16,12 @@ pub struct LogEntry<C> {
     /// The version of the format.
     pub v: u32,
     /// The incarnation of the writer: a random number, fresh at each start of a node. So it is
-    /// unique also after the log was made anew, where a position in the log is not.
+    /// unique also after the log was created anew, where a position in the log is not.
     pub inc: u64,
     /// The number of the entry within its incarnation: 0 for entries of a node that is not in the
     /// room, consecutive from then on.
     pub n: u64,
-    /// When the stream was made that the writer reads, in nanoseconds since 1970. Entries for
+    /// When the stream that the writer reads was created, in nanoseconds since 1970. Entries for
     /// another stream do not count.
     pub log: i64,
     /// The position that the writer had applied.
@@ -35,7 +35,7 @@ pub struct LogEntry<C> {
 /// The state of a replica, as its entries state it: see the fields of [`LogEntry`].
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Head {
-    /// When the stream was made.
+    /// When the stream was created.
     pub log: i64,
     /// The position.
     pub at: u64,

@@ -3,7 +3,7 @@
 /// The state of the stream, as NATS returns it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct StreamInfo {
-    /// When the stream was made, in nanoseconds since 1970.
+    /// When the stream was created, in nanoseconds since 1970.
     pub created: i64,
     /// The number of the first message that is kept.
     pub first: u64,

@@ -1,13 +1,13 @@
 //! The lease of the own node: an estimate of the time until its members leave the room.
 //!
-//! All replicas compute the lease from the times in the log ([`LEASE_MS`]). This estimate is made with
-//! the clock of the node, so that clients go to another node before their members leave.
+//! All replicas compute the lease from the times in the log ([`LEASE_MS`]). This estimate uses the
+//! clock of the node, so that clients go to another node before their members leave.
 
 use std::time::Duration;
 
 use super::membership::LEASE_MS;
 
-/// The time between two entries of a node, at most.
+/// The longest time between two entries of a node.
 const BEAT: Duration = Duration::from_secs(3);
 /// The silence of the whole log after which a node writes a beat: less than the largest step of the
 /// time in the room, so that this time keeps up.

@@ -19,8 +19,8 @@ use super::sum::{Digest, digest};
 
 pub use step::{Applied, EntryWriter, LogMessage, LogTime, ReadError, Step};
 
-/// The time that passes in the room between two entries, at most, in milliseconds: after a pause of
-/// NATS, no lease is over before its node could write.
+/// The most milliseconds that pass in the room between two entries: after a pause of NATS, no lease is
+/// over before its node could write.
 const MAX_TIME_STEP: u64 = 2_000;
 /// Positions whose hash is remembered, for comparisons with entries that were long on their way.
 const MAX_SUMS: usize = 4096;
@@ -30,7 +30,7 @@ pub const SUMS_BYTES: usize = MAX_SUMS * size_of::<(u64, u64)>();
 /// The state of a log and of the nodes in the room. It is a part of each snapshot.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Replica {
-    /// When the stream was made.
+    /// When the stream was created.
     log: i64,
     /// The number of the last message.
     position: u64,

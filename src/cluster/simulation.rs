@@ -124,7 +124,7 @@ impl Simulation {
         self.stream.first = first;
     }
 
-    /// Deletes the stream and makes it anew.
+    /// Deletes the stream and creates it anew.
     pub fn recreate(&mut self) {
         self.log.clear();
         self.stream = StreamInfo { created: self.stream.created + 1, first: 1, last: 0 };

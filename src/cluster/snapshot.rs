@@ -15,7 +15,7 @@ const VERSION: u32 = 1;
 pub const PART: usize = 256 * 1024;
 /// The bytes of the log from one snapshot to the next.
 pub const SNAPSHOT_EVERY: u64 = 8 * 1024 * 1024;
-/// The bytes of a snapshot, at most.
+/// The most bytes of a snapshot.
 const MAX_SNAPSHOT: u64 = 256 * 1024 * 1024;
 
 /// The list of the parts of a snapshot. It is written after them.
@@ -25,7 +25,7 @@ pub struct Manifest {
     pub v: u32,
     /// The name of the snapshot, which is in the subjects of its parts.
     pub id: String,
-    /// When the stream of the log was made. A snapshot of another stream cannot be used.
+    /// When the stream of the log was created. A snapshot of another stream cannot be used.
     pub created: i64,
     /// The last position of the log in the snapshot.
     pub position: u64,
@@ -162,7 +162,7 @@ impl EncodedSnapshot {
 }
 
 impl Manifest {
-    /// Decodes a manifest of the stream that was made at `created`.
+    /// Decodes a manifest of the stream that was created at `created`.
     ///
     /// # Errors
     ///
@@ -284,7 +284,7 @@ mod tests {
             second.previous,
             Some(Previous { id: "5-a".into(), position: 5, first: 3, manifest: 6 })
         );
-        // A stream that was made anew, and a snapshot that is older than the last one.
+        // A stream that was created anew, and a snapshot that is older than the last one.
         assert_eq!(snapshot(9, vec![1]).manifest(8, 8, Some((6, first))).previous, None);
         assert_eq!(snapshot(5, vec![1]).manifest(7, 9, Some((8, second))).previous, None);
     }

@@ -3,10 +3,10 @@
 use super::SERVER;
 use super::confusables::{is_ignorable, is_mark, is_name_mark, looks_like};
 
-/// The maximum length of a name, in characters.
+/// The longest name, in characters.
 pub const MAX_NAME: usize = 32;
 
-/// The maximum number of combining marks in a row.
+/// The most combining marks in a row.
 ///
 /// No script needs more; a longer run is drawn over the lines above and below.
 pub const MAX_MARKS: usize = 6;

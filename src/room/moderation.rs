@@ -20,7 +20,7 @@ use crate::calendar::Utc;
 use crate::protocol::{MAX_OPERATOR_TEXT, Network, replace_controls, split_word};
 
 /// The most bans and mutes.
-const MAX_RESTRICTIONS: usize = 1000;
+pub(super) const MAX_RESTRICTIONS: usize = 1000;
 /// The most invalid lines whose numbers are known.
 const MAX_INVALID: usize = 10;
 /// The bans and mutes in a command of a log, which has at most 64 KB.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::moderation::{Restriction, RestrictionKind, end_after};
+use super::moderation::{MAX_RESTRICTIONS, Restriction, RestrictionKind, end_after};
 use super::names::OriginKey;
 use super::state::{Author, Effect, RoomState};
 use super::{ClientId, Credential, NodeId};
@@ -204,7 +204,8 @@ impl RoomState {
         let is_ban = restriction.kind == RestrictionKind::Ban;
         let (detail, reason) = (restriction.to_string(), restriction.reason.clone());
         if !self.moderation.add(restriction, self.now.unix_seconds()) {
-            return Err(refuse(target, " has no place: there are 1000 bans and mutes"));
+            let text = format!(" has no place: there are {MAX_RESTRICTIONS} bans and mutes");
+            return Err(refuse(target, &text));
         }
         let verb = if is_ban { "banned " } else { "muted " };
         self.announce_action(author, [verb, public_name(target)], &detail, &reason, None);

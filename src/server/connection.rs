@@ -258,26 +258,46 @@ impl Connection {
         if let Some(parsed) = self.next_web_input() {
             return Poll::Ready(Ok(parsed));
         }
+        let read_bytes = self.budget.limits.read_bytes;
+        self.poll_read(cx, read_bytes, |connection, bytes| {
+            if bytes.is_empty() {
+                return Some(connection.on_end());
+            }
+            if connection.is_other_protocol {
+                // Discarded. Unread input would cause a reset, which can discard the answer.
+                return None;
+            }
+            let parsed = connection.parse(bytes);
+            if !parsed.is_empty() || connection.lines.has_more() {
+                return Some(Ok(parsed));
+            }
+            #[cfg(feature = "web")]
+            if let Some(parsed) = connection.next_web_input() {
+                return Some(Ok(parsed));
+            }
+            None
+        })
+    }
+
+    /// Polls for bytes of the client, at most `max` in one read, until `parse` returns a result for
+    /// them. At the end of the stream, `parse` gets no bytes.
+    fn poll_read<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        max: usize,
+        mut parse: impl FnMut(&mut Self, &mut [u8]) -> Option<Result<T, DisconnectReason>>,
+    ) -> Poll<Result<T, DisconnectReason>> {
         loop {
             // Polling readiness before reading saves one system call.
             if let Err(error) = ready!(self.wait.poll(self.socket.poll_readable(cx))) {
                 return Poll::Ready(Err(DisconnectReason::Lost(error.kind())));
             }
             let mut buffer = [const { MaybeUninit::uninit() }; MAX_READ_BYTES];
-            let read_bytes = self.budget.limits.read_bytes.min(MAX_READ_BYTES);
-            let (buffer, _) = buffer.split_at_mut(read_bytes);
+            let (buffer, _) = buffer.split_at_mut(max.min(MAX_READ_BYTES));
             match recv(&self.socket, buffer, RecvFlags::DONTWAIT) {
-                Ok((([], _), _)) => return Poll::Ready(self.on_end()),
-                // Discarded. Unread input would cause a reset, which can discard the answer.
-                Ok(_) if self.is_other_protocol => {}
                 Ok(((bytes, _), _)) => {
-                    let parsed = self.parse(bytes);
-                    if !parsed.is_empty() || self.lines.has_more() {
-                        return Poll::Ready(Ok(parsed));
-                    }
-                    #[cfg(feature = "web")]
-                    if let Some(parsed) = self.next_web_input() {
-                        return Poll::Ready(Ok(parsed));
+                    if let Some(result) = parse(self, bytes) {
+                        return Poll::Ready(result);
                     }
                 }
                 Err(Errno::AGAIN | Errno::INTR) => {}

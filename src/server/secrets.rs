@@ -7,13 +7,10 @@
 use std::cell::Cell;
 use std::fmt;
 use std::hint::black_box;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use rustix::fs::fstat;
-
-use crate::os::{open_regular, read_bounded};
+use crate::os::{check_mode, open_regular, read_bounded};
 use crate::protocol::MAX_PASSWORD;
 use crate::room::Peer;
 
@@ -110,7 +107,7 @@ impl Secrets {
         let mut new = Values::default();
         if let Some(path) = &self.password_file {
             let text = read_file(path, "--password-file", 0o007)?;
-            new.password = Some(parse_password(&text).map_err(|error| describe(path, error))?);
+            new.password = Some(parse_password(&text).map_err(|error| describe(path, &error))?);
         }
         if let Some(path) = &self.operators_file {
             let text = read_file(path, "--operators", 0o077)?;
@@ -176,15 +173,11 @@ fn is_equal(given: &str, secret: &str) -> bool {
 
 /// Reads a file that only some users may access: none of the bits of `forbidden` is set in its mode.
 fn read_file(path: &Path, option: &str, forbidden: u32) -> Result<String, String> {
-    let fail = |error: std::io::Error| format!("cannot read {option} {}: {error}", path.display());
-    let file = open_regular(path).map_err(fail)?;
-    let mode = fstat(file.as_fd()).map_err(|error| fail(error.into()))?.st_mode & 0o777;
-    if mode & forbidden != 0 {
-        let expected = 0o666 & !forbidden & !0o060;
-        let path = path.display();
-        return Err(format!("{option} {path} has mode {mode:04o}, expected {expected:04o}"));
-    }
-    read_bounded(file, MAX_BYTES).map_err(fail)
+    let text = open_regular(path).and_then(|file| {
+        check_mode(&file, forbidden)?;
+        read_bounded(file, MAX_BYTES)
+    });
+    text.map_err(|error| format!("cannot read {option} {}: {error}", path.display()))
 }
 
 fn describe(path: &Path, error: &str) -> String {
@@ -192,11 +185,13 @@ fn describe(path: &Path, error: &str) -> String {
 }
 
 /// Returns the first line of a file, without the white space around it.
-fn parse_password(text: &str) -> Result<String, &'static str> {
+fn parse_password(text: &str) -> Result<String, String> {
     let password = text.lines().next().unwrap_or_default().trim();
     let is_invalid = password.is_empty() || password.contains(char::is_control);
     if is_invalid || password.len() > MAX_PASSWORD {
-        return Err("expected a password of 1 to 256 bytes, without controls, on the first line");
+        return Err(format!(
+            "expected a password of 1 to {MAX_PASSWORD} bytes, without controls, on the first line"
+        ));
     }
     if password.chars().count() < SHORT_PASSWORD {
         log::warn!("the password has fewer than {SHORT_PASSWORD} characters and can be guessed");

@@ -32,9 +32,9 @@ pub struct Options {
     /// The longest time between a write and the start of its sync to disk; zero = sync after each
     /// write. The default is one second.
     pub sync: Duration,
-    /// The maximum number of frames to read back. The default is 1000.
+    /// The most frames to read back. The default is 1000.
     pub keep_frames: usize,
-    /// The maximum number of bytes of frames to read back. The default is 1 MiB.
+    /// The most bytes of frames to read back. The default is 1 MiB.
     pub keep_bytes: usize,
     #[doc(hidden)]
     pub sync_file: SyncFile,

@@ -5,8 +5,18 @@ mod display;
 mod outages;
 mod requests;
 
-use crate::common::browser::{Chromium, Firefox, Tab, start_server, url};
-use crate::common::{TempDir, TestClient};
+use crate::common::browser::{Chromium, ChromiumTab, Firefox, Tab, start_server, url};
+use crate::common::{TempDir, TestClient, TestServer};
+
+/// Starts a server with two members: alice, and bob in Chromium.
+#[track_caller]
+fn start_talk(options: &[&str]) -> (TestServer, TestClient, ChromiumTab) {
+    let server = start_server(options);
+    let alice = server.join("alice");
+    let tab = Chromium::start().open();
+    tab.join(&server, "bob");
+    (server, alice, tab)
+}
 
 /// Checks that no coming, going or other name was told to a member.
 #[track_caller]

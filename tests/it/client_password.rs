@@ -81,7 +81,7 @@ fn password_file_of_others_is_refused() {
     let options = ["--password-file", path.to_str().unwrap(), "--send", "hello"];
     let (code, _, stderr) = ClientProcess::run(command("127.0.0.1:1", &options)).finish();
     assert_eq!(code, 2, "{stderr}");
-    assert!(stderr.contains("has mode 644, expected 600"), "{stderr}");
+    assert!(stderr.contains("has mode 0644, expected 0600"), "{stderr}");
     assert!(!stderr.contains(PASSWORD), "{stderr}");
 }
 

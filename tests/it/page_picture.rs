@@ -10,8 +10,7 @@ use crate::common::browser::{Chromium, ChromiumTab, Tab, start_server};
 #[ignore = "writes docs/page-*.png, see `make picture`"]
 fn page_is_drawn_at_both_sizes() {
     let server = start_server(&[]);
-    let chromium = Chromium::start();
-    let tab = chromium.open();
+    let tab = Chromium::start().open();
     tab.call("Emulation.setLocaleOverride", json!({ "locale": "en-GB" }));
     tab.call("Emulation.setTimezoneOverride", json!({ "timezoneId": "UTC" }));
     let mut bob = server.join("bob");

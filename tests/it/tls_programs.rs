@@ -197,8 +197,7 @@ fn page_and_websocket_work_over_tls_in_chromium() {
     let (_, key) = log.split_once("tls key SHA256:").unwrap();
     // Base64, here with its padding.
     let key = format!("--ignore-certificate-errors-spki-list={}=", key.lines().next().unwrap());
-    let chromium = Chromium::start_with(&[&key]);
-    let tab = chromium.open();
+    let tab = Chromium::start_with(&[&key]).open();
     tab.navigate(&format!("https://chat.lan:{}/", room.port()));
     tab.fill_in_name("alice");
     tab.wait_until_live("alice");

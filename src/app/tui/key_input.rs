@@ -57,7 +57,7 @@ impl KeyInput {
     /// Returns the bytes that have arrived.
     fn read(&self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        // Readiness may be a false alarm, and a read would then block.
+        // The wait can end although no byte has arrived, and a read would then block.
         while bytes.len() < MAX_BYTES && self.is_readable()? {
             let mut buffer = [0; READ_BYTES];
             match rustix::io::read(&self.stdin, &mut buffer) {

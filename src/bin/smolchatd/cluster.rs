@@ -7,7 +7,9 @@ use lexopt::ValueExt;
 use smolchat::client::ServerAddress;
 use smolchat::cluster::config::ClusterConfig;
 use smolchat::cluster::engine::is_server_address;
-use smolchat::server::{Listener, ListenerProtocol};
+use smolchat::server::Listener;
+
+use super::find_chat_address;
 
 /// The addresses of NATS servers from which three copies of the log are kept.
 const SERVERS_FOR_COPIES: usize = 3;
@@ -98,12 +100,9 @@ impl ClusterOptions {
     }
 }
 
-/// Returns the address of the first listener, if it is not on all addresses of the machine.
+/// Returns the address for chat clients, if it is not on all addresses of the machine.
 pub fn find_address(listeners: &[Listener]) -> Option<String> {
-    let mut chat =
-        listeners.iter().filter(|listener| listener.protocol() == ListenerProtocol::Chat);
-    let address = chat.find_map(|listener| listener.to_string().parse().ok())?;
-    let address: std::net::SocketAddr = address;
+    let address = find_chat_address(listeners)?;
     (!address.ip().is_unspecified()).then(|| address.to_string())
 }
 

@@ -14,6 +14,8 @@ mod web;
 
 use std::error::Error;
 use std::io::{self, Write};
+#[cfg(any(feature = "cluster", feature = "web"))]
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::ExitCode;
@@ -125,7 +127,7 @@ fn print_addresses(listeners: &[Listener], key: Option<String>) -> io::Result<()
         writeln!(stdout, "listening{protocol} on {listener}")?;
     }
     #[cfg(feature = "web")]
-    if let Some(address) = web::find_address(listeners) {
+    if let Some(address) = find_chat_address(listeners).map(web::browser_address) {
         let scheme = if key.is_some() { "https" } else { "http" };
         writeln!(stdout, "chat at {scheme}://{address}")?;
     }
@@ -133,6 +135,16 @@ fn print_addresses(listeners: &[Listener], key: Option<String>) -> io::Result<()
         writeln!(stdout, "tls key {key}")?;
     }
     stdout.flush()
+}
+
+/// Returns the address of the first TCP listener that is not for IRC, if there is one.
+#[cfg(any(feature = "cluster", feature = "web"))]
+fn find_chat_address(listeners: &[Listener]) -> Option<SocketAddr> {
+    let mut chat = listeners.iter().filter(|listener| !listener.protocol().is_irc());
+    chat.find_map(|listener| match listener.address() {
+        ListenAddress::Inet(address) => Some(*address),
+        _ => None,
+    })
 }
 
 /// Lists the addresses for IRC clients, for the `bye` to a client that uses another port.

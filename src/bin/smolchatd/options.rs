@@ -270,10 +270,7 @@ impl Options {
     pub fn with_motd(mut self) -> Result<Self, String> {
         let Some(path) = &self.motd_file else { return Ok(self) };
         let text = open_regular(path).and_then(|file| read_bounded(file, MAX_MOTD));
-        let text = text.map_err(|error| {
-            let expected = format!("at most {MAX_MOTD} bytes of UTF-8 are accepted");
-            format!("--motd {}: {error}; {expected}", path.display())
-        })?;
+        let text = text.map_err(|error| format!("--motd {}: {error}", path.display()))?;
         let text = text.trim_ascii_end();
         self.config.room.motd = (!text.is_empty()).then(|| text.into());
         Ok(self)

@@ -4,24 +4,16 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use rustix::net::{AddressFamily, SocketType, connect, getsockname, socket};
 
-use smolchat::server::{ListenAddress, Listener};
-
 /// An address for documentation (RFC 5737), with any port. Nothing is sent to it.
 const REMOTE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 9);
 
-/// Returns the address of the first listener that is not a unix socket, if there is one. If it
-/// listens on all addresses of the machine, returns one of them.
-pub fn find_address(listeners: &[Listener]) -> Option<SocketAddr> {
-    let mut others = listeners.iter().filter(|listener| !listener.protocol().is_irc());
-    let mut address = others.find_map(|listener| match listener.address() {
-        ListenAddress::Inet(address) => Some(*address),
-        _ => None,
-    })?;
-    if address.ip().is_unspecified() {
+/// Returns the address of a listener or, if that is on all addresses of the machine, one of them.
+pub fn browser_address(mut listener: SocketAddr) -> SocketAddr {
+    if listener.ip().is_unspecified() {
         let own = find_own_address().unwrap_or(Ipv4Addr::LOCALHOST);
-        address.set_ip(own.into());
+        listener.set_ip(own.into());
     }
-    Some(address)
+    listener
 }
 
 /// Returns the address from which this machine sends to others, if it has a route to them.

@@ -65,7 +65,7 @@ pub struct EntryWriter {
     pub inc: u64,
     /// The number of the entry.
     pub n: u64,
-    /// When the stream was made for which the entry is.
+    /// When the stream of the entry was created.
     pub log: i64,
     /// The differences that keep a new node out.
     pub differences: Vec<String>,

@@ -95,6 +95,16 @@ impl BroadcasterHarness {
         harness
     }
 
+    /// Creates a room to which the steps were applied.
+    fn after_steps(max_connections: usize, steps: Vec<Step>) -> Self {
+        let mut harness = Self::new();
+        harness.broadcaster.clients.max_connections = max_connections;
+        for step in steps {
+            harness.apply(step);
+        }
+        harness
+    }
+
     fn turn(&mut self, event: Option<Event>) {
         smol::block_on(self.broadcaster.run_turn(event, self.now));
         self.remotes.get_mut(&OBSERVER).expect("the observer").read();
@@ -313,11 +323,7 @@ proptest! {
         max_connections in 1..16usize,
         steps in prop::collection::vec(step(), 1..80),
     ) {
-        let mut harness = BroadcasterHarness::new();
-        harness.broadcaster.clients.max_connections = max_connections;
-        for step in steps {
-            harness.apply(step);
-        }
+        let mut harness = BroadcasterHarness::after_steps(max_connections, steps);
         let ids: Vec<u64> = harness.remotes.keys().copied().filter(|&id| id != OBSERVER).collect();
         for id in ids {
             harness.end_task(id, DisconnectReason::Finished);
@@ -333,11 +339,7 @@ proptest! {
         max_connections in 1..16usize,
         steps in prop::collection::vec(step(), 1..80),
     ) {
-        let mut harness = BroadcasterHarness::new();
-        harness.broadcaster.clients.max_connections = max_connections;
-        for step in steps {
-            harness.apply(step);
-        }
+        let mut harness = BroadcasterHarness::after_steps(max_connections, steps);
         harness.turn(Some(Event::Shutdown));
         harness.advance(Duration::from_secs(5));
         harness.check_released();

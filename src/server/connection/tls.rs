@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::mem::MaybeUninit;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -10,11 +9,11 @@ use std::time::Duration;
 use futures_lite::FutureExt;
 use futures_lite::future::yield_now;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{SendFlags, send};
 use smol::Timer;
 
 use super::pauses::{CLOSED_CHECK_INTERVAL, Delay};
-use super::{Connection, MAX_INPUT_LINES, MAX_READ_BYTES, ReadResult};
+use super::{Connection, MAX_INPUT_LINES, ReadResult};
 use crate::room::DisconnectReason;
 use crate::server::broadcaster::Event;
 use crate::server::edge::tls::{
@@ -127,7 +126,7 @@ impl Connection {
                 }
                 Err(DisconnectReason::Lost(io::ErrorKind::TimedOut))
             };
-            bytes = self.receive(HANDSHAKE_READ_BYTES).or(is_lost).await?;
+            bytes = self.receive().or(is_lost).await?;
         }
         let mut established = handshake.finish().ok_or(failed)?;
         if let Some(seal) = established.seal.take() {
@@ -171,28 +170,19 @@ impl Connection {
     /// the alert.
     async fn discard_input(&mut self) -> DisconnectReason {
         loop {
-            if let Err(reason) = self.receive(HANDSHAKE_READ_BYTES).await {
+            if let Err(reason) = self.receive().await {
                 return reason;
             }
         }
     }
 
-    /// Receives at most `max` bytes as soon as there are any.
-    async fn receive(&mut self, max: usize) -> Result<Vec<u8>, DisconnectReason> {
+    /// Receives bytes of the handshake as soon as there are any.
+    async fn receive(&mut self) -> Result<Vec<u8>, DisconnectReason> {
         poll_fn(|cx| {
-            loop {
-                if let Err(error) = ready!(self.wait.poll(self.socket.poll_readable(cx))) {
-                    return Poll::Ready(Err(DisconnectReason::Lost(error.kind())));
-                }
-                let mut buffer = [const { MaybeUninit::uninit() }; HANDSHAKE_READ_BYTES];
-                let (buffer, _) = buffer.split_at_mut(max.min(HANDSHAKE_READ_BYTES));
-                match recv(&self.socket, buffer, RecvFlags::DONTWAIT) {
-                    Ok((([], _), _)) => return Poll::Ready(Err(DisconnectReason::Finished)),
-                    Ok(((bytes, _), _)) => return Poll::Ready(Ok(bytes.to_vec())),
-                    Err(Errno::AGAIN | Errno::INTR) => {}
-                    Err(error) => return Poll::Ready(Err(DisconnectReason::Lost(error.kind()))),
-                }
-            }
+            self.poll_read(cx, HANDSHAKE_READ_BYTES, |_, bytes| match bytes {
+                [] => Some(Err(DisconnectReason::Finished)),
+                _ => Some(Ok(bytes.to_vec())),
+            })
         })
         .await
     }
@@ -218,10 +208,7 @@ impl Connection {
                 let mut rest = std::mem::take(&mut reader.rest);
                 self.open(reader, &mut rest)
             } else {
-                match ready!(self.poll_read(cx, reader)) {
-                    Ok(parsed) => parsed,
-                    Err(end) => return Poll::Ready(end),
-                }
+                ready!(self.poll_open(cx, reader))?
             };
             if !parsed.is_empty() {
                 return Poll::Ready(Ok(parsed));
@@ -230,34 +217,23 @@ impl Connection {
     }
 
     /// Reads and decrypts records.
-    fn poll_read(
+    fn poll_open(
         &mut self,
         cx: &mut Context<'_>,
         reader: &mut RecordReader,
-    ) -> Poll<Result<ReadResult, Result<ReadResult, DisconnectReason>>> {
-        loop {
-            if let Err(error) = ready!(self.wait.poll(self.socket.poll_readable(cx))) {
-                return Poll::Ready(Err(Err(DisconnectReason::Lost(error.kind()))));
+    ) -> Poll<Result<ReadResult, DisconnectReason>> {
+        let read_bytes = self.budget.limits.read_bytes;
+        self.poll_read(cx, read_bytes, |connection, bytes| {
+            if bytes.is_empty() {
+                return Some(connection.on_end());
             }
-            let mut buffer = [const { MaybeUninit::uninit() }; MAX_READ_BYTES];
-            let read_bytes = self.budget.limits.read_bytes.min(MAX_READ_BYTES);
-            let (buffer, _) = buffer.split_at_mut(read_bytes);
-            match recv(&self.socket, buffer, RecvFlags::DONTWAIT) {
-                Ok((([], _), _)) => return Poll::Ready(Err(self.on_end())),
-                Ok(((bytes, _), _)) if reader.rest.is_empty() => {
-                    return Poll::Ready(Ok(self.open(reader, bytes)));
-                }
-                Ok(((bytes, _), _)) => {
-                    let mut rest = std::mem::take(&mut reader.rest);
-                    rest.extend_from_slice(bytes);
-                    return Poll::Ready(Ok(self.open(reader, &mut rest)));
-                }
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                Err(error) => {
-                    return Poll::Ready(Err(Err(DisconnectReason::Lost(error.kind()))));
-                }
+            let mut rest = std::mem::take(&mut reader.rest);
+            if rest.is_empty() {
+                return Some(Ok(connection.open(reader, bytes)));
             }
-        }
+            rest.extend_from_slice(bytes);
+            Some(Ok(connection.open(reader, &mut rest)))
+        })
     }
 
     /// Decrypts the whole records in `bytes`, and parses their data.

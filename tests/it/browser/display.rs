@@ -4,6 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+use super::start_talk;
 use crate::common::browser::{Chromium, ChromiumTab, Tab, start_server, tool, url};
 
 const MESSAGE: &str = "document.getElementById('message')";
@@ -29,8 +30,7 @@ fn assert_fits_in_width(tab: &ChromiumTab) {
 fn phone_joins_and_talks_by_touch() {
     let server = start_server(&[]);
     let mut alice = server.join("alice");
-    let chromium = Chromium::start();
-    let tab = chromium.open();
+    let tab = Chromium::start().open();
     tab.set_size(360, 640, true);
     tab.navigate(&url(&server));
     tab.click("document.getElementById('name')", true);
@@ -63,11 +63,7 @@ fn phone_joins_and_talks_by_touch() {
 #[test]
 #[ignore = "needs a browser, see `make test-web`"]
 fn room_is_usable_with_keyboard_alone() {
-    let server = start_server(&[]);
-    let mut alice = server.join("alice");
-    let chromium = Chromium::start();
-    let tab = chromium.open();
-    tab.join(&server, "bob");
+    let (_server, mut alice, tab) = start_talk(&[]);
     assert_eq!(tab.evaluate("document.activeElement.id"), "message");
     tab.type_text("one");
     tab.press("Enter", 13, "\r", 8);
@@ -95,11 +91,7 @@ fn room_is_usable_with_keyboard_alone() {
 #[ignore = "needs a browser, see `make test-web`"]
 fn ten_thousand_lines_do_not_freeze_page() {
     let options = ["--rate", "0", "--address-rate", "0", "--address-bytes", "0", "--outbox", "16M"];
-    let server = start_server(&options);
-    let mut alice = server.join("alice");
-    let chromium = Chromium::start();
-    let tab = chromium.open();
-    tab.join(&server, "bob");
+    let (_server, mut alice, tab) = start_talk(&options);
     tab.evaluate(
         "(() => { let last = performance.now(); window.longest = 0; setInterval(() => { const now = \
          performance.now(); window.longest = Math.max(window.longest, now - last); last = now; }) \
@@ -127,11 +119,7 @@ fn ten_thousand_lines_do_not_freeze_page() {
 #[test]
 #[ignore = "needs a browser, see `make test-web`"]
 fn unseen_lines_are_counted_and_marked() {
-    let server = start_server(&[]);
-    let mut alice = server.join("alice");
-    let chromium = Chromium::start();
-    let tab = chromium.open();
-    tab.join(&server, "bob");
+    let (_server, mut alice, tab) = start_talk(&[]);
     alice.say_and_recv("seen");
     tab.wait_for_text("seen");
     tab.set_focused(false);
@@ -151,8 +139,7 @@ fn axe_finds_nothing() {
     let axe = fs::read_to_string(tool("node_modules/axe-core/axe.min.js")).unwrap();
     let server = start_server(&[]);
     let mut alice = server.join("alice");
-    let chromium = Chromium::start();
-    let tab = chromium.open();
+    let tab = Chromium::start().open();
     tab.navigate(&url(&server));
     tab.evaluate(&format!("{axe}; 0"));
     tab.focus("name");
@@ -206,8 +193,7 @@ fn assert_axe_finds_nothing(tab: &ChromiumTab, state: &str) {
 #[ignore = "needs a browser, see `make test-web`"]
 fn room_fits_at_twice_the_size() {
     let server = start_server(&[]);
-    let chromium = Chromium::start();
-    let tab = chromium.open();
+    let tab = Chromium::start().open();
     // 200 % of a window of 640 by 512 pixels.
     tab.set_size(320, 256, false);
     tab.join(&server, "bob");
@@ -221,11 +207,7 @@ fn room_fits_at_twice_the_size() {
 #[test]
 #[ignore = "needs a browser, see `make test-web`"]
 fn long_text_is_split_and_arrives_whole() {
-    let server = start_server(&[]);
-    let mut alice = server.join("alice");
-    let chromium = Chromium::start();
-    let tab = chromium.open();
-    tab.join(&server, "bob");
+    let (_server, mut alice, tab) = start_talk(&[]);
     let words: Vec<String> = (0..2_000).map(|number| format!("w\u{F6}rd-{number}")).collect();
     tab.say(&words.join(" "));
     let mut received = Vec::new();
@@ -242,8 +224,7 @@ fn long_text_is_split_and_arrives_whole() {
 fn page_works_without_storage() {
     let server = start_server(&[]);
     let mut alice = server.join("alice");
-    let chromium = Chromium::start();
-    let tab = chromium.open();
+    let tab = Chromium::start().open();
     let source = "for (const name of ['localStorage', 'sessionStorage']) { \
          Object.defineProperty(window, name, { get() { throw new DOMException('no', 'SecurityError') } }); }";
     tab.call("Page.addScriptToEvaluateOnNewDocument", json!({ "source": source }));

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::json;
 
-use super::assert_no_notice;
-use crate::common::browser::{Chromium, Tab, start_server, url};
+use super::{assert_no_notice, start_talk};
+use crate::common::browser::{Tab, url};
 
 /// The time for which the server is stopped. It is longer than the page waits for an answer.
 const STOPPED: Duration = Duration::from_secs(20);
@@ -15,11 +15,7 @@ const STOPPED: Duration = Duration::from_secs(20);
 #[test]
 #[ignore = "needs a browser, see `make test-web`"]
 fn stopped_server_gets_each_line_once() {
-    let server = start_server(&[]);
-    let mut alice = server.join("alice");
-    let chromium = Chromium::start();
-    let tab = chromium.open();
-    tab.join(&server, "bob");
+    let (server, mut alice, tab) = start_talk(&[]);
     alice.recv_kind("join");
     let start = Instant::now();
     server.signal(Signal::STOP);
@@ -45,11 +41,7 @@ fn stopped_server_gets_each_line_once() {
 #[test]
 #[ignore = "needs a browser, see `make test-web`"]
 fn lines_of_offline_page_are_sent_once_it_is_back() {
-    let server = start_server(&[]);
-    let mut alice = server.join("alice");
-    let chromium = Chromium::start();
-    let tab = chromium.open();
-    tab.join(&server, "bob");
+    let (_server, mut alice, tab) = start_talk(&[]);
     alice.recv_kind("join");
     for round in ["one", "two"] {
         tab.set_offline(true);
@@ -71,11 +63,7 @@ fn lines_of_offline_page_are_sent_once_it_is_back() {
 #[test]
 #[ignore = "needs a browser, see `make test-web`"]
 fn second_tab_continues_when_user_says_so() {
-    let server = start_server(&[]);
-    let mut alice = server.join("alice");
-    let chromium = Chromium::start();
-    let first = chromium.open();
-    first.join(&server, "bob");
+    let (server, mut alice, first) = start_talk(&[]);
     alice.recv_kind("join");
     alice.say_and_recv("hello");
     let second = first.open_another();
@@ -105,11 +93,7 @@ fn second_tab_continues_when_user_says_so() {
 fn paused_page_gets_each_line_once() {
     let options = ["--rate", "0", "--address-rate", "0", "--address-bytes", "0"];
     let history = ["--history", "100000", "--history-bytes", "128M", "--outbox", "64K"];
-    let server = start_server(&[&options[..], &history].concat());
-    let mut alice = server.join("alice");
-    let chromium = Chromium::start();
-    let tab = chromium.open();
-    tab.join(&server, "bob");
+    let (server, mut alice, tab) = start_talk(&[&options[..], &history].concat());
     tab.call("Debugger.enable", json!({}));
     tab.call("Debugger.pause", json!({}));
     let filler = "x".repeat(3000);

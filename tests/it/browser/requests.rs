@@ -14,8 +14,7 @@ fn socket_that_browser_opens_early_gets_no_welcome() {
     // Long enough for the first request of the browser.
     let server = TestServer::start(&["--hello-wait", "1000"]);
     let mut alice = server.join("alice");
-    let chromium = Chromium::start();
-    let tab = chromium.open();
+    let tab = Chromium::start().open();
     tab.join(&server, "bob");
     alice.recv_kind("join");
     let mut early = connect(server.address(0));
@@ -47,8 +46,7 @@ fn page_of_another_origin_cannot_join() {
             );
         }
     });
-    let chromium = Chromium::start();
-    let tab = chromium.open();
+    let tab = Chromium::start().open();
     // Another port of the same host is another origin, too.
     for host in ["chat.lan", "other.example"] {
         tab.navigate(&format!("http://{host}:{port}/"));
@@ -68,8 +66,7 @@ fn page_of_another_origin_cannot_join() {
 #[ignore = "needs a browser, see `make test-web`"]
 fn name_that_another_site_may_have_is_refused() {
     let server = start_server(&["--web-host", "chat.example"]);
-    let chromium = Chromium::start();
-    let tab = chromium.open();
+    let tab = Chromium::start().open();
     tab.navigate(&url(&server).replace("chat.lan", "other.example"));
     let text = tab.evaluate("document.body.textContent");
     assert!(text.as_str().unwrap().contains("--web-host"), "{text}");

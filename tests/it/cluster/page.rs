@@ -51,8 +51,7 @@ fn page_goes_on_at_another_node() {
     first.wait_for_log(&["node n1 is number"]);
     second.wait_for_log(&["node n0 is number"]);
     let mut alice = second.join("alice");
-    let chromium = Chromium::start();
-    let tab = chromium.open();
+    let tab = Chromium::start().open();
     tab.navigate(&format!("http://{address}/"));
     tab.fill_in_name("bob");
     tab.wait_until_live("bob");

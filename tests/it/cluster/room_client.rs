@@ -16,7 +16,7 @@ pub type Addresses = Arc<Mutex<Vec<String>>>;
 
 /// The wait for a welcome.
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(12);
-/// The lines that are not acknowledged, at most.
+/// The most lines that are not acknowledged.
 const MAX_PENDING: usize = 4;
 
 /// The frames that one client received, and the lines that it sent.

@@ -1,4 +1,4 @@
-//! Snapshots, full disks, and streams that are purged or made anew.
+//! Snapshots, full disks, and streams that are purged or created anew.
 
 use std::time::Duration;
 

@@ -4,7 +4,7 @@ use super::capabilities::Capabilities;
 use super::delivery::ViewChange;
 use super::message::{IrcCommand, Message};
 use super::operators::{operate, write_topic};
-use super::output::relay_lines;
+use super::replies::relay_lines;
 use super::session::{Exchange, IrcSession, bounded};
 use super::text::{CTCP, concat, push_word, split_first, strip_formatting};
 use super::wire::{MASK, Variant, write_line};

@@ -7,7 +7,7 @@ use super::capabilities::Capabilities;
 use super::config::Settings;
 use super::message::split_space;
 use super::operators::error_number;
-use super::output::{Output, error_line, label_tag, tagged};
+use super::replies::{Replies, error_line, label_tag, tagged};
 use super::session::IrcSession;
 use super::text::{concat, strip_controls};
 use super::wire::{MAX_LINES, RoomFrame, Span, SpanKind, write_text};
@@ -119,7 +119,7 @@ impl IrcSession {
                 self.delivery.name = String::from_utf8_lossy(to.trim_ascii_end()).into();
                 true
             }
-            SpanKind::Leave | SpanKind::More => is_in_channel,
+            SpanKind::Leave | SpanKind::Operator | SpanKind::More => is_in_channel,
         }
     }
 
@@ -140,7 +140,7 @@ impl IrcSession {
     /// Returns the lines for a frame that the room sends this client alone.
     #[inline(never)]
     pub fn on_own_frame(&mut self, json: &[u8], settings: &Settings) -> Vec<u8> {
-        let mut out = Output::new(settings, &self.name);
+        let mut out = Replies::new(settings, &self.name);
         let Some(frame) = RoomFrame::parse(json) else { return out.lines };
         match &*frame.kind {
             // The session has answered the registration.

@@ -3,7 +3,7 @@
 use super::channel::ChannelMember;
 use super::commands::NO_SUCH_NICK;
 use super::message::{IrcCommand, Message};
-use super::output::Output;
+use super::replies::Replies;
 use super::session::Exchange;
 use super::text::{push_word, strip_controls};
 use super::wire::format_time;
@@ -167,7 +167,7 @@ impl Exchange<'_> {
     }
 }
 
-impl Output<'_> {
+impl Replies<'_> {
     /// Writes the message of the day.
     pub fn write_motd(&mut self) {
         let Some(motd) = &self.settings.motd else {

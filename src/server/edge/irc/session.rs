@@ -8,8 +8,8 @@ use super::config::Settings;
 use super::delivery::{DeliveryState, ViewChange};
 use super::history::MAX_FRAMES;
 use super::message::{IrcCommand, Message};
-use super::output::Output;
 use super::queries::{LUSERS, SUPPORT, VERSION};
+use super::replies::Replies;
 use super::text::{concat, map_chars, strip_formatting, truncate};
 use super::wire::{RoomFrame, Variant};
 use crate::protocol::{
@@ -48,7 +48,7 @@ pub struct IrcSession {
 /// A message of a client, and its answer.
 pub(super) struct Exchange<'a> {
     pub channel: &'a mut dyn Channel,
-    pub out: Output<'a>,
+    pub out: Replies<'a>,
     label: Option<Box<str>>,
     /// A later frame of the room answers the message.
     is_answered: bool,
@@ -115,7 +115,7 @@ impl IrcSession {
             Err(error) => &mut error.id,
         };
         let label = id.take().filter(|_| self.has(Capabilities::LABELED_RESPONSE));
-        let out = Output::new(settings, &self.name);
+        let out = Replies::new(settings, &self.name);
         let mut exchange = Exchange { channel, out, label, is_answered: false, unix_ms };
         match line {
             Ok(ClientLine { request: Request::Edge(text), .. }) => {

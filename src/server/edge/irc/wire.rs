@@ -131,8 +131,10 @@ pub enum SpanKind {
     Join,
     /// A member has another name.
     Name,
-    /// A member has left, or an operator has acted.
+    /// A member has left.
     Leave,
+    /// An operator has acted.
+    Operator,
     /// More members have joined or left than there are lines for.
     More,
 }
@@ -202,7 +204,7 @@ impl Lines {
                 };
                 let line = [":", server, command, channel, " :", &text];
                 write_line(&mut self.bytes, &tags.first, &line);
-                self.add_span(json, SpanKind::Leave);
+                self.add_span(json, SpanKind::Operator);
             }
             _ => {}
         }

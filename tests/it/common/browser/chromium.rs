@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
+use std::rc::Rc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
@@ -30,12 +31,12 @@ struct Connection {
 
 impl Chromium {
     #[track_caller]
-    pub fn start() -> Self {
+    pub fn start() -> Rc<Self> {
         Self::start_with(&[])
     }
 
     #[track_caller]
-    pub fn start_with(options: &[&str]) -> Self {
+    pub fn start_with(options: &[&str]) -> Rc<Self> {
         let profile = TempDir::new();
         let mut shell = Command::new("sh");
         // Chromium reads commands from descriptor 3, and writes to 4. It has no sandbox as root.
@@ -57,12 +58,12 @@ impl Chromium {
             }
         });
         let connection = RefCell::new(Connection { commands, messages, count: 0, log: Vec::new() });
-        Chromium { connection, _process: process, _profile: profile }
+        Rc::new(Chromium { connection, _process: process, _profile: profile })
     }
 
     /// Opens a tab with a storage of its own, as on another device.
     #[track_caller]
-    pub fn open(&self) -> ChromiumTab<'_> {
+    pub fn open(self: &Rc<Self>) -> ChromiumTab {
         let context = self.call("", "Target.createBrowserContext", json!({}));
         ChromiumTab::open(self, context["browserContextId"].clone())
     }
@@ -101,22 +102,22 @@ impl Drop for Chromium {
     }
 }
 
-/// A tab of Chromium.
-pub struct ChromiumTab<'c> {
-    chromium: &'c Chromium,
+/// A tab of Chromium. Chromium ends when its last tab is dropped.
+pub struct ChromiumTab {
+    chromium: Rc<Chromium>,
     context: Value,
     session: String,
 }
 
-impl<'c> ChromiumTab<'c> {
+impl ChromiumTab {
     #[track_caller]
-    fn open(chromium: &'c Chromium, context: Value) -> Self {
+    fn open(chromium: &Rc<Chromium>, context: Value) -> Self {
         let target = json!({ "url": "about:blank", "browserContextId": context });
         let target = chromium.call("", "Target.createTarget", target);
         let attach = json!({ "targetId": target["targetId"], "flatten": true });
         let session = chromium.call("", "Target.attachToTarget", attach);
         let session = session["sessionId"].as_str().unwrap().to_owned();
-        let tab = ChromiumTab { chromium, context, session };
+        let tab = ChromiumTab { chromium: Rc::clone(chromium), context, session };
         for domain in ["Page", "Runtime", "Log", "Network"] {
             tab.call(&format!("{domain}.enable"), json!({}));
         }
@@ -126,7 +127,7 @@ impl<'c> ChromiumTab<'c> {
     /// Opens another tab of the same person.
     #[track_caller]
     pub fn open_another(&self) -> Self {
-        Self::open(self.chromium, self.context.clone())
+        Self::open(&self.chromium, self.context.clone())
     }
 
     #[track_caller]
@@ -226,7 +227,7 @@ impl<'c> ChromiumTab<'c> {
     }
 }
 
-impl Tab for ChromiumTab<'_> {
+impl Tab for ChromiumTab {
     #[track_caller]
     fn navigate(&self, url: &str) {
         let result = self.call("Page.navigate", json!({ "url": url }));

@@ -94,7 +94,7 @@ const listener = {
   },
 
   onEnd(code, text) {
-    // A reload does not take the place back.
+    // After a reload, the tab does not take over again.
     session.store("sessionStorage", "identity", null);
     if (code === "quit") {
       session.store("localStorage", "identity", null);

@@ -166,7 +166,7 @@ export function connect() {
   oldSocket = replaced;
   const { name, token, epoch, last } = identity;
   const hello = { name, token, password: password || undefined, epoch, after: epoch && last, history: HISTORY, keep: true };
-  // Before the socket, because that throws if the address is none.
+  // Before the socket, whose constructor throws if the address is invalid.
   wait(2 * ANSWER_TIME, () => retry(""));
   const current = new WebSocket(`${location.protocol.replace("http", "ws")}//${host}/ws`);
   socket = current;

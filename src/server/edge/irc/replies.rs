@@ -12,7 +12,7 @@ const MAX_REQUEST: usize = 200;
 
 /// The lines that answer one message.
 #[derive(Debug)]
-pub struct Output<'a> {
+pub struct Replies<'a> {
     pub settings: &'a Settings,
     /// The name of the client, or `*` before its registration.
     pub nick: String,
@@ -21,11 +21,11 @@ pub struct Output<'a> {
     pub view: ViewChange,
 }
 
-impl<'a> Output<'a> {
-    /// Creates an output without lines.
+impl<'a> Replies<'a> {
+    /// Creates replies without lines.
     pub fn new(settings: &'a Settings, nick: &str) -> Self {
         let nick = if nick.is_empty() { "*" } else { nick }.into();
-        Output { settings, nick, lines: Vec::new(), view: ViewChange::Unchanged }
+        Replies { settings, nick, lines: Vec::new(), view: ViewChange::Unchanged }
     }
 
     /// Returns the bytes of names that fit into one line, without the space before the last name.
