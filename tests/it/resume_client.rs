@@ -33,6 +33,10 @@ const UNLIMITED: &[&str] = &[
     "60",
 ];
 
+/// Four of the longest pauses between two attempts to connect: the others wait for the lines of a
+/// session that pauses.
+const EVENT_TIMEOUT: Duration = Duration::from_secs(60);
+
 async fn join(address: &str, name: &str, reconnect: ReconnectPolicy) -> Session {
     let config = SessionConfig::new(name).keep_name(true);
     #[cfg(feature = "tls")]
@@ -42,8 +46,8 @@ async fn join(address: &str, name: &str, reconnect: ReconnectPolicy) -> Session 
 
 async fn next(session: &mut Session) -> Result<Option<SessionEvent>, Error> {
     let timeout = async {
-        Timer::after(TIMEOUT).await;
-        panic!("no event in {TIMEOUT:?}");
+        Timer::after(EVENT_TIMEOUT).await;
+        panic!("no event in {EVENT_TIMEOUT:?}");
     };
     session.receive().or(timeout).await
 }
