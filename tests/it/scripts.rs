@@ -11,6 +11,10 @@ use serde_json::{Value, json};
 use crate::common::client_process::ClientProcess;
 use crate::common::{TempDir, TestClient, TestServer, assert_has, names, parse, wait_until};
 
+/// On a loaded machine a hello can be later than by default. The client would report that it connects
+/// again.
+const PATIENT: &[&str] = &["--hello-wait", "10000"];
+
 /// Returns the chat lines of a member up to `last`.
 #[track_caller]
 fn chats_until(client: &mut TestClient, name: &str, last: &str) -> Vec<String> {
@@ -35,7 +39,7 @@ fn start_bot(server: &TestServer, observer: &mut TestClient, options: &[&str]) -
 
 #[test]
 fn send_sends_each_line_and_prints_nothing() {
-    let server = TestServer::start(&[]);
+    let server = TestServer::start(PATIENT);
     let mut bob = server.join("bob");
     let options = ["--send", "one\n\ntwo", "--send", "three"];
     let (code, stdout, stderr) =
@@ -47,7 +51,7 @@ fn send_sends_each_line_and_prints_nothing() {
 
 #[test]
 fn sent_line_is_seen_without_join_and_leave() {
-    let server = TestServer::start(&[]);
+    let server = TestServer::start(PATIENT);
     let mut bob = server.join("bob");
     let mut expect = |options: &[&str], expected: &[&str]| {
         let (code, ..) = ClientProcess::start(server.address(0), "cron", options).finish();
@@ -67,7 +71,7 @@ fn sent_line_is_seen_without_join_and_leave() {
 
 #[test]
 fn send_does_not_read_its_input() {
-    let server = TestServer::start(&[]);
+    let server = TestServer::start(PATIENT);
     let mut bob = server.join("bob");
     let mut alice = ClientProcess::start(server.address(0), "alice", &["--send", "one"]);
     // The client ends while its input is open.
@@ -80,7 +84,7 @@ fn send_does_not_read_its_input() {
 
 #[test]
 fn refused_send_prints_reason_and_fails() {
-    let server = TestServer::start(&[]);
+    let server = TestServer::start(PATIENT);
     let mut bob = server.join("bob");
     let options = ["--send", "/dance", "--send", "after"];
     let (code, stdout, stderr) =
@@ -94,7 +98,7 @@ fn refused_send_prints_reason_and_fails() {
 
 #[test]
 fn send_prints_answer_to_request() {
-    let server = TestServer::start(&[]);
+    let server = TestServer::start(PATIENT);
     let _bob = server.join("bob");
     let run = |options: &[&str]| {
         let (code, stdout, stderr) =
@@ -141,7 +145,7 @@ fn unconfirmed_send_fails() {
 
 #[test]
 fn json_objects_keep_id_and_other_lines_are_text() {
-    let server = TestServer::start(&[]);
+    let server = TestServer::start(PATIENT);
     let mut bob = server.join("bob");
     let mut alice = ClientProcess::start(server.address(0), "alice", &["--json"]);
     let input = [
@@ -178,7 +182,7 @@ fn json_objects_keep_id_and_other_lines_are_text() {
 
 #[test]
 fn refused_json_does_not_stop_the_rest() {
-    let server = TestServer::start(&[]);
+    let server = TestServer::start(PATIENT);
     // The client refuses these, ...
     for (refused, reason) in [
         (r#"{"data":"hi","id":5}"#.to_owned(), "the JSON is not understood"),
@@ -208,7 +212,7 @@ fn refused_json_does_not_stop_the_rest() {
 
 #[test]
 fn quit_in_json_ends_client_with_open_input() {
-    let server = TestServer::start(&[]);
+    let server = TestServer::start(PATIENT);
     let mut bob = server.join("bob");
     let mut alice = ClientProcess::start(server.address(0), "alice", &["--json"]);
     alice.write_input("hello\n{\"data\":\"/quit\",\"id\":\"1\"}\n");
@@ -220,7 +224,7 @@ fn quit_in_json_ends_client_with_open_input() {
 
 #[test]
 fn history_with_the_same_id_confirms_no_line() {
-    let server = TestServer::start(&[]);
+    let server = TestServer::start(PATIENT);
     let line = r#"{"data":"once","id":"1"}"#;
     for _ in 0..2 {
         let options = ["--json", "--history", "9"];
@@ -243,7 +247,7 @@ const ECHO: &str =
 
 #[test]
 fn exec_connects_command_to_the_room() {
-    let server = TestServer::start(&[]);
+    let server = TestServer::start(PATIENT);
     let mut bob = server.join("bob");
     bob.say("before the bot joined");
     let _bot = start_bot(&server, &mut bob, &["--history", "9", "--exec", ECHO]);
@@ -259,7 +263,7 @@ fn exec_connects_command_to_the_room() {
 
 #[test]
 fn exec_output_is_text_not_commands() {
-    let server = TestServer::start(&[]);
+    let server = TestServer::start(PATIENT);
     let mut bob = server.join("bob");
     let echo = r#"while IFS="$(printf '\t')" read -r name text; do echo "$text"; done"#;
     let _bot = start_bot(&server, &mut bob, &["--exec", echo]);
@@ -271,7 +275,7 @@ fn exec_output_is_text_not_commands() {
 
 #[test]
 fn exec_with_json_passes_frames_and_commands() {
-    let server = TestServer::start(&[]);
+    let server = TestServer::start(PATIENT);
     let mut bob = server.join("bob");
     let command = r#"while read -r line; do case $line in
         *'"kind":"welcome"'*) echo ready ;;
@@ -294,7 +298,7 @@ fn exec_with_json_passes_frames_and_commands() {
 
 #[test]
 fn exec_ends_with_its_command() {
-    let server = TestServer::start(&[]);
+    let server = TestServer::start(PATIENT);
     let mut bob = server.join("bob");
     for (command, code, error) in [
         ("echo one; printf two", 0, ""),
@@ -316,7 +320,7 @@ fn exec_ends_with_its_command() {
 
 #[test]
 fn refused_line_of_exec_sets_exit_code() {
-    let server = TestServer::start(&[]);
+    let server = TestServer::start(PATIENT);
     let mut bob = server.join("bob");
     let command = "head -c 2000000 /dev/zero | tr '\\0' x; echo; echo short";
     let bot = ClientProcess::start(server.address(0), "bot", &["--exec", command]);
@@ -328,7 +332,7 @@ fn refused_line_of_exec_sets_exit_code() {
 
 #[test]
 fn exec_without_output_receives_until_it_ends() {
-    let (server, dir) = (TestServer::start(&[]), TempDir::new());
+    let (server, dir) = (TestServer::start(PATIENT), TempDir::new());
     let mut bob = server.join("bob");
     let log = dir.path("log");
     let command = format!("head -n 2 > {}", log.display());
@@ -379,7 +383,7 @@ fn exec_command_ends_with_the_client() {
     for command in
         ["PID; cat >&2", "PID; while :; do sleep 0.1; done", "sh -c 'PID; exec sleep 1000 2>&-'; :"]
     {
-        let (server, dir) = (TestServer::start(&[]), TempDir::new());
+        let (server, dir) = (TestServer::start(PATIENT), TempDir::new());
         let mut bob = server.join("bob");
         let file = dir.path("pid");
         let command = command.replace("PID", &format!("echo $$ > {}; echo here", file.display()));
