@@ -24,6 +24,8 @@ pub struct ResumeState {
     /// The last sequence number that was passed to the application.
     seq: u64,
     token: Option<Secret>,
+    /// The token of the configuration, between the first welcome and the answer to the hello.
+    configured_token: Option<Secret>,
     password: Option<Secret>,
     limits: Option<Limits>,
     /// The last sequence number before this connection joined, from its welcome.
@@ -84,6 +86,7 @@ impl ResumeState {
             epoch: None,
             seq: 0,
             token: config.token,
+            configured_token: None,
             password: config.password,
             limits: None,
             welcome_seq: 0,
@@ -179,13 +182,14 @@ impl ResumeState {
     /// An unverified welcome was never accepted, so the token is still the one from before.
     pub fn discard_token(&mut self) {
         if !self.is_unverified() {
-            self.token = None;
+            self.token = self.configured_token.take();
         }
     }
 
     /// Handles the answer to the heartbeat that follows the hello: the hello was not too late.
     pub fn on_hello_confirmed(&mut self, events: &mut VecDeque<SessionEvent>) {
         self.is_hello_confirmed = true;
+        self.configured_token = None;
         match std::mem::replace(&mut self.stage, Stage::AwaitingWelcome) {
             // The server cannot resume. The frames received since the welcome were not passed on.
             Stage::Unverified { welcome, newest } => {
@@ -266,7 +270,10 @@ impl ResumeState {
         let is_same_epoch = self.epoch.as_deref() == Some(&**epoch);
         let was_welcomed = self.was_welcomed();
         self.name = name.to_string();
-        self.token = Some(Secret((**token).into()));
+        let old_token = self.token.replace(Secret((**token).into()));
+        if !was_welcomed {
+            self.configured_token = old_token;
+        }
         self.limits = Some(*limits);
         self.welcome_seq = seq;
         self.stage = Stage::Replaying { resumed };

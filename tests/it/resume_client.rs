@@ -303,6 +303,28 @@ fn late_hello_is_sent_again_on_a_new_connection() {
 }
 
 #[test]
+fn late_hello_of_a_stored_session_keeps_its_name() {
+    let server = TestServer::start(&["--hello-wait", "50"]);
+    let proxy = FaultyProxy::start(server.address(0), 0);
+    let mut bob = server.join("bob");
+    let hello = r#"{"hello":{"name":"alice","keep":true}}"#;
+    let mut earlier = server.connect();
+    earlier.say(hello);
+    let token = earlier.recv_kind("welcome")["token"].as_str().unwrap().to_owned();
+    drop(earlier);
+    bob.recv_until(|frame| frame["data"] == "alice left");
+    smol::block_on(async {
+        proxy.hold_next_hello();
+        let config = SessionConfig::new("alice").token(token);
+        let mut alice =
+            Session::connect(proxy.address(), config, ReconnectPolicy::Always).await.unwrap();
+        alice.send("hello").unwrap();
+        next_until(&mut alice, |event| chat(event) == Some("hello")).await;
+        assert_eq!(alice.name(), "alice");
+    });
+}
+
+#[test]
 fn gap_is_reported_before_the_rest() {
     let server = TestServer::start(&["--history", "2", "--rate", "0"]);
     let mut bob = server.join("bob");

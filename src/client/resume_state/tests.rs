@@ -124,6 +124,22 @@ fn guest_welcome_of_late_hello_is_ignored() {
 }
 
 #[test]
+fn configured_token_survives_late_hello() {
+    let config = SessionConfig::new("alice").token("00112233445566778899aabbccddeeff");
+    let mut tester = Tester { state: ResumeState::new(config), events: VecDeque::new() };
+    tester.state.start_connection();
+    tester.on_frame(&welcome("a", 7, false, "guest-1"));
+    tester.state.discard_token();
+    tester.state.on_disconnect();
+    let hello = tester.state.start_connection();
+    assert!(hello.contains(r#""token":"00112233445566778899aabbccddeeff""#), "{hello}");
+    tester.on_frame(&welcome("a", 8, true, "alice"));
+    tester.on_hello_confirmed();
+    tester.state.discard_token();
+    assert!(!tester.state.start_connection().contains("token"));
+}
+
+#[test]
 fn resume_refused_in_same_epoch_leaves_gap() {
     let mut tester = Tester::live();
     tester.state.start_connection();
