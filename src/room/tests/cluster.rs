@@ -66,16 +66,20 @@ fn config() -> Config {
     Config { max_clients: 2, history: 5, crowd: 4, connect_rate: 0, ..Config::default() }
 }
 
+/// Returns the room of a node that has no number yet.
+fn new_room(config: Config) -> Room {
+    let replica = ReplicaConfig {
+        rules: config.rules(),
+        epoch: "epoch".into(),
+        hash_key: HashKey(1, 2),
+        credential_of,
+    };
+    Room::in_cluster(config, replica)
+}
+
 impl ReplicaNode {
     fn new(id: u32) -> Self {
-        let config = config();
-        let replica = ReplicaConfig {
-            rules: config.rules(),
-            epoch: "epoch".into(),
-            hash_key: HashKey(1, 2),
-            credential_of,
-        };
-        let mut room = Room::in_cluster(config, replica);
+        let mut room = new_room(config());
         room.set_node(NodeId(id));
         ReplicaNode {
             id: NodeId(id),

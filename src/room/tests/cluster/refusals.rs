@@ -4,13 +4,7 @@ use super::*;
 
 /// Returns a room that admits no client, as a node has it before it is in the room.
 fn closed_room(config: Config) -> Room {
-    let replica = ReplicaConfig {
-        rules: config.rules(),
-        epoch: "epoch".into(),
-        hash_key: HashKey(1, 2),
-        credential_of,
-    };
-    let mut room = Room::in_cluster(config, replica);
+    let mut room = new_room(config);
     room.close(ByeCode::Unreachable);
     room
 }
