@@ -1,4 +1,4 @@
-//! The settings of a stream that was made by hand.
+//! The settings of a stream that was created by hand.
 
 use async_nats::jetstream::stream::Config;
 
