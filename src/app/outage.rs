@@ -23,7 +23,7 @@ pub struct Outage {
     lost_count: u64,
     /// The servers whose keys are not known.
     left_out: Vec<ServerAddress>,
-    /// Those of them that the user was asked about.
+    /// The servers in `left_out` whose keys the user was asked about.
     #[cfg(all(feature = "editor", feature = "tls"))]
     pub asked_servers: Vec<ServerAddress>,
 }
