@@ -206,7 +206,7 @@ impl Admission {
             return Err(full.unwrap_or(Refusal::TooFast(self.connect_rate)));
         }
         if self.has_password {
-            // More than the limit are not counted, so that they are forgotten after its time.
+            // Connections beyond the limit are not counted: all are forgotten within 1000 seconds.
             let _ = address.recent_connections.try_take(recent_rate(), now);
         }
         let is_visitor = full.is_some() || self.has_password;
