@@ -27,10 +27,10 @@ impl Nats {
         let claim = format!("{:016x}", u64::from_ne_bytes(random()?));
         while self.is_clustered() && !self.has_streams().await? {
             if self.is_turn(&claim).await? {
-                break;
+                return self.open_log().or(self.hold_turn()).await;
             }
         }
-        self.open_log().or(self.hold_turn()).await
+        self.open_log().await
     }
 
     /// Returns whether it is the turn of this node: no other node sends a lower claim.
