@@ -23,6 +23,9 @@ pub struct Outage {
     lost_count: u64,
     /// The servers whose keys are not known.
     left_out: Vec<ServerAddress>,
+    /// The servers in `left_out` whose keys the user was asked about.
+    #[cfg(all(feature = "editor", feature = "tls"))]
+    pub asked_servers: Vec<ServerAddress>,
 }
 
 impl Outage {
@@ -38,10 +41,12 @@ impl Outage {
             shown_count: 0,
             lost_count: 0,
             left_out: Vec::new(),
+            #[cfg(all(feature = "editor", feature = "tls"))]
+            asked_servers: Vec::new(),
         }
     }
 
-    /// Records the server of an unknown key, which is left out. Returns whether it was not recorded
+    /// Records that a server is left out, if its key is not known. Returns whether it was not recorded
     /// before.
     pub fn record_left_out(&mut self, cause: &Error) -> bool {
         let Error::UnknownKey { address, .. } = cause else { return false };

@@ -26,9 +26,9 @@ use crate::os::{open_regular, read_bounded};
 /// The most bytes of a file that the settings name. The certificates of all authorities of a system
 /// have 220 KiB.
 const MAX_FILE_BYTES: usize = 1 << 20;
-/// Events that wait for the server, at most. An event has up to 64 KiB.
+/// The most events that wait for the server. An event has up to 64 KiB.
 const MAX_EVENTS: usize = 64;
-/// Requests that wait for the engine, at most: the node has one entry and one snapshot on the way.
+/// The most requests that wait for the engine: the node has one entry and one snapshot on the way.
 const MAX_REQUESTS: usize = 8;
 /// The wait before a call that failed is tried again.
 const RETRY: Duration = Duration::from_millis(250);

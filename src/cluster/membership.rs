@@ -10,7 +10,7 @@ use super::entry::NodeInfo;
 
 /// The time without an entry after which a node is out of the room, in milliseconds of the log.
 pub const LEASE_MS: u64 = 10_000;
-/// The nodes in the room, at most.
+/// The most nodes in a room.
 pub const MAX_NODES: usize = 256;
 /// Addresses of nodes that were in the room and are remembered.
 const MAX_FORMER_ADDRESSES: usize = 32;
@@ -129,8 +129,8 @@ impl Membership {
         match earlier {
             Some(earlier) => self.remove(earlier),
             None if self.nodes.len() >= MAX_NODES => {
-                let difference = format!("one node more than the {MAX_NODES} of a room");
-                return Err(EntryRefusal::Differs(vec![difference]));
+                let reason = format!("a room has at most {MAX_NODES} nodes");
+                return Err(EntryRefusal::Differs(vec![reason]));
             }
             None => {}
         }
@@ -268,8 +268,8 @@ mod tests {
         for inc in 0..MAX_NODES as u64 {
             nodes.add(inc, info(&format!("node-{inc}"), "1"), 0).unwrap();
         }
-        let refusal = nodes.add(1000, info("late", "1"), 0);
-        assert!(matches!(refusal, Err(EntryRefusal::Differs(_))), "{refusal:?}");
+        let refusal = nodes.add(1000, info("late", "1"), 0).unwrap_err();
+        assert_eq!(refusal, EntryRefusal::Differs(vec!["a room has at most 256 nodes".into()]));
         nodes.add(1001, info("node-7", "1"), 0).unwrap();
         assert_eq!(nodes.nodes().count(), MAX_NODES);
     }

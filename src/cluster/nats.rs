@@ -42,7 +42,7 @@ const RECONNECT_MIN: Duration = Duration::from_millis(50);
 const RECONNECT_MAX: Duration = Duration::from_secs(1);
 /// The time after which a NATS server removes a reader that is gone.
 const READER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Messages on the way from a NATS server, at most: 4 MiB.
+/// The most messages on the way from a NATS server: 4 MiB.
 const READ_AHEAD: usize = 64;
 
 /// The reason why a call failed, for the log.
@@ -95,20 +95,19 @@ impl Nats {
             // Only the servers that the settings name: others may not be reachable from here.
             .ignore_discovered_servers()
             .event_callback(move |event| on_connection_event(event, changes.clone()));
+        let servers: Vec<ServerAddr> =
+            config.servers.iter().map(|server| server.parse()).collect::<Result<_, _>>()?;
         if let Some(file) = &config.credentials {
             let login = read_file(file).and_then(|text| Login::from_file(&text));
             options = login.and_then(|login| log_in(options, login)).map_err(|error| {
                 format!("cannot read the credentials in {}: {error}", file.display())
             })?;
+        } else if let Some(login) = servers.iter().find_map(login_of) {
+            // `async_nats` ignores the credentials in an address.
+            options = log_in(options, login)?;
         }
         if let Some(file) = &config.tls_ca {
             options = options.add_root_certificates(file.clone()).require_tls(true);
-        }
-        let servers: Vec<ServerAddr> =
-            config.servers.iter().map(|server| server.parse()).collect::<Result<_, _>>()?;
-        // `async_nats` ignores the credentials in an address.
-        if let Some(login) = servers.iter().find_map(login_of) {
-            options = log_in(options, login)?;
         }
         let client = options.connect(servers.as_slice()).await?;
         let context =
@@ -135,11 +134,11 @@ impl Nats {
         Ok(snapshots.is_some() && self.log_info().await?.is_some())
     }
 
-    /// Returns the stream of the log, and its state. The stream is made if there is none.
+    /// Returns the stream of the log, and its state. The stream is created if there is none.
     async fn open_log(&self) -> Result<StreamInfo, Failure> {
         self.open_stream(&self.snapshot_stream(), self.snapshot_subject(">"), PART).await?;
         self.open_stream(&self.config.room, self.log_subject(), MAX_ENTRY).await?;
-        // Nodes that make the stream at the same time can get different answers.
+        // Nodes that create the stream at the same time can get different answers.
         self.log_info().await?.ok_or_else(|| "the stream is gone".into())
     }
 
@@ -245,7 +244,7 @@ impl Nats {
         self.read_parts(&stream, &manifest).await.map(Some)
     }
 
-    /// Returns the last manifest of the log that was made at `created`, with its number.
+    /// Returns the last manifest of the log that was created at `created`, with its number.
     async fn last_manifest(
         &self,
         stream: &Stream<()>,

@@ -24,7 +24,7 @@ pub use step::{Applied, EntryWriter, LogMessage, LogTime, ReadError, Step};
 const MAX_TIME_STEP: u64 = 2_000;
 /// Positions whose hash is remembered, for comparisons with entries that were long on their way.
 const MAX_SUMS: usize = 4096;
-/// The bytes of these hashes.
+/// The most bytes of the remembered hashes.
 pub const SUMS_BYTES: usize = MAX_SUMS * size_of::<(u64, u64)>();
 
 /// The state of a log and of the nodes in the room. It is a part of each snapshot.

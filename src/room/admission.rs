@@ -152,11 +152,11 @@ struct AddressRecord {
     /// Clients that have left and whose connections are still ending.
     ending: u32,
     new_connections: RateLimiter,
-    /// Those of a room with a password: one is forgotten each second.
+    /// The recent connections in a room with a password: one is forgotten each second.
     recent_connections: RateLimiter,
 }
 
-/// The most recent connections of an address that are told apart.
+/// The most recent connections of an address that are counted.
 const MAX_RECENT: u32 = 1000;
 /// The recent connections of an address that do not count: the page of a browser needs about ten.
 const USUAL_RECENT: u32 = 10;
@@ -206,7 +206,8 @@ impl Admission {
             return Err(full.unwrap_or(Refusal::TooFast(self.connect_rate)));
         }
         if self.has_password {
-            address.recent_connections.take(recent_rate(), 1, now);
+            // Connections beyond the limit are not counted: all are forgotten within 1000 seconds.
+            let _ = address.recent_connections.try_take(recent_rate(), now);
         }
         let is_visitor = full.is_some() || self.has_password;
         let (in_room, of_address) = match is_visitor {

@@ -55,7 +55,8 @@ pub struct Config {
     pub burst: u32,
     /// Whether clients have to send a password before they become members. Default: false.
     pub has_password: bool,
-    /// Refused clients whose first bytes are awaited, because they may speak TLS. Default: 0.
+    /// Handshakes of TLS of refused clients. Twice as many clients may wait for their first byte.
+    /// Default: 0.
     #[cfg(feature = "tls")]
     pub max_refused: usize,
     /// The user whose peers of unix sockets are operators, beside root. Default: none.

@@ -147,8 +147,8 @@ impl Moderation {
         }
     }
 
-    /// Parses a text, at a time in seconds since 1970. Leaves invalid lines out, and returns also the
-    /// numbers of the first ones, at most [`MAX_INVALID`].
+    /// Parses a text, at a time in seconds since 1970. Leaves invalid and expired lines out. Returns also
+    /// the numbers of the first invalid lines, at most [`MAX_INVALID`].
     pub fn parse(text: &str, now: u64) -> (Self, Vec<usize>) {
         let mut moderation = Moderation::default();
         let mut invalid = Vec::new();
@@ -181,7 +181,8 @@ impl Moderation {
                 let until = end.parse::<Expiry>().ok()?.0;
                 let restriction =
                     Restriction { kind, network, until, by: by.into(), reason: reason.into() };
-                if network.is_wide() || !self.add(restriction, now) {
+                let is_expired = until <= now;
+                if network.is_wide() || !is_expired && !self.add(restriction, now) {
                     return None;
                 }
             }
@@ -277,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn table_is_bounded_and_drops_expired_rules() {
+    fn table_is_bounded_and_drops_expired_entries() {
         let mut moderation = Moderation::default();
         let network = |number: u32| IpAddr::from(number.to_be_bytes()).to_string();
         for number in 0..MAX_RESTRICTIONS as u32 {
@@ -327,9 +328,12 @@ mod tests {
                 .map(|n: u16| format!("ban 192.0.{}.{} {end} root\n", n / 256, n % 256))
                 .collect()
         };
-        let text = lines(2000, "2026-01-01T00:00:00Z") + &lines(MAX_RESTRICTIONS as u16, "-");
+        let expired = lines(2000, "2026-01-01T00:00:00Z");
+        let text = [&*expired, &lines(MAX_RESTRICTIONS as u16, "-"), &expired].concat();
         let (moderation, invalid) = Moderation::parse(&text, NOW);
         assert_eq!((moderation.restrictions.len(), invalid), (MAX_RESTRICTIONS, vec![]));
+        let (moderation, _) = Moderation::parse(&expired, NOW);
+        assert_eq!(moderation, Moderation::default());
     }
 
     proptest! {

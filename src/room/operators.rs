@@ -80,8 +80,11 @@ impl RoomState {
         };
         let (kept, removed) = std::mem::take(&mut self.operators).into_iter().partition(is_kept);
         self.operators = kept;
-        for (id, _) in Vec::<(ClientId, Box<str>)>::from_iter(removed) {
+        let removed: Vec<(ClientId, Box<str>)> = removed;
+        if !removed.is_empty() {
             self.effects.push(Effect::EnforceBans);
+        }
+        for (id, _) in removed {
             self.send(id, "you are not an operator any more".into(), Body::info(None));
         }
     }

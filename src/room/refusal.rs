@@ -21,7 +21,7 @@ impl Room {
         self.refuse_new(id, peer, code, &refusal.to_string());
     }
 
-    /// Writes to the log which limit a refused client has reached.
+    /// Logs the limit that a refused client has reached.
     fn log_limit(&mut self, peer: Peer, refusal: Refusal) {
         let (option, value) = refusal.option();
         self.log(Level::Warn, format!("{peer} refused: {option} {value} is reached"));

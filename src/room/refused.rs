@@ -2,8 +2,8 @@
 //!
 //! A server with TLS does not know before the first byte of a client whether it speaks TLS. So the
 //! bye of a refused client waits for that byte, or for the end of the handshake. The number of
-//! handshakes is limited, in all and by address, so that each refused client cannot cost one: the
-//! others get an alert at their first byte.
+//! handshakes is limited, in all and by address, because they cost time: the other clients get an
+//! alert at their first byte.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,8 +14,9 @@ use crate::protocol::ByeCode;
 
 /// The time for the first byte of a refused client.
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(1);
-/// The time in which an address has [`MAX_OF_ADDRESS`] refusals that wait.
+/// The time in which the handshakes of refused clients are counted.
 const WINDOW: Duration = Duration::from_secs(10);
+/// The most handshakes of refused clients of one address in that time.
 const MAX_OF_ADDRESS: usize = 4;
 
 /// The refused clients whose first byte or handshake is awaited.
@@ -23,7 +24,7 @@ const MAX_OF_ADDRESS: usize = 4;
 pub(super) struct RefusedClients {
     /// The oldest first.
     waiting: Vec<RefusedClient>,
-    /// The addresses of those that could begin a handshake in the last [`WINDOW`], the oldest first.
+    /// The addresses of clients that could begin a handshake in the last [`WINDOW`], the oldest first.
     recent: VecDeque<(Origin, Duration)>,
 }
 

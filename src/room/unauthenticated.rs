@@ -25,7 +25,7 @@ pub(super) struct Unauthenticated {
     pub deadline: Duration,
     /// The wrong passwords after which it is closed.
     tries_left: u8,
-    /// It has sent a line, which was answered.
+    /// A line of the client was answered.
     is_answered: bool,
 }
 
@@ -44,10 +44,10 @@ impl Room {
         // the places of the others.
         let visitors = lobby.clients.iter().filter(|(_, client)| client.is_visitor);
         let visitors = visitors.filter(|(_, client)| client.is_waiting());
-        // Of addresses with as many, first those that have connected the most: a crowd that connects
-        // again and again must not end the handshakes of others. The usual connections do not count,
-        // or a new client would go before a crowd that is silent. The lowest id of those that are
-        // equal is the oldest. Local operators are the last.
+        // The address with the most visitors is the first, and among equal ones the address that has
+        // connected the most: a crowd that connects again and again must not end the handshakes of
+        // others. The usual connections do not count: otherwise a new client would be dropped before a
+        // silent crowd. The lowest id of equal ones is the oldest. Local operators are the last.
         let rank = |peer: Peer| {
             let (origin, now) = (peer.into(), lobby.now.uptime);
             let count = lobby.admission.visitors_of(origin);

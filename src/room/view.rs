@@ -3,6 +3,7 @@
 
 use super::state::Visibility;
 use super::{Chunk, ClientId, ClientStage, Command, Now, Op, Room, Slice, Token};
+
 impl Room {
     /// Sends a client bytes that are not a frame, between the frames of the room. `mark` is a number
     /// for the edge, see [`Slice::mark`].

@@ -127,7 +127,7 @@ impl Broadcaster {
         clients.irc.configure(irc, &room);
         #[cfg(feature = "tls")]
         {
-            clients.may_use_tls = plain.is_some();
+            clients.has_tls = plain.is_some();
         }
         Ok(Broadcaster {
             room,

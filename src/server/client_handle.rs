@@ -87,8 +87,8 @@ impl ClientHandle {
         has_pending_send || peek(socket).is_some()
     }
 
-    /// Finds out whether the first byte of a client, which nothing was read from, is that of a
-    /// handshake. Then its last frame is an alert and not plain text.
+    /// Changes the framing to that of a handshake, if the first unread byte of a client that is not live
+    /// is that of one. The last frame is then an alert and not plain text.
     #[cfg(feature = "tls")]
     pub fn find_unread_handshake(&mut self) {
         if !self.state.is_live()

@@ -70,7 +70,7 @@ pub struct Clients {
     is_shutting_down: bool,
     /// Clients can use TLS.
     #[cfg(feature = "tls")]
-    pub may_use_tls: bool,
+    pub has_tls: bool,
     /// Clients that were behind after the last delivery, and have not caught up since.
     #[cfg(feature = "cluster")]
     behind: usize,
@@ -106,7 +106,7 @@ impl Clients {
             max_connections,
             is_shutting_down: false,
             #[cfg(feature = "tls")]
-            may_use_tls: false,
+            has_tls: false,
             #[cfg(feature = "cluster")]
             behind: 0,
             events,
@@ -248,7 +248,7 @@ impl Clients {
         let Some(client) = self.table.get_mut(id) else { return };
         let mut part = batch.slices_for(id, client.state.is_live());
         #[cfg(feature = "tls")]
-        if self.may_use_tls && part.end.is_some() {
+        if self.has_tls && part.end.is_some() {
             client.find_unread_handshake();
         }
         if matches!(part.end, Some(End::Close | End::Refuse))

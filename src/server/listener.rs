@@ -24,7 +24,7 @@ use crate::room::Peer;
 /// Connections that may wait to be accepted. The kernel reduces it to its own limit
 /// (`net.core.somaxconn`).
 const BACKLOG: i32 = 4096;
-/// The silence after which a client is probed. One that has vanished is noticed a minute later.
+/// The silence after which a client is probed. A client that has vanished is noticed a minute later.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 /// The time between two probes.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);

@@ -65,7 +65,7 @@ impl BanFile {
         Ok(moderation)
     }
 
-    /// Reads the file without its meaning.
+    /// Checks that the file can be read, if it exists.
     ///
     /// # Errors
     ///
@@ -98,7 +98,8 @@ impl BanFile {
         fs::rename(&new, &path)
     }
 
-    /// Creates the new file of [`write`](Self::write), and removes it.
+    /// Checks that the file can be replaced: creates the new file of [`write`](Self::write), and removes
+    /// it.
     ///
     /// # Errors
     ///
@@ -120,7 +121,7 @@ impl BanFile {
 }
 
 fn create(path: &Path) -> io::Result<File> {
-    // One of an earlier write that failed, or another kind of file, which could block.
+    // A file of an earlier write that failed, or another kind of file, which could block.
     let _ = fs::remove_file(path);
     File::options().write(true).create_new(true).mode(0o600).open(path)
 }

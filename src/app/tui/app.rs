@@ -27,8 +27,6 @@ use super::view::{MarkerReason, View};
 use crate::app::chat_log::ChatLog;
 use crate::app::outage::Outage;
 use crate::app::{Clock, Error};
-#[cfg(feature = "tls")]
-use crate::client::ServerAddress;
 use crate::client::{self, ReceivedFrame, Session, SessionEvent};
 
 /// The interval of updates without an event: collected joins and leaves, and the status line.
@@ -66,9 +64,6 @@ pub struct App {
     query: Option<String>,
     /// The question that the input line shows.
     question: Option<ServerQuestion>,
-    /// The servers whose keys the user was asked about in this outage.
-    #[cfg(feature = "tls")]
-    asked_servers: Vec<ServerAddress>,
     unconfirmed_lines: VecDeque<UnconfirmedLine>,
     /// The parts of long lines that the session does not accept yet.
     unsent_parts: VecDeque<String>,
@@ -129,8 +124,6 @@ impl App {
             help_id: None,
             query: None,
             question: None,
-            #[cfg(feature = "tls")]
-            asked_servers: Vec::new(),
             unconfirmed_lines: VecDeque::new(),
             unsent_parts: VecDeque::new(),
             last_private: None,

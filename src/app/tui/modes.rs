@@ -14,7 +14,7 @@ use super::keys::ControlKeys;
 
 /// Disables the reports of the focus, and the marks around pasted text (bracketed paste).
 pub const DISABLE_REPORTS: &str = "\x1b[?1004l\x1b[?2004l";
-/// Enables them.
+/// Enables these reports and marks.
 pub const ENABLE_REPORTS: &str = "\x1b[?1004h\x1b[?2004h";
 
 /// The modes of the terminal, which are restored on drop and on a panic.

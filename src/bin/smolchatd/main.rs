@@ -71,7 +71,7 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     #[cfg(feature = "cluster")]
     config.cluster.as_ref().map_or(Ok(()), smolchat::cluster::engine::check_files)?;
     if let Some(file) = &config.ban_file {
-        // The room reads it. Without its bans the server must not start, and not replace it.
+        // The room reads the file. The server must not start without its bans, and must not replace it.
         let failed = |action, error| {
             format!("cannot {action} --ban-file {}: {error}", file.path().display())
         };

@@ -139,7 +139,8 @@ fn describe(error: &Error) -> String {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "its certificate is for another host".into()
         }
-        // Of most that openssl has signed with their own key: they are also those of a CA.
+        // Most are certificates that openssl has signed with their own key: it marks them as those
+        // of a CA.
         CertificateError::Other(_) => "its certificate is not that of a server of a CA".into(),
         // It may quote the certificate.
         error => sanitize(&error.to_string()),

@@ -1,8 +1,9 @@
-//! The turn of a node to make the streams.
+//! The turn of a node to create the streams.
 //!
-//! NATS servers that get several requests for one stream at the same time can make it more than once.
-//! Its replicas then have different times of creation, so that it looks like another stream after
-//! an election. So a node that finds no streams claims its turn, and the lowest claim wins.
+//! NATS servers that get several requests for one stream at the same time can create it more than
+//! once. Its replicas then have different times of creation, so that it looks like another stream
+//! after an election. So the nodes that find no streams send claims, and the node with the lowest
+//! claim creates the streams.
 
 use std::time::Duration;
 
@@ -13,25 +14,26 @@ use super::{Failure, Nats};
 use crate::cluster::epoch::StreamInfo;
 use crate::os::random;
 
-/// The time between two claims of a node, and their number before its turn.
+/// The time between two claims of a node.
 const CLAIM_INTERVAL: Duration = Duration::from_millis(100);
+/// The claims of a node before its turn.
 const CLAIMS: u32 = 10;
 
 impl Nats {
-    /// Opens the streams, and makes those that are missing. Waits if another node makes them.
+    /// Opens the streams, and creates those that are missing. Waits if another node creates them.
     pub(in crate::cluster) async fn open_in_turn(&self) -> Result<StreamInfo, Failure> {
-        // Another one after each failure, so that a node that cannot make the streams does not keep the
-        // others from it.
+        // Another claim after each failure: a node that cannot create the streams must not keep the
+        // others waiting.
         let claim = format!("{:016x}", u64::from_ne_bytes(random()?));
         while self.is_clustered() && !self.has_streams().await? {
             if self.is_turn(&claim).await? {
-                break;
+                return self.open_log().or(self.hold_turn()).await;
             }
         }
-        self.open_log().or(self.hold_turn()).await
+        self.open_log().await
     }
 
-    /// Returns whether it is the turn of this node: no other one sends a lower claim.
+    /// Returns whether it is the turn of this node: no other node sends a lower claim.
     async fn is_turn(&self, claim: &str) -> Result<bool, Failure> {
         let mut claims = self.client.subscribe(self.claim_subject()).await?;
         for _ in 0..CLAIMS {

@@ -1,9 +1,9 @@
-//! The settings of a stream that was made by hand.
+//! The settings of a stream that was created by hand.
 
 use async_nats::jetstream::stream::Config;
 
-/// The least bytes of a stream that has a limit. The log is cut off behind each second snapshot, and two
-/// snapshots are kept.
+/// The least bytes of a stream that has a limit. The log from the previous snapshot on, and two
+/// snapshots, are kept.
 const MIN_BYTES: i64 = 64 << 20;
 
 /// Returns the settings of an existing stream that keep it from being the expected one.

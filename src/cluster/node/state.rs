@@ -38,7 +38,8 @@ pub enum NodeState {
     /// The node was in the room and is out of it: it ended, its lease is over, another node has its
     /// name, or a new epoch began. [`Node::restart`](super::Node::restart) lets it enter again.
     Outside,
-    /// The node cannot be in the room, because its options differ from those of the others.
+    /// The node cannot be in the room, for these reasons: its options differ from those of the others,
+    /// or there are too many nodes.
     Refused(Vec<String>),
 }
 

@@ -149,3 +149,15 @@ fn table_is_bounded_and_keeps_connected_clients() {
     admission.remove_idle(NOW + Duration::from_secs(1));
     assert!(admission.table.is_empty());
 }
+
+#[test]
+fn many_recent_connections_are_forgotten_in_time() {
+    let mut admission = Admission::new(10, 1, (0, 0), true);
+    let alice = origin("192.0.2.1");
+    for _ in 0..10 * MAX_RECENT {
+        admission.admit(alice, NOW).unwrap();
+        admission.leave(alice, true);
+    }
+    let excess = |seconds| admission.excess_connections(alice, NOW + Duration::from_secs(seconds));
+    assert_eq!([0, 90, 990].map(excess), [990, 900, 0]);
+}

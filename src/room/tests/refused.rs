@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Returns a room in which `max_refused` refused clients may wait, and that has banned all.
+/// Returns a room with `max_refused` handshakes of refused clients, in which all are banned.
 fn closed_room(max_refused: usize) -> RoomHarness {
     let mut harness = RoomHarness::new(Config { max_refused, ..Config::default() });
     let (moderation, invalid) = Moderation::parse("ban 192.0.2.0/24 - root spam", 0);

@@ -128,8 +128,8 @@ impl Broadcaster {
             match node_state {
                 NodeState::Inside(number) => self.enter(number, now),
                 NodeState::Outside => self.on_outside(),
-                NodeState::Refused(differences) => {
-                    self.fail(format!("the options differ: {}", differences.join(", ")), now);
+                NodeState::Refused(reasons) => {
+                    self.fail(format!("the room refuses this node: {}", reasons.join(", ")), now);
                 }
                 NodeState::Starting => {}
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Broadcaster, Event};
 use crate::room::{Input, Now, WaitingClient};
 
-/// The time by which the hello wait of a client is extended whose hello may wait to be read.
+/// The time by which the hello wait of a client is extended, if its hello may be unread.
 pub(super) const HELLO_WAIT_EXTENSION: Duration = Duration::from_millis(50);
 /// Extensions after which such a client becomes a member. Its task has had time to read a hello, so
 /// the client sends bytes without a newline.

@@ -263,7 +263,7 @@ fn relay(
 }
 
 /// Replaces a line of a muted member by an error, if others would be shown its text. The room does
-/// that for the texts that it publishes only.
+/// that only for the texts that it publishes.
 fn refuse_muted(room: &Room, id: ClientId, line: &mut ParsedLine) {
     if let Ok(ClientLine { id: label, request: Request::Edge(text) }) = line
         && room.name_of(id).is_some()

@@ -80,7 +80,7 @@ impl Connection {
         }
     }
 
-    /// Performs the handshake. Returns `None` if the client was sent an alert.
+    /// Performs the handshake. Returns `None` if the client was sent an alert, or a bye in plain text.
     async fn handshake(&mut self) -> Result<Option<Established>, DisconnectReason> {
         let limits = Rc::clone(&self.budget.limits);
         let failed = DisconnectReason::Lost(io::ErrorKind::Other);
@@ -88,11 +88,11 @@ impl Connection {
         // The broadcaster may refuse the client at its first byte.
         yield_now().await;
         if self.is_ended() {
-            return Err(DisconnectReason::Finished);
+            return Ok(None);
         }
         let _permit = self.acquire_permit(acceptor).await.ok_or(DisconnectReason::Finished)?;
         if self.is_ended() {
-            return Err(DisconnectReason::Finished);
+            return Ok(None);
         }
         let entered = limits.now();
         let mut handshake = acceptor.start(limits.now()).ok_or(failed)?;
@@ -137,7 +137,7 @@ impl Connection {
     }
 
     /// Returns whether the broadcaster has ended the sending side: the client was sent an alert, or a
-    /// bye in plain text, and a handshake would be in vain.
+    /// bye in plain text, and there is no handshake.
     fn is_ended(&self) -> bool {
         matches!(send(&self.socket, &[], SendFlags::NOSIGNAL), Err(Errno::PIPE))
     }
@@ -167,7 +167,7 @@ impl Connection {
     }
 
     /// Receives bytes until the connection ends. Unread input would cause a reset, which can discard
-    /// the alert.
+    /// the last bytes for the client.
     async fn discard_input(&mut self) -> DisconnectReason {
         loop {
             if let Err(reason) = self.receive().await {

@@ -11,7 +11,8 @@ use crate::server::broadcaster::{CHARGE_BYTES, Event, MAX_CHARGES};
 #[cfg(feature = "irc")]
 use crate::server::edge::irc;
 
-/// The engine of a cluster: 4 MiB of messages, 4 MiB that are read ahead, and 2 MiB of entries.
+/// The engine of a cluster: 4 MiB of messages, 4 MiB that are read ahead, 2 MiB of entries, and the
+/// hashes of positions.
 const ENGINE: usize = (10 << 20) + SUMS_BYTES;
 /// The facts about a node: its name, its address and its options.
 const NODE: usize = 2048;

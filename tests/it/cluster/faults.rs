@@ -19,7 +19,7 @@ use super::{
 /// of the servers leads it.
 #[test]
 #[ignore = "needs nats-server"]
-fn nodes_that_start_together_make_a_stream_once() {
+fn nodes_that_start_together_create_a_stream_once() {
     let servers = NatsServers::start(3);
     let requests = servers.subscribe("$JS.API.STREAM.CREATE.>");
     assert_one_epoch(&start_nodes(&servers));

@@ -210,7 +210,7 @@ fn node_with_other_options_ends_and_names_them() {
     let output = run_server(&options);
     let log = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{log}");
-    assert!(log.contains("--grace 7 instead of 60"), "{log}");
+    assert!(log.contains("refuses this node: --grace 7 instead of 60"), "{log}");
     assert_eq!(nodes.check(), 1);
 }
 

@@ -102,6 +102,8 @@ fn password_with_odd_characters_is_accepted() {
     let file = folder.path("credentials");
     std::fs::write(&file, "alice:p@:/%23s\n").unwrap();
     start_with_login(&servers, "", Some(&file)).wait_until_inside();
+    // The credentials of the file precede those of the address.
+    start_with_login(&servers, "alice:guess@", Some(&file)).wait_until_inside();
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Clients that are refused: those with TLS get their bye inside TLS.
 
 use std::io::{Read, Write};
+use std::thread;
+use std::time::Duration;
 
 use super::TlsServer;
 use crate::common::tls::TlsClient;
@@ -59,6 +61,23 @@ fn banned_address_has_few_handshakes() {
     assert_eq!(answer_to_hello(server.begin()), alert(ACCESS_DENIED));
     // A silent client may speak plain text.
     plain.expect_bye("banned");
+}
+
+#[test]
+fn alert_before_the_whole_hello_causes_no_reset() {
+    let dir = TempDir::new();
+    let (server, _root) = server_with_ban(&dir);
+    (0..4).for_each(|_| server.connect().expect_bye("banned"));
+    let mut client = server.begin();
+    let hello = client.take_hello();
+    let (first, rest) = hello.split_at(1);
+    client.stream.write_all(first).unwrap();
+    assert_eq!(read_answer(&mut client), alert(ACCESS_DENIED));
+    for part in rest.chunks(16) {
+        client.stream.write_all(part).unwrap();
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(client.stream.read(&mut [0]).unwrap(), 0);
 }
 
 #[test]

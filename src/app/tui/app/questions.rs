@@ -73,20 +73,22 @@ impl App {
         self.question = Some(ServerQuestion::Connect(address, config, kind));
     }
 
-    /// Asks whether the key of another server of the session is trusted, once an outage, when the user
-    /// types nothing. If the server was not reported yet, shows that it is left out.
+    /// Handles an attempt to reconnect that an unknown key has ended. Shows once in each outage that the
+    /// server is left out. Asks once whether the key is trusted, when the user types nothing.
     #[cfg(feature = "tls")]
-    pub(super) fn on_unknown_key(&mut self, cause: &client::Error, is_new: bool) {
+    pub(super) fn on_unknown_key(&mut self, cause: &client::Error) {
         let client::Error::UnknownKey { address, found, .. } = cause else { return };
+        let Some(outage) = &mut self.outage else { return };
+        let is_new = outage.record_left_out(cause);
         let can_ask = self.question.is_none()
             && self.editor.is_idle()
             && !self.has_left
-            && !self.asked_servers.contains(address);
+            && !outage.asked_servers.contains(address);
         if is_new || can_ask {
             self.view.show_notice(EntryKind::Error, &describe_left_out(cause));
         }
         if can_ask {
-            self.asked_servers.push(address.clone());
+            outage.asked_servers.push(address.clone());
             self.editor.ask(TRUST, false);
             self.question = Some(ServerQuestion::OtherServer(address.clone(), found.clone()));
         }
@@ -95,12 +97,9 @@ impl App {
     /// Ends the question about another server: the session is connected.
     pub(super) fn withdraw_question(&mut self) {
         #[cfg(feature = "tls")]
-        {
-            self.asked_servers.clear();
-            if let Some(ServerQuestion::OtherServer(..)) = self.question {
-                self.question = None;
-                self.editor.withdraw_question();
-            }
+        if let Some(ServerQuestion::OtherServer(..)) = self.question {
+            self.question = None;
+            self.editor.withdraw_question();
         }
     }
 

@@ -52,15 +52,9 @@ impl App {
     }
 
     fn on_disconnected(&mut self, cause: client::Error) {
+        #[cfg(feature = "tls")]
+        self.on_unknown_key(&cause);
         match &mut self.outage {
-            #[cfg(feature = "tls")]
-            Some(outage) if matches!(cause, client::Error::UnknownKey { .. }) => {
-                let is_new = outage.record_left_out(&cause);
-                self.on_unknown_key(&cause, is_new);
-                if let Some(outage) = &mut self.outage {
-                    outage.record_failure(cause);
-                }
-            }
             Some(outage) => outage.record_failure(cause),
             None => {
                 self.view.request_marker(MarkerReason::Outage);

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::server::address_limits::{ADDRESS_BUDGET_BYTES, AnswerCharge};
 
-/// The charges that wait, at most, before the node holds back its clients.
+/// The most charges that wait before the node holds back its clients.
 pub const MAX_CHARGES: usize = 1024;
 /// The most bytes of a charge, in a queue that grows by doubling. The budget of its address may be in no
 /// table any more.

@@ -34,10 +34,11 @@ pub fn operate(message: &Message<'_>, exchange: &mut Exchange<'_>) -> bool {
     let [_, second, third, fourth, ..] = message.parameters;
     let last = if message.command == IrcCommand::Mode { fourth } else { third };
     let last = bounded(last, MAX_OPERATOR_TEXT);
-    let topic = if second.is_empty() { "-".into() } else { bounded(second, MAX_OPERATOR_TEXT) };
+    let topic = bounded(second, MAX_OPERATOR_TEXT);
+    let topic = if topic.trim().is_empty() { "-" } else { &*topic };
     let command = match (message.command, second) {
         (IrcCommand::Kick, name) => ["/kick ", name, " ", &last],
-        (IrcCommand::Topic, _) => ["/topic ", &topic, "", ""],
+        (IrcCommand::Topic, _) => ["/topic ", topic, "", ""],
         (_, "b" | "+b") if third.is_empty() => ["/bans", "", "", ""],
         (_, "+b") => ["/ban ", target_of(third), " ", &last],
         (_, "-b") => ["/unban ", target_of(third), "", ""],

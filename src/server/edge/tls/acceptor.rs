@@ -30,7 +30,7 @@ pub(crate) struct Acceptor {
     limit: usize,
     /// The addresses of the handshakes that have a permit.
     handshakes: Cell<Vec<AddressId>>,
-    /// The handshakes that wait for a permit. One that was woken is not among them.
+    /// The handshakes that wait for a permit. A handshake that was woken is not among them.
     waiting: Cell<Vec<WaitingHandshake>>,
     /// The number of the next handshake that waits.
     next_number: Cell<u64>,
@@ -71,7 +71,7 @@ struct PermitWait<'a> {
 impl Drop for PermitWait<'_> {
     fn drop(&mut self) {
         self.acceptor.remove_waiting(self.number);
-        // This one may have been woken for a permit that it does not take.
+        // This handshake may have been woken for a permit that it does not take.
         self.acceptor.wake_next();
     }
 }

@@ -27,8 +27,10 @@ fn topic_is_listed_and_empty_one_removes_it() {
     let refused = format!("{S} 482 alice #smol :You're not channel operator");
     assert_eq!(harness.ask("TOPIC #smol :"), [&*refused]);
     harness.room.is_operator = true;
-    let command = command_of(&mut harness, "TOPIC #smol :");
-    assert_eq!((command.verb, &*command.text), (Verb::Topic, "-"));
+    for line in ["TOPIC #smol :", "TOPIC #smol : ", "TOPIC #smol :\u{2}"] {
+        let command = command_of(&mut harness, line);
+        assert_eq!((command.verb, &*command.text), (Verb::Topic, "-"), "{line:?}");
+    }
 }
 
 #[test]
