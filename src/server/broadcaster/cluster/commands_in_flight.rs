@@ -85,6 +85,8 @@ mod tests {
             assert!(commands.keep_charge(budget.request()).is_none());
         }
         assert!(commands.is_full());
+        let bytes = commands.charges.capacity() * size_of::<(u64, AnswerCharge)>();
+        assert!(bytes <= MAX_CHARGES * CHARGE_BYTES, "{bytes}");
         assert!(commands.on_committed().is_some() && !commands.is_full());
     }
 }
